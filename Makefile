@@ -1,0 +1,74 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down test test-snowflake bench lint drift reference format lock clean
+
+DAYS ?= 7
+PORT ?= 8080
+PYTHON ?= python3
+BIN := .venv/bin
+# uv where it is there, else one of our own inside the environment
+UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+LOCK := requirements.lock
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+setup: .venv/.ready ## Make the environment: .venv with every pinned package, Airflow's database, the dbt manifest
+	@$(BIN)/elt setup
+
+.venv/.ready: $(LOCK) pyproject.toml
+	@echo "Setting up .venv (a few minutes the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x "$(UV)" || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes $(LOCK)
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## Run the whole line on real data: DAYS=7 by default, DAYS=365 for the year
+	@$(BIN)/python -m demo run --days $(DAYS)
+
+up: setup ## Start Airflow's web UI with the demo's sources: PORT=8080
+	@$(BIN)/python -m demo prepare --data-dir data/sources
+	@$(BIN)/python -m demo start --data-dir data/sources
+	@$(BIN)/elt up --port $(PORT)
+
+down: ## End what `make up` started, and nothing else
+	@$(BIN)/elt down
+	@$(BIN)/python -m demo stop --data-dir data/sources
+
+test: setup ## Run all tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Without what it depends on: dag-factory needs nothing that is not in .venv, and shall change nothing there
+bench: setup ## Measure what reading DAGs costs, against dag-factory and plain Cosmos: ten minutes on a quiet machine
+	@$(UV) pip install --quiet --python $(BIN)/python --target build/bench --no-deps --group bench
+	@PYTHONPATH=build/bench $(BIN)/python benchmarks/parse.py
+
+test-snowflake: setup ## Run the warehouse suite on the account that SNOWFLAKE_ACCOUNT, _USER, ... name: docs/snowflake.md
+	@test -n "$$SNOWFLAKE_ACCOUNT" || { echo "SNOWFLAKE_ACCOUNT is not set: docs/snowflake.md says what this needs"; exit 1; }
+	@$(BIN)/python -m pytest tests/warehouse -k "snowflake and not fakesnow and not warehouse_snowflake and not snowflake_statements"
+
+lint: .venv/.ready ## Style, types, import rules
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+drift: .venv/.ready ## Fail where a generated file is not what the models say
+	@$(BIN)/python -m elt_factory.cli.reference --check
+	@$(BIN)/elt validate
+
+reference: .venv/.ready ## Write the generated files: YAML reference, JSON Schema, list of error codes
+	@$(BIN)/python -m elt_factory.cli.reference
+
+format: .venv/.ready ## Mend style where that is safe
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+lock: ## Pin every package anew
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make lock" --group dev pyproject.toml --output-file $(LOCK) --upgrade
+
+clean: ## Remove the warehouse, the landing, Airflow's home; sources and .venv stay
+	@rm -rf data/warehouse.duckdb data/warehouse.duckdb.wal data/landing .airflow logs include/dbt/target

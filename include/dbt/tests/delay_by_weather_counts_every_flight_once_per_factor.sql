@@ -1,0 +1,17 @@
+-- Two observations of one hour would count its flights twice. Compared with the source and not with stg_flights: a test
+-- with two models as parents would also run after stg_flights alone, when this mart is not built yet.
+with mart as (
+    select m.factor, sum(m.flights) as flights, sum(m.cancelled) as cancelled
+    from {{ ref('delay_by_weather') }} as m
+    group by m.factor
+),
+
+loaded as (
+    select count(*) as flights, count_if(f.dep_time is null) as cancelled
+    from {{ source('flights', 'flights') }} as f
+)
+
+select mart.factor, mart.flights, loaded.flights as loaded_flights, mart.cancelled, loaded.cancelled as loaded_cancelled
+from mart
+cross join loaded
+where mart.flights <> loaded.flights or mart.cancelled <> loaded.cancelled

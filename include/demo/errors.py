@@ -1,0 +1,5 @@
+"""What can go wrong with the demo's sources: always one line that says how to mend it."""
+
+from elt_factory.failures import ServiceError as DemoError
+
+__all__ = ["DemoError"]

@@ -1,0 +1,97 @@
+"""How late a table is: by when it happened (the business date) and by when we took it (loaded at)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from elt_factory.config.templates import iso_utc
+from elt_factory.config.values import format_duration
+from elt_factory.config.window import Window
+from elt_factory.warehouse import state
+from elt_factory.warehouse.base import Warehouse
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether something holds, and the sentence that says why or why not."""
+
+    holds: bool
+    message: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How late a table may be. `business_date_within` counts back from the window's end, `loaded_within` from now."""
+
+    business_date_within: timedelta | None = None
+    loaded_within: timedelta | None = None
+
+
+def window_committed(warehouse: Warehouse, source: str, table: str, window: Window) -> Verdict:
+    """Whether committed loads of a table cover the window without a gap."""
+    loads = state.committed_loads(warehouse, source, table)
+    if state.covering(loads, window):
+        return Verdict(True, f"{source}.{table} has loaded {window}")
+    last = f"; it has loaded up to {iso_utc(max(load.end for load in loads))}" if loads else "; it was never loaded"
+    return Verdict(False, f"{source}.{table} has not loaded {window}{last}")
+
+
+def window_checked(warehouse: Warehouse, source: str, table: str, window: Window) -> Verdict:
+    """Whether the runs that loaded the window have transformed and checked it too, and no check failed."""
+    committed = window_committed(warehouse, source, table, window)
+    if not committed.holds:
+        return committed
+    for load in state.covering(state.committed_loads(warehouse, source, table), window):
+        checked, failed = state.run_verdict(warehouse, source, table, load.run_id)
+        if failed:
+            return Verdict(False, f"{source}: checks failed in run {load.run_id}: {', '.join(failed)}")
+        if not checked:
+            return Verdict(False, f"{source}.{table} is loaded and not checked yet in run {load.run_id}")
+    return Verdict(True, f"{source}.{table} has loaded and checked {window}")
+
+
+def fresh(warehouse: Warehouse, source: str, table: str, window: Window, limits: Limits, zone: str) -> Verdict:
+    """Whether a table is as fresh as the limits want; dates and times without a zone are read in `zone`."""
+    loaded_at, business = state.newest(warehouse, source, table)
+    verdicts = [
+        _business_verdict(f"{source}.{table}", business, window, limits.business_date_within, zone),
+        _loaded_verdict(f"{source}.{table}", loaded_at, limits.loaded_within),
+    ]
+    failed = [verdict.message for verdict in verdicts if not verdict.holds]
+    return Verdict(not failed, "; ".join(failed or [verdict.message for verdict in verdicts if verdict.message]))
+
+
+def business_instant(text: str, zone: str) -> datetime:
+    """A business date's text as an instant: a day counts until its end. ValueError for text that is no date."""
+    moment = datetime.fromisoformat(text)
+    if len(text) == len("2013-01-01"):
+        moment += timedelta(days=1)
+    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
+
+
+def _business_verdict(label: str, business: str | None, window: Window, within: timedelta | None, zone: str) -> Verdict:
+    if within is None:
+        return Verdict(True, "")
+    if business is None:
+        return Verdict(False, f"{label} has no business date yet")
+    try:
+        instant = business_instant(business, zone)
+    except (ValueError, OverflowError):
+        return Verdict(False, f'{label}\'s newest business date is "{business}", which is no date')
+    # the instant may lie after the window: a source that takes whole files takes more than was asked for
+    behind = max(window.end - instant, timedelta())
+    what = f"{label}'s newest business date is {business}, {format_duration(behind)} before the window's end"
+    return Verdict(behind <= within, f"{what}; {format_duration(within)} is allowed")
+
+
+def _loaded_verdict(label: str, loaded_at: datetime | None, within: timedelta | None) -> Verdict:
+    if within is None:
+        return Verdict(True, "")
+    if loaded_at is None:
+        return Verdict(False, f"{label} was never loaded")
+    ago = max(datetime.now(UTC) - loaded_at, timedelta())  # clocks differ
+    return Verdict(
+        ago <= within, f"{label} was last loaded {format_duration(ago)} ago; {format_duration(within)} is allowed"
+    )

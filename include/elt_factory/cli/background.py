@@ -1,0 +1,214 @@
+"""Processes of ours in the background: started once, found again, and ended without touching anybody else's.
+
+A service inherits a lock on its pid file and holds it as long as it lives. What the file says is believed only while
+the lock is held, so a process that later got the same id is never ended.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO
+
+from elt_factory.failures import ServiceError
+
+HOST = "127.0.0.1"
+_POLL_SECONDS = 0.05
+_STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A service that is alive, as its pid file describes it."""
+
+    pid: int
+    port: int
+    machine: str
+
+
+@dataclass(frozen=True)
+class Service:
+    """What to start, and how to see that it is well.
+
+    `<folder>/<name>.pid` and `<folder>/<name>.log` are its files; `title` names it in messages; `healthy` takes
+    the port.
+    """
+
+    title: str
+    folder: Path
+    name: str
+    command: Callable[[int], list[str]]
+    healthy: Callable[[int], bool]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def pid_file(self) -> Path:
+        """Says which process it is."""
+        return self.folder / f"{self.name}.pid"
+
+    @property
+    def log_file(self) -> Path:
+        """Takes all that it writes."""
+        return self.folder / f"{self.name}.log"
+
+
+def start(service: Service, port: int, timeout_seconds: float = 60.0) -> Server:
+    """Start a service on a port of this machine and wait until it is well; one that runs there already is kept.
+
+    Raises:
+        ServiceError: the port is taken by something else, it runs on another port, or it is not well in time.
+    """
+    service.folder.mkdir(parents=True, exist_ok=True)
+    with service.pid_file.open("a+") as pid_file:
+        if _lock(pid_file):
+            _require_free(port)
+            server = _spawn(service, port, pid_file)
+        else:
+            server = _read(pid_file, service)
+    if server.port != port:
+        raise ServiceError(f"{service.title} of {service.folder} runs on port {server.port} already: stop it first")
+    _wait_until_healthy(service, server, timeout_seconds)
+    return server
+
+
+def stop(service: Service) -> bool:
+    """End what `start` started and return whether there was something.
+
+    Raises:
+        ServiceError: it runs on another machine that shares the folder, or cannot be ended.
+    """
+    server = find(service)
+    if server is None:
+        return False
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, sign)
+        if _wait_until_gone(service, server):
+            return True
+    raise ServiceError(f"{service.title} (process {server.pid}) does not end: see {service.log_file}")
+
+
+def find(service: Service) -> Server | None:
+    """The service where it is alive, or None."""
+    if not service.pid_file.exists():
+        return None
+    with service.pid_file.open("r+") as pid_file:
+        if not _lock(pid_file):
+            return _read(pid_file, service)
+        # A `start` at this very moment finds the lock taken, and must not believe what a dead server left.
+        pid_file.truncate(0)
+        return None
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens on a port of this machine."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(wanted: int) -> int:
+    """The wanted port, or another that is free when it is taken."""
+    if is_free(wanted):
+        return wanted
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(port: int, path: str) -> bytes | None:
+    """The body that GET on a local port answers with status 200, else None."""
+    # Not urllib: it would send this to a proxy that the environment names.
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.read() if answer.status == http.client.OK else None
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read(pid_file: IO[str], service: Service) -> Server:
+    pid_file.seek(0)
+    text = pid_file.read()
+    if not text:
+        raise ServiceError(f"{service.title} of {service.folder} is being started by another process: try again")
+    server = Server(**json.loads(text))
+    if server.machine != socket.gethostname():
+        raise ServiceError(
+            f"{service.title} of {service.folder} runs on the machine {server.machine}: go there, or use another folder"
+        )
+    return server
+
+
+def _require_free(port: int) -> None:
+    if not is_free(port):
+        raise ServiceError(f"port {port} cannot be used: stop what holds it, or choose another port")
+
+
+def _spawn(service: Service, port: int, pid_file: IO[str]) -> Server:
+    pid_file.truncate(0)
+    with service.log_file.open("ab") as log:
+        child = subprocess.Popen(  # noqa: S603 - our own command, no shell
+            service.command(port),
+            env={**os.environ, **service.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=[pid_file.fileno()],
+        )
+    server = Server(child.pid, port, socket.gethostname())
+    pid_file.write(json.dumps(asdict(server)))
+    return server
+
+
+def _wait_until_healthy(service: Service, server: Server, timeout_seconds: float) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while not service.healthy(server.port):
+        if find(service) != server:
+            raise ServiceError(f"{service.title} ended at once: {_last_words(service)}")
+        if time.monotonic() > deadline:
+            stop(service)
+            raise ServiceError(f"{service.title} was not well within {timeout_seconds:g} s: see {service.log_file}")
+        time.sleep(_POLL_SECONDS)
+
+
+def _wait_until_gone(service: Service, server: Server) -> bool:
+    deadline = time.monotonic() + _STOP_SECONDS
+    while find(service) == server:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    with suppress(ChildProcessError):
+        os.waitpid(server.pid, 0)
+    return True
+
+
+def _last_words(service: Service) -> str:
+    lines = service.log_file.read_text(errors="replace").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), "it said nothing").removeprefix("error: ")

@@ -1,0 +1,153 @@
+"""Running a DAG in this process, with the progress on the screen and Airflow's own words in a log file."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from elt_factory.failures import PermanentError
+
+_SHOWN = 100  # characters of a good task's figures; a failure is told in full
+
+
+@dataclass
+class TaskOutcome:
+    """How one task ended; `seconds` of its last try."""
+
+    task_id: str
+    state: str
+    seconds: float
+    detail: str = ""
+
+
+@dataclass
+class Progress:
+    """Airflow's listener that shows each task as it ends."""
+
+    console: Console
+    outcomes: dict[str, TaskOutcome] = field(default_factory=dict)
+    started: dict[str, float] = field(default_factory=dict)
+
+    def running(self, task_id: str) -> None:
+        """A task begins."""
+        self.started[task_id] = time.monotonic()
+
+    def ended(self, task_id: str, state: str, detail: str = "") -> None:
+        """A task ended; say so."""
+        seconds = time.monotonic() - self.started.get(task_id, time.monotonic())
+        self.outcomes[task_id] = TaskOutcome(task_id, state, seconds, detail)
+        if state == "success" and len(detail) > _SHOWN:
+            detail = detail[: _SHOWN - 1] + "…"
+        mark = {"success": "[green]✓[/]", "skipped": "[dim]-[/]", "retry": "[yellow]↻[/]"}.get(state, "[red]✗[/]")
+        self.console.print(
+            f"  {mark} {task_id:<44} {seconds:6.1f} s  [dim]{escape(detail)}[/]", highlight=False, soft_wrap=True
+        )
+
+
+@dataclass(frozen=True)
+class DagOutcome:
+    """How a run ended."""
+
+    dag_id: str
+    run_id: str
+    state: str
+    seconds: float
+    tasks: tuple[TaskOutcome, ...]
+
+
+def run_dag(dag_id: str, conf: Mapping[str, Any], console: Console, log_file: Path) -> DagOutcome:
+    """Run a DAG for real, task after task, as `dag.test()` does: the same DAG and operators as in production.
+
+    Args:
+        dag_id: The DAG.
+        conf: What the trigger form would say.
+        console: Where people look.
+        log_file: Where Airflow's log goes.
+
+    Raises:
+        KeyError: there is no such DAG.
+    """
+    screen = _screen_of(console)
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    with _output_to(log_file):
+        from elt_factory.dag.loader import load_dags
+        from elt_factory.project import config_folder
+
+        dag = load_dags(config_folder())[dag_id]
+        # dag.test() never fires deadlines, and fails at the end of a run over the form in which it holds them
+        dag.deadline = None
+        progress = Progress(screen)
+        with _listening(progress):
+            began = time.monotonic()
+            run = dag.test(logical_date=datetime.now(UTC), run_conf=dict(conf))
+    seconds = time.monotonic() - began
+    # Airflow calls a run without a single task a success
+    state = str(run.state) if progress.outcomes else "failed: no task ran"
+    return DagOutcome(dag_id, str(run.run_id), state, seconds, tuple(progress.outcomes.values()))
+
+
+def _screen_of(console: Console) -> Console:
+    """The same console on a file descriptor of its own, which stays the screen while the others go to the log."""
+    stream = os.fdopen(os.dup(console.file.fileno()), "w", buffering=1, encoding="utf-8")
+    return Console(file=stream, force_terminal=console.is_terminal, width=console.width)
+
+
+@contextmanager
+def _output_to(file: Path) -> Iterator[None]:
+    """Everything this process writes to its standard outputs goes to a file, also what libraries write past Python."""
+    saved = os.dup(1), os.dup(2)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with file.open("ab") as target:
+        os.dup2(target.fileno(), 1)
+        os.dup2(target.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.dup2(saved[0], 1)
+            os.dup2(saved[1], 2)
+            for descriptor in saved:
+                os.close(descriptor)
+
+
+@contextmanager
+def _listening(progress: Progress) -> Iterator[None]:
+    from airflow.listeners import hookimpl
+    from airflow.sdk.listener import get_listener_manager
+
+    class Listener:
+        @hookimpl
+        def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:  # noqa: ARG002
+            progress.running(task_instance.task_id)
+
+        @hookimpl
+        def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:  # noqa: ARG002
+            progress.ended(task_instance.task_id, "success", getattr(task_instance.task, "told", ""))
+
+        @hookimpl
+        def on_task_instance_failed(self, previous_state: Any, task_instance: Any, error: Any) -> None:  # noqa: ARG002
+            again = task_instance.try_number <= task_instance.max_tries and not isinstance(error, PermanentError)
+            progress.ended(task_instance.task_id, "retry" if again else "failed", str(error or ""))
+
+        @hookimpl
+        def on_task_instance_skipped(self, previous_state: Any, task_instance: Any) -> None:  # noqa: ARG002
+            progress.ended(task_instance.task_id, "skipped")
+
+    manager, listener = get_listener_manager(), Listener()
+    manager.add_listener(listener)  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        manager.pm.unregister(listener)

@@ -1,0 +1,149 @@
+"""Airflow on this machine: its home in the project, its database, and what airflow_settings.yaml gives it.
+
+Where AIRFLOW_HOME is set already, somebody runs Airflow their own way, and nothing here is touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from elt_factory.dag.dbt_fresh import changed_since
+from elt_factory.project import dbt_folder, project_root
+
+SETTINGS_FILE = "airflow_settings.yaml"
+_MARK = ".settings"
+# every YAML a DAG file of its own: one that is broken shows its own import error, and a new one is seen within seconds
+BUNDLES = [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": {"refresh_interval": 5}}]
+
+
+def local_environment(root: Path) -> dict[str, str]:
+    """The environment variables that make Airflow run in the project's own folder, quietly and without telemetry."""
+    return {
+        "AIRFLOW_HOME": str(root / ".airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(root / "dags"),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(BUNDLES),
+        # the bundle marks what has changed: all else need not be read again, and does not keep what has changed waiting
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "86400",
+        # else what is parsed soon after the last change is not stored, in the hope of the next parse
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(root / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+        "AIRFLOW__COSMOS__CACHE_DIR": str(root / ".airflow" / "cosmos"),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        # Cosmos looks for the dbt command even when it calls dbt as a library
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "ELT_PROJECT": str(root),
+    }
+
+
+def use_local_airflow() -> bool:
+    """Point this process at the project's own Airflow before Airflow is imported.
+
+    Returns:
+        Whether the Airflow is ours; False where AIRFLOW_HOME names another.
+    """
+    root = project_root()
+    environment = local_environment(root)
+    if os.environ.get("AIRFLOW_HOME", environment["AIRFLOW_HOME"]) != environment["AIRFLOW_HOME"]:
+        return False
+    path = environment.pop("PATH")
+    for name, value in environment.items():
+        os.environ.setdefault(name, value)
+    os.environ["PATH"] = path
+    return True
+
+
+def ensure_local_airflow() -> None:
+    """Make the project's Airflow ready: database, connections, pools, variables, dbt manifest.
+
+    Quick when all is there.
+    """
+    read_metadata_database()
+    if not use_local_airflow():
+        return
+    root = project_root()
+    home = Path(os.environ["AIRFLOW_HOME"])
+    settings = (root / SETTINGS_FILE).read_text(encoding="utf-8") if (root / SETTINGS_FILE).exists() else ""
+    mark = home / _MARK
+    if not (home / "airflow.db").exists() or not mark.exists() or mark.read_text(encoding="utf-8") != settings:
+        home.mkdir(parents=True, exist_ok=True)
+        migrate_database()
+        apply_settings(yaml.safe_load(settings) or {})
+        mark.write_text(settings, encoding="utf-8")
+    ensure_manifest()
+
+
+def read_metadata_database() -> None:
+    """Let this process find connections in Airflow's database, as Airflow's own commands do.
+
+    Tasks ask the API server instead.
+    """
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+
+
+def migrate_database() -> None:
+    """Create or upgrade Airflow's metadata database."""
+    _quietly([sys.executable, "-m", "airflow", "db", "migrate"], "Airflow's database could not be made")
+
+
+def apply_settings(settings: Mapping[str, Any]) -> None:
+    """Give Airflow the connections, pools and variables of airflow_settings.yaml; what is there already is replaced."""
+    from airflow.models import Connection, Pool, Variable
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    given = settings.get("airflow") or {}
+    with create_session() as session:
+        for entry in given.get("connections") or []:
+            session.execute(delete(Connection).where(Connection.conn_id == entry["conn_id"]))
+            session.add(_connection(entry))
+        for entry in given.get("pools") or []:
+            Pool.create_or_update_pool(
+                entry["pool_name"],
+                entry["pool_slot"],
+                entry.get("pool_description", ""),
+                include_deferred=False,
+                session=session,
+            )
+        for entry in given.get("variables") or []:
+            Variable.set(entry["variable_name"], entry["variable_value"], session=session)
+
+
+def _connection(entry: Mapping[str, Any]) -> Any:
+    from airflow.models import Connection
+
+    names = {"conn_host": "host", "conn_schema": "schema", "conn_login": "login", "conn_password": "password"}
+    fields = {field: str(entry[name]) for name, field in names.items() if entry.get(name)}
+    extra = entry.get("conn_extra")
+    return Connection(
+        conn_id=entry["conn_id"],
+        conn_type=entry["conn_type"],
+        port=int(entry["conn_port"]) if entry.get("conn_port") else None,
+        extra=extra if isinstance(extra, str) or extra is None else json.dumps(extra),
+        **fields,
+    )
+
+
+def ensure_manifest() -> None:
+    """Make the dbt manifest that the DAGs are drawn from, when a file of the dbt project is newer."""
+    if not (dbt_folder() / "dbt_project.yml").exists() or changed_since(dbt_folder()) is None:
+        return
+    # in a process of its own: dbt keeps what it has loaded
+    _quietly([sys.executable, "-m", "elt_factory.dag.dbt_project"], "the dbt project cannot be parsed")
+
+
+def _quietly(command: list[str], problem: str) -> None:
+    """Run a command; its output is shown only when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=project_root())  # noqa: S603 - our own
+    if done.returncode:
+        sys.stderr.write(done.stdout + done.stderr)
+        raise SystemExit(f"{problem}: see above")

@@ -1,0 +1,184 @@
+"""The `elt` command: what runs, what ran, what is in the warehouse."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from elt_factory.cli import tables
+from elt_factory.cli.diff import diff
+from elt_factory.cli.docs import docs
+from elt_factory.cli.explain import explain
+from elt_factory.cli.new import new
+from elt_factory.cli.output import AsJson, errors, fail, print_json, short
+from elt_factory.cli.plan import plan
+from elt_factory.cli.upgrade import upgrade
+from elt_factory.cli.validate import validate
+from elt_factory.config.errors import ConfigError, MistakeError, near_name
+from elt_factory.config.loading import Folder, load_folder
+from elt_factory.config.scalars import resolve
+from elt_factory.config.source import Config
+from elt_factory.config.values import param_like
+from elt_factory.failures import EltError
+from elt_factory.project import config_folder, project_root
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+for command in (validate, explain, plan, diff, docs, upgrade, new):
+    app.command()(command)
+console = tables.screen()
+
+
+@app.command("list")
+def list_configs(as_json: AsJson = False) -> None:
+    """List the configs: schedule, owner, tables, and those that are broken."""
+    found = load_folder(config_folder())
+    if as_json:
+        print_json([tables.config_entry(item) for item in found.configs])
+    else:
+        console.print(tables.config_table(found.configs))
+    _exit_with_problems(found)
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="The config, as `elt list` names it.")],
+    start: Annotated[str | None, typer.Option(help="Start of the window, included, such as 2013-01-01.")] = None,
+    end: Annotated[str | None, typer.Option(help="End of the window, not included.")] = None,
+    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Read everything anew.")] = False,
+    table: Annotated[list[str] | None, typer.Option(help="A table to load; repeat it for more.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="A param of the config, NAME=VALUE; repeat it.")] = None,
+) -> None:
+    """Run a config's DAG here and now, as Airflow would, for one window."""
+    known = {item.config.name: item.config for item in _healthy(load_folder(config_folder()), name).configs}
+    if name not in known:
+        fail(f'there is no config "{name}"; {near_name(name, known)}')
+    chosen: dict[str, Any] = {"window_start": start, "window_end": end, "full_refresh": full_refresh, "tables": table}
+    given = _params(param or [], known[name])
+    from elt_factory.cli.local import ensure_local_airflow
+
+    ensure_local_airflow()
+    from elt_factory.cli.execution import run_dag
+
+    log = project_root() / "logs" / f"{name}.log"
+    console.print(f"[bold]{name}[/] runs; Airflow's log goes to {short(log)}")
+    outcome = run_dag(name, {key: value for key, value in chosen.items() if value} | given, console, log)
+    console.print(f"[bold]{name}[/] {outcome.state} after {outcome.seconds:.1f} s")
+    if outcome.state != "success":
+        raise typer.Exit(1)
+
+
+def _params(given: list[str], config: Config) -> dict[str, Any]:
+    """The params of a run, each read as YAML reads it, so that it is of its default's type."""
+    found: dict[str, Any] = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        if name not in config.params:
+            fail(f'"{name}" is no param of {config.name}; {near_name(name, config.params) or "it has none"}')
+        default = config.params[name]
+        try:
+            found[name] = param_like(default, value if isinstance(default, str) else resolve(value))
+        except MistakeError as error:
+            fail(f"--param {name}: {error}")
+    return found
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Show where every table stands: last load, rows, rejects, cursor, business date."""
+    from elt_factory.warehouse.state import status as table_status
+
+    with _open() as warehouse:
+        found = table_status(warehouse)
+    if as_json:
+        print_json([asdict(entry) for entry in found])
+    elif found:
+        console.print(tables.status_table(found))
+    else:
+        console.print("Nothing was loaded yet: run [bold]elt run <name>[/] or [bold]make demo[/].")
+
+
+@app.command()
+def sql(query: Annotated[str, typer.Argument(help="One SQL statement.")], as_json: AsJson = False) -> None:
+    """Run a query in the warehouse and print its answer."""
+    with _open() as warehouse:
+        try:
+            rows = warehouse.query(query)
+        except Exception as error:  # noqa: BLE001 - whatever the warehouse says of the user's own SQL is the answer
+            fail(str(error))
+    if as_json:
+        print_json(rows.dicts())
+    else:
+        console.print(tables.rows_table(rows))
+
+
+@app.command()
+def setup() -> None:
+    """Make Airflow ready on this machine: its database, connections, pools and variables, and the dbt manifest."""
+    from elt_factory.cli.local import ensure_local_airflow
+
+    ensure_local_airflow()
+    console.print("Airflow is ready here.")
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="Port of the web UI; another is taken when it is not free.")] = 8080,
+) -> None:
+    """Start Airflow with its web UI in the background."""
+    from elt_factory.cli.standalone import up as start_airflow
+
+    with console.status("Airflow starts (about a minute)"):
+        login = start_airflow(port)
+    console.print(
+        f"Airflow runs at [bold]{login.url}[/]  user [bold]{login.user}[/]  password [bold]{login.password}[/]"
+    )
+
+
+@app.command()
+def down() -> None:
+    """End the Airflow that `elt up` started, and nothing else."""
+    from elt_factory.cli.standalone import down as stop_airflow
+
+    console.print("Airflow has ended." if stop_airflow() else "Airflow was not running.")
+
+
+def main() -> None:
+    """The command; errors of ours are one message, not a traceback."""
+    try:
+        app()
+    except (EltError, ConfigError) as error:
+        errors.print(str(error), style="red", markup=False, highlight=False)
+        sys.exit(1)
+
+
+def _open() -> Any:
+    from elt_factory.cli.local import ensure_local_airflow
+
+    ensure_local_airflow()
+    from elt_factory.dag.runtime import get_connection
+    from elt_factory.warehouse.opening import CONNECTION_ID, open_warehouse
+
+    # what Airflow and the connector say of the connection would stand in the answer, which machines read
+    logging.disable(logging.WARNING)
+    return open_warehouse(
+        get_connection(CONNECTION_ID), project_root(), lambda line: errors.print(line, style="yellow")
+    )
+
+
+def _healthy(found: Folder, name: str) -> Folder:
+    """The folder, unless the very config that is asked for is broken; the others' errors do not matter here."""
+    for file, error in found.errors.items():
+        if file.stem == name:
+            raise error
+    return found
+
+
+def _exit_with_problems(found: Folder) -> None:
+    for error in found.errors.values():
+        errors.print(str(error), style="red", markup=False, highlight=False)
+    if found.errors:
+        raise typer.Exit(1)

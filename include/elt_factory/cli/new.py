@@ -1,0 +1,192 @@
+"""`elt new`: a config written from real records of an API, a database or files."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from elt_factory.cli.output import errors, fail, short
+from elt_factory.project import config_folder, project_root
+
+if TYPE_CHECKING:
+    from elt_factory.discover.found import SourceFound
+    from elt_factory.extract.request import Connection
+
+
+def new(  # noqa: PLR0913 - each is an option of the command
+    name: Annotated[str | None, typer.Argument(help="The name of the config and its DAG, such as orders.")] = None,
+    url: Annotated[str | None, typer.Option(help="The address of a JSON API that needs no connection yet.")] = None,
+    connection: Annotated[str | None, typer.Option(help="An Airflow connection: http, fs or a database.")] = None,
+    path: Annotated[str | None, typer.Option(help="The API's path, or the files' pattern, below it.")] = None,
+    table: Annotated[list[str] | None, typer.Option(help="A database table; repeat it. None: all of them.")] = None,
+    schema: Annotated[str | None, typer.Option(help="The database schema of the tables.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A file, a folder, or a pattern such as in/*.csv.")] = None,
+    folder: Annotated[str, typer.Option(help="The folder below dag_configs to write to; its defaults count.")] = "",
+) -> None:
+    """Look at real records of a source and write a complete, commented config for it."""
+    name = name or typer.prompt("Name of the config")
+    target = _free_place(str(name), folder)
+    if not (url or connection or file):
+        url, connection, file = _asked()
+    if sum(map(bool, (url, connection, file))) > 1:
+        fail("one of --url, --connection and --file says where the records are; keep one")
+    with tempfile.TemporaryDirectory() as scratch:
+        if url:
+            found = _from_url(str(name), url, Path(scratch))
+        elif file:
+            found = _from_file(str(name), file, Path(scratch))
+        else:
+            found = _from_connection((str(name), str(connection)), path, (table or [], schema), Path(scratch))
+    _write(target, str(name), found)
+    _tell(target, str(name), found)
+
+
+def _asked() -> tuple[str | None, str | None, Path | None]:
+    """Where the records are, as somebody at the keyboard says it."""
+    answer = str(typer.prompt("Where are the records? An address (https://...), an Airflow connection, or a file"))
+    if "://" in answer:
+        return answer, None, None
+    there = Path(answer).exists() or any(sign in answer for sign in "/*")
+    return (None, None, Path(answer)) if there else (None, answer, None)
+
+
+def _free_place(name: str, folder: str) -> Path:
+    """The file to write; ends the command where the name is none, or taken."""
+    from elt_factory.config.loading import config_files
+    from elt_factory.dag.neighbours import Neighbours
+    from elt_factory.discover.periods import sane_name
+
+    root = config_folder()
+    if sane_name(name) != name:
+        fail(f'"{name}" is no name: small letters, digits and _, a letter first; try {sane_name(name) or "orders"}')
+    target = root / folder / f"{name}.yaml"
+    if ".." in Path(folder).parts or not target.is_relative_to(root):
+        fail(f"{folder} leads out of {short(root)}; name a folder below it")
+    known = Neighbours(root)
+    stems = {file.stem for file in config_files(root)}
+    owner = known.file_of(name) or next((file for file in (target, target.with_suffix(".yml")) if file.exists()), None)
+    if owner:
+        other = next(n for i in range(2, 1000) if (n := f"{name}_{i}") not in stems and known.file_of(n) is None)
+        fail(f"{short(owner)} is there already and stays as it is; choose another name, such as {other}")
+    return target
+
+
+def _from_url(name: str, url: str, scratch: Path) -> SourceFound:
+    from dataclasses import replace
+
+    from elt_factory.discover.address import address_of
+    from elt_factory.discover.api import Endpoint, look_at_api
+    from elt_factory.extract.request import Connection
+
+    address = address_of(url)
+    made = Connection(f"{name}_api", "http", host=address.host)
+    found = look_at_api(Endpoint(made, name, address.path, address.params), scratch)
+    add = f"airflow connections add {made.conn_id} --conn-type http --conn-host '{address.host}'"
+    return replace(found, todo=[f"{add}    # with a secret: --conn-password '<secret>'"])
+
+
+def _from_connection(
+    named: tuple[str, str], path: str | None, tables: tuple[list[str], str | None], scratch: Path
+) -> SourceFound:
+    name, conn_id = named
+    connection = _connection(conn_id)
+    if connection.conn_type == "http":
+        return _from_api(name, connection, path or str(typer.prompt("Path below the address")), scratch)
+    if connection.conn_type == "fs":
+        from elt_factory.discover.folder import Place, look_at_files
+        from elt_factory.discover.found import Guess
+        from elt_factory.extract.files import source_folder
+
+        extract = {"connection": Guess(conn_id, "an Airflow connection holds the folder")}
+        folder = source_folder(connection, None, project_root())
+        return look_at_files(Place(folder, path or "*", extract), scratch)
+    from elt_factory.discover.database import Tables, look_at_tables
+
+    return look_at_tables(Tables(connection, name, *tables, project_root()), scratch)
+
+
+def _from_api(name: str, connection: Connection, path: str, scratch: Path) -> SourceFound:
+    from elt_factory.discover.address import address_of
+    from elt_factory.discover.api import Endpoint, look_at_api
+
+    # a path may carry parameters, and a secret among them, as a whole address does
+    address = address_of(f"http://host/{path.lstrip('/')}")
+    return look_at_api(Endpoint(connection, name, address.path, address.params), scratch)
+
+
+def _from_file(name: str, file: Path, scratch: Path) -> SourceFound:
+    from elt_factory.discover.folder import Place, look_at_files
+    from elt_factory.discover.found import Guess
+
+    whole = (Path.cwd() / file).absolute()
+    folder, pattern = (whole, "*") if whole.is_dir() else (whole.parent, whole.name)
+    if not folder.is_dir():
+        fail(f"there is no folder {folder}")
+    root = project_root()
+    if folder.resolve().is_relative_to(root):
+        below = str(folder.resolve().relative_to(root))
+        import json
+
+        return look_at_files(Place(folder, pattern, {"folder": Guess(json.dumps(below), "below the project")}), scratch)
+    conn_id = f"{name}_files"
+    extract = {"connection": Guess(conn_id, "an Airflow connection holds the folder; it is outside of the project")}
+    add = f'airflow connections add {conn_id} --conn-type fs --conn-extra \'{{"path": "{folder}"}}\''
+    return look_at_files(Place(folder, pattern, extract, (add,)), scratch)
+
+
+def _connection(conn_id: str) -> Connection:
+    from elt_factory.cli.local import ensure_local_airflow
+
+    ensure_local_airflow()
+    from elt_factory.dag.runtime import get_connection
+
+    return get_connection(conn_id)
+
+
+def _write(target: Path, name: str, found: SourceFound) -> None:
+    """Write the file, once it is known to be a valid config; never over another."""
+    from elt_factory.config.defaults import defaults_of
+    from elt_factory.config.errors import ConfigError
+    from elt_factory.config.loading import load_text
+    from elt_factory.discover.writing import yaml_of
+
+    root = config_folder()
+    try:
+        defaults = defaults_of(target.parent, root)
+        text = yaml_of(name, found, defaults.data if defaults else {}, schema=_way_to(root, target))
+        load_text(target, text, root)
+    except ConfigError as error:
+        errors.print(str(error), style="yellow", markup=False, highlight=False, soft_wrap=True)
+        fail("nothing is written: what was found makes no valid config; mend what stands above at its source")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with target.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        fail(f"{short(target)} is there already and stays as it is; choose another name")
+
+
+def _way_to(root: Path, target: Path) -> str:
+    """The JSON Schema as the editor finds it from the file."""
+    return "../" * (len(target.relative_to(root).parts) - 1) + "source.schema.json"
+
+
+def _tell(target: Path, name: str, found: SourceFound) -> None:
+    from rich.table import Table
+
+    from elt_factory.cli.tables import screen
+
+    console = screen()
+    shown = Table("table", "records", "key", "cursor", "business date", "written by", "personal")
+    for table in found.tables:
+        personal = ", ".join(column.name for column in table.columns if column.pii)
+        guesses = (table.cursor, table.business_date, table.disposition)
+        key = ", ".join(table.key.columns) if table.key else "-"
+        shown.add_row(table.name, f"{table.rows:,}", key, *(g.value if g else "-" for g in guesses), personal)
+    console.print(shown)
+    console.print(f"{short(target)} is written. Next:", markup=False)
+    for line in (*found.todo, f"elt validate {short(target)}", f"elt run {name}"):
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,85 @@
+"""How commands speak: tables and text for people, JSON for machines, errors on their own stream."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from elt_factory.config.across import LoadedConfig
+from elt_factory.config.errors import near_name
+from elt_factory.dag.neighbours import Neighbours
+from elt_factory.project import config_folder, project_root
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+errors = Console(stderr=True)
+
+
+def say(text: str) -> None:
+    """Print text for people as it is."""
+    sys.stdout.write(f"{text}\n")
+
+
+def print_json(value: Any) -> None:
+    """Print JSON."""
+    sys.stdout.write(json.dumps(value, indent=2, default=_plain, ensure_ascii=False) + "\n")
+
+
+def fail(message: str) -> NoReturn:
+    """Say what is wrong and end with 1."""
+    errors.print(message, style="red", markup=False, highlight=False)
+    raise typer.Exit(1)
+
+
+def short(path: Path) -> str:
+    """A path below the project without the project."""
+    root = project_root()
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def named_config(name: str) -> LoadedConfig:
+    """The config of that name, held against the files around it; ends the command where there is none.
+
+    Raises:
+        ConfigError: it is wrong.
+    """
+    neighbours = Neighbours(config_folder())
+    file = neighbours.file_of(name)
+    if file is None:
+        fail(f'there is no config "{name}"; {near_name(name, neighbours)}')
+    item = neighbours.load(file)
+    neighbours.check(item)
+    return item
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Keep what libraries log while they are imported and build DAGs away from an answer that machines may read.
+
+    Some write to the stream of the moment and some hold on to the first, so the file descriptor leads elsewhere too.
+    """
+    sys.stdout.flush()
+    saved = os.dup(1)
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        os.dup2(nowhere.fileno(), 1)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 1)
+            os.close(saved)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    return float(value) if isinstance(value, Decimal) else str(value)

@@ -1,0 +1,87 @@
+"""What the `elt` command prints, as tables for people and entries for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from elt_factory.config.loading import LoadedConfig
+from elt_factory.warehouse.base import Rows
+from elt_factory.warehouse.state import TableStatus
+
+PIPE_WIDTH = 160
+
+
+def screen() -> Console:
+    """A console for people; where the output goes to a pipe or a file, nothing is cut to the width of a terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_WIDTH)
+
+
+def config_entry(item: LoadedConfig) -> dict[str, Any]:
+    """A config for machines."""
+    config = item.config
+    return {
+        "name": config.name,
+        "description": config.description,
+        "owner": config.owner,
+        "schedule": config.schedule,
+        "timezone": config.timezone,
+        "tables": list(config.all_tables),
+        "file": str(item.file),
+    }
+
+
+def config_table(items: Sequence[LoadedConfig]) -> Table:
+    """The configs for people."""
+    table = Table("name", "schedule", "owner", "tables", "what it is", box=SIMPLE_HEAD)
+    for item in items:
+        config = item.config
+        schedule = f"{config.schedule} {config.timezone}" if config.schedule else "by hand"
+        table.add_row(config.name, schedule, config.owner, ", ".join(config.all_tables) or "-", config.description)
+    return table
+
+
+def status_table(entries: Sequence[TableStatus]) -> Table:
+    """Where the tables stand, for people: figures of the last load, and what the table has now."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("table", no_wrap=True)
+    for name in ("read", "loaded", "rejected", "in the table"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("loaded at", "window end", "business date", "cursor"):
+        table.add_column(name, no_wrap=True)
+    for entry in entries:
+        table.add_row(
+            f"{entry.source}.{entry.table}",
+            f"{entry.rows_read:,}",
+            f"{entry.rows_loaded:,}",
+            f"[red]{entry.rows_rejected:,}[/]" if entry.rows_rejected else "0",
+            f"{entry.total_rows:,}",
+            _minute(entry.last_loaded_at),
+            _minute(entry.last_window_end),
+            (entry.last_business_date or "-")[:16].replace("T", " "),
+            (entry.cursor or "-")[:16].replace("T", " "),
+        )
+    return table
+
+
+def rows_table(rows: Rows) -> Table:
+    """The answer to a query, for people."""
+    table = Table(box=SIMPLE_HEAD)
+    for index, name in enumerate(rows.columns):
+        numeric = any(isinstance(row[index], (int, float, Decimal)) for row in rows.rows[:100])
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+    for row in rows.rows:
+        table.add_row(*(Text("" if value is None else str(value)) for value in row))
+    return table
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"

@@ -1,0 +1,49 @@
+"""`elt upgrade`: configs brought to the newest version of the language, with their comments and layout."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from elt_factory.cli.output import fail, say, short
+from elt_factory.config import upgrade as language
+from elt_factory.config.loading import DEFAULTS_FILE, config_files
+from elt_factory.config.upgrade import plan_upgrade
+from elt_factory.project import config_folder
+
+
+def upgrade(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Configs or folders of configs; by default all of dag_configs.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would change, and write nothing.")] = False,
+) -> None:
+    """Rewrite configs in the newest version of the language; comments and layout stay. Then look with git diff."""
+    chosen = paths or [config_folder()]
+    missing = [path for path in chosen if not path.exists()]
+    if missing:
+        fail(f"there is no file or folder {', '.join(map(str, missing))}")
+    files = dict.fromkeys(file for path in chosen for file in _meant(path))
+    # all are planned before one is written: an error leaves every file as it was
+    planned = {file: text for file in files if (text := plan_upgrade(file, language.STEPS)) is not None}
+    for file, text in planned.items():
+        if dry_run:
+            say(_difference(file, text))
+        else:
+            file.write_bytes(text.encode())
+            say(f"{short(file)} is rewritten")
+    if not planned:
+        say("Nothing to upgrade: every config is in the newest version.")
+
+
+def _meant(path: Path) -> list[Path]:
+    return sorted({*config_files(path), *path.rglob(DEFAULTS_FILE)}) if path.is_dir() else [path]
+
+
+def _difference(file: Path, text: str) -> str:
+    old, new = file.read_text(encoding="utf-8-sig").splitlines(), text.splitlines()
+    name = short(file)
+    return "\n".join(difflib.unified_diff(old, new, name, name, lineterm="", n=1))

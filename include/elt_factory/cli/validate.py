@@ -1,0 +1,95 @@
+"""`elt validate`: every mistake of every config, with its place and its mend, before Airflow sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from elt_factory.cli.output import AsJson, errors, fail, print_json, say
+from elt_factory.cli.tables import screen
+from elt_factory.config.across import LoadedConfig
+from elt_factory.describe.findings import Finding, Verdict
+from elt_factory.describe.findings import validate as find
+from elt_factory.project import config_folder
+
+Look = Callable[[Sequence[LoadedConfig]], Iterable[Finding]]
+
+_STYLES = {"error": "bold red", "warning": "bold yellow"}
+
+
+def validate(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Configs or folders of configs; by default all of dag_configs.")
+    ] = None,
+    as_json: AsJson = False,
+    github: Annotated[bool, typer.Option("--github", help="Print annotations for GitHub's workflows.")] = False,
+    connections: Annotated[
+        bool, typer.Option("--connections", help="Also look whether the Airflow connections exist.")
+    ] = False,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help="Also read a sample of every table, and hold it to its columns: the first page of an API, the first "
+            "100 rows of a database, the first file whole. Nothing is loaded.",
+        ),
+    ] = False,
+    start: Annotated[str | None, typer.Option(help="With --live: start of the window to read.")] = None,
+    end: Annotated[str | None, typer.Option(help="With --live: its end; by default the last window.")] = None,
+) -> None:
+    """Find everything that is wrong or unwise in the configs. Ends with 1 when something is wrong."""
+    chosen = paths or [config_folder()]
+    missing = [path for path in chosen if not path.exists()]
+    if missing:
+        fail(f"there is no file or folder {', '.join(map(str, missing))}")
+    verdict = find(chosen, config_folder())
+    verdict = verdict.with_more(_closer_look(verdict, list(_looks(connections, live, start, end))))
+    (_entries if as_json else _annotations if github else _text)(verdict)
+    if verdict.count("error"):
+        raise typer.Exit(1)
+
+
+def _looks(connections: bool, live: bool, start: str | None, end: str | None) -> Iterator[Look]:
+    if connections:
+        from elt_factory.cli.live import missing_connections
+
+        yield missing_connections
+    if live:
+        from elt_factory.cli.live import Sampler
+
+        # what is read is said as it is read: somebody's system is asked
+        yield Sampler(start, end, lambda line: errors.print(line, markup=False, highlight=False)).sample_all
+
+
+def _closer_look(verdict: Verdict, looks: Sequence[Look]) -> list[Finding]:
+    if looks:
+        from elt_factory.cli.local import ensure_local_airflow
+
+        ensure_local_airflow()
+    return [finding for look in looks for finding in look(verdict.configs)]
+
+
+def _entries(verdict: Verdict) -> None:
+    print_json([finding.entry() for finding in verdict.findings])
+
+
+def _annotations(verdict: Verdict) -> None:
+    for finding in verdict.findings:
+        say(finding.annotation())
+
+
+def _text(verdict: Verdict) -> None:
+    console = screen()
+    for finding in verdict.findings:
+        first, *rest = finding.problem.render().splitlines()
+        console.print(f"{finding.severity}: ", style=_STYLES[finding.severity], end="")
+        console.print("\n".join([first, *rest]), markup=False, highlight=False, soft_wrap=True)
+    counts = ", ".join([_counted(verdict.count("error"), "error"), _counted(verdict.count("warning"), "warning")])
+    console.print(f"{_counted(len(verdict.files), 'config')}: {counts}", highlight=False)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,150 @@
+"""Quality checks as a YAML file writes them: each a mapping with one key, its rule, and a severity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from elt_factory.config.base import Model
+from elt_factory.config.errors import KEY, MistakeError
+from elt_factory.config.values import ColumnName, Duration, Scalar, Share, Text, Whole
+
+Severity = Literal["warn", "error"]
+
+
+def _check_range(value: object) -> object:
+    """Two scalars of one kind, the lower first."""
+    if not isinstance(value, (list, tuple)) or len(value) != 2:  # noqa: PLR2004 - a range has two ends
+        raise MistakeError("the lowest and the highest value belong here", "write them as a list: [0, 6000]")
+    low, high = value
+    numbers = [isinstance(end, (int, float)) and not isinstance(end, bool) for end in value]
+    if not all(numbers) and not all(isinstance(end, str) for end in value):
+        raise MistakeError("a range goes from number to number or from text to text", "write both ends of one kind")
+    if _order(low, high):
+        raise MistakeError(f"no value lies between {low} and {high}", f"write the lowest first: [{high}, {low}]")
+    return value
+
+
+def _order(low: Any, high: Any) -> bool:
+    """Whether the ends of a range stand in the wrong order; numbers in quotes are compared as numbers."""
+    try:
+        return float(low) > float(high)
+    except ValueError:
+        return bool(low > high)
+
+
+Range = Annotated[tuple[Scalar, Scalar], BeforeValidator(_check_range)]
+
+
+def require_one(what: str, parts: Mapping[str, object]) -> None:
+    """MistakeError when not exactly one of the parts of a check or sensor is set."""
+    found = [name for name, part in parts.items() if part is not None]
+    if not found:
+        raise MistakeError(
+            f"a {what} needs one of {', '.join(parts)}", "add one, or take the entry away", code="incomplete"
+        )
+    if len(found) > 1:
+        message = f"a {what} has one of {', '.join(parts)}, and here are {' and '.join(found)}"
+        raise MistakeError(message, "give each an entry of its own in the list", at=(found[-1], KEY), code="conflict")
+
+
+class Check(Model):
+    """One rule; `error` stops what is downstream, `warn` is recorded and shown."""
+
+    severity: Severity = Field(
+        "error", description="warn records it, error stops what is downstream.", examples=["warn"]
+    )
+
+    @property
+    def rule(self) -> str:
+        """The name of the rule that is set."""
+        return next(name for name in self._rules() if getattr(self, name) is not None)
+
+    @classmethod
+    def _rules(cls) -> tuple[str, ...]:
+        return tuple(name for name in cls.model_fields if name not in ("severity", "column"))
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        require_one("check", {name: getattr(self, name) for name in self._rules()})
+        return self
+
+
+class ColumnCheck(Check):
+    """A rule for the values of one column, over the rows of the load."""
+
+    not_null: Literal[True] | None = Field(None, description="Every row has a value.", examples=[True])
+    unique: Literal[True] | None = Field(None, description="No value stands twice in the table.", examples=[True])
+    between: Range | None = Field(None, description="Values lie in this range, ends included.", examples=[[0, 6000]])
+    accepted_values: tuple[Scalar, ...] | None = Field(
+        None, min_length=1, description="Values are among these.", examples=[["EWR", "JFK", "LGA"]]
+    )
+
+
+class RowCount(Model):
+    """How many rows a load has: absolute, or against the loads before."""
+
+    min: Whole | None = Field(None, ge=0, description="At least so many.", examples=[1])
+    max: Whole | None = Field(None, ge=0, description="At most so many.", examples=[1_000_000])
+    within: Share | None = Field(None, description="No further than this from the mean of `of`.", examples=["20%"])
+    of: Literal["trailing_7_runs", "trailing_30_runs"] = Field(
+        "trailing_7_runs", description="The loads to compare with.", examples=["trailing_7_runs"]
+    )
+
+    @model_validator(mode="after")
+    def _something_to_check(self) -> Self:
+        if self.min is None and self.max is None and self.within is None:
+            raise MistakeError("row_count needs a rule", "write min, max or within", code="incomplete")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise MistakeError(
+                f"no count is at least {self.min} and at most {self.max}",
+                "write the lower one as min",
+                at=("max",),
+                code="conflict",
+            )
+        return self
+
+
+class Freshness(Model):
+    """How late a table may be, by when it happened and by when we took it."""
+
+    business_date_within: Duration | None = Field(
+        None,
+        description="The newest business date is no further than this before the window's end.",
+        examples=["26h"],
+    )
+    loaded_within: Duration | None = Field(
+        None, description="The last load was committed no longer ago than this.", examples=["2h"]
+    )
+
+    @model_validator(mode="after")
+    def _something_to_check(self) -> Self:
+        if self.business_date_within is None and self.loaded_within is None:
+            raise MistakeError(
+                "freshness needs a limit", "write business_date_within or loaded_within", code="incomplete"
+            )
+        return self
+
+
+class TableCheck(Check):
+    """A rule for a table after the transform."""
+
+    row_count: RowCount | None = Field(
+        None, description="How many rows the load has.", examples=[{"within": "20%", "of": "trailing_7_runs"}]
+    )
+    freshness: Freshness | None = Field(
+        None, description="How late the table may be.", examples=[{"business_date_within": "26h"}]
+    )
+    unique: tuple[ColumnName, ...] | None = Field(
+        None,
+        min_length=1,
+        description="No combination of these columns stands twice.",
+        examples=[["origin", "time_hour"]],
+    )
+    expression: Text | None = Field(
+        None,
+        description="A SQL condition that holds for every row of the load.",
+        examples=["arr_delay >= -120"],
+    )

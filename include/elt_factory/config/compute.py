@@ -1,0 +1,30 @@
+"""Which of Snowflake's virtual warehouses works for a config."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from elt_factory.config.base import Model
+from elt_factory.config.values import Text
+
+
+class Compute(Model):
+    """The virtual warehouse of each step; a step that is not named has the connection's. A name alone is for all."""
+
+    load: Text | None = Field(
+        None, description="For the loads, and for what an extract asks the warehouse.", examples=["LOADING"]
+    )
+    transform: Text | None = Field(None, description="For dbt.", examples=["TRANSFORMING"])
+    quality: Text | None = Field(None, description="For sensors and checks.", examples=["LOADING"])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_for_all(cls, given: Any) -> Any:
+        return dict.fromkeys(cls.model_fields, given) if isinstance(given, str) else given
+
+
+def or_name(schema: dict[str, Any]) -> None:
+    """Say in the JSON Schema that a name may stand where the steps do."""
+    schema["anyOf"].insert(0, {"type": "string", "minLength": 1})

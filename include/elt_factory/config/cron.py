@@ -1,0 +1,58 @@
+"""Schedules as cron expressions."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from elt_factory.config.errors import MistakeError, near_name, shown
+
+_ALIASES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually")
+_FIELDS = 5
+_MEND = 'write five fields like "0 3 * * *", or @hourly, @daily, @weekly, @monthly'
+# croniter's own signs for a time at random: every process would choose another
+_RANDOM = re.compile(r"(?:^|[\s,])[rR](?:$|[\s,(/])")
+# most schedules: times of day, on every day or on days of the week or month that every month has
+_MINUTES = r"(?:\*(?:/(?:[1-9]|[1-5]\d))?|[0-5]?\d(?:,[0-5]?\d)*)"
+_HOURS = r"(?:\*(?:/(?:[1-9]|1\d|2[0-3]))?|(?:1?\d|2[0-3])(?:,(?:1?\d|2[0-3]))*)"
+_PLAIN = re.compile(
+    rf"{_MINUTES} {_HOURS} (?:\*|1?[1-9]|2[0-8]|10|20) \* (?:\*|[0-6](?:,[0-6])*|1-5|mon-fri)", re.ASCII
+)
+
+
+def check_cron(value: str) -> str:
+    """The text itself.
+
+    Raises:
+        MistakeError: it is no cron expression, it has seconds or chance in it, or it never comes.
+    """
+    return value if _PLAIN.fullmatch(value) else _check_closely(value)
+
+
+@lru_cache(maxsize=1024)
+def _check_closely(value: str) -> str:
+    """Ask croniter, which is light as Airflow goes, and still takes longer than all the rest of a config.
+
+    Raises:
+        MistakeError: it is no cron expression, it has seconds or chance in it, or it never comes.
+    """
+    # Airflow's own check comes too late to name the line
+    from croniter import CroniterError, croniter
+
+    if value.startswith("@"):
+        if value not in _ALIASES:
+            raise MistakeError(f"{shown(value)} is no schedule", near_name(value, _ALIASES))
+        return value
+    if len(value.split()) != _FIELDS or _RANDOM.search(value) or not croniter.is_valid(value):
+        raise MistakeError(f"{shown(value)} is no cron expression", _MEND)
+    try:
+        croniter(value).get_next()
+    except CroniterError:
+        raise MistakeError(f"{shown(value)} never comes", _MEND) from None
+    return value
+
+
+Cron = Annotated[str, AfterValidator(check_cron)]

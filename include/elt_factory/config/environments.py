@@ -1,0 +1,95 @@
+"""What differs between installations: `environments: {prod: {...}}`, chosen by the variable ELT_ENVIRONMENT.
+
+- What stands under an environment's name is laid over the rest of the config, after all defaults, by their rules:
+  mappings are merged key by key, all else is replaced, null takes a value away.
+- Without the variable, or where neither the config nor its defaults have `environments:`, the config is as it stands.
+- A config that has environments must know the one that is chosen, so that a misspelt name does not run production
+  with the settings of a laptop. One that changes nothing is declared with {}, for all configs in `_defaults.yaml`.
+- Every environment is checked always, also those that are not chosen. So a variable that only production sets needs a
+  default there: `${BUCKET:-none}`.
+- An environment cannot change the config's name, by which its DAG and its tables are known, nor its version.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import reduce
+from typing import Any
+
+from elt_factory.config.errors import ConfigError, Problem, near_name
+from elt_factory.config.source import Config
+from elt_factory.config.yaml_source import YamlSource
+
+VARIABLE = "ELT_ENVIRONMENT"
+KEY_OF_ENVIRONMENTS = "environments"
+_NONE = ""
+_FIXED = ("name", "version", KEY_OF_ENVIRONMENTS)
+
+Validate = Callable[[YamlSource], Config]
+
+
+def in_environment(source: YamlSource, validate: Validate) -> tuple[Config, YamlSource]:
+    """The config of the environment that is chosen, and its data with their places.
+
+    Raises:
+        ConfigError: everything that is wrong in the config as it stands and in each of its environments.
+    """
+    problems = [*_unknown_choice(source), *_fixed_keys(source)]
+    outcomes: dict[str, tuple[Config, YamlSource]] = {}
+    for name, variant in {_NONE: source, **_variants(source)}.items():
+        try:
+            outcomes[name] = validate(variant), variant
+        except ConfigError as error:
+            problems += _new(problems, name, error)
+    if problems:
+        raise ConfigError(problems)
+    return outcomes.get(_chosen(), outcomes[_NONE])
+
+
+def _chosen() -> str:
+    return os.environ.get(VARIABLE, _NONE)
+
+
+def _overlays(source: YamlSource) -> Mapping[str, Mapping[str, Any]]:
+    """The environments that are mappings; what else stands there is told by the config's own model."""
+    found = source.data[KEY_OF_ENVIRONMENTS]
+    named = found.items() if isinstance(found, dict) else ()
+    return {name: overlay for name, overlay in named if isinstance(overlay, dict) and name != _NONE}
+
+
+def _variants(source: YamlSource) -> Mapping[str, YamlSource]:
+    base = source.without(KEY_OF_ENVIRONMENTS)
+    parts = {name: source.part((KEY_OF_ENVIRONMENTS, name)) for name in _overlays(source)}
+    return {name: reduce(YamlSource.without, _FIXED, part).over(base) for name, part in parts.items()}
+
+
+def _fixed_keys(source: YamlSource) -> Iterator[Problem]:
+    for name, overlay in _overlays(source).items():
+        for key in _FIXED:
+            if key in overlay:
+                position = source.at_key((KEY_OF_ENVIRONMENTS, name, key))
+                message = f'"{key}" is the same in every environment'
+                yield Problem(
+                    position, "not-a-default", message, "take it away here; it belongs at the top of a config"
+                )
+
+
+def _new(known: list[Problem], name: str, error: ConfigError) -> Iterator[Problem]:
+    """The problems that only an environment has."""
+    seen = {(problem.position, problem.code) for problem in known}
+    for problem in error.problems:
+        if (problem.position, problem.code) not in seen:
+            yield replace(problem, message=f'in the environment "{name}": {problem.message}') if name else problem
+
+
+def _unknown_choice(source: YamlSource) -> Iterator[Problem]:
+    known, chosen = source.data[KEY_OF_ENVIRONMENTS], _chosen()
+    if chosen and isinstance(known, dict) and known and chosen not in known:
+        near = near_name(chosen, known)
+        hint = (
+            near if near.startswith("did you mean") else f"{near}; one that changes nothing is written {chosen}: {{}}"
+        )
+        message = f'{VARIABLE} chooses "{chosen}", which is no environment here'
+        yield Problem(source.at_key((KEY_OF_ENVIRONMENTS,)), "unknown-name", message, hint)

@@ -1,0 +1,128 @@
+"""Errors in a config, each with the place to look and the mend."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+KEY = "[key]"  # ends a path that means the key and not its value; pydantic writes the same
+_PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_SHOWN = 60  # characters of a value that a message repeats
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where something stands in a file; line and column count from 1."""
+
+    file: Path
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong in a config, where it is, and how to mend it."""
+
+    position: Position
+    code: str
+    message: str
+    hint: str = ""
+
+    def render(self) -> str:
+        """Text of several lines: place, message, the offending line with a caret, the mend."""
+        # errors are shown in the UI and in logs, where a secret that somebody wrote into a config must not go
+        excerpt = [] if self.code == "secret" else _excerpt(self.position)
+        lines = [f"{self.position}: {self.message} [{self.code}]", *excerpt]
+        if self.hint:
+            lines.append(f"  mend: {self.hint}")
+        return "\n".join(lines)
+
+
+class ConfigError(ValueError):
+    """A config cannot be used. Carries every problem found in it, in file order."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=_place))
+        super().__init__("\n".join(problem.render() for problem in self.problems))
+
+
+class MistakeError(ValueError):
+    """What a validator finds wrong with a value, before anybody knows where in a file it stands.
+
+    Args:
+        message: One sentence without a full stop.
+        hint: The mend.
+        at: Where below the validated value, as keys and indexes, with KEY at the end where the key itself is wrong;
+            nothing for the value itself.
+        code: What kind of problem it is.
+    """
+
+    def __init__(
+        self, message: str, hint: str = "", *, at: tuple[str | int, ...] = (), code: str = "bad-value"
+    ) -> None:
+        super().__init__(f"{message}; {hint}" if hint else message)
+        self.message, self.hint, self.at, self.code = message, hint, at, code
+
+
+class MistakesError(ValueError):
+    """Several mistakes that one validator finds at once."""
+
+    def __init__(self, found: Sequence[MistakeError]) -> None:
+        super().__init__("; ".join(map(str, found)))
+        self.found = tuple(found)
+
+
+def raise_found(found: Iterable[MistakeError]) -> None:
+    """Raise the mistakes that were found, if any.
+
+    Raises:
+        MistakesError: there is at least one.
+    """
+    mistakes = list(found)
+    if mistakes:
+        raise MistakesError(mistakes)
+
+
+def shown(value: object) -> str:
+    """A value in a message: text in quotes and shortened, collections by their kind."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return f"the number {value}"
+        case dict():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+    text = " ".join(str(value).split())
+    return f'"{text[:_SHOWN]}..."' if len(text) > _SHOWN else f'"{text}"'
+
+
+def near_name(name: str, known: Iterable[str]) -> str:
+    """'did you mean "x"?' for the nearest known name, or all known names when none is near."""
+    names = sorted(set(known))
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if near:
+        return f'did you mean "{near[0]}"?'
+    return f"known here: {', '.join(names)}" if names else ""
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return str(problem.position.file), problem.position.line, problem.position.column
+
+
+def _excerpt(position: Position) -> list[str]:
+    try:
+        line = position.file.read_text(encoding="utf-8").splitlines()[position.line - 1]
+    except (OSError, IndexError, UnicodeDecodeError):
+        return []
+    line = _PASSWORD.sub(lambda match: "*" * len(match[0]), line)
+    return [f"  | {line}", f"  | {' ' * (position.column - 1)}^"]

@@ -1,0 +1,303 @@
+"""How each kind of source is reached: `extract:` and what its tables add."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from elt_factory.config.base import Model
+from elt_factory.config.errors import KEY, MistakeError, raise_found
+from elt_factory.config.table import Path, Table
+from elt_factory.config.templates import Use, Verbatim, check_template, query_uses, uses
+from elt_factory.config.values import (
+    ConnectionId,
+    FileTemplate,
+    FolderPath,
+    PositiveDuration,
+    Query,
+    RequestRate,
+    Scalar,
+    Text,
+    Whole,
+)
+
+# what would stand in clear text in a repository, in logs and in the UI
+_SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token")
+_CONNECTION = "The Airflow connection that holds the address and the secret."
+
+
+class ApiKeyAuth(Model):
+    """Send the connection's password in a header of its own."""
+
+    type: Literal["api_key"]
+    header: Text = Field("X-API-Key", description="Name of the header.", examples=["X-API-Key"])
+
+
+class BearerAuth(Model):
+    """Send the connection's password as `Authorization: Bearer`."""
+
+    type: Literal["bearer"]
+
+
+class BasicAuth(Model):
+    """Send the connection's login and password as HTTP basic authentication."""
+
+    type: Literal["basic"]
+
+
+class NoAuth(Model):
+    """Send no secret."""
+
+    type: Literal["none"]
+
+
+class SinglePage(Model):
+    """All records come in one answer."""
+
+    type: Literal["single_page"]
+
+
+class CursorPaginator(Model):
+    """The answer holds a cursor that the next request sends back; none ends the pages."""
+
+    type: Literal["cursor"]
+    cursor_path: Text = Field("next", description="Where the cursor is in the answer.", examples=["meta.next"])
+    cursor_param: Text = Field("cursor", description="The query parameter that carries it.", examples=["cursor"])
+
+
+class JsonLinkPaginator(Model):
+    """The answer holds the address of the next page."""
+
+    type: Literal["json_link"]
+    next_url_path: Text = Field(
+        "next", description="Where the address is.", examples=["links.next", "@odata\\.nextLink"]
+    )
+
+
+class HeaderLinkPaginator(Model):
+    """The `Link` header holds the address of the next page (RFC 8288)."""
+
+    type: Literal["header_link"]
+    rel: Text = Field("next", description="The link's relation.", examples=["next"])
+
+
+class OffsetPaginator(Model):
+    """Pages are asked for by an offset and a limit; an empty page is past the last."""
+
+    type: Literal["offset"]
+    limit: Whole = Field(1000, gt=0, description="Records a page.", examples=[500])
+    limit_param: Text = Field("limit", description="The query parameter of the page size.", examples=["limit"])
+    offset_param: Text = Field("offset", description="The query parameter of the offset.", examples=["offset"])
+
+
+class PageNumberPaginator(Model):
+    """Pages are asked for by number; an empty page is past the last."""
+
+    type: Literal["page_number"]
+    page_param: Text = Field("page", description="The query parameter of the page number.", examples=["page"])
+    first_page: Whole = Field(1, ge=0, description="The number of the first page.", examples=[0])
+
+
+Auth = Annotated[ApiKeyAuth | BearerAuth | BasicAuth | NoAuth, Field(discriminator="type")]
+Paginator = Annotated[
+    SinglePage | CursorPaginator | JsonLinkPaginator | HeaderLinkPaginator | OffsetPaginator | PageNumberPaginator,
+    Field(discriminator="type"),
+]
+
+
+def _check_headers(value: dict[str, str]) -> dict[str, str]:
+    raise_found(_secret_header(name) for name in value if name.casefold() in _SECRET_HEADERS)
+    return value
+
+
+def _secret_header(name: str) -> MistakeError:
+    hint = "put the secret into the Airflow connection, and say with auth: how it is sent"
+    return MistakeError(f'the header "{name}" carries a secret', hint, at=(name, KEY), code="secret")
+
+
+Headers = Annotated[dict[str, Verbatim], AfterValidator(_check_headers)]
+
+
+class RestApi(Model):
+    """A JSON API over HTTP."""
+
+    type: Literal["rest_api"]
+    connection: ConnectionId = Field(description=_CONNECTION, examples=["flights_api"])
+    auth: Auth | None = Field(
+        None,
+        description=(
+            "How the secret is sent; by default basic when the connection has a login, "
+            "else bearer when it has a password."
+        ),
+        examples=[{"type": "api_key", "header": "X-API-Key"}],
+    )
+    headers: Headers = Field(
+        {},
+        description="Headers sent with every request; no secrets.",
+        examples=[{"Accept": "application/json"}],
+    )
+    paginator: Paginator = Field(
+        SinglePage(type="single_page"),
+        description="How the next page is found.",
+        examples=[{"type": "cursor", "cursor_path": "next"}],
+    )
+    rate_limit: RequestRate | None = Field(
+        None, description="The most requests to send in a time.", examples=["500/minute"]
+    )
+    timeout: PositiveDuration = Field(
+        "60s",
+        validate_default=True,
+        description="How long one request may take.",
+        examples=["30s"],
+    )
+
+
+def _check_param(value: str | float) -> str | float:
+    return check_template(value) if isinstance(value, str) else value
+
+
+def _check_endpoint(value: str) -> str:
+    if "://" in value:
+        hint = "write the path alone, like /v1/flights; the connection holds the rest"
+        raise MistakeError("this is a whole address", hint)
+    return check_template(value)
+
+
+Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
+Param = Annotated[Scalar, AfterValidator(_check_param)]
+
+
+class RestTable(Table):
+    """A table read from one endpoint of a JSON API."""
+
+    path: Endpoint = Field(description="The endpoint below the connection's address.", examples=["/v1/flights"])
+    params: dict[str, Param] = Field(
+        {}, description="Query parameters.", examples=[{"since": "{{ window.start }}", "limit": 1000}]
+    )
+    records: Text | None = Field(
+        None,
+        description="Where the list of records is in the answer; by default the answer itself is the list.",
+        examples=["data.items"],
+    )
+
+    @property
+    def templates(self) -> Mapping[Path, Sequence[Use]]:
+        """The templates in each of the table's texts, by the text's path below the table."""
+        texts = {name: text for name, text in self.params.items() if isinstance(text, str)}
+        return {("path",): [*uses(self.path)], **{("params", name): [*uses(text)] for name, text in texts.items()}}
+
+
+class Sql(Model):
+    """A SQL database: PostgreSQL, SQLite, MySQL and MariaDB (`elt-factory[mysql]`), what else SQLAlchemy reaches."""
+
+    type: Literal["sql"]
+    connection: ConnectionId = Field(description=_CONNECTION, examples=["fleet_db"])
+    schema_name: Text | None = Field(
+        None,
+        alias="schema",
+        description="The schema the tables are in, where the database has schemas.",
+        examples=["public"],
+    )
+    fetch_rows: Whole = Field(50_000, gt=0, description="Rows fetched at a time.", examples=[10_000])
+
+
+class SqlTable(Table):
+    """A table, view or query of a SQL database."""
+
+    table: Text | None = Field(
+        None, description="Its name in the source; by default the name it has here.", examples=["planes"]
+    )
+    query: Query | None = Field(
+        None,
+        description="A SELECT to read in place of a table; a template in it is a value, without quotes.",
+        examples=["select * from planes where seats > {{ params.seats }}"],
+    )
+
+    @property
+    def templates(self) -> Mapping[Path, Sequence[Use]]:
+        """The templates in each of the table's texts, by the text's path below the table."""
+        return {("query",): [*query_uses(self.query or "")]}
+
+    @property
+    def counts_on(self) -> bool:
+        """Whether a load begins where the cursor of the load before it ended, so that one must follow the other."""
+        return self.incremental is not None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if self.table is not None and self.query is not None:
+            raise MistakeError(
+                "a table is read by name or by a query", "keep one of them", at=("query", KEY), code="conflict"
+            )
+        return self
+
+
+class Files(Model):
+    """Files in a folder."""
+
+    type: Literal["files"]
+    connection: ConnectionId | None = Field(
+        None,
+        description="An Airflow connection of type fs whose path is the folder.",
+        examples=["weather_files"],
+    )
+    folder: FolderPath | None = Field(
+        None,
+        description="The folder, below the connection's path or the project.",
+        examples=["data/incoming"],
+    )
+
+
+class CsvFormat(Model):
+    """Text with a header line and separators."""
+
+    type: Literal["csv"]
+    delimiter: str = Field(",", min_length=1, max_length=1, description="What separates fields.", examples=[";"])
+    quote: str = Field('"', min_length=1, max_length=1, description="What encloses a field.", examples=["'"])
+    null_values: tuple[str, ...] = Field(
+        ("",), description="Unquoted texts that mean: no value.", examples=[["", "NA"]]
+    )
+    encoding: Literal["utf-8", "latin-1", "utf-16"] = Field(
+        "utf-8", description="The files' character encoding.", examples=["latin-1"]
+    )
+
+
+class NdjsonFormat(Model):
+    """One JSON object a line."""
+
+    type: Literal["ndjson"]
+
+
+class ParquetFormat(Model):
+    """Apache Parquet."""
+
+    type: Literal["parquet"]
+
+
+FileFormat = Annotated[CsvFormat | NdjsonFormat | ParquetFormat, Field(discriminator="type")]
+
+
+class FilesTable(Table):
+    """A table read from files, every file whole."""
+
+    path: FileTemplate = Field(
+        description="Name pattern below the folder: globs, and %Y %m %d %H for the periods that the window touches.",
+        examples=["weather_%Y-%m.csv", "orders/*.csv", "{{ params.region }}/*.csv"],
+    )
+    format: FileFormat = Field(
+        CsvFormat(type="csv"),
+        description="How the files are written.",
+        examples=[{"type": "csv", "null_values": ["", "NA"]}],
+    )
+
+    @property
+    def templates(self) -> Mapping[Path, Sequence[Use]]:
+        """The templates in each of the table's texts, by the text's path below the table."""
+        return {("path",): [*uses(self.path)]}
+
+    @property
+    def takes_window(self) -> bool:
+        """Whether the window picks the files."""
+        return super().takes_window or "%" in self.path.replace("%%", "")

@@ -1,0 +1,110 @@
+"""Parts of a config as people say them: durations, deadlines, sensors, checks, roles of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from elt_factory.config.checks import Check, Freshness, RowCount
+from elt_factory.config.sensors import Sensor
+from elt_factory.config.source import Config
+from elt_factory.config.table import Table
+from elt_factory.config.values import format_duration
+
+_SAID_IN_HOURS = 72
+PII = {"hash": "personal: kept as a SHA-256 hash", "drop": "personal: not kept"}
+_LIMITS = (("business_date_within", "business date within"), ("loaded_within", "loaded within"))
+
+
+def duration_words(value: timedelta) -> str:
+    """A duration as people say it: 26h rather than 1d2h."""
+    hours, rest = divmod(value, timedelta(hours=1))
+    said_in_hours = not rest and hours % 24 and hours < _SAID_IN_HOURS
+    return f"{hours}h" if said_in_hours else format_duration(value)
+
+
+def deadline_words(config: Config) -> str:
+    """When a run must be done."""
+    deadline = config.deadline
+    if deadline is None:
+        return "none"
+    if deadline.within:
+        return f"{duration_words(deadline.within)} after a run is queued"
+    return f"{deadline.by:%H:%M} {deadline.timezone or config.timezone}"
+
+
+def covers_words(config: Config) -> str:
+    """Since when there are data, and whether what was missed is run."""
+    return f"from {config.start_date}" + (", also what was missed" if config.catchup else "")
+
+
+def retries_words(config: Config) -> str:
+    """How often and how fast a task is tried again."""
+    retries = config.retries
+    return f"{retries.count}, after {duration_words(retries.delay)} to {duration_words(retries.max_delay)}"
+
+
+def alerts_words(config: Config) -> str:
+    """Who hears of what."""
+    if not config.alerts.to:
+        return "nobody beyond Airflow's own pages"
+    return f"{', '.join(event.replace('_', ' ') for event in config.alerts.on)}: to {', '.join(config.alerts.to)}"
+
+
+def sensor_words(sensor: Sensor) -> str:
+    """What a sensor waits for."""
+    spec = sensor.spec
+    match sensor.kind:
+        case "http":
+            what = f"{spec.connection}{spec.path} answers"
+        case "file":
+            what = f"files {spec.path}"
+        case "sql":
+            what = f"{spec.query.strip()} is true in {spec.connection}"
+        case "source":
+            what = f"{', '.join(f'{spec.name}.{table}' for table in spec.tables) or spec.name} has loaded the window"
+        case _:
+            what = f"{spec.table} is fresh"
+    return ", ".join([what, *_limits(spec)])
+
+
+def check_words(check: Check) -> str:
+    """A check in words, as in `between [0, 6000] (warn)`."""
+    rule = check.rule
+    words = " ".join([rule.replace("_", " "), *_value_words(getattr(check, rule))])
+    return f"{words} (warn)" if check.severity == "warn" else words
+
+
+def role_words(spec: Table) -> dict[str, tuple[str, ...]]:
+    """What columns are to their table, by name: its key, its cursor, its business date."""
+    roles: dict[str, tuple[str, ...]] = dict.fromkeys(spec.primary_key, ("key",))
+    cursor = spec.incremental.cursor if spec.incremental else None
+    for name, role in ((cursor, "cursor"), (spec.business_date, "business date")):
+        if name:
+            roles[name] = (*roles.get(name, ()), role)
+    return roles
+
+
+def _value_words(value: Any) -> Iterator[str]:
+    match value:
+        case True:
+            return
+        case RowCount():
+            named = (("min", value.min), ("max", value.max))
+            bounds = [f"{name} {limit:,}" for name, limit in named if limit is not None]
+            share = [f"within {value.within:.0%} of {value.of.replace('_', ' ')}"] if value.within is not None else []
+            yield ", ".join([*bounds, *share])
+        case Freshness():
+            yield ", ".join(_limits(value))
+        case tuple():
+            yield f"[{', '.join(map(str, value))}]"
+        case _:
+            yield str(value)
+
+
+def _limits(spec: Any) -> Iterator[str]:
+    for field, words in _LIMITS:
+        value = getattr(spec, field, None)
+        if value is not None:
+            yield f"{words} {duration_words(value)}"

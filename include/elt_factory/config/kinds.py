@@ -1,0 +1,71 @@
+"""Which model a config is held to: the kind of its source, told by `extract.type`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from elt_factory.config.errors import ConfigError, MistakeError, Problem
+from elt_factory.config.problems import is_near, needs_kind, unknown_key, wrong_kind
+from elt_factory.config.source import SOURCE_KINDS, Config, TransformOnly
+from elt_factory.config.yaml_source import YamlPath, YamlSource
+
+_TRANSFORM_KEYS = frozenset(TransformOnly.model_fields)
+
+
+def model_for(source: YamlSource) -> tuple[type[Config], tuple[Problem, ...]]:
+    """The model of the source's kind, or of the kind that is meant, and what is wrong with how it is said.
+
+    Raises:
+        ConfigError: the config says no kind, or one that is like none. Which keys are known depends on it, so nothing
+            else can be told.
+    """
+    extract = source.data.get("extract")
+    if extract is None:
+        return _model_without_extract(source), ()
+    if not isinstance(extract, dict):
+        raise _error(source, ("extract",), needs_kind(extract, SOURCE_KINDS))
+    if "type" not in extract:
+        raise ConfigError([_missing_type(source, extract)])
+    kind = extract["type"]
+    if isinstance(kind, str) and kind in SOURCE_KINDS:
+        return SOURCE_KINDS[kind], ()
+    error = _error(source, ("extract", "type"), wrong_kind(kind, SOURCE_KINDS, "kind of source"))
+    meant = [known for known in SOURCE_KINDS if isinstance(kind, str) and is_near(kind, known)]
+    if not meant:
+        raise error
+    return SOURCE_KINDS[meant[0]], error.problems
+
+
+def _model_without_extract(source: YamlSource) -> type[Config]:
+    if "transform" in source.data and _TRANSFORM_KEYS.issuperset(source.data):
+        return TransformOnly
+    misspelt = [key for key in source.data if key != "extract" and is_near(key, "extract")]
+    if misspelt:
+        raise ConfigError([unknown_key(source, (misspelt[0],), 'did you mean "extract"?')])
+    if "extract" not in source.data and "tables" not in source.data:
+        return _transform_only(source)
+    where = source.at_key(("extract",) if "extract" in source.data else ("tables",))
+    hint = f"write extract: {{type: ...}} with one of {', '.join(SOURCE_KINDS)}"
+    raise ConfigError([Problem(where, "missing-key", "tables need extract: with a type", hint)])
+
+
+def _transform_only(source: YamlSource) -> type[Config]:
+    if any(is_near(key, known) for key in source.data for known in ("transform", "tables")):
+        return TransformOnly
+    hint = "add extract: and tables: to load a source, or transform: to run dbt alone"
+    raise ConfigError([Problem(source.at_key(()), "missing-key", "there is nothing to do here", hint)])
+
+
+def _missing_type(source: YamlSource, extract: Mapping[str, Any]) -> Problem:
+    misspelt = [key for key in extract if is_near(key, "type")]
+    if misspelt:
+        return unknown_key(source, ("extract", misspelt[0]), 'did you mean "type"?')
+    hint = f"add type: with one of {', '.join(SOURCE_KINDS)}"
+    return Problem(source.at_key(("extract",)), "missing-key", '"type" is missing here', hint)
+
+
+def _error(source: YamlSource, path: YamlPath, mistake: MistakeError) -> ConfigError:
+    return ConfigError(
+        [Problem(source.at(path), mistake.code, f"{'.'.join(map(str, path))}: {mistake.message}", mistake.hint)]
+    )

@@ -1,0 +1,103 @@
+"""From YAML files to configs: defaults and environments merged in, every mistake found and placed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from elt_factory.config.across import LoadedConfig, problems_across
+from elt_factory.config.defaults import DEFAULTS_FILE, require_mapping, with_defaults
+from elt_factory.config.environments import KEY_OF_ENVIRONMENTS, in_environment
+from elt_factory.config.errors import ConfigError
+from elt_factory.config.kinds import model_for
+from elt_factory.config.problems import problems
+from elt_factory.config.rings import rings
+from elt_factory.config.source import Config
+from elt_factory.config.versions import require_current
+from elt_factory.config.yaml_source import YamlSource, parse_yaml, read_yaml
+
+__all__ = ["DEFAULTS_FILE", "Folder", "LoadedConfig", "config_files", "load_config", "load_folder", "load_text"]
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """All configs of a folder: those that are right, and the errors of those that are not, by file."""
+
+    configs: tuple[LoadedConfig, ...]
+    errors: Mapping[Path, ConfigError]
+
+
+def load_config(file: Path, root: Path | None = None) -> LoadedConfig:
+    """Read one config with its defaults, as the environment that is chosen has it.
+
+    Args:
+        file: The config.
+        root: The folder of all configs, below which defaults are looked for; by default the nearest `dag_configs`
+            above the file.
+
+    Raises:
+        ConfigError: everything that is wrong in the file, each with its line and the mend.
+    """
+    return _loaded(read_yaml(file), root)
+
+
+def load_text(file: Path, text: str, root: Path) -> LoadedConfig:
+    """A config as it would be if a file had this text.
+
+    Raises:
+        ConfigError: everything that would be wrong.
+    """
+    return _loaded(parse_yaml(file, text), root)
+
+
+def _loaded(source: YamlSource, root: Path | None) -> LoadedConfig:
+    file = source.file
+    require_mapping(source, "a config is a mapping that begins with name:")
+    require_current(source)
+    source = with_defaults(source, root)
+    if KEY_OF_ENVIRONMENTS in source.data:
+        config, source = in_environment(source, _validated)
+        return LoadedConfig(config, file, source)
+    return LoadedConfig(_validated(source), file, source)
+
+
+def load_folder(folder: Path) -> Folder:
+    """Read every config of a folder. One broken file costs only itself."""
+    loaded: list[LoadedConfig] = []
+    errors: dict[Path, ConfigError] = {}
+    for file in config_files(folder):
+        try:
+            loaded.append(load_config(file, folder))
+        except ConfigError as error:
+            errors[file] = error
+    found = {file: list(told) for file, told in problems_across(loaded, broken=list(errors)).items()}
+    for item, problem in rings(loaded):
+        found.setdefault(item.file, []).append(problem)
+    errors.update({file: ConfigError(told) for file, told in found.items()})
+    return Folder(tuple(item for item in loaded if item.file not in errors), errors)
+
+
+def config_files(folder: Path) -> list[Path]:
+    """The config files of a folder and its subfolders, sorted; names that begin with _ or . are not configs."""
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name[0] not in "_."]
+        found += [Path(place, name) for name in names if name.endswith(_SUFFIXES) and name[0] not in "_."]
+    return sorted(found, key=lambda file: file.parts)
+
+
+def _validated(source: YamlSource) -> Config:
+    model, known = model_for(source)
+    try:
+        config = model.model_validate(source.data)
+    except ValidationError as error:
+        told = {problem.position for problem in known}
+        found = problems(source, model, error.errors(include_url=False))
+        raise ConfigError([*known, *(problem for problem in found if problem.position not in told)]) from None
+    return config

@@ -1,0 +1,96 @@
+"""Words that other tools use for what has another name here, so that a hint can name ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from elt_factory.config.errors import near_name
+
+_OURS: Mapping[str, tuple[str, ...]] = {
+    "access_token": ("bearer",),
+    "api": ("rest_api",),
+    "apikey": ("api_key",),
+    "assertions": ("quality", "checks"),
+    "batch_size": ("fetch_rows", "limit"),
+    "bigint": ("integer",),
+    "bool": ("boolean",),
+    "bytes": ("binary",),
+    "char": ("text",),
+    "conn_id": ("connection",),
+    "cron": ("schedule",),
+    "csv": ("files",),
+    "cursor_column": ("cursor",),
+    "cursor_field": ("cursor",),
+    "data_interval_end": ("window.end",),
+    "data_interval_start": ("window.start",),
+    "database": ("sql",),
+    "depends_on": ("source",),
+    "double": ("float",),
+    "cursor.start": ("cursor",),
+    "cursor.value": ("cursor",),
+    "dag_run.run_id": ("run_id",),
+    "ds": ("window.start",),
+    "endpoint": ("path",),
+    "event_date": ("business_date",),
+    "execution_date": ("window.start",),
+    "file": ("files",),
+    "filesystem": ("files",),
+    "glob": ("path",),
+    "http": ("rest_api",),
+    "id_column": ("primary_key",),
+    "initial_value": ("initial",),
+    "int": ("integer",),
+    "interval": ("poke_interval", "schedule"),
+    "jsonb": ("json",),
+    "key": ("primary_key",),
+    "keys": ("primary_key",),
+    "logical_date": ("window.start",),
+    "last_value": ("cursor",),
+    "max": ("max_delay",),
+    "mode": ("write_disposition",),
+    "mysql": ("sql",),
+    "nullable": ("not_null",),
+    "number": ("decimal",),
+    "numeric": ("decimal",),
+    "object": ("json",),
+    "overwrite": ("replace",),
+    "pagination": ("paginator",),
+    "postgres": ("sql",),
+    "postgresql": ("sql",),
+    "range": ("between",),
+    "real": ("float",),
+    "rest": ("rest_api",),
+    "schedule_interval": ("schedule",),
+    "sep": ("delimiter",),
+    "separator": ("delimiter",),
+    "sla": ("deadline",),
+    "slas": ("deadline",),
+    "sql_database": ("sql",),
+    "sqlite": ("sql",),
+    "streams": ("tables",),
+    "string": ("text",),
+    "tests": ("quality", "checks"),
+    "timestamp_ntz": ("datetime",),
+    "timestamp_tz": ("timestamp",),
+    "timestamptz": ("timestamp",),
+    "token": ("bearer",),
+    "truncate": ("replace",),
+    "tz": ("timezone",),
+    "unique_key": ("primary_key",),
+    "upsert": ("merge",),
+    "url": ("connection", "path"),
+    "values": ("accepted_values",),
+    "varchar": ("text",),
+    "variant": ("json",),
+    "wait_for": ("sensors",),
+    "warning": ("warn",),
+    "window.begin": ("window.start",),
+}
+
+
+def near_word(word: str, known: Iterable[str]) -> str:
+    """'did you mean "x"?', knowing what other tools call x; all known names when none is near."""
+    names = set(known)
+    plain = word.strip().lower().replace("-", "_")
+    ours = [name for name in (plain, *_OURS.get(plain, ())) if name in names]
+    return f'did you mean "{ours[0]}"?' if ours else near_name(word, names)

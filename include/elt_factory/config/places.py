@@ -1,0 +1,118 @@
+"""Where a place in the models lies in a file, and what may stand there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from elt_factory.config.errors import KEY
+from elt_factory.config.yaml_source import YamlPath
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in a config.
+
+    Args:
+        path: Its path in the file.
+        options: The types that a value may have here, without None; nothing where nothing is known.
+        is_key: Whether the key is meant and not its value.
+        beside: The keys that are known beside it.
+    """
+
+    path: YamlPath
+    options: tuple[Any, ...]
+    is_key: bool = False
+    beside: tuple[str, ...] = ()
+
+
+def locate(model: type[BaseModel], loc: Sequence[str | int]) -> Place:
+    """The place that a pydantic location means; the tags of unions in it do not stand in the file."""
+    place = Place((), (model,))
+    for part in loc:
+        if part == KEY:
+            return Place(place.path, place.options, is_key=True)
+        place = _step(place, part)
+    return place
+
+
+def kinds(options: Sequence[Any]) -> dict[str, type[BaseModel]]:
+    """The models of a union by their `type`; empty where there is no such union."""
+    models = [option for option in options if is_model(option) and "type" in option.model_fields]
+    return {tag: model for model in models for tag in get_args(model.model_fields["type"].annotation)}
+
+
+def choices(options: Sequence[Any]) -> tuple[Any, ...]:
+    """The values of the literals among the options."""
+    return tuple(value for option in options if get_origin(option) is Literal for value in get_args(option))
+
+
+def fields(model: type[BaseModel]) -> dict[str, Any]:
+    """The annotations of a model's fields, by the names they have in a file."""
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def required(model: type[BaseModel]) -> list[str]:
+    """The keys that a model cannot do without, by the names they have in a file."""
+    return [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
+
+
+def is_model(option: Any) -> TypeGuard[type[BaseModel]]:
+    """Whether an option is a model, and so a mapping with known keys in the file."""
+    return isinstance(option, type) and issubclass(option, BaseModel)
+
+
+def homes(model: type[BaseModel], key: str) -> Iterator[str]:
+    """The paths in a file where a key is known below a model, the nearest first, as in `tables.<name>.path`."""
+    level: list[tuple[str, Any]] = [("", model)]
+    while level:
+        models = [(path, option) for path, option in level if is_model(option)]
+        yield from (f"{path}.{key}".lstrip(".") for path, option in models if key in fields(option))
+        level = [below for path, option in level for below in _below(path, option)]
+
+
+def _below(path: str, option: Any) -> Iterator[tuple[str, Any]]:
+    if is_model(option):
+        found: Mapping[str, Any] = fields(option)
+    else:
+        found = {"<name>" if get_origin(option) is dict else "<n>": inner for inner in _inner(option)}
+    for name, annotation in found.items():
+        for inner in flat(annotation):
+            yield f"{path}.{name}".lstrip("."), inner
+
+
+def _inner(option: Any) -> tuple[Any, ...]:
+    origin, arguments = get_origin(option), get_args(option)
+    if origin is dict:
+        return arguments[1:]
+    return tuple(argument for argument in arguments if argument is not Ellipsis) if origin in (tuple, list) else ()
+
+
+def flat(annotation: Any) -> tuple[Any, ...]:
+    """The alternatives of an annotation: unions opened, None and what only annotates left out."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return flat(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return tuple(option for argument in get_args(annotation) for option in flat(argument))
+    return () if annotation in (None, type(None)) else (annotation,)
+
+
+def _step(place: Place, part: str | int) -> Place:
+    tagged = kinds(place.options)
+    if len(place.options) > 1 and part in tagged:
+        return Place(place.path, (tagged[str(part)],))
+    option = place.options[0] if place.options else None
+    if is_model(option):
+        known = fields(option)
+        return Place((*place.path, part), flat(known.get(str(part))), beside=tuple(known))
+    inner = _inner(option)
+    if not inner:
+        # a type within a union of plain types, as in ("initial", "int")
+        return place
+    item = inner[part] if isinstance(part, int) and part < len(inner) else inner[0]
+    return Place((*place.path, part), flat(item))

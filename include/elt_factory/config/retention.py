@@ -1,0 +1,34 @@
+"""How long is kept what no load needs any more."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from elt_factory.config.base import Model
+from elt_factory.config.errors import MistakeError
+from elt_factory.config.values import Duration
+
+
+def _a_day_at_least(value: timedelta) -> timedelta:
+    # a load that waits, or an extract that is still writing, is younger
+    if value < timedelta(days=1):
+        raise MistakeError("what is kept less than a day may still be needed", "write at least 1d")
+    return value
+
+
+Age = Annotated[Duration, AfterValidator(_a_day_at_least)]
+
+
+class Retention(Model):
+    """For how long a load's files and rejects are kept once it is committed; null keeps them for ever."""
+
+    landing: Age | None = Field(
+        "30d",
+        validate_default=True,
+        description="Landed files; a load of an older window then needs its extract again.",
+        examples=["90d"],
+    )
+    rejects: Age | None = Field(None, description="Rows in `_elt.rejects`; by default for ever.", examples=["90d"])

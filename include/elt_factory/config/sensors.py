@@ -1,0 +1,118 @@
+"""What a run waits for. Each sensor is a mapping with one key, its kind, and how long to wait."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from elt_factory.config.base import Model
+from elt_factory.config.checks import Freshness, require_one
+from elt_factory.config.templates import Verbatim
+from elt_factory.config.values import ConnectionId, Duration, FilePattern, Name, PositiveDuration, Text
+
+
+class HttpReady(Model):
+    """A URL answers with a 2xx status."""
+
+    connection: ConnectionId = Field(description="The Airflow connection of the server.", examples=["flights_api"])
+    path: Verbatim = Field("/", description="The path to ask for.", examples=["/health"])
+
+
+class FileReady(Model):
+    """Files that match a pattern are there."""
+
+    connection: ConnectionId | None = Field(
+        None, description="An Airflow connection of type fs.", examples=["weather_files"]
+    )
+    path: FilePattern = Field(description="Name pattern, as in the table's path.", examples=["weather_%Y-%m.csv"])
+
+
+class SqlReady(Model):
+    """A query's first value is true."""
+
+    connection: ConnectionId = Field(description="The Airflow connection of the database.", examples=["fleet_db"])
+    query: Text = Field(description="The query.", examples=["select count(*) > 0 from planes"])
+
+
+class SourceReady(Model):
+    """Another source's load for this window is committed, and its business date is fresh enough."""
+
+    name: Name = Field(description="The source's name.", examples=["fleet"])
+    tables: tuple[Name, ...] = Field((), description="Its tables to wait for; by default all.", examples=[["planes"]])
+    business_date_within: Duration | None = Field(
+        None,
+        description="Its newest business date is no further than this before the window's end.",
+        examples=["26h"],
+    )
+
+
+class TableFresh(Freshness):
+    """One of this source's tables is fresh."""
+
+    table: Name = Field(description="The table.", examples=["flights"])
+
+
+class Sensor(Model):
+    """One thing to wait for."""
+
+    http: HttpReady | None = Field(
+        None, description="A URL answers.", examples=[{"connection": "flights_api", "path": "/health"}]
+    )
+    file: FileReady | None = Field(None, description="Files are there.", examples=[{"path": "weather_%Y-%m.csv"}])
+    sql: SqlReady | None = Field(
+        None,
+        description="A query is true.",
+        examples=[{"connection": "fleet_db", "query": "select count(*) > 0 from planes"}],
+    )
+    freshness: TableFresh | None = Field(
+        None,
+        description="A table of this source is fresh.",
+        examples=[{"table": "flights", "business_date_within": "26h"}],
+    )
+    source: SourceReady | None = Field(
+        None, description="Another source has loaded this window.", examples=[{"name": "fleet"}]
+    )
+    timeout: PositiveDuration = Field(
+        "6h",
+        validate_default=True,
+        description="How long to wait before the sensor fails.",
+        examples=["2h"],
+    )
+    poke_interval: PositiveDuration = Field(
+        "1m",
+        validate_default=True,
+        description="How often to look.",
+        examples=["5m"],
+    )
+
+    @property
+    def kind(self) -> str:
+        """The kind that is set: http, file, sql, freshness or source."""
+        return next(kind for kind in _KINDS if getattr(self, kind) is not None)
+
+    @property
+    def spec(self) -> Any:
+        """The model of the kind that is set."""
+        return getattr(self, self.kind)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        require_one("sensor", {kind: getattr(self, kind) for kind in _KINDS})
+        return self
+
+
+_KINDS = ("http", "file", "sql", "freshness", "source")
+
+
+class Sensors(Model):
+    """What to wait for, and before what."""
+
+    before_extract: tuple[Sensor, ...] = Field(
+        (),
+        description="Before anything is read.",
+        examples=[[{"http": {"connection": "flights_api", "path": "/health"}}]],
+    )
+    before_transform: tuple[Sensor, ...] = Field(
+        (), description="After the loads, before dbt.", examples=[[{"source": {"name": "fleet"}}]]
+    )

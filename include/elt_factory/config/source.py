@@ -1,0 +1,297 @@
+"""One config: a source with its tables, or a transform across sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from elt_factory.config.base import Model
+from elt_factory.config.checks import Freshness, TableCheck
+from elt_factory.config.compute import Compute, or_name
+from elt_factory.config.cron import Cron
+from elt_factory.config.errors import KEY, MistakeError, near_name, raise_found
+from elt_factory.config.extract import Files, FilesTable, RestApi, RestTable, Sql, SqlTable
+from elt_factory.config.retention import Retention
+from elt_factory.config.sensors import Sensor, Sensors
+from elt_factory.config.table import Table
+from elt_factory.config.template_rules import template_mistakes
+from elt_factory.config.templates import Verbatim
+from elt_factory.config.values import (
+    ConnectionId,
+    Date,
+    Name,
+    ParamName,
+    ParamValue,
+    PositiveDuration,
+    Text,
+    TimeOfDay,
+    TimeZone,
+    Whole,
+)
+
+AlertEvent = Literal["failure", "deadline_missed", "schema_changed"]
+
+
+_RESERVED_NAMES = ("information_schema", "pg_catalog")
+
+
+class Deadline(Model):
+    """When a run must be done: by a time of day, or so long after it was queued."""
+
+    by: TimeOfDay | None = Field(None, description="Time of day after the window's end.", examples=["06:00"])
+    timezone: TimeZone | None = Field(
+        None, description="The zone of `by`; by default the schedule's.", examples=["America/New_York"]
+    )
+    within: PositiveDuration | None = Field(None, description="So long after the run was queued.", examples=["2h"])
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.by is None and self.within is None:
+            raise MistakeError("a deadline needs a time", 'write by: "06:00" or within: 2h', code="incomplete")
+        if self.by is not None and self.within is not None:
+            hint = "keep one of them; one that comes from the defaults is switched off by null"
+            raise MistakeError("a deadline has either by or within", hint, at=("within", KEY), code="conflict")
+        return self
+
+
+class Retries(Model):
+    """How often and how fast to try again what can heal."""
+
+    count: Whole = Field(3, ge=0, le=20, description="Tries after the first.", examples=[5])
+    delay: PositiveDuration = Field(
+        "1m",
+        validate_default=True,
+        description="The wait before the first retry; it doubles each time.",
+        examples=["30s"],
+    )
+    max_delay: PositiveDuration = Field(
+        "30m",
+        validate_default=True,
+        description="The longest wait.",
+        examples=["1h"],
+    )
+
+
+class Dbt(Model):
+    """Which dbt models belong to this config."""
+
+    select: Text = Field(description="A dbt selector.", examples=["tag:flights"])
+    exclude: Verbatim | None = Field(None, description="A dbt selector of what to leave out.", examples=["tag:nightly"])
+    tests: Literal["after_each", "after_all", "build", "none"] = Field(
+        "after_each",
+        description=(
+            "When dbt tests run: after_each model in a task of its own, after_all models in one task, "
+            "in the model's own task (build), or none."
+        ),
+        examples=["after_all"],
+    )
+    tasks: Literal["per_model", "one"] = Field(
+        "per_model",
+        description="per_model shows and retries each model alone; one task for all starts dbt once.",
+        examples=["one"],
+    )
+
+
+class Transform(Model):
+    """What runs once the data is there."""
+
+    dbt: Dbt | None = Field(None, description="dbt models, each a task.", examples=[{"select": "tag:flights"}])
+
+
+class Alerts(Model):
+    """Who hears of what."""
+
+    on: tuple[AlertEvent, ...] = Field(
+        ("failure", "deadline_missed", "schema_changed"),
+        description="The events to tell.",
+        examples=[["failure"]],
+    )
+    to: tuple[ConnectionId, ...] = Field(
+        (), description="Airflow connections of incoming webhooks (Slack's form).", examples=[["slack_data"]]
+    )
+
+
+class Pipeline(Model):
+    """What every config may say."""
+
+    version: Literal[1] = Field(1, description="The version of this language.", examples=[1])
+    name: Name = Field(description="The name of the source and of its DAG; unique.", examples=["flights"])
+    description: str = Field("", description="What it is, for people.", examples=["Departures from New York"])
+    owner: str = Field("airflow", min_length=1, description="Who answers for it.", examples=["data-platform"])
+    tags: tuple[str, ...] = Field((), description="Tags in the Airflow UI.", examples=[["travel"]])
+    schedule: Cron | None = Field(
+        None,
+        description="When runs begin, as cron; each covers the time since the one before. None: only by hand.",
+        examples=["0 3 * * *"],
+    )
+    timezone: TimeZone = Field(
+        "UTC", description="The zone of the schedule and of dates.", examples=["America/New_York"]
+    )
+    start_date: Date = Field(date(2020, 1, 1), description="The first day there is data for.", examples=["2013-01-01"])
+    catchup: bool = Field(False, description="Whether to run what lies between start_date and now.", examples=[True])
+    deadline: Deadline | None = Field(None, description="When a run must be done.", examples=[{"by": "06:00"}])
+    retries: Retries = Field(Retries(), description="How to try again.", examples=[{"count": 5, "delay": "30s"}])
+    params: dict[ParamName, ParamValue] = Field(
+        {},
+        description="Values for templates. The trigger form has them too: one run may have others of their type.",
+        examples=[{"region": "EMEA", "seats": 0}],
+    )
+    sensors: Sensors = Field(Sensors(), description="What to wait for.", examples=[{"before_extract": []}])
+    transform: Transform = Field(
+        Transform(), description="What runs after the loads.", examples=[{"dbt": {"select": "tag:flights"}}]
+    )
+    quality: dict[Name, tuple[TableCheck, ...]] = Field(
+        {},
+        description="Checks per table, after the transform.",
+        examples=[{"flights": [{"row_count": {"min": 1}}]}],
+    )
+    alerts: Alerts = Field(
+        Alerts(), description="Who hears of what.", examples=[{"on": ["failure"], "to": ["slack_data"]}]
+    )
+    warehouse: Compute | None = Field(
+        None,
+        description=(
+            "Snowflake's virtual warehouse: a name for all steps, or one per step. By default the connection's. "
+            "DuckDB has none and takes no notice."
+        ),
+        examples=["LOADING", {"load": "LOADING", "transform": "TRANSFORMING"}],
+        json_schema_extra=or_name,
+    )
+
+    retention: Retention = Field(
+        Retention(),
+        description="How long is kept what no load needs any more.",
+        examples=[{"landing": "90d", "rejects": "90d"}],
+    )
+
+    environments: dict[Name, dict[str, Any]] = Field(
+        {},
+        description="What differs between installations, by name; ELT_ENVIRONMENT chooses one.",
+        examples=[{"prod": {"deadline": {"within": "1h"}}}],
+    )
+
+    @property
+    def all_tables(self) -> Mapping[str, Table]:
+        """The tables this config loads, by name; none for a transform across sources."""
+        return getattr(self, "tables", {})
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        raise_found(
+            [
+                *_name_mistakes(self),
+                *_run_mistakes(self),
+                *_table_mistakes(self),
+                *template_mistakes(self.all_tables, self.params),
+            ]
+        )
+        return self
+
+
+def _name_mistakes(config: Pipeline) -> Iterator[MistakeError]:
+    if config.name in _RESERVED_NAMES:
+        yield MistakeError(
+            f'"{config.name}" is a schema of the warehouse\'s own', "choose another", at=("name",), code="bad-name"
+        )
+
+
+def _run_mistakes(config: Pipeline) -> Iterator[MistakeError]:
+    """What can never run, or would wait for itself."""
+    if config.catchup and config.schedule is None:
+        hint = "add a schedule:, or take catchup away"
+        yield MistakeError("without a schedule there is nothing to catch up", hint, at=("catchup",), code="conflict")
+    for path, sensor in _sensors(config):
+        if sensor.source and sensor.source.name == config.name:
+            hint = "name another source, or use a freshness sensor in before_transform"
+            yield MistakeError("a source cannot wait for itself", hint, at=(*path, "source", "name"), code="conflict")
+        if sensor.freshness and "before_extract" in path:
+            message = "before the extract nothing of this run is loaded, so this waits in vain"
+            yield MistakeError(message, "move it to before_transform", at=(*path, "freshness", KEY), code="conflict")
+
+
+def _table_mistakes(config: Pipeline) -> Iterator[MistakeError]:
+    """Checks and sensors that name a table that the config does not load, or a business date that it does not have."""
+    for name, checks in config.quality.items():
+        if name not in config.all_tables:
+            yield _no_table(config, name, ("quality", name, KEY))
+            continue
+        for index, check in enumerate(checks):
+            if check.freshness:
+                yield from _no_business_date(config, name, check.freshness, ("quality", name, index, "freshness"))
+    for path, sensor in _sensors(config):
+        if sensor.freshness is None:
+            continue
+        name = sensor.freshness.table
+        if name in config.all_tables:
+            yield from _no_business_date(config, name, sensor.freshness, (*path, "freshness"))
+        else:
+            yield _no_table(config, name, (*path, "freshness", "table"))
+
+
+def _sensors(config: Pipeline) -> Iterator[tuple[tuple[str | int, ...], Sensor]]:
+    for stage in ("before_extract", "before_transform"):
+        for index, sensor in enumerate(getattr(config.sensors, stage)):
+            yield ("sensors", stage, index), sensor
+
+
+def _no_table(config: Pipeline, name: str, at: tuple[str | int, ...]) -> MistakeError:
+    hint = near_name(name, config.all_tables) or "this config loads no tables"
+    return MistakeError(f'the table "{name}" is not loaded here', hint, at=at, code="unknown-table")
+
+
+def _no_business_date(
+    config: Pipeline, name: str, limits: Freshness, at: tuple[str | int, ...]
+) -> Iterator[MistakeError]:
+    if limits.business_date_within is not None and not config.all_tables[name].business_date:
+        hint = f"add business_date: to tables.{name}, or write loaded_within"
+        message = f'the table "{name}" has no business_date'
+        yield MistakeError(message, hint, at=(*at, "business_date_within"), code="conflict")
+
+
+class RestSource(Pipeline):
+    """Tables from a JSON API."""
+
+    extract: RestApi = Field(
+        description="How the source is reached.", examples=[{"type": "rest_api", "connection": "flights_api"}]
+    )
+    tables: dict[Name, RestTable] = Field(
+        min_length=1, description="The tables to load.", examples=[{"flights": {"path": "/v1/flights"}}]
+    )
+
+
+class SqlSource(Pipeline):
+    """Tables from a SQL database."""
+
+    extract: Sql = Field(description="How the source is reached.", examples=[{"type": "sql", "connection": "fleet_db"}])
+    tables: dict[Name, SqlTable] = Field(
+        min_length=1,
+        description="The tables to load.",
+        examples=[{"planes": {"write_disposition": "replace"}}],
+    )
+
+
+class FilesSource(Pipeline):
+    """Tables from files."""
+
+    extract: Files = Field(
+        description="How the source is reached.", examples=[{"type": "files", "connection": "weather_files"}]
+    )
+    tables: dict[Name, FilesTable] = Field(
+        min_length=1, description="The tables to load.", examples=[{"weather": {"path": "weather_%Y-%m.csv"}}]
+    )
+
+
+class TransformOnly(Pipeline):
+    """A transform across sources: no tables of its own."""
+
+    transform: Transform = Field(
+        description="What runs when the sources are ready.", examples=[{"dbt": {"select": "tag:departures"}}]
+    )
+
+
+Source = RestSource | SqlSource | FilesSource
+Config = Source | TransformOnly
+SOURCE_KINDS: Mapping[str, type[Source]] = {"rest_api": RestSource, "sql": SqlSource, "files": FilesSource}

@@ -1,0 +1,219 @@
+"""What every table may say, whatever its source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from elt_factory.config.base import Model
+from elt_factory.config.checks import ColumnCheck
+from elt_factory.config.errors import KEY, MistakeError, raise_found
+from elt_factory.config.templates import CURSOR, WINDOW_NAMES, Use
+from elt_factory.config.values import Beginning, ColumnName, Duration, Type
+
+WriteDisposition = Literal["append", "merge", "replace", "scd2"]
+# scd2 alone writes the last two; they are kept free everywhere, so that a table can become a history
+RESERVED_COLUMNS = ("_load_id", "_loaded_at", "_valid_from", "_valid_to")
+# begins the name of a column that is being widened, for the moment that it takes
+RESERVED_PREFIX = "_widened_"
+TIMES = ("timestamp", "datetime", "date")
+SchemaContract = Literal["evolve", "freeze", "discard_row", "discard_value"]
+
+
+Path = tuple[str | int, ...]
+
+
+class Column(Model):
+    """One column: its type, what protects it, what is checked."""
+
+    type: Type | None = Field(None, description="Its type; by default found in the data.", examples=["decimal(18,2)"])
+    description: str = Field("", description="What it means.", examples=["Great-circle distance, miles"])
+    nullable: bool = Field(
+        True, description="Whether it may be empty; a row that breaks this is rejected.", examples=[False]
+    )
+    pii: Literal["hash", "drop"] | None = Field(
+        None, description="Personal data: keep a SHA-256 hash only, or nothing.", examples=["hash"]
+    )
+    checks: tuple[ColumnCheck, ...] = Field(
+        (), description="What must hold for its values.", examples=[[{"between": [0, 6000]}]]
+    )
+
+
+class Incremental(Model):
+    """Read only what is new, by a column that grows."""
+
+    cursor: ColumnName = Field(description="The column that grows with every change.", examples=["updated_at"])
+    lag: Duration = Field(
+        "0s",
+        validate_default=True,
+        description="How far before the window to read again, for what arrives late.",
+        examples=["1h"],
+    )
+    initial: Beginning | None = Field(None, description="Where the first load begins.", examples=["2013-01-01", 0])
+
+
+class Table(Model):
+    """One table: its keys, how it is written, its contract."""
+
+    description: str = Field("", description="What one row is.", examples=["One departure from New York"])
+    primary_key: tuple[ColumnName, ...] = Field(
+        (), description="The columns that tell one row from another.", examples=[["flight_id"]]
+    )
+    write_disposition: WriteDisposition = Field(
+        "append",
+        description=(
+            "append adds rows, merge replaces rows of the same key, replace exchanges the whole table, scd2 keeps "
+            "every version of a row with _valid_from and _valid_to. With incremental a version holds from its cursor's "
+            "value on; without, each load is the whole picture at its window's end, and what is missing in it ends."
+        ),
+        examples=["merge"],
+    )
+    incremental: Incremental | None = Field(
+        None, description="Read only what is new.", examples=[{"cursor": "updated_at", "lag": "1h"}]
+    )
+    business_date: ColumnName | None = Field(
+        None,
+        description="The column that says when it happened (not when we took it).",
+        examples=["time_hour"],
+    )
+    schema_contract: SchemaContract = Field(
+        "evolve",
+        description=(
+            "What drift does: evolve adds new columns, widens numbers that you gave no type, and rejects rows whose "
+            "value breaks its type; "
+            "freeze fails the load; discard_row rejects the row; discard_value drops the value."
+        ),
+        examples=["freeze"],
+    )
+    columns: dict[ColumnName, Column] = Field(
+        {},
+        description="Columns you want typed, protected or checked; the others are found.",
+        examples=[{"distance": {"type": "integer"}}],
+    )
+    transient: bool = Field(
+        False,
+        description=(
+            "Whether a new table keeps no fail-safe copy, which costs less: a transient table of Snowflake. "
+            "DuckDB has no such thing."
+        ),
+        examples=[True],
+    )
+    cluster_by: tuple[ColumnName, ...] = Field(
+        (),
+        description="The columns that a new table is clustered by, for large ones in Snowflake. DuckDB needs none.",
+        examples=[["time_hour"]],
+    )
+
+    @property
+    def version_key(self) -> tuple[str, ...]:
+        """The columns that tell one landed row from another: a history by cursor has many rows of one primary key."""
+        if self.write_disposition == "scd2" and self.incremental:
+            return (*self.primary_key, self.incremental.cursor)
+        return self.primary_key
+
+    @property
+    def templates(self) -> Mapping[Path, Sequence[Use]]:
+        """The templates in each of the table's texts, by the text's path below the table."""
+        return {}
+
+    @property
+    def takes_window(self) -> bool:
+        """Whether the source is asked for what is new by templates."""
+        return any(use.name in WINDOW_NAMES for found in self.templates.values() for use in found)
+
+    @property
+    def counts_on(self) -> bool:
+        """Whether a load begins at the cursor that the load before it left, so that one has to follow the other."""
+        takes_cursor = any(use.name == CURSOR for found in self.templates.values() for use in found)
+        return takes_cursor and self.counts_by_number
+
+    @property
+    def counts_by_number(self) -> bool:
+        """Whether the cursor is a number, as its beginning says."""
+        return self.incremental is not None and isinstance(self.incremental.initial, int)
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        raise_found([*_key_mistakes(self), *_history_mistakes(self), *_dropped_mistakes(self), *_name_mistakes(self)])
+        return self
+
+
+def _key_mistakes(table: Table) -> Iterator[MistakeError]:
+    disposition = table.write_disposition
+    if disposition in ("merge", "scd2") and not table.primary_key:
+        hint = "add primary_key: with the columns that tell one row from another"
+        yield MistakeError(f"{disposition} needs a primary_key", hint, at=("write_disposition",), code="conflict")
+    for where, names in (("primary_key", table.primary_key), ("cluster_by", table.cluster_by)):
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield MistakeError(
+                    f'"{name}" stands twice here', "keep one of them", at=(where, index), code="conflict"
+                )
+
+
+def _history_mistakes(table: Table) -> Iterator[MistakeError]:
+    """What keeps a cursor from saying since when a version holds."""
+    incremental = table.incremental
+    if table.write_disposition != "scd2" or incremental is None:
+        return
+    hint = "name a column that says when a row changed, or leave incremental out and read the whole table"
+    if isinstance(incremental.initial, int):
+        message = "scd2 needs a cursor that is a time, and this one begins with a number"
+        yield MistakeError(message, hint, at=("incremental", "initial"), code="conflict")
+        return
+    if incremental.cursor in table.primary_key:
+        message = f'"{incremental.cursor}" is part of the primary_key: no row of that key ever has another version'
+        yield MistakeError(message, hint, at=("incremental", "cursor"), code="conflict")
+    column = table.columns.get(incremental.cursor)
+    if column and (column.pii == "hash" or (column.type and column.type.name not in TIMES)):
+        kind = "hashed" if column.pii == "hash" else str(column.type)
+        message = f'scd2 needs a cursor that is a time, and "{incremental.cursor}" is {kind}'
+        yield MistakeError(message, hint, at=("incremental", "cursor"), code="conflict")
+
+
+def _dropped_mistakes(table: Table) -> Iterator[MistakeError]:
+    """What needs a column that `pii: drop` takes away."""
+    needed = {name: where for name, where in _named_columns(table).items() if where[0] != "columns"}
+    for name, column in table.columns.items():
+        if column.pii != "drop":
+            continue
+        if name in needed:
+            message = f'"{name}" cannot be dropped: {needed[name][0]} names it'
+            yield MistakeError(message, "write pii: hash", at=("columns", name, "pii"), code="conflict")
+        if column.checks:
+            message = f'"{name}" is dropped, so nothing can be checked'
+            yield MistakeError(message, "take the checks away", at=("columns", name, "checks", KEY), code="conflict")
+
+
+def _name_mistakes(table: Table) -> Iterator[MistakeError]:
+    """Column names that the warehouse cannot hold beside our own, or beside each other."""
+    for name, where in _named_columns(table).items():
+        if is_reserved(name):
+            hint = "rename it in the source or a query"
+            yield MistakeError(f'"{name}" is a column of our own', hint, at=where, code="bad-name")
+    seen: dict[str, str] = {}
+    for name in table.columns:
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            message = f'"{name}" differs from "{other}" only by case, which warehouses cannot tell apart'
+            yield MistakeError(message, "keep one of them", at=("columns", name, KEY), code="conflict")
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a column name is kept for our own."""
+    folded = name.casefold()
+    return folded in RESERVED_COLUMNS or folded.startswith(RESERVED_PREFIX)
+
+
+def _named_columns(table: Table) -> dict[str, tuple[str | int, ...]]:
+    """Every column that the config names, and where."""
+    places: list[tuple[str, tuple[str | int, ...]]] = [(name, ("columns", name, KEY)) for name in table.columns]
+    if table.business_date:
+        places.append((table.business_date, ("business_date",)))
+    if table.incremental:
+        places.append((table.incremental.cursor, ("incremental", "cursor")))
+    places += [(name, ("cluster_by", index)) for index, name in enumerate(table.cluster_by)]
+    places += [(name, ("primary_key", index)) for index, name in enumerate(table.primary_key)]
+    return dict(places)

@@ -1,0 +1,62 @@
+"""Templates that are written right, and whose value nobody gives: a param that is not there, a cursor that is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from elt_factory.config.errors import MistakeError
+from elt_factory.config.extract import RestTable
+from elt_factory.config.other_words import near_word
+from elt_factory.config.table import Path, Table
+from elt_factory.config.templates import CURSOR, Use, Value
+
+_TEMPORAL = ("date", "datetime", "timestamp")
+
+
+def template_mistakes(tables: Mapping[str, Table], params: Mapping[str, Value]) -> Iterator[MistakeError]:
+    """What is wrong with the templates of a config's tables."""
+    for name, table in tables.items():
+        for path, found in table.templates.items():
+            at = ("tables", name, *path)
+            for use in found:
+                yield from _unknown_param(use, params, at)
+                yield from _no_cursor(use, table, at)
+        if isinstance(table, RestTable) and table.counts_on and table.write_disposition == "append":
+            message = (
+                "an API cannot be asked for one load's records again, so a run that is repeated appends them twice"
+            )
+            hint = "write write_disposition: merge with a primary_key"
+            yield MistakeError(message, hint, at=("tables", name, "write_disposition"), code="conflict")
+
+
+def unused_params(tables: Mapping[str, Table], params: Mapping[str, Value]) -> list[str]:
+    """The params that no template names."""
+    used = {use.name for table in tables.values() for found in table.templates.values() for use in found}
+    return [name for name in params if f"params.{name}" not in used]
+
+
+def _unknown_param(use: Use, params: Mapping[str, Value], at: Path) -> Iterator[MistakeError]:
+    name = use.name.removeprefix("params.")
+    if name == use.name or name in params:
+        return
+    near = near_word(name, params)
+    hint = near if near.startswith("did you mean") else f"add params: {{{name}: ...}} to the config"
+    yield MistakeError(f'"{name}" is no param of this config', hint, at=at, code="unknown-name")
+
+
+def _no_cursor(use: Use, table: Table, at: Path) -> Iterator[MistakeError]:
+    if use.name != CURSOR:
+        return
+    incremental = table.incremental
+    if incremental is None:
+        hint = "add incremental: {cursor: ...} to the table"
+        yield MistakeError('without incremental: there is no "cursor"', hint, at=at, code="conflict")
+        return
+    number = isinstance(incremental.initial, int)
+    if use.filter and number:
+        message = f'the filter "{use.filter}" goes with times, and initial: says that the cursor is a number'
+        yield MistakeError(message, "take it away", at=at)
+    column = table.columns.get(incremental.cursor)
+    if column and column.type and column.type.name not in _TEMPORAL and not number:
+        message = f'the cursor "{incremental.cursor}" is no time, so nothing says where the first extract begins'
+        yield MistakeError(message, "add initial: 0 to incremental:", at=at, code="conflict")

@@ -1,0 +1,317 @@
+"""Small values that stand in YAML as text: durations, rates, shares, dates, column types, names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeVar, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Strict, StringConstraints, WithJsonSchema
+
+from elt_factory.config.errors import MistakeError, shown
+from elt_factory.config.other_words import near_word
+from elt_factory.config.templates import check_query, check_template, refuse_template
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"(?:[0-9]+[smhdw])+")
+_RATE = re.compile(r"([0-9]+)\s*/\s*(second|minute|hour)")
+_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")
+_TYPE = re.compile(r"^([a-z]+)(?:\(\s*([0-9]+)\s*(?:,\s*([0-9]+)\s*)?\))?$")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME = re.compile(r"[0-9]{2}:[0-9]{2}(?::[0-9]{2})?")
+_MOMENT = re.compile(rf"{_DATE.pattern}(?:[T ]{_TIME.pattern}(?:\.[0-9]{{1,6}})?(?:Z|[+-][0-9]{{2}}:[0-9]{{2}})?)?")
+# times are added to and taken from dates: a century is more than any of them needs, and never leaves the calendar
+_LONGEST = timedelta(days=36500)
+_EARLIEST, _LATEST = date(1900, 1, 1), date(9998, 12, 31)
+MAX_PRECISION = 38
+
+Parsed = TypeVar("Parsed")
+
+TypeName = Literal[
+    "text",
+    "integer",
+    "float",
+    "decimal",
+    "boolean",
+    "date",
+    "time",
+    "timestamp",
+    "datetime",
+    "json",
+    "binary",
+]
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """A column's type, the same words for every warehouse.
+
+    `timestamp` is an instant (with time zone, kept in UTC), `datetime` a wall-clock time without one; `integer` has
+    64 bits, `float` is a double; `decimal` has a precision (total digits, at most 38) and a scale (digits after the
+    point).
+    """
+
+    name: TypeName
+    precision: int = 0
+    scale: int = 0
+
+    def __str__(self) -> str:
+        return f"decimal({self.precision},{self.scale})" if self.name == "decimal" else self.name
+
+    @classmethod
+    def parse(cls, text: str) -> ColumnType:
+        """Read `integer`, `decimal(18,2)` and the like; ValueError for anything else."""
+        match = _TYPE.match(text.strip().lower())
+        if match is None or match[1] not in get_args(TypeName):
+            word = re.split(r"\W", text.strip(), maxsplit=1)[0]
+            raise MistakeError(f"{shown(text)} is no column type", near_word(word, get_args(TypeName)))
+        name: Any = match[1]
+        if name != "decimal":
+            if match[2]:
+                raise MistakeError(f"{shown(text)} has a length, and only decimal takes numbers", f"write {name}")
+            return cls(name)
+        precision, scale = int(match[2] or MAX_PRECISION), int(match[3] or (0 if match[2] else 9))
+        if not 1 <= precision <= MAX_PRECISION or scale > precision:
+            hint = f"precision goes from 1 to {MAX_PRECISION}, scale from 0 to the precision, as in decimal(18,2)"
+            raise MistakeError(f"{shown(text)} is no decimal that warehouses have", hint)
+        return cls("decimal", precision, scale)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """At most `count` requests every `seconds`."""
+
+    count: int
+    seconds: int
+
+
+def parse_duration(value: object) -> timedelta:
+    """Read "90s", "1h", "1h30m", "2d", "1w"; ValueError for anything else, and for more than a hundred years."""
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str) or not _DURATION.fullmatch(value):
+        raise MistakeError(f"{shown(value)} is no duration", "write it like 30s, 15m, 1h30m, 2d")
+    return _duration_of(value)
+
+
+@lru_cache(maxsize=1024)
+def _duration_of(value: str) -> timedelta:
+    seconds = sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"([0-9]+)([smhdw])", value))
+    if seconds > _LONGEST.total_seconds():
+        raise MistakeError(f"{shown(value)} is too long", "write at most 36500d")
+    return timedelta(seconds=seconds)
+
+
+def format_duration(value: timedelta) -> str:
+    """The shortest text that `parse_duration` reads back to the same value."""
+    seconds, text = int(value.total_seconds()), ""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"
+
+
+def _parse_rate(value: object) -> Rate:
+    if isinstance(value, Rate):
+        return value
+    match = _RATE.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not 0 < int(match[1]) <= _MOST_REQUESTS:
+        raise MistakeError(f"{shown(value)} is no rate", "write it like 10/second, 500/minute, 1000/hour")
+    return Rate(int(match[1]), _SECONDS[match[2][0]])
+
+
+def _parse_share(value: object) -> float:
+    if isinstance(value, float) and 0 <= value <= 1:
+        return value
+    match = _SHARE.fullmatch(value) if isinstance(value, str) else None
+    if match is None or len(match[1]) > _SHARE_DIGITS:
+        raise MistakeError(f"{shown(value)} is no share", "write it like 20%")
+    return float(match[1]) / 100
+
+
+def _parse_type(value: object) -> ColumnType:
+    if isinstance(value, ColumnType):
+        return value
+    if not isinstance(value, str):
+        raise MistakeError(f"{shown(value)} is no column type", "write a word like text, integer or decimal(18,2)")
+    return ColumnType.parse(value)
+
+
+def _parse_date(value: object) -> object:
+    if isinstance(value, date):
+        return value
+    parsed = _parsed(value, _DATE, date.fromisoformat)
+    if parsed is None:
+        raise MistakeError(f"{shown(value)} is no date", "write it like 2013-01-31")
+    return _sensible(parsed, value)
+
+
+def _sensible(day: date, value: object) -> date:
+    """The day itself, when a zone's clock and a day more still leave it in the calendar."""
+    if not _EARLIEST <= day <= _LATEST:
+        raise MistakeError(f"{shown(value)} is out of range", f"write a day from {_EARLIEST} to {_LATEST}")
+    return day
+
+
+def _parse_time(value: object) -> object:
+    parsed = value if isinstance(value, time) else _parsed(value, _TIME, time.fromisoformat)
+    if parsed is None:
+        raise MistakeError(f"{shown(value)} is no time of day", 'write it like "06:00"')
+    return parsed
+
+
+def _parse_start(value: object) -> object:
+    if isinstance(value, (date, int)) and not isinstance(value, bool):
+        return value
+    parsed = _parsed(value, _MOMENT, datetime.fromisoformat)
+    if parsed is None:
+        raise MistakeError(f"{shown(value)} is no beginning", "write a date like 2013-01-31, or a whole number")
+    _sensible(parsed.date(), value)
+    return parsed
+
+
+def _parsed(value: object, pattern: re.Pattern[str], parse: Callable[[str], Parsed]) -> Parsed | None:
+    try:
+        return parse(value) if isinstance(value, str) and pattern.fullmatch(value) else None
+    except ValueError:
+        return None
+
+
+def _positive(value: timedelta) -> timedelta:
+    if not value:
+        raise MistakeError("this takes no time at all", "write at least 1s")
+    return value
+
+
+def _known_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        near = near_word(value, available_timezones())
+        hint = near if near.startswith("did you mean") else "write one like Europe/Berlin or UTC"
+        raise MistakeError(f"{shown(value)} is no time zone", hint) from None
+    return value
+
+
+def _check_name(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(_NAME, value):
+        mended = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_0123456789")[:63]
+        rule = "small letters, digits and _ make a name, a letter begins it"
+        hint = f'{rule}: "{mended}"' if re.fullmatch(_NAME, mended) else rule
+        raise MistakeError(f"{shown(value)} is no name", hint, code="bad-name")
+    return value
+
+
+def _check_connection(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(_CONNECTION, value):
+        hint = (
+            "write the id of an Airflow connection: letters, digits, _ . and -; its address and secret stay in Airflow"
+        )
+        # the value stays out of the message: it may be an address with a password in it
+        raise MistakeError("this is no connection id", hint, code="bad-name")
+    return value
+
+
+def _check_column(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(_COLUMN, value):
+        raise MistakeError(f"{shown(value)} is no column name", "write 1 to 255 printable characters", code="bad-name")
+    return value
+
+
+def _check_scalar(value: object) -> object:
+    if not isinstance(value, (str, int, float)):
+        hint = "write one value, without brackets" if isinstance(value, (list, dict)) else "write a value"
+        raise MistakeError(f"one plain value belongs here, not {shown(value)}", hint, code="wrong-type")
+    return value
+
+
+def _check_folder_path(value: str) -> str:
+    if _leads_out(value):
+        hint = "write a folder below it; a connection of type fs may hold any path"
+        raise MistakeError(f"{shown(value)} leads out of the project or the connection's path", hint)
+    return value
+
+
+def _leads_out(path: str) -> bool:
+    return path.startswith(("/", "\\")) or bool(re.match(r"[A-Za-z]:", path)) or ".." in re.split(r"[/\\]", path)
+
+
+def _check_file_pattern(value: str) -> str:
+    if _leads_out(value):
+        raise MistakeError(f"{shown(value)} leads out of the folder", "write a pattern below it, like orders/*.csv")
+    unknown = [letter for letter in re.findall(r"%(.?)", value) if letter not in _DIRECTIVES]
+    if unknown:
+        raise MistakeError(f"%{unknown[0]} is no part of a period", "write %Y %m %d %H, or %% for a percent sign")
+    return value
+
+
+def _check_param_name(value: object) -> object:
+    if value in FORM_FIELDS:
+        message = f"{shown(value)} is a field of the trigger form already"
+        raise MistakeError(message, "choose another name", code="bad-name")
+    return _check_name(value)
+
+
+def _check_param(value: object) -> object:
+    """A value of a param itself; ValueError for what is no plain value, or text that no address could carry."""
+    _check_scalar(value)
+    if isinstance(value, str) and not re.fullmatch(_PARAM, value):
+        hint = f"write at most {_LONGEST_PARAM} characters on one line"
+        raise MistakeError("this text is too long, or holds signs that do not print", hint)
+    return value
+
+
+def param_like(default: object, value: object) -> object:
+    """The value that one run has in place of a param's default; ValueError for one of another type."""
+    _check_param(value)
+    if type(value) is not type(default) and not (isinstance(default, float) and type(value) is int):
+        raise MistakeError(f"{shown(value)} is not of the type of its default, {shown(default)}", "write one that is")
+    return value
+
+
+def _text(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern})
+
+
+_DIRECTIVES = ("Y", "m", "d", "H", "%")
+_MOST_REQUESTS, _SHARE_DIGITS = 1_000_000_000, 12
+# Names become DAG ids, task ids, folders and schema names: one alphabet that is safe in all of them.
+_NAME = r"^[a-z][a-z0-9_]{0,62}$"
+_CONNECTION = r"^[A-Za-z0-9_.\-]{1,250}$"
+_LONGEST_PARAM = 1000
+_PARAM = rf"[^\x00-\x1f\x7f]{{0,{_LONGEST_PARAM}}}"
+# what a run is asked for beside the config's own params
+FORM_FIELDS = ("tables", "full_refresh", "window_start", "window_end")
+_COLUMN = r"^[^\x00-\x1f\x7f]{1,255}$"
+
+Duration = Annotated[
+    timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration), _text(r"^([0-9]+[smhdw])+$")
+]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+RequestRate = Annotated[Rate, BeforeValidator(_parse_rate), _text(r"^[0-9]+\s*/\s*(second|minute|hour)$")]
+Share = Annotated[float, BeforeValidator(_parse_share), _text(r"^[0-9]+(\.[0-9]+)?\s*%$")]
+Type = Annotated[ColumnType, BeforeValidator(_parse_type), PlainSerializer(str), _text(_TYPE.pattern)]
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+Date = Annotated[date, BeforeValidator(_parse_date)]
+TimeOfDay = Annotated[time, BeforeValidator(_parse_time), _text(rf"^{_TIME.pattern}$")]
+# where a cursor begins: an instant, a day, or a number
+Beginning = Annotated[datetime | date | int, BeforeValidator(_parse_start)]
+Whole = Annotated[int, Strict()]
+Scalar = Annotated[str | int | float | bool, BeforeValidator(_check_scalar)]
+ParamValue = Annotated[str | int | float | bool, BeforeValidator(_check_param)]
+Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(refuse_template)]
+Query = Annotated[str, StringConstraints(min_length=1), AfterValidator(check_query)]
+FolderPath = Annotated[Text, AfterValidator(_check_folder_path)]
+# a name pattern below a folder: globs, and %Y %m %d %H for periods
+FilePattern = Annotated[Text, AfterValidator(_check_file_pattern)]
+FileTemplate = Annotated[
+    str, StringConstraints(min_length=1), AfterValidator(check_template), AfterValidator(_check_file_pattern)
+]
+ParamName = Annotated[str, StringConstraints(pattern=_NAME), BeforeValidator(_check_param_name)]
+Name = Annotated[str, StringConstraints(pattern=_NAME), BeforeValidator(_check_name)]
+ConnectionId = Annotated[str, StringConstraints(pattern=_CONNECTION), BeforeValidator(_check_connection)]
+ColumnName = Annotated[str, StringConstraints(pattern=_COLUMN), BeforeValidator(_check_column)]

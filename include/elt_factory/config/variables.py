@@ -1,0 +1,72 @@
+"""`${NAME}` and `${NAME:-default}` in values: variables of the environment that differ between installations.
+
+| written | becomes |
+| --- | --- |
+| `${NAME}` | the variable's value; an error when it is not set |
+| `${NAME:-default}` | the variable's value; the default when it is not set or empty |
+| `$${` | the text `${` |
+
+A value that is one variable and nothing else, without quotes, is read as if its text stood there: numbers, true, false
+and null are what they are in YAML. Within quotes or other text it is text. What a variable holds is never looked
+through for more variables. Keys and comments stay as they are written.
+Within braces and brackets (`{a: "${NAME}"}`) YAML itself wants the quotes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from elt_factory.config.errors import MistakeError, near_name, shown
+
+BEGIN = "${"
+_VARIABLE = re.compile(
+    r"\$(?P<escaped>\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<fallback>:-(?P<default>[^{}]*))?\}"
+)
+_SECRET = re.compile(r"(?:PASSWORD|PASSWD|_PWD|PASSPHRASE|TOKEN|SECRET|CREDENTIALS?|KEY)[0-9]*$", re.IGNORECASE)
+
+
+def substitute(text: str) -> str:
+    """The text with the values of its variables.
+
+    Raises:
+        MistakeError: a variable that is not set, that looks like a secret, or that is not written as above.
+    """
+    rest = _VARIABLE.sub("", text)
+    if BEGIN in rest:
+        hint = "write ${NAME} or ${NAME:-default}; where this is meant as text, write $${"
+        raise MistakeError("this is no variable", hint)
+    return _VARIABLE.sub(_value, text)
+
+
+def is_variable(text: str) -> bool:
+    """Whether a text is one variable and nothing else."""
+    match = _VARIABLE.fullmatch(text)
+    return match is not None and match["escaped"] is None
+
+
+def _value(match: re.Match[str]) -> str:
+    name = match["name"]
+    if name is None:
+        return BEGIN
+    if _SECRET.search(name):
+        hint = "put the secret into an Airflow connection, and name that connection here"
+        raise MistakeError(f"the variable {name} looks like a secret", hint, code="secret")
+    value = os.environ.get(name)
+    if match["fallback"] is not None:
+        return value or match["default"]
+    if value is None:
+        raise MistakeError(f"the variable {name} is not set", _unset_hint(name), code="unknown-name")
+    return value
+
+
+def _unset_hint(name: str) -> str:
+    # the names of variables that may hold secrets are nobody's business
+    near = near_name(name, (known for known in os.environ if not _SECRET.search(known)))
+    also = f"; {near}" if near.startswith("did you mean") else ""
+    return f"set it where Airflow runs, or write ${{{name}:-default}}{also}"
+
+
+def in_key(key: str) -> MistakeError:
+    """The mistake of a variable in a key."""
+    return MistakeError(f"a variable cannot stand in the key {shown(key)}", "write the key itself, and vary its value")

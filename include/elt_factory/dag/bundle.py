@@ -1,0 +1,46 @@
+"""The Airflow DAG bundle in which every YAML file is a DAG file of its own.
+
+It is switched on with `AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST`:
+
+    [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": {"refresh_interval": 5}}]
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from airflow.dag_processing.bundles.base import get_bundle_base_folder
+from airflow.dag_processing.bundles.local import LocalDagBundle
+
+from elt_factory.dag.preload import preload
+from elt_factory.dag.stubs import StubFolder
+from elt_factory.project import config_folder, dbt_folder
+
+
+class YamlBundle(LocalDagBundle):
+    """The YAML files of a folder.
+
+    Args:
+        path: The folder; by default the project's dag_configs/.
+    """
+
+    def __init__(self, *, name: str, path: str | None = None, **kwargs: Any) -> None:
+        self.configs = Path(path) if path else config_folder()
+        self.stubs = stubs_of(self.configs, get_bundle_base_folder(name))
+        super().__init__(name=name, path=str(self.stubs.path), **kwargs)
+
+    def initialize(self) -> None:
+        """Make the stubs: workers, too, find their DAG through them."""
+        self.stubs.ensure()
+        super().initialize()
+
+    def refresh(self) -> None:
+        """Bring the stubs to the state of the folder."""
+        self.stubs.sync()
+        preload(self.configs)
+
+
+def stubs_of(configs: Path, parent: Path) -> StubFolder:
+    """The stubs of a folder of configs; all of them are read again when the dbt manifest changes."""
+    return StubFolder(configs, parent, shared=(dbt_folder() / "target" / "manifest.json",))

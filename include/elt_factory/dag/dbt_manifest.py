@@ -1,0 +1,179 @@
+"""The dbt manifest: parsed once per process and change, and cut to the nodes that one config asks for.
+
+Cosmos parses the whole file again for every group. Here its own functions read the nodes and select among them, but
+from one copy of the file in memory, and for a plain `tag:` selector among the nodes of that tag alone, so that a group
+costs the same at any size of project.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypedDict
+
+import airflow.sdk  # noqa: F401 - it loads Cosmos' plugin, which must not find Cosmos half imported
+import msgspec
+from cosmos.constants import DbtResourceType
+from cosmos.dbt.graph import DbtNode, _build_dbt_node_from_manifest_resource
+from cosmos.dbt.project import get_dbt_packages_subpath
+from cosmos.dbt.selector import select_nodes
+from cosmos.exceptions import CosmosValueError
+
+from elt_factory.config.errors import near_name
+from elt_factory.dag.dbt_fresh import SETUP_COMMAND, manifest_file
+from elt_factory.failures import PermanentError
+
+_PLAIN_TAG = re.compile(r"tag:([^\s,+@*:]+)")
+_RUNNABLE = (DbtResourceType.MODEL, DbtResourceType.SEED, DbtResourceType.SNAPSHOT)
+
+
+class DbtError(PermanentError):
+    """What is wrong with the dbt side of a config, and how to mend it."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{message}; {hint}")
+
+
+class ManifestError(DbtError):
+    """There is no dbt manifest to draw the DAGs from, or it cannot be read."""
+
+
+class SelectionError(DbtError):
+    """A dbt selector that dbt would not understand, or that no model answers to."""
+
+
+class _Node(TypedDict, total=False):
+    """What Cosmos reads of a node; all else in the file, above all the SQL, is never decoded."""
+
+    original_file_path: str
+    package_name: str | None
+    resource_type: str
+    depends_on: dict[str, Any]
+    tags: list[str] | None
+    config: dict[str, Any] | None
+    freshness: dict[str, Any] | None
+    fqn: list[str] | None
+
+
+class _Metadata(TypedDict, total=False):
+    project_name: str | None
+
+
+class _File(TypedDict, total=False):
+    nodes: dict[str, _Node]
+    sources: dict[str, _Node]
+    exposures: dict[str, _Node]
+    metadata: _Metadata
+
+
+_decoder = msgspec.json.Decoder(_File)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The nodes of a dbt project as Cosmos sees them."""
+
+    file: Path
+    project: Path
+    nodes: Mapping[str, DbtNode]
+    _order: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_order", {node_id: place for place, node_id in enumerate(self.nodes)})
+        for node in self.nodes.values():
+            node.has_test = node.has_non_detached_test = node.unique_id in self._tests_of
+
+    def cut(self, select: str, exclude: str | None) -> dict[str, DbtNode]:
+        """The nodes that a selector picks and the tests on them, in the order of the manifest.
+
+        Raises:
+            SelectionError: the selector is wrong, or picks nothing that runs.
+        """
+        candidates = {node_id: copy.copy(node) for node_id, node in self._candidates(select)}
+        try:
+            picked = select_nodes(self.project, candidates, select.split(), (exclude or "").split())
+        except (CosmosValueError, ValueError) as error:
+            hint = "write it as for dbt: tag:name, path:folder, a model's name, +model for what is upstream"
+            raise SelectionError(f'dbt does not understand the selector "{select}": {error}', hint) from error
+        if not any(node.resource_type in _RUNNABLE for node in picked.values()):
+            raise self._nothing_picked(select, exclude)
+        tests = {test: copy.copy(self.nodes[test]) for node_id in picked for test in self._tests_of.get(node_id, ())}
+        # Cosmos holds the ids in a set on the way, so its order changes from process to process
+        return dict(sorted({**picked, **tests}.items(), key=lambda item: self._order[item[0]]))
+
+    @cached_property
+    def tags(self) -> Mapping[str, tuple[str, ...]]:
+        """The ids of the nodes by tag; a test has the tags of what it tests first, as in Cosmos."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for node_id, node in self.nodes.items():
+            parent = self.nodes.get(node.depends_on[0]) if _is_test(node) and node.depends_on else node
+            for tag in parent.tags if parent else ():
+                found[tag].append(node_id)
+        return {tag: tuple(ids) for tag, ids in found.items()}
+
+    @cached_property
+    def _tests_of(self) -> Mapping[str, list[str]]:
+        tests: dict[str, list[str]] = defaultdict(list)
+        for node_id, node in self.nodes.items():
+            for parent in node.depends_on if _is_test(node) else ():
+                tests[parent].append(node_id)
+        return dict(tests)
+
+    def _candidates(self, select: str) -> Iterator[tuple[str, DbtNode]]:
+        plain = _PLAIN_TAG.fullmatch(select)
+        ids = self.tags.get(plain[1], ()) if plain else self.nodes
+        return ((node_id, self.nodes[node_id]) for node_id in ids)
+
+    def _nothing_picked(self, select: str, exclude: str | None) -> SelectionError:
+        plain = _PLAIN_TAG.fullmatch(select)
+        near = near_name(plain[1], self.tags) if plain else ""
+        new = f"run `{SETUP_COMMAND}` if the model is new, which makes the manifest again"
+        without = f' without "{exclude}"' if exclude else ""
+        return SelectionError(f'no dbt model answers to "{select}"{without}', " Or ".join(filter(None, [near, new])))
+
+
+def _is_test(node: DbtNode) -> bool:
+    return bool(node.resource_type == DbtResourceType.TEST)
+
+
+_read: dict[Path, tuple[tuple[int, int], Manifest]] = {}
+
+
+def load_manifest(project: Path) -> Manifest:
+    """The manifest of a dbt project; read again only when the file has changed.
+
+    Raises:
+        ManifestError: there is none, or it is no manifest.
+    """
+    file = manifest_file(project)
+    try:
+        stat = file.stat()
+    except FileNotFoundError:
+        raise ManifestError(f"{file} is missing", f"run `{SETUP_COMMAND}` to make it from the dbt project") from None
+    state = (stat.st_mtime_ns, stat.st_size)
+    known = _read.get(file)
+    if known is None or known[0] != state:
+        known = _read[file] = (state, _parse(file, project))
+    return known[1]
+
+
+def _parse(file: Path, project: Path) -> Manifest:
+    try:
+        found = _decoder.decode(file.read_bytes())
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{file} is no dbt manifest: {error}", f"run `{SETUP_COMMAND}` to make it again") from error
+    packages = get_dbt_packages_subpath(project)
+    name = found.get("metadata", {}).get("project_name")
+    resources = {**found.get("nodes", {}), **found.get("sources", {}), **found.get("exposures", {})}
+    read = (
+        _build_dbt_node_from_manifest_resource(node_id, dict(raw), project, packages, name)
+        for node_id, raw in resources.items()
+    )
+    return Manifest(file, project, {node.unique_id: node for node in read if node is not None})

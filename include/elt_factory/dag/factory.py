@@ -1,0 +1,167 @@
+"""A config becomes a DAG: pure, no I/O beyond its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import Asset, BaseOperator, CronDataIntervalTimetable, TaskGroup, TriggerRule
+
+from elt_factory.config.sensors import Sensor
+from elt_factory.config.source import Config, TransformOnly
+from elt_factory.dag.alerts import on_failure
+from elt_factory.dag.deadlines import deadline_alerts
+from elt_factory.dag.documentation import dag_document
+from elt_factory.dag.form import form
+from elt_factory.dag.operators import ExtractOperator, LoadOperator, QualityOperator
+from elt_factory.dag.retry import retry_arguments
+from elt_factory.dag.sensors import ReadySensor
+from elt_factory.dag.source_dag import SourceDag
+
+# Every task that opens the warehouse takes a slot of this pool: one where it is a DuckDB file, many on Snowflake.
+WAREHOUSE_POOL = "warehouse"
+_AT_WAREHOUSE = ("freshness", "source")
+
+
+def build_dag(config: Config, tables_of: Mapping[str, tuple[str, ...]]) -> SourceDag:
+    """The DAG of a config.
+
+    Args:
+        config: The config, valid.
+        tables_of: Every source's tables by its name, for the sensors that wait for other sources.
+    """
+    dag = SourceDag(
+        dag_id=config.name,
+        description=config.description or None,
+        schedule=CronDataIntervalTimetable(config.schedule, timezone=config.timezone) if config.schedule else None,
+        start_date=datetime(
+            config.start_date.year, config.start_date.month, config.start_date.day, tzinfo=ZoneInfo(config.timezone)
+        ),
+        catchup=config.catchup,
+        **_concurrency(config),
+        tags=sorted({"elt", *config.tags}),
+        deadline=deadline_alerts(config) or None,
+        doc_md=dag_document(config),
+        default_args=_default_arguments(config),
+        auto_register=False,  # a DAG that fails half-way must not be seen half-built
+    )
+    with dag:
+        _chain(
+            [
+                _sensor_group(config, "before_extract", tables_of),
+                _table_groups(config),
+                _sensor_group(config, "before_transform", tables_of),
+                _transform_group(dag, config),
+                _quality_group(config),
+            ]
+        )
+    dag.ask(form(config))
+    return dag
+
+
+def asset_of(source: str, table: str) -> Asset:
+    """The asset that a table's load updates."""
+    return Asset(name=f"{source}.{table}", uri=f"elt://{source}/{table}")
+
+
+def _concurrency(config: Config) -> dict[str, Any]:
+    """One run at a time where a run begins at the cursor that the one before it leaves; else as many as Airflow allows.
+
+    A run that waits for data of tomorrow must not keep an operator's run of last week from starting.
+    """
+    if any(table.counts_on for table in config.all_tables.values()):
+        return {"max_active_runs": 1}
+    return {}
+
+
+def _default_arguments(config: Config) -> dict[str, Any]:
+    arguments = {"owner": config.owner, **retry_arguments(config.retries)}
+    callback = on_failure(config)
+    return {**arguments, "on_failure_callback": callback} if callback else arguments
+
+
+def _sensor_group(config: Config, stage: str, tables_of: Mapping[str, tuple[str, ...]]) -> TaskGroup | None:
+    sensors: tuple[Sensor, ...] = getattr(config.sensors, stage)
+    if not sensors:
+        return None
+    names = _sensor_names(sensors)
+    with TaskGroup(stage) as group:
+        for name, sensor in zip(names, sensors, strict=True):
+            pool = {"pool": WAREHOUSE_POOL} if sensor.kind in _AT_WAREHOUSE else {}
+            awaited = _awaited_tables(sensor, tables_of)
+            ReadySensor(
+                task_id=name,
+                config=config,
+                sensor=sensor,
+                tables=awaited,
+                # a table that the form left out is skipped; the run goes on without it
+                trigger_rule=TriggerRule.NONE_FAILED,
+                **pool,
+            )
+    return group
+
+
+def _awaited_tables(sensor: Sensor, tables_of: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The tables to wait for; another source's config is looked at only where the sensor does not name them."""
+    if sensor.source is None:
+        return ()
+    return sensor.source.tables or tables_of.get(sensor.source.name, ())
+
+
+def _sensor_names(sensors: tuple[Sensor, ...]) -> list[str]:
+    """Task ids out of what is waited for, numbered only where two would be the same."""
+    names: list[str] = []
+    for sensor in sensors:
+        about = sensor.spec.table if sensor.freshness else sensor.spec.name if sensor.source else sensor.spec.connection
+        name = f"{sensor.kind}_{about}" if about else sensor.kind
+        twins = sum(1 for other in names if other == name or other.startswith(f"{name}_"))
+        names.append(f"{name}_{twins + 1}" if twins else name)
+    return names
+
+
+def _table_groups(config: Config) -> TaskGroup | None:
+    if isinstance(config, TransformOnly):
+        return None
+    with TaskGroup("tables") as group:
+        for table in config.tables:
+            with TaskGroup(table):
+                extract = ExtractOperator(task_id="extract", config=config, table=table)
+                outlets = [asset_of(config.name, table)]
+                load = LoadOperator(task_id="load", config=config, table=table, pool=WAREHOUSE_POOL, outlets=outlets)
+                extract >> load
+    return group
+
+
+def _transform_group(dag: SourceDag, config: Config) -> TaskGroup | None:
+    if config.transform.dbt is None:
+        return None
+    # Cosmos and what it brings cost a second: only configs with dbt pay
+    from elt_factory.dag.transform import dbt_group
+
+    compute = config.warehouse.transform if config.warehouse else None
+    group = dbt_group(dag, config.name, config.transform.dbt, WAREHOUSE_POOL, compute)
+    for root in group.get_roots():
+        if isinstance(root, BaseOperator):
+            root.trigger_rule = TriggerRule.NONE_FAILED
+    return group
+
+
+def _quality_group(config: Config) -> TaskGroup | None:
+    if isinstance(config, TransformOnly):
+        return None
+    with TaskGroup("quality") as group:
+        for table in config.tables:
+            QualityOperator(
+                task_id=table, config=config, table=table, pool=WAREHOUSE_POOL, trigger_rule=TriggerRule.NONE_FAILED
+            )
+    return group
+
+
+def _chain(stages: list[TaskGroup | None]) -> None:
+    """Each stage after the one before it; a stage that a config does not have is left out."""
+    present = [stage for stage in stages if stage is not None]
+    for earlier, later in pairwise(present):
+        earlier >> later

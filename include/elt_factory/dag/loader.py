@@ -1,0 +1,79 @@
+"""Every config a DAG, every broken config a DAG that says what is wrong with it.
+
+Two ways lead here: `dags/sources.py` asks for all of a folder at once, the bundle's stubs for one file each.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import get_parsing_context
+
+from elt_factory.config.errors import ConfigError
+from elt_factory.config.loading import config_files
+from elt_factory.dag.neighbours import Neighbours
+from elt_factory.dag.source_dag import BuildError, SourceDag, dag_of, error_dag
+
+_BUNDLES = "elt_factory.dag.bundle"
+
+
+def discover(folder: Path) -> dict[str, SourceDag]:
+    """The DAGs of a folder for Airflow; none where a bundle of ours gives it the same ones."""
+    return {} if bundle_is_active() else load_dags(folder)
+
+
+def load_dags(folder: Path) -> dict[str, SourceDag]:
+    """The DAGs of a folder by id. A worker that runs one task reads and builds only the DAG of that task."""
+    wanted = get_parsing_context().dag_id
+    neighbours = Neighbours(folder)
+    own = neighbours.file_of(wanted) if wanted else None
+    files = [own] if own else config_files(folder)
+    dags = (_dag_or_error(file, neighbours) for file in files)
+    return {dag.dag_id: dag for dag in dags if wanted in (None, dag.dag_id)}
+
+
+def load_file(folder: Path, file: Path) -> SourceDag:
+    """The DAG of one file.
+
+    Raises:
+        ConfigError: everything that is wrong in the file, each with its line and the mend.
+    """
+    try:
+        return _build(file, Neighbours(folder))
+    except BuildError:
+        raise
+    except ConfigError as error:
+        # shown to the author of the file, whom our own code's inside does not help
+        raise ConfigError(error.problems) from None
+
+
+def bundle_is_active() -> bool:
+    """Whether Airflow is told to take DAGs from a bundle of ours."""
+    from airflow.configuration import conf
+
+    bundles: Any = conf.getjson("dag_processor", "dag_bundle_config_list", fallback=None) or []
+    return any(str(bundle.get("classpath", "")).startswith(_BUNDLES) for bundle in bundles)
+
+
+def _build(file: Path, neighbours: Neighbours) -> SourceDag:
+    item = neighbours.load(file)
+    # a worker has a task to run: what is wrong between files was told when the DAG was read for all to see
+    if get_parsing_context().dag_id is None:
+        neighbours.check(item)
+    return dag_of(item, neighbours)
+
+
+def _dag_or_error(file: Path, neighbours: Neighbours) -> SourceDag:
+    try:
+        return _build(file, neighbours)
+    except ConfigError as error:
+        return error_dag(_error_name(file, neighbours), file, str(error))
+
+
+def _error_name(file: Path, neighbours: Neighbours) -> str:
+    """The name in a broken config, so that its history goes on; its path where another file has that name."""
+    for name, files in neighbours.files_by_name.items():
+        if file == files[0]:
+            return name
+    return "_".join(file.relative_to(neighbours.folder).parts)

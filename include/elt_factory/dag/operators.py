@@ -1,0 +1,169 @@
+"""The tasks of a table: extract, load, quality."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from elt_factory.config.source import Source
+from elt_factory.config.table import Table
+from elt_factory.dag.alerts import schema_changed
+from elt_factory.dag.retention import forget_old
+from elt_factory.dag.runtime import Run, get_connection, landing_place, purpose, run_of, warehouse
+from elt_factory.extract.request import CursorRange, ReadRequest
+from elt_factory.failures import QualityError
+from elt_factory.project import project_root
+from elt_factory.warehouse.dialect import Relation, TableOptions
+
+
+class TableOperator(BaseOperator):
+    """A task for one table of one source; skipped when the run's form leaves the table out."""
+
+    ui_color = "#eef4fb"
+
+    def __init__(self, *, config: Source, table: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.config = config
+        self.table = table
+        self.told = ""  # the figures in a few words, for who watches the run
+
+    @property
+    def spec(self) -> Table:
+        """What the YAML says of the table."""
+        return self.config.all_tables[self.table]
+
+    def execute(self, context: Mapping[str, Any]) -> Any:
+        """Run the task unless the form left the table out; returns the figures that the UI shows as XCom."""
+        run = run_of(context, self.config)
+        if self.table not in run.tables:
+            raise AirflowSkipException(f"the run was asked for other tables: {', '.join(sorted(run.tables))}")
+        return self.work(run, context)
+
+    def work(self, run: Run, context: Mapping[str, Any]) -> Any:
+        """Do the task's work; subclasses say what it is."""
+        raise NotImplementedError
+
+
+class ExtractOperator(TableOperator):
+    """Read the source for the window, hold the records to the contract, leave a landing with its manifest."""
+
+    def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002, D102
+        from elt_factory.extract.read import read
+        from elt_factory.landing.land import LandRequest, land
+        from elt_factory.landing.schema import Known
+
+        load = run.load_id(self.table)
+        window = run.table_window(self.table)
+        existing, cursor = self._state(load, run)
+        conn_id = self.config.extract.connection
+        place = landing_place(self.config.name, self.table).below(load)
+        with tempfile.TemporaryDirectory(prefix="elt-") as scratch:
+            workdir = Path(scratch)
+            spool = read(
+                ReadRequest(
+                    source=self.config,
+                    table=self.table,
+                    window=window.reach_back(self.spec.incremental.lag if self.spec.incremental else timedelta()),
+                    load_id=load,
+                    connection=get_connection(conn_id) if conn_id else None,
+                    workdir=workdir,
+                    project=project_root(),
+                    tell=self.log.info,
+                    cursor=cursor,
+                    run_id=run.run_id,
+                    params=run.params,
+                )
+            )
+            known = Known(self.config.name, self.table, self.spec, existing)
+            manifest = land(LandRequest(known, window, load, spool, place, workdir, self.log.info))
+        self.log.info(
+            "%s: read %s rows for %s: %s to load, %s rejected, %s duplicates",
+            known.label,
+            manifest.rows_read,
+            window,
+            manifest.rows,
+            manifest.rows_rejected,
+            manifest.rows_duplicate,
+        )
+        self.told = f"{manifest.rows_read:,} rows read, {manifest.rows_rejected:,} rejected"
+        for drift in manifest.drift:
+            self.log.warning("%s: %s", known.label, drift)
+        return {"load_id": load, "rows_read": manifest.rows_read, "rows_rejected": manifest.rows_rejected}
+
+    def _state(self, load: str, run: Run) -> tuple[Any, CursorRange]:
+        """The table's columns and where its cursor stands: a moment at the warehouse, which others wait for."""
+        from elt_factory.warehouse.state import cursor_range
+
+        with warehouse(purpose(run, "load", self.table)) as opened:
+            existing = opened.columns(Relation(self.config.name, self.table))
+            if run.full_refresh or not self.spec.incremental:
+                return existing, CursorRange()
+            return existing, cursor_range(opened, self.config.name, self.table, load, run.table_window(self.table))
+
+
+class LoadOperator(TableOperator):
+    """Write the landing to the warehouse, rows and their row in `_elt.loads` in one transaction."""
+
+    def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: D102
+        from elt_factory.landing.manifest import read_manifest
+        from elt_factory.warehouse.base import LoadOrder
+
+        landings = landing_place(self.config.name, self.table)
+        place = landings.below(run.load_id(self.table))
+        order = LoadOrder(
+            manifest=read_manifest(place),
+            landing=place,
+            target=Relation(self.config.name, self.table),
+            write_disposition=self.spec.write_disposition,
+            primary_key=self.spec.primary_key,
+            run_id=run.run_id,
+            full_refresh=run.full_refresh,
+            options=TableOptions.of(self.spec),
+        )
+        with warehouse(purpose(run, "load", self.table)) as opened:
+            report = opened.load(order)
+            forget_old(opened, self.config, self.table, landings, self.log.info)
+        self.told = f"{report.rows_loaded:,} rows loaded, {report.total_rows:,} in the table"
+        self.log.info("%s.%s: %s", self.config.name, self.table, self.told)
+        # a retry finds done what the try before it did: the landing knows of that too
+        changes = dict.fromkeys(map(str, (*order.manifest.drift, *report.changes)))
+        schema_changed(self.config, self.table, list(changes))
+        figures = {
+            "load_id": order.manifest.load_id,
+            "rows_read": report.rows_read,
+            "rows_loaded": report.rows_loaded,
+            "rows_rejected": report.rows_rejected,
+            "rows_duplicate": report.rows_duplicate,
+            "rows_unchanged": report.rows_unchanged,
+            "total_rows": report.total_rows,
+        }
+        for outlet in self.outlets:
+            context["outlet_events"][outlet].extra = {**figures, "window": str(run.table_window(self.table))}
+        return figures
+
+
+class QualityOperator(TableOperator):
+    """Run the table's checks; every result is kept, and one of severity error fails the task."""
+
+    def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, int]:  # noqa: ARG002, D102
+        from elt_factory.checks.run import CheckRequest, keep, run_checks
+
+        request = CheckRequest(self.config, self.table, run.load_id(self.table), run.table_window(self.table))
+        with warehouse(purpose(run, "quality", self.table)) as opened:
+            results = run_checks(opened, request)
+            keep(opened, self.config.name, run.run_id, self.task_id, results)
+        for result in results:
+            self.log.info("%s: %s.%s %s: %s", result.status, self.config.name, self.table, result.check, result.message)
+        counts = {status: sum(r.status == status for r in results) for status in ("passed", "warned", "failed")}
+        self.told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+        failed = [result for result in results if result.status == "failed"]
+        if failed:
+            causes = "; ".join(f"{result.check}: {result.message}" for result in failed)
+            raise QualityError(f"{self.config.name}.{self.table}: {causes}")
+        return counts

@@ -1,0 +1,57 @@
+"""What a load leaves to do when it is committed: what is older than the config keeps it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from elt_factory.config.source import Source
+from elt_factory.failures import EltError
+from elt_factory.landing.places import Place
+from elt_factory.warehouse import audit
+from elt_factory.warehouse.base import Warehouse
+
+
+def forget_old(
+    warehouse: Warehouse,
+    config: Source,
+    table: str,
+    place: Place,
+    tell: Callable[[str], None],
+    now: datetime | None = None,
+) -> None:
+    """Remove a table's old landings and rejects. The load stands, whether this works or not: the next one tries too."""
+    moment = now or datetime.now(UTC)
+    try:
+        _forget_landings(warehouse, config, table, place, moment, tell)
+        _forget_rejects(warehouse, config, table, moment, tell)
+    except (EltError, OSError) as error:
+        tell(f"{config.name}.{table}: what is old was not removed, the next load will try: {error}")
+
+
+def _forget_landings(
+    warehouse: Warehouse, config: Source, table: str, place: Place, now: datetime, tell: Callable[[str], None]
+) -> None:
+    from elt_factory.landing.retention import clean_landings, utc
+
+    if config.retention.landing is None:
+        return
+
+    def committed() -> dict[str, datetime]:
+        found = warehouse.query(audit.committed(warehouse.dialect, config.name, table)).rows
+        return {load: utc(begun) for load, begun in found}
+
+    removed = clean_landings(place, committed, now - config.retention.landing)
+    if removed:
+        tell(f"{config.name}.{table}: removed {len(removed)} landings by their age: {', '.join(removed)}")
+
+
+def _forget_rejects(
+    warehouse: Warehouse, config: Source, table: str, now: datetime, tell: Callable[[str], None]
+) -> None:
+    if config.retention.rejects is None:
+        return
+    before = now - config.retention.rejects
+    removed = warehouse.execute(audit.delete_rejects_before(warehouse.dialect, config.name, table, before))
+    if removed:
+        tell(f"{config.name}.{table}: removed {removed} rejects by their age")

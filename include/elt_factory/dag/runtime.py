@@ -1,0 +1,198 @@
+"""What a task needs while it runs: its window and choices, connections, the warehouse, the landing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, cast
+from zoneinfo import ZoneInfo
+
+from elt_factory.config.errors import MistakeError
+from elt_factory.config.source import Config
+from elt_factory.config.templates import Value
+from elt_factory.config.values import param_like
+from elt_factory.config.window import Window, load_id
+from elt_factory.extract.request import Connection
+from elt_factory.failures import EmptyWindowError, PermanentError
+from elt_factory.landing.places import LocalPlace, Place
+from elt_factory.project import project_root
+from elt_factory.warehouse.base import Warehouse
+from elt_factory.warehouse.opening import ANY_PURPOSE, CONNECTION_ID, Purpose, open_warehouse
+
+LANDING_VARIABLE = "elt_landing"
+LANDING_DEFAULT = "data/landing"
+LANDING_CONNECTION = "landing"  # opens a landing in object storage; without it the worker's own identity does
+
+
+@dataclass(frozen=True)
+class Run:
+    """One DAG run as the tasks obey it: the window it covers and what the trigger form chose."""
+
+    run_id: str
+    config: Config
+    window: Window
+    tables: frozenset[str]
+    full_refresh: bool
+    params: Mapping[str, Value] = field(default_factory=dict)
+
+    def table_window(self, table: str) -> Window:
+        """The window a table is loaded for; a full refresh begins where the table's data begin."""
+        if not self.full_refresh:
+            return self.window
+        incremental = self.config.all_tables[table].incremental
+        initial = incremental.initial if incremental and not isinstance(incremental.initial, int) else None
+        start = _in_zone(datetime.fromisoformat(str(initial or self.config.start_date)), self.config.timezone)
+        return Window(min(start, self.window.start), self.window.end)
+
+    def load_id(self, table: str) -> str:
+        """The id of a table's load in this run."""
+        return load_id(self.config.name, table, self.table_window(table))
+
+
+def run_of(context: Mapping[str, Any], config: Config) -> Run:
+    """Read the run's window and choices from Airflow's context.
+
+    Raises:
+        EmptyWindowError: the run has no window, or one of no width.
+        PermanentError: the form names a table that is not there.
+    """
+    params = context["params"]
+    chosen = frozenset(params.get("tables") or config.all_tables)
+    unknown = chosen - set(config.all_tables)
+    if unknown:
+        raise PermanentError(
+            f"{config.name}: the run asks for the tables {', '.join(sorted(unknown))}, which are not in the config; "
+            f"it has {', '.join(config.all_tables) or 'none'}"
+        )
+    start, end = _window_ends(context, config)
+    try:
+        window = Window(start, end)
+    except ValueError as error:
+        # also when Airflow's own interval is: on the day that skips the hour of the schedule
+        raise EmptyWindowError(f"{config.name}: {error}; give window_start and window_end in the form") from error
+    return Run(context["run_id"], config, window, chosen, bool(params.get("full_refresh")), _given(params, config))
+
+
+def _given(params: Mapping[str, Any], config: Config) -> dict[str, Value]:
+    """The config's own params as the run has them: of the type of their defaults, as the form asks for them."""
+    given = {}
+    for name, default in config.params.items():
+        value = given[name] = params.get(name, default)
+        try:
+            param_like(default, value)
+        except MistakeError as error:
+            raise PermanentError(f"{config.name}: the param {name}: {error}") from None
+    return given
+
+
+def _window_ends(context: Mapping[str, Any], config: Config) -> tuple[datetime, datetime]:
+    params = context["params"]
+    given = params.get("window_start"), params.get("window_end")
+    if all(given):
+        start, end = (_in_zone(datetime.fromisoformat(str(text)), config.timezone) for text in given)
+        return start, end
+    if any(given):
+        raise EmptyWindowError(f"{config.name}: the form has only one end of the window; give both or none")
+    run = context["dag_run"]
+    start, end = run.data_interval_start, run.data_interval_end
+    # without a schedule Airflow gives an interval of no width
+    if start and end and (config.schedule or start < end):
+        return start, end
+    if config.schedule:
+        return last_interval(config.schedule, config.timezone, run.run_after)
+    return _everything(config, run.run_after)
+
+
+def last_interval(schedule: str, zone: str, now: datetime) -> tuple[datetime, datetime]:
+    """The last complete interval of a schedule, as Airflow itself counts it, changes of the clock included."""
+    from airflow.timetables.interval import CronDataIntervalTimetable
+    from pendulum import instance
+
+    interval = CronDataIntervalTimetable(schedule, timezone=zone).infer_manual_data_interval(run_after=instance(now))
+    return interval.start, interval.end
+
+
+def _everything(config: Config, now: datetime) -> tuple[datetime, datetime]:
+    """All there is, where reading it again does no harm."""
+    appending = sorted(name for name, table in config.all_tables.items() if table.write_disposition == "append")
+    if appending:
+        raise EmptyWindowError(
+            f"{config.name} has no schedule, so its runs have no window, and {', '.join(appending)} would be appended "
+            "twice; give window_start and window_end in the form, or set a schedule"
+        )
+    return _in_zone(datetime.fromisoformat(str(config.start_date)), config.timezone), now
+
+
+def _in_zone(moment: datetime, zone: str) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
+
+
+def get_connection(conn_id: str) -> Connection:
+    """An Airflow connection by id.
+
+    Raises:
+        PermanentError: there is none.
+    """
+    found = _find_connection(conn_id)
+    if found is None:
+        raise PermanentError(
+            f'there is no Airflow connection "{conn_id}"; '
+            "create it under Admin > Connections or in airflow_settings.yaml"
+        )
+    return found
+
+
+def _find_connection(conn_id: str) -> Connection | None:
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        found = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        return None
+    return Connection(
+        conn_id=conn_id,
+        conn_type=found.conn_type or "",
+        host=found.host,
+        port=found.port,
+        schema=found.schema,
+        login=found.login,
+        password=found.password,
+        extra=cast("Mapping[str, Any]", found.extra_dejson),
+    )
+
+
+def purpose(run: Run, step: Literal["load", "quality"], table: str = "") -> Purpose:
+    """What a run opens the warehouse for: what its statements say of themselves, and on which virtual warehouse."""
+    config = run.config
+    tag = {"source": config.name, "table": table, "dag": config.name, "run": run.run_id}
+    if table:
+        tag["load"] = run.load_id(table)
+    return Purpose(tag, getattr(config.warehouse, step, None))
+
+
+def warehouse(purpose: Purpose = ANY_PURPOSE) -> Warehouse:
+    """Open the warehouse behind the connection of that name; the type of the connection picks which."""
+    import logging
+
+    # waiting for the file is told where people look: the task's log
+    tell = logging.getLogger("elt_factory.warehouse").info
+    return open_warehouse(get_connection(CONNECTION_ID), project_root(), tell, purpose=purpose)
+
+
+def landing_place(source: str, table: str) -> Place:
+    """Where the landings of a table are: below the folder or URL that the Variable `elt_landing` says.
+
+    Raises:
+        AccessDeniedError: the URL is of no storage that we know, or the connection `landing` does not fit it.
+    """
+    from airflow.sdk import Variable
+
+    from elt_factory.landing.remote import is_url, open_place
+
+    base = str(Variable.get(LANDING_VARIABLE, default=LANDING_DEFAULT))
+    place = (
+        open_place(base, _find_connection(LANDING_CONNECTION)) if is_url(base) else LocalPlace(project_root() / base)
+    )
+    return place.below(source, table)

@@ -1,0 +1,106 @@
+"""From one YAML file to its DAG, and every way this can fail told with the place in the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, BaseOperator, Param
+from airflow.sdk.definitions.param import ParamsDict
+
+from elt_factory.config.across import LoadedConfig
+from elt_factory.config.errors import ConfigError, Problem
+from elt_factory.failures import PermanentError
+
+ERROR_TAG = "config-error"
+
+
+class SourceDag(DAG):
+    """A DAG whose code, to Airflow, is the YAML file: the file that people edit is the one that the Code tab shows."""
+
+    yaml_file: str | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        # tasks find their DAG by the relative place, which Airflow works out from the Python file and writes last
+        if name == "relative_fileloc" and value and self.yaml_file:
+            super().__setattr__("fileloc", self.yaml_file)
+
+    def ask(self, form: Mapping[str, Param]) -> None:
+        """Give the DAG its trigger form. The form is the run's: what it holds is checked when a run is triggered.
+
+        Set the usual way, before the tasks, each task carries and Airflow stores a copy of its own; and Airflow checks
+        the form's schemas, which are ours, against the schema of schemas, at a third of the cost of the whole DAG.
+        """
+        vars(self)["params"] = ParamsDict(form)
+
+    def shown_as(self, file: Path) -> SourceDag:
+        """This DAG, with a file as its code."""
+        self.yaml_file = str(file)
+        return self
+
+
+class BuildError(ConfigError):
+    """A config that is right cannot become a DAG: the cause is none that its author could know."""
+
+
+def dag_of(item: LoadedConfig, tables_of: Mapping[str, tuple[str, ...]]) -> SourceDag:
+    """The DAG of a config.
+
+    Raises:
+        ConfigError: the DAG cannot be built; says where in the file the cause is.
+    """
+    from elt_factory.dag.factory import build_dag
+
+    try:
+        return build_dag(item.config, tables_of).shown_as(item.file)
+    except Exception as error:
+        known = _known_problem(item, error)
+        if known:
+            raise ConfigError([known]) from None
+        told = f"the DAG cannot be built: {type(error).__name__}: {error}"
+        raise BuildError([Problem(item.source.at(("name",)), "cannot-build", told)]) from error
+
+
+def error_dag(name: str, file: Path, text: str) -> SourceDag:
+    """A DAG for a config that cannot be used: no schedule, the error as documentation, one task that fails with it."""
+    dag = SourceDag(
+        dag_id=re.sub(r"[^\w.-]", "_", name),
+        description="This config cannot be used: see the documentation of this DAG.",
+        schedule=None,
+        tags=[ERROR_TAG],
+        doc_md=f"### This config cannot be used\n\n```\n{text}\n```",
+        auto_register=False,
+    )
+    ConfigErrorOperator(task_id="config_error", text=text, dag=dag)
+    return dag.shown_as(file)
+
+
+class ConfigErrorOperator(BaseOperator):
+    """Fail with the error of a config, so that it is seen wherever people look."""
+
+    ui_color = "#fbe4e4"
+
+    def __init__(self, *, text: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.text = text
+
+    def execute(self, context: Any) -> None:  # noqa: ARG002
+        """Fail."""
+        raise PermanentError(self.text)
+
+
+def _known_problem(item: LoadedConfig, error: Exception) -> Problem | None:
+    """What an author can mend, with its place in the file."""
+    if not isinstance(error, PermanentError):
+        return None
+    # these are of dbt's module, which takes Cosmos to import: it is imported already where one of them was raised
+    from elt_factory.dag.dbt_manifest import ManifestError, SelectionError
+
+    if isinstance(error, SelectionError):
+        return Problem(item.source.at(("transform", "dbt", "select")), "dbt-selection", error.message, error.hint)
+    if isinstance(error, ManifestError):
+        return Problem(item.source.at(("transform", "dbt")), "dbt-manifest", error.message, error.hint)
+    return None

@@ -1,0 +1,1 @@
+"""What can be told of configs without running them: pure functions from configs to data, text and pictures."""

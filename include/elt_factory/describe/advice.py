@@ -1,0 +1,171 @@
+"""Warnings: what is legal in a config, and unwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from elt_factory.config.across import LoadedConfig
+from elt_factory.config.errors import Problem
+from elt_factory.config.extract import FilesTable, RestTable
+from elt_factory.config.source import Config, Pipeline
+from elt_factory.config.table import Table
+from elt_factory.config.template_rules import unused_params
+from elt_factory.describe.misspelt import misspelt_columns
+
+Told = tuple[tuple[str | int, ...], str, str, str]  # path, code, message, hint
+
+_MONTHS = 2
+_ALIASES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+_NOBODY: str = Pipeline.model_fields["owner"].default
+
+
+def advice(item: LoadedConfig, others: Sequence[LoadedConfig]) -> Iterator[Problem]:
+    """What a careful colleague would ask about a config.
+
+    Args:
+        item: The config.
+        others: The configs of its folder: one of them may look at what this one leaves alone.
+    """
+    watched = _watched(item.config, others)
+    yield from _idle_params(item)
+    for ask in _OF_THE_RUN:
+        yield from (_problem(item, told) for told in ask(item.config))
+    for name, table in item.config.all_tables.items():
+        for look in _OF_A_TABLE:
+            yield from (_problem(item, told) for told in look(name, table))
+        if table.business_date and name not in watched:
+            message = f"nothing looks at how fresh {name}.{table.business_date} is"
+            hint = f"add quality: {{{name}: [{{freshness: {{business_date_within: 26h}}}}]}}, or a sensor"
+            yield _problem(item, (("tables", name, "business_date"), "no-freshness", message, hint))
+
+
+def _problem(item: LoadedConfig, told: Told) -> Problem:
+    path, code, message, hint = told
+    return Problem(item.source.at_key(path), code, message, hint)
+
+
+def _idle_params(item: LoadedConfig) -> Iterator[Problem]:
+    """Params of this file that nothing names; those of the defaults may be meant for others."""
+    for name in unused_params(item.config.all_tables, item.config.params):
+        position = item.source.at_key(("params", name))
+        if position.file == item.file:
+            hint = f'use "{{{{ params.{name} }}}}" in a path, params or query, or take it away'
+            yield Problem(position, "unused-param", f'no template names the param "{name}"', hint)
+
+
+def _watched(config: Config, others: Sequence[LoadedConfig]) -> set[str]:
+    """The tables whose business date somebody looks at: this config's checks and sensors, or another's sensor."""
+    checked = {
+        name
+        for name, checks in config.quality.items()
+        for check in checks
+        if check.freshness and check.freshness.business_date_within is not None
+    }
+    waited = {
+        sensor.freshness.table
+        for sensor in config.sensors.before_transform
+        if sensor.freshness and sensor.freshness.business_date_within is not None
+    }
+    return checked | waited | {table for other in others for table in _waited_for(config, other.config)}
+
+
+def _waited_for(config: Config, other: Config) -> Iterator[str]:
+    for sensor in (*other.sensors.before_extract, *other.sensors.before_transform):
+        if sensor.source and sensor.source.name == config.name and sensor.source.business_date_within is not None:
+            yield from sensor.source.tables or config.all_tables
+
+
+def _owner(config: Config) -> Iterator[Told]:
+    if config.owner == _NOBODY:
+        yield ("owner",), "no-owner", "nobody answers for this config", "add owner: here or in _defaults.yaml"
+
+
+def _deadline(config: Config) -> Iterator[Told]:
+    if config.schedule and config.deadline is None:
+        yield ("schedule",), "no-deadline", "nobody hears when a run is late", "add deadline: {within: 2h}"
+
+
+def _quality(config: Config) -> Iterator[Told]:
+    tables = config.all_tables
+    checked = any(config.quality.values()) or any(c.checks for t in tables.values() for c in t.columns.values())
+    if tables and not checked:
+        hint = f"add quality: {{{next(iter(tables))}: [{{row_count: {{min: 1}}}}]}}, or checks to columns"
+        yield ("tables",), "no-quality", "nothing is checked of what is loaded", hint
+
+
+def _overlap(config: Config) -> Iterator[Told]:
+    for name, table in config.all_tables.items():
+        if not isinstance(table, FilesTable) or table.write_disposition != "append" or config.schedule is None:
+            continue
+        if not _begins_with(config.schedule, table.path):
+            message = "a run that begins within a file's period appends it again, after the run before"
+            hint = "write write_disposition: merge with a primary_key, or a schedule that begins with the period"
+            yield ("tables", name, "write_disposition"), "append-overlap", message, hint
+
+
+def _begins_with(schedule: str, pattern: str) -> bool:
+    """Whether all runs of a schedule begin where a period of a file pattern does; one without periods has none."""
+    finest = next((rank for rank, sign in enumerate("HdmY") if f"%{sign}" in pattern.replace("%%", "")), None)
+    if finest is None:
+        return True
+    first = ("0", "0", "1", "1")  # the minute, hour, day and month with which a period begins
+    fields = _ALIASES.get(schedule, schedule).split()
+    # a day of the week is any day of the month
+    return tuple(fields[: finest + 1]) == first[: finest + 1] and (finest < _MONTHS or fields[4] == "*")
+
+
+def _column(config: Config) -> Iterator[Told]:
+    for path, column, near in misspelt_columns(config):
+        message = f'no column "{column}" is declared, and "{near}" is'
+        yield path, "near-column", message, f'did you mean "{near}"? else declare {column}: under columns:'
+
+
+def _business_date(name: str, table: Table) -> Iterator[Told]:
+    # a table that is exchanged whole has no past that could end, and a history says itself since when a row holds
+    if table.business_date is None and table.write_disposition not in ("replace", "scd2"):
+        hint = "add business_date: with the column that says when it happened"
+        yield ("tables", name), "no-business-date", f"nothing says when a row of {name} happened", hint
+
+
+def _lag(name: str, table: Table) -> Iterator[Told]:
+    incremental = table.incremental
+    if incremental is None:
+        return
+    at = ("tables", name, "incremental")
+    if table.write_disposition == "append" and incremental.lag:
+        hint = "write write_disposition: merge with a primary_key"
+        yield (*at, "lag"), "append-with-lag", "the lag reads rows again that the run before has appended", hint
+    by_time = not isinstance(incremental.initial, int)
+    if table.write_disposition in ("merge", "scd2") and by_time and not incremental.lag:
+        hint = f"add lag: 1h beside cursor: {incremental.cursor}"
+        yield at, "no-lag", "what arrives late, behind the cursor, is never read", hint
+
+
+def _again(name: str, table: Table) -> Iterator[Told]:
+    by_window = isinstance(table, (RestTable, FilesTable)) and table.takes_window
+    if isinstance(table, RestTable) and table.incremental and not by_window:
+        hint = 'use "{{ window.start }}" or "{{ cursor }}" in path or params'
+        at = ("tables", name, "incremental")
+        yield at, "window-unused", "the API is not asked for what is new: every run reads everything", hint
+    elif table.write_disposition == "append" and not by_window and table.incremental is None:
+        hint = "write write_disposition: merge or replace, or read by window"
+        yield ("tables", name), "append-again", f"every run appends all of {name} again", hint
+
+
+def _picture(name: str, table: Table) -> Iterator[Told]:
+    if table.write_disposition == "scd2" and table.takes_window and table.incremental is None:
+        message = f"the source is asked for a window's rows of {name}, and the versions of all others end"
+        hint = "add incremental: with the column that says when a row changed, unless each answer has all rows"
+        yield ("tables", name, "write_disposition"), "window-is-all", message, hint
+
+
+_OF_THE_RUN: tuple[Callable[[Config], Iterator[Told]], ...] = (_owner, _deadline, _quality, _overlap, _column)
+_OF_A_TABLE: tuple[Callable[[str, Table], Iterator[Told]], ...] = (_business_date, _lag, _again, _picture)

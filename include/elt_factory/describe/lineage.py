@@ -1,0 +1,80 @@
+"""Where data come from and where they go: systems, loaded tables, dbt models, as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from elt_factory.config.source import Config, TransformOnly
+from elt_factory.describe.layout import Edge
+from elt_factory.describe.models import Models
+from elt_factory.describe.picture import Box, Panel, picture
+
+
+def lineage_picture(title: str, configs: Sequence[Config], models: Models, about: Iterable[Config]) -> str:
+    """The SVG of what some configs load and transform, with everything before and after it; empty without any."""
+    boxes, edges = _graph(configs, models)
+    centre = {name for config in about for name in _own(config, models)}
+    kept = _reached(centre, edges) | _reached(centre, [(after, before) for before, after in edges])
+    shown = tuple(box for name, box in boxes.items() if name in kept)
+    if not shown:
+        return ""
+    inside = tuple(edge for edge in edges if edge[0] in kept and edge[1] in kept)
+    return picture(title, "from the systems through the loaded tables to the models", [Panel("", shown, inside)])
+
+
+def _graph(configs: Sequence[Config], models: Models) -> tuple[dict[str, Box], list[Edge]]:
+    boxes = {box.name: box for config in configs for box in _loaded(config)}
+    edges = [edge for config in configs for edge in _loading(config)]
+    used = {model for ids in models.of_config.values() for model in ids}
+    for model in used:
+        relation = models.relations[model]
+        boxes[model] = Box(model, relation.name, f"in {relation.schema}", "model")
+    for model in sorted(used):
+        for parent in models.relations[model].parents:
+            name = _name(parent, models)
+            if name in boxes:
+                edges.append((name, model))
+    return dict(sorted(boxes.items())), edges
+
+
+def _loaded(config: Config) -> Iterator[Box]:
+    if isinstance(config, TransformOnly):
+        return
+    yield Box(_system(config), config.extract.connection or config.extract.type, config.extract.type, "system")
+    for name, table in config.all_tables.items():
+        yield Box(f"{config.name}.{name}", f"{config.name}.{name}", table.write_disposition, "table")
+
+
+def _loading(config: Config) -> Iterator[Edge]:
+    for name in config.all_tables:
+        yield _system(config), f"{config.name}.{name}"
+
+
+def _system(config: Config) -> str:
+    if isinstance(config, TransformOnly):
+        return ""
+    return f"system:{config.extract.type}:{config.extract.connection or config.name}"
+
+
+def _name(node_id: str, models: Models) -> str:
+    """The box of a dbt node: a source is a table that a config loads."""
+    relation = models.relations.get(node_id)
+    return f"{relation.schema}.{relation.name}" if relation and node_id.startswith("source.") else node_id
+
+
+def _own(config: Config, models: Models) -> Iterator[str]:
+    yield from (f"{config.name}.{table}" for table in config.all_tables)
+    yield from models.of_config.get(config.name, ())
+
+
+def _reached(names: Iterable[str], edges: Sequence[Edge]) -> set[str]:
+    """The names, and all that the edges lead to from them."""
+    onward: Mapping[str, list[str]] = {before: [] for before, _ in edges}
+    for before, after in edges:
+        onward[before].append(after)
+    found, queue = set(names), list(names)
+    while queue:
+        fresh = [name for name in onward.get(queue.pop(), ()) if name not in found]
+        found.update(fresh)
+        queue += fresh
+    return found

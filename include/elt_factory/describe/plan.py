@@ -1,0 +1,146 @@
+"""What a run would do: its tasks as Airflow has them, its window, what it waits for, what it reads and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from elt_factory.config.across import LoadedConfig
+from elt_factory.config.in_words import duration_words, sensor_words
+from elt_factory.config.source import Config, TransformOnly
+from elt_factory.config.table import Table
+from elt_factory.config.window import Window, load_id
+from elt_factory.describe.reading import asked
+from elt_factory.describe.statements import contract_statement, load_statements
+from elt_factory.describe.windows import deadline_of, moment_text
+from elt_factory.warehouse.history import Step
+
+_KIND_OF_TASK = {"ExtractOperator": "extract", "LoadOperator": "load", "QualityOperator": "quality"}
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """A task of the DAG: `group` are the names of the groups that it stands in, `detail` what it is about."""
+
+    task_id: str
+    kind: str
+    group: tuple[str, ...]
+    upstream: tuple[str, ...]
+    detail: str
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """What a run does with one table."""
+
+    name: str
+    load_id: str
+    reads: tuple[str, ...]
+    window: Window
+    contract: str
+    statements: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that is not there: of one config, for one window."""
+
+    config: Config
+    window: Window
+    deadline: datetime | None
+    tasks: tuple[TaskPlan, ...]
+    tables: tuple[TablePlan, ...]
+
+    @property
+    def due(self) -> str:
+        """When it must be done, in words."""
+        spec = self.config.deadline
+        if spec is None:
+            return "none"
+        if self.deadline is None and spec.within:
+            return f"{duration_words(spec.within)} after the run is queued"
+        return moment_text(self.deadline, spec.timezone or self.config.timezone) if self.deadline else "none"
+
+    @property
+    def covers(self) -> str:
+        """The window in the config's zone."""
+        start, end = (moment_text(moment, self.config.timezone) for moment in (self.window.start, self.window.end))
+        return f"{start} to {end}"
+
+
+def plan(item: LoadedConfig, tables_of: Mapping[str, tuple[str, ...]], window: Window, warehouse: str) -> Plan:
+    """The plan of a run. The DAG is built as Airflow's own processor builds it; nothing is run and nobody is asked.
+
+    Args:
+        item: The config.
+        tables_of: Every source's tables by its name.
+        window: What the run covers.
+        warehouse: The kind of warehouse whose SQL it shows.
+
+    Raises:
+        ConfigError: the DAG cannot be built.
+    """
+    from elt_factory.dag.source_dag import dag_of
+
+    dag, config = dag_of(item, tables_of), item.config
+    ordered: Any = dag.topological_sort()  # type: ignore[no-untyped-call]
+    tasks = tuple(_task(task, config) for task in ordered)
+    return Plan(config, window, deadline_of(config, window), tasks, tuple(_tables(config, window, warehouse)))
+
+
+def _task(task: Any, config: Config) -> TaskPlan:
+    groups = tuple(task.task_id.split(".")[:-1])
+    return TaskPlan(task.task_id, _kind(task), groups, tuple(sorted(task.upstream_task_ids)), _detail(task, config))
+
+
+def _kind(task: Any) -> str:
+    operator = type(task).__name__
+    if operator in _KIND_OF_TASK:
+        return _KIND_OF_TASK[operator]
+    if hasattr(task, "sensor"):
+        return "sensor"
+    return "test" if "Test" in operator else "model" if operator.startswith("Dbt") else "other"
+
+
+def _detail(task: Any, config: Config) -> str:
+    kind = _kind(task)
+    if kind == "sensor":
+        return sensor_words(task.sensor)
+    if kind == "extract" and not isinstance(config, TransformOnly):
+        return str(config.extract.connection or config.extract.type)
+    if kind == "load":
+        spec = config.all_tables[task.table]
+        return f"{spec.write_disposition} into {config.name}.{task.table}{_history(spec)}"
+    if kind == "quality":
+        count = len(config.quality.get(task.table, ())) + sum(
+            len(column.checks) for column in config.all_tables[task.table].columns.values()
+        )
+        return f"{count} check{'' if count == 1 else 's'}"
+    return {"model": "dbt", "test": "dbt test"}.get(kind, "")
+
+
+def _history(spec: Table) -> str:
+    """What the rows of a history say, where the table is one."""
+    if spec.write_disposition != "scd2":
+        return ""
+    if spec.incremental:
+        return f": versions since {spec.incremental.cursor}; what is gone in the source stays"
+    return ": the whole picture at the window's end; what is missing in it ends, unless a row is rejected"
+
+
+def _tables(config: Config, window: Window, warehouse: str) -> Iterator[TablePlan]:
+    if isinstance(config, TransformOnly):
+        return
+    for name, spec in config.all_tables.items():
+        reads = window.reach_back(spec.incremental.lag if spec.incremental else timedelta())
+        load = load_id(config.name, name, window)
+        yield TablePlan(
+            name=name,
+            load_id=load,
+            reads=tuple(asked(config, name, reads, load)),
+            window=reads,
+            contract=contract_statement(config, name),
+            statements=tuple(load_statements(config, name, load, warehouse)),
+        )

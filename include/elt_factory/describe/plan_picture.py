@@ -1,0 +1,37 @@
+"""A plan as a picture: a panel for each stage of the DAG, a box for each task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from elt_factory.describe.picture import Box, Panel, picture
+from elt_factory.describe.plan import Plan, TaskPlan
+
+_TITLES = {
+    "before_extract": "BEFORE THE EXTRACT",
+    "tables": "TABLES",
+    "before_transform": "BEFORE THE TRANSFORM",
+    "transform": "TRANSFORM",
+    "quality": "QUALITY",
+}
+
+
+def plan_picture(plan: Plan) -> str:
+    """The SVG of a plan."""
+    stages: dict[str, list[TaskPlan]] = {}
+    for task in plan.tasks:
+        stages.setdefault(task.group[0] if task.group else "", []).append(task)
+    panels = [_panel(stage, tasks) for stage, tasks in stages.items()]
+    return picture(plan.config.name, f"window {plan.covers}   ·   deadline {plan.due}", panels)
+
+
+def _panel(stage: str, tasks: Sequence[TaskPlan]) -> Panel:
+    inside = {task.task_id for task in tasks}
+    edges = tuple((before, task.task_id) for task in tasks for before in task.upstream if before in inside)
+    boxes = tuple(Box(task.task_id, _title(task), task.detail, task.kind) for task in tasks)
+    return Panel(_TITLES.get(stage, stage.upper()), boxes, edges)
+
+
+def _title(task: TaskPlan) -> str:
+    """The task's name within its stage, as in `planes · extract`; dbt's own tasks by their model."""
+    return " · ".join(task.task_id.split(".")[1:]) or task.task_id

@@ -1,0 +1,17 @@
+"""A picture as PNG, for pages and chats that show no SVG."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+_SCALE = 2.0  # sharp on screens with small pixels, and in print
+_FONT, _FONT_PACKAGE = "Inter", "fontpkg_inter"
+
+
+def png_of(svg: str) -> bytes:
+    """The picture of an SVG document, drawn here: no browser and no system library is needed."""
+    import resvg_py
+
+    # a slim container has no fonts, and a picture of boxes without words says nothing
+    fonts = [str(file) for file in (files(_FONT_PACKAGE) / "files").iterdir() if file.name.endswith(".ttf")]
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=_SCALE, font_files=fonts, sans_serif_family=_FONT))

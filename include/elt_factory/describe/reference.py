@@ -1,0 +1,244 @@
+"""The reference of the YAML language, out of the models: every field with its type, default, meaning and an example."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from types import ModuleType
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from elt_factory.config import (
+    checks,
+    defaults,
+    environments,
+    extract,
+    retention,
+    sensors,
+    source,
+    table,
+    templates,
+    variables,
+    versions,
+)
+from elt_factory.config.upgrade import STEPS
+from elt_factory.config.values import format_duration
+from elt_factory.describe.words import field_words, in_yaml, models_in
+
+Model = type[BaseModel]
+
+_INTRO = """\
+# YAML reference
+
+One file below `dag_configs/` is one config, and one config is one DAG. Files and folders whose names begin with `_`
+or `.` are no configs; `_defaults.yaml` holds what [configs have in common](#defaults). Values may take
+[variables](#variables) and differ from [environment to environment](#environments).
+
+- **It is YAML 1.2**: `no`, `on`, `012`, `1_000`, `12:30` and dates are the text that is written; only `true` and
+  `false` are truth values. Keys that are not known, and keys that stand twice, are errors.
+- **Names** have small letters, digits and `_`, and begin with a letter: they become DAG ids, task ids, schemas and
+  folders.
+- **Durations** are numbers with units: `30s`, `15m`, `1h30m`, `2d`, `1w`. **Percentages** are written `20%`.
+- **Column types** are `text`, `integer` (64 bits), `float`, `decimal(precision,scale)`, `boolean`, `date`, `time`,
+  `timestamp` (an instant, kept in UTC), `datetime` (a wall-clock time without zone), `json`, `binary`: the same words
+  for every warehouse.
+- **Paths into an answer** are dotted, `meta.next`; a dot within a key has a backslash before it: `@odata\\.nextLink`.
+- **Secrets** never stand here: a config names an Airflow connection, which holds address, login and password.
+
+Editors complete and check all of this with `# yaml-language-server: $schema=source.schema.json` as the first line.
+`elt validate` checks what a schema cannot, `elt explain <name>` shows where each value comes from, and the [error
+codes](errors.md) say what a message means.
+"""
+
+# chapters in the order in which a config is written: title, and per model where it stands in the file
+_CHAPTERS: tuple[tuple[str, tuple[tuple[Model, str], ...]], ...] = (
+    ("The file", ((source.Pipeline, ""),)),
+    (
+        "A JSON API",
+        (
+            (extract.RestApi, "extract"),
+            (extract.RestTable, "tables.<name>"),
+            (extract.SinglePage, "extract.paginator"),
+            (extract.CursorPaginator, "extract.paginator"),
+            (extract.JsonLinkPaginator, "extract.paginator"),
+            (extract.HeaderLinkPaginator, "extract.paginator"),
+            (extract.OffsetPaginator, "extract.paginator"),
+            (extract.PageNumberPaginator, "extract.paginator"),
+            (extract.ApiKeyAuth, "extract.auth"),
+            (extract.BearerAuth, "extract.auth"),
+            (extract.BasicAuth, "extract.auth"),
+            (extract.NoAuth, "extract.auth"),
+        ),
+    ),
+    ("A SQL database", ((extract.Sql, "extract"), (extract.SqlTable, "tables.<name>"))),
+    (
+        "Files",
+        (
+            (extract.Files, "extract"),
+            (extract.FilesTable, "tables.<name>"),
+            (extract.CsvFormat, "tables.<name>.format"),
+            (extract.NdjsonFormat, "tables.<name>.format"),
+            (extract.ParquetFormat, "tables.<name>.format"),
+        ),
+    ),
+    (
+        "Every table",
+        (
+            (table.Table, "tables.<name>"),
+            (table.Incremental, "tables.<name>.incremental"),
+            (table.Column, "tables.<name>.columns.<name>"),
+            (checks.ColumnCheck, "tables.<name>.columns.<name>.checks"),
+        ),
+    ),
+    (
+        "Waiting",
+        (
+            (sensors.Sensors, "sensors"),
+            (sensors.Sensor, "sensors.before_extract, sensors.before_transform"),
+            (sensors.HttpReady, "sensors.<stage>.http"),
+            (sensors.FileReady, "sensors.<stage>.file"),
+            (sensors.SqlReady, "sensors.<stage>.sql"),
+            (sensors.TableFresh, "sensors.<stage>.freshness"),
+            (sensors.SourceReady, "sensors.<stage>.source"),
+        ),
+    ),
+    ("Transforming", ((source.Transform, "transform"), (source.Dbt, "transform.dbt"))),
+    (
+        "Checking",
+        (
+            (checks.TableCheck, "quality.<table>"),
+            (checks.RowCount, "quality.<table>.row_count"),
+            (checks.Freshness, "quality.<table>.freshness"),
+        ),
+    ),
+    (
+        "Running",
+        (
+            (source.Retries, "retries"),
+            (source.Deadline, "deadline"),
+            (source.Alerts, "alerts"),
+            (retention.Retention, "retention"),
+        ),
+    ),
+)
+# what holds in all places is told by the modules that do it
+_RULES: tuple[tuple[str, ModuleType], ...] = (
+    ("Templates", templates),
+    ("Defaults", defaults),
+    ("Variables", variables),
+    ("Environments", environments),
+    ("Versions", versions),
+)
+_KINDS: tuple[Model, ...] = (source.RestSource, source.SqlSource, source.FilesSource, source.TransformOnly)
+
+
+def reference() -> str:
+    """The reference as Markdown."""
+    chapters = [*_CHAPTERS, *_unplaced()]
+    lines = [_INTRO]
+    for title, sections in chapters:
+        lines += [f"## {title}", ""]
+        for model, place in sections:
+            lines += _section(model, place)
+        if model is source.Pipeline:
+            lines += _kinds()
+    for title, module in _RULES:
+        lines += [f"## {title}", "", (module.__doc__ or "").strip(), ""]
+    lines += [*(f"- {step.version} to {step.version + 1}: {step.changes}" for step in STEPS), ""] if STEPS else []
+    return _linked("\n".join(lines), [model for _, sections in chapters for model, _ in sections])
+
+
+def all_models() -> list[Model]:
+    """Every model of the language that a person writes, outermost first."""
+    found: dict[Model, None] = dict.fromkeys((source.Pipeline, *_KINDS))
+    queue = list(found)
+    while queue:
+        below = [model for field in queue.pop(0).model_fields.values() for model in models_in(_annotated(field))]
+        queue += [model for model in below if model not in found]
+        found.update(dict.fromkeys(below))
+    return list(found)
+
+
+def own_fields(model: Model) -> dict[str, FieldInfo]:
+    """A model's fields by their names in a file; those of the table that every source has are told there."""
+    inherited = table.Table.model_fields if issubclass(model, table.Table) and model is not table.Table else {}
+    return {field.alias or name: field for name, field in model.model_fields.items() if name not in inherited}
+
+
+def _unplaced() -> Iterator[tuple[str, tuple[tuple[Model, str], ...]]]:
+    """Models that no chapter names: a new one is told from its first day."""
+    placed = {model for _, sections in _CHAPTERS for model, _ in sections}
+    rest = tuple((model, "") for model in all_models() if model not in placed and model not in _KINDS)
+    if rest:
+        yield "More", rest
+
+
+def _section(model: Model, place: str) -> list[str]:
+    kind = _kind(model)
+    where = f"`{place.replace(', ', '`, `')}`" + (f" with `type: {kind}`" if kind else "")
+    lines = [f"### {model.__name__}", "", *([f"{where}: {_doc(model)}"] if place else [_doc(model)]), ""]
+    shown = {name: field for name, field in own_fields(model).items() if name != "type" or not kind}
+    if issubclass(model, table.Table) and model is not table.Table:
+        lines += ["It has everything of [Table], and:", ""]
+    if not shown:
+        return [*lines[:-1], ""]
+    lines += ["| field | type | default | what it says | example |", "| --- | --- | --- | --- | --- |"]
+    return [*lines, *(_row(name, field) for name, field in shown.items()), ""]
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    examples = "<br>".join(f"`{in_yaml(example)}`" for example in field.examples or ())
+    cells = (f"`{name}`", field_words(field), _default(field), field.description or "", examples)
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+
+
+def _kinds() -> list[str]:
+    kinds = ", ".join(f"`{kind}`" for kind in source.SOURCE_KINDS)
+    return [
+        f"A source also has `extract`, whose `type` is one of {kinds}, and `tables`, from the name a table gets in the",
+        "warehouse to what is said of it. Their fields depend on the kind of source and follow below. A config without",
+        "them is a transform across sources: it has `transform` and waits for others with `sensors`.",
+        "",
+    ]
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**needed**"
+    value = field.get_default(call_default_factory=False)
+    return "" if value is None or value in ("", (), {}) else f"`{in_yaml(_plain(value))}`"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True, exclude_none=True, warnings=False)
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    return list(value) if isinstance(value, tuple) else value if isinstance(value, (str, int, float)) else str(value)
+
+
+def _kind(model: Model) -> str:
+    field = model.model_fields.get("type")
+    choices = get_args(field.annotation) if field is not None and field.is_required() else ()
+    return str(choices[0]) if choices else ""
+
+
+def _doc(model: Model) -> str:
+    return " ".join((model.__doc__ or "").split())
+
+
+def _annotated(field: FieldInfo) -> Any:
+    return field.annotation
+
+
+def _linked(text: str, told: list[Model]) -> str:
+    """The text with names of models in brackets as links to their sections."""
+    names = {model.__name__ for model in told}
+
+    def link(match: re.Match[str]) -> str:
+        return f"[{match[1]}](#{match[1].lower()})" if match[1] in names else match[1]
+
+    return re.sub(r"(?<!`)\[([A-Z]\w+)\](?!\()", link, text)

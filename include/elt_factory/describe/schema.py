@@ -1,0 +1,130 @@
+"""The JSON Schema of a config, out of the models: what editors complete, explain and underline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import models_json_schema
+
+from elt_factory.config.source import SOURCE_KINDS, TransformOnly
+from elt_factory.config.values import Type, TypeName
+
+DIALECT = "http://json-schema.org/draft-07/schema#"  # the one that every editor's YAML support knows
+_DEFINITIONS = "#/definitions/{model}"
+_DEPENDS_ON_KIND = ("extract", "tables")
+_VARIABLE = "Variable"
+_IS_VARIABLE = {
+    "description": "A variable of the environment: ${NAME} or ${NAME:-default}.",
+    "type": "string",
+    "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^{}]*)?\}",
+}
+_COLUMN_TYPE: str = TypeAdapter(Type).json_schema()["pattern"]
+_COLUMN_TYPES = {
+    "anyOf": [{"enum": list(get_args(TypeName))}, {"type": "string", "pattern": r"^decimal\([0-9]+(,[0-9]+)?\)$"}]
+}
+
+
+def config_schema() -> dict[str, Any]:
+    """One schema for the four kinds of config: `extract.type` picks what `extract` and `tables` may say."""
+    models = [*SOURCE_KINDS.values(), TransformOnly]
+    names, whole = models_json_schema(
+        [(model, "validation") for model in models],
+        by_alias=True,
+        ref_template=_DEFINITIONS,
+    )
+    definitions = {name: _plain(schema) for name, schema in whole["$defs"].items()}
+    kinds = {kind: definitions.pop(_name(names[(model, "validation")])) for kind, model in SOURCE_KINDS.items()}
+    alone = definitions.pop(_name(names[(TransformOnly, "validation")]))
+    return {
+        "$schema": DIALECT,
+        "title": "ELT Factory config",
+        "description": "A source with its tables, or a transform across sources.",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["name"],
+        "properties": {**alone["properties"], **{key: _of_all(kinds, key) for key in _DEPENDS_ON_KIND}},
+        **_choice(kinds),
+        "definitions": {**dict(sorted(definitions.items())), _VARIABLE: _IS_VARIABLE},
+    }
+
+
+def schema_text() -> str:
+    """The schema as the file that is committed."""
+    return json.dumps(config_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _of_all(kinds: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, Any]:
+    """What any kind of source may say under a key: enough to describe it; the choice below holds it to its kind."""
+    first = next(iter(kinds.values()))["properties"][key]
+    examples = [example for kind in kinds.values() for example in kind["properties"][key]["examples"]]
+    return {"description": first["description"], "examples": examples, "type": "object"}
+
+
+def _choice(kinds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """If this type then that shape; a config without extract is a transform."""
+    rules: list[dict[str, Any]] = [_rule(kind, schema) for kind, schema in kinds.items()]
+    kind_is_known = {"properties": {"type": {"enum": list(kinds)}}, "required": ["type"]}
+    return {
+        "allOf": [
+            {
+                "if": {"required": ["extract"]},
+                "then": {"required": ["tables"], "properties": {"extract": kind_is_known}},
+                "else": {"required": ["transform"], "properties": {"tables": False}},
+            },
+            *rules,
+        ]
+    }
+
+
+def _rule(kind: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    is_kind = {"properties": {"type": {"const": kind}}, "required": ["type"]}
+    shape = {key: schema["properties"][key] for key in _DEPENDS_ON_KIND}
+    return {"if": {"required": ["extract"], "properties": {"extract": is_kind}}, "then": {"properties": shape}}
+
+
+def _plain(schema: Any) -> Any:
+    """A schema without what editors do not show or know: titles, discriminators, the newer words for tuples."""
+    if isinstance(schema, list):
+        return [_plain(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("pattern") == _COLUMN_TYPE:
+        return _COLUMN_TYPES
+    plain = dict(_plain_entries(schema))
+    if "prefixItems" in schema:
+        # both ends of a range are of one kind
+        plain["items"] = _plain(schema["prefixItems"][0])
+    if "patternProperties" in schema:
+        plain["additionalProperties"] = False
+    return _or_variable(plain) if _is_held(plain) else plain
+
+
+def _is_held(schema: Mapping[str, Any]) -> bool:
+    """Whether a scalar is held to something that a variable, before it has its value, is not."""
+    if "const" in schema:
+        return False
+    kind = schema.get("type")
+    return kind in ("integer", "number", "boolean") or any(key in schema for key in ("pattern", "enum", "format"))
+
+
+def _or_variable(schema: Mapping[str, Any]) -> dict[str, Any]:
+    told = {key: schema[key] for key in ("description", "default", "examples") if key in schema}
+    held = {key: value for key, value in schema.items() if key not in told}
+    return {**told, "anyOf": [held, {"$ref": _DEFINITIONS.format(model=_VARIABLE)}]}
+
+
+def _plain_entries(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in schema.items():
+        if key == "properties":
+            yield key, {name: _plain(below) for name, below in value.items()}
+        elif key in ("examples", "const", "enum") or (key == "default" and value is not None):
+            yield key, value
+        elif not (key == "title" and isinstance(value, str)) and key not in ("default", "discriminator", "prefixItems"):
+            yield key, _plain(value)
+
+
+def _name(reference: Mapping[str, Any]) -> str:
+    return str(reference["$ref"]).rsplit("/", 1)[1]

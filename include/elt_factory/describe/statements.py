@@ -1,0 +1,116 @@
+"""The SQL of a load before there are data: what the YAML says stands there, what is found in the data does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from elt_factory.config.source import Source
+from elt_factory.config.table import Table
+from elt_factory.config.values import ColumnType
+from elt_factory.describe.staging import KINDS, Staging, spoken
+from elt_factory.landing.contract import stage_statement
+from elt_factory.landing.schema import Known, plan_contract
+from elt_factory.sql_text import Value
+from elt_factory.warehouse import audit, history, statements
+from elt_factory.warehouse.base import own_columns
+from elt_factory.warehouse.dialect import Relation, TableOptions
+from elt_factory.warehouse.history import History, Snapshot, Step
+
+_NOW = datetime(1970, 1, 1, tzinfo=UTC)
+_WINDOW_END = datetime(1970, 1, 2, tzinfo=UTC)
+_WORDS: Mapping[Value, str] = {_NOW: ":now", _WINDOW_END: ":window_end"}
+
+
+def load_statements(source: Source, table: str, load_id: str, warehouse: str) -> list[Step]:
+    """What a warehouse of a kind is sent for one window, in its order and its dialect."""
+    spec, target = source.all_tables[table], Relation(source.name, table)
+    columns = known_columns(spec)
+    typed = {name: kind for name, kind in columns.items() if kind is not None}
+    staging = KINDS[warehouse](f"{source.name}/{table}/{load_id}", typed)
+    # with words for the moment of the load and the end of its window
+    dialect = replace(staging.dialect, literal=spoken(staging.dialect, _WORDS))
+    staging = replace(staging, dialect=dialect)
+    found = "the columns found in the data are added"
+    versions = _versions(staging, target, spec, load_id) if spec.write_disposition == "scd2" else None
+    insert = [Step(f"the new rows; {found}", _insert(staging, target, spec, columns, load_id))]
+    return [
+        *staging.before,
+        Step("where it is missing", statements.create_schema(dialect, target.schema)),
+        Step(
+            f"where it is missing; {found}",
+            statements.create_table(
+                dialect, target, {**typed, **own_columns(spec.write_disposition)}, TableOptions.of(spec)
+            ),
+        ),
+        Step("one transaction begins", "BEGIN"),
+        *(versions or [*_removal(staging, target, spec, load_id), *insert]),
+        *_account(staging, source, table, load_id),
+        Step("rows and their account at once, or nothing", "COMMIT"),
+        *staging.after,
+    ]
+
+
+def contract_statement(source: Source, table: str) -> str:
+    """The contract over the raw records, as far as the YAML says it; columns found in the data join it."""
+    known = Known(source.name, table, source.all_tables[table], None)
+    found = {name: kind or ColumnType("text") for name, kind in known_columns(known.table).items()}
+    plan, _ = plan_contract(known, found)
+    return stage_statement("records", plan)
+
+
+def known_columns(spec: Table) -> Mapping[str, ColumnType | None]:
+    """The columns that the YAML names and that are kept, with their types in the warehouse where it gives one."""
+    incremental = [spec.incremental.cursor] if spec.incremental else []
+    dates = [spec.business_date] if spec.business_date else []
+    named = dict.fromkeys((*spec.primary_key, *incremental, *dates, *spec.cluster_by, *spec.columns))
+    declared = {name: spec.columns.get(name) for name in named}
+    kept = {name: column for name, column in declared.items() if column is None or column.pii != "drop"}
+    return {
+        name: ColumnType("text") if column and column.pii == "hash" else column.type if column else None
+        for name, column in kept.items()
+    }
+
+
+def _removal(staging: Staging, target: Relation, spec: Table, load_id: str) -> Iterator[Step]:
+    dialect = staging.dialect
+    match spec.write_disposition:
+        case "replace":
+            yield Step("all rows go", statements.delete_all(dialect, target))
+        case "append":
+            yield Step("what an earlier try of this window wrote goes", statements.delete_own(dialect, target, load_id))
+        case "merge":
+            cursor = spec.incremental.cursor if spec.incremental else None
+            sql = statements.delete_matching(dialect, target, staging.rows, spec.primary_key, cursor)
+            yield Step("the rows that come anew go" + (", unless they are newer" if cursor else ""), sql)
+
+
+def _versions(staging: Staging, target: Relation, spec: Table, load_id: str) -> list[Step]:
+    kinds = {name: kind or ColumnType("text") for name, kind in known_columns(spec).items()}
+    picture = history.picture(staging.dialect, staging.rows, kinds, kinds)
+    versions = History(staging.dialect, target, picture, kinds, spec.primary_key)
+    if spec.incremental:
+        return history.cursor_statements(versions, spec.incremental.cursor, load_id, _NOW)
+    return history.snapshot_statements(versions, Snapshot(_WINDOW_END), load_id, _NOW)
+
+
+def _insert(
+    staging: Staging, target: Relation, spec: Table, columns: Mapping[str, ColumnType | None], load_id: str
+) -> str:
+    keep_newer = spec.write_disposition == "merge" and spec.incremental is not None
+    kinds = {name: kind or ColumnType("text") for name, kind in columns.items()}
+    keys = spec.primary_key if keep_newer else ()
+    values = statements.staged_values(staging.dialect, kinds, kinds)
+    return statements.insert_rows(staging.dialect, target, staging.rows, values, load_id, _NOW, keys)
+
+
+def _account(staging: Staging, source: Source, table: str, load_id: str) -> Iterator[Step]:
+    dialect = staging.dialect
+    yield Step("the account of an earlier try goes", audit.delete_load(dialect, "loads", load_id))
+    yield Step("and its rejects", audit.delete_load(dialect, "rejects", load_id))
+    rejects = statements.insert_rejects(dialect, staging.rejects, source.name, table, load_id, _NOW)
+    yield Step("the rejected rows, each with its reason", rejects)
+    names = ", ".join(audit.TABLES["loads"])
+    place = audit.relation("loads").sql(dialect)
+    yield Step("the account: window, rows, cursor", f"INSERT INTO {place} ({names}) VALUES (...)")

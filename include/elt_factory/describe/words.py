@@ -1,0 +1,127 @@
+"""How values and types are written for people: a field's type in words with its units, a value as YAML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from elt_factory.config import values
+from elt_factory.config.cron import Cron
+from elt_factory.config.errors import MistakeError
+from elt_factory.config.extract import Param
+from elt_factory.config.templates import Template
+
+# the first whose marks an annotation carries: what narrows another stands before it
+_NAMED: tuple[tuple[Any, str], ...] = (
+    (values.PositiveDuration, "duration above zero in s, m, h, d, w"),
+    (values.Duration, "duration in s, m, h, d, w"),
+    (values.RequestRate, "count/second, count/minute or count/hour"),
+    (values.Share, "percentage"),
+    (values.Type, "column type"),
+    (values.TimeZone, "IANA time zone"),
+    (values.Beginning, "date, instant or whole number"),
+    (values.Date, "date"),
+    (values.TimeOfDay, "time of day"),
+    (values.FileTemplate, "file name pattern with templates"),
+    (values.FilePattern, "file name pattern"),
+    (values.Query, "query with templates"),
+    (values.Name, "name"),
+    (values.ConnectionId, "connection id"),
+    (values.ColumnName, "column name"),
+    (Cron, "cron expression"),
+    (Template, "text with templates"),
+    (Param, "text with templates, number, true or false"),
+    (values.ParamName, "name"),
+    (values.ParamValue, "text, number, true or false"),
+    (values.Scalar, "text, number, true or false"),
+)
+_PLAIN: dict[Any, str] = {Any: "anything", str: "text", int: "whole number", float: "number", bool: "true or false"}
+_TIMES: dict[Any, str] = {date: "date", datetime: "instant", time: "time of day", timedelta: "duration"}
+_WIDE = 10_000
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts only text into quotes that YAML 1.2 takes for something else: dates, times, `no` stay plain."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - the name and type are PyYAML's
+        None: [
+            (f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z", re.IGNORECASE))
+            for tag, pattern in (
+                ("null", "~|null|"),
+                ("bool", "true|false"),
+                ("int", "[-+]?[0-9]+"),
+                ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:e[-+]?[0-9]+)?"),
+            )
+        ]
+    }
+
+
+def field_words(field: FieldInfo) -> str:
+    """The type of a model's field."""
+    return type_words(Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation)
+
+
+def type_words(annotation: Any) -> str:
+    """A type: `list of column names`, `append, merge or replace`; models by their name in brackets."""
+    if get_origin(annotation) is Annotated:
+        marks = get_args(annotation)[1:]
+        named = next((words for alias, words in _NAMED if all(mark in marks for mark in get_args(alias)[1:])), None)
+        return named or ("text with templates" if _takes_templates(annotation) else type_words(get_args(annotation)[0]))
+    return _PLAIN.get(annotation) or _TIMES.get(annotation) or _compound(annotation)
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that stand in a type, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from models_in(argument)
+
+
+def in_yaml(value: Any) -> str:
+    """A value as YAML on one line."""
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=_WIDE, sort_keys=False, allow_unicode=True)
+    return text.removesuffix("...\n").strip()
+
+
+def either(words: list[str]) -> str:
+    """`a, b or c`."""
+    return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else "".join(words)
+
+
+def _takes_templates(annotation: Any) -> bool:
+    """Whether a text is held to the names of templates; what else is asked of it may differ from field to field."""
+    if get_args(annotation)[0] is not str:
+        return False
+    try:
+        TypeAdapter(annotation).validate_python("{{ unheard_of }}")
+    except ValidationError as error:
+        cause = error.errors()[0].get("ctx", {}).get("error")
+        return isinstance(cause, MistakeError) and cause.code == "unknown-name"
+    return False
+
+
+def _compound(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return either([type_words(one) for one in arguments if one is not type(None)])
+    if origin is Literal:
+        return either([f"`{in_yaml(choice)}`" for choice in arguments])
+    if origin is dict:
+        return f"mapping from {type_words(arguments[0])} to {type_words(arguments[1])}"
+    if origin in (tuple, list):
+        return _list_words(arguments)
+    return f"[{annotation.__name__}]" if isinstance(annotation, type) else "anything"
+
+
+def _list_words(arguments: tuple[Any, ...]) -> str:
+    if Ellipsis in arguments:
+        return f"list of {type_words(arguments[0])}"
+    return f"list of {len(arguments)}, each {type_words(arguments[0])}"

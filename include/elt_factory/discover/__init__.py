@@ -1,0 +1,1 @@
+"""A look at real records, and the config that they suggest."""

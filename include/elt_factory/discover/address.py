@@ -1,0 +1,47 @@
+"""A URL taken apart: what the connection holds, what the YAML may say, and what is a secret."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+from elt_factory.failures import BadRequestError
+
+_SECRET = re.compile(r"key|token|secret|passw|pwd|auth|credential|signature|(^|_)sig$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where an API is: `host` with its scheme, the path below it, and its query parameters."""
+
+    host: str
+    path: str
+    params: dict[str, str]
+
+
+def address_of(url: str) -> Address:
+    """Take a URL apart.
+
+    BadRequestError when it is no http address, or holds a secret; the message never shows that.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise BadRequestError(
+            "this is no http address; mend: write one like https://api.example.org/v1/orders"
+        ) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadRequestError("this is no http address; mend: write one like https://api.example.org/v1/orders")
+    params = dict(parse_qsl(parts.query, keep_blank_values=True))
+    secret = "a login" if parts.username or parts.password else next(filter(_SECRET.search, params), "")
+    if secret:
+        raise BadRequestError(
+            f"the URL holds a secret ({secret}), which must not go into a file or a shell's history; mend: put it into "
+            f"an Airflow connection: airflow connections add my_api --conn-type http "
+            f"--conn-host '{parts.scheme}://{parts.hostname}' --conn-password '<secret>', then: "
+            f"elt new NAME --connection my_api --path {parts.path or '/'}"
+        )
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return Address(f"{parts.scheme}://{host}" + (f":{port}" if port else ""), parts.path or "/", params)

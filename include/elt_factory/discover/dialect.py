@@ -1,0 +1,93 @@
+"""How a CSV file is written."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+_DELIMITERS = (",", ";", "\t", "|")
+_WORDS = ("NA", "N/A", "n/a", "NULL", "null", "NaN", "nan", "None", "-", "\\N", "#N/A")
+_PLAIN = re.compile(r"[-+]?\d*[.,]?\d+([eE][-+]?\d+)?|\d{4}-\d\d-\d\d([ T][\d:.]+(Z|[-+]\d\d:?\d\d)?)?")
+_MOST_LINES = 5000
+_MOST = 0.9
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What `format:` says of a CSV file; `null_words` with the columns they were seen in."""
+
+    delimiter: str
+    quote: str
+    encoding: str
+    null_words: Mapping[str, str]
+
+
+def dialect_of(head: bytes) -> Dialect:
+    """The dialect of a file that begins so."""
+    encoding = encoding_of(head)
+    lines = head.decode(encoding, errors="replace").lstrip("\ufeff").splitlines()[:_MOST_LINES]
+    quote = quote_of(lines)
+    delimiter = delimiter_of(lines, quote)
+    return Dialect(delimiter, quote, encoding, null_words(_rows(lines, delimiter, quote)))
+
+
+def encoding_of(head: bytes) -> str:
+    """utf-16 by its mark, utf-8 where the bytes are, else latin-1."""
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    try:
+        # the head may end inside a character
+        head[: head.rfind(b"\n") + 1 or None].decode()
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
+
+
+def delimiter_of(lines: Sequence[str], quote: str = '"') -> str:
+    """The sign that cuts most lines into one number of fields, the more the better."""
+
+    def score(delimiter: str) -> tuple[float, int]:
+        widths = Counter(len(row) for row in _rows(lines[:50], delimiter, quote))
+        width, times = widths.most_common(1)[0] if widths else (1, 0)
+        return (times / max(1, widths.total()) if width > 1 else 0.0, width)
+
+    best = max(_DELIMITERS, key=score)
+    return best if score(best)[0] else ","
+
+
+def quote_of(lines: Sequence[str]) -> str:
+    """The sign that encloses fields."""
+    singles = sum(len(re.findall(r"(?:^|[,;\t|])'[^']*'(?=$|[,;\t|])", line)) for line in lines[:50])
+    doubles = sum(line.count('"') for line in lines[:50])
+    return "'" if singles and not doubles else '"'
+
+
+def null_words(rows: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Words that stand for no value in columns of numbers or times, each with a column that has it."""
+    found: dict[str, str] = {}
+    if not rows:
+        return found
+    for place, name in enumerate(rows[0]):
+        values = [row[place] for row in rows[1:] if place < len(row) and row[place] != ""]
+        words = {value for value in values if value in _WORDS}
+        others = [value for value in values if value not in _WORDS]
+        if words and others and sum(bool(_PLAIN.fullmatch(v)) for v in others) >= _MOST * len(others):
+            found |= {word: found.get(word, name) for word in sorted(words)}
+    return found
+
+
+def has_header(lines: Sequence[str], delimiter: str, quote: str) -> bool:
+    """Whether the first line holds names: none of its fields is a number, a time or empty."""
+    rows = _rows(lines[:1], delimiter, quote)
+    return bool(rows) and all(field.strip() and not _PLAIN.fullmatch(field.strip()) for field in rows[0])
+
+
+def _rows(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]]:
+    try:
+        return [row for row in islice(csv.reader(lines, delimiter=delimiter, quotechar=quote), _MOST_LINES) if row]
+    except csv.Error:
+        return []

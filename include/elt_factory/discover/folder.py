@@ -1,0 +1,149 @@
+"""A look at files: their names' periods, how they are written, and some of their records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from elt_factory.config.extract import CsvFormat
+from elt_factory.discover.dialect import Dialect, dialect_of, has_header
+from elt_factory.discover.found import Guess, Sample, SourceFound, TableFound
+from elt_factory.discover.periods import grouped, table_name, whole_pattern
+from elt_factory.discover.sample import sample_of
+from elt_factory.discover.table import Ground, first_day, named_apart, table_of
+from elt_factory.extract.request import Spool
+from elt_factory.failures import BadDataError, SourceNotReadyError
+
+_HEAD_BYTES, _WHOLE_BYTES = 4 * 1024 * 1024, 64 * 1024 * 1024
+_KINDS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """What to look at: files below a folder. `extract` are the lines that say where the folder is."""
+
+    folder: Path
+    pattern: str
+    extract: dict[str, Guess]
+    todo: Sequence[str] = ()
+
+
+def look_at_files(place: Place, workdir: Path) -> SourceFound:
+    """What the files hold, a table for every pattern of names.
+
+    Raises:
+        EltError: there are no files that can be read.
+    """
+    names = [str(file.relative_to(place.folder)) for file in place.folder.glob(place.pattern) if file.is_file()]
+    known = [name for name in names if Path(name).suffix.lower() in _KINDS and not Path(name).name.startswith(".")]
+    if not known:
+        raise SourceNotReadyError(
+            f'no file "{place.pattern}" of csv, ndjson or parquet is in {place.folder.name}; mend: name another pattern'
+        )
+    looked = [_table(place.folder, pattern, files, workdir) for pattern, files in grouped(known).items()]
+    days = [day for _, sample in looked if (day := first_day(sample))]
+    return SourceFound(
+        {"type": Guess("files", ""), **place.extract},
+        named_apart([table for table, _ in looked]),
+        min(days, default=None),
+        todo=place.todo,
+    )
+
+
+def _table(folder: Path, pattern: str, files: Sequence[str], workdir: Path) -> tuple[TableFound, Sample]:
+    kind = _KINDS[Path(files[0]).suffix.lower()]
+    # the last file of its name is the newest of its periods
+    newest = folder / files[-1]
+    period = "%" in pattern.replace("%%", "")
+    why = f"seen in {len(files)} name(s), such as {Path(files[-1]).name}; every period that the window touches"
+    lines = {"path": Guess(json.dumps(pattern), why if period else "one file, read whole")}
+    chosen, seen = _cheap(folder, files, workdir)
+    if kind == "csv":
+        spool, lines["format"] = _csv(newest, chosen)
+    else:
+        spool = Spool("ndjson" if kind == "ndjson" else "parquet", chosen)
+        lines["format"] = Guess(f"{{type: {kind}}}", "by the file's name")
+    sample = sample_of(spool)
+    ground = Ground(table_name(pattern), lines, whole=not period, cursors=False, seen=seen)
+    table = table_of(sample, ground)
+    return (_read_whole(table, pattern) if period and not table.key else table), sample
+
+
+def _read_whole(table: TableFound, pattern: str) -> TableFound:
+    """The table with all its files in every run: a window may touch a file that an earlier one has read.
+
+    Without a key nothing would tell that the same rows come again.
+    """
+    everything = whole_pattern(pattern)
+    why = f"no key tells rows apart, so every run reads all files; with one: {pattern}, and merge"
+    lines = {**table.lines, "path": Guess(json.dumps(everything), why)}
+    return replace(table, lines=lines, disposition=Guess("replace", "what every run reads replaces what is there"))
+
+
+def _cheap(folder: Path, files: Sequence[str], workdir: Path) -> tuple[tuple[Path, ...], str]:
+    """The newest files, whole, as far as they are read in a moment; else the beginning of the newest; and in words."""
+    chosen: list[Path] = []
+    for file in (folder / name for name in reversed(files)):
+        if sum(one.stat().st_size for one in (*chosen, file)) > _WHOLE_BYTES:
+            break
+        chosen.append(file)
+    if not chosen:
+        newest = folder / files[-1]
+        whole = newest.suffix.lower() == ".parquet"
+        return (newest if whole else _head(newest, workdir),), f"the beginning of {newest.name}"
+    count = f"{len(files)} file{'' if len(files) == 1 else 's'}"
+    seen = f"all of {count}" if len(chosen) == len(files) else f"all of the newest {len(chosen)} of {count}"
+    # the oldest first, so that the sample begins where the data do
+    return tuple(reversed(chosen)), seen
+
+
+def _csv(file: Path, chosen: tuple[Path, ...]) -> tuple[Spool, Guess]:
+    head = file.read_bytes()[:_HEAD_BYTES] if file.stat().st_size <= _HEAD_BYTES else _first_bytes(file)
+    dialect = dialect_of(head)
+    lines = head.decode(dialect.encoding, errors="replace").lstrip("\ufeff").splitlines()[:1]
+    if not has_header(lines, dialect.delimiter, dialect.quote):
+        raise BadDataError(f"{file.name}: its first line holds no column names; mend: write a header line first")
+    words = ["", *dialect.null_words]
+    shape = CsvFormat.model_validate(
+        {
+            "type": "csv",
+            "delimiter": dialect.delimiter,
+            "quote": dialect.quote,
+            "encoding": dialect.encoding,
+            "null_values": words,
+        }
+    )
+    return Spool("csv", chosen, csv=shape), Guess(_flow(dialect), _why(dialect))
+
+
+def _flow(dialect: Dialect) -> str:
+    parts = ["type: csv", f"delimiter: {json.dumps(dialect.delimiter)}"]
+    if dialect.quote != '"':
+        parts.append(f"quote: {json.dumps(dialect.quote)}")
+    if dialect.encoding != "utf-8":
+        parts.append(f"encoding: {dialect.encoding}")
+    if dialect.null_words:
+        parts.append(f"null_values: {json.dumps(['', *dialect.null_words])}")
+    return "{" + ", ".join(parts) + "}"
+
+
+def _why(dialect: Dialect) -> str:
+    words = ", ".join(f"{word} in {column}" for word, column in dialect.null_words.items())
+    return f"seen: a header line; {words}" if words else "seen: a header line"
+
+
+def _head(file: Path, workdir: Path) -> Path:
+    """The file, or a copy of its first whole lines where it is large."""
+    if file.stat().st_size <= _HEAD_BYTES:
+        return file
+    copy = workdir / file.name
+    head = _first_bytes(file)
+    copy.write_bytes(head[: head.rfind(b"\n") + 1])
+    return copy
+
+
+def _first_bytes(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(_HEAD_BYTES)

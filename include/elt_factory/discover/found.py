@@ -1,0 +1,85 @@
+"""What a look at a source found; every guess says what it was seen from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from elt_factory.config.values import ColumnType
+
+
+@dataclass(frozen=True)
+class Guess:
+    """One line of YAML: the value as a person writes it, and why."""
+
+    value: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Records: the types of their columns by all of them (None: no value was seen), and some of the rows as text.
+
+    `total` is their number, `keys` are those that hold for all of them; None where `rows` are all there is.
+    """
+
+    types: Mapping[str, ColumnType | None]
+    rows: Sequence[Sequence[str | None]]
+    total: int = 0
+    keys: Sequence[tuple[str, ...]] | None = None
+
+    def values(self, name: str) -> list[str | None]:
+        """All values of a column."""
+        place = list(self.types).index(name)
+        return [row[place] for row in self.rows]
+
+    def present(self, name: str) -> list[str]:
+        """The values of a column that are there."""
+        return [value for value in self.values(name) if value is not None]
+
+
+@dataclass(frozen=True)
+class ColumnFound:
+    """One column."""
+
+    name: str
+    type: ColumnType | None
+    pii: str | None = None
+
+
+@dataclass(frozen=True)
+class KeyFound:
+    """The columns that tell records apart, and why they are believed."""
+
+    columns: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class TableFound:
+    """One table. `lines` are the settings of its kind of source, in their order."""
+
+    name: str
+    rows: int
+    columns: Sequence[ColumnFound]
+    seen: str = ""
+    lines: Mapping[str, Guess] = field(default_factory=dict)
+    key: KeyFound | None = None
+    other_keys: Sequence[tuple[str, ...]] = ()
+    cursor: Guess | None = None
+    cursor_lines: str = ""
+    other_cursors: Sequence[str] = ()
+    business_date: Guess | None = None
+    other_dates: Sequence[str] = ()
+    disposition: Guess = Guess("append", "")
+
+
+@dataclass(frozen=True)
+class SourceFound:
+    """A whole source: the lines of `extract`, its tables, and what the person still has to do."""
+
+    extract: Mapping[str, Guess]
+    tables: Sequence[TableFound]
+    first_day: str | None = None
+    schedule: Guess = Guess('"0 3 * * *"', "every night at three; change it to what the source needs")
+    todo: Sequence[str] = ()

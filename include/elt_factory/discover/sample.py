@@ -1,0 +1,76 @@
+"""Real records as a sample: typed by the contract's own finding, the values as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elt_factory.config.table import Table
+from elt_factory.config.values import ColumnType
+from elt_factory.discover.found import Sample
+from elt_factory.discover.keys import key_candidates
+from elt_factory.extract.request import Spool
+from elt_factory.sql_text import identifier
+
+if TYPE_CHECKING:
+    import duckdb
+
+MOST_RECORDS = 5000
+
+
+def sample_of(spool: Spool) -> Sample:
+    """A spool's types, by all of its records, and its first rows.
+
+    Raises:
+        ContractError: a column's name cannot stand.
+        BadDataError: the records cannot be parsed.
+    """
+    import duckdb
+
+    from elt_factory.landing.found import find_columns, raw_relation
+    from elt_factory.landing.schema import Known, plan_contract
+
+    known = Known("sample", "sample", Table(), None)
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        found = {**find_columns(connection, known, spool)}
+        if not found:
+            return Sample({}, [])
+        found |= {name: kind for name, kind in spool.types.items() if name in found}
+        plan, _ = plan_contract(known, found)
+        if not plan.columns:
+            return Sample(found, [], 0)
+        relation = raw_relation(connection, spool, plan)
+        rows = connection.execute(f"SELECT * FROM {relation} LIMIT {MOST_RECORDS}").fetchall()
+        place = {name: index for index, name in enumerate(plan.raw_columns)}
+        some = [tuple(row[place[name]] if name in place else None for name in found) for row in rows]
+        sample = Sample(found, some, len(some))
+        return sample if len(some) < MOST_RECORDS else _looked_through(connection, relation, sample)
+
+
+def _looked_through(connection: duckdb.DuckDBPyConnection, relation: str, sample: Sample) -> Sample:
+    """The sample with the number of all records, and the keys that hold for them too."""
+    total = int(connection.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0])
+    return replace(
+        sample,
+        total=total,
+        keys=[key for key in key_candidates(sample) if _distinct(connection, relation, key) == total],
+    )
+
+
+def _distinct(connection: duckdb.DuckDBPyConnection, relation: str, key: tuple[str, ...]) -> int:
+    columns = [identifier(name) for name in key]
+    there = " AND ".join(f"{name} IS NOT NULL" for name in columns)
+    counted = f"SELECT count(*) FROM (SELECT DISTINCT {', '.join(columns)} FROM {relation} WHERE {there})"
+    return int(connection.execute(counted).fetchall()[0][0])
+
+
+def spool_of(records: Iterable[Mapping[str, Any]], folder: Path, types: Mapping[str, ColumnType]) -> Spool:
+    """Records as a file for `sample_of`; values that JSON does not have become text."""
+    file = folder / "sample.ndjson"
+    lines = [json.dumps(record, default=str) for record in records]
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return Spool("ndjson", (file,), len(lines), types)

@@ -1,0 +1,112 @@
+"""From a sample to a table of the config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from elt_factory.discover import keys
+from elt_factory.discover.found import ColumnFound, Guess, KeyFound, Sample, TableFound
+from elt_factory.discover.pii import why_personal
+
+_FEW = 3
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is known of a table beside its records.
+
+    `key` is the catalogue's primary key; `window` the column that the source's window selects by; `whole` says that
+    every run reads everything; `cursors` whether the source can be read by a cursor column; `seen` what the records are
+    of the whole.
+    """
+
+    name: str
+    lines: Mapping[str, Guess] = field(default_factory=dict)
+    key: tuple[str, ...] = ()
+    window: str | None = None
+    whole: bool = False
+    cursors: bool = True
+    seen: str = ""
+
+
+def table_of(sample: Sample, ground: Ground) -> TableFound:
+    """All guesses about one table."""
+    columns = [_column(sample, name, ground.name) for name in sample.types]
+    personal = {column.name for column in columns if column.pii}
+    key, others = _key(sample, ground)
+    moving = [name for name in keys.cursor_candidates(sample) if name not in personal] if ground.cursors else []
+    if ground.window in moving:
+        moving = [ground.window, *(name for name in moving if name != ground.window)]
+    dates = [name for name in keys.date_candidates(sample) if name not in personal]
+    cursor = moving[0] if moving and key else None
+    return TableFound(
+        name=ground.name,
+        rows=sample.total,
+        seen=ground.seen,
+        columns=columns,
+        lines=ground.lines,
+        key=key,
+        other_keys=others,
+        cursor=Guess(cursor, _why_cursor(sample, cursor, ground)) if cursor else None,
+        cursor_lines=_first_day(sample, cursor) if cursor else "",
+        other_cursors=[name for name in moving if name != cursor],
+        business_date=Guess(dates[0], _why_date(sample, dates[0])) if dates else None,
+        other_dates=dates[1:],
+        disposition=_disposition(ground, bool(key), bool(cursor)),
+    )
+
+
+def first_day(sample: Sample) -> str | None:
+    """The first day that the records know of, by their cursor or business date."""
+    names = [*keys.cursor_candidates(sample), *keys.date_candidates(sample)]
+    days = [_first_day(sample, name) for name in names[:1]]
+    return days[0] if days and days[0] else None
+
+
+def _column(sample: Sample, name: str, table: str) -> ColumnFound:
+    kind = sample.types[name]
+    return ColumnFound(name, kind, why_personal(name, sample.present(name), table) if kind else None)
+
+
+def _key(sample: Sample, ground: Ground) -> tuple[KeyFound | None, Sequence[tuple[str, ...]]]:
+    if ground.key:
+        return KeyFound(ground.key, "the database's own primary key"), []
+    found = keys.key_candidates(sample) if sample.keys is None else sample.keys
+    if not found:
+        return None, []
+    return KeyFound(found[0], f"unique and never empty in the {sample.total:,} records looked at"), found[1 : _FEW + 1]
+
+
+def _why_cursor(sample: Sample, name: str, ground: Ground) -> str:
+    how = "the API's window selects by it" if name == ground.window else "by its name it moves with every change"
+    return f"{how}; {'it never falls' if keys.grows(sample.present(name)) else 'it is not in order'} in the sample"
+
+
+def _why_date(sample: Sample, name: str) -> str:
+    values = sample.present(name)
+    return f"when it happened, from {min(values)} to {max(values)} in the sample" if values else "when it happened"
+
+
+def _disposition(ground: Ground, key: bool, cursor: bool) -> Guess:
+    if ground.whole and not cursor:
+        return Guess("replace", "nothing was found to read it piece by piece: every run reads all of it")
+    if key:
+        return Guess("merge", "there is a key: a record that comes again replaces itself")
+    return Guess("append", "no key was found: the rows of every run are added")
+
+
+def _first_day(sample: Sample, name: str) -> str:
+    values = sample.present(name)
+    return min(values)[:10] if values else ""
+
+
+def named_apart(tables: Sequence[TableFound]) -> list[TableFound]:
+    """The tables, each with a name of its own."""
+    taken: set[str] = set()
+    apart = []
+    for table in tables:
+        name = next(n for n in (table.name, *(f"{table.name}_{i}" for i in range(2, 10_000))) if n not in taken)
+        taken.add(name)
+        apart.append(replace(table, name=name))
+    return apart

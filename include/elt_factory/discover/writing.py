@@ -1,0 +1,128 @@
+"""The YAML text of what was found, every guess with a comment of what it was seen from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from elt_factory.discover.found import ColumnFound, Guess, SourceFound, TableFound
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
+_COMMENT_AT = 46
+
+
+def yaml_of(name: str, found: SourceFound, defaults: Mapping[str, Any], schema: str = "source.schema.json") -> str:
+    """A whole config. What the folder's defaults say already stands as a comment."""
+    return "\n".join([f"# yaml-language-server: $schema={schema}", *_lines(name, found, defaults)]) + "\n"
+
+
+def quoted(text: str) -> str:
+    """A text as YAML reads it back: plain where that is safe."""
+    return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else json.dumps(text, ensure_ascii=False)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a YAML list on one line."""
+    return f"[{', '.join(map(quoted, names))}]"
+
+
+def _lines(name: str, found: SourceFound, defaults: Mapping[str, Any]) -> Iterator[str]:
+    yield "# Written by `elt new` from a sample of real records: read the comments, keep what is right."
+    yield f"name: {name}"
+    yield '# description: "What it is, for people"'
+    yield _setting("owner", Guess("data-platform", "who answers for it"), defaults)
+    yield _setting("schedule", found.schedule, defaults)
+    if found.first_day:
+        # the defaults' day may be meant for every source
+        yield _setting("start_date", Guess(found.first_day, "the first day in the sample"), defaults)
+    yield _setting("timezone", Guess("UTC", "the zone of the schedule, and of times without an offset"), defaults)
+    yield _setting("deadline", Guess("{within: 2h}", 'when a run must be done; or {by: "06:00"}'), defaults)
+    yield "extract:"
+    for key, guess in found.extract.items():
+        yield _line(f"  {key}", guess)
+    yield "tables:"
+    for table in found.tables:
+        yield from _table(table)
+    yield "quality:"
+    for table in found.tables:
+        yield from _checks(table)
+
+
+def _setting(key: str, guess: Guess, defaults: Mapping[str, Any]) -> str:
+    """A line of the config; a comment where the folder's defaults say it, with what they say."""
+    if key not in defaults:
+        return _line(key, guess)
+    said = json.dumps(defaults[key], ensure_ascii=False, default=str)
+    return _commented(f"# {key}: {said}", "the defaults of this folder say it")
+
+
+def _table(table: TableFound) -> Iterator[str]:
+    of = f", {table.seen}" if table.seen else ""
+    yield _commented(f"  {quoted(table.name)}:", f"{table.rows:,} records were looked at{of}")
+    yield '    # description: "What one row is"'
+    for key, guess in table.lines.items():
+        yield _line(f"    {key}", guess)
+    if table.key:
+        yield _line("    primary_key", Guess(listed(table.key.columns), table.key.why))
+    else:
+        yield "    # primary_key: [id]    no column and no pair is unique and never empty in the sample"
+    for other in table.other_keys:
+        yield f"    # primary_key: {listed(other)}    unique too"
+    yield _line("    write_disposition", table.disposition)
+    yield from _times(table)
+    if table.columns:
+        yield from _columns(table.columns)
+
+
+def _checks(table: TableFound) -> Iterator[str]:
+    yield f"  {quoted(table.name)}:"
+    yield _commented("    - row_count: {min: 1}", "a window without records is told")
+    yield _commented("      severity: warn", "error would end the run")
+    if table.business_date:
+        yield _commented("    # - freshness: {business_date_within: 26h}", "how old the newest record may be")
+
+
+def _times(table: TableFound) -> Iterator[str]:
+    if table.cursor:
+        initial = f", initial: {table.cursor_lines}" if table.cursor_lines else ""
+        yield _line(
+            "    incremental", Guess(f"{{cursor: {quoted(table.cursor.value)}, lag: 1h{initial}}}", table.cursor.why)
+        )
+    for other in table.other_cursors:
+        yield f"    # incremental: {{cursor: {quoted(other)}}}    moves too"
+    if table.business_date:
+        yield _line("    business_date", Guess(quoted(table.business_date.value), table.business_date.why))
+    for other in table.other_dates:
+        yield f"    # business_date: {quoted(other)}    a time too"
+
+
+def _columns(columns: Any) -> Iterator[str]:
+    if any(column.type for column in columns):
+        yield _commented("    columns:", "typed as the records are; one that does not fit is rejected and kept aside")
+    for column in columns:
+        yield _column(column)
+
+
+def _column(column: ColumnFound) -> str:
+    if column.type is None:
+        return f"      # {quoted(column.name)}: no value was seen, so its type is found later"
+    if column.pii:
+        return _commented(f"      {quoted(column.name)}: {{type: {_type(str(column.type))}, pii: hash}}", column.pii)
+    # a comma inside a flow mapping would end the type
+    return f"      {quoted(column.name)}: {{type: {_type(str(column.type))}}}"
+
+
+def _type(text: str) -> str:
+    return f'"{text}"' if "," in text else text
+
+
+def _line(key: str, guess: Guess) -> str:
+    return _commented(f"{key}: {guess.value}", guess.why)
+
+
+def _commented(text: str, why: str) -> str:
+    plain = " ".join(why.split())
+    return f"{text.ljust(_COMMENT_AT)}  # {plain}" if plain else text

@@ -1,0 +1,111 @@
+"""JSON answers taken apart without a Python object per record: records stay the bytes that were sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Raw
+
+_KEYS = msgspec.json.Decoder(dict[str, Raw])
+_LIST = msgspec.json.Decoder(list[Raw])
+_LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
+_EXCERPT = 80
+_DOT = re.compile(r"(?<!\\)\.")
+
+
+class UnreadableAnswerError(ValueError):
+    """What is wrong with an answer, in words; the reader adds where it came from."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One JSON answer, an object (`keys`: its values, still bytes) or a list (`keys` is None)."""
+
+    body: bytes
+    keys: Mapping[str, Raw] | None
+
+    def find(self, path: str) -> Raw | None:
+        """Return the value at a dotted path; None where there is none."""
+        node = self.keys
+        *above, last = steps(path)
+        for name in above:
+            node = _keys(node[name]) if node and name in node else None
+        return node.get(last) if node else None
+
+    def records(self, path: str | None) -> Sequence[Raw]:
+        """Return the records of the list at a dotted path; without one the answer is the list, or one record.
+
+        UnreadableAnswerError when there is no list.
+        """
+        if path is None:
+            return _LIST.decode(self.body) if self.keys is None else [Raw(self.body.strip())]
+        found = self._step_to(path)
+        if first_byte(found) != b"[":
+            raise UnreadableAnswerError(f'records: "{path}" holds {_excerpt(found)}, which is no list')
+        return _LIST.decode(found)
+
+    def _step_to(self, path: str) -> Raw:
+        if self.keys is None:
+            raise UnreadableAnswerError(f'the answer is a list itself: leave out records: "{path}"')
+        node: Mapping[str, Raw] | None = self.keys
+        found = Raw(self.body)
+        for name in steps(path):
+            if node is None or name not in node:
+                there = f"the keys there are: {', '.join(node)}" if node else f"there is {_excerpt(found)}"
+                raise UnreadableAnswerError(f'records: "{path}" is not in the answer: no "{name}", {there}')
+            found = node[name]
+            node = _keys(found)
+        return found
+
+
+def steps(path: str) -> list[str]:
+    """The keys of a dotted path; a dot within a key has a backslash before it."""
+    return [step.replace("\\.", ".") for step in _DOT.split(path)]
+
+
+def parse(body: bytes) -> Document:
+    """Check a whole answer; UnreadableAnswerError when it is no JSON object or list in UTF-8."""
+    try:
+        if not body.isascii():
+            body.decode()  # msgspec skips over the inside of a raw value's strings
+        start = body.lstrip()[:1]
+        if start == b"[":
+            _LIST.decode(body)
+            return Document(body, None)
+        return Document(body, _KEYS.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableAnswerError(f"the answer is no JSON object or list: {error}: {_excerpt(body)}") from None
+
+
+def ndjson(records: Sequence[Raw]) -> bytes:
+    """Write the records as lines, each byte as it was sent but for line breaks between tokens.
+
+    UnreadableAnswerError when a record is no object.
+    """
+    if not records:
+        return b""
+    lines = b"\n".join(records)
+    if lines.count(b"\n") != len(records) - 1 or b"\r" in lines:
+        # inside JSON strings line breaks are escaped, so these stand between tokens
+        lines = b"\n".join(bytes(record).translate(_LINE_BREAKS) for record in records)
+    if lines[:1] != b"{" or lines.count(b"\n{") != len(records) - 1:
+        number, record = next((n, r) for n, r in enumerate(records, 1) if first_byte(r) != b"{")
+        raise UnreadableAnswerError(f"record {number} of the page is no object but {_excerpt(record)}")
+    return lines + b"\n"
+
+
+def first_byte(raw: Raw) -> bytes:
+    """Return what tells an object from a list from a text, without a copy of it."""
+    return bytes(memoryview(raw)[:1])
+
+
+def _keys(raw: Raw) -> Mapping[str, Raw] | None:
+    return _KEYS.decode(raw) if first_byte(raw) == b"{" else None
+
+
+def _excerpt(raw: Raw | bytes) -> str:
+    text = bytes(raw).decode(errors="replace")
+    return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}..."

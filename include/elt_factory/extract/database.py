@@ -1,0 +1,205 @@
+"""Every database that SQLAlchemy reaches, through a plain cursor: SQLite, MySQL, MariaDB and others."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow as pa
+import sqlalchemy as sa
+from pyarrow import parquet
+from sqlalchemy import exc
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+
+from elt_factory.config.errors import near_name
+from elt_factory.config.source import SqlSource
+from elt_factory.config.table import Incremental
+from elt_factory.config.templates import Typed
+from elt_factory.config.values import ColumnType
+from elt_factory.extract import sqlite
+from elt_factory.extract.database_types import type_of
+from elt_factory.extract.database_url import url_of
+from elt_factory.extract.progress import Progress
+from elt_factory.extract.request import Connection, ReadRequest, Spool
+from elt_factory.extract.sql_request import Bound, Given, Relation, bounds, check_cursor, is_temporal, relation_of
+from elt_factory.extract.subject import Subject, source_of
+from elt_factory.extract.values_as_text import text_column
+from elt_factory.failures import (
+    AccessDeniedError,
+    BadDataError,
+    BadRequestError,
+    EltError,
+    SourceUnavailableError,
+)
+
+_SESSION = {"mysql": "SET time_zone = '+00:00'", "mariadb": "SET time_zone = '+00:00'"}
+_MYSQL_REFUSALS = frozenset({1044, 1045, 1142, 1143, 1227, 1698})
+_MYSQL_UNKNOWN = frozenset({1049, 1054, 1146})
+_OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What a SELECT can be made of: the FROM part, its columns, and the types that are known of them."""
+
+    place: sa.FromClause
+    columns: Sequence[str]
+    types: Mapping[str, ColumnType]
+
+
+def read(request: ReadRequest, connection: Connection) -> Spool:
+    """Read a table or query into one Parquet file of text. See `elt_factory.extract.sql.read`."""
+    subject = Subject.of(request)
+    source = source_of(request, SqlSource)
+    with _spoken(subject), _connected(url_of(connection, request.project, subject)) as database:
+        described = _describe(database, relation_of(request, source), subject)
+        where = _conditions(database, request, described, subject)
+        columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in described.columns]
+        statement = sa.select(*columns).select_from(described.place).where(*where)
+        file = request.workdir / "part-00000.parquet"
+        rows = _spool(database, statement, file, source.extract.fetch_rows, Progress(request.tell, request.table))
+    return Spool("parquet", (file,), rows, described.types)
+
+
+def first_value(connection: Connection, project: Path, query: str, subject: Subject) -> object:
+    """Return the first value of a query's answer. See `elt_factory.extract.sql.first_value`."""
+    with _spoken(subject), _connected(url_of(connection, project, subject)) as database:
+        # a colon in the text would be taken for a parameter
+        row = database.execute(sa.text(query.replace(":", r"\:"))).first()
+    return row[0] if row else None
+
+
+@contextmanager
+def _connected(url: sa.URL) -> Iterator[sa.Connection]:
+    engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
+    with engine.connect() as database:
+        if database.dialect.name in _SESSION:
+            database.execute(sa.text(_SESSION[database.dialect.name]))
+        yield database
+
+
+@contextmanager
+def _spoken(subject: Subject) -> Iterator[None]:
+    """Say what went wrong in our words, without the statement and its address."""
+    try:
+        yield
+    except exc.NoSuchModuleError as error:
+        raise subject.error(BadRequestError, f"the connection's type is not known: {error}") from None
+    except ModuleNotFoundError as error:
+        mend = "install it; elt-factory[mysql] brings that of MySQL and MariaDB"
+        raise subject.error(BadRequestError, f"the driver of this database is not installed: {error}", mend) from None
+    except exc.SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise subject.error(_kind(error), " ".join(str(cause).split())) from None
+
+
+def _kind(error: exc.SQLAlchemyError) -> type[EltError]:
+    cause = getattr(error, "orig", None)
+    if type(cause).__module__.startswith("sqlite3"):
+        return sqlite.kind_of(str(cause))
+    code = next(iter(getattr(cause, "args", ())), None)
+    if code in _MYSQL_REFUSALS:
+        return AccessDeniedError
+    down = isinstance(error, exc.OperationalError | exc.InterfaceError) and code not in _MYSQL_UNKNOWN
+    return SourceUnavailableError if down else BadRequestError
+
+
+def _describe(database: sa.Connection, relation: Relation, subject: Subject) -> _Described:
+    if relation.query is None:
+        return _described_table(database, relation, subject)
+    place = _bound(database, relation.query).columns().subquery("q")
+    empty: sa.CursorResult[Any] = database.execute(sa.select(sa.literal_column("*")).select_from(place).limit(0))
+    return _Described(place, list(empty.keys()), {})
+
+
+def _bound(database: sa.Connection, query: Sequence[str | Given]) -> sa.TextClause:
+    """The query with a parameter for each value in it."""
+    values = {f"given_{place}": piece.value for place, piece in enumerate(query) if isinstance(piece, Given)}
+    # a colon in the text would be taken for a parameter
+    pieces = [
+        f" :given_{place} " if isinstance(piece, Given) else piece.replace(":", r"\:")
+        for place, piece in enumerate(query)
+    ]
+    as_kept = sqlite.time_text if isinstance(database.dialect, SQLiteDialect) else _on_the_clock
+    return sa.text("".join(pieces) + "\n").bindparams(**{name: as_kept(value) for name, value in values.items()})
+
+
+def _on_the_clock(value: Typed) -> Typed:
+    """An instant on UTC's clock, which these databases keep without a zone."""
+    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value
+
+
+def _described_table(database: sa.Connection, relation: Relation, subject: Subject) -> _Described:
+    inspector = sa.inspect(database)
+    try:
+        columns = inspector.get_columns(relation.table, relation.schema)
+    except exc.NoSuchTableError:
+        names = [*inspector.get_table_names(relation.schema), *inspector.get_view_names(relation.schema)]
+        text = f'there is no table "{relation.table}"'
+        raise subject.error(BadRequestError, text, near_name(relation.table, names)) from None
+    known = sqlite.known if isinstance(database.dialect, SQLiteDialect) else type_of
+    found = {column["name"]: known(column["type"]) for column in columns}
+    types = {name: kind for name, kind in found.items() if kind is not None}
+    return _Described(sa.table(relation.table, schema=relation.schema), list(found), types)
+
+
+def _conditions(
+    database: sa.Connection, request: ReadRequest, described: _Described, subject: Subject
+) -> list[sa.ColumnElement[bool]]:
+    incremental = request.source.all_tables[request.table].incremental
+    if incremental is None:
+        return []
+    check_cursor(incremental, described.columns, subject)
+    if isinstance(database.dialect, SQLiteDialect):
+        return _conditions_in_sqlite(database, request, incremental, described, subject)
+    kind = described.types.get(incremental.cursor)
+    return [_condition(sa.column(incremental.cursor), end) for end in bounds(request, incremental, kind)]
+
+
+def _conditions_in_sqlite(
+    database: sa.Connection, request: ReadRequest, incremental: Incremental, described: _Described, subject: Subject
+) -> list[sa.ColumnElement[bool]]:
+    column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
+    kind = described.types.get(incremental.cursor)
+    # text, and what SQLite has no name for, may hold times or numbers
+    kind = None if kind == ColumnType("text") else kind
+    ends = bounds(request, incremental, kind)
+    if is_temporal(incremental, kind):
+        _check_times(database, described.place, column, subject)
+        texts = [Bound(end.operator, sqlite.comparable_text(cast("date", end.value))) for end in ends]
+        return [_condition(sqlite.comparable(column), end) for end in texts]
+    return [_condition(column if kind else sa.cast(column, sa.NUMERIC), end) for end in ends]
+
+
+def _check_times(
+    database: sa.Connection, place: sa.FromClause, column: sa.ColumnElement[object], subject: Subject
+) -> None:
+    """Refuse times that no window would ever find: those rows would be lost and nobody would hear."""
+    bad = database.execute(sa.select(column).select_from(place).where(sqlite.unreadable(column)).limit(1)).first()
+    if bad is not None:
+        text = f"the cursor {column} holds {bad[0]!r}, which is no ISO date or time"
+        raise subject.error(BadDataError, text, "for a cursor that is a number write initial: 0")
+
+
+def _condition(left: sa.ColumnElement[Any], bound: Bound) -> sa.ColumnElement[bool]:
+    return cast("sa.ColumnElement[bool]", _OPERATORS[bound.operator](left, bound.value))
+
+
+def _spool(database: sa.Connection, statement: sa.Select[Any], file: Path, batch_rows: int, progress: Progress) -> int:
+    rows = 0
+    streamed = statement.execution_options(stream_results=True, max_row_buffer=batch_rows)
+    result = database.execute(streamed)
+    schema = pa.schema([(name, pa.string()) for name in result.keys()])  # noqa: SIM118  # keys() is no mapping's
+    with parquet.ParquetWriter(file, schema) as writer:
+        for batch in result.partitions(batch_rows):
+            columns = [text_column(values) for values in zip(*batch, strict=True)]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+            rows += len(batch)
+            progress.seen(rows)
+    progress.done(rows)
+    return rows

@@ -1,0 +1,132 @@
+"""How the next page is found: pure functions from what was asked and what came back to what to ask next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from elt_factory.config.extract import (
+    CursorPaginator,
+    HeaderLinkPaginator,
+    JsonLinkPaginator,
+    OffsetPaginator,
+    PageNumberPaginator,
+    Paginator,
+    SinglePage,
+)
+from elt_factory.extract.answer import Document, UnreadableAnswerError, first_byte
+
+_LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:\"[^\"]*\"|[^\s;,]*))?)*)")
+_REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,]*))", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request: query parameters on top of the table's own, or a whole address in place of path and parameters."""
+
+    params: Mapping[str, str | int] = field(default_factory=dict)
+    link: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """What came back: the answer, its headers (names in any case), and the lines of its records."""
+
+    document: Document
+    headers: Mapping[str, str]
+    records: int
+    lines: bytes
+
+
+def first(model: Paginator) -> Ask:
+    """Return the request that begins the pages."""
+    match model:
+        case OffsetPaginator():
+            return Ask({model.offset_param: 0, model.limit_param: model.limit})
+        case PageNumberPaginator():
+            return Ask({model.page_param: model.first_page})
+        case _:
+            return Ask()
+
+
+def following(model: Paginator, asked: Ask, page: Page) -> Ask | None:
+    """Return the request after this page, or None when it was the last.
+
+    UnreadableAnswerError when the answer cannot hold what the paginator looks for.
+    """
+    match model:
+        case SinglePage():
+            return None
+        case CursorPaginator():
+            cursor = _text_at(page.document, model.cursor_path)
+            return Ask({model.cursor_param: cursor}) if cursor else None
+        case JsonLinkPaginator():
+            link = _text_at(page.document, model.next_url_path)
+            return Ask(link=link) if link else None
+        case HeaderLinkPaginator():
+            target = link_with(page.headers.get("link", ""), model.rel)
+            return Ask(link=target) if target else None
+        case OffsetPaginator():
+            offset = int(asked.params[model.offset_param]) + page.records
+            following_ask = Ask({**asked.params, model.offset_param: offset})
+            # a server may cap its pages below our limit: only an empty page is past the last
+            return following_ask if page.records else None
+        case PageNumberPaginator():
+            number = int(asked.params[model.page_param]) + 1
+            return Ask({model.page_param: number}) if page.records else None
+
+
+def link_with(header: str, rel: str) -> str | None:
+    """Return the address in a `Link` header (RFC 8288) that has a relation; None where there is none."""
+    for address, params in _LINK.findall(header):
+        found = _REL.search(params)
+        if found and rel.lower() in (found[1] or found[2] or "").lower().split():
+            return str(address)
+    return None
+
+
+def loop_guard(model: Paginator) -> Callable[[Ask, Page], None]:
+    """Return a check for every page: UnreadableAnswerError when the server goes round in circles.
+
+    That is a cursor or link for the second time, or, where pages have numbers or offsets, the same page twice in a row.
+    """
+    counted = isinstance(model, OffsetPaginator | PageNumberPaginator)
+    asked_before: set[int] = set()
+    lines_before = b""
+
+    def check(asked: Ask, page: Page) -> None:
+        nonlocal lines_before
+        key = hash((asked.link, *asked.params.items()))
+        if key in asked_before:
+            raise UnreadableAnswerError(f"the pages go in circles: {_told(asked)} came a second time")
+        if counted and page.lines and page.lines == lines_before:
+            raise UnreadableAnswerError(
+                f"the page for {_told(asked)} is the same as the one before: check the paginator's names"
+            )
+        asked_before.add(key)
+        lines_before = page.lines
+
+    return check
+
+
+def _told(asked: Ask) -> str:
+    if asked.link is not None:
+        return f"the link {asked.link.partition('?')[0]}"
+    return ", ".join(f"{name}={value}" for name, value in asked.params.items()) or "the first page"
+
+
+def _text_at(document: Document, path: str) -> str:
+    """The cursor or link at a path; empty text where there is none."""
+    if document.keys is None:
+        raise UnreadableAnswerError(f'the answer is a list, so it holds no "{path}": check the paginator')
+    raw = document.find(path)
+    if raw is None or bytes(raw) in (b"null", b"false", b'""'):
+        return ""
+    if first_byte(raw) == b'"':
+        return msgspec.json.decode(raw, type=str)
+    if first_byte(raw) in b"{[t":
+        raise UnreadableAnswerError(f'"{path}" holds {bytes(raw).decode()}, which is no cursor and no link')
+    return bytes(raw).decode()

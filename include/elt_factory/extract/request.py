@@ -1,0 +1,77 @@
+"""What a reader is asked for, and what it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from elt_factory.config.extract import CsvFormat
+from elt_factory.config.source import Source
+from elt_factory.config.templates import Value
+from elt_factory.config.values import ColumnType
+from elt_factory.config.window import Window
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An Airflow connection's fields, without Airflow. The secret parts never show in a repr."""
+
+    conn_id: str
+    conn_type: str
+    host: str | None = None
+    port: int | None = None
+    schema: str | None = None
+    login: str | None = None
+    password: str | None = field(default=None, repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class CursorRange:
+    """For a cursor that is no time: read `after < cursor <= upto`; None is open."""
+
+    after: str | None = None
+    upto: str | None = None
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """One table of one source for one window.
+
+    `window` already reaches back by the table's lag. `workdir` is an empty folder for the raw records. `project` is the
+    folder that relative paths are below. `tell` takes a line of progress for people. `params` are those that the run
+    was given; for others the config's own values hold.
+    """
+
+    source: Source
+    table: str
+    window: Window
+    load_id: str
+    connection: Connection | None
+    workdir: Path
+    project: Path
+    tell: Callable[[str], None]
+    cursor: CursorRange = CursorRange()
+    run_id: str = ""
+    params: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Spool:
+    """Raw records in files on this machine, every value as the source wrote it.
+
+    ndjson: an object a line. csv: text with a header line in every file. parquet: columns of any type. Binary values in
+    text are hex digits. `rows_read` is the reader's own count, None where only the contract can count (csv). `types`
+    are what the source itself declares (a database's catalogue); for other columns they are found in the data.
+    """
+
+    format: Literal["ndjson", "csv", "parquet"]
+    files: tuple[Path, ...]
+    rows_read: int | None = None
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
+    csv: CsvFormat = field(default_factory=lambda: CsvFormat(type="csv"))
+
+
+Reader = Callable[[ReadRequest], Spool]

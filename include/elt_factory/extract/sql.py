@@ -1,0 +1,49 @@
+"""SQL databases: which reader takes which connection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from elt_factory.extract.request import Connection, ReadRequest, Spool
+from elt_factory.extract.subject import Subject, needed_connection
+
+_POSTGRES = frozenset({"postgres", "postgresql"})
+
+
+def read(request: ReadRequest) -> Spool:
+    """Read a table or query in one statement, so all rows are of one moment; memory holds one batch.
+
+    PostgreSQL comes as CSV (a header line; no value is an unquoted empty field, empty text a quoted one), every other
+    database as Parquet with text columns. In both, binary values are hex digits (`00ff`), booleans `true` and `false`,
+    arrays and JSON are JSON text, instants have their offset. `Spool.types` holds what the database declares;
+    a numeric without precision is decimal(38,9), a query has types in PostgreSQL alone.
+
+    Rows whose cursor is NULL are in no window: they are never read by an incremental table.
+
+    Raises:
+        SourceUnavailableError: the server is down or busy. SourceNotReadyError: there is no SQLite file.
+        AccessDeniedError: login or permission. BadRequestError: a table, column or query that does not work.
+        BadDataError: a file that is no database, a cursor that cannot be read.
+    """
+    connection = needed_connection(request, Subject.of(request))
+    if connection.conn_type in _POSTGRES:
+        from elt_factory.extract import postgres
+
+        return postgres.read(request, connection)
+    from elt_factory.extract import database
+
+    return database.read(request, connection)
+
+
+def first_value(connection: Connection, project: Path, query: str, subject: Subject) -> object:
+    """Return the first value that a query answers, None when it answers no row.
+
+    Raises as `read` does; the errors name `subject`.
+    """
+    if connection.conn_type in _POSTGRES:
+        from elt_factory.extract import postgres
+
+        return postgres.first_value(connection, query, subject)
+    from elt_factory.extract import database
+
+    return database.first_value(connection, project, query, subject)

@@ -1,0 +1,62 @@
+"""What SQLite does in its own way: times are text in several ISO forms, errors are told apart by their text."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+import sqlalchemy as sa
+
+from elt_factory.config.templates import Typed
+from elt_factory.config.values import ColumnType
+from elt_factory.extract.database_types import type_of
+from elt_factory.failures import (
+    BadDataError,
+    BadRequestError,
+    EltError,
+    SourceUnavailableError,
+)
+
+_KINDS: tuple[tuple[str, type[EltError]], ...] = (
+    ("locked", SourceUnavailableError),
+    ("busy", SourceUnavailableError),
+    ("disk i/o", SourceUnavailableError),
+    ("not a database", BadDataError),
+    ("malformed", BadDataError),
+    ("decode to utf-8", BadDataError),
+)
+
+
+def known(declared: sa.types.TypeEngine[Any]) -> ColumnType | None:
+    """Return the column type; None for a declaration that SQLite does not know, which it calls NUMERIC."""
+    unknown = isinstance(declared, sa.Numeric) and not isinstance(declared, sa.Float) and declared.precision is None
+    return None if unknown else type_of(declared)
+
+
+def comparable(column: sa.ColumnElement[object]) -> sa.ColumnElement[str]:
+    """Return the column's time in one form, in UTC: `2013-01-01 05:00:00.000`; an offset in the text is taken in."""
+    return sa.func.strftime("%Y-%m-%d %H:%M:%f", column)
+
+
+def comparable_text(moment: datetime | date) -> str:
+    """Write a bound in the form of `comparable`; a date stands for its midnight."""
+    whole = moment if isinstance(moment, datetime) else datetime.combine(moment, time())
+    return whole.isoformat(sep=" ", timespec="milliseconds")
+
+
+def time_text(value: Typed) -> Typed:
+    """A time as SQLite's own functions write it: `2013-01-01 05:00:00` in UTC, `2013-01-01`; all else as it is."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def unreadable(column: sa.ColumnElement[object]) -> sa.ColumnElement[bool]:
+    """Return the condition for a value that no window would ever find, since it is no ISO text."""
+    no_text = sa.func.typeof(column) != "text"
+    return sa.and_(column.is_not(None), sa.or_(no_text, sa.func.julianday(column).is_(None)))
+
+
+def kind_of(message: str) -> type[EltError]:
+    """Return the kind of error that a message of SQLite tells of."""
+    return next((kind for words, kind in _KINDS if words in message.lower()), BadRequestError)

@@ -1,0 +1,69 @@
+"""What the templates of a table become in one load, made harmless for the place they stand in."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from urllib.parse import quote
+
+from elt_factory.config.source import Source
+from elt_factory.config.table import Incremental
+from elt_factory.config.templates import CURSOR, Value, render
+from elt_factory.config.window import Window
+from elt_factory.extract.request import ReadRequest
+from elt_factory.failures import BadRequestError
+
+Values = Mapping[str, datetime | Value]
+
+
+def values_of(request: ReadRequest) -> Values:
+    """The value of every name that the templates of the request's table may use."""
+    ids = {"load_id": request.load_id, "run_id": request.run_id}
+    spec = request.source.all_tables[request.table]
+    cursor = cursor_value(spec.incremental, request.window, request.cursor.after)
+    return template_values(request.source, request.window, {**ids, CURSOR: cursor}, request.params)
+
+
+def template_values(
+    source: Source, window: Window, more: Mapping[str, datetime | Value], params: Mapping[str, Value]
+) -> Values:
+    """The values of a window, with those of the run and the load; a param that the run was not given has its own."""
+    named = {f"params.{name}": value for name, value in {**source.params, **params}.items()}
+    return {"window.start": window.start, "window.end": window.end, **more, **named}
+
+
+def cursor_value(incremental: Incremental | None, window: Window, after: str | None) -> datetime | Value:
+    """Where an extract begins: the window's start for a cursor that is a time, else behind the last load's."""
+    if incremental is None or not isinstance(incremental.initial, int):
+        return window.start
+    if after is None:
+        return incremental.initial
+    return int(after) if after.lstrip("-").isdecimal() else after
+
+
+def endpoint_of(path: str, values: Values, zone: str) -> str:
+    """The path of an address. A value stays one part of it.
+
+    BadRequestError when a value makes a part that is empty or leads to the part above.
+    """
+    rendered = render(path, values, zone, partial(quote, safe=":"))
+    parts = rendered.strip("/").split("/")
+    if rendered != path and not {"", ".", ".."}.isdisjoint(parts):
+        raise BadRequestError(f'the path "{path}" becomes "{rendered}"; give its params values that are names')
+    return rendered
+
+
+def pattern_of(path: str, values: Values, zone: str) -> str:
+    """The pattern of file names. A value stays a part of one name, and none of its signs is a pattern's.
+
+    BadRequestError when a value holds a slash.
+    """
+
+    def safe(text: str) -> str:
+        if not text or "/" in text or "\\" in text:
+            raise BadRequestError(f'"{text}" is no part of a file name, as path: {path} would have it')
+        return glob.escape(text).replace("%", "%%")
+
+    return render(path, values, zone, safe)

@@ -1,0 +1,89 @@
+"""What goes wrong while data moves: what a retry can heal, and what it cannot.
+
+Messages name the source, the table and the cause, and never hold a secret: text that comes from outside passes `redact`
+first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
+
+
+class EltError(Exception):
+    """Base of every error of ours at run time."""
+
+
+class TransientError(EltError):
+    """May heal by itself: a server that is down or busy, a lock, a time-out. Retried with backoff."""
+
+
+class PermanentError(EltError):
+    """Heals only when somebody changes something: a wrong key, a missing column, a broken contract. Fails at once."""
+
+
+class SourceUnavailableError(TransientError):
+    """The source system cannot be reached or does not answer rightly now."""
+
+
+class SourceNotReadyError(TransientError):
+    """What the source should have by now is not there yet: a file, a folder."""
+
+
+class AccessDeniedError(PermanentError):
+    """The source or the warehouse refuses the credentials or the permission."""
+
+
+class BadRequestError(PermanentError):
+    """The source says that it was asked for something that it does not have."""
+
+
+class BadDataError(PermanentError):
+    """The source answers with something that cannot be read as records."""
+
+
+class ContractError(PermanentError):
+    """The data break a contract that the YAML says must hold."""
+
+
+class EmptyWindowError(PermanentError):
+    """The run has no window, or one of no width: nothing would be read and nobody would hear."""
+
+
+class LandingError(PermanentError):
+    """A landing is missing, incomplete or not what its manifest says."""
+
+
+class LandingUnavailableError(TransientError):
+    """The storage that landings live in cannot be reached, or does not answer rightly now."""
+
+
+class AccountingError(PermanentError):
+    """Rows read, loaded, rejected and dropped do not add up. Nothing was committed."""
+
+
+class WarehouseBusyError(TransientError):
+    """Another process holds the warehouse, and went on holding it."""
+
+
+class WarehouseUnavailableError(TransientError):
+    """The warehouse cannot be reached, or the connection to it was lost."""
+
+
+class QualityError(PermanentError):
+    """A check of severity error does not hold; what is downstream does not run."""
+
+
+class ServiceError(EltError):
+    """A process of ours in the background cannot be started, found or ended."""
+
+
+def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
+    """The text without passwords in URLs and without the given secrets."""
+    cleaned = _URL_PASSWORD.sub(r"\1:***@", text)
+    for secret in secrets:
+        if secret:
+            cleaned = cleaned.replace(secret, "***")
+    return cleaned

@@ -1,0 +1,179 @@
+"""Text to typed values in DuckDB, and back: which type fits. A value that a type cannot hold exactly is no value of it.
+
+DuckDB's own casts are generous: 1.5 becomes the integer 2, 1.239 the decimal 1.24, 10:30 is cut off a date, `infinity`
+is a day. Each cast here has a guard, so that a value is taken as it stands or not at all. What remains by design: a
+float is the nearest double, fractions of a second beyond microseconds are cut, and a `datetime` drops the offset it is
+written with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from elt_factory.config.values import MAX_PRECISION, ColumnType
+from elt_factory.sql_text import identifier, text_literal
+
+INFERRED_WIDTH = 10
+WIDE_INTEGER = f"decimal({MAX_PRECISION},0)"
+
+_DUCKDB_TYPES: Mapping[str, str] = {
+    "text": "VARCHAR",
+    "integer": "BIGINT",
+    "float": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "time": "TIME",
+    "timestamp": "TIMESTAMPTZ",
+    "datetime": "TIMESTAMP",
+    "json": "VARCHAR",
+    "binary": "BLOB",
+}
+_FROM_DUCKDB: Mapping[str, str] = {
+    "BOOLEAN": "boolean",
+    "TINYINT": "integer",
+    "SMALLINT": "integer",
+    "INTEGER": "integer",
+    "BIGINT": "integer",
+    "UTINYINT": "integer",
+    "USMALLINT": "integer",
+    "UINTEGER": "integer",
+    "UBIGINT": "decimal(20,0)",
+    "HUGEINT": "decimal(38,0)",
+    "FLOAT": "float",
+    "DOUBLE": "float",
+    "DATE": "date",
+    "TIME": "time",
+    "TIMESTAMP": "datetime",
+    "TIMESTAMP_S": "datetime",
+    "TIMESTAMP_MS": "datetime",
+    "TIMESTAMP_NS": "datetime",
+    "TIMESTAMP WITH TIME ZONE": "timestamp",
+    "BLOB": "binary",
+    "JSON": "json",
+}
+_NESTED = re.compile(r"^(STRUCT|MAP|UNION|VARIANT)\b|\]$")
+
+# a fraction beside 16 digits or more has been through a double, which cannot tell such integers apart
+_INTEGER = r"\s*[+-]?([0-9]+|[0-9]{1,15}\.0*)\s*"
+_WHOLE = r"\s*[+-]?[0-9]+\s*"
+_DATE = r"\s*[0-9]{1,4}[-/][0-9]{1,2}[-/][0-9]{1,2}([ T]00?:00(:00(\.0*)?)?(Z|[+-][0-9:]+)?)?\s*"
+_YEAR_FIRST = r"^\s*[0-9]{1,4}[-/]"  # neither infinity nor a year that other systems cannot hold
+_TIME = r"^\s*([01]?[0-9]|2[0-3]):"
+_ISO_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_ZONE = ":[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_EXACT_DIGITS = 15  # a decimal number of so many digits survives the way through a double
+
+
+def duckdb_type(column_type: ColumnType) -> str:
+    """DuckDB's name of a type."""
+    if column_type.name == "decimal":
+        return f"DECIMAL({column_type.precision}, {column_type.scale})"
+    return _DUCKDB_TYPES[column_type.name]
+
+
+def from_duckdb_type(text: str) -> ColumnType | None:
+    """Our type for a DuckDB type name; None when no value was seen, so that nothing is known yet."""
+    if text.strip('"') == "NULL":
+        return None
+    if text.startswith("DECIMAL"):
+        return ColumnType.parse(text.lower())
+    if _NESTED.search(text):
+        return ColumnType("json")
+    return ColumnType.parse(_FROM_DUCKDB.get(text, "text"))
+
+
+def cast_text(expression: str, column_type: ColumnType) -> str:
+    """Text to a type, NULL where the text is no such value."""
+    cast = f"TRY_CAST({expression} AS {duckdb_type(column_type)})"
+    guard = _guard(expression, column_type)
+    match column_type.name:
+        case "text":
+            return expression
+        case "json":
+            cast = f"CAST({expression} AS VARCHAR)"
+        case "binary":
+            cast = f"TRY(from_hex({expression}))"
+    return f"CASE WHEN {guard} THEN {cast} END" if guard else cast
+
+
+def _guard(expression: str, column_type: ColumnType) -> str:
+    """The condition under which DuckDB's cast of a text is exact; empty where it always is."""
+    whole = {"integer": _INTEGER, "date": _DATE}
+    prefix = {"timestamp": _YEAR_FIRST, "datetime": _YEAR_FIRST, "time": _TIME}
+    name = column_type.name
+    if name in whole:
+        return f"regexp_full_match({expression}, {text_literal(whole[name])})"
+    if name in prefix:
+        return f"regexp_matches({expression}, {text_literal(prefix[name])})"
+    if name == "decimal":
+        return _decimal_guard(expression, column_type)
+    if name == "float":
+        # 1_000 is DuckDB's own way to write numbers; 1e400 is no infinity unless it says so
+        infinite = f"isinf(TRY_CAST({expression} AS DOUBLE)) AND NOT contains(lower({expression}), 'inf')"
+        return f"NOT contains({expression}, '_') AND NOT ({infinite})"
+    return {"json": f"json_valid({expression})", "binary": f"length({expression}) % 2 = 0"}.get(name, "")
+
+
+def _decimal_guard(expression: str, column_type: ColumnType) -> str:
+    plain = rf"\s*[+-]?[0-9]*(\.[0-9]{{0,{column_type.scale}}}0*)?\s*"
+    # few digits with an exponent, as doubles are written: exact when a double sees no difference
+    short = rf"\s*[+-]?[0-9.]{{1,{_EXACT_DIGITS + 1}}}[eE][+-]?[0-9]+\s*"
+    same = (
+        f"TRY_CAST(TRY_CAST({expression} AS {duckdb_type(column_type)}) AS DOUBLE) = TRY_CAST({expression} AS DOUBLE)"
+    )
+    return (
+        f"CASE WHEN regexp_full_match({expression}, {text_literal(plain)}) THEN TRUE "
+        f"WHEN regexp_full_match({expression}, {text_literal(short)}) THEN {same} ELSE FALSE END"
+    )
+
+
+def infer_text_type(columns: Sequence[str]) -> str:
+    """SELECT over a relation `raw` of text: per column how many values there are and how many fit each type.
+
+    `fitting_type` reads a column's part of the answer, `INFERRED_WIDTH` values.
+    """
+    tests = []
+    for name in columns:
+        column = identifier(name)
+        tests.append(f"count({column})")
+        tests.append(f"bool_or(regexp_matches({column}, '^[+-]?0[0-9]'))")
+        tests.append(f"count(*) FILTER (lower({column}) IN ('true', 'false'))")
+        kinds = ("integer", WIDE_INTEGER, "float", "datetime")
+        tests.extend(f"count({cast_text(column, ColumnType.parse(kind))})" for kind in kinds)
+        tests.append(f"count(*) FILTER (regexp_full_match({column}, {text_literal(_WHOLE)}))")
+        tests.append(f"count(*) FILTER (regexp_full_match({column}, '{_ISO_DATE}'))")
+        tests.append(f"count(*) FILTER (regexp_matches({column}, '{_ZONE}'))")
+    return f"SELECT {', '.join(tests)} FROM raw"
+
+
+def fitting_type(answer: Sequence[int | bool | None]) -> ColumnType | None:
+    """The narrowest type that holds all values, from one column's part of the answer to `infer_text_type`.
+
+    Numbers with a leading zero are codes and stay text, and so do integers of more digits than any type has. None: the
+    column has no value at all.
+    """
+    total, leading_zero, boolean, integer, wide, number, moment, whole, date, zoned = answer
+    if not total:
+        return None
+    fitting = (
+        ("text", bool(leading_zero) and number == total),
+        ("integer", integer == total),
+        (WIDE_INTEGER, wide == total and whole == total),
+        ("text", whole == total),
+        ("float", number == total),
+        ("boolean", boolean == total),
+        ("date", date == total and moment == total),
+        ("timestamp", moment == total and zoned == total),
+        ("datetime", moment == total and not zoned),
+    )
+    return ColumnType.parse(next((kind for kind, fits in fitting if fits), "text"))
+
+
+def bound_text(expression: str, kind: ColumnType) -> str:
+    """A typed value as text; instants and wall-clock times in ISO 8601, which sorts as it counts."""
+    if kind.name == "timestamp":
+        return f"strftime({expression} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
+    if kind.name == "datetime":
+        return f"strftime({expression}, '%Y-%m-%dT%H:%M:%S.%f')"
+    return f"CAST({expression} AS VARCHAR)"

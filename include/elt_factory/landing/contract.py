@@ -1,0 +1,265 @@
+"""The contract as SQL: every raw value arrives as text and leaves typed, protected, or as a reject with its reason.
+
+Pure functions from values to DuckDB SQL text; `landing.land` runs them. In the table `staged` the columns have names of
+our own, so that no name of a source can meet them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from elt_factory.config.extract import CsvFormat
+from elt_factory.config.values import ColumnType
+from elt_factory.landing import ndjson
+from elt_factory.landing.casting import bound_text, cast_text, duckdb_type
+from elt_factory.sql_text import file_list, identifier, text_list, text_literal
+
+STAGED_ONLY = ("reason VARCHAR", "record VARCHAR", "bad_values INTEGER")
+# DuckDB takes 16 times as much memory for files that it decodes to UTF-8 first
+_CSV_LINE_BYTES = {"utf-8": 64 * 1024 * 1024, "latin-1": 4 * 1024 * 1024, "utf-16": 4 * 1024 * 1024}
+_ROW_GROUP_BYTES = 64 * 1024 * 1024  # before they are compressed
+_SHOWN = 100  # characters of a bad value that a reason shows
+
+
+@dataclass(frozen=True)
+class PlannedColumn:
+    """What the contract does with one column of the records."""
+
+    name: str
+    type: ColumnType
+    nullable: bool = True
+    hashed: bool = False
+    found: bool = True
+
+    @property
+    def landed_type(self) -> ColumnType:
+        """The type in the landing: a hash is text."""
+        return ColumnType("text") if self.hashed else self.type
+
+
+@dataclass(frozen=True)
+class ContractPlan:
+    """What the contract does with one load. `unwanted` columns reject the rows that have a value in them."""
+
+    columns: tuple[PlannedColumn, ...]
+    primary_key: tuple[str, ...] = ()
+    cursor: str | None = None
+    unwanted: tuple[str, ...] = ()
+    secret: frozenset[str] = field(default_factory=frozenset)
+    bad_value: Literal["reject", "discard"] = "reject"
+
+    @property
+    def raw_columns(self) -> tuple[str, ...]:
+        """Every column that is read, kept or only looked at."""
+        return (*(column.name for column in self.columns if column.found), *self.unwanted)
+
+    def raw(self, name: str) -> str:
+        """What a column of the records is called while it is staged."""
+        return f"r{self.raw_columns.index(name)}"
+
+    def typed(self, name: str) -> str:
+        """What a planned column is called once it has its type."""
+        return f"c{[column.name for column in self.columns].index(name)}"
+
+    def staged(self, name: str) -> str:
+        """What a planned column is called in the table `staged`."""
+        return f"staged.{self.typed(name)}"
+
+
+def read_csv(files: Sequence[str], header: Sequence[str], csv: CsvFormat) -> str:
+    """CSV files of one header as a relation of text; lines that cannot be read go to the table reject_errors."""
+    columns = ", ".join(f"{text_literal(name)}: 'VARCHAR'" for name in header)
+    return (
+        f"read_csv({file_list(files)}, auto_detect = false, header = true, columns = {{{columns}}}, "
+        f"delim = {text_literal(csv.delimiter)}, "
+        f"quote = {text_literal(csv.quote)}, escape = {text_literal(csv.quote)}, "
+        f"nullstr = {text_list(csv.null_values)}, allow_quoted_nulls = false, encoding = {text_literal(csv.encoding)}, "
+        f"strict_mode = true, store_rejects = true, rejects_limit = 0, max_line_size = {_CSV_LINE_BYTES[csv.encoding]})"
+    )
+
+
+def read_parquet(files: Sequence[str]) -> str:
+    """Parquet files as a relation, columns matched by name."""
+    return f"read_parquet({file_list(files)}, union_by_name = true)"
+
+
+def stage_statement(relation: str, plan: ContractPlan) -> str:
+    """CREATE TABLE staged: the typed columns c0, c1, ..., `reason`, `record` and `bad_values`.
+
+    `reason` is NULL when the row is good; `record` is the raw row as JSON, for rejects only. Raw columns become r0, r1,
+    ..., these c0, c1, ..., and both together the reason: each step names what the next one uses, so nothing is written,
+    planned or computed twice.
+    """
+    raw = ", ".join(f"{identifier(name)} AS {plan.raw(name)}" for name in plan.raw_columns) or "NULL AS r0"
+    typed = "".join(f", {typed_value(column, plan)} AS {plan.typed(column.name)}" for column in plan.columns)
+    kept = "".join(f"{plan.typed(column.name)}, " for column in plan.columns)
+    return (
+        f"CREATE TABLE staged AS SELECT {kept}reason, "
+        f"CASE WHEN reason IS NOT NULL THEN {record_json(plan)} END AS record, bad_values "
+        f"FROM (SELECT *, {row_reason(plan)} AS reason, {bad_value_count(plan)} AS bad_values "
+        f"FROM (SELECT *{typed} FROM (SELECT {raw} FROM {relation}) AS raw) AS typed) AS judged"
+    )
+
+
+def stage_nothing(plan: ContractPlan) -> str:
+    """CREATE TABLE staged, as `stage_statement` makes it, without rows."""
+    columns = [f"c{index} {duckdb_type(column.landed_type)}" for index, column in enumerate(plan.columns)]
+    return f"CREATE TABLE staged ({', '.join([*columns, *STAGED_ONLY])})"
+
+
+def typed_value(column: PlannedColumn, plan: ContractPlan) -> str:
+    """The column's value in its landed type, from its raw text; NULL where it cannot be read."""
+    if not column.found:
+        return f"CAST(NULL AS {duckdb_type(column.landed_type)})"
+    if column.hashed:
+        return f"sha256({plan.raw(column.name)})"
+    return cast_text(plan.raw(column.name), column.type)
+
+
+def row_reason(plan: ContractPlan) -> str:
+    """Why a row is rejected, all causes joined by '; '; NULL for a good row."""
+    causes = [*_bad_values(plan), *_missing_values(plan), *_unwanted_values(plan)]
+    if not plan.columns:
+        causes.append(text_literal("no column has a value"))
+    return f"NULLIF(concat_ws('; ', {', '.join(causes)}), '')" if causes else "CAST(NULL AS VARCHAR)"
+
+
+def bad_value_count(plan: ContractPlan) -> str:
+    """How many values of a row are dropped because they break their type."""
+    if plan.bad_value == "reject":
+        return "0"
+    tests = [f"CAST({_is_bad(column, plan)} AS INTEGER)" for column in _checked(plan)]
+    return " + ".join(tests) if tests else "0"
+
+
+def record_json(plan: ContractPlan) -> str:
+    """The raw record as JSON text, without what is personal."""
+    shown = [name for name in plan.raw_columns if name not in plan.secret]
+    if not shown:
+        return "'{}'"
+    fields = ", ".join(f"{identifier(name)} := {plan.raw(name)}" for name in shown)
+    return f"CAST(to_json(struct_pack({fields})) AS VARCHAR)"
+
+
+def good_rows(plan: ContractPlan) -> str:
+    """SELECT of the good rows under their names."""
+    columns = ", ".join(f"staged.c{index} AS {identifier(column.name)}" for index, column in enumerate(plan.columns))
+    return f"SELECT {columns} FROM staged WHERE staged.reason IS NULL"
+
+
+def newest_rows(plan: ContractPlan) -> str:
+    """SELECT of the good rows, one for each key: the one with the greatest cursor, of those the last read."""
+    order = [f"{plan.staged(plan.cursor)} DESC NULLS LAST"] if plan.cursor else []
+    ranking = ", ".join([*order, "staged.rowid DESC"])
+    return f"{good_rows(plan)} QUALIFY row_number() OVER (PARTITION BY {_keys(plan)} ORDER BY {ranking}) = 1"
+
+
+def duplicate_count(plan: ContractPlan) -> str:
+    """SELECT of how many good rows have the key of another."""
+    return (
+        "SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM staged "
+        f"WHERE reason IS NULL GROUP BY {_keys(plan)} HAVING count(*) > 1)"
+    )
+
+
+def _keys(plan: ContractPlan) -> str:
+    return ", ".join(plan.staged(key) for key in plan.primary_key)
+
+
+def bounds(plan: ContractPlan, column: str) -> str:
+    """SELECT of a column's min and max over the good rows, as text."""
+    name = plan.staged(column)
+    kind = next(planned.landed_type for planned in plan.columns if planned.name == column)
+    low, high = (bound_text(f"{which}({name})", kind) for which in ("min", "max"))
+    return f"SELECT {low}, {high} FROM staged WHERE reason IS NULL"
+
+
+def copy_statement(select: str, folder: str, part_bytes: int) -> str:
+    """COPY of a SELECT to Parquet parts; returns one row a file: path, rows, bytes.
+
+    A part ends with the row group that fills it. Row groups have their limit in bytes, too, else long texts would make
+    them take more memory than there is; DuckDB keeps to it only where rows need not stay in their order.
+    """
+    return (
+        f"COPY ({select}) TO {text_literal(folder)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, "
+        f"ROW_GROUP_SIZE_BYTES {_ROW_GROUP_BYTES}, FILE_SIZE_BYTES {part_bytes}, FILENAME_PATTERN 'part-{{i}}', "
+        "RETURN_STATS)"
+    )
+
+
+def copy_rejects(file: str) -> str:
+    """COPY of the rejected rows, in the order they were read, to one Parquet file; returns path, rows, bytes."""
+    select = "SELECT reason, record FROM staged WHERE reason IS NOT NULL ORDER BY rowid"
+    return f"COPY ({select}) TO {text_literal(file)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS)"
+
+
+def stage_broken_csv(plan: ContractPlan) -> str:
+    """INSERT of the CSV lines that are no record: file, line and cause, and the line where none of it is personal."""
+    record = "NULL" if plan.secret else "to_json({'line': any_value(csv_line)})"
+    where = "parse_filename(any_value(s.file_path)), ' line ', e.line"
+    return (
+        f"INSERT INTO staged BY NAME SELECT concat({where}, ': ', any_value(e.error_message)) AS reason, "
+        f"{record} AS record, 0 AS bad_values FROM reject_errors e JOIN reject_scans s USING (scan_id, file_id) "
+        "GROUP BY e.scan_id, e.file_id, e.line ORDER BY e.scan_id, e.file_id, e.line"
+    )
+
+
+def stage_broken_lines(file: Path, plan: ContractPlan) -> str:
+    """INSERT of the NDJSON lines that are no record, from the file that `ndjson.sift` has put them in."""
+    record = "NULL" if plan.secret else "record"
+    broken = ndjson.read_columns([str(file)], {"reason": "VARCHAR", "record": "VARCHAR"})
+    return f"INSERT INTO staged BY NAME SELECT reason, {record} AS record, 0 AS bad_values FROM {broken}"
+
+
+def _checked(plan: ContractPlan) -> list[PlannedColumn]:
+    return [c for c in plan.columns if c.found and c.type.name != "text" and not c.hashed]
+
+
+def _is_bad(column: PlannedColumn, plan: ContractPlan) -> str:
+    return f"({plan.raw(column.name)} IS NOT NULL AND {plan.typed(column.name)} IS NULL)"
+
+
+def _bad_values(plan: ContractPlan) -> list[str]:
+    if plan.bad_value == "discard":
+        return []
+    return [
+        f"CASE WHEN {_is_bad(column, plan)} THEN "
+        f"concat({text_literal(f'{column.name} is no {column.type}: ')}, {_shown(column.name, plan)}) END"
+        for column in _checked(plan)
+    ]
+
+
+def _missing_values(plan: ContractPlan) -> list[str]:
+    needed = [c for c in plan.columns if c.name in plan.primary_key or not c.nullable]
+    # a key that no record has a value for is not among the columns
+    absent = set(plan.primary_key).difference(column.name for column in plan.columns)
+    return [
+        *(
+            f"CASE WHEN {_given_value(column, plan)} IS NULL THEN {text_literal(f'{column.name} has no value')} END"
+            for column in needed
+        ),
+        *(text_literal(f"{name} has no value") for name in sorted(absent)),
+    ]
+
+
+def _given_value(column: PlannedColumn, plan: ContractPlan) -> str:
+    # a value that was discarded is no value; one that is rejected has its own cause already
+    if not column.found or plan.bad_value == "discard":
+        return plan.typed(column.name)
+    return plan.raw(column.name)
+
+
+def _unwanted_values(plan: ContractPlan) -> list[str]:
+    return [
+        f"CASE WHEN {plan.raw(name)} IS NOT NULL THEN {text_literal(f'{name} is not in the contract')} END"
+        for name in plan.unwanted
+    ]
+
+
+def _shown(name: str, plan: ContractPlan) -> str:
+    if name in plan.secret:
+        return "'(hidden)'"
+    return f"concat('\"', left(CAST({plan.raw(name)} AS VARCHAR), {_SHOWN}), '\"')"

@@ -1,0 +1,225 @@
+"""Looking at the spooled records: which columns they have, of which types, and how DuckDB reads them as text."""
+
+from __future__ import annotations
+
+import csv as csv_module
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from elt_factory.config.values import ColumnType
+from elt_factory.extract.request import Spool
+from elt_factory.failures import BadDataError
+from elt_factory.landing import casting, contract, ndjson
+from elt_factory.landing.contract import ContractPlan
+from elt_factory.landing.schema import Known, check_names, settled
+from elt_factory.sql_text import identifier, identifiers
+
+if TYPE_CHECKING:
+    import duckdb
+
+Found = dict[str, ColumnType | None]
+_TEMPORAL = ("DATE", "TIME", "TIMESTAMP")
+# what the first and the last value look like where all of them may be of another type than DuckDB says
+_LIKE = {"VARCHAR": re.compile(r"\d{4}-\d{2}-\d{2}[ T]"), "DOUBLE": re.compile(r"-?\d+$")}
+_EXACT = ("text", "integer", "decimal")  # types whose values a double may not hold
+
+
+def find_columns(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
+    """The columns of the records in their order, each with its type in the data; None where no record has a value."""
+    return _FIND[spool.format](connection, known, spool) if spool.files else {}
+
+
+def raw_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:
+    """The records as a relation in which every planned column is text."""
+    return _RELATION[spool.format](connection, spool, plan)
+
+
+def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
+    files = [str(file) for file in spool.files]
+    keys = connection.execute(f"SELECT DISTINCT unnest(json_keys(json)) FROM {ndjson.objects(files)}").fetchall()
+    names = sorted(row[0] for row in keys)
+    check_names(known, names)
+    given = {name: known.type_of(name) or ColumnType("text") for name in names if settled(known, [name])}
+    # found types come last: their order is that of the records, which a set of names does not have
+    kinds = _types_of_json(connection, known, files, [name for name in names if name not in given])
+    ordered = dict.fromkeys([*(known.existing or {}), *known.table.columns, *kinds, *names])
+    return {name: given.get(name) or kinds.get(name) for name in ordered if name in names}
+
+
+def _types_of_json(
+    connection: duckdb.DuckDBPyConnection, known: Known, files: Sequence[str], names: Sequence[str]
+) -> Found:
+    """Types of fields from all their values, in the order of the records; those without a value are left out."""
+    if not names:
+        return {}
+    ends = ", ".join(f"min({identifier(name)}), max({identifier(name)})" for name in names)
+    text = ndjson.read_columns(files, dict.fromkeys(names, "VARCHAR"))
+    answer = connection.execute(f"SELECT {ends} FROM {text}").fetchall()[0]
+    bounds = {name: answer[2 * index : 2 * index + 2] for index, name in enumerate(names)}
+    if all(low is None for low, _ in bounds.values()):
+        return {}
+    described = connection.execute(f"DESCRIBE SELECT * FROM {ndjson.described(files)}").fetchall()
+    kinds = {name: kind for name, kind, *_ in described if name in bounds and bounds[name][0] is not None}
+    looked = _infer(connection, known, [name for name in kinds if _unsure(kinds[name], bounds[name])], text)
+    return {name: _surer(kind, looked.get(name)) for name, kind in kinds.items()}
+
+
+def _unsure(kind: str, bounds: Sequence[str]) -> bool:
+    """Whether DuckDB's own guess needs a look at the values as text.
+
+    It takes integers of 20 digits for doubles, infinity for a day, times with and without a fraction for text, and
+    small integers of both signs for huge ones.
+    """
+    if kind in ("HUGEINT", "UBIGINT"):
+        return True
+    if kind in _LIKE:
+        return all(_LIKE[kind].match(text) for text in bounds)
+    return kind.startswith(_TEMPORAL)
+
+
+def _surer(kind: str, looked: ColumnType | None) -> ColumnType | None:
+    if looked is None:
+        return casting.from_duckdb_type(kind)
+    if kind == "DOUBLE":
+        return looked if looked.name in ("decimal", "text") else ColumnType("float")
+    return looked
+
+
+def _find_parquet(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
+    relation = contract.read_parquet([str(file) for file in spool.files])
+    described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    found = {row[0]: spool.types.get(row[0], casting.from_duckdb_type(row[1])) for row in described}
+    text = [row[0] for row in described if row[1] == "VARCHAR" and row[0] not in spool.types]
+    return {**found, **_infer(connection, known, text, relation)}
+
+
+def _find_csv(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
+    found: Found = {}
+    for header, files in _by_header(spool).items():
+        check_names(known, header)
+        relation = contract.read_csv(files, header, spool.csv)
+        unknown = [name for name in header if name not in spool.types and found.get(name) is None]
+        for name in header:
+            found.setdefault(name, spool.types.get(name))
+        found.update(_infer(connection, known, unknown, relation))
+    _forget_broken_lines(connection)
+    return found
+
+
+def _infer(connection: duckdb.DuckDBPyConnection, known: Known, names: Sequence[str], relation: str) -> Found:
+    """Types of text columns, from all their values; those that are settled are not looked through again."""
+    given = {name: known.type_of(name) or ColumnType("text") for name in names if settled(known, [name])}
+    open_names = [name for name in names if name not in given]
+    if not open_names:
+        return dict(given)
+    answer = connection.execute(
+        f"WITH raw AS (SELECT {identifiers(open_names)} FROM {relation}) {casting.infer_text_type(open_names)}"
+    ).fetchall()[0]
+    width = casting.INFERRED_WIDTH
+    slices = {name: answer[index * width : (index + 1) * width] for index, name in enumerate(open_names)}
+    return {**given, **{name: casting.fitting_type(part) for name, part in slices.items()}}
+
+
+def _ndjson_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:
+    files = [str(file) for file in spool.files]
+    types = dict.fromkeys(plan.raw_columns, "VARCHAR")
+    # a nested value keeps its JSON form, a text in it its quotes
+    types |= {c.name: "JSON" for c in plan.columns if c.found and c.type.name == "json"}
+    if not types:
+        return ndjson.objects(files)
+    exact = _exact_fields(plan)
+    if exact and _has_long_numbers(connection, spool.files, exact):
+        return ndjson.read_exactly(files, types, exact, uuid.uuid4().hex)
+    return ndjson.read_columns(files, types)
+
+
+def _exact_fields(plan: ContractPlan) -> frozenset[str]:
+    """The fields whose numbers must keep every digit; in nested ones every field."""
+    found = [column for column in plan.columns if column.found]
+    if any(column.type.name == "json" for column in found):
+        return ndjson.ANY_FIELD
+    return frozenset(column.name for column in found if column.hashed or column.type.name in _EXACT)
+
+
+def _has_long_numbers(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], exact: frozenset[str]) -> bool:
+    if not ndjson.may_have_long_numbers(files):
+        return False
+    objects = ndjson.objects([str(file) for file in files])
+    condition = ndjson.has_long_number(exact)
+    return bool(connection.execute(f"SELECT 1 FROM {objects} WHERE {condition} LIMIT 1").fetchall())
+
+
+def _parquet_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:
+    relation = contract.read_parquet([str(file) for file in spool.files])
+    kinds = {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+    columns = [f"{_as_text(identifier(name), kinds[name])} AS {identifier(name)}" for name in plan.raw_columns]
+    return f"(SELECT {', '.join(columns or ['NULL'])} FROM {relation})"
+
+
+def _csv_relation(_: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:
+    parts = []
+    for header, files in _by_header(spool).items():
+        columns = [
+            identifier(n) if n in header else f"CAST(NULL AS VARCHAR) AS {identifier(n)}" for n in plan.raw_columns
+        ]
+        parts.append(f"SELECT {', '.join(columns or ['NULL'])} FROM {contract.read_csv(files, header, spool.csv)}")
+    return f"({' UNION ALL '.join(parts)})"
+
+
+_FIND: Mapping[str, Callable[[duckdb.DuckDBPyConnection, Known, Spool], Found]] = {
+    "ndjson": _find_ndjson,
+    "parquet": _find_parquet,
+    "csv": _find_csv,
+}
+_RELATION: Mapping[str, Callable[[duckdb.DuckDBPyConnection, Spool, ContractPlan], str]] = {
+    "ndjson": _ndjson_relation,
+    "parquet": _parquet_relation,
+    "csv": _csv_relation,
+}
+
+
+def _as_text(column: str, kind: str) -> str:
+    if kind == "VARCHAR":
+        return column
+    if kind == "BLOB":
+        return f"hex({column})"
+    if casting.from_duckdb_type(kind) == ColumnType("json"):
+        return f"CAST(to_json({column}) AS VARCHAR)"
+    return f"CAST({column} AS VARCHAR)"
+
+
+def _by_header(spool: Spool) -> dict[tuple[str, ...], list[str]]:
+    """CSV files grouped by their header lines, so that columns are matched by name and never by place."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for file in spool.files:
+        groups.setdefault(_header(file, spool), []).append(str(file))
+    return groups
+
+
+def _header(file: Path, spool: Spool) -> tuple[str, ...]:
+    try:
+        # a byte of another encoding further down is that line's own trouble
+        with file.open(encoding=spool.csv.encoding, errors="replace", newline="") as lines:
+            reader = csv_module.reader(lines, delimiter=spool.csv.delimiter, quotechar=spool.csv.quote)
+            header = tuple(name.strip().lstrip("\ufeff") for name in next(reader, ()))
+    except (UnicodeError, csv_module.Error) as error:
+        raise BadDataError(f"{file.name}: its first line cannot be read as {spool.csv.encoding}: {error}") from None
+    if any("\ufffd" in name for name in header):
+        raise BadDataError(f"{file.name}: its first line is no {spool.csv.encoding}; set format.encoding")
+    twice = sorted({name for name in header if header.count(name) > 1 and name})
+    if not header:
+        raise BadDataError(f"{file.name}: there is no header line; it must be the file's first line")
+    if "" in header:
+        raise BadDataError(f"{file.name}: a column has no name in its first line")
+    if twice:
+        raise BadDataError(f"{file.name}: the column {twice[0]} stands twice in its first line")
+    return header
+
+
+def _forget_broken_lines(connection: duckdb.DuckDBPyConnection) -> None:
+    # looking for types has met them too: they count once, when the rows are read
+    for table in ("reject_errors", "reject_scans"):
+        connection.execute(f"DROP TABLE IF EXISTS {table}")

@@ -1,0 +1,63 @@
+"""Numbers that a table's column cannot hold yet: the wider type that holds them too, where nobody has said a type.
+
+Only numbers grow unasked, only under `evolve`, and only as far as they stay exact. Text in a column of numbers is a bad
+value, and stays one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from elt_factory.config.values import ColumnType
+from elt_factory.config.widening import number_for
+from elt_factory.landing.casting import cast_text
+from elt_factory.landing.contract import ContractPlan
+from elt_factory.landing.schema import Known
+from elt_factory.sql_text import text_literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+_NUMBER = r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*"
+
+
+def grown_numbers(connection: duckdb.DuckDBPyConnection, known: Known, plan: ContractPlan) -> dict[str, ColumnType]:
+    """The columns that would take rejected rows in with a wider type, and these types; the rows are staged already."""
+    if known.table.schema_contract != "evolve":
+        return {}
+    open_columns = dict(_open_columns(known, plan))
+    if not open_columns:
+        return {}
+    answer = connection.execute(digits(open_columns)).fetchall()[0]
+    found = {}
+    for index, (name, kind) in enumerate(open_columns.items()):
+        whole, scale = answer[2 * index : 2 * index + 2]
+        wider = number_for(kind, whole, scale) if whole is not None else None
+        if wider:
+            found[name] = wider
+    return found
+
+
+def digits(columns: Mapping[str, ColumnType]) -> str:
+    """SELECT over the rejected rows: per column the most digits before and after the point that do not fit its type."""
+    parts = []
+    for name, kind in columns.items():
+        # the pointer to a key, whatever the key holds
+        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+        raw = f"json_extract_string(record, {text_literal(pointer)})"
+        plain = f"ltrim(trim({raw}), '+-')"
+        whole = f"length(ltrim(split_part({plain}, '.', 1), '0'))"
+        scale = f"length(rtrim(split_part({plain}, '.', 2), '0'))"
+        bad = f"regexp_full_match({raw}, {text_literal(_NUMBER)}) AND {cast_text(raw, kind)} IS NULL"
+        parts += [f"max({part}) FILTER ({bad})" for part in (whole, scale)]
+    return f"SELECT {', '.join(parts)} FROM staged WHERE reason IS NOT NULL AND record IS NOT NULL"
+
+
+def _open_columns(known: Known, plan: ContractPlan) -> Iterator[tuple[str, ColumnType]]:
+    """The numbers of the table that the YAML gives no type."""
+    for column in plan.columns:
+        declared = known.declared(column.name)
+        in_table = column.name in (known.existing or {})
+        if in_table and declared.type is None and not declared.pii and column.type.name in ("integer", "decimal"):
+            yield column.name, column.type

@@ -1,0 +1,276 @@
+"""One landing: raw records through the contract into Parquet parts, a rejects file and, last, the manifest."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elt_factory.config.templates import iso_utc
+from elt_factory.config.window import Window
+from elt_factory.extract.request import Spool
+from elt_factory.failures import AccountingError, BadDataError, ContractError, LandingError
+from elt_factory.landing import contract, ndjson
+from elt_factory.landing.contract import ContractPlan
+from elt_factory.landing.found import find_columns, raw_relation
+from elt_factory.landing.growing import grown_numbers
+from elt_factory.landing.manifest import MANIFEST_FILE, Drift, LandedColumn, LandedFile, Manifest, write_manifest
+from elt_factory.landing.places import Place
+from elt_factory.landing.schema import Known, plan_contract
+from elt_factory.sql_text import text_literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+PART_BYTES = 128 * 1024 * 1024  # Snowflake loads files of 100 to 250 MB best
+MEMORY_LIMIT = "1GB"
+
+
+@dataclass(frozen=True)
+class LandRequest:
+    """What to land. `place` is the landing of this load id; `workdir` is scratch space on this machine."""
+
+    known: Known
+    window: Window
+    load_id: str
+    spool: Spool
+    place: Place
+    workdir: Path
+    tell: Callable[[str], None]
+
+
+def land(request: LandRequest) -> Manifest:
+    """Run the contract over the spooled records and write the landing.
+
+    Raises:
+        ContractError: the data break the contract as a whole.
+        BadDataError: the records cannot be parsed at all.
+        AccountingError: the records that were read are not all accounted for.
+        LandingError: this machine's disk or memory did not suffice.
+    """
+    attempt, place = _Attempt(uuid.uuid4().hex[:12], datetime.now(UTC)), request.place
+    with _scratch(request.workdir, attempt) as connection, _named_errors(request.known):
+        staged = _stage(connection, request)
+        _refuse_if_frozen(connection, request.known)
+        with place.writing(attempt.name, request.workdir) as folder:
+            files = _write_parts(connection, staged, folder, attempt)
+            rejects = _write_rejects(connection, folder, attempt)
+            manifest = _manifest(connection, request, staged, _Written(files, rejects), attempt)
+    write_manifest(place, manifest)
+    place.clear(keep=(MANIFEST_FILE, attempt.name))
+    return manifest
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """One try: its name, which no other has, and when it began."""
+
+    name: str
+    started: datetime
+
+
+@dataclass(frozen=True)
+class _Staged:
+    plan: ContractPlan
+    drift: tuple[Drift, ...]
+    rows_read: int
+    duplicates: int
+
+
+@dataclass(frozen=True)
+class _Written:
+    files: tuple[LandedFile, ...]
+    rejects: LandedFile | None
+
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for file in self.files)
+
+    @property
+    def rejected(self) -> int:
+        return self.rejects.rows if self.rejects else 0
+
+
+@contextmanager
+def _scratch(workdir: Path, attempt: _Attempt) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB file of our own: what does not fit in memory goes to disk, so memory does not grow with rows."""
+    import duckdb
+
+    file = workdir / f"contract-{attempt.name}.duckdb"
+    try:
+        with duckdb.connect(str(file)) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"SET memory_limit = '{os.environ.get('ELT_CONTRACT_MEMORY', MEMORY_LIMIT)}'")
+            connection.execute(f"SET temp_directory = {text_literal(str(workdir / 'spill'))}")
+            yield connection
+    finally:
+        file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named_errors(known: Known) -> Iterator[None]:
+    """DuckDB's errors as ours. Its messages may show data, so where some of it is personal they are not passed on."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        raise LandingError(f"{known.label}: the records cannot be written to the landing: {error}") from error
+    except duckdb.Error as error:
+        if any(column.pii for column in known.table.columns.values()):
+            message = f"{known.label}: the records cannot be read; the cause is not shown, it may hold personal data"
+            raise BadDataError(message) from None
+        raise BadDataError(f"{known.label}: the records cannot be read: {_first_line(error)}") from error
+
+
+def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Staged:
+    """Fill the table `staged` with every record that was read, good or not."""
+    plan, drift = _stage_records(connection, request)
+    grown = grown_numbers(connection, request.known, plan)
+    if grown:
+        request.tell(f"{request.known.label}: reading again with wider types for {', '.join(grown)}")
+        connection.execute("DROP TABLE staged")
+        plan, drift = _stage_records(connection, replace(request, known=replace(request.known, grown=grown)))
+    rows_read = _one(connection, "SELECT count(*) FROM staged")
+    expected = request.spool.rows_read
+    if expected is not None and expected != rows_read:
+        raise AccountingError(
+            f"{request.known.label}: {expected} records were read from the source and {rows_read} reached the "
+            "contract; nothing was landed"
+        )
+    has_keys = plan.primary_key and all(any(c.name == key for c in plan.columns) for key in plan.primary_key)
+    duplicates = _one(connection, contract.duplicate_count(plan)) if has_keys else 0
+    return _Staged(plan, drift, rows_read, duplicates)
+
+
+def _stage_records(
+    connection: duckdb.DuckDBPyConnection, request: LandRequest
+) -> tuple[ContractPlan, tuple[Drift, ...]]:
+    import duckdb
+
+    spool = request.spool
+    if not spool.files:
+        plan, drift = plan_contract(request.known, {})
+        connection.execute(contract.stage_nothing(plan))
+        return plan, drift
+    try:
+        return _stage_files(connection, request.known, spool)
+    except duckdb.InvalidInputException:
+        if spool.format != "ndjson":
+            raise
+    request.tell(f"{request.known.label}: some lines are no JSON objects; reading again without them")
+    sifted = ndjson.sift(connection, spool, request.workdir)
+    connection.execute("DROP TABLE IF EXISTS staged")
+    plan, drift = _stage_files(connection, request.known, sifted.spool)
+    if sifted.broken:
+        connection.execute(contract.stage_broken_lines(sifted.broken, plan))
+    return plan, drift
+
+
+def _stage_files(
+    connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool
+) -> tuple[ContractPlan, tuple[Drift, ...]]:
+    found = find_columns(connection, known, spool)
+    plan, drift = plan_contract(known, found)
+    connection.execute(contract.stage_statement(raw_relation(connection, spool, plan), plan))
+    if spool.format == "csv":
+        connection.execute(contract.stage_broken_csv(plan))
+    return plan, drift
+
+
+def _refuse_if_frozen(connection: duckdb.DuckDBPyConnection, known: Known) -> None:
+    if known.table.schema_contract != "freeze":
+        return
+    bad = connection.execute("SELECT count(*), min(reason) FROM staged WHERE reason IS NOT NULL").fetchall()[0]
+    if bad[0]:
+        raise ContractError(f"{known.label}: the contract is frozen and {bad[0]} rows break it, as in: {bad[1]}")
+
+
+def _write_parts(
+    connection: duckdb.DuckDBPyConnection, staged: _Staged, folder: Path, attempt: _Attempt
+) -> tuple[LandedFile, ...]:
+    plan = staged.plan
+    if not plan.columns or not _one(connection, "SELECT count(*) FROM staged WHERE reason IS NULL"):
+        return ()
+    select = contract.newest_rows(plan) if staged.duplicates else contract.good_rows(plan)
+    # the order of records was needed for the last of each key alone, and is known by now
+    connection.execute("SET preserve_insertion_order = false")
+    written = connection.execute(contract.copy_statement(select, str(folder / "data"), PART_BYTES)).fetchall()
+    return tuple(_landed(row, folder, attempt.name) for row in written if row[1])
+
+
+def _write_rejects(connection: duckdb.DuckDBPyConnection, folder: Path, attempt: _Attempt) -> LandedFile | None:
+    if not _one(connection, "SELECT count(*) FROM staged WHERE reason IS NOT NULL"):
+        return None
+    written = connection.execute(contract.copy_rejects(str(folder / "rejects.parquet"))).fetchall()
+    return _landed(written[0], folder, attempt.name)
+
+
+def _landed(row: Sequence[Any], folder: Path, attempt: str) -> LandedFile:
+    path = Path(row[0])
+    return LandedFile(f"{attempt}/{path.relative_to(folder).as_posix()}", int(row[1]), path.stat().st_size)
+
+
+def _manifest(
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, staged: _Staged, written: _Written, attempt: _Attempt
+) -> Manifest:
+    _check_identity(request.known, staged, written)
+    table, plan = request.known.table, staged.plan
+    types = {column.name: column.landed_type for column in plan.columns}
+    cursor = table.incremental.cursor if table.incremental else None
+    cursor_bounds = _bounds(connection, plan, cursor)
+    business_bounds = _bounds(connection, plan, table.business_date)
+    return Manifest(
+        source=request.known.source,
+        table=request.known.table_name,
+        load_id=request.load_id,
+        window_start=iso_utc(request.window.start),
+        window_end=iso_utc(request.window.end),
+        columns=tuple(LandedColumn(name, str(kind)) for name, kind in types.items()),
+        files=written.files,
+        rejects=written.rejects,
+        rows_read=staged.rows_read,
+        rows=written.rows,
+        rows_rejected=written.rejected,
+        rows_duplicate=staged.duplicates,
+        values_discarded=_one(connection, "SELECT coalesce(sum(bad_values), 0) FROM staged WHERE reason IS NULL"),
+        drift=staged.drift,
+        cursor_column=cursor,
+        cursor_type=str(types[cursor]) if cursor in types else None,
+        cursor_min=cursor_bounds[0],
+        cursor_max=cursor_bounds[1],
+        business_date_min=business_bounds[0],
+        business_date_max=business_bounds[1],
+        started_at=iso_utc(attempt.started),
+        attempt=attempt.name,
+    )
+
+
+def _check_identity(known: Known, staged: _Staged, written: _Written) -> None:
+    if staged.rows_read != written.rows + written.rejected + staged.duplicates:
+        raise AccountingError(
+            f"{known.label}: {staged.rows_read} rows read, but {written.rows} landed + {written.rejected} rejected + "
+            f"{staged.duplicates} duplicates; nothing was landed"
+        )
+
+
+def _bounds(
+    connection: duckdb.DuckDBPyConnection, plan: ContractPlan, column: str | None
+) -> tuple[str | None, str | None]:
+    if column is None or all(planned.name != column for planned in plan.columns):
+        return None, None
+    low, high = connection.execute(contract.bounds(plan, column)).fetchall()[0]
+    return low, high
+
+
+def _one(connection: duckdb.DuckDBPyConnection, statement: str) -> int:
+    return int(connection.execute(statement).fetchall()[0][0])
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,162 @@
+"""Where a landing lives: a folder of this machine here, a URL of object storage in `remote`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from elt_factory.failures import LandingError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file as it is in its place: its size, and when it was put there, where the place says."""
+
+    bytes: int
+    modified: datetime | None
+
+
+class Place(ABC):
+    """A folder for files that never change, each there whole or not at all; names are below it, with `/`.
+
+    `is_local` says that it is a LocalPlace, whose `folder` any program of this machine can read. Any other is a
+    RemotePlace with a `url`, which is its `path` below the `root` that all landings are in.
+    """
+
+    is_local: bool
+
+    @abstractmethod
+    def below(self, *names: str) -> Place:
+        """A place below this one."""
+
+    @abstractmethod
+    def writing(self, name: str, workdir: Path) -> AbstractContextManager[Path]:
+        """A new folder of this machine to write files into.
+
+        When the block ends well, all of them are below `name`; when it fails, none need be.
+        """
+
+    @abstractmethod
+    def fetched(self, names: Iterable[str]) -> AbstractContextManager[Path]:
+        """A folder of this machine that has these files under their names, as long as the block lasts."""
+
+    @abstractmethod
+    def read(self, name: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+
+    @abstractmethod
+    def write(self, name: str, content: bytes) -> None:
+        """Put a small file there, whole or not at all, in place of one that is there already."""
+
+    @abstractmethod
+    def files(self) -> Mapping[str, Entry]:
+        """All files here and below."""
+
+    @abstractmethod
+    def remove(self, names: Sequence[str]) -> None:
+        """Take away these files, the first one first, and the folders that are empty then.
+
+        Raises:
+            LandingError: a name leads out of this place; nothing is removed.
+        """
+
+    @abstractmethod
+    def clear(self, keep: Collection[str] = ()) -> None:
+        """Take away all files and folders here, the files first, but those of these names."""
+
+
+@dataclass(frozen=True)
+class LocalPlace(Place):
+    """A folder of this machine, or one that all workers share."""
+
+    folder: Path
+    is_local = True
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def below(self, *names: str) -> LocalPlace:  # noqa: D102
+        return LocalPlace(self.folder.joinpath(*names))
+
+    @contextmanager
+    def writing(self, name: str, workdir: Path) -> Iterator[Path]:  # noqa: ARG002
+        """The folder itself: what has no manifest does not count, so it may grow where it stays."""
+        folder = self.folder / name
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    @contextmanager
+    def fetched(self, names: Iterable[str]) -> Iterator[Path]:  # noqa: ARG002
+        """The folder itself."""
+        yield self.folder
+
+    def read(self, name: str) -> bytes:  # noqa: D102
+        return (self.folder / name).read_bytes()
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a small file there by rename, which also outlives a power cut."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.folder / f".{name}.{os.getpid()}"
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.folder / name)
+
+    def files(self) -> dict[str, Entry]:  # noqa: D102
+        found = {}
+        for parent, _, names in os.walk(self.folder):
+            for path in (Path(parent, name) for name in names):
+                # others may remove files meanwhile
+                with suppress(FileNotFoundError):
+                    about = path.stat(follow_symlinks=False)
+                    moment = datetime.fromtimestamp(about.st_mtime, UTC)
+                    found[path.relative_to(self.folder).as_posix()] = Entry(about.st_size, moment)
+        return found
+
+    def remove(self, names: Sequence[str]) -> None:  # noqa: D102
+        check_inside(self, names)
+        here = self.folder.resolve()
+        for path in (self.folder / name for name in names):
+            # a folder that is a link may be anywhere
+            if not path.parent.resolve().is_relative_to(here):
+                raise LandingError(f"{path} leads out of the landing in {self}")
+            path.unlink(missing_ok=True)
+            for folder in path.relative_to(self.folder).parents:
+                with suppress(OSError):
+                    (self.folder / folder).rmdir()
+
+    def clear(self, keep: Collection[str] = ()) -> None:
+        """Take away all that is here but what has these names; where nothing is kept, the folder too."""
+        with suppress(FileNotFoundError):
+            for path in sorted(self.folder.iterdir(), key=Path.is_dir):
+                if path.name in keep:
+                    continue
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+        if not keep:
+            with suppress(OSError):
+                self.folder.rmdir()
+
+
+def check_inside(place: Place, names: Iterable[str]) -> None:
+    """LandingError for a name that leads out of a place."""
+    for name in names:
+        if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
+            raise LandingError(f"{name} leads out of the landing in {place}")

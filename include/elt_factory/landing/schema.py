@@ -1,0 +1,209 @@
+"""Planning the contract: what was found beside what is declared and what the table already has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from elt_factory.config.errors import near_name
+from elt_factory.config.table import TIMES, Column, Table, is_reserved
+from elt_factory.config.values import ColumnType
+from elt_factory.config.widening import holds
+from elt_factory.failures import ContractError
+from elt_factory.landing.contract import ContractPlan, PlannedColumn
+from elt_factory.landing.folded import exact_names
+from elt_factory.landing.manifest import Drift
+
+_NAME = re.compile(r"[^\x00-\x1f]{1,255}")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a table before its records are seen.
+
+    `existing` are the columns that the warehouse has; None where it does not have the table yet. `grown` are those of
+    them that need a wider type for what was found.
+    """
+
+    source: str
+    table_name: str
+    table: Table
+    existing: Mapping[str, ColumnType] | None
+    grown: Mapping[str, ColumnType] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """source.table, for messages."""
+        return f"{self.source}.{self.table_name}"
+
+    def declared(self, name: str) -> Column:
+        """What the YAML says of a column; nothing said is an open column."""
+        return self.table.columns.get(name, Column())
+
+    def type_of(self, name: str) -> ColumnType | None:
+        """The type that is settled for the raw value: by the YAML, else by the table."""
+        declared = self.declared(name).type
+        if declared is not None or self.declared(name).pii == "hash":
+            return declared or ColumnType("text")
+        return self.grown.get(name) or (self.existing or {}).get(name)
+
+
+def settled(known: Known, found: Iterable[str]) -> bool:
+    """Whether every found column has its type already, so that the data need not be looked through for types."""
+    return all(known.type_of(name) or known.declared(name).pii for name in found)
+
+
+def plan_contract(known: Known, found: Mapping[str, ColumnType | None]) -> tuple[ContractPlan, tuple[Drift, ...]]:
+    """What to do with each column, and the drift that was met.
+
+    `found` has the columns of the records and their types in the data; None where no record has a value.
+
+    Raises:
+        ContractError: a column that the YAML needs is nowhere, drift under `freeze`, or a name that cannot stand.
+    """
+    check_names(known, found)
+    table = known.table
+    new = [name for name, kind in found.items() if kind is not None and _is_new(known, name)]
+    drift, unwanted, dropped = _decide(known, found, new)
+    kept = [name for name in _wanted(known, found) if name not in dropped and name not in unwanted]
+    columns = tuple(_planned(known, name, found) for name in kept)
+    _check_needed(known, [column.name for column in columns], found)
+    _check_history(known, columns)
+    secret = frozenset(name for name, column in table.columns.items() if column.pii)
+    cursor = table.incremental.cursor if table.incremental else None
+    plan = ContractPlan(
+        columns=columns,
+        primary_key=table.version_key,
+        cursor=cursor if any(column.name == cursor for column in columns) else None,
+        unwanted=tuple(unwanted),
+        secret=secret,
+        bad_value="discard" if table.schema_contract == "discard_value" else "reject",
+    )
+    return plan, (*drift, *_widened(known, columns))
+
+
+def _is_new(known: Known, name: str) -> bool:
+    if known.existing is None:
+        # a first load sets what the table has; a strict contract with columns has set it already
+        return known.table.schema_contract != "evolve" and bool(known.table.columns) and name not in known.table.columns
+    return name not in known.existing and name not in known.table.columns
+
+
+def _decide(
+    known: Known, found: Mapping[str, ColumnType | None], new: list[str]
+) -> tuple[tuple[Drift, ...], list[str], set[str]]:
+    contract = known.table.schema_contract
+    if new and contract == "freeze":
+        raise ContractError(
+            f"{known.label}: the contract is frozen and the source has new columns: {', '.join(new)}; "
+            "add them under columns: or set schema_contract: evolve"
+        )
+    added = [
+        name for name in found if known.existing is not None and name not in known.existing and found[name] is not None
+    ]
+    action = {"evolve": "added", "discard_row": "rejected", "discard_value": "dropped"}.get(contract, "added")
+    strict = new if contract in ("discard_row", "discard_value") else []
+    drift = [Drift(name, str(found[name]), action) for name in strict]
+    drift += [
+        Drift(name, str(known.type_of(name) or found[name]), "added")
+        for name in added
+        if name not in strict and known.declared(name).pii != "drop"
+    ]
+    return (
+        tuple(drift),
+        (strict if contract == "discard_row" else []),
+        set(strict if contract == "discard_value" else []),
+    )
+
+
+def _wanted(known: Known, found: Mapping[str, ColumnType | None]) -> list[str]:
+    """The columns to land, found ones first in their order; new ones without any value wait until there is one."""
+    names = [name for name, kind in found.items() if kind is not None or known.type_of(name) is not None]
+    names += [name for name in known.table.columns if known.type_of(name) is not None and name not in names]
+    return [name for name in names if known.declared(name).pii != "drop"]
+
+
+def _planned(known: Known, name: str, found: Mapping[str, ColumnType | None]) -> PlannedColumn:
+    declared = known.declared(name)
+    kind = known.type_of(name) or found.get(name) or ColumnType("text")
+    column = PlannedColumn(name, kind, declared.nullable, declared.pii == "hash", name in found)
+    existing = (known.existing or {}).get(name)
+    if existing is not None and (column.hashed or not holds(column.type, existing)) and existing != column.landed_type:
+        raise ContractError(
+            f"{known.label}: the YAML says that {name} is {'hashed' if column.hashed else column.type}, the table has "
+            f"{existing}, and a column never shrinks: write type: {existing} under tables.{known.table_name}.columns."
+            f"{name}, or drop the table and run with full refresh"
+        )
+    return column
+
+
+def _widened(known: Known, columns: Iterable[PlannedColumn]) -> Iterator[Drift]:
+    """The columns of the table that grow to the type of what is landed."""
+    for column in columns:
+        old = (known.existing or {}).get(column.name)
+        if old is not None and old != column.landed_type:
+            yield Drift(column.name, str(column.landed_type), "widened", str(old))
+
+
+def check_names(known: Known, found: Collection[str]) -> None:
+    """ContractError for a name that no column can have, or that is another's but for case."""
+    for name in found:
+        if is_reserved(name):
+            raise ContractError(
+                f"{known.label}: the column name {name} is reserved for our own; rename it in the source or a query"
+            )
+        if not _NAME.fullmatch(name):
+            raise ContractError(
+                f"{known.label}: {name[:50]!r} is no name for a column: it is empty, longer than 255 characters, or "
+                "has a control character; rename it in the source or a query"
+            )
+    _check_case(known, found)
+
+
+def _check_case(known: Known, found: Iterable[str]) -> None:
+    """ContractError for names that differ only by case: warehouses cannot tell them apart.
+
+    It would be worse than a failure where `email` is declared as personal and the source says `Email`.
+    """
+    in_table = exact_names(known.existing or {})
+    places = (("the YAML", known.table.columns), ("the table", in_table), ("the source", found))
+    folded: dict[str, tuple[str, str]] = {}
+    for place, names in places:
+        for name in names:
+            other, where = folded.setdefault(name.casefold(), (name, place))
+            if other != name:
+                raise ContractError(
+                    f"{known.label}: the columns {other} ({where}) and {name} ({place}) differ only by case, which "
+                    "warehouses cannot tell apart; write it one way"
+                )
+
+
+def _check_needed(known: Known, columns: Iterable[str], found: Mapping[str, ColumnType | None]) -> None:
+    """ContractError for a key, cursor or business date that is nowhere; without records there is nothing to check."""
+    table, names = known.table, set(columns) | set(found)
+    if not found:
+        return
+    needed = dict.fromkeys(table.cluster_by, "cluster_by") | dict.fromkeys(table.primary_key, "primary_key")
+    if table.incremental:
+        needed[table.incremental.cursor] = "incremental.cursor"
+    if table.business_date:
+        needed[table.business_date] = "business_date"
+    for name, where in needed.items():
+        if name not in names:
+            raise ContractError(
+                f"{known.label}: {where} names {name}, which the source does not have; {near_name(name, names)}"
+            )
+
+
+def _check_history(known: Known, columns: Iterable[PlannedColumn]) -> None:
+    """ContractError where the cursor of a history is no time, so that nothing says since when a version holds."""
+    table = known.table
+    if table.write_disposition != "scd2" or table.incremental is None:
+        return
+    for column in columns:
+        if column.name == table.incremental.cursor and column.landed_type.name not in TIMES:
+            raise ContractError(
+                f"{known.label}: scd2 needs a cursor that is a time, and {column.name} is {column.landed_type}; name a "
+                "column that says when a row changed, or leave incremental out and read the whole table"
+            )

@@ -1,0 +1,30 @@
+"""Where the project is on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PROJECT_VARIABLE = "ELT_PROJECT"
+
+
+def project_root() -> Path:
+    """The folder that holds dag_configs/.
+
+    It is `$ELT_PROJECT`, else the checkout this package is in, else the current folder.
+    """
+    named = os.environ.get(PROJECT_VARIABLE)
+    if named:
+        return Path(named).resolve()
+    checkout = Path(__file__).resolve().parents[2]
+    return checkout if (checkout / "dag_configs").is_dir() else Path.cwd()
+
+
+def config_folder() -> Path:
+    """The folder of the YAML files."""
+    return project_root() / "dag_configs"
+
+
+def dbt_folder() -> Path:
+    """The folder of the dbt project."""
+    return project_root() / "include" / "dbt"

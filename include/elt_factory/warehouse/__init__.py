@@ -1,0 +1,1 @@
+"""The warehouses: one interface, one module each, and pure functions that build their SQL."""

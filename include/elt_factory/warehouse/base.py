@@ -1,0 +1,365 @@
+"""The warehouse as everything else sees it, and the one way a landing becomes rows."""
+
+from __future__ import annotations
+
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from elt_factory.config.table import WriteDisposition
+from elt_factory.config.values import ColumnType
+from elt_factory.failures import ContractError, PermanentError, WarehouseBusyError
+from elt_factory.landing.manifest import Drift, Manifest
+from elt_factory.landing.places import Place
+from elt_factory.sql_text import Value
+from elt_factory.warehouse import audit, evolution, statements
+from elt_factory.warehouse.dialect import Dialect, Relation, TableOptions
+from elt_factory.warehouse.evolution import SchemaChange
+from elt_factory.warehouse.writing import Writing, expect, write_rows
+
+TRIES = 5  # of a transaction that other loads of the same table overtake
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The answer to a query: column names and rows of Python values."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """The rows as mappings from column to value."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+@dataclass(frozen=True)
+class LoadOrder:
+    """A landing and how it is to be written. `landing` is the place of the manifest."""
+
+    manifest: Manifest
+    landing: Place
+    target: Relation
+    write_disposition: WriteDisposition
+    primary_key: tuple[str, ...]
+    run_id: str
+    full_refresh: bool = False
+    options: TableOptions = field(default_factory=TableOptions)
+
+    @property
+    def label(self) -> str:
+        """source.table, for messages."""
+        return f"{self.manifest.source}.{self.manifest.table}"
+
+    @property
+    def starts_over(self) -> bool:
+        """Whether the rows take the place of all that the table has."""
+        return self.full_refresh or self.write_disposition == "replace"
+
+    @property
+    def landed_columns(self) -> dict[str, ColumnType]:
+        """The landing's columns and their types."""
+        return {column.name: column.column_type for column in self.manifest.columns}
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a load did: exact numbers, as the warehouse counted them, and the changes of the table's schema.
+
+    `rows_read == rows_loaded + rows_rejected + rows_duplicate + rows_unchanged`.
+    """
+
+    rows_read: int
+    rows_loaded: int
+    rows_rejected: int
+    rows_duplicate: int
+    total_rows: int
+    rows_unchanged: int = 0
+    changes: tuple[Drift, ...] = ()
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Where the landed files can be read from in the warehouse, and the rows found there."""
+
+    rows: Relation | None
+    rejects: Relation | None
+    row_count: int
+    reject_count: int
+
+
+class StatementError(PermanentError):
+    """The warehouse cannot answer a query: no such column, a condition that is no SQL, types that do not compare."""
+
+
+class Warehouse(ABC):
+    """One open connection to a warehouse. Use it as a context manager."""
+
+    dialect: Dialect
+    own_columns: Collection[str] = (*statements.OWN_COLUMNS, *statements.VALIDITY)
+
+    @abstractmethod
+    def execute(self, statement: str) -> int:
+        """Run one statement; the number of rows it changed, 0 for DDL."""
+
+    @abstractmethod
+    def query(self, statement: str) -> Rows:
+        """Run one query.
+
+        Raises:
+            StatementError: the warehouse cannot answer it, now or later.
+        """
+
+    @abstractmethod
+    def columns(self, table: Relation) -> Mapping[str, ColumnType] | None:
+        """A table's columns in their order; None when it does not exist."""
+
+    def comments(self, table: Relation) -> Mapping[str, str]:  # noqa: ARG002
+        """The comments of a table's columns by their names, and under the empty name that of the table itself.
+
+        Where a warehouse does not say, they are written with every load.
+        """
+        return {}
+
+    @abstractmethod
+    def stage(self, order: LoadOrder) -> AbstractContextManager[Staged]:
+        """Make the landed files readable, outside of any transaction; gone when the block ends."""
+
+    @abstractmethod
+    def transaction(self, proof: str = "") -> AbstractContextManager[None]:
+        """Commit what the block did, or nothing of it. No DDL belongs in the block: it would commit.
+
+        `proof` is a query that counts one row when the block is committed and none when it is not: it decides where
+        the answer to the commit itself was lost.
+        """
+
+    def sweep(self, before: datetime) -> list[str]:  # noqa: ARG002
+        """Take away what loads that were killed left in the warehouse before a moment; what it was."""
+        return []
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the connection."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def create_schema(self, schema: str) -> None:
+        """Create a schema where it is not there yet."""
+        self.execute(statements.create_schema(self.dialect, schema))
+
+    def prepare(self) -> None:
+        """Create the audit tables where they are not there yet, and the columns that an older version did not have."""
+        self.create_schema(audit.SCHEMA)
+        for table in audit.TABLES:
+            relation, wanted = audit.relation(table), audit.columns(table)
+            existing = self.columns(relation)
+            if existing is None:
+                self.execute(statements.create_table(self.dialect, relation, wanted))
+                continue
+            for name, kind in wanted.items():
+                if name not in existing:
+                    self.execute(statements.add_column(self.dialect, relation, name, kind))
+
+    def record(self, table: str, rows: Sequence[Mapping[str, Value]]) -> None:
+        """Append rows to an audit table in one transaction."""
+        self.prepare()
+        if rows:
+            with self.transaction():
+                self.execute(audit.insert_rows(self.dialect, table, rows))
+
+    def load(self, order: LoadOrder) -> LoadReport:
+        """Write a landing: DDL first, then one transaction with the rows *and* their row in `_elt.loads`.
+
+        Raises:
+            AccountingError: the warehouse sees or writes another number of rows than the manifest says.
+            ContractError: the table has another type for a column than the landing.
+            LandingError: a landed file cannot be read.
+            WarehouseBusyError: other loads of the table were always faster. After any of them nothing is committed.
+        """
+        self.prepare()
+        with self.stage(order) as staged:
+            _check_staged(order, staged)
+            changes = self._shape_target(order)
+            for tries_left in reversed(range(TRIES)):
+                try:
+                    report = self._load_once(order, staged)
+                    break
+                except WarehouseBusyError:
+                    if not tries_left:
+                        raise
+        return replace(report, changes=changes)
+
+    def _load_once(self, order: LoadOrder, staged: Staged) -> LoadReport:
+        """One transaction with the rows and their account, unless another load of the table was committed meanwhile."""
+        manifest, dialect = order.manifest, self.dialect
+        now, columns, last = datetime.now(UTC), self.columns(order.target), self._last_turn(manifest)
+        with self.transaction(audit.count_load(dialect, manifest.load_id, now)):
+            report = self._write(order, staged, now, columns)
+            this = f"{manifest.load_id} {now.isoformat()} {uuid.uuid4().hex}"
+            if not self.execute(audit.take_turn(dialect, manifest.source, manifest.table, last, this)):
+                raise WarehouseBusyError(f"{order.label}: another load of the table was committed at once; try again")
+        return report
+
+    def _last_turn(self, manifest: Manifest) -> str:
+        find = audit.turn(self.dialect, manifest.source, manifest.table)
+        for (turn,) in self.query(find).rows:
+            return str(turn)
+        first = {"source": manifest.source, "table_name": manifest.table, "turn": "none"}
+        self.execute(audit.insert_row(self.dialect, "turns", first))
+        return "none"
+
+    def _shape_target(self, order: LoadOrder) -> tuple[Drift, ...]:
+        """Create the target, or make it fit for what comes; what was changed about its columns."""
+        landed, own = order.landed_columns, own_columns(order.write_disposition)
+        if not landed:
+            return ()
+        self.create_schema(order.target.schema)
+        existing, changes = self.columns(order.target), tuple[Drift, ...]()
+        if existing is None:
+            self.execute(statements.create_table(self.dialect, order.target, {**landed, **own}, order.options))
+        else:
+            changes = self._evolve(order, existing, landed)
+        self._comment(order, {*(existing or ()), *landed})
+        return changes
+
+    def _evolve(
+        self, order: LoadOrder, existing: Mapping[str, ColumnType], landed: Mapping[str, ColumnType]
+    ) -> tuple[Drift, ...]:
+        for statement in evolution.unfinished(self.dialect, order.target, existing, landed):
+            self.execute(statement)
+            existing = self.columns(order.target) or {}
+        changes = evolution.schema_changes(existing, landed)
+        _refuse(order, changes)
+        for name, kind in own_columns(order.write_disposition).items():
+            if name not in existing:
+                _refuse_mixture(order, name)
+                self.execute(statements.add_column(self.dialect, order.target, name, kind))
+        made = [change for change in changes if change.kind != "fits"]
+        drift = tuple(
+            Drift(change.column, str(change.new), change.kind, str(change.old) if change.old else None)
+            for change in made
+        )
+        # said before it is done: after a crash in between the next try says it anew, in place of this one
+        self._record_drift(order.manifest, drift)
+        for change in made:
+            for statement in evolution.statements_of(self.dialect, order.target, change):
+                self.execute(statement)
+        return drift
+
+    def _comment(self, order: LoadOrder, columns: Collection[str]) -> None:
+        """Write the comments that the YAML has and the table has otherwise."""
+        wanted = {name: text for name, text in order.options.comments.items() if text and name in columns}
+        if not wanted and not order.options.comment:
+            return
+        found = self.comments(order.target)
+        if order.options.comment and found.get("") != order.options.comment:
+            self.execute(statements.comment_table(self.dialect, order.target, order.options.comment))
+        changed = {name: text for name, text in wanted.items() if found.get(name) != text}
+        if changed:
+            self.execute(statements.comment_columns(self.dialect, order.target, changed))
+
+    def _record_drift(self, manifest: Manifest, drift: Sequence[Drift]) -> None:
+        if drift:
+            self.execute(audit.delete_drift(self.dialect, manifest.load_id, [change.column for change in drift]))
+            rows = [audit.drift_row(manifest, change, datetime.now(UTC)) for change in drift]
+            self.execute(audit.insert_rows(self.dialect, "schema_changes", rows))
+
+    def _write(
+        self, order: LoadOrder, staged: Staged, now: datetime, columns: Mapping[str, ColumnType] | None
+    ) -> LoadReport:
+        """The rows, the rejects and the row in `_elt.loads`; the table has no columns where no load had one yet."""
+        manifest = order.manifest
+        written = write_rows(Writing(self, order, staged, columns, now)) if columns else audit.Written(0)
+        self._forget_replaced_loads(order)
+        self._write_rejects(order, staged, now)
+        # what was added or widened is said already
+        self._record_drift(manifest, [drift for drift in manifest.drift if drift.action in ("dropped", "rejected")])
+        row = audit.load_row(
+            manifest,
+            run_id=order.run_id,
+            write_disposition=order.write_disposition,
+            full_refresh=order.full_refresh,
+            written=written,
+            loaded_at=now,
+        )
+        self.execute(audit.insert_row(self.dialect, "loads", row))
+        total = int(self.query(statements.count_rows(self.dialect, order.target)).rows[0][0]) if columns else 0
+        return LoadReport(
+            manifest.rows_read,
+            written.loaded,
+            manifest.rows_rejected,
+            manifest.rows_duplicate + written.superseded(manifest),
+            total,
+            written.unchanged,
+        )
+
+    def _forget_replaced_loads(self, order: LoadOrder) -> None:
+        """Earlier commits of this load make way; after a full refresh all loads of the table are history."""
+        manifest, dialect = order.manifest, self.dialect
+        for table in ("loads", "rejects"):
+            self.execute(audit.delete_load(dialect, table, manifest.load_id))
+        if order.full_refresh:
+            self.execute(audit.mark_replaced(dialect, manifest.source, manifest.table, manifest.load_id))
+            self.execute(audit.delete_table(dialect, "rejects", manifest.source, manifest.table))
+
+    def _write_rejects(self, order: LoadOrder, staged: Staged, now: datetime) -> None:
+        if staged.rejects is None:
+            return
+        manifest = order.manifest
+        insert = statements.insert_rejects(
+            self.dialect, staged.rejects, manifest.source, manifest.table, manifest.load_id, now
+        )
+        expect(order, "rejected rows", manifest.rows_rejected, self.execute(insert))
+
+
+def own_columns(disposition: WriteDisposition) -> Mapping[str, ColumnType]:
+    """Our own columns in a table of that disposition."""
+    return {**statements.OWN_COLUMNS, **(statements.VALIDITY if disposition == "scd2" else {})}
+
+
+def _refuse(order: LoadOrder, changes: Iterable[SchemaChange]) -> None:
+    """ContractError where a warehouse would cast, and so change, values on their way in.
+
+    It happens when two windows are extracted before the first of them has made the table.
+    """
+    for change in changes:
+        if change.kind == "refused":
+            raise ContractError(
+                f"{order.label}: {change.column} was landed as {change.new} and the table has {change.old}; "
+                "clear the extract task, so that it reads the window again with the table's types"
+            )
+
+
+def _refuse_mixture(order: LoadOrder, missing: str) -> None:
+    """ContractError for a table whose rows do not say since when they hold."""
+    if missing in statements.VALIDITY and not order.full_refresh:
+        raise ContractError(
+            f"{order.label}: the table was not written by scd2, so that its rows do not say since when they hold; "
+            "run with full refresh"
+        )
+
+
+def _check_staged(order: LoadOrder, staged: Staged) -> None:
+    expect(order, "rows", order.manifest.rows, staged.row_count)
+    expect(order, "rejected rows", order.manifest.rows_rejected, staged.reject_count)
+
+
+@contextmanager
+def rolled_back_on_error(
+    begin: Callable[[], object], commit: Callable[[], object], rollback: Callable[[], object]
+) -> Iterator[None]:
+    """A transaction out of its three statements."""
+    begin()
+    try:
+        yield
+    except BaseException:
+        rollback()
+        raise
+    commit()

@@ -1,0 +1,66 @@
+"""What differs between warehouses in the SQL we write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from elt_factory.config.table import Table
+from elt_factory.config.values import ColumnType, TypeName
+from elt_factory.sql_text import Value
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What a table is beside its columns, as its YAML says; `comments` are those of columns."""
+
+    comment: str = ""
+    comments: Mapping[str, str] = field(default_factory=dict)
+    transient: bool = False
+    cluster_by: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, table: Table) -> TableOptions:
+        """What the YAML says of a table."""
+        comments = {name: column.description for name, column in table.columns.items() if column.description}
+        return cls(table.description, comments, table.transient, table.cluster_by)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One warehouse's names and types.
+
+    `name` quotes an identifier so that plain lower-case SQL (dbt's, an analyst's) finds it. `types` maps our types to
+    the warehouse's. `literal` writes a value. `json_value` turns JSON text into the warehouse's JSON, `json_text` that
+    into text which is the same for the same value. `alters_type` says whether ALTER TABLE can make a type a wider one,
+    `stores_options` whether CREATE TABLE takes TRANSIENT, CLUSTER BY and COMMENT.
+    """
+
+    name: Callable[[str], str]
+    types: Mapping[TypeName, str]
+    literal: Callable[[Value], str]
+    json_value: Callable[[str], str]
+    json_text: Callable[[str], str] = lambda column: f"CAST({column} AS VARCHAR)"
+    alters_type: Callable[[ColumnType, ColumnType], bool] = lambda _old, _new: True
+    stores_options: bool = False
+
+    def type(self, column_type: ColumnType) -> str:
+        """The warehouse's name of a type."""
+        text = self.types[column_type.name]
+        return f"{text}({column_type.precision}, {column_type.scale})" if column_type.name == "decimal" else text
+
+    def names(self, names: tuple[str, ...]) -> str:
+        """Quoted names, separated by commas."""
+        return ", ".join(self.name(name) for name in names)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or view by schema and name."""
+
+    schema: str
+    name: str
+
+    def sql(self, dialect: Dialect) -> str:
+        """The quoted name."""
+        return f"{dialect.name(self.schema)}.{dialect.name(self.name)}"

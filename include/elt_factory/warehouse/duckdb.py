@@ -1,0 +1,200 @@
+"""DuckDB, the embedded warehouse of laptops and tests: one process at a time has its file, the others wait."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elt_factory.config.values import ColumnType, TypeName
+from elt_factory.failures import LandingError, WarehouseBusyError
+from elt_factory.landing.casting import from_duckdb_type
+from elt_factory.landing.manifest import LandedFile
+from elt_factory.sql_text import file_list, identifier, literal
+from elt_factory.warehouse.base import LoadOrder, Rows, Staged, StatementError, Warehouse, rolled_back_on_error
+from elt_factory.warehouse.dialect import Dialect, Relation
+
+if TYPE_CHECKING:
+    import duckdb
+
+_TYPES: Mapping[TypeName, str] = {
+    "text": "VARCHAR",
+    "integer": "BIGINT",
+    "float": "DOUBLE",
+    "decimal": "DECIMAL",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "time": "TIME",
+    "timestamp": "TIMESTAMP WITH TIME ZONE",
+    "datetime": "TIMESTAMP",
+    "json": "JSON",
+    "binary": "BLOB",
+}
+_BETWEEN_LINES = 10  # seconds
+DIALECT = Dialect(name=identifier, types=_TYPES, literal=literal, json_value=lambda column: f"CAST({column} AS JSON)")
+
+
+class DuckDBWarehouse(Warehouse):
+    """A DuckDB file.
+
+    Args:
+        path: The file; it and its folder are created where they are missing.
+        patience: Seconds to wait while another process has the file.
+        tell: Takes a line for people while waiting.
+
+    Raises:
+        WarehouseBusyError: another process had the file all that time.
+    """
+
+    dialect = DIALECT
+
+    def __init__(self, path: Path, patience: float = 600, tell: Callable[[str], None] = print) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = _connect(path, patience, tell)
+        self._connection.execute("SET TimeZone = 'UTC'")
+        # a table has no order; to keep one takes a third of the CPU and half of the memory of a large load
+        self._connection.execute("SET preserve_insertion_order = false")
+        if memory := os.environ.get("ELT_WAREHOUSE_MEMORY"):
+            self._connection.execute(f"SET memory_limit = {literal(memory)}")
+
+    def execute(self, statement: str) -> int:  # noqa: D102
+        answer = self._run(statement)
+        return int(answer[0][0]) if answer and isinstance(answer[0][0], int) else 0
+
+    def _run(self, statement: str) -> list[tuple[Any, ...]]:
+        import duckdb
+
+        try:
+            return self._connection.execute(statement).fetchall()
+        except duckdb.TransactionException as error:
+            raise WarehouseBusyError(f"another connection changed the same at once: {error}") from error
+
+    def query(self, statement: str) -> Rows:  # noqa: D102
+        import duckdb
+
+        try:
+            cursor = self._connection.execute(statement)
+            names = tuple(column[0] for column in cursor.description or ())
+            return Rows(names, cursor.fetchall())
+        except (duckdb.ProgrammingError, duckdb.DataError) as error:
+            raise StatementError(str(error).strip().splitlines()[0]) from error
+
+    def columns(self, table: Relation) -> Mapping[str, ColumnType] | None:  # noqa: D102
+        found = self._connection.execute(
+            f"SELECT column_name, data_type FROM duckdb_columns() WHERE {_is(table)} ORDER BY column_index"
+        ).fetchall()
+        return {name: from_duckdb_type(kind) or ColumnType("text") for name, kind in found} or None
+
+    def comments(self, table: Relation) -> Mapping[str, str]:  # noqa: D102
+        place = (
+            f"lower(schema_name) = lower({literal(table.schema)}) AND lower(table_name) = lower({literal(table.name)})"
+        )
+        found = self._connection.execute(
+            f"SELECT '', comment FROM duckdb_tables() WHERE {place} AND database_name = current_database() "
+            f"UNION ALL SELECT column_name, comment FROM duckdb_columns() WHERE {place} "
+            "AND database_name = current_database()"
+        ).fetchall()
+        return {name: text for name, text in found if text}
+
+    @contextmanager
+    def stage(self, order: LoadOrder) -> Iterator[Staged]:
+        """Views over the landed files: DuckDB reads Parquet in place, so a copy of what is near would only cost."""
+        with order.landing.fetched(file.path for file in order.manifest.all_files) as folder:
+            yield from self._views(order, folder)
+
+    def _views(self, order: LoadOrder, folder: Path) -> Iterator[Staged]:
+        manifest = order.manifest
+        rejects = [manifest.rejects] if manifest.rejects else []
+        try:
+            rows = self._view(f"landed_{manifest.attempt}", manifest.files, folder)
+            rejected = self._view(f"rejects_{manifest.attempt}", rejects, folder)
+            staged = Staged(rows, rejected, self._count(rows), self._count(rejected))
+        except _unreadable() as error:
+            raise LandingError(
+                f"the landing in {order.landing} cannot be read: {error}; run the extract task again"
+            ) from error
+        try:
+            yield staged
+        finally:
+            for view in (rows, rejected):
+                if view:
+                    self._connection.execute(f"DROP VIEW IF EXISTS {view.sql(DIALECT)}")
+
+    def _view(self, name: str, files: Sequence[LandedFile], landing: Path) -> Relation | None:
+        if not files:
+            return None
+        view = Relation("temp", name)
+        listed = file_list(str(landing / file.path) for file in files)
+        self._connection.execute(
+            f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS SELECT * FROM read_parquet({listed})"
+        )
+        return view
+
+    def _count(self, view: Relation | None) -> int:
+        return int(self.query(f"SELECT count(*) FROM {view.sql(DIALECT)}").rows[0][0]) if view else 0
+
+    @contextmanager
+    def transaction(self, proof: str = "") -> Iterator[None]:  # noqa: ARG002, D102
+        run = self._run
+        with rolled_back_on_error(lambda: run("BEGIN"), lambda: run("COMMIT"), lambda: run("ROLLBACK")):
+            yield
+
+    def close(self) -> None:  # noqa: D102
+        self._connection.close()
+
+
+def _is(table: Relation) -> str:
+    """The condition for a table in DuckDB's own list of them."""
+    return (
+        f"lower(schema_name) = lower({literal(table.schema)}) AND lower(table_name) = lower({literal(table.name)}) "
+        "AND database_name = current_database()"
+    )
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """What is raised for files that are missing or broken."""
+    import duckdb
+
+    return duckdb.Error, StatementError
+
+
+def release_file() -> None:
+    """Close the connections that dbt left open in this process: they hold the file against every other process."""
+    with contextlib.suppress(ImportError):
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+
+
+def _connect(path: Path, patience: float, tell: Callable[[str], None]) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    deadline, told = time.monotonic() + patience, -math.inf
+    while True:
+        try:
+            return duckdb.connect(str(path))
+        except duckdb.IOException as error:
+            if "could not set lock" not in str(error).lower():
+                raise
+            now = time.monotonic()
+            if now > deadline:
+                raise WarehouseBusyError(
+                    f"the warehouse {path} is still in use by {_holder(error)} after {patience:.0f} s; "
+                    "try again when that is done"
+                ) from error
+            if now - told > _BETWEEN_LINES:
+                tell(f"waiting for the warehouse {path.name}: in use by {_holder(error)}")
+                told = now
+        time.sleep(random.uniform(0.05, 0.3))  # noqa: S311 - spreads the waiting, guards nothing
+
+
+def _holder(error: Exception) -> str:
+    match = re.search(r"\(PID (\d+)\)", str(error))
+    return f"process {match[1]}" if match else "another process"

@@ -1,0 +1,154 @@
+"""The statements of a load, each a small function from values to text; the dialect makes them one warehouse's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from elt_factory.config.values import ColumnType
+from elt_factory.warehouse import audit
+from elt_factory.warehouse.dialect import Dialect, Relation, TableOptions
+
+LOAD_ID = "_load_id"
+LOADED_AT = "_loaded_at"
+OWN_COLUMNS: Mapping[str, ColumnType] = {LOAD_ID: ColumnType("text"), LOADED_AT: ColumnType("timestamp")}
+VALID_FROM = "_valid_from"
+VALID_TO = "_valid_to"
+VALIDITY: Mapping[str, ColumnType] = {VALID_FROM: ColumnType("timestamp"), VALID_TO: ColumnType("timestamp")}
+
+
+def create_schema(dialect: Dialect, schema: str) -> str:
+    """CREATE SCHEMA where it is not there yet."""
+    return f"CREATE SCHEMA IF NOT EXISTS {dialect.name(schema)}"
+
+
+def create_table(
+    dialect: Dialect, table: Relation, columns: Mapping[str, ColumnType], options: TableOptions | None = None
+) -> str:
+    """CREATE TABLE where it is not there yet, with its options where the warehouse takes them."""
+    given = options if options and dialect.stores_options else TableOptions()
+    comments = {name: f" COMMENT {dialect.literal(text)}" for name, text in given.comments.items()}
+    listed = ", ".join(
+        f"{dialect.name(name)} {dialect.type(kind)}{comments.get(name, '')}" for name, kind in columns.items()
+    )
+    transient = "TRANSIENT " if given.transient else ""
+    clustered = f" CLUSTER BY ({dialect.names(given.cluster_by)})" if given.cluster_by else ""
+    comment = f" COMMENT = {dialect.literal(given.comment)}" if given.comment else ""
+    return f"CREATE {transient}TABLE IF NOT EXISTS {table.sql(dialect)} ({listed}){clustered}{comment}"
+
+
+def comment_table(dialect: Dialect, table: Relation, text: str) -> str:
+    """COMMENT ON a table."""
+    return f"COMMENT ON TABLE {table.sql(dialect)} IS {dialect.literal(text)}"
+
+
+def comment_columns(dialect: Dialect, table: Relation, comments: Mapping[str, str]) -> str:
+    """The comments of many columns in one round trip."""
+    if dialect.stores_options:
+        listed = ", ".join(f"COLUMN {dialect.name(n)} COMMENT {dialect.literal(text)}" for n, text in comments.items())
+        return f"ALTER TABLE {table.sql(dialect)} ALTER {listed}"
+    return "; ".join(
+        f"COMMENT ON COLUMN {table.sql(dialect)}.{dialect.name(n)} IS {dialect.literal(text)}"
+        for n, text in comments.items()
+    )
+
+
+def add_column(dialect: Dialect, table: Relation, name: str, kind: ColumnType) -> str:
+    """ALTER TABLE for one new column."""
+    return f"ALTER TABLE {table.sql(dialect)} ADD COLUMN IF NOT EXISTS {dialect.name(name)} {dialect.type(kind)}"
+
+
+def alter_type(dialect: Dialect, table: Relation, name: str, kind: ColumnType) -> str:
+    """ALTER TABLE for a wider type of a column."""
+    return f"ALTER TABLE {table.sql(dialect)} ALTER COLUMN {dialect.name(name)} SET DATA TYPE {dialect.type(kind)}"
+
+
+def copy_column(dialect: Dialect, table: Relation, column: str, to: str, old: ColumnType, new: ColumnType) -> str:
+    """UPDATE of a column with the values of a narrower one."""
+    value = dialect.json_text(dialect.name(column)) if old.name == "json" else dialect.name(column)
+    cast = f"CAST({value} AS {dialect.type(new)})"
+    return f"UPDATE {table.sql(dialect)} SET {dialect.name(to)} = {cast}"
+
+
+def drop_column(dialect: Dialect, table: Relation, name: str) -> str:
+    """ALTER TABLE that takes a column away."""
+    return f"ALTER TABLE {table.sql(dialect)} DROP COLUMN {dialect.name(name)}"
+
+
+def rename_column(dialect: Dialect, table: Relation, name: str, to: str) -> str:
+    """ALTER TABLE for another name of a column."""
+    return f"ALTER TABLE {table.sql(dialect)} RENAME COLUMN {dialect.name(name)} TO {dialect.name(to)}"
+
+
+def delete_own(dialect: Dialect, table: Relation, load_id: str) -> str:
+    """DELETE of the rows that an earlier commit of this load wrote."""
+    return f"DELETE FROM {table.sql(dialect)} WHERE {dialect.name(LOAD_ID)} = {dialect.literal(load_id)}"
+
+
+def delete_all(dialect: Dialect, table: Relation) -> str:
+    """DELETE of every row; unlike TRUNCATE it is part of the transaction everywhere."""
+    return f"DELETE FROM {table.sql(dialect)}"
+
+
+def delete_matching(
+    dialect: Dialect, table: Relation, staging: Relation, keys: tuple[str, ...], cursor: str | None
+) -> str:
+    """DELETE of the rows that staging brings anew: same key, and no newer than what comes."""
+    conditions = [f"t.{dialect.name(key)} = s.{dialect.name(key)}" for key in keys]
+    if cursor:
+        column = dialect.name(cursor)
+        conditions.append(f"(t.{column} IS NULL OR t.{column} <= s.{column})")
+    return f"DELETE FROM {table.sql(dialect)} AS t USING {staging.sql(dialect)} AS s WHERE {' AND '.join(conditions)}"
+
+
+def insert_rows(
+    dialect: Dialect,
+    table: Relation,
+    staging: Relation,
+    columns: Mapping[str, str],
+    load_id: str,
+    loaded_at: datetime,
+    unless_newer: tuple[str, ...] = (),
+) -> str:
+    """INSERT of `staged_values` with our own columns; `unless_newer` are keys of which only absent ones go in."""
+    names, values = tuple(columns), list(columns.values())
+    where = ""
+    if unless_newer:
+        same = " AND ".join(f"t.{dialect.name(key)} = s.{dialect.name(key)}" for key in unless_newer)
+        where = f" WHERE NOT EXISTS (SELECT 1 FROM {table.sql(dialect)} AS t WHERE {same})"
+    values += [dialect.literal(load_id), dialect.literal(loaded_at)]
+    return (
+        f"INSERT INTO {table.sql(dialect)} ({dialect.names((*names, LOAD_ID, LOADED_AT))}) "
+        f"SELECT {', '.join(values)} FROM {staging.sql(dialect)} AS s{where}"
+    )
+
+
+def insert_rejects(dialect: Dialect, staging: Relation, source: str, table: str, load_id: str, at: datetime) -> str:
+    """INSERT of the staged rejects into `_elt.rejects`."""
+    names = tuple(audit.TABLES["rejects"])
+    values = [dialect.literal(value) for value in (load_id, source, table)]
+    values += [f"s.{dialect.name('reason')}", f"s.{dialect.name('record')}", dialect.literal(at)]
+    return (
+        f"INSERT INTO {audit.relation('rejects').sql(dialect)} ({dialect.names(names)}) "
+        f"SELECT {', '.join(values)} FROM {staging.sql(dialect)} AS s"
+    )
+
+
+def count_rows(dialect: Dialect, table: Relation) -> str:
+    """SELECT of the number of rows."""
+    return f"SELECT count(*) FROM {table.sql(dialect)}"
+
+
+def staged_values(
+    dialect: Dialect, landed: Mapping[str, ColumnType], table: Mapping[str, ColumnType]
+) -> dict[str, str]:
+    """The staged columns as SQL, each in the type of the table's, which holds all that it may have."""
+    return {name: _staged_value(dialect, name, kind, table.get(name, kind)) for name, kind in landed.items()}
+
+
+def _staged_value(dialect: Dialect, name: str, landed: ColumnType, kind: ColumnType) -> str:
+    column = f"s.{dialect.name(name)}"
+    if landed == kind:
+        return dialect.json_value(column) if kind.name == "json" else column
+    # JSON is staged as text
+    return column if landed.name == "json" else f"CAST({column} AS {dialect.type(kind)})"

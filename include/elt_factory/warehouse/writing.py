@@ -1,0 +1,126 @@
+"""How staged rows become the table's, for each write disposition: inside the one transaction of a load, DML only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from elt_factory.config.values import ColumnType
+from elt_factory.failures import AccountingError
+from elt_factory.warehouse import history, statements
+from elt_factory.warehouse.audit import Written
+from elt_factory.warehouse.dialect import Relation
+from elt_factory.warehouse.history import History, Snapshot
+
+if TYPE_CHECKING:
+    from elt_factory.warehouse.base import LoadOrder, Staged, Warehouse
+
+
+@dataclass(frozen=True)
+class Writing:
+    """A load in its transaction: what comes, the table's columns, and the moment that its rows say."""
+
+    warehouse: Warehouse
+    order: LoadOrder
+    staged: Staged
+    columns: Mapping[str, ColumnType]
+    now: datetime
+
+
+def write_rows(load: Writing) -> Written:
+    """Make way for the staged rows and write them.
+
+    Raises:
+        AccountingError: the warehouse writes another number of rows than the landing holds.
+    """
+    order, execute = load.order, load.warehouse.execute
+    dialect = load.warehouse.dialect
+    if order.starts_over:
+        execute(statements.delete_all(dialect, order.target))
+    if order.write_disposition == "scd2":
+        return _write_versions(load)
+    if order.write_disposition == "append" and not order.full_refresh:
+        execute(statements.delete_own(dialect, order.target, order.manifest.load_id))
+    staging = load.staged.rows
+    if staging is None:
+        return Written(0)
+    if order.write_disposition == "merge" and not order.full_refresh:
+        return _merge(load, staging)
+    return Written(expect(order, "rows", order.manifest.rows, execute(_insert(load, staging))))
+
+
+def expect(order: LoadOrder, what: str, expected: int, found: int) -> int:
+    """The number that was found.
+
+    Raises:
+        AccountingError: it is another than the landing's.
+    """
+    if expected != found:
+        manifest = order.manifest
+        raise AccountingError(
+            f"{manifest.source}.{manifest.table}: the landing holds {expected} {what} and the warehouse counts {found}"
+            "; nothing was committed"
+        )
+    return found
+
+
+def _merge(load: Writing, staging: Relation) -> Written:
+    order, dialect, execute = load.order, load.warehouse.dialect, load.warehouse.execute
+    cursor = order.manifest.cursor_column if order.manifest.cursor_column in order.landed_columns else None
+    execute(statements.delete_matching(dialect, order.target, staging, order.primary_key, cursor))
+    if cursor is None:
+        return Written(expect(order, "rows", order.manifest.rows, execute(_insert(load, staging))))
+    # rows that are newer than what comes stay
+    return Written(execute(_insert(load, staging, order.primary_key)))
+
+
+def _insert(load: Writing, staging: Relation, unless_newer: tuple[str, ...] = ()) -> str:
+    order, dialect = load.order, load.warehouse.dialect
+    values = statements.staged_values(dialect, order.landed_columns, load.columns)
+    load_id = order.manifest.load_id
+    return statements.insert_rows(dialect, order.target, staging, values, load_id, load.now, unless_newer)
+
+
+def _write_versions(load: Writing) -> Written:
+    order, dialect, load_id = load.order, load.warehouse.dialect, load.order.manifest.load_id
+    kinds = _columns_of_versions(load)
+    picture = history.picture(dialect, load.staged.rows, order.landed_columns, kinds)
+    versions, cursor = History(dialect, order.target, picture, kinds, order.primary_key), order.manifest.cursor_column
+    if cursor is None:
+        snapshot = _snapshot(load)
+        changes = history.snapshot_statements(versions, snapshot, load_id, load.now)
+        standing = history.standing_in_snapshot(versions, snapshot, load_id)
+        nothing = load.staged.rows is None and not snapshot.complete
+    else:
+        changes = history.cursor_statements(versions, cursor, load_id, load.now)
+        standing = history.standing_by_cursor(versions, cursor, load_id)
+        nothing = load.staged.rows is None
+    if nothing:
+        return Written(0)
+    for change in changes:
+        load.warehouse.execute(change.sql)
+    # every row that was landed stands in the history now, as often as a load is run
+    found, opened = load.warehouse.query(standing).rows[0]
+    expect(order, "rows", order.manifest.rows, int(found))
+    return Written(int(opened), int(found) - int(opened))
+
+
+def _columns_of_versions(load: Writing) -> dict[str, ColumnType]:
+    """The table's columns but ours, named as they were landed: a warehouse may not keep the case of a name."""
+    landed = {name.casefold(): name for name in load.order.landed_columns}
+    mine = {name: kind for name, kind in load.columns.items() if name not in load.warehouse.own_columns}
+    return {landed.get(name.casefold(), name): kind for name, kind in mine.items()}
+
+
+def _snapshot(load: Writing) -> Snapshot:
+    """What a landing says of its window's end. Rows that were rejected may be any: then nothing is known to be gone."""
+    manifest = load.order.manifest
+    at, complete = datetime.fromisoformat(manifest.window_end), not manifest.rows_rejected
+    if load.order.starts_over:
+        return Snapshot(at, complete)
+    query = history.next_snapshot(load.warehouse.dialect, manifest.source, manifest.table, at)
+    for next_at, next_load_id in load.warehouse.query(query).rows:
+        return Snapshot(at, complete, next_at, next_load_id)
+    return Snapshot(at, complete)

@@ -1,0 +1,139 @@
+"""The tutorial's commands, in a project of their own, with an Airflow of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HOMES = """\
+name: homes
+extract: {type: files, folder: data/incoming}
+tables:
+  homes:
+    path: homes.csv
+    primary_key: [carrier]
+    write_disposition: replace
+"""
+ROWS = "carrier,home,since\nDL,ATL,1941-01-01\nUA,ORD,1961-06-30\nB6,JFK,1999-08-01\n"
+
+Elt = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "dags", root / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "plugins", root / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "airflow_settings.yaml", root)
+    for folder in ("dag_configs", "data/incoming"):
+        (root / folder).mkdir(parents=True)
+    (root / "dag_configs" / "homes.yaml").write_text(HOMES)
+    (root / "data" / "incoming" / "homes.csv").write_text(ROWS)
+    return root
+
+
+@pytest.fixture(scope="module")
+def elt(project: Path) -> Elt:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW", "ELT_"))}
+    environment = {**kept, "ELT_PROJECT": str(project), "PYTHONPATH": str(ROOT / "include")}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from elt_factory.cli.main import main; main()", *arguments]
+        return subprocess.run(command, env=environment, cwd=project, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def loaded(elt: Elt) -> Elt:
+    done = elt("run", "homes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return elt
+
+
+def test_list_names_the_config_its_tables_and_schedule(elt: Elt) -> None:
+    done = elt("list", "--json")
+    assert done.returncode == 0
+    assert [(entry["name"], entry["tables"], entry["schedule"]) for entry in json.loads(done.stdout)] == [
+        ("homes", ["homes"], None)
+    ]
+
+
+def test_status_before_the_first_load_says_what_to_do(elt: Elt) -> None:
+    done = elt("status")
+    assert done.returncode == 0
+    assert "Nothing was loaded yet" in done.stdout
+
+
+def test_a_run_shows_each_task_as_it_ends_and_its_figures(loaded: Elt) -> None:
+    done = loaded("run", "homes")
+    assert done.returncode == 0
+    assert "tables.homes.extract" in done.stdout
+    assert "3 rows loaded, 3 in the table" in done.stdout
+
+
+def test_types_are_found_in_the_data(loaded: Elt) -> None:
+    done = loaded("sql", "select carrier, since, typeof(since) as kind from homes.homes order by carrier", "--json")
+    assert json.loads(done.stdout)[0] == {"carrier": "B6", "since": "1999-08-01", "kind": "DATE"}
+
+
+def test_status_has_every_figure_a_machine_wants(loaded: Elt) -> None:
+    (entry,) = json.loads(loaded("status", "--json").stdout)
+    assert (entry["source"], entry["table"], entry["total_rows"], entry["rows_rejected"]) == ("homes", "homes", 3, 0)
+
+
+def test_bad_rows_become_rejects_with_their_reasons_and_the_others_are_loaded(loaded: Elt, project: Path) -> None:
+    file = project / "data" / "incoming" / "homes.csv"
+    file.write_text(ROWS + "AA,DFW\nWN,DAL,soon\n")
+    assert loaded("run", "homes").returncode == 0
+    rejects = json.loads(loaded("sql", "select reason from _elt.rejects order by reason", "--json").stdout)
+    assert [reject["reason"] for reject in rejects] == [
+        "homes.csv line 5: Expected Number of Columns: 3 Found: 2",
+        'since is no date: "soon"',
+    ]
+    (entry,) = json.loads(loaded("status", "--json").stdout)
+    assert (entry["total_rows"], entry["rows_rejected"]) == (3, 2)
+
+
+def test_a_query_that_is_wrong_is_answered_in_the_warehouse_s_own_words(loaded: Elt) -> None:
+    done = loaded("sql", "selct 1")
+    assert done.returncode == 1
+    assert "syntax error" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_name_gets_the_near_one(elt: Elt) -> None:
+    done = elt("run", "hoems")
+    assert done.returncode == 1
+    assert 'did you mean "homes"?' in done.stderr
+
+
+def test_a_broken_config_fails_the_list_with_its_place_and_costs_only_itself(elt: Elt, project: Path) -> None:
+    broken = project / "dag_configs" / "broken.yaml"
+    broken.write_text("name: broken\nextract: {type: files}\ntabels: {}\n")
+    try:
+        done = elt("list")
+        assert done.returncode == 1
+        assert "homes" in done.stdout
+        assert "broken.yaml:3:1" in done.stderr
+    finally:
+        broken.unlink()
+
+
+def test_a_config_that_fails_says_why_and_exits_with_1(elt: Elt, project: Path) -> None:
+    lost = project / "dag_configs" / "lost.yaml"
+    lost.write_text(HOMES.replace("homes", "lost") + "retries: {count: 0}\n")
+    try:
+        done = elt("run", "lost")
+        assert done.returncode == 1
+        assert 'no file "lost.csv"' in " ".join(done.stdout.split())
+    finally:
+        lost.unlink()

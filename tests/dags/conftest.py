@@ -1,0 +1,47 @@
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from dag_support import SECRET, Webhook
+
+from elt_factory.warehouse.base import Warehouse
+
+
+@pytest.fixture(scope="session")
+def dags(dbt_manifest):
+    """The DAGs of the project's own configs."""
+    from elt_factory.dag.loader import load_dags
+    from elt_factory.project import config_folder
+
+    return load_dags(config_folder())
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Give Airflow a connection."""
+
+    def set_connection(name: str, **fields: object) -> None:
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(fields))
+
+    return set_connection
+
+
+@pytest.fixture
+def opened(connect: Callable[..., None], tmp_path: Path) -> Callable[[], Warehouse]:
+    """Open the warehouse of the connection `warehouse`, a file of this test's own."""
+    from elt_factory.dag.runtime import warehouse
+
+    connect("warehouse", conn_type="duckdb", host=str(tmp_path / "warehouse.duckdb"))
+    return warehouse
+
+
+@pytest.fixture
+def webhook(connect) -> Iterator[Webhook]:
+    server = Webhook()
+    Thread(target=server.serve_forever, daemon=True).start()
+    connect("slack", conn_type="http", host=f"http://127.0.0.1:{server.server_address[1]}", password=SECRET)
+    yield server
+    server.shutdown()
+    server.server_close()

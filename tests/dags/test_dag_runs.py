@@ -1,0 +1,161 @@
+"""DAGs really run, task after task: what the form asks for, what is tried again and what is not."""
+
+import json
+import os
+from datetime import datetime
+
+import pytest
+
+DAY = {"window_start": "2013-01-01", "window_end": "2013-01-02"}
+TINY = """
+name: tiny
+start_date: 2012-12-01
+retries: {count: 2, delay: 1s}
+extract: {type: files, connection: inbox}
+tables:
+  first: {path: input.csv, primary_key: [id], write_disposition: merge}
+  second: {path: input.csv, primary_key: [id], write_disposition: merge}
+quality:
+  second: [{row_count: {min: 1}}]
+"""
+ONE = TINY.replace("  second: {path: input.csv, primary_key: [id], write_disposition: merge}\n", "").replace(
+    "second", "first"
+)
+pytestmark = pytest.mark.timeout(300)
+
+
+def states(outcome) -> dict[str, str]:
+    return {task.task_id: task.state for task in outcome.tasks}
+
+
+def failure(outcome) -> tuple[str, str]:
+    """The one task that failed, and its error."""
+    ((task, detail),) = [(task.task_id, task.detail) for task in outcome.tasks if task.state == "failed"]
+    return task, detail
+
+
+def test_tables_that_the_form_leaves_out_are_skipped_and_the_rest_goes_on(tiny):
+    line = tiny(TINY)
+    outcome = line.run("tiny", tables=["second"], **DAY)
+    assert outcome.state == "success"
+    ended = states(outcome)
+    assert {task: state for task, state in ended.items() if "second" in task} == {
+        "tables.second.extract": "success",
+        "tables.second.load": "success",
+        "quality.second": "success",
+    }
+    assert ended["tables.first.extract"] == ended["quality.first"] == "skipped"
+    assert line.query("select table_name, rows_loaded from _elt.loads") == [("second", 2)]
+
+
+def test_a_table_that_is_not_there_fails_at_once_and_says_which_are(tiny):
+    line = tiny(ONE)
+    outcome = line.run("tiny", tables=["frist"], **DAY)
+    assert outcome.state == "failed"
+    assert failure(outcome) == (
+        "tables.first.extract",
+        "tiny: the run asks for the tables frist, which are not in the config; it has first",
+    )
+    assert line.tries(outcome)["tables.first.extract"] == 1
+
+
+def test_an_empty_window_fails_at_once(tiny):
+    line = tiny(ONE)
+    outcome = line.run("tiny", window_start="2013-01-01", window_end="2013-01-01")
+    task, detail = failure(outcome)
+    assert task == "tables.first.extract"
+    assert "is empty: its end must come after its start" in detail
+    assert line.tries(outcome)[task] == 1
+
+
+def test_what_may_heal_is_tried_again_ever_later(tiny, tmp_path):
+    line = tiny(ONE)
+    (tmp_path / "project" / "inbox" / "input.csv").unlink()
+    outcome = line.run("tiny", **DAY)
+    task, detail = failure(outcome)
+    assert task == "tables.first.extract"
+    assert detail.startswith('tiny.first: no file "input.csv" is in the folder')
+    assert line.tries(outcome)[task] == 3
+    assert outcome.seconds > 1 + 2
+
+
+def test_a_retry_heals_the_run(tiny, tmp_path):
+    line, inbox = tiny(ONE), tmp_path / "project" / "inbox"
+    # a folder where the file should be: nothing to read at the first look
+    (inbox / "input.csv").rename(inbox / "late.csv")
+    healing = line.when_screen_says("no file", lambda: (inbox / "late.csv").rename(inbox / "input.csv"))
+    outcome = line.run("tiny", **DAY)
+    healing.join()
+    assert outcome.state == "success"
+    assert line.tries(outcome)["tables.first.extract"] == 2
+    assert line.one("select count(*) from tiny.first") == 2
+
+
+def test_a_full_refresh_replaces_the_table_from_its_beginning(tiny, tmp_path):
+    line, file = tiny(ONE), tmp_path / "project" / "inbox" / "input.csv"
+    line.run("tiny", **DAY)
+    file.write_text("id,amount\n3,1.5\n")
+    line.run("tiny", **DAY)
+    assert line.query("select id from tiny.first order by id") == [(1,), (2,), (3,)]
+    assert line.run("tiny", full_refresh=True, **DAY).state == "success"
+    assert line.query("select id from tiny.first") == [(3,)]
+    # the loads whose rows it took away are no longer committed
+    ((start, full),) = line.query("select window_start, full_refresh from _elt.loads where replaced_by is null")
+    assert (start.date().isoformat(), full) == ("2012-12-01", True)
+
+
+def test_a_check_that_does_not_hold_fails_the_run_at_once_and_is_kept(tiny):
+    line = tiny(ONE.replace("{min: 1}", "{min: 3}"))
+    outcome = line.run("tiny", **DAY)
+    task, detail = failure(outcome)
+    assert (task, line.tries(outcome)[task]) == ("quality.first", 1)
+    assert detail == "tiny.first: row count: the load has 2 rows, at least 3 are wanted"
+    kept = line.query("select check_name, severity from _elt.quality_results where status = 'failed'")
+    assert kept == [("row count", "error")]
+
+
+def test_a_warning_lets_the_run_go_on_and_is_kept(tiny):
+    line = tiny(ONE.replace("{min: 1}}", "{min: 3}, severity: warn}"))
+    assert line.run("tiny", **DAY).state == "success"
+    assert line.one("select count(*) from _elt.quality_results where status = 'warned'") == 1
+
+
+def test_people_are_told_of_a_failed_task_once_and_not_of_its_retries(tiny, webhook, tmp_path):
+    line = tiny(ONE + "alerts: {to: [slack]}\n")
+    line.connect("slack", conn_type="http", host=f"http://127.0.0.1:{webhook.server_address[1]}", password="x")
+    (tmp_path / "project" / "inbox" / "input.csv").unlink()
+    outcome = line.run("tiny", **DAY)
+    ((_, text),) = webhook.messages
+    assert text.startswith(f"tiny: task tables.first.extract failed in run {outcome.run_id}: tiny.first: no file")
+
+
+def test_a_load_tells_its_figures_with_the_asset(tiny, airflow_db):
+    import sqlite3
+    from contextlib import closing
+
+    outcome = tiny(ONE).run("tiny", **DAY)
+    with closing(sqlite3.connect(airflow_db)) as metadata:
+        ((extra,),) = metadata.execute(
+            "select e.extra from asset_event e join asset a on a.id = e.asset_id "
+            "where a.name = 'tiny.first' and e.source_run_id = ?",
+            [outcome.run_id],
+        ).fetchall()
+    figures = json.loads(extra)
+    assert {name: figures[name] for name in ("rows_read", "rows_loaded", "rows_rejected", "total_rows")} == {
+        "rows_read": 2,
+        "rows_loaded": 2,
+        "rows_rejected": 0,
+        "total_rows": 2,
+    }
+    assert figures["window"] == "[2013-01-01T00:00:00Z, 2013-01-02T00:00:00Z)"
+    assert datetime.fromisoformat(figures["load_id"].split("-")[0])
+
+
+def test_a_load_takes_away_the_landings_that_are_too_old(tiny, tmp_path):
+    line = tiny(ONE + "retention: {landing: 2d}\n")
+    line.run("tiny", **DAY)
+    (old,) = (folder := next(tmp_path.rglob("landing/tiny/first"))).iterdir()
+    for path in old.rglob("*"):
+        os.utime(path, (0, 0))
+    assert line.run("tiny", window_start="2013-01-02", window_end="2013-01-03").state == "success"
+    assert [path.name[:8] for path in folder.iterdir()] == ["20130102"]

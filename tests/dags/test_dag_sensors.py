@@ -1,0 +1,345 @@
+"""What a run waits for: ready or not, and always why."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from time import sleep
+
+import psycopg
+import pytest
+from dag_support import config_of, context_of, moment
+
+from elt_factory.checks.run import Result, keep
+from elt_factory.dag.factory import build_dag
+from elt_factory.failures import AccessDeniedError, BadRequestError, PermanentError
+from elt_factory.warehouse import audit
+
+WEEK = ("2013-01-01T00:00:00Z", "2013-01-08T00:00:00Z")
+REST = {"extract": {"type": "rest_api", "connection": "api", "auth": {"type": "api_key", "header": "X-API-Key"}}}
+
+
+@contextmanager
+def server(status: int = 200) -> Iterator[tuple[int, list[dict[str, str]]]]:
+    """A web server that answers every GET with a status, and the headers it was sent."""
+    seen: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append({"path": self.path, **self.headers})
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=served.serve_forever, daemon=True).start()
+    try:
+        yield served.server_address[1], seen
+    finally:
+        served.shutdown()
+        served.server_close()
+
+
+@pytest.fixture
+def look(tmp_path):
+    """Look once, as the task does; what it said is in `told`."""
+
+    def once(sensor: dict, tables_of=None, stage="before_extract", rest=False):
+        table = {"path": "input", "primary_key": ["id"], "write_disposition": "merge", "business_date": "at"}
+        changes = (REST if rest else {}) | {"tables": {"input": table}, "sensors": {stage: [sensor]}}
+        dag = build_dag(config_of(tmp_path, schedule="@daily", **changes), tables_of or {})
+        (task,) = [task for task in dag.tasks if task.task_id.startswith(stage)]
+        return task.poke(context_of(WEEK)), task.told
+
+    return once
+
+
+def test_a_url_is_ready_when_it_answers_well(look, connect):
+    with server(204) as (port, seen):
+        connect("api", conn_type="http", host=f"http://127.0.0.1:{port}/base")
+        ready, told = look({"http": {"connection": "api", "path": "/health"}})
+    assert (ready, told) == (True, f"tiny: http://127.0.0.1:{port}/base/health answered 204")
+    assert seen[0]["path"] == "/base/health"
+
+
+@pytest.mark.parametrize("status", [302, 404, 429, 503])
+def test_a_url_that_answers_badly_is_waited_for(look, connect, status):
+    with server(status) as (port, _):
+        connect("api", conn_type="http", host="127.0.0.1", schema="http", port=port)
+        ready, told = look({"http": {"connection": "api", "path": "/health"}})
+    assert (ready, told) == (False, f"tiny: http://127.0.0.1:{port}/health answered {status}")
+
+
+def test_a_server_that_is_down_is_waited_for(look, connect):
+    connect("api", conn_type="http", host="http://127.0.0.1:1", password="s3cret")
+    ready, told = look({"http": {"connection": "api", "path": "/health"}})
+    assert not ready
+    assert told.startswith("tiny: http://127.0.0.1:1/health does not answer: ")
+    assert "s3cret" not in told
+
+
+def test_the_sources_own_server_gets_its_key_and_another_gets_none(look, connect):
+    with server() as (port, seen):
+        connect("api", conn_type="http", host=f"http://127.0.0.1:{port}", password="s3cret")
+        connect("other", conn_type="http", host=f"http://127.0.0.1:{port}", password="0ther")
+        look({"http": {"connection": "api"}}, rest=True)
+        look({"http": {"connection": "other"}}, rest=True)
+    assert [request.get("X-API-Key") for request in seen] == ["s3cret", None]
+    assert "0ther" not in str(seen)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_is_not_waited_for(look, connect, status):
+    with server(status) as (port, _):
+        connect("api", conn_type="http", host=f"http://127.0.0.1:{port}", password="s3cret")
+        cause = rf'tiny.http sensor: .* answered {status}; mend: .* the connection "api"'
+        with pytest.raises(AccessDeniedError, match=cause) as raised:
+            look({"http": {"connection": "api"}}, rest=True)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_a_connection_that_is_not_there_is_not_waited_for(look):
+    with pytest.raises(PermanentError, match='there is no Airflow connection "nowhere"'):
+        look({"http": {"connection": "nowhere"}})
+
+
+def test_files_of_every_period_of_the_window_are_waited_for(look, connect, tmp_path):
+    inbox = tmp_path / "inbox"
+    connect("inbox", conn_type="fs", extra={"path": str(inbox)})
+    sensor = {"file": {"connection": "inbox", "path": "w_%Y-%m.csv"}}
+
+    ready, told = look(sensor)
+    assert not ready
+    assert f"the folder {inbox} is not there" in told
+
+    inbox.mkdir()
+    (inbox / "w_2013-02.csv").touch()
+    ready, told = look(sensor)
+    assert not ready
+    assert f'no file "w_2013-01.csv" is in the folder {inbox}' in told
+
+    (inbox / "w_2013-01.csv").touch()
+    assert look(sensor) == (True, "tiny: 1 files match w_%Y-%m.csv")
+
+
+@pytest.fixture
+def database(connect, tmp_path):
+    file = tmp_path / "source.sqlite"
+    with sqlite3.connect(file) as made:
+        made.execute("create table runs (done integer, at text)")
+        made.execute("insert into runs values (0, '03:00')")
+    connect("db", conn_type="sqlite", host=str(file))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("query", "ready", "value"),
+    [
+        ("select done from runs", False, "0"),
+        ("select count(*) > 0 from runs", True, "1"),
+        ("select done from runs where at = '03:01'", False, "None"),
+        ("select count(*) from runs where at = '03:00'", True, "1"),
+    ],
+)
+def test_a_query_is_ready_when_its_first_value_is_true(look, database, query, ready, value):
+    assert look({"sql": {"connection": "db", "query": query}}) == (ready, f"tiny: {query} answered {value}")
+
+
+def test_a_database_that_is_not_there_is_waited_for(look, database):
+    database.unlink()
+    ready, told = look({"sql": {"connection": "db", "query": "select 1"}})
+    assert not ready
+    assert "tiny.sql sensor: the SQLite file" in told
+
+
+def test_a_query_that_cannot_work_is_not_waited_for(look, database):
+    with pytest.raises(BadRequestError, match=r"tiny.sql sensor: no such table: run"):
+        look({"sql": {"connection": "db", "query": "select * from run"}})
+
+
+@pytest.fixture
+def postgres(connect) -> None:
+    server = {"host": "127.0.0.1", "port": 5432}
+    try:
+        psycopg.connect(**server, user="postgres", dbname="test", connect_timeout=3).close()
+    except psycopg.OperationalError as error:
+        if os.environ.get("ELT_REQUIRE_SERVICES") == "1":
+            pytest.fail(f"PostgreSQL is required and not reachable: {error}")
+        pytest.skip(f"PostgreSQL is not reachable: {error}")
+    connect("db", conn_type="postgres", login="postgres", schema="test", **server)
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        ("select '03:00'::time < '04:00'::time", (True, "True")),
+        ("select 5 % 5", (False, "0")),
+        ("select 1 where false", (False, "None")),
+    ],
+)
+def test_a_query_is_asked_of_postgresql_too(look, postgres, query, answer):
+    ready, value = answer
+    assert look({"sql": {"connection": "db", "query": query}}) == (ready, f"tiny: {query} answered {value}")
+
+
+def test_a_query_that_postgresql_does_not_know_is_not_waited_for(look, postgres):
+    with pytest.raises(BadRequestError, match=r"tiny.sql sensor: .*nowhere"):
+        look({"sql": {"connection": "db", "query": "select * from nowhere"}})
+
+
+def load_row(source: str, table: str, run_id: str, business: str | None = None, **changes) -> dict:
+    """A row of `_elt.loads` for the week."""
+    row = dict.fromkeys(audit.TABLES["loads"]) | {
+        "load_id": f"{source}-{table}-{run_id}",
+        "source": source,
+        "table_name": table,
+        "run_id": run_id,
+        "window_start": moment(WEEK[0]),
+        "window_end": moment(WEEK[1]),
+        "rows_loaded": 1,
+        "business_date_max": business,
+        "loaded_at": moment(WEEK[1]),
+    }
+    return row | changes
+
+
+def checked(opened, source: str, table: str, run_id: str, status: str = "passed") -> None:
+    result = Result("check", table, "row count", "error", status, 0, "", 0.1)
+    with opened() as warehouse:
+        keep(warehouse, source, run_id, f"quality.{table}", [result])
+
+
+def loaded(opened, *args, **kwargs) -> None:
+    with opened() as warehouse:
+        warehouse.record("loads", [load_row(*args, **kwargs)])
+
+
+FLEET = {"fleet": ("planes", "airlines")}
+
+
+def test_another_source_is_waited_for_until_every_table_is_loaded_and_checked(look, opened):
+    sensor = {"source": {"name": "fleet"}}
+    ready, told = look(sensor, FLEET)
+    assert not ready
+    assert "fleet.planes has not loaded [2013-01-01T00:00:00Z, 2013-01-08T00:00:00Z); it was never loaded" in told
+
+    for table in FLEET["fleet"]:
+        loaded(opened, "fleet", table, "r1")
+    ready, told = look(sensor, FLEET)
+    assert not ready
+    assert "fleet.planes is loaded and not checked yet in run r1" in told
+
+    for table in FLEET["fleet"]:
+        checked(opened, "fleet", table, "r1")
+    ready, told = look(sensor, FLEET)
+    assert ready, told
+
+
+def test_a_source_whose_checks_failed_is_waited_for_until_they_pass(look, opened):
+    sensor = {"source": {"name": "fleet", "tables": ["planes"]}}
+    loaded(opened, "fleet", "planes", "r1")
+    checked(opened, "fleet", "planes", "r1", "failed")
+    ready, told = look(sensor, FLEET)
+    assert not ready
+    assert "fleet: checks failed in run r1: planes: row count" in told
+
+    checked(opened, "fleet", "planes", "r1")
+    ready, told = look(sensor, FLEET)
+    assert ready, told
+
+
+def test_a_warning_does_not_hold_up_what_waits(look, opened):
+    loaded(opened, "fleet", "planes", "r1")
+    checked(opened, "fleet", "planes", "r1", "warned")
+    assert look({"source": {"name": "fleet", "tables": ["planes"]}})[0]
+
+
+def test_a_source_that_has_loaded_a_part_of_the_window_is_waited_for(look, opened):
+    loaded(opened, "fleet", "planes", "r1", window_end=moment("2013-01-07T00:00:00Z"))
+    checked(opened, "fleet", "planes", "r1")
+    ready, told = look({"source": {"name": "fleet", "tables": ["planes"]}})
+    assert not ready
+    assert "it has loaded up to 2013-01-07T00:00:00Z" in told
+
+
+def test_a_source_whose_data_are_old_is_waited_for_however_new_the_load(look, opened):
+    sensor = {"source": {"name": "fleet", "tables": ["planes"], "business_date_within": "26h"}}
+    loaded(opened, "fleet", "planes", "r1", "2013-01-06T12:00:00.000000Z")
+    checked(opened, "fleet", "planes", "r1")
+    ready, told = look(sensor)
+    assert not ready
+    assert "newest business date is 2013-01-06T12:00:00.000000Z" in told
+
+    loaded(opened, "fleet", "planes", "r2", "2013-01-07T12:00:00.000000Z")
+    checked(opened, "fleet", "planes", "r2")
+    assert look(sensor)[0]
+
+
+def test_a_source_of_which_no_table_is_known_is_never_ready(look, opened):
+    ready, told = look({"source": {"name": "fleet"}}, {})
+    assert (ready, told) == (False, "tiny: no table of the source fleet is known; is its config right?")
+
+
+def test_a_fresh_table_needs_this_windows_load_and_a_new_business_date(look, opened):
+    sensor = {"freshness": {"table": "input", "business_date_within": "26h"}}
+    ready, told = look(sensor, stage="before_transform")
+    assert not ready
+    assert "tiny.input has not loaded" in told
+
+    loaded(opened, "tiny", "input", "r1", "2013-01-06T12:00:00.000000Z")
+    ready, told = look(sensor, stage="before_transform")
+    assert not ready
+    assert "tiny.input's newest business date is 2013-01-06T12:00:00.000000Z" in told
+
+    loaded(opened, "tiny", "input", "r2", "2013-01-07T12:00:00.000000Z")
+    ready, told = look(sensor, stage="before_transform")
+    assert ready, told
+
+
+PATIENT = """
+name: tiny
+start_date: 2013-01-01
+extract: {type: files, connection: inbox}
+retries: {count: 0}
+tables: {input: {path: input.csv, primary_key: [id], write_disposition: merge}}
+sensors:
+  before_extract:
+    - {file: {connection: inbox, path: flag_%Y.txt}, timeout: TIMEOUT, poke_interval: 1s}
+"""
+
+
+def test_a_time_out_says_what_was_waited_for(tiny):
+    line = tiny(PATIENT.replace("TIMEOUT", "2s"))
+    outcome = line.run("tiny", window_start="2013-01-01", window_end="2013-01-02")
+    assert outcome.state == "failed"
+    (failed,) = [task for task in outcome.tasks if task.state == "failed"]
+    assert failed.task_id == "before_extract.file_inbox"
+    assert failed.detail.startswith('tiny.file sensor: no file "flag_2013.txt" is in the folder')
+    assert failed.detail.endswith("it did not come within 2s")
+
+
+def test_a_sensor_gives_its_slot_back_until_what_it_waits_for_is_there(tiny, tmp_path, airflow_db):
+    flag, looks = tmp_path / "project" / "inbox" / "flag_2013.txt", []
+
+    def after_the_first_look() -> None:
+        with closing(sqlite3.connect(airflow_db)) as metadata:
+            while not looks:
+                looks.extend(
+                    metadata.execute(
+                        "select 1 from task_reschedule join task_instance ti on ti.id = ti_id where ti.run_id > ?",
+                        [f"manual__{began}"],
+                    ).fetchall()
+                )
+                sleep(0.1)
+        flag.touch()
+
+    line, began = tiny(PATIENT.replace("TIMEOUT", "1m")), datetime.now(UTC).isoformat()
+    Thread(target=after_the_first_look, daemon=True).start()
+    outcome = line.run("tiny", window_start="2013-01-01", window_end="2013-01-02")
+    assert outcome.state == "success"
+    assert looks

@@ -1,0 +1,188 @@
+"""The guesses, each a pure function."""
+
+import string
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elt_factory.config.values import ColumnType
+from elt_factory.discover import dialect, keys, paging, periods, pii, windows
+from elt_factory.discover.address import address_of
+from elt_factory.discover.found import Sample
+from elt_factory.failures import BadRequestError
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+def sample(types: dict[str, str], *rows: tuple[str | None, ...]) -> Sample:
+    return Sample({name: ColumnType(kind) for name, kind in types.items()}, rows)
+
+
+@pytest.mark.parametrize(
+    ("answer", "path"),
+    [
+        ([{"id": 1}], None),
+        ({"results": [{"id": 1}], "next": None}, "results"),
+        ({"meta": {"tags": [{"a": 1}]}, "data": {"items": [{"id": 1}, {"id": 2}]}}, "data.items"),
+        ({"errors": [{"e": 1}], "results": [{"id": 1}]}, "results"),
+    ],
+)
+def test_the_list_of_records_is_found(answer, path):
+    assert paging.records_paths(answer)[0] == path
+
+
+@given(JSON)
+def test_any_answer_has_its_shape_read_without_an_error(answer):
+    paging.records_paths(answer)
+    paging.paginator_candidates(answer, {}, 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "headers", "kind"),
+    [
+        ({"data": [], "next": "eyJv"}, {}, "cursor"),
+        ({"data": [], "next": "https://api.example.org/x?page=2"}, {}, "json_link"),
+        ({"data": [], "links": {"next": "/x?page=2"}}, {}, "json_link"),
+        ([], {"link": '<https://api.example.org/x?page=2>; rel="next"'}, "header_link"),
+        ([], {}, "page_number"),
+    ],
+)
+def test_the_way_to_the_next_page_is_suggested_by_the_answer(answer, headers, kind):
+    assert paging.paginator_candidates(answer, headers, 10)[0].type == kind
+
+
+def test_an_id_comes_before_other_unique_columns():
+    found = sample({"email": "text", "user_id": "integer"}, ("a@x.org", "1"), ("b@x.org", "2"))
+    assert keys.key_candidates(found)[0] == ("user_id",)
+
+
+def test_a_column_with_a_gap_is_no_key():
+    assert keys.key_candidates(sample({"id": "integer"}, ("1",), (None,))) == []
+
+
+def test_two_columns_are_a_key_where_no_single_one_is():
+    rows = [(place, f"2013-01-01 {hour:02}:00:00") for place in ("EWR", "JFK") for hour in range(10)]
+    assert keys.key_candidates(sample({"origin": "text", "at": "datetime"}, *rows)) == [("origin", "at")]
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xyz")), min_size=1, max_size=30))
+def test_every_key_that_is_suggested_is_unique_in_the_sample(rows):
+    found = sample({"code": "text", "kind": "text"}, *rows)
+    for key in keys.key_candidates(found):
+        assert len(set(zip(*map(found.values, key), strict=True))) == len(rows)
+
+
+def test_a_cursor_is_a_time_whose_name_says_change():
+    found = sample({"born": "date", "updated_at": "timestamp", "updated_by": "text"}, ("2013-01-01", "2013-01-02", "x"))
+    assert keys.cursor_candidates(found) == ["updated_at"]
+    assert keys.date_candidates(found) == ["born", "updated_at"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("email", []),
+        ("contactPhone", []),
+        ("last_name", []),
+        ("shipping_address", []),
+        ("client_ip", []),
+        ("ssn", []),
+        ("a", ["ann@example.org", "bob@example.org"]),
+        ("a", ["10.0.0.1", "::1"]),
+        ("a", ["078-05-1120"]),
+        ("a", ["4111 1111 1111 1111"]),
+        ("a", ["+49 30 1234567"]),
+    ],
+)
+def test_personal_data_is_known_by_its_name_or_its_values(name, values):
+    assert pii.why_personal(name, values)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("tailnum", ["N10156"]), ("name", ["Newark"]), ("zip_code", []), ("description", []), ("a", ["1234567890123456"])],
+)
+def test_what_is_not_personal_stays_open(name, values):
+    assert pii.why_personal(name, values, "airports") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("weather_2013-01.csv", "weather_%Y-%m.csv"),
+        ("orders_20240131.csv", "orders_%Y%m%d.csv"),
+        ("2024-01-31T05.ndjson", "%Y-%m-%dT%H.ndjson"),
+        ("sales-2024.parquet", "sales-%Y.parquet"),
+        ("100%.csv", "100%%.csv"),
+        ("part-123456.csv", "part-123456.csv"),
+    ],
+)
+def test_the_period_of_a_file_name_becomes_a_pattern(name, pattern):
+    assert periods.period_pattern(name) == pattern
+
+
+@given(st.dates(min_value=date(1990, 1, 1), max_value=date(2099, 12, 31)))
+def test_a_pattern_means_the_very_file_that_it_came_from(day):
+    name = day.strftime("orders_%Y-%m-%d.csv")
+    assert day.strftime(periods.period_pattern(name)) == name
+
+
+@given(st.text())
+def test_a_name_made_of_any_text_is_sane_or_empty(text):
+    made = periods.sane_name(text)
+    assert made == "" or (
+        made[0] in string.ascii_lowercase and set(made) <= set(string.ascii_lowercase + "0123456789_")
+    )
+    assert periods.sane_name(made) == made
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_dialect_of_a_csv_file_is_found(delimiter):
+    text = "\n".join(delimiter.join(row) for row in [("id", "temp"), ("1", "2.5"), ("2", "NA"), ("3", "4")])
+    found = dialect.dialect_of(text.encode())
+    assert (found.delimiter, found.null_words, found.encoding) == (delimiter, {"NA": "temp"}, "utf-8")
+
+
+def test_a_word_in_a_column_of_text_is_kept():
+    assert dialect.null_words([["country"], ["NA"], ["DE"]]) == {}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
+def test_the_encoding_is_found(encoding):
+    assert dialect.encoding_of("name\nMünchen\n".encode(encoding)) == encoding
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_have_a_dialect(head):
+    assert dialect.dialect_of(head).delimiter
+
+
+def test_a_window_is_believed_only_when_it_filters():
+    rows = [{"updated_at": f"2013-01-0{day}T00:00:00Z"} for day in range(1, 9)]
+    seen = sample({"updated_at": "timestamp"}, *[(row["updated_at"],) for row in rows])
+
+    def ask(params):
+        return [r for r in rows if params.get("from", "") <= r["updated_at"] < params.get("to", "9")]
+
+    assert windows.confirmed(seen, ask) == windows.WindowParams("from", "to", "updated_at")
+    assert windows.confirmed(seen, lambda params: rows) is None
+    assert windows.confirmed(seen, lambda params: None) is None
+
+
+@pytest.mark.parametrize("url", ["ftp://x/y", "http://", "x", "http://h:99999/", "http://[", "https://u:p@h/x"])
+def test_what_is_no_plain_http_address_is_refused(url):
+    with pytest.raises(BadRequestError):
+        address_of(url)
+
+
+@given(st.text(alphabet=string.ascii_letters, min_size=8))
+def test_a_secret_of_the_query_never_shows(secret):
+    with pytest.raises(BadRequestError) as caught:
+        address_of(f"https://api.example.org/v1/orders?access_token=0{secret}0")
+    assert f"0{secret}0" not in str(caught.value)

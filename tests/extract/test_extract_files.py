@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from extract_support import WEEK, read_request
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from elt_factory.config.window import Window
+from elt_factory.extract.files import expand_pattern, matching_files, source_folder
+from elt_factory.extract.read import read
+from elt_factory.extract.request import Connection
+from elt_factory.failures import BadDataError, BadRequestError, SourceNotReadyError
+
+NEW_YORK = "America/New_York"
+LORD_HOWE = "Australia/Lord_Howe"
+ZONES = [
+    "UTC",
+    NEW_YORK,
+    "America/St_Johns",
+    LORD_HOWE,
+    "Pacific/Apia",
+    "Asia/Kathmandu",
+    "Africa/Casablanca",
+]
+
+
+def naive(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC).replace(tzinfo=None)
+
+
+def window(start: str, end: str, zone: str = "UTC") -> Window:
+    ends = [datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)) for text in (start, end)]
+    return Window(*ends)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "covered", "zone", "expected"),
+    [
+        ("%Y-%m.csv", window("2013-01-31", "2013-02-01"), "UTC", ["2013-01.csv"]),
+        ("%Y-%m.csv", window("2013-01-31", "2013-02-01T00:00:01"), "UTC", ["2013-01.csv", "2013-02.csv"]),
+        ("%Y-%m.csv", window("2013-02-01", "2013-02-02"), NEW_YORK, ["2013-01.csv", "2013-02.csv"]),
+        ("%Y%m%d", window("2012-12-31", "2013-01-02", NEW_YORK), NEW_YORK, ["20121231", "20130101"]),
+        ("%Y/%H", window("2013-03-10T01:00", "2013-03-10T04:00", NEW_YORK), NEW_YORK, ["2013/01", "2013/03"]),
+        ("%d", window("2013-01-31", "2013-03-02"), "UTC", [f"{d:02d}" for d in [31, *range(1, 29)]]),
+        ("%Y", window("2012-06-01", "2014-01-01"), "UTC", ["2012", "2013"]),
+        ("100%%/*.csv", WEEK, "UTC", ["100%/*.csv"]),
+        ("%%Y_%Y", WEEK, "UTC", ["%Y_2013"]),
+        ("plain.csv", WEEK, "UTC", ["plain.csv"]),
+        ("%Y%m%d", window("2011-12-29", "2012-01-01", "Pacific/Apia"), "Pacific/Apia", ["20111229", "20111231"]),
+        (
+            "%H",
+            window("2013-04-07T01:00", "2013-04-07T03:00", "Australia/Lord_Howe"),
+            LORD_HOWE,
+            ["01", "02"],
+        ),
+    ],
+)
+def test_a_pattern_stands_once_for_every_period_that_the_window_touches(pattern, covered, zone, expected):
+    assert list(expand_pattern(pattern, covered, zone)) == expected
+
+
+@pytest.mark.parametrize("pattern", ["%y.csv", "a%", "%Y-%j", "% Y"])
+def test_an_unknown_directive_is_an_error(pattern):
+    with pytest.raises(ValueError, match=r"known are %Y %m %d %H"):
+        expand_pattern(pattern, WEEK, "UTC")
+
+
+def by_the_minute(pattern: str, covered: Window, zone: str) -> list[str]:
+    """Every name that some minute of the window has, found the slow way."""
+    found, moment = {}, covered.start.astimezone(UTC)
+    while moment < covered.end:
+        found[moment.astimezone(ZoneInfo(zone)).strftime(pattern)] = None
+        moment = moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    return list(found)
+
+
+@given(
+    start=st.datetimes(naive(1975, 1, 1), naive(2035, 1, 1)),
+    seconds=st.integers(1, 3 * 86400),
+    zone=st.sampled_from(ZONES),
+    pattern=st.sampled_from(["%Y%m%d%H", "%Y%m%d", "%Y-%m", "%Y", "%H", "%m/%d"]),
+)
+@example(naive(2006, 10, 29, 2, 30), 7200, "America/St_Johns", "%Y%m%d%H")
+@example(naive(2006, 4, 2, 3, 0), 7200, "America/St_Johns", "%Y%m%d%H")
+@example(naive(2011, 12, 29, 9), 3 * 86400, "Pacific/Apia", "%Y%m%d")
+@example(naive(2013, 4, 6, 14, 0), 86400, "Australia/Lord_Howe", "%Y%m%d%H")
+def test_expansion_covers_the_window_and_nothing_else(start, seconds, zone, pattern):
+    begin = start.replace(tzinfo=UTC)
+    covered = Window(begin, begin + timedelta(seconds=seconds))
+    assert list(expand_pattern(pattern, covered, zone)) == by_the_minute(pattern, covered, zone)
+
+
+@given(st.datetimes(naive(1990, 1, 1), naive(2030, 1, 1)), st.lists(st.integers(1, 10_000), min_size=2, max_size=4))
+def test_neighbouring_windows_cover_what_their_union_covers(start, minutes):
+    begin, together = start.replace(tzinfo=UTC), []
+    moment = begin
+    for width in minutes:
+        following = moment + timedelta(minutes=width)
+        together += expand_pattern("%Y%m%d%H", Window(moment, following), NEW_YORK)
+        moment = following
+    assert tuple(dict.fromkeys(together)) == expand_pattern("%Y%m%d%H", Window(begin, moment), NEW_YORK)
+
+
+def put(folder, *names, text="a\n1\n"):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def read_files(folder, path, extract=None, connection=None, **table):
+    config = {"type": "files", **(extract or {"folder": "in"})}
+    return read(read_request(folder, config, {"path": path, **table}, connection, window("2013-01-30", "2013-02-02")))
+
+
+def test_files_are_read_where_they_are_sorted_and_each_once(tmp_path):
+    put(tmp_path / "in", "w_2013-01.csv", "w_2013-02.csv", "w_2013-03.csv")
+    (tmp_path / "in" / "w_2013-02_again.csv").symlink_to("w_2013-02.csv")
+    spool = read_files(tmp_path, "w_%Y-%m*.csv", format={"type": "csv", "delimiter": ";", "null_values": ["NA"]})
+    assert spool.files == (tmp_path / "in" / "w_2013-01.csv", tmp_path / "in" / "w_2013-02.csv")
+    assert (spool.format, spool.rows_read) == ("csv", None)
+    assert (spool.csv.delimiter, spool.csv.null_values) == (";", ("NA",))
+
+
+def test_every_period_needs_a_file(tmp_path):
+    put(tmp_path / "in", "w_2013-01.csv", "w_2013-12.csv")
+    with pytest.raises(SourceNotReadyError) as caught:
+        read_files(tmp_path, "w_%Y-%m.csv")
+    told = f'src.things: no file "w_2013-02.csv" is in the folder {tmp_path / "in"}; did you mean "w_2013-'
+    assert str(caught.value).startswith(told)
+
+
+def test_a_missing_folder_names_the_near_one(tmp_path):
+    (tmp_path / "incoming").mkdir()
+    with pytest.raises(SourceNotReadyError, match=r'incomming is not there; did you mean "incoming"\?'):
+        read_files(tmp_path, "*.csv", {"folder": "incomming"})
+
+
+def test_a_pattern_without_periods_that_matches_nothing_is_not_ready(tmp_path):
+    (tmp_path / "in").mkdir()
+    with pytest.raises(SourceNotReadyError, match="nothing is there"):
+        read_files(tmp_path, "*.csv")
+
+
+def test_a_crowded_folder_makes_no_endless_message(tmp_path):
+    put(tmp_path / "in", *(f"other-{n}.txt" for n in range(500)))
+    with pytest.raises(SourceNotReadyError) as caught:
+        read_files(tmp_path, "*.csv")
+    assert len(str(caught.value)) < 600 + len(str(tmp_path))
+
+
+def test_globs_reach_into_subfolders_and_folders_are_no_files(tmp_path):
+    put(tmp_path / "in", "a/x.csv", "a/b/y.csv", "z.csv")
+    (tmp_path / "in" / "dir.csv").mkdir()
+    assert [file.name for file in read_files(tmp_path, "**/*.csv").files] == ["y.csv", "x.csv", "z.csv"]
+
+
+@pytest.mark.parametrize("path", ["../secret.csv", "a/../../secret.csv", "/etc/*", "**/../../*.csv"])
+def test_a_pattern_that_leaves_the_folder_is_refused(tmp_path, path):
+    put(tmp_path, "in/a/x.csv", "secret.csv")
+    with pytest.raises(BadRequestError, match="leads out"):
+        matching_files(tmp_path / "in", path, WEEK, "UTC")
+
+
+@pytest.mark.parametrize("path", ["link.csv", "dir/*.csv"])
+def test_a_symlink_that_leaves_the_folder_is_refused(tmp_path, path):
+    put(tmp_path, "out/secret.csv", "in/x.csv")
+    (tmp_path / "in" / "link.csv").symlink_to(tmp_path / "out" / "secret.csv")
+    (tmp_path / "in" / "dir").symlink_to(tmp_path / "out")
+    with pytest.raises(BadRequestError, match="leads out of the folder"):
+        read_files(tmp_path, path)
+
+
+@pytest.mark.parametrize("path", ["a**b.csv", "."])
+def test_an_odd_pattern_is_a_bad_request_or_matches_nothing(tmp_path, path):
+    put(tmp_path, "in/x.csv")
+    with pytest.raises((BadRequestError, SourceNotReadyError)):
+        read_files(tmp_path, path)
+
+
+def test_the_folder_is_the_connections_path_then_folder_below_the_project(tmp_path):
+    fs = Connection("files", "fs", extra={"path": "drop"})
+    assert source_folder(fs, "in", tmp_path) == tmp_path / "drop" / "in"
+    assert source_folder(fs, None, tmp_path) == tmp_path / "drop"
+    assert source_folder(None, "in", tmp_path) == tmp_path / "in"
+    absolute = Connection("files", "fs", extra={"path": "/data"})
+    assert str(source_folder(absolute, "in", tmp_path)) == "/data/in"
+
+
+@pytest.mark.parametrize("folder", ["..", "/etc", "a/../../b"])
+def test_a_folder_that_leaves_the_connections_path_is_refused(tmp_path, folder):
+    with pytest.raises(BadRequestError, match="leads out"):
+        source_folder(None, folder, tmp_path)
+
+
+def test_a_folder_that_is_a_link_itself_is_fine(tmp_path):
+    put(tmp_path, "volume/x.csv")
+    (tmp_path / "in").symlink_to(tmp_path / "volume")
+    assert read_files(tmp_path, "x.csv").files == (tmp_path / "volume" / "x.csv",)
+
+
+def test_an_empty_csv_is_named(tmp_path):
+    put(tmp_path / "in", "a.csv")
+    put(tmp_path / "in", "b.csv", text="")
+    with pytest.raises(BadDataError, match=r"src\.things: .*/in/b\.csv is empty"):
+        read_files(tmp_path, "*.csv")
+
+
+def test_ndjson_lines_are_counted_without_the_blank_ones(tmp_path):
+    put(tmp_path / "in", "a.ndjson", text='{"a":1}\n\n{"a":2}\r\n  \n{"a":3}')
+    put(tmp_path / "in", "b.ndjson", text="")
+    spool = read_files(tmp_path, "*.ndjson", format={"type": "ndjson"})
+    assert (spool.format, spool.rows_read, len(spool.files)) == ("ndjson", 3, 2)
+
+
+def test_parquet_rows_are_counted_from_the_metadata(tmp_path):
+    (tmp_path / "in").mkdir()
+    for rows in (2, 5):
+        pq.write_table(pa.table({"n": list(range(rows))}), tmp_path / "in" / f"{rows}.parquet")
+    spool = read_files(tmp_path, "*.parquet", format={"type": "parquet"})
+    assert (spool.format, spool.rows_read, len(spool.files)) == ("parquet", 7, 2)
+    put(tmp_path / "in", "broken.parquet", text="PAR1 no")
+    with pytest.raises(BadDataError, match=r"broken\.parquet is no Parquet file"):
+        read_files(tmp_path, "*.parquet", format={"type": "parquet"})
+
+
+def test_the_sensor_sees_the_files_that_the_reader_reads(tmp_path):
+    put(tmp_path / "in", "w_2013-01.csv")
+    found = matching_files(tmp_path / "in", "w_%Y-%m.csv", window("2013-01-30", "2013-02-01"), "UTC")
+    assert found == (tmp_path / "in" / "w_2013-01.csv",)

@@ -1,0 +1,356 @@
+from __future__ import annotations
+
+import csv
+import json
+import socket
+import struct
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from extract_support import SECRET, read_request
+
+from elt_factory.config.window import Window
+from elt_factory.extract.read import read
+from elt_factory.extract.request import Connection, CursorRange
+from elt_factory.failures import AccessDeniedError, BadRequestError, EltError, SourceUnavailableError
+
+SERVER = Connection("db", "postgres", host="127.0.0.1", port=5432, schema="test", login="postgres", password="unused")
+DAY = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC))
+
+
+@pytest.fixture
+def read_table(tmp_path, schema):
+    def run(connection=SERVER, source_schema=schema, fetch_rows=50_000, **more):
+        table = {key: more.pop(key) for key in ("table", "query", "incremental") if key in more}
+        extract = {"type": "sql", "connection": "db", "schema": source_schema, "fetch_rows": fetch_rows}
+        return read(read_request(tmp_path, extract, table, connection, **{"window": DAY, **more}))
+
+    return run
+
+
+def values(spool) -> list[tuple]:
+    if spool.format == "parquet":
+        return [tuple(row.values()) for row in pq.read_table(spool.files[0]).to_pylist()]
+    names = ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in columns(spool))
+    options = "header = true, delim = ',', quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false"
+    query = f"SELECT * FROM read_csv('{spool.files[0]}', auto_detect = false, columns = {{{names}}}, {options})"
+    return duckdb.connect().execute(query).fetchall()
+
+
+def quoted(name: str) -> str:
+    return "'" + name.replace("'", "''") + "'"
+
+
+def columns(spool) -> list[str]:
+    if spool.format == "parquet":
+        return pq.read_schema(spool.files[0]).names
+    with spool.files[0].open(newline="") as lines:
+        return next(csv.reader(lines))
+
+
+def made(postgres, name, definition, *rows) -> None:
+    postgres.execute(f"DROP TABLE IF EXISTS {name} CASCADE")
+    postgres.execute(f"CREATE TABLE {name} ({definition})")
+    for row in rows:
+        postgres.execute(f"INSERT INTO {name} VALUES ({row})")
+
+
+EVERYTHING = {
+    "i2 smallint": ("integer", "-1", "-1"),
+    "i8 bigint": ("integer", "9223372036854775807", "9223372036854775807"),
+    "f4 real": ("float", "0.1", "0.1"),
+    "f8 double precision": ("float", "0.1::float8 + 0.2", "0.30000000000000004"),
+    "money numeric(18,2)": ("decimal(18,2)", "1234567890123456.78", "1234567890123456.78"),
+    "free numeric": ("decimal(38,9)", "1.123456789012345678901", "1.123456789012345678901"),
+    "wide numeric(50,2)": ("decimal(38,9)", "1", "1.00"),
+    "yes boolean": ("boolean", "true", "true"),
+    "no boolean": ("boolean", "false", "false"),
+    "day date": ("date", "'2013-01-02'", "2013-01-02"),
+    "clock time": ("time", "'05:06:07.5'", "05:06:07.5"),
+    "wall timestamp": ("datetime", "'2013-01-02 03:04:05.678901'", "2013-01-02 03:04:05.678901"),
+    "instant timestamptz": ("timestamp", "'2013-01-02 03:04:05+02'", "2013-01-02 01:04:05+00"),
+    "plain json": ("json", """'{"a":  1}'""", '{"a":  1}'),
+    "doc jsonb": ("json", """'{"a":[1,null]}'""", '{"a": [1, null]}'),
+    "raw bytea": ("binary", r"'\x00ff'", "00ff"),
+    "name text": ("text", "E'a,\"b\"\n\\\\.'", 'a,"b"\n\\.'),
+    "code varchar(5)": ("text", "''", ""),
+    "id uuid": ("text", "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+    "list integer[]": ("json", "'{1,NULL,3}'", "[1,null,3]"),
+    "words text[]": ("json", "ARRAY['a\"b','']", '["a\\"b",""]'),
+    '"Odd ""Name%s" text': ("text", "'x'", "x"),
+    "mood feeling": ("text", "'glad'", "glad"),
+    "amount cents": ("integer", "7", "7"),
+    "span interval": ("text", "'1 day 2 hours'", "P1DT2H"),
+}
+
+
+@pytest.fixture(scope="module")
+def everything(postgres):
+    postgres.execute("CREATE TYPE feeling AS ENUM ('glad', 'sad')")
+    postgres.execute("CREATE DOMAIN cents AS integer")
+    made(postgres, "everything", ", ".join(EVERYTHING), ", ".join(v for _, v, _ in EVERYTHING.values()))
+    postgres.execute("INSERT INTO everything DEFAULT VALUES")
+
+
+def test_every_type_keeps_its_value_and_tells_its_type(everything, read_table):
+    spool = read_table(table="everything")
+    names = columns(spool)
+    assert {name: str(spool.types[name]) for name in names} == {
+        name: str(kind) for name, (kind, _, _) in zip(names, EVERYTHING.values(), strict=True)
+    }
+    filled, empty = values(spool)
+    assert filled == tuple(expected for _, _, expected in EVERYTHING.values())
+    assert empty == (None,) * len(names)
+    assert (spool.format, spool.rows_read) == ("csv", 2)
+
+
+def test_a_query_has_types_too(everything, schema, read_table):
+    query = f"select i2 * 2 as twice, day, money, raw, yes from {schema}.everything where i2 < 0; "
+    spool = read_table(query=query)
+    assert values(spool) == [("-2", "2013-01-02", "1234567890123456.78", "00ff", "true")]
+    assert {name: str(kind) for name, kind in spool.types.items()} == {
+        "twice": "integer", "day": "date", "money": "decimal(18,2)", "raw": "binary", "yes": "boolean",
+    }  # fmt: skip
+
+
+def test_text_does_not_depend_on_how_the_role_is_set_up(everything, read_table):
+    options = "-c timezone=Asia/Tokyo -c datestyle=German -c extra_float_digits=-5 -c bytea_output=escape"
+    connection = Connection("db", "postgresql", "127.0.0.1", 5432, "test", "postgres", extra={"options": options})
+    assert values(read_table(connection, table="everything"))[0] == tuple(v for _, _, v in EVERYTHING.values())
+
+
+def test_one_column_keeps_its_empty_rows(postgres, read_table):
+    made(postgres, "one", "a text", "'x'", "NULL", "''", "NULL", r"'\.'")
+    spool = read_table(table="one")
+    assert values(spool) == [("x",), (None,), ("",), (None,), ("\\.",)]
+    assert spool.rows_read == 5
+
+
+def test_a_query_may_end_in_a_comment_and_hold_any_sign(read_table):
+    spool = read_table(query="select '100%s {x} :y' as \"a:b\" -- the end;")
+    assert (columns(spool), values(spool)) == (["a:b"], [("100%s {x} :y",)])
+
+
+def test_no_rows_leave_a_header_line(postgres, read_table):
+    made(postgres, "none", "a int, b text")
+    spool = read_table(table="none")
+    assert (spool.files[0].read_bytes(), spool.rows_read) == (b"a,b\n", 0)
+
+
+def test_views_and_materialised_views_are_tables(postgres, read_table):
+    made(postgres, "base", "a int", "1")
+    postgres.execute("CREATE VIEW seen AS SELECT a + 1 AS b FROM base")
+    postgres.execute("CREATE MATERIALIZED VIEW kept AS SELECT a + 2 AS c FROM base")
+    assert values(read_table(table="seen")) == [("2",)]
+    assert values(read_table(table="kept")) == [("3",)]
+
+
+@pytest.fixture(params=["copy", "cursor"])
+def either(request, read_table):
+    """The COPY path, and the path of every other database on the same server."""
+    kinds = {"copy": "postgres", "cursor": "postgresql+psycopg"}
+    connection = Connection("db", kinds[request.param], "127.0.0.1", 5432, "test", "postgres", "unused")
+    return lambda **more: read_table(connection, **more)
+
+
+@pytest.mark.parametrize(
+    ("kind", "zone", "inside", "outside"),
+    [
+        ("timestamptz", "UTC", ["2013-01-01 00:00+00", "2013-01-01 23:59:59.999999+00"], ["2013-01-02 00:00+00"]),
+        ("timestamptz", "UTC", ["2013-01-02 00:30+01"], ["2013-01-01 00:30+01"]),
+        (
+            "timestamp",
+            "America/New_York",
+            ["2013-01-01", "2013-01-01 23:59:59.999999"],
+            ["2012-12-31 23:59", "2013-01-02"],
+        ),
+        ("date", "UTC", ["2013-01-01"], ["2012-12-31", "2013-01-02"]),
+    ],
+)
+def test_a_window_takes_its_start_and_leaves_its_end(postgres, either, kind, zone, inside, outside):
+    made(postgres, "timed", f"at {kind}", *(f"'{text}'" for text in [*inside, *outside]), "NULL")
+    spool = either(table="timed", incremental={"cursor": "at"}, timezone=zone)
+    assert spool.rows_read == len(inside)
+
+
+def test_dates_are_days_of_the_sources_zone(postgres, either):
+    made(postgres, "days", "d date", *(f"'2013-01-0{day}'" for day in (1, 2, 3)))
+    whole_day = Window(datetime(2013, 1, 2, 5, tzinfo=UTC), datetime(2013, 1, 3, 5, tzinfo=UTC))
+    spool = either(table="days", incremental={"cursor": "d"}, window=whole_day, timezone="America/New_York")
+    assert values(spool) == [("2013-01-02",)]
+    begins_in_the_day = Window(datetime(2013, 1, 1, 12, tzinfo=UTC), datetime(2013, 1, 2, 12, tzinfo=UTC))
+    assert values(either(table="days", incremental={"cursor": "d"}, window=begins_in_the_day)) == [("2013-01-02",)]
+
+
+@pytest.mark.parametrize("kind", ["integer", "bigint", "numeric", "numeric(10,0)"])
+@pytest.mark.parametrize(
+    ("cursor", "initial", "expected"),
+    [
+        (CursorRange(), None, ["1", "2", "3", "4"]),
+        (CursorRange(), 2, ["2", "3", "4"]),
+        (CursorRange(after="2"), 1, ["3", "4"]),
+        (CursorRange(after="1", upto="3"), None, ["2", "3"]),
+        (CursorRange(upto="2"), None, ["1", "2"]),
+    ],
+)
+def test_a_number_is_read_after_the_last_up_to_the_end(postgres, either, kind, cursor, initial, expected):
+    made(postgres, "numbered", f"id {kind}", "1", "2", "3", "4")
+    spool = either(table="numbered", incremental={"cursor": "id", "initial": initial}, cursor=cursor)
+    assert sorted(row[0] for row in values(spool)) == expected
+
+
+def test_a_text_cursor_is_read_after_the_last(postgres, read_table):
+    made(postgres, "ulids", "id text", "'01A'", "'01B'", "'O''C'")
+    spool = read_table(table="ulids", incremental={"cursor": "id"}, cursor=CursorRange(after="01A"))
+    assert values(spool) == [("01B",), ("O'C",)]
+    spool = read_table(table="ulids", incremental={"cursor": "id"}, cursor=CursorRange(after="O'C"))
+    assert values(spool) == []
+
+
+def test_an_incremental_query_is_cut_from_outside(postgres, schema, read_table):
+    made(postgres, "numbered", "id int", "1", "2", "3")
+    query = f"select id * 10 as ten from {schema}.numbered order by 1 desc -- all"
+    spool = read_table(query=query, incremental={"cursor": "ten"}, cursor=CursorRange(after="10"))
+    assert values(spool) == [("30",), ("20",)]
+
+
+def test_the_plain_cursor_reads_every_type_as_text(everything, read_table):
+    connection = Connection("db", "postgresql+psycopg", "127.0.0.1", 5432, "test", "postgres", "unused")
+    spool = read_table(connection, table="everything", fetch_rows=1)
+    filled, empty = values(spool)
+    found = dict(zip(columns(spool), filled, strict=True))
+    assert set(empty) == {None}
+    assert {str(pq.read_schema(spool.files[0]).field(name).type) for name in found} == {"string"}
+    same = ["i2", "i8", "f4", "f8", "money", "free", "yes", "no", "day", "name", "code", "id", "raw", "mood"]
+    expected = dict(zip(found, (v for _, _, v in EVERYTHING.values()), strict=True))
+    assert {name: found[name] for name in same} == {name: expected[name] for name in same}
+    assert found["wall"] == "2013-01-02T03:04:05.678901"
+    assert datetime.fromisoformat(found["instant"]) == datetime(2013, 1, 2, 1, 4, 5, tzinfo=UTC)
+    assert json.loads(found["doc"]) == {"a": [1, None]}
+    assert json.loads(found["list"]) == [1, None, 3]
+    kinds = dict(zip(found, (kind for kind, _, _ in EVERYTHING.values()), strict=True))
+    declared = {name: kind for name, kind in kinds.items() if name not in ("span", "amount")}
+    assert {name: str(spool.types[name]) for name in declared} == declared
+
+
+def test_a_missing_table_names_the_near_one(postgres, either):
+    made(postgres, "airports", "faa text")
+    with pytest.raises(BadRequestError, match=r'src\.things: .*airport.*did you mean "airports"\?'):
+        either(table="airport")
+
+
+def test_the_table_is_named_like_its_key_unless_told(postgres, read_table):
+    made(postgres, "things", "a int", "5")
+    assert values(read_table()) == [("5",)]
+
+
+def test_a_missing_schema_names_the_near_one(schema, read_table):
+    with pytest.raises(BadRequestError, match=f'did you mean "{schema}"'):
+        read_table(source_schema=schema[:-1], table="airports")
+
+
+def test_a_missing_cursor_column_names_the_near_one(postgres, either):
+    made(postgres, "timed", "updated_at timestamptz")
+    with pytest.raises(BadRequestError, match=r'no column "update_at".*did you mean "updated_at"\?'):
+        either(table="timed", incremental={"cursor": "update_at"})
+
+
+@pytest.mark.parametrize("query", ["select x from nowhere", "selec 1", "select 1 as a, 2 as a", "drop table things"])
+def test_a_query_that_does_not_work_is_a_bad_request(either, query):
+    with pytest.raises(BadRequestError, match=r"^src\.things: "):
+        either(query=query)
+
+
+def test_a_query_cannot_write(postgres, schema, read_table):
+    made(postgres, "written", "a int", "1")
+    body = "LANGUAGE sql AS 'DELETE FROM written; SELECT 1'"
+    postgres.execute(f"CREATE FUNCTION wipe() RETURNS int {body} SET search_path = {schema}")
+    with pytest.raises(BadRequestError, match="read-only"):
+        read_table(query=f"select {schema}.wipe()")
+    assert postgres.execute("SELECT count(*) FROM written").fetchone() == (1,)
+
+
+def test_a_missing_right_is_denied(postgres, schema, read_table):
+    made(postgres, "hidden", "a int")
+    role = f"{schema}_reader"
+    postgres.execute(f"CREATE ROLE {role} LOGIN")
+    try:
+        postgres.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+        with pytest.raises(AccessDeniedError, match="permission denied for table hidden"):
+            read_table(Connection("db", "postgres", "127.0.0.1", 5432, "test", role), table="hidden")
+    finally:
+        postgres.execute(f"REVOKE USAGE ON SCHEMA {schema} FROM {role}")
+        postgres.execute(f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"login": "nobody_here"}, AccessDeniedError),
+        ({"schema": "no_such_database"}, BadRequestError),
+        ({"port": 1}, SourceUnavailableError),
+        ({"host": "no-such-host.invalid"}, SourceUnavailableError),
+    ],
+)
+def test_a_connection_that_fails_tells_why(postgres, tmp_path, fields, kind):
+    base = {"conn_id": "db", "conn_type": "postgres", "host": "127.0.0.1", "schema": "test", "login": "postgres"}
+    error = failing(tmp_path, Connection(**{**base, **fields}, password=SECRET))
+    assert type(error) is kind
+    assert SECRET not in f"{error} {error!r} {error.__cause__}"
+
+
+def failing(folder, connection) -> EltError:
+    with pytest.raises(EltError) as caught:
+        read(read_request(folder, {"type": "sql", "connection": "db"}, {}, connection))
+    return caught.value
+
+
+@contextmanager
+def refusing_server(code: str, message: str):
+    """Asks for a password in the clear, and refuses it, echoing it as no server should."""
+
+    def talk(listener):
+        client, _ = listener.accept()
+        with client:
+            first = client.recv(4096)
+            if first[4:8] == struct.pack("!i", 80877103):
+                client.sendall(b"N")
+                client.recv(4096)
+            client.sendall(b"R" + struct.pack("!ii", 8, 3))
+            password = client.recv(4096)[5:-1]
+            fields = [b"SFATAL", b"VFATAL", b"C" + code.encode(), b"M" + message.encode() + b" " + password]
+            body = b"\0".join(fields) + b"\0\0"
+            client.sendall(b"E" + struct.pack("!i", len(body) + 4) + body)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=talk, args=(listener,), daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "kind"),
+    [
+        ("28P01", 'password authentication failed for user "u"', AccessDeniedError),
+        ("53300", "sorry, too many clients already", SourceUnavailableError),
+        ("57P03", "the database system is starting up", SourceUnavailableError),
+    ],
+)
+def test_a_refused_password_is_denied_and_never_shown(tmp_path, code, message, kind):
+    with refusing_server(code, message) as port:
+        error = failing(tmp_path, Connection("db", "postgres", "127.0.0.1", port, "test", "u", SECRET))
+    assert type(error) is kind
+    assert message in str(error)
+    assert SECRET not in f"{error} {error!r}"
+
+
+def test_all_rows_are_of_one_moment_and_are_counted(postgres, either):
+    postgres.execute("DROP TABLE IF EXISTS many")
+    postgres.execute("CREATE TABLE many AS SELECT g AS id, 'row ' || g AS name FROM generate_series(1, 30000) g")
+    told: list[str] = []
+    spool = either(table="many", tell=told.append, fetch_rows=7000)
+    assert spool.rows_read == len(values(spool)) == 30_000
+    assert told[-1].startswith("things: read 30,000 rows, ")

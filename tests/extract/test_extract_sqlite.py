@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from uuid import UUID
+
+import pyarrow.parquet as pq
+import pytest
+from extract_support import read_request
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elt_factory.config.window import Window
+from elt_factory.extract.database_url import url_of
+from elt_factory.extract.read import read
+from elt_factory.extract.request import Connection, CursorRange
+from elt_factory.extract.subject import Subject
+from elt_factory.extract.values_as_text import as_text, text_column
+from elt_factory.failures import (
+    BadDataError,
+    BadRequestError,
+    SourceNotReadyError,
+    SourceUnavailableError,
+)
+
+DAY = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC))
+
+
+@pytest.fixture
+def database(tmp_path):
+    with sqlite3.connect(tmp_path / "data.db") as connection:
+        yield connection
+    connection.close()
+
+
+@pytest.fixture
+def read_table(tmp_path):
+    def run(connection=None, **more):
+        table = {key: more.pop(key) for key in ("table", "query", "incremental") if key in more}
+        extract = {"type": "sql", "connection": "db", "fetch_rows": more.pop("fetch_rows", 2)}
+        connection = connection or Connection("db", "sqlite", host="data.db")
+        return read(read_request(tmp_path, extract, table, connection, **{"window": DAY, **more}))
+
+    return run
+
+
+def filled(database, definition, rows, name="things"):
+    database.execute(f"CREATE TABLE {name} ({definition})")
+    marks = ", ".join("?" for _ in rows[0]) if rows else ""
+    database.executemany(f"INSERT INTO {name} VALUES ({marks})", rows) if rows else None
+    database.commit()
+
+
+def values(spool):
+    return [tuple(row.values()) for row in pq.read_table(spool.files[0]).to_pylist()]
+
+
+def test_every_value_comes_as_text_with_the_declared_types(database, read_table):
+    definition = (
+        "id INTEGER PRIMARY KEY, name TEXT, share REAL, price DECIMAL(10,2), free NUMERIC, yes BOOLEAN, day DATE, "
+        'at DATETIME, raw BLOB, doc JSON, "odd ""name" VARCHAR(5), untyped'
+    )
+    row = (1, "", 0.1, 1.5, 2.5, 1, "2013-01-02", "2013-01-02 03:04:05", b"\x00\xff", '{"a": 1}', "x:y%s", 7)
+    filled(database, definition, [row, (2, *[None] * 11)])
+    spool = read_table()
+    text = ("1", "", "0.1", "1.5", "2.5", "1", "2013-01-02", "2013-01-02 03:04:05", "00ff", '{"a": 1}', "x:y%s", "7")
+    assert values(spool) == [text, ("2", *[None] * 11)]
+    assert {name: str(kind) for name, kind in spool.types.items()} == {
+        "id": "integer", "name": "text", "share": "float", "price": "decimal(10,2)", "yes": "boolean", "day": "date",
+        "at": "datetime", "raw": "binary", "doc": "json", 'odd "name': "text",
+    }  # fmt: skip
+    assert set(pq.read_schema(spool.files[0]).types) == {pq.read_schema(spool.files[0]).field("id").type}
+    assert (spool.format, spool.rows_read) == ("parquet", 2)
+
+
+def test_batches_of_different_kinds_of_values_stay_one_text_column(database, read_table):
+    filled(database, "v", [(None,), (None,), (1,), ("a",), (2.5,), (b"\x01",), ("é\n",)])
+    assert [row[0] for row in values(read_table())] == [None, None, "1", "a", "2.5", "01", "é\n"]
+
+
+def test_no_rows_leave_the_columns(database, read_table):
+    filled(database, "a INTEGER, b TEXT", [])
+    spool = read_table()
+    assert (pq.read_schema(spool.files[0]).names, spool.rows_read) == (["a", "b"], 0)
+
+
+def test_a_query_is_read_as_it_is(database, read_table):
+    filled(database, "id INTEGER, name TEXT", [(1, ":x"), (2, "%s"), (3, "y")])
+    spool = read_table(
+        query="select id * 10 as ten, name, '12:30 :p' as \"a:b\" from things where name <> ':x' -- end;"
+    )
+    assert values(spool) == [("20", "%s", "12:30 :p"), ("30", "y", "12:30 :p")]
+    assert pq.read_schema(spool.files[0]).names == ["ten", "name", "a:b"]
+    assert spool.types == {}
+
+
+def test_a_view_is_a_table(database, read_table):
+    filled(database, "id INTEGER", [(1,)])
+    database.execute("CREATE VIEW seen AS SELECT id + 1 AS id FROM things")
+    assert values(read_table(table="seen")) == [("2",)]
+
+
+INSIDE = ["2013-01-01", "2013-01-01 00:00", "2013-01-01T00:00:00", "2013-01-01 23:59:59.999", "2013-01-01T12:00:00Z",
+          "2013-01-02T00:30:00+01:00", "2012-12-31T23:30:00.123456-01:00"]  # fmt: skip
+OUTSIDE = ["2012-12-31", "2012-12-31T23:59:59Z", "2013-01-02", "2013-01-02 00:00:00.000", "2013-01-01T00:30:00+01:00"]
+
+
+@pytest.mark.parametrize("declared", ["DATETIME", "TIMESTAMP", "TEXT", "", "TIMESTAMP WITH TIME ZONE"])
+def test_a_window_finds_times_in_every_iso_form(database, read_table, declared):
+    filled(database, f"at {declared}", [(text,) for text in [*INSIDE, *OUTSIDE, None]])
+    assert [row[0] for row in values(read_table(incremental={"cursor": "at"}))] == INSIDE
+
+
+def test_a_window_finds_times_in_a_query(database, read_table):
+    filled(database, "at TEXT", [(text,) for text in [*INSIDE, *OUTSIDE]])
+    query = "select upper(at) as seen from things"
+    assert len(values(read_table(query=query, incremental={"cursor": "seen"}))) == len(INSIDE)
+
+
+def test_dates_are_days_of_the_sources_zone(database, read_table):
+    filled(database, "d DATE", [(f"2013-01-0{day}",) for day in (1, 2, 3)])
+    whole_day = Window(datetime(2013, 1, 2, 5, tzinfo=UTC), datetime(2013, 1, 3, 5, tzinfo=UTC))
+    spool = read_table(incremental={"cursor": "d"}, window=whole_day, timezone="America/New_York")
+    assert values(spool) == [("2013-01-02",)]
+
+
+@pytest.mark.parametrize("bad", ["yesterday", 1357016400, 3, "01/02/2013"])
+def test_a_time_that_no_window_would_find_is_bad_data(database, read_table, bad):
+    filled(database, "at DATETIME", [("2013-01-01",), (bad,)])
+    with pytest.raises(BadDataError, match=rf"src\.things: the cursor at holds {bad!r}, .*mend: .*initial: 0"):
+        read_table(incremental={"cursor": "at"})
+
+
+@pytest.mark.parametrize(
+    ("declared", "incremental"),
+    [("INTEGER", {}), ("DECIMAL(5,0)", {}), ("REAL", {}), ("TEXT", {"initial": 0}), ("", {"initial": 0})],
+)
+def test_a_number_is_read_after_the_last_up_to_the_end(database, read_table, declared, incremental):
+    filled(database, f"id {declared}", [(n,) for n in (1, 2, 3, 10)])
+    spool = read_table(incremental={"cursor": "id", **incremental}, cursor=CursorRange("1", "3"))
+    assert [float(row[0]) for row in values(spool)] == [2, 3]
+
+
+def test_a_number_begins_with_initial(database, read_table):
+    filled(database, "id INTEGER", [(1,), (2,), (3,)])
+    assert values(read_table(incremental={"cursor": "id", "initial": 2})) == [("2",), ("3",)]
+    assert len(values(read_table(incremental={"cursor": "id"}))) == 3
+
+
+def test_a_missing_file_is_not_ready_and_is_not_made(database, read_table, tmp_path):
+    with pytest.raises(
+        SourceNotReadyError, match=r'src\.things: .*/date\.db is not there; mend: did you mean "data\.db"\?'
+    ):
+        read_table(Connection("db", "sqlite", host="date.db"))
+    assert not (tmp_path / "date.db").exists()
+
+
+@pytest.mark.parametrize("field", ["host", "schema"])
+@pytest.mark.parametrize("absolute", [True, False])
+def test_the_file_stands_in_host_or_schema(database, read_table, tmp_path, field, absolute):
+    filled(database, "a INTEGER", [(1,)])
+    name = str(tmp_path / "data.db") if absolute else "data.db"
+    assert values(read_table(Connection("db", "sqlite", **{field: name}))) == [("1",)]
+
+
+def test_a_file_with_an_odd_name_is_found(read_table, tmp_path):
+    with sqlite3.connect(tmp_path / "a b%20?x#y.db") as connection:
+        connection.execute("CREATE TABLE things AS SELECT 1 AS a")
+    connection.close()
+    assert values(read_table(Connection("db", "sqlite", host="a b%20?x#y.db"))) == [("1",)]
+
+
+def test_the_file_is_opened_to_read_only(database, read_table):
+    filled(database, "a INTEGER", [(1,)])
+    assert database.execute("PRAGMA user_version").fetchone() == (0,)
+    with pytest.raises(BadRequestError):
+        read_table(query="insert into things values (2) returning a")
+    assert database.execute("SELECT count(*) FROM things").fetchone() == (1,)
+
+
+def test_a_file_that_is_no_database_is_bad_data(read_table, tmp_path):
+    (tmp_path / "data.db").write_text("not a database at all, but long enough to be read as one" * 20)
+    with pytest.raises(BadDataError, match="not a database"):
+        read_table()
+
+
+def test_a_locked_database_is_unavailable(database, read_table, monkeypatch):
+    filled(database, "a INTEGER", [(1,)])
+    real = sqlite3.dbapi2.connect
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", lambda *args, **kw: real(*args, **{**kw, "timeout": 0.01}))
+    database.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(SourceUnavailableError, match="locked"):
+        read_table()
+
+
+def test_a_missing_table_or_column_names_the_near_one(database, read_table):
+    filled(database, "updated_at TEXT", [], "airports")
+    with pytest.raises(BadRequestError, match=r'no table "airport"; mend: did you mean "airports"\?'):
+        read_table(table="airport")
+    with pytest.raises(BadRequestError, match=r'did you mean "updated_at"\?'):
+        read_table(table="airports", incremental={"cursor": "updatedat"})
+
+
+def test_an_unknown_kind_of_database_is_a_bad_request(read_table):
+    with pytest.raises(BadRequestError, match="not known"):
+        read_table(Connection("db", "nosuchdb", host="x", password="s3cr3t"))
+
+
+def test_a_missing_driver_is_a_bad_request(read_table, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pymysql", None)
+    monkeypatch.setitem(__import__("sys").modules, "MySQLdb", None)
+    with pytest.raises(BadRequestError, match="driver"):
+        read_table(Connection("db", "mysql", host="x", password="s3cr3t"))
+
+
+def test_a_mysql_address_asks_for_full_unicode(tmp_path):
+    connection = Connection("db", "mariadb", "h", 3307, "shop", "u", "p/w")
+    url = url_of(connection, tmp_path, Subject("src", "things"))
+    assert url.drivername.startswith("mariadb+")
+    assert (url.host, url.port, url.database, url.username, url.password) == ("h", 3307, "shop", "u", "p/w")
+    assert url.query == {"charset": "utf8mb4"}
+
+
+TEXTUAL = {
+    int: int, str: str, float: float, bytes: bytes.fromhex, bool: {"true": True, "false": False}.get, Decimal: Decimal,
+    date: date.fromisoformat, datetime: datetime.fromisoformat, time: time.fromisoformat, UUID: UUID,
+    dict: json.loads, list: json.loads,
+}  # fmt: skip
+VALUES = st.one_of(
+    st.integers(), st.text(), st.floats(allow_nan=False), st.binary(), st.booleans(), st.decimals(allow_nan=False),
+    st.dates(), st.datetimes(), st.datetimes(timezones=st.just(UTC)), st.times(), st.uuids(),
+    st.dictionaries(st.text(), st.integers() | st.none()), st.lists(st.text() | st.booleans()),
+)  # fmt: skip
+
+
+@given(VALUES)
+def test_text_says_the_whole_value(value):
+    assert TEXTUAL[type(value)](as_text(value)) == value
+
+
+@given(st.lists(VALUES | st.none()))
+def test_a_column_of_text_is_the_values_one_by_one(mixed):
+    assert text_column(mixed).to_pylist() == [as_text(value) for value in mixed]

@@ -1,0 +1,103 @@
+"""What the tests' fakesnow server does otherwise than fakesnow 0.12, so that a load can run on it at all.
+
+Run as a program it is that server: a port as its only argument, and its end when its input ends. What stays wrong is
+said once more beside the tests that meet it: tests/fakesnow_exceptions.py.
+"""
+
+import sys
+from threading import Thread
+
+import fakesnow.arrow
+import fakesnow.copy_into
+import fakesnow.info_schema
+import fakesnow.server
+import pyarrow as pa
+import uvicorn
+from sqlglot import exp
+from sqlglot.generators.duckdb import DuckDBGenerator
+
+
+def null_timestamps_stay_null() -> None:
+    """A NULL of a timestamp column came to the client as 1970-01-01."""
+    original = fakesnow.arrow.timestamp_to_sf_struct
+
+    def mended(column: pa.ChunkedArray) -> pa.StructArray:
+        combined = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        made = original(combined)
+        parts = [part.fill_null(0) for part in made.flatten()]
+        return pa.StructArray.from_arrays(parts, fields=list(made.type), mask=combined.is_null())
+
+    fakesnow.arrow.timestamp_to_sf_struct = mended
+
+
+def copy_overlooks_include_metadata() -> None:
+    """COPY knows no INCLUDE_METADATA and failed: it is passed over, and the columns it names stay NULL."""
+    original = fakesnow.copy_into._params
+
+    def mended(expression, *args, **kwargs):
+        given = expression.args.get("params", [])
+        expression.set("params", [param for param in given if param.this.name.upper() != "INCLUDE_METADATA"])
+        return original(expression, *args, **kwargs)
+
+    fakesnow.copy_into._params = mended
+
+
+def some_statements_do_nothing() -> None:
+    """REMOVE was a syntax error and a query tag an HTTP 500: they are accepted, and the files stay on the stage."""
+    fakesnow.server.shared_fs.nop_regexes = [r"REMOVE\s", "alter session set query_tag"]
+
+
+def dates_come_from_any_number() -> None:
+    """DATE_FROM_PARTS was an error over columns of type NUMBER(19, 0), which loads give to integers."""
+    original = DuckDBGenerator.TRANSFORMS[exp.DateFromParts]
+
+    def mended(generator, expression):
+        parts = {name: exp.cast(part, "BIGINT") for name, part in expression.args.items() if isinstance(part, exp.Expr)}
+        return original(generator, exp.DateFromParts(**{**expression.args, **parts}))
+
+    DuckDBGenerator.TRANSFORMS[exp.DateFromParts] = mended
+
+
+def comments_may_have_quotes() -> None:
+    """A table's comment with an apostrophe in it was an HTTP 500."""
+    original = fakesnow.info_schema.insert_table_comment_sql
+
+    def mended(*texts):
+        return original(*((text or "").replace("'", "''") for text in texts))
+
+    fakesnow.info_schema.insert_table_comment_sql = mended
+
+
+def the_end_of_a_session_rolls_back() -> None:
+    """A client never closed its session, for want of a master token: what it had not committed held its locks on."""
+    original = fakesnow.server.JSONResponse
+
+    def mended(content, *args, **kwargs):
+        if "token" in (content.get("data") or {}):
+            content["data"]["masterToken"] = content["data"]["token"]
+        return original(content, *args, **kwargs)
+
+    fakesnow.server.JSONResponse = mended
+
+    class Sessions(dict):
+        def __delitem__(self, token):
+            self[token].cursor().execute("ROLLBACK")
+            super().__delitem__(token)
+
+    fakesnow.server.sessions = Sessions()
+
+
+MENDS = (
+    null_timestamps_stay_null,
+    copy_overlooks_include_metadata,
+    some_statements_do_nothing,
+    dates_come_from_any_number,
+    comments_may_have_quotes,
+    the_end_of_a_session_rolls_back,
+)
+
+if __name__ == "__main__":
+    for mend in MENDS:
+        mend()
+    Thread(target=uvicorn.run, args=(fakesnow.server.app,), kwargs={"port": int(sys.argv[1])}, daemon=True).start()
+    sys.stdin.read()

@@ -1,0 +1,187 @@
+"""Casts from text: a value is taken as it stands, or not at all."""
+
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+
+import duckdb
+import pytest
+
+from elt_factory.config.values import ColumnType
+from elt_factory.landing.casting import (
+    INFERRED_WIDTH,
+    bound_text,
+    cast_text,
+    duckdb_type,
+    fitting_type,
+    from_duckdb_type,
+    infer_text_type,
+)
+from elt_factory.sql_text import text_literal
+
+
+@pytest.fixture(scope="module")
+def database():
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+def cast(database, text, kind):
+    statement = f"SELECT {cast_text('t.x', ColumnType.parse(kind))} FROM (SELECT {text_literal(text)} AS x) t"
+    return database.execute(statement).fetchall()[0][0]
+
+
+GOOD = [
+    ("integer", "0", 0),
+    ("integer", "-9223372036854775808", -(2**63)),
+    ("integer", "9223372036854775807", 2**63 - 1),
+    ("integer", " 12 ", 12),
+    ("integer", "+7", 7),
+    ("integer", "7.0", 7),
+    ("integer", "007", 7),
+    ("float", "1.5", 1.5),
+    ("float", "1e3", 1000.0),
+    ("float", "1.7976931348623157e308", 1.7976931348623157e308),
+    ("float", "-0.1", -0.1),
+    ("float", "inf", float("inf")),
+    ("float", "-Infinity", float("-inf")),
+    ("decimal(38,0)", "9" * 38, Decimal("9" * 38)),
+    ("decimal(38,19)", "0.1234567890123456789", Decimal("0.1234567890123456789")),
+    ("decimal(18,2)", "-1.50", Decimal("-1.50")),
+    ("decimal(18,2)", "1.5000", Decimal("1.50")),
+    ("decimal(18,2)", ".5", Decimal("0.50")),
+    ("decimal(18,2)", "1.5e3", Decimal("1500.00")),
+    ("decimal(38,9)", "1.2e-7", Decimal("1.2e-7")),
+    ("boolean", "true", True),
+    ("boolean", "False", False),
+    ("boolean", "1", True),
+    ("date", "2013-01-31", date(2013, 1, 31)),
+    ("date", "0001-01-01", date(1, 1, 1)),
+    ("date", "9999-12-31", date(9999, 12, 31)),
+    ("date", "2013-01-31T00:00:00Z", date(2013, 1, 31)),
+    ("date", "2013-01-31 00:00:00.000", date(2013, 1, 31)),
+    ("date", "2013/01/31", date(2013, 1, 31)),
+    ("time", "23:59:59.999999", time(23, 59, 59, 999999)),
+    ("timestamp", "2013-01-31T10:00:00Z", datetime(2013, 1, 31, 10, tzinfo=UTC)),
+    ("timestamp", "2013-01-31T10:00:00+02:00", datetime(2013, 1, 31, 8, tzinfo=UTC)),
+    ("timestamp", "2013-01-31 10:00:00.123456", datetime(2013, 1, 31, 10, 0, 0, 123456, tzinfo=UTC)),
+    ("datetime", "2013-01-31 10:00:00", datetime(2013, 1, 31, 10)),  # noqa: DTZ001 - a wall-clock time
+    ("datetime", "2013-01-31T10:00:00+02:00", datetime(2013, 1, 31, 10)),  # noqa: DTZ001 - a wall-clock time
+    ("json", '{"a": [1, null]}', '{"a": [1, null]}'),
+    ("json", '"text"', '"text"'),
+    ("binary", "00ff", b"\x00\xff"),
+    ("binary", "", b""),
+    ("text", "  as it is ", "  as it is "),
+    ("text", "", ""),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "value"), GOOD)
+def test_a_value_of_the_type_is_taken(database, kind, text, value):
+    assert cast(database, text, kind) == value
+
+
+BAD = [
+    *(("integer", text) for text in ("1.5", "1e400", "1e3", "0x10", "1_000", "9223372036854775808", "", "x", "1 2")),
+    # such a number has been through a double, and may have been its odd neighbour
+    ("integer", "9007199254740992.0"),
+    *(("float", text) for text in ("1e400", "-1e400", "1_000", "0x10", "", "x", "1,5")),
+    *(("decimal(18,2)", text) for text in ("1.239", "1e-3", "1_000", "x", "", "1e400", "99999999999999999", "nan")),
+    ("decimal(38,9)", "1.2345678901234568e9"),
+    ("boolean", "2"),
+    ("boolean", "ja"),
+    *(("date", text) for text in ("infinity", "-infinity", "epoch", "2013-02-30", "2013-01-31 10:30:00", "20130131")),
+    ("date", "5000000-01-01"),
+    *(("time", text) for text in ("24:00:00", "25:00", "2013-01-31 10:00:00", "x")),
+    *(("timestamp", text) for text in ("infinity", "-infinity", "epoch", "290000-01-01 00:00:00", "2013-13-01", "now")),
+    *(("datetime", text) for text in ("infinity", "epoch", "2013-01-31 25:00:00", "x")),
+    *(("json", text) for text in ("{", "", "nope", "{'a': 1}")),
+    *(("binary", text) for text in ("abc", "zz", "0xab")),
+]
+
+
+@pytest.mark.parametrize(("kind", "text"), BAD)
+def test_a_value_that_the_type_cannot_hold_exactly_is_none(database, kind, text):
+    assert cast(database, text, kind) is None
+
+
+def test_nan_is_a_float(database):
+    assert str(cast(database, "NaN", "float")) == "nan"
+
+
+def infer(database, *values):
+    listed = ", ".join(f"({'NULL' if value is None else text_literal(value)})" for value in values)
+    answer = database.execute(f"WITH raw AS (SELECT * FROM (VALUES {listed}) v(x)) {infer_text_type(['x'])}").fetchall()
+    assert len(answer[0]) == INFERRED_WIDTH
+    found = fitting_type(answer[0])
+    return None if found is None else str(found)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (("1", "-2", None), "integer"),
+        (("1.5", "2"), "float"),
+        (("1e3",), "float"),
+        (("01", "2"), "text"),
+        (("0", "0.5"), "float"),
+        (("9223372036854775808", "1"), "decimal(38,0)"),
+        (("1" * 39,), "text"),
+        (("true", "FALSE"), "boolean"),
+        (("1", "true"), "text"),
+        (("2013-01-31",), "date"),
+        (("2013-01-31", "2013-02-30"), "text"),
+        (("2013-01-31 10:00:00",), "datetime"),
+        (("2013-01-31", "2013-01-31 10:00:00"), "datetime"),
+        (("2013-01-31T10:00:00Z", "2013-01-31 10:00:00+02"), "timestamp"),
+        # which of the two kinds of time is meant cannot be said
+        (("2013-01-31T10:00:00Z", "2013-01-31 10:00:00"), "text"),
+        (("infinity",), "float"),
+        (("10:00:00",), "text"),
+        (("x", ""), "text"),
+        (("",), "text"),
+        ((None, None), None),
+    ],
+)
+def test_the_type_found_is_the_narrowest_that_holds_every_value(database, values, kind):
+    assert infer(database, *values) == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("text", "VARCHAR"), ("decimal(18,2)", "DECIMAL(18, 2)"), ("timestamp", "TIMESTAMPTZ"), ("json", "VARCHAR")],
+)
+def test_a_type_has_its_name_in_duckdb(kind, name):
+    assert duckdb_type(ColumnType.parse(kind)) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ('"NULL"', None),
+        ("DECIMAL(18,2)", "decimal(18,2)"),
+        ("STRUCT(a BIGINT)", "json"),
+        ("BIGINT[]", "json"),
+        ("MAP(VARCHAR, BIGINT)", "json"),
+        ("UBIGINT", "decimal(20,0)"),
+        ("UUID", "text"),
+        ("TIMESTAMP_NS", "datetime"),
+        ("TIMESTAMP WITH TIME ZONE", "timestamp"),
+    ],
+)
+def test_a_duckdb_type_is_one_of_ours(name, kind):
+    found = from_duckdb_type(name)
+    assert (None if found is None else str(found)) == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("timestamp", "TIMESTAMPTZ '2013-01-31 10:00:00+02'", "2013-01-31T08:00:00.000000Z"),
+        ("datetime", "TIMESTAMP '2013-01-31 10:00:00.5'", "2013-01-31T10:00:00.500000"),
+        ("date", "DATE '2013-01-31'", "2013-01-31"),
+        ("integer", "42", "42"),
+    ],
+)
+def test_a_bound_is_text_that_sorts_as_it_counts(database, kind, value, text):
+    assert database.execute(f"SELECT {bound_text(value, ColumnType(kind))}").fetchall()[0][0] == text

@@ -1,0 +1,144 @@
+"""The contract's SQL, word for word."""
+
+from pathlib import Path
+
+import pytest
+
+from elt_factory.config.extract import CsvFormat
+from elt_factory.config.values import ColumnType
+from elt_factory.landing import contract
+from elt_factory.landing.contract import ContractPlan, PlannedColumn
+
+TEXT, INTEGER = ColumnType("text"), ColumnType("integer")
+ID, NAME = PlannedColumn("id", INTEGER), PlannedColumn("na'me", TEXT)
+PLAN = ContractPlan((NAME, ID), primary_key=("id",))
+
+
+def test_parquet_files_are_read_by_column_name():
+    assert contract.read_parquet(["a.parquet"]) == "read_parquet(['a.parquet'], union_by_name = true)"
+
+
+def test_csv_files_are_read_as_text_with_their_broken_lines_kept():
+    assert contract.read_csv(["a.csv"], ["a", "b'c"], CsvFormat(type="csv", null_values=("", "NA"))) == (
+        "read_csv(['a.csv'], auto_detect = false, header = true, columns = {'a': 'VARCHAR', 'b''c': 'VARCHAR'}, "
+        "delim = ',', quote = '\"', escape = '\"', nullstr = ['', 'NA'], allow_quoted_nulls = false, "
+        "encoding = 'utf-8', strict_mode = true, store_rejects = true, rejects_limit = 0, max_line_size = 67108864)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        (PlannedColumn("a", TEXT), "r0"),
+        (PlannedColumn("a", TEXT, hashed=True), "sha256(r0)"),
+        (PlannedColumn("a", INTEGER, hashed=True), "sha256(r0)"),
+        (PlannedColumn("a", INTEGER, found=False), "CAST(NULL AS BIGINT)"),
+        (PlannedColumn("a", INTEGER, found=False, hashed=True), "CAST(NULL AS VARCHAR)"),
+        (PlannedColumn('a"b', ColumnType("boolean")), "TRY_CAST(r0 AS BOOLEAN)"),
+    ],
+)
+def test_a_value_is_cast_hashed_or_absent(column, text):
+    assert contract.typed_value(column, ContractPlan((column,))) == text
+
+
+def test_staging_names_columns_by_their_place():
+    assert contract.stage_statement("raw_records", ContractPlan((PlannedColumn("reason", TEXT),))) == (
+        "CREATE TABLE staged AS SELECT c0, reason, "
+        'CASE WHEN reason IS NOT NULL THEN CAST(to_json(struct_pack("reason" := r0)) AS VARCHAR) END AS record, '
+        "bad_values FROM (SELECT *, CAST(NULL AS VARCHAR) AS reason, 0 AS bad_values "
+        'FROM (SELECT *, r0 AS c0 FROM (SELECT "reason" AS r0 FROM raw_records) AS raw) AS typed) AS judged'
+    )
+
+
+def test_staging_nothing_makes_the_same_table():
+    assert contract.stage_nothing(PLAN) == (
+        "CREATE TABLE staged (c0 VARCHAR, c1 BIGINT, reason VARCHAR, record VARCHAR, bad_values INTEGER)"
+    )
+
+
+def test_a_reason_names_column_type_and_value():
+    assert contract.row_reason(ContractPlan((PlannedColumn("n", INTEGER),))) == (
+        "NULLIF(concat_ws('; ', CASE WHEN (r0 IS NOT NULL AND c0 IS NULL) THEN concat('n is no integer: ', "
+        "concat('\"', left(CAST(r0 AS VARCHAR), 100), '\"')) END), '')"
+    )
+
+
+def test_a_reason_hides_what_is_personal():
+    plan = ContractPlan((PlannedColumn("n", INTEGER),), secret=frozenset({"n"}))
+    assert "concat('n is no integer: ', '(hidden)')" in contract.row_reason(plan)
+
+
+def test_a_value_in_an_unwanted_column_is_a_reason():
+    assert contract.row_reason(ContractPlan((NAME,), unwanted=("x",))) == (
+        "NULLIF(concat_ws('; ', CASE WHEN r1 IS NOT NULL THEN 'x is not in the contract' END), '')"
+    )
+
+
+def test_a_key_without_a_column_rejects_every_row():
+    assert "'id has no value'" in contract.row_reason(ContractPlan((NAME,), primary_key=("id",)))
+
+
+def test_a_row_without_any_column_is_rejected():
+    assert contract.row_reason(ContractPlan(())) == "NULLIF(concat_ws('; ', 'no column has a value'), '')"
+
+
+def test_the_record_of_a_reject_leaves_out_what_is_personal():
+    plan = ContractPlan((ID, NAME), secret=frozenset({"na'me"}))
+    assert contract.record_json(plan) == 'CAST(to_json(struct_pack("id" := r0)) AS VARCHAR)'
+    assert contract.record_json(ContractPlan((NAME,), secret=frozenset({"na'me"}))) == "'{}'"
+
+
+def test_good_rows_have_their_names_back():
+    assert contract.good_rows(PLAN) == (
+        'SELECT staged.c0 AS "na\'me", staged.c1 AS "id" FROM staged WHERE staged.reason IS NULL'
+    )
+
+
+def test_of_rows_with_one_key_the_greatest_cursor_stays_then_the_last_read():
+    plan = ContractPlan((NAME, ID), ("id",), cursor="na'me")
+    assert contract.newest_rows(plan).endswith(
+        "QUALIFY row_number() OVER (PARTITION BY staged.c1 ORDER BY staged.c0 DESC NULLS LAST, staged.rowid DESC) = 1"
+    )
+    assert "ORDER BY staged.rowid DESC" in contract.newest_rows(PLAN)
+
+
+def test_duplicates_are_good_rows_with_the_key_of_another():
+    assert contract.duplicate_count(PLAN) == (
+        "SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM staged "
+        "WHERE reason IS NULL GROUP BY staged.c1 HAVING count(*) > 1)"
+    )
+
+
+def test_bounds_are_of_good_rows_only():
+    assert contract.bounds(PLAN, "id") == (
+        "SELECT CAST(min(staged.c1) AS VARCHAR), CAST(max(staged.c1) AS VARCHAR) FROM staged WHERE reason IS NULL"
+    )
+
+
+def test_discarded_values_are_counted():
+    plan = ContractPlan((PlannedColumn("b", ColumnType("boolean")), NAME), bad_value="discard")
+    assert contract.bad_value_count(plan) == "CAST((r0 IS NOT NULL AND c0 IS NULL) AS INTEGER)"
+    assert contract.bad_value_count(PLAN) == "0"
+
+
+def test_parts_are_parquet_of_a_size():
+    assert contract.copy_statement("SELECT 1", "/l'x/data", 5) == (
+        "COPY (SELECT 1) TO '/l''x/data' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, "
+        "ROW_GROUP_SIZE_BYTES 67108864, "
+        "FILE_SIZE_BYTES 5, FILENAME_PATTERN 'part-{i}', RETURN_STATS)"
+    )
+
+
+def test_rejects_go_to_one_file_in_the_order_they_were_read():
+    assert contract.copy_rejects("/l/rejects.parquet") == (
+        "COPY (SELECT reason, record FROM staged WHERE reason IS NOT NULL ORDER BY rowid) "
+        "TO '/l/rejects.parquet' (FORMAT parquet, COMPRESSION zstd, RETURN_STATS)"
+    )
+
+
+def test_a_broken_line_is_kept_only_where_nothing_is_personal():
+    secret = ContractPlan((NAME,), secret=frozenset({"na'me"}))
+    assert "to_json({'line': any_value(csv_line)}) AS record" in contract.stage_broken_csv(PLAN)
+    assert "NULL AS record" in contract.stage_broken_csv(secret)
+    assert "SELECT reason, record AS record" in contract.stage_broken_lines(Path("b"), PLAN)
+    assert "SELECT reason, NULL AS record" in contract.stage_broken_lines(Path("b"), secret)

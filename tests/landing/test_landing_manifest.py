@@ -1,0 +1,158 @@
+"""The manifest appears whole and last, or not at all."""
+
+import os
+import random
+from dataclasses import replace
+
+import duckdb
+import pytest
+from landing_support import lines
+
+from elt_factory.failures import EltError, LandingError
+from elt_factory.landing import contract
+from elt_factory.landing import land as land_module
+from elt_factory.landing import manifest as manifest_module
+from elt_factory.landing.manifest import read_manifest
+from elt_factory.landing.places import LocalPlace
+
+TWO = lines('{"id": 1}', '{"id": 2}')
+
+
+def test_a_manifest_reads_back_as_it_was_written(lander):
+    landed = lander.ndjson(TWO, "x\n", table={"columns": {"other": {}}}, existing={"other": "text"})
+    assert read_manifest(lander.place) == landed.manifest
+    assert landed.manifest.bytes == sum((lander.folder / file.path).stat().st_size for file in landed.manifest.files)
+
+
+def test_a_manifest_says_all_of_a_landing(lander):
+    manifest = lander.ndjson(TWO).manifest
+    assert (manifest.source, manifest.table, manifest.load_id) == ("src", "tab", "L1")
+    assert (manifest.window_start, manifest.window_end) == ("2013-01-01T00:00:00Z", "2013-01-02T00:00:00Z")
+
+
+def test_without_a_manifest_there_is_no_landing(tmp_path):
+    with pytest.raises(LandingError, match=r"there is no landing in .*: run the extract task first"):
+        read_manifest(LocalPlace(tmp_path))
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"x")])
+@pytest.mark.parametrize("which", ["part", "rejects"])
+def test_a_part_that_is_missing_or_changed_is_an_error(lander, damage, which):
+    manifest = lander.ndjson(TWO + "x\n").manifest
+    damage(lander.folder / (manifest.files[0].path if which == "part" else manifest.rejects.path))
+    with pytest.raises(LandingError, match="is missing or changed; run the extract task again"):
+        read_manifest(lander.place)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"source": 1}'])
+def test_a_manifest_that_cannot_be_read_is_an_error(lander, text):
+    lander.ndjson(TWO)
+    (lander.folder / "manifest.json").write_text(text)
+    with pytest.raises(LandingError, match=r"the manifest in .* cannot be read"):
+        read_manifest(lander.place)
+
+
+def test_a_second_landing_replaces_the_first_and_leaves_only_its_own_files(lander):
+    lander.ndjson(TWO)
+    landed = lander.ndjson('{"id": 3}\n')
+    assert landed.column("id") == [3]
+    assert sorted(path.name for path in lander.folder.iterdir()) == sorted(["manifest.json", landed.manifest.attempt])
+
+
+def test_a_second_landing_from_the_same_scratch_folder_works(lander):
+    from elt_factory.config.table import Table
+    from elt_factory.extract.request import Spool
+    from elt_factory.landing.land import LandRequest, land
+    from elt_factory.landing.schema import Known
+
+    spool = Spool("ndjson", lander.files(TWO + "x\n", suffix="ndjson"))
+    known = Known("src", "tab", Table(), None)
+    from landing_support import WINDOW
+
+    for _ in range(2):
+        manifest = land(LandRequest(known, WINDOW, "L1", spool, lander.place, lander.base, print))
+        assert (manifest.rows, manifest.rows_rejected) == (2, 1)
+
+
+STEPS = [
+    "find_columns",
+    "plan_contract",
+    "raw_relation",
+    "_write_parts",
+    "_write_rejects",
+    "_manifest",
+    "write_manifest",
+]
+
+
+@pytest.mark.parametrize("error", [OSError("disk"), duckdb.IOException("disk"), KeyboardInterrupt()])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_failure_anywhere_leaves_the_landing_before_it(lander, monkeypatch, step, error):
+    before = lander.ndjson(TWO).manifest
+
+    def fail(*_):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(land_module, step, fail)
+        with pytest.raises((OSError, EltError, duckdb.Error, KeyboardInterrupt)):
+            lander.ndjson('{"id": 3}\n')
+    assert read_manifest(lander.place) == before
+    assert lander.ndjson('{"id": 3}\n').column("id") == [3]
+
+
+def test_a_first_landing_that_fails_leaves_no_manifest(lander, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk")))
+    with pytest.raises(OSError, match="disk"):
+        lander.ndjson(TWO)
+    with pytest.raises(LandingError):
+        read_manifest(lander.place)
+
+
+def test_a_disk_that_is_full_is_named_so(lander, monkeypatch):
+    def full(*_):
+        raise duckdb.IOException("No space left on device")
+
+    monkeypatch.setattr(land_module, "_write_parts", full)
+    with pytest.raises(LandingError, match=r"src\.tab: .* No space left on device"):
+        lander.ndjson(TWO)
+
+
+def test_rows_that_do_not_add_up_are_never_landed(lander, monkeypatch):
+    real = land_module._stage
+    monkeypatch.setattr(land_module, "_stage", lambda *given: replace(real(*given), rows_read=5))
+    with pytest.raises(EltError, match=r"5 rows read, but 2 landed \+ 0 rejected \+ 0 duplicates; nothing was landed"):
+        lander.ndjson(TWO)
+
+
+def test_big_loads_are_split_into_parts(lander, monkeypatch):
+    monkeypatch.setattr(land_module, "PART_BYTES", 100_000)
+    landed = lander.ndjson(lines(*(f'{{"id": {i}, "h": "{hash(i) * 7919 % 2**64}"}}' for i in range(300_000))))
+    assert len(landed.manifest.files) > 1
+    assert landed.manifest.rows == 300_000
+    assert {file.path.split("/")[0] for file in landed.manifest.files} == {landed.manifest.attempt}
+
+
+def text_of(number: int, length: int) -> str:
+    """Text that cannot be compressed to less than half."""
+    return random.Random(number).randbytes(length // 2).hex()
+
+
+def test_parts_have_the_size_that_is_asked_for_and_a_row_group_more_at_most(lander, monkeypatch):
+    part, group = 400_000, 100_000
+    monkeypatch.setattr(land_module, "PART_BYTES", part)
+    monkeypatch.setattr(contract, "_ROW_GROUP_BYTES", group)
+    # far fewer rows than a row group may have: only their bytes can end one
+    landed = lander.ndjson(lines(*(f'{{"id": {i}, "text": "{text_of(i, 400)}"}}' for i in range(20_000))))
+    *full, last = sorted((file.bytes for file in landed.manifest.files), reverse=True)
+    assert len(full) > 3
+    # a row group takes rows by 2,048 at a time
+    assert all(part <= size <= part + 2 * (group + 2048 * 400) for size in full), full
+    assert last <= full[0]
+    assert landed.manifest.rows == 20_000
+
+
+def test_scratch_files_are_gone(lander):
+    lander.ndjson(TWO)
+    assert [path.name for path in lander.base.glob("work*/*.duckdb*")] == []
+    assert manifest_module.MANIFEST_FILE == "manifest.json"

@@ -1,0 +1,259 @@
+"""Landings in object storage, against a real S3 server on loopback."""
+
+import json
+import multiprocessing
+import signal
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from remote_support import SECRET, URL, land_records, land_until, s3_connection, s3_server
+
+from elt_factory.extract.request import Connection
+from elt_factory.failures import AccessDeniedError, LandingError, LandingUnavailableError
+from elt_factory.landing import remote
+from elt_factory.landing.manifest import read_manifest
+from elt_factory.landing.remote import RemotePlace, open_place
+from elt_factory.landing.retention import clean_landings
+from elt_factory.warehouse.base import LoadOrder
+from elt_factory.warehouse.dialect import Relation
+from elt_factory.warehouse.duckdb import DuckDBWarehouse
+
+ROWS = 300_000
+
+
+@pytest.fixture
+def address():
+    with s3_server() as served:
+        yield served
+
+
+@pytest.fixture
+def place(address):
+    return open_place(URL + "/", s3_connection(address)).below("src", "tab", "L1")
+
+
+@pytest.fixture(params=["s3", "memory"])
+def any_place(request):
+    if request.param == "s3":
+        return request.getfixturevalue("place")
+    MemoryFileSystem.store.clear()
+    return RemotePlace("memory://landings", "src/tab/L1", MemoryFileSystem(skip_instance_cache=True))
+
+
+@pytest.fixture
+def records(tmp_path):
+    file = tmp_path / "records.ndjson"
+    lines = [f'{{"id": {i}, "h": "{i * 7919 * 104729 % 2**61}"}}\n' for i in range(ROWS)]
+    file.write_text("".join([*lines, "no record\n"]))
+    return file
+
+
+def order_of(place) -> LoadOrder:
+    return LoadOrder(read_manifest(place), place, Relation("src", "tab"), "append", (), "run")
+
+
+def test_parts_rejects_and_manifest_lie_below_the_url(any_place, records, tmp_path):
+    manifest = land_records(any_place, records, tmp_path / "work", part_bytes=100_000)
+    assert len(manifest.files) > 1
+    assert (manifest.rows, manifest.rows_rejected) == (ROWS, 1)
+    assert read_manifest(any_place) == manifest
+    sizes = {name: entry.bytes for name, entry in any_place.files().items() if name != "manifest.json"}
+    assert sizes == {file.path: file.bytes for file in manifest.all_files}
+    assert all(entry.modified and entry.modified.tzinfo for entry in any_place.files().values())
+    assert list((tmp_path / "work").glob("parts-*")) == []
+
+
+def test_a_place_says_what_an_external_stage_needs(place):
+    assert (place.is_local, place.root, place.path) == (False, URL, "src/tab/L1")
+    assert place.url == str(place) == f"{URL}/src/tab/L1"
+
+
+def test_a_second_landing_replaces_the_first_and_leaves_only_its_own_files(any_place, records, tmp_path):
+    land_records(any_place, records, tmp_path / "work", part_bytes=100_000)
+    beside = replace(any_place, path="src/tab/L10")
+    beside.write("kept", b"x")
+    one = tmp_path / "one.ndjson"
+    one.write_text('{"id": 1}\n')
+    manifest = land_records(any_place, one, tmp_path / "work", part_bytes=100_000)
+    assert set(any_place.files()) == {"manifest.json", *(file.path for file in manifest.files)}
+    assert list(beside.files()) == ["kept"]
+
+
+def test_duckdb_loads_what_lies_in_object_storage(place, records, tmp_path):
+    land_records(place, records, tmp_path / "work", part_bytes=100_000)
+    with DuckDBWarehouse(tmp_path / "warehouse.duckdb") as warehouse:
+        report = warehouse.load(order_of(place))
+        assert warehouse.query("SELECT count(*), count(DISTINCT id) FROM src.tab").rows == [(ROWS, ROWS)]
+    assert (report.rows_read, report.rows_loaded, report.rows_rejected) == (ROWS + 1, ROWS, 1)
+
+
+@pytest.mark.parametrize("uploads", range(5))
+def test_a_task_that_is_killed_while_files_go_up_leaves_the_landing_before_it(
+    address, place, records, tmp_path, uploads
+):
+    one = tmp_path / "one.ndjson"
+    one.write_text('{"id": 1}\n')
+    before = land_records(place, one, tmp_path / "work", part_bytes=100_000)
+    process = multiprocessing.get_context("spawn").Process(
+        target=land_until, args=(address, records, tmp_path / "killed", uploads)
+    )
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    assert read_manifest(place) == before
+    left = {name.partition("/")[0] for name in place.files()}
+    assert len(left) == (3 if uploads else 2)
+    manifest = land_records(place, records, tmp_path / "work", part_bytes=100_000)
+    assert read_manifest(place) == manifest
+    assert set(place.files()) == {"manifest.json", *(file.path for file in manifest.all_files)}
+
+
+@pytest.mark.parametrize("damage", ["missing", "changed"])
+def test_a_part_that_is_missing_or_changed_is_an_error(place, records, tmp_path, damage):
+    part = land_records(place, records, tmp_path / "work", part_bytes=100_000).files[1].path
+    if damage == "missing":
+        place.filesystem.rm(f"{place.url}/{part}")
+    else:
+        place.write(part, b"x")
+    with pytest.raises(LandingError, match=f"{part} is missing or changed; run the extract task again"):
+        read_manifest(place)
+
+
+def test_without_a_manifest_there_is_no_landing(any_place):
+    with pytest.raises(LandingError, match=r"there is no landing in .*: run the extract task first"):
+        read_manifest(any_place)
+
+
+def test_a_bucket_that_is_not_there_is_said(address, tmp_path, records):
+    nowhere = open_place("s3://nowhere", s3_connection(address))
+    with pytest.raises(LandingError, match=r"s3://nowhere.*bucket does not exist"):
+        land_records(nowhere, records, tmp_path / "work", part_bytes=100_000)
+
+
+def test_a_storage_that_does_not_answer_is_tried_again_later(place, address):
+    gone = replace(place, filesystem=open_place(URL, s3_connection("http://127.0.0.1:1")).filesystem)
+    gone.filesystem.retries = 1
+    with pytest.raises(LandingUnavailableError, match="s3://landings/elt does not answer rightly"):
+        gone.write("x", b"")
+
+
+def test_a_file_that_leads_out_of_the_landing_is_never_fetched(place):
+    with pytest.raises(LandingError, match="leads out of the landing"), place.fetched(["../../x"]):
+        pass
+
+
+def test_no_secret_is_in_the_manifest_or_in_words(place, records, tmp_path):
+    manifest = land_records(place, records, tmp_path / "work", part_bytes=10**9)
+    assert SECRET not in json.dumps(asdict(manifest)) + repr(place) + str(place)
+
+    class Broken:
+        def cat_file(self, _):
+            raise RuntimeError(f"denied for {SECRET}")
+
+    with pytest.raises(LandingUnavailableError) as caught:
+        replace(place, filesystem=Broken()).read("x")
+    assert SECRET not in str(caught.value)
+    assert "***" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        (Connection("landing", "aws"), {}),
+        (
+            Connection("landing", "aws", login="k", password="s", extra={"aws_session_token": "t", "region_name": "r"}),
+            {"key": "k", "secret": "s", "token": "t", "client_kwargs": {"region_name": "r"}},
+        ),
+        (Connection("landing", "aws", extra={"profile_name": "p"}), {"profile": "p"}),
+        (
+            Connection("landing", "google_cloud_platform", extra={"keyfile_dict": '{"a": "b"}', "project": "p"}),
+            {"token": {"a": "b"}, "project": "p"},
+        ),
+        (Connection("landing", "google_cloud_platform", extra={"key_path": "/key.json"}), {"token": "/key.json"}),
+        (
+            Connection("landing", "wasb", host="https://acc.blob.core.windows.net", login="acc", password="k"),
+            {"account_name": "acc", "account_key": "k"},
+        ),
+        (
+            Connection("landing", "wasb", login="acc", extra={"sas_token": "t"}),
+            {"account_name": "acc", "sas_token": "t"},
+        ),
+        (Connection("landing", "wasb", extra={"connection_string": "c"}), {"connection_string": "c"}),
+        (
+            Connection("landing", "adls", host="acc", login="app", password="s", extra={"tenant_id": "t"}),
+            {"account_name": "acc", "tenant_id": "t", "client_id": "app", "client_secret": "s"},
+        ),
+    ],
+)
+def test_a_connection_becomes_the_storages_options(given, options):
+    kinds = {"aws": "s3", "google_cloud_platform": "gs", "wasb": "abfs", "adls": "abfss"}
+    assert remote._STORAGES[kinds[given.conn_type]].options(given) == options
+
+
+def test_a_role_to_take_on_is_refused_and_the_way_out_said():
+    given = Connection("landing", "aws", extra={"role_arn": "arn:aws:iam::1:role/x"})
+    with pytest.raises(AccessDeniedError, match="give the role to the worker"):
+        open_place("s3://bucket", given)
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "message"),
+    [
+        ("ftp://host/x", "ftp", "is of no known kind; it is a folder, or begins with s3://, gs://"),
+        ("s3://bucket", "google_cloud_platform", 'has the type "google_cloud_platform"; for a landing in s3:// .* aws'),
+    ],
+)
+def test_a_url_or_connection_that_does_not_fit_is_refused(url, kind, message):
+    with pytest.raises(AccessDeniedError, match=message):
+        open_place(url, Connection("landing", kind))
+
+
+@pytest.mark.parametrize(
+    ("url", "extra"), [("gs://bucket", "gcs"), ("abfss://files@acc.dfs.core.windows.net", "azure")]
+)
+def test_a_package_that_is_missing_is_named_with_its_extra(monkeypatch, url, extra):
+    monkeypatch.setattr(remote, "find_spec", lambda _: None)
+    with pytest.raises(AccessDeniedError, match=rf"pip install 'elt-factory\[{extra}\]'"):
+        open_place(url, None)
+
+
+def test_the_task_finds_the_place_by_variable_and_connection(monkeypatch, address):
+    from elt_factory.dag.runtime import landing_place
+
+    given = s3_connection(address)
+    fields = {"conn_type": "aws", "login": given.login, "password": given.password, "extra": given.extra}
+    monkeypatch.setenv("AIRFLOW_VAR_ELT_LANDING", URL)
+    monkeypatch.setenv("AIRFLOW_CONN_LANDING", json.dumps(fields))
+    place = landing_place("src", "tab")
+    place.below("L1").write("x", b"1")
+    assert (str(place), list(place.files())) == (f"{URL}/src/tab", ["L1/x"])
+
+
+def test_old_landings_are_removed_from_object_storage(any_place, records, tmp_path):
+    manifest = land_records(any_place, records, tmp_path / "work", part_bytes=100_000)
+    landings = replace(any_place, path="src/tab")
+    landings.below("killed").write("attempt/data/part-0.parquet", b"x")
+    landings.below("unloaded").write("manifest.json", any_place.read("manifest.json"))
+    begun, later = datetime.fromisoformat(manifest.started_at), datetime.now(UTC) + timedelta(days=1)
+    assert clean_landings(landings, dict, datetime.now(UTC) - timedelta(days=1)) == []
+    assert clean_landings(landings, lambda: {"L1": begun - timedelta(seconds=1)}, later) == ["killed"]
+    assert read_manifest(any_place) == manifest
+    assert clean_landings(landings, lambda: {"L1": begun}, later) == ["L1"]
+    assert set(landings.files()) == {"unloaded/manifest.json"}
+    with pytest.raises(LandingError, match="leads out of the landing"):
+        landings.remove(["../other/x"])
+
+
+def test_a_refused_access_names_the_place_and_the_connection(place):
+    class Refusing:
+        def cat_file(self, _):
+            raise PermissionError(f"Forbidden for {SECRET}")
+
+    with pytest.raises(AccessDeniedError) as caught:
+        replace(place, filesystem=Refusing()).read("x")
+    assert str(caught.value) == (
+        "the landing s3://landings/elt refuses the access: PermissionError: Forbidden for ***; "
+        "look at the connection landing"
+    )

@@ -1,0 +1,218 @@
+"""What values become on their way through a landing: typed, whole, or rejected with a reason."""
+
+import datetime as dt
+import json
+from decimal import Decimal
+
+import pytest
+from landing_support import columns, lines
+
+UTC = dt.UTC
+VALUES = {
+    "text": ['"x"', '""', '"ä\\n\\"☃\\u0000"', '"🎉"', "null", '" "'],
+    "integer": ["0", "-9223372036854775808", "9223372036854775807", "null", '"5"'],
+    "float": ["1.5", "-0.1", "1e-300", "null", "1.7976931348623157e308"],
+    "decimal(38,9)": ['"12345678901234567890123456789.123456789"', "-1.5", "null"],
+    "boolean": ["true", "false", "null"],
+    "date": ['"0001-01-01"', '"9999-12-31"', "null"],
+    "time": ['"00:00:00"', '"23:59:59.999999"', "null"],
+    "timestamp": ['"2013-01-01T10:00:00Z"', '"2013-01-01T10:00:00.5-05:00"', "null"],
+    "datetime": ['"2013-01-01 10:00:00"', '"9999-12-31T23:59:59.999999"', "null"],
+    "json": ['{"a":[1,{"b":null}]}', '"text"', "5", "[]", "null"],
+    "binary": ['"00ff"', '""', "null"],
+}
+EXPECTED = {
+    "text": ["x", "", 'ä\n"☃\0', "🎉", None, " "],
+    "integer": [0, -(2**63), 2**63 - 1, None, 5],
+    "float": [1.5, -0.1, 1e-300, None, 1.7976931348623157e308],
+    "decimal(38,9)": [Decimal("12345678901234567890123456789.123456789"), Decimal("-1.5"), None],
+    "boolean": [True, False, None],
+    "date": [dt.date(1, 1, 1), dt.date(9999, 12, 31), None],
+    "time": [dt.time(0), dt.time(23, 59, 59, 999999), None],
+    "timestamp": [
+        dt.datetime(2013, 1, 1, 10, tzinfo=UTC),
+        dt.datetime(2013, 1, 1, 15, 0, 0, 500000, tzinfo=UTC),
+        None,
+    ],
+    "datetime": [dt.datetime(2013, 1, 1, 10), dt.datetime(9999, 12, 31, 23, 59, 59, 999999), None],  # noqa: DTZ001 - a wall-clock time
+    "json": ['{"a":[1,{"b":null}]}', '"text"', "5", "[]", None],
+    "binary": [b"\x00\xff", b"", None],
+}
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_json_values_are_typed(lander, kind):
+    landed = lander.ndjson(lines(*(f'{{"v": {value}}}' for value in VALUES[kind])), table=columns(v=kind))
+    assert (landed.types, landed.rejects) == ({"v": kind}, [])
+    assert landed.column("v") == EXPECTED[kind]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in VALUES if kind not in ("text", "json", "binary")])
+def test_csv_values_are_typed(lander, kind):
+    texts = ["" if value == "null" else json.loads(value) for value in VALUES[kind]]
+    landed = lander.csv("v,n\n" + lines(*(f"{text},1" for text in texts)), table=columns(v=kind))
+    assert landed.rejects == []
+    assert landed.column("v") == EXPECTED[kind]
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "0.1234567890123456789",
+        "12345678901234567.890123456789",
+        "1234567890123456.5",
+        "-99999999999999999999.9999999999999999",
+        "0.1000000000000000055",
+        "9007199254740993.0000000001",
+    ],
+)
+def test_a_json_number_keeps_every_digit_in_a_decimal_column(lander, number):
+    landed = lander.ndjson(f'{{"d": {number}, "t": "{number}"}}\n', table=columns(d="decimal(38,18)", t="text"))
+    if Decimal(number).as_tuple().exponent < -18:
+        assert landed.reasons == [f'd is no decimal(38,18): "{number}"']
+    else:
+        assert landed.rows == [{"d": Decimal(number), "t": number}]
+
+
+def test_a_json_integer_keeps_38_digits(lander):
+    landed = lander.ndjson(f'{{"d": {"9" * 38}}}\n{{"d": -{"8" * 38}}}\n', table=columns(d="decimal(38,0)"))
+    assert landed.column("d") == [Decimal("9" * 38), Decimal("-" + "8" * 38)]
+
+
+def test_a_long_json_number_is_kept_in_text_columns_and_deep_inside_of_json(lander):
+    long = "12345678901234567890.123456789"
+    record = f'{{"t": {long}, "j": {{"a": [{long}, "say \\"{long}\\"", 1.5]}}, "s": "x:{long}"}}\n'
+    landed = lander.ndjson(record, table=columns(t="text", j="json", s="text"))
+    [row] = landed.rows
+    assert row["t"] == long
+    assert f"[{long}," in row["j"]
+    assert json.loads(row["j"], parse_float=Decimal) == {"a": [Decimal(long), f'say "{long}"', Decimal("1.5")]}
+    assert row["s"] == f"x:{long}"
+
+
+def test_a_long_json_number_in_a_float_column_is_the_nearest_double(lander):
+    record = '{"f": 0.30000000000000004441, "d": 0.12345678901234567891}\n'
+    landed = lander.ndjson(record, table=columns(f="float", d="decimal(38,20)"))
+    assert landed.rows == [{"f": 0.30000000000000004, "d": Decimal("0.12345678901234567891")}]
+
+
+def test_an_escaped_field_name_does_not_hide_a_long_number(lander):
+    landed = lander.ndjson('{"\\u0064": 0.12345678901234567891}\n', table=columns(d="decimal(38,20)"))
+    assert landed.column("d") == [Decimal("0.12345678901234567891")]
+
+
+def test_a_json_number_that_only_seems_an_integer_is_rejected(lander):
+    numbers = (
+        "9007199254740993.0",
+        "1.00000000000000000001",
+        "1.5",
+        "1e400",
+        "18446744073709551616",
+        '"0x10"',
+        '"1_0"',
+    )
+    landed = lander.ndjson(lines(*(f'{{"n": {number}}}' for number in numbers)), table=columns(n="integer"))
+    assert landed.manifest.rows_rejected == len(numbers)
+    assert landed.reasons[0] == 'n is no integer: "9007199254740993.0"'
+
+
+def test_integers_of_20_digits_are_found_as_decimals_not_as_floats(lander):
+    big = 123456789012345678901234567890
+    landed = lander.ndjson(f'{{"n": {big}}}\n{{"n": 1}}\n')
+    assert landed.types == {"n": "decimal(38,0)"}
+    assert landed.column("n") == [big, 1]
+    assert lander.csv(f"n\n{big}\n1\n").column("n") == [big, 1]
+
+
+def test_types_are_found_in_all_values_of_json(lander):
+    first = (
+        '{"i": 1, "f": 1, "b": true, "d": "2013-01-31", "z": "2013-01-31T10:00:00+02:00", "w": "2013-01-31 10:00:00"'
+    )
+    second = (
+        '{"i": 2, "f": 1.5, "b": null, "d": "2013-02-01", "z": "2013-02-01T10:00:00Z", "w": "2013-02-01 10:00:00.5"'
+    )
+    landed = lander.ndjson(lines(f'{first}, "s": "1", "o": {{"a": 1}}, "l": []}}', f'{second}, "s": "x", "x": "inf"}}'))
+    assert landed.types == {
+        "i": "integer",
+        "f": "float",
+        "b": "boolean",
+        "d": "date",
+        "z": "timestamp",
+        "w": "datetime",
+        "s": "text",
+        "o": "json",
+        "l": "json",
+        "x": "text",
+    }
+    assert landed.column("z")[0] == dt.datetime(2013, 1, 31, 8, tzinfo=UTC)
+
+
+def test_a_json_text_that_is_now_and_then_infinity_is_no_date(lander):
+    landed = lander.ndjson('{"d": "2013-01-31"}\n{"d": "infinity"}\n')
+    assert (landed.types, landed.column("d")) == ({"d": "text"}, ["2013-01-31", "infinity"])
+
+
+def test_floats_that_happen_to_be_whole_stay_floats(lander):
+    assert lander.ndjson('{"f": 1.0}\n{"f": 2.0}\n').types == {"f": "float"}
+
+
+def test_a_field_of_several_kinds_is_json(lander):
+    landed = lander.ndjson('{"v": 1}\n{"v": "x"}\n{"v": {"a": 1}}\n')
+    assert landed.types == {"v": "json"}
+    assert landed.column("v") == ["1", '"x"', '{"a":1}']
+
+
+def test_parquet_values_keep_their_types(lander):
+    landed = lander.parquet(
+        "SELECT 1::INTEGER i, 1.5::DECIMAL(10,3) d, 'x' t, TIMESTAMPTZ '2013-01-01 10:00:00+02' z, [1, 2] l, "
+        "'\\xAB'::BLOB b, 0.1::FLOAT f, 18446744073709551615::UBIGINT u, DATE '2013-01-31' y, TIME '10:00' h"
+    )
+    assert landed.types == {
+        "i": "integer",
+        "d": "decimal(10,3)",
+        "z": "timestamp",
+        "l": "json",
+        "b": "binary",
+        "f": "float",
+        "u": "decimal(20,0)",
+        "y": "date",
+        "h": "time",
+        "t": "text",
+    } or set(landed.types) == set("idzlbfuyht")
+    [row] = landed.rows
+    assert (row["d"], row["b"], row["u"], row["l"]) == (Decimal("1.500"), b"\xab", 2**64 - 1, "[1,2]")
+    assert row["z"] == dt.datetime(2013, 1, 1, 8, tzinfo=UTC)
+
+
+def test_parquet_files_of_different_columns_are_one_table(lander):
+    landed = lander.parquet("SELECT 1 AS a, 'x' AS b", "SELECT 'y' AS b, 2 AS c")
+    assert landed.rows == [{"a": 1, "b": "x", "c": None}, {"a": None, "b": "y", "c": 2}]
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "date"])
+def test_a_parquet_infinity_is_rejected(lander, kind):
+    sql = {"timestamp": "TIMESTAMPTZ", "date": "DATE"}[kind]
+    landed = lander.parquet(f"SELECT 'infinity'::{sql} AS v")
+    assert landed.reasons == [f'v is no {kind}: "infinity"']
+
+
+def test_a_declared_type_beats_what_the_data_look_like(lander):
+    landed = lander.csv("zip,n\n01234,1\n99999,2\n", table=columns(zip="text", n="decimal(10,2)"))
+    assert landed.rows == [{"zip": "01234", "n": Decimal("1.00")}, {"zip": "99999", "n": Decimal("2.00")}]
+
+
+def test_the_type_of_the_table_beats_what_the_data_look_like(lander):
+    landed = lander.csv("n\n1\n2\n", existing={"n": "float"})
+    assert (landed.types, landed.column("n")) == ({"n": "float"}, [1.0, 2.0])
+
+
+def test_types_that_the_source_declares_are_taken(lander):
+    from elt_factory.config.values import ColumnType
+
+    landed = lander.csv("a,b\n1,2\n", types={"a": ColumnType.parse("decimal(10,2)")})
+    assert landed.types == {"a": "decimal(10,2)", "b": "integer"}
+
+
+def test_small_json_integers_of_both_signs_are_integers(lander):
+    landed = lander.ndjson('{"delay": -3}\n{"delay": 7}\n')
+    assert (landed.types, landed.column("delay")) == ({"delay": "integer"}, [-3, 7])

@@ -1,0 +1,95 @@
+"""Schema changes as data, and their DDL; the statements of a history as two other parsers read them."""
+
+from datetime import UTC, datetime
+
+import pytest
+import sqlglot
+
+from elt_factory.config.table import Table
+from elt_factory.config.values import ColumnType
+from elt_factory.warehouse import history, snowflake_sql
+from elt_factory.warehouse.dialect import Relation, TableOptions
+from elt_factory.warehouse.duckdb import DIALECT as D
+from elt_factory.warehouse.evolution import SchemaChange, schema_changes, statements_of, unfinished, wide_name
+from elt_factory.warehouse.history import History, Snapshot
+
+T, S = Relation("src", "tab"), Relation("temp", "landed")
+INTEGER, TEXT, FLOAT, WIDE = (ColumnType.parse(kind) for kind in ("integer", "text", "float", "decimal(38,9)"))
+DIALECTS = {"duckdb": D, "snowflake": snowflake_sql.DIALECT}
+NOW = datetime(2013, 1, 31, tzinfo=UTC)
+
+
+def test_what_is_decided_about_each_column_is_data():
+    existing = {"same": TEXT, "grows": INTEGER, "holds": WIDE, "shrinks": TEXT, "gone": TEXT}
+    landed = {"same": TEXT, "grows": WIDE, "holds": INTEGER, "shrinks": FLOAT, "NEW": FLOAT}
+    assert schema_changes(existing, landed) == (
+        SchemaChange("grows", "widened", WIDE, INTEGER),
+        SchemaChange("holds", "fits", INTEGER, WIDE),
+        SchemaChange("shrinks", "refused", FLOAT, TEXT),
+        SchemaChange("NEW", "added", FLOAT),
+    )
+
+
+def test_a_widening_is_one_statement_where_the_warehouse_can_and_steps_where_it_cannot():
+    change = SchemaChange("n", "widened", WIDE, INTEGER)
+    assert statements_of(D, T, change) == ['ALTER TABLE "src"."tab" ALTER COLUMN "n" SET DATA TYPE DECIMAL(38, 9)']
+    assert statements_of(snowflake_sql.DIALECT, T, change) == [
+        'ALTER TABLE "SRC"."TAB" ADD COLUMN IF NOT EXISTS "_WIDENED_N" NUMBER(38, 9)',
+        'UPDATE "SRC"."TAB" SET "_WIDENED_N" = CAST("N" AS NUMBER(38, 9))',
+        'ALTER TABLE "SRC"."TAB" DROP COLUMN "N"',
+        'ALTER TABLE "SRC"."TAB" RENAME COLUMN "_WIDENED_N" TO "N"',
+    ]
+
+
+@pytest.mark.parametrize("kind", ["fits", "refused"])
+def test_what_fits_or_is_refused_changes_nothing(kind):
+    assert statements_of(D, T, SchemaChange("n", kind, INTEGER, WIDE)) == []
+
+
+@pytest.mark.parametrize(
+    ("existing", "landed", "expected"),
+    [
+        (["n"], ["n"], []),
+        (["n", "_widened_n"], ["n"], ['ALTER TABLE "src"."tab" DROP COLUMN "_widened_n"']),
+        (["_widened_n"], ["n"], ['ALTER TABLE "src"."tab" RENAME COLUMN "_widened_n" TO "n"']),
+        (["_widened_n"], [], ['ALTER TABLE "src"."tab" RENAME COLUMN "_widened_n" TO "n"']),
+    ],
+)
+def test_a_widening_that_was_cut_off_goes_back_or_forth(existing, landed, expected):
+    assert unfinished(D, T, existing, landed) == expected
+
+
+def test_the_longest_name_has_a_name_while_it_is_widened():
+    assert len(wide_name("n" * 255)) == 255
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+@pytest.mark.parametrize("complete", [True, False])
+def test_the_statements_of_a_history_are_dml_that_others_parse(name, complete):
+    dialect, columns = DIALECTS[name], {"id": INTEGER, "j": ColumnType("json"), "u": ColumnType("date")}
+    versions = History(dialect, T, history.picture(dialect, S, columns, columns), columns, ("id",))
+    steps = [
+        *history.snapshot_statements(versions, Snapshot(NOW, complete, NOW, "L2"), "L1", NOW),
+        *history.cursor_statements(versions, "u", "L1", NOW),
+    ]
+    assert len(steps) == 8 + 3
+    kinds = {type(sqlglot.parse_one(step.sql, dialect=name)).__name__ for step in steps}
+    assert kinds == {"Insert", "Update", "Delete"}
+    for query in (
+        history.standing_in_snapshot(versions, Snapshot(NOW), "L1"),
+        history.standing_by_cursor(versions, "u", "L1"),
+        history.next_snapshot(dialect, "src", "tab", NOW),
+    ):
+        assert type(sqlglot.parse_one(query, dialect=name)).__name__ == "Select"
+
+
+def test_what_a_yaml_says_of_a_table_is_what_the_warehouse_is_told():
+    spec = {
+        "description": "One",
+        "transient": True,
+        "cluster_by": ["b"],
+        "columns": {"a": {"description": "A"}, "b": {}},
+    }
+    assert TableOptions.of(Table.model_validate(spec)) == TableOptions(
+        "One", {"a": "A"}, transient=True, cluster_by=("b",)
+    )

@@ -1,0 +1,108 @@
+"""The DuckDB file: one process at a time, and how it is found."""
+
+import subprocess
+import sys
+import time
+
+import duckdb
+import pytest
+
+from elt_factory.extract.request import Connection
+from elt_factory.failures import AccessDeniedError, WarehouseBusyError
+from elt_factory.warehouse.duckdb import DuckDBWarehouse, release_file
+from elt_factory.warehouse.opening import duckdb_path, open_warehouse
+
+HOLD = """
+import duckdb, sys, time
+connection = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+def hold(path, seconds):
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path), str(seconds)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "new folder" / "warehouse.duckdb"
+
+
+def test_file_and_folder_are_created(file):
+    with DuckDBWarehouse(file):
+        pass
+    assert file.exists()
+
+
+def test_a_file_that_another_process_has_is_waited_for_and_said(file):
+    with DuckDBWarehouse(file):
+        pass
+    told, process = [], hold(file, 1.5)
+    try:
+        with DuckDBWarehouse(file, patience=30, tell=told.append) as opened:
+            assert opened.query("SELECT 1").rows == [(1,)]
+    finally:
+        process.wait()
+    assert told == [f"waiting for the warehouse warehouse.duckdb: in use by process {process.pid}"]
+
+
+def test_after_its_patience_it_says_who_has_the_file(file):
+    with DuckDBWarehouse(file):
+        pass
+    process = hold(file, 60)
+    try:
+        started = time.monotonic()
+        with pytest.raises(WarehouseBusyError, match=f"still in use by process {process.pid} after 1 s; try again"):
+            DuckDBWarehouse(file, patience=1, tell=lambda _: None)
+        assert 1 <= time.monotonic() - started < 5
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_file_that_is_no_warehouse_is_not_waited_for(tmp_path):
+    path = tmp_path / "lock" / "padlock.duckdb"
+    path.parent.mkdir()
+    path.write_text("no warehouse " * 1000)
+    with pytest.raises(duckdb.Error):
+        DuckDBWarehouse(path, patience=60)
+
+
+def test_two_connections_of_one_process_share_the_file(file):
+    with DuckDBWarehouse(file) as one, DuckDBWarehouse(file) as two:
+        one.execute("CREATE TABLE t AS SELECT 1 AS a")
+        assert two.query("SELECT a FROM t").rows == [(1,)]
+
+
+def test_closing_lets_other_processes_in(file):
+    with DuckDBWarehouse(file):
+        pass
+    process = hold(file, 0)
+    assert process.wait() == 0
+
+
+def test_releasing_without_dbt_connections_does_nothing():
+    release_file()
+
+
+def connection(**fields):
+    return Connection("warehouse", **fields)
+
+
+def test_a_relative_host_is_below_the_project(tmp_path):
+    assert duckdb_path(connection(conn_type="duckdb", host="x/y.duckdb"), tmp_path) == tmp_path / "x/y.duckdb"
+    assert duckdb_path(connection(conn_type="duckdb"), tmp_path) == tmp_path / "data/warehouse.duckdb"
+    assert str(duckdb_path(connection(conn_type="duckdb", host="/abs.duckdb"), tmp_path)) == "/abs.duckdb"
+
+
+def test_the_connections_type_picks_the_warehouse(tmp_path):
+    with open_warehouse(connection(conn_type="duckdb", host="w.duckdb"), tmp_path, print) as opened:
+        assert isinstance(opened, DuckDBWarehouse)
+
+
+def test_another_type_is_refused(tmp_path):
+    with pytest.raises(AccessDeniedError, match='has the type "sqlite"; a warehouse is of type duckdb or snowflake'):
+        open_warehouse(connection(conn_type="sqlite"), tmp_path, print)

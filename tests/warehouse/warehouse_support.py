@@ -1,0 +1,184 @@
+"""Loads of a few records, whatever the warehouse."""
+
+import itertools
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import duckdb
+
+from elt_factory.config.table import Table
+from elt_factory.config.window import Window, load_id
+from elt_factory.extract.request import Spool
+from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.manifest import Manifest, read_manifest, write_manifest
+from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.schema import Known
+from elt_factory.warehouse.base import LoadOrder, LoadReport, Warehouse
+from elt_factory.warehouse.dialect import Relation
+from elt_factory.warehouse.duckdb import DuckDBWarehouse
+
+FIRST_DAY = datetime(2013, 1, 1, tzinfo=UTC)
+MERGE = {"write_disposition": "merge", "primary_key": ["id"]}
+MERGE_BY_CURSOR = MERGE | {"incremental": {"cursor": "u"}}
+
+
+def day(number: int, days: int = 1) -> Window:
+    start = FIRST_DAY + timedelta(days=number - 1)
+    return Window(start, start + timedelta(days=days))
+
+
+@dataclass
+class Loader:
+    """One table of one source: lands records and loads them."""
+
+    base: Path
+    warehouse: Warehouse
+    source: str = "src"
+    name: str = "tab"
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    numbers: ClassVar[itertools.count] = itertools.count()
+
+    @property
+    def target(self) -> Relation:
+        return Relation(self.source, self.name)
+
+    @property
+    def table(self) -> Table:
+        return Table.model_validate(self.spec)
+
+    def load_id(self, window: Window) -> str:
+        return load_id(self.source, self.name, window)
+
+    def place(self, window: Window) -> LocalPlace:
+        return LocalPlace(self.base).below(self.source, self.name, self.load_id(window))
+
+    def land(self, records: Sequence[Mapping[str, Any] | str], window: Window | None = None) -> Manifest:
+        window = window or day(1)
+        workdir = self.base / f"work{next(self.numbers)}"
+        workdir.mkdir(parents=True)
+        lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
+        file = workdir / "records.ndjson"
+        file.write_text("".join(line + "\n" for line in lines))
+        known = Known(self.source, self.name, self.table, self.warehouse.columns(self.target))
+        spool = Spool("ndjson", (file,), len(records))
+        return land(LandRequest(known, window, self.load_id(window), spool, self.place(window), workdir, print))
+
+    def land_numbers(self, ids: range, value: int, window: Window) -> None:
+        """A landing of many rows, written at once: an id and a value each."""
+        manifest, place = self.land([{"id": ids.start, "v": value}], window), self.place(window)
+        file = place.folder / manifest.files[0].path
+        with duckdb.connect() as scratch:
+            rows = f"SELECT range AS id, CAST({value} AS BIGINT) AS v FROM range({ids.start}, {ids.stop})"
+            scratch.execute(f"COPY ({rows}) TO '{file}' (FORMAT parquet)")
+        landed = replace(manifest.files[0], rows=len(ids), bytes=file.stat().st_size)
+        write_manifest(place, replace(manifest, files=(landed,), rows=len(ids), rows_read=len(ids)))
+
+    def order(self, window: Window | None = None, *, run_id: str = "run", full_refresh: bool = False) -> LoadOrder:
+        place = self.place(window or day(1))
+        return LoadOrder(
+            read_manifest(place),
+            place,
+            self.target,
+            self.table.write_disposition,
+            self.table.primary_key,
+            run_id,
+            full_refresh,
+        )
+
+    def load(
+        self,
+        records: Sequence[Mapping[str, Any] | str],
+        window: Window | None = None,
+        *,
+        run_id: str = "run",
+        full_refresh: bool = False,
+    ) -> LoadReport:
+        self.land(records, window)
+        report = self.warehouse.load(self.order(window, run_id=run_id, full_refresh=full_refresh))
+        assert report.rows_read == (
+            report.rows_loaded + report.rows_rejected + report.rows_duplicate + report.rows_unchanged
+        )
+        return report
+
+    def rows(self, *columns: str) -> list[tuple[Any, ...]]:
+        """The table's rows without our own columns, sorted."""
+        d = self.warehouse.dialect
+        names = columns or tuple(n for n in self.warehouse.columns(self.target) or {} if not n.startswith("_lo"))
+        found = self.warehouse.query(f"SELECT {d.names(names)} FROM {self.target.sql(d)}").rows
+        return sorted(found, key=repr)
+
+    def audit(self, table: str, *columns: str) -> list[tuple[Any, ...]]:
+        """An audit table's rows about this table, sorted."""
+        d = self.warehouse.dialect
+        mine = f"source = {d.literal(self.source)} AND table_name = {d.literal(self.name)}"
+        return sorted(self.warehouse.query(f"SELECT {', '.join(columns)} FROM _elt.{table} WHERE {mine}").rows)
+
+
+def everything(warehouse: Warehouse, target: Relation) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of a table and of the audit tables, without the moments at which they were written."""
+    d = warehouse.dialect
+    found = {}
+    for relation in (
+        target,
+        Relation("_elt", "loads"),
+        Relation("_elt", "rejects"),
+        Relation("_elt", "schema_changes"),
+    ):
+        columns = warehouse.columns(relation)
+        if columns is None:
+            found[relation.name] = []
+            continue
+        names = tuple(name for name in columns if not name.endswith("_at") and name not in ("bytes", "files"))
+        rows = warehouse.query(f"SELECT {d.names(names)} FROM {relation.sql(d)}").rows
+        found[relation.name] = sorted(rows, key=repr)
+    return found
+
+
+class Crash(BaseException):
+    """As sudden as a kill."""
+
+
+def counted(warehouse, monkeypatch, at, moment):
+    """Make the statement number `at` fail, before it runs or after; the list that is returned counts them."""
+    real, seen = type(warehouse).execute, []
+
+    def execute(self, statement):
+        seen.append(statement)
+        if len(seen) == at and moment == "before":
+            raise Crash
+        changed = real(self, statement)
+        if len(seen) == at and moment == "after":
+            raise Crash
+        return changed
+
+    monkeypatch.setattr(type(warehouse), "execute", execute)
+    return seen
+
+
+def crash_points(warehouse, moment: str) -> Iterator[int]:
+    """The numbers of the statements at which loads end, without end.
+
+    On DuckDB each. Elsewhere a load takes a second, so there it is every third, others before than after, and each
+    where ELT_EVERY_CRASH is set.
+    """
+    every = isinstance(warehouse, DuckDBWarehouse) or "ELT_EVERY_CRASH" in os.environ
+    return itertools.count(1) if every else itertools.count(1 if moment == "before" else 2, 3)
+
+
+def crashes(warehouse, monkeypatch, order: LoadOrder, moment: str) -> Iterator[int]:
+    """Load again and again until it is done; each try ends later than the last and yields its statement."""
+    for at in crash_points(warehouse, moment):
+        with monkeypatch.context() as patched:
+            counted(warehouse, patched, at, moment)
+            try:
+                warehouse.load(order)
+            except Crash:
+                pass
+            else:
+                return
+        yield at
