@@ -38,7 +38,7 @@ down: ## End what `make up` started, and nothing else
 	@$(BIN)/python -m demo stop --data-dir data/sources
 
 test: setup ## Run all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Without what it depends on: dag-factory needs nothing that is not in .venv, and shall change nothing there
 bench: setup ## Measure what reading DAGs costs, against dag-factory and plain Cosmos: ten minutes on a quiet machine

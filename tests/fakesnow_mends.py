@@ -6,6 +6,7 @@ said once more beside the tests that meet it: tests/fakesnow_exceptions.py.
 
 import sys
 from threading import Thread
+from typing import ClassVar
 
 import fakesnow.arrow
 import fakesnow.copy_into
@@ -15,6 +16,8 @@ import pyarrow as pa
 import uvicorn
 from sqlglot import exp
 from sqlglot.generators.duckdb import DuckDBGenerator
+
+KEPT = 8  # databases at a time
 
 
 def null_timestamps_stay_null() -> None:
@@ -87,6 +90,23 @@ def the_end_of_a_session_rolls_back() -> None:
     fakesnow.server.sessions = Sessions()
 
 
+def a_database_is_an_engine_of_its_own() -> None:
+    """Every DESCRIBE reads the catalog of all databases there are: each test made those after it slower."""
+    engines: dict[str, fakesnow.FakeSnow] = {}
+
+    class Engines:
+        nop_regexes: ClassVar[list[str]] = fakesnow.server.shared_fs.nop_regexes
+
+        def connect(self, database, *args, **kwargs):
+            if database not in engines:
+                engines[database] = fakesnow.server.FakeSnow(nop_regexes=self.nop_regexes)
+                for old in list(engines)[:-KEPT]:
+                    del engines[old]
+            return engines[database].connect(database, *args, **kwargs)
+
+    fakesnow.server.shared_fs = Engines()
+
+
 MENDS = (
     null_timestamps_stay_null,
     copy_overlooks_include_metadata,
@@ -94,6 +114,7 @@ MENDS = (
     dates_come_from_any_number,
     comments_may_have_quotes,
     the_end_of_a_session_rolls_back,
+    a_database_is_an_engine_of_its_own,
 )
 
 if __name__ == "__main__":

@@ -501,7 +501,9 @@ def test_folded_columns_are_found_in_any_case_and_listed_in_small_letters():
     assert found == {"id": 1, "über": 2}
 
 
-def test_a_table_of_another_database_is_not_taken_for_ours(fake_snowflake, warehouse, tmp_path):
-    with SnowflakeWarehouse(connection_of(fake_snowflake.fields())) as other:
-        Loader(tmp_path, other).load(AB)
+def test_a_table_of_another_database_is_not_taken_for_ours(connection, warehouse):
+    for create in ("DATABASE other", 'SCHEMA other."SRC"', 'TABLE other."SRC"."TAB" (id INT)'):
+        warehouse.execute(f"CREATE {create}")
+    warehouse.execute(f"USE DATABASE {connection.extra['database']}")
+    assert warehouse.query('SELECT * FROM other."SRC"."TAB"').rows == []
     assert warehouse.columns(Relation("src", "tab")) is None

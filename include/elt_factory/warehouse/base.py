@@ -100,6 +100,7 @@ class Warehouse(ABC):
 
     dialect: Dialect
     own_columns: Collection[str] = (*statements.OWN_COLUMNS, *statements.VALIDITY)
+    _prepared = False
 
     @abstractmethod
     def execute(self, statement: str) -> int:
@@ -155,7 +156,12 @@ class Warehouse(ABC):
         self.execute(statements.create_schema(self.dialect, schema))
 
     def prepare(self) -> None:
-        """Create the audit tables where they are not there yet, and the columns that an older version did not have."""
+        """Create the audit tables where they are not there yet, and the columns that an older version did not have.
+
+        A connection looks once.
+        """
+        if self._prepared:
+            return
         self.create_schema(audit.SCHEMA)
         for table in audit.TABLES:
             relation, wanted = audit.relation(table), audit.columns(table)
@@ -166,6 +172,7 @@ class Warehouse(ABC):
             for name, kind in wanted.items():
                 if name not in existing:
                     self.execute(statements.add_column(self.dialect, relation, name, kind))
+        self._prepared = True
 
     def record(self, table: str, rows: Sequence[Mapping[str, Value]]) -> None:
         """Append rows to an audit table in one transaction."""
