@@ -31,13 +31,13 @@ NOT_INHERITED = (
 )
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole lines come first: a file of them takes minutes, and would keep one of two processes waiting at the end."""
     slow = [Path(__file__).parent / folder for folder in ("end_to_end", "dags", "faults", "warehouse")]
     items.sort(key=lambda item: next((n for n, folder in enumerate(slow) if folder in item.path.parents), len(slow)))
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "live: runs a whole Airflow with its scheduler and web server")
     # Airflow reads its environment once, when it is first imported: before any test module is
