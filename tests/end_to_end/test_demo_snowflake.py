@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,10 @@ class OnSnowflake:
 
     line: Any
 
-    def run(self) -> dict[str, Any]:
-        """Run the week's DAGs up to the first that fails, for which the others would wait; how they ended."""
+    def run(self, dags: Sequence[str] = DAGS) -> dict[str, Any]:
+        """Run DAGs for the week up to the first that fails, for which the others would wait; how they ended."""
         outcomes = {}
-        for name in DAGS:
+        for name in dags:
             outcomes[name] = self.line.run(name, **WEEK)
             if outcomes[name].state != "success":
                 break
@@ -86,12 +87,12 @@ def week(snow):
 
 
 def green(outcomes) -> bool:
-    told = {name: (outcome.state, failures(outcome)) for name, outcome in outcomes.items()}
-    return told == {name: ("success", {}) for name in DAGS}
+    return all(outcome.state == "success" and not failures(outcome) for outcome in outcomes.values())
 
 
 def test_every_dag_runs_green(snow, week):
     assert green(week), snow.line.screen
+    assert tuple(week) == tuple(DAGS)
 
 
 def test_status_has_the_figures_of_duckdb(snow, week):
@@ -142,7 +143,8 @@ def test_the_password_is_in_no_file(snow, week, fake_snowflake):
 
 def test_a_second_run_changes_no_row(snow, week):
     before = snow.checksums()
-    assert green(snow.run()), snow.line.screen
+    # what is merged and what is replaced; elsewhere all four run again
+    assert green(snow.run(("fleet", "flights"))), snow.line.screen
     assert snow.checksums() == before
     assert snow.query("select count(*) from _elt.loads") == [(len(COUNTS),)]
 

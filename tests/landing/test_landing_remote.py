@@ -6,6 +6,7 @@ import signal
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from remote_support import SECRET, URL, land_records, land_until, s3_connection, s3_server
@@ -257,3 +258,13 @@ def test_a_refused_access_names_the_place_and_the_connection(place):
         "the landing s3://landings/elt refuses the access: PermissionError: Forbidden for ***; "
         "look at the connection landing"
     )
+
+
+def test_a_key_that_the_storage_does_not_know_is_refused(place, address):
+    checking = f"{address}/moto-api/reset-auth"
+    httpx.post(checking, content="0").raise_for_status()
+    try:
+        with pytest.raises(AccessDeniedError, match=r"s3://landings/elt refuses .*look at the connection"):
+            place.write("x", b"")
+    finally:
+        httpx.post(checking, content="inf").raise_for_status()

@@ -9,7 +9,7 @@ import pytest
 from warehouse_support import MERGE, Crash, counted, crash_points, day, everything
 
 from elt_factory.failures import ContractError
-from elt_factory.landing.manifest import Drift
+from elt_factory.landing.manifest import Drift, read_manifest
 from elt_factory.warehouse.dialect import TableOptions
 
 CONTRACTS = ["evolve", "freeze", "discard_row", "discard_value"]
@@ -121,6 +121,15 @@ def test_a_column_takes_the_wider_type_of_the_yaml_and_keeps_every_value(loader,
         assert loader.rows("id", "n") == [(1, expected[0]), (2, None), (3, expected[1])]
         assert kinds(loader) == {"id": "integer", "n": new}
     assert loader.audit("schema_changes", *CHANGES) == [("n", old, new, "widened")]
+
+
+def test_a_type_that_is_another_one_in_the_warehouse_is_no_change(loader):
+    loader.spec = {"columns": {"n": {"type": "decimal(19,0)"}, "i": {"type": "integer"}}}
+    for number in (1, 2):
+        assert loader.load([{"n": "1" * 19, "i": number}], day(number)).changes == ()
+        assert read_manifest(loader.place(day(number))).drift == ()
+    assert loader.rows("n", "i") == [(Decimal("1" * 19), 1), (Decimal("1" * 19), 2)]
+    assert loader.audit("schema_changes", *CHANGES) == []
 
 
 def test_a_narrower_type_in_the_yaml_is_refused_with_its_mend(loader):

@@ -64,7 +64,7 @@ class Loader:
         lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
         file = workdir / "records.ndjson"
         file.write_text("".join(line + "\n" for line in lines))
-        known = Known(self.source, self.name, self.table, self.warehouse.columns(self.target))
+        known = Known(self.source, self.name, self.table, self.warehouse.columns_as(self.target, self.table.types))
         spool = Spool("ndjson", (file,), len(records))
         return land(LandRequest(known, window, self.load_id(window), spool, self.place(window), workdir, print))
 

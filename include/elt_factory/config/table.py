@@ -11,7 +11,7 @@ from elt_factory.config.base import Model
 from elt_factory.config.checks import ColumnCheck
 from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.templates import CURSOR, WINDOW_NAMES, Use
-from elt_factory.config.values import Beginning, ColumnName, Duration, Type
+from elt_factory.config.values import Beginning, ColumnName, ColumnType, Duration, Type
 
 WriteDisposition = Literal["append", "merge", "replace", "scd2"]
 # scd2 alone writes the last two; they are kept free everywhere, so that a table can become a history
@@ -112,6 +112,11 @@ class Table(Model):
         if self.write_disposition == "scd2" and self.incremental:
             return (*self.primary_key, self.incremental.cursor)
         return self.primary_key
+
+    @property
+    def types(self) -> dict[str, ColumnType]:
+        """The types of the columns that the YAML gives one."""
+        return {name: column.type for name, column in self.columns.items() if column.type}
 
     @property
     def templates(self) -> Mapping[Path, Sequence[Use]]:

@@ -101,7 +101,7 @@ class ExtractOperator(TableOperator):
         from elt_factory.warehouse.state import cursor_range
 
         with warehouse(purpose(run, "load", self.table)) as opened:
-            existing = opened.columns(Relation(self.config.name, self.table))
+            existing = opened.columns_as(Relation(self.config.name, self.table), self.spec.types)
             if run.full_refresh or not self.spec.incremental:
                 return existing, CursorRange()
             return existing, cursor_range(opened, self.config.name, self.table, load, run.table_window(self.table))

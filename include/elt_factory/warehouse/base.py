@@ -13,6 +13,7 @@ from typing import Any, Self
 from elt_factory.config.table import WriteDisposition
 from elt_factory.config.values import ColumnType
 from elt_factory.failures import ContractError, PermanentError, WarehouseBusyError
+from elt_factory.landing.folded import Folded
 from elt_factory.landing.manifest import Drift, Manifest
 from elt_factory.landing.places import Place
 from elt_factory.sql_text import Value
@@ -117,6 +118,15 @@ class Warehouse(ABC):
     @abstractmethod
     def columns(self, table: Relation) -> Mapping[str, ColumnType] | None:
         """A table's columns in their order; None when it does not exist."""
+
+    def columns_as(self, table: Relation, wanted: Mapping[str, ColumnType]) -> Mapping[str, ColumnType] | None:
+        """A table's columns as `columns` gives them; of types that are one type here, the wanted one."""
+        found, of = self.columns(table), self.dialect.type
+        if found is None:
+            return None
+        alike = {name: kind for name, kind in wanted.items() if name in found and of(kind) == of(found[name])}
+        merged = {**found, **alike}
+        return Folded(merged) if isinstance(found, Folded) else merged
 
     def comments(self, table: Relation) -> Mapping[str, str]:  # noqa: ARG002
         """The comments of a table's columns by their names, and under the empty name that of the table itself.
@@ -228,7 +238,7 @@ class Warehouse(ABC):
         if not landed:
             return ()
         self.create_schema(order.target.schema)
-        existing, changes = self.columns(order.target), tuple[Drift, ...]()
+        existing, changes = self.columns_as(order.target, landed), tuple[Drift, ...]()
         if existing is None:
             self.execute(statements.create_table(self.dialect, order.target, {**landed, **own}, order.options))
         else:
@@ -241,7 +251,7 @@ class Warehouse(ABC):
     ) -> tuple[Drift, ...]:
         for statement in evolution.unfinished(self.dialect, order.target, existing, landed):
             self.execute(statement)
-            existing = self.columns(order.target) or {}
+            existing = self.columns_as(order.target, landed) or {}
         changes = evolution.schema_changes(existing, landed)
         _refuse(order, changes)
         for name, kind in own_columns(order.write_disposition).items():
