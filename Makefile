@@ -41,7 +41,7 @@ test: setup ## Run all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Without what it depends on: dag-factory needs nothing that is not in .venv, and shall change nothing there
-bench: setup ## Measure what reading DAGs costs, against dag-factory and plain Cosmos: ten minutes on a quiet machine
+bench: setup ## Measure what reading DAGs costs, against dag-factory and plain Cosmos: eleven minutes on a quiet machine
 	@$(UV) pip install --quiet --python $(BIN)/python --target build/bench --no-deps --group bench
 	@PYTHONPATH=build/bench $(BIN)/python benchmarks/parse.py
 
