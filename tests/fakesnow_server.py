@@ -37,7 +37,7 @@ class FakeSnowflake:
             "port": self.port,
             "protocol": "http",
             # what fakesnow cannot do is an HTTP 500 there, which the connector tries again all this time
-            "network_timeout": 4,
+            "network_timeout": 3,
             "session_parameters": {"CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False},
         }
         login = {"conn_type": "snowflake", "login": "fake", "password": "snow", "schema": "PUBLIC"}

@@ -23,7 +23,7 @@ URL = "s3://landings/elt"
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """The address of an S3 server with one empty bucket."""
+    """The address of an S3 server."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
@@ -31,11 +31,15 @@ def s3_server() -> Iterator[str]:
     host, port = server.get_host_and_port()
     address = f"http://{host}:{port}"
     try:
-        httpx.post(f"{address}/moto-api/reset").raise_for_status()
-        httpx.put(f"{address}/landings").raise_for_status()
         yield address
     finally:
         server.stop()
+
+
+def empty_bucket(address: str) -> None:
+    """Forget all that the server has, but for one empty bucket."""
+    httpx.post(f"{address}/moto-api/reset").raise_for_status()
+    httpx.put(f"{address}/landings").raise_for_status()
 
 
 def s3_connection(address: str) -> Connection:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from remote_support import SECRET, URL, land_records, land_until, s3_connection, s3_server
+from remote_support import SECRET, URL, empty_bucket, land_records, land_until, s3_connection, s3_server
 
 from elt_factory.extract.request import Connection
 from elt_factory.failures import AccessDeniedError, LandingError, LandingUnavailableError
@@ -24,10 +24,16 @@ from elt_factory.warehouse.duckdb import DuckDBWarehouse
 ROWS = 300_000
 
 
-@pytest.fixture
-def address():
+@pytest.fixture(scope="module")
+def server():
     with s3_server() as served:
         yield served
+
+
+@pytest.fixture
+def address(server):
+    empty_bucket(server)
+    return server
 
 
 @pytest.fixture
