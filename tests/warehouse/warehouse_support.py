@@ -163,11 +163,11 @@ def counted(warehouse, monkeypatch, at, moment):
 def crash_points(warehouse, moment: str) -> Iterator[int]:
     """The numbers of the statements at which loads end, without end.
 
-    On DuckDB each. Elsewhere a load takes a second, so there it is every third, others before than after, and each
+    On DuckDB each. Elsewhere a load takes a second, so there it is every fourth, others before than after, and each
     where ELT_EVERY_CRASH is set.
     """
     every = isinstance(warehouse, DuckDBWarehouse) or "ELT_EVERY_CRASH" in os.environ
-    return itertools.count(1) if every else itertools.count(1 if moment == "before" else 2, 3)
+    return itertools.count(1) if every else itertools.count(1 if moment == "before" else 3, 4)
 
 
 def crashes(warehouse, monkeypatch, order: LoadOrder, moment: str) -> Iterator[int]:
