@@ -1,4 +1,4 @@
-"""What the tests' fakesnow server does otherwise than fakesnow 0.12, so that a load can run on it at all.
+"""What the tests' fakesnow server does otherwise than fakesnow 0.12, so that loads can run on it, and in time.
 
 Run as a program it is that server: a port as its only argument, and its end when its input ends. What stays wrong is
 said once more beside the tests that meet it: tests/fakesnow_exceptions.py.

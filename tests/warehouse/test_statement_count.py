@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import duckdb
 import pytest
-from warehouse_support import MERGE, MERGE_BY_CURSOR, day
+from warehouse_support import MERGE, MERGE_BY_CURSOR, as_for_a_task, day
 
 from elt_factory.landing.manifest import LandedFile
 
@@ -65,6 +65,7 @@ def test_the_number_of_statements_follows_neither_from_rows_nor_files_nor_column
         for window in (day(1), day(2)):
             loader.land([{"id": row, "u": row} | wide for row in range(rows)] + ["{"] * (rows // 2), window)
             order = loader.order(window)
+            as_for_a_task(warehouse)
             before = len(sent)
             report = warehouse.load(in_many_files(order, files) if files > 1 else order)
             assert report.rows_loaded == rows

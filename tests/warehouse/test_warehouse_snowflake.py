@@ -14,7 +14,7 @@ from opening_support import connection_of
 from snowflake.connector import errors
 from snowflake.connector.cursor import SnowflakeCursor
 from snowflake.connector.network import SnowflakeRestful
-from warehouse_support import MERGE, MERGE_BY_CURSOR, Loader, crash_points, day, everything
+from warehouse_support import MERGE, MERGE_BY_CURSOR, Crash, Loader, as_for_a_task, crash_points, day, everything
 
 from elt_factory.extract.request import Connection
 from elt_factory.failures import (
@@ -413,10 +413,6 @@ def test_a_line_that_breaks_earlier_is_a_case_for_a_retry_which_finds_the_old_st
         assert Loader(loader.base, other).rows("id", "u") == [(1, 2)]
 
 
-class Crash(BaseException):
-    """As sudden as a kill."""
-
-
 def test_a_crash_before_any_statement_of_any_kind_leaves_the_old_state(loader, warehouse, monkeypatch):
     loader.spec = MERGE_BY_CURSOR
     loader.load([{"id": 1, "u": 1}, "{"], day(1))
@@ -425,6 +421,7 @@ def test_a_crash_before_any_statement_of_any_kind_leaves_the_old_state(loader, w
     real, done = SnowflakeWarehouse._run, False
     for at in crash_points(warehouse, "before"):
         seen = []
+        as_for_a_task(warehouse)
 
         def run(self, statement, seen=seen, at=at):
             seen.append(statement)

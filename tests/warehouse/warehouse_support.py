@@ -143,8 +143,14 @@ class Crash(BaseException):
     """As sudden as a kill."""
 
 
+def as_for_a_task(warehouse) -> None:
+    """Let a connection that has loaded already begin as a task's own does: it looks at the audit tables first."""
+    warehouse._prepared = False
+
+
 def counted(warehouse, monkeypatch, at, moment):
-    """Make the statement number `at` fail, before it runs or after; the list that is returned counts them."""
+    """Make the statement number `at` of a task fail, before it runs or after; the list that is returned counts them."""
+    as_for_a_task(warehouse)
     real, seen = type(warehouse).execute, []
 
     def execute(self, statement):
