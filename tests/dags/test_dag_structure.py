@@ -6,6 +6,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from airflow.exceptions import ParamValidationError
 from dag_support import config_of
 
 from elt_factory.config.loading import load_config
@@ -224,7 +225,9 @@ def test_the_form_offers_tables_full_refresh_and_a_window(dags):
     assert form["full_refresh"] is False
     assert form["window_start"] is form["window_end"] is None
     assert form.get_param("tables").schema["examples"] == ["planes", "airlines", "airports"]
-    assert form.get_param("window_start").schema["format"] == "date-time"
+    # a picker of Airflow's would send a time in UTC, where the field says New York
+    assert "format" not in form.get_param("window_start").schema
+    assert form.get_param("window_start").schema["title"] == "Window start (America/New_York)"
     assert set(dags["departures"].params) == {"window_start", "window_end"}
 
 
@@ -274,3 +277,27 @@ def test_a_stored_dag_comes_back_whole(dags, name):
     assert set(again.task_dict) == set(dags[name].task_dict)
     load = load_config(config_folder() / f"{name}.yaml").config
     assert again.description == load.description
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2013-01-31", "2012-02-29", "2000-02-29", "2013-01-31T06:00", "2013-01-31 06:00:00.5", "2013-01-31T06:00:00Z",
+     "2013-01-31T06:00-05:00", "", None],
+)  # fmt: skip
+def test_the_form_takes_dates_and_times_with_and_without_an_offset(dags, text):
+    assert dags["fleet"].params.get_param("window_end").resolve(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2013-02-30", "2013-02-29", "1900-02-29", "2013-04-31", "2013-13-01", "0001-01-01", "9999-12-31",
+     "2013-01-01T24:00", "2013-01-01T06:60", "01/02/2013", "yesterday"],
+)  # fmt: skip
+def test_a_date_that_does_not_exist_is_refused_when_a_run_is_triggered(dags, text):
+    with pytest.raises(ParamValidationError):
+        dags["fleet"].params.get_param("window_start").resolve(text)
+
+
+def test_a_table_that_is_not_there_is_refused_when_a_run_is_triggered(dags):
+    with pytest.raises(ParamValidationError, match="'plane' is not one of"):
+        dags["fleet"].params.get_param("tables").resolve(["planes", "plane"])

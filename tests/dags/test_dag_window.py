@@ -37,8 +37,42 @@ def test_dates_in_the_form_are_of_the_configs_time_zone(tmp_path):
 
 @pytest.mark.parametrize("form", [{"window_start": "2013-01-01"}, {"window_end": "2013-01-01"}])
 def test_one_end_of_the_window_alone_is_refused(tmp_path, form):
-    with pytest.raises(EmptyWindowError, match="tiny: the form has only one end of the window; give both or none"):
+    with pytest.raises(
+        EmptyWindowError,
+        match="tiny: only one end of the window is set; set both window_start and window_end, or neither",
+    ):
         run_of(context_of(**form), config_of(tmp_path))
+
+
+def test_a_window_that_only_looks_forward_on_the_clock_is_empty(tmp_path):
+    """Clocks in New York skip from 2:00 to 3:00: 3:15 comes a quarter of an hour before what 2:30 would be."""
+    config = config_of(tmp_path, timezone=NEW_YORK)
+    with pytest.raises(EmptyWindowError, match=r"\[2013-03-10T07:30:00Z, 2013-03-10T07:15:00Z\) is empty"):
+        run_of(context_of(window_start="2013-03-10T07:30:00Z", window_end="2013-03-10T03:15"), config)
+
+
+@pytest.mark.parametrize("ends", [("2013-03-10T02:30", "2013-03-10T03:15"), ("2013-03-10", "2013-03-10T02:00")])
+def test_a_time_that_clocks_skip_is_refused(tmp_path, ends):
+    config = config_of(tmp_path, timezone=NEW_YORK)
+    with pytest.raises(
+        PermanentError, match=r'tiny: window_\w+: the time "2013-03-10T02:.." does not exist in America'
+    ):
+        run_of(context_of(window_start=ends[0], window_end=ends[1]), config)
+
+
+def test_an_hour_that_clocks_show_twice_is_in_the_window_as_often_as_it_passes(tmp_path):
+    config = config_of(tmp_path, timezone=NEW_YORK)
+    # 1:30 means the first one, 1:15 with an offset the second one, which comes later
+    run = run_of(context_of(window_start="2013-11-03T01:30", window_end="2013-11-03T01:15-05:00"), config)
+    assert run.window == window("2013-11-03T05:30:00Z", "2013-11-03T06:15:00Z")
+    assert run.window.reach_back(timedelta(hours=2)).start == moment("2013-11-03T03:30:00Z")
+
+
+@pytest.mark.parametrize("text", ["2013-02-30", "0001-01-01", "9999-12-31", "soon"])
+def test_a_date_that_does_not_exist_is_one_clear_error(tmp_path, text):
+    config = config_of(tmp_path, timezone="Pacific/Kiritimati")
+    with pytest.raises(PermanentError, match=r"tiny: window_end: (invalid date or time|the year \d+ is out of range)"):
+        run_of(context_of(window_start="2013-01-01", window_end=text), config)
 
 
 @pytest.mark.parametrize("end", ["2013-01-01", "2012-12-31"])

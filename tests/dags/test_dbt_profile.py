@@ -3,6 +3,8 @@
 import base64
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -250,3 +252,22 @@ def test_a_token_that_is_refused_is_told(connect, fake_snowflake, token_endpoint
     with pytest.raises(AccessDeniedError, match=r'connection "warehouse" gives no OAuth token: .*401') as told:
         _ = warehouse_profile().profile_mapping.profile
     assert "stale" not in str(told.value)
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
+def test_a_model_on_duckdb_says_the_same_whatever_the_workers_clock(tmp_path, zone):
+    """One instant is one date: dbt runs in UTC, as loads and checks do."""
+    connection = Connection("warehouse", "duckdb", host=str(tmp_path / "warehouse.duckdb"))
+    settings = dict(profile_of(connection, tmp_path, None, lambda _: TOKEN).settings) | {"schema": "main"}
+    (tmp_path / "profiles.yml").write_text(json.dumps({"elt": {"target": "it", "outputs": {"it": settings}}}))
+    (tmp_path / "dbt_project.yml").write_text("name: clocks\nversion: '1.0.0'\nprofile: elt\n")
+    query = "select cast(timestamptz '2013-01-01 02:00:00+00' as date)::varchar as day, current_setting('TimeZone') z"
+    shown = subprocess.run(
+        [Path(sys.executable).parent / "dbt", "show", "--inline", query, "--output", "json", "--quiet"],
+        cwd=tmp_path,
+        env=os.environ | {"TZ": zone, "DBT_PROFILES_DIR": str(tmp_path), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert json.loads(shown.stdout)["show"] == [{"day": "2013-01-01", "z": "UTC"}]

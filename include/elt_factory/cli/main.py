@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -58,6 +59,7 @@ def run(
         fail(f'there is no config "{name}"; {near_name(name, known)}')
     chosen: dict[str, Any] = {"window_start": start, "window_end": end, "full_refresh": full_refresh, "tables": table}
     given = _params(param or [], known[name])
+    _check_choice(known[name], start, end, table or [])
     from elt_factory.cli.local import ensure_local_airflow
 
     ensure_local_airflow()
@@ -69,6 +71,20 @@ def run(
     console.print(f"[bold]{name}[/] {outcome.state} after {outcome.seconds:.1f} s")
     if outcome.state != "success":
         raise typer.Exit(1)
+
+
+def _check_choice(config: Config, start: str | None, end: str | None, tables: list[str]) -> None:
+    """End with the message about a window or a table that the run would refuse, before Airflow is started for it."""
+    for table in tables:
+        if table not in config.all_tables:
+            fail(f'{config.name} has no table "{table}"; {near_name(table, config.all_tables)}')
+    if start or end:
+        from elt_factory.describe.windows import chosen_window
+
+        try:
+            chosen_window(config, start, end, datetime.now(UTC))
+        except ValueError as error:
+            fail(f"{config.name}: {error}")
 
 
 def _params(given: list[str], config: Config) -> dict[str, Any]:

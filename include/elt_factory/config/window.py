@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from elt_factory.config.templates import iso_utc
+
+# outside of these years a lag, an offset or a warehouse's own limits would be met in the middle of a run
+FIRST_YEAR, LAST_YEAR = 1000, 2999
 
 
 @dataclass(frozen=True)
 class Window:
-    """The time a run covers: `start` included, `end` not. Both know their zone."""
+    """The time a run covers: `start` included, `end` not. Both are given with a zone and kept in UTC.
+
+    Within one zone Python compares and adds what clocks show. An hour in spring is shown by none of them and an hour in
+    autumn twice, so only UTC tells which of two moments comes first.
+
+    Raises:
+        ValueError: an end without a zone, a window of no width, or a year before 1000 or after 2999.
+    """
 
     start: datetime
     end: datetime
@@ -19,6 +30,8 @@ class Window:
     def __post_init__(self) -> None:
         if self.start.tzinfo is None or self.end.tzinfo is None:
             raise ValueError("a window's start and end need a time zone")
+        for name in ("start", "end"):
+            object.__setattr__(self, name, _in_utc(getattr(self, name)))
         if self.start >= self.end:
             raise ValueError(f"the window {self} is empty: its end must come after its start")
 
@@ -28,6 +41,36 @@ class Window:
     def reach_back(self, lag: timedelta) -> Window:
         """The window that also reads what arrived late, up to `lag` before its start."""
         return Window(self.start - lag, self.end)
+
+
+def moment_in(text: str, zone: str) -> datetime:
+    """A date or a time in ISO 8601; without an offset it is what clocks in `zone` show.
+
+    A time that clocks show twice, as when they go back in autumn, is the first of the two.
+
+    Raises:
+        ValueError: the text is not a date or a time, or clocks in `zone` skip that time.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(
+            f'invalid date or time "{text}": {error}; write it like 2013-01-31 or 2013-01-31T06:00'
+        ) from None
+    if moment.tzinfo:
+        return _in_utc(moment)
+    found = _in_utc(moment.replace(tzinfo=ZoneInfo(zone)))
+    if found.astimezone(ZoneInfo(zone)).replace(tzinfo=None) != moment:
+        raise ValueError(
+            f'the time "{text}" does not exist in {zone}: clocks skip it; write another time, or an offset'
+        )
+    return found
+
+
+def _in_utc(moment: datetime) -> datetime:
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"the year {moment.year} is out of range: {FIRST_YEAR} to {LAST_YEAR}")
+    return moment.astimezone(UTC)
 
 
 def load_id(source: str, table: str, window: Window) -> str:

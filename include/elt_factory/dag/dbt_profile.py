@@ -84,7 +84,8 @@ def profile_of(
     """
     if connection.conn_type == "duckdb":
         path = str(duckdb_path(connection, project))
-        return DbtProfile({"type": "duckdb", "path": path, "threads": 1})
+        # what a model says of an instant must not depend on the worker's clock; loads and checks think in UTC too
+        return DbtProfile({"type": "duckdb", "path": path, "threads": 1, "settings": {"TimeZone": "UTC"}})
     if connection.conn_type == "snowflake":
         return _snowflake(connection, compute, oauth_token)
     raise PermanentError(

@@ -9,14 +9,28 @@ from airflow.sdk import Param
 from elt_factory.config.source import Config
 from elt_factory.config.templates import Value
 
+# Airflow checks a run's form against this when the run is triggered, so 30 February and the years 1 and 9999 get no
+# further. A field of format date-time would have Airflow's picker, which reads what is picked in the zone that the UI
+# shows and sends it in UTC: five hours off where the field says New York.
+_LEAP_YEAR = "(?:[12][0-9](?:0[48]|[2468][048]|[13579][26])|(?:1[26]|2[048])00)"
+_DAY = (
+    "(?:[12][0-9]{3}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    f"|02-(?:0[1-9]|1[0-9]|2[0-8]))|{_LEAP_YEAR}-02-29)"
+)
+_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?"
+_OFFSET = "(?:Z|[+-](?:0[0-9]|1[0-4]):?[0-5][0-9])"
+MOMENT = f"^(?:{_DAY}(?:[T ]{_TIME}{_OFFSET}?)?)?$"
+
 
 def form(config: Config) -> dict[str, Param]:
     """The params of a config's DAG, as the UI shows them."""
     window = {
         "window_start": _moment(
-            "Window start", f"Included. Without an offset it is in {config.timezone}. Empty: the run's own window."
+            f"Window start ({config.timezone})",
+            f"Included, in {config.timezone}: 2013-01-31 or 2013-01-31T06:00. An offset or Z at its end names another "
+            "zone. Leave both ends empty for the run's own window.",
         ),
-        "window_end": _moment("Window end", "Not included."),
+        "window_end": _moment(f"Window end ({config.timezone})", f"Not included, in {config.timezone} as well."),
     }
     own = {name: Param(default, title=name, **_schema(default)) for name, default in config.params.items()}
     tables = list(config.all_tables)
@@ -26,7 +40,7 @@ def form(config: Config) -> dict[str, Param]:
         "tables": Param(
             tables,
             type="array",
-            items={"type": "string"},
+            items={"type": "string", "enum": tables},
             examples=tables,
             title="Tables",
             description="The tables to load; the others are skipped.",
@@ -49,4 +63,4 @@ def _schema(default: Value) -> dict[str, Any]:
 
 
 def _moment(title: str, description: str) -> Param:
-    return Param(None, title=title, description=description, type=["null", "string"], format="date-time")
+    return Param(None, title=title, description=description, type=["null", "string"], pattern=MOMENT)

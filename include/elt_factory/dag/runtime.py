@@ -12,7 +12,7 @@ from elt_factory.config.errors import MistakeError
 from elt_factory.config.source import Config
 from elt_factory.config.templates import Value
 from elt_factory.config.values import param_like
-from elt_factory.config.window import Window, load_id
+from elt_factory.config.window import Window, load_id, moment_in
 from elt_factory.extract.request import Connection
 from elt_factory.failures import EmptyWindowError, PermanentError
 from elt_factory.landing.places import LocalPlace, Place
@@ -20,6 +20,7 @@ from elt_factory.project import project_root
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.opening import ANY_PURPOSE, CONNECTION_ID, Purpose, open_warehouse
 
+_WINDOW = ("window_start", "window_end")
 LANDING_VARIABLE = "elt_landing"
 LANDING_DEFAULT = "data/landing"
 LANDING_CONNECTION = "landing"  # opens a landing in object storage; without it the worker's own identity does
@@ -55,7 +56,7 @@ def run_of(context: Mapping[str, Any], config: Config) -> Run:
 
     Raises:
         EmptyWindowError: the run has no window, or one of no width.
-        PermanentError: the form names a table that is not there.
+        PermanentError: the form names a table that is not there, or a time that is not one.
     """
     params = context["params"]
     chosen = frozenset(params.get("tables") or config.all_tables)
@@ -88,12 +89,14 @@ def _given(params: Mapping[str, Any], config: Config) -> dict[str, Value]:
 
 def _window_ends(context: Mapping[str, Any], config: Config) -> tuple[datetime, datetime]:
     params = context["params"]
-    given = params.get("window_start"), params.get("window_end")
+    given = tuple(params.get(name) for name in _WINDOW)
     if all(given):
-        start, end = (_in_zone(datetime.fromisoformat(str(text)), config.timezone) for text in given)
+        start, end = (_chosen(config, name, str(text)) for name, text in zip(_WINDOW, given, strict=True))
         return start, end
     if any(given):
-        raise EmptyWindowError(f"{config.name}: the form has only one end of the window; give both or none")
+        raise EmptyWindowError(
+            f"{config.name}: only one end of the window is set; set both window_start and window_end, or neither"
+        )
     run = context["dag_run"]
     start, end = run.data_interval_start, run.data_interval_end
     # without a schedule Airflow gives an interval of no width
@@ -102,6 +105,13 @@ def _window_ends(context: Mapping[str, Any], config: Config) -> tuple[datetime, 
     if config.schedule:
         return last_interval(config.schedule, config.timezone, run.run_after)
     return _everything(config, run.run_after)
+
+
+def _chosen(config: Config, name: str, text: str) -> datetime:
+    try:
+        return moment_in(text, config.timezone)
+    except ValueError as error:
+        raise PermanentError(f"{config.name}: {name}: {error}") from None
 
 
 def last_interval(schedule: str, zone: str, now: datetime) -> tuple[datetime, datetime]:

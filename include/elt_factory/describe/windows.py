@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from elt_factory.config.source import Config
-from elt_factory.config.window import Window
+from elt_factory.config.window import Window, moment_in
 
 
 def last_window(config: Config, moment: datetime) -> Window:
@@ -37,8 +37,7 @@ def moment_of(text: str, config: Config) -> datetime:
 
 def in_zone(text: str, config: Config) -> datetime:
     """A date or time; without an offset in the config's zone."""
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(config.timezone))
+    return moment_in(text, config.timezone)
 
 
 def first_moment(config: Config) -> datetime:
