@@ -55,6 +55,98 @@ def shop() -> Iterator[Connection]:
         database.execute(sa.text(f"DROP DATABASE {name}"))
 
 
+EVERYTHING = {
+    "b1 BIT(1)": ("boolean", "b'1'", "1"),
+    "b8 BIT(8)": ("integer", "18", "18"),
+    "b16 BIT(16)": ("integer", "4660", "4660"),
+    "b64 BIT(64)": ("decimal(20,0)", "18446744073709551615", "18446744073709551615"),
+    "flag BOOLEAN": ("integer", "2", "2"),
+    "tiny TINYINT UNSIGNED": ("integer", "255", "255"),
+    "small SMALLINT": ("integer", "-32768", "-32768"),
+    "medium MEDIUMINT": ("integer", "8388607", "8388607"),
+    "whole INT UNSIGNED": ("integer", "4294967295", "4294967295"),
+    "filled INT(5) ZEROFILL": ("integer", "7", "7"),
+    "big BIGINT": ("integer", "-9223372036854775808", "-9223372036854775808"),
+    "ubig BIGINT UNSIGNED": ("decimal(20,0)", "18446744073709551615", "18446744073709551615"),
+    "half BIGINT UNSIGNED": ("decimal(20,0)", "9223372036854775808", "9223372036854775808"),
+    "single FLOAT": ("float", "16777216", "16777216"),
+    "tenth FLOAT": ("float", "0.1", "0.1"),
+    "twice DOUBLE": ("float", "0.1e0 + 0.2e0", "0.30000000000000004"),
+    "amount DECIMAL(10,2)": ("decimal(10,2)", "-12345678.90", "-12345678.90"),
+    "positive DECIMAL(10,2) UNSIGNED": ("decimal(10,2)", "12345678.90", "12345678.90"),
+    "wide DECIMAL(65,2)": ("decimal(38,9)", "1", "1.00"),
+    "made YEAR": ("integer", "2024", "2024"),
+    "day DATE": ("date", "'1000-01-01'", "1000-01-01"),
+    "zero DATE": ("date", "'0000-00-00'", "0000-00-00"),
+    "month DATE": ("date", "'2013-05-00'", "2013-05-00"),
+    "clock TIME": ("time", "'05:06:07'", "05:06:07"),
+    "fine TIME(6)": ("time", "'05:06:07.5'", "05:06:07.500000"),
+    "long_time TIME": ("time", "'838:59:59'", "838:59:59"),
+    "back TIME": ("time", "'-01:02:03'", "-01:02:03"),
+    "wall DATETIME(6)": ("datetime", "'2013-01-02 03:04:05.678901'", "2013-01-02T03:04:05.678901"),
+    "no_wall DATETIME": ("datetime", "'0000-00-00 00:00:00'", "0000-00-00 00:00:00"),
+    "instant TIMESTAMP(6) NULL": ("timestamp", "'2013-01-02 03:04:05.5'", "2013-01-02T03:04:05.500000+00:00"),
+    "no_instant TIMESTAMP NULL": ("timestamp", "'0000-00-00 00:00:00'", "0000-00-00 00:00:00"),
+    "fixed CHAR(4)": ("text", "'007'", "007"),
+    "name VARCHAR(20)": ("text", "'é😀'", "é😀"),
+    "empty VARCHAR(20)": ("text", "''", ""),
+    "tiny_text TINYTEXT": ("text", "'t'", "t"),
+    "long_text LONGTEXT": ("text", "'1234'", "1234"),
+    "binary_4 BINARY(4)": ("binary", "'AB'", "41420000"),
+    "varbinary_4 VARBINARY(4)": ("binary", "'AB'", "4142"),
+    "tiny_blob TINYBLOB": ("binary", "'AB'", "4142"),
+    "some_blob BLOB": ("binary", "x'00ff'", "00ff"),
+    "long_blob LONGBLOB": ("binary", "'AB'", "4142"),
+    "pick ENUM('a','b')": ("text", "'b'", "b"),
+    "picks SET('x','y')": ("text", "'x,y'", "x,y"),
+    "doc JSON": ("json", """'{"a": 1}'""", '{"a": 1}'),
+    "place POINT": ("binary", "POINT(1, 2)", "000000000101000000000000000000f03f0000000000000040"),
+    "id UUID": ("text", "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+    "ip INET6": ("text", "'::1'", "::1"),
+    "ip4 INET4": ("text", "'10.0.0.1'", "10.0.0.1"),
+}
+
+
+@pytest.fixture(scope="module")
+def everything(shop: Connection) -> None:
+    url = f"mysql+pymysql://root@127.0.0.1:3306/{shop.schema}?charset=utf8mb4"
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as database:
+        run = database.exec_driver_sql
+        run("SET sql_mode = '', time_zone = '+00:00'")
+        run(f"CREATE TABLE everything (nr INT AUTO_INCREMENT PRIMARY KEY, {', '.join(EVERYTHING)})")
+        run(f"INSERT INTO everything VALUES (1, {', '.join(value for _, value, _ in EVERYTHING.values())})")
+        run("INSERT INTO everything (nr) VALUES (2)")
+    yield
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as database:
+        database.exec_driver_sql("DROP TABLE everything")
+
+
+@pytest.mark.parametrize("how", [{"table": "everything"}, {"query": "select * from everything"}])
+def test_every_type_has_its_value_and_its_type(tmp_path, shop, everything, how):
+    spool = read(request_of(tmp_path, shop, how))
+    filled, empty = rows_of(spool)
+    names = [definition.split()[0] for definition in EVERYTHING]
+    expected = {name: (text, kind) for name, (kind, _, text) in zip(names, EVERYTHING.values(), strict=True)}
+    if "query" in how:
+        expected["doc"] = (expected["doc"][0], "text")  # MariaDB keeps JSON as text, and says so of a query
+    assert {name: (filled[name], str(spool.types[name])) for name in names} == expected
+    assert {name for name, value in empty.items() if value is not None} == {"nr"}
+
+
+def test_expressions_of_a_query_have_the_types_that_the_server_gives_them(tmp_path, shop, everything):
+    query = (
+        "select count(*) as n, sum(ubig) as total, avg(small) as mean, max(b8) as bits, "
+        "timediff('30:00', '01:00') as t, now() as at, coalesce(single, 0) as f, concat(id, '') as text from everything"
+    )
+    spool = read(request_of(tmp_path, shop, {"query": query}))
+    assert {name: str(kind) for name, kind in spool.types.items()} == {
+        "n": "integer", "total": "decimal(38,9)", "mean": "decimal(9,4)", "bits": "integer", "t": "time",
+        "at": "datetime", "f": "float", "text": "text",
+    }  # fmt: skip
+    (row,) = rows_of(spool)
+    assert (row["n"], row["total"], row["bits"], row["t"]) == ("2", "18446744073709551615", "18", "29:00:00")
+
+
 def rows_of(spool) -> list[dict]:
     return pq.read_table(spool.files[0]).to_pylist()
 

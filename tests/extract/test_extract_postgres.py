@@ -17,6 +17,7 @@ from elt_factory.config.window import Window
 from elt_factory.extract.read import read
 from elt_factory.extract.request import Connection, CursorRange
 from elt_factory.failures import AccessDeniedError, BadRequestError, EltError, SourceUnavailableError
+from elt_factory.landing.casting import cast_text
 
 SERVER = Connection("db", "postgres", host="127.0.0.1", port=5432, schema="test", login="postgres", password="unused")
 DAY = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC))
@@ -86,14 +87,58 @@ EVERYTHING = {
     "amount cents": ("integer", "7", "7"),
     "span interval": ("text", "'1 day 2 hours'", "P1DT2H"),
 }
+RARE = {
+    "cash money": ("decimal(19,2)", "'-1234567.89'", "-1234567.89"),
+    "tiny numeric(3,5)": ("decimal(5,5)", "0.00123", "0.00123"),
+    "round numeric(3,-2)": ("decimal(5,0)", "12345", "12300"),
+    "zoned timetz": ("text", "'12:00:00.5+02'", "12:00:00.5+02"),
+    "fixed char(5)": ("text", "'ab'", "ab   "),
+    'letter "char"': ("text", "'c'", "c"),
+    "label name": ("text", "'n'", "n"),
+    "ip inet": ("text", "'::1/64'", "::1/64"),
+    "net cidr": ("text", "'10.0.0.0/8'", "10.0.0.0/8"),
+    "mac macaddr": ("text", "'08:00:2b:01:02:03'", "08:00:2b:01:02:03"),
+    "flags bit(8)": ("text", "B'00010010'", "00010010"),
+    "more_flags varbit": ("text", "B'101'", "101"),
+    "numbers int4range": ("text", "'[1,5)'", "[1,5)"),
+    "gaps int4multirange": ("text", "'{[1,2),[5,9)}'", "{[1,2),[5,9)}"),
+    "period tstzrange": ("text", "'[2013-01-01 00:00+02,)'", '["2012-12-31 22:00:00+00",)'),
+    "lexemes tsvector": ("text", "'b a:1'", "'a':1 'b'"),
+    "markup xml": ("text", "'<a>1</a>'", "<a>1</a>"),
+    "place point": ("text", "'(1,2)'", "(1,2)"),
+    "position pg_lsn": ("text", "'0/16B3748'", "0/16B3748"),
+    "object oid": ("integer", "4294967295", "4294967295"),
+    "path jsonpath": ("text", "'$.a'", '$."a"'),
+    "pairs public.hstore": ("json", "'a=>1, b=>NULL'", '{"a": "1", "b": null}'),
+    "twin pair": ("json", "ROW(1, 'a b')", '{"x":1,"y":"a b"}'),
+    "twins pair[]": ("json", "ARRAY[ROW(1, NULL)::pair]", '[{"x":1,"y":null}]'),
+    "moods feeling[]": ("json", "ARRAY['sad'::feeling]", '["sad"]'),
+    "grid integer[][]": ("json", "'{{1,2},{3,4}}'", "[[1,2],[3,4]]"),
+    "blobs bytea[]": ("json", r"ARRAY['\x00ff'::bytea]", r'["\\x00ff"]'),
+    # what other systems do not have comes as the server says it, and is the trouble of its value
+    "never date": ("date", "'-infinity'", "-infinity"),
+    "ides date": ("date", "'0044-03-15 BC'", "0044-03-15 BC"),
+    "far timestamp": ("datetime", "'infinity'", "infinity"),
+    "old timestamptz": ("timestamp", "'0044-03-15 12:00+00 BC'", "0044-03-15 12:00:00+00 BC"),
+    "nan numeric": ("decimal(38,9)", "'NaN'", "NaN"),
+    "nan8 double precision": ("float", "'NaN'", "NaN"),
+    "huge double precision": ("float", "'-Infinity'", "-Infinity"),
+    "midnight time": ("time", "'24:00'", "24:00:00"),
+}
+NO_VALUES = ("never", "ides", "far", "old", "nan", "midnight")
 
 
 @pytest.fixture(scope="module")
 def everything(postgres):
     postgres.execute("CREATE TYPE feeling AS ENUM ('glad', 'sad')")
     postgres.execute("CREATE DOMAIN cents AS integer")
+    postgres.execute("CREATE TYPE pair AS (x integer, y text)")
+    postgres.execute("SELECT pg_advisory_lock(800)")  # two processes of tests may make it at once
+    postgres.execute("CREATE EXTENSION IF NOT EXISTS hstore SCHEMA public")
+    postgres.execute("SELECT pg_advisory_unlock(800)")
     made(postgres, "everything", ", ".join(EVERYTHING), ", ".join(v for _, v, _ in EVERYTHING.values()))
     postgres.execute("INSERT INTO everything DEFAULT VALUES")
+    made(postgres, "rare", ", ".join(RARE), ", ".join(v for _, v, _ in RARE.values()))
 
 
 def test_every_type_keeps_its_value_and_tells_its_type(everything, read_table):
@@ -106,6 +151,29 @@ def test_every_type_keeps_its_value_and_tells_its_type(everything, read_table):
     assert filled == tuple(expected for _, _, expected in EVERYTHING.values())
     assert empty == (None,) * len(names)
     assert (spool.format, spool.rows_read) == ("csv", 2)
+
+
+@pytest.mark.parametrize("how", ["table", "query"])
+def test_rare_types_have_their_value_and_their_type(everything, schema, read_table, how):
+    spool = read_table(**({"table": "rare"} if how == "table" else {"query": f"select * from {schema}.rare"}))
+    found = dict(zip(columns(spool), zip(values(spool)[0], map(str, spool.types.values()), strict=True), strict=True))
+    expected = {name: (text, kind) for name, (kind, _, text) in zip(found, RARE.values(), strict=True)}
+    assert found == expected
+
+
+def test_what_no_warehouse_holds_is_no_value_and_all_else_is(everything, read_table):
+    spool = read_table(table="rare")
+    names = columns(spool)
+    with duckdb.connect() as database:
+        database.execute("SET TimeZone = 'UTC'")
+        raw = dict(zip(names, values(spool)[0], strict=True))
+        cast = {
+            name: database.execute(
+                f"SELECT {cast_text('v', spool.types[name])} FROM (SELECT ? AS v)", [text]
+            ).fetchone()
+            for name, text in raw.items()
+        }
+    assert tuple(name for name, (value,) in cast.items() if value is None) == NO_VALUES
 
 
 def test_a_query_has_types_too(everything, schema, read_table):

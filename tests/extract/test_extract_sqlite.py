@@ -69,7 +69,7 @@ def test_every_value_comes_as_text_with_the_declared_types(database, read_table)
     assert values(spool) == [text, ("2", *[None] * 11)]
     assert {name: str(kind) for name, kind in spool.types.items()} == {
         "id": "integer", "name": "text", "share": "float", "price": "decimal(10,2)", "yes": "boolean", "day": "date",
-        "at": "datetime", "raw": "binary", "doc": "json", 'odd "name': "text",
+        "at": "datetime", "raw": "binary", "doc": "json", 'odd "name': "text", "free": "float", "untyped": "integer",
     }  # fmt: skip
     assert set(pq.read_schema(spool.files[0]).types) == {pq.read_schema(spool.files[0]).field("id").type}
     assert (spool.format, spool.rows_read) == ("parquet", 2)
@@ -77,7 +77,9 @@ def test_every_value_comes_as_text_with_the_declared_types(database, read_table)
 
 def test_batches_of_different_kinds_of_values_stay_one_text_column(database, read_table):
     filled(database, "v", [(None,), (None,), (1,), ("a",), (2.5,), (b"\x01",), ("é\n",)])
-    assert [row[0] for row in values(read_table())] == [None, None, "1", "a", "2.5", "01", "é\n"]
+    spool = read_table()
+    assert [row[0] for row in values(spool)] == [None, None, "1", "a", "2.5", "\\x01", "é\n"]
+    assert {name: str(kind) for name, kind in spool.types.items()} == {"v": "text"}
 
 
 def test_no_rows_leave_the_columns(database, read_table):
@@ -93,7 +95,48 @@ def test_a_query_is_read_as_it_is(database, read_table):
     )
     assert values(spool) == [("20", "%s", "12:30 :p"), ("30", "y", "12:30 :p")]
     assert pq.read_schema(spool.files[0]).names == ["ten", "name", "a:b"]
-    assert spool.types == {}
+    assert {name: str(kind) for name, kind in spool.types.items()} == {"ten": "integer", "name": "text", "a:b": "text"}
+
+
+def test_a_query_has_the_types_of_the_columns_it_takes(database, read_table):
+    filled(database, "code TEXT, at DATETIME, raw BLOB, price DECIMAL(9,2)", [("007", "2013-01-01", b"12", 1.5)])
+    query = "select code, at as seen, raw, price, price > {{ params.least }} as dear, max(at) as m from things"
+    spool = read_table(query=query, defaults={"least": 1}, params={"least": 1})
+    assert values(spool) == [("007", "2013-01-01", "3132", "1.5", "1", "2013-01-01")]
+    assert {name: str(kind) for name, kind in spool.types.items()} == {
+        "code": "text", "seen": "datetime", "raw": "binary", "price": "decimal(9,2)", "dear": "integer", "m": "text",
+    }  # fmt: skip
+
+
+def test_what_a_column_cannot_hold_is_never_taken_for_another_value(database, read_table):
+    definition = "number INTEGER, raw BLOB, price DECIMAL(9,2), words TEXT, at DATETIME"
+    rows = [
+        (b"AB", "AB", 0.1 + 0.2, b"AB", b"2013"),
+        ("12x", 12, 23.200000000000003, 5, 1357016400),
+        (None, None, 2**60, None, None),
+    ]
+    filled(database, definition, rows)
+    assert values(read_table()) == [
+        ("\\x4142", "4142", "0.3", "\\x4142", "\\x32303133"),
+        ("12x", "3132", "23.2", "5", "1357016400"),
+        (None, None, str(2**60), None, None),
+    ]
+
+
+def test_text_that_is_no_utf_8_is_the_trouble_of_its_value(database, read_table):
+    filled(database, "id INTEGER, name TEXT", [(1, "é")])
+    database.execute("INSERT INTO things VALUES (2, CAST(x'ff41' AS TEXT)), (3, 'b')")
+    database.commit()
+    assert values(read_table()) == [("1", "é"), ("2", "\\xff41"), ("3", "b")]
+
+
+def test_columns_without_a_type_have_that_of_all_their_values(database, read_table):
+    filled(database, "a, b, c, d, e, f NUMERIC", [("007", 1, 1, b"\x01", None, 1), ("8", 2, 2.5, b"", None, 2)])
+    spool = read_table()
+    assert {name: str(kind) for name, kind in spool.types.items()} == {
+        "a": "text", "b": "integer", "c": "float", "d": "binary", "f": "integer",
+    }  # fmt: skip
+    assert values(spool) == [("007", "1", "1", "01", None, "1"), ("8", "2", "2.5", "", None, "2")]
 
 
 def test_a_view_is_a_table(database, read_table):

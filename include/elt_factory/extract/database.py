@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -21,14 +20,14 @@ from elt_factory.config.source import SqlSource
 from elt_factory.config.table import Incremental
 from elt_factory.config.templates import Typed
 from elt_factory.config.values import ColumnType
-from elt_factory.extract import sqlite
+from elt_factory.extract import mysql, sqlite, sqlite_types
 from elt_factory.extract.database_types import type_of
 from elt_factory.extract.database_url import url_of
+from elt_factory.extract.described import Described, plain
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import Connection, ReadRequest, Spool
 from elt_factory.extract.sql_request import Bound, Given, Relation, bounds, check_cursor, is_temporal, relation_of
 from elt_factory.extract.subject import Subject, source_of
-from elt_factory.extract.values_as_text import text_column
 from elt_factory.failures import (
     AccessDeniedError,
     BadDataError,
@@ -37,32 +36,33 @@ from elt_factory.failures import (
     SourceUnavailableError,
 )
 
-_SESSION = {"mysql": "SET time_zone = '+00:00'", "mariadb": "SET time_zone = '+00:00'"}
+_MYSQL = frozenset({"mysql", "mariadb"})
 _MYSQL_REFUSALS = frozenset({1044, 1045, 1142, 1143, 1227, 1698})
 _MYSQL_UNKNOWN = frozenset({1049, 1054, 1146})
 _OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
 
-@dataclass(frozen=True)
-class _Described:
-    """What a SELECT can be made of: the FROM part, its columns, and the types that are known of them."""
-
-    place: sa.FromClause
-    columns: Sequence[str]
-    types: Mapping[str, ColumnType]
-
-
 def read(request: ReadRequest, connection: Connection) -> Spool:
     """Read a table or query into one Parquet file of text. See `elt_factory.extract.sql.read`."""
+    try:
+        return _read(request, connection)
+    except sqlite.UndecodableError:
+        # text that is no UTF-8 is its own trouble: only now is it worth a look at every value
+        return _read(request, connection, sqlite.decoded)
+
+
+def _read(
+    request: ReadRequest, connection: Connection, text_factory: Callable[[bytes], str | bytes] | None = None
+) -> Spool:
     subject = Subject.of(request)
     source = source_of(request, SqlSource)
-    with _spoken(subject), _connected(url_of(connection, request.project, subject)) as database:
+    url = url_of(connection, request.project, subject)
+    with _spoken(subject), _connected(url, text_factory) as database:
         described = _describe(database, relation_of(request, source), subject)
         where = _conditions(database, request, described, subject)
-        columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in described.columns]
-        statement = sa.select(*columns).select_from(described.place).where(*where)
         file = request.workdir / "part-00000.parquet"
-        rows = _spool(database, statement, file, source.extract.fetch_rows, Progress(request.tell, request.table))
+        progress = Progress(request.tell, request.table)
+        rows = _spool(database, described, where, file, source.extract.fetch_rows, progress)
     return Spool("parquet", (file,), rows, described.types)
 
 
@@ -75,11 +75,13 @@ def first_value(connection: Connection, project: Path, query: str, subject: Subj
 
 
 @contextmanager
-def _connected(url: sa.URL) -> Iterator[sa.Connection]:
+def _connected(url: sa.URL, text_factory: Callable[[bytes], str | bytes] | None = None) -> Iterator[sa.Connection]:
     engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
     with engine.connect() as database:
-        if database.dialect.name in _SESSION:
-            database.execute(sa.text(_SESSION[database.dialect.name]))
+        if text_factory:
+            database.connection.dbapi_connection.text_factory = text_factory  # type: ignore[union-attr]
+        if database.dialect.name in _MYSQL:
+            database.execute(sa.text(mysql.SESSION.replace(":", r"\:")))
         yield database
 
 
@@ -109,12 +111,24 @@ def _kind(error: exc.SQLAlchemyError) -> type[EltError]:
     return SourceUnavailableError if down else BadRequestError
 
 
-def _describe(database: sa.Connection, relation: Relation, subject: Subject) -> _Described:
+def _describe(database: sa.Connection, relation: Relation, subject: Subject) -> Described:
+    place, dialect = _place(database, relation), database.dialect
     if relation.query is None:
-        return _described_table(database, relation, subject)
-    place = _bound(database, relation.query).columns().subquery("q")
+        _check_there(database, relation, subject)
+    if dialect.name in _MYSQL:
+        return mysql.described(database, place)
+    if isinstance(dialect, SQLiteDialect):
+        return sqlite_types.described(database, relation, place)
+    if relation.query is None:
+        return _described_table(database, relation, place)
     empty: sa.CursorResult[Any] = database.execute(sa.select(sa.literal_column("*")).select_from(place).limit(0))
-    return _Described(place, list(empty.keys()), {})
+    return plain(place, list(empty.keys()), {})
+
+
+def _place(database: sa.Connection, relation: Relation) -> sa.FromClause:
+    if relation.query is None:
+        return sa.table(relation.table, schema=relation.schema)
+    return _bound(database, relation.query).columns().subquery("q")
 
 
 def _bound(database: sa.Connection, query: Sequence[str | Given]) -> sa.TextClause:
@@ -134,22 +148,23 @@ def _on_the_clock(value: Typed) -> Typed:
     return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value
 
 
-def _described_table(database: sa.Connection, relation: Relation, subject: Subject) -> _Described:
+def _check_there(database: sa.Connection, relation: Relation, subject: Subject) -> None:
     inspector = sa.inspect(database)
-    try:
-        columns = inspector.get_columns(relation.table, relation.schema)
-    except exc.NoSuchTableError:
-        names = [*inspector.get_table_names(relation.schema), *inspector.get_view_names(relation.schema)]
+    names = [*inspector.get_table_names(relation.schema), *inspector.get_view_names(relation.schema)]
+    # a database may find a name in any case, or by a synonym
+    if relation.table not in names and not inspector.has_table(relation.table, relation.schema):
         text = f'there is no table "{relation.table}"'
-        raise subject.error(BadRequestError, text, near_name(relation.table, names)) from None
-    known = sqlite.known if isinstance(database.dialect, SQLiteDialect) else type_of
-    found = {column["name"]: known(column["type"]) for column in columns}
-    types = {name: kind for name, kind in found.items() if kind is not None}
-    return _Described(sa.table(relation.table, schema=relation.schema), list(found), types)
+        raise subject.error(BadRequestError, text, near_name(relation.table, names))
+
+
+def _described_table(database: sa.Connection, relation: Relation, place: sa.FromClause) -> Described:
+    columns = sa.inspect(database).get_columns(relation.table, relation.schema)
+    found = {column["name"]: type_of(column["type"]) for column in columns}
+    return plain(place, list(found), {name: kind for name, kind in found.items() if kind is not None})
 
 
 def _conditions(
-    database: sa.Connection, request: ReadRequest, described: _Described, subject: Subject
+    database: sa.Connection, request: ReadRequest, described: Described, subject: Subject
 ) -> list[sa.ColumnElement[bool]]:
     incremental = request.source.all_tables[request.table].incremental
     if incremental is None:
@@ -162,7 +177,7 @@ def _conditions(
 
 
 def _conditions_in_sqlite(
-    database: sa.Connection, request: ReadRequest, incremental: Incremental, described: _Described, subject: Subject
+    database: sa.Connection, request: ReadRequest, incremental: Incremental, described: Described, subject: Subject
 ) -> list[sa.ColumnElement[bool]]:
     column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
     kind = described.types.get(incremental.cursor)
@@ -190,14 +205,24 @@ def _condition(left: sa.ColumnElement[Any], bound: Bound) -> sa.ColumnElement[bo
     return cast("sa.ColumnElement[bool]", _OPERATORS[bound.operator](left, bound.value))
 
 
-def _spool(database: sa.Connection, statement: sa.Select[Any], file: Path, batch_rows: int, progress: Progress) -> int:
+def _spool(
+    database: sa.Connection,
+    described: Described,
+    where: Sequence[sa.ColumnElement[bool]],
+    file: Path,
+    batch_rows: int,
+    progress: Progress,
+) -> int:
     rows = 0
+    chosen = [read.expression.label(name) for name, read in described.columns.items()]
+    statement = sa.select(*chosen).select_from(described.place).where(*where)
     streamed = statement.execution_options(stream_results=True, max_row_buffer=batch_rows)
     result = database.execute(streamed)
-    schema = pa.schema([(name, pa.string()) for name in result.keys()])  # noqa: SIM118  # keys() is no mapping's
+    schema = pa.schema([(name, pa.string()) for name in described.columns])
+    writers = [read.as_text for read in described.columns.values()]
     with parquet.ParquetWriter(file, schema) as writer:
         for batch in result.partitions(batch_rows):
-            columns = [text_column(values) for values in zip(*batch, strict=True)]
+            columns = [as_text(values) for as_text, values in zip(writers, zip(*batch, strict=True), strict=True)]
             writer.write_batch(pa.record_batch(columns, schema=schema))
             rows += len(batch)
             progress.seen(rows)

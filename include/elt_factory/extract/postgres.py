@@ -23,7 +23,8 @@ from elt_factory.failures import AccessDeniedError, BadRequestError, EltError, S
 if TYPE_CHECKING:
     Database = psycopg.Connection[tuple[object, ...]]
 
-_NUMERIC, _BYTEA, _BOOLEAN = 1700, 17, 16
+_NUMERIC, _BYTEA, _BOOLEAN, _MONEY = 1700, 17, 16, 790
+_MONEY_TYPE = ColumnType("decimal", 19, 2)
 _TYPES: Mapping[int, TypeName] = {
     _BOOLEAN: "boolean",
     _BYTEA: "binary",
@@ -60,10 +61,10 @@ def read(request: ReadRequest, connection: Connection) -> Spool:
     file = request.workdir / "part-00000.csv"
     with _spoken(subject), _connected(connection) as database:
         columns = _columns(database, relation, subject)
-        arrays = _arrays(database, [column.type_code for column in columns])
-        types = {column.name: _type(column, arrays) for column in columns}
+        nested = _nested(database, [column.type_code for column in columns])
+        types = {column.name: _type(column, nested) for column in columns}
         where = _where(request, types, columns, subject)
-        statement = _select(relation, columns, arrays, where)
+        statement = _select(relation, columns, nested, where)
         rows = _copy(database, statement, file, Progress(request.tell, request.table))
     return Spool("csv", (file,), rows, types)
 
@@ -148,16 +149,21 @@ def _near_table(database: Database, relation: Relation) -> str:
     return near_name(relation.table, [str(name) for (name,) in names])
 
 
-def _arrays(database: Database, codes: Sequence[int]) -> frozenset[int]:
-    """Those of the types that are arrays."""
-    found = database.execute("SELECT oid FROM pg_type WHERE typcategory = 'A' AND oid = ANY(%s)", [list(codes)])
+def _nested(database: Database, codes: Sequence[int]) -> frozenset[int]:
+    """Those of the types that are arrays, rows, or pairs of keys and values: JSON says them best."""
+    found = database.execute(
+        "SELECT oid FROM pg_type WHERE (typcategory = 'A' OR typtype = 'c' OR typname = 'hstore') AND oid = ANY(%s)",
+        [list(codes)],
+    )
     return frozenset(int(str(code)) for (code,) in found)
 
 
-def _type(column: psycopg.Column, arrays: frozenset[int]) -> ColumnType:
+def _type(column: psycopg.Column, nested: frozenset[int]) -> ColumnType:
     if column.type_code == _NUMERIC:
         return decimal_of(column.precision or 0, column.scale or 0)
-    return ColumnType("json" if column.type_code in arrays else _TYPES.get(column.type_code, "text"))
+    if column.type_code == _MONEY:
+        return _MONEY_TYPE
+    return ColumnType("json" if column.type_code in nested else _TYPES.get(column.type_code, "text"))
 
 
 def _where(
@@ -176,19 +182,22 @@ def _where(
 
 
 def _select(
-    relation: Relation, columns: Sequence[psycopg.Column], arrays: frozenset[int], where: sql.Composable
+    relation: Relation, columns: Sequence[psycopg.Column], nested: frozenset[int], where: sql.Composable
 ) -> sql.Composed:
-    items = sql.SQL(", ").join(_item(column, arrays) for column in columns)
+    items = sql.SQL(", ").join(_item(column, nested) for column in columns)
     return sql.SQL("SELECT {} FROM {}{}").format(items, _from(relation), where)
 
 
-def _item(column: psycopg.Column, arrays: frozenset[int]) -> sql.Composable:
+def _item(column: psycopg.Column, nested: frozenset[int]) -> sql.Composable:
     name = sql.Identifier(column.name)
     if column.type_code == _BYTEA:
         return sql.SQL("encode({0}, 'hex') AS {0}").format(name)
     if column.type_code == _BOOLEAN:
         return sql.SQL("{0}::text AS {0}").format(name)
-    if column.type_code in arrays:
+    if column.type_code == _MONEY:
+        # as text it has the sign and the separators of the server's locale
+        return sql.SQL("{0}::numeric AS {0}").format(name)
+    if column.type_code in nested:
         return sql.SQL("to_json({0}) AS {0}").format(name)
     return name
 

@@ -15,8 +15,8 @@ def read(request: ReadRequest) -> Spool:
 
     PostgreSQL comes as CSV (a header line; no value is an unquoted empty field, empty text a quoted one), every other
     database as Parquet with text columns. In both, binary values are hex digits (`00ff`), booleans `true` and `false`,
-    arrays and JSON are JSON text, instants have their offset. `Spool.types` holds what the database declares;
-    a numeric without precision is decimal(38,9), a query has types in PostgreSQL alone.
+    arrays, rows and JSON are JSON text, instants have their offset. `Spool.types` holds what the database declares, of
+    queries too; a numeric without precision is decimal(38,9), a SQLite column without a type has that of its values.
 
     Rows whose cursor is NULL are in no window: they are never read by an incremental table.
 

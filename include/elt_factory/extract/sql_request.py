@@ -88,13 +88,17 @@ def check_cursor(incremental: Incremental, columns: Iterable[str], subject: Subj
 
 
 def decimal_of(precision: int, scale: int) -> ColumnType:
-    """Return the decimal type; decimal(38,9) when none is declared or it has more digits than ours.
+    """Return the decimal type; decimal(38,9) when none is declared or it has more digits than the warehouse's.
 
     Found in the data, the type would be that of the first load's values: whole numbers at first, and every price
     after them rejected; or a float, and amounts inexact.
     """
     if 1 <= precision <= MAX_PRECISION and 0 <= scale <= precision:
         return ColumnType("decimal", precision, scale)
+    if 1 <= precision < scale <= MAX_PRECISION:  # numeric(3,5) of PostgreSQL: 0.00123
+        return ColumnType("decimal", scale, scale)
+    if scale < 0 and precision - scale <= MAX_PRECISION:  # numeric(3,-2): 12300
+        return ColumnType("decimal", precision - scale, 0)
     return ColumnType.parse("decimal")
 
 

@@ -17,13 +17,18 @@ from elt_factory.failures import (
     SourceUnavailableError,
 )
 
+
+class UndecodableError(BadDataError):
+    """A text of the file is no UTF-8."""
+
+
 _KINDS: tuple[tuple[str, type[EltError]], ...] = (
     ("locked", SourceUnavailableError),
     ("busy", SourceUnavailableError),
     ("disk i/o", SourceUnavailableError),
     ("not a database", BadDataError),
     ("malformed", BadDataError),
-    ("decode to utf-8", BadDataError),
+    ("decode to utf-8", UndecodableError),
 )
 
 
@@ -49,6 +54,14 @@ def time_text(value: Typed) -> Typed:
     if isinstance(value, datetime):
         return value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
     return value.isoformat() if isinstance(value, date) else value
+
+
+def decoded(raw: bytes) -> str | bytes:
+    """A text as SQLite holds it; its bytes where they are no UTF-8."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
 
 
 def unreadable(column: sa.ColumnElement[object]) -> sa.ColumnElement[bool]:

@@ -9,10 +9,23 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from elt_factory.config.values import ColumnType
 
-def text_column(values: Sequence[object]) -> pa.Array:
-    """Return a column of text of the same length; None stays None."""
-    if not set(map(type, values)) <= _TEXT_ALREADY:
+
+def text_column(values: Sequence[object], kind: ColumnType | None = None) -> pa.Array:
+    r"""Return a column of text of the same length; None stays None.
+
+    `kind` is the column's type: bytes in a column of another type are written as `\x00ff`, which only text takes for
+    one of its values; text and numbers in a binary column become the hex digits of their text.
+    """
+    found = set(map(type, values))
+    if kind is not None and kind.name == "binary":
+        values = [_binary_text(value) for value in values]
+    elif kind is not None and found & _BYTES:
+        values = [f"\\x{_hex(value)}" if isinstance(value, _BYTE_KINDS) else as_text(value) for value in values]
+    elif kind is not None and kind.name == "decimal" and float in found:
+        values = [_shown(value) if isinstance(value, float) else as_text(value) for value in values]
+    elif not found <= _TEXT_ALREADY:
         values = [as_text(value) for value in values]
     return pa.array(values, pa.string())
 
@@ -28,6 +41,21 @@ def as_text(value: object) -> str | None:
     return _TEXT.get(type(value), str)(value)
 
 
+def _binary_text(value: object) -> str | None:
+    if value is None:
+        return None
+    return _hex(value) if isinstance(value, _BYTE_KINDS) else str(as_text(value)).encode().hex()
+
+
+def _hex(value: bytes | bytearray | memoryview) -> str:
+    return value.hex()
+
+
+def _shown(value: float) -> str:
+    """A double that stands for a decimal, with the digits that it can keep: 23.2, not 23.200000000000003."""
+    return f"{value:.{_DECIMAL_DIGITS}g}"
+
+
 def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -38,6 +66,9 @@ def _iso(value: date | datetime | time) -> str:
 
 # Arrow takes bytes for text too, as if they were UTF-8
 _TEXT_ALREADY = {str, type(None)}
+_BYTE_KINDS = (bytes, bytearray, memoryview)
+_BYTES = set(_BYTE_KINDS)
+_DECIMAL_DIGITS = 15
 _TEXT: Mapping[type, Callable[[Any], str]] = {
     bool: lambda value: "true" if value else "false",
     bytes: bytes.hex,

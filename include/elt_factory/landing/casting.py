@@ -59,6 +59,7 @@ _INTEGER = r"\s*[+-]?([0-9]+|[0-9]{1,15}\.0*)\s*"
 _WHOLE = r"\s*[+-]?[0-9]+\s*"
 _DATE = r"\s*[0-9]{1,4}[-/][0-9]{1,2}[-/][0-9]{1,2}([ T]00?:00(:00(\.0*)?)?(Z|[+-][0-9:]+)?)?\s*"
 _YEAR_FIRST = r"^\s*[0-9]{1,4}[-/]"  # neither infinity nor a year that other systems cannot hold
+_BEFORE_CHRIST = r"(?i)\bbc\)?\s*$"
 _TIME = r"^\s*([01]?[0-9]|2[0-3]):"
 _ISO_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ZONE = ":[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
@@ -105,7 +106,11 @@ def _guard(expression: str, column_type: ColumnType) -> str:
     if name in whole:
         return f"regexp_full_match({expression}, {text_literal(whole[name])})"
     if name in prefix:
-        return f"regexp_matches({expression}, {text_literal(prefix[name])})"
+        fits = f"regexp_matches({expression}, {text_literal(prefix[name])})"
+        # DuckDB takes no notice of what it does not know at the end: a time before Christ would be one after
+        return (
+            fits if name == "time" else f"{fits} AND NOT regexp_matches({expression}, {text_literal(_BEFORE_CHRIST)})"
+        )
     if name == "decimal":
         return _decimal_guard(expression, column_type)
     if name == "float":

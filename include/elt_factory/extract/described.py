@@ -1,0 +1,38 @@
+"""What a database says of a table or query before a row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from elt_factory.config.values import ColumnType
+from elt_factory.extract.values_as_text import text_column
+
+
+@dataclass(frozen=True)
+class Read:
+    """How one column is read: the expression of the SELECT, and its values as a column of text."""
+
+    expression: sa.ColumnElement[Any]
+    as_text: Callable[[Sequence[Any]], pa.Array]
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a SELECT can be made of: the FROM part, its columns, and the types that are known of them."""
+
+    place: sa.FromClause
+    columns: Mapping[str, Read]
+    types: Mapping[str, ColumnType]
+
+
+def plain(place: sa.FromClause, columns: Sequence[str], types: Mapping[str, ColumnType]) -> Described:
+    """Every column as it stands, its values as their type is written."""
+    return Described(
+        place, {name: Read(sa.column(name), partial(text_column, kind=types.get(name))) for name in columns}, types
+    )
