@@ -187,3 +187,18 @@ def test_a_misspelt_kind_hides_no_other_mistake(tmp_path: Path):
         (3, "bad-name"),
         (4, "unknown-key"),
     ]
+
+
+@pytest.mark.parametrize("name", ["fleet.YAML", "fleet.Yml"])
+def test_a_wrong_ending_is_an_error_of_that_file_alone(tmp_path: Path, name: str):
+    (tmp_path / name).write_text(SMALL)
+    waiting = (
+        "name: departures\ntransform: {dbt: {select: x}}\nsensors: {before_transform: [{source: {name: fleet}}]}\n"
+    )
+    (tmp_path / "departures.yaml").write_text(waiting)
+    folder = load_folder(tmp_path)
+    assert [item.config.name for item in folder.configs] == ["departures"]
+    ((file, error),) = folder.errors.items()
+    assert file == tmp_path / name
+    (problem,) = error.problems
+    assert (problem.code, problem.hint) == ("wrong-ending", f"rename the file to {name.lower()}")

@@ -82,7 +82,14 @@ def test_cron_expressions(tmp_path: Path, schedule: str):
     assert load_text(tmp_path, f'{SMALL}schedule: "{schedule}"\n').config.schedule == schedule
 
 
-@pytest.mark.parametrize("schedule", ["R 3 * * *", "r(0-10) 3 * * *", "0 R/5 * * *", "H 3 * * *", "@once", "", "daily"])
+@pytest.mark.parametrize("word", ["hourly", "daily", "midnight", "weekly", "monthly", "yearly", "annually"])
+def test_a_schedule_without_its_sign_is_the_same(tmp_path: Path, word: str):
+    assert load_text(tmp_path, f"{SMALL}schedule: {word}\n").config.schedule == f"@{word}"
+
+
+@pytest.mark.parametrize(
+    "schedule", ["R 3 * * *", "r(0-10) 3 * * *", "0 R/5 * * *", "H 3 * * *", "@once", "", "dayly", "none"]
+)
 def test_schedules_that_nobody_could_count_on(tmp_path: Path, schedule: str):
     (problem,) = problems_of(tmp_path, f'{SMALL}schedule: "{schedule}"\n')
     assert problem.position.line == 6

@@ -104,6 +104,9 @@ class RowCount(Model):
                 at=("max",),
                 code="conflict",
             )
+        if self.within is None and "of" in self.model_fields_set:
+            hint = "add within: 20%, or remove of"
+            raise MistakeError("of says what within compares with, and there is no within", hint, at=("of",))
         return self
 
 

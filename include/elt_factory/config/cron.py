@@ -6,11 +6,13 @@ import re
 from functools import lru_cache
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from elt_factory.config.errors import MistakeError, near_name, shown
 
 _ALIASES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually")
+# Airflow's words for a DAG that has no schedule, or none of time
+_NEVER = ("none", "never", "manual", "once", "continuous")
 _FIELDS = 5
 _MEND = 'write five fields like "0 3 * * *", or @hourly, @daily, @weekly, @monthly'
 # croniter's own signs for a time at random: every process would choose another
@@ -42,9 +44,11 @@ def _check_closely(value: str) -> str:
     # Airflow's own check comes too late to name the line
     from croniter import CroniterError, croniter
 
+    if value.casefold().lstrip("@") in _NEVER:
+        raise MistakeError(f"unknown schedule {shown(value)}", "leave schedule out: runs then begin by hand only")
     if value.startswith("@"):
         if value not in _ALIASES:
-            raise MistakeError(f"{shown(value)} is no schedule", near_name(value, _ALIASES))
+            raise MistakeError(f"unknown schedule {shown(value)}", near_name(value.casefold(), _ALIASES))
         return value
     if len(value.split()) != _FIELDS or _RANDOM.search(value) or not croniter.is_valid(value):
         raise MistakeError(f"{shown(value)} is no cron expression", _MEND)
@@ -55,4 +59,15 @@ def _check_closely(value: str) -> str:
     return value
 
 
-Cron = Annotated[str, AfterValidator(check_cron)]
+def _with_sign(value: object) -> object:
+    """`daily` means `@daily`."""
+    return f"@{value}" if isinstance(value, str) and f"@{value}" in _ALIASES else value
+
+
+_SCHEMA = rf"^(@?({'|'.join(alias[1:] for alias in _ALIASES)})|\s*\S+(\s+\S+){{{_FIELDS - 1}}}\s*)$"
+Cron = Annotated[
+    str,
+    BeforeValidator(_with_sign),
+    AfterValidator(check_cron),
+    WithJsonSchema({"type": "string", "pattern": _SCHEMA}),
+]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from elt_factory.config.across import LoadedConfig, problems_across
 from elt_factory.config.defaults import DEFAULTS_FILE, require_mapping, with_defaults
 from elt_factory.config.environments import KEY_OF_ENVIRONMENTS, in_environment
-from elt_factory.config.errors import ConfigError
+from elt_factory.config.errors import ConfigError, Position, Problem
 from elt_factory.config.kinds import model_for
 from elt_factory.config.problems import problems
 from elt_factory.config.rings import rings
@@ -44,6 +44,8 @@ def load_config(file: Path, root: Path | None = None) -> LoadedConfig:
     Raises:
         ConfigError: everything that is wrong in the file, each with its line and the mend.
     """
+    if file.suffix not in _SUFFIXES and file.suffix.casefold() in _SUFFIXES:
+        raise ConfigError([_wrong_ending(file)])
     return _loaded(read_yaml(file), root)
 
 
@@ -88,8 +90,15 @@ def config_files(folder: Path) -> list[Path]:
     found: list[Path] = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name[0] not in "_."]
-        found += [Path(place, name) for name in names if name.endswith(_SUFFIXES) and name[0] not in "_."]
+        # one that ends with .YAML is meant to be a config: it is found, and refused when it is read
+        found += [Path(place, name) for name in names if name.casefold().endswith(_SUFFIXES) and name[0] not in "_."]
     return sorted(found, key=lambda file: file.parts)
+
+
+def _wrong_ending(file: Path) -> Problem:
+    meant = file.with_suffix(file.suffix.casefold()).name
+    message = f"a config ends with .yaml or .yml, not {file.suffix}"
+    return Problem(Position(file, 1, 1), "wrong-ending", message, f"rename the file to {meant}")
 
 
 def _validated(source: YamlSource) -> Config:

@@ -46,6 +46,13 @@ _EXAMPLES: Mapping[str, str] = {
     "a number": "write digits, such as 0.5",
 }
 
+# words of YAML 1.1, and true and false in quotes, which are text here
+_FLAGS: Mapping[str, str] = {
+    word: flag
+    for flag, words in (("true", ("yes", "on", "y", "true")), ("false", ("no", "off", "n", "false")))
+    for word in words
+}
+
 
 def problems(source: YamlSource, model: type[BaseModel], errors: Iterable[ErrorDetails]) -> list[Problem]:
     """What pydantic found wrong in a file's data, one problem for each place."""
@@ -198,6 +205,8 @@ def _type_hint(wanted: str, value: Any, place: Place) -> str:
     scalar = isinstance(value, (str, int, float)) and not isinstance(value, bool)
     if wanted == "text" and isinstance(value, (int, float)):
         return f'put it in quotes: "{shown(value).removeprefix("the number ")}"'
+    if wanted == "true or false" and isinstance(value, str) and value.casefold() in _FLAGS:
+        return f"write {_FLAGS[value.casefold()]}, without quotes"
     if wanted == "a list" and (scalar or isinstance(value, dict)):
         return f"write it as a list: [{value}]" if scalar else "begin its entries with a dash"
     if wanted == "a mapping":

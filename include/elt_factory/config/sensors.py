@@ -8,8 +8,17 @@ from pydantic import Field, model_validator
 
 from elt_factory.config.base import Model
 from elt_factory.config.checks import Freshness, require_one
+from elt_factory.config.errors import MistakeError
 from elt_factory.config.templates import Verbatim
-from elt_factory.config.values import ConnectionId, Duration, FilePattern, Name, PositiveDuration, Text
+from elt_factory.config.values import (
+    ConnectionId,
+    Duration,
+    FilePattern,
+    Name,
+    PositiveDuration,
+    Text,
+    format_duration,
+)
 
 
 class HttpReady(Model):
@@ -99,6 +108,10 @@ class Sensor(Model):
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         require_one("sensor", {kind: getattr(self, kind) for kind in _KINDS})
+        # the default looks every minute: a shorter timeout alone means that it looks once
+        if "poke_interval" in self.model_fields_set and self.poke_interval > self.timeout:
+            message = f"the sensor fails after {format_duration(self.timeout)}, before it looks a second time"
+            raise MistakeError(message, "write a timeout above it", at=("poke_interval",), code="conflict")
         return self
 
 

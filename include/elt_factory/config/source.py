@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from elt_factory.config.base import Model
 from elt_factory.config.checks import Freshness, TableCheck
+from elt_factory.config.columns import column_mistakes
 from elt_factory.config.compute import Compute, or_name
 from elt_factory.config.cron import Cron
 from elt_factory.config.errors import KEY, MistakeError, near_name, raise_found
@@ -22,6 +23,7 @@ from elt_factory.config.templates import Verbatim
 from elt_factory.config.values import (
     ConnectionId,
     Date,
+    Flag,
     Name,
     ParamName,
     ParamValue,
@@ -30,6 +32,7 @@ from elt_factory.config.values import (
     TimeOfDay,
     TimeZone,
     Whole,
+    format_duration,
 )
 
 AlertEvent = Literal["failure", "deadline_missed", "schema_changed"]
@@ -73,6 +76,15 @@ class Retries(Model):
         description="The longest wait.",
         examples=["1h"],
     )
+
+    @model_validator(mode="after")
+    def _grows(self) -> Self:
+        if self.delay > self.max_delay:
+            longest = format_duration(self.max_delay)
+            message = f"the first wait is longer than max_delay, {longest}"
+            hint = f"write max_delay: {format_duration(self.delay)} or more"
+            raise MistakeError(message, hint, at=("delay",), code="conflict")
+        return self
 
 
 class Dbt(Model):
@@ -131,7 +143,7 @@ class Pipeline(Model):
         "UTC", description="The zone of the schedule and of dates.", examples=["America/New_York"]
     )
     start_date: Date = Field(date(2020, 1, 1), description="The first day there is data for.", examples=["2013-01-01"])
-    catchup: bool = Field(False, description="Whether to run what lies between start_date and now.", examples=[True])
+    catchup: Flag = Field(False, description="Whether to run what lies between start_date and now.", examples=[True])
     deadline: Deadline | None = Field(None, description="When a run must be done.", examples=[{"by": "06:00"}])
     retries: Retries = Field(Retries(), description="How to try again.", examples=[{"count": 5, "delay": "30s"}])
     params: dict[ParamName, ParamValue] = Field(
@@ -185,6 +197,7 @@ class Pipeline(Model):
                 *_name_mistakes(self),
                 *_run_mistakes(self),
                 *_table_mistakes(self),
+                *column_mistakes(self.all_tables, self.quality),
                 *template_mistakes(self.all_tables, self.params),
             ]
         )

@@ -11,7 +11,7 @@ from elt_factory.config.base import Model
 from elt_factory.config.checks import ColumnCheck
 from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.templates import CURSOR, WINDOW_NAMES, Use
-from elt_factory.config.values import Beginning, ColumnName, ColumnType, Duration, Type
+from elt_factory.config.values import Beginning, ColumnName, ColumnType, Duration, Flag, Type
 
 WriteDisposition = Literal["append", "merge", "replace", "scd2"]
 # scd2 alone writes the last two; they are kept free everywhere, so that a table can become a history
@@ -30,7 +30,7 @@ class Column(Model):
 
     type: Type | None = Field(None, description="Its type; by default found in the data.", examples=["decimal(18,2)"])
     description: str = Field("", description="What it means.", examples=["Great-circle distance, miles"])
-    nullable: bool = Field(
+    nullable: Flag = Field(
         True, description="Whether it may be empty; a row that breaks this is rejected.", examples=[False]
     )
     pii: Literal["hash", "drop"] | None = Field(
@@ -92,7 +92,7 @@ class Table(Model):
         description="Columns you want typed, protected or checked; the others are found.",
         examples=[{"distance": {"type": "integer"}}],
     )
-    transient: bool = Field(
+    transient: Flag = Field(
         False,
         description=(
             "Whether a new table keeps no fail-safe copy, which costs less: a transient table of Snowflake. "
@@ -141,7 +141,7 @@ class Table(Model):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
-        raise_found([*_key_mistakes(self), *_history_mistakes(self), *_dropped_mistakes(self), *_name_mistakes(self)])
+        raise_found([*_key_mistakes(self), *_history_mistakes(self), *_name_mistakes(self)])
         return self
 
 
@@ -176,20 +176,6 @@ def _history_mistakes(table: Table) -> Iterator[MistakeError]:
         kind = "hashed" if column.pii == "hash" else str(column.type)
         message = f'scd2 needs a cursor that is a time, and "{incremental.cursor}" is {kind}'
         yield MistakeError(message, hint, at=("incremental", "cursor"), code="conflict")
-
-
-def _dropped_mistakes(table: Table) -> Iterator[MistakeError]:
-    """What needs a column that `pii: drop` takes away."""
-    needed = {name: where for name, where in _named_columns(table).items() if where[0] != "columns"}
-    for name, column in table.columns.items():
-        if column.pii != "drop":
-            continue
-        if name in needed:
-            message = f'"{name}" cannot be dropped: {needed[name][0]} names it'
-            yield MistakeError(message, "write pii: hash", at=("columns", name, "pii"), code="conflict")
-        if column.checks:
-            message = f'"{name}" is dropped, so nothing can be checked'
-            yield MistakeError(message, "take the checks away", at=("columns", name, "checks", KEY), code="conflict")
 
 
 def _name_mistakes(table: Table) -> Iterator[MistakeError]:

@@ -10,7 +10,7 @@ from elt_factory.config.other_words import near_word
 from elt_factory.config.table import Path, Table
 from elt_factory.config.templates import CURSOR, Use, Value
 
-_TEMPORAL = ("date", "datetime", "timestamp")
+_NUMBERS = ("integer", "decimal", "float")
 
 
 def template_mistakes(tables: Mapping[str, Table], params: Mapping[str, Value]) -> Iterator[MistakeError]:
@@ -57,6 +57,6 @@ def _no_cursor(use: Use, table: Table, at: Path) -> Iterator[MistakeError]:
         message = f'the filter "{use.filter}" goes with times, and initial: says that the cursor is a number'
         yield MistakeError(message, "take it away", at=at)
     column = table.columns.get(incremental.cursor)
-    if column and column.type and column.type.name not in _TEMPORAL and not number:
+    if column and column.type and column.type.name in _NUMBERS and not number:
         message = f'the cursor "{incremental.cursor}" is no time, so nothing says where the first extract begins'
         yield MistakeError(message, "add initial: 0 to incremental:", at=at, code="conflict")

@@ -146,8 +146,16 @@ def _parse_date(value: object) -> object:
         return value
     parsed = _parsed(value, _DATE, date.fromisoformat)
     if parsed is None:
-        raise MistakeError(f"{shown(value)} is no date", "write it like 2013-01-31")
+        raise _invalid_date(value)
     return _sensible(parsed, value)
+
+
+def _invalid_date(value: object) -> MistakeError:
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        return MistakeError(f"{shown(value)} is not a day of the calendar", "write a day that its month has")
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        return MistakeError(f"{shown(value)} has a time, and this is a day", f"write {value[:10]}")
+    return MistakeError(f"{shown(value)} is not a valid date", "write it like 2013-01-31")
 
 
 def _sensible(day: date, value: object) -> date:
@@ -168,8 +176,12 @@ def _parse_start(value: object) -> object:
     if isinstance(value, (date, int)) and not isinstance(value, bool):
         return value
     parsed = _parsed(value, _MOMENT, datetime.fromisoformat)
+    if parsed is None and isinstance(value, str) and _DATE.fullmatch(value[:10]) and not _reads_date(value[:10]):
+        raise _invalid_date(value[:10])
     if parsed is None:
-        raise MistakeError(f"{shown(value)} is no beginning", "write a date like 2013-01-31, or a whole number")
+        raise MistakeError(
+            f"{shown(value)} is not a valid beginning", "write a date like 2013-01-31, or a whole number"
+        )
     _sensible(parsed.date(), value)
     return parsed
 
@@ -179,6 +191,10 @@ def _parsed(value: object, pattern: re.Pattern[str], parse: Callable[[str], Pars
         return parse(value) if isinstance(value, str) and pattern.fullmatch(value) else None
     except ValueError:
         return None
+
+
+def _reads_date(text: str) -> bool:
+    return _parsed(text, _DATE, date.fromisoformat) is not None
 
 
 def _positive(value: timedelta) -> timedelta:
@@ -230,6 +246,9 @@ def _check_scalar(value: object) -> object:
 
 
 def _check_folder_path(value: str) -> str:
+    if "://" in value:
+        hint = "write a folder of this machine, like data/incoming; the files of a bucket are not read from here"
+        raise MistakeError(f"expected a folder, got the address {shown(value)}", hint)
     if _leads_out(value):
         hint = "write a folder below it; a connection of type fs may hold any path"
         raise MistakeError(f"{shown(value)} leads out of the project or the connection's path", hint)
@@ -241,6 +260,9 @@ def _leads_out(path: str) -> bool:
 
 
 def _check_file_pattern(value: str) -> str:
+    if "://" in value:
+        hint = "write a pattern below the folder, like orders/*.csv; extract: {folder: ...} has the folder"
+        raise MistakeError(f"expected a name pattern, got the address {shown(value)}", hint)
     if _leads_out(value):
         raise MistakeError(f"{shown(value)} leads out of the folder", "write a pattern below it, like orders/*.csv")
     unknown = [letter for letter in re.findall(r"%(.?)", value) if letter not in _DIRECTIVES]
@@ -301,6 +323,8 @@ TimeOfDay = Annotated[time, BeforeValidator(_parse_time), _text(rf"^{_TIME.patte
 # where a cursor begins: an instant, a day, or a number
 Beginning = Annotated[datetime | date | int, BeforeValidator(_parse_start)]
 Whole = Annotated[int, Strict()]
+# true and false alone: "no", "false" in quotes and 0 are text and numbers
+Flag = Annotated[bool, Strict()]
 Scalar = Annotated[str | int | float | bool, BeforeValidator(_check_scalar)]
 ParamValue = Annotated[str | int | float | bool, BeforeValidator(_check_param)]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(refuse_template)]

@@ -36,6 +36,10 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "secret": ("A password, token or key in the file.", "Put it into the Airflow connection."),
     "too-deep": ("More levels of nesting than a config has.", "Look for a list or mapping within itself."),
     "too-large": ("A file, or what its aliases unfold to, beyond all measure.", "Split it."),
+    "unknown-column": (
+        "A key, cursor, date or check names a column that a strict `schema_contract` does not declare.",
+        "Declare it under `columns`, or correct the name.",
+    ),
     "unknown-connection": ("An Airflow connection that does not exist.", "Create it, or mend its id."),
     "unknown-key": (
         "A key that the language does not have at this place.",
@@ -50,6 +54,7 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "unknown-table": ("A check or sensor for a table that is not loaded.", "Name one that is."),
     "unknown-value": ("A word where only certain words may stand.", "The hint has the nearest, or all of them."),
     "unreadable": ("A file that cannot be opened, or is no UTF-8 text.", "Save it as UTF-8; look at its permissions."),
+    "wrong-ending": ("A config whose file name ends with .YAML or .YML.", "Rename it: .yaml or .yml."),
     "wrong-type": (
         "A list where a mapping belongs, a number where text belongs, and the like.",
         "The hint shows how to write it.",

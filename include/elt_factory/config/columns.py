@@ -1,0 +1,159 @@
+"""One pass over the columns of each table: what its cursor, dates, keys, `pii`, types and checks cannot all be.
+
+Everything here is known from the YAML alone. A column without a declared type is not judged: its type is found in the
+data, and `elt validate --live` looks at those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from elt_factory.config.check_values import check_mistakes
+from elt_factory.config.checks import TableCheck
+from elt_factory.config.errors import KEY, MistakeError, near_name
+from elt_factory.config.table import TIMES, Column, Path, Table
+
+# these have no order in which they grow, or one that the source and the warehouse do not share
+_NO_CURSORS = ("boolean", "text", "json", "binary", "time")
+_OTHER_CURSOR = "name a column that is a time or a number that grows"
+_OTHER_DATE = "name a column that is a date, datetime or timestamp"
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A column as some part of the config names it.
+
+    Args:
+        role: What it is there: primary_key, cluster_by, cursor, business_date, unique.
+        column: Its name.
+        at: Where it is named.
+    """
+
+    role: str
+    column: str
+    at: Path
+
+
+def column_mistakes(tables: Mapping[str, Table], quality: Mapping[str, Sequence[TableCheck]]) -> Iterator[MistakeError]:
+    """What is wrong with the columns of a config's tables, each at the part that has to change."""
+    for name, table in tables.items():
+        at = ("tables", name)
+        uses = [*_named(table, at), *_checked(quality.get(name, ()), ("quality", name))]
+        yield from _undeclared(table, uses)
+        if not table.columns:
+            continue
+        yield from _unfit_cursor(table, at)
+        yield from _unfit_date(table, at)
+        yield from _unfit_cluster(table, at)
+        yield from _dropped(table, uses, at)
+        yield from check_mistakes(table.columns, at)
+
+
+def _named(table: Table, at: Path) -> Iterator[_Use]:
+    if table.incremental:
+        yield _Use("cursor", table.incremental.cursor, (*at, "incremental", "cursor"))
+    if table.business_date:
+        yield _Use("business_date", table.business_date, (*at, "business_date"))
+    for role, names in (("primary_key", table.primary_key), ("cluster_by", table.cluster_by)):
+        yield from (_Use(role, column, (*at, role, index)) for index, column in enumerate(names))
+
+
+def _checked(checks: Sequence[TableCheck], at: Path) -> Iterator[_Use]:
+    for index, check in enumerate(checks):
+        for place, column in enumerate(check.unique or ()):
+            yield _Use("unique", column, (*at, index, "unique", place))
+
+
+def _undeclared(table: Table, uses: Sequence[_Use]) -> Iterator[MistakeError]:
+    """Columns that a strict contract with columns never lets in."""
+    if table.schema_contract == "evolve" or not table.columns:
+        return
+    for use in uses:
+        if use.column not in table.columns:
+            near = near_name(use.column, table.columns)
+            hint = near if near.startswith("did you mean") else f"declare {use.column}: under columns:"
+            message = f'"{use.column}" is not declared, and schema_contract: {table.schema_contract} accepts no others'
+            yield MistakeError(message, hint, at=use.at, code="unknown-column")
+
+
+def _unfit_cursor(table: Table, at: Path) -> Iterator[MistakeError]:
+    if table.incremental is None:
+        return
+    cursor = table.incremental.cursor
+    column, place = table.columns.get(cursor), (*at, "columns", cursor)
+    if column is None:
+        return
+    if column.pii == "hash":
+        message = f'the cursor "{cursor}" is hashed, and hashes do not grow: newer rows would count as older'
+        yield MistakeError(message, f"remove pii, or {_OTHER_CURSOR}", at=(*place, "pii"), code="conflict")
+    elif column.type and column.type.name in _NO_CURSORS:
+        hint = f"write the type that its values have, or {_OTHER_CURSOR}"
+        message = f'the cursor "{cursor}" is {column.type}, which does not grow with every change'
+        yield MistakeError(message, hint, at=(*place, "type"), code="conflict")
+    else:
+        yield from _unfit_initial(table, column, at)
+
+
+def _unfit_initial(table: Table, column: Column, at: Path) -> Iterator[MistakeError]:
+    """A cursor that begins with a number and is a time, or the other way round."""
+    incremental = table.incremental
+    if incremental is None or incremental.initial is None or column.type is None:
+        return
+    is_time, begins_with_number = column.type.name in TIMES, isinstance(incremental.initial, int)
+    if is_time != begins_with_number:
+        return
+    found, wanted = ("a number", "a date like 2013-01-31") if is_time else ("a date", "a whole number, like 0")
+    message = f'initial is {found}, and the cursor "{incremental.cursor}" is {column.type}'
+    yield MistakeError(message, f"write {wanted}", at=(*at, "incremental", "initial"), code="conflict")
+
+
+def _unfit_date(table: Table, at: Path) -> Iterator[MistakeError]:
+    name = table.business_date
+    column = table.columns.get(name) if name else None
+    if column is None:
+        return
+    place = (*at, "columns", str(name))
+    if column.pii == "hash":
+        message = f'the business date "{name}" is hashed, and a hash is not a date'
+        yield MistakeError(message, f"remove pii, or {_OTHER_DATE}", at=(*place, "pii"), code="conflict")
+    elif column.type and column.type.name not in TIMES:
+        message = f'the business date "{name}" is {column.type}, which does not say when something happened'
+        hint = "write type: date, datetime or timestamp, or name another column"
+        yield MistakeError(message, hint, at=(*place, "type"), code="conflict")
+
+
+def _unfit_cluster(table: Table, at: Path) -> Iterator[MistakeError]:
+    for index, name in enumerate(table.cluster_by):
+        column = table.columns.get(name)
+        if column and column.type and column.type.name == "json":
+            hint = "name a column of another type"
+            message = f'"{name}" is json, and no table can be clustered by that'
+            yield MistakeError(message, hint, at=(*at, "cluster_by", index), code="conflict")
+
+
+def _dropped(table: Table, uses: Sequence[_Use], at: Path) -> Iterator[MistakeError]:
+    """What needs a column that `pii: drop` removes."""
+    for name, column in table.columns.items():
+        if column.pii != "drop":
+            continue
+        place = (*at, "columns", name)
+        roles = [use.role for use in uses if use.column == name]
+        if roles:
+            message = f'"{name}" cannot be dropped: {roles[0]} names it'
+            yield MistakeError(message, _instead_of_drop(roles), at=(*place, "pii"), code="conflict")
+        if column.checks:
+            message = f'"{name}" is dropped, so nothing can be checked'
+            yield MistakeError(message, "remove the checks", at=(*place, "checks", KEY), code="conflict")
+        if not column.nullable:
+            message = f'"{name}" is dropped, so nullable: false cannot be checked'
+            yield MistakeError(message, "remove nullable", at=(*place, "nullable", KEY), code="conflict")
+
+
+def _instead_of_drop(roles: Sequence[str]) -> str:
+    """A hash still tells rows apart; it is neither a cursor nor a date."""
+    if "cursor" in roles:
+        return f"remove pii, or {_OTHER_CURSOR}"
+    if "business_date" in roles:
+        return f"remove pii, or {_OTHER_DATE}"
+    return "write pii: hash"
