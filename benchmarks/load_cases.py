@@ -117,7 +117,7 @@ def bare(case: Case) -> None:
     with duckdb.connect(str(case.database())) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"CREATE TABLE orders ({columns})")
-        connection.execute(f"INSERT INTO orders SELECT * FROM read_parquet({files})")
+        connection.execute(f"INSERT INTO orders SELECT * FROM read_parquet({files}, hive_partitioning = false)")
 
 
 def loaded(case: Case, disposition: WriteDisposition) -> None:

@@ -9,7 +9,6 @@ from threading import Thread
 from typing import ClassVar
 
 import fakesnow.arrow
-import fakesnow.copy_into
 import fakesnow.info_schema
 import fakesnow.server
 import pyarrow as pa
@@ -31,18 +30,6 @@ def null_timestamps_stay_null() -> None:
         return pa.StructArray.from_arrays(parts, fields=list(made.type), mask=combined.is_null())
 
     fakesnow.arrow.timestamp_to_sf_struct = mended
-
-
-def copy_overlooks_include_metadata() -> None:
-    """COPY knows no INCLUDE_METADATA and failed: it is passed over, and the columns it names stay NULL."""
-    original = fakesnow.copy_into._params
-
-    def mended(expression, *args, **kwargs):
-        given = expression.args.get("params", [])
-        expression.set("params", [param for param in given if param.this.name.upper() != "INCLUDE_METADATA"])
-        return original(expression, *args, **kwargs)
-
-    fakesnow.copy_into._params = mended
 
 
 def some_statements_do_nothing() -> None:
@@ -109,7 +96,6 @@ def a_database_is_an_engine_of_its_own() -> None:
 
 MENDS = (
     null_timestamps_stay_null,
-    copy_overlooks_include_metadata,
     some_statements_do_nothing,
     dates_come_from_any_number,
     comments_may_have_quotes,

@@ -20,7 +20,7 @@ _CURSOR = re.compile(rf"(?P<after>{_INSTANT}[0-9A-Z-]+) (?P<until>(?:{_INSTANT})
 _READ = """
 WITH flights AS (
     SELECT *, left(time_hour, 14) || lpad(minute::VARCHAR, 2, '0') || ':00Z' AS updated_at
-    FROM read_csv($path, header = true, nullstr = 'NA', types = $types)
+    FROM read_csv($path, hive_partitioning = false, header = true, nullstr = 'NA', types = $types)
 ), identified AS (
     SELECT *, carrier || flight || '-' || translate(left(updated_at, 16), '-:', '') || 'Z' AS flight_id
     FROM flights

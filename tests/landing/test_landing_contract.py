@@ -15,12 +15,16 @@ PLAN = ContractPlan((NAME, ID), primary_key=("id",))
 
 
 def test_parquet_files_are_read_by_column_name():
-    assert contract.read_parquet(["a.parquet"]) == "read_parquet(['a.parquet'], union_by_name = true)"
+    assert (
+        contract.read_parquet(["a.parquet"])
+        == "read_parquet(['a.parquet'], hive_partitioning = false, union_by_name = true)"
+    )
 
 
 def test_csv_files_are_read_as_text_with_their_broken_lines_kept():
     assert contract.read_csv(["a.csv"], ["a", "b'c"], CsvFormat(type="csv", null_values=("", "NA"))) == (
-        "read_csv(['a.csv'], auto_detect = false, header = true, columns = {'a': 'VARCHAR', 'b''c': 'VARCHAR'}, "
+        "read_csv(['a.csv'], hive_partitioning = false, auto_detect = false, header = true, "
+        "columns = {'a': 'VARCHAR', 'b''c': 'VARCHAR'}, "
         "delim = ',', quote = '\"', escape = '\"', nullstr = ['', 'NA'], allow_quoted_nulls = false, "
         "encoding = 'utf-8', strict_mode = true, store_rejects = true, rejects_limit = 0, max_line_size = 67108864)"
     )

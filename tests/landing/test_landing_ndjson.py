@@ -7,7 +7,7 @@ import pytest
 
 from elt_factory.landing import ndjson
 
-READING = "format = 'newline_delimited', maximum_object_size = 67108864"
+READING = "hive_partitioning = false, format = 'newline_delimited', maximum_object_size = 67108864"
 
 
 def test_objects_are_read_as_they_were_written():

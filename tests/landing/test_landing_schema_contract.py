@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from landing_support import columns, lines
 
+from elt_factory.config.table import loaded_name, source_name
 from elt_factory.failures import ContractError
 from elt_factory.landing.manifest import Drift
 
@@ -194,9 +195,41 @@ def test_values_in_the_clear_are_not_joined_by_hashes(lander):
 
 
 @pytest.mark.parametrize("name", ["_load_id", "_LOADED_AT", "_valid_from", "_VALID_TO", "_widened_n"])
-def test_our_own_column_names_are_reserved(lander, name):
-    with pytest.raises(ContractError, match=f"{name} is reserved"):
-        lander.ndjson(f'{{"{name}": 1}}\n')
+@pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
+def test_a_source_column_with_a_reserved_name_is_loaded_under_another_and_reported(lander, form, name):
+    content = {
+        "csv": f"{name},id\n7,1\n",
+        "ndjson": f'{{"{name}": 7, "id": 1}}\n',
+        "parquet": f'SELECT 7 AS "{name}", 1 AS id',
+    }
+    landed = getattr(lander, form)(content[form])
+    assert landed.rows == [{f"_source{name}": 7, "id": 1}]
+    assert lander.told == [
+        f"src.tab: the source's column {name} is loaded as _source{name}: ELT Factory keeps the other name for itself"
+    ]
+
+
+def test_a_renamed_column_meets_no_other_column_of_the_source():
+    names = [
+        "_load_id",
+        "_source_load_id",
+        "_source_source_load_id",
+        "_source",
+        "_source_x",
+        "load_id",
+        "_SOURCE_Load_Id2",
+    ]
+    loaded = [loaded_name(name) for name in names]
+    assert loaded[:3] == ["_source_load_id", "_source_source_load_id", "_source_source_source_load_id"]
+    assert loaded[3:] == names[3:]
+    assert [source_name(name) for name in loaded] == names
+
+
+def test_a_renamed_column_is_declared_under_the_name_it_is_loaded_by(lander):
+    table = {"primary_key": ["_source_load_id"], "columns": {"_source_load_id": {"type": "text", "nullable": False}}}
+    landed = lander.ndjson('{"_load_id": 1, "v": 1}\n{"_load_id": 1, "v": 2}\n{"v": 3}\n', table=table)
+    assert landed.rows == [{"_source_load_id": "1", "v": 2}]
+    assert landed.rejects == [("_source_load_id has no value", '{"_source_load_id":null,"v":"3"}')]
 
 
 @pytest.mark.parametrize("name", ["", "a\\u0001b", "n" * 256])

@@ -32,10 +32,9 @@ GOLDEN = [
     (sql.describe_stage(STAGE), 'DESCRIBE STAGE "_ELT"."LANDING"'),
     (sql.create_stage(STAGE), 'CREATE STAGE IF NOT EXISTS "_ELT"."LANDING"'),
     (
-        sql.create_staging(S, {**COLUMNS, **sql.FILE_COLUMNS}),
+        sql.create_staging(S, COLUMNS),
         (
-            'CREATE TRANSIENT TABLE IF NOT EXISTS "_ELT"."STAGED_1" ("ID" NUMBER(19, 0), "NAME" VARCHAR, "J" VARCHAR, '
-            '"_FILE" VARCHAR, "_FILE_ROW" NUMBER(19, 0))'
+            'CREATE TRANSIENT TABLE IF NOT EXISTS "_ELT"."STAGED_1" ("ID" NUMBER(19, 0), "NAME" VARCHAR, "J" VARCHAR)'
         ),
     ),
     (sql.drop_table(S), 'DROP TABLE IF EXISTS "_ELT"."STAGED_1"'),
@@ -52,7 +51,6 @@ GOLDEN = [
             'COPY INTO "_ELT"."STAGED_1" FROM @"_ELT"."LANDING"/src/ta-b/20130101T000000Z-1f/a1/ '
             "FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE) "
             "MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE "
-            'INCLUDE_METADATA = ("_FILE" = METADATA$FILENAME, "_FILE_ROW" = METADATA$FILE_ROW_NUMBER) '
             "ON_ERROR = ABORT_STATEMENT"
         ),
     ),

@@ -28,7 +28,7 @@ from elt_factory.landing.manifest import Manifest
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
 from elt_factory.project import project_root
-from elt_factory.sql_text import identifier, text_literal
+from elt_factory.sql_text import LITERAL_PATHS, identifier, text_literal
 from elt_factory.warehouse.opening import CONNECTION_ID
 
 SAMPLE_ROWS = 100
@@ -184,7 +184,8 @@ def _reasons(manifest: Manifest, landing: Path) -> list[str]:
     import duckdb
 
     file = text_literal(str(landing / manifest.rejects.path))
-    counted = f"SELECT reason, count(*) AS n FROM read_parquet({file}) GROUP BY 1 ORDER BY n DESC, 1 LIMIT {_REASONS}"
+    rejects = f"read_parquet({file}, {LITERAL_PATHS})"
+    counted = f"SELECT reason, count(*) AS n FROM {rejects} GROUP BY 1 ORDER BY n DESC, 1 LIMIT {_REASONS}"
     return [f"{reason} ({count} times)" for reason, count in duckdb.execute(counted).fetchall()]
 
 

@@ -18,6 +18,8 @@ WriteDisposition = Literal["append", "merge", "replace", "scd2"]
 RESERVED_COLUMNS = ("_load_id", "_loaded_at", "_valid_from", "_valid_to")
 # begins the name of a column that is being widened, for the moment that it takes
 RESERVED_PREFIX = "_widened_"
+# begins the name that a source's column gets where its own is reserved
+SOURCE_PREFIX = "_source"
 TIMES = ("timestamp", "datetime", "date")
 SchemaContract = Literal["evolve", "freeze", "discard_row", "discard_value"]
 
@@ -182,8 +184,8 @@ def _name_mistakes(table: Table) -> Iterator[MistakeError]:
     """Column names that the warehouse cannot hold beside our own, or beside each other."""
     for name, where in _named_columns(table).items():
         if is_reserved(name):
-            hint = "rename it in the source or a query"
-            yield MistakeError(f'"{name}" is a column of our own', hint, at=where, code="bad-name")
+            hint = f"to mean the source's column of that name, write {loaded_name(name)}: it is loaded under that name"
+            yield MistakeError(f'column name "{name}" is reserved', hint, at=where, code="bad-name")
     seen: dict[str, str] = {}
     for name in table.columns:
         other = seen.setdefault(name.casefold(), name)
@@ -193,9 +195,32 @@ def _name_mistakes(table: Table) -> Iterator[MistakeError]:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a column name is kept for our own."""
+    """Whether ELT Factory keeps a column name for itself."""
     folded = name.casefold()
     return folded in RESERVED_COLUMNS or folded.startswith(RESERVED_PREFIX)
+
+
+def loaded_name(name: str) -> str:
+    """The name under which a source's column is loaded: its own, but a reserved one begins with `_source`.
+
+    No two columns get one name: `_load_id` becomes `_source_load_id`, and a column that the source itself calls
+    `_source_load_id` becomes `_source_source_load_id`.
+    """
+    return f"{SOURCE_PREFIX}{name}" if _is_reserved_below(name) else name
+
+
+def source_name(name: str) -> str:
+    """What the source calls a column: the inverse of `loaded_name`."""
+    inner = name[len(SOURCE_PREFIX) :]
+    return inner if name.casefold().startswith(SOURCE_PREFIX) and _is_reserved_below(inner) else name
+
+
+def _is_reserved_below(name: str) -> bool:
+    """Whether a name is reserved once every `_source` before it is removed."""
+    folded = name.casefold()
+    while not is_reserved(folded) and folded.startswith(SOURCE_PREFIX):
+        folded = folded[len(SOURCE_PREFIX) :]
+    return is_reserved(folded)
 
 
 def _named_columns(table: Table) -> dict[str, tuple[str | int, ...]]:

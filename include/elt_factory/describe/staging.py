@@ -42,7 +42,6 @@ def in_snowflake(load: str, columns: Columns) -> Staging:
     stage, rows = Relation(audit.SCHEMA, "landing"), Relation(audit.SCHEMA, "staged")
     rejects = Relation(audit.SCHEMA, "staged_rejects")
     folder = StageFolder(stage, snowflake_sql.safe_path(*load.split("/")))
-    staged = {**columns, **snowflake_sql.FILE_COLUMNS}
     data = folder.below("data")
     return Staging(
         snowflake_sql.DIALECT,
@@ -50,7 +49,7 @@ def in_snowflake(load: str, columns: Columns) -> Staging:
         rejects,
         (
             Step("where it is missing", snowflake_sql.create_stage(stage)),
-            Step("under a name of this load's own", snowflake_sql.create_staging(rows, staged)),
+            Step("under a name of this load's own", snowflake_sql.create_staging(rows, columns)),
             Step("all landed files at once", snowflake_sql.put(Path("landed/*.parquet"), data)),
             Step("and its rows counted file by file; the rejects likewise", snowflake_sql.copy_into(rows, data)),
         ),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elt_factory.config.table import Table
+from elt_factory.config.table import Table, loaded_name
 from elt_factory.config.values import ColumnType
 from elt_factory.discover.found import Sample
 from elt_factory.discover.keys import key_candidates
@@ -39,7 +39,7 @@ def sample_of(spool: Spool) -> Sample:
         found = {**find_columns(connection, known, spool)}
         if not found:
             return Sample({}, [])
-        found |= {name: kind for name, kind in spool.types.items() if name in found}
+        found |= {loaded_name(name): kind for name, kind in spool.types.items() if loaded_name(name) in found}
         plan, _ = plan_contract(known, found)
         if not plan.columns:
             return Sample(found, [], 0)

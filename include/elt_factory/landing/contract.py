@@ -15,7 +15,7 @@ from elt_factory.config.extract import CsvFormat
 from elt_factory.config.values import ColumnType
 from elt_factory.landing import ndjson
 from elt_factory.landing.casting import bound_text, cast_text, duckdb_type
-from elt_factory.sql_text import file_list, identifier, text_list, text_literal
+from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, text_list, text_literal
 
 STAGED_ONLY = ("reason VARCHAR", "record VARCHAR", "bad_values INTEGER")
 # DuckDB takes 16 times as much memory for files that it decodes to UTF-8 first
@@ -73,7 +73,7 @@ def read_csv(files: Sequence[str], header: Sequence[str], csv: CsvFormat) -> str
     """CSV files of one header as a relation of text; lines that cannot be read go to the table reject_errors."""
     columns = ", ".join(f"{text_literal(name)}: 'VARCHAR'" for name in header)
     return (
-        f"read_csv({file_list(files)}, auto_detect = false, header = true, columns = {{{columns}}}, "
+        f"read_csv({file_list(files)}, {LITERAL_PATHS}, auto_detect = false, header = true, columns = {{{columns}}}, "
         f"delim = {text_literal(csv.delimiter)}, "
         f"quote = {text_literal(csv.quote)}, escape = {text_literal(csv.quote)}, "
         f"nullstr = {text_list(csv.null_values)}, allow_quoted_nulls = false, encoding = {text_literal(csv.encoding)}, "
@@ -83,7 +83,7 @@ def read_csv(files: Sequence[str], header: Sequence[str], csv: CsvFormat) -> str
 
 def read_parquet(files: Sequence[str]) -> str:
     """Parquet files as a relation, columns matched by name."""
-    return f"read_parquet({file_list(files)}, union_by_name = true)"
+    return f"read_parquet({file_list(files)}, {LITERAL_PATHS}, union_by_name = true)"
 
 
 def stage_statement(relation: str, plan: ContractPlan) -> str:

@@ -6,9 +6,11 @@ import csv as csv_module
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elt_factory.config.table import loaded_name, source_name
 from elt_factory.config.values import ColumnType
 from elt_factory.extract.request import Spool
 from elt_factory.failures import BadDataError
@@ -28,24 +30,39 @@ _EXACT = ("text", "integer", "decimal")  # types whose values a double may not h
 
 
 def find_columns(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
-    """The columns of the records in their order, each with its type in the data; None where no record has a value."""
-    return _FIND[spool.format](connection, known, spool) if spool.files else {}
+    """The columns of the records in their order, each with its type in the data; None where no record has a value.
+
+    They have the names under which they are loaded.
+    """
+    found = _FIND[spool.format](connection, known, spool) if spool.files else {}
+    return {loaded_name(name): kind for name, kind in found.items()}
 
 
 def raw_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:
     """The records as a relation in which every planned column is text."""
-    return _RELATION[spool.format](connection, spool, plan)
+    renamed = {name: source_name(name) for name in plan.raw_columns}
+    in_source = replace(
+        plan,
+        columns=tuple(replace(column, name=source_name(column.name)) for column in plan.columns),
+        unwanted=tuple(map(source_name, plan.unwanted)),
+    )
+    relation = _RELATION[spool.format](connection, spool, in_source)
+    if all(name == there for name, there in renamed.items()):
+        return relation
+    columns = ", ".join(f"{identifier(there)} AS {identifier(name)}" for name, there in renamed.items())
+    return f"(SELECT {columns} FROM {relation})"
 
 
 def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
     files = [str(file) for file in spool.files]
     keys = connection.execute(f"SELECT DISTINCT unnest(json_keys(json)) FROM {ndjson.objects(files)}").fetchall()
     names = sorted(row[0] for row in keys)
-    check_names(known, names)
-    given = {name: known.type_of(name) or ColumnType("text") for name in names if settled(known, [name])}
+    check_names(known, list(map(loaded_name, names)))
+    given = _given(known, names)
     # found types come last: their order is that of the records, which a set of names does not have
     kinds = _types_of_json(connection, known, files, [name for name in names if name not in given])
-    ordered = dict.fromkeys([*(known.existing or {}), *known.table.columns, *kinds, *names])
+    declared = map(source_name, [*(known.existing or {}), *known.table.columns])
+    ordered = dict.fromkeys([*declared, *kinds, *names])
     return {name: given.get(name) or kinds.get(name) for name in ordered if name in names}
 
 
@@ -99,7 +116,7 @@ def _find_parquet(connection: duckdb.DuckDBPyConnection, known: Known, spool: Sp
 def _find_csv(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
     found: Found = {}
     for header, files in _by_header(spool).items():
-        check_names(known, header)
+        check_names(known, list(map(loaded_name, header)))
         relation = contract.read_csv(files, header, spool.csv)
         unknown = [name for name in header if name not in spool.types and found.get(name) is None]
         for name in header:
@@ -111,7 +128,7 @@ def _find_csv(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool)
 
 def _infer(connection: duckdb.DuckDBPyConnection, known: Known, names: Sequence[str], relation: str) -> Found:
     """Types of text columns, from all their values; those that are settled are not looked through again."""
-    given = {name: known.type_of(name) or ColumnType("text") for name in names if settled(known, [name])}
+    given = _given(known, names)
     open_names = [name for name in names if name not in given]
     if not open_names:
         return dict(given)
@@ -121,6 +138,12 @@ def _infer(connection: duckdb.DuckDBPyConnection, known: Known, names: Sequence[
     width = casting.INFERRED_WIDTH
     slices = {name: answer[index * width : (index + 1) * width] for index, name in enumerate(open_names)}
     return {**given, **{name: casting.fitting_type(part) for name, part in slices.items()}}
+
+
+def _given(known: Known, names: Sequence[str]) -> dict[str, ColumnType]:
+    """The types that are settled before the data are looked through, by the names that the source uses."""
+    settled_names = [name for name in names if settled(known, [loaded_name(name)])]
+    return {name: known.type_of(loaded_name(name)) or ColumnType("text") for name in settled_names}
 
 
 def _ndjson_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:

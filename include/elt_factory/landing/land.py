@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from elt_factory.config.table import source_name
 from elt_factory.config.templates import iso_utc
 from elt_factory.config.window import Window
 from elt_factory.extract.request import Spool
@@ -136,6 +137,7 @@ def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Stag
         request.tell(f"{request.known.label}: reading again with wider types for {', '.join(grown)}")
         connection.execute("DROP TABLE staged")
         plan, drift = _stage_records(connection, replace(request, known=replace(request.known, grown=grown)))
+    _report_renamed(request, plan)
     rows_read = _one(connection, "SELECT count(*) FROM staged")
     expected = request.spool.rows_read
     if expected is not None and expected != rows_read:
@@ -146,6 +148,15 @@ def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Stag
     has_keys = plan.primary_key and all(any(c.name == key for c in plan.columns) for key in plan.primary_key)
     duplicates = _one(connection, contract.duplicate_count(plan)) if has_keys else 0
     return _Staged(plan, drift, rows_read, duplicates)
+
+
+def _report_renamed(request: LandRequest, plan: ContractPlan) -> None:
+    for name in plan.raw_columns:
+        if source_name(name) != name:
+            request.tell(
+                f"{request.known.label}: the source's column {source_name(name)} is loaded as {name}: ELT Factory "
+                "keeps the other name for itself"
+            )
 
 
 def _stage_records(

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from elt_factory.extract.request import Spool
-from elt_factory.sql_text import file_list, identifier, text_literal
+from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, text_literal
 
 if TYPE_CHECKING:
     import duckdb
 
 MAX_OBJECT_BYTES = 64 * 1024 * 1024
-_READING = f"format = 'newline_delimited', maximum_object_size = {MAX_OBJECT_BYTES}"
+_READING = f"{LITERAL_PATHS}, format = 'newline_delimited', maximum_object_size = {MAX_OBJECT_BYTES}"
 
 _LONG = "[0-9.]{16}[0-9.eE]"  # 16 digits and a point, or more: a double keeps 15 digits for certain
 _FRACTION = r"[0-9]\.[0-9]{8}|[0-9]{8}(\.[0-9]|[eE])"  # integers of any length are kept by the reader itself

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from elt_factory.config.errors import near_name
-from elt_factory.config.table import TIMES, Column, Table, is_reserved
+from elt_factory.config.table import TIMES, Column, Table
 from elt_factory.config.values import ColumnType
 from elt_factory.config.widening import holds
 from elt_factory.failures import ContractError
@@ -149,10 +149,6 @@ def _widened(known: Known, columns: Iterable[PlannedColumn]) -> Iterator[Drift]:
 def check_names(known: Known, found: Collection[str]) -> None:
     """ContractError for a name that no column can have, or that is another's but for case."""
     for name in found:
-        if is_reserved(name):
-            raise ContractError(
-                f"{known.label}: the column name {name} is reserved for our own; rename it in the source or a query"
-            )
         if not _NAME.fullmatch(name):
             raise ContractError(
                 f"{known.label}: {name[:50]!r} is no name for a column: it is empty, longer than 255 characters, or "

@@ -17,7 +17,7 @@ from elt_factory.config.values import ColumnType, TypeName
 from elt_factory.failures import LandingError, WarehouseBusyError
 from elt_factory.landing.casting import from_duckdb_type
 from elt_factory.landing.manifest import LandedFile
-from elt_factory.sql_text import file_list, identifier, literal
+from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, literal
 from elt_factory.warehouse.base import LoadOrder, Rows, Staged, StatementError, Warehouse, rolled_back_on_error
 from elt_factory.warehouse.dialect import Dialect, Relation
 
@@ -133,7 +133,7 @@ class DuckDBWarehouse(Warehouse):
         view = Relation("temp", name)
         listed = file_list(str(landing / file.path) for file in files)
         self._connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS SELECT * FROM read_parquet({listed})"
+            f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS SELECT * FROM read_parquet({listed}, {LITERAL_PATHS})"
         )
         return view
 

@@ -219,7 +219,7 @@ class SnowflakeWarehouse(Warehouse):
         """Copy files into a new table from where they are staged; the number of rows that Snowflake says it loaded."""
         if not files:
             return 0
-        self._run(sql.create_staging(table, {**columns, **sql.FILE_COLUMNS}))
+        self._run(sql.create_staging(table, columns))
         folder = staged(files)
         try:
             report = self.query(sql.copy_into(table, folder)).dicts()

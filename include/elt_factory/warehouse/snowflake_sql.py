@@ -18,8 +18,6 @@ from elt_factory.sql_text import Value, identifier, literal, text_literal
 from elt_factory.warehouse.dialect import Dialect, Relation
 
 PARALLEL = 16  # files, and parts of a file, that one PUT sends at a time
-FILE, FILE_ROW = "_file", "_file_row"
-FILE_COLUMNS: Mapping[str, ColumnType] = {FILE: ColumnType("text"), FILE_ROW: ColumnType("integer")}
 
 _TYPES: Mapping[TypeName, str] = {
     "text": "VARCHAR",
@@ -181,15 +179,15 @@ def put(files: Path, to: StageFolder) -> str:
 
 
 def copy_into(table: Relation, source: StageFolder) -> str:
-    """COPY of a folder's Parquet files into a staging table, by column name, with each row's file and place in it.
+    """COPY of a folder's Parquet files into a staging table, by column name.
 
-    All or nothing: a row that cannot be read fails the statement. Bytes stay bytes.
+    All or nothing: a row that cannot be read fails the statement. Bytes stay bytes. INCLUDE_METADATA stays out: it
+    writes over a column of the source that has the name it is given.
     """
     file_format = "TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE"
-    metadata = f"{name(FILE)} = METADATA$FILENAME, {name(FILE_ROW)} = METADATA$FILE_ROW_NUMBER"
     return (
         f"COPY INTO {table.sql(DIALECT)} FROM {source.sql()} FILE_FORMAT = ({file_format}) "
-        f"MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE INCLUDE_METADATA = ({metadata}) ON_ERROR = ABORT_STATEMENT"
+        f"MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE ON_ERROR = ABORT_STATEMENT"
     )
 
 
