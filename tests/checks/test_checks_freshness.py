@@ -81,7 +81,7 @@ def test_an_old_load_of_new_data_is_late_by_loaded_at_only(checked):
     source = checked(DATES)
     source.load([{"d": "2013-01-01"}])
     old = "now() - INTERVAL 90 MINUTE"
-    source.warehouse.execute(f"UPDATE _elt.loads SET loaded_at = {old}")
+    source.warehouse.execute(f"UPDATE _elt.load_log SET loaded_at = {old}")
     assert verdict(source, business_date_within=HOUR).holds
     found = verdict(source, loaded_within=HOUR)
     assert not found.holds

@@ -466,8 +466,9 @@ def test_preparing_twice_changes_nothing(warehouse):
 def test_audit_tables_of_an_older_version_get_their_new_columns(loader, connect):
     with connect() as before:
         before.prepare()
-        before.execute("ALTER TABLE _elt.loads DROP COLUMN cursor_min")
-        before.execute("ALTER TABLE _elt.loads DROP COLUMN replaced_by")
+        before.execute("DROP VIEW _elt.loads")
+        before.execute("ALTER TABLE _elt.load_log DROP COLUMN cursor_min")
+        before.execute("ALTER TABLE _elt.load_log DROP COLUMN replaced_by")
     loader.load(AB, day(1))
     loader.load(AB, day(2))
     assert loader.audit("loads", "rows_loaded", "replaced_by") == [(2, None), (2, None)]

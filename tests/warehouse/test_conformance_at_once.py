@@ -6,6 +6,7 @@ import pytest
 from warehouse_support import MERGE, Loader, day
 
 from elt_factory.failures import TransientError
+from elt_factory.warehouse import audit
 
 SNAPSHOT = {"write_disposition": "scd2", "primary_key": ["id"]}
 SPECS = {"append": {}, "merge": MERGE, "replace": {"write_disposition": "replace"}, "scd2": SNAPSHOT}
@@ -65,23 +66,50 @@ def test_a_load_beside_its_own_retry_is_there_once(loader, connect, spec):
     assert len(loader.audit("rejects", "reason")) == 1
 
 
-def test_a_load_that_another_overtakes_begins_its_transaction_again(loader, warehouse, connect, monkeypatch):
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_first_loads_of_a_table_at_once_are_as_one_after_the_other(loader, connect, spec):
+    """No load has made the table, nor the audit tables, nor the table's turn."""
+    loader.spec = spec
+    for number in DAYS:
+        loader.land([{"id": key, "v": number} for key in range(20)], day(number))
+    load_at_once(loader, connect, DAYS)
+    disposition = loader.table.write_disposition
+    assert len(loader.rows("id")) == {"append": 60, "merge": 20, "replace": 20, "scd2": 60}[disposition]
+    assert len(loader.audit("loads", "load_id")) == len(DAYS)
+
+
+def test_a_load_whose_turn_another_has_begins_again_when_that_is_committed(loader, warehouse, connect, monkeypatch):
     loader.spec = SNAPSHOT
     loader.load([{"id": 1, "v": "a"}], day(1))
     loader.land([{"id": 1, "v": "b"}], day(2))
     loader.land([{"id": 1, "v": "c"}], day(3))
-    real, began = type(warehouse)._write, []
+    other, real, waited = connect(), warehouse._load_once, []
 
-    def overtaken(self, *arguments):
-        report = real(self, *arguments)
-        if not began:
-            began.append(True)
-            self.execute("ROLLBACK")
-            Loader(loader.base, warehouse, spec=SNAPSHOT).warehouse.load(loader.order(day(3)))
-            self.execute("BEGIN")
-        return report
+    def between(*arguments):
+        """The other load commits while this one waits for the second time."""
+        waited.append(True)
+        if len(waited) == 3:
+            other.execute("COMMIT")
+            Loader(loader.base, other, spec=SNAPSHOT).warehouse.load(loader.order(day(3)))
+        return real(*arguments)
 
-    monkeypatch.setattr(type(warehouse), "_write", overtaken)
-    warehouse.load(loader.order(day(2)))
+    monkeypatch.setattr(warehouse, "_load_once", between)
+    with other:
+        other.execute("BEGIN")
+        other.execute(audit.take_turn(other.dialect, "src", "tab", "the other's"))
+        warehouse.load(loader.order(day(2)))
+    assert len(waited) == 3
     moments = [day(number).end for number in (1, 2, 3)]
     assert loader.rows("v", "_valid_from", "_valid_to") == list(zip("abc", moments, [*moments[1:], None], strict=True))
+
+
+def test_the_number_of_a_commit_counts_in_the_order_of_commits(loader, connect):
+    for number in range(1, 7):
+        loader.land([{"id": number}], day(number))
+    load_at_once(loader, connect, (1, 2, 3, 4, 5, 6, 1, 2))
+    turns = loader.audit("load_log", "turn", "load_id", "again")
+    assert [turn for turn, _, _ in turns] == [1, 2, 3, 4, 5, 6, 7, 8]
+    seen = set()
+    for _, load_id, again in turns:
+        assert again == (load_id in seen)
+        seen.add(load_id)

@@ -67,9 +67,20 @@ GOLDEN = [
     (
         audit.delete_rejects_before(D, "src", "tab", NOW),
         (
-            """DELETE FROM "_ELT"."REJECTS" WHERE "SOURCE" = 'src' AND "TABLE_NAME" = 'tab' """
+            """DELETE FROM "_ELT"."REJECT_LOG" WHERE "SOURCE" = 'src' AND "TABLE_NAME" = 'tab' """
             f'AND "REJECTED_AT" < {NOW_SQL}'
         ),
+    ),
+    (
+        audit.create_turn(D, "src", "tab"),
+        (
+            'CREATE TRANSIENT TABLE IF NOT EXISTS "_ELT"."TURN_SRC_TAB_E30448EDB989" DATA_RETENTION_TIME_IN_DAYS = 0 '
+            """AS SELECT CAST('none' AS VARCHAR) AS "TURN\""""
+        ),
+    ),
+    (
+        statements.add_columns(D, T, {"a": ColumnType("integer"), "b": ColumnType("text")}),
+        'ALTER TABLE "SRC"."TA""B" ADD COLUMN IF NOT EXISTS "A" NUMBER(19, 0), IF NOT EXISTS "B" VARCHAR',
     ),
     (
         sql.staging_tables("_elt", "staged_"),

@@ -29,7 +29,7 @@ GOLDEN = [
         'CREATE TABLE IF NOT EXISTS "src"."ta""b" ("n" DECIMAL(18, 2), "at" TIMESTAMP WITH TIME ZONE)',
     ),
     (
-        statements.add_column(D, T, "new", ColumnType("json")),
+        statements.add_columns(D, T, {"new": ColumnType("json")}),
         'ALTER TABLE "src"."ta""b" ADD COLUMN IF NOT EXISTS "new" JSON',
     ),
     (statements.delete_own(D, T, "L'1"), """DELETE FROM "src"."ta""b" WHERE "_load_id" = 'L''1'"""),
@@ -63,8 +63,11 @@ GOLDEN = [
     (
         statements.insert_rejects(D, S, "src", "tab", "L1", NOW),
         (
-            'INSERT INTO "_elt"."rejects" ("load_id", "source", "table_name", "reason", "record", "rejected_at") '
-            f'SELECT \'L1\', \'src\', \'tab\', s."reason", s."record", {NOW_SQL} FROM "temp"."landed" AS s'
+            'INSERT INTO "_elt"."reject_log" '
+            '("load_id", "source", "table_name", "reason", "record", "rejected_at", "turn") '
+            f"SELECT 'L1', 'src', 'tab', s.\"reason\", s.\"record\", {NOW_SQL}, "
+            """(SELECT max("turn") FROM "_elt"."load_log" WHERE "source" = 'src' AND "table_name" = 'tab') """
+            'FROM "temp"."landed" AS s'
         ),
     ),
     (statements.count_rows(D, T), 'SELECT count(*) FROM "src"."ta""b"'),
@@ -84,20 +87,25 @@ GOLDEN = [
     ),
     (
         audit.count_load(D, "L1", NOW),
-        f"""SELECT count(*) FROM "_elt"."loads" WHERE "load_id" = 'L1' AND "loaded_at" = {NOW_SQL}""",
-    ),
-    (audit.delete_load(D, "loads", "L1"), """DELETE FROM "_elt"."loads" WHERE "load_id" = 'L1'"""),
-    (
-        audit.delete_table(D, "rejects", "src", "tab"),
-        """DELETE FROM "_elt"."rejects" WHERE "source" = 'src' AND "table_name" = 'tab'""",
+        f"""SELECT count(*) FROM "_elt"."load_log" WHERE "load_id" = 'L1' AND "loaded_at" = {NOW_SQL}""",
     ),
     (
-        audit.mark_replaced(D, "src", "tab", "L2"),
-        """UPDATE "_elt"."loads" SET "replaced_by" = 'L2' WHERE "source" = 'src' AND "table_name" = 'tab'""",
+        statements.add_columns(D, T, {"new": ColumnType("json"), "b": ColumnType("integer")}),
+        (
+            'ALTER TABLE "src"."ta""b" ADD COLUMN IF NOT EXISTS "new" JSON; '
+            'ALTER TABLE "src"."ta""b" ADD COLUMN IF NOT EXISTS "b" BIGINT'
+        ),
     ),
     (
-        audit.delete_drift(D, "L1", ["new", "n'ew"]),
-        """DELETE FROM "_elt"."schema_changes" WHERE "load_id" = 'L1' AND "column_name" IN ('new', 'n''ew')""",
+        audit.create_turn(D, "src", "tab"),
+        (
+            'CREATE TABLE IF NOT EXISTS "_elt"."turn_src_tab_e30448edb989" '
+            """AS SELECT CAST('none' AS VARCHAR) AS "turn\""""
+        ),
+    ),
+    (
+        audit.take_turn(D, "src", "tab", "L1"),
+        """UPDATE "_elt"."turn_src_tab_e30448edb989" SET "turn" = 'L1'""",
     ),
 ]
 

@@ -60,17 +60,15 @@ def run_checks(warehouse: Warehouse, request: CheckRequest) -> list[Result]:
 
 
 def keep(warehouse: Warehouse, source: str, run_id: str, task_id: str, results: Sequence[Result]) -> None:
-    """Write results to `_elt.quality_results`; those that an earlier try of the same task wrote make way."""
-    warehouse.prepare()
-    d = warehouse.dialect
-    mine = " AND ".join(
-        f"{d.name(column)} = {d.literal(value)}"
-        for column, value in (("source", source), ("run_id", run_id), ("task_id", task_id))
-    )
-    with warehouse.transaction():
-        warehouse.execute(f"DELETE FROM {audit.relation('quality_results').sql(d)} WHERE {mine}")
-        for result in results:
-            warehouse.execute(audit.insert_row(d, "quality_results", _row(result, source, run_id, task_id)))
+    """Append results to `_elt.quality_results`, where they take the place of an earlier try's of the same task."""
+    # a try that found nothing takes the place of an earlier one too
+    rows = [_row(result, source, run_id, task_id) for result in results] or [_nothing(source, run_id, task_id)]
+    now = datetime.now(UTC)
+    warehouse.record("quality_results", [row | {"checked_at": now, "kept_at": now} for row in rows])
+
+
+def _nothing(source: str, run_id: str, task_id: str) -> dict[str, Value]:
+    return dict.fromkeys(audit.TABLES["quality_results"]) | {"source": source, "run_id": run_id, "task_id": task_id}
 
 
 def _results(warehouse: Warehouse, request: CheckRequest) -> Iterator[Result]:
@@ -157,5 +155,4 @@ def _row(result: Result, source: str, run_id: str, task_id: str) -> dict[str, Va
         "failing_rows": result.failing_rows,
         "message": result.message,
         "seconds": result.seconds,
-        "checked_at": datetime.now(UTC),
     }

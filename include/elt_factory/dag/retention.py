@@ -52,6 +52,10 @@ def _forget_rejects(
     if config.retention.rejects is None:
         return
     before = now - config.retention.rejects
-    removed = warehouse.execute(audit.delete_rejects_before(warehouse.dialect, config.name, table, before))
+    dialect = warehouse.dialect
+    # to look locks nothing, and a DELETE would keep the rejects of all other tables waiting
+    if not warehouse.query(audit.count_rejects_before(dialect, config.name, table, before)).rows[0][0]:
+        return
+    removed = warehouse.execute(audit.delete_rejects_before(dialect, config.name, table, before))
     if removed:
         tell(f"{config.name}.{table}: removed {removed} rejects by their age")

@@ -44,7 +44,12 @@ def load_statements(source: Source, table: str, load_id: str, warehouse: str) ->
                 dialect, target, {**typed, **own_columns(spec.write_disposition)}, TableOptions.of(spec)
             ),
         ),
+        Step("where it is missing", audit.create_turn(dialect, source.name, table)),
         Step("one transaction begins", "BEGIN"),
+        Step(
+            "loads of this table come one after the other",
+            audit.take_turn(dialect, source.name, table, f"{load_id} ..."),
+        ),
         *(versions or [*_removal(staging, target, spec, load_id), *insert]),
         *_account(staging, source, table, load_id),
         Step("rows and their account at once, or nothing", "COMMIT"),
@@ -107,10 +112,8 @@ def _insert(
 
 def _account(staging: Staging, source: Source, table: str, load_id: str) -> Iterator[Step]:
     dialect = staging.dialect
-    yield Step("the account of an earlier try goes", audit.delete_load(dialect, "loads", load_id))
-    yield Step("and its rejects", audit.delete_load(dialect, "rejects", load_id))
+    names = ", ".join(audit.log_columns("loads"))
+    place = audit.log("loads").sql(dialect)
+    yield Step("the account: window, rows, cursor; it is only ever appended", f"INSERT INTO {place} ({names}) ...")
     rejects = statements.insert_rejects(dialect, staging.rejects, source.name, table, load_id, _NOW)
     yield Step("the rejected rows, each with its reason", rejects)
-    names = ", ".join(audit.TABLES["loads"])
-    place = audit.relation("loads").sql(dialect)
-    yield Step("the account: window, rows, cursor", f"INSERT INTO {place} ({names}) VALUES (...)")

@@ -1,14 +1,22 @@
 """The audit tables in schema `_elt`: their shape and the rows a load writes there.
 
-`loads` has a row per load id: the newest commit of that window. Where a full refresh took the place of its rows,
-`replaced_by` is the refresh's load id, and the load counts for nothing any more. `rejects` has the rows that were not
-loaded, each with its reason. `schema_changes`, `quality_results` and `deadline_misses` say what changed, what was
-checked, what was late. `turns` has a row per table that every load of it changes last: of two loads at once one finds
-it changed, and begins again.
+Rows are only ever appended, so that loads of different tables neither wait for nor fail each other: an UPDATE or DELETE
+of a shared table would lock it until the commit. What is appended goes to a *log*, `load_log` for one, and the view of
+the known name shows what holds of it (see `audit_views`):
+
+- `loads` has a row per load id: the newest commit of that window. Where a full refresh took the place of its rows,
+  `replaced_by` is the refresh's load id, and the load counts for nothing any more.
+- `rejects` has the rows that were not loaded, each with its reason.
+- `schema_changes`, `quality_results` and `deadline_misses` say what changed, what was checked, what was late.
+
+Commits of one table come one after the other: each first takes the table's *turn*, a table of one row that nothing else
+changes. So `turn`, the number of a commit among those of its table, counts in the order of the commits whatever the
+clocks say.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -50,11 +58,6 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "loaded_at": "timestamp",
         "replaced_by": "text",
     },
-    "turns": {
-        "source": "text",
-        "table_name": "text",
-        "turn": "text",
-    },
     "rejects": {
         "load_id": "text",
         "source": "text",
@@ -95,6 +98,21 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+LOGS: Mapping[str, str] = {
+    "loads": "load_log",
+    "rejects": "reject_log",
+    "schema_changes": "schema_change_log",
+    "quality_results": "quality_log",
+}
+# What only the logs have. `again`: an earlier commit of the same load is in the log. `kept_at`: one moment for all
+# results of one try.
+LOG_COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "loads": {"turn": "integer", "again": "boolean"},
+    "rejects": {"turn": "integer"},
+    "quality_results": {"kept_at": "timestamp"},
+}
+OLD_TABLES = ("turns",)  # of older versions, with nothing that anything still needs
+
 
 @dataclass(frozen=True)
 class Written:
@@ -109,32 +127,65 @@ class Written:
 
 
 def relation(table: str) -> Relation:
-    """An audit table's relation."""
+    """Where an audit table is read: a view where its rows are appended to a log."""
     return Relation(SCHEMA, table)
 
 
+def log(table: str) -> Relation:
+    """Where an audit table is written."""
+    return Relation(SCHEMA, LOGS.get(table, table))
+
+
 def columns(table: str) -> Mapping[str, ColumnType]:
-    """An audit table's columns."""
+    """An audit table's columns, as they are read."""
     return {name: ColumnType.parse(kind) for name, kind in TABLES[table].items()}
 
 
+def log_columns(table: str) -> Mapping[str, ColumnType]:
+    """An audit table's columns, as they are written."""
+    more = LOG_COLUMNS.get(table, {})
+    return {**columns(table), **{name: ColumnType.parse(kind) for name, kind in more.items()}}
+
+
 def insert_row(dialect: Dialect, table: str, row: Mapping[str, Value]) -> str:
-    """INSERT of one row whose keys are all columns of the table."""
+    """INSERT of one row; see `insert_rows`."""
     return insert_rows(dialect, table, [row])
 
 
 def insert_rows(dialect: Dialect, table: str, rows: Sequence[Mapping[str, Value]]) -> str:
-    """INSERT of rows whose keys are all columns of the table. Not every warehouse has expressions in VALUES."""
-    names = tuple(TABLES[table])
+    """INSERT of rows that all have the same of the table's columns. Not every warehouse has expressions in VALUES."""
+    names = tuple(name for name in log_columns(table) if name in rows[0])
     selects = ["SELECT " + ", ".join(dialect.literal(row[name]) for name in names) for row in rows]
-    return f"INSERT INTO {relation(table).sql(dialect)} ({dialect.names(names)}) {' UNION ALL '.join(selects)}"
+    return f"INSERT INTO {log(table).sql(dialect)} ({dialect.names(names)}) {' UNION ALL '.join(selects)}"
+
+
+def insert_load(dialect: Dialect, row: Mapping[str, Value]) -> str:
+    """INSERT of a load's row as the next commit of its table, by whoever has the table's turn."""
+    d, names = dialect, tuple(TABLES["loads"])
+    mine = f"l.{d.name('load_id')} = {d.literal(row['load_id'])}"
+    values = [
+        *(d.literal(row[name]) for name in names),
+        f"coalesce(max(l.{d.name('turn')}), 0) + 1",
+        f"count(CASE WHEN {mine} THEN 1 END) > 0",
+    ]
+    return (
+        f"INSERT INTO {log('loads').sql(d)} ({d.names((*names, 'turn', 'again'))}) SELECT {', '.join(values)} "
+        f"FROM {log('loads').sql(d)} AS l WHERE {of_table(d, str(row['source']), str(row['table_name']))}"
+    )
+
+
+def newest_turn(dialect: Dialect, source: str, name: str) -> str:
+    """SELECT of the number of a table's newest commit."""
+    return (
+        f"SELECT max({dialect.name('turn')}) FROM {log('loads').sql(dialect)} WHERE {of_table(dialect, source, name)}"
+    )
 
 
 def count_load(dialect: Dialect, load_id: str, loaded_at: datetime) -> str:
     """SELECT of 1 when this very commit of a load is there, of 0 when it is not."""
     name, literal = dialect.name, dialect.literal
     return (
-        f"SELECT count(*) FROM {relation('loads').sql(dialect)} "
+        f"SELECT count(*) FROM {log('loads').sql(dialect)} "
         f"WHERE {name('load_id')} = {literal(load_id)} AND {name('loaded_at')} = {literal(loaded_at)}"
     )
 
@@ -150,29 +201,16 @@ def committed(dialect: Dialect, source: str, name: str) -> str:
 
 def delete_rejects_before(dialect: Dialect, source: str, name: str, before: datetime) -> str:
     """DELETE of a table's rejects that are older than a moment."""
-    d = dialect
-    return (
-        f"DELETE FROM {relation('rejects').sql(d)} "
-        f"WHERE {of_table(d, source, name)} AND {d.name('rejected_at')} < {d.literal(before)}"
-    )
+    return f"DELETE FROM {log('rejects').sql(dialect)} WHERE {_rejected_before(dialect, source, name, before)}"
 
 
-def delete_load(dialect: Dialect, table: str, load_id: str) -> str:
-    """DELETE of what an earlier commit of the same load wrote."""
-    return f"DELETE FROM {relation(table).sql(dialect)} WHERE {dialect.name('load_id')} = {dialect.literal(load_id)}"
+def count_rejects_before(dialect: Dialect, source: str, name: str, before: datetime) -> str:
+    """SELECT of the number of a table's rejects that are older than a moment."""
+    return f"SELECT count(*) FROM {log('rejects').sql(dialect)} WHERE {_rejected_before(dialect, source, name, before)}"
 
 
-def delete_table(dialect: Dialect, table: str, source: str, name: str) -> str:
-    """DELETE of what all loads of a source's table wrote."""
-    return f"DELETE FROM {relation(table).sql(dialect)} WHERE {of_table(dialect, source, name)}"
-
-
-def mark_replaced(dialect: Dialect, source: str, name: str, load_id: str) -> str:
-    """UPDATE of all loads of a table for a full refresh: their rows are gone."""
-    return (
-        f"UPDATE {relation('loads').sql(dialect)} SET {dialect.name('replaced_by')} = {dialect.literal(load_id)} "
-        f"WHERE {of_table(dialect, source, name)}"
-    )
+def _rejected_before(dialect: Dialect, source: str, name: str, before: datetime) -> str:
+    return f"{of_table(dialect, source, name)} AND {dialect.name('rejected_at')} < {dialect.literal(before)}"
 
 
 def of_table(dialect: Dialect, source: str, name: str) -> str:
@@ -181,20 +219,23 @@ def of_table(dialect: Dialect, source: str, name: str) -> str:
     return f"{d.name('source')} = {d.literal(source)} AND {d.name('table_name')} = {d.literal(name)}"
 
 
-def turn(dialect: Dialect, source: str, name: str) -> str:
-    """SELECT of whose turn it was last."""
-    return (
-        f"SELECT {dialect.name('turn')} FROM {relation('turns').sql(dialect)} WHERE {of_table(dialect, source, name)}"
-    )
+def turn(source: str, name: str) -> Relation:
+    """The table of one row that a commit of a source's table changes first, and nothing else changes."""
+    whose = hashlib.sha256(f"{source}.{name}".encode()).hexdigest()[:12]
+    return Relation(SCHEMA, f"turn_{source}_{name}"[:200] + f"_{whose}")
 
 
-def take_turn(dialect: Dialect, source: str, name: str, last: str, this: str) -> str:
-    """UPDATE that changes nothing where another load has taken its turn since."""
-    d = dialect
-    return (
-        f"UPDATE {relation('turns').sql(d)} SET {d.name('turn')} = {d.literal(this)} "
-        f"WHERE {of_table(d, source, name)} AND {d.name('turn')} = {d.literal(last)}"
-    )
+def create_turn(dialect: Dialect, source: str, name: str) -> str:
+    """CREATE TABLE with its row, in one statement, where it is not there yet."""
+    table = turn(source, name).sql(dialect)
+    kind, kept = ("TRANSIENT TABLE", " DATA_RETENTION_TIME_IN_DAYS = 0") if dialect.stores_options else ("TABLE", "")
+    first = f"CAST({dialect.literal('none')} AS {dialect.type(ColumnType('text'))})"
+    return f"CREATE {kind} IF NOT EXISTS {table}{kept} AS SELECT {first} AS {dialect.name('turn')}"
+
+
+def take_turn(dialect: Dialect, source: str, name: str, whose: str) -> str:
+    """UPDATE that waits until no other load of the table is writing, or fails where another one is."""
+    return f"UPDATE {turn(source, name).sql(dialect)} SET {dialect.name('turn')} = {dialect.literal(whose)}"
 
 
 def load_row(
@@ -249,12 +290,3 @@ def drift_row(manifest: Manifest, drift: Drift, changed_at: datetime) -> dict[st
         "change": drift.action,
         "changed_at": changed_at,
     }
-
-
-def delete_drift(dialect: Dialect, load_id: str, columns: Sequence[str]) -> str:
-    """DELETE of what an earlier try of the same load said of columns."""
-    name, listed = dialect.name, ", ".join(dialect.literal(column) for column in columns)
-    return (
-        f"DELETE FROM {relation('schema_changes').sql(dialect)} "
-        f"WHERE {name('load_id')} = {dialect.literal(load_id)} AND {name('column_name')} IN ({listed})"
-    )

@@ -8,21 +8,21 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Self
 
 from elt_factory.config.table import WriteDisposition
 from elt_factory.config.values import ColumnType
-from elt_factory.failures import ContractError, PermanentError, WarehouseBusyError
+from elt_factory.failures import AccountingError, ContractError, PermanentError
 from elt_factory.landing.folded import Folded
 from elt_factory.landing.manifest import Drift, Manifest
 from elt_factory.landing.places import Place
 from elt_factory.sql_text import Value
-from elt_factory.warehouse import audit, evolution, statements
+from elt_factory.warehouse import audit, audit_views, evolution, statements
 from elt_factory.warehouse.dialect import Dialect, Relation, TableOptions
 from elt_factory.warehouse.evolution import SchemaChange
+from elt_factory.warehouse.patience import retrying
 from elt_factory.warehouse.writing import Writing, expect, write_rows
-
-TRIES = 5  # of a transaction that other loads of the same table overtake
 
 
 @dataclass(frozen=True)
@@ -166,23 +166,13 @@ class Warehouse(ABC):
         self.execute(statements.create_schema(self.dialect, schema))
 
     def prepare(self) -> None:
-        """Create the audit tables where they are not there yet, and the columns that an older version did not have.
+        """Create the audit tables and views where they are not there yet, and what an older version did not have.
 
         A connection looks once.
         """
-        if self._prepared:
-            return
-        self.create_schema(audit.SCHEMA)
-        for table in audit.TABLES:
-            relation, wanted = audit.relation(table), audit.columns(table)
-            existing = self.columns(relation)
-            if existing is None:
-                self.execute(statements.create_table(self.dialect, relation, wanted))
-                continue
-            for name, kind in wanted.items():
-                if name not in existing:
-                    self.execute(statements.add_column(self.dialect, relation, name, kind))
-        self._prepared = True
+        if not self._prepared:
+            audit_views.prepare(self)
+            self._prepared = True
 
     def record(self, table: str, rows: Sequence[Mapping[str, Value]]) -> None:
         """Append rows to an audit table in one transaction."""
@@ -204,33 +194,25 @@ class Warehouse(ABC):
         with self.stage(order) as staged:
             _check_staged(order, staged)
             changes = self._shape_target(order)
-            for tries_left in reversed(range(TRIES)):
-                try:
-                    report = self._load_once(order, staged)
-                    break
-                except WarehouseBusyError:
-                    if not tries_left:
-                        raise
+            report = retrying(partial(self._load_once, order, staged))
         return replace(report, changes=changes)
 
     def _load_once(self, order: LoadOrder, staged: Staged) -> LoadReport:
-        """One transaction with the rows and their account, unless another load of the table was committed meanwhile."""
-        manifest, dialect = order.manifest, self.dialect
-        now, columns, last = datetime.now(UTC), self.columns(order.target), self._last_turn(manifest)
-        with self.transaction(audit.count_load(dialect, manifest.load_id, now)):
-            report = self._write(order, staged, now, columns)
-            this = f"{manifest.load_id} {now.isoformat()} {uuid.uuid4().hex}"
-            if not self.execute(audit.take_turn(dialect, manifest.source, manifest.table, last, this)):
-                raise WarehouseBusyError(f"{order.label}: another load of the table was committed at once; try again")
-        return report
+        """One transaction with the rows and their account, when it is the table's turn.
 
-    def _last_turn(self, manifest: Manifest) -> str:
-        find = audit.turn(self.dialect, manifest.source, manifest.table)
-        for (turn,) in self.query(find).rows:
-            return str(turn)
-        first = {"source": manifest.source, "table_name": manifest.table, "turn": "none"}
-        self.execute(audit.insert_row(self.dialect, "turns", first))
-        return "none"
+        The turn is taken first: what this load sees then, no other load of the table changes before it is committed.
+        """
+        manifest, dialect = order.manifest, self.dialect
+        now, columns = datetime.now(UTC), self.columns(order.target)
+        self.execute(audit.create_turn(dialect, manifest.source, manifest.table))
+        whose = f"{manifest.load_id} {now.isoformat()} {uuid.uuid4().hex}"
+        with self.transaction(audit.count_load(dialect, manifest.load_id, now)):
+            if not self.execute(audit.take_turn(dialect, manifest.source, manifest.table, whose)):
+                raise AccountingError(
+                    f"{order.label}: {audit.turn(manifest.source, manifest.table).sql(dialect)} has no row; drop that "
+                    "table, the next load creates it"
+                )
+            return self._write(order, staged, now, columns)
 
     def _shape_target(self, order: LoadOrder) -> tuple[Drift, ...]:
         """Create the target, or make it fit for what comes; what was changed about its columns."""
@@ -254,10 +236,9 @@ class Warehouse(ABC):
             existing = self.columns_as(order.target, landed) or {}
         changes = evolution.schema_changes(existing, landed)
         _refuse(order, changes)
-        for name, kind in own_columns(order.write_disposition).items():
-            if name not in existing:
-                _refuse_mixture(order, name)
-                self.execute(statements.add_column(self.dialect, order.target, name, kind))
+        own = {n: kind for n, kind in own_columns(order.write_disposition).items() if n not in existing}
+        for name in own:
+            _refuse_mixture(order, name)
         made = [change for change in changes if change.kind != "fits"]
         drift = tuple(
             Drift(change.column, str(change.new), change.kind, str(change.old) if change.old else None)
@@ -265,9 +246,8 @@ class Warehouse(ABC):
         )
         # said before it is done: after a crash in between the next try says it anew, in place of this one
         self._record_drift(order.manifest, drift)
-        for change in made:
-            for statement in evolution.statements_of(self.dialect, order.target, change):
-                self.execute(statement)
+        for statement in evolution.statements_of(self.dialect, order.target, made, own):
+            self.execute(statement)
         return drift
 
     def _comment(self, order: LoadOrder, columns: Collection[str]) -> None:
@@ -284,8 +264,8 @@ class Warehouse(ABC):
 
     def _record_drift(self, manifest: Manifest, drift: Sequence[Drift]) -> None:
         if drift:
-            self.execute(audit.delete_drift(self.dialect, manifest.load_id, [change.column for change in drift]))
-            rows = [audit.drift_row(manifest, change, datetime.now(UTC)) for change in drift]
+            now = datetime.now(UTC)
+            rows = [audit.drift_row(manifest, change, now) for change in drift]
             self.execute(audit.insert_rows(self.dialect, "schema_changes", rows))
 
     def _write(
@@ -294,8 +274,6 @@ class Warehouse(ABC):
         """The rows, the rejects and the row in `_elt.loads`; the table has no columns where no load had one yet."""
         manifest = order.manifest
         written = write_rows(Writing(self, order, staged, columns, now)) if columns else audit.Written(0)
-        self._forget_replaced_loads(order)
-        self._write_rejects(order, staged, now)
         # what was added or widened is said already
         self._record_drift(manifest, [drift for drift in manifest.drift if drift.action in ("dropped", "rejected")])
         row = audit.load_row(
@@ -306,7 +284,8 @@ class Warehouse(ABC):
             written=written,
             loaded_at=now,
         )
-        self.execute(audit.insert_row(self.dialect, "loads", row))
+        self.execute(audit.insert_load(self.dialect, row))
+        self._write_rejects(order, staged, now)
         total = int(self.query(statements.count_rows(self.dialect, order.target)).rows[0][0]) if columns else 0
         return LoadReport(
             manifest.rows_read,
@@ -316,15 +295,6 @@ class Warehouse(ABC):
             total,
             written.unchanged,
         )
-
-    def _forget_replaced_loads(self, order: LoadOrder) -> None:
-        """Earlier commits of this load make way; after a full refresh all loads of the table are history."""
-        manifest, dialect = order.manifest, self.dialect
-        for table in ("loads", "rejects"):
-            self.execute(audit.delete_load(dialect, table, manifest.load_id))
-        if order.full_refresh:
-            self.execute(audit.mark_replaced(dialect, manifest.source, manifest.table, manifest.load_id))
-            self.execute(audit.delete_table(dialect, "rejects", manifest.source, manifest.table))
 
     def _write_rejects(self, order: LoadOrder, staged: Staged, now: datetime) -> None:
         if staged.rejects is None:

@@ -75,6 +75,8 @@ class DuckDBWarehouse(Warehouse):
             return self._connection.execute(statement).fetchall()
         except duckdb.TransactionException as error:
             raise WarehouseBusyError(f"another connection changed the same at once: {error}") from error
+        except duckdb.CatalogException as error:
+            raise StatementError(str(error).strip().splitlines()[0]) from error
 
     def query(self, statement: str) -> Rows:  # noqa: D102
         import duckdb

@@ -5,7 +5,7 @@ A column is added, or grows to a type that holds every value it has; it never sh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,17 +46,23 @@ def _decide(old: ColumnType | None, new: ColumnType) -> Decision:
     return "fits" if holds(old, new) else "refused"
 
 
-def statements_of(dialect: Dialect, table: Relation, change: SchemaChange) -> list[str]:
-    """The DDL of a change, in order; each is a step from which `unfinished` goes on after a crash."""
-    if change.kind == "added":
-        return [statements.add_column(dialect, table, change.column, change.new)]
+def statements_of(
+    dialect: Dialect, table: Relation, changes: Sequence[SchemaChange], own: Mapping[str, ColumnType]
+) -> list[str]:
+    """The DDL of changes and of our own columns, in order; each is a step from which a crash is recovered."""
+    new = {change.column: change.new for change in changes if change.kind == "added"} | dict(own)
+    added = [statements.add_columns(dialect, table, new)] if new else []
+    return added + [text for change in changes for text in _widening(dialect, table, change)]
+
+
+def _widening(dialect: Dialect, table: Relation, change: SchemaChange) -> list[str]:
     if change.kind != "widened" or change.old is None:
         return []
     if dialect.alters_type(change.old, change.new):
         return [statements.alter_type(dialect, table, change.column, change.new)]
     wide = wide_name(change.column)
     return [
-        statements.add_column(dialect, table, wide, change.new),
+        statements.add_columns(dialect, table, {wide: change.new}),
         statements.copy_column(dialect, table, change.column, wide, change.old, change.new),
         statements.drop_column(dialect, table, change.column),
         statements.rename_column(dialect, table, wide, change.column),

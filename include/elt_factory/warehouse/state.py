@@ -9,7 +9,7 @@ from typing import Any
 
 from elt_factory.config.window import Window
 from elt_factory.extract.request import CursorRange
-from elt_factory.warehouse import audit
+from elt_factory.warehouse import audit, audit_views
 from elt_factory.warehouse.base import Rows, Warehouse
 from elt_factory.warehouse.dialect import Dialect, Relation
 
@@ -215,7 +215,13 @@ def _status(warehouse: Warehouse, row: tuple[Any, ...]) -> TableStatus:
 
 def audited(warehouse: Warehouse) -> bool:
     """Whether the warehouse has audit tables: whether anything was ever loaded."""
-    return warehouse.columns(audit.relation("loads")) is not None
+    if warehouse.columns(audit.relation("loads")) is not None:
+        return True
+    if not audit_views.half_taken_over(warehouse):
+        return False
+    # a load that was killed in between has left the rows without their name
+    warehouse.prepare()
+    return True
 
 
 def _standing(dialect: Dialect, source: str, table: str) -> str:

@@ -53,9 +53,13 @@ def comment_columns(dialect: Dialect, table: Relation, comments: Mapping[str, st
     )
 
 
-def add_column(dialect: Dialect, table: Relation, name: str, kind: ColumnType) -> str:
-    """ALTER TABLE for one new column."""
-    return f"ALTER TABLE {table.sql(dialect)} ADD COLUMN IF NOT EXISTS {dialect.name(name)} {dialect.type(kind)}"
+def add_columns(dialect: Dialect, table: Relation, columns: Mapping[str, ColumnType]) -> str:
+    """ALTER TABLE for new columns: one statement for all of them where the warehouse takes it, else one round trip."""
+    listed = [f"{dialect.name(name)} {dialect.type(kind)}" for name, kind in columns.items()]
+    alter = f"ALTER TABLE {table.sql(dialect)} ADD COLUMN IF NOT EXISTS "
+    if dialect.stores_options:
+        return alter + ", ".join([listed[0], *(f"IF NOT EXISTS {column}" for column in listed[1:])])
+    return "; ".join(alter + column for column in listed)
 
 
 def alter_type(dialect: Dialect, table: Relation, name: str, kind: ColumnType) -> str:
@@ -68,6 +72,17 @@ def copy_column(dialect: Dialect, table: Relation, column: str, to: str, old: Co
     value = dialect.json_text(dialect.name(column)) if old.name == "json" else dialect.name(column)
     cast = f"CAST({value} AS {dialect.type(new)})"
     return f"UPDATE {table.sql(dialect)} SET {dialect.name(to)} = {cast}"
+
+
+def drop_table(dialect: Dialect, table: Relation) -> str:
+    """DROP TABLE where it is there."""
+    return f"DROP TABLE IF EXISTS {table.sql(dialect)}"
+
+
+def rename_table(dialect: Dialect, table: Relation, to: Relation) -> str:
+    """ALTER TABLE for another name in the same schema."""
+    name = to.sql(dialect) if dialect.stores_options else dialect.name(to.name)
+    return f"ALTER TABLE {table.sql(dialect)} RENAME TO {name}"
 
 
 def drop_column(dialect: Dialect, table: Relation, name: str) -> str:
@@ -124,12 +139,13 @@ def insert_rows(
 
 
 def insert_rejects(dialect: Dialect, staging: Relation, source: str, table: str, load_id: str, at: datetime) -> str:
-    """INSERT of the staged rejects into `_elt.rejects`."""
-    names = tuple(audit.TABLES["rejects"])
+    """INSERT of the staged rejects, as those of the table's newest commit."""
+    names = tuple(audit.log_columns("rejects"))
     values = [dialect.literal(value) for value in (load_id, source, table)]
     values += [f"s.{dialect.name('reason')}", f"s.{dialect.name('record')}", dialect.literal(at)]
+    values += [f"({audit.newest_turn(dialect, source, table)})"]
     return (
-        f"INSERT INTO {audit.relation('rejects').sql(dialect)} ({dialect.names(names)}) "
+        f"INSERT INTO {audit.log('rejects').sql(dialect)} ({dialect.names(names)}) "
         f"SELECT {', '.join(values)} FROM {staging.sql(dialect)} AS s"
     )
 

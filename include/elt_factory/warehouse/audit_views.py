@@ -1,0 +1,161 @@
+"""The views over the audit logs, and how the tables of an older version are taken over by them.
+
+Each view has the columns of the table that an older version had under its name, and as many rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from elt_factory.failures import EltError
+from elt_factory.warehouse import audit, statements
+from elt_factory.warehouse.dialect import Dialect
+
+if TYPE_CHECKING:
+    from elt_factory.warehouse.base import Warehouse
+
+_TABLE, _LOAD = ("source", "table_name"), ("source", "table_name", "load_id")
+
+
+def prepare(warehouse: Warehouse) -> None:
+    """Create the audit tables and views where they are not there yet, and what an older version did not have.
+
+    Each step leaves what the next try goes on from. A table of an older version becomes the log, with all its rows.
+    """
+    found = _found(warehouse)
+    if not found:
+        warehouse.create_schema(audit.SCHEMA)
+    for table in audit.TABLES:
+        if _is_old(table, found):
+            _take_over(warehouse, table)
+            found = _found(warehouse)
+    for table in audit.TABLES:
+        for statement in _missing(warehouse.dialect, table, found):
+            warehouse.execute(statement)
+    for table in (name for name in audit.OLD_TABLES if name in found):
+        warehouse.execute(statements.drop_table(warehouse.dialect, audit.relation(table)))
+
+
+def half_taken_over(warehouse: Warehouse) -> bool:
+    """Whether a table of an older version is a log already, and nothing has its name."""
+    return warehouse.columns(audit.log("loads")) is not None
+
+
+def _found(warehouse: Warehouse) -> dict[str, tuple[str, ...]]:
+    """The tables and views that are there, with their columns."""
+    names = {*audit.TABLES, *audit.LOGS.values(), *audit.OLD_TABLES}
+    found: dict[str, list[str]] = {}
+    for table, column in warehouse.query(columns_of(warehouse.dialect, audit.SCHEMA, names)).rows:
+        found.setdefault(str(table).lower(), []).append(str(column).lower())
+    return {table: tuple(columns) for table, columns in found.items()}
+
+
+def columns_of(dialect: Dialect, schema: str, tables: set[str]) -> str:
+    """SELECT of the names of tables' columns, all tables in one statement."""
+
+    def stored(name: str) -> str:
+        return dialect.literal(dialect.name(name).strip('"'))
+
+    listed = ", ".join(map(stored, sorted(tables)))
+    return (
+        "SELECT table_name, column_name FROM information_schema.columns "
+        f"WHERE table_catalog = current_database() AND table_schema = {stored(schema)} AND table_name IN ({listed}) "
+        "ORDER BY table_name, ordinal_position"
+    )
+
+
+def _is_old(table: str, found: Mapping[str, tuple[str, ...]]) -> bool:
+    return table in audit.LOGS and table in found and audit.LOGS[table] not in found
+
+
+def _take_over(warehouse: Warehouse, table: str) -> None:
+    """Rename a table to its log; another connection that does so at the same time may be first."""
+    try:
+        warehouse.execute(statements.rename_table(warehouse.dialect, audit.relation(table), audit.log(table)))
+    except EltError:
+        if warehouse.columns(audit.log(table)) is None:
+            raise
+
+
+def _missing(dialect: Dialect, table: str, found: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    log, wanted = audit.log(table), audit.log_columns(table)
+    if log.name not in found:
+        yield statements.create_table(dialect, log, wanted)
+    elif new := {name: kind for name, kind in wanted.items() if name not in found[log.name]}:
+        yield statements.add_columns(dialect, log, new)
+    if table in audit.LOGS and found.get(table) != tuple(audit.TABLES[table]):
+        yield create_view(dialect, table)
+
+
+def create_view(dialect: Dialect, table: str) -> str:
+    """CREATE VIEW of what holds of a log."""
+    return f"CREATE OR REPLACE VIEW {audit.relation(table).sql(dialect)} AS {_VIEWS[table](dialect)}"
+
+
+def _loads(d: Dialect) -> str:
+    own = [f"l.{d.name(name)}" for name in audit.TABLES["loads"] if name != "replaced_by"]
+    # what an older version has marked stays marked
+    replaced = f"coalesce(r.{d.name('load_id')}, l.{d.name('replaced_by')}) AS {d.name('replaced_by')}"
+    return (
+        f"SELECT {', '.join([*own, replaced])} FROM {audit.log('loads').sql(d)} AS l "
+        f"{_overtaken(d, 'l')} {_replaced(d, 'l')} WHERE n.{d.name('load_id')} IS NULL"
+    )
+
+
+def _rejects(d: Dialect) -> str:
+    own = ", ".join(f"l.{d.name(name)}" for name in audit.TABLES["rejects"])
+    gone = f"n.{d.name('load_id')} IS NULL AND r.{d.name('load_id')} IS NULL"
+    return f"SELECT {own} FROM {audit.log('rejects').sql(d)} AS l {_overtaken(d, 'l')} {_replaced(d, 'l')} WHERE {gone}"
+
+
+def _overtaken(d: Dialect, alias: str) -> str:
+    """JOIN with the newest commit of the same load where it is a later one; few loads are committed twice."""
+    keys = d.names(_LOAD)
+    newest = (
+        f"SELECT {keys}, max({d.name('turn')}) AS {d.name('turn')} FROM {audit.log('loads').sql(d)} "
+        f"WHERE {d.name('again')} GROUP BY {keys}"
+    )
+    return f"LEFT JOIN ({newest}) AS n ON {_later(d, 'n', alias, _LOAD)}"
+
+
+def _replaced(d: Dialect, alias: str) -> str:
+    """JOIN with the newest full refresh of the same table where it is a later one."""
+    keys, turn = d.names(_TABLE), d.name("turn")
+    newest = (
+        f"SELECT {keys}, max({turn}) AS {turn}, max_by({d.name('load_id')}, {turn}) AS {d.name('load_id')} "
+        f"FROM {audit.log('loads').sql(d)} WHERE {d.name('full_refresh')} GROUP BY {keys}"
+    )
+    return f"LEFT JOIN ({newest}) AS r ON {_later(d, 'r', alias, _TABLE)}"
+
+
+def _later(d: Dialect, one: str, than: str, keys: tuple[str, ...]) -> str:
+    same = " AND ".join(f"{one}.{d.name(key)} = {than}.{d.name(key)}" for key in keys)
+    # rows of an older version have no turn
+    return f"{same} AND {one}.{d.name('turn')} > coalesce({than}.{d.name('turn')}, 0)"
+
+
+def _newest_batch(table: str, keys: tuple[str, ...], moment: str) -> Callable[[Dialect], str]:
+    """A view of the rows that were written last about the same."""
+
+    def view(d: Dialect) -> str:
+        names = d.names(tuple(audit.TABLES[table]))
+        rank = f"rank() OVER (PARTITION BY {d.names(keys)} ORDER BY {d.name(moment)} DESC NULLS LAST)"
+        ranked = f"SELECT {names}, {rank} AS newest FROM {audit.log(table).sql(d)}"
+        return f"SELECT {names} FROM ({ranked}) AS l WHERE newest = 1"
+
+    return view
+
+
+def _quality_results(d: Dialect) -> str:
+    newest = _newest_batch("quality_results", ("source", "run_id", "task_id"), "kept_at")(d)
+    # a try that found nothing says so by a row without a kind
+    return f"{newest} AND {d.name('kind')} IS NOT NULL"
+
+
+_VIEWS: Mapping[str, Callable[[Dialect], str]] = {
+    "loads": _loads,
+    "rejects": _rejects,
+    "schema_changes": _newest_batch("schema_changes", (*_LOAD, "column_name"), "changed_at"),
+    "quality_results": _quality_results,
+}
