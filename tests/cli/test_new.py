@@ -139,6 +139,14 @@ def test_a_key_with_a_comma_in_its_name_stays_one_column(project: Project):
     assert written_for(project).tables["orders"].primary_key == ("order, id",)
 
 
+def test_files_without_a_header_line_keep_their_first_record(line, written):
+    files_of(written, **{"in[1]": "17/3/2013,ann,5\n18/3/2013,bob,6\n", ".hidden": "x\n1\n"})
+    table = written_for(written).tables["in_1"]
+    assert (table.format.header, table.path) == (False, "in[[]1].csv")
+    assert line.run("found", window_start="2013-01-01T03:00", window_end="2013-01-02T03:00").state == "success"
+    assert counts(line, "found", "in_1") == [2]
+
+
 def test_files_by_period_without_a_key_load_no_row_twice(line, written):
     files_of(written, **{"log_2013-01": "a,b\n1,x\n1,x\n", "log_2013-02": "a,b\n2,y\n", "log_notes": "c\nz\n"})
     assert written_for(written).tables["log"].write_disposition == "replace"

@@ -107,14 +107,16 @@ def test_neighbouring_windows_cover_what_their_union_covers(start, minutes):
 
 
 def put(folder, *names, text="a\n1\n"):
+    folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
 
 
-def read_files(folder, path, extract=None, connection=None, **table):
+def read_files(folder, path, extract=None, connection=None, tell=lambda _: None, **table):
     config = {"type": "files", **(extract or {"folder": "in"})}
-    return read(read_request(folder, config, {"path": path, **table}, connection, window("2013-01-30", "2013-02-02")))
+    covered = window("2013-01-30", "2013-02-02")
+    return read(read_request(folder, config, {"path": path, **table}, connection, covered, tell=tell))
 
 
 def test_files_are_read_where_they_are_sorted_and_each_once(tmp_path):
@@ -203,18 +205,53 @@ def test_a_folder_that_is_a_link_itself_is_fine(tmp_path):
     assert read_files(tmp_path, "x.csv").files == (tmp_path / "volume" / "x.csv",)
 
 
-def test_an_empty_csv_is_named(tmp_path):
-    put(tmp_path / "in", "a.csv")
-    put(tmp_path / "in", "b.csv", text="")
-    with pytest.raises(BadDataError, match=r"src\.things: .*/in/b\.csv is empty"):
-        read_files(tmp_path, "*.csv")
+@pytest.mark.parametrize("nothing", ["", "\n \n", "\ufeff"])
+@pytest.mark.parametrize("kind", ["csv", "ndjson"])
+def test_an_empty_file_among_others_is_reported_and_alone_it_is_an_error(tmp_path, kind, nothing):
+    put(tmp_path / "in", f"b.{kind}", text=nothing)
+    with pytest.raises(BadDataError, match=rf"src\.things: nothing to load, every file is empty: b\.{kind}"):
+        read_files(tmp_path, f"*.{kind}", format={"type": kind})
+    put(tmp_path / "in", f"a.{kind}", text='{"a":1}\n')
+    told = []
+    spool = read_files(tmp_path, f"*.{kind}", format={"type": kind}, tell=told.append)
+    assert [file.name for file in spool.files] == [f"a.{kind}"]
+    assert [source.name for source in spool.sources] == [f"a.{kind}", f"b.{kind}"]
+    assert told[0] == f"src.things: 1 empty file(s), no records in them: b.{kind}"
 
 
 def test_ndjson_lines_are_counted_without_the_blank_ones(tmp_path):
     put(tmp_path / "in", "a.ndjson", text='{"a":1}\n\n{"a":2}\r\n  \n{"a":3}')
-    put(tmp_path / "in", "b.ndjson", text="")
     spool = read_files(tmp_path, "*.ndjson", format={"type": "ndjson"})
-    assert (spool.format, spool.rows_read, len(spool.files)) == ("ndjson", 3, 2)
+    assert (spool.format, spool.rows_read, len(spool.files)) == ("ndjson", 3, 1)
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"a":1},{"a":2}]', '[\n{"a":1},\n{"a":2}\n]\n', '\ufeff\n [{"a":1},\n{"a":2}]', "[]\n"]
+)
+def test_a_json_array_is_no_file_of_lines(tmp_path, text):
+    put(tmp_path / "in", "a.ndjson", text=text)
+    with pytest.raises(BadDataError, match=r"a\.ndjson line 1: the file is a JSON array"):
+        read_files(tmp_path, "*.ndjson", format={"type": "ndjson"})
+
+
+def test_a_line_that_is_an_array_among_others_is_left_to_the_contract(tmp_path):
+    put(tmp_path / "in", "a.ndjson", text='[1]\n{"a":1}\n')
+    assert read_files(tmp_path, "*.ndjson", format={"type": "ndjson"}).rows_read == 2
+
+
+def test_hidden_files_are_matched_only_by_a_pattern_that_says_so(tmp_path):
+    put(tmp_path / "in", "x.csv", ".x.csv", "._x.csv", ".sync/y.csv", "sub/.z.csv", "sub/z.csv")
+    assert [file.name for file in read_files(tmp_path, "*.csv").files] == ["x.csv"]
+    assert [file.name for file in read_files(tmp_path, "**/*.csv").files] == ["z.csv", "x.csv"]
+    assert [file.name for file in read_files(tmp_path, ".x*.csv").files] == [".x.csv"]
+    assert [file.name for file in read_files(tmp_path, ".sync/*.csv").files] == ["y.csv"]
+
+
+def test_a_pattern_that_is_a_files_name_and_matches_another_is_refused(tmp_path):
+    put(tmp_path / "in", "data[1].csv", "data1.csv")
+    with pytest.raises(BadRequestError, match=r'as a pattern it matches data1\.csv; mend: write "data\[\[\]1\]\.csv"'):
+        read_files(tmp_path, "data[1].csv")
+    assert [file.name for file in read_files(tmp_path, "data[[]1].csv").files] == ["data[1].csv"]
 
 
 def test_parquet_rows_are_counted_from_the_metadata(tmp_path):

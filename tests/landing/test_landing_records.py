@@ -161,9 +161,14 @@ def test_byte_order_marks_line_ends_and_blank_lines_make_no_difference(lander, c
     assert (landed.rows, landed.rejects) == ([{"a": 1, "b": 2}, {"a": 3, "b": 4}], [])
 
 
-def test_a_header_alone_is_no_rows(lander):
+def test_a_header_alone_is_no_rows_and_its_columns_are_text(lander):
     landed = lander.csv("a,b\n")
-    assert (landed.manifest.rows_read, landed.types) == (0, {})
+    assert (landed.manifest.rows_read, landed.types) == (0, {"a": "text", "b": "text"})
+
+
+def test_a_column_of_a_file_without_any_value_is_text(lander):
+    assert lander.csv("a,b\n1,\n2,\n").types == {"a": "integer", "b": "text"}
+    assert lander.csv("a,b\n1,\n", "b,a\n7,2\n").types == {"a": "integer", "b": "integer"}
 
 
 def test_a_header_alone_beside_a_full_file_is_fine(lander):
@@ -173,17 +178,32 @@ def test_a_header_alone_beside_a_full_file_is_fine(lander):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a,a\n1,2\n", "the column a stands twice"),
+        ("a,a\n1,2\n", "column a is repeated"),
         ("a,,b\n1,2,3\n", "a column has no name"),
         ("", "there is no header line"),
         ("\n\na,b\n", "there is no header line"),
-        (b"\xff\xfe,b\n1,2\n", "its first line is no utf-8; set format.encoding"),
+        (b"\xff\xfe,b\n1,2\n", "it is not utf-8; set format.encoding"),
         ("x" * 200_000 + "\n1\n", "cannot be read as utf-8: field larger than field limit"),
     ],
 )
 def test_a_header_that_names_no_columns_is_an_error_with_the_file(lander, content, message):
-    with pytest.raises(BadDataError, match=rf"file0\.csv: .*{message}"):
+    with pytest.raises(BadDataError, match=rf"file0\.csv line 1: .*{message}"):
         lander.csv(content)
+
+
+@pytest.mark.parametrize("first", ['"id","b c"', '"id",b c', 'id,"b c"'])
+def test_a_mark_before_a_name_in_quotes_is_no_part_of_the_name(lander, first):
+    landed = lander.csv(f"\ufeff{first}\n1,2\n", table={"primary_key": ["id"]})
+    assert (landed.rows, landed.rejects) == ([{"id": 1, "b c": 2}], [])
+
+
+def test_files_without_a_header_line_have_the_names_that_the_config_gives_or_numbers(lander):
+    content = "17/3/2013,5\n18/3/2013,6\n"
+    named = lander.csv(content, header=False, names=("day", "n"))
+    assert named.rows == [{"day": "17/3/2013", "n": 5}, {"day": "18/3/2013", "n": 6}]
+    assert lander.csv("\ufeff" + content, content, header=False).column("column_2") == [5, 6, 5, 6]
+    with pytest.raises(BadDataError, match=r"line 1: it has 2 fields and format.names has 3 names"):
+        lander.csv(content, header=False, names=("a", "b", "c"))
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])

@@ -12,6 +12,7 @@ from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.table import Path, Table
 from elt_factory.config.templates import Use, Verbatim, check_template, query_uses, uses
 from elt_factory.config.values import (
+    ColumnName,
     ConnectionId,
     FileTemplate,
     FolderPath,
@@ -251,17 +252,47 @@ class Files(Model):
 
 
 class CsvFormat(Model):
-    """Text with a header line and separators."""
+    """Text with separators, and a header line that names the columns."""
 
     type: Literal["csv"]
+    header: bool = Field(
+        True,
+        description="Whether the first line of each file holds the column names. False: every line is a record.",
+        examples=[False],
+    )
+    names: tuple[ColumnName, ...] = Field(
+        (),
+        description=(
+            "The column names of files without a header line, in the order of the fields; by default column_1, "
+            "column_2 and so on. A file with another number of fields is an error."
+        ),
+        examples=[["id", "day", "amount"]],
+    )
     delimiter: str = Field(",", min_length=1, max_length=1, description="What separates fields.", examples=[";"])
     quote: str = Field('"', min_length=1, max_length=1, description="What encloses a field.", examples=["'"])
     null_values: tuple[str, ...] = Field(
         ("",), description="Unquoted texts that mean: no value.", examples=[["", "NA"]]
     )
     encoding: Literal["utf-8", "latin-1", "utf-16"] = Field(
-        "utf-8", description="The files' character encoding.", examples=["latin-1"]
+        "utf-8",
+        description=(
+            "The files' character encoding. Files that begin with the mark of UTF-16 are read as UTF-16, in the order "
+            "of bytes that it says, also under utf-8."
+        ),
+        examples=["latin-1"],
     )
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        if self.names and self.header:
+            hint = "add header: false, or remove names: the files' first line has them"
+            raise MistakeError("names are for files without a header line", hint, at=("names", KEY), code="conflict")
+        folded = [name.casefold() for name in self.names]
+        for index, name in enumerate(self.names):
+            if name.casefold() in folded[:index]:
+                message = f'column name "{name}" is repeated'
+                raise MistakeError(message, "give every field a name of its own", at=("names", index), code="conflict")
+        return self
 
 
 class NdjsonFormat(Model):

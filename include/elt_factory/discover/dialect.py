@@ -12,6 +12,12 @@ from itertools import islice
 _DELIMITERS = (",", ";", "\t", "|")
 _WORDS = ("NA", "N/A", "n/a", "NULL", "null", "NaN", "nan", "None", "-", "\\N", "#N/A")
 _PLAIN = re.compile(r"[-+]?\d*[.,]?\d+([eE][-+]?\d+)?|\d{4}-\d\d-\d\d([ T][\d:.]+(Z|[-+]\d\d:?\d\d)?)?")
+# days and times as people write them, 17/3/2013 or 17.03.13 09:30, and numbers with marks of thousands or a currency
+_OTHER_TIME = re.compile(
+    r"\d{1,4}([./-])\d{1,2}\1\d{1,4}([ T,]+\d{1,2}:\d\d(:\d\d)?([.,]\d+)?( ?[AaPp][Mm])?)?|\d{1,2}:\d\d(:\d\d)?"
+)
+_OTHER_NUMBER = re.compile(r"[-+($€£]*\d{1,3}([ ,.']\d{3})*([.,]\d+)?[%)€]?")
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _MOST_LINES = 5000
 _MOST = 0.9
 
@@ -81,9 +87,14 @@ def null_words(rows: Sequence[Sequence[str]]) -> dict[str, str]:
 
 
 def has_header(lines: Sequence[str], delimiter: str, quote: str) -> bool:
-    """Whether the first line holds names: none of its fields is a number, a time or empty."""
+    """Whether the first line holds names: none of its fields is a number, a time, an address or empty."""
     rows = _rows(lines[:1], delimiter, quote)
-    return bool(rows) and all(field.strip() and not _PLAIN.fullmatch(field.strip()) for field in rows[0])
+    fields = [field.strip() for field in rows[0]] if rows else []
+    return bool(fields) and all(fields) and not any(map(_is_data, fields))
+
+
+def _is_data(field: str) -> bool:
+    return any(form.fullmatch(field) for form in (_PLAIN, _OTHER_TIME, _OTHER_NUMBER, _ADDRESS))
 
 
 def _rows(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,8 +14,11 @@ from elt_factory.discover.found import Guess, Sample, SourceFound, TableFound
 from elt_factory.discover.periods import grouped, table_name, whole_pattern
 from elt_factory.discover.sample import sample_of
 from elt_factory.discover.table import Ground, first_day, named_apart, table_of
+from elt_factory.extract.decoding import as_utf8
+from elt_factory.extract.files import is_blank
+from elt_factory.extract.folder import matches
 from elt_factory.extract.request import Spool
-from elt_factory.failures import BadDataError, SourceNotReadyError
+from elt_factory.failures import SourceNotReadyError
 
 _HEAD_BYTES, _WHOLE_BYTES = 4 * 1024 * 1024, 64 * 1024 * 1024
 _KINDS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet"}
@@ -36,8 +40,8 @@ def look_at_files(place: Place, workdir: Path) -> SourceFound:
     Raises:
         EltError: there are no files that can be read.
     """
-    names = [str(file.relative_to(place.folder)) for file in place.folder.glob(place.pattern) if file.is_file()]
-    known = [name for name in names if Path(name).suffix.lower() in _KINDS and not Path(name).name.startswith(".")]
+    files = [file for file in matches(place.folder, place.pattern) if Path(file).suffix.lower() in _KINDS]
+    known = [file.relative_to(place.folder.resolve()).as_posix() for file in files if not is_blank(file)]
     if not known:
         raise SourceNotReadyError(
             f'no file "{place.pattern}" of csv, ndjson or parquet is in {place.folder.name}; mend: name another pattern'
@@ -58,10 +62,10 @@ def _table(folder: Path, pattern: str, files: Sequence[str], workdir: Path) -> t
     newest = folder / files[-1]
     period = "%" in pattern.replace("%%", "")
     why = f"seen in {len(files)} name(s), such as {Path(files[-1]).name}; every period that the window touches"
-    lines = {"path": Guess(json.dumps(pattern), why if period else "one file, read whole")}
+    lines = {"path": Guess(json.dumps(glob.escape(pattern)), why if period else "one file, read whole")}
     chosen, seen = _cheap(folder, files, workdir)
     if kind == "csv":
-        spool, lines["format"] = _csv(newest, chosen)
+        spool, lines["format"] = _csv(newest, [as_utf8(file, "utf-8", workdir / "decoded") for file in chosen])
     else:
         spool = Spool("ndjson" if kind == "ndjson" else "parquet", chosen)
         lines["format"] = Guess(f"{{type: {kind}}}", "by the file's name")
@@ -99,27 +103,27 @@ def _cheap(folder: Path, files: Sequence[str], workdir: Path) -> tuple[tuple[Pat
     return tuple(reversed(chosen)), seen
 
 
-def _csv(file: Path, chosen: tuple[Path, ...]) -> tuple[Spool, Guess]:
+def _csv(file: Path, chosen: Sequence[Path]) -> tuple[Spool, Guess]:
+    """How CSV files are written, `file` the one to look at; what is UTF-16 is UTF-8 among those that are `chosen`."""
     head = file.read_bytes()[:_HEAD_BYTES] if file.stat().st_size <= _HEAD_BYTES else _first_bytes(file)
     dialect = dialect_of(head)
     lines = head.decode(dialect.encoding, errors="replace").lstrip("\ufeff").splitlines()[:1]
-    if not has_header(lines, dialect.delimiter, dialect.quote):
-        raise BadDataError(f"{file.name}: its first line holds no column names; mend: write a header line first")
-    words = ["", *dialect.null_words]
+    header = has_header(lines, dialect.delimiter, dialect.quote)
     shape = CsvFormat.model_validate(
         {
             "type": "csv",
+            "header": header,
             "delimiter": dialect.delimiter,
             "quote": dialect.quote,
-            "encoding": dialect.encoding,
-            "null_values": words,
+            "encoding": "utf-8" if dialect.encoding == "utf-16" else dialect.encoding,
+            "null_values": ["", *dialect.null_words],
         }
     )
-    return Spool("csv", chosen, csv=shape), Guess(_flow(dialect), _why(dialect))
+    return Spool("csv", tuple(chosen), csv=shape), Guess(_flow(dialect, header), _why(dialect, header))
 
 
-def _flow(dialect: Dialect) -> str:
-    parts = ["type: csv", f"delimiter: {json.dumps(dialect.delimiter)}"]
+def _flow(dialect: Dialect, header: bool) -> str:
+    parts = ["type: csv", *([] if header else ["header: false"]), f"delimiter: {json.dumps(dialect.delimiter)}"]
     if dialect.quote != '"':
         parts.append(f"quote: {json.dumps(dialect.quote)}")
     if dialect.encoding != "utf-8":
@@ -129,9 +133,10 @@ def _flow(dialect: Dialect) -> str:
     return "{" + ", ".join(parts) + "}"
 
 
-def _why(dialect: Dialect) -> str:
+def _why(dialect: Dialect, header: bool) -> str:
     words = ", ".join(f"{word} in {column}" for word, column in dialect.null_words.items())
-    return f"seen: a header line; {words}" if words else "seen: a header line"
+    seen = "seen: a header line" if header else "the first line is a record: give the columns names with names: [...]"
+    return f"{seen}; {words}" if words and header else seen
 
 
 def _head(file: Path, workdir: Path) -> Path:

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
-from elt_factory.config.errors import near_name
 from elt_factory.config.extract import CsvFormat, NdjsonFormat, ParquetFormat
 from elt_factory.config.source import FilesSource
-from elt_factory.config.window import Window
+from elt_factory.config.table import Table
+from elt_factory.extract.decoding import as_utf8
+from elt_factory.extract.folder import matching_files, source_folder
 from elt_factory.extract.periods import expand_pattern
 from elt_factory.extract.progress import Progress
-from elt_factory.extract.request import Connection, ReadRequest, Spool
+from elt_factory.extract.request import ReadRequest, SourceFile, Spool
+from elt_factory.extract.source_files import Chooser
 from elt_factory.extract.subject import Subject, source_of
 from elt_factory.extract.templating import pattern_of, values_of
-from elt_factory.failures import BadDataError, BadRequestError, EltError, SourceNotReadyError
+from elt_factory.failures import BadDataError, EltError
 
-__all__ = ["expand_pattern", "matching_files", "read", "source_folder"]
+__all__ = ["expand_pattern", "matching_files", "read", "source_folder", "takes_what_is_new"]
 
-_HINT_LENGTH = 300
+_MARK = b"\xef\xbb\xbf"
+_CHUNK = 1024 * 1024
+_SHOWN = 10  # names in one line for people
+
+
+def takes_what_is_new(table: Table) -> bool:
+    """Whether a load takes the files that are new or changed, and not always everything that its pattern means."""
+    return table.write_disposition in ("append", "merge") or (
+        table.write_disposition == "scd2" and table.incremental is not None
+    )
 
 
 def read(request: ReadRequest) -> Spool:
-    """Find the table's files for the window; nothing is copied.
+    """Find the table's files for the window; nothing is copied but what is UTF-16.
 
     Rows are counted for ndjson (lines that are not blank) and parquet, not for csv.
 
     Raises:
-        SourceNotReadyError: the folder, or the files of a period, are not there.
-        BadRequestError: a path that leaves the folder. BadDataError: an empty CSV file, a broken Parquet file.
+        SourceNotReadyError: the folder, or the files of a period, are not there, or a file goes away.
+        BadRequestError: a path that leaves the folder.
+        BadDataError: nothing but empty files, a JSON array where lines must be, a broken Parquet file.
     """
     subject = Subject.of(request)
     source = source_of(request, FilesSource)
@@ -37,78 +48,70 @@ def read(request: ReadRequest) -> Spool:
     try:
         folder = source_folder(request.connection, source.extract.folder, request.project)
         pattern = pattern_of(table.path, values_of(request), source.timezone)
-        files = matching_files(folder, pattern, request.window, source.timezone)
+        chosen = Chooser(folder, pattern, source.timezone, request.ledger).choose(request.window, request.load_id)
     except EltError as error:
         raise subject.error(type(error), str(error)) from None
     progress = Progress(request.tell, request.table)
-    match table.format:
-        case CsvFormat():
-            _refuse_empty(files, subject)
-            return Spool("csv", files, csv=table.format)
-        case NdjsonFormat():
-            spool = Spool("ndjson", files, sum(_lines(file) for file in files))
-        case ParquetFormat():
-            spool = Spool("parquet", files, sum(_parquet_rows(file, subject) for file in files))
+    spool = _spooled(request, table.format, chosen, subject)
     progress.done(spool.rows_read or 0)
     return spool
 
 
-def source_folder(connection: Connection | None, folder: str | None, project: Path) -> Path:
-    """Return the folder of a source: the connection's path (extra "path"), then `folder`, below the project.
-
-    BadRequestError when `folder` leads out of the connection's path or the project.
-    """
-    base = project / str(connection.extra.get("path") or "") if connection else project
-    below = Path(folder or "")
-    if below.is_absolute() or ".." in below.parts:
-        raise BadRequestError(f'folder "{folder}" leads out of {base}; mend: write a folder below it')
-    return base / below
-
-
-def matching_files(folder: Path, pattern: str, window: Window, zone: str) -> tuple[Path, ...]:
-    """Return the real paths of the files that a pattern means for a window, sorted, each once.
-
-    The errors name folder and pattern; who asks adds for whom.
-
-    Raises:
-        SourceNotReadyError: no folder, or a period of the window without a file.
-        BadRequestError: a pattern or a link that leads out of the folder, an unknown %-directive.
-    """
-    try:
-        expanded = expand_pattern(pattern, window, zone)
-    except ValueError as error:
-        raise BadRequestError(str(error)) from None
-    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-        raise BadRequestError(f'path "{pattern}" leads out of the folder; mend: write a pattern below {folder}')
-    if not folder.is_dir():
-        raise SourceNotReadyError(f"the folder {folder} is not there; {_there(folder.parent, folder.name)}")
-    return tuple(sorted({file for one in expanded for file in _matches(folder, one)}))
+def _spooled(
+    request: ReadRequest,
+    form: CsvFormat | NdjsonFormat | ParquetFormat,
+    chosen: Sequence[SourceFile],
+    subject: Subject,
+) -> Spool:
+    if isinstance(form, ParquetFormat):
+        rows = sum(_parquet_rows(source.path, subject) for source in chosen)
+        return Spool("parquet", tuple(source.path for source in chosen), rows, sources=tuple(chosen))
+    encoding = form.encoding if isinstance(form, CsvFormat) else "utf-8"
+    texts = [(source, as_utf8(source.path, encoding, request.workdir / "decoded")) for source in chosen]
+    blank = [is_blank(text) for _, text in texts]
+    full = [pair for pair, nothing in zip(texts, blank, strict=True) if not nothing]
+    empty = [source for (source, _), nothing in zip(texts, blank, strict=True) if nothing]
+    if empty:
+        _report_empty(request, empty, subject, alone=not full)
+    files, sources = tuple(text for _, text in full), (*(source for source, _ in full), *empty)
+    if isinstance(form, NdjsonFormat):
+        for source, text in full:
+            _refuse_array(text, source.name, subject)
+        return Spool("ndjson", files, sum(map(_lines, files)), sources=sources)
+    # what was UTF-16 is UTF-8 by now
+    csv = form.model_copy(update={"encoding": "utf-8"}) if encoding == "utf-16" else form
+    return Spool("csv", files, csv=csv, sources=sources)
 
 
-def _matches(folder: Path, pattern: str) -> Iterator[Path]:
-    try:
-        found = [file.resolve() for file in folder.glob(pattern) if file.is_file()]
-    except (ValueError, IndexError) as error:
-        raise BadRequestError(f'path "{pattern}" is no glob pattern: {error}') from None
-    if not found:
-        place = (folder / pattern).parent
-        raise SourceNotReadyError(f'no file "{pattern}" is in the folder {folder}; {_there(place, Path(pattern).name)}')
-    for file in found:
-        if not file.is_relative_to(folder.resolve()):
-            raise BadRequestError(f'a link that "{pattern}" matches leads out of the folder {folder}')
-    return iter(found)
+def _report_empty(request: ReadRequest, empty: Sequence[SourceFile], subject: Subject, *, alone: bool) -> None:
+    """Say which files are empty; BadDataError where there was never anything else."""
+    names = ", ".join(source.name for source in empty[:_SHOWN]) + (", ..." if len(empty) > _SHOWN else "")
+    if alone and not (request.ledger and request.ledger.files):
+        message = f"nothing to load, every file is empty: {names}"
+        raise subject.error(BadDataError, message, "write at least a header line or one record")
+    request.tell(f"{subject}: {len(empty)} empty file(s), no records in them: {names}")
 
 
-def _there(folder: Path, wanted: str) -> str:
-    """What is there instead, the nearest name first of all."""
-    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    return textwrap.shorten(near_name(wanted, names) or "nothing is there", _HINT_LENGTH, placeholder=" ...")
+def is_blank(file: Path) -> bool:
+    """Whether a text file holds nothing but a mark, spaces and line ends."""
+    with file.open("rb") as content:
+        chunk = content.read(_CHUNK).removeprefix(_MARK)
+        while chunk and not chunk.strip():
+            chunk = content.read(_CHUNK)
+        return not chunk
 
 
-def _refuse_empty(files: tuple[Path, ...], subject: Subject) -> None:
-    for file in files:
-        if file.stat().st_size == 0:
-            raise subject.error(BadDataError, f"{file} is empty: a CSV file has at least a header line")
+def _refuse_array(file: Path, name: str, subject: Subject) -> None:
+    """BadDataError for a JSON array in a file of lines; one array among other lines is that line's trouble alone."""
+    with file.open("rb") as lines:
+        first = next((line for raw in lines if (line := raw.removeprefix(_MARK).strip())), b"")
+        another = any(raw.strip() for raw in lines)
+    if first.startswith(b"[") and not (another and first.endswith(b"]")):
+        raise subject.error(
+            BadDataError,
+            f"{name} line 1: the file is a JSON array, and format ndjson is one object a line",
+            "let the file be written with one object a line, without brackets and commas around them",
+        )
 
 
 def _lines(file: Path) -> int:

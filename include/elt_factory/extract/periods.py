@@ -11,6 +11,10 @@ from elt_factory.config.window import Window
 
 _DIRECTIVE = re.compile(r"%(.?)")
 _FORMATS = {"Y": "{0.year:04d}", "m": "{0.month:02d}", "d": "{0.day:02d}", "H": "{0.hour:02d}"}
+_DIGITS = {"Y": "[0-9]" * 4, "m": "[0-9]" * 2, "d": "[0-9]" * 2, "H": "[0-9]" * 2}
+_FORMS_OF_DIGITS = {"Y": r"\d{4}", "m": r"\d{2}", "d": r"\d{2}", "H": r"\d{2}"}
+_GLOB = re.compile(r"\*+/?|\?|\[!?\]?[^\]]*\]")
+_PIECES = re.compile(rf"(%[YmdH%]|{_GLOB.pattern})")
 _CREEP = timedelta(minutes=15)
 # from the finest to the coarsest: the next moment at which the directive's text changes, on a clock without zone
 _NEXT: Mapping[str, Callable[[datetime], datetime]] = {
@@ -34,6 +38,51 @@ def expand_pattern(pattern: str, window: Window, zone: str) -> tuple[str, ...]:
     finest = next((letter for letter in _NEXT if letter in found), None)
     moments = _moments(window, ZoneInfo(zone), _NEXT[finest]) if finest else iter([window.start])
     return tuple(dict.fromkeys(_fill(pattern, moment) for moment in moments))
+
+
+def has_periods(pattern: str) -> bool:
+    """Whether a pattern names a period."""
+    return any(letter != "%" for letter in _DIRECTIVE.findall(pattern))
+
+
+def every_period(pattern: str) -> str:
+    """The pattern as a glob for the files of all periods: digits in the places of %Y %m %d %H."""
+    return _DIRECTIVE.sub(lambda match: _DIGITS.get(match[1], "%"), pattern)
+
+
+def period_of(name: str, pattern: str, zone: str) -> Window | None:
+    """Return the period that a file's name says, on the zone's clock; None where it names no whole date.
+
+    A pattern of %m alone, or of %H without the day, tells no year.
+    """
+    letters = [letter for letter in "YmdH" if f"%{letter}" in pattern.replace("%%", "")]
+    if not letters or letters != list("YmdH"[: len(letters)]):
+        return None
+    found = _name_form(pattern).fullmatch(name)
+    if found is None:
+        return None
+    try:
+        said = {letter: int(found[letter]) for letter in letters}
+        start = datetime(said["Y"], said.get("m", 1), said.get("d", 1), said.get("H", 0))  # noqa: DTZ001
+        end = _NEXT[letters[-1]](start)
+        return Window(start.replace(tzinfo=ZoneInfo(zone)), end.replace(tzinfo=ZoneInfo(zone)))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _name_form(pattern: str) -> re.Pattern[str]:
+    """The names of a pattern, with a group for each directive; globs match anything here."""
+    seen, parts = set(), []
+    for piece in _PIECES.split(pattern):
+        letter = piece[1:] if _DIRECTIVE.fullmatch(piece) else ""
+        if letter in _FORMS_OF_DIGITS:
+            parts.append(f"(?P={letter})" if letter in seen else f"(?P<{letter}>{_FORMS_OF_DIGITS[letter]})")
+            seen.add(letter)
+        elif letter == "%":
+            parts.append("%")
+        else:
+            parts.append(".*?" if _GLOB.fullmatch(piece) else re.escape(piece))
+    return re.compile("".join(parts), re.DOTALL)
 
 
 def _fill(pattern: str, moment: datetime) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,12 +38,48 @@ class CursorRange:
 
 
 @dataclass(frozen=True)
+class SourceFile:
+    """One file of a source as a reader found it: what the ledger of files keeps of it.
+
+    `name` is below the source's folder, `hash` the SHA-256 of its bytes. `state` is what the operating system says of
+    the file and changes with every write.
+    """
+
+    name: str
+    path: Path
+    size: int
+    modified_at: datetime
+    hash: str
+    seen_at: datetime
+    state: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """A file that was loaded already: its newest content, and the load that brought it."""
+
+    size: int
+    modified_at: datetime
+    hash: str
+    load_id: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What the warehouse says of a table's files: each by its name, and the windows that were loaded by it."""
+
+    files: Mapping[str, KnownFile] = field(default_factory=dict)
+    windows: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True)
 class ReadRequest:
     """One table of one source for one window.
 
     `window` already reaches back by the table's lag. `workdir` is an empty folder for the raw records. `project` is the
     folder that relative paths are below. `tell` takes a line of progress for people. `params` are those that the run
-    was given; for others the config's own values hold.
+    was given; for others the config's own values hold. `ledger` is that of a table from files that takes what is new;
+    without one every file that is meant is read.
     """
 
     source: Source
@@ -56,6 +93,7 @@ class ReadRequest:
     cursor: CursorRange = CursorRange()
     run_id: str = ""
     params: Mapping[str, Value] = field(default_factory=dict)
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +103,8 @@ class Spool:
     ndjson: an object a line. csv: text with a header line in every file. parquet: columns of any type. Binary values in
     text are hex digits. `rows_read` is the reader's own count, None where only the contract can count (csv). `types`
     are what the source itself declares (a database's catalogue); for other columns they are found in the data.
+    `sources` are the files that a source delivered: the first ones in the order of `files`, after them those that are
+    empty.
     """
 
     format: Literal["ndjson", "csv", "parquet"]
@@ -72,6 +112,7 @@ class Spool:
     rows_read: int | None = None
     types: Mapping[str, ColumnType] = field(default_factory=dict)
     csv: CsvFormat = field(default_factory=lambda: CsvFormat(type="csv"))
+    sources: tuple[SourceFile, ...] = ()
 
 
 Reader = Callable[[ReadRequest], Spool]

@@ -16,7 +16,7 @@ from elt_factory.extract.request import Spool
 from elt_factory.failures import BadDataError
 from elt_factory.landing import casting, contract, ndjson
 from elt_factory.landing.contract import ContractPlan
-from elt_factory.landing.schema import Known, check_names, settled
+from elt_factory.landing.schema import Known, check_names, is_new, settled
 from elt_factory.sql_text import identifier, identifiers
 
 if TYPE_CHECKING:
@@ -123,7 +123,13 @@ def _find_csv(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool)
             found.setdefault(name, spool.types.get(name))
         found.update(_infer(connection, known, unknown, relation))
     _forget_broken_lines(connection)
-    return found
+    return {name: kind or _of_no_value(known, name) for name, kind in found.items()}
+
+
+def _of_no_value(known: Known, name: str) -> ColumnType | None:
+    """A column that no record has a value for is text; to a strict contract it is new only once it has one."""
+    strict = known.table.schema_contract != "evolve" and is_new(known, name)
+    return None if strict else ColumnType("text")
 
 
 def _infer(connection: duckdb.DuckDBPyConnection, known: Known, names: Sequence[str], relation: str) -> Found:
@@ -223,23 +229,45 @@ def _by_header(spool: Spool) -> dict[tuple[str, ...], list[str]]:
 
 
 def _header(file: Path, spool: Spool) -> tuple[str, ...]:
-    try:
-        # a byte of another encoding further down is that line's own trouble
-        with file.open(encoding=spool.csv.encoding, errors="replace", newline="") as lines:
-            reader = csv_module.reader(lines, delimiter=spool.csv.delimiter, quotechar=spool.csv.quote)
-            header = tuple(name.strip().lstrip("\ufeff") for name in next(reader, ()))
-    except (UnicodeError, csv_module.Error) as error:
-        raise BadDataError(f"{file.name}: its first line cannot be read as {spool.csv.encoding}: {error}") from None
+    """The names of a file's columns: its first line, else those that the config gives the fields of its first line."""
+    first = _first_record(file, spool)
+    if not spool.csv.header:
+        return _given_names(file, first, spool)
+    header = tuple(name.strip() for name in first)
     if any("\ufffd" in name for name in header):
-        raise BadDataError(f"{file.name}: its first line is no {spool.csv.encoding}; set format.encoding")
+        raise BadDataError(f"{file.name} line 1: it is not {spool.csv.encoding}; set format.encoding")
     twice = sorted({name for name in header if header.count(name) > 1 and name})
     if not header:
-        raise BadDataError(f"{file.name}: there is no header line; it must be the file's first line")
+        raise BadDataError(
+            f"{file.name} line 1: there is no header line; write one as the first line, or set format.header: false"
+        )
     if "" in header:
-        raise BadDataError(f"{file.name}: a column has no name in its first line")
+        raise BadDataError(f"{file.name} line 1: a column has no name")
     if twice:
-        raise BadDataError(f"{file.name}: the column {twice[0]} stands twice in its first line")
+        raise BadDataError(f"{file.name} line 1: column {twice[0]} is repeated")
     return header
+
+
+def _first_record(file: Path, spool: Spool) -> tuple[str, ...]:
+    # a byte order mark is no part of the first name, which may be in quotes behind it
+    encoding = "utf-8-sig" if spool.csv.encoding == "utf-8" else spool.csv.encoding
+    try:
+        # a byte of another encoding further down is that line's own trouble
+        with file.open(encoding=encoding, errors="replace", newline="") as lines:
+            reader = csv_module.reader(lines, delimiter=spool.csv.delimiter, quotechar=spool.csv.quote)
+            return tuple(next(reader, ()))
+    except (UnicodeError, csv_module.Error) as error:
+        raise BadDataError(f"{file.name} line 1: it cannot be read as {spool.csv.encoding}: {error}") from None
+
+
+def _given_names(file: Path, first: Sequence[str], spool: Spool) -> tuple[str, ...]:
+    names = spool.csv.names
+    if names and len(names) != len(first):
+        raise BadDataError(
+            f"{file.name} line 1: it has {len(first)} fields and format.names has {len(names)} names; write a name for "
+            "each field in order"
+        )
+    return names or tuple(f"column_{number}" for number in range(1, len(first) + 1))
 
 
 def _forget_broken_lines(connection: duckdb.DuckDBPyConnection) -> None:

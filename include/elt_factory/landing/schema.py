@@ -64,7 +64,7 @@ def plan_contract(known: Known, found: Mapping[str, ColumnType | None]) -> tuple
     """
     check_names(known, found)
     table = known.table
-    new = [name for name, kind in found.items() if kind is not None and _is_new(known, name)]
+    new = [name for name, kind in found.items() if kind is not None and is_new(known, name)]
     drift, unwanted, dropped = _decide(known, found, new)
     kept = [name for name in _wanted(known, found) if name not in dropped and name not in unwanted]
     columns = tuple(_planned(known, name, found) for name in kept)
@@ -83,7 +83,8 @@ def plan_contract(known: Known, found: Mapping[str, ColumnType | None]) -> tuple
     return plan, (*drift, *_widened(known, columns))
 
 
-def _is_new(known: Known, name: str) -> bool:
+def is_new(known: Known, name: str) -> bool:
+    """Whether a column is one that neither the table nor the YAML has."""
     if known.existing is None:
         # a first load sets what the table has; a strict contract with columns has set it already
         return known.table.schema_contract != "evolve" and bool(known.table.columns) and name not in known.table.columns

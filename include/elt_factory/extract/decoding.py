@@ -1,0 +1,58 @@
+"""Text files in UTF-16, copied as UTF-8 before anything reads them; their mark says in which order their bytes are."""
+
+from __future__ import annotations
+
+import codecs
+import shutil
+from pathlib import Path
+
+_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_CHUNK = 1024 * 1024
+_LOOKED_AT = 4096
+# what is no character becomes a byte that UTF-8 never has, so that its line is rejected and not changed
+_NO_CHARACTER = "\udcff"
+
+
+def utf16_of(head: bytes, encoding: str) -> str | None:
+    """The codec of a file that begins so, where it is UTF-16: by its mark, else where `encoding` says so.
+
+    Without a mark the side on which most zeros are decides: texts are mostly letters and signs of ASCII.
+    """
+    marked = _MARKS.get(head[:2])
+    if marked or encoding != "utf-16":
+        return marked if encoding != "latin-1" else None
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    return "utf-16-be" if even > odd else "utf-16-le"
+
+
+def as_utf8(file: Path, encoding: str, folder: Path) -> Path:
+    """The file, or where it is UTF-16 a copy in UTF-8, of the same name, in a new folder below `folder`.
+
+    A UTF-16 file with its mark is known as one also where `encoding` says utf-8.
+    """
+    with file.open("rb") as source:
+        codec = utf16_of(source.read(_LOOKED_AT), encoding)
+    if codec is None:
+        return file
+    place = folder / f"{len(list(folder.iterdir())):06}" if folder.is_dir() else folder / "000000"
+    place.mkdir(parents=True)
+    return _decoded(file, codec, place / file.name)
+
+
+def _decoded(file: Path, codec: str, target: Path) -> Path:
+    codecs.register_error("elt-mark", _marked)
+    decoder = codecs.getincrementaldecoder(codec)("elt-mark")
+    with file.open("rb") as source, target.open("wb") as copy:
+        if source.read(2) not in _MARKS:
+            source.seek(0)
+        while chunk := source.read(_CHUNK):
+            copy.write(decoder.decode(chunk).encode("utf-8", "surrogateescape"))
+        copy.write(decoder.decode(b"", final=True).encode("utf-8", "surrogateescape"))
+    shutil.copystat(file, target)
+    return target
+
+
+def _marked(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return _NO_CHARACTER, error.end

@@ -1,0 +1,84 @@
+"""Files as a source delivers them, read and landed."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from landing_support import WINDOW, Lander
+
+from elt_factory.config.source import FilesSource
+from elt_factory.extract.read import read
+from elt_factory.extract.request import ReadRequest, Spool
+
+
+def put(folder: Path, *names: str, text: str = "a\n1\n") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def read_files(
+    project: Path, path: str, folder: str = "in", tell: Callable[[str], None] = lambda _: None, **table: Any
+) -> Spool:
+    config = {"name": "src", "extract": {"type": "files", "folder": folder}, "tables": {"tab": {"path": path, **table}}}
+    workdir = project / "work"
+    workdir.mkdir(exist_ok=True)
+    source = FilesSource.model_validate(config)
+    return read(ReadRequest(source, "tab", WINDOW, "L1", None, workdir, project, tell))
+
+
+@pytest.mark.parametrize("declared", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("quoted", ["id", '"id"'])
+def test_utf_16_of_either_byte_order_is_read_by_its_mark(tmp_path, declared, order, quoted):
+    put(tmp_path / "in")
+    (tmp_path / "in" / "a.csv").write_bytes(f"\ufeff{quoted},n\r\n1,\u00e9\U0001f600\r\n2,x\r\n".encode(order))
+    spool = read_files(tmp_path, "a.csv", format={"type": "csv", "encoding": declared})
+    assert spool.files[0].name == "a.csv"
+    landed = Lander(tmp_path / "land").land(spool)
+    assert landed.rows == [{"id": 1, "n": "\u00e9\U0001f600"}, {"id": 2, "n": "x"}]
+
+
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_read_in_the_order_that_its_zeros_say(tmp_path, order):
+    put(tmp_path / "in")
+    (tmp_path / "in" / "a.csv").write_bytes("id,n\n1,x\n".encode(order))
+    spool = read_files(tmp_path, "a.csv", format={"type": "csv", "encoding": "utf-16"})
+    assert Lander(tmp_path / "land").land(spool).rows == [{"id": 1, "n": "x"}]
+
+
+def test_what_is_no_character_in_utf_16_rejects_its_line(tmp_path):
+    put(tmp_path / "in")
+    broken = "\ufeffid,n\n1,x\n2,".encode("utf-16-le") + b"\x00\xd8" + "\n3,y\n".encode("utf-16-le")
+    (tmp_path / "in" / "a.csv").write_bytes(broken)
+    landed = Lander(tmp_path / "land").land(read_files(tmp_path, "a.csv"))
+    assert landed.column("id") == [1, 3]
+    assert landed.reasons[0].startswith("a.csv line 3: Invalid unicode")
+
+
+def test_ndjson_in_utf_16_is_read_by_its_mark(tmp_path):
+    put(tmp_path / "in")
+    (tmp_path / "in" / "a.ndjson").write_bytes('\ufeff{"a": 1}\n{"a": 2}\n'.encode("utf-16-be"))
+    spool = read_files(tmp_path, "a.ndjson", format={"type": "ndjson"})
+    assert (spool.rows_read, Lander(tmp_path / "land").land(spool).column("a")) == (2, [1, 2])
+
+
+@pytest.mark.parametrize("name", ["data[1].csv", "what?.csv", "all*.csv", "[a]/x[!b]*?.csv"])
+def test_a_file_whose_name_has_signs_of_a_pattern_is_found_as_written_and_escaped(tmp_path, name):
+    put(tmp_path / "in", name, text="a\n5\n")
+    for path in (name, glob.escape(name)):
+        spool = read_files(tmp_path, path)
+        assert spool.files == (tmp_path / "in" / name,)
+        assert Lander(tmp_path / f"land{path == name}").land(spool).rows == [{"a": 5}]
+
+
+def test_a_folder_whose_name_has_signs_of_a_pattern_is_that_very_folder(tmp_path):
+    put(tmp_path, "in[1]*/x.csv", "in1/x.csv", text="a\n5\n")
+    put(tmp_path, "in1/x.csv", text="a\n6\n")
+    spool = read_files(tmp_path, "*.csv", "in[1]*")
+    assert Lander(tmp_path / "land").land(spool).rows == [{"a": 5}]
