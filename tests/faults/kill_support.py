@@ -17,13 +17,13 @@ from elt_factory.config.table import Table
 from elt_factory.config.window import Window, load_id
 from elt_factory.extract.request import Spool
 from elt_factory.landing.land import LandRequest, land
-from elt_factory.landing.manifest import read_manifest
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation, TableOptions
 from elt_factory.warehouse.duckdb import DuckDBWarehouse
 from elt_factory.warehouse.state import cursor_range
+from landings import newest
 
 TARGET = Relation("src", "tab")
 FIRST_DAY = datetime(2013, 1, 1, tzinfo=UTC)
@@ -118,7 +118,7 @@ class Task:
     def order(self) -> LoadOrder:
         full_refresh, options = self.scenario.full_refresh and self.number > 1, TableOptions.of(self.table)
         return LoadOrder(
-            read_manifest(self.landing),
+            newest(self.landing),
             self.landing,
             TARGET,
             self.table.write_disposition,

@@ -12,15 +12,17 @@ from elt_factory.failures import EltError, LandingError
 from elt_factory.landing import contract
 from elt_factory.landing import land as land_module
 from elt_factory.landing import manifest as manifest_module
-from elt_factory.landing.manifest import read_manifest
+from elt_factory.landing.attempt import Attempt
+from elt_factory.landing.manifest import Owner, parse_manifest, read_manifest
 from elt_factory.landing.places import LocalPlace
+from landings import manifest_file, newest
 
 TWO = lines('{"id": 1}', '{"id": 2}')
 
 
 def test_a_manifest_reads_back_as_it_was_written(lander):
     landed = lander.ndjson(TWO, "x\n", table={"columns": {"other": {}}}, existing={"other": "text"})
-    assert read_manifest(lander.place) == landed.manifest
+    assert read_manifest(lander.place, landed.manifest.owner) == landed.manifest
     assert landed.manifest.bytes == sum((lander.folder / file.path).stat().st_size for file in landed.manifest.files)
 
 
@@ -32,7 +34,7 @@ def test_a_manifest_says_all_of_a_landing(lander):
 
 def test_without_a_manifest_there_is_no_landing(tmp_path):
     with pytest.raises(LandingError, match=r"there is no landing in .*: run the extract task first"):
-        read_manifest(LocalPlace(tmp_path))
+        read_manifest(LocalPlace(tmp_path), Owner("", "src", "tab", "L1", Attempt.begin().name))
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"x")])
@@ -41,22 +43,28 @@ def test_a_part_that_is_missing_or_changed_is_an_error(lander, damage, which):
     manifest = lander.ndjson(TWO + "x\n").manifest
     damage(lander.folder / (manifest.files[0].path if which == "part" else manifest.rejects.path))
     with pytest.raises(LandingError, match="is missing or changed; run the extract task again"):
-        read_manifest(lander.place)
+        read_manifest(lander.place, manifest.owner)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"source": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{", b"[]", b'{"source": 1}', b"[" * 200_000, b'{"a": ' * 200_000, b"\xff\xfe{}", b'{"format": "\xff"}'],
+)
 def test_a_manifest_that_cannot_be_read_is_an_error(lander, text):
-    lander.ndjson(TWO)
-    (lander.folder / "manifest.json").write_text(text)
-    with pytest.raises(LandingError, match=r"the manifest in .* cannot be read"):
-        read_manifest(lander.place)
+    manifest = lander.ndjson(TWO).manifest
+    manifest_file(lander.folder, manifest).write_bytes(text)
+    with pytest.raises(
+        LandingError, match=r"the manifest in .* (cannot be read|is damaged).*run the extract task again"
+    ):
+        read_manifest(lander.place, manifest.owner)
 
 
-def test_a_second_landing_replaces_the_first_and_leaves_only_its_own_files(lander):
-    lander.ndjson(TWO)
-    landed = lander.ndjson('{"id": 3}\n')
-    assert landed.column("id") == [3]
-    assert sorted(path.name for path in lander.folder.iterdir()) == sorted(["manifest.json", landed.manifest.attempt])
+def test_every_attempt_has_a_landing_of_its_own_and_leaves_the_others_whole(lander):
+    landed = [lander.ndjson(TWO), lander.ndjson('{"id": 3}\n')]
+    assert [attempt.column("id") for attempt in landed] == [[1, 2], [3]]
+    for attempt in landed:
+        assert read_manifest(lander.place, attempt.manifest.owner) == attempt.manifest
+    assert {path.name for path in lander.folder.iterdir()} == {attempt.manifest.attempt for attempt in landed}
 
 
 def test_a_second_landing_from_the_same_scratch_folder_works(lander):
@@ -97,7 +105,7 @@ def test_a_failure_anywhere_leaves_the_landing_before_it(lander, monkeypatch, st
         patched.setattr(land_module, step, fail)
         with pytest.raises((OSError, EltError, duckdb.Error, KeyboardInterrupt)):
             lander.ndjson('{"id": 3}\n')
-    assert read_manifest(lander.place) == before
+    assert newest(lander.place) == before
     assert lander.ndjson('{"id": 3}\n').column("id") == [3]
 
 
@@ -105,8 +113,9 @@ def test_a_first_landing_that_fails_leaves_no_manifest(lander, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk")))
     with pytest.raises(OSError, match="disk"):
         lander.ndjson(TWO)
-    with pytest.raises(LandingError):
-        read_manifest(lander.place)
+    for attempt in lander.folder.iterdir():
+        with pytest.raises(LandingError, match="there is no landing in"):
+            parse_manifest(LocalPlace(attempt))
 
 
 def test_a_disk_that_is_full_is_named_so(lander, monkeypatch):

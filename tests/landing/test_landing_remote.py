@@ -14,12 +14,13 @@ from remote_support import SECRET, URL, empty_bucket, land_records, land_until, 
 from elt_factory.extract.request import Connection
 from elt_factory.failures import AccessDeniedError, LandingError, LandingUnavailableError
 from elt_factory.landing import remote
-from elt_factory.landing.manifest import read_manifest
+from elt_factory.landing.manifest import Owner, read_manifest, write_manifest
 from elt_factory.landing.remote import RemotePlace, open_place
 from elt_factory.landing.retention import clean_landings
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from landings import newest
 
 ROWS = 300_000
 
@@ -57,16 +58,20 @@ def records(tmp_path):
     return file
 
 
+def files_of(manifest) -> set[str]:
+    return {f"{manifest.attempt}/manifest.json", *(file.path for file in manifest.all_files)}
+
+
 def order_of(place) -> LoadOrder:
-    return LoadOrder(read_manifest(place), place, Relation("src", "tab"), "append", (), "run")
+    return LoadOrder(newest(place), place, Relation("src", "tab"), "append", (), "run")
 
 
 def test_parts_rejects_and_manifest_lie_below_the_url(any_place, records, tmp_path):
     manifest = land_records(any_place, records, tmp_path / "work", part_bytes=100_000)
     assert len(manifest.files) > 1
     assert (manifest.rows, manifest.rows_rejected) == (ROWS, 1)
-    assert read_manifest(any_place) == manifest
-    sizes = {name: entry.bytes for name, entry in any_place.files().items() if name != "manifest.json"}
+    assert read_manifest(any_place, manifest.owner) == manifest
+    sizes = {name: entry.bytes for name, entry in any_place.files().items() if not name.endswith("/manifest.json")}
     assert sizes == {file.path: file.bytes for file in manifest.all_files}
     assert all(entry.modified and entry.modified.tzinfo for entry in any_place.files().values())
     assert list((tmp_path / "work").glob("parts-*")) == []
@@ -77,14 +82,15 @@ def test_a_place_says_what_an_external_stage_needs(place):
     assert place.url == str(place) == f"{URL}/src/tab/L1"
 
 
-def test_a_second_landing_replaces_the_first_and_leaves_only_its_own_files(any_place, records, tmp_path):
-    land_records(any_place, records, tmp_path / "work", part_bytes=100_000)
+def test_every_attempt_has_a_landing_of_its_own_and_leaves_the_others_whole(any_place, records, tmp_path):
+    first = land_records(any_place, records, tmp_path / "work", part_bytes=100_000)
     beside = replace(any_place, path="src/tab/L10")
     beside.write("kept", b"x")
     one = tmp_path / "one.ndjson"
     one.write_text('{"id": 1}\n')
     manifest = land_records(any_place, one, tmp_path / "work", part_bytes=100_000)
-    assert set(any_place.files()) == {"manifest.json", *(file.path for file in manifest.files)}
+    assert {read_manifest(any_place, found.owner) for found in (first, manifest)} == {first, manifest}
+    assert set(any_place.files()) == {*files_of(first), *files_of(manifest)}
     assert list(beside.files()) == ["kept"]
 
 
@@ -109,28 +115,28 @@ def test_a_task_that_is_killed_while_files_go_up_leaves_the_landing_before_it(
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
-    assert read_manifest(place) == before
-    left = {name.partition("/")[0] for name in place.files()}
-    assert len(left) == (3 if uploads else 2)
+    assert newest(place) == before
+    assert len({name.partition("/")[0] for name in place.files()}) == (2 if uploads else 1)
     manifest = land_records(place, records, tmp_path / "work", part_bytes=100_000)
-    assert read_manifest(place) == manifest
-    assert set(place.files()) == {"manifest.json", *(file.path for file in manifest.all_files)}
+    assert newest(place) == manifest
+    assert files_of(before) | files_of(manifest) <= set(place.files())
 
 
 @pytest.mark.parametrize("damage", ["missing", "changed"])
 def test_a_part_that_is_missing_or_changed_is_an_error(place, records, tmp_path, damage):
-    part = land_records(place, records, tmp_path / "work", part_bytes=100_000).files[1].path
+    manifest = land_records(place, records, tmp_path / "work", part_bytes=100_000)
+    part = manifest.files[1].path
     if damage == "missing":
         place.filesystem.rm(f"{place.url}/{part}")
     else:
         place.write(part, b"x")
     with pytest.raises(LandingError, match=f"{part} is missing or changed; run the extract task again"):
-        read_manifest(place)
+        read_manifest(place, manifest.owner)
 
 
 def test_without_a_manifest_there_is_no_landing(any_place):
     with pytest.raises(LandingError, match=r"there is no landing in .*: run the extract task first"):
-        read_manifest(any_place)
+        read_manifest(any_place, Owner("", "src", "tab", "L1", "0123456789ab"))
 
 
 def test_a_bucket_that_is_not_there_is_said(address, tmp_path, records):
@@ -242,13 +248,22 @@ def test_old_landings_are_removed_from_object_storage(any_place, records, tmp_pa
     manifest = land_records(any_place, records, tmp_path / "work", part_bytes=100_000)
     landings = replace(any_place, path="src/tab")
     landings.below("killed").write("attempt/data/part-0.parquet", b"x")
-    landings.below("unloaded").write("manifest.json", any_place.read("manifest.json"))
+    landings.below("earlier").write("manifest.json", b"of an earlier version")
+    write_manifest(landings.below("unloaded"), manifest)
+    foreign = replace(manifest, project="another", attempt="0123456789ab")
+    write_manifest(any_place, foreign)
     begun, later = datetime.fromisoformat(manifest.started_at), datetime.now(UTC) + timedelta(days=1)
-    assert clean_landings(landings, dict, datetime.now(UTC) - timedelta(days=1)) == []
-    assert clean_landings(landings, lambda: {"L1": begun - timedelta(seconds=1)}, later) == ["killed"]
-    assert read_manifest(any_place) == manifest
-    assert clean_landings(landings, lambda: {"L1": begun}, later) == ["L1"]
-    assert set(landings.files()) == {"unloaded/manifest.json"}
+    assert clean_landings(landings, "", dict, datetime.now(UTC) - timedelta(days=1)) == []
+    assert clean_landings(landings, "", lambda: {"L1": begun - timedelta(seconds=1)}, later) == [
+        "earlier",
+        "killed/attempt",
+    ]
+    assert read_manifest(any_place, manifest.owner) == manifest
+    assert clean_landings(landings, "", lambda: {"L1": begun}, later) == [f"L1/{manifest.attempt}"]
+    assert set(landings.files()) == {
+        f"unloaded/{manifest.attempt}/manifest.json",
+        f"L1/{foreign.attempt}/manifest.json",
+    }
     with pytest.raises(LandingError, match="leads out of the landing"):
         landings.remove(["../other/x"])
 

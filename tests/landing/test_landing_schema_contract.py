@@ -365,7 +365,7 @@ def everything(lander, landed) -> str:
     """All that a landing says, decompressed."""
     import duckdb
 
-    texts = [(lander.folder / "manifest.json").read_text(), *lander.told]
+    texts = [next(lander.folder.glob("*/manifest.json")).read_text(), *lander.told]
     for file in lander.folder.rglob("*.parquet"):
         texts += [str(row) for row in duckdb.connect().execute(f"SELECT * FROM '{file}'").fetchall()]
         texts.append(file.read_bytes().decode("latin-1"))

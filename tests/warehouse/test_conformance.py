@@ -11,10 +11,10 @@ from warehouse_support import MERGE, MERGE_BY_CURSOR, Loader, crashes, day, ever
 
 from elt_factory.config.values import ColumnType
 from elt_factory.failures import AccountingError, ContractError, LandingError
-from elt_factory.landing.manifest import read_manifest
 from elt_factory.warehouse.base import LoadReport, StatementError
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from landings import newest
 
 AB = [{"id": 1, "v": "a"}, {"id": 2, "v": "b"}]
 
@@ -478,7 +478,7 @@ def test_a_load_says_all_of_itself(loader, warehouse):
     loader.spec = {"incremental": {"cursor": "u"}, "business_date": "d"}
     loader.load([{"u": 5, "d": "2013-01-02"}, {"u": 7, "d": "2013-01-05"}], day(3), run_id="manual__1")
     [row] = warehouse.query("SELECT * FROM _elt.loads").dicts()
-    manifest = read_manifest(loader.place(day(3)))
+    manifest = newest(loader.place(day(3)))
     wanted = {
         "load_id": loader.load_id(day(3)),
         "source": "src",

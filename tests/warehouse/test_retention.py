@@ -4,10 +4,10 @@ import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from warehouse_support import day
+from warehouse_support import PROJECT, day
 
 from elt_factory.config.source import SqlSource
-from elt_factory.dag.retention import forget_old
+from elt_factory.dag.retention import Landings, forget_old
 from elt_factory.failures import LandingError
 from elt_factory.landing.places import LocalPlace
 
@@ -31,7 +31,7 @@ def forget(loader, landings, *, days: float, **retention) -> list[str]:
     """As at the end of a load so many days from now; what it tells."""
     now = NOW + timedelta(days=days)
     told = []
-    forget_old(loader.warehouse, config(**retention), "tab", landings, told.append, now)
+    forget_old(loader.warehouse, config(**retention), "tab", Landings(landings, PROJECT), told.append, now)
     return told
 
 

@@ -79,7 +79,7 @@ def test_a_landing_in_object_storage_is_copied_from_where_it_is(warehouse, order
     rows, rejects = (text for text in warehouse.sent if text.startswith("COPY"))
     assert f' FROM @"_ELT"."{stage}"/src/tab/L1/{attempt}/data/' in rows
     assert f' FROM @"_ELT"."{stage}"/src/tab/L1/{attempt}/rejects.parquet ' in rejects
-    assert "manifest.json" in order.landing.files()
+    assert f"{attempt}/manifest.json" in order.landing.files()
 
 
 def test_a_count_that_is_not_the_manifests_is_an_error_there_too(warehouse, order):

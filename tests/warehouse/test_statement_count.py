@@ -6,6 +6,7 @@ import duckdb
 import pytest
 from warehouse_support import MERGE, MERGE_BY_CURSOR, as_for_a_task, day
 
+from elt_factory.landing.checksums import sha256_of
 from elt_factory.landing.manifest import LandedFile
 
 
@@ -49,7 +50,8 @@ def in_many_files(order, count: int):
         path = whole.with_name(f"part_{number}.parquet")
         share = f"SELECT * FROM read_parquet('{whole}') WHERE id % {count} = {number}"
         [(rows,)] = duckdb.execute(f"COPY ({share}) TO '{path}' (FORMAT parquet)").fetchall()
-        files.append(LandedFile(str(path.relative_to(order.landing.folder)), rows, path.stat().st_size))
+        name = str(path.relative_to(order.landing.folder))
+        files.append(LandedFile(name, rows, path.stat().st_size, sha256_of(path)))
     whole.unlink()
     return replace(order, manifest=replace(order.manifest, files=tuple(files)))
 

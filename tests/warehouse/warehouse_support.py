@@ -14,14 +14,17 @@ import duckdb
 from elt_factory.config.table import Table
 from elt_factory.config.window import Window, load_id
 from elt_factory.extract.request import Spool
+from elt_factory.landing.checksums import sha256_of
 from elt_factory.landing.land import LandRequest, land
-from elt_factory.landing.manifest import Manifest, read_manifest, write_manifest
+from elt_factory.landing.manifest import Manifest, write_manifest
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
 from elt_factory.warehouse.base import LoadOrder, LoadReport, Warehouse
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from landings import newest
 
+PROJECT = "ours"
 FIRST_DAY = datetime(2013, 1, 1, tzinfo=UTC)
 MERGE = {"write_disposition": "merge", "primary_key": ["id"]}
 MERGE_BY_CURSOR = MERGE | {"incremental": {"cursor": "u"}}
@@ -66,7 +69,8 @@ class Loader:
         file.write_text("".join(line + "\n" for line in lines))
         known = Known(self.source, self.name, self.table, self.warehouse.columns_as(self.target, self.table.types))
         spool = Spool("ndjson", (file,), len(records))
-        return land(LandRequest(known, window, self.load_id(window), spool, self.place(window), workdir, print))
+        place = self.place(window)
+        return land(LandRequest(known, window, self.load_id(window), spool, place, workdir, print, PROJECT))
 
     def land_numbers(self, ids: range, value: int, window: Window) -> None:
         """A landing of many rows, written at once: an id and a value each."""
@@ -75,13 +79,13 @@ class Loader:
         with duckdb.connect() as scratch:
             rows = f"SELECT range AS id, CAST({value} AS BIGINT) AS v FROM range({ids.start}, {ids.stop})"
             scratch.execute(f"COPY ({rows}) TO '{file}' (FORMAT parquet)")
-        landed = replace(manifest.files[0], rows=len(ids), bytes=file.stat().st_size)
+        landed = replace(manifest.files[0], rows=len(ids), bytes=file.stat().st_size, sha256=sha256_of(file))
         write_manifest(place, replace(manifest, files=(landed,), rows=len(ids), rows_read=len(ids)))
 
     def order(self, window: Window | None = None, *, run_id: str = "run", full_refresh: bool = False) -> LoadOrder:
         place = self.place(window or day(1))
         return LoadOrder(
-            read_manifest(place),
+            newest(place),
             place,
             self.target,
             self.table.write_disposition,

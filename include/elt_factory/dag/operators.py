@@ -14,12 +14,14 @@ from airflow.sdk.exceptions import AirflowSkipException
 from elt_factory.config.source import Source
 from elt_factory.config.table import Table
 from elt_factory.dag.alerts import schema_changed
-from elt_factory.dag.retention import forget_old
-from elt_factory.dag.runtime import Run, get_connection, landing_place, purpose, run_of, warehouse
+from elt_factory.dag.retention import Landings, forget_old
+from elt_factory.dag.runtime import Run, get_connection, landing_place, project_name, purpose, run_of, warehouse
 from elt_factory.extract.request import CursorRange, ReadRequest
-from elt_factory.failures import QualityError
+from elt_factory.failures import LandingError, QualityError
 from elt_factory.project import project_root
 from elt_factory.warehouse.dialect import Relation, TableOptions
+
+ATTEMPT = "attempt"  # in what an extract task returns: the landing that the load of the same run reads
 
 
 class TableOperator(BaseOperator):
@@ -55,11 +57,14 @@ class ExtractOperator(TableOperator):
 
     def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002, D102
         from elt_factory.extract.read import read
+        from elt_factory.landing.attempt import Attempt
         from elt_factory.landing.land import LandRequest, land
         from elt_factory.landing.schema import Known
 
         load = run.load_id(self.table)
         window = run.table_window(self.table)
+        # of two attempts the later one counts, and what counts is when it began to read
+        attempt = Attempt.begin()
         existing, cursor = self._state(load, run)
         conn_id = self.config.extract.connection
         place = landing_place(self.config.name, self.table).below(load)
@@ -81,7 +86,8 @@ class ExtractOperator(TableOperator):
                 )
             )
             known = Known(self.config.name, self.table, self.spec, existing)
-            manifest = land(LandRequest(known, window, load, spool, place, workdir, self.log.info))
+            project = project_name()
+            manifest = land(LandRequest(known, window, load, spool, place, workdir, self.log.info, project, attempt))
         self.log.info(
             "%s: read %s rows for %s: %s to load, %s rejected, %s duplicates",
             known.label,
@@ -94,7 +100,12 @@ class ExtractOperator(TableOperator):
         self.told = f"{manifest.rows_read:,} rows read, {manifest.rows_rejected:,} rejected"
         for drift in manifest.drift:
             self.log.warning("%s: %s", known.label, drift)
-        return {"load_id": load, "rows_read": manifest.rows_read, "rows_rejected": manifest.rows_rejected}
+        return {
+            "load_id": load,
+            ATTEMPT: attempt.name,
+            "rows_read": manifest.rows_read,
+            "rows_rejected": manifest.rows_rejected,
+        }
 
     def _state(self, load: str, run: Run) -> tuple[Any, CursorRange]:
         """The table's columns and where its cursor stands: a moment at the warehouse, which others wait for."""
@@ -111,13 +122,15 @@ class LoadOperator(TableOperator):
     """Write the landing to the warehouse, rows and their row in `_elt.loads` in one transaction."""
 
     def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: D102
-        from elt_factory.landing.manifest import read_manifest
+        from elt_factory.landing.manifest import Owner, read_manifest
         from elt_factory.warehouse.base import LoadOrder
 
-        landings = landing_place(self.config.name, self.table)
-        place = landings.below(run.load_id(self.table))
+        load = run.load_id(self.table)
+        landings = Landings(landing_place(self.config.name, self.table), project_name())
+        place = landings.place.below(load)
+        owner = Owner(landings.project, self.config.name, self.table, load, self._attempt(context))
         order = LoadOrder(
-            manifest=read_manifest(place),
+            manifest=read_manifest(place, owner),
             landing=place,
             target=Relation(self.config.name, self.table),
             write_disposition=self.spec.write_disposition,
@@ -130,6 +143,8 @@ class LoadOperator(TableOperator):
             report = opened.load(order)
             forget_old(opened, self.config, self.table, landings, self.log.info)
         self.told = f"{report.rows_loaded:,} rows loaded, {report.total_rows:,} in the table"
+        if report.gave_way:
+            self.told = "nothing written: what a later run or try read of this window is loaded already"
         self.log.info("%s.%s: %s", self.config.name, self.table, self.told)
         # a retry finds done what the try before it did: the landing knows of that too
         changes = dict.fromkeys(map(str, (*order.manifest.drift, *report.changes)))
@@ -142,10 +157,23 @@ class LoadOperator(TableOperator):
             "rows_duplicate": report.rows_duplicate,
             "rows_unchanged": report.rows_unchanged,
             "total_rows": report.total_rows,
+            **({"gave_way": True} if report.gave_way else {}),
         }
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = {**figures, "window": str(run.table_window(self.table))}
         return figures
+
+    def _attempt(self, context: Mapping[str, Any]) -> str:
+        """The attempt that this run's own extract task has landed, and no other run's."""
+        task = f"{self.task_id.removesuffix('load')}extract"
+        told = context["ti"].xcom_pull(task_ids=task)
+        if not isinstance(told, Mapping) or not told.get(ATTEMPT):
+            raise LandingError(
+                f"{self.config.name}.{self.table}: the task {task} of this run does not say what it has landed: it did "
+                "not run, its XCom was removed, or an earlier version of ELT Factory ran it; clear it together with "
+                "this task"
+            )
+        return str(told[ATTEMPT])
 
 
 class QualityOperator(TableOperator):

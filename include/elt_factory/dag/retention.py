@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from elt_factory.config.source import Source
@@ -12,25 +13,33 @@ from elt_factory.warehouse import audit
 from elt_factory.warehouse.base import Warehouse
 
 
+@dataclass(frozen=True)
+class Landings:
+    """Where the landings of a table are, and the project whose landings may be removed there."""
+
+    place: Place
+    project: str
+
+
 def forget_old(
     warehouse: Warehouse,
     config: Source,
     table: str,
-    place: Place,
+    landings: Landings,
     tell: Callable[[str], None],
     now: datetime | None = None,
 ) -> None:
     """Remove a table's old landings and rejects. The load stands, whether this works or not: the next one tries too."""
     moment = now or datetime.now(UTC)
     try:
-        _forget_landings(warehouse, config, table, place, moment, tell)
+        _forget_landings(warehouse, config, table, landings, moment, tell)
         _forget_rejects(warehouse, config, table, moment, tell)
     except (EltError, OSError) as error:
         tell(f"{config.name}.{table}: what is old was not removed, the next load will try: {error}")
 
 
 def _forget_landings(
-    warehouse: Warehouse, config: Source, table: str, place: Place, now: datetime, tell: Callable[[str], None]
+    warehouse: Warehouse, config: Source, table: str, landings: Landings, now: datetime, tell: Callable[[str], None]
 ) -> None:
     from elt_factory.landing.retention import clean_landings, utc
 
@@ -41,7 +50,7 @@ def _forget_landings(
         found = warehouse.query(audit.committed(warehouse.dialect, config.name, table)).rows
         return {load: utc(begun) for load, begun in found}
 
-    removed = clean_landings(place, committed, now - config.retention.landing)
+    removed = clean_landings(landings.place, landings.project, committed, now - config.retention.landing)
     if removed:
         tell(f"{config.name}.{table}: removed {len(removed)} landings by their age: {', '.join(removed)}")
 

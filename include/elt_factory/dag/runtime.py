@@ -18,11 +18,12 @@ from elt_factory.failures import EmptyWindowError, PermanentError
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.project import project_root
 from elt_factory.warehouse.base import Warehouse
-from elt_factory.warehouse.opening import ANY_PURPOSE, CONNECTION_ID, Purpose, open_warehouse
+from elt_factory.warehouse.opening import ANY_PURPOSE, CONNECTION_ID, Purpose, open_warehouse, warehouse_name
 
 _WINDOW = ("window_start", "window_end")
 LANDING_VARIABLE = "elt_landing"
 LANDING_DEFAULT = "data/landing"
+PROJECT_VARIABLE = "elt_project"
 LANDING_CONNECTION = "landing"  # opens a landing in object storage; without it the worker's own identity does
 
 
@@ -206,3 +207,15 @@ def landing_place(source: str, table: str) -> Place:
         open_place(base, _find_connection(LANDING_CONNECTION)) if is_url(base) else LocalPlace(project_root() / base)
     )
     return place.below(source, table)
+
+
+def project_name() -> str:
+    """Whose landings these are: the Variable `elt_project`, else the warehouse that they are loaded into.
+
+    The warehouse is the same for every worker and survives deploys, wherever the project's folder is: an account and a
+    database of Snowflake, or a DuckDB file.
+    """
+    from airflow.sdk import Variable
+
+    named = Variable.get(PROJECT_VARIABLE, default=None)
+    return str(named) if named else warehouse_name(get_connection(CONNECTION_ID), project_root())

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +15,12 @@ from elt_factory.config.window import Window
 from elt_factory.extract.request import Spool
 from elt_factory.failures import AccountingError, BadDataError, ContractError, LandingError
 from elt_factory.landing import contract, ndjson
+from elt_factory.landing.attempt import Attempt
+from elt_factory.landing.checksums import sha256_of_each
 from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.found import find_columns, raw_relation
 from elt_factory.landing.growing import grown_numbers
-from elt_factory.landing.manifest import MANIFEST_FILE, Drift, LandedColumn, LandedFile, Manifest, write_manifest
+from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
 from elt_factory.landing.places import Place
 from elt_factory.landing.schema import Known, plan_contract
 from elt_factory.sql_text import text_literal
@@ -34,7 +34,11 @@ MEMORY_LIMIT = "1GB"
 
 @dataclass(frozen=True)
 class LandRequest:
-    """What to land. `place` is the landing of this load id; `workdir` is scratch space on this machine."""
+    """What to land.
+
+    `place` is that of this load id; `workdir` is scratch space on this machine; `project` is whose landing it is;
+    `attempt` began before the source was read.
+    """
 
     known: Known
     window: Window
@@ -43,6 +47,8 @@ class LandRequest:
     place: Place
     workdir: Path
     tell: Callable[[str], None]
+    project: str = ""
+    attempt: Attempt = field(default_factory=Attempt.begin)
 
 
 def land(request: LandRequest) -> Manifest:
@@ -54,7 +60,7 @@ def land(request: LandRequest) -> Manifest:
         AccountingError: the records that were read are not all accounted for.
         LandingError: this machine's disk or memory did not suffice.
     """
-    attempt, place = _Attempt(uuid.uuid4().hex[:12], datetime.now(UTC)), request.place
+    attempt, place = request.attempt, request.place
     with _scratch(request.workdir, attempt) as connection, _named_errors(request.known):
         staged = _stage(connection, request)
         _refuse_if_frozen(connection, request.known)
@@ -62,17 +68,22 @@ def land(request: LandRequest) -> Manifest:
             files = _write_parts(connection, staged, folder, attempt)
             rejects = _write_rejects(connection, folder, attempt)
             manifest = _manifest(connection, request, staged, _Written(files, rejects), attempt)
+    manifest = _with_etags(place, manifest)
+    # other attempts of this load are not touched: a load may be reading one of them
     write_manifest(place, manifest)
-    place.clear(keep=(MANIFEST_FILE, attempt.name))
     return manifest
 
 
-@dataclass(frozen=True)
-class _Attempt:
-    """One try: its name, which no other has, and when it began."""
+def _with_etags(place: Place, manifest: Manifest) -> Manifest:
+    """The manifest with what object storage calls the files that went up."""
+    found = place.below(manifest.attempt).files()
 
-    name: str
-    started: datetime
+    def known(file: LandedFile) -> LandedFile:
+        entry = found.get(file.path.removeprefix(f"{manifest.attempt}/"))
+        return replace(file, etag=entry.etag if entry else "")
+
+    rejects = known(manifest.rejects) if manifest.rejects else None
+    return replace(manifest, files=tuple(map(known, manifest.files)), rejects=rejects)
 
 
 @dataclass(frozen=True)
@@ -98,7 +109,7 @@ class _Written:
 
 
 @contextmanager
-def _scratch(workdir: Path, attempt: _Attempt) -> Iterator[duckdb.DuckDBPyConnection]:
+def _scratch(workdir: Path, attempt: Attempt) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB file of our own: what does not fit in memory goes to disk, so memory does not grow with rows."""
     import duckdb
 
@@ -203,7 +214,7 @@ def _refuse_if_frozen(connection: duckdb.DuckDBPyConnection, known: Known) -> No
 
 
 def _write_parts(
-    connection: duckdb.DuckDBPyConnection, staged: _Staged, folder: Path, attempt: _Attempt
+    connection: duckdb.DuckDBPyConnection, staged: _Staged, folder: Path, attempt: Attempt
 ) -> tuple[LandedFile, ...]:
     plan = staged.plan
     if not plan.columns or not _one(connection, "SELECT count(*) FROM staged WHERE reason IS NULL"):
@@ -212,23 +223,27 @@ def _write_parts(
     # the order of records was needed for the last of each key alone, and is known by now
     connection.execute("SET preserve_insertion_order = false")
     written = connection.execute(contract.copy_statement(select, str(folder / "data"), PART_BYTES)).fetchall()
-    return tuple(_landed(row, folder, attempt.name) for row in written if row[1])
+    return _landed([row for row in written if row[1]], folder, attempt.name)
 
 
-def _write_rejects(connection: duckdb.DuckDBPyConnection, folder: Path, attempt: _Attempt) -> LandedFile | None:
+def _write_rejects(connection: duckdb.DuckDBPyConnection, folder: Path, attempt: Attempt) -> LandedFile | None:
     if not _one(connection, "SELECT count(*) FROM staged WHERE reason IS NOT NULL"):
         return None
     written = connection.execute(contract.copy_rejects(str(folder / "rejects.parquet"))).fetchall()
-    return _landed(written[0], folder, attempt.name)
+    return _landed(written, folder, attempt.name)[0]
 
 
-def _landed(row: Sequence[Any], folder: Path, attempt: str) -> LandedFile:
-    path = Path(row[0])
-    return LandedFile(f"{attempt}/{path.relative_to(folder).as_posix()}", int(row[1]), path.stat().st_size)
+def _landed(rows: Sequence[Sequence[Any]], folder: Path, attempt: str) -> tuple[LandedFile, ...]:
+    """Files of which DuckDB says the path and the number of rows."""
+    paths = [Path(row[0]) for row in rows]
+    return tuple(
+        LandedFile(f"{attempt}/{path.relative_to(folder).as_posix()}", int(row[1]), path.stat().st_size, sha256)
+        for row, path, sha256 in zip(rows, paths, sha256_of_each(paths), strict=True)
+    )
 
 
 def _manifest(
-    connection: duckdb.DuckDBPyConnection, request: LandRequest, staged: _Staged, written: _Written, attempt: _Attempt
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, staged: _Staged, written: _Written, attempt: Attempt
 ) -> Manifest:
     _check_identity(request.known, staged, written)
     table, plan = request.known.table, staged.plan
@@ -259,6 +274,7 @@ def _manifest(
         business_date_max=business_bounds[1],
         started_at=iso_utc(attempt.started),
         attempt=attempt.name,
+        project=request.project,
     )
 
 

@@ -1,23 +1,36 @@
-"""What a landing holds. It is written last and atomically: without its manifest a landing does not exist."""
+"""What a landing holds. It is written last and atomically: without its manifest a landing does not exist.
+
+The file is JSON: `format`, `sha256` of the manifest's own bytes, and `manifest`. It lies in the folder of its attempt,
+so that no attempt ever touches the landing of another.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 
 from elt_factory.config.values import ColumnType
 from elt_factory.failures import LandingError
+from elt_factory.landing.attempt import is_attempt
 from elt_factory.landing.places import Place
 
 MANIFEST_FILE = "manifest.json"
+FORMAT = 2  # of the file; the first one had neither owner nor checksums, and lay beside the folders of the attempts
+_AGAIN = "run the extract task again"
 
 
 @dataclass(frozen=True)
 class LandedFile:
-    """One Parquet part; `path` is relative to the landing's place."""
+    """One Parquet part; `path` is relative to the landing's place.
+
+    `sha256` is of its content, in hexadecimal; `etag` is what object storage calls the object that went up.
+    """
 
     path: str
     rows: int
     bytes: int
+    sha256: str = ""
+    etag: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,20 @@ class Drift:
     def __str__(self) -> str:
         was = f"{self.old} to " if self.old else ""
         return f"column {self.column} ({was}{self.type}) {self.action}"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose landing it is: one attempt of one load, in one project. See `elt_project` in docs/operations.md."""
+
+    project: str
+    source: str
+    table: str
+    load_id: str
+    attempt: str
+
+    def __str__(self) -> str:
+        return f'attempt {self.attempt} of {self.source}.{self.table}, load {self.load_id}, project "{self.project}"'
 
 
 @dataclass(frozen=True)
@@ -77,6 +104,12 @@ class Manifest:
     business_date_max: str | None
     started_at: str
     attempt: str
+    project: str = ""
+
+    @property
+    def owner(self) -> Owner:
+        """Whose landing this is."""
+        return Owner(self.project, self.source, self.table, self.load_id, self.attempt)
 
     @property
     def bytes(self) -> int:
@@ -90,48 +123,74 @@ class Manifest:
 
 
 def write_manifest(place: Place, manifest: Manifest) -> None:
-    """Make the landing exist: the manifest appears whole or not at all, and replaces the one of an earlier try."""
+    """Make an attempt's landing exist, below the place of its load: the manifest appears whole or not at all."""
     import msgspec
 
-    place.write(MANIFEST_FILE, msgspec.json.format(msgspec.json.encode(asdict(manifest)), indent=2))
+    body = msgspec.json.format(msgspec.json.encode(asdict(manifest)), indent=2)
+    head = f'{{"format": {FORMAT}, "sha256": "{hashlib.sha256(body).hexdigest()}", "manifest": '
+    place.below(manifest.attempt).write(MANIFEST_FILE, head.encode() + body + b"}\n")
 
 
-def read_manifest(place: Place) -> Manifest:
-    """Read a landing's manifest and see that its files are there and whole.
+def read_manifest(place: Place, owner: Owner) -> Manifest:
+    """Read the manifest of one attempt below the place of its load, and see that its files are there and whole.
 
     Raises:
-        LandingError: no manifest, or one that cannot be read, or a file is missing or of another size.
+        LandingError: no manifest, one that is damaged or another's, or a file is missing or of another size.
     """
-    manifest = parse_manifest(place)
+    if not is_attempt(owner.attempt):
+        raise LandingError(f"{owner.attempt!r} is not the name of an attempt; {_AGAIN}")
+    manifest = parse_manifest(place.below(owner.attempt))
+    if manifest.owner != owner:
+        raise LandingError(
+            f"the landing in {place} is another's: it was written by {manifest.owner}, and this is {owner}; {_AGAIN}, "
+            "and see that no two projects share an elt_project and a landing"
+        )
     check_files(place, manifest)
     return manifest
 
 
 def parse_manifest(place: Place) -> Manifest:
-    """Read a landing's manifest, without a look at the files.
+    """Read the manifest in the folder of an attempt, without a look at whose it is and at its files.
 
     Raises:
-        LandingError: no manifest, or one that cannot be read.
+        LandingError: no manifest, or one that is damaged.
     """
     import msgspec
 
     try:
-        return msgspec.json.decode(place.read(MANIFEST_FILE), type=Manifest)
+        body = _proven_body(place, place.read(MANIFEST_FILE))
+        return msgspec.json.decode(body, type=Manifest)
     except FileNotFoundError:
         raise LandingError(f"there is no landing in {place}: run the extract task first") from None
-    except msgspec.DecodeError as error:
-        raise LandingError(f"the manifest in {place} cannot be read: {error}; run the extract task again") from error
+    # deeply nested JSON is a RecursionError, text that is not UTF-8 a ValueError
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise LandingError(f"the manifest in {place} cannot be read: {error}; {_AGAIN}") from error
+
+
+def _proven_body(place: Place, content: bytes) -> bytes:
+    """The bytes of the manifest itself, which are those that were written."""
+    import msgspec
+
+    parts = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    if set(parts) != {"format", "sha256", "manifest"} or bytes(parts["format"]) != str(FORMAT).encode():
+        raise LandingError(
+            f"the manifest in {place} is damaged or of another version of ELT Factory, which writes format {FORMAT}; "
+            f"{_AGAIN}"
+        )
+    body = bytes(parts["manifest"])
+    if msgspec.json.decode(parts["sha256"], type=str) != hashlib.sha256(body).hexdigest():
+        raise LandingError(f"the manifest in {place} is damaged: it is not what the extract task wrote; {_AGAIN}")
+    return body
 
 
 def check_files(place: Place, manifest: Manifest) -> None:
-    """See that a landing's files are there and whole.
+    """See that a landing's files are there and whole, as far as their names, sizes and ETags say it.
 
     Raises:
-        LandingError: a file is missing or of another size.
+        LandingError: a file is missing, of another size, or another object than the one that went up.
     """
-    found = place.files()
+    found = place.below(manifest.attempt).files()
     for file in manifest.all_files:
-        if file.path not in found or found[file.path].bytes != file.bytes:
-            raise LandingError(
-                f"the landing in {place} is not whole: {file.path} is missing or changed; run the extract task again"
-            )
+        entry = found.get(file.path.removeprefix(f"{manifest.attempt}/"))
+        if entry is None or entry.bytes != file.bytes or (file.etag and entry.etag and entry.etag != file.etag):
+            raise LandingError(f"the landing in {place} is incomplete: {file.path} is missing or changed; {_AGAIN}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,13 +13,16 @@ from pathlib import Path, PurePosixPath
 
 from elt_factory.failures import LandingError
 
+_TRIES = 10  # to make a folder
+
 
 @dataclass(frozen=True)
 class Entry:
-    """A file as it is in its place: its size, and when it was put there, where the place says."""
+    """A file as it is in its place: its size, when it was put there and its ETag, where the place says."""
 
     bytes: int
     modified: datetime | None
+    etag: str = ""
 
 
 class Place(ABC):
@@ -70,10 +73,6 @@ class Place(ABC):
             LandingError: a name leads out of this place; nothing is removed.
         """
 
-    @abstractmethod
-    def clear(self, keep: Collection[str] = ()) -> None:
-        """Take away all files and folders here, the files first, but those of these names."""
-
 
 @dataclass(frozen=True)
 class LocalPlace(Place):
@@ -91,8 +90,7 @@ class LocalPlace(Place):
     @contextmanager
     def writing(self, name: str, workdir: Path) -> Iterator[Path]:  # noqa: ARG002
         """The folder itself: what has no manifest does not count, so it may grow where it stays."""
-        folder = self.folder / name
-        folder.mkdir(parents=True)
+        folder = _made(self.folder / name)
         try:
             yield folder
         except BaseException:
@@ -109,7 +107,7 @@ class LocalPlace(Place):
 
     def write(self, name: str, content: bytes) -> None:
         """Put a small file there by rename, which also outlives a power cut."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        _made(self.folder)
         temporary = self.folder / f".{name}.{os.getpid()}"
         with temporary.open("wb") as file:
             file.write(content)
@@ -140,19 +138,15 @@ class LocalPlace(Place):
                 with suppress(OSError):
                     (self.folder / folder).rmdir()
 
-    def clear(self, keep: Collection[str] = ()) -> None:
-        """Take away all that is here but what has these names; where nothing is kept, the folder too."""
+
+def _made(folder: Path) -> Path:
+    """A folder that is there, also where a load that removes what is old takes an empty parent away meanwhile."""
+    for _ in range(_TRIES - 1):
         with suppress(FileNotFoundError):
-            for path in sorted(self.folder.iterdir(), key=Path.is_dir):
-                if path.name in keep:
-                    continue
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
-        if not keep:
-            with suppress(OSError):
-                self.folder.rmdir()
+            folder.mkdir(parents=True, exist_ok=True)
+            return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def check_inside(place: Place, names: Iterable[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from elt_factory.landing.places import Entry, Place, check_inside
 
 AT_ONCE = 4  # parts on their way at the same time
 _MODIFIED = ("LastModified", "last_modified", "mtime", "updated", "created")  # as S3, Azure and Google say it
+_ETAGS = ("ETag", "etag")
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,6 @@ class RemotePlace(Place):
             base = self.filesystem._strip_protocol(self.url)  # noqa: SLF001 - how fsspec itself names what it lists
             found = self.filesystem.find(base, detail=True, refresh=True)
         return {name.removeprefix(f"{base}/"): _entry(about) for name, about in found.items()}
-
-    def clear(self, keep: Collection[str] = ()) -> None:  # noqa: D102
-        names = [name for name in self.files() if name.partition("/")[0] not in keep]
-        # the manifest stands beside the folders: without it none of their files counts
-        for batch in ([name for name in names if "/" not in name], [name for name in names if "/" in name]):
-            self._remove(batch)
 
     def remove(self, names: Sequence[str]) -> None:  # noqa: D102
         check_inside(self, names)
@@ -251,7 +246,8 @@ def _entry(about: Mapping[str, Any]) -> Entry:
         moment = datetime.fromisoformat(moment)
     elif isinstance(moment, float):
         moment = datetime.fromtimestamp(moment, UTC)
-    return Entry(int(about["size"] or 0), moment if isinstance(moment, datetime) else None)
+    etag = next((str(about[key]).strip('"') for key in _ETAGS if about.get(key)), "")
+    return Entry(int(about["size"] or 0), moment if isinstance(moment, datetime) else None, etag)
 
 
 _AZURE = _Storage("adlfs", "azure", ("wasb", "adls"), _azure)

@@ -10,26 +10,39 @@ from elt_factory.landing.manifest import MANIFEST_FILE, Manifest, parse_manifest
 from elt_factory.landing.places import Entry, Place
 
 
-def clean_landings(place: Place, committed: Callable[[], Mapping[str, datetime]], before: datetime) -> list[str]:
-    """Remove the landings of one table whose files are all older than a moment; their load ids.
+def clean_landings(
+    place: Place, project: str, committed: Callable[[], Mapping[str, datetime]], before: datetime
+) -> list[str]:
+    """Remove the landings of one table whose files are all older than a moment; what was removed, `load id/attempt`.
 
     A landing is kept while the warehouse does not have it: when its load id is in no commit, or in one of an earlier
-    landing. `committed` says when the landing of each committed load was begun; it is asked only where something is
-    old. What has no manifest is what a killed extract left, and goes by age alone.
+    landing. So is one of another project, and one whose manifest cannot be read. `committed` says when the landing of
+    each committed load was begun; it is asked only where something is old. What has no manifest is what a killed
+    extract or an earlier version left, which no load reads, and goes by age alone.
     """
-    old = {name: files for name, files in _by_load(place.files()).items() if _all_older(files, before)}
+    old = {name: files for name, files in _by_attempt(place.files()).items() if _all_older(files, before)}
     if not old:
         return []
-    loads = committed()
-    return [name for name, files in sorted(old.items()) if _removed(place.below(name), files, loads.get(name))]
+    loads, removed = committed(), []
+    for name, files in sorted(old.items()):
+        load, _, attempt = name.partition("/")
+        if attempt and MANIFEST_FILE in files and _is_needed(place.below(load, attempt), project, loads.get(load)):
+            continue
+        # without its manifest none of the other files counts
+        ordered = sorted(files, key=lambda file: file != MANIFEST_FILE)
+        place.below(load).remove([f"{attempt}/{file}".lstrip("/") for file in ordered])
+        removed.append(name)
+    return removed
 
 
-def _by_load(files: Mapping[str, Entry]) -> dict[str, dict[str, Entry]]:
+def _by_attempt(files: Mapping[str, Entry]) -> dict[str, dict[str, Entry]]:
+    """Files by `load id/attempt`; under a load id alone there is only what an earlier version left."""
     found: dict[str, dict[str, Entry]] = {}
     for path, entry in files.items():
-        load, _, name = path.partition("/")
-        if name:
-            found.setdefault(load, {})[name] = entry
+        load, _, rest = path.partition("/")
+        attempt, _, name = rest.partition("/")
+        if rest:
+            found.setdefault(f"{load}/{attempt}" if name else load, {})[name or rest] = entry
     return found
 
 
@@ -37,15 +50,11 @@ def _all_older(files: Mapping[str, Entry], before: datetime) -> bool:
     return all(entry.modified is not None and entry.modified < before for entry in files.values())
 
 
-def _removed(landing: Place, files: Mapping[str, Entry], committed: datetime | None) -> bool:
-    """Remove the files that were seen, and none that a new extract puts beside them meanwhile."""
-    if MANIFEST_FILE in files:
-        manifest = _manifest(landing)
-        if manifest is None or committed is None or datetime.fromisoformat(manifest.started_at) > committed:
-            return False
-    # without its manifest none of the other files counts
-    landing.remove(sorted(files, key=lambda name: name != MANIFEST_FILE))
-    return True
+def _is_needed(landing: Place, project: str, committed: datetime | None) -> bool:
+    manifest = _manifest(landing)
+    if manifest is None or manifest.project != project or committed is None:
+        return True
+    return datetime.fromisoformat(manifest.started_at) > committed
 
 
 def _manifest(landing: Place) -> Manifest | None:

@@ -199,6 +199,21 @@ def committed(dialect: Dialect, source: str, name: str) -> str:
     )
 
 
+def later_landing(dialect: Dialect, manifest: Manifest) -> str:
+    """SELECT of how many landings are committed that were begun later and hold all that this one does.
+
+    They are of the same load, or of a full refresh over its window.
+    """
+    d = dialect
+    start, end = (d.literal(datetime.fromisoformat(text)) for text in (manifest.window_start, manifest.window_end))
+    refreshed = f"{d.name('full_refresh')} AND {d.name('window_start')} <= {start} AND {d.name('window_end')} >= {end}"
+    return (
+        f"SELECT count(*) FROM {relation('loads').sql(d)} WHERE {of_table(d, manifest.source, manifest.table)} "
+        f"AND {d.name('started_at')} > {d.literal(datetime.fromisoformat(manifest.started_at))} "
+        f"AND ({d.name('load_id')} = {d.literal(manifest.load_id)} OR ({refreshed}))"
+    )
+
+
 def delete_rejects_before(dialect: Dialect, source: str, name: str, before: datetime) -> str:
     """DELETE of a table's rejects that are older than a moment."""
     return f"DELETE FROM {log('rejects').sql(dialect)} WHERE {_rejected_before(dialect, source, name, before)}"

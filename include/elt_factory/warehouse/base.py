@@ -70,7 +70,8 @@ class LoadOrder:
 class LoadReport:
     """What a load did: exact numbers, as the warehouse counted them, and the changes of the table's schema.
 
-    `rows_read == rows_loaded + rows_rejected + rows_duplicate + rows_unchanged`.
+    `rows_read == rows_loaded + rows_rejected + rows_duplicate + rows_unchanged`. `gave_way` says that nothing was
+    written, because what was read later is committed already; all numbers but the table's are 0 then.
     """
 
     rows_read: int
@@ -80,6 +81,7 @@ class LoadReport:
     total_rows: int
     rows_unchanged: int = 0
     changes: tuple[Drift, ...] = ()
+    gave_way: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,8 @@ class Warehouse(ABC):
     def load(self, order: LoadOrder) -> LoadReport:
         """Write a landing: DDL first, then one transaction with the rows *and* their row in `_elt.loads`.
 
+        A landing gives way to one that was begun later and is committed for the same window, or for all of the table.
+
         Raises:
             AccountingError: the warehouse sees or writes another number of rows than the manifest says.
             ContractError: the table has another type for a column than the landing.
@@ -212,6 +216,9 @@ class Warehouse(ABC):
                     f"{order.label}: {audit.turn(manifest.source, manifest.table).sql(dialect)} has no row; drop that "
                     "table, the next load creates it"
                 )
+            if self.query(audit.later_landing(dialect, manifest)).rows[0][0]:
+                total = self.query(statements.count_rows(dialect, order.target)).rows[0][0] if columns else 0
+                return LoadReport(0, 0, 0, 0, int(total), gave_way=True)
             return self._write(order, staged, now, columns)
 
     def _shape_target(self, order: LoadOrder) -> tuple[Drift, ...]:

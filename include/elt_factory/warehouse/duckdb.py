@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from elt_factory.config.values import ColumnType, TypeName
 from elt_factory.failures import LandingError, WarehouseBusyError
 from elt_factory.landing.casting import from_duckdb_type
+from elt_factory.landing.checksums import proven
 from elt_factory.landing.manifest import LandedFile
 from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, literal
 from elt_factory.warehouse.base import LoadOrder, Rows, Staged, StatementError, Warehouse, rolled_back_on_error
@@ -108,7 +109,7 @@ class DuckDBWarehouse(Warehouse):
     @contextmanager
     def stage(self, order: LoadOrder) -> Iterator[Staged]:
         """Views over the landed files: DuckDB reads Parquet in place, so a copy of what is near would only cost."""
-        with order.landing.fetched(file.path for file in order.manifest.all_files) as folder:
+        with proven(order.landing, order.manifest.all_files) as folder:
             yield from self._views(order, folder)
 
     def _views(self, order: LoadOrder, folder: Path) -> Iterator[Staged]:

@@ -59,3 +59,12 @@ def open_warehouse(
 def duckdb_path(connection: Connection, project: Path) -> Path:
     """The file of a duckdb connection: its host, below the project where it is relative."""
     return project / (connection.host or "data/warehouse.duckdb")
+
+
+def warehouse_name(connection: Connection, project: Path) -> str:
+    """Which warehouse a connection opens, the same wherever it is opened; never a secret."""
+    if connection.conn_type == "duckdb":
+        return f"duckdb {duckdb_path(connection, project).resolve()}"
+    extra = connection.extra
+    parts = (extra.get("account") or connection.host, extra.get("region"), extra.get("database"))
+    return " ".join([connection.conn_type, *(str(part).lower() for part in parts if part)])

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elt_factory.config.values import ColumnType
 from elt_factory.extract.request import Connection
 from elt_factory.failures import AccessDeniedError, AccountingError, EltError, LandingError, WarehouseUnavailableError
+from elt_factory.landing.checksums import proven
 from elt_factory.landing.folded import Folded
 from elt_factory.landing.manifest import LandedFile, Manifest, check_files
 from elt_factory.warehouse import audit, statements
@@ -36,6 +38,7 @@ from elt_factory.warehouse.snowflake_stage import external_stage
 if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
 
+_Stager = Callable[[Sequence[LandedFile]], StageFolder]  # makes files readable on a stage, and says where
 STAGE = Relation(audit.SCHEMA, "landing")
 STAGING = "staged_"
 REJECTS: Mapping[str, ColumnType] = {"reason": ColumnType("text"), "record": ColumnType("text")}
@@ -179,40 +182,54 @@ class SnowflakeWarehouse(Warehouse):
         name = staging_name(manifest.attempt, datetime.now(UTC))
         folder = stage_folder(manifest, name)
         rows, rejects = Relation(audit.SCHEMA, name), Relation(audit.SCHEMA, f"{name}_rejects")
-        outside = external_stage(order.landing, self._given)
-        rejected = [manifest.rejects] if manifest.rejects else []
+        outside = external_stage(order.landing, self._given) if manifest.all_files else None
         try:
-            if outside and (manifest.files or rejected):
+            if outside:
+                # Snowflake reads the landing by itself: sizes and ETags, looked at above, are all the proof there is
                 self._create(outside.create, sql.describe_stage(outside.relation), outside.wanted)
-                row_count = self._copy(order, rows, outside.folder, manifest.files, order.landed_columns)
-                reject_count = self._copy(order, rejects, outside.folder, rejected, REJECTS)
+                counts = self._copy_both(order, (rows, rejects), (outside.folder, outside.folder))
             else:
-                if manifest.files or rejected:
-                    create = f"CREATE STAGE ON SCHEMA {DIALECT.name(STAGE.schema)}"
-                    self._create(sql.create_stage(STAGE), sql.describe_stage(STAGE), create)
-                send = partial(self._send, order, folder.below("data"))
-                row_count = self._copy(order, rows, send, manifest.files, order.landed_columns)
-                send = partial(self._send, order, folder.below("rejects"))
-                reject_count = self._copy(order, rejects, send, rejected, REJECTS)
-            yield Staged(
-                rows if manifest.files else None, rejects if manifest.rejects else None, row_count, reject_count
-            )
+                counts = self._send_and_copy(order, (rows, rejects), folder)
+            yield Staged(rows if manifest.files else None, rejects if manifest.rejects else None, *counts)
         finally:
             tables = [rows] * bool(manifest.files) + [rejects] * bool(manifest.rejects)
             # what an external stage shows is the landing itself
             self._forget(tables, None if outside else folder)
 
-    def _send(self, order: LoadOrder, folder: StageFolder, files: Sequence[LandedFile]) -> StageFolder:
+    def _send_and_copy(
+        self, order: LoadOrder, tables: tuple[Relation, Relation], folder: StageFolder
+    ) -> tuple[int, int]:
+        """Copy by way of our own stage. Nothing is sent before all of the landing is proven."""
+        with proven(order.landing, order.manifest.all_files) as here:
+            if order.manifest.all_files:
+                create = f"CREATE STAGE ON SCHEMA {DIALECT.name(STAGE.schema)}"
+                self._create(sql.create_stage(STAGE), sql.describe_stage(STAGE), create)
+            senders = (
+                partial(self._send, here, folder.below("data")),
+                partial(self._send, here, folder.below("rejects")),
+            )
+            return self._copy_both(order, tables, senders)
+
+    def _copy_both(
+        self, order: LoadOrder, tables: tuple[Relation, Relation], staged: tuple[_Stager, _Stager]
+    ) -> tuple[int, int]:
+        """The numbers of rows and of rejects that Snowflake says it loaded."""
+        rejects = [order.manifest.rejects] if order.manifest.rejects else []
+        return (
+            self._copy(order, tables[0], staged[0], order.manifest.files, order.landed_columns),
+            self._copy(order, tables[1], staged[1], rejects, REJECTS),
+        )
+
+    def _send(self, here: Path, folder: StageFolder, files: Sequence[LandedFile]) -> StageFolder:
         """Send files up to a folder of our own stage."""
-        with order.landing.fetched(file.path for file in files) as here:
-            self._run(sql.put(sql.wildcard(here, files), folder))
+        self._run(sql.put(sql.wildcard(here, files), folder))
         return folder
 
     def _copy(
         self,
         order: LoadOrder,
         table: Relation,
-        staged: Callable[[Sequence[LandedFile]], StageFolder],
+        staged: _Stager,
         files: Sequence[LandedFile],
         columns: Mapping[str, ColumnType],
     ) -> int:

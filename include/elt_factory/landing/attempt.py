@@ -1,0 +1,28 @@
+"""One try of an extract task: every try has a landing of its own, and of two the later one counts."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+_NAME = re.compile(r"[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try: its name, which no other has, and when it began, before anything was read of the source."""
+
+    name: str
+    started: datetime
+
+    @classmethod
+    def begin(cls) -> Attempt:
+        """A new attempt, which begins now."""
+        return cls(uuid.uuid4().hex[:12], datetime.now(UTC))
+
+
+def is_attempt(name: object) -> bool:
+    """Whether this can be the name of an attempt."""
+    return isinstance(name, str) and bool(_NAME.fullmatch(name))
