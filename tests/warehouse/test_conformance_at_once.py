@@ -113,3 +113,45 @@ def test_the_number_of_a_commit_counts_in_the_order_of_commits(loader, connect):
     for _, load_id, again in turns:
         assert again == (load_id in seen)
         seen.add(load_id)
+
+
+@pytest.mark.parametrize("disposition", SPECS)
+def test_a_landing_gives_way_to_one_of_its_window_that_was_begun_later(loader, disposition):
+    loader.spec = SPECS[disposition]
+    loader.land([{"id": 1, "v": "old"}, {"id": 2, "v": "old"}])
+    older = loader.order(run_id="older")
+    loader.load([{"id": 1, "v": "new"}, "{"], run_id="newer")
+    report = loader.warehouse.load(older)
+    assert (report.gave_way, report.rows_loaded, report.total_rows) == (True, 0, 1)
+    assert loader.rows("id", "v") == [(1, "new")]
+    assert loader.audit("loads", "run_id", "rows_loaded", "rows_rejected") == [("newer", 1, 1)]
+    again = loader.warehouse.load(loader.order(run_id="again"))
+    assert (again.gave_way, again.rows_read) == (False, 2)
+
+
+def test_a_landing_begun_before_a_full_refresh_over_its_window_gives_way(loader):
+    loader.land([{"id": 1, "v": "old"}], day(3))
+    older = loader.order(day(3))
+    loader.load([{"id": 1, "v": "new"}, {"id": 2, "v": "new"}], day(1, days=5), full_refresh=True)
+    assert loader.warehouse.load(older).gave_way
+    assert loader.rows("id", "v") == [(1, "new"), (2, "new")]
+    loader.land([{"id": 3, "v": "later"}], day(6))
+    assert not loader.warehouse.load(loader.order(day(6))).gave_way
+
+
+def test_a_landing_that_another_overtakes_while_it_is_staged_gives_way(loader, connect, monkeypatch):
+    loader.land([{"id": 1, "v": "old"}])
+    older = loader.order()
+    loader.land([{"id": 1, "v": "new"}])
+    newer, real = loader.order(), type(loader.warehouse)._shape_target
+
+    def overtaken(self, order):
+        drift = real(self, order)
+        if order is older:
+            with connect() as other:
+                other.load(newer)
+        return drift
+
+    monkeypatch.setattr(type(loader.warehouse), "_shape_target", overtaken)
+    assert loader.warehouse.load(older).gave_way
+    assert loader.rows("id", "v") == [(1, "new")]
