@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -223,3 +224,17 @@ def test_live_reads_a_hundred_rows_of_a_database(project: Project, airflow_db: P
     done = project.elt("validate", "--live")
     assert done.exit_code == 0
     assert "shop.orders: 100 rows read, 0 do not fit" in done.stderr
+
+
+@pytest.mark.timeout(60)
+def test_files_that_cannot_be_read_are_findings_and_do_not_keep_validate_or_list_waiting(project: Project):
+    configs = project.write("orders", ORDERS).parent
+    os.mkfifo(configs / "fifo.yaml")
+    (configs / "loop.yaml").symlink_to("loop.yaml")
+    (configs / "device.yaml").symlink_to("/dev/zero")
+    found = {Path(entry["file"]).name: entry["code"] for entry in entries(project) if entry["severity"] == "error"}
+    assert found == dict.fromkeys(("fifo.yaml", "loop.yaml", "device.yaml"), "unreadable")
+    listed = project.elt("list")
+    assert listed.exit_code == 1
+    assert "orders" in listed.stdout
+    assert "Traceback" not in listed.output

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from bundle_support import write, write_good
 
+from elt_factory.config.errors import ConfigError
 from elt_factory.dag import stubs as stubs_module
+from elt_factory.dag.loader import load_dags, load_file
 from elt_factory.dag.stubs import StubFolder
 
 
@@ -225,3 +227,38 @@ def test_docker_and_astro_are_given_the_same_bundle_as_a_laptop(file):
     for name, value in local_environment(root).items():
         if "DAG_PROCESSOR" in name or "SERIALIZED" in name:
             assert f"{name}={value}" in shipped.replace("'", "")
+
+
+def hostile(configs: Path) -> dict[str, str]:
+    """Files that cannot be read to an end, each with what its error says."""
+    os.mkfifo(configs / "fifo.yaml")
+    (configs / "device.yaml").symlink_to("/dev/zero")
+    (configs / "loop.yaml").symlink_to("loop.yaml")
+    with (configs / "huge.yaml").open("wb") as file:
+        file.truncate(1_500_000_000)
+    return {"fifo": "it is a FIFO", "device": "it is a device", "loop": "symbolic links", "huge": "at most 2000000"}
+
+
+@pytest.mark.timeout(60)
+def test_a_fifo_a_device_a_loop_and_a_huge_file_have_stubs_that_stay_and_no_sync_waits_for_them(stubs, configs):
+    odd = hostile(configs)
+    stubs.sync()
+    made = {name: (stubs.path / name).stat().st_ino for name in names(stubs)}
+    assert set(made) == {f"{name}.yaml.py" for name in ("a", "b", *odd)}
+    stubs.sync()
+    assert {name: (stubs.path / name).stat().st_ino for name in names(stubs)} == made
+
+
+@pytest.mark.timeout(60)
+def test_their_dag_files_fail_with_their_own_error_and_the_others_are_dags(configs):
+    odd = hostile(configs)
+    for name, told in odd.items():
+        with pytest.raises(ConfigError, match=told):
+            load_file(configs, configs / f"{name}.yaml")
+    assert load_file(configs, configs / "a.yaml").dag_id == "a"
+    dags = load_dags(configs)
+    assert set(dags) == {"a", "b", *odd}
+    for name, told in odd.items():
+        assert told in dags[name].doc_md
+        # Airflow reads the file that it shows as the code
+        assert dags[name].yaml_file is None

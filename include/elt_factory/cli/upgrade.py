@@ -12,6 +12,7 @@ from elt_factory.cli.output import fail, say, short
 from elt_factory.config import upgrade as language
 from elt_factory.config.loading import DEFAULTS_FILE, config_files
 from elt_factory.config.upgrade import plan_upgrade
+from elt_factory.config.yaml_text import text_of
 from elt_factory.project import config_folder
 
 
@@ -44,6 +45,6 @@ def _meant(path: Path) -> list[Path]:
 
 
 def _difference(file: Path, text: str) -> str:
-    old, new = file.read_text(encoding="utf-8-sig").splitlines(), text.splitlines()
+    old, new = text_of(file).splitlines(), text.splitlines()
     name = short(file)
     return "\n".join(difflib.unified_diff(old, new, name, name, lineterm="", n=1))

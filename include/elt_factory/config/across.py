@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from elt_factory.config.content import content_of
 from elt_factory.config.errors import Position, Problem, near_name
 from elt_factory.config.sensors import SourceReady
 from elt_factory.config.source import Config
@@ -48,7 +49,7 @@ def problems_across(loaded: Sequence[LoadedConfig], broken: Sequence[Path]) -> d
 
 def _probable_names(file: Path) -> set[str]:
     try:
-        text = file.read_text(encoding="utf-8", errors="replace")
+        text = content_of(file).decode(errors="replace")
     except OSError:
         text = ""
     return {file.stem, *_NAME_LINE.findall(text)}

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from elt_factory.config.content import content_of
+
 KEY = "[key]"  # ends a path that means the key and not its value; pydantic writes the same
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _SHOWN = 60  # characters of a value that a message repeats
@@ -121,7 +123,7 @@ def _place(problem: Problem) -> tuple[str, int, int]:
 
 def _excerpt(position: Position) -> list[str]:
     try:
-        line = position.file.read_text(encoding="utf-8").splitlines()[position.line - 1]
+        line = content_of(position.file).decode().splitlines()[position.line - 1]
     except (OSError, IndexError, UnicodeDecodeError):
         return []
     line = _PASSWORD.sub(lambda match: "*" * len(match[0]), line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -88,7 +89,7 @@ def load_folder(folder: Path) -> Folder:
 def config_files(folder: Path) -> list[Path]:
     """The config files of a folder and its subfolders, sorted; names that begin with _ or . are not configs."""
     found: list[Path] = []
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder, onerror=partial(_keep_closed, found)):
         folders[:] = [name for name in folders if name[0] not in "_."]
         # one that ends with .YAML is meant to be a config: it is found, and refused when it is read
         found += [Path(place, name) for name in names if name.casefold().endswith(_SUFFIXES) and name[0] not in "_."]
@@ -99,6 +100,12 @@ def _wrong_ending(file: Path) -> Problem:
     meant = file.with_suffix(file.suffix.casefold()).name
     message = f"a config ends with .yaml or .yml, not {file.suffix}"
     return Problem(Position(file, 1, 1), "wrong-ending", message, f"rename the file to {meant}")
+
+
+def _keep_closed(found: list[Path], error: OSError) -> None:
+    """A folder that cannot be looked into stands for the configs in it: its error is told as a config's is."""
+    if isinstance(error, PermissionError):
+        found.append(Path(error.filename))
 
 
 def _validated(source: YamlSource) -> Config:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from elt_factory.config.content import TooLargeError, content_of
 from elt_factory.config.errors import ConfigError, Position, Problem
 from elt_factory.config.yaml_syntax import inside, syntax_error
 
@@ -47,7 +48,10 @@ def text_of(file: Path) -> str:
         ConfigError: it cannot be read, or is no UTF-8.
     """
     try:
-        content = file.read_bytes()
+        content = content_of(file)
+    except TooLargeError as error:
+        message = f"a config has at most {_MAX_CHARACTERS} characters"
+        raise _single(Position(file, 1, 1), "too-large", message) from error
     except OSError as error:
         why = error.strerror or str(error)
         raise _single(Position(file, 1, 1), "unreadable", f"the file cannot be read: {why}") from error

@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.sdk import get_parsing_context
 
+from elt_factory.config.content import is_ordinary
 from elt_factory.config.errors import ConfigError
 from elt_factory.config.loading import config_files
 from elt_factory.dag.neighbours import Neighbours
@@ -68,7 +69,9 @@ def _dag_or_error(file: Path, neighbours: Neighbours) -> SourceDag:
     try:
         return _build(file, neighbours)
     except ConfigError as error:
-        return error_dag(_error_name(file, neighbours), file, str(error))
+        dag = error_dag(_error_name(file, neighbours), str(error))
+        # Airflow reads what it shows as the code
+        return dag.shown_as(file) if is_ordinary(file) else dag
 
 
 def _error_name(file: Path, neighbours: Neighbours) -> str:

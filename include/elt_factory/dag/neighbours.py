@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from elt_factory.config.across import LoadedConfig, claim, problems_across, source_sensors
+from elt_factory.config.content import content_of
 from elt_factory.config.errors import ConfigError
 from elt_factory.config.loading import config_files, load_config
 from elt_factory.config.rings import rings
@@ -74,7 +75,7 @@ class Neighbours(Mapping[str, tuple[str, ...]]):
         return next(iter(self.files_by_name.get(name, ())), None)
 
     def _in_folder(self, name: str) -> Iterator[Path]:
-        return filter(Path.is_file, (self.folder / f"{name}{suffix}" for suffix in _SUFFIXES))
+        return filter(os.path.lexists, (self.folder / f"{name}{suffix}" for suffix in _SUFFIXES))
 
     def _below(self, name: str) -> Iterator[Path]:
         if self.folder not in _ahead and "files_by_name" not in vars(self):
@@ -158,7 +159,7 @@ def _known_name(file: Path) -> str:
 def _words(file: Path) -> set[str]:
     """The names that a file may wait for; its own name, which another file may take, alone where it waits for none."""
     try:
-        text = file.read_bytes()
+        text = content_of(file)
     except OSError:
         return set()
     return {*map(bytes.decode, _WORD.findall(text))} if b"source" in text else {name_in(file)}
@@ -178,7 +179,7 @@ def name_in(file: Path) -> str:
         state = (stat.st_mtime_ns, stat.st_size)
         known = _names.get(file)
         if known is None or known[0] != state:
-            match = _NAME_LINE.search(file.read_bytes())
+            match = _NAME_LINE.search(content_of(file))
             known = _names[file] = (state, match[1].decode() if match else file.stem)
     except OSError:
         return file.stem

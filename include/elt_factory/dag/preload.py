@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from elt_factory.config.content import content_of
 from elt_factory.dag.dbt_fresh import keep_fresh, manifest_file
 from elt_factory.project import dbt_folder
 
@@ -36,6 +37,6 @@ def _preload(configs: Path) -> None:
 
 def _mentions_dbt(file: Path) -> bool:
     try:
-        return b"dbt" in file.read_bytes()
+        return b"dbt" in content_of(file)
     except OSError:
         return False

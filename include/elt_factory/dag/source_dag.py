@@ -64,7 +64,7 @@ def dag_of(item: LoadedConfig, tables_of: Mapping[str, tuple[str, ...]]) -> Sour
         raise BuildError([Problem(item.source.at(("name",)), "cannot-build", told)]) from error
 
 
-def error_dag(name: str, file: Path, text: str) -> SourceDag:
+def error_dag(name: str, text: str) -> SourceDag:
     """A DAG for a config that cannot be used: no schedule, the error as documentation, one task that fails with it."""
     dag = SourceDag(
         dag_id=re.sub(r"[^\w.-]", "_", name),
@@ -75,7 +75,7 @@ def error_dag(name: str, file: Path, text: str) -> SourceDag:
         auto_register=False,
     )
     ConfigErrorOperator(task_id="config_error", text=text, dag=dag)
-    return dag.shown_as(file)
+    return dag
 
 
 class ConfigErrorOperator(BaseOperator):

@@ -93,7 +93,7 @@ class StubFolder:
     def _orphans(self) -> Iterator[Path]:
         for stub in self.path.rglob("*.py"):
             # asked of the file itself: it may have come since the folder was listed
-            if not (self.configs / stub.relative_to(self.path).with_suffix("")).is_file():
+            if not os.path.lexists(self.configs / stub.relative_to(self.path).with_suffix("")):
                 yield stub
 
     def _shared_changed(self) -> bool:

@@ -72,10 +72,10 @@ def validate(paths: Sequence[Path], root: Path) -> Verdict:
     """
     files: dict[Path, None] = {}
     for path in paths:
-        files.update(dict.fromkeys(_configs_of(path.resolve(), root.resolve())))
+        files.update(dict.fromkeys(_configs_of(_real(path), _real(root))))
     findings: list[Finding] = []
     configs: list[LoadedConfig] = []
-    for folder, chosen in _by_folder(files, root.resolve()).items():
+    for folder, chosen in _by_folder(files, _real(root)).items():
         good, problems = _look_at(folder, chosen)
         configs += good
         findings += problems
@@ -132,9 +132,14 @@ def _readable(neighbours: Neighbours) -> Iterator[LoadedConfig]:
 def _near(problem: Problem) -> Problem:
     """The problem with its file as one would type it here."""
     position, here = problem.position, Path.cwd()
-    file = position.file.resolve()
+    file = _real(position.file)
     shown = file.relative_to(here) if file.is_relative_to(here) else Path(os.path.normpath(position.file))
     return replace(problem, position=Position(shown, position.line, position.column))
+
+
+def _real(path: Path) -> Path:
+    """The path without links; a link that leads to itself stays, and is that file's own error."""
+    return Path(os.path.realpath(path))
 
 
 def _in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
