@@ -111,7 +111,8 @@ def serving(answer: Callable[[Asked], Reply]) -> Iterator[Server]:
                 return
             self.send_response(given.status)
             for name, value in {"Content-Length": str(len(given.body)), **given.headers}.items():
-                self.send_header(name, value)
+                if value:
+                    self.send_header(name, value)
             self.end_headers()
             self.close_connection = "Content-Length" in given.headers
             for start in range(0, len(given.body), 10 if given.pause else 1_000_000_000):

@@ -1,26 +1,40 @@
 from __future__ import annotations
 
+import gzip
+import json
 import logging
+import os
+import socket
+import subprocess
+import sys
 import threading
 import time
+import tracemalloc
+import zlib
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import httpx
 import pytest
 from extract_support import SECRET, Asked, Reply, in_turn, reply, serving
 
 from elt_factory.config.extract import RestApi
+from elt_factory.config.values import Rate
 from elt_factory.extract.auth import base_url
 from elt_factory.extract.http import HttpClient, Patience
+from elt_factory.extract.pace import Pace
 from elt_factory.extract.request import Connection
+from elt_factory.extract.statuses import seconds_to_wait
 from elt_factory.extract.subject import Subject, secrets_of
 from elt_factory.failures import (
     AccessDeniedError,
     BadDataError,
     BadRequestError,
     EltError,
+    SourceNotReadyError,
     SourceUnavailableError,
 )
 
@@ -270,3 +284,254 @@ def test_a_key_with_a_line_break_is_refused_without_showing_it():
 def test_an_excerpt_of_the_answer_never_ends_inside_a_secret():
     with serving(lambda _: Reply(b"x" * 195 + SECRET.encode() * 2, 404)) as server:
         assert "s3c" not in str(failures_with(server, server.connection(password=SECRET)))
+
+
+def drip(server_socket: socket.socket, text: bytes) -> None:
+    """A server that sends one byte every tenth of a second to whoever comes, and never ends."""
+    with suppress(OSError):
+        connection, _ = server_socket.accept()
+        with connection:
+            connection.recv(65536)
+            for byte in text:
+                connection.sendall(bytes([byte]))
+                time.sleep(0.1)
+
+
+@pytest.mark.parametrize("sent", [b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 500, b"HTTP/1.1 200" + b" " * 500])
+def test_headers_that_trickle_end_with_the_timeout_of_the_whole_request(sent):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=drip, args=(server, sent), daemon=True).start()
+        connection = Connection("api", "http", host=f"http://127.0.0.1:{server.getsockname()[1]}")
+        began = time.monotonic()
+        with (
+            client(connection, replace(QUICK, tries=1), timeout="1s") as http,
+            pytest.raises(SourceUnavailableError, match="no whole answer within 1 s"),
+        ):
+            http.get("x", {})
+        assert time.monotonic() - began < 3
+
+
+def test_the_timeout_is_of_each_request_and_not_of_the_client():
+    with serving(lambda _: Reply(b"[1]", pause=0.4)) as server, client(server.connection(), timeout="1s") as http:
+        assert [http.get("x", {}).body for _ in range(4)] == [b"[1]"] * 4
+
+
+def test_a_name_without_an_address_is_unavailable():
+    with (
+        client(Connection("api", "http", host="http://no.such.host.invalid"), replace(QUICK, tries=1)) as http,
+        pytest.raises(SourceUnavailableError, match="after 1 tries"),
+    ):
+        http.get("x", {})
+
+
+def packed(body: bytes, coding: str = "gzip") -> Reply:
+    pack = {"gzip": gzip.compress, "deflate": zlib.compress, "raw": lambda data: zlib.compress(data)[2:-4]}[coding]
+    return Reply(pack(body), headers={"Content-Encoding": "deflate" if coding == "raw" else coding})
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "raw"])
+def test_packed_answers_are_unpacked(coding):
+    body = json.dumps([{"n": n} for n in range(1000)]).encode()
+    with serving(lambda _: packed(body, coding)) as server:
+        assert get(server).body == body
+        assert server.asked[0].headers["Accept-Encoding"] == "gzip, deflate"
+
+
+def test_one_gzip_file_after_another_is_one_answer():
+    two = Reply(gzip.compress(b"[1,") + gzip.compress(b"2]"), headers={"Content-Encoding": "gzip"})
+    with serving(lambda _: two) as server:
+        assert get(server).body == b"[1,2]"
+
+
+def test_a_gzip_bomb_is_refused_at_the_limit_and_not_held_in_memory():
+    bomb = gzip.compress(bytes(300_000_000), 9)
+    assert len(bomb) < 400_000
+    with serving(lambda _: Reply(bomb, headers={"Content-Encoding": "gzip"})) as server:
+        tracemalloc.start()
+        with pytest.raises(BadDataError, match=r"larger than 20 MB; mend: .*max_answer_mb") as caught:
+            get(server, max_answer_mb=20)
+        held = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert len(server.asked) == 1, "asking again does not heal it"
+    assert type(caught.value) is BadDataError
+    assert held < 20_000_000
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_an_answer_larger_than_the_limit_is_refused_whether_it_says_its_size_or_not(announced):
+    body = b"[" + b" " * 3_000_000 + b"]"
+    headers = {} if announced else {"Content-Length": "", "Connection": "close"}
+
+    with serving(lambda _: Reply(body, headers=headers)) as server:
+        with pytest.raises(BadDataError, match="larger than 2 MB"):
+            get(server, max_answer_mb=2)
+        assert get(server, max_answer_mb=4).body == body
+
+
+def test_a_large_answer_is_in_a_file_that_goes_with_it(tmp_path):
+    body = b"[" + b" " * 20_000_000 + b'{"a": 1}]'
+    with (
+        serving(lambda _: Reply(body)) as server,
+        HttpClient(
+            RestApi(type="rest_api", connection="api"), server.connection(), Subject("s", "t"), scratch=tmp_path
+        ) as http,
+    ):
+        answer = http.get_json("x", {})
+    assert not isinstance(answer.body, bytes)
+    assert bytes(answer.document.records(None)[0]) == b'{"a": 1}'
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoding_that_nobody_asked_for_is_bad_data():
+    with (
+        serving(lambda _: Reply(b"x", headers={"Content-Encoding": "br"})) as server,
+        pytest.raises(BadDataError, match='content-encoding "br"'),
+    ):
+        get(server)
+
+
+def get_json(server, patience=QUICK, **extract):
+    with client(server.connection(), patience, **extract) as http:
+        return http.get_json("/v1/x", {})
+
+
+DAMAGED = {
+    "cut": Reply(b'{"data": [{"a": 1}, {"a"'),
+    "cut gzip": Reply(gzip.compress(b"[1, 2, 3]" * 99)[:-9], headers={"Content-Encoding": "gzip"}),
+    "broken gzip": Reply(b"\x1f\x8b\x08nonsense" * 9, headers={"Content-Encoding": "gzip"}),
+    "empty": Reply(b""),
+    "blank": Reply(b" \n "),
+    "web page": Reply(b"<!DOCTYPE html><h1>We are back soon", headers={"Content-Type": "text/html"}),
+    "text as html": Reply(b"Service in maintenance", headers={"Content-Type": "text/html; charset=utf-8"}),
+    "408": reply({}, 408),
+    "425": reply({}, 425),
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED)
+def test_what_was_damaged_on_its_way_is_asked_for_again(damaged):
+    with serving(in_turn([damaged, reply([{"a": 1}])])) as server:
+        assert get_json(server).body == b'[{"a": 1}]'
+    with serving(lambda _: damaged) as server:
+        with pytest.raises(SourceUnavailableError, match="after 3 tries"):
+            get_json(server)
+        assert len(server.asked) == 3
+
+
+def test_an_answer_that_is_not_ready_is_waited_for_and_never_data():
+    not_yet = reply({"status": "processing"}, 202)
+    with serving(in_turn([not_yet, not_yet, reply([{"a": 1}])])) as server:
+        assert get_json(server).body == b'[{"a": 1}]'
+    with serving(lambda _: not_yet) as server, pytest.raises(SourceNotReadyError, match="has no records yet"):
+        get_json(server)
+
+
+@pytest.mark.parametrize(("status", "told"), [(204, r"empty \(status 204\)"), (206, "a part of the data")])
+def test_an_answer_without_a_body_or_with_a_part_is_no_data(status, told):
+    body = b"" if status == 204 else b"[]"
+    with serving(lambda _: Reply(body, status)) as server:
+        with pytest.raises(BadDataError, match=told):
+            get_json(server)
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}, {"Retry-After": "0"}, {"RateLimit-Remaining": "0"}],
+)
+def test_a_403_that_is_a_rate_limit_is_waited_out(headers):
+    limited = Reply(b"{}", 403, headers)
+    with serving(in_turn([limited, limited, reply([1])])) as server:
+        assert get(server).body == b"[1]"
+    with serving(lambda _: limited) as server, pytest.raises(SourceUnavailableError, match="403"):
+        get(server)
+
+
+def test_the_end_of_a_rate_limit_is_a_moment_or_a_number_of_seconds():
+    in_a_minute = str(int(time.time()) + 60)
+    assert 55 < seconds_to_wait({"x-ratelimit-remaining": "0", "x-ratelimit-reset": in_a_minute}) <= 60
+    assert seconds_to_wait({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"}) == 30
+    assert seconds_to_wait({"x-ratelimit-remaining": "7", "x-ratelimit-reset": "30"}) is None
+    assert seconds_to_wait({"retry-after": "Fri, 31 Dec 99999 23:59:59 GMT"}) is None
+
+
+@pytest.mark.parametrize(
+    "location", ["http:\\\\host", "http://[::1", "http://a b/", "//\x7f", "http://xn--/", "http://h:99999/"]
+)
+def test_a_redirect_to_nowhere_is_bad_data_and_no_traceback(location):
+    lost = serving(lambda _: Reply(status=302, headers={"Location": location}))
+    with lost as server, pytest.raises(BadDataError, match=r"src\.things: GET "):
+        get(server)
+
+
+def test_what_an_extra_says_is_sent_or_refused():
+    with serving(lambda _: reply([])) as server:
+        get(server, fields={"extra": {"X-Tenant": "acme", "headers": {"X-Version": "2"}, "verify": False}})
+        assert (server.asked[0].headers["X-Tenant"], server.asked[0].headers["X-Version"]) == ("acme", "2")
+        for option in ("timeout", "stream", "allow_redirects"):
+            with pytest.raises(BadRequestError, match=f'"{option}" in its extra, which has no effect'):
+                get(server, fields={"extra": {option: 5}})
+        with pytest.raises(BadRequestError, match="is not a text"):
+            get(server, fields={"extra": {"X-Odd": {"a": 1}}})
+        with pytest.raises(BadRequestError, match="cannot be used"):
+            get(server, fields={"extra": {"cert": "/no/such/file.pem"}})
+
+
+def test_a_proxy_in_the_extra_is_used():
+    with serving(lambda asked: reply([asked.target])) as proxy:
+        connection = Connection("api", "http", host="http://api.example.com", extra={"proxy": proxy.url})
+        with client(connection) as http:
+            assert json.loads(http.get("/x", {}).body) == ["http://api.example.com/x"]
+
+
+def test_a_key_in_a_query_parameter_comes_from_the_connection_and_shows_nowhere(caplog):
+    caplog.set_level(logging.DEBUG)
+    auth = {"type": "api_key", "param": "api_key"}
+    answers = serving(lambda asked: reply([], 200 if asked.path == "/v1/x" else 404))
+    with answers as server, client(server.connection(password=SECRET), auth=auth) as http:
+        answer = http.get("/v1/x", {"q": "1"})
+        assert server.asked[0].params == {"q": "1", "api_key": SECRET}
+        http.get_link("/v1/x?page=2", answer.url)
+        assert server.asked[1].params == {"page": "2", "api_key": SECRET}
+        with pytest.raises(BadRequestError) as caught:
+            http.get("/v2/x", {})
+    assert "s3cr3t" not in f"{caught.value} {answer.url} {caplog.text}"
+
+
+CLIENT = """
+import sys, time
+from datetime import timedelta
+from elt_factory.config.values import Rate
+from elt_factory.extract.pace import Pace
+from pathlib import Path
+pace = Pace(Rate(20, 1), "api", Path(sys.argv[1]))
+for _ in range(4):
+    pace.wait()
+    print(time.time(), flush=True)
+"""
+
+
+def test_one_rate_holds_for_all_processes_of_a_connection(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "include")}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", CLIENT, str(tmp_path)], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    moments = sorted(float(line) for process in started for line in process.communicate(timeout=120)[0].split())
+    assert len(moments) == 12
+    # a sleep may end late, and the next one in time: never are there more than the rate and that one
+    assert all(later - earlier > 0.9 * 0.05 * 4 for earlier, later in zip(moments, moments[5:], strict=False))
+
+
+def test_a_pace_from_before_the_clock_was_set_back_is_forgotten(tmp_path):
+    pace = Pace(Rate(20, 1), "api", tmp_path)
+    pace.wait()
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    for left in ("1e300", "nan", "x", ""):
+        file.write_text(left)
+        began = time.monotonic()
+        pace.wait()
+        assert time.monotonic() - began < 1

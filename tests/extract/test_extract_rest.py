@@ -254,7 +254,7 @@ def test_a_json_link_to_another_host_never_gets_the_secret(tmp_path):
 
 def test_an_unreadable_answer_names_source_table_and_address_and_no_query(tmp_path):
     expected = r"src\.things: GET http://127\.0\.0\.1:\d+/things: the answer is no JSON"
-    with serving(lambda _: Reply(b"<html>")) as server, pytest.raises(BadDataError, match=expected) as caught:
+    with serving(lambda _: Reply(b"nonsense")) as server, pytest.raises(BadDataError, match=expected) as caught:
         read_all(server, tmp_path, table={"params": {"q": "hidden"}})
     assert "hidden" not in str(caught.value)
 

@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from elt_factory.cli.ending import Ending, ended_by_signals
 from elt_factory.failures import PermanentError
 
 _SHOWN = 100  # characters of a good task's figures; a failure is told in full
@@ -76,6 +77,7 @@ def run_dag(dag_id: str, conf: Mapping[str, Any], console: Console, log_file: Pa
 
     Raises:
         KeyError: there is no such DAG.
+        EndedError: a signal ended the run.
     """
     screen = _screen_of(console)
     log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +89,7 @@ def run_dag(dag_id: str, conf: Mapping[str, Any], console: Console, log_file: Pa
         # dag.test() never fires deadlines, and fails at the end of a run over the form in which it holds them
         dag.deadline = None
         progress = Progress(screen)
-        with _listening(progress):
+        with ended_by_signals() as ending, _listening(progress, ending):
             began = time.monotonic()
             run = dag.test(logical_date=datetime.now(UTC), run_conf=dict(conf))
     seconds = time.monotonic() - began
@@ -123,23 +125,27 @@ def _output_to(file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _listening(progress: Progress) -> Iterator[None]:
+def _listening(progress: Progress, ending: Ending) -> Iterator[None]:
     from airflow.listeners import hookimpl
     from airflow.sdk.listener import get_listener_manager
 
     class Listener:
         @hookimpl
         def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:  # noqa: ARG002
+            # Airflow has just set its own handler
+            ending.listen()
             progress.running(task_instance.task_id)
 
         @hookimpl
         def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:  # noqa: ARG002
             progress.ended(task_instance.task_id, "success", getattr(task_instance.task, "told", ""))
+            ending.check()
 
         @hookimpl
         def on_task_instance_failed(self, previous_state: Any, task_instance: Any, error: Any) -> None:  # noqa: ARG002
             again = task_instance.try_number <= task_instance.max_tries and not isinstance(error, PermanentError)
             progress.ended(task_instance.task_id, "retry" if again else "failed", str(error or ""))
+            ending.check()
 
         @hookimpl
         def on_task_instance_skipped(self, previous_state: Any, task_instance: Any) -> None:  # noqa: ARG002

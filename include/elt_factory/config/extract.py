@@ -30,10 +30,15 @@ _CONNECTION = "The Airflow connection that holds the address and the secret."
 
 
 class ApiKeyAuth(Model):
-    """Send the connection's password in a header of its own."""
+    """Send the connection's password in a header of its own, or as a query parameter."""
 
     type: Literal["api_key"]
     header: Text = Field("X-API-Key", description="Name of the header.", examples=["X-API-Key"])
+    param: Text | None = Field(
+        None,
+        description="Name of a query parameter to send it in, for an API that takes no header.",
+        examples=["api_key"],
+    )
 
 
 class BearerAuth(Model):
@@ -145,13 +150,22 @@ class RestApi(Model):
         examples=[{"type": "cursor", "cursor_path": "next"}],
     )
     rate_limit: RequestRate | None = Field(
-        None, description="The most requests to send in a time.", examples=["500/minute"]
+        None,
+        description="The most requests to send in a time, for all tables and runs of the connection on one machine.",
+        examples=["500/minute"],
     )
     timeout: PositiveDuration = Field(
         "60s",
         validate_default=True,
-        description="How long one request may take.",
+        description="How long one request may take, from the connection to the last byte of the answer.",
         examples=["30s"],
+    )
+    max_answer_mb: Whole = Field(
+        256,
+        gt=0,
+        le=100_000,
+        description="Megabytes that one answer may have, unpacked. A larger one is an error; pages keep answers small.",
+        examples=[1000],
     )
 
 

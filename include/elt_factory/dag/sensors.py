@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator
@@ -19,6 +20,7 @@ from elt_factory.project import project_root
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+_PROBE_TIME = timedelta(seconds=30)
 _REFUSALS = (401, 403)
 
 
@@ -67,25 +69,24 @@ class ReadySensor(BaseSensorOperator):
 
 
 def _http(sensor: Sensor, run: Run, _: tuple[str, ...]) -> Verdict:
-    import httpx
-
-    from elt_factory.extract.auth import auth_headers, base_url
+    from elt_factory.config.extract import NoAuth, RestApi
+    from elt_factory.extract.http import Answer, HttpClient
     from elt_factory.extract.subject import Subject, secrets_of
 
     connection = get_connection(sensor.spec.connection)
     subject = Subject(run.config.name, "http sensor", secrets_of(connection))
-    url = f"{str(base_url(connection, subject)).rstrip('/')}/{sensor.spec.path.lstrip('/')}"
     api = run.config.extract if isinstance(run.config, RestSource) else None
     # the source's own server gets the source's own key; any other server gets none
-    own = api is not None and api.connection == sensor.spec.connection
-    try:
-        answer = httpx.get(url, headers=auth_headers(api, connection, subject) if api and own else {}, timeout=30)
-    except httpx.HTTPError as error:
-        return Verdict(False, subject.clean(f"{run.config.name}: {url} does not answer: {error}"))
-    if answer.status_code in _REFUSALS:
+    if api is None or api.connection != sensor.spec.connection:
+        api = RestApi(type="rest_api", connection=sensor.spec.connection, auth=NoAuth(type="none"))
+    with HttpClient(api.model_copy(update={"timeout": _PROBE_TIME}), connection, subject) as client:
+        url, answer = client.shown_at(sensor.spec.path), client.probe(sensor.spec.path)
+    if not isinstance(answer, Answer):
+        return Verdict(False, subject.clean(f"{run.config.name}: {url} does not answer: {answer}"))
+    if answer.status in _REFUSALS:
         mend = f'check the login and password of the connection "{connection.conn_id}", and auth: in the config'
-        raise subject.error(AccessDeniedError, f"{url} answered {answer.status_code}", mend)
-    return Verdict(answer.is_success, f"{run.config.name}: {url} answered {answer.status_code}")
+        raise subject.error(AccessDeniedError, f"{url} answered {answer.status}", mend)
+    return Verdict(answer.is_success, f"{run.config.name}: {url} answered {answer.status}")
 
 
 def _file(sensor: Sensor, run: Run, _: tuple[str, ...]) -> Verdict:

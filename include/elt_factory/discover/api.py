@@ -17,7 +17,7 @@ from elt_factory.discover.periods import sane_name
 from elt_factory.discover.sample import MOST_RECORDS, sample_of, spool_of
 from elt_factory.discover.table import Ground, first_day, table_of
 from elt_factory.extract import paginators
-from elt_factory.extract.answer import UnreadableAnswerError, ndjson, parse
+from elt_factory.extract.answer import UnreadableAnswerError, ndjson
 from elt_factory.extract.http import Answer, HttpClient, Patience
 from elt_factory.extract.paginators import Ask, Page
 from elt_factory.extract.request import Connection
@@ -108,10 +108,10 @@ class _Reader:
     path: str | None
 
     def get(self, params: Mapping[str, str | int]) -> Answer:
-        return self.client.get(self.endpoint.path, {**self.endpoint.params, **params})
+        return self.client.get_json(self.endpoint.path, {**self.endpoint.params, **params})
 
     def page(self, answer: Answer) -> Page:
-        document = parse(answer.body)
+        document = answer.document
         found = document.records(self.path)
         return Page(document, answer.headers, len(found), ndjson(found))
 
@@ -186,7 +186,7 @@ def _client(endpoint: Endpoint, api: RestApi) -> HttpClient:
 
 def _json(answer: Answer) -> Any:
     try:
-        return json.loads(answer.body)
+        return json.loads(bytes(answer.body))
     except ValueError:
         raise BadDataError("the answer is no JSON; mend: name a path of the API, not of a web page") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,22 +10,25 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw
 
+from elt_factory.extract.body import Body
+from elt_factory.extract.damage import DamagedAnswerError, UnreadableAnswerError
+
+__all__ = ["Document", "UnreadableAnswerError", "first_byte", "ndjson", "parse", "steps"]
+
 _KEYS = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
 _LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
 _EXCERPT = 80
+_PIECE = 1024 * 1024
+_CUT = "truncated"  # the word of msgspec for what ends too soon
 _DOT = re.compile(r"(?<!\\)\.")
-
-
-class UnreadableAnswerError(ValueError):
-    """What is wrong with an answer, in words; the reader adds where it came from."""
 
 
 @dataclass(frozen=True)
 class Document:
     """One JSON answer, an object (`keys`: its values, still bytes) or a list (`keys` is None)."""
 
-    body: bytes
+    body: Body
     keys: Mapping[str, Raw] | None
 
     def find(self, path: str) -> Raw | None:
@@ -41,7 +45,7 @@ class Document:
         UnreadableAnswerError when there is no list.
         """
         if path is None:
-            return _LIST.decode(self.body) if self.keys is None else [Raw(self.body.strip())]
+            return _LIST.decode(self.body) if self.keys is None else [Raw(bytes(self.body).strip())]
         found = self._step_to(path)
         if first_byte(found) != b"[":
             raise UnreadableAnswerError(f'records: "{path}" holds {_excerpt(found)}, which is no list')
@@ -51,7 +55,7 @@ class Document:
         if self.keys is None:
             raise UnreadableAnswerError(f'the answer is a list itself: leave out records: "{path}"')
         node: Mapping[str, Raw] | None = self.keys
-        found = Raw(self.body)
+        found = Raw(memoryview(self.body))
         for name in steps(path):
             if node is None or name not in node:
                 there = f"the keys there are: {', '.join(node)}" if node else f"there is {_excerpt(found)}"
@@ -66,18 +70,32 @@ def steps(path: str) -> list[str]:
     return [step.replace("\\.", ".") for step in _DOT.split(path)]
 
 
-def parse(body: bytes) -> Document:
-    """Check a whole answer; UnreadableAnswerError when it is no JSON object or list in UTF-8."""
+def parse(body: Body) -> Document:
+    """Check a whole answer.
+
+    Raises:
+        DamagedAnswerError: it ends too soon.
+        UnreadableAnswerError: it is no JSON object or list in UTF-8.
+    """
     try:
-        if not body.isascii():
-            body.decode()  # msgspec skips over the inside of a raw value's strings
-        start = body.lstrip()[:1]
-        if start == b"[":
+        _check_text(body)
+        if bytes(body[:_EXCERPT]).lstrip()[:1] == b"[":
             _LIST.decode(body)
             return Document(body, None)
         return Document(body, _KEYS.decode(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableAnswerError(f"the answer is no JSON object or list: {error}: {_excerpt(body)}") from None
+        kind = DamagedAnswerError if _CUT in str(error) else UnreadableAnswerError
+        raise kind(f"the answer is no JSON object or list: {error}: {_excerpt(body[: _EXCERPT + 1])}") from None
+
+
+def _check_text(body: Body) -> None:
+    """UnicodeDecodeError for what is no UTF-8: msgspec skips over the inside of a raw value's strings."""
+    if isinstance(body, bytes) and body.isascii():
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(body), _PIECE):
+        decoder.decode(body[start : start + _PIECE])
+    decoder.decode(b"", final=True)
 
 
 def ndjson(records: Sequence[Raw]) -> bytes:

@@ -6,7 +6,7 @@ import base64
 
 import httpx
 
-from elt_factory.config.extract import ApiKeyAuth, BasicAuth, BearerAuth, NoAuth, RestApi
+from elt_factory.config.extract import ApiKeyAuth, Auth, BasicAuth, BearerAuth, NoAuth, RestApi
 from elt_factory.extract.request import Connection
 from elt_factory.extract.subject import Subject
 from elt_factory.failures import AccessDeniedError, BadRequestError
@@ -38,7 +38,7 @@ def base_url(connection: Connection, subject: Subject) -> httpx.URL:
 
 def auth_headers(api: RestApi, connection: Connection, subject: Subject) -> dict[str, str]:
     """Return the header that carries the secret; AccessDeniedError when the connection has none to send."""
-    auth = api.auth or _default_auth(connection)
+    auth = _auth_of(api, connection)
     password, login = connection.password or "", connection.login or ""
     if isinstance(auth, NoAuth):
         return {}
@@ -47,10 +47,23 @@ def auth_headers(api: RestApi, connection: Connection, subject: Subject) -> dict
         text = f'auth {auth.type} needs a {missing}, and the connection "{connection.conn_id}" has none'
         raise subject.error(AccessDeniedError, text, f"write the {missing} in the connection")
     if isinstance(auth, ApiKeyAuth):
-        return {auth.header: password}
+        return {auth.header: password} if auth.param is None else {}
     if isinstance(auth, BearerAuth):
         return {"Authorization": f"Bearer {password}"}
     return {"Authorization": "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()}
+
+
+def auth_params(api: RestApi, connection: Connection, subject: Subject) -> dict[str, str]:
+    """Return the query parameter that carries the secret; AccessDeniedError when the connection has none to send."""
+    auth = _auth_of(api, connection)
+    if not isinstance(auth, ApiKeyAuth) or auth.param is None:
+        return {}
+    auth_headers(api, connection, subject)
+    return {auth.param: connection.password or ""}
+
+
+def _auth_of(api: RestApi, connection: Connection) -> Auth:
+    return api.auth or _default_auth(connection)
 
 
 def _default_auth(connection: Connection) -> BasicAuth | BearerAuth | NoAuth:

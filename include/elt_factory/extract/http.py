@@ -5,31 +5,49 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import httpx
 
 from elt_factory.config.extract import RestApi
-from elt_factory.config.values import Rate
-from elt_factory.extract.auth import auth_headers, base_url
+from elt_factory.extract.answer import Document
+from elt_factory.extract.auth import auth_headers, auth_params, base_url
+from elt_factory.extract.body import Body, read_body
+from elt_factory.extract.damage import (
+    DamagedAnswerError,
+    NotReadyAnswerError,
+    TooLargeAnswerError,
+    UnreadableAnswerError,
+)
+from elt_factory.extract.pace import Pace
+from elt_factory.extract.punctual import LOCATION, Deadline, PunctualTransport
 from elt_factory.extract.request import Connection
+from elt_factory.extract.settings import HttpSettings, settings_of
+from elt_factory.extract.statuses import may_heal, seconds_to_wait
 from elt_factory.extract.subject import Subject
+from elt_factory.extract.whole import parse_answer
 from elt_factory.failures import (
     AccessDeniedError,
     BadDataError,
     BadRequestError,
     EltError,
+    SourceNotReadyError,
     SourceUnavailableError,
 )
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 _EXCERPT = 200
+_MOST_OF_AN_ERROR = 100_000
+# what body.py can unpack, and no more than that is asked for
+_OURS = {"Accept-Encoding": "gzip, deflate"}
+
+Check = Callable[["Answer"], None]
 
 
 @dataclass(frozen=True)
@@ -52,54 +70,71 @@ class Patience:
 PATIENCE = Patience()
 
 
-class Pace:
-    """Spaces requests evenly: a burst would only bring 429 from servers that count by the second."""
-
-    def __init__(self, rate: Rate | None) -> None:
-        self._interval = rate.seconds / rate.count if rate else 0.0
-        self._next = time.monotonic()
-
-    def wait(self) -> None:
-        """Sleep until the next request may go."""
-        now = time.monotonic()
-        time.sleep(max(0.0, self._next - now))
-        self._next = max(now, self._next) + self._interval
-
-
 @dataclass(frozen=True)
 class Answer:
-    """One whole answer; `headers` finds names in any case."""
+    """One whole answer; `headers` finds names in any case. A large body is a file, gone when nobody holds it."""
 
     url: httpx.URL
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: Body
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is one of success."""
+        return httpx.codes.is_success(self.status)
+
+    @cached_property
+    def document(self) -> Document:
+        """The JSON in it.
+
+        Raises:
+            UnreadableAnswerError: it holds none.
+        """
+        return parse_answer(self.status, self.headers, self.body)
 
 
 class HttpClient:
     """Sends the GET requests of one table. Use it in a `with`.
 
-    Every request is retried on 429, 5xx and broken connections. What is left then raises AccessDeniedError (401, 403),
-    BadRequestError (other 4xx), SourceUnavailableError (429, 5xx, no connection, time-out) or BadDataError (an answer
-    that leads to another host).
+    Every request is retried on 408, 425, 429, 5xx, a refusal that is a rate limit, broken connections and, where JSON
+    is expected, answers that are cut off, empty or a web page. What is left then raises AccessDeniedError (401, 403),
+    BadRequestError (other 4xx), SourceUnavailableError (429, 5xx, no connection, time-out, a damaged answer),
+    SourceNotReadyError (202) or BadDataError (an answer that leads to another host, or is too large).
+
+    Args:
+        api: What the config says of the API.
+        connection: Where it is, and its secret.
+        subject: Whose messages these are.
+        patience: How often one request is tried.
+        scratch: A folder for large answers.
     """
 
     def __init__(
-        self, api: RestApi, connection: Connection, subject: Subject, patience: Patience | None = None
+        self,
+        api: RestApi,
+        connection: Connection,
+        subject: Subject,
+        patience: Patience | None = None,
+        scratch: Path | None = None,
     ) -> None:
         # their lines hold query strings and the answers' headers, and a server may echo a key in those
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        self._subject = subject
-        self._connection = connection
+        self._subject, self._connection = subject, connection
+        self._scratch = str(scratch) if scratch else None
         self._patience = patience or PATIENCE
-        self._pace = Pace(api.rate_limit)
-        self._seconds = api.timeout.total_seconds()
+        self._most_bytes = api.max_answer_mb * 1_000_000
         self._base = base_url(connection, subject)
-        headers = {**api.headers, **auth_headers(api, connection, subject)}
+        self._secret_params = auth_params(api, connection, subject)
+        self._pace = Pace(api.rate_limit, f"{connection.conn_id} {'|'.join(map(str, _origin(self._base)))}")
+        self._deadline = Deadline(api.timeout.total_seconds())
+        settings = settings_of(connection, self._base.scheme, subject)
+        headers = {**_OURS, **settings.headers, **api.headers, **auth_headers(api, connection, subject)}
         self._client = httpx.Client(
             headers=[(name.encode(), value.encode()) for name, value in headers.items()],
-            timeout=self._seconds,
+            timeout=self._deadline.seconds,
+            transport=self._transport(settings),
         )
 
     def __enter__(self) -> Self:
@@ -111,32 +146,61 @@ class HttpClient:
         self._client.close()
 
     def get(self, path: str, params: Mapping[str, str | int | float | bool]) -> Answer:
-        """Return the answer of an endpoint below the connection's address."""
-        try:
-            url = httpx.URL(str(self._base).rstrip("/") + "/" + path.lstrip("/")).copy_merge_params(dict(params))
-        except httpx.InvalidURL as error:
-            raise self._subject.error(BadRequestError, f'the path "{path}" makes no address: {error}') from None
-        return self._follow(url)
+        """Return the answer of an endpoint below the connection's address, whatever it holds."""
+        return self._follow(self._below(path, params), _anything)
+
+    def get_json(self, path: str, params: Mapping[str, str | int | float | bool]) -> Answer:
+        """Return the answer of an endpoint, which is JSON: a damaged one is asked for again."""
+        return self._follow(self._below(path, params), _json)
 
     def get_link(self, link: str, found_on: httpx.URL) -> Answer:
-        """Return the answer of an address that an answer gave, absolute or relative to where it was found."""
-        return self._follow(self._own(link, found_on))
+        """Return the JSON at an address that an answer gave, absolute or relative to where it was found."""
+        return self._follow(self._own(link, found_on), _json)
 
-    def _follow(self, url: httpx.URL) -> Answer:
+    def probe(self, path: str) -> Answer | str:
+        """The answer of an endpoint at the first try, or the cause why there is none now."""
+        return self._attempt(self._below(path, {}), _anything)
+
+    def shown_at(self, path: str) -> str:
+        """The address of an endpoint for people, without its query."""
+        return shown(self._below(path, {}))
+
+    def _transport(self, settings: HttpSettings) -> PunctualTransport:
+        try:
+            return PunctualTransport(
+                self._deadline,
+                verify=settings.tls(),
+                trust_env=settings.trust_env,
+                proxy=settings.proxy or (_proxy_of_environment(self._base) if settings.trust_env else None),
+            )
+        except (OSError, ValueError, httpx.InvalidURL) as error:
+            named = f'the extra of the connection "{self._connection.conn_id}" cannot be used: {error}'
+            raise self._subject.error(BadRequestError, named, "check verify, cert and proxies there") from None
+
+    def _below(self, path: str, params: Mapping[str, str | int | float | bool]) -> httpx.URL:
+        try:
+            return httpx.URL(str(self._base).rstrip("/") + "/" + path.lstrip("/")).copy_merge_params(dict(params))
+        except httpx.InvalidURL as error:
+            raise self._subject.error(BadRequestError, f'the path "{path}" makes no address: {error}') from None
+
+    def _follow(self, url: httpx.URL, check: Check) -> Answer:
         for _ in range(_MOST_REDIRECTS + 1):
-            answer = self._patiently(url)
-            if answer.status not in _REDIRECTS or "location" not in answer.headers:
+            answer = self._patiently(url, check)
+            if answer.status not in _REDIRECTS or LOCATION not in answer.headers:
                 return self._accept(answer)
-            url = self._own(answer.headers["location"], answer.url)
+            url = self._own(answer.headers[LOCATION], answer.url)
         raise self._subject.error(BadDataError, f"GET {shown(url)}: more than {_MOST_REDIRECTS} redirects")
 
     def _own(self, link: str, found_on: httpx.URL) -> httpx.URL:
         """The link's address; BadDataError when it leaves the connection's scheme, host and port."""
         try:
             url = found_on.join(link)
-        except httpx.InvalidURL as error:
-            raise self._subject.error(BadDataError, f'the link "{link}" is no address: {error}') from None
-        if _origin(url) != _origin(self._base):
+            origin = _origin(url)
+        # httpx lets some of what urllib and idna find wrong through as it is
+        except (httpx.InvalidURL, ValueError) as error:
+            text = f'GET {shown(found_on)}: the link "{link.partition("?")[0]}" is not a valid address: {error}'
+            raise self._subject.error(BadDataError, text) from None
+        if origin != _origin(self._base):
             raise self._subject.error(
                 BadDataError,
                 f"GET {shown(found_on)}: the answer leads to {shown(url)}, away from {shown(self._base)}; "
@@ -145,38 +209,57 @@ class HttpClient:
             )
         return url
 
-    def _patiently(self, url: httpx.URL) -> Answer:
+    def _patiently(self, url: httpx.URL, check: Check) -> Answer:
         for failed in range(1, self._patience.tries + 1):
-            outcome = self._attempt(url)
-            if isinstance(outcome, Answer) and not _may_heal(outcome.status):
+            outcome = self._attempt(url, check)
+            if isinstance(outcome, Answer) and not may_heal(outcome.status, outcome.headers):
                 return outcome
             if failed < self._patience.tries:
-                time.sleep(self._patience.wait(failed, _retry_after(outcome)))
-        tries = f"{self._patience.tries} tries"
-        cause = self._told(outcome) if isinstance(outcome, Answer) else outcome
-        raise self._subject.error(SourceUnavailableError, f"GET {shown(url)}: {cause}, after {tries}")
+                asked = seconds_to_wait(outcome.headers) if isinstance(outcome, Answer) else None
+                time.sleep(self._patience.wait(failed, asked))
+        raise self._given_up(url, outcome)
 
-    def _attempt(self, url: httpx.URL) -> Answer | str:
+    def _given_up(self, url: httpx.URL, outcome: Answer | str) -> EltError:
+        """The error of the last try."""
+        after = f"after {self._patience.tries} tries"
+        if isinstance(outcome, _NotReady):
+            return self._subject.error(SourceNotReadyError, f"GET {shown(url)}: {outcome}, {after}")
+        cause = self._told(outcome) if isinstance(outcome, Answer) else outcome
+        return self._subject.error(SourceUnavailableError, f"GET {shown(url)}: {cause}, {after}")
+
+    def _attempt(self, url: httpx.URL, check: Check) -> Answer | str:
         """The answer, or the cause why there is none now."""
         self._pace.wait()
         try:
-            return self._once(url)
-        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
+            return self._once(url, check)
+        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
             raise self._subject.error(BadRequestError, f"GET {shown(url)}: {error}") from None
+        except NotReadyAnswerError as error:
+            return _NotReady(error)
+        except DamagedAnswerError as error:
+            return str(error)
+        except UnreadableAnswerError as error:
+            mend = "ask for smaller pages, or raise max_answer_mb" if isinstance(error, TooLargeAnswerError) else ""
+            raise self._subject.error(BadDataError, f"GET {shown(url)}: {error}", mend) from None
         except httpx.TimeoutException:
-            return f"no whole answer within {self._seconds:g} s"
+            return f"no whole answer within {self._deadline.seconds:g} s"
         except httpx.RequestError as error:
             return str(error) or type(error).__name__
 
-    def _once(self, url: httpx.URL) -> Answer:
-        give_up = time.monotonic() + self._seconds
-        chunks = []
-        with self._client.stream("GET", url) as response:
-            for chunk in response.iter_bytes():
-                chunks.append(chunk)
-                if time.monotonic() > give_up:
-                    raise httpx.ReadTimeout("the answer trickles")
-            return Answer(response.url, response.status_code, response.headers, b"".join(chunks))
+    def _once(self, url: httpx.URL, check: Check) -> Answer:
+        self._deadline.begin()
+        sent = url.copy_merge_params(self._secret_params) if self._secret_params else url
+        with self._client.stream("GET", sent) as response:
+            status = response.status_code
+            # what an error says is quoted with a few words: the rest is left where it is
+            limit = self._most_bytes if response.is_success else _MOST_OF_AN_ERROR
+            body = read_body(
+                _within(response, limit), response.headers, limit, str(self._scratch) if self._scratch else None
+            )
+            answer = Answer(url, status, response.headers, body)
+        if response.is_success:
+            check(answer)
+        return answer
 
     def _accept(self, answer: Answer) -> Answer:
         if httpx.codes.is_success(answer.status):
@@ -196,25 +279,47 @@ class HttpClient:
 
     def _told(self, answer: Answer) -> str:
         """`404 Not Found: {"error": ...}`; cleaned before it is cut, or half a secret could stay."""
-        text = self._subject.clean(" ".join(answer.body.decode(errors="replace").split()))[:_EXCERPT]
+        text = self._subject.clean(" ".join(bytes(answer.body).decode(errors="replace").split()))[:_EXCERPT]
         status = f"{answer.status} {httpx.codes.get_reason_phrase(answer.status)}".strip()
         return f"{status}: {text}" if text else status
 
 
-def _may_heal(status: int) -> bool:
-    return status == httpx.codes.TOO_MANY_REQUESTS or httpx.codes.is_server_error(status)
+class _NotReady(str):
+    """The cause of a try to which the server says that it is not ready."""
+
+    __slots__ = ()
 
 
-def _retry_after(outcome: Answer | str) -> float | None:
-    """Seconds that the server asks to wait; None when it does not say."""
-    text = outcome.headers.get("retry-after", "").strip() if isinstance(outcome, Answer) else ""
-    if text.isdecimal():
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
+def _anything(_: Answer) -> None:
+    """Any body will do."""
+
+
+def _json(answer: Answer) -> None:
+    """UnreadableAnswerError for an answer that is not JSON."""
+    _ = answer.document
+
+
+def _within(response: httpx.Response, limit: int) -> Iterator[bytes]:
+    """The raw bytes of an answer; of one that is an error, no more than is quoted."""
+    if response.is_success:
+        yield from response.iter_raw()
+        return
+    size = 0
+    for chunk in response.iter_raw():
+        yield chunk[: limit - size]
+        size += len(chunk)
+        if size >= limit:
+            return
+
+
+def _proxy_of_environment(url: httpx.URL) -> str | None:
+    """The proxy that the environment names for an address, as httpx would find it for a transport of its own."""
+    from urllib.request import getproxies, proxy_bypass
+
+    if proxy_bypass(url.host):
         return None
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    proxies = getproxies()
+    return proxies.get(url.scheme) or proxies.get("all")
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None, bytes]:

@@ -11,7 +11,7 @@ from typing import BinaryIO, Self
 from elt_factory.config.source import RestSource
 from elt_factory.config.templates import render
 from elt_factory.extract import paginators
-from elt_factory.extract.answer import UnreadableAnswerError, ndjson, parse
+from elt_factory.extract.answer import UnreadableAnswerError, ndjson
 from elt_factory.extract.http import Answer, HttpClient, shown
 from elt_factory.extract.paginators import Ask, Page
 from elt_factory.extract.progress import Progress
@@ -84,12 +84,13 @@ def _pages(request: ReadRequest, subject: Subject) -> Iterator[Page]:
     check = paginators.loop_guard(paginator)
     ask: Ask | None = paginators.first(paginator)
     answer: Answer | None = None
-    with HttpClient(source.extract, needed_connection(request, subject), subject) as client:
+    connection = needed_connection(request, subject)
+    with HttpClient(source.extract, connection, subject, scratch=request.workdir) as client:
         while ask is not None:
             if ask.link is not None and answer is not None:
                 answer = client.get_link(ask.link, answer.url)
             else:
-                answer = client.get(path, {**params, **ask.params})
+                answer = client.get_json(path, {**params, **ask.params})
             with _placed(answer, subject):
                 page = _page(answer, source.tables[request.table].records)
                 check(ask, page)
@@ -111,7 +112,7 @@ def _rendered(
 
 
 def _page(answer: Answer, records_path: str | None) -> Page:
-    document = parse(answer.body)
+    document = answer.document
     records = document.records(records_path)
     return Page(document, answer.headers, len(records), ndjson(records))
 

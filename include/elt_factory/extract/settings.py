@@ -1,0 +1,96 @@
+"""What the extra of a connection of type http says, read as Airflow's own HTTP hook reads it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from elt_factory.extract.request import Connection
+from elt_factory.extract.subject import Subject
+from elt_factory.failures import BadRequestError
+
+_TRANSPORT = ("verify", "verify_ssl", "cert", "proxy", "proxies", "trust_env")
+_ELSEWHERE = {
+    "timeout": "write timeout: in the config",
+    "allow_redirects": "redirects within the connection's address are followed",
+    "max_redirects": "redirects within the connection's address are followed",
+    "stream": "leave it out",
+    "check_response": "leave it out: every answer is checked",
+    "srv_lookup": "write the host itself",
+    "auth": "write auth: in the config",
+    "auth_type": "write auth: in the config",
+}
+
+
+@dataclass(frozen=True)
+class HttpSettings:
+    """What a connection adds to every request; nothing of it shows in a repr."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    verify: bool | str = True
+    cert: str | tuple[str, ...] | None = field(default=None, repr=False)
+    proxy: str | None = field(default=None, repr=False)
+    trust_env: bool = True
+
+    def tls(self) -> ssl.SSLContext | bool:
+        """How servers are known, and who we are to them; OSError for files that cannot be used."""
+        if self.verify is True and self.cert is None:
+            return True
+        context = httpx.create_ssl_context(verify=bool(self.verify), trust_env=self.trust_env)
+        if isinstance(self.verify, str):
+            folder = Path(self.verify).is_dir()
+            context.load_verify_locations(**{"capath" if folder else "cafile": self.verify})
+        if self.cert:
+            context.load_cert_chain(*([self.cert] if isinstance(self.cert, str) else self.cert))
+        return context
+
+
+def settings_of(connection: Connection, scheme: str, subject: Subject) -> HttpSettings:
+    """The settings in a connection's extra: what is not known there is a header, as for Airflow's own HTTP hook.
+
+    BadRequestError for what would have no effect here: nothing is passed over in silence.
+    """
+    extra = dict(connection.extra)
+    named = f'the connection "{connection.conn_id}"'
+    for name, hint in _ELSEWHERE.items():
+        if name in extra:
+            raise subject.error(BadRequestError, f'{named} has "{name}" in its extra, which has no effect here', hint)
+    options = {name: extra.pop(name) for name in _TRANSPORT if name in extra}
+    nested = extra.pop("headers", {})
+    if not isinstance(nested, Mapping):
+        raise subject.error(
+            BadRequestError, f'"headers" in the extra of {named} is not an object', "write names and texts"
+        )
+    headers = {**extra, **nested}
+    for name, value in headers.items():
+        if not isinstance(value, str | int | float):
+            text = f'"{name}" in the extra of {named} is not a text, and what is there is sent as a header'
+            raise subject.error(BadRequestError, text, "write a text, or remove it")
+    return HttpSettings(
+        headers={name: str(value) for name, value in headers.items()},
+        verify=_verify(options.get("verify", options.get("verify_ssl", True))),
+        cert=_cert(options.get("cert")),
+        proxy=_proxy(options.get("proxies", options.get("proxy")), scheme),
+        trust_env=_verify(options.get("trust_env", True)) is not False,
+    )
+
+
+def _verify(value: Any) -> bool | str:
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        return value.strip().lower() == "true"
+    return value if isinstance(value, str) and value else bool(value)
+
+
+def _cert(value: Any) -> str | tuple[str, ...] | None:
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else value or None
+
+
+def _proxy(value: Any, scheme: str) -> str | None:
+    if isinstance(value, Mapping):
+        value = value.get(scheme) or value.get("all")
+    return str(value) if value else None

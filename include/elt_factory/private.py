@@ -1,0 +1,80 @@
+"""What is written on disk is its writer's alone: files 0600, folders 0700.
+
+`ELT_UMASK=007` in the environment shares it with the group, for workers of several users with one landing.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from elt_factory.failures import EltError, PermanentError
+
+UMASK_VARIABLE = "ELT_UMASK"
+_DEFAULT = 0o077
+# of a umask: what the user must keep, and what others must not get
+_DECIDED, _RIGHT = 0o707, 0o007
+
+
+class UnsafeFolderError(PermanentError):
+    """A folder that only this user may write to can be written to by others."""
+
+
+def chosen_umask() -> int:
+    """The umask of everything that is written.
+
+    Raises:
+        EltError: the environment has one that leaves the writer or nobody without access, or is not octal.
+    """
+    text = os.environ.get(UMASK_VARIABLE, "")
+    if not text:
+        return _DEFAULT
+    try:
+        umask = int(text, 8)
+    except ValueError:
+        umask = -1
+    # others get nothing in any case: the data may be personal
+    if umask & _DECIDED != _RIGHT:
+        raise EltError(f'invalid {UMASK_VARIABLE} "{text}"; hint: write 077 for the user alone, 007 for the group too')
+    return umask
+
+
+@contextmanager
+def private_files() -> Iterator[None]:
+    """Files and folders that are made within have the modes of `chosen_umask`."""
+    before = os.umask(chosen_umask())
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def own_folder(name: str) -> Path:
+    """A folder of this user's in the machine's temporary folder, which nobody else can write to or prepare.
+
+    Raises:
+        UnsafeFolderError: somebody else has made it, or may write to it.
+    """
+    folder = Path(tempfile.gettempdir()) / f"elt-{os.geteuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    require_own(folder)
+    below = folder / name
+    below.mkdir(mode=0o700, exist_ok=True)
+    return below
+
+
+def require_own(folder: Path) -> None:
+    """Refuse a folder that others could have put files into.
+
+    Raises:
+        UnsafeFolderError: it is a link, another user's, or writable for others.
+    """
+    about = folder.lstat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid not in (os.geteuid(), 0):
+        raise UnsafeFolderError(f"{folder} is not a folder of this user; hint: remove it, or name another place")
+    if about.st_mode & stat.S_IWOTH:
+        raise UnsafeFolderError(f"{folder} can be written to by every user; hint: chmod o-w {folder}")

@@ -1,0 +1,99 @@
+"""SIGTERM and SIGINT: `elt run` ends soon, with all that it started, in the middle of a task."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+ELT = [sys.executable, "-c", "from elt_factory.cli.main import main; main()"]
+CONFIG = """
+name: slow
+start_date: 2013-01-01
+retries: {count: 2, delay: 1s}
+extract: {type: rest_api, connection: silent}
+tables:
+  first: {path: /x, primary_key: [id], write_disposition: merge}
+  second: {path: /y, primary_key: [id], write_disposition: merge}
+"""
+
+
+@pytest.fixture
+def silent_server() -> Iterator[tuple[int, threading.Event]]:
+    """A port that takes connections and never answers; the event says that somebody came."""
+    came = threading.Event()
+    held = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def take() -> None:
+            with suppress(OSError):
+                while True:
+                    held.append(server.accept()[0])
+                    came.set()
+
+        threading.Thread(target=take, daemon=True).start()
+        yield server.getsockname()[1], came
+    for connection in held:
+        connection.close()
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_run_in_the_middle_of_a_task(number, silent_server, airflow_db, tmp_path):
+    port, came = silent_server
+    (tmp_path / "dag_configs").mkdir()
+    (tmp_path / "dag_configs" / "slow.yaml").write_text(CONFIG)
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parents[2] / "include"),
+        "ELT_PROJECT": str(tmp_path),
+        "AIRFLOW_CONN_SILENT": f'{{"conn_type": "http", "host": "http://127.0.0.1:{port}"}}',
+        "AIRFLOW_CONN_WAREHOUSE": f'{{"conn_type": "duckdb", "host": "{tmp_path}/warehouse.duckdb"}}',
+    }
+    run = subprocess.Popen([*ELT, "run", "slow"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert came.wait(300), "the run never asked its source"
+        time.sleep(0.2)
+        asked_at = time.monotonic()
+        run.send_signal(number)
+        run.wait(30)
+        assert time.monotonic() - asked_at < 20
+        assert run.returncode == 128 + number
+    finally:
+        run.kill()
+        run.wait()
+
+
+STARTS_OTHERS = """
+import subprocess, sys, time
+from elt_factory.cli.ending import ended_by_signals
+
+stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(99)"
+with ended_by_signals():
+    child = subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE, start_new_session=True)
+    child.stdout.readline()
+    print(child.pid, flush=True)
+    while True:
+        try:
+            time.sleep(99)
+        except Exception:
+            pass
+"""
+
+
+def test_what_a_command_started_ends_with_it_even_when_it_ignores_sigterm():
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "include")}
+    parent = subprocess.Popen([sys.executable, "-c", STARTS_OTHERS], env=environment, stdout=subprocess.PIPE, text=True)
+    child = psutil.Process(int(parent.stdout.readline()))
+    parent.send_signal(signal.SIGTERM)
+    assert parent.wait(30) == 128 + signal.SIGTERM
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
