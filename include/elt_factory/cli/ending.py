@@ -6,11 +6,14 @@ exception of a task for the task's failure: so the signal is remembered, and rai
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _GRACE_SECONDS = 5.0
@@ -65,6 +68,13 @@ def ended_by_signals() -> Iterator[Ending]:
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def leave(ended: EndedError) -> NoReturn:
+    """End this process now: a thread of Airflow's that waits for something would keep it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(ended.code if isinstance(ended.code, int) else 1)
 
 
 def end_children() -> None:

@@ -13,7 +13,7 @@ import typer
 from elt_factory.cli import tables
 from elt_factory.cli.diff import diff
 from elt_factory.cli.docs import docs
-from elt_factory.cli.ending import EndedError, ended_by_signals
+from elt_factory.cli.ending import EndedError, ended_by_signals, leave
 from elt_factory.cli.explain import explain
 from elt_factory.cli.new import new
 from elt_factory.cli.output import AsJson, errors, fail, print_json, short
@@ -170,7 +170,7 @@ def main() -> None:
             app()
     except EndedError as ended:
         errors.print(f"ended by {ended.name}", style="red", markup=False, highlight=False)
-        raise
+        leave(ended)
     except (EltError, ConfigError) as error:
         errors.print(str(error), style="red", markup=False, highlight=False)
         sys.exit(1)
