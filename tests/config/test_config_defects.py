@@ -14,7 +14,7 @@ FILES = sorted(DEFECTS.glob("*.yaml"))
 
 
 def test_there_are_enough_planted_mistakes():
-    assert len(FILES) >= 150
+    assert len(FILES) >= 380
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

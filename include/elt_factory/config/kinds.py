@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from elt_factory.config.errors import ConfigError, MistakeError, Problem
-from elt_factory.config.problems import is_near, needs_kind, unknown_key, wrong_kind
+from elt_factory.config.key_hints import is_near
+from elt_factory.config.problems import needs_kind, unknown_key, wrong_kind
 from elt_factory.config.source import SOURCE_KINDS, Config, TransformOnly
 from elt_factory.config.yaml_source import YamlPath, YamlSource
 

@@ -17,7 +17,7 @@ from elt_factory.config.errors import ConfigError, Position, Problem
 from elt_factory.config.kinds import model_for
 from elt_factory.config.problems import problems
 from elt_factory.config.rings import rings
-from elt_factory.config.source import Config
+from elt_factory.config.source import SOURCE_KINDS, Config
 from elt_factory.config.versions import require_current
 from elt_factory.config.yaml_source import YamlSource, parse_yaml, read_yaml
 
@@ -114,6 +114,6 @@ def _validated(source: YamlSource) -> Config:
         config = model.model_validate(source.data)
     except ValidationError as error:
         told = {problem.position for problem in known}
-        found = problems(source, model, error.errors(include_url=False))
+        found = problems(source, model, error.errors(include_url=False), SOURCE_KINDS)
         raise ConfigError([*known, *(problem for problem in found if problem.position not in told)]) from None
     return config

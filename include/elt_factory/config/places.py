@@ -66,23 +66,48 @@ def is_model(option: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(option, type) and issubclass(option, BaseModel)
 
 
-def homes(model: type[BaseModel], key: str) -> Iterator[str]:
-    """The paths in a file where a key is known below a model, the nearest first, as in `tables.<name>.path`."""
-    level: list[tuple[str, Any]] = [("", model)]
+@dataclass(frozen=True)
+class Home:
+    """A place where a key is known.
+
+    Args:
+        above: The path of the mapping that takes it, with <name> and <n> for any entry.
+        key: The key.
+        tag: The `type` of the mapping, where it is one of several kinds; else "".
+    """
+
+    above: tuple[str, ...]
+    key: str
+    tag: str
+
+    def __str__(self) -> str:
+        return ".".join((*self.above, self.key))
+
+
+def homes(model: type[BaseModel], key: str) -> Iterator[Home]:
+    """The places in a file where a key is known below a model, the nearest first, as in `tables.<name>.path`."""
+    level: list[tuple[tuple[str, ...], Any]] = [((), model)]
     while level:
         models = [(path, option) for path, option in level if is_model(option)]
-        yield from (f"{path}.{key}".lstrip(".") for path, option in models if key in fields(option))
+        yield from (Home(path, key, _tag(option) if path else "") for path, option in models if key in fields(option))
         level = [below for path, option in level for below in _below(path, option)]
 
 
-def _below(path: str, option: Any) -> Iterator[tuple[str, Any]]:
+def _tag(model: type[BaseModel]) -> str:
+    """The `type` of a model that is one kind of several; "" for others."""
+    field = model.model_fields.get("type")
+    found = get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()
+    return str(found[0]) if found else ""
+
+
+def _below(path: tuple[str, ...], option: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     if is_model(option):
         found: Mapping[str, Any] = fields(option)
     else:
         found = {"<name>" if get_origin(option) is dict else "<n>": inner for inner in _inner(option)}
     for name, annotation in found.items():
         for inner in flat(annotation):
-            yield f"{path}.{name}".lstrip("."), inner
+            yield (*path, name), inner
 
 
 def _inner(option: Any) -> tuple[Any, ...]:

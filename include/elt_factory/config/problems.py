@@ -9,9 +9,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from elt_factory.config.errors import KEY, MistakeError, MistakesError, Position, Problem, near_name, shown
+from elt_factory.config.errors import KEY, MistakeError, MistakesError, Position, Problem, shown
+from elt_factory.config.key_hints import Known, hint_for_key, is_near
 from elt_factory.config.other_words import near_word
-from elt_factory.config.places import Place, choices, fields, homes, is_model, kinds, locate, required
+from elt_factory.config.places import Place, choices, fields, flat, is_model, kinds, locate, required
+from elt_factory.config.yaml_slips import called, odd_sign
 from elt_factory.config.yaml_source import YamlPath, YamlSource
 
 # by the beginning of pydantic's error type
@@ -39,6 +41,16 @@ _LENGTHS: Mapping[str, tuple[str, str]] = {
     "too_short": ("too few entries stand here", "write at least {min_length}"),
     "too_long": ("too many entries stand here", "write at most {max_length}"),
 }
+_CURLED = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
+# what a plain value most likely says, where a mapping belongs
+_ONE_KEY: Mapping[str, str] = {
+    "Retries": "count",
+    "Deadline": "within",
+    "RowCount": "min",
+    "Incremental": "cursor",
+    "Dbt": "select",
+    "SourceReady": "name",
+}
 _EXAMPLES: Mapping[str, str] = {
     "text": "write one value, without brackets, dashes or keys",
     "true or false": "write true or false",
@@ -54,17 +66,51 @@ _FLAGS: Mapping[str, str] = {
 }
 
 
-def problems(source: YamlSource, model: type[BaseModel], errors: Iterable[ErrorDetails]) -> list[Problem]:
-    """What pydantic found wrong in a file's data, one problem for each place."""
+def problems(
+    source: YamlSource, model: type[BaseModel], errors: Iterable[ErrorDetails], others: Mapping[str, type[BaseModel]]
+) -> list[Problem]:
+    """What pydantic found wrong in a file's data, one problem for each place.
+
+    Args:
+        source: The file's data.
+        model: The model that they are validated against.
+        errors: What pydantic found.
+        others: The models of all kinds of source: a key may belong to another one.
+    """
+    unseen = list(_unseen_signs(source))
+    if unseen:
+        return unseen
     found: dict[tuple[YamlPath, bool], Problem] = {}
     details = list(errors)
     unknown = [tuple(detail["loc"]) for detail in details if detail["type"] == "extra_forbidden"]
+    known = Known(source.data, model, others)
     for detail in details:
-        if _is_count_of_wrong(detail) or (detail["type"] == "missing" and _is_misspelt(tuple(detail["loc"]), unknown)):
+        if _is_count_of_wrong(detail) or _is_rest_of_type(source, detail):
             continue
-        for mistake, place in _mistakes(model, detail):
+        if detail["type"] == "missing" and _is_misspelt(tuple(detail["loc"]), unknown):
+            continue
+        for mistake, place in _mistakes(known, detail):
             found.setdefault((place.path, place.is_key), _problem(source, place, mistake))
     return list(found.values())
+
+
+def _unseen_signs(source: YamlSource) -> Iterator[Problem]:
+    """Keys that begin or end with a sign that nobody sees: all else that is found follows from it."""
+    for path in source.keys:
+        key = str(path[-1]) if path else ""
+        sign = odd_sign(key[:1]) or odd_sign(key[-1:])
+        if sign:
+            message = f"{called(sign)} stands in this key"
+            yield Problem(source.at_key(path), "unknown-key", message, "delete it, and indent with plain spaces")
+
+
+def _is_rest_of_type(source: YamlSource, detail: ErrorDetails) -> bool:
+    """Whether an unknown key is what braces have left of decimal(18,2), whose first part has the hint."""
+    path = tuple(detail["loc"])
+    if detail["type"] != "extra_forbidden" or not re.fullmatch(r"[0-9 ]+\)", str(path[-1])):
+        return False
+    beside = _at(source.data, path[:-1])
+    return isinstance(beside, dict) and "(" in str(beside.get("type"))
 
 
 def unknown_key(source: YamlSource, path: YamlPath, hint: str) -> Problem:
@@ -81,28 +127,32 @@ def wrong_kind(value: object, known: Iterable[str], what: str) -> MistakeError:
 def needs_kind(value: object, known: Iterable[str]) -> MistakeError:
     """The mistake of something else where a mapping with a `type` belongs."""
     names = ", ".join(known)
+    glued = re.fullmatch(r"type:(\S+)", value) if isinstance(value, str) else None
+    if glued:
+        message = f"a mapping with a type belongs here, not {shown(value)}"
+        return MistakeError(message, f"write a space after the colon: type: {glued[1]}", code="wrong-type")
     hint = f"write {{type: {value}}}" if value in tuple(known) else f"write {{type: ...}} with one of {names}"
     return MistakeError(f"a mapping with a type belongs here, not {shown(value)}", hint, code="wrong-type")
 
 
-def _mistakes(model: type[BaseModel], detail: ErrorDetails) -> Iterator[tuple[MistakeError, Place]]:
+def _mistakes(known: Known, detail: ErrorDetails) -> Iterator[tuple[MistakeError, Place]]:
     error = detail.get("ctx", {}).get("error")
     for mistake in error.found if isinstance(error, MistakesError) else [error]:
         if isinstance(mistake, MistakeError):
             # the mistake may lie below what was validated, and further below a union of models
-            place = locate(model, detail["loc"])
+            place = locate(known.model, detail["loc"])
             below = tuple(part for part in mistake.at if part != KEY)
             yield mistake, Place((*place.path, *below), place.options, is_key=place.is_key or KEY in mistake.at)
         else:
-            yield _mistake(model, detail)
+            yield _mistake(known, detail)
 
 
-def _mistake(model: type[BaseModel], detail: ErrorDetails) -> tuple[MistakeError, Place]:
+def _mistake(known: Known, detail: ErrorDetails) -> tuple[MistakeError, Place]:
     kind, value = detail["type"], detail["input"]
-    place = locate(model, detail["loc"])
+    place = locate(known.model, detail["loc"])
     if kind == "extra_forbidden":
         key = str(place.path[-1])
-        return MistakeError("", _near_key(model, key, place), code="unknown-key"), place
+        return MistakeError("", hint_for_key(known, key, place), code="unknown-key"), place
     if kind == "missing":
         return MistakeError(
             f"{shown(place.path[-1])} is missing here", f"add {place.path[-1]}:", code="missing-key"
@@ -134,8 +184,21 @@ def _problem(source: YamlSource, place: Place, mistake: MistakeError) -> Problem
     if mistake.code == "missing-key":
         return Problem(source.at_key(place.path[:-1]), mistake.code, mistake.message, mistake.hint)
     position = _position(source, place, mistake)
+    typed_oddly = None if place.is_key else _typed_oddly(_at(source.data, place.path))
+    mistake = typed_oddly or mistake
     named = ".".join(map(str, place.path))
     return Problem(position, mistake.code, f"{named}: {mistake.message}" if named else mistake.message, mistake.hint)
+
+
+def _typed_oddly(value: Any) -> MistakeError | None:
+    """The mistake of text with signs around it that look like others."""
+    text = value if isinstance(value, str) else ""
+    sign = odd_sign(text[:1]) or odd_sign(text[-1:])
+    if sign:
+        return MistakeError(f"{called(sign)} stands in this value", "delete it")
+    if text and (text[0] in _CURLED or text[-1] in _CURLED):
+        return MistakeError(f"{shown(text)} has typographic quotes", 'type plain ones: "')
+    return None
 
 
 def _position(source: YamlSource, place: Place, mistake: MistakeError) -> Position:
@@ -165,19 +228,6 @@ def _is_misspelt(missing: tuple[str | int, ...], unknown: Iterable[tuple[str | i
     return any(is_near(key, str(missing[-1])) for key in beside)
 
 
-def is_near(key: str, known: str) -> bool:
-    """Whether a key is another word for a known one."""
-    return near_word(key, [known]).startswith("did you mean")
-
-
-def _near_key(model: type[BaseModel], key: str, place: Place) -> str:
-    """The hint for an unknown key: the place where it belongs, a near name, or all names."""
-    elsewhere = next(homes(model, key), None)
-    if elsewhere and not near_name(key, place.beside).startswith("did you mean"):
-        return f"it belongs in {elsewhere}; look at the indentation"
-    return near_word(key, place.beside)
-
-
 def _union_mistake(place: Place, kind: str, value: Any) -> tuple[MistakeError, Place]:
     known = kinds(place.options)
     if kind == "union_tag_invalid":
@@ -191,12 +241,15 @@ def _union_mistake(place: Place, kind: str, value: Any) -> tuple[MistakeError, P
 
 
 def _choice_mistake(place: Place, value: Any) -> MistakeError:
+    glued = value.split("#")[0].strip() if isinstance(value, str) and "#" in value else None
     known = choices(place.options)
     if known == (True,):
         return MistakeError(
             f"true belongs here, not {shown(value)}", "write true, or leave the rule out", code="wrong-type"
         )
     names = [str(choice) for choice in known]
+    if glued in names:
+        return MistakeError(f"{shown(value)} is not known here", "write a space before the #", code="unknown-value")
     message = f"{shown(value)} is not known here"
     return MistakeError(message, near_word(str(value), names), code="unknown-value")
 
@@ -207,6 +260,8 @@ def _type_hint(wanted: str, value: Any, place: Place) -> str:
         return f'put it in quotes: "{shown(value).removeprefix("the number ")}"'
     if wanted == "true or false" and isinstance(value, str) and value.casefold() in _FLAGS:
         return f"write {_FLAGS[value.casefold()]}, without quotes"
+    if wanted == "a list" and isinstance(value, str) and re.match(r"-\S", value):
+        return f"write a space after each dash: - {value[1:].split(' -')[0]}"
     if wanted == "a list" and (scalar or isinstance(value, dict)):
         return f"write it as a list: [{value}]" if scalar else "begin its entries with a dash"
     if wanted == "a mapping":
@@ -216,13 +271,27 @@ def _type_hint(wanted: str, value: Any, place: Place) -> str:
 
 def _mapping_hint(value: Any, place: Place) -> str:
     if isinstance(value, list):
-        return "write keys without dashes"
+        named = value[0].get("name") if value and isinstance(value[0], dict) else None
+        return f"write {named}: with its keys below it, without dashes" if named else "write keys without dashes"
     model = next((option for option in place.options if is_model(option)), None)
     keys = list(fields(model)) if model else []
-    if isinstance(value, str) and (value in kinds(place.options) or "type" in keys):
-        return f"write {{type: {value}}}"
-    if value in keys:
-        return f"write {{{value}: ...}}"
+    if isinstance(value, (str, int)):
+        if isinstance(value, str) and ("type" in keys or value in kinds(place.options)) and ":" not in value:
+            return f"write {{type: {value}}}"
+        if meant := _meant_by(value, model):
+            return meant
     if value is None and not (model and required(model)):
         return "write {} when there is nothing to say"
     return f"write keys below it: {', '.join(keys)}" if keys else 'write "key: value" lines below it'
+
+
+def _meant_by(value: str | int, model: type[BaseModel] | None) -> str:
+    """The mapping that a plain value in its place most likely means; nothing where that is open."""
+    glued = re.fullmatch(r"(\w+):(\S.*)", str(value))
+    if glued:
+        return f"write a space after the colon: {glued[1]}: {glued[2]}"
+    if model and value in fields(model):
+        is_flag = True in choices(flat(fields(model)[str(value)]))
+        return f"write {{{value}: {'true' if is_flag else '...'}}}"
+    key = _ONE_KEY.get(model.__name__) if model else None
+    return f"write {{{key}: {value}}}" if key else ""

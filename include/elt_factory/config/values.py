@@ -28,6 +28,7 @@ _MOMENT = re.compile(rf"{_DATE.pattern}(?:[T ]{_TIME.pattern}(?:\.[0-9]{{1,6}})?
 _LONGEST = timedelta(days=36500)
 _EARLIEST, _LATEST = date(1900, 1, 1), date(9998, 12, 31)
 MAX_PRECISION = 38
+_QUOTE_TYPE = 'put the type in quotes: "decimal(18,2)"'
 
 Parsed = TypeVar("Parsed")
 
@@ -67,6 +68,8 @@ class ColumnType:
         """Read `integer`, `decimal(18,2)` and the like; ValueError for anything else."""
         match = _TYPE.match(text.strip().lower())
         if match is None or match[1] not in get_args(TypeName):
+            if re.fullmatch(r"[a-z]+\([0-9]+", text.strip().lower()):
+                raise MistakeError(f"{shown(text)} is cut off: in braces a comma ends it", _QUOTE_TYPE)
             word = re.split(r"\W", text.strip(), maxsplit=1)[0]
             raise MistakeError(f"{shown(text)} is no column type", near_word(word, get_args(TypeName)))
         name: Any = match[1]
@@ -207,10 +210,18 @@ def _known_zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        near = near_word(value, available_timezones())
-        hint = near if near.startswith("did you mean") else "write one like Europe/Berlin or UTC"
-        raise MistakeError(f"{shown(value)} is no time zone", hint) from None
+        raise MistakeError(f"{shown(value)} is not a time zone", _near_zone(value)) from None
     return value
+
+
+def _near_zone(value: str) -> str:
+    region = _REGIONS.get(value.strip().upper())
+    if region:
+        return f"write a zone of the region, which knows its summer time: {region}"
+    if re.match(r"(?:UTC|GMT)?[+-]\d", value.strip().upper()):
+        return "write a zone of the region, like Europe/Berlin: an offset knows no summer time"
+    near = near_word(value, available_timezones())
+    return near if near.startswith("did you mean") else "write one like Europe/Berlin or UTC"
 
 
 def _check_name(value: object) -> object:
@@ -299,6 +310,27 @@ def _text(pattern: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern})
 
 
+# abbreviations that are no zones, and a region that is often meant
+_REGIONS = {
+    "AEST": "Australia/Sydney",
+    "AEDT": "Australia/Sydney",
+    "BRT": "America/Sao_Paulo",
+    "BST": "Europe/London",
+    "CDT": "America/Chicago",
+    "CEST": "Europe/Berlin",
+    "CST": "America/Chicago",
+    "CT": "America/Chicago",
+    "EDT": "America/New_York",
+    "ET": "America/New_York",
+    "IST": "Asia/Kolkata",
+    "JST": "Asia/Tokyo",
+    "MDT": "America/Denver",
+    "MT": "America/Denver",
+    "PDT": "America/Los_Angeles",
+    "PST": "America/Los_Angeles",
+    "PT": "America/Los_Angeles",
+    "SGT": "Asia/Singapore",
+}
 _DIRECTIVES = ("Y", "m", "d", "H", "%")
 _MOST_REQUESTS, _SHARE_DIGITS = 1_000_000_000, 12
 # Names become DAG ids, task ids, folders and schema names: one alphabet that is safe in all of them.

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from elt_factory.config.errors import ConfigError, Position, Problem
+from elt_factory.config.yaml_slips import find_slip
 
 _QUOTE = 'put text that holds ": " in quotes, and check the indentation'
 _ALIGN = "align it with its neighbours above, and look for an unclosed quote"
@@ -37,6 +38,13 @@ _MEANINGS: Sequence[tuple[str, str, str]] = (
     ("invalid Unicode character escape", "this escape is no character", "use single quotes, or write \\\\"),
     ("tab character", "a tab stands in the indentation", "indent with spaces, not tabs"),
 )
+# what follows from a line that can be read, and is not what its author meant
+_MAY_BE_A_SLIP = (
+    "mapping values are not allowed",
+    "could not find expected ':'",
+    "did not find expected key",
+    "document start",
+)
 # what is not closed is noticed far below: the place to look is where it begins
 _LOOK_AT_BEGINNING = ("is not closed", "without a colon", "has no name")
 
@@ -49,11 +57,23 @@ def syntax_error(file: Path, text: str, error: yaml.MarkedYAMLError) -> ConfigEr
     if error.context_mark and any(part in message for part in _LOOK_AT_BEGINNING):
         mark = error.context_mark
     position = inside(file, text, mark)
+    slip = find_slip(text, *_gave_up_at(file, text, error)) if any(part in said for part in _MAY_BE_A_SLIP) else None
+    if slip:
+        place = Position(file, slip.line, slip.column)
+        return ConfigError([Problem(place, "yaml-syntax", f"this is not YAML: {slip.message}", slip.hint)])
     if "is not closed" in message and "${" in (text.splitlines() or [""])[position.line - 1]:
         hint = 'put a variable within brackets in quotes: "${NAME}"'
     if "cannot start any token" in said:
         message, hint = _bad_start(text, position)
     return ConfigError([Problem(position, "yaml-syntax", f"this is not YAML: {message}", hint)])
+
+
+def _gave_up_at(file: Path, text: str, error: yaml.MarkedYAMLError) -> tuple[int, int]:
+    """Line and column where reading ended; of a key without a colon, where the key begins."""
+    said = error.problem or ""
+    mark = error.context_mark if "could not find expected" in said and error.context_mark else error.problem_mark
+    position = inside(file, text, mark)
+    return position.line, position.column
 
 
 def inside(file: Path, text: str, mark: Any) -> Position:
