@@ -106,7 +106,6 @@ def test_a_path_that_is_not_there_is_said(project: Project):
             "no-lag",
             11,
         ),
-        (("    write_disposition: merge\n", "    incremental: {cursor: id, lag: 1h}\n"), "append-with-lag", 11),
         (("orders_%Y-%m-%d.csv\n    primary_key: [id]\n    write_disposition: merge", "orders.csv"), "append-again", 8),
         (("write_disposition: merge", "write_disposition: scd2"), "window-is-all", 11),
     ],

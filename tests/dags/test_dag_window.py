@@ -22,6 +22,17 @@ def test_the_window_is_the_runs_data_interval(tmp_path):
     assert run.window == window("2013-01-07T03:00:00Z", "2013-01-08T03:00:00Z")
 
 
+def test_a_full_refresh_begins_on_the_cursors_own_clock(tmp_path):
+    table = {"incremental": {"cursor": "at", "initial": "2012-01-01", "timezone": "UTC"}}
+    for incremental, begins in (
+        (table, "2012-01-01T00:00:00Z"),
+        ({"incremental": {"cursor": "at", "initial": "2012-01-01"}}, "2012-01-01T05:00:00Z"),
+    ):
+        config = config_of(tmp_path, timezone=NEW_YORK, tables={"input": {"path": "input.csv", **incremental}})
+        run = run_of(context_of(full_refresh=True, window_start="2013-01-01", window_end="2013-01-02"), config)
+        assert run.table_window("input").start == moment(begins)
+
+
 def test_the_form_goes_before_the_data_interval(tmp_path):
     config = config_of(tmp_path, schedule="0 3 * * *")
     form = {"window_start": "2013-01-01T00:00:00Z", "window_end": "2013-01-08T00:00:00Z"}

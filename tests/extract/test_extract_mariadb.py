@@ -210,8 +210,26 @@ def test_what_does_not_work_is_told(tmp_path, shop):
 
 
 def test_a_look_finds_key_cursor_and_personal_columns(tmp_path, shop):
-    (table,) = look_at_tables(Tables(shop, "shop", (), None, tmp_path), tmp_path).tables
+    (table,) = look_at_tables(Tables(shop, "shop", ("things",), None, tmp_path), tmp_path).tables
     assert table.name == "things"
     assert table.key.columns == ("id",)
     assert table.cursor.value == "updated_at"
     assert [column.name for column in table.columns if column.pii] == ["email"]
+
+
+def test_a_timestamp_is_an_instant_and_a_datetime_is_on_the_cursors_clock(tmp_path, shop, everything):
+    url = f"mysql+pymysql://root@127.0.0.1:3306/{shop.schema}"
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as database:
+        database.exec_driver_sql("SET time_zone = '+00:00'")
+        database.exec_driver_sql("CREATE TABLE clocks (id INT PRIMARY KEY, wall DATETIME, instant TIMESTAMP NULL)")
+        database.exec_driver_sql(
+            "INSERT INTO clocks VALUES (1, '2013-01-01 00:00', '2013-01-01 05:00'), "
+            "(2, '2013-01-01 23:59:59', '2013-01-02 04:59:59'), (3, '2013-01-02', '2013-01-02 05:00'), (4, NULL, NULL)"
+        )
+    for cursor in ("wall", "instant"):
+        templates = f"select * from clocks where {cursor} >= {{{{ window.start }}}} and {cursor} < {{{{ window.end }}}}"
+        for of in ({"table": "clocks"}, {"query": templates}):
+            request = request_of(tmp_path, shop, {**of, "incremental": {"cursor": cursor}}, timezone="America/New_York")
+            spool = read(request)
+            assert [row["id"] for row in rows_of(spool)] == ["1", "2"]
+            assert spool.null_cursors == ("query" not in of)

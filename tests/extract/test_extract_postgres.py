@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import socket
 import struct
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import duckdb
+import psycopg
 import pyarrow.parquet as pq
 import pytest
 from extract_support import SECRET, read_request
@@ -16,7 +20,13 @@ from extract_support import SECRET, read_request
 from elt_factory.config.window import Window
 from elt_factory.extract.read import read
 from elt_factory.extract.request import Connection, CursorRange
-from elt_factory.failures import AccessDeniedError, BadRequestError, EltError, SourceUnavailableError
+from elt_factory.failures import (
+    AccessDeniedError,
+    BadRequestError,
+    EltError,
+    SourceNotReadyError,
+    SourceUnavailableError,
+)
 from elt_factory.landing.casting import cast_text
 
 SERVER = Connection("db", "postgres", host="127.0.0.1", port=5432, schema="test", login="postgres", password="unused")
@@ -26,7 +36,11 @@ DAY = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC))
 @pytest.fixture
 def read_table(tmp_path, schema):
     def run(connection=SERVER, source_schema=schema, fetch_rows=50_000, **more):
-        table = {key: more.pop(key) for key in ("table", "query", "incremental") if key in more}
+        table = {
+            key: more.pop(key)
+            for key in ("table", "query", "incremental", "primary_key", "write_disposition")
+            if key in more
+        }
         extract = {"type": "sql", "connection": "db", "schema": source_schema, "fetch_rows": fetch_rows}
         return read(read_request(tmp_path, extract, table, connection, **{"window": DAY, **more}))
 
@@ -422,3 +436,161 @@ def test_all_rows_are_of_one_moment_and_are_counted(postgres, either):
     spool = either(table="many", tell=told.append, fetch_rows=7000)
     assert spool.rows_read == len(values(spool)) == 30_000
     assert told[-1].startswith("things: read 30,000 rows, ")
+
+
+@pytest.fixture
+def sessions(schema):
+    """Connections of other clients, each with a transaction of its own."""
+    with contextlib.ExitStack() as stack:
+
+        def begin() -> psycopg.Connection:
+            server = {"host": "127.0.0.1", "port": 5432, "user": "postgres", "dbname": "test"}
+            return stack.enter_context(psycopg.connect(**server, options=f"-c search_path={schema}"))
+
+        yield begin
+
+
+def read_meanwhile(read_table, **table):
+    """Start a read in a thread; it is over when its result is asked for."""
+    pool = ThreadPoolExecutor(1)
+    told = []
+    return pool.submit(read_table, tell=told.append, **table), told
+
+
+@pytest.mark.parametrize("how", ["table", "query", "view"])
+def test_a_number_that_is_committed_late_is_not_skipped(postgres, schema, read_table, sessions, how):
+    made(postgres, "tickets", "id bigserial primary key, name text", "DEFAULT, 'first'")
+    postgres.execute("DROP VIEW IF EXISTS seen_tickets; CREATE VIEW seen_tickets AS SELECT * FROM tickets")
+    of = {"query": f"select * from {schema}.tickets"} if how == "query" else {"table": "tickets"}
+    of = {"table": "seen_tickets"} if how == "view" else of
+    slow, quick = sessions(), sessions()
+    slow.execute("INSERT INTO tickets (name) VALUES ('slow')")  # takes 2
+    quick.execute("INSERT INTO tickets (name) VALUES ('quick')")  # takes 3
+    quick.commit()
+    reading, told = read_meanwhile(read_table, **of, incremental={"cursor": "id"}, cursor=CursorRange(after="1"))
+    while not told:
+        time.sleep(0.01)
+    assert not reading.done()
+    quick.execute("INSERT INTO tickets (name) VALUES ('later')")  # 4: of the next load
+    quick.commit()
+    slow.commit()
+    assert values(reading.result(timeout=20)) == [("2", "slow"), ("3", "quick")]
+    after = read_table(**of, incremental={"cursor": "id"}, cursor=CursorRange(after="3"))
+    assert values(after) == [("4", "later")]
+
+
+def test_a_time_that_is_committed_late_is_not_skipped(postgres, read_table, sessions):
+    made(postgres, "visits", "name text, at timestamptz", "'first', '2013-01-01 01:00+00'")
+    slow = sessions()
+    slow.execute("INSERT INTO visits VALUES ('slow', '2013-01-01 02:00+00')")
+    reading, told = read_meanwhile(read_table, table="visits", incremental={"cursor": "at"})
+    while not told:
+        time.sleep(0.01)
+    slow.commit()
+    assert [name for name, _ in values(reading.result(timeout=20))] == ["first", "slow"]
+
+
+def test_a_partition_is_waited_for_and_another_table_is_not(postgres, read_table, sessions):
+    postgres.execute("DROP TABLE IF EXISTS parts; CREATE TABLE parts (id int) PARTITION BY RANGE (id)")
+    postgres.execute("CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (100)")
+    made(postgres, "others", "id int")
+    slow, elsewhere = sessions(), sessions()
+    elsewhere.execute("INSERT INTO others VALUES (1)")
+    assert read_table(table="parts", incremental={"cursor": "id"}).rows_read == 0
+    slow.execute("INSERT INTO parts_1 VALUES (1)")
+    reading, told = read_meanwhile(read_table, table="parts", incremental={"cursor": "id"})
+    while not told:
+        time.sleep(0.01)
+    slow.commit()
+    # nothing was there when the load began: what came meanwhile belongs to the next one
+    assert reading.result(timeout=20).rows_read == 0
+    assert read_table(table="parts", incremental={"cursor": "id"}).rows_read == 1
+
+
+def test_a_transaction_that_never_ends_is_an_error_unless_late_commits_are_ignored(
+    postgres, read_table, sessions, monkeypatch
+):
+    monkeypatch.setattr("elt_factory.extract.late_commits.PATIENCE_SECONDS", 0.3)
+    made(postgres, "tickets", "id int", "1")
+    slow = sessions()
+    slow.execute("INSERT INTO tickets VALUES (2)")
+    pid = slow.execute("SELECT pg_backend_pid()").fetchone()[0]
+    with pytest.raises(SourceNotReadyError, match=rf"\(pid {pid}\) is still writing .*late_commits: ignore"):
+        read_table(table="tickets", incremental={"cursor": "id"})
+    ignored = {"cursor": "id", "late_commits": "ignore"}
+    assert values(read_table(table="tickets", incremental=ignored)) == [("1",)]
+
+
+NEW_YORK_DAY = Window(datetime(2013, 1, 1, 5, tzinfo=UTC), datetime(2013, 1, 2, 5, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("zones", "kind", "inside", "outside"),
+    [
+        (
+            ("America/New_York", None),
+            "timestamp",
+            ["2013-01-01", "2013-01-01 23:59"],
+            ["2012-12-31 23:59", "2013-01-02"],
+        ),
+        (
+            ("America/New_York", "UTC"),
+            "timestamp",
+            ["2013-01-01 05:00", "2013-01-02 04:59"],
+            ["2013-01-01", "2013-01-02 05:00"],
+        ),
+        (("UTC", "America/New_York"), "timestamp", ["2013-01-01"], ["2013-01-02"]),
+        (("UTC", "America/New_York"), "date", ["2013-01-01"], ["2012-12-31", "2013-01-02"]),
+        (
+            ("UTC", "America/New_York"),
+            "timestamptz",
+            ["2013-01-01 05:00+00"],
+            ["2013-01-01 04:59+00", "2013-01-02 05:00+00"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("templates", [False, True])
+def test_a_cursor_without_a_zone_is_compared_on_its_own_clock(
+    postgres, schema, either, read_table, zones, kind, inside, outside, templates
+):
+    made(postgres, "timed", f"at {kind}", *(f"'{text}'" for text in [*inside, *outside]))
+    query = f"select * from {schema}.timed where at >= {{{{ window.start }}}} and at < {{{{ window.end }}}}"
+    of = {"query": query} if templates and kind != "date" else {"table": "timed"}
+    incremental = {"cursor": "at", "timezone": zones[1]}
+    if "query" in of and kind == "timestamptz":
+        either = read_table  # other databases do not say of a query that its times are instants
+    assert either(**of, incremental=incremental, timezone=zones[0], window=NEW_YORK_DAY).rows_read == len(inside)
+
+
+@pytest.mark.parametrize("choice", ["include", "ignore", None])
+@pytest.mark.parametrize("cursor", ["id", "at"])
+def test_rows_without_a_cursor_value_are_counted_and_read_as_chosen(postgres, either, cursor, choice):
+    made(postgres, "partly", "id int, at timestamp", "1, '2013-01-01'", "NULL, NULL", "3, '2014-01-01'", "NULL, NULL")
+    spool = either(table="partly", incremental={"cursor": cursor, "null_cursor": choice}, cursor=CursorRange(upto="1"))
+    assert spool.null_cursors == 2
+    assert len(values(spool)) == (3 if choice == "include" else 1)
+    first = either(table="partly", incremental={"cursor": "id", "null_cursor": choice})
+    assert len(values(first)) == (4 if choice == "include" else 2)
+
+
+@pytest.mark.parametrize(("lag", "expected"), [(0, ["4"]), (1, ["3", "4"]), (100, ["1", "2", "3", "4"])])
+def test_a_numeric_lag_and_ties_are_read_again_where_a_key_finds_them(postgres, either, lag, expected):
+    made(postgres, "numbered", "id bigint", "1", "2", "3", "4")
+    keyed = {"table": "numbered", "primary_key": ["id"], "write_disposition": "merge"}
+    spool = either(**keyed, incremental={"cursor": "id", "lag": lag}, cursor=CursorRange(after="4"))
+    assert [row[0] for row in values(spool)] == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "lag", "words"),
+    [
+        ("bigint", "1h", "the cursor is a number"),
+        ("timestamp", 5, "the cursor is a time"),
+        ("date", "1h", "whole days"),
+    ],
+)
+def test_a_lag_that_cannot_work_with_the_column_is_an_error(postgres, either, kind, lag, words):
+    made(postgres, "lagging", f"id {kind}")
+    table = {"table": "lagging", "primary_key": ["id"], "write_disposition": "merge"}
+    with pytest.raises(BadRequestError, match=rf"incremental.lag of id: this lag has no effect: .*{words}"):
+        either(**table, incremental={"cursor": "id", "lag": lag})

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -38,7 +38,11 @@ def database(tmp_path):
 @pytest.fixture
 def read_table(tmp_path):
     def run(connection=None, **more):
-        table = {key: more.pop(key) for key in ("table", "query", "incremental") if key in more}
+        table = {
+            key: more.pop(key)
+            for key in ("table", "query", "incremental", "primary_key", "write_disposition")
+            if key in more
+        }
         extract = {"type": "sql", "connection": "db", "fetch_rows": more.pop("fetch_rows", 2)}
         connection = connection or Connection("db", "sqlite", host="data.db")
         return read(read_request(tmp_path, extract, table, connection, **{"window": DAY, **more}))
@@ -286,3 +290,45 @@ def test_text_says_the_whole_value(value):
 @given(st.lists(VALUES | st.none()))
 def test_a_column_of_text_is_the_values_one_by_one(mixed):
     assert text_column(mixed).to_pylist() == [as_text(value) for value in mixed]
+
+
+NEW_YORK_DAY = Window(datetime(2013, 1, 1, 5, tzinfo=UTC), datetime(2013, 1, 2, 5, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("zones", [("America/New_York", None), ("UTC", "America/New_York")])
+@pytest.mark.parametrize("of", [{}, {"query": "select at from things where at >= {{ window.start }}"}])
+def test_a_time_without_an_offset_is_on_the_cursors_clock_and_one_with_it_is_an_instant(
+    database, read_table, zones, of
+):
+    inside = ["2013-01-01 00:00:00", "2013-01-01 23:59", "2013-01-02T04:59:00Z", "2013-01-01T05:00:00+00:00"]
+    outside = ["2012-12-31 23:59", "2013-01-02", "2013-01-02T05:00:00Z"]
+    filled(database, "at DATETIME", [(text,) for text in [*inside, *outside]])
+    incremental = {"cursor": "at", "timezone": zones[1]}
+    found = values(read_table(**of, incremental=incremental, timezone=zones[0], window=NEW_YORK_DAY))
+    assert [row[0] for row in found] == inside
+
+
+def test_windows_in_the_hour_that_clocks_show_twice_share_no_row_and_miss_none(database, read_table):
+    minutes = [f"2013-11-03 {hour:02}:{minute:02}:00" for hour in range(4) for minute in (0, 30)]
+    filled(database, "at DATETIME", [(text,) for text in minutes])
+    first = datetime(2013, 11, 3, 4, tzinfo=UTC)  # midnight in New York, which has 25 hours that day
+    found = []
+    for quarter in range(20):
+        window = Window(first + quarter * timedelta(minutes=15), first + (quarter + 1) * timedelta(minutes=15))
+        spool = read_table(incremental={"cursor": "at"}, window=window, timezone="America/New_York")
+        found += [row[0] for row in values(spool)]
+    assert found == minutes
+
+
+@pytest.mark.parametrize("choice", ["include", "ignore"])
+def test_rows_without_a_cursor_value_are_counted_and_read_as_chosen(database, read_table, choice):
+    filled(database, "id INTEGER, at DATETIME", [(1, "2013-01-01"), (None, None), (3, "2014-01-01"), (None, None)])
+    for cursor in ("id", "at"):
+        spool = read_table(incremental={"cursor": cursor, "null_cursor": choice}, cursor=CursorRange(upto="1"))
+        assert (spool.null_cursors, spool.rows_read) == (2, 3 if choice == "include" else 1)
+
+
+def test_waiting_for_late_commits_works_with_postgresql_alone(database, read_table):
+    filled(database, "id INTEGER", [(1,)])
+    with pytest.raises(BadRequestError, match="late_commits: wait works with PostgreSQL alone"):
+        read_table(incremental={"cursor": "id", "late_commits": "wait"})

@@ -44,6 +44,7 @@ class Loader:
     source: str = "src"
     name: str = "tab"
     spec: Mapping[str, Any] = field(default_factory=dict)
+    table_model: type[Table] = Table
     numbers: ClassVar[itertools.count] = itertools.count()
 
     @property
@@ -52,7 +53,7 @@ class Loader:
 
     @property
     def table(self) -> Table:
-        return Table.model_validate(self.spec)
+        return self.table_model.model_validate(self.spec)
 
     def load_id(self, window: Window) -> str:
         return load_id(self.source, self.name, window)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -220,6 +220,8 @@ class Sql(Model):
 
 class SqlTable(Table):
     """A table, view or query of a SQL database."""
+
+    asks_by_cursor: ClassVar[bool] = True
 
     table: Text | None = Field(
         None, description="Its name in the source; by default the name it has here.", examples=["planes"]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, Self
+from datetime import timedelta
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from elt_factory.config.base import Model
 from elt_factory.config.checks import ColumnCheck
+from elt_factory.config.cursors import cursor_mistakes
 from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.templates import CURSOR, WINDOW_NAMES, Use
-from elt_factory.config.values import Beginning, ColumnName, ColumnType, Duration, Flag, Type
+from elt_factory.config.values import Beginning, ColumnName, ColumnType, Flag, Lag, TimeZone, Type
 
 WriteDisposition = Literal["append", "merge", "replace", "scd2"]
 # scd2 alone writes the last two; they are kept free everywhere, so that a table can become a history
@@ -47,17 +49,59 @@ class Incremental(Model):
     """Read only what is new, by a column that grows."""
 
     cursor: ColumnName = Field(description="The column that grows with every change.", examples=["updated_at"])
-    lag: Duration = Field(
+    lag: Lag = Field(
         "0s",
         validate_default=True,
-        description="How far before the window to read again, for what arrives late.",
-        examples=["1h"],
+        description=(
+            "How far before the window to read again, for what arrives late: a duration, or for a cursor that is a "
+            "number, how far below the last value. Rows that come again are found by their key."
+        ),
+        examples=["1h", 1000],
     )
     initial: Beginning | None = Field(None, description="Where the first load begins.", examples=["2013-01-01", 0])
+    timezone: TimeZone | None = Field(
+        None,
+        description=(
+            "The clock of a cursor without a time zone (datetime, date): windows and `initial` are compared in it. "
+            "By default the config's `timezone`."
+        ),
+        examples=["UTC"],
+    )
+    null_cursor: Literal["include", "ignore", "fail"] | None = Field(
+        None,
+        description=(
+            "What happens to rows of a database whose cursor is NULL, which no window finds. include reads them with "
+            "every load, and each is in the table once; ignore leaves them out; fail fails the load. They are counted "
+            "and reported in each case. By default include for merge and replace, ignore for append and scd2."
+        ),
+        examples=["include"],
+    )
+    late_commits: Literal["wait", "ignore"] | None = Field(
+        None,
+        description=(
+            "Whether a load waits for the transactions that are writing to the table when it begins, so that what they "
+            "commit later, below the last cursor, is not skipped. By default wait with PostgreSQL; other databases "
+            "cannot say who writes, so there a `lag` is needed."
+        ),
+        examples=["wait"],
+    )
+
+    @property
+    def time_lag(self) -> timedelta:
+        """How far the window reaches back; nothing where the lag is a number."""
+        return timedelta() if isinstance(self.lag, int) else self.lag
+
+    @property
+    def number_lag(self) -> int:
+        """How far below the last value a number is read again; 0 where the lag is a duration."""
+        return self.lag if isinstance(self.lag, int) else 0
 
 
 class Table(Model):
     """One table: its keys, how it is written, its contract."""
+
+    # whether the source is a database, which can be asked for the rows without a cursor
+    asks_by_cursor: ClassVar[bool] = False
 
     description: str = Field("", description="What one row is.", examples=["One departure from New York"])
     primary_key: tuple[ColumnName, ...] = Field(
@@ -109,6 +153,17 @@ class Table(Model):
     )
 
     @property
+    def null_cursor(self) -> Literal["include", "ignore", "fail"]:
+        """What happens to the rows without a cursor value."""
+        chosen = self.incremental.null_cursor if self.incremental else None
+        return chosen or ("include" if self.write_disposition in ("merge", "replace") else "ignore")
+
+    @property
+    def cursor_zone(self) -> str | None:
+        """The clock of a cursor without a time zone, where it is another than the config's."""
+        return self.incremental.timezone if self.incremental else None
+
+    @property
     def version_key(self) -> tuple[str, ...]:
         """The columns that tell one landed row from another: a history by cursor has many rows of one primary key."""
         if self.write_disposition == "scd2" and self.incremental:
@@ -143,7 +198,7 @@ class Table(Model):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
-        raise_found([*_key_mistakes(self), *_history_mistakes(self), *_name_mistakes(self)])
+        raise_found([*_key_mistakes(self), *_history_mistakes(self), *cursor_mistakes(self), *_name_mistakes(self)])
         return self
 
 

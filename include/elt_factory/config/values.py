@@ -109,6 +109,21 @@ def _duration_of(value: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def parse_lag(value: object) -> timedelta | int:
+    """Read a duration, or a whole number that is not below 0; ValueError for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            raise MistakeError(f"invalid lag {shown(value)}: it is below 0", "write a number like 1000")
+        return value
+    if isinstance(value, (str, timedelta)):
+        return parse_duration(value)
+    raise MistakeError(f"invalid lag {shown(value)}", "write a duration like 1h, or a number like 1000")
+
+
+def _format_lag(value: timedelta | int) -> str | int:
+    return value if isinstance(value, int) else format_duration(value)
+
+
 def format_duration(value: timedelta) -> str:
     """The shortest text that `parse_duration` reads back to the same value."""
     seconds, text = int(value.total_seconds()), ""
@@ -344,6 +359,14 @@ _COLUMN = r"^[^\x00-\x1f\x7f]{1,255}$"
 
 Duration = Annotated[
     timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration), _text(r"^([0-9]+[smhdw])+$")
+]
+Lag = Annotated[
+    timedelta | int,
+    BeforeValidator(parse_lag),
+    PlainSerializer(_format_lag),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": r"^([0-9]+[smhdw])+$"}, {"type": "integer", "minimum": 0}]}
+    ),
 ]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 RequestRate = Annotated[Rate, BeforeValidator(_parse_rate), _text(r"^[0-9]+\s*/\s*(second|minute|hour)$")]

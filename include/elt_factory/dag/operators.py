@@ -74,7 +74,7 @@ class ExtractOperator(TableOperator):
                 ReadRequest(
                     source=self.config,
                     table=self.table,
-                    window=window.reach_back(self.spec.incremental.lag if self.spec.incremental else timedelta()),
+                    window=window.reach_back(self.spec.incremental.time_lag if self.spec.incremental else timedelta()),
                     load_id=load,
                     connection=get_connection(conn_id) if conn_id else None,
                     workdir=workdir,
@@ -100,11 +100,15 @@ class ExtractOperator(TableOperator):
         self.told = f"{manifest.rows_read:,} rows read, {manifest.rows_rejected:,} rejected"
         for drift in manifest.drift:
             self.log.warning("%s: %s", known.label, drift)
+        if manifest.rows_null_cursor:
+            self.log.warning("%s: %s", known.label, manifest.null_cursor_words)
+            self.told += f", {manifest.rows_null_cursor:,} without {manifest.cursor_column}"
         return {
             "load_id": load,
             ATTEMPT: attempt.name,
             "rows_read": manifest.rows_read,
             "rows_rejected": manifest.rows_rejected,
+            "rows_null_cursor": manifest.rows_null_cursor,
         }
 
     def _state(self, load: str, run: Run) -> tuple[Any, CursorRange]:

@@ -44,7 +44,9 @@ class Run:
             return self.window
         incremental = self.config.all_tables[table].incremental
         initial = incremental.initial if incremental and not isinstance(incremental.initial, int) else None
-        start = _in_zone(datetime.fromisoformat(str(initial or self.config.start_date)), self.config.timezone)
+        # a cursor without a zone has a clock of its own, and begins by it
+        zone = (self.config.all_tables[table].cursor_zone if initial else None) or self.config.timezone
+        start = _in_zone(datetime.fromisoformat(str(initial or self.config.start_date)), zone)
         return Window(min(start, self.window.start), self.window.end)
 
     def load_id(self, table: str) -> str:

@@ -140,9 +140,6 @@ def _lag(name: str, table: Table) -> Iterator[Told]:
     if incremental is None:
         return
     at = ("tables", name, "incremental")
-    if table.write_disposition == "append" and incremental.lag:
-        hint = "write write_disposition: merge with a primary_key"
-        yield (*at, "lag"), "append-with-lag", "the lag reads rows again that the run before has appended", hint
     by_time = not isinstance(incremental.initial, int)
     if table.write_disposition in ("merge", "scd2") and by_time and not incremental.lag:
         hint = f"add lag: 1h beside cursor: {incremental.cursor}"

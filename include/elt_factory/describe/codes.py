@@ -85,10 +85,6 @@ WARNINGS: Mapping[str, tuple[str, str]] = {
         "A file of a period is read by every run whose window touches the period, and appended each time.",
         "Write `write_disposition: merge` with a `primary_key`, or a `schedule` that begins with the period: `@daily`.",
     ),
-    "append-with-lag": (
-        "The lag reads rows again that the run before has appended.",
-        "Write `write_disposition: merge` with a `primary_key`.",
-    ),
     "near-column": (
         "A key, cursor, business date or check names a column that is not declared, and one of nearly that name is.",
         "Mend the name, or declare the column under `columns`.",

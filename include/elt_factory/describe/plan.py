@@ -134,7 +134,7 @@ def _tables(config: Config, window: Window, warehouse: str) -> Iterator[TablePla
     if isinstance(config, TransformOnly):
         return
     for name, spec in config.all_tables.items():
-        reads = window.reach_back(spec.incremental.lag if spec.incremental else timedelta())
+        reads = window.reach_back(spec.incremental.time_lag if spec.incremental else timedelta())
         load = load_id(config.name, name, window)
         yield TablePlan(
             name=name,

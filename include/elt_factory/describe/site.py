@@ -143,7 +143,8 @@ def _table_facts(config: Config, name: str) -> Iterator[tuple[str, str]]:
     yield "key", ", ".join(spec.primary_key)
     incremental = spec.incremental
     if incremental:
-        lag = f", read again {duration_words(incremental.lag)} back" if incremental.lag else ""
+        back = str(incremental.number_lag) if incremental.number_lag else duration_words(incremental.time_lag)
+        lag = f", read again {back} back" if incremental.lag else ""
         yield "reads what is new by", f"{incremental.cursor}{lag}"
     yield "business date", spec.business_date or ""
     yield "contract", spec.schema_contract.replace("_", " ")

@@ -85,6 +85,9 @@ def _removal(staging: Staging, target: Relation, spec: Table, load_id: str) -> I
             yield Step("all rows go", statements.delete_all(dialect, target))
         case "append":
             yield Step("what an earlier try of this window wrote goes", statements.delete_own(dialect, target, load_id))
+            if spec.incremental and spec.asks_by_cursor and spec.null_cursor == "include":
+                sql = statements.delete_without_cursor(dialect, target, spec.incremental.cursor)
+                yield Step("the rows without a cursor value go: all of them come again", sql)
         case "merge":
             cursor = spec.incremental.cursor if spec.incremental else None
             sql = statements.delete_matching(dialect, target, staging.rows, spec.primary_key, cursor)
@@ -103,9 +106,12 @@ def _versions(staging: Staging, target: Relation, spec: Table, load_id: str) -> 
 def _insert(
     staging: Staging, target: Relation, spec: Table, columns: Mapping[str, ColumnType | None], load_id: str
 ) -> str:
-    keep_newer = spec.write_disposition == "merge" and spec.incremental is not None
     kinds = {name: kind or ColumnType("text") for name, kind in columns.items()}
-    keys = spec.primary_key if keep_newer else ()
+    keys: tuple[str, ...] = ()
+    if spec.incremental and spec.write_disposition == "merge":
+        keys = spec.primary_key
+    elif spec.incremental and spec.primary_key and spec.write_disposition == "append":
+        keys = (*spec.primary_key, spec.incremental.cursor)
     values = statements.staged_values(staging.dialect, kinds, kinds)
     return statements.insert_rows(staging.dialect, target, staging.rows, values, load_id, _NOW, keys)
 

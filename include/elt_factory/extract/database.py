@@ -5,9 +5,11 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -26,7 +28,17 @@ from elt_factory.extract.database_url import url_of
 from elt_factory.extract.described import Described, plain
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import Connection, ReadRequest, Spool
-from elt_factory.extract.sql_request import Bound, Given, Relation, bounds, check_cursor, is_temporal, relation_of
+from elt_factory.extract.sql_request import (
+    Bound,
+    Given,
+    Relation,
+    bounds,
+    check_cursor,
+    clock_of,
+    is_temporal,
+    relation_of,
+    wall_clock,
+)
 from elt_factory.extract.subject import Subject, source_of
 from elt_factory.failures import (
     AccessDeniedError,
@@ -58,12 +70,13 @@ def _read(
     source = source_of(request, SqlSource)
     url = url_of(connection, request.project, subject)
     with _spoken(subject), _connected(url, text_factory) as database:
-        described = _describe(database, relation_of(request, source), subject)
-        where = _conditions(database, request, described, subject)
+        relation = relation_of(request, source)
+        described = _on_its_clock(database, request, relation, _describe(database, relation, subject))
+        where, null_cursors = _conditions(database, request, described, subject)
         file = request.workdir / "part-00000.parquet"
         progress = Progress(request.tell, request.table)
         rows = _spool(database, described, where, file, source.extract.fetch_rows, progress)
-    return Spool("parquet", (file,), rows, described.types)
+    return Spool("parquet", (file,), rows, described.types, null_cursors=null_cursors)
 
 
 def first_value(connection: Connection, project: Path, query: str, subject: Subject) -> object:
@@ -111,6 +124,16 @@ def _kind(error: exc.SQLAlchemyError) -> type[EltError]:
     return SourceUnavailableError if down else BadRequestError
 
 
+def _on_its_clock(database: sa.Connection, request: ReadRequest, relation: Relation, described: Described) -> Described:
+    """What is described, with the instants in a query as the clock of its cursor shows them."""
+    incremental = request.source.all_tables[request.table].incremental
+    if relation.query is None or incremental is None:
+        return described
+    kind = described.types.get(incremental.cursor)
+    zoned = kind is not None and kind.name == "timestamp"
+    return described if zoned else replace(described, place=_place(database, relation, clock_of(request)))
+
+
 def _describe(database: sa.Connection, relation: Relation, subject: Subject) -> Described:
     place, dialect = _place(database, relation), database.dialect
     if relation.query is None:
@@ -125,13 +148,13 @@ def _describe(database: sa.Connection, relation: Relation, subject: Subject) -> 
     return plain(place, list(empty.keys()), {})
 
 
-def _place(database: sa.Connection, relation: Relation) -> sa.FromClause:
+def _place(database: sa.Connection, relation: Relation, clock: str = "UTC") -> sa.FromClause:
     if relation.query is None:
         return sa.table(relation.table, schema=relation.schema)
-    return _bound(database, relation.query).columns().subquery("q")
+    return _bound(database, relation.query, clock).columns().subquery("q")
 
 
-def _bound(database: sa.Connection, query: Sequence[str | Given]) -> sa.TextClause:
+def _bound(database: sa.Connection, query: Sequence[str | Given], clock: str) -> sa.TextClause:
     """The query with a parameter for each value in it."""
     values = {f"given_{place}": piece.value for place, piece in enumerate(query) if isinstance(piece, Given)}
     # a colon in the text would be taken for a parameter
@@ -139,13 +162,18 @@ def _bound(database: sa.Connection, query: Sequence[str | Given]) -> sa.TextClau
         f" :given_{place} " if isinstance(piece, Given) else piece.replace(":", r"\:")
         for place, piece in enumerate(query)
     ]
-    as_kept = sqlite.time_text if isinstance(database.dialect, SQLiteDialect) else _on_the_clock
+    values = {name: _on_the_clock(value, clock) for name, value in values.items()}
+    as_kept = sqlite.time_text if isinstance(database.dialect, SQLiteDialect) else _as_it_is
     return sa.text("".join(pieces) + "\n").bindparams(**{name: as_kept(value) for name, value in values.items()})
 
 
-def _on_the_clock(value: Typed) -> Typed:
-    """An instant on UTC's clock, which these databases keep without a zone."""
-    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value
+def _on_the_clock(value: Typed, clock: str) -> Typed:
+    """An instant as the cursor's clock shows it: these databases keep times without a zone."""
+    return wall_clock(value, ZoneInfo(clock)) if isinstance(value, datetime) else value
+
+
+def _as_it_is(value: Typed) -> Typed:
+    return value
 
 
 def _check_there(database: sa.Connection, relation: Relation, subject: Subject) -> None:
@@ -165,18 +193,35 @@ def _described_table(database: sa.Connection, relation: Relation, place: sa.From
 
 def _conditions(
     database: sa.Connection, request: ReadRequest, described: Described, subject: Subject
-) -> list[sa.ColumnElement[bool]]:
+) -> tuple[list[sa.ColumnElement[bool]], int | None]:
+    """What a load reads, and how many rows have no cursor value; None where the table has no cursor."""
     incremental = request.source.all_tables[request.table].incremental
     if incremental is None:
-        return []
-    check_cursor(incremental, described.columns, subject)
+        return [], None
+    check_cursor(incremental, described.columns, described.types, subject)
+    if incremental.late_commits == "wait":
+        text = "late_commits: wait works with PostgreSQL alone"
+        raise subject.error(BadRequestError, text, "remove it, and set a lag")
+    column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
     if isinstance(database.dialect, SQLiteDialect):
-        return _conditions_in_sqlite(database, request, incremental, described, subject)
-    kind = described.types.get(incremental.cursor)
-    return [_condition(sa.column(incremental.cursor), end) for end in bounds(request, incremental, kind)]
+        ends = _ends_in_sqlite(database, request, incremental, described, subject)
+    else:
+        kind = described.types.get(incremental.cursor)
+        ends = [_condition(column, end) for end in bounds(request, incremental, kind)]
+    counted = sa.select(sa.func.count()).select_from(described.place).where(column.is_(None))
+    return [_with_null(column, ends, request)], int(database.execute(counted).scalar_one())
 
 
-def _conditions_in_sqlite(
+def _with_null(
+    column: sa.ColumnElement[Any], ends: Sequence[sa.ColumnElement[bool]], request: ReadRequest
+) -> sa.ColumnElement[bool]:
+    """The ends, and what happens to rows that are between no ends."""
+    inside = sa.and_(column.is_not(None), *ends)
+    included = request.source.all_tables[request.table].null_cursor == "include"
+    return sa.or_(inside, column.is_(None)) if included else inside
+
+
+def _ends_in_sqlite(
     database: sa.Connection, request: ReadRequest, incremental: Incremental, described: Described, subject: Subject
 ) -> list[sa.ColumnElement[bool]]:
     column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
@@ -186,8 +231,12 @@ def _conditions_in_sqlite(
     ends = bounds(request, incremental, kind)
     if is_temporal(incremental, kind):
         _check_times(database, described.place, column, subject)
-        texts = [Bound(end.operator, sqlite.comparable_text(cast("date", end.value))) for end in ends]
-        return [_condition(sqlite.comparable(column), end) for end in texts]
+        # a time with an offset is an instant, whatever the clock of those without
+        instants = bounds(request, incremental, ColumnType("timestamp"))
+        return [
+            _OPERATORS[end.operator](sqlite.comparable(column), sqlite.on_its_clock(column, end.value, instant.value))
+            for end, instant in zip(ends, instants, strict=True)
+        ]
     return [_condition(column if kind else sa.cast(column, sa.NUMERIC), end) for end in ends]
 
 

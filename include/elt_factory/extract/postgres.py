@@ -14,9 +14,19 @@ from psycopg import errors, pq, sql
 from elt_factory.config.errors import near_name
 from elt_factory.config.source import SqlSource
 from elt_factory.config.values import ColumnType, TypeName
+from elt_factory.extract import late_commits
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import Connection, ReadRequest, Spool
-from elt_factory.extract.sql_request import Given, Relation, bounds, check_cursor, decimal_of, relation_of
+from elt_factory.extract.sql_request import (
+    Given,
+    Relation,
+    bounds,
+    check_cursor,
+    clock_of,
+    decimal_of,
+    is_temporal,
+    relation_of,
+)
 from elt_factory.extract.subject import Subject, source_of
 from elt_factory.failures import AccessDeniedError, BadRequestError, EltError, SourceUnavailableError
 
@@ -63,10 +73,11 @@ def read(request: ReadRequest, connection: Connection) -> Spool:
         columns = _columns(database, relation, subject)
         nested = _nested(database, [column.type_code for column in columns])
         types = {column.name: _type(column, nested) for column in columns}
-        where = _where(request, types, columns, subject)
-        statement = _select(relation, columns, nested, where)
+        settled = _settled(database, relation, request, types, subject)
+        null_cursors = _null_cursors(database, relation, request)
+        statement = _select(relation, columns, nested, _where(request, types, settled))
         rows = _copy(database, statement, file, Progress(request.tell, request.table))
-    return Spool("csv", (file,), rows, types)
+    return Spool("csv", (file,), rows, types, null_cursors=null_cursors)
 
 
 def first_value(connection: Connection, query: str, subject: Subject) -> object:
@@ -92,7 +103,7 @@ def _connected(connection: Connection) -> Iterator[Database]:
     with psycopg.connect(**options) as database:
         database.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         database.read_only = True
-        database.execute(_SESSION)
+        _set_up(database)
         yield database
 
 
@@ -166,19 +177,66 @@ def _type(column: psycopg.Column, nested: frozenset[int]) -> ColumnType:
     return ColumnType("json" if column.type_code in nested else _TYPES.get(column.type_code, "text"))
 
 
-def _where(
-    request: ReadRequest, types: Mapping[str, ColumnType], columns: Sequence[psycopg.Column], subject: Subject
-) -> sql.Composable:
-    incremental = request.source.all_tables[request.table].incremental
-    if incremental is None:
+def _where(request: ReadRequest, types: Mapping[str, ColumnType], highest: sql.Composable) -> sql.Composable:
+    """The condition of the rows that a load reads, up to the highest value that was settled before."""
+    table = request.source.all_tables[request.table]
+    if table.incremental is None:
         return sql.SQL("")
-    check_cursor(incremental, [column.name for column in columns], subject)
-    name = sql.Identifier(incremental.cursor)
+    name = sql.Identifier(table.incremental.cursor)
     ends = [
         sql.SQL("{} {} {}").format(name, sql.SQL(end.operator), sql.Literal(end.value))
-        for end in bounds(request, incremental, types[incremental.cursor])
+        for end in bounds(request, table.incremental, types[table.incremental.cursor])
     ]
-    return sql.SQL(" WHERE ") + sql.SQL(" AND ").join(ends) if ends else sql.SQL("")
+    inside = sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(name), *ends, highest])
+    null = sql.SQL(" OR {} IS NULL").format(name) if table.null_cursor == "include" else sql.SQL("")
+    return sql.SQL(" WHERE ({}){}").format(inside, null)
+
+
+def _settled(
+    database: Database, relation: Relation, request: ReadRequest, types: Mapping[str, ColumnType], subject: Subject
+) -> sql.Composable:
+    """Wait for who is writing; the condition of what is settled then. See `elt_factory.extract.late_commits`."""
+    incremental = request.source.all_tables[request.table].incremental
+    if incremental is None:
+        return sql.SQL("TRUE")
+    check_cursor(incremental, types, types, subject)
+    clock = _clock(request, relation, types)
+    _set_up(database, clock)
+    if incremental.late_commits == "ignore":
+        return sql.SQL("TRUE")
+    cursor, temporal = incremental.cursor, is_temporal(incremental, types[incremental.cursor])
+    limit = None if temporal else late_commits.highest(database, _from(relation), cursor)
+    name = None if relation.query else _from(relation).as_string(database)
+    late_commits.wait_for_writers(database, name, subject, request.tell)
+    # what comes next is read at a new moment
+    database.rollback()
+    _set_up(database, clock)
+    if temporal:
+        return sql.SQL("TRUE")
+    if limit is None:
+        return sql.SQL("FALSE")
+    return sql.SQL("{} <= {}").format(sql.Identifier(cursor), sql.Literal(limit))
+
+
+def _set_up(database: Database, clock: str = "UTC") -> None:
+    database.execute(_SESSION)
+    database.execute("SELECT set_config('timezone', %s, true)", [clock])
+
+
+def _clock(request: ReadRequest, relation: Relation, types: Mapping[str, ColumnType]) -> str:
+    """The zone in which the server compares a query's templates, which are instants, with a cursor without a zone."""
+    incremental = request.source.all_tables[request.table].incremental
+    zoneless = incremental is not None and types[incremental.cursor].name in ("datetime", "date")
+    return clock_of(request) if relation.query and zoneless else "UTC"
+
+
+def _null_cursors(database: Database, relation: Relation, request: ReadRequest) -> int | None:
+    incremental = request.source.all_tables[request.table].incremental
+    if incremental is None:
+        return None
+    query = sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL")
+    row = database.execute(query.format(_from(relation), sql.Identifier(incremental.cursor))).fetchone()
+    return int(str(row[0])) if row else None
 
 
 def _select(

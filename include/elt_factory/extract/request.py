@@ -105,6 +105,7 @@ class Spool:
     are what the source itself declares (a database's catalogue); for other columns they are found in the data.
     `sources` are the files that a source delivered: the first ones in the order of `files`, after them those that are
     empty.
+    `null_cursors` counts the rows of the source without a cursor value, read or left out; None: count those that came.
     """
 
     format: Literal["ndjson", "csv", "parquet"]
@@ -113,6 +114,7 @@ class Spool:
     types: Mapping[str, ColumnType] = field(default_factory=dict)
     csv: CsvFormat = field(default_factory=lambda: CsvFormat(type="csv"))
     sources: tuple[SourceFile, ...] = ()
+    null_cursors: int | None = None
 
 
 Reader = Callable[[ReadRequest], Spool]

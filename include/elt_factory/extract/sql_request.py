@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from elt_factory.config.cursors import lag_fault
 from elt_factory.config.errors import near_name
 from elt_factory.config.source import SqlSource
 from elt_factory.config.table import Incremental
@@ -42,12 +44,21 @@ class Relation:
 class Bound:
     """One end of what is read: `cursor operator value`.
 
-    A datetime with a zone for instants, one without for wall-clock times (UTC), a date for dates (the source's zone);
-    for cursors that are no time an int, or text as the last load wrote it.
+    A datetime with a zone for instants, one without for wall-clock times and a date for dates, both on the cursor's
+    clock; for cursors that are no time an int, or text as the last load wrote it.
     """
 
     operator: Operator
     value: datetime | date | int | str
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The part of a relation that a load reads: rows between the ends, and what happens to those without a value."""
+
+    cursor: str
+    ends: tuple[Bound, ...]
+    includes_null: bool
 
 
 def relation_of(request: ReadRequest, source: SqlSource) -> Relation:
@@ -72,6 +83,14 @@ def bounds(request: ReadRequest, incremental: Incremental, kind: ColumnType | No
     return tuple(_range(request, incremental))
 
 
+def wanted(request: ReadRequest, ends: tuple[Bound, ...]) -> Wanted:
+    """Return what a load reads of a table with a cursor, for its ends."""
+    table = request.source.all_tables[request.table]
+    if table.incremental is None:
+        raise ValueError(f"{request.table} has no cursor")
+    return Wanted(table.incremental.cursor, ends, table.null_cursor == "include")
+
+
 def is_temporal(incremental: Incremental, kind: ColumnType | None) -> bool:
     """Tell whether the cursor is a time: the catalogue says so, or nobody says that it is not."""
     if isinstance(incremental.initial, int):
@@ -79,12 +98,18 @@ def is_temporal(incremental: Incremental, kind: ColumnType | None) -> bool:
     return kind is None or kind.name in _TEMPORAL
 
 
-def check_cursor(incremental: Incremental, columns: Iterable[str], subject: Subject) -> None:
-    """Raise BadRequestError when the cursor is no column of what is read."""
+def check_cursor(
+    incremental: Incremental, columns: Iterable[str], types: Mapping[str, ColumnType], subject: Subject
+) -> None:
+    """Raise BadRequestError when the cursor is no column of what is read, or its lag cannot work with its type."""
     names = list(columns)
     if incremental.cursor not in names:
         hint = near_name(incremental.cursor, names)
         raise subject.error(BadRequestError, f'there is no column "{incremental.cursor}" for incremental.cursor', hint)
+    kind = types.get(incremental.cursor)
+    fault = lag_fault(incremental, kind.name if kind else None)
+    if fault:
+        raise subject.error(BadRequestError, f"incremental.lag of {incremental.cursor}: {fault[0]}", fault[1])
 
 
 def decimal_of(precision: int, scale: int) -> ColumnType:
@@ -103,17 +128,48 @@ def decimal_of(precision: int, scale: int) -> ColumnType:
 
 
 def _window(request: ReadRequest, kind: ColumnType | None) -> tuple[Bound, ...]:
-    ends = (_as(kind, moment, request.source.timezone) for moment in (request.window.start, request.window.end))
-    start, end = ends
+    zone = ZoneInfo(clock_of(request))
+    start, end = (_as(kind, moment, zone) for moment in (request.window.start, request.window.end))
     return Bound(">=", start), Bound("<", end)
 
 
-def _as(kind: ColumnType | None, moment: datetime, zone: str) -> datetime | date:
+def clock_of(request: ReadRequest) -> str:
+    """The zone of the clock that a cursor without a zone is read by."""
+    return request.source.all_tables[request.table].cursor_zone or request.source.timezone
+
+
+def wall_clock(moment: datetime, zone: ZoneInfo) -> datetime:
+    """Return what clocks in the zone show at a moment, so that windows that follow each other share no time.
+
+    The hour that clocks show twice in autumn belongs to its second pass: until then they stand at its beginning.
+    """
+    local = moment.astimezone(zone)
+    if local.fold == 0 and _repeats(local):
+        return _beginning_of_the_repeat(local, zone)
+    return local.replace(tzinfo=None, fold=0)
+
+
+def _repeats(local: datetime) -> bool:
+    first, second = local.replace(fold=0).utcoffset(), local.replace(fold=1).utcoffset()
+    return first is not None and second is not None and first > second
+
+
+def _beginning_of_the_repeat(local: datetime, zone: ZoneInfo) -> datetime:
+    """The time to which clocks go back: bisected to the second between a moment of the first pass and a day later."""
+    before, after = local.astimezone(UTC), local.astimezone(UTC) + timedelta(days=1)
+    offset = local.utcoffset()
+    while after - before > timedelta(seconds=1):
+        middle = before + (after - before) // 2
+        before, after = (middle, after) if middle.astimezone(zone).utcoffset() == offset else (before, middle)
+    return after.replace(microsecond=0).astimezone(zone).replace(tzinfo=None, fold=0)
+
+
+def _as(kind: ColumnType | None, moment: datetime, zone: ZoneInfo) -> datetime | date:
     if kind is not None and kind.name == "timestamp":
         return moment.astimezone(UTC)
     if kind is not None and kind.name == "date":
-        return _first_date(moment.astimezone(ZoneInfo(zone)))
-    return moment.astimezone(UTC).replace(tzinfo=None)
+        return _first_date(moment.astimezone(zone))
+    return wall_clock(moment, zone)
 
 
 def _first_date(local: datetime) -> date:
@@ -123,13 +179,25 @@ def _first_date(local: datetime) -> date:
 
 def _range(request: ReadRequest, incremental: Incremental) -> Iterator[Bound]:
     after, upto = request.cursor.after, request.cursor.upto
-    if after is not None:
+    if after is not None and request.source.all_tables[request.table].primary_key:
+        # more rows may have the last value, and lower ones be committed late: those that come again are found by key
+        yield Bound(">=", _less(after, incremental.number_lag))
+    elif after is not None:
         yield Bound(">", _number_or_text(after))
     elif incremental.initial is not None:
         initial = incremental.initial
         yield Bound(">=", initial if isinstance(initial, int) else initial.isoformat())
     if upto is not None:
         yield Bound("<=", _number_or_text(upto))
+
+
+def _less(text: str, lag: int) -> int | str:
+    """A number less the lag, as exactly as the text has it; text that is no number as it is."""
+    try:
+        value = Decimal(text) - lag
+    except InvalidOperation:
+        return text
+    return int(value) if value == value.to_integral_value() else str(value)
 
 
 def _number_or_text(text: str) -> int | str:

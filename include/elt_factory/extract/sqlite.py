@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +16,8 @@ from elt_factory.failures import (
     EltError,
     SourceUnavailableError,
 )
+
+Moment = datetime | date | int | str
 
 
 class UndecodableError(BadDataError):
@@ -43,16 +45,24 @@ def comparable(column: sa.ColumnElement[object]) -> sa.ColumnElement[str]:
     return sa.func.strftime("%Y-%m-%d %H:%M:%f", column)
 
 
-def comparable_text(moment: datetime | date) -> str:
+def comparable_text(moment: Moment) -> str:
     """Write a bound in the form of `comparable`; a date stands for its midnight."""
+    if not isinstance(moment, date):
+        raise TypeError(f"{moment!r} is not a time")
     whole = moment if isinstance(moment, datetime) else datetime.combine(moment, time())
-    return whole.isoformat(sep=" ", timespec="milliseconds")
+    return whole.replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
+
+
+def on_its_clock(column: sa.ColumnElement[object], wall: Moment, instant: Moment) -> sa.ColumnElement[str]:
+    """Return a bound as the column's own clock has it: in UTC for a text with an offset, else on the cursor's clock."""
+    has_offset = sa.or_(column.op("GLOB")("*[Zz]"), column.op("GLOB")("*[+-][0-9][0-9]:[0-9][0-9]"))
+    return sa.case((has_offset, comparable_text(instant)), else_=comparable_text(wall))
 
 
 def time_text(value: Typed) -> Typed:
-    """A time as SQLite's own functions write it: `2013-01-01 05:00:00` in UTC, `2013-01-01`; all else as it is."""
+    """A time as SQLite's own functions write it: `2013-01-01 05:00:00`, `2013-01-01`; all else as it is."""
     if isinstance(value, datetime):
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
+        return value.isoformat(sep=" ")
     return value.isoformat() if isinstance(value, date) else value
 
 

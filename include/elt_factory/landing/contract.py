@@ -165,6 +165,12 @@ def duplicate_count(plan: ContractPlan) -> str:
     )
 
 
+def null_cursors(plan: ContractPlan) -> str:
+    """SELECT of how many good rows have no cursor value."""
+    empty = f"{plan.staged(plan.cursor)} IS NULL" if plan.cursor else "TRUE"
+    return f"SELECT count(*) FROM staged WHERE reason IS NULL AND {empty}"
+
+
 def _keys(plan: ContractPlan) -> str:
     return ", ".join(plan.staged(key) for key in plan.primary_key)
 

@@ -275,7 +275,31 @@ def _manifest(
         started_at=iso_utc(attempt.started),
         attempt=attempt.name,
         project=request.project,
+        rows_null_cursor=_null_cursors(connection, request, plan),
+        null_cursor=_null_choice(request),
     )
+
+
+def _null_choice(request: LandRequest) -> str | None:
+    table = request.known.table
+    return table.null_cursor if table.incremental and table.asks_by_cursor else None
+
+
+def _null_cursors(connection: duckdb.DuckDBPyConnection, request: LandRequest, plan: ContractPlan) -> int:
+    """How many rows have no cursor value, as the source counts them, or of those that came."""
+    table = request.known.table
+    if table.incremental is None:
+        return 0
+    found = request.spool.null_cursors
+    if found is None:
+        # a cursor that is no column of the plan has no value in any row
+        found = _one(connection, contract.null_cursors(plan))
+    if found and table.null_cursor == "fail":
+        raise ContractError(
+            f"{request.known.label}: {found} rows have no value in the cursor {table.incremental.cursor}, and "
+            "null_cursor is fail; nothing was landed"
+        )
+    return found
 
 
 def _check_identity(known: Known, staged: _Staged, written: _Written) -> None:

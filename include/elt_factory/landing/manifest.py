@@ -105,11 +105,21 @@ class Manifest:
     started_at: str
     attempt: str
     project: str = ""
+    rows_null_cursor: int = 0
+    null_cursor: str | None = None  # what a database was asked for: include or ignore
 
     @property
     def owner(self) -> Owner:
         """Whose landing this is."""
         return Owner(self.project, self.source, self.table, self.load_id, self.attempt)
+
+    @property
+    def null_cursor_words(self) -> str:
+        """What was done with the rows without a cursor value, for people."""
+        done = {"ignore": "left out", "include": "read with every load"}.get(
+            self.null_cursor or "", "loaded as they came"
+        )
+        return f"{self.rows_null_cursor:,} rows have no value in the cursor {self.cursor_column}: {done}"
 
     @property
     def bytes(self) -> int:

@@ -105,6 +105,11 @@ def delete_all(dialect: Dialect, table: Relation) -> str:
     return f"DELETE FROM {table.sql(dialect)}"
 
 
+def delete_without_cursor(dialect: Dialect, table: Relation, cursor: str) -> str:
+    """DELETE of the rows without a cursor value: every load that includes them brings all of them."""
+    return f"DELETE FROM {table.sql(dialect)} WHERE {dialect.name(cursor)} IS NULL"
+
+
 def delete_matching(
     dialect: Dialect, table: Relation, staging: Relation, keys: tuple[str, ...], cursor: str | None
 ) -> str:

@@ -41,14 +41,27 @@ def write_rows(load: Writing) -> Written:
         execute(statements.delete_all(dialect, order.target))
     if order.write_disposition == "scd2":
         return _write_versions(load)
-    if order.write_disposition == "append" and not order.full_refresh:
+    appending = order.write_disposition == "append" and not order.full_refresh
+    cursor = _cursor_of(load)
+    if appending:
         execute(statements.delete_own(dialect, order.target, order.manifest.load_id))
+        if cursor and order.manifest.null_cursor == "include":
+            execute(statements.delete_without_cursor(dialect, order.target, cursor))
     staging = load.staged.rows
     if staging is None:
         return Written(0)
     if order.write_disposition == "merge" and not order.full_refresh:
         return _merge(load, staging)
+    if appending and cursor and order.primary_key:
+        # what a lag, or the last value of a number, reads again is there already
+        return Written(execute(_insert(load, staging, (*order.primary_key, cursor))))
     return Written(expect(order, "rows", order.manifest.rows, execute(_insert(load, staging))))
+
+
+def _cursor_of(load: Writing) -> str | None:
+    """The cursor's column, where both the landing and the table have it."""
+    cursor = load.order.manifest.cursor_column
+    return cursor if cursor in load.order.landed_columns and cursor in load.columns else None
 
 
 def expect(order: LoadOrder, what: str, expected: int, found: int) -> int:
