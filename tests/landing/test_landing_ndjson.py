@@ -6,18 +6,27 @@ import duckdb
 import pytest
 
 from elt_factory.landing import ndjson
+from elt_factory.landing.ndjson import Lines, longest_line
 
-READING = "hive_partitioning = false, format = 'newline_delimited', maximum_object_size = 67108864"
+READING = "hive_partitioning = false, format = 'newline_delimited', maximum_object_size = 1048576"
 
 
 def test_objects_are_read_as_they_were_written():
-    assert ndjson.objects(["a", "b[1]"]) == f"read_json_objects(['a', 'b[[]1]'], {READING})"
+    assert ndjson.objects(Lines(("a", "b[1]"), 5)) == f"read_json_objects(['a', 'b[[]1]'], {READING})"
 
 
 def test_columns_are_read_as_text():
-    assert ndjson.read_columns(["a"], {"x'y": "VARCHAR", "j": "JSON"}) == (
+    assert ndjson.read_columns(Lines(("a",), 5), {"x'y": "VARCHAR", "j": "JSON"}) == (
         f"read_json(['a'], {READING}, records = true, columns = {{'x''y': 'VARCHAR', 'j': 'JSON'}})"
     )
+
+
+@pytest.mark.parametrize("length", [0, 1, 2**20 - 1, 2**20, 2**20 + 1, 3 * 2**20, 5 * 2**20 + 7])
+@pytest.mark.parametrize("before", [b"", b"x\n", b"x\n" * 600_000])
+def test_the_longest_line_of_a_file_is_never_taken_for_a_shorter_one(tmp_path, length, before):
+    file = tmp_path / "f.ndjson"
+    file.write_bytes(before + b"y" * length + b"\nz\n")
+    assert length <= longest_line(file) <= max(length, 2**20) + 2**20
 
 
 LONG = ["0.1234567890123456", "1234567890.1234567", "1234567890123456e5", "-12345678901234567.5"]
@@ -64,6 +73,6 @@ def test_exact_reading_gives_what_plain_reading_gives(tmp_path):
     file.write_text("".join(json.dumps(record) + "\n" for record in records))
     types = {"t": "VARCHAR", "n": "VARCHAR", "j": "JSON", "b": "VARCHAR", "absent": "VARCHAR"}
     with duckdb.connect() as connection:
-        plain = connection.execute(f"SELECT * FROM {ndjson.read_columns([str(file)], types)}").fetchall()
-        exact = ndjson.read_exactly([str(file)], types, ndjson.ANY_FIELD, "marker")
+        plain = connection.execute(f"SELECT * FROM {ndjson.read_columns(Lines.of([file]), types)}").fetchall()
+        exact = ndjson.read_exactly(Lines.of([file]), types, ndjson.ANY_FIELD, "marker")
         assert connection.execute(f"SELECT * FROM {exact}").fetchall() == plain

@@ -11,8 +11,8 @@ from elt_factory.config.source import SOURCE_KINDS
 from elt_factory.config.table import Table
 from elt_factory.extract.read import read
 from elt_factory.extract.request import ReadRequest, Spool
-from elt_factory.landing import ndjson
 from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.ndjson import Lines
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
 from elt_factory.sql_text import LITERAL_PATHS
@@ -83,9 +83,9 @@ def test_every_call_of_a_reader_says_that_paths_have_no_values():
         for found in reader.finditer(text)
     ]
     assert len(calls) > 5
-    said = re.compile(r"LITERAL_PATHS|hive_partitioning = false|_READING")
+    said = re.compile(r"LITERAL_PATHS|hive_partitioning = false|\.reading")
     assert [call for call in calls if not said.search(call)] == []
-    assert LITERAL_PATHS in ndjson.objects(["a"])
+    assert LITERAL_PATHS in Lines(("a",), 1).reading
 
 
 def test_no_query_names_a_file_as_a_table():

@@ -12,6 +12,7 @@ from landing_support import Lander, columns, lines
 
 from elt_factory.extract.request import Spool
 from elt_factory.failures import AccountingError, BadDataError, EltError
+from elt_factory.landing import limits
 
 # NDJSON
 
@@ -27,7 +28,12 @@ from elt_factory.failures import AccountingError, BadDataError, EltError
         ('"text"', "there is a JSON string where an object must stand"),
         ("5", "there is a JSON number where an object must stand"),
         ("true", "there is a JSON boolean where an object must stand"),
-        ('{"a": 1, "a": 2}', "a key stands twice in the object, or a text in it is no Unicode"),
+        ('{"a": 1, "a": 2}', "a key is repeated in the object"),
+        ('{"a": "\\ud800"}', "a text in the record is not valid Unicode: half of a surrogate pair"),
+        ('{"\\udc00": 1}', "a text in the record is not valid Unicode: half of a surrogate pair"),
+        ('{"a": "x\x01y"}', "JSON is malformed: invalid character (byte 8)"),
+        ('{"a": ' + "[" * 128 + "]" * 128 + "}", "the record is nested deeper than 128 levels"),
+        ('{"a": ' + '{"b": ' * 5000 + "1" + "}" * 5001, "the record is nested deeper than 128 levels"),
         (b'{"a": "\xff"}', "the text is not UTF-8"),
     ],
 )
@@ -37,7 +43,7 @@ def test_a_broken_line_is_rejected_with_its_place_and_cause(lander, broken, why)
     assert landed.column("a") == [1, 3]
     [(reason, record)] = landed.rejects
     assert reason == f"file0.ndjson line 3: {why}"
-    assert json.loads(record) == {"line": line.decode(errors="replace")}
+    assert json.loads(record) == {"line": line.decode(errors="replace")[:10_000]}
 
 
 def test_broken_lines_are_told_of_while_landing(lander):
@@ -100,6 +106,40 @@ def test_an_empty_file_among_others_is_no_record(lander):
 
 def test_an_empty_record_among_others_is_a_row_of_nulls(lander):
     assert lander.ndjson('{}\n{"a": 1}\n').column("a") == [None, 1]
+
+
+@pytest.mark.parametrize("line", ['"text"', "5", "true"])
+def test_lines_that_are_all_something_else_than_objects_keep_line_and_reason(lander, line):
+    landed = lander.ndjson(lines(line, line), rows_read=2)
+    assert [json.loads(record) for _, record in landed.rejects] == [{"line": line}] * 2
+    assert all("where an object must stand" in reason for reason in landed.reasons)
+
+
+@pytest.mark.parametrize(
+    "content", ['[{"a": 1}, {"a": 2}]', '[\n {"a": 1},\n {"a": 2}\n]\n', '\ufeff  [{"a": 1}]', "[]"]
+)
+def test_a_json_array_is_an_error_that_says_so(lander, content):
+    with pytest.raises(BadDataError, match=r"file0\.ndjson is a JSON array, and format ndjson needs one JSON object"):
+        lander.ndjson(content)
+
+
+def test_a_record_that_is_nested_128_levels_deep_is_read(lander):
+    value = "[" * 127 + "]" * 127
+    assert lander.ndjson(f'{{"a": {value}}}\n', table=columns(a="json")).column("a") == [value]
+
+
+def test_brackets_in_texts_are_no_levels(lander):
+    text = "[" * 500
+    assert lander.ndjson(lines(f'{{"a": "{text}"}}', "{")).column("a") == [text]
+
+
+def test_a_line_that_is_too_long_is_one_reject(lander, monkeypatch):
+    monkeypatch.setattr(limits, "RECORD_BYTES", 3_000_000)
+    long = '{"a": "' + "x" * 3_000_000 + '"}'
+    landed = lander.ndjson(lines('{"a": "1"}', long, '{"a": "2"}') + long, rows_read=4)
+    assert landed.column("a") == ["1", "2"]
+    assert landed.reasons == [f"file0.ndjson line {line}: the line is longer than 3,000,000 bytes" for line in (2, 4)]
+    assert {json.loads(record)["line"] for _, record in landed.rejects} == {long[:10_000]}
 
 
 def test_a_record_of_many_megabytes_is_read(lander):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from elt_factory.config.base import Model
 from elt_factory.config.checks import ColumnCheck
@@ -22,6 +22,10 @@ RESERVED_COLUMNS = ("_load_id", "_loaded_at", "_valid_from", "_valid_to")
 RESERVED_PREFIX = "_widened_"
 # begins the name that a source's column gets where its own is reserved
 SOURCE_PREFIX = "_source"
+# YAML reads the word null without quotes as no value; here it is one
+OnBadValue = Annotated[
+    Literal["reject", "null"] | None, BeforeValidator(lambda value: "null" if value is None else value)
+]
 TIMES = ("timestamp", "datetime", "date")
 SchemaContract = Literal["evolve", "freeze", "discard_row", "discard_value"]
 
@@ -36,6 +40,15 @@ class Column(Model):
     description: str = Field("", description="What it means.", examples=["Great-circle distance, miles"])
     nullable: Flag = Field(
         True, description="Whether it may be empty; a row that breaks this is rejected.", examples=[False]
+    )
+    on_bad_value: OnBadValue = Field(
+        None,
+        description=(
+            "What becomes of a value that the column cannot hold, such as a word in a number, NaN in a decimal or a "
+            "text of more than 16 MB: reject rejects the row, null keeps the row without the value and counts it in "
+            "values_discarded. By default reject, and null where schema_contract is discard_value."
+        ),
+        examples=["null"],
     )
     pii: Literal["hash", "drop"] | None = Field(
         None, description="Personal data: keep a SHA-256 hash only, or nothing.", examples=["hash"]

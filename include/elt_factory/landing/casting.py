@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from elt_factory.config.values import MAX_PRECISION, ColumnType
+from elt_factory.landing import json_rules, limits
 from elt_factory.sql_text import identifier, text_literal
 
 INFERRED_WIDTH = 10
@@ -59,7 +60,7 @@ _INTEGER = r"\s*[+-]?([0-9]+|[0-9]{1,15}\.0*)\s*"
 _WHOLE = r"\s*[+-]?[0-9]+\s*"
 _DATE = r"\s*[0-9]{1,4}[-/][0-9]{1,2}[-/][0-9]{1,2}([ T]00?:00(:00(\.0*)?)?(Z|[+-][0-9:]+)?)?\s*"
 _YEAR_FIRST = r"^\s*[0-9]{1,4}[-/]"  # neither infinity nor a year that other systems cannot hold
-_BEFORE_CHRIST = r"(?i)\bbc\)?\s*$"
+_BEFORE_CHRIST = r"(?i)\bBC\b"
 _TIME = r"^\s*([01]?[0-9]|2[0-3]):"
 _ISO_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ZONE = ":[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
@@ -90,7 +91,7 @@ def cast_text(expression: str, column_type: ColumnType) -> str:
     guard = _guard(expression, column_type)
     match column_type.name:
         case "text":
-            return expression
+            cast = expression
         case "json":
             cast = f"CAST({expression} AS VARCHAR)"
         case "binary":
@@ -117,7 +118,18 @@ def _guard(expression: str, column_type: ColumnType) -> str:
         # 1_000 is DuckDB's own way to write numbers; 1e400 is no infinity unless it says so
         infinite = f"isinf(TRY_CAST({expression} AS DOUBLE)) AND NOT contains(lower({expression}), 'inf')"
         return f"NOT contains({expression}, '_') AND NOT ({infinite})"
-    return {"json": f"json_valid({expression})", "binary": f"length({expression}) % 2 = 0"}.get(name, "")
+    return _size_guard(expression, column_type)
+
+
+def _size_guard(expression: str, column_type: ColumnType) -> str:
+    match column_type.name:
+        case "text":
+            return f"strlen({expression}) <= {limits.TEXT_BYTES}"
+        case "binary":
+            return f"strlen({expression}) % 2 = 0 AND strlen({expression}) <= {2 * limits.BINARY_BYTES}"
+        case "json":
+            return json_rules.fits(expression)
+    return ""
 
 
 def _decimal_guard(expression: str, column_type: ColumnType) -> str:

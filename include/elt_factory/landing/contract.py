@@ -13,8 +13,9 @@ from typing import Literal
 
 from elt_factory.config.extract import CsvFormat
 from elt_factory.config.values import ColumnType
-from elt_factory.landing import ndjson
+from elt_factory.landing import json_rules, limits, ndjson
 from elt_factory.landing.casting import bound_text, cast_text, duckdb_type
+from elt_factory.landing.ndjson import Lines
 from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, text_list, text_literal
 
 STAGED_ONLY = ("reason VARCHAR", "record VARCHAR", "bad_values INTEGER")
@@ -33,6 +34,7 @@ class PlannedColumn:
     nullable: bool = True
     hashed: bool = False
     found: bool = True
+    on_bad_value: Literal["reject", "null"] = "reject"
 
     @property
     def landed_type(self) -> ColumnType:
@@ -42,14 +44,18 @@ class PlannedColumn:
 
 @dataclass(frozen=True)
 class ContractPlan:
-    """What the contract does with one load. `unwanted` columns reject the rows that have a value in them."""
+    """What the contract does with one load.
+
+    `unwanted` columns reject the rows that have a value in them. With `single_keys` JSON of a shape that is listed in
+    the table `repeated_keys` is a bad value: it has a key twice in one object.
+    """
 
     columns: tuple[PlannedColumn, ...]
     primary_key: tuple[str, ...] = ()
     cursor: str | None = None
     unwanted: tuple[str, ...] = ()
     secret: frozenset[str] = field(default_factory=frozenset)
-    bad_value: Literal["reject", "discard"] = "reject"
+    single_keys: bool = False
 
     @property
     def raw_columns(self) -> tuple[str, ...]:
@@ -116,7 +122,11 @@ def typed_value(column: PlannedColumn, plan: ContractPlan) -> str:
         return f"CAST(NULL AS {duckdb_type(column.landed_type)})"
     if column.hashed:
         return f"sha256({plan.raw(column.name)})"
-    return cast_text(plan.raw(column.name), column.type)
+    raw = plan.raw(column.name)
+    value = cast_text(raw, column.type)
+    if plan.single_keys and column.type.name == "json":
+        return f"CASE WHEN {json_rules.shape(raw)} NOT IN (SELECT shape FROM repeated_keys) THEN {value} END"
+    return value
 
 
 def row_reason(plan: ContractPlan) -> str:
@@ -128,11 +138,17 @@ def row_reason(plan: ContractPlan) -> str:
 
 
 def bad_value_count(plan: ContractPlan) -> str:
-    """How many values of a row are dropped because they break their type."""
-    if plan.bad_value == "reject":
-        return "0"
-    tests = [f"CAST({_is_bad(column, plan)} AS INTEGER)" for column in _checked(plan)]
-    return " + ".join(tests) if tests else "0"
+    """How many values of a row become NULL because their columns cannot hold them."""
+    tests = [f"CAST({_is_bad(c, plan)} AS INTEGER)" for c in _checked(plan) if c.on_bad_value == "null"]
+    return _sum(tests) if tests else "0"
+
+
+def _sum(terms: Sequence[str]) -> str:
+    # a thousand terms one after another are deeper than DuckDB lets an expression be
+    if len(terms) == 1:
+        return terms[0]
+    middle = len(terms) // 2
+    return f"({_sum(terms[:middle])} + {_sum(terms[middle:])})"
 
 
 def record_json(plan: ContractPlan) -> str:
@@ -141,7 +157,14 @@ def record_json(plan: ContractPlan) -> str:
     if not shown:
         return "'{}'"
     fields = ", ".join(f"{identifier(name)} := {plan.raw(name)}" for name in shown)
-    return f"CAST(to_json(struct_pack({fields})) AS VARCHAR)"
+    # what is too long for a text of the warehouse is kept in part
+    whole = f"CAST(to_json(struct_pack({fields})) AS VARCHAR)"
+    part = f"CAST(to_json(struct_pack(part := left({whole}, {limits.KEPT_LINE_CHARACTERS}))) AS VARCHAR)"
+    return f"CASE WHEN {_raw_bytes(plan, shown)} > {limits.KEPT_RECORD_BYTES} THEN {part} ELSE {whole} END"
+
+
+def _raw_bytes(plan: ContractPlan, names: Sequence[str]) -> str:
+    return f"strlen(concat({', '.join(map(plan.raw, names))}))"
 
 
 def good_rows(plan: ContractPlan) -> str:
@@ -214,14 +237,14 @@ def stage_broken_csv(plan: ContractPlan) -> str:
 
 
 def stage_broken_lines(file: Path, plan: ContractPlan) -> str:
-    """INSERT of the NDJSON lines that are no record, from the file that `ndjson.sift` has put them in."""
+    """INSERT of the NDJSON lines that are no record, from the file that `sift` has put them in."""
     record = "NULL" if plan.secret else "record"
-    broken = ndjson.read_columns([str(file)], {"reason": "VARCHAR", "record": "VARCHAR"})
+    broken = ndjson.read_columns(Lines.of([file]), {"reason": "VARCHAR", "record": "VARCHAR"})
     return f"INSERT INTO staged BY NAME SELECT reason, {record} AS record, 0 AS bad_values FROM {broken}"
 
 
 def _checked(plan: ContractPlan) -> list[PlannedColumn]:
-    return [c for c in plan.columns if c.found and c.type.name != "text" and not c.hashed]
+    return [c for c in plan.columns if c.found and not c.hashed]
 
 
 def _is_bad(column: PlannedColumn, plan: ContractPlan) -> str:
@@ -229,13 +252,25 @@ def _is_bad(column: PlannedColumn, plan: ContractPlan) -> str:
 
 
 def _bad_values(plan: ContractPlan) -> list[str]:
-    if plan.bad_value == "discard":
-        return []
     return [
-        f"CASE WHEN {_is_bad(column, plan)} THEN "
-        f"concat({text_literal(f'{column.name} is no {column.type}: ')}, {_shown(column.name, plan)}) END"
-        for column in _checked(plan)
+        f"CASE WHEN {_is_bad(c, plan)} THEN concat({text_literal(f'{c.name} ')}, {_why_bad(c, plan)}) END"
+        for c in _checked(plan)
+        if c.on_bad_value == "reject"
     ]
+
+
+def _why_bad(column: PlannedColumn, plan: ContractPlan) -> str:
+    raw, kind = plan.raw(column.name), column.type
+    other = f"concat({text_literal(f'is no {kind}: ')}, {_shown(column.name, plan)})"
+    match kind.name:
+        case "text":
+            return text_literal(f"is longer than {limits.TEXT_BYTES:,} bytes")
+        case "binary":
+            longer = text_literal(f"is longer than {limits.BINARY_BYTES:,} bytes")
+            return f"CASE WHEN strlen({raw}) > {2 * limits.BINARY_BYTES} THEN {longer} ELSE {other} END"
+        case "json":
+            return json_rules.reason(raw, other)
+    return other
 
 
 def _missing_values(plan: ContractPlan) -> list[str]:
@@ -253,7 +288,7 @@ def _missing_values(plan: ContractPlan) -> list[str]:
 
 def _given_value(column: PlannedColumn, plan: ContractPlan) -> str:
     # a value that was discarded is no value; one that is rejected has its own cause already
-    if not column.found or plan.bad_value == "discard":
+    if not column.found or column.on_bad_value == "null":
         return plan.typed(column.name)
     return plan.raw(column.name)
 

@@ -16,6 +16,7 @@ from elt_factory.extract.request import Spool
 from elt_factory.failures import BadDataError
 from elt_factory.landing import casting, contract, ndjson
 from elt_factory.landing.contract import ContractPlan
+from elt_factory.landing.ndjson import Lines
 from elt_factory.landing.schema import Known, check_names, is_new, settled
 from elt_factory.sql_text import identifier, identifiers
 
@@ -54,31 +55,29 @@ def raw_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: Cont
 
 
 def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
-    files = [str(file) for file in spool.files]
-    keys = connection.execute(f"SELECT DISTINCT unnest(json_keys(json)) FROM {ndjson.objects(files)}").fetchall()
+    lines = Lines.of(spool.files)
+    keys = connection.execute(f"SELECT DISTINCT unnest(json_keys(json)) FROM {ndjson.objects(lines)}").fetchall()
     names = sorted(row[0] for row in keys)
     check_names(known, list(map(loaded_name, names)))
     given = _given(known, names)
     # found types come last: their order is that of the records, which a set of names does not have
-    kinds = _types_of_json(connection, known, files, [name for name in names if name not in given])
+    kinds = _types_of_json(connection, known, lines, [name for name in names if name not in given])
     declared = map(source_name, [*(known.existing or {}), *known.table.columns])
     ordered = dict.fromkeys([*declared, *kinds, *names])
     return {name: given.get(name) or kinds.get(name) for name in ordered if name in names}
 
 
-def _types_of_json(
-    connection: duckdb.DuckDBPyConnection, known: Known, files: Sequence[str], names: Sequence[str]
-) -> Found:
+def _types_of_json(connection: duckdb.DuckDBPyConnection, known: Known, lines: Lines, names: Sequence[str]) -> Found:
     """Types of fields from all their values, in the order of the records; those without a value are left out."""
     if not names:
         return {}
     ends = ", ".join(f"min({identifier(name)}), max({identifier(name)})" for name in names)
-    text = ndjson.read_columns(files, dict.fromkeys(names, "VARCHAR"))
+    text = ndjson.read_columns(lines, dict.fromkeys(names, "VARCHAR"))
     answer = connection.execute(f"SELECT {ends} FROM {text}").fetchall()[0]
     bounds = {name: answer[2 * index : 2 * index + 2] for index, name in enumerate(names)}
     if all(low is None for low, _ in bounds.values()):
         return {}
-    described = connection.execute(f"DESCRIBE SELECT * FROM {ndjson.described(files)}").fetchall()
+    described = connection.execute(f"DESCRIBE SELECT * FROM {ndjson.described(lines)}").fetchall()
     kinds = {name: kind for name, kind, *_ in described if name in bounds and bounds[name][0] is not None}
     looked = _infer(connection, known, [name for name in kinds if _unsure(kinds[name], bounds[name])], text)
     return {name: _surer(kind, looked.get(name)) for name, kind in kinds.items()}
@@ -153,16 +152,16 @@ def _given(known: Known, names: Sequence[str]) -> dict[str, ColumnType]:
 
 
 def _ndjson_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:
-    files = [str(file) for file in spool.files]
+    lines = Lines.of(spool.files)
     types = dict.fromkeys(plan.raw_columns, "VARCHAR")
     # a nested value keeps its JSON form, a text in it its quotes
     types |= {c.name: "JSON" for c in plan.columns if c.found and c.type.name == "json"}
     if not types:
-        return ndjson.objects(files)
+        return ndjson.objects(lines)
     exact = _exact_fields(plan)
-    if exact and _has_long_numbers(connection, spool.files, exact):
-        return ndjson.read_exactly(files, types, exact, uuid.uuid4().hex)
-    return ndjson.read_columns(files, types)
+    if exact and _has_long_numbers(connection, spool.files, lines, exact):
+        return ndjson.read_exactly(lines, types, exact, uuid.uuid4().hex)
+    return ndjson.read_columns(lines, types)
 
 
 def _exact_fields(plan: ContractPlan) -> frozenset[str]:
@@ -173,12 +172,13 @@ def _exact_fields(plan: ContractPlan) -> frozenset[str]:
     return frozenset(column.name for column in found if column.hashed or column.type.name in _EXACT)
 
 
-def _has_long_numbers(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], exact: frozenset[str]) -> bool:
+def _has_long_numbers(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], lines: Lines, exact: frozenset[str]
+) -> bool:
     if not ndjson.may_have_long_numbers(files):
         return False
-    objects = ndjson.objects([str(file) for file in files])
     condition = ndjson.has_long_number(exact)
-    return bool(connection.execute(f"SELECT 1 FROM {objects} WHERE {condition} LIMIT 1").fetchall())
+    return bool(connection.execute(f"SELECT 1 FROM {ndjson.objects(lines)} WHERE {condition} LIMIT 1").fetchall())
 
 
 def _parquet_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from elt_factory.config.templates import iso_utc
 from elt_factory.config.window import Window
 from elt_factory.extract.request import Spool
 from elt_factory.failures import AccountingError, BadDataError, ContractError, LandingError
-from elt_factory.landing import contract, ndjson
+from elt_factory.landing import contract
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.checksums import sha256_of_each
 from elt_factory.landing.contract import ContractPlan
@@ -22,7 +22,9 @@ from elt_factory.landing.found import find_columns, raw_relation
 from elt_factory.landing.growing import grown_numbers
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
 from elt_factory.landing.places import Place
+from elt_factory.landing.repeated import has_repeated_keys
 from elt_factory.landing.schema import Known, plan_contract
+from elt_factory.landing.sifting import must_sift, sift
 from elt_factory.sql_text import text_literal
 
 if TYPE_CHECKING:
@@ -146,8 +148,12 @@ def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Stag
     grown = grown_numbers(connection, request.known, plan)
     if grown:
         request.tell(f"{request.known.label}: reading again with wider types for {', '.join(grown)}")
-        connection.execute("DROP TABLE staged")
-        plan, drift = _stage_records(connection, replace(request, known=replace(request.known, grown=grown)))
+        request = replace(request, known=replace(request.known, grown=grown))
+        plan, drift = _stage_records(connection, request)
+    if has_repeated_keys(connection, plan):
+        request.tell(f"{request.known.label}: some JSON has a key twice in one object; reading again without it")
+        request = replace(request, known=replace(request.known, single_keys=True))
+        plan, drift = _stage_records(connection, request)
     _report_renamed(request, plan)
     rows_read = _one(connection, "SELECT count(*) FROM staged")
     expected = request.spool.rows_read
@@ -176,17 +182,21 @@ def _stage_records(
     import duckdb
 
     spool = request.spool
+    connection.execute("DROP TABLE IF EXISTS staged")
     if not spool.files:
         plan, drift = plan_contract(request.known, {})
         connection.execute(contract.stage_nothing(plan))
         return plan, drift
-    try:
+    if spool.format != "ndjson":
         return _stage_files(connection, request.known, spool)
-    except duckdb.InvalidInputException:
-        if spool.format != "ndjson":
-            raise
+    with suppress(duckdb.InvalidInputException):
+        if not must_sift(spool):
+            plan, drift = _stage_files(connection, request.known, spool)
+            # without any column, DuckDB may have passed over lines that hold something else than an object
+            if plan.raw_columns or not _one(connection, "SELECT count(*) FROM staged"):
+                return plan, drift
     request.tell(f"{request.known.label}: some lines are no JSON objects; reading again without them")
-    sifted = ndjson.sift(connection, spool, request.workdir)
+    sifted = sift(connection, spool, request.workdir)
     connection.execute("DROP TABLE IF EXISTS staged")
     plan, drift = _stage_files(connection, request.known, sifted.spool)
     if sifted.broken:

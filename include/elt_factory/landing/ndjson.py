@@ -10,18 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
 
-from elt_factory.extract.request import Spool
 from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, text_literal
-
-if TYPE_CHECKING:
-    import duckdb
-
-MAX_OBJECT_BYTES = 64 * 1024 * 1024
-_READING = f"{LITERAL_PATHS}, format = 'newline_delimited', maximum_object_size = {MAX_OBJECT_BYTES}"
 
 _LONG = "[0-9.]{16}[0-9.eE]"  # 16 digits and a point, or more: a double keeps 15 digits for certain
 _FRACTION = r"[0-9]\.[0-9]{8}|[0-9]{8}(\.[0-9]|[eE])"  # integers of any length are kept by the reader itself
@@ -32,35 +24,65 @@ _CHUNK = 1024 * 1024
 
 ANY_FIELD = frozenset({"*"})  # also a field inside of another
 
-_BOM = b"\xef\xbb\xbf"
-_LINE_SHOWN = 10_000  # characters of a broken line that its reject keeps
-
 
 @dataclass(frozen=True)
-class Sifted:
-    """Files without their broken lines, and those in a file of their own as `reason` and `record`; None without any."""
+class Lines:
+    """NDJSON files, and the bytes that their longest line may have at most.
 
-    spool: Spool
-    broken: Path | None
+    DuckDB makes each thread a buffer of twice the longest record that it is to expect, whatever there is.
+    """
+
+    files: tuple[str, ...]
+    longest: int
+
+    @classmethod
+    def of(cls, files: Sequence[Path]) -> Lines:
+        """The files with their longest line."""
+        return cls(tuple(map(str, files)), max(map(longest_line, files), default=0))
+
+    @property
+    def object_bytes(self) -> int:
+        """The record that DuckDB is to expect: whole megabytes, so that a few bytes make no other statement."""
+        return (self.longest // _CHUNK + 1) * _CHUNK
+
+    @property
+    def reading(self) -> str:
+        """The files as the first arguments of DuckDB's readers."""
+        form = f"format = 'newline_delimited', maximum_object_size = {self.object_bytes}"
+        return f"{file_list(self.files)}, {LITERAL_PATHS}, {form}"
 
 
-def objects(files: Sequence[str]) -> str:
+def longest_line(file: Path) -> int:
+    """An upper bound of the bytes of a file's longest line; it is a megabyte where all lines are shorter."""
+    size = file.stat().st_size
+    if size <= _CHUNK:
+        return size
+    longest, since_break = _CHUNK, 0
+    with file.open("rb") as source:
+        while chunk := source.read(_CHUNK):
+            first = chunk.find(b"\n")
+            if first < 0:
+                since_break += len(chunk)
+                continue
+            longest = max(longest, since_break + first)
+            since_break = len(chunk) - chunk.rfind(b"\n")
+    return max(longest, since_break)
+
+
+def objects(lines: Lines) -> str:
     """Files as a relation of one column `json`, each line as it was written."""
-    return f"read_json_objects({file_list(files)}, {_READING})"
+    return f"read_json_objects({lines.reading})"
 
 
-def read_columns(files: Sequence[str], types: Mapping[str, str]) -> str:
+def read_columns(lines: Lines, types: Mapping[str, str]) -> str:
     """Files as a relation whose columns have the given DuckDB types (VARCHAR or JSON)."""
     columns = ", ".join(f"{text_literal(name)}: {text_literal(kind)}" for name, kind in types.items())
-    return f"read_json({file_list(files)}, {_READING}, records = true, columns = {{{columns}}})"
+    return f"read_json({lines.reading}, records = true, columns = {{{columns}}})"
 
 
-def described(files: Sequence[str]) -> str:
+def described(lines: Lines) -> str:
     """Files as a relation with the columns and types that DuckDB finds in all of their lines."""
-    return (
-        f"read_json({file_list(files)}, {_READING}, sample_size = -1, "
-        "map_inference_threshold = -1, field_appearance_threshold = 0)"
-    )
+    return f"read_json({lines.reading}, sample_size = -1, map_inference_threshold = -1, field_appearance_threshold = 0)"
 
 
 def may_have_long_numbers(files: Sequence[Path]) -> bool:
@@ -88,12 +110,12 @@ def has_long_number(names: Collection[str]) -> str:
     return " AND ".join(conditions)
 
 
-def read_exactly(files: Sequence[str], types: Mapping[str, str], names: Collection[str], marker: str) -> str:
+def read_exactly(lines: Lines, types: Mapping[str, str], names: Collection[str], marker: str) -> str:
     """`read_columns`, but numbers keep all of their digits. `marker` is text that stands nowhere in the data."""
     quoted = f"CASE WHEN {has_long_number(names)} THEN {_quote_long_numbers('json', marker)} ELSE json END"
     structure = text_literal(json.dumps(dict(types), ensure_ascii=False))
     columns = ", ".join(f"{_unquote(f'record.{identifier(name)}', marker)} AS {identifier(name)}" for name in types)
-    return f"(SELECT {columns} FROM (SELECT from_json({quoted}, {structure}) AS record FROM {objects(files)}))"
+    return f"(SELECT {columns} FROM (SELECT from_json({quoted}, {structure}) AS record FROM {objects(lines)}))"
 
 
 def _quote_long_numbers(column: str, marker: str) -> str:
@@ -107,82 +129,3 @@ def _unquote(column: str, marker: str) -> str:
     pattern = text_literal(f'"?{marker}:([-+0-9.eE]*)"?')
     bare = f"regexp_replace({column}, {pattern}, '\\1', 'g')"
     return f"CASE WHEN contains({column}, '{marker}') THEN {bare} ELSE {column} END"
-
-
-def sift(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path) -> Sifted:
-    """Copy the files without the lines that DuckDB cannot read as one object each.
-
-    Only called when reading has failed: it costs a pass over the files, and healthy ones shall not pay for it.
-    """
-    folder = workdir / "sifted"
-    folder.mkdir(exist_ok=True)
-    target = folder / "broken.ndjson"
-    clean = tuple(folder / f"{number:06}.ndjson" for number in range(len(spool.files)))
-    with target.open("wb") as broken:
-        for source, copy in zip(spool.files, clean, strict=True):
-            _sift_file(connection, source, copy, broken)
-    return Sifted(replace(spool, files=clean), target if target.stat().st_size else None)
-
-
-def _sift_file(connection: duckdb.DuckDBPyConnection, source: Path, copy: Path, broken: IO[bytes]) -> None:
-    import msgspec
-
-    with source.open("rb") as lines, copy.open("wb") as clean:
-        # a byte order mark is no part of the first line; DuckDB would call that line broken
-        marked = lines.read(len(_BOM)) == _BOM
-        lines.seek(len(_BOM) if marked else 0)
-        plain = _without_mark(source, copy) if marked else source
-        verdicts = _broken_ordinals(connection, plain)
-        next_broken, ordinal = next(verdicts, None), 0
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            ordinal += 1
-            if ordinal != next_broken:
-                clean.write(line)
-                continue
-            next_broken = next(verdicts, None)
-            reason = f"{source.name} line {number}: {why_broken(line)}"
-            shown = line.decode(errors="replace").rstrip("\r\n")[:_LINE_SHOWN]
-            record = msgspec.json.encode({"line": shown}).decode()
-            broken.write(msgspec.json.encode({"reason": reason, "record": record}) + b"\n")
-
-
-def _without_mark(source: Path, copy: Path) -> Path:
-    import shutil
-
-    plain = copy.with_suffix(".plain")
-    with source.open("rb") as marked, plain.open("wb") as target:
-        marked.seek(len(_BOM))
-        shutil.copyfileobj(marked, target)
-    return plain
-
-
-def _broken_ordinals(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[int]:
-    """Which of the lines that are not blank are no object, or have a key twice, counted from 1."""
-    keys = "coalesce(json_keys(json), [])"
-    is_object = f"json_type(json) IN ('OBJECT', 'NULL') AND len({keys}) = len(list_distinct({keys}))"
-    reading = f"read_json_objects({file_list([str(file)])}, {_READING}, ignore_errors = true)"
-    cursor = connection.cursor()
-    cursor.execute(
-        f"SELECT ordinal FROM (SELECT row_number() OVER () AS ordinal, json FROM {reading}) "
-        f"WHERE json IS NULL OR NOT ({is_object}) ORDER BY ordinal"
-    )
-    while rows := cursor.fetchmany(_CHUNK // 64):
-        yield from (int(row[0]) for row in rows)
-
-
-def why_broken(line: bytes) -> str:
-    """Why a line is no record, without showing what stands in it."""
-    import msgspec
-
-    try:
-        value = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return str(error) if isinstance(error, msgspec.DecodeError) else "the text is not UTF-8"
-    if isinstance(value, dict):
-        return "a key stands twice in the object, or a text in it is no Unicode"
-    return f"there is a JSON {_JSON_NAMES.get(type(value), 'value')} where an object must stand"
-
-
-_JSON_NAMES: Mapping[type, str] = {list: "array", str: "string", int: "number", float: "number", bool: "boolean"}

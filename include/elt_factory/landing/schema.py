@@ -23,7 +23,8 @@ class Known:
     """What is known of a table before its records are seen.
 
     `existing` are the columns that the warehouse has; None where it does not have the table yet. `grown` are those of
-    them that need a wider type for what was found.
+    them that need a wider type for what was found. `single_keys` says that JSON was found with a key twice in
+    one object.
     """
 
     source: str
@@ -31,6 +32,7 @@ class Known:
     table: Table
     existing: Mapping[str, ColumnType] | None
     grown: Mapping[str, ColumnType] = field(default_factory=dict)
+    single_keys: bool = False
 
     @property
     def label(self) -> str:
@@ -78,7 +80,7 @@ def plan_contract(known: Known, found: Mapping[str, ColumnType | None]) -> tuple
         cursor=cursor if any(column.name == cursor for column in columns) else None,
         unwanted=tuple(unwanted),
         secret=secret,
-        bad_value="discard" if table.schema_contract == "discard_value" else "reject",
+        single_keys=known.single_keys,
     )
     return plan, (*drift, *_widened(known, columns))
 
@@ -128,7 +130,8 @@ def _wanted(known: Known, found: Mapping[str, ColumnType | None]) -> list[str]:
 def _planned(known: Known, name: str, found: Mapping[str, ColumnType | None]) -> PlannedColumn:
     declared = known.declared(name)
     kind = known.type_of(name) or found.get(name) or ColumnType("text")
-    column = PlannedColumn(name, kind, declared.nullable, declared.pii == "hash", name in found)
+    on_bad_value = declared.on_bad_value or ("null" if known.table.schema_contract == "discard_value" else "reject")
+    column = PlannedColumn(name, kind, declared.nullable, declared.pii == "hash", name in found, on_bad_value)
     existing = (known.existing or {}).get(name)
     if existing is not None and (column.hashed or not holds(column.type, existing)) and existing != column.landed_type:
         raise ContractError(

@@ -1,0 +1,184 @@
+"""Lines of NDJSON that are no record: found, and put aside with the reason, so that the others can be read.
+
+It costs a pass over the files, so it is done only where reading has failed; healthy files do not pay for it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from elt_factory.extract.request import Spool
+from elt_factory.failures import BadDataError
+from elt_factory.landing import limits
+from elt_factory.landing.ndjson import Lines, longest_line
+
+if TYPE_CHECKING:
+    import duckdb
+
+_BOM = b"\xef\xbb\xbf"
+_NO_RECORD = b"0\n"  # stands in for a line that DuckDB shall not see
+_CHUNK = 1024 * 1024
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_REPEATED_KEY = "a key is repeated in the object"
+_NOT_UNICODE = "a text in the record is not valid Unicode: half of a surrogate pair"
+_JSON_NAMES: Mapping[type, str] = {list: "array", str: "string", int: "number", float: "number", bool: "boolean"}
+
+
+@dataclass(frozen=True)
+class Sifted:
+    """Files without their broken lines, and those in a file of their own as `reason` and `record`; None without any."""
+
+    spool: Spool
+    broken: Path | None
+
+
+def must_sift(spool: Spool) -> bool:
+    """Whether a line is longer than any record may be, so that DuckDB need not try."""
+    return any(longest_line(file) > limits.RECORD_BYTES for file in spool.files)
+
+
+def sift(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path) -> Sifted:
+    """Copy the files without the lines that cannot be read as one object each.
+
+    Raises:
+        BadDataError: a file is a JSON array, which has no line for each record.
+    """
+    folder = workdir / "sifted"
+    folder.mkdir(exist_ok=True)
+    target = folder / "broken.ndjson"
+    clean = tuple(folder / f"{number:06}.ndjson" for number in range(len(spool.files)))
+    with target.open("wb") as broken:
+        for source, copy in zip(spool.files, clean, strict=True):
+            _sift_file(connection, source, copy, broken)
+            _refuse_array(source, copy)
+    return Sifted(replace(spool, files=clean), target if target.stat().st_size else None)
+
+
+def _sift_file(connection: duckdb.DuckDBPyConnection, source: Path, copy: Path, broken: IO[bytes]) -> None:
+    import msgspec
+
+    plain = copy.with_suffix(".plain")
+    _write_plain(source, plain)
+    verdicts = _broken_ordinals(connection, plain)
+    next_broken, ordinal = next(verdicts, None), 0
+    with copy.open("wb") as clean:
+        for number, line in _lines(source):
+            ordinal += 1
+            if ordinal != next_broken:
+                clean.write(line)
+                continue
+            next_broken = next(verdicts, None)
+            reason = f"{source.name} line {number}: {why_broken(line)}"
+            shown = line[: 4 * limits.KEPT_LINE_CHARACTERS].decode(errors="replace").rstrip("\r\n")
+            record = msgspec.json.encode({"line": shown[: limits.KEPT_LINE_CHARACTERS]}).decode()
+            broken.write(msgspec.json.encode({"reason": reason, "record": record}) + b"\n")
+    plain.unlink()
+
+
+def _lines(source: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers; of one that is too long the first bytes.
+
+    A byte order mark is no part of the first line.
+    """
+    with source.open("rb") as lines:
+        lines.seek(len(_BOM) if lines.read(len(_BOM)) == _BOM else 0)
+        number = 0
+        while line := lines.readline(limits.RECORD_BYTES + 1):
+            number += 1
+            rest = line
+            while len(line) > limits.RECORD_BYTES and rest and not rest.endswith(b"\n"):
+                rest = lines.readline(_CHUNK)
+            if line.strip():
+                yield number, line
+
+
+def _write_plain(source: Path, plain: Path) -> None:
+    """Copy the lines, with something else in place of those that DuckDB would fail on as a whole."""
+    with plain.open("wb") as target:
+        for _, line in _lines(source):
+            harmful = len(line) > limits.RECORD_BYTES or too_deep(line)
+            target.write(_NO_RECORD if harmful else line)
+
+
+def _broken_ordinals(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[int]:
+    """Which of the lines are no object, or have a key twice, counted from 1."""
+    keys = "coalesce(json_keys(json), [])"
+    is_object = f"json_type(json) IN ('OBJECT', 'NULL') AND len({keys}) = len(list_distinct({keys}))"
+    reading = f"read_json_objects({Lines.of([file]).reading}, ignore_errors = true)"
+    cursor = connection.cursor()
+    cursor.execute(
+        f"SELECT ordinal FROM (SELECT row_number() OVER () AS ordinal, json FROM {reading}) "
+        f"WHERE json IS NULL OR NOT ({is_object}) ORDER BY ordinal"
+    )
+    while rows := cursor.fetchmany(_CHUNK // 64):
+        yield from (int(row[0]) for row in rows)
+
+
+def _refuse_array(source: Path, clean: Path) -> None:
+    """BadDataError for a file that is one array over many lines, or whose lines are arrays and never a record."""
+    first = next((line for _, line in _lines(source)), b"")
+    if first.lstrip().startswith(b"[") and not (clean.stat().st_size and first.rstrip().endswith(b"]")):
+        raise BadDataError(
+            f"{source.name} is a JSON array, and format ndjson needs one JSON object on each line; write the file "
+            "that way"
+        )
+
+
+def too_deep(line: bytes) -> bool:
+    """Whether objects and arrays are within each other more often than any warehouse takes."""
+    if line.count(b"[") + line.count(b"{") <= limits.JSON_DEPTH:
+        return False
+    depth = 0
+    for token in _TOKEN.finditer(line):
+        first = token.group()[:1]
+        if first in b"[{":
+            depth += 1
+            if depth > limits.JSON_DEPTH:
+                return True
+        elif first in b"]}":
+            depth -= 1
+    return False
+
+
+def why_broken(line: bytes) -> str:
+    """Why a line is no record, without showing what it holds."""
+    import msgspec
+
+    if len(line) > limits.RECORD_BYTES:
+        return f"the line is longer than {limits.RECORD_BYTES:,} bytes"
+    if too_deep(line):
+        return f"the record is nested deeper than {limits.JSON_DEPTH} levels"
+    try:
+        value = msgspec.json.decode(line)
+    except UnicodeDecodeError:
+        return "the text is not UTF-8"
+    except msgspec.DecodeError as error:
+        return _NOT_UNICODE if _has_lone_surrogate(line) else str(error)
+    if isinstance(value, dict):
+        return _REPEATED_KEY if _repeats_a_key(line) else "the record cannot be read"
+    return f"there is a JSON {_JSON_NAMES.get(type(value), 'value')} where an object must stand"
+
+
+def _has_lone_surrogate(line: bytes) -> bool:
+    try:
+        json.dumps(json.loads(line), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except ValueError:
+        return False
+    return False
+
+
+def _repeats_a_key(line: bytes) -> bool:
+    outermost: list[tuple[str, object]] = []
+
+    def keep(pairs: list[tuple[str, object]]) -> None:
+        outermost[:] = pairs  # the outermost object is complete last
+
+    json.loads(line, object_pairs_hook=keep)
+    return len(outermost) != len({key for key, _ in outermost})
