@@ -60,6 +60,13 @@ class LandingUnavailableError(TransientError):
     """The storage that landings live in cannot be reached, or does not answer rightly now."""
 
 
+class DiskFullError(TransientError):
+    """A disk of this machine is full, or a quota on it used up; the message has the paths.
+
+    Tried again: what other tasks have on the disk goes when they end.
+    """
+
+
 class AccountingError(PermanentError):
     """Rows read, loaded, rejected and dropped do not add up. Nothing was committed."""
 
@@ -70,6 +77,10 @@ class WarehouseBusyError(TransientError):
 
 class WarehouseUnavailableError(TransientError):
     """The warehouse cannot be reached, or the connection to it was lost."""
+
+
+class WarehouseDamagedError(PermanentError):
+    """The warehouse's file is damaged, or was written by something else."""
 
 
 class QualityError(PermanentError):

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from landing_support import lines
 
-from elt_factory.failures import EltError, LandingError
+from elt_factory.failures import DiskFullError, EltError, LandingError
 from elt_factory.landing import contract
 from elt_factory.landing import land as land_module
 from elt_factory.landing import manifest as manifest_module
@@ -123,7 +123,7 @@ def test_a_disk_that_is_full_is_named_so(lander, monkeypatch):
         raise duckdb.IOException("No space left on device")
 
     monkeypatch.setattr(land_module, "_write_parts", full)
-    with pytest.raises(LandingError, match=r"src\.tab: .* No space left on device"):
+    with pytest.raises(DiskFullError, match=r"src\.tab: the disk is full, or a quota is used up: .*landing"):
         lander.ndjson(TWO)
 
 

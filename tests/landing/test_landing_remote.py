@@ -14,6 +14,7 @@ from remote_support import SECRET, URL, empty_bucket, land_records, land_until, 
 from elt_factory.extract.request import Connection
 from elt_factory.failures import AccessDeniedError, LandingError, LandingUnavailableError
 from elt_factory.landing import remote
+from elt_factory.landing.checksums import proven
 from elt_factory.landing.manifest import Owner, read_manifest, write_manifest
 from elt_factory.landing.remote import RemotePlace, open_place
 from elt_factory.landing.retention import clean_landings
@@ -122,12 +123,18 @@ def test_a_task_that_is_killed_while_files_go_up_leaves_the_landing_before_it(
     assert files_of(before) | files_of(manifest) <= set(place.files())
 
 
-@pytest.mark.parametrize("damage", ["missing", "changed"])
+@pytest.mark.parametrize("damage", ["missing", "changed", "flipped"])
 def test_a_part_that_is_missing_or_changed_is_an_error(place, records, tmp_path, damage):
     manifest = land_records(place, records, tmp_path / "work", part_bytes=100_000)
     part = manifest.files[1].path
     if damage == "missing":
         place.filesystem.rm(f"{place.url}/{part}")
+    elif damage == "flipped":
+        content = bytearray(place.read(part))
+        content[len(content) // 2] ^= 1
+        place.write(part, bytes(content))
+        with pytest.raises(LandingError, match="is not what the extract task wrote"), proven(place, manifest.files):
+            pass
     else:
         place.write(part, b"x")
     with pytest.raises(LandingError, match=f"{part} is missing or changed; run the extract task again"):

@@ -327,7 +327,7 @@ def test_other_numbers_than_the_manifests_change_nothing(loader, warehouse, what
     warehouse.load(loader.order(day(2)))
 
 
-@pytest.mark.parametrize("lost", ["unlink", "broken"])
+@pytest.mark.parametrize("lost", ["unlink", "broken", "flipped"])
 def test_a_landed_file_that_is_gone_or_broken_changes_nothing(loader, warehouse, lost):
     loader.load(AB, day(1))
     loader.land([{"id": 3, "v": "c"}], day(2))
@@ -335,6 +335,10 @@ def test_a_landed_file_that_is_gone_or_broken_changes_nothing(loader, warehouse,
     part = order.landing.folder / order.manifest.files[0].path
     if lost == "unlink":
         part.unlink()
+    elif lost == "flipped":
+        content = part.read_bytes()
+        at = content.index(b"c")  # the value itself
+        part.write_bytes(content[:at] + b"d" + content[at + 1 :])
     else:
         part.write_bytes(b"x" * order.manifest.files[0].bytes)
     with pytest.raises(LandingError, match="run the extract task again"):

@@ -4,11 +4,10 @@ import subprocess
 import sys
 import time
 
-import duckdb
 import pytest
 
 from elt_factory.extract.request import Connection
-from elt_factory.failures import AccessDeniedError, WarehouseBusyError
+from elt_factory.failures import AccessDeniedError, WarehouseBusyError, WarehouseDamagedError
 from elt_factory.warehouse.duckdb import DuckDBWarehouse, release_file
 from elt_factory.warehouse.opening import duckdb_path, open_warehouse
 
@@ -67,7 +66,7 @@ def test_a_file_that_is_no_warehouse_is_not_waited_for(tmp_path):
     path = tmp_path / "lock" / "padlock.duckdb"
     path.parent.mkdir()
     path.write_text("no warehouse " * 1000)
-    with pytest.raises(duckdb.Error):
+    with pytest.raises(WarehouseDamagedError, match="is damaged or is not a DuckDB file"):
         DuckDBWarehouse(path, patience=60)
 
 

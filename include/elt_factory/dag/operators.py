@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import BaseOperator
@@ -16,6 +14,7 @@ from elt_factory.config.table import Table
 from elt_factory.dag.alerts import schema_changed
 from elt_factory.dag.retention import Landings, forget_old
 from elt_factory.dag.runtime import Run, get_connection, landing_place, project_name, purpose, run_of, warehouse
+from elt_factory.disk import scratch_folder
 from elt_factory.extract.request import CursorRange, ReadRequest
 from elt_factory.failures import LandingError, QualityError
 from elt_factory.project import project_root
@@ -68,8 +67,7 @@ class ExtractOperator(TableOperator):
         existing, cursor = self._state(load, run)
         conn_id = self.config.extract.connection
         place = landing_place(self.config.name, self.table).below(load)
-        with tempfile.TemporaryDirectory(prefix="elt-") as scratch:
-            workdir = Path(scratch)
+        with scratch_folder() as workdir:
             spool = read(
                 ReadRequest(
                     source=self.config,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from elt_factory.config.table import source_name
 from elt_factory.config.templates import iso_utc
 from elt_factory.config.window import Window
+from elt_factory.disk import naming_a_full_disk
 from elt_factory.extract.request import Spool
 from elt_factory.failures import AccountingError, BadDataError, ContractError, LandingError
 from elt_factory.landing import contract
@@ -21,7 +22,7 @@ from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.found import find_columns, raw_relation
 from elt_factory.landing.growing import grown_numbers
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
-from elt_factory.landing.places import Place
+from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.landing.repeated import has_repeated_keys
 from elt_factory.landing.schema import Known, plan_contract
 from elt_factory.landing.sifting import must_sift, sift
@@ -60,8 +61,15 @@ def land(request: LandRequest) -> Manifest:
         ContractError: the data break the contract as a whole.
         BadDataError: the records cannot be parsed at all.
         AccountingError: the records that were read are not all accounted for.
-        LandingError: this machine's disk or memory did not suffice.
+        LandingError: this machine's memory did not suffice, or its disk does not work.
+        DiskFullError: the disk of the scratch folder or of the landing is full.
     """
+    landing = [request.place.folder] if isinstance(request.place, LocalPlace) else []
+    with naming_a_full_disk(request.known.label, [request.workdir, *landing]):
+        return _land(request)
+
+
+def _land(request: LandRequest) -> Manifest:
     attempt, place = request.attempt, request.place
     with _scratch(request.workdir, attempt) as connection, _named_errors(request.known):
         staged = _stage(connection, request)

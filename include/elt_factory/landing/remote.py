@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from elt_factory.disk import disk_full, is_full, scratch_folder
 from elt_factory.extract.request import Connection
 from elt_factory.failures import AccessDeniedError, LandingError, LandingUnavailableError, redact
 from elt_factory.landing.places import Entry, Place, check_inside
@@ -74,8 +75,7 @@ class RemotePlace(Place):
     @contextmanager
     def fetched(self, names: Iterable[str]) -> Iterator[Path]:
         """A scratch folder with copies of the files, in the same folders as here."""
-        with tempfile.TemporaryDirectory(prefix="elt-landing-") as scratch:
-            folder = Path(scratch)
+        with scratch_folder() as folder:
             with ThreadPoolExecutor(AT_ONCE) as downloads, self._named():
                 list(downloads.map(lambda name: self._download(name, folder), names))
             yield folder
@@ -128,6 +128,8 @@ class RemotePlace(Place):
         except FileNotFoundError as error:
             raise missing(f"in the landing {self.url} something is not there: {self._told(error)}") from None
         except Exception as error:  # noqa: BLE001 - each vendor has exceptions of its own
+            if is_full(error):
+                raise disk_full(f"the landing {self.root}", [Path(tempfile.gettempdir())]) from None
             text = f"the landing {self.root} does not answer rightly: {self._told(error)}"
             raise LandingUnavailableError(text) from None
 

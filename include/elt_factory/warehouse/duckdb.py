@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elt_factory.config.values import ColumnType, TypeName
-from elt_factory.failures import LandingError, WarehouseBusyError
+from elt_factory.disk import naming_a_full_disk
+from elt_factory.failures import EltError, LandingError, WarehouseBusyError
 from elt_factory.landing.casting import from_duckdb_type
 from elt_factory.landing.checksums import proven
 from elt_factory.landing.manifest import LandedFile
 from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, literal
 from elt_factory.warehouse.base import LoadOrder, Rows, Staged, StatementError, Warehouse, rolled_back_on_error
 from elt_factory.warehouse.dialect import Dialect, Relation
+from elt_factory.warehouse.duckdb_errors import translated
 
 if TYPE_CHECKING:
     import duckdb
@@ -38,6 +40,7 @@ _TYPES: Mapping[TypeName, str] = {
     "json": "JSON",
     "binary": "BLOB",
 }
+_LOCKED = "could not set lock"
 _BETWEEN_LINES = 10  # seconds
 DIALECT = Dialect(name=identifier, types=_TYPES, literal=literal, json_value=lambda column: f"CAST({column} AS JSON)")
 
@@ -52,18 +55,23 @@ class DuckDBWarehouse(Warehouse):
 
     Raises:
         WarehouseBusyError: another process had the file all that time.
+        WarehouseDamagedError: the file is damaged, or not a DuckDB file.
+        AccessDeniedError: this user may not open it.
+        DiskFullError: its disk is full.
     """
 
     dialect = DIALECT
 
     def __init__(self, path: Path, patience: float = 600, tell: Callable[[str], None] = print) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path
+        with naming_a_full_disk(f"the warehouse {path}", [path]):
+            path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = _connect(path, patience, tell)
-        self._connection.execute("SET TimeZone = 'UTC'")
+        self._run("SET TimeZone = 'UTC'")
         # a table has no order; to keep one takes a third of the CPU and half of the memory of a large load
-        self._connection.execute("SET preserve_insertion_order = false")
+        self._run("SET preserve_insertion_order = false")
         if memory := os.environ.get("ELT_WAREHOUSE_MEMORY"):
-            self._connection.execute(f"SET memory_limit = {literal(memory)}")
+            self._run(f"SET memory_limit = {literal(memory)}")
 
     def execute(self, statement: str) -> int:  # noqa: D102
         answer = self._run(statement)
@@ -73,9 +81,8 @@ class DuckDBWarehouse(Warehouse):
         import duckdb
 
         try:
-            return self._connection.execute(statement).fetchall()
-        except duckdb.TransactionException as error:
-            raise WarehouseBusyError(f"another connection changed the same at once: {error}") from error
+            with translated(self._file):
+                return self._connection.execute(statement).fetchall()
         except duckdb.CatalogException as error:
             raise StatementError(str(error).strip().splitlines()[0]) from error
 
@@ -83,27 +90,28 @@ class DuckDBWarehouse(Warehouse):
         import duckdb
 
         try:
-            cursor = self._connection.execute(statement)
-            names = tuple(column[0] for column in cursor.description or ())
-            return Rows(names, cursor.fetchall())
+            with translated(self._file):
+                cursor = self._connection.execute(statement)
+                names = tuple(column[0] for column in cursor.description or ())
+                return Rows(names, cursor.fetchall())
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             raise StatementError(str(error).strip().splitlines()[0]) from error
 
     def columns(self, table: Relation) -> Mapping[str, ColumnType] | None:  # noqa: D102
-        found = self._connection.execute(
+        found = self._run(
             f"SELECT column_name, data_type FROM duckdb_columns() WHERE {_is(table)} ORDER BY column_index"
-        ).fetchall()
+        )
         return {name: from_duckdb_type(kind) or ColumnType("text") for name, kind in found} or None
 
     def comments(self, table: Relation) -> Mapping[str, str]:  # noqa: D102
         place = (
             f"lower(schema_name) = lower({literal(table.schema)}) AND lower(table_name) = lower({literal(table.name)})"
         )
-        found = self._connection.execute(
+        found = self._run(
             f"SELECT '', comment FROM duckdb_tables() WHERE {place} AND database_name = current_database() "
             f"UNION ALL SELECT column_name, comment FROM duckdb_columns() WHERE {place} "
             "AND database_name = current_database()"
-        ).fetchall()
+        )
         return {name: text for name, text in found if text}
 
     @contextmanager
@@ -141,13 +149,22 @@ class DuckDBWarehouse(Warehouse):
         return view
 
     def _count(self, view: Relation | None) -> int:
-        return int(self.query(f"SELECT count(*) FROM {view.sql(DIALECT)}").rows[0][0]) if view else 0
+        # what fails here is the landing, and the error not the warehouse's
+        count = f"SELECT count(*) FROM {view.sql(DIALECT)}" if view else "SELECT 0"
+        return int(self._connection.execute(count).fetchall()[0][0])
 
     @contextmanager
     def transaction(self, proof: str = "") -> Iterator[None]:  # noqa: ARG002, D102
         run = self._run
-        with rolled_back_on_error(lambda: run("BEGIN"), lambda: run("COMMIT"), lambda: run("ROLLBACK")):
+        with rolled_back_on_error(lambda: run("BEGIN"), lambda: run("COMMIT"), self._roll_back):
             yield
+
+    def _roll_back(self) -> None:
+        """Roll back. A full disk or a damaged file have done so already, and are the error to see."""
+        try:
+            self._run("ROLLBACK")
+        except EltError:
+            self.close()
 
     def close(self) -> None:  # noqa: D102
         self._connection.close()
@@ -165,7 +182,7 @@ def _unreadable() -> tuple[type[Exception], ...]:
     """What is raised for files that are missing or broken."""
     import duckdb
 
-    return duckdb.Error, StatementError
+    return (duckdb.Error,)
 
 
 def release_file() -> None:
@@ -182,10 +199,9 @@ def _connect(path: Path, patience: float, tell: Callable[[str], None]) -> duckdb
     deadline, told = time.monotonic() + patience, -math.inf
     while True:
         try:
-            return duckdb.connect(str(path))
+            with translated(path, but=_LOCKED):
+                return duckdb.connect(str(path))
         except duckdb.IOException as error:
-            if "could not set lock" not in str(error).lower():
-                raise
             now = time.monotonic()
             if now > deadline:
                 raise WarehouseBusyError(

@@ -1,0 +1,150 @@
+"""An extract task and its load as a process of their own, which can be held at a step while others go on."""
+
+import importlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import duckdb
+
+from elt_factory.config.loading import load_config
+from elt_factory.config.window import Window
+from elt_factory.dag.operators import ExtractOperator, LoadOperator
+from elt_factory.dag.runtime import Run
+
+YAML = """
+name: src
+start_date: 2013-01-01
+extract: {{type: files, connection: inbox}}
+tables:
+  tab: {{path: input.csv, write_disposition: {disposition}, primary_key: [id], columns: {{id: {{type: integer}}}}}}
+"""
+# where a task can be held, in the order in which it comes there: a function, and before or after it
+STEPS = {
+    "begun": ("elt_factory.landing.attempt:Attempt.begin", "after"),
+    "read": ("elt_factory.extract.read:read", "after"),
+    "parts written": ("elt_factory.landing.land:_write_parts", "after"),
+    "manifest to come": ("elt_factory.landing.land:write_manifest", "before"),
+    "landed": ("elt_factory.landing.land:write_manifest", "after"),
+    "about to load": ("elt_factory.landing.manifest:read_manifest", "before"),
+    "manifest read": ("elt_factory.landing.manifest:read_manifest", "after"),
+}
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A project: its source, a landing and a warehouse."""
+
+    folder: Path
+    disposition: str
+    landing: Mapping[str, str]  # environment variables
+
+    def deliver(self, version: str, ids: range) -> None:
+        """Give the source other content."""
+        lines = ["id,v", *(f"{number},{version}" for number in ids)]
+        (self.folder / "inbox").mkdir(parents=True, exist_ok=True)
+        (self.folder / "inbox" / "input.csv").write_text("\n".join(lines) + "\n")
+
+    def environment(self) -> dict[str, str]:
+        connections = {
+            "inbox": {"conn_type": "fs", "extra": {"path": str(self.folder / "inbox")}},
+            "warehouse": {"conn_type": "duckdb", "host": str(self.folder / "warehouse.duckdb")},
+        }
+        named = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(fields) for name, fields in connections.items()}
+        return {**named, **self.landing, "ELT_PROJECT": str(self.folder)}
+
+    def config(self) -> Any:
+        file = self.folder / "src.yaml"
+        file.write_text(YAML.format(disposition=self.disposition))
+        return load_config(file).config
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.folder / "warehouse.duckdb")) as connection:
+            return sorted(connection.execute(statement).fetchall())
+
+
+def day(number: int) -> Window:
+    start = datetime(2013, 1, number, tzinfo=UTC)
+    return Window(start, start + timedelta(days=1))
+
+
+class Pair:
+    """One run's extract and load of a window, in a process that begins at once."""
+
+    def __init__(self, context: BaseContext, shop: Shop, name: str, window: Window, hold_at: str | None = None) -> None:
+        self._here, there = context.Pipe()
+        shop.config()
+        self._process = context.Process(target=_work, args=(shop, name, window, hold_at, there))
+        self._process.start()
+
+    def until_held(self) -> None:
+        """Wait until the process is at its step."""
+        assert self._here.recv() == "held"
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        self._here.send("go")
+
+    def end(self) -> dict[str, Any]:
+        """What extract and load returned, with the error of the one that failed."""
+        told = self._here.recv()
+        self._process.join()
+        return told
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+
+def _work(shop: Shop, name: str, window: Window, hold_at: str | None, there: Connection) -> None:
+    os.environ |= shop.environment()
+    config = load_config(shop.folder / "src.yaml").config
+    run = Run(name, config, window, frozenset(config.all_tables), full_refresh=False)
+    if hold_at:
+        _hold(*STEPS[hold_at], there)
+    told: dict[str, Any] = {}
+    try:
+        told["extract"] = ExtractOperator(task_id="extract", config=config, table="tab").work(run, {})
+        told["load"] = load_alone(run, told["extract"])
+    except Exception as error:  # noqa: BLE001 - the test's to judge
+        told["error"] = f"{type(error).__name__}: {error}"
+    there.send(told)
+
+
+def load_alone(run: Run, extracted: Mapping[str, Any]) -> dict[str, Any]:
+    """The load task, as where it is cleared by itself: what the extract task returned is still there."""
+    context = {"ti": SimpleNamespace(xcom_pull=lambda task_ids: extracted), "outlet_events": {}}
+    return LoadOperator(task_id="load", config=run.config, table="tab").work(run, context)
+
+
+def _hold(where: str, moment: str, there: Connection) -> None:
+    """Make a function stop, the first time, before or after its work."""
+    module, _, name = where.partition(":")
+    owner = importlib.import_module(module)
+    *parents, attribute = name.split(".")
+    for parent in parents:
+        owner = getattr(owner, parent)
+    real: Callable[..., Any] = getattr(owner, attribute)
+    left = [True]
+
+    def stop() -> None:
+        if left and left.pop():
+            there.send("held")
+            there.recv()
+
+    def held(*given: Any, **named: Any) -> Any:
+        if moment == "before":
+            stop()
+        answer = real(*given, **named)
+        if moment == "after":
+            stop()
+        return answer
+
+    setattr(owner, attribute, held)

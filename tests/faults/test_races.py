@@ -1,0 +1,182 @@
+"""Two runs of one window, a zombie and its retry, a run beside a backfill: real processes, held at every step.
+
+Each load reads what its own extract landed, whole; what began to read later stays; nobody removes what another needs.
+"""
+
+import json
+import multiprocessing
+import sys
+from pathlib import Path
+
+import pytest
+from race_support import STEPS, Pair, Shop, day, load_alone
+
+from elt_factory.dag.runtime import Run
+from elt_factory.failures import LandingError
+from elt_factory.landing.manifest import Owner, read_manifest
+from elt_factory.landing.places import LocalPlace
+
+sys.path.append(str(Path(__file__).parents[1] / "landing"))
+from remote_support import SECRET, URL, empty_bucket, s3_server
+
+OLD, NEW = range(100), range(1, 150)
+ROWS = "select id, v from src.tab"
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Processes that begin with everything imported and nothing open."""
+    context = multiprocessing.get_context("forkserver")
+    modules = ("config.loading", "dag.operators", "extract.files", "landing.land", "landing.remote", "warehouse.duckdb")
+    context.set_forkserver_preload(["duckdb", "msgspec", "s3fs", *(f"elt_factory.{module}" for module in modules)])
+    return context
+
+
+@pytest.fixture(scope="module")
+def storage():
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def landing(request, tmp_path) -> dict[str, str]:
+    if getattr(request, "param", "folder") == "folder":
+        return {"AIRFLOW_VAR_ELT_LANDING": str(tmp_path / "landing")}
+    address = request.getfixturevalue("storage")
+    empty_bucket(address)
+    extra = {"endpoint_url": address, "region_name": "us-east-1"}
+    fields = {"conn_type": "aws", "login": "key", "password": SECRET, "extra": extra}
+    return {"AIRFLOW_VAR_ELT_LANDING": URL, "AIRFLOW_CONN_LANDING": json.dumps(fields)}
+
+
+@pytest.fixture
+def shop(tmp_path, landing) -> Shop:
+    return Shop(tmp_path, "append", landing)
+
+
+def rows(version: str, ids: range) -> list[tuple[int, str]]:
+    return [(number, version) for number in ids]
+
+
+# a process that opens object storage takes seconds: there it is held where it has uploaded something
+PLACES = [*(("folder", step) for step in STEPS), ("s3", "manifest to come"), ("s3", "about to load")]
+
+
+@pytest.mark.parametrize(("landing", "step"), PLACES, indirect=["landing"])
+def test_a_run_that_is_held_at_any_step_beside_another_of_its_window_leaves_what_was_read_later(processes, shop, step):
+    shop.deliver("old", OLD)
+    slow = Pair(processes, shop, "slow", day(1), hold_at=step)
+    slow.until_held()
+    shop.deliver("new", NEW)
+    quick = Pair(processes, shop, "quick", day(1)).end()
+    assert quick["load"]["rows_loaded"] == len(NEW), quick
+    slow.go_on()
+    told = slow.end()
+    assert "error" not in told, told
+    assert told["load"] == told["load"] | {"gave_way": True, "rows_loaded": 0, "total_rows": len(NEW)}
+    assert shop.query(ROWS) == rows("new", NEW)
+    assert shop.query("select run_id, rows_read, rows_loaded from _elt.loads") == [("quick", len(NEW), len(NEW))]
+
+
+def test_what_was_read_later_takes_the_place_of_what_is_loaded_already(processes, shop):
+    shop.deliver("old", OLD)
+    earlier = Pair(processes, shop, "earlier", day(1), hold_at="about to load")
+    earlier.until_held()
+    shop.deliver("new", NEW)
+    later = Pair(processes, shop, "later", day(1), hold_at="about to load")
+    later.until_held()
+    earlier.go_on()
+    assert earlier.end()["load"]["rows_loaded"] == len(OLD)
+    later.go_on()
+    assert later.end()["load"]["rows_loaded"] == len(NEW)
+    assert shop.query(ROWS) == rows("new", NEW)
+
+
+@pytest.mark.parametrize("landing", ["folder", "s3"], indirect=True)
+def test_the_late_manifest_of_a_zombie_leaves_the_landing_of_its_retry_as_it_is(processes, shop, monkeypatch):
+    shop.deliver("old", OLD)
+    zombie = Pair(processes, shop, "run", day(1), hold_at="manifest to come")
+    zombie.until_held()
+    shop.deliver("new", NEW)
+    retry = Pair(processes, shop, "run", day(1), hold_at="about to load")
+    retry.until_held()
+    zombie.go_on()
+    late = zombie.end()
+    retry.go_on()
+    told = retry.end()
+    assert late["load"]["rows_loaded"] == len(OLD)
+    assert told["load"]["rows_loaded"] == len(NEW)
+    assert shop.query(ROWS) == rows("new", NEW)
+    # clearing the load task alone loads the same landing again
+    for name, value in shop.environment().items():
+        monkeypatch.setenv(name, value)
+    run = Run("run", shop.config(), day(1), frozenset({"tab"}), full_refresh=False)
+    assert load_alone(run, told["extract"]) == told["load"]
+    assert load_alone(run, late["extract"])["gave_way"]
+    assert shop.query(ROWS) == rows("new", NEW)
+
+
+@pytest.mark.parametrize("step", ["parts written", "manifest read"])
+def test_a_run_beside_a_backfill_of_another_window_loads_its_own(processes, shop, step):
+    shop.deliver("run", OLD)
+    daily = Pair(processes, shop, "daily", day(2), hold_at=step)
+    daily.until_held()
+    shop.deliver("backfill", NEW)
+    assert Pair(processes, shop, "backfill", day(1)).end()["load"]["rows_loaded"] == len(NEW)
+    daily.go_on()
+    assert daily.end()["load"]["rows_loaded"] == len(OLD)
+    assert shop.query(ROWS) == sorted(rows("run", OLD) + rows("backfill", NEW))
+
+
+@pytest.mark.parametrize("disposition", ["append", "merge", "replace"])
+def test_runs_of_one_window_at_once_all_succeed_and_are_there_once(processes, shop, disposition):
+    shop = Shop(shop.folder, disposition, shop.landing)
+    shop.deliver("new", NEW)
+    for number in range(3):
+        pairs = [Pair(processes, shop, f"{number} {name}", day(1)) for name in "ab"]
+        told = [pair.end() for pair in pairs]
+        assert not [pair["error"] for pair in told if "error" in pair]
+        assert max(pair["load"]["rows_loaded"] for pair in told) == len(NEW)
+        assert shop.query(ROWS) == rows("new", NEW)
+
+
+def test_a_killed_extract_leaves_nothing_that_its_retry_could_load(processes, shop):
+    shop.deliver("old", OLD)
+    killed = Pair(processes, shop, "run", day(1), hold_at="manifest to come")
+    killed.until_held()
+    killed.kill()
+    shop.deliver("new", NEW)
+    assert Pair(processes, shop, "run", day(1)).end()["load"]["rows_loaded"] == len(NEW)
+    assert shop.query(ROWS) == rows("new", NEW)
+
+
+@pytest.mark.parametrize("told", [None, {}, {"load_id": "x", "rows_read": 1}])
+def test_a_load_whose_extract_told_nothing_of_an_attempt_says_what_to_clear(shop, monkeypatch, told):
+    shop.deliver("new", NEW)
+    for name, value in shop.environment().items():
+        monkeypatch.setenv(name, value)
+    run = Run("run", shop.config(), day(1), frozenset({"tab"}), full_refresh=False)
+    with pytest.raises(LandingError, match=r"src\.tab: the task extract of this run does not say what it has landed"):
+        load_alone(run, told)
+
+
+def test_a_load_refuses_what_another_project_landed(processes, shop, monkeypatch, tmp_path):
+    """`prod` and `dev` share a landing: what one landed the other never loads."""
+    shop.deliver("dev", OLD)
+    dev = Pair(processes, shop, "run", day(1)).end()
+    for name, value in shop.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AIRFLOW_VAR_ELT_PROJECT", "prod")
+    run = Run("run", shop.config(), day(1), frozenset({"tab"}), full_refresh=False)
+    with pytest.raises(LandingError, match=r'is another\'s: it was written by .*project "duckdb .*this is .*"prod"'):
+        load_alone(run, dev["extract"])
+
+
+def test_a_landing_keeps_its_owner_wherever_the_project_is(processes, tmp_path):
+    shop = Shop(tmp_path, "append", {"AIRFLOW_VAR_ELT_LANDING": "landing", "AIRFLOW_VAR_ELT_PROJECT": "prod"})
+    shop.deliver("new", NEW)
+    told = Pair(processes, shop, "run", day(1)).end()["extract"]
+    place = LocalPlace(tmp_path / "landing" / "src" / "tab" / told["load_id"])
+    owner = Owner("prod", "src", "tab", told["load_id"], told["attempt"])
+    assert read_manifest(place, owner).rows == len(NEW)
