@@ -10,7 +10,7 @@ import pytest
 from warehouse_support import MERGE, MERGE_BY_CURSOR, Loader, crashes, day, everything
 
 from elt_factory.config.values import ColumnType
-from elt_factory.failures import AccountingError, ContractError, LandingError
+from elt_factory.failures import AccountingError, BadDataError, ContractError, LandingError
 from elt_factory.warehouse.base import LoadReport, StatementError
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb import DuckDBWarehouse
@@ -158,9 +158,26 @@ def test_a_window_that_is_empty_the_second_time_takes_its_rows_away(loader):
     assert loader.rows("id") == []
 
 
-def test_a_load_of_only_rejects_is_committed(loader):
-    assert loader.load(["{", "["]) == LoadReport(2, 0, 2, 0, 0)
-    assert len(loader.audit("rejects", "reason")) == 2
+@pytest.mark.parametrize("full_refresh", [False, True])
+@pytest.mark.parametrize("disposition", ["append", "merge", "replace", "scd2"])
+def test_a_load_of_only_rejects_fails_keeps_them_and_gives_up_no_row(loader, disposition, full_refresh):
+    loader.spec = {"write_disposition": disposition, "primary_key": ["id"]}
+    loader.load(AB, day(1))
+    for _ in range(2):
+        with pytest.raises(BadDataError, match=r"src\.tab: none of the 2 rows that were read is good, as in: .*line 1"):
+            loader.load(["{", "5"], day(2), full_refresh=full_refresh)
+        assert len(loader.audit("rejects", "reason")) == 2
+        assert loader.rows("id", "v") == [(1, "a"), (2, "b")]
+        rows = loader.audit("loads", "window_start", "rows_read", "rows_loaded", "rows_rejected", "replaced_by")
+        assert [row[1:] for row in rows] == [(2, 2, 0, None), (2, 0, 2, None)]
+    loader.load([*AB, "{"], day(2))
+    assert len(loader.audit("rejects", "reason")) == 1
+
+
+def test_a_first_load_of_only_rejects_fails_too(loader):
+    with pytest.raises(BadDataError, match="none of the 1 rows that were read is good"):
+        loader.load(["{"])
+    assert len(loader.audit("rejects", "reason")) == 1
 
 
 # Values and names

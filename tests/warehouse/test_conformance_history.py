@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from warehouse_support import FIRST_DAY, Loader, counted, crashes, day, everything
 
-from elt_factory.failures import ContractError
+from elt_factory.failures import BadDataError, ContractError
 from elt_factory.warehouse.base import LoadReport
 
 SNAPSHOT = {"write_disposition": "scd2", "primary_key": ["id"]}
@@ -84,7 +84,8 @@ def test_a_snapshot_with_rejected_rows_ends_nothing_that_is_missing(loader):
     report = loader.load([{"id": 1, "v": "A"}, "{"], day(2))
     assert (report.rows_loaded, report.rows_rejected) == (1, 1)
     assert versions(loader) == [(1, "A", end(2), None), (1, "a", end(1), end(2)), (2, "b", end(1), None)]
-    loader.load(["{", "["], day(3))
+    with pytest.raises(BadDataError):
+        loader.load(["{", "["], day(3))
     assert len(versions(loader)) == 3
     # the picture of day 3 has left open what is gone, and goes on saying so
     loader.load([{"id": 1, "v": "A"}], day(2))

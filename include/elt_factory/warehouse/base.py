@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from elt_factory.config.table import WriteDisposition
 from elt_factory.config.values import ColumnType
-from elt_factory.failures import AccountingError, ContractError, PermanentError
+from elt_factory.failures import AccountingError, BadDataError, ContractError, PermanentError
 from elt_factory.landing.folded import Folded
 from elt_factory.landing.manifest import Drift, Manifest
 from elt_factory.landing.places import Place
@@ -59,6 +59,11 @@ class LoadOrder:
     def starts_over(self) -> bool:
         """Whether the rows take the place of all that the table has."""
         return self.full_refresh or self.write_disposition == "replace"
+
+    @property
+    def only_rejects(self) -> bool:
+        """Whether rows were read and none of them is good."""
+        return self.manifest.rows == 0 and self.manifest.rows_rejected > 0
 
     @property
     def landed_columns(self) -> dict[str, ColumnType]:
@@ -189,6 +194,8 @@ class Warehouse(ABC):
         A landing gives way to one that was begun later and is committed for the same window, or for all of the table.
 
         Raises:
+            BadDataError: rows were read, and none of them is good. They are kept in `_elt.rejects`, with the load's row
+                in `_elt.loads`; what a table has that would be replaced stays.
             AccountingError: the warehouse sees or writes another number of rows than the manifest says.
             ContractError: the table has another type for a column than the landing.
             LandingError: a landed file cannot be read.
@@ -199,6 +206,8 @@ class Warehouse(ABC):
             _check_staged(order, staged)
             changes = self._shape_target(order)
             report = retrying(partial(self._load_once, order, staged))
+            if order.only_rejects and not report.gave_way:
+                self._refuse_only_rejects(order, staged)
         return replace(report, changes=changes)
 
     def _load_once(self, order: LoadOrder, staged: Staged) -> LoadReport:
@@ -280,14 +289,17 @@ class Warehouse(ABC):
     ) -> LoadReport:
         """The rows, the rejects and the row in `_elt.loads`; the table has no columns where no load had one yet."""
         manifest = order.manifest
-        written = write_rows(Writing(self, order, staged, columns, now)) if columns else audit.Written(0)
+        # rows that are there are not given up for none
+        written = audit.Written(0)
+        if columns and not (order.only_rejects and order.starts_over):
+            written = write_rows(Writing(self, order, staged, columns, now))
         # what was added or widened is said already
         self._record_drift(manifest, [drift for drift in manifest.drift if drift.action in ("dropped", "rejected")])
         row = audit.load_row(
             manifest,
             run_id=order.run_id,
             write_disposition=order.write_disposition,
-            full_refresh=order.full_refresh,
+            full_refresh=order.full_refresh and not order.only_rejects,
             written=written,
             loaded_at=now,
         )
@@ -301,6 +313,17 @@ class Warehouse(ABC):
             manifest.rows_duplicate + written.superseded(manifest),
             total,
             written.unchanged,
+        )
+
+    def _refuse_only_rejects(self, order: LoadOrder, staged: Staged) -> None:
+        manifest, reason = order.manifest, "unknown"
+        if staged.rejects is not None:
+            d = self.dialect
+            for (found,) in self.query(f"SELECT {d.name('reason')} FROM {staged.rejects.sql(d)} LIMIT 1").rows:
+                reason = str(found)
+        raise BadDataError(
+            f"{order.label}: none of the {manifest.rows_read} rows that were read is good, as in: {reason}; they "
+            f"are in _elt.rejects with load_id {manifest.load_id}, and nothing was loaded"
         )
 
     def _write_rejects(self, order: LoadOrder, staged: Staged, now: datetime) -> None:
