@@ -40,7 +40,7 @@ class Api(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Orders)
-        self.records, self.asked = [{"id": 1, "email": "a@b.c"}], []
+        self.records, self.asked, self.more = [{"id": 1, "email": "a@b.c"}], [], {}
 
 
 class Orders(BaseHTTPRequestHandler):
@@ -50,7 +50,9 @@ class Orders(BaseHTTPRequestHandler):
         known = self.headers["X-API-Key"] == "k3y"
         self.send_response(200 if known else 401)
         self.end_headers()
-        self.wfile.write(json.dumps({"items": self.server.records}).encode() if known else b"no")
+        first = dict(parse_qsl(parts.query)).get("page", "1") == "1"
+        answer = {"items": self.server.records if first else [], **self.server.more}
+        self.wfile.write(json.dumps(answer).encode() if known else b"no")
 
     def log_message(self, *_: object) -> None:
         pass
@@ -70,16 +72,37 @@ def api(project: Project, airflow_db: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def live(project: Project) -> list[dict]:
     found = json.loads(project.elt("validate", "--json", "--live", *DAY).stdout)
-    return [entry for entry in found if entry["code"] in ("no-answer", "sample-rejected", "nothing-read")]
+    return [
+        entry for entry in found if entry["code"] in ("no-answer", "sample-rejected", "nothing-read", "end-of-pages")
+    ]
 
 
-def test_an_api_is_asked_for_its_first_page_alone_as_a_run_would(project: Project, api: Api):
+def test_an_api_is_asked_for_its_first_two_pages_as_a_run_would(project: Project, api: Api):
     done = project.elt("validate", "--live", *DAY)
     assert done.exit_code == 0, done.output
-    assert api.asked == [("/EU/orders", {"since": "2024-01-01T00:00:00Z", "run": "elt-validate"})]
-    assert "shop.orders: reading the first page of" in done.stderr
+    params = {"since": "2024-01-01T00:00:00Z", "run": "elt-validate"}
+    assert api.asked == [("/EU/orders", {**params, "page": page}) for page in ("1", "2")]
+    assert "shop.orders: reading the first pages of" in done.stderr
     assert "shop.orders: 1 rows read, 0 do not fit" in done.stderr
     assert "a@b.c" not in done.output + done.stderr
+
+
+CURSOR = SHOP.replace("{type: page_number}", "{type: cursor, cursor_path: meta.nxt}")
+
+
+def test_an_answer_that_says_there_is_more_where_the_paginator_sees_an_end_is_an_error(project: Project, api: Api):
+    project.write("shop", CURSOR)
+    api.more = {"has_more": True}
+    (entry,) = live(project)
+    assert (entry["code"], entry["severity"]) == ("sample-rejected", "error")
+    assert "has_more" in entry["message"]
+
+
+def test_a_cursor_path_that_is_on_no_page_is_a_warning(project: Project, api: Api):
+    project.write("shop", CURSOR)
+    (entry,) = live(project)
+    assert (entry["code"], entry["severity"]) == ("end-of-pages", "warning")
+    assert '"meta.nxt" is on no page' in entry["message"]
 
 
 def test_records_that_do_not_fit_are_told_at_their_table(project: Project, api: Api):

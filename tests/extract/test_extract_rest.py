@@ -213,7 +213,7 @@ def test_numbered_pages_end_with_an_empty_page(tmp_path, first_page):
         ({"type": "cursor"}, "cursor=c"),
         ({"type": "json_link"}, "the link /things"),
         ({"type": "header_link"}, "the link /things"),
-        ({"type": "page_number"}, "page=2 is the same"),
+        ({"type": "page_number"}, "page=2 returned the same records as the first page"),
         ({"type": "offset", "limit": 1}, "offset=1"),
     ],
 )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from elt_factory.config.across import LoadedConfig
-from elt_factory.config.extract import SinglePage, SqlTable
+from elt_factory.config.extract import SqlTable
 from elt_factory.config.source import Config, FilesSource, RestSource, Source, SqlSource, TransformOnly
 from elt_factory.config.templates import CURSOR
 from elt_factory.config.window import Window, load_id
@@ -32,6 +32,8 @@ from elt_factory.sql_text import LITERAL_PATHS, identifier, text_literal
 from elt_factory.warehouse.opening import CONNECTION_ID
 
 SAMPLE_ROWS = 100
+# the second page shows that the way to it is right
+_PAGES = 2
 _RUN_ID = "elt-validate"
 _REASONS = 3
 _MISFITS = (ContractError, BadDataError)
@@ -101,11 +103,12 @@ class Sampler:
 
     def _sample(self, item: LoadedConfig, source: Source, table: str, window: Window) -> Iterator[Finding]:
         at, label = ("tables", table), f"{source.name}.{table}"
+        remarks: list[str] = []
         with tempfile.TemporaryDirectory(prefix="elt-sample-") as scratch:
             try:
                 read_as, what = _narrowed(source, table, window)
                 self.tell(f"{label}: reading {what}")
-                manifest = _landed(source, read_as, table, window, Path(scratch))
+                manifest = _landed(source, read_as, table, window, (Path(scratch), remarks.append))
                 reasons = _reasons(manifest, Path(scratch) / "landing")
             except _MISFITS as error:
                 yield finding(item, at, "error", "sample-rejected", str(error), "")
@@ -114,6 +117,8 @@ class Sampler:
                 yield finding(item, at, "error", "no-answer", str(error), "")
                 return
         self.tell(f"{label}: {manifest.rows_read} rows read, {manifest.rows_rejected} do not fit")
+        for remark in remarks:
+            yield finding(item, at, "warning", "end-of-pages", remark, "look at an answer, and at paginator:")
         if not manifest.rows_read:
             message = f"{label}: the source has no records for {window}"
             yield finding(item, at, "warning", "nothing-read", message, "give another window: --start and --end")
@@ -127,8 +132,7 @@ def _narrowed(source: Source, table: str, window: Window) -> tuple[Source, str]:
     """The source as it is read for a sample, and what that is in words."""
     match source:
         case RestSource():
-            one_page = source.extract.model_copy(update={"paginator": SinglePage(type="single_page")})
-            return source.model_copy(update={"extract": one_page}), f"the first page of {window}"
+            return source, f"the first pages of {window}"
         case SqlSource():
             limited = _limited(source, source.tables[table], table)
             return source.model_copy(update={"tables": {**source.tables, table: limited}}), f"{SAMPLE_ROWS} rows"
@@ -156,8 +160,11 @@ def _one_file(source: FilesSource, table: str, window: Window) -> tuple[Source, 
     return source.model_copy(update={"tables": {**source.tables, table: alone}}), f"the file {name}, whole"
 
 
-def _landed(source: Source, read_as: Source, table: str, window: Window, scratch: Path) -> Manifest:
+def _landed(
+    source: Source, read_as: Source, table: str, window: Window, out: tuple[Path, Callable[[str], None]]
+) -> Manifest:
     """The sample's landing in scratch space: the records through the table's own contract."""
+    scratch, warn = out
     folders = [scratch / name for name in ("read", "contract")]
     for folder in folders:
         folder.mkdir()
@@ -172,6 +179,8 @@ def _landed(source: Source, read_as: Source, table: str, window: Window, scratch
         project=project_root(),
         tell=_quietly,
         run_id=_RUN_ID,
+        warn=warn,
+        most_pages=_PAGES,
     )
     known = Known(source.name, table, source.tables[table], None)
     return land(LandRequest(known, window, load, read(request), LocalPlace(scratch / "landing"), folders[1], _quietly))

@@ -26,6 +26,7 @@ from elt_factory.config.values import (
 
 # what would stand in clear text in a repository, in logs and in the UI
 _SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token")
+_MAX_PAGES = 100_000
 _CONNECTION = "The Airflow connection that holds the address and the secret."
 
 
@@ -71,6 +72,9 @@ class CursorPaginator(Model):
     type: Literal["cursor"]
     cursor_path: Text = Field("next", description="Where the cursor is in the answer.", examples=["meta.next"])
     cursor_param: Text = Field("cursor", description="The query parameter that carries it.", examples=["cursor"])
+    max_pages: Whole = Field(
+        _MAX_PAGES, gt=0, description="The most pages of one load; more are an error.", examples=[1_000_000]
+    )
 
 
 class JsonLinkPaginator(Model):
@@ -80,6 +84,9 @@ class JsonLinkPaginator(Model):
     next_url_path: Text = Field(
         "next", description="Where the address is.", examples=["links.next", "@odata\\.nextLink"]
     )
+    max_pages: Whole = Field(
+        _MAX_PAGES, gt=0, description="The most pages of one load; more are an error.", examples=[1_000_000]
+    )
 
 
 class HeaderLinkPaginator(Model):
@@ -87,6 +94,9 @@ class HeaderLinkPaginator(Model):
 
     type: Literal["header_link"]
     rel: Text = Field("next", description="The link's relation.", examples=["next"])
+    max_pages: Whole = Field(
+        _MAX_PAGES, gt=0, description="The most pages of one load; more are an error.", examples=[1_000_000]
+    )
 
 
 class OffsetPaginator(Model):
@@ -96,6 +106,9 @@ class OffsetPaginator(Model):
     limit: Whole = Field(1000, gt=0, description="Records a page.", examples=[500])
     limit_param: Text = Field("limit", description="The query parameter of the page size.", examples=["limit"])
     offset_param: Text = Field("offset", description="The query parameter of the offset.", examples=["offset"])
+    max_pages: Whole = Field(
+        _MAX_PAGES, gt=0, description="The most pages of one load; more are an error.", examples=[1_000_000]
+    )
 
 
 class PageNumberPaginator(Model):
@@ -104,6 +117,9 @@ class PageNumberPaginator(Model):
     type: Literal["page_number"]
     page_param: Text = Field("page", description="The query parameter of the page number.", examples=["page"])
     first_page: Whole = Field(1, ge=0, description="The number of the first page.", examples=[0])
+    max_pages: Whole = Field(
+        _MAX_PAGES, gt=0, description="The most pages of one load; more are an error.", examples=[1_000_000]
+    )
 
 
 Auth = Annotated[ApiKeyAuth | BearerAuth | BasicAuth | NoAuth, Field(discriminator="type")]
@@ -166,6 +182,14 @@ class RestApi(Model):
         le=100_000,
         description="Megabytes that one answer may have, unpacked. A larger one is an error; pages keep answers small.",
         examples=[1000],
+    )
+    incomplete: Literal["fail", "warn"] = Field(
+        "fail",
+        description=(
+            "What happens where the pages end and the answer says that there is more (has_more, a total, a next link): "
+            "fail, or load what came and log a warning."
+        ),
+        examples=["warn"],
     )
 
 

@@ -78,6 +78,7 @@ class ExtractOperator(TableOperator):
                     workdir=workdir,
                     project=project_root(),
                     tell=self.log.info,
+                    warn=self.log.warning,
                     cursor=cursor,
                     run_id=run.run_id,
                     params=run.params,

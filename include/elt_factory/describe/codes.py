@@ -77,6 +77,10 @@ LIVE: Mapping[str, tuple[str, str]] = {
     ),
 }
 WARNINGS: Mapping[str, tuple[str, str]] = {
+    "end-of-pages": (
+        "What the paginator looks for is on no page, so only the first page is read (`--live`).",
+        "Look at an answer of the API, and correct the path in `paginator`; an API that leaves it out on its last page is fine.",
+    ),
     "append-again": (
         "Every run appends everything: nothing says what is new, and the rows of the last run stay.",
         "Write `write_disposition: merge` or `replace`, or read by window: `incremental`, or the window in the path.",

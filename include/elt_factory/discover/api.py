@@ -17,7 +17,7 @@ from elt_factory.discover.periods import sane_name
 from elt_factory.discover.sample import MOST_RECORDS, sample_of, spool_of
 from elt_factory.discover.table import Ground, first_day, table_of
 from elt_factory.extract import paginators
-from elt_factory.extract.answer import UnreadableAnswerError, ndjson
+from elt_factory.extract.answer import UnreadableAnswerError
 from elt_factory.extract.http import Answer, HttpClient, Patience
 from elt_factory.extract.paginators import Ask, Page
 from elt_factory.extract.request import Connection
@@ -113,7 +113,7 @@ class _Reader:
     def page(self, answer: Answer) -> Page:
         document = answer.document
         found = document.records(self.path)
-        return Page(document, answer.headers, len(found), ndjson(found))
+        return Page(document, answer.headers, found)
 
     def records(self, answer: Answer) -> list[Mapping[str, Any]]:
         return [json.loads(line) for line in self.page(answer).lines.splitlines()]
@@ -198,5 +198,5 @@ def _why_paginator(model: Paginator) -> str:
 
 
 def _flow(model: Paginator | Auth) -> str:
-    values = model.model_dump(mode="json")
+    values = model.model_dump(mode="json", exclude_none=True, exclude={"max_pages"})
     return "{" + ", ".join(f"{key}: {json.dumps(v) if key != 'type' else v}" for key, v in values.items()) + "}"

@@ -13,7 +13,7 @@ from msgspec import Raw
 from elt_factory.extract.body import Body
 from elt_factory.extract.damage import DamagedAnswerError, UnreadableAnswerError
 
-__all__ = ["Document", "UnreadableAnswerError", "first_byte", "ndjson", "parse", "steps"]
+__all__ = ["Document", "UnreadableAnswerError", "first_byte", "keys_of", "ndjson", "parse", "steps"]
 
 _KEYS = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
@@ -36,7 +36,7 @@ class Document:
         node = self.keys
         *above, last = steps(path)
         for name in above:
-            node = _keys(node[name]) if node and name in node else None
+            node = keys_of(node[name]) if node and name in node else None
         return node.get(last) if node else None
 
     def records(self, path: str | None) -> Sequence[Raw]:
@@ -61,7 +61,7 @@ class Document:
                 there = f"the keys there are: {', '.join(node)}" if node else f"there is {_excerpt(found)}"
                 raise UnreadableAnswerError(f'records: "{path}" is not in the answer: no "{name}", {there}')
             found = node[name]
-            node = _keys(found)
+            node = keys_of(found)
         return found
 
 
@@ -120,7 +120,8 @@ def first_byte(raw: Raw) -> bytes:
     return bytes(memoryview(raw)[:1])
 
 
-def _keys(raw: Raw) -> Mapping[str, Raw] | None:
+def keys_of(raw: Raw) -> Mapping[str, Raw] | None:
+    """The keys of a value that is an object; None for any other value."""
     return _KEYS.decode(raw) if first_byte(raw) == b"{" else None
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Raw
 
 from elt_factory.config.extract import (
     CursorPaginator,
@@ -17,9 +18,12 @@ from elt_factory.config.extract import (
     Paginator,
     SinglePage,
 )
-from elt_factory.extract.answer import Document, UnreadableAnswerError, first_byte
+from elt_factory.extract.answer import Document, UnreadableAnswerError, first_byte, ndjson
 
 _LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:\"[^\"]*\"|[^\s;,]*))?)*)")
+_PIECE = 5000
+# some APIs end with a cursor of zero
+_NO_CURSOR = (b"null", b"false", b'""', b"0", b'"0"')
 _REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,]*))", re.IGNORECASE)
 
 
@@ -30,15 +34,35 @@ class Ask:
     params: Mapping[str, str | int] = field(default_factory=dict)
     link: str | None = None
 
+    @property
+    def key(self) -> int:
+        """Two requests for the same have the same key."""
+        return hash((self.link, *self.params.items()))
+
 
 @dataclass(frozen=True)
 class Page:
-    """What came back: the answer, its headers (names in any case), and the lines of its records."""
+    """What came back: the answer, its headers (names in any case), its records and where they stood in it."""
 
     document: Document
     headers: Mapping[str, str]
-    records: int
-    lines: bytes
+    found: Sequence[Raw]
+    records_path: str | None = None
+
+    @property
+    def records(self) -> int:
+        """How many records there are."""
+        return len(self.found)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The records as NDJSON, a few thousand at a time: a large page is not copied as a whole."""
+        for start in range(0, len(self.found), _PIECE):
+            yield ndjson(self.found[start : start + _PIECE])
+
+    @property
+    def lines(self) -> bytes:
+        """The records as NDJSON."""
+        return ndjson(self.found)
 
 
 def first(model: Paginator) -> Ask:
@@ -88,31 +112,8 @@ def link_with(header: str, rel: str) -> str | None:
     return None
 
 
-def loop_guard(model: Paginator) -> Callable[[Ask, Page], None]:
-    """Return a check for every page: UnreadableAnswerError when the server goes round in circles.
-
-    That is a cursor or link for the second time, or, where pages have numbers or offsets, the same page twice in a row.
-    """
-    counted = isinstance(model, OffsetPaginator | PageNumberPaginator)
-    asked_before: set[int] = set()
-    lines_before = b""
-
-    def check(asked: Ask, page: Page) -> None:
-        nonlocal lines_before
-        key = hash((asked.link, *asked.params.items()))
-        if key in asked_before:
-            raise UnreadableAnswerError(f"the pages go in circles: {_told(asked)} came a second time")
-        if counted and page.lines and page.lines == lines_before:
-            raise UnreadableAnswerError(
-                f"the page for {_told(asked)} is the same as the one before: check the paginator's names"
-            )
-        asked_before.add(key)
-        lines_before = page.lines
-
-    return check
-
-
-def _told(asked: Ask) -> str:
+def told(asked: Ask) -> str:
+    """A request in a message: its cursor or number, a link without its query."""
     if asked.link is not None:
         return f"the link {asked.link.partition('?')[0]}"
     return ", ".join(f"{name}={value}" for name, value in asked.params.items()) or "the first page"
@@ -123,7 +124,7 @@ def _text_at(document: Document, path: str) -> str:
     if document.keys is None:
         raise UnreadableAnswerError(f'the answer is a list, so it holds no "{path}": check the paginator')
     raw = document.find(path)
-    if raw is None or bytes(raw) in (b"null", b"false", b'""'):
+    if raw is None or bytes(raw) in _NO_CURSOR:
         return ""
     if first_byte(raw) == b'"':
         return msgspec.json.decode(raw, type=str)

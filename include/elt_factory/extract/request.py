@@ -79,7 +79,8 @@ class ReadRequest:
     `window` already reaches back by the table's lag. `workdir` is an empty folder for the raw records. `project` is the
     folder that relative paths are below. `tell` takes a line of progress for people. `params` are those that the run
     was given; for others the config's own values hold. `ledger` is that of a table from files that takes what is new;
-    without one every file that is meant is read.
+    without one every file that is meant is read. `warn` takes what is odd and no error; by default `tell` does.
+    `most_pages` ends a read of a paged API early: it is for samples.
     """
 
     source: Source
@@ -94,6 +95,8 @@ class ReadRequest:
     run_id: str = ""
     params: Mapping[str, Value] = field(default_factory=dict)
     ledger: Ledger | None = None
+    warn: Callable[[str], None] | None = None
+    most_pages: int | None = None
 
 
 @dataclass(frozen=True)

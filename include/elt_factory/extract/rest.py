@@ -7,17 +7,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
+from urllib.parse import parse_qsl
 
+from elt_factory.config.extract import RestTable
 from elt_factory.config.source import RestSource
 from elt_factory.config.templates import render
 from elt_factory.extract import paginators
-from elt_factory.extract.answer import UnreadableAnswerError, ndjson
+from elt_factory.extract.answer import UnreadableAnswerError
 from elt_factory.extract.http import Answer, HttpClient, shown
 from elt_factory.extract.paginators import Ask, Page
 from elt_factory.extract.progress import Progress
+from elt_factory.extract.proof import Proof, Verdict
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.extract.subject import Subject, needed_connection, source_of
 from elt_factory.extract.templating import endpoint_of, values_of
+from elt_factory.extract.walk import Walk
+from elt_factory.extract.whole import refuse_failure
 from elt_factory.failures import BadDataError, BadRequestError
 
 PART_BYTES = 64 * 1024 * 1024
@@ -29,14 +34,16 @@ def read(request: ReadRequest) -> Spool:
     Raises:
         SourceUnavailableError: no connection, 429 or 5xx, also after the client's own tries.
         AccessDeniedError: 401, 403. BadRequestError: other 4xx.
-        BadDataError: an answer that is no JSON, has no records where they should be, or goes in circles.
+        BadDataError: an answer that is no JSON, says that it is an error, has no records where they should be, or goes
+            in circles; pages that end while the answer says that there is more.
     """
     subject = Subject.of(request)
     progress = Progress(request.tell, request.table)
     rows = pages = 0
     with Parts(request.workdir) as parts:
         for page in _pages(request, subject):
-            parts.write(page.lines)
+            for lines in page.pieces():
+                parts.write(lines)
             rows, pages = rows + page.records, pages + 1
             progress.seen(rows, pages)
     progress.done(rows, pages)
@@ -79,23 +86,42 @@ class Parts:
 
 def _pages(request: ReadRequest, subject: Subject) -> Iterator[Page]:
     source = source_of(request, RestSource)
-    paginator = source.extract.paginator
+    table = source.tables[request.table]
     path, params = _rendered(request, source, subject)
-    check = paginators.loop_guard(paginator)
+    paginator = source.extract.paginator
+    walk, proof = Walk(paginator, request.most_pages), Proof(paginator)
     ask: Ask | None = paginators.first(paginator)
     answer: Answer | None = None
     connection = needed_connection(request, subject)
     with HttpClient(source.extract, connection, subject, scratch=request.workdir) as client:
         while ask is not None:
-            if ask.link is not None and answer is not None:
-                answer = client.get_link(ask.link, answer.url)
+            asked = ask
+            if asked.link is not None and answer is not None:
+                answer = client.get_link(asked.link, answer.url)
             else:
-                answer = client.get_json(path, {**params, **ask.params})
+                answer = client.get_json(path, {**params, **asked.params})
             with _placed(answer, subject):
-                page = _page(answer, source.tables[request.table].records)
-                check(ask, page)
-                ask = paginators.following(paginator, ask, page)
-            yield page
+                page = _page(answer, table)
+                proof.see(asked, page)
+                kept, ask = walk.take(asked, page)
+            yield from kept
+        if answer is not None and not walk.broken_off:
+            _prove(
+                request, subject, answer, proof.of_end(walk, {**_query_of(path), **params}, source.extract.incomplete)
+            )
+
+
+def _prove(request: ReadRequest, subject: Subject, answer: Answer, verdict: Verdict) -> None:
+    """Fail, or warn, where the answers say that the pages had not ended."""
+    text = f"GET {shown(answer.url)}: {verdict.text}"
+    if verdict.fails:
+        raise subject.error(BadDataError, text, verdict.hint)
+    if verdict.text:
+        (request.warn or request.tell)(subject.clean(f"{subject}: {text}"))
+
+
+def _query_of(path: str) -> Mapping[str, str]:
+    return dict(parse_qsl(path.partition("?")[2]))
 
 
 def _rendered(
@@ -111,10 +137,10 @@ def _rendered(
         raise subject.error(BadRequestError, str(error)) from None
 
 
-def _page(answer: Answer, records_path: str | None) -> Page:
+def _page(answer: Answer, table: RestTable) -> Page:
     document = answer.document
-    records = document.records(records_path)
-    return Page(document, answer.headers, len(records), ndjson(records))
+    refuse_failure(document, table.records, table.columns)
+    return Page(document, answer.headers, document.records(table.records), table.records)
 
 
 @contextmanager

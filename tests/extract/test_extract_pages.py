@@ -1,0 +1,337 @@
+"""The end of the pages: where the API says so, where it repeats itself, and never where it says that there is more."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+
+import pytest
+from extract_support import Asked, Reply, in_turn, read_request, reply, serving, spooled
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from elt_factory.extract import http
+from elt_factory.extract.http import Patience
+from elt_factory.extract.read import read
+from elt_factory.extract.repeats import Repeats
+from elt_factory.failures import BadDataError, SourceNotReadyError
+
+CURSOR = {"type": "cursor", "cursor_path": "next", "cursor_param": "after"}
+NUMBERED = {"type": "page_number"}
+OFFSET = {"type": "offset", "limit": 5}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(http, "PATIENCE", Patience(tries=2, first_wait=0.01, longest_wait=0.02))
+
+
+def rows_of(server, folder, paginator, table=None, warned=None, **more) -> list[dict]:
+    extract = {"type": "rest_api", "connection": "api", "paginator": paginator, **more}
+    told = {"warn": warned.append} if warned is not None else {}
+    request = read_request(
+        folder, extract, {"path": "/x", "records": "data", **(table or {})}, server.connection(), **told
+    )
+    spool = read(request)
+    rows = spooled(spool.files)
+    assert spool.rows_read == len(rows)
+    for file in spool.files:
+        file.unlink()
+    return rows
+
+
+def numbered(first: int, last: int) -> list[dict]:
+    return [{"id": n} for n in range(first, last)]
+
+
+PAGES = [numbered(0, 5), numbered(5, 10), numbered(10, 12)]
+
+
+def by_page(pages, **also):
+    """A server of numbered pages from 1; what is past the last is as `pages` of that index say, else empty."""
+
+    def answer(asked: Asked) -> Reply:
+        number = int(asked.params.get("page", 1)) - 1
+        return reply(
+            {"data": pages(number) if callable(pages) else (pages[number] if number < len(pages) else []), **also}
+        )
+
+    return answer
+
+
+def test_pages_that_begin_again_are_a_loop_and_not_read_for_ever(tmp_path):
+    with serving(by_page(lambda n: PAGES[n % 3])) as server:
+        with pytest.raises(BadDataError, match=r"pagination loop: page=6 .*came earlier"):
+            rows_of(server, tmp_path, NUMBERED)
+        assert len(server.asked) == 6
+
+
+def test_pages_that_begin_again_are_over_where_the_answer_says_how_many_records_there_are(tmp_path):
+    with serving(by_page(lambda n: PAGES[n % 3], total=12)) as server:
+        assert rows_of(server, tmp_path, NUMBERED) == numbered(0, 12)
+        assert len(server.asked) == 4
+
+
+def test_a_last_page_that_is_repeated_past_the_end_counts_once(tmp_path):
+    with serving(by_page(lambda n: PAGES[min(n, 2)])) as server:
+        assert rows_of(server, tmp_path, NUMBERED) == numbered(0, 12)
+        assert len(server.asked) == 5
+
+
+def test_a_page_that_comes_again_before_others_is_kept_as_it_was_sent(tmp_path):
+    pages = [PAGES[0], PAGES[1], PAGES[1], PAGES[2]]
+    with serving(by_page(pages)) as server:
+        assert rows_of(server, tmp_path, NUMBERED) == [row for page in pages for row in page]
+
+
+@pytest.mark.parametrize("paginator", [NUMBERED, OFFSET, CURSOR])
+def test_the_same_records_in_another_order_are_a_parameter_that_the_server_ignores(tmp_path, paginator):
+    shuffled = random.Random(1)
+
+    def answer(_: Asked) -> Reply:
+        return reply({"data": shuffled.sample(numbered(0, 50), 50), "next": "c"})
+
+    with serving(answer) as server:
+        with pytest.raises(BadDataError, match="returned the same records as the first page; check the names"):
+            rows_of(server, tmp_path, paginator)
+        assert len(server.asked) == 2
+
+
+def test_random_pages_of_the_same_records_are_a_loop(tmp_path):
+    shuffled = random.Random(1)
+    with serving(by_page(lambda _: shuffled.sample(numbered(0, 20), 7))) as server:
+        with pytest.raises(BadDataError, match="pagination loop"):
+            rows_of(server, tmp_path, NUMBERED)
+        assert len(server.asked) < 60
+
+
+def test_pages_without_records_and_without_end_are_a_loop(tmp_path, monkeypatch):
+    monkeypatch.setattr("elt_factory.extract.walk._MOST_EMPTY", 20)
+    count = itertools.count()
+    with serving(lambda _: reply({"data": [], "next": f"c{next(count)}"})) as server:
+        with pytest.raises(BadDataError, match="20 pages in a row have no records"):
+            rows_of(server, tmp_path, CURSOR)
+        assert len(server.asked) == 21
+
+
+def test_records_without_end_stop_at_max_pages(tmp_path):
+    count = itertools.count()
+
+    def answer(_: Asked) -> Reply:
+        n = next(count)
+        return reply({"data": [{"id": n}], "next": f"c{n}"})
+
+    with serving(answer) as server:
+        with pytest.raises(BadDataError, match="more than 7 pages, which is max_pages"):
+            rows_of(server, tmp_path, {**CURSOR, "max_pages": 7})
+        assert len(server.asked) == 7
+
+
+def test_exactly_max_pages_are_read(tmp_path):
+    replies = [reply({"data": PAGES[0], "next": "b"}), reply({"data": PAGES[1], "next": None})]
+    with serving(in_turn(replies)) as server:
+        assert rows_of(server, tmp_path, {**CURSOR, "max_pages": 2}) == numbered(0, 10)
+
+
+def test_empty_pages_before_others_are_gone_through(tmp_path):
+    replies = [
+        reply({"data": PAGES[0], "next": "b"}),
+        reply({"data": [], "next": "c"}),
+        reply({"data": PAGES[1], "next": None}),
+    ]
+    with serving(in_turn(replies)) as server:
+        assert rows_of(server, tmp_path, CURSOR) == numbered(0, 10)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"data": [], "next": "c2"},
+        {"data": [], "next": "c1"},
+        {"data": PAGES[2], "next": 0},
+        {"data": PAGES[2], "next": "0"},
+        {"data": PAGES[2], "next": "c2"},
+    ],
+)
+def test_a_cursor_that_leads_to_itself_or_is_zero_without_new_records_is_the_end(tmp_path, end):
+    ways = {"": {"data": PAGES[0], "next": "c1"}, "c1": {"data": PAGES[1], "next": "c2"}, "c2": end}
+    with serving(lambda asked: reply(ways[asked.params.get("after", "")])) as server:
+        assert rows_of(server, tmp_path, CURSOR) == numbered(0, 10) + end["data"]
+        assert len(server.asked) <= 4
+
+
+def test_a_cursor_that_comes_again_with_new_records_is_a_loop(tmp_path):
+    count = itertools.count()
+    with serving(lambda _: reply({"data": [{"id": next(count)}], "next": "c"})) as server:
+        with pytest.raises(BadDataError, match="after=c was returned twice, with new records each time"):
+            rows_of(server, tmp_path, CURSOR)
+        assert len(server.asked) == 3
+
+
+def test_links_that_lead_back_are_a_loop_without_their_query_in_the_message(tmp_path):
+    count = itertools.count()
+    answer = lambda _: reply({"data": [{"id": next(count)}], "next": "/x?key=hidden"})  # noqa: E731
+    with serving(answer) as server, pytest.raises(BadDataError, match="the link /x was") as caught:
+        rows_of(server, tmp_path, {"type": "json_link"})
+    assert "hidden" not in str(caught.value)
+
+
+# the answer says that there is more, and the paginator finds no way to it
+CONTRADICTIONS = {
+    "has_more": ({"has_more": True}, "has_more"),
+    "hasNextPage": ({"pageInfo": {"hasNextPage": True, "endCursor": "x"}}, "pageInfo.hasNextPage"),
+    "not the last": ({"last": False}, "last"),
+    "total": ({"meta": {"total": 25}}, "25 records, and 5 came"),
+    "totalPages": ({"totalPages": 5}, "5 pages, and 1 came"),
+    "another cursor": ({"meta": {"next_cursor": "c2"}}, "meta.next_cursor"),
+    "a link": ({"links": {"next": {"href": "/x?page=2"}}}, "links.next"),
+    "odata": ({"@odata.nextLink": "https://h/x?$skip=5"}, "odata.nextLink"),
+}
+
+
+@pytest.mark.parametrize(("said", "told"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+@pytest.mark.parametrize(
+    "paginator", [{"type": "single_page"}, {**CURSOR, "cursor_path": "meta.nxt"}], ids=["single", "cursor"]
+)
+def test_an_end_that_the_answer_contradicts_fails_and_loads_nothing(tmp_path, paginator, said, told):
+    with serving(lambda _: reply({"data": PAGES[0], **said})) as server:
+        with pytest.raises(BadDataError, match=told):
+            rows_of(server, tmp_path, paginator)
+        warned: list[str] = []
+        assert rows_of(server, tmp_path, paginator, incomplete="warn", warned=warned) == PAGES[0]
+        assert told in warned[0]
+
+
+def test_a_link_header_that_leads_on_is_no_end(tmp_path):
+    answer = Reply(json.dumps(PAGES[0]).encode(), headers={"Link": '</x?page=2>; rel="next"'})
+    with serving(lambda _: answer) as server, pytest.raises(BadDataError, match="Link header"):
+        rows_of(server, tmp_path, {"type": "single_page"}, {"records": None})
+
+
+def test_half_of_the_pages_is_an_error_where_the_answer_counts_them(tmp_path):
+    pages = [numbered(0, 5), numbered(5, 10)]
+    with serving(by_page(pages, total=20)) as server, pytest.raises(BadDataError, match="20 records, and 10 came"):
+        rows_of(server, tmp_path, NUMBERED)
+
+
+# what says nothing against the end
+AGREEMENTS = [
+    {"has_more": False, "next_cursor": "c9"},
+    {"total": 5},
+    {"total": 3},
+    {"meta": {"total_pages": 1, "count": 100}},
+    {"next": None, "links": {"next": None}},
+    {"next": ""},
+    {"quota": {"total": 1000}},
+    {"filters": {"next": "x"}},
+    {"count": 100},
+]
+
+
+@pytest.mark.parametrize("said", AGREEMENTS)
+def test_an_end_that_the_answer_agrees_with_is_the_end(tmp_path, said):
+    with serving(lambda _: reply({"data": PAGES[0], **said})) as server:
+        assert rows_of(server, tmp_path, {"type": "single_page"}) == PAGES[0]
+        assert rows_of(server, tmp_path, CURSOR) == PAGES[0]
+
+
+def test_totals_that_move_while_pages_are_read_do_not_fail_the_load(tmp_path):
+    replies = [
+        reply({"data": PAGES[0], "next": "b", "total": 11}),
+        reply({"data": PAGES[1], "next": None, "total": 10}),
+    ]
+    with serving(in_turn(replies)) as server:
+        assert rows_of(server, tmp_path, CURSOR) == numbered(0, 10)
+
+
+def test_a_record_of_its_own_may_have_a_total(tmp_path):
+    record = {"id": 1, "total": 57, "pages": 3}
+    with serving(lambda _: reply(record)) as server:
+        assert rows_of(server, tmp_path, {"type": "single_page"}, {"records": None}) == [record]
+
+
+def test_a_cursor_whose_place_is_on_no_page_is_warned_of_and_fails_where_the_page_is_full(tmp_path):
+    paginator = {**CURSOR, "cursor_path": "meta.nxt"}
+    with serving(lambda _: reply({"data": PAGES[0]})) as server:
+        warned: list[str] = []
+        assert rows_of(server, tmp_path, paginator, warned=warned) == PAGES[0]
+        assert '"meta.nxt" is on no page' in warned[0]
+        with pytest.raises(BadDataError, match=r"on no page.*the page is full, by limit=5"):
+            rows_of(server, tmp_path, paginator, {"params": {"limit": 5}})
+        assert rows_of(server, tmp_path, paginator, {"params": {"limit": 6}}) == PAGES[0]
+
+
+FAILURES = {
+    "ok": ({"ok": False, "error": "invalid_auth", "data": []}, "ok is false"),
+    "success": ({"success": False, "data": []}, "success is false"),
+    "error": ({"error": {"code": 7}}, "error"),
+    "error text": ({"error": "no", "data": []}, "error"),
+    "errors and a part": ({"errors": [{"message": "x"}], "data": [{"id": 1}]}, "errors"),
+    "jsend": ({"status": "error", "data": []}, "status"),
+}
+
+
+@pytest.mark.parametrize(("answer", "told"), FAILURES.values(), ids=FAILURES)
+def test_an_answer_that_says_it_failed_is_never_data(tmp_path, answer, told):
+    replies = [reply({"data": PAGES[0], "next": "b"}), reply(answer)]
+    with serving(in_turn(replies)) as server, pytest.raises(BadDataError, match=rf"request failed \({told}\)"):
+        rows_of(server, tmp_path, CURSOR)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"error": {"code": 1}}, {"message": "Unauthorized"}, {"detail": "x", "code": 3}, {"success": False, "id": 1}],
+)
+def test_an_error_is_not_stored_as_the_one_record(tmp_path, answer):
+    with serving(lambda _: reply(answer)) as server, pytest.raises(BadDataError, match="request failed"):
+        rows_of(server, tmp_path, {"type": "single_page"}, {"records": None})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"id": 1, "success": False}, {"id": 1, "error": "E7"}, {"id": 1, "status": "failed"}, {"id": 1, "message": "hi"}],
+)
+def test_a_record_may_speak_of_errors_in_columns_that_the_table_declares(tmp_path, answer):
+    columns = {name: {"type": "text"} for name in ("success", "error")}
+    with serving(lambda _: reply(answer)) as server:
+        got = rows_of(server, tmp_path, {"type": "single_page"}, {"records": None, "columns": columns})
+    assert got == [answer]
+
+
+def test_records_next_to_no_error_are_data(tmp_path):
+    answer = {"ok": True, "error": None, "errors": [], "status": "ok", "data": [{"id": 1, "error": "of the record"}]}
+    with serving(lambda _: reply(answer)) as server:
+        assert rows_of(server, tmp_path, {"type": "single_page"}) == answer["data"]
+
+
+def test_what_is_not_ready_is_no_record(tmp_path):
+    with serving(lambda _: reply({"status": "processing"}, 202)) as server, pytest.raises(SourceNotReadyError):
+        rows_of(server, tmp_path, {"type": "single_page"}, {"records": None})
+
+
+def test_a_large_page_is_written_in_pieces_and_loses_no_record(tmp_path):
+    rows = numbered(0, 12_345)
+    with serving(lambda _: reply({"data": rows})) as server:
+        assert rows_of(server, tmp_path, {"type": "single_page"}) == rows
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=3), min_size=1, max_size=8))
+def test_a_page_has_something_new_exactly_when_a_record_of_it_came_on_no_page_before(pages):
+    repeats, came = Repeats(), set()
+    for page in pages:
+        records = [Raw(str(n).encode()) for n in page]
+        assert repeats.has_new(records) == (not came.issuperset(page))
+        repeats.remember(records)
+        came.update(page)
+
+
+def test_beyond_what_is_remembered_record_by_record_whole_pages_still_are():
+    repeats = Repeats(most_records=2)
+    pages = [[Raw(str(n).encode()) for n in range(start, start + 5)] for start in (0, 5, 10)]
+    for page in pages:
+        assert repeats.has_new(page)
+        repeats.remember(page)
+    assert not any(repeats.has_new(page[::-1]) for page in pages)
