@@ -79,7 +79,7 @@ LIVE: Mapping[str, tuple[str, str]] = {
 WARNINGS: Mapping[str, tuple[str, str]] = {
     "end-of-pages": (
         "What the paginator looks for is on no page, so only the first page is read (`--live`).",
-        "Look at an answer of the API, and correct the path in `paginator`; an API that leaves it out on its last page is fine.",
+        "Look at an answer and correct the path in `paginator`; some APIs leave it out on the last page.",
     ),
     "append-again": (
         "Every run appends everything: nothing says what is new, and the rows of the last run stay.",
