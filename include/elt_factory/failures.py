@@ -9,6 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+# an address may carry its secret in its query, also one that is signed
+_URL_KEY = re.compile(
+    r"([?&;][\w.%\[\]-]*(?:key|token|secret|signature|sig|passw|pwd|auth|credential|session|jwt)[\w.%\[\]-]*=)"
+    r"[^&;#\s\"'<>]+",
+    re.IGNORECASE,
+)
+_HTTP_LOGIN = re.compile(r"(https?://)[^/\s:@?#]+@")
 _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
 
 
@@ -92,8 +99,8 @@ class ServiceError(EltError):
 
 
 def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
-    """The text without passwords in URLs and without the given secrets."""
-    cleaned = _URL_PASSWORD.sub(r"\1:***@", text)
+    """The text without the given secrets, without logins in addresses and without keys in their queries."""
+    cleaned = _URL_KEY.sub(r"\1***", _HTTP_LOGIN.sub(r"\1***@", _URL_PASSWORD.sub(r"\1:***@", text)))
     for secret in secrets:
         if secret:
             cleaned = cleaned.replace(secret, "***")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import logging
@@ -16,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import httpx
 import pytest
@@ -36,6 +38,7 @@ from elt_factory.failures import (
     EltError,
     SourceNotReadyError,
     SourceUnavailableError,
+    redact,
 )
 
 QUICK = Patience(tries=3, first_wait=0.01, longest_wait=0.02, longest_retry_after=0.3)
@@ -535,3 +538,61 @@ def test_a_pace_from_before_the_clock_was_set_back_is_forgotten(tmp_path):
         began = time.monotonic()
         pace.wait()
         assert time.monotonic() - began < 1
+
+
+def forms_of_secret() -> list[str]:
+    both = f"{SECRET}:"
+    inside = [base64.b64encode(f"{'x' * n}{SECRET}yy".encode()).decode() for n in range(4)]
+    coded = [base64.b64encode(SECRET.encode()).decode(), base64.urlsafe_b64encode(both.encode()).decode(), *inside]
+    return [SECRET, quote(SECRET, safe=""), quote_plus(SECRET).lower(), json.dumps(SECRET)[1:-1], *coded]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"login": SECRET},
+        {"password": SECRET},
+        {"login": "me", "password": SECRET},
+        {"extra": {"headers": {"X-Api-Token": SECRET}}},
+    ],
+    ids=["login alone", "password", "both", "extra"],
+)
+def test_a_secret_is_masked_wherever_a_connection_holds_it_and_however_it_is_written(fields):
+    connection = Connection("api", "http", host="https://x", **fields)
+    subject = Subject("src", "things", secrets_of(connection))
+    for form in forms_of_secret():
+        cleaned = subject.clean(f"a {form} b")
+        assert "s3cr3t" not in cleaned
+        assert "key+1" not in cleaned
+        assert "***" in cleaned, form
+        coded = base64.b64encode(SECRET.encode()).decode()[4:-6]
+        assert coded not in cleaned
+    assert "s3cr3t" not in repr(connection)
+
+
+def test_the_login_of_a_database_without_a_password_is_a_name():
+    assert secrets_of(Connection("db", "postgres", host="x", login="postgres")) == ()
+
+
+def test_a_key_as_the_login_alone_is_sent_and_shows_nowhere():
+    with serving(lambda asked: reply({"you sent": asked.headers["Authorization"]}, 401)) as server:
+        with client(server.connection(login=SECRET)) as http, pytest.raises(AccessDeniedError) as caught:
+            http.get("x", {})
+        assert server.asked[0].headers["Authorization"] == "Basic " + base64.b64encode(f"{SECRET}:".encode()).decode()
+    assert "***" in str(caught.value)
+    assert base64.b64encode(SECRET.encode()).decode()[:10] not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("GET https://h/x?page=2&api_key=abc&q=1 failed", "GET https://h/x?page=2&api_key=***&q=1 failed"),
+        ("https://h/b?X-Amz-Signature=abc%2F", "https://h/b?X-Amz-Signature=***"),
+        ("see https://sk_live_1@h/x", "see https://***@h/x"),
+        ("postgresql://me:pass@h/db", "postgresql://me:***@h/db"),
+        ("postgresql://me@h/db?sslmode=off", "postgresql://me@h/db?sslmode=off"),
+        ("is it key=1? no", "is it key=1? no"),
+    ],
+)
+def test_keys_in_the_addresses_of_any_message_are_masked(text, cleaned):
+    assert redact(text) == cleaned

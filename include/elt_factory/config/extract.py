@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from elt_factory.config import secrets
 from elt_factory.config.base import Model
 from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.table import Path, Table
@@ -24,8 +25,6 @@ from elt_factory.config.values import (
     Whole,
 )
 
-# what would stand in clear text in a repository, in logs and in the UI
-_SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token")
 _MAX_PAGES = 100_000
 _CONNECTION = "The Airflow connection that holds the address and the secret."
 
@@ -130,13 +129,8 @@ Paginator = Annotated[
 
 
 def _check_headers(value: dict[str, str]) -> dict[str, str]:
-    raise_found(_secret_header(name) for name in value if name.casefold() in _SECRET_HEADERS)
+    raise_found(secrets.in_headers(value))
     return value
-
-
-def _secret_header(name: str) -> MistakeError:
-    hint = "put the secret into the Airflow connection, and say with auth: how it is sent"
-    return MistakeError(f'the header "{name}" carries a secret', hint, at=(name, KEY), code="secret")
 
 
 Headers = Annotated[dict[str, Verbatim], AfterValidator(_check_headers)]
@@ -201,19 +195,26 @@ def _check_endpoint(value: str) -> str:
     if "://" in value:
         hint = "write the path alone, like /v1/flights; the connection holds the rest"
         raise MistakeError("this is a whole address", hint)
+    raise_found(secrets.in_path(value))
     return check_template(value)
+
+
+def _check_params(value: dict[str, Any]) -> dict[str, Any]:
+    raise_found(secrets.in_params(value))
+    return value
 
 
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
 Param = Annotated[Scalar, AfterValidator(_check_param)]
+Params = Annotated[dict[str, Param], AfterValidator(_check_params)]
 
 
 class RestTable(Table):
     """A table read from one endpoint of a JSON API."""
 
     path: Endpoint = Field(description="The endpoint below the connection's address.", examples=["/v1/flights"])
-    params: dict[str, Param] = Field(
-        {}, description="Query parameters.", examples=[{"since": "{{ window.start }}", "limit": 1000}]
+    params: Params = Field(
+        {}, description="Query parameters; no secrets.", examples=[{"since": "{{ window.start }}", "limit": 1000}]
     )
     records: Text | None = Field(
         None,

@@ -164,7 +164,7 @@ def _find_connection(conn_id: str) -> Connection | None:
         found = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
         return None
-    return Connection(
+    connection = Connection(
         conn_id=conn_id,
         conn_type=found.conn_type or "",
         host=found.host,
@@ -174,6 +174,18 @@ def _find_connection(conn_id: str) -> Connection | None:
         password=found.password,
         extra=cast("Mapping[str, Any]", found.extra_dejson),
     )
+    _mask(connection)
+    return connection
+
+
+def _mask(connection: Connection) -> None:
+    """Let Airflow mask the connection's secrets in every log and XCom, in each form that they may have."""
+    from airflow.sdk.log import mask_secret
+
+    from elt_factory.extract.subject import secrets_of
+
+    for form in secrets_of(connection):
+        mask_secret(form)
 
 
 def purpose(run: Run, step: Literal["load", "quality"], table: str = "") -> Purpose:

@@ -24,7 +24,7 @@ class Connection:
     host: str | None = None
     port: int | None = None
     schema: str | None = None
-    login: str | None = None
+    login: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +14,13 @@ from urllib.parse import quote, quote_plus
 from elt_factory.extract.request import Connection, ReadRequest
 from elt_factory.failures import BadRequestError, EltError, redact
 
-_SECRET_KEY = re.compile(r"pass|secret|token|key|credential|auth", re.IGNORECASE)
+_SECRET_KEY = re.compile(
+    r"pass|pwd|secret|token|key|credential|auth|cookie|session|jwt|signature|sas|dsn", re.IGNORECASE
+)
+# in a database a login without a password is a name
+_KEY_AS_LOGIN = ("http", "https", "generic", "")
+_SHORTEST_IN_BASE64 = 6
+_URL_SAFE = str.maketrans("+/", "-_")
 
 E = TypeVar("E", bound=EltError)
 T = TypeVar("T")
@@ -59,13 +67,21 @@ def source_of(request: ReadRequest, kind: type[T]) -> T:
 
 
 def secrets_of(connection: Connection | None) -> tuple[str, ...]:
-    """Return every form in which a connection's secrets could show in a text, longest first."""
+    """Return every form in which a connection's secrets could show in a text, longest first.
+
+    A secret is the password, a login that has none beside it (some APIs take a key as the login), and what is secret in
+    the extra; its forms are those of addresses, JSON, HTML, Python and base64, alone and within a longer text.
+    """
     if connection is None:
         return ()
-    found = {connection.password or "", *_in_extra(connection.extra)}
-    if connection.password:
-        found.add(base64.b64encode(f"{connection.login or ''}:{connection.password}".encode()).decode())
+    login, password = connection.login or "", connection.password or ""
+    found = {password, *_in_extra(connection.extra)}
+    if not password and connection.conn_type in _KEY_AS_LOGIN:
+        found.add(login)
     forms = {form for secret in found for form in _forms(secret)}
+    if password or login in found:
+        pair = f"{login}:{password}"
+        forms |= {base64.b64encode(pair.encode()).decode(), *_base64_forms(pair)}
     return tuple(sorted(forms - {""}, key=len, reverse=True))
 
 
@@ -77,6 +93,27 @@ def _in_extra(extra: Mapping[str, Any]) -> Iterator[str]:
             yield value
 
 
-def _forms(secret: str) -> tuple[str, ...]:
+def _forms(secret: str) -> Iterator[str]:
     # a copied key often ends in a newline, and libraries quote what they refuse
-    return (secret, secret.strip(), quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1])
+    for text in {secret, secret.strip()} - {""}:
+        quoted = {quote(text), quote(text, safe=""), quote_plus(text)}
+        yield from (text, *quoted, *map(_small_escapes, quoted))
+        yield from (repr(text)[1:-1], json.dumps(text)[1:-1], html.escape(text))
+        yield from _base64_forms(text)
+
+
+def _small_escapes(text: str) -> str:
+    return re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), text)
+
+
+def _base64_forms(text: str) -> Iterator[str]:
+    """Base64 of a text, alone and within that of a longer one, where it begins at any of three places."""
+    data = text.encode()
+    if len(data) < _SHORTEST_IN_BASE64:
+        return
+    for before, unlike in enumerate((0, 2, 3)):
+        coded = base64.b64encode(bytes(before) + data).decode()
+        # what stands before and behind shares its letters with the first and the last of these
+        same = coded[unlike : 8 * (before + len(data)) // 6]
+        yield from (same, same.translate(_URL_SAFE))
+    yield from (base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode())
