@@ -237,3 +237,57 @@ def test_files_that_cannot_be_read_are_findings_and_do_not_keep_validate_or_list
     assert listed.exit_code == 1
     assert "orders" in listed.stdout
     assert "Traceback" not in listed.output
+
+
+MANIFEST = {
+    "metadata": {"project_name": "shop"},
+    "nodes": {
+        "model.shop.orders": {
+            "name": "orders",
+            "resource_type": "model",
+            "original_file_path": "models/orders.sql",
+            "package_name": "shop",
+            "depends_on": {"nodes": []},
+            "tags": ["orders"],
+            "config": {"materialized": "table"},
+            "fqn": ["shop", "orders"],
+        }
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("select", "found"),
+    [
+        ("tag:orders", []),
+        ("orders", []),
+        ("config.materialized:table", []),
+        ("+orders,tag:orders", []),
+        ("tag:ordres", ["dbt-selection"]),
+        ("ordres", ["dbt-selection"]),
+        ("config.materialized:view", ["dbt-selection"]),
+        ("tag:orders,tag:nightly", ["dbt-selection"]),
+    ],
+)
+def test_a_dbt_selector_that_picks_nothing_is_an_error(project: Project, select: str, found: list[str]):
+    project.write("shop", f'name: shop\nowner: data\ntransform: {{dbt: {{select: "{select}"}}}}\n')
+    assert entries(project) == []  # nothing is known without a manifest
+    target = project.root / "include" / "dbt" / "target"
+    target.mkdir(parents=True)
+    (target / "manifest.json").write_text(json.dumps(MANIFEST))
+    told = entries(project)
+    assert [entry["code"] for entry in told] == found
+    assert all((entry["line"], entry["severity"]) == (3, "error") for entry in told)
+
+
+def test_a_dbt_selector_that_is_plainly_right_imports_neither_airflow_nor_cosmos(project: Project):
+    project.write("shop", "name: shop\nowner: data\ntransform: {dbt: {select: orders}}\n")
+    target = project.root / "include" / "dbt" / "target"
+    target.mkdir(parents=True)
+    (target / "manifest.json").write_text(json.dumps(MANIFEST))
+    script = (
+        "import sys; from elt_factory.cli.main import app; from typer.testing import CliRunner; "
+        "done = CliRunner().invoke(app, ['validate']); "
+        "print(done.exit_code, {'airflow', 'cosmos', 'duckdb'} & {*sys.modules})"
+    )
+    assert python("-c", script, cwd=project.root).stdout == "0 set()\n"

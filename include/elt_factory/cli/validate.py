@@ -13,7 +13,8 @@ from elt_factory.cli.tables import screen
 from elt_factory.config.across import LoadedConfig
 from elt_factory.describe.findings import Finding, Verdict
 from elt_factory.describe.findings import validate as find
-from elt_factory.project import config_folder
+from elt_factory.describe.selections import doubtful_selections, empty_selections
+from elt_factory.project import config_folder, dbt_folder
 
 Look = Callable[[Sequence[LoadedConfig]], Iterable[Finding]]
 
@@ -46,10 +47,18 @@ def validate(
     if missing:
         fail(f"there is no file or folder {', '.join(map(str, missing))}")
     verdict = find(chosen, config_folder())
-    verdict = verdict.with_more(_closer_look(verdict, list(_looks(connections, live, start, end))))
+    looks = [*_selections(verdict), *_looks(connections, live, start, end)]
+    verdict = verdict.with_more(_closer_look(verdict, looks))
     (_entries if as_json else _annotations if github else _text)(verdict)
     if verdict.count("error"):
         raise typer.Exit(1)
+
+
+def _selections(verdict: Verdict) -> Iterator[Look]:
+    """A look at dbt selectors, where one is not plainly right: it takes the seconds that Airflow and Cosmos take."""
+    doubtful = doubtful_selections(verdict.configs, dbt_folder())
+    if doubtful:
+        yield lambda _: empty_selections(doubtful, dbt_folder())
 
 
 def _looks(connections: bool, live: bool, start: str | None, end: str | None) -> Iterator[Look]:

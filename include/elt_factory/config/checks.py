@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from elt_factory.config.base import Model
 from elt_factory.config.errors import KEY, MistakeError
-from elt_factory.config.values import ColumnName, Duration, Scalar, Share, Text, Whole
+from elt_factory.config.values import ColumnName, Condition, Duration, Scalar, Share, Whole
 
 Severity = Literal["warn", "error"]
 
@@ -146,7 +146,7 @@ class TableCheck(Check):
         description="No combination of these columns stands twice.",
         examples=[["origin", "time_hour"]],
     )
-    expression: Text | None = Field(
+    expression: Condition | None = Field(
         None,
         description="A SQL condition that holds for every row of the load.",
         examples=["arr_delay >= -120"],

@@ -15,8 +15,8 @@ from elt_factory.config.values import (
     Duration,
     FilePattern,
     Name,
+    PlainQuery,
     PositiveDuration,
-    Text,
     format_duration,
 )
 
@@ -41,7 +41,7 @@ class SqlReady(Model):
     """A query's first value is true."""
 
     connection: ConnectionId = Field(description="The Airflow connection of the database.", examples=["fleet_db"])
-    query: Text = Field(description="The query.", examples=["select count(*) > 0 from planes"])
+    query: PlainQuery = Field(description="The query.", examples=["select count(*) > 0 from planes"])
 
 
 class SourceReady(Model):

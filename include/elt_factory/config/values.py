@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Strict, S
 
 from elt_factory.config.errors import MistakeError, shown
 from elt_factory.config.other_words import near_word
+from elt_factory.config.sql_rules import check_condition, check_reading
 from elt_factory.config.templates import check_query, check_template, refuse_template
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -383,7 +384,10 @@ Flag = Annotated[bool, Strict()]
 Scalar = Annotated[str | int | float | bool, BeforeValidator(_check_scalar)]
 ParamValue = Annotated[str | int | float | bool, BeforeValidator(_check_param)]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(refuse_template)]
-Query = Annotated[str, StringConstraints(min_length=1), AfterValidator(check_query)]
+Query = Annotated[str, StringConstraints(min_length=1), AfterValidator(check_query), AfterValidator(check_reading)]
+# a query that takes no templates
+PlainQuery = Annotated[Text, AfterValidator(check_reading)]
+Condition = Annotated[Text, AfterValidator(check_condition)]
 FolderPath = Annotated[Text, AfterValidator(_check_folder_path)]
 # a name pattern below a folder: globs, and %Y %m %d %H for periods
 FilePattern = Annotated[Text, AfterValidator(_check_file_pattern)]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 
 from elt_factory.config.across import LoadedConfig
 from elt_factory.config.errors import Problem
-from elt_factory.config.extract import FilesTable, RestTable
-from elt_factory.config.source import Config, Pipeline
+from elt_factory.config.extract import CursorPaginator, FilesTable, RestTable
+from elt_factory.config.source import Config, Pipeline, RestSource
 from elt_factory.config.table import Table
 from elt_factory.config.template_rules import unused_params
 from elt_factory.describe.misspelt import misspelt_columns
@@ -15,6 +16,7 @@ from elt_factory.describe.misspelt import misspelt_columns
 Told = tuple[tuple[str | int, ...], str, str, str]  # path, code, message, hint
 
 _MONTHS = 2
+_FAR = timedelta(days=366)
 _ALIASES = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -93,6 +95,28 @@ def _deadline(config: Config) -> Iterator[Told]:
         yield ("schedule",), "no-deadline", "nobody hears when a run is late", "add deadline: {within: 2h}"
 
 
+def _start(config: Config) -> Iterator[Told]:
+    if config.start_date > datetime.now(UTC).date() + _FAR:
+        yield ("start_date",), "start-in-future", f"no run begins before {config.start_date}", "write an earlier day"
+
+
+def _first_value(config: Config) -> Iterator[Told]:
+    """Where a cursor begins in a year to come."""
+    for name, table in config.all_tables.items():
+        initial = table.incremental.initial if table.incremental else None
+        if isinstance(initial, date) and initial.year > (datetime.now(UTC) + _FAR).year:
+            at = ("tables", name, "incremental", "initial")
+            yield at, "start-in-future", f"nothing before {initial:%Y-%m-%d} is read", "write an earlier day"
+
+
+def _cursor_path(config: Config) -> Iterator[Told]:
+    paginator = config.extract.paginator if isinstance(config, RestSource) else None
+    if isinstance(paginator, CursorPaginator) and "cursor_path" not in paginator.model_fields_set:
+        message = f'where no answer has "{paginator.cursor_path}", the first page is taken for the only one'
+        hint = "add cursor_path: with the place of the cursor in the answer"
+        yield ("extract", "paginator"), "default-cursor", message, hint
+
+
 def _quality(config: Config) -> Iterator[Told]:
     tables = config.all_tables
     checked = any(config.quality.values()) or any(c.checks for t in tables.values() for c in t.columns.values())
@@ -164,5 +188,14 @@ def _picture(name: str, table: Table) -> Iterator[Told]:
         yield ("tables", name, "write_disposition"), "window-is-all", message, hint
 
 
-_OF_THE_RUN: tuple[Callable[[Config], Iterator[Told]], ...] = (_owner, _deadline, _quality, _overlap, _column)
+_OF_THE_RUN: tuple[Callable[[Config], Iterator[Told]], ...] = (
+    _owner,
+    _deadline,
+    _start,
+    _first_value,
+    _cursor_path,
+    _quality,
+    _overlap,
+    _column,
+)
 _OF_A_TABLE: tuple[Callable[[str, Table], Iterator[Told]], ...] = (_business_date, _lag, _again, _picture)

@@ -33,6 +33,10 @@ ERRORS: Mapping[str, tuple[str, str]] = {
         "`name`, `extract` or `tables` in `_defaults.yaml`; `name`, `version` or `environments` in an environment.",
         "Move it to the config.",
     ),
+    "not-sql": (
+        "An `expression` that no SQL parser understands.",
+        "Write a condition over the columns, like `arr_delay >= -120`.",
+    ),
     "secret": ("A password, token or key in the file.", "Put it into the Airflow connection."),
     "too-deep": ("More levels of nesting than a config has.", "Look for a list or mapping within itself."),
     "too-large": ("A file, or what its aliases unfold to, beyond all measure.", "Split it."),
@@ -89,6 +93,10 @@ WARNINGS: Mapping[str, tuple[str, str]] = {
         "A file of a period is read by every run whose window touches the period, and appended each time.",
         "Write `write_disposition: merge` with a `primary_key`, or a `schedule` that begins with the period: `@daily`.",
     ),
+    "default-cursor": (
+        "A paginator of type cursor without `cursor_path`: an answer without `next` is taken for the last page.",
+        "Add `cursor_path`, even where it is `next`.",
+    ),
     "near-column": (
         "A key, cursor, business date or check names a column that is not declared, and one of nearly that name is.",
         "Mend the name, or declare the column under `columns`.",
@@ -108,6 +116,10 @@ WARNINGS: Mapping[str, tuple[str, str]] = {
     ),
     "no-owner": ("Nobody answers for it.", "Add `owner`, here or in `_defaults.yaml`."),
     "no-quality": ("Nothing is checked of what is loaded.", "Add `quality`, or `checks` to columns."),
+    "start-in-future": (
+        "`start_date` or `initial` is more than a year ahead: until then no run begins, or nothing is read.",
+        "Write the day that is meant.",
+    ),
     "unused-param": (
         "The trigger form asks for a param that no template of the config names.",
         "Use it in a template, or take it away.",
@@ -151,8 +163,8 @@ def raised_codes() -> set[str]:
 
 
 def _elsewhere() -> set[str]:
-    """What `elt validate --connections` raises itself."""
-    return {"unknown-connection"}
+    """What `elt validate` finds by itself: with `--connections`, and in SQL that DuckDB's parser reads."""
+    return {"unknown-connection", "not-sql"}
 
 
 def _codes_in(tree: ast.AST) -> Iterator[str]:

@@ -22,8 +22,14 @@ _IS_VARIABLE = {
     "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^{}]*)?\}",
 }
 _COLUMN_TYPE: str = TypeAdapter(Type).json_schema()["pattern"]
+# words in any case, as they are read; the first is what editors complete
+_IN_ANY_CASE = "|".join("".join(f"[{letter}{letter.upper()}]" for letter in name) for name in get_args(TypeName))
+_PRECISION = r"\(\s*([1-9]|[12][0-9]|3[0-8])\s*(,\s*([0-9]|[12][0-9]|3[0-8])\s*)?\)"
 _COLUMN_TYPES = {
-    "anyOf": [{"enum": list(get_args(TypeName))}, {"type": "string", "pattern": r"^decimal\([0-9]+(,[0-9]+)?\)$"}]
+    "anyOf": [
+        {"enum": list(get_args(TypeName))},
+        {"type": "string", "pattern": rf"^({_IN_ANY_CASE}|[dD][eE][cC][iI][mM][aA][lL]{_PRECISION})$"},
+    ]
 }
 
 

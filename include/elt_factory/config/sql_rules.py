@@ -1,0 +1,100 @@
+"""What can be said of SQL without a parser: one statement, that reads, with its brackets and quotes closed.
+
+Which database reads a query is known only by its connection, so no dialect is assumed. The semicolon at the end is
+taken off: what is built around a query or a condition would be cut there.
+"""
+
+from __future__ import annotations
+
+import re
+
+from elt_factory.config.errors import MistakeError, shown
+
+_UNSEEN = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$", re.DOTALL)
+_FIRST = re.compile(r"[\s(]*([A-Za-z_]+)")
+_READS = (
+    "select",
+    "with",
+    "values",
+    "table",
+    "from",
+    "show",
+    "describe",
+    "desc",
+    "explain",
+    "pragma",
+    "exec",
+    "execute",
+    "call",
+)
+_CHANGES = re.compile(r"\(\s*(insert\s+into|update|delete\s+from|merge\s+into)\b", re.IGNORECASE)
+_STATEMENT = re.compile(
+    r"[\s(]*(select\b|where\b|having\b|insert\s+into|delete\s+from|update\s+\S+\s+set|merge\s+into|"
+    r"(?:drop|create|alter|truncate)\s+(?:or\s+\w+|table|view|schema)\b)",
+    re.IGNORECASE,
+)
+_AGGREGATE = re.compile(r"\b(count|sum|avg|min|max)\s*\(", re.IGNORECASE)
+
+
+def check_reading(text: str) -> str:
+    """A query without its last semicolon; MistakeError where it is no single statement that reads rows."""
+    query, plain = _single(text, "query")
+    word = _FIRST.match(plain)
+    if word and word[1].lower() not in _READS:
+        hint = "write a SELECT, or a WITH that ends in one"
+        raise MistakeError(f"a query reads rows, and this begins with {shown(word[1])}", hint)
+    changes = _CHANGES.search(plain)
+    if changes:
+        message = f"a query reads rows, and this has {shown(changes[1].split()[0].upper())} in it"
+        raise MistakeError(message, "write a SELECT: what changes data runs somewhere else")
+    return query
+
+
+def check_condition(text: str) -> str:
+    """A condition without its last semicolon; MistakeError where it cannot be one, whatever the dialect."""
+    condition, plain = _single(text, "expression")
+    found = _STATEMENT.match(plain)
+    if found:
+        hint = "write the condition alone, like arr_delay >= -120"
+        raise MistakeError(f"a condition belongs here, and this begins with {shown(found[1].split()[0])}", hint)
+    aggregate = _AGGREGATE.search(plain)
+    if aggregate and not re.search(r"\bselect\b", plain, re.IGNORECASE):
+        message = f"the condition is about one row, and {aggregate[1]} is about many"
+        raise MistakeError(message, "write row_count, unique, or a dbt test")
+    return condition
+
+
+def without_unseen(text: str) -> str:
+    """SQL with blanks for all that is in quotes or comments, of the same length."""
+    return _UNSEEN.sub(lambda found: " " * len(found[0]), text)
+
+
+def _single(text: str, what: str) -> tuple[str, str]:
+    """The text up to its last semicolon, as it is and without what is in quotes and comments."""
+    plain = without_unseen(text)
+    end = len(plain.rstrip())
+    while plain[:end].endswith(";"):
+        end = len(plain[: end - 1].rstrip())
+    text, plain = (text, plain) if ";" not in plain[end:] else (text[:end], plain[:end])
+    if ";" in plain:
+        hint = "remove the semicolon and what follows it"
+        raise MistakeError(f"the {what} is one statement, and here are two", hint)
+    if not plain.strip():
+        raise MistakeError(f"the {what} has nothing in it", "write it after the colon")
+    _check_brackets(text, plain)
+    return text, plain
+
+
+def _check_brackets(text: str, plain: str) -> None:
+    # a backslash may be an escape, and # begin a comment: in some databases
+    if "\\" in text or "#" in plain:
+        return
+    depth = 0
+    for sign in plain:
+        depth += (sign == "(") - (sign == ")")
+        if depth < 0:
+            raise MistakeError('this ")" closes nothing', "delete it")
+    if depth:
+        raise MistakeError("a bracket is not closed", 'end it with ")"')
+    if re.search("['\"`]", plain):
+        raise MistakeError("a quote is not closed", "close it")
