@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 from config_support import EXPECTATION
 
+from elt_factory.config.errors import ConfigError
 from elt_factory.config.yaml_source import read_yaml
 from elt_factory.describe.findings import Finding, validate
 from elt_factory.describe.schema import config_schema
@@ -48,3 +49,18 @@ def test_no_editor_underlines_an_unusual_config_that_is_right():
     schema = jsonschema.Draft7Validator(config_schema())
     underlined = {file.stem: [e.message for e in schema.iter_errors(read_yaml(file).data)] for file in VALID}
     assert {name: told for name, told in underlined.items() if told} == {}
+
+
+def test_the_schema_alone_underlines_most_mistakes():
+    schema = jsonschema.Draft7Validator(config_schema())
+    readable = [data for file in sorted((HERE / "defects").glob("*.yaml")) if (data := data_of(file)) is not None]
+    underlined = [data for data in readable if not schema.is_valid(data)]
+    assert len(underlined) >= 0.75 * len(readable)
+
+
+def data_of(file: Path) -> object:
+    """The data of a file; None where it is not YAML, which every editor sees by itself."""
+    try:
+        return read_yaml(file).data
+    except ConfigError:
+        return None

@@ -11,10 +11,12 @@ from pydantic.json_schema import models_json_schema
 
 from elt_factory.config.source import SOURCE_KINDS, TransformOnly
 from elt_factory.config.values import Type, TypeName
+from elt_factory.describe.schema_rules import environments, hold
 
 DIALECT = "http://json-schema.org/draft-07/schema#"  # the one that every editor's YAML support knows
 _DEFINITIONS = "#/definitions/{model}"
 _DEPENDS_ON_KIND = ("extract", "tables")
+_NOT_IN_ENVIRONMENTS = ("name", "version", "environments")
 _VARIABLE = "Variable"
 _IS_VARIABLE = {
     "description": "A variable of the environment: ${NAME} or ${NAME:-default}.",
@@ -44,6 +46,14 @@ def config_schema() -> dict[str, Any]:
     definitions = {name: _plain(schema) for name, schema in whole["$defs"].items()}
     kinds = {kind: definitions.pop(_name(names[(model, "validation")])) for kind, model in SOURCE_KINDS.items()}
     alone = definitions.pop(_name(names[(TransformOnly, "validation")]))
+    variable = _DEFINITIONS.format(model=_VARIABLE)
+    definitions = {
+        name: hold(name, schema, variable) if "properties" in schema else schema for name, schema in definitions.items()
+    }
+    top = hold("", {"properties": alone["properties"]}, variable)
+    choice = _choice(kinds)
+    known = [key for key in (*top["properties"], *_DEPENDS_ON_KIND) if key not in _NOT_IN_ENVIRONMENTS]
+    properties = {**top["properties"], **{key: _of_all(kinds, key) for key in _DEPENDS_ON_KIND}}
     return {
         "$schema": DIALECT,
         "title": "ELT Factory config",
@@ -51,8 +61,8 @@ def config_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "required": ["name"],
-        "properties": {**alone["properties"], **{key: _of_all(kinds, key) for key in _DEPENDS_ON_KIND}},
-        **_choice(kinds),
+        "properties": {**properties, "environments": environments(properties, known)},
+        "allOf": [*choice["allOf"], *top["allOf"]],
         "definitions": {**dict(sorted(definitions.items())), _VARIABLE: _IS_VARIABLE},
     }
 

@@ -1,0 +1,234 @@
+"""What the JSON Schema says beyond the models' types: the rules that an editor can underline.
+
+Only what holds whatever `_defaults.yaml` adds: a key that is missing in a file may stand there, so nothing is required
+of a mapping that defaults are laid under. Entries of lists are always written whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from elt_factory.config.checks import ColumnCheck, TableCheck
+from elt_factory.config.sensors import Sensor
+from elt_factory.config.values import FORM_FIELDS
+
+Schema = dict[str, Any]
+
+_DAY = (
+    r"^(?!.{4}-02-3)(?!.{4}-(0[469]|11)-31)"
+    r"(19[0-9]{2}|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+)
+_CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?"
+_REGIONS = (
+    "Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Brazil|Canada|Chile|Etc|Europe|Indian|Mexico|Pacific|US"
+)
+_ZONES = (
+    "CET|CST6CDT|Cuba|EET|EST|EST5EDT|Egypt|Eire|GB|GB-Eire|GMT|GMT[+-]0|GMT0|Greenwich|HST|Hongkong|Iceland|Iran|Israel|"
+    "Jamaica|Japan|Kwajalein|Libya|MET|MST|MST7MDT|NZ|NZ-CHAT|Navajo|PRC|PST8PDT|Poland|Portugal|ROC|ROK|Singapore|"
+    "Turkey|UCT|UTC|Universal|W-SU|WET|Zulu|localtime"
+)
+_NAMED = r"[A-Za-z_][\w.]*\s*(\|[^{}]*)?"
+_KNOWN = r"((window\.(start|end)|cursor)\s*(\|\s*(date|epoch)\s*)?|load_id\s*|run_id\s*|params\.[a-z][a-z0-9_]*\s*)"
+_NO_TEMPLATE = rf"^(?![\s\S]*\{{\{{-?\s*{_NAMED}-?\}}\}})"
+_KNOWN_TEMPLATES = rf"^(?![\s\S]*\{{\{{(?!\s*{_KNOWN}\}}\}}))"
+_QUERY_TEMPLATES = rf"^(?![\s\S]*\{{\{{-?\s*(?!{_KNOWN}-?\}}\}}){_NAMED}-?\}}\}})"
+_BELOW = r"^(?![/\\]|[A-Za-z]:[/\\]|[\s\S]*://|([\s\S]*[/\\])?\.\.([/\\]|$))"
+_PERIODS = r"^([^%]|%[YmdH%])*$"
+_NO_ADDRESS = r"^(?![\s\S]*://)"
+_SOME_TIME = r"[1-9]"
+_NOT_TOO_LONG = r"^([0-9]{1,10}[smhdw])+$"
+_AT_LEAST_A_DAY = r"[1-9][0-9]*[dw]|([2-9][4-9]|[3-9][0-9]|[0-9]{3,})h|[0-9]{4,}[ms]"
+_FIELD = r"[0-9A-Za-z*/,#?LW-]+"
+_ALIAS = "hourly|daily|midnight|weekly|monthly|yearly|annually"
+
+
+def _any_case(words: Sequence[str]) -> str:
+    """Words in any case, as patterns of JSON Schema have no flag for it."""
+    return "|".join("".join(f"[{sign.lower()}{sign.upper()}]" if sign.isalpha() else sign for sign in w) for w in words)
+
+
+# a query begins with one of these, or with a comment
+_READS = ("select", "with", "values", "table", "from", "show", "describe", "desc", "explain", "pragma", "exec", "call")
+_READS_ROWS = rf"^[\s(]*(({_any_case(_READS)})|--|/\*|#)"
+_CONDITION = rf"^(?![\s(]*({_any_case(('select', 'where', 'having'))})\s)"
+_SECRET = _any_case(("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"))
+_CRON = (
+    rf"^(@?({_ALIAS})|\s*[0-5]?[0-9*?][0-9/,*-]*\s+(([01]?[0-9]|2[0-3])(?![0-9])|\*)[0-9/,*-]*(\s+{_FIELD}){{3}}\s*)$"
+)
+
+# by model and key: patterns that its text must fit, beside those of its type
+PATTERNS: Mapping[tuple[str, str], Sequence[str]] = {
+    ("", "schedule"): (_CRON,),
+    ("", "start_date"): (rf"{_DAY}$",),
+    ("", "timezone"): (rf"^(({_REGIONS})/.+|{_ZONES})$",),
+    ("", "name"): (r"^(?!(information_schema|pg_catalog)$)",),
+    ("Deadline", "timezone"): (rf"^(({_REGIONS})/.+|{_ZONES})$",),
+    ("Deadline", "by"): (rf"^{_CLOCK}$",),
+    ("Deadline", "within"): (_SOME_TIME, _NOT_TOO_LONG),
+    ("Retries", "delay"): (_SOME_TIME, _NOT_TOO_LONG),
+    ("Retries", "max_delay"): (_SOME_TIME, _NOT_TOO_LONG),
+    ("Sensor", "timeout"): (_SOME_TIME, _NOT_TOO_LONG),
+    ("Sensor", "poke_interval"): (_SOME_TIME, _NOT_TOO_LONG),
+    ("RestApi", "timeout"): (_SOME_TIME, _NOT_TOO_LONG),
+    ("Retention", "landing"): (_AT_LEAST_A_DAY,),
+    ("Retention", "rejects"): (_AT_LEAST_A_DAY,),
+    ("Incremental", "initial"): (rf"{_DAY}([T ]{_CLOCK}(\.[0-9]{{1,6}})?(Z|[+-][0-9]{{2}}:[0-9]{{2}})?)?$",),
+    ("Files", "folder"): (_BELOW, _NO_TEMPLATE),
+    ("FileReady", "path"): (_BELOW, _PERIODS, _NO_TEMPLATE),
+    ("FilesTable", "path"): (_BELOW, _PERIODS, _KNOWN_TEMPLATES),
+    ("RestTable", "path"): (_NO_ADDRESS, _KNOWN_TEMPLATES),
+    ("RestTable", "records"): (_NO_TEMPLATE,),
+    ("SqlTable", "query"): (_READS_ROWS, _QUERY_TEMPLATES),
+    ("SqlTable", "table"): (_NO_TEMPLATE,),
+    ("SqlReady", "query"): (_READS_ROWS, _NO_TEMPLATE),
+    ("HttpReady", "path"): (_NO_TEMPLATE,),
+    ("TableCheck", "expression"): (_CONDITION, _NO_TEMPLATE),
+    ("Dbt", "select"): (_NO_TEMPLATE,),
+    ("Dbt", "exclude"): (_NO_TEMPLATE,),
+}
+
+
+def _one_of(names: Sequence[str]) -> Schema:
+    return {"oneOf": [{"required": [name]} for name in names]}
+
+
+def _any_of(*names: str) -> Schema:
+    return {"anyOf": [{"required": [name]} for name in names]}
+
+
+def _rules_of(model: type[ColumnCheck | TableCheck]) -> list[str]:
+    return [name for name in model.model_fields if name != "severity"]
+
+
+def _both(*names: str) -> Schema:
+    """Two keys with values: one of them alone may stand, or be switched off by null."""
+    given = {name: {"type": "string"} for name in names}
+    return {"not": {"required": list(names), "properties": given}}
+
+
+def _if(key: str, values: Schema, then: Schema) -> Schema:
+    return {"if": {"required": [key], "properties": {key: values}}, "then": then}
+
+
+def _values(ends: Schema, accepted: Schema | None = None) -> Schema:
+    """What the checks of a column may hold."""
+    properties = {"between": {"items": ends}, "accepted_values": {"items": accepted or ends}}
+    return {"properties": {"checks": {"items": {"properties": properties}}}}
+
+
+_TEXT: Schema = {"type": "string"}
+_NUMBER: Schema = {
+    "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\s*[-+]?[0-9.]+([eE][-+]?[0-9]+)?\s*$|\$\{"}]
+}
+_WHOLE: Schema = {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": r"^\s*[-+]?[0-9]+(\.0*)?\s*$|\$\{"}]}
+_FLAG: Schema = {
+    "anyOf": [{"type": "boolean"}, {"type": "string", "pattern": r"^([tT][rR][uU][eE]|[fF][aA][lL][sS][eE])$|\$\{"}]
+}
+_DATED: Schema = {"type": "string", "pattern": rf"^\s*{_DAY[1:]}|\$\{{"}
+_NO_CHECKS: Schema = {"properties": {"checks": {"items": {"properties": {"between": False, "accepted_values": False}}}}}
+_NO_RANGE: Schema = {"properties": {"checks": {"items": {"properties": {"between": False}}}}}
+_TABLE: Sequence[Schema] = (
+    _if(
+        "write_disposition",
+        {"enum": ["merge", "scd2"]},
+        {"required": ["primary_key"], "properties": {"primary_key": {"minItems": 1}}},
+    ),
+    {"properties": {"primary_key": {"uniqueItems": True}, "cluster_by": {"uniqueItems": True}}},
+)
+_ONE_KIND: Schema = {
+    "anyOf": [{"items": {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"\$\{"}]}}, {"items": _TEXT}]
+}
+_SENSORS = ("http", "file", "sql", "freshness", "source")
+
+# by model: schemas that hold for the whole mapping
+RULES: Mapping[str, Sequence[Schema]] = {
+    "Column": (
+        _if("type", {"const": "text"}, _values(_TEXT)),
+        _if("type", {"enum": ["float", "decimal"]}, _values(_NUMBER)),
+        _if("type", {"const": "integer"}, _values(_NUMBER, _WHOLE)),
+        _if("type", {"const": "boolean"}, {"allOf": [_NO_RANGE, _values({}, _FLAG)]}),
+        _if("type", {"enum": ["json", "binary"]}, _NO_RANGE),
+        _if("type", {"enum": ["date", "timestamp", "datetime"]}, _values(_DATED)),
+        _if("type", {"const": "time"}, _values({"type": "string", "pattern": rf"^\s*{_CLOCK}|\$\{{"})),
+        _if("pii", {"const": "hash"}, _NO_CHECKS),
+        _if(
+            "pii", {"const": "drop"}, {"properties": {"checks": {"maxItems": 0}, "nullable": {"not": {"const": False}}}}
+        ),
+    ),
+    "ColumnCheck": (_one_of(_rules_of(ColumnCheck)), {"properties": {"between": _ONE_KIND}}),
+    "TableCheck": (_one_of(_rules_of(TableCheck)),),
+    "Sensor": (_one_of([name for name in _SENSORS if name in Sensor.model_fields]),),
+    "RowCount": (_any_of("min", "max", "within"), {"dependencies": {"of": ["within"]}}),
+    "Freshness": (_any_of("business_date_within", "loaded_within"),),
+    "TableFresh": (_any_of("business_date_within", "loaded_within"),),
+    "Deadline": (_both("by", "within"),),
+    "Sensors": ({"properties": {"before_extract": {"items": {"not": {"required": ["freshness"]}}}}},),
+    "RestTable": (*_TABLE, {"properties": {"params": {"additionalProperties": {"pattern": _KNOWN_TEMPLATES}}}}),
+    "FilesTable": _TABLE,
+    "SqlTable": (*_TABLE, _both("table", "query")),
+    "RestApi": (
+        {
+            "properties": {
+                "headers": {
+                    "propertyNames": {"pattern": rf"^(?!({_SECRET})$)"},
+                    "additionalProperties": {"pattern": _NO_TEMPLATE},
+                }
+            }
+        },
+    ),
+}
+TOP_LEVEL: Sequence[Schema] = (
+    {"properties": {"params": {"propertyNames": {"not": {"enum": list(FORM_FIELDS)}}}}},
+    {
+        "properties": {
+            "params": {"additionalProperties": {"not": {"type": "string", "pattern": r"[\u0000-\u001f\u007f]"}}}
+        }
+    },
+)
+# what an environment may hold of the top level, whole or switched off by null
+IN_ENVIRONMENTS = (
+    "description",
+    "owner",
+    "tags",
+    "schedule",
+    "timezone",
+    "start_date",
+    "catchup",
+    "deadline",
+    "retries",
+    "quality",
+    "alerts",
+    "retention",
+    "sensors",
+)
+
+
+def hold(name: str, schema: Schema, variable: str) -> Schema:
+    """A mapping's schema with what is said of it here.
+
+    Args:
+        name: The model's name; "" for the config itself.
+        schema: Its schema.
+        variable: The reference to the schema of a variable, which stands for any text.
+    """
+    properties = {
+        key: _held(below, PATTERNS.get((name, key), ()), variable) for key, below in schema["properties"].items()
+    }
+    rules = [*schema.get("allOf", ()), *(RULES.get(name, ()) if name else TOP_LEVEL)]
+    return {**schema, "properties": properties, **({"allOf": rules} if rules else {})}
+
+
+def environments(properties: Mapping[str, Any], known: Sequence[str]) -> Schema:
+    """The schema of `environments`: keys of a config, each as in a config where it can stand alone."""
+    alone = {key: {"anyOf": [properties[key], {"type": "null"}]} for key in IN_ENVIRONMENTS if key in properties}
+    one = {"type": "object", "propertyNames": {"enum": list(known)}, "properties": alone}
+    by_name = dict.fromkeys(properties["environments"]["patternProperties"], one)
+    return {**properties["environments"], "patternProperties": by_name}
+
+
+def _held(schema: Any, patterns: Sequence[str], variable: str) -> Any:
+    if not patterns:
+        return schema
+    rules = [{"anyOf": [{"pattern": pattern}, {"$ref": variable}]} for pattern in patterns]
+    return {**schema, "allOf": [*schema.get("allOf", ()), *rules]}
