@@ -1,6 +1,6 @@
 """Schema changes as data, and their DDL; the statements of a history as two other parsers read them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlglot
@@ -11,7 +11,7 @@ from elt_factory.warehouse import history, snowflake_sql
 from elt_factory.warehouse.dialect import Relation, TableOptions
 from elt_factory.warehouse.duckdb import DIALECT as D
 from elt_factory.warehouse.evolution import SchemaChange, schema_changes, statements_of, unfinished, wide_name
-from elt_factory.warehouse.history import History, Snapshot
+from elt_factory.warehouse.history import History, Later, Snapshot
 
 T, S = Relation("src", "tab"), Relation("temp", "landed")
 INTEGER, TEXT, FLOAT, WIDE = (ColumnType.parse(kind) for kind in ("integer", "text", "float", "decimal(38,9)"))
@@ -68,17 +68,19 @@ def test_the_longest_name_has_a_name_while_it_is_widened():
 def test_the_statements_of_a_history_are_dml_that_others_parse(name, complete):
     dialect, columns = DIALECTS[name], {"id": INTEGER, "j": ColumnType("json"), "u": ColumnType("date")}
     versions = History(dialect, T, history.picture(dialect, S, columns, columns), columns, ("id",))
+    later = tuple(Later(NOW + timedelta(days=day), f"L{day}", NOW, complete=day == 3) for day in (1, 2, 3))
+    snapshot = Snapshot("src", "tab", "L0", NOW, NOW, complete, later)
     steps = [
-        *history.snapshot_statements(versions, Snapshot(NOW, complete, NOW, "L2"), "L1", NOW),
+        *history.snapshot_statements(versions, snapshot),
         *history.cursor_statements(versions, "u", "L1", NOW),
     ]
-    assert len(steps) == 8 + 3
+    assert len(steps) == (9 if complete else 13) + 3
     kinds = {type(sqlglot.parse_one(step.sql, dialect=name)).__name__ for step in steps}
     assert kinds == {"Insert", "Update", "Delete"}
     for query in (
-        history.standing_in_snapshot(versions, Snapshot(NOW), "L1"),
+        history.standing_in_snapshot(versions, snapshot, "L0"),
         history.standing_by_cursor(versions, "u", "L1"),
-        history.next_snapshot(dialect, "src", "tab", NOW),
+        history.later_snapshots(dialect, "src", "tab", NOW),
     ):
         assert type(sqlglot.parse_one(query, dialect=name)).__name__ == "Select"
 

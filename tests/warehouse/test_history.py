@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from warehouse_support import FIRST_DAY, Loader, day
 
@@ -95,6 +95,47 @@ def test_pictures_that_were_incomplete_are_right_once_they_are_loaded_whole(open
 
     load_all(loader, lambda number: [*records(number)[:1], "{"], broken)
     assert load_all(loader, records, [*order, *range(DAYS, 0, -1)]) == versions_of(pictures, loader)
+
+
+# a try of a day's snapshot: the day, and the keys whose records were rejected, where any were
+tries = st.tuples(st.integers(1, DAYS), st.none() | st.sets(st.integers(1, KEYS)))
+
+
+def versions_with_rejects(pictures, last_tries, loader):
+    """What a history must say where some snapshots had rejects: what one has not seen goes on as it was before it."""
+    found = []
+    for key in range(1, KEYS + 1):
+        begun, value = None, None
+        for number in sorted(last_tries):
+            rejected, picture = last_tries[number], pictures[number - 1]
+            seen = key in picture and key not in (rejected or ())
+            if not seen and rejected is not None:
+                continue
+            if begun is not None and not (seen and picture[key] == value):
+                found.append((key, value, moment(begun), moment(number), loader.load_id(day(begun))))
+                begun = None
+            if seen and begun is None:
+                begun, value = number, picture[key]
+        if begun is not None:
+            found.append((key, value, moment(begun), None, loader.load_id(day(begun))))
+    return sorted(found, key=repr)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(pictures, st.lists(tries, min_size=1, max_size=9))
+@example([{1: "a"}, {}, {}, {}, {}], [(1, None), (3, set()), (2, None)])
+@example([{1: "a"}, {}, {1: "a"}, {}, {}], [(1, None), (3, set()), (2, None)])
+@example([{1: "a"}, {1: "b"}, {}, {}, {}], [(1, None), (3, set()), (4, {1}), (2, set()), (2, {1})])
+def test_snapshots_with_rejects_in_any_order_and_again_give_one_history(opened, pictures, tries):
+    loader = new_loader(opened, SNAPSHOT | {"columns": {"id": {"type": "integer"}, "v": {"type": "text"}}})
+    last = {}
+    for number, rejected in tries:
+        seen = {key: value for key, value in pictures[number - 1].items() if key not in (rejected or ())}
+        records = [{"id": key, "v": value} for key, value in seen.items()]
+        # a record that cannot be read at all: whose key it had, nobody knows
+        loader.load([*records, *(["{"] if rejected is not None else [])], day(number))
+        last[number] = rejected
+    assert history(loader) == versions_with_rejects(pictures, last, loader)
 
 
 # changes of the source: when (in hours), of what, to what; one moment of one key has one value

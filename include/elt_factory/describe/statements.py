@@ -100,7 +100,8 @@ def _versions(staging: Staging, target: Relation, spec: Table, load_id: str) -> 
     versions = History(staging.dialect, target, picture, kinds, spec.primary_key)
     if spec.incremental:
         return history.cursor_statements(versions, spec.incremental.cursor, load_id, _NOW)
-    return history.snapshot_statements(versions, Snapshot(_WINDOW_END), load_id, _NOW)
+    snapshot = Snapshot(target.schema, target.name, load_id, _WINDOW_END, _NOW)
+    return history.snapshot_statements(versions, snapshot)
 
 
 def _insert(

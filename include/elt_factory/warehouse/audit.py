@@ -7,6 +7,7 @@ the known name shows what holds of it (see `audit_views`):
 - `loads` has a row per load id: the newest commit of that window. Where a full refresh took the place of its rows,
   `replaced_by` is the refresh's load id, and the load counts for nothing any more.
 - `rejects` has the rows that were not loaded, each with its reason.
+- `unseen_keys` has the keys that a snapshot of an `scd2` table with rejects says nothing of: see `history`.
 - `schema_changes`, `quality_results` and `deadline_misses` say what changed, what was checked, what was late.
 
 Commits of one table come one after the other: each first takes the table's *turn*, a table of one row that nothing else
@@ -66,6 +67,13 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "reason": "text",
         "record": "text",
         "rejected_at": "timestamp",
+    },
+    "unseen_keys": {
+        "load_id": "text",
+        "source": "text",
+        "table_name": "text",
+        "loaded_at": "timestamp",
+        "key": "text",
     },
     "schema_changes": {
         "load_id": "text",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import random
@@ -10,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +44,18 @@ _TYPES: Mapping[TypeName, str] = {
 }
 _LOCKED = "could not set lock"
 _BETWEEN_LINES = 10  # seconds
-DIALECT = Dialect(name=identifier, types=_TYPES, literal=literal, json_value=lambda column: f"CAST({column} AS JSON)")
+# DuckDB keeps the text of JSON as it came; a text that is the same needs no further look
+_SAME_JSON = (
+    "CASE WHEN CAST({0} AS VARCHAR) IS NOT DISTINCT FROM CAST({1} AS VARCHAR) THEN TRUE "
+    "ELSE coalesce(elt_json_canonical(CAST({0} AS VARCHAR)) = elt_json_canonical(CAST({1} AS VARCHAR)), FALSE) END"
+)
+DIALECT = Dialect(
+    name=identifier,
+    types=_TYPES,
+    literal=literal,
+    json_value=lambda column: f"CAST({column} AS JSON)",
+    same_json=_SAME_JSON.format,
+)
 
 
 class DuckDBWarehouse(Warehouse):
@@ -70,6 +83,7 @@ class DuckDBWarehouse(Warehouse):
         self._run("SET TimeZone = 'UTC'")
         # a table has no order; to keep one takes a third of the CPU and half of the memory of a large load
         self._run("SET preserve_insertion_order = false")
+        _add_functions(self._connection)
         if memory := os.environ.get("ELT_WAREHOUSE_MEMORY"):
             self._run(f"SET memory_limit = {literal(memory)}")
 
@@ -168,6 +182,28 @@ class DuckDBWarehouse(Warehouse):
 
     def close(self) -> None:  # noqa: D102
         self._connection.close()
+
+
+def _add_functions(connection: duckdb.DuckDBPyConnection) -> None:
+    import duckdb
+
+    # another connection of this process may have added it already
+    with contextlib.suppress(duckdb.CatalogException):
+        connection.create_function("elt_json_canonical", canonical, ["VARCHAR"], "VARCHAR")
+
+
+def canonical(text: str) -> str:
+    """JSON text that is the same for the same value: keys in order, numbers by their value, with all their digits."""
+    return json.dumps(json.loads(text, parse_float=_number, parse_int=_number), sort_keys=True)
+
+
+def _number(digits: str) -> str:
+    sign, found, exponent = Decimal(digits).as_tuple()
+    shown = "".join(map(str, found))
+    kept = shown.rstrip("0")
+    value = f"{'-' * sign}{kept}e{int(exponent) + len(shown) - len(kept)}" if kept else "0"
+    # no text of a source begins with these two control characters, so a number is never taken for a text
+    return f"\x00\x01{value}"
 
 
 def _is(table: Relation) -> str:

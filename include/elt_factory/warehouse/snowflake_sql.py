@@ -80,6 +80,8 @@ DIALECT = Dialect(
     literal=value,
     json_value=lambda column: f"PARSE_JSON({column})",
     json_text=lambda column: f"TO_JSON({column})",
+    # an object has its keys in order, whatever the order in which they were written
+    same_json=lambda one, other: f"TO_JSON({one}) IS NOT DISTINCT FROM TO_JSON({other})",
     alters_type=alters_type,
     stores_options=True,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from elt_factory.failures import AccountingError
 from elt_factory.warehouse import history, statements
 from elt_factory.warehouse.audit import Written
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.history import History, Snapshot
+from elt_factory.warehouse.history import History, Later, Snapshot
 
 if TYPE_CHECKING:
     from elt_factory.warehouse.base import LoadOrder, Staged, Warehouse
@@ -103,15 +103,13 @@ def _write_versions(load: Writing) -> Written:
     versions, cursor = History(dialect, order.target, picture, kinds, order.primary_key), order.manifest.cursor_column
     if cursor is None:
         snapshot = _snapshot(load)
-        changes = history.snapshot_statements(versions, snapshot, load_id, load.now)
+        changes = history.snapshot_statements(versions, snapshot)
         standing = history.standing_in_snapshot(versions, snapshot, load_id)
-        nothing = load.staged.rows is None and not snapshot.complete
     else:
         changes = history.cursor_statements(versions, cursor, load_id, load.now)
         standing = history.standing_by_cursor(versions, cursor, load_id)
-        nothing = load.staged.rows is None
-    if nothing:
-        return Written(0)
+        if load.staged.rows is None:
+            return Written(0)
     for change in changes:
         load.warehouse.execute(change.sql)
     # every row that was landed stands in the history now, as often as a load is run
@@ -131,9 +129,12 @@ def _snapshot(load: Writing) -> Snapshot:
     """What a landing says of its window's end. Rows that were rejected may be any: then nothing is known to be gone."""
     manifest = load.order.manifest
     at, complete = datetime.fromisoformat(manifest.window_end), not manifest.rows_rejected
+    given = Snapshot(manifest.source, manifest.table, manifest.load_id, at, load.now, complete)
     if load.order.starts_over:
-        return Snapshot(at, complete)
-    query = history.next_snapshot(load.warehouse.dialect, manifest.source, manifest.table, at)
-    for next_at, next_load_id in load.warehouse.query(query).rows:
-        return Snapshot(at, complete, next_at, next_load_id)
-    return Snapshot(at, complete)
+        return given
+    query = history.later_snapshots(load.warehouse.dialect, manifest.source, manifest.table, at)
+    # of one moment the snapshot that was committed last counts, as it does for the table's rows
+    later: dict[datetime, Later] = {}
+    for found in load.warehouse.query(query).rows:
+        later.setdefault(found[0], Later(*found))
+    return replace(given, later=tuple(later.values()))
