@@ -6,9 +6,6 @@ as in production. Each must fail, on fakesnow alone: the day it passes it goes f
 """
 
 EXCEPTIONS: dict[str, str] = {
-    "test_a_landed_file_that_is_gone_or_broken_changes_nothing[fakesnow-broken]": (
-        "COPY of a file that is no Parquet is an HTTP 500, which is a lost connection and no broken file"
-    ),
     "test_a_load_whose_turn_another_has_begins_again_when_that_is_committed[fakesnow]": (
         "an UPDATE of what another transaction has changed does not wait: it is an HTTP 500"
     ),

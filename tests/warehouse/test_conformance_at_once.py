@@ -1,11 +1,12 @@
 """Loads of one table at once that write the very same keys: one of them after the other, whichever was first."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from warehouse_support import MERGE, Loader, day
 
-from elt_factory.failures import TransientError
+from elt_factory.failures import ContractError, TransientError
 from elt_factory.warehouse import audit
 
 SNAPSHOT = {"write_disposition": "scd2", "primary_key": ["id"]}
@@ -155,3 +156,21 @@ def test_a_landing_that_another_overtakes_while_it_is_staged_gives_way(loader, c
     monkeypatch.setattr(type(loader.warehouse), "_shape_target", overtaken)
     assert loader.warehouse.load(older).gave_way
     assert loader.rows("id", "v") == [(1, "new")]
+
+
+def test_what_two_windows_read_by_one_cursor_at_the_same_time_is_appended_once(loader):
+    """A backfill beside the daily run: both began at the cursor that was committed when they began."""
+    loader.spec = {"write_disposition": "append", "incremental": {"cursor": "id"}}
+    loader.load([{"id": 1}, {"id": 2}], day(1))
+    for number in (2, 3):
+        loader.land([{"id": 3}, {"id": 10}], day(number))
+    orders = [replace(loader.order(day(number)), by_cursor=True) for number in (2, 3)]
+    loader.warehouse.load(orders[1])
+    with pytest.raises(ContractError, match=r"rows from id 3 to 10 were read by another run .* clear the extract task"):
+        loader.warehouse.load(orders[0])
+    assert sorted(loader.rows("id")) == [(1,), (2,), (3,), (10,)]
+    # read again it finds what is new
+    for number, records in ((2, [{"id": 11}]), (3, [{"id": 3}, {"id": 10}])):
+        loader.land(records, day(number))
+        assert loader.warehouse.load(replace(loader.order(day(number)), by_cursor=True)).rows_loaded == len(records)
+    assert sorted(loader.rows("id")) == [(1,), (2,), (3,), (10,), (11,)]

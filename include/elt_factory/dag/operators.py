@@ -141,6 +141,7 @@ class LoadOperator(TableOperator):
             run_id=run.run_id,
             full_refresh=run.full_refresh,
             options=TableOptions.of(self.spec),
+            by_cursor=self.spec.counts_on,
         )
         with warehouse(purpose(run, "load", self.table)) as opened:
             report = opened.load(order)

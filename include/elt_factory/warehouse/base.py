@@ -39,7 +39,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class LoadOrder:
-    """A landing and how it is to be written. `landing` is the place of the manifest."""
+    """A landing and how it is to be written. `landing` is the place of the load's attempts.
+
+    `by_cursor` says that the source was read from where the table's cursor was.
+    """
 
     manifest: Manifest
     landing: Place
@@ -49,6 +52,7 @@ class LoadOrder:
     run_id: str
     full_refresh: bool = False
     options: TableOptions = field(default_factory=TableOptions)
+    by_cursor: bool = False
 
     @property
     def label(self) -> str:
@@ -228,7 +232,25 @@ class Warehouse(ABC):
             if self.query(audit.later_landing(dialect, manifest)).rows[0][0]:
                 total = self.query(statements.count_rows(dialect, order.target)).rows[0][0] if columns else 0
                 return LoadReport(0, 0, 0, 0, int(total), gave_way=True)
+            self._refuse_what_is_there(order)
             return self._write(order, staged, now, columns)
+
+    def _refuse_what_is_there(self, order: LoadOrder) -> None:
+        """ContractError where rows are appended that a load of another window has read at the same time.
+
+        With a key they are found by it. Without one nothing but the numbers of the cursor says that they are the same.
+        """
+        manifest = order.manifest
+        appends = order.write_disposition == "append" and not order.full_refresh and not order.primary_key
+        numbered = manifest.cursor_min and str(manifest.cursor_type).partition("(")[0] in ("integer", "decimal")
+        if not (appends and order.by_cursor and numbered):
+            return
+        for (load_id,) in self.query(audit.overlapping(self.dialect, manifest)).rows:
+            raise ContractError(
+                f"{order.label}: the rows from {manifest.cursor_column} {manifest.cursor_min} to {manifest.cursor_max} "
+                f"were read by another run at the same time, and the load {load_id} has committed some of them; clear "
+                "the extract task, so that it reads what is new, or give the table a primary_key"
+            )
 
     def _shape_target(self, order: LoadOrder) -> tuple[Drift, ...]:
         """Create the target, or make it fit for what comes; what was changed about its columns."""
