@@ -231,7 +231,6 @@ def overlapping(dialect: Dialect, manifest: Manifest) -> str:
         f"SELECT {d.name('load_id')} FROM {relation('loads').sql(d)} "
         f"WHERE {of_table(d, manifest.source, manifest.table)} "
         f"AND {d.name('load_id')} <> {d.literal(manifest.load_id)} AND {d.name('replaced_by')} IS NULL "
-        f"AND {d.name('cursor_type')} = {d.literal(manifest.cursor_type)} "
         f"AND TRY_CAST({d.name('cursor_min')} AS {number}) <= CAST({high} AS {number}) "
         f"AND TRY_CAST({d.name('cursor_value')} AS {number}) >= CAST({low} AS {number})"
     )
