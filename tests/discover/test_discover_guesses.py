@@ -186,3 +186,13 @@ def test_a_secret_of_the_query_never_shows(secret):
     with pytest.raises(BadRequestError) as caught:
         address_of(f"https://api.example.org/v1/orders?access_token=0{secret}0")
     assert f"0{secret}0" not in str(caught.value)
+
+
+def test_a_measure_is_never_part_of_a_key_and_an_id_is_preferred():
+    rows = [(f"2013-01-{day:02}", f"{day},{100 + day}.50", str(day % 3), str(1000 + day)) for day in range(1, 13)]
+    types = {"Day": "text", "Revenue": "text", "Region": "text", "sold": "text"}
+    assert ("Day", "Revenue") not in keys.key_candidates(sample(types, *rows))
+    assert keys.key_candidates(sample({"revenue": "integer"}, *(((str(n),)) for n in range(12)))) == []
+    types = {"day": "date", "unit_price": "integer", "order_id": "integer"}
+    rows = [("2013-01-01", str(n), str(n)) for n in range(12)]
+    assert keys.key_candidates(sample(types, *rows)) == [("order_id",)]

@@ -12,7 +12,9 @@ from elt_factory.cli.output import errors, fail, short
 from elt_factory.project import config_folder, project_root
 
 if TYPE_CHECKING:
-    from elt_factory.discover.found import SourceFound
+    from collections.abc import Callable
+
+    from elt_factory.discover.found import SourceFound, TableFound
     from elt_factory.extract.request import Connection
 
 
@@ -40,7 +42,7 @@ def new(  # noqa: PLR0913 - each is an option of the command
             found = _from_file(str(name), file, Path(scratch))
         else:
             found = _from_connection((str(name), str(connection)), path, (table or [], schema), Path(scratch))
-    _write(target, str(name), found)
+    found = _write(target, str(name), found)
     _tell(target, str(name), found)
 
 
@@ -146,8 +148,8 @@ def _connection(conn_id: str) -> Connection:
     return get_connection(conn_id)
 
 
-def _write(target: Path, name: str, found: SourceFound) -> None:
-    """Write the file, once it is known to be a valid config; never over another."""
+def _write(target: Path, name: str, found: SourceFound) -> SourceFound:
+    """Write the file, once it is known to be a valid config, and return what it has; never over another."""
     from elt_factory.config.defaults import defaults_of
     from elt_factory.config.errors import ConfigError
     from elt_factory.config.loading import load_text
@@ -156,7 +158,12 @@ def _write(target: Path, name: str, found: SourceFound) -> None:
     root = config_folder()
     try:
         defaults = defaults_of(target.parent, root)
-        text = yaml_of(name, found, defaults.data if defaults else {}, schema=_way_to(root, target))
+        given = defaults.data if defaults else {}
+        schema = _way_to(root, target)
+        found = _without_odd_tables(
+            found, lambda some: load_text(target, yaml_of(name, some, given, schema=schema), root)
+        )
+        text = yaml_of(name, found, given, schema=schema)
         load_text(target, text, root)
     except ConfigError as error:
         errors.print(str(error), style="yellow", markup=False, highlight=False, soft_wrap=True)
@@ -167,6 +174,28 @@ def _write(target: Path, name: str, found: SourceFound) -> None:
             stream.write(text)
     except FileExistsError:
         fail(f"{short(target)} is there already and stays as it is; choose another name")
+    return found
+
+
+def _without_odd_tables(found: SourceFound, check: Callable[[SourceFound], object]) -> SourceFound:
+    """What was found without the tables that would make the config invalid; all of it where none is left."""
+    from dataclasses import replace
+
+    from elt_factory.config.errors import ConfigError
+    from elt_factory.discover.found import SkippedTable
+
+    try:
+        check(found)
+    except ConfigError:
+        good, odd = list[TableFound](), list[SkippedTable]()
+        for table in found.tables:
+            try:
+                check(replace(found, tables=[table]))
+                good.append(table)
+            except ConfigError as error:
+                odd.append(SkippedTable(table.name, error.problems[0].message))
+        return replace(found, tables=good, skipped=[*found.skipped, *odd]) if good else found
+    return found
 
 
 def _way_to(root: Path, target: Path) -> str:
@@ -187,6 +216,8 @@ def _tell(target: Path, name: str, found: SourceFound) -> None:
         key = ", ".join(table.key.columns) if table.key else "-"
         shown.add_row(table.name, f"{table.rows:,}", key, *(g.value if g else "-" for g in guesses), personal)
     console.print(shown)
+    for skipped in found.skipped:
+        console.print(f"{skipped.name} is left out: {skipped.reason}", markup=False, soft_wrap=True)
     console.print(f"{short(target)} is written. Next:", markup=False)
     for line in (*found.todo, f"elt validate {short(target)}", f"elt run {name}"):
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)

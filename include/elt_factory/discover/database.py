@@ -1,26 +1,31 @@
-"""A look at tables of a SQL database: its catalogue and some rows of each."""
+"""A look at tables of a SQL database: its catalogue, some rows of each as a run reads them, the ends of cursors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from elt_factory.config.errors import near_name
-from elt_factory.discover.found import Guess, SourceFound, TableFound
+from elt_factory.discover.found import Beginning, Guess, Sample, SkippedTable, SourceFound, TableFound
+from elt_factory.discover.keys import cursor_candidates
 from elt_factory.discover.periods import sane_name
-from elt_factory.discover.sample import MOST_RECORDS, sample_of, spool_of
+from elt_factory.discover.sample import MOST_RECORDS, sample_of
 from elt_factory.discover.table import Ground, named_apart, table_of
-from elt_factory.extract.request import Connection
+from elt_factory.extract import sql
+from elt_factory.extract.request import Connection, ReadRequest
+from elt_factory.extract.sql_request import Relation
 from elt_factory.extract.subject import Subject, secrets_of
-from elt_factory.failures import BadRequestError, SourceUnavailableError
+from elt_factory.failures import BadRequestError, ContractError, EltError
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
+    from elt_factory.config.values import ColumnType
+    from elt_factory.extract.described import Listed
 
-_POSTGRES = ("postgres", "postgresql")
+_FIRST_YEAR = 1900  # where the language's dates begin
 
 
 @dataclass(frozen=True)
@@ -35,83 +40,102 @@ class Tables:
 
 
 def look_at_tables(wanted: Tables, workdir: Path) -> SourceFound:
-    """What the tables hold.
+    """What the tables hold. A table that cannot be read is left out, and the others are found.
 
     Raises:
-        EltError: the database cannot be reached, or a table is not there.
+        EltError: the database cannot be reached, a table is not there, or none can be read.
     """
-    import sqlalchemy as sa
-
-    with _opened(wanted) as database:
-        inspector = sa.inspect(database)
-        there = [*inspector.get_table_names(wanted.schema), *inspector.get_view_names(wanted.schema)]
-        missing = [name for name in wanted.names if name not in there]
-        if missing:
-            raise BadRequestError(f'there is no table "{missing[0]}"; {near_name(missing[0], there)}')
-        names = list(wanted.names) or sorted(inspector.get_table_names(wanted.schema))
-        if not names:
-            raise BadRequestError("there are no tables; mend: name another schema with --schema")
-        tables = named_apart([_table(database, inspector, wanted, name, workdir) for name in names])
+    subject = Subject(wanted.name, "tables", secrets_of(wanted.connection))
+    listed = _chosen(wanted, sql.catalogue(wanted.connection, wanted.project, wanted.schema, subject))
+    tables, skipped = list[TableFound](), list[SkippedTable]()
+    for place, one in enumerate(listed):
+        scratch = workdir / str(place)
+        scratch.mkdir()
+        try:
+            tables.append(_table(wanted, one, scratch))
+        except (ContractError, BadRequestError) as error:
+            skipped.append(SkippedTable(one.name, str(error)))
+    if not tables:
+        raise BadRequestError(f"no table can be read: {skipped[0].reason}")
     extract = {
         "type": Guess("sql", ""),
         "connection": Guess(wanted.connection.conn_id, "an Airflow connection holds the address and the secret"),
     }
     if wanted.schema:
-        extract["schema"] = Guess(wanted.schema, "")
-    return SourceFound(extract, tables)
+        extract["schema"] = Guess(json.dumps(wanted.schema), "")
+    return SourceFound(extract, named_apart(tables), skipped=skipped)
 
 
-def _table(database: sa.Connection, inspector: Any, wanted: Tables, name: str, workdir: Path) -> TableFound:
-    import sqlalchemy as sa
-
-    from elt_factory.extract import sqlite
-    from elt_factory.extract.database_types import type_of
-
-    typed = sqlite.known if wanted.connection.conn_type == "sqlite" else type_of
-    columns = inspector.get_columns(name, wanted.schema)
-    types = {column["name"]: kind for column in columns if (kind := typed(column["type"])) is not None}
-    place = sa.table(name, *(sa.column(column["name"]) for column in columns), schema=wanted.schema)
-    rows = database.execute(sa.select(place).limit(MOST_RECORDS)).mappings().all()
-    sample = sample_of(spool_of([dict(row) for row in rows], workdir, types))
-    key = tuple(inspector.get_pk_constraint(name, wanted.schema).get("constrained_columns") or ())
-    plain = sane_name(name) or "records"
-    lines = {"table": Guess(_quoted(name), "its name in the database")} if plain != name else {}
-    return table_of(sample, Ground(plain, lines, key, whole=True))
+def _chosen(wanted: Tables, listed: Sequence[Listed]) -> list[Listed]:
+    by_name = {one.name: one for one in listed}
+    missing = [name for name in wanted.names if name not in by_name]
+    if missing:
+        raise BadRequestError(f'there is no table "{missing[0]}"; {near_name(missing[0], by_name)}')
+    chosen = [by_name[name] for name in wanted.names] or [one for one in listed if not one.is_view]
+    if not chosen:
+        raise BadRequestError("there are no tables; mend: name another schema with --schema")
+    return chosen
 
 
-@contextmanager
-def _opened(wanted: Tables) -> Iterator[sa.Connection]:
-    import sqlalchemy as sa
-
-    subject = Subject(wanted.name, "tables", secrets_of(wanted.connection))
-    try:
-        with sa.create_engine(_url(wanted, subject)).connect() as database:
-            yield database
-    except sa.exc.SQLAlchemyError as error:
-        # the driver's own error may hold the connection with its password
-        text = " ".join(str(error).split())[:300]
-        raise subject.error(SourceUnavailableError, text, "check the connection") from None
+def _table(wanted: Tables, one: Listed, workdir: Path) -> TableFound:
+    spool = sql.read(_request(wanted, one, workdir))
+    sample = sample_of(spool)
+    plain = sane_name(one.name) or "records"
+    lines = {"table": Guess(json.dumps(one.name), "its name in the database")} if plain != one.name else {}
+    # a key may be empty in SQLite
+    key = one.key if all(name in sample.types and None not in sample.values(name) for name in one.key) else ()
+    return table_of(sample, Ground(plain, lines, key, whole=True, beginnings=_beginnings(wanted, one, sample)))
 
 
-def _url(wanted: Tables, subject: Subject) -> sa.URL:
-    import sqlalchemy as sa
+def _request(wanted: Tables, one: Listed, workdir: Path) -> ReadRequest:
+    from elt_factory.config.source import SqlSource
+    from elt_factory.config.window import Window
 
-    from elt_factory.extract.database_url import url_of
-
-    connection = wanted.connection
-    if connection.conn_type not in _POSTGRES:
-        return url_of(connection, wanted.project, subject)
-    return sa.URL.create(
-        "postgresql+psycopg",
-        username=connection.login,
-        password=connection.password,
-        host=connection.host,
-        port=connection.port,
-        database=connection.schema,
+    extract = {"type": "sql", "connection": wanted.connection.conn_id}
+    extract |= {"schema": wanted.schema} if wanted.schema else {}
+    source = SqlSource.model_validate(
+        {"name": wanted.name, "extract": extract, "tables": {"looked_at": {"table": one.name}}}
+    )
+    now = datetime.now(UTC)
+    return ReadRequest(
+        source=source,
+        table="looked_at",
+        window=Window(now.replace(year=now.year - 1, day=1), now),
+        load_id="look",
+        connection=wanted.connection,
+        workdir=workdir,
+        project=wanted.project,
+        tell=lambda _: None,
+        most_rows=MOST_RECORDS,
     )
 
 
-def _quoted(name: str) -> str:
-    import json
+def _beginnings(wanted: Tables, one: Listed, sample: Sample) -> dict[str, Beginning]:
+    """Where the columns that may be a cursor begin, by all rows of the table; without those that no window holds."""
+    subject = Subject(wanted.name, one.name, secrets_of(wanted.connection))
+    relation, found = Relation(one.name, wanted.schema), dict[str, Beginning]()
+    for name in cursor_candidates(sample):
+        kind = sample.types[name]
+        try:
+            least, greatest = sql.ends_of(wanted.connection, wanted.project, relation, name, subject)
+        except EltError:
+            continue
+        first, last = (_moment(text) for text in (least, greatest))
+        if kind and first and last and first.year >= _FIRST_YEAR and last <= datetime.now(UTC):
+            found[name] = _beginning(first, kind)
+    return found
 
-    return json.dumps(name)
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _beginning(first: datetime, kind: ColumnType) -> Beginning:
+    """An instant is written whole; a time without a zone as its day, which is that of the cursor's own clock."""
+    if kind.name == "timestamp":
+        return Beginning(f'"{first.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"', "1h")
+    return Beginning(f"{first:%Y-%m-%d}", "1d" if kind.name == "date" else "1h")

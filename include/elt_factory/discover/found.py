@@ -20,13 +20,15 @@ class Guess:
 class Sample:
     """Records: the types of their columns by all of them (None: no value was seen), and some of the rows as text.
 
-    `total` is their number, `keys` are those that hold for all of them; None where `rows` are all there is.
+    `total` is their number, `keys` are those that hold for all of them; None where `rows` are all there is. `unlike`
+    says of columns why they are not of the type that the source declares.
     """
 
     types: Mapping[str, ColumnType | None]
     rows: Sequence[Sequence[str | None]]
     total: int = 0
     keys: Sequence[tuple[str, ...]] | None = None
+    unlike: Mapping[str, str] = field(default_factory=dict)
 
     def values(self, name: str) -> list[str | None]:
         """All values of a column."""
@@ -40,11 +42,28 @@ class Sample:
 
 @dataclass(frozen=True)
 class ColumnFound:
-    """One column."""
+    """One column; `why` says why it is not of the type that the source declares."""
 
     name: str
     type: ColumnType | None
     pii: str | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where a cursor begins in all of a table, as YAML has it, and a lag that works with it."""
+
+    initial: str
+    lag: str
+
+
+@dataclass(frozen=True)
+class SkippedTable:
+    """A table that the config leaves out, and why."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +86,7 @@ class TableFound:
     key: KeyFound | None = None
     other_keys: Sequence[tuple[str, ...]] = ()
     cursor: Guess | None = None
-    cursor_lines: str = ""
+    beginning: Beginning | None = None
     other_cursors: Sequence[str] = ()
     business_date: Guess | None = None
     other_dates: Sequence[str] = ()
@@ -83,3 +102,4 @@ class SourceFound:
     first_day: str | None = None
     schedule: Guess = Guess('"0 3 * * *"', "every night at three; change it to what the source needs")
     todo: Sequence[str] = ()
+    skipped: Sequence[SkippedTable] = ()

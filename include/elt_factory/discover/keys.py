@@ -11,6 +11,12 @@ from elt_factory.discover.found import Sample
 _ID = re.compile(r"(^|_)(id|uuid|guid|key|code|number|num|no)$|(?<=[a-z])(Id|ID|Key)$", re.IGNORECASE)
 _CHANGED = re.compile(r"(updated|modified|changed|last_?mod|last_?update|mtime|synced)", re.IGNORECASE)
 _CREATED = re.compile(r"(created|inserted|ingested|loaded|published)", re.IGNORECASE)
+_MEASURE = re.compile(
+    r"(^|_|(?<=[a-z]))(revenue|amount|price|total|sum|cost|quantity|qty|count|value|score|rate|percent|pct|balance|sales|"
+    r"profit|discount|tax|fee|weight|height|width|length|distance|temp(erature)?|avg|average)s?($|_|(?=[A-Z]))",
+    re.IGNORECASE,
+)
+_AMOUNT = re.compile(r"[^\w\s]{0,2}\s*\d{1,3}([.,\s]?\d{3})*([.,]\d+)?\s*[%€$£]?")
 _TEMPORAL = ("date", "datetime", "timestamp")
 _KEY_TYPES = ("text", "integer", "date", "datetime", "timestamp")
 _MOST_COLUMNS_OF_PAIRS = 12
@@ -60,9 +66,18 @@ def is_id(name: str) -> bool:
 
 def _may_be_key(sample: Sample, name: str) -> bool:
     kind, values = sample.types[name], sample.values(name)
-    if kind is None or kind.name not in _KEY_TYPES or not values:
+    if kind is None or kind.name not in _KEY_TYPES or not values or _is_measure(sample, name):
         return False
     return all(value is not None and value != "" and len(value) <= _LONGEST_KEY for value in values)
+
+
+def _is_measure(sample: Sample, name: str) -> bool:
+    """Whether a column says how much, so that it tells rows apart by chance alone."""
+    kind = sample.types[name]
+    if is_id(name) or (kind and kind.name in _TEMPORAL):
+        return False
+    amounts = kind is not None and kind.name == "text" and all(map(_AMOUNT.fullmatch, sample.present(name)))
+    return bool(_MEASURE.search(name)) or amounts
 
 
 def _unique(sample: Sample, names: tuple[str, ...]) -> bool:

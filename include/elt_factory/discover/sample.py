@@ -18,6 +18,8 @@ from elt_factory.sql_text import identifier
 if TYPE_CHECKING:
     import duckdb
 
+    from elt_factory.landing.contract import ContractPlan
+
 MOST_RECORDS = 5000
 
 
@@ -44,11 +46,36 @@ def sample_of(spool: Spool) -> Sample:
         if not plan.columns:
             return Sample(found, [], 0)
         relation = raw_relation(connection, spool, plan)
+        unlike = _unlike(connection, relation, plan)
+        if unlike:
+            # what the values are is found in them where the declared type does not hold all of them
+            open_types = {name: kind for name, kind in spool.types.items() if loaded_name(name) not in unlike}
+            found |= {
+                n: k
+                for n, k in find_columns(connection, known, replace(spool, types=open_types)).items()
+                if n in unlike
+            }
         rows = connection.execute(f"SELECT * FROM {relation} LIMIT {MOST_RECORDS}").fetchall()
         place = {name: index for index, name in enumerate(plan.raw_columns)}
         some = [tuple(row[place[name]] if name in place else None for name in found) for row in rows]
-        sample = Sample(found, some, len(some))
+        sample = Sample(found, some, len(some), unlike=unlike)
         return sample if len(some) < MOST_RECORDS else _looked_through(connection, relation, sample)
+
+
+def _unlike(connection: duckdb.DuckDBPyConnection, relation: str, plan: ContractPlan) -> dict[str, str]:
+    """Columns with values that their type does not hold, and how many."""
+    from elt_factory.landing.casting import cast_text
+
+    tests = [
+        f"count({identifier(column.name)}) - count({cast_text(identifier(column.name), column.type)})"
+        for column in plan.columns
+    ]
+    row = connection.execute(f"SELECT {', '.join(tests)} FROM {relation}").fetchall()[0]
+    return {
+        column.name: f"declared as {column.type}, which {count:,} of the values are not"
+        for column, count in zip(plan.columns, row, strict=True)
+        if count
+    }
 
 
 def _looked_through(connection: duckdb.DuckDBPyConnection, relation: str, sample: Sample) -> Sample:

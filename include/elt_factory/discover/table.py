@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from elt_factory.discover import keys
-from elt_factory.discover.found import ColumnFound, Guess, KeyFound, Sample, TableFound
+from elt_factory.discover.found import Beginning, ColumnFound, Guess, KeyFound, Sample, TableFound
 from elt_factory.discover.pii import why_personal
 
 _FEW = 3
@@ -18,7 +18,7 @@ class Ground:
 
     `key` is the catalogue's primary key; `window` the column that the source's window selects by; `whole` says that
     every run reads everything; `cursors` whether the source can be read by a cursor column; `seen` what the records are
-    of the whole.
+    of the whole; `beginnings` are the columns that may be the cursor; None: all that look like one.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Ground:
     whole: bool = False
     cursors: bool = True
     seen: str = ""
+    beginnings: Mapping[str, Beginning] | None = None
 
 
 def table_of(sample: Sample, ground: Ground) -> TableFound:
@@ -36,6 +37,8 @@ def table_of(sample: Sample, ground: Ground) -> TableFound:
     personal = {column.name for column in columns if column.pii}
     key, others = _key(sample, ground)
     moving = [name for name in keys.cursor_candidates(sample) if name not in personal] if ground.cursors else []
+    if ground.beginnings is not None:
+        moving = [name for name in moving if name in ground.beginnings]
     if ground.window in moving:
         moving = [ground.window, *(name for name in moving if name != ground.window)]
     dates = [name for name in keys.date_candidates(sample) if name not in personal]
@@ -49,7 +52,7 @@ def table_of(sample: Sample, ground: Ground) -> TableFound:
         key=key,
         other_keys=others,
         cursor=Guess(cursor, _why_cursor(sample, cursor, ground)) if cursor else None,
-        cursor_lines=_first_day(sample, cursor) if cursor else "",
+        beginning=_beginning(sample, cursor, ground) if cursor else None,
         other_cursors=[name for name in moving if name != cursor],
         business_date=Guess(dates[0], _why_date(sample, dates[0])) if dates else None,
         other_dates=dates[1:],
@@ -66,7 +69,8 @@ def first_day(sample: Sample) -> str | None:
 
 def _column(sample: Sample, name: str, table: str) -> ColumnFound:
     kind = sample.types[name]
-    return ColumnFound(name, kind, why_personal(name, sample.present(name), table) if kind else None)
+    personal = why_personal(name, sample.present(name), table) if kind else None
+    return ColumnFound(name, kind, personal, sample.unlike.get(name, ""))
 
 
 def _key(sample: Sample, ground: Ground) -> tuple[KeyFound | None, Sequence[tuple[str, ...]]]:
@@ -81,6 +85,12 @@ def _key(sample: Sample, ground: Ground) -> tuple[KeyFound | None, Sequence[tupl
 def _why_cursor(sample: Sample, name: str, ground: Ground) -> str:
     how = "the API's window selects by it" if name == ground.window else "by its name it moves with every change"
     return f"{how}; {'it never falls' if keys.grows(sample.present(name)) else 'it is not in order'} in the sample"
+
+
+def _beginning(sample: Sample, cursor: str, ground: Ground) -> Beginning:
+    # a sample's least value may be any: only all of a table knows where it begins
+    known = (ground.beginnings or {}).get(cursor)
+    return known or Beginning(_first_day(sample, cursor), "1h")
 
 
 def _why_date(sample: Sample, name: str) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from elt_factory.discover.found import ColumnFound, Guess, SourceFound, TableFound
+from elt_factory.discover.found import Beginning, ColumnFound, Guess, SourceFound, TableFound
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
@@ -46,6 +46,8 @@ def _lines(name: str, found: SourceFound, defaults: Mapping[str, Any]) -> Iterat
     yield "tables:"
     for table in found.tables:
         yield from _table(table)
+    for skipped in found.skipped:
+        yield f"  # {quoted(skipped.name)} is left out: {' '.join(skipped.reason.split())}"
     yield "quality:"
     for table in found.tables:
         yield from _checks(table)
@@ -87,10 +89,10 @@ def _checks(table: TableFound) -> Iterator[str]:
 
 def _times(table: TableFound) -> Iterator[str]:
     if table.cursor:
-        initial = f", initial: {table.cursor_lines}" if table.cursor_lines else ""
-        yield _line(
-            "    incremental", Guess(f"{{cursor: {quoted(table.cursor.value)}, lag: 1h{initial}}}", table.cursor.why)
-        )
+        begins = table.beginning or Beginning("", "1h")
+        initial = f", initial: {begins.initial}" if begins.initial else ""
+        cursor = f"{{cursor: {quoted(table.cursor.value)}, lag: {begins.lag}{initial}}}"
+        yield _line("    incremental", Guess(cursor, table.cursor.why))
     for other in table.other_cursors:
         yield f"    # incremental: {{cursor: {quoted(other)}}}    moves too"
     if table.business_date:
@@ -112,7 +114,7 @@ def _column(column: ColumnFound) -> str:
     if column.pii:
         return _commented(f"      {quoted(column.name)}: {{type: {_type(str(column.type))}, pii: hash}}", column.pii)
     # a comma inside a flow mapping would end the type
-    return f"      {quoted(column.name)}: {{type: {_type(str(column.type))}}}"
+    return _commented(f"      {quoted(column.name)}: {{type: {_type(str(column.type))}}}", column.why)
 
 
 def _type(text: str) -> str:

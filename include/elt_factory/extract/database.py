@@ -25,7 +25,7 @@ from elt_factory.config.values import ColumnType
 from elt_factory.extract import mysql, sqlite, sqlite_types
 from elt_factory.extract.database_types import type_of
 from elt_factory.extract.database_url import url_of
-from elt_factory.extract.described import Described, plain
+from elt_factory.extract.described import Described, Ends, Listed, plain
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import Connection, ReadRequest, Spool
 from elt_factory.extract.sql_request import (
@@ -40,6 +40,7 @@ from elt_factory.extract.sql_request import (
     wall_clock,
 )
 from elt_factory.extract.subject import Subject, source_of
+from elt_factory.extract.values_as_text import as_text
 from elt_factory.failures import (
     AccessDeniedError,
     BadDataError,
@@ -75,8 +76,31 @@ def _read(
         where, null_cursors = _conditions(database, request, described, subject)
         file = request.workdir / "part-00000.parquet"
         progress = Progress(request.tell, request.table)
-        rows = _spool(database, described, where, file, source.extract.fetch_rows, progress)
+        chosen = [read.expression.label(name) for name, read in described.columns.items()]
+        statement = sa.select(*chosen).select_from(described.place).where(*where).limit(request.most_rows)
+        rows = _spool(database, statement, described, file, source.extract.fetch_rows, progress)
     return Spool("parquet", (file,), rows, described.types, null_cursors=null_cursors)
+
+
+def catalogue(connection: Connection, project: Path, schema: str | None, subject: Subject) -> list[Listed]:
+    """Return the tables and views of a schema. See `elt_factory.extract.sql.catalogue`."""
+    with _spoken(subject), _connected(url_of(connection, project, subject)) as database:
+        inspector = sa.inspect(database)
+        keys: dict[str, Any] = {key[1]: found for key, found in inspector.get_multi_pk_constraint(schema).items()}
+        tables = [
+            Listed(name, tuple((keys.get(name) or {}).get("constrained_columns") or ()))
+            for name in sorted(inspector.get_table_names(schema))
+        ]
+        return [*tables, *(Listed(name, (), is_view=True) for name in sorted(inspector.get_view_names(schema)))]
+
+
+def ends_of(connection: Connection, project: Path, relation: Relation, column: str, subject: Subject) -> Ends:
+    """Return the least and the greatest value of a column. See `elt_factory.extract.sql.ends_of`."""
+    with _spoken(subject), _connected(url_of(connection, project, subject)) as database:
+        value: sa.ColumnClause[Any] = sa.column(column)
+        least, greatest = sa.func.min(value), sa.func.max(value)
+        row = database.execute(sa.select(least, greatest).select_from(_place(database, relation))).one()
+    return as_text(row[0]), as_text(row[1])
 
 
 def first_value(connection: Connection, project: Path, query: str, subject: Subject) -> object:
@@ -256,15 +280,13 @@ def _condition(left: sa.ColumnElement[Any], bound: Bound) -> sa.ColumnElement[bo
 
 def _spool(
     database: sa.Connection,
+    statement: sa.Select[Any],
     described: Described,
-    where: Sequence[sa.ColumnElement[bool]],
     file: Path,
     batch_rows: int,
     progress: Progress,
 ) -> int:
     rows = 0
-    chosen = [read.expression.label(name) for name, read in described.columns.items()]
-    statement = sa.select(*chosen).select_from(described.place).where(*where)
     streamed = statement.execution_options(stream_results=True, max_row_buffer=batch_rows)
     result = database.execute(streamed)
     schema = pa.schema([(name, pa.string()) for name in described.columns])

@@ -31,6 +31,19 @@ class Described:
     types: Mapping[str, ColumnType]
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A table or view as the catalogue lists it, with its primary key."""
+
+    name: str
+    key: tuple[str, ...] = ()
+    is_view: bool = False
+
+
+# the least and the greatest value of a column, as text; None without a value
+Ends = tuple[str | None, str | None]
+
+
 def plain(place: sa.FromClause, columns: Sequence[str], types: Mapping[str, ColumnType]) -> Described:
     """Every column as it stands, its values as their type is written."""
     return Described(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import psycopg
 from psycopg import errors, pq, sql
@@ -15,6 +15,7 @@ from elt_factory.config.errors import near_name
 from elt_factory.config.source import SqlSource
 from elt_factory.config.values import ColumnType, TypeName
 from elt_factory.extract import late_commits
+from elt_factory.extract.described import Ends, Listed
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import Connection, ReadRequest, Spool
 from elt_factory.extract.sql_request import (
@@ -76,8 +77,39 @@ def read(request: ReadRequest, connection: Connection) -> Spool:
         settled = _settled(database, relation, request, types, subject)
         null_cursors = _null_cursors(database, relation, request)
         statement = _select(relation, columns, nested, _where(request, types, settled))
+        if request.most_rows is not None:
+            statement += sql.SQL(" LIMIT {}").format(request.most_rows)
         rows = _copy(database, statement, file, Progress(request.tell, request.table))
     return Spool("csv", (file,), rows, types, null_cursors=null_cursors)
+
+
+_CATALOGUE = (
+    "SELECT c.relname, c.relkind IN ('v', 'm'), ARRAY(SELECT a.attname::text FROM pg_index i "
+    "CROSS JOIN unnest(i.indkey) WITH ORDINALITY k(number, place) "
+    "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number "
+    "WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY k.place) "
+    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    # a partition's rows are its table's
+    "WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND CASE WHEN %(schema)s::text IS NULL "
+    "THEN n.nspname NOT IN ('pg_catalog', 'information_schema') AND pg_table_is_visible(c.oid) "
+    "ELSE n.nspname = %(schema)s END ORDER BY 2, 1"
+)
+
+
+def catalogue(connection: Connection, schema: str | None, subject: Subject) -> list[Listed]:
+    """Return the tables and views of a schema. See `elt_factory.extract.sql.catalogue`."""
+    with _spoken(subject), _connected(connection) as database:
+        rows = database.execute(_CATALOGUE, {"schema": schema}).fetchall()
+    return [Listed(str(name), tuple(cast("list[str]", key)), bool(view)) for name, view, key in rows]
+
+
+def ends_of(connection: Connection, relation: Relation, column: str, subject: Subject) -> Ends:
+    """Return the least and the greatest value of a column. See `elt_factory.extract.sql.ends_of`."""
+    query = sql.SQL("SELECT min({0})::text, max({0})::text FROM {1}").format(sql.Identifier(column), _from(relation))
+    with _spoken(subject), _connected(connection) as database:
+        row = database.execute(query).fetchone()
+    least, greatest = cast("Ends", row)
+    return least, greatest
 
 
 def first_value(connection: Connection, query: str, subject: Subject) -> object:

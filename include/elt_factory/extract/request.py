@@ -92,6 +92,7 @@ class ReadRequest:
     project: Path
     tell: Callable[[str], None]
     cursor: CursorRange = CursorRange()
+    most_rows: int | None = None  # a look at a database's table takes the first ones
     run_id: str = ""
     params: Mapping[str, Value] = field(default_factory=dict)
     ledger: Ledger | None = None

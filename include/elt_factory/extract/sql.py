@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from elt_factory.extract.request import Connection, ReadRequest, Spool
 from elt_factory.extract.subject import Subject, needed_connection
+
+if TYPE_CHECKING:
+    from elt_factory.extract.described import Ends, Listed
+    from elt_factory.extract.sql_request import Relation
 
 _POSTGRES = frozenset({"postgres", "postgresql"})
 
@@ -47,3 +52,31 @@ def first_value(connection: Connection, project: Path, query: str, subject: Subj
     from elt_factory.extract import database
 
     return database.first_value(connection, project, query, subject)
+
+
+def catalogue(connection: Connection, project: Path, schema: str | None, subject: Subject) -> list[Listed]:
+    """Return the tables of a schema by their names, after them the views; without partitions of other tables.
+
+    Raises as `read` does; the errors name `subject`.
+    """
+    if connection.conn_type in _POSTGRES:
+        from elt_factory.extract import postgres
+
+        return postgres.catalogue(connection, schema, subject)
+    from elt_factory.extract import database
+
+    return database.catalogue(connection, project, schema, subject)
+
+
+def ends_of(connection: Connection, project: Path, relation: Relation, column: str, subject: Subject) -> Ends:
+    """Return the least and the greatest value that a column has in all of a table, as text.
+
+    Raises as `read` does; the errors name `subject`.
+    """
+    if connection.conn_type in _POSTGRES:
+        from elt_factory.extract import postgres
+
+        return postgres.ends_of(connection, relation, column, subject)
+    from elt_factory.extract import database
+
+    return database.ends_of(connection, project, relation, column, subject)

@@ -26,8 +26,9 @@ def described(database: sa.Connection, relation: Relation, place: sa.FromClause)
     declared = _declared(database, relation, place)
     open_names = [name for name, kind in declared.items() if kind is None]
     stored = _stored(database, place, open_names)
-    types = {name: kind or stored.get(name) for name, kind in declared.items()}
-    return plain(place, list(declared), {name: kind for name, kind in types.items() if kind is not None})
+    # without any value nothing is known: text holds all that may come
+    types = {name: kind or stored.get(name) or ColumnType("text") for name, kind in declared.items()}
+    return plain(place, list(declared), types)
 
 
 def _declared(database: sa.Connection, relation: Relation, place: sa.FromClause) -> Mapping[str, ColumnType | None]:
