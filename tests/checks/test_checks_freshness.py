@@ -185,3 +185,23 @@ def test_an_empty_first_window_can_become_ready(checked):
     source.load([], day(1), run_id="r1")
     keep(source.warehouse, "src", "r1", "quality.tab", source.check())
     assert window_checked(source.warehouse, "src", "tab", day(1)).holds
+
+
+def test_a_reload_without_rows_leaves_a_merge_table_as_fresh_as_it_was(checked):
+    """The rows are still there: what the table holds, and not the newest load, is what is fresh."""
+    source = checked({**DATES, "write_disposition": "merge", "primary_key": ["id"]})
+    source.load([{"id": 1, "d": "2012-12-31"}])
+    source.load([{"id": 2, "d": "2013-01-01"}], day(2))
+    source.load([], day(2))
+    assert "2013-01-01" in verdict(source, window=day(2), business_date_within=24 * HOUR).message
+    assert verdict(source, window=day(2), business_date_within=24 * HOUR).holds
+    source.load([{"id": 1, "d": "2012-12-31"}], full_refresh=True)
+    assert "2012-12-31" in verdict(source, business_date_within=HOUR).message
+
+
+def test_a_reload_without_rows_empties_an_append_table_of_its_window(checked):
+    source = checked(DATES)
+    source.load([{"d": "2012-12-31"}])
+    source.load([{"d": "2013-01-01"}], day(2))
+    source.load([], day(2))
+    assert "2012-12-31" in verdict(source, window=day(2), business_date_within=HOUR).message

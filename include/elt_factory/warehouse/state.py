@@ -106,16 +106,38 @@ def run_verdict(warehouse: Warehouse, source: str, table: str, run_id: str) -> t
 
 
 def newest(warehouse: Warehouse, source: str, table: str) -> tuple[datetime | None, str | None]:
-    """When a table was last loaded, and its newest business date as text; None where there is none."""
+    """When a table was last loaded, and its newest business date as text; None where there is none.
+
+    A window of a `merge` table that is read again and brings no rows changes none: what an earlier load of the same
+    window brought is still in the table, and counts.
+    """
     if not audited(warehouse):
         return None, None
     d = warehouse.dialect
     loads = audit.relation("loads").sql(d)
     row = warehouse.query(
-        f"SELECT max({d.name('loaded_at')}), max({d.name('business_date_max')}) FROM {loads} "
-        f"WHERE {_standing(d, source, table)}"
-    ).rows[0]
-    return row[0], row[1]
+        f"SELECT max({d.name('loaded_at')}), greatest(coalesce(max({d.name('business_date_max')}), kept), "
+        f"coalesce(kept, max({d.name('business_date_max')}))) FROM {loads}, ({_kept_by_merge(d, source, table)}) AS k "
+        f"WHERE {_standing(d, source, table)} GROUP BY kept"
+    ).rows
+    return (row[0][0], row[0][1]) if row else (None, None)
+
+
+def _kept_by_merge(d: Dialect, source: str, table: str) -> str:
+    """SELECT of the newest business date that earlier loads brought of windows whose newest load had no rows."""
+    loads, log = audit.relation("loads").sql(d), audit.log("loads").sql(d)
+    load_id, turn, newest_date = d.name("load_id"), d.name("turn"), d.name("business_date_max")
+    empty = (
+        f"SELECT {load_id} FROM {loads} WHERE {_standing(d, source, table)} "
+        f"AND {d.name('write_disposition')} = 'merge' AND {newest_date} IS NULL"
+    )
+    refreshed = f"SELECT max({turn}) FROM {log} WHERE {audit.of_table(d, source, table)} AND {d.name('full_refresh')}"
+    last = (
+        f"SELECT max_by({newest_date}, {turn}) AS newest_date FROM {log} WHERE {audit.of_table(d, source, table)} "
+        f"AND {newest_date} IS NOT NULL AND {load_id} IN ({empty}) "
+        f"AND {turn} >= coalesce(({refreshed}), 0) GROUP BY {load_id}"
+    )
+    return f"SELECT max(newest_date) AS kept FROM ({last}) AS l"
 
 
 def load_sizes(warehouse: Warehouse, source: str, table: str, before: datetime, count: int) -> list[int]:
