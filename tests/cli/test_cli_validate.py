@@ -106,7 +106,6 @@ def test_a_path_that_is_not_there_is_said(project: Project):
             "no-lag",
             11,
         ),
-        (("orders_%Y-%m-%d.csv\n    primary_key: [id]\n    write_disposition: merge", "orders.csv"), "append-again", 8),
         (("write_disposition: merge", "write_disposition: scd2"), "window-is-all", 11),
     ],
 )
@@ -117,6 +116,12 @@ def test_what_is_legal_and_unwise_is_a_warning(change: tuple[str, str], code: st
     project.write("orders", text)
     assert (code, "warning", line) in codes(project)
     assert project.elt("validate").exit_code == 0
+
+
+def test_a_table_that_every_run_appends_again_is_a_warning(project: Project):
+    source = "extract: {type: sql, connection: shop}\ntables:\n  orders: {primary_key: [id]}\n"
+    project.write("orders", f"name: orders\nowner: us\n{source}")
+    assert ("append-again", "warning", 5) in codes(project)
 
 
 def test_an_api_that_is_not_asked_for_the_window_is_a_warning(project: Project):

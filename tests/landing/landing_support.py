@@ -36,7 +36,8 @@ class Landed:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        return [row for file in self.manifest.files for row in self._read(file.path)]
+        found = [row for file in self.manifest.files for row in self._read(file.path)]
+        return [{name: value for name, value in row.items() if name != "_file_id"} for row in found]
 
     def column(self, name: str) -> list[Any]:
         return [row[name] for row in self.rows]

@@ -74,5 +74,5 @@ def test_exact_reading_gives_what_plain_reading_gives(tmp_path):
     types = {"t": "VARCHAR", "n": "VARCHAR", "j": "JSON", "b": "VARCHAR", "absent": "VARCHAR"}
     with duckdb.connect() as connection:
         plain = connection.execute(f"SELECT * FROM {ndjson.read_columns(Lines.of([file]), types)}").fetchall()
-        exact = ndjson.read_exactly(Lines.of([file]), types, ndjson.ANY_FIELD, "marker")
+        exact = ndjson.read_exactly(ndjson.objects(Lines.of([file])), types, ndjson.ANY_FIELD, "marker")
         assert connection.execute(f"SELECT * FROM {exact}").fetchall() == plain

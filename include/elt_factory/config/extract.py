@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from elt_factory.config import secrets
 from elt_factory.config.base import Model
 from elt_factory.config.errors import KEY, MistakeError, raise_found
-from elt_factory.config.table import Path, Table
+from elt_factory.config.table import Path, Table, is_reserved
 from elt_factory.config.templates import Use, Verbatim, check_template, query_uses, uses
 from elt_factory.config.values import (
     ColumnName,
@@ -364,10 +364,37 @@ class FilesTable(Table):
         examples=[{"type": "csv", "null_values": ["", "NA"]}],
     )
 
+    file_column: ColumnName | None = Field(
+        None,
+        description="A column to add with the name of the file that each row came from, below the folder.",
+        examples=["_file"],
+    )
+
+    @model_validator(mode="after")
+    def _file_column_is_free(self) -> Self:
+        name = self.file_column
+        if name is None:
+            return self
+        if is_reserved(name):
+            raise MistakeError(
+                f'column name "{name}" is reserved', "choose another name", at=("file_column",), code="bad-name"
+            )
+        if any(other.casefold() == name.casefold() for other in self.columns):
+            hint = "remove it from columns: it is text, and filled in by the load"
+            raise MistakeError(f'"{name}" is declared under columns too', hint, at=("file_column",), code="conflict")
+        return self
+
     @property
     def templates(self) -> Mapping[Path, Sequence[Use]]:
         """The templates in each of the table's texts, by the text's path below the table."""
         return {("path",): [*uses(self.path)]}
+
+    @property
+    def takes_what_is_new(self) -> bool:
+        """Whether a load takes the files that are new or changed, and not all that its pattern means every time."""
+        return self.write_disposition in ("append", "merge") or (
+            self.write_disposition == "scd2" and self.incremental is not None
+        )
 
     @property
     def takes_window(self) -> bool:

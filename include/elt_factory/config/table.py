@@ -16,8 +16,9 @@ from elt_factory.config.templates import CURSOR, WINDOW_NAMES, Use
 from elt_factory.config.values import Beginning, ColumnName, ColumnType, Flag, Lag, TimeZone, Type
 
 WriteDisposition = Literal["append", "merge", "replace", "scd2"]
-# scd2 alone writes the last two; they are kept free everywhere, so that a table can become a history
-RESERVED_COLUMNS = ("_load_id", "_loaded_at", "_valid_from", "_valid_to")
+# scd2 alone writes _valid_from and _valid_to, tables that files are appended to _file_id; they are kept free everywhere
+# so that a table can be written otherwise later
+RESERVED_COLUMNS = ("_load_id", "_loaded_at", "_valid_from", "_valid_to", "_file_id")
 # begins the name of a column that is being widened, for the moment that it takes
 RESERVED_PREFIX = "_widened_"
 # begins the name that a source's column gets where its own is reserved

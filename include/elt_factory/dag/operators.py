@@ -15,7 +15,7 @@ from elt_factory.dag.alerts import schema_changed
 from elt_factory.dag.retention import Landings, forget_old
 from elt_factory.dag.runtime import Run, get_connection, landing_place, project_name, purpose, run_of, warehouse
 from elt_factory.disk import scratch_folder
-from elt_factory.extract.request import CursorRange, ReadRequest
+from elt_factory.extract.request import CursorRange, Ledger, ReadRequest
 from elt_factory.failures import LandingError, QualityError
 from elt_factory.project import project_root
 from elt_factory.warehouse.dialect import Relation, TableOptions
@@ -64,7 +64,7 @@ class ExtractOperator(TableOperator):
         window = run.table_window(self.table)
         # of two attempts the later one counts, and what counts is when it began to read
         attempt = Attempt.begin()
-        existing, cursor = self._state(load, run)
+        existing, cursor, ledger = self._state(load, run)
         conn_id = self.config.extract.connection
         place = landing_place(self.config.name, self.table).below(load)
         with scratch_folder() as workdir:
@@ -80,6 +80,7 @@ class ExtractOperator(TableOperator):
                     tell=self.log.info,
                     warn=self.log.warning,
                     cursor=cursor,
+                    ledger=ledger,
                     run_id=run.run_id,
                     params=run.params,
                 )
@@ -110,15 +111,18 @@ class ExtractOperator(TableOperator):
             "rows_null_cursor": manifest.rows_null_cursor,
         }
 
-    def _state(self, load: str, run: Run) -> tuple[Any, CursorRange]:
-        """The table's columns and where its cursor stands: a moment at the warehouse, which others wait for."""
+    def _state(self, load: str, run: Run) -> tuple[Any, CursorRange, Ledger | None]:
+        """The table's columns, where its cursor stands, its files: a moment at the warehouse, which others wait for."""
+        from elt_factory.warehouse.ledger import ledger_of
         from elt_factory.warehouse.state import cursor_range
 
         with warehouse(purpose(run, "load", self.table)) as opened:
             existing = opened.columns_as(Relation(self.config.name, self.table), self.spec.types)
+            ledger = None if run.full_refresh else ledger_of(opened, Relation(self.config.name, self.table), self.spec)
             if run.full_refresh or not self.spec.incremental:
-                return existing, CursorRange()
-            return existing, cursor_range(opened, self.config.name, self.table, load, run.table_window(self.table))
+                return existing, CursorRange(), ledger
+            window = run.table_window(self.table)
+            return existing, cursor_range(opened, self.config.name, self.table, load, window), ledger
 
 
 class LoadOperator(TableOperator):

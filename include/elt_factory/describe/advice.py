@@ -15,17 +15,7 @@ from elt_factory.describe.misspelt import misspelt_columns
 
 Told = tuple[tuple[str | int, ...], str, str, str]  # path, code, message, hint
 
-_MONTHS = 2
 _FAR = timedelta(days=366)
-_ALIASES = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-}
 _NOBODY: str = Pipeline.model_fields["owner"].default
 
 
@@ -125,27 +115,6 @@ def _quality(config: Config) -> Iterator[Told]:
         yield ("tables",), "no-quality", "nothing is checked of what is loaded", hint
 
 
-def _overlap(config: Config) -> Iterator[Told]:
-    for name, table in config.all_tables.items():
-        if not isinstance(table, FilesTable) or table.write_disposition != "append" or config.schedule is None:
-            continue
-        if not _begins_with(config.schedule, table.path):
-            message = "a run that begins within a file's period appends it again, after the run before"
-            hint = "write write_disposition: merge with a primary_key, or a schedule that begins with the period"
-            yield ("tables", name, "write_disposition"), "append-overlap", message, hint
-
-
-def _begins_with(schedule: str, pattern: str) -> bool:
-    """Whether all runs of a schedule begin where a period of a file pattern does; one without periods has none."""
-    finest = next((rank for rank, sign in enumerate("HdmY") if f"%{sign}" in pattern.replace("%%", "")), None)
-    if finest is None:
-        return True
-    first = ("0", "0", "1", "1")  # the minute, hour, day and month with which a period begins
-    fields = _ALIASES.get(schedule, schedule).split()
-    # a day of the week is any day of the month
-    return tuple(fields[: finest + 1]) == first[: finest + 1] and (finest < _MONTHS or fields[4] == "*")
-
-
 def _column(config: Config) -> Iterator[Told]:
     for path, column, near in misspelt_columns(config):
         message = f'no column "{column}" is declared, and "{near}" is'
@@ -176,7 +145,12 @@ def _again(name: str, table: Table) -> Iterator[Told]:
         hint = 'use "{{ window.start }}" or "{{ cursor }}" in path or params'
         at = ("tables", name, "incremental")
         yield at, "window-unused", "the API is not asked for what is new: every run reads everything", hint
-    elif table.write_disposition == "append" and not by_window and table.incremental is None:
+    # of files the ledger says which ones were loaded
+    elif (
+        table.write_disposition == "append"
+        and not (by_window or isinstance(table, FilesTable))
+        and table.incremental is None
+    ):
         hint = "write write_disposition: merge or replace, or read by window"
         yield ("tables", name), "append-again", f"every run appends all of {name} again", hint
 
@@ -195,7 +169,6 @@ _OF_THE_RUN: tuple[Callable[[Config], Iterator[Told]], ...] = (
     _first_value,
     _cursor_path,
     _quality,
-    _overlap,
     _column,
 )
 _OF_A_TABLE: tuple[Callable[[str, Table], Iterator[Told]], ...] = (_business_date, _lag, _again, _picture)

@@ -89,10 +89,6 @@ WARNINGS: Mapping[str, tuple[str, str]] = {
         "Every run appends everything: nothing says what is new, and the rows of the last run stay.",
         "Write `write_disposition: merge` or `replace`, or read by window: `incremental`, or the window in the path.",
     ),
-    "append-overlap": (
-        "A file of a period is read by every run whose window touches the period, and appended each time.",
-        "Write `write_disposition: merge` with a `primary_key`, or a `schedule` that begins with the period: `@daily`.",
-    ),
     "default-cursor": (
         "A paginator of type cursor without `cursor_path`: an answer without `next` is taken for the last page.",
         "Add `cursor_path`, even where it is `next`.",

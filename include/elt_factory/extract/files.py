@@ -7,7 +7,6 @@ from pathlib import Path
 
 from elt_factory.config.extract import CsvFormat, NdjsonFormat, ParquetFormat
 from elt_factory.config.source import FilesSource
-from elt_factory.config.table import Table
 from elt_factory.extract.decoding import as_utf8
 from elt_factory.extract.folder import matching_files, source_folder
 from elt_factory.extract.periods import expand_pattern
@@ -18,18 +17,11 @@ from elt_factory.extract.subject import Subject, source_of
 from elt_factory.extract.templating import pattern_of, values_of
 from elt_factory.failures import BadDataError, EltError
 
-__all__ = ["expand_pattern", "matching_files", "read", "source_folder", "takes_what_is_new"]
+__all__ = ["expand_pattern", "matching_files", "read", "source_folder"]
 
 _MARK = b"\xef\xbb\xbf"
 _CHUNK = 1024 * 1024
 _SHOWN = 10  # names in one line for people
-
-
-def takes_what_is_new(table: Table) -> bool:
-    """Whether a load takes the files that are new or changed, and not always everything that its pattern means."""
-    return table.write_disposition in ("append", "merge") or (
-        table.write_disposition == "scd2" and table.incremental is not None
-    )
 
 
 def read(request: ReadRequest) -> Spool:

@@ -15,6 +15,7 @@ from elt_factory.config.extract import CsvFormat
 from elt_factory.config.values import ColumnType
 from elt_factory.landing import json_rules, limits, ndjson
 from elt_factory.landing.casting import bound_text, cast_text, duckdb_type
+from elt_factory.landing.file_names import FILE_ID, PATH
 from elt_factory.landing.ndjson import Lines
 from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, text_list, text_literal
 
@@ -47,7 +48,8 @@ class ContractPlan:
     """What the contract does with one load.
 
     `unwanted` columns reject the rows that have a value in them. With `single_keys` JSON of a shape that is listed in
-    the table `repeated_keys` is a bad value: it has a key twice in one object.
+    the table `repeated_keys` is a bad value: it has a key twice in one object. `by_file`: the records
+    come from a source's files, and each row says from which; `file_column` then holds the file's name.
     """
 
     columns: tuple[PlannedColumn, ...]
@@ -56,6 +58,8 @@ class ContractPlan:
     unwanted: tuple[str, ...] = ()
     secret: frozenset[str] = field(default_factory=frozenset)
     single_keys: bool = False
+    by_file: bool = False
+    file_column: str | None = None
 
     @property
     def raw_columns(self) -> tuple[str, ...]:
@@ -100,8 +104,9 @@ def stage_statement(relation: str, plan: ContractPlan) -> str:
     planned or computed twice.
     """
     raw = ", ".join(f"{identifier(name)} AS {plan.raw(name)}" for name in plan.raw_columns) or "NULL AS r0"
+    raw += f", {identifier(PATH)} AS file" if plan.by_file else ""
     typed = "".join(f", {typed_value(column, plan)} AS {plan.typed(column.name)}" for column in plan.columns)
-    kept = "".join(f"{plan.typed(column.name)}, " for column in plan.columns)
+    kept = "".join(f"{plan.typed(column.name)}, " for column in plan.columns) + ("file, " if plan.by_file else "")
     return (
         f"CREATE TABLE staged AS SELECT {kept}reason, "
         f"CASE WHEN reason IS NOT NULL THEN {record_json(plan)} END AS record, bad_values "
@@ -113,7 +118,8 @@ def stage_statement(relation: str, plan: ContractPlan) -> str:
 def stage_nothing(plan: ContractPlan) -> str:
     """CREATE TABLE staged, as `stage_statement` makes it, without rows."""
     columns = [f"c{index} {duckdb_type(column.landed_type)}" for index, column in enumerate(plan.columns)]
-    return f"CREATE TABLE staged ({', '.join([*columns, *STAGED_ONLY])})"
+    file = ["file VARCHAR"] if plan.by_file else []
+    return f"CREATE TABLE staged ({', '.join([*columns, *file, *STAGED_ONLY])})"
 
 
 def typed_value(column: PlannedColumn, plan: ContractPlan) -> str:
@@ -170,7 +176,13 @@ def _raw_bytes(plan: ContractPlan, names: Sequence[str]) -> str:
 def good_rows(plan: ContractPlan) -> str:
     """SELECT of the good rows under their names."""
     columns = ", ".join(f"staged.c{index} AS {identifier(column.name)}" for index, column in enumerate(plan.columns))
-    return f"SELECT {columns} FROM staged WHERE staged.reason IS NULL"
+    if not plan.by_file:
+        return f"SELECT {columns} FROM staged WHERE staged.reason IS NULL"
+    named = f", delivered.name AS {identifier(plan.file_column)}" if plan.file_column else ""
+    return (
+        f"SELECT {columns}{named}, delivered.file_id AS {identifier(FILE_ID)} "
+        "FROM staged JOIN delivered ON delivered.path = staged.file WHERE staged.reason IS NULL"
+    )
 
 
 def newest_rows(plan: ContractPlan) -> str:
@@ -228,10 +240,11 @@ def copy_rejects(file: str) -> str:
 def stage_broken_csv(plan: ContractPlan) -> str:
     """INSERT of the CSV lines that are no record: file, line and cause, and the line where none of it is personal."""
     record = "NULL" if plan.secret else "to_json({'line': any_value(csv_line)})"
+    file = "any_value(s.file_path) AS file, " if plan.by_file else ""
     where = "parse_filename(any_value(s.file_path)), ' line ', e.line"
     return (
         f"INSERT INTO staged BY NAME SELECT concat({where}, ': ', any_value(e.error_message)) AS reason, "
-        f"{record} AS record, 0 AS bad_values FROM reject_errors e JOIN reject_scans s USING (scan_id, file_id) "
+        f"{record} AS record, {file}0 AS bad_values FROM reject_errors e JOIN reject_scans s USING (scan_id, file_id) "
         "GROUP BY e.scan_id, e.file_id, e.line ORDER BY e.scan_id, e.file_id, e.line"
     )
 
@@ -239,8 +252,10 @@ def stage_broken_csv(plan: ContractPlan) -> str:
 def stage_broken_lines(file: Path, plan: ContractPlan) -> str:
     """INSERT of the NDJSON lines that are no record, from the file that `sift` has put them in."""
     record = "NULL" if plan.secret else "record"
-    broken = ndjson.read_columns(Lines.of([file]), {"reason": "VARCHAR", "record": "VARCHAR"})
-    return f"INSERT INTO staged BY NAME SELECT reason, {record} AS record, 0 AS bad_values FROM {broken}"
+    names = ("reason", "record", *(("file",) if plan.by_file else ()))
+    broken = ndjson.read_columns(Lines.of([file]), dict.fromkeys(names, "VARCHAR"))
+    came = "file, " if plan.by_file else ""
+    return f"INSERT INTO staged BY NAME SELECT reason, {record} AS record, {came}0 AS bad_values FROM {broken}"
 
 
 def _checked(plan: ContractPlan) -> list[PlannedColumn]:

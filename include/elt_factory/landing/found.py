@@ -16,6 +16,7 @@ from elt_factory.extract.request import Spool
 from elt_factory.failures import BadDataError
 from elt_factory.landing import casting, contract, ndjson
 from elt_factory.landing.contract import ContractPlan
+from elt_factory.landing.file_names import PATH, with_path
 from elt_factory.landing.ndjson import Lines
 from elt_factory.landing.schema import Known, check_names, is_new, settled
 from elt_factory.sql_text import identifier, identifiers
@@ -51,7 +52,8 @@ def raw_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: Cont
     if all(name == there for name, there in renamed.items()):
         return relation
     columns = ", ".join(f"{identifier(there)} AS {identifier(name)}" for name, there in renamed.items())
-    return f"(SELECT {columns} FROM {relation})"
+    path = f", {identifier(PATH)}" if plan.by_file else ""
+    return f"(SELECT {columns}{path} FROM {relation})"
 
 
 def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
@@ -156,12 +158,14 @@ def _ndjson_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: 
     types = dict.fromkeys(plan.raw_columns, "VARCHAR")
     # a nested value keeps its JSON form, a text in it its quotes
     types |= {c.name: "JSON" for c in plan.columns if c.found and c.type.name == "json"}
+    reading = with_path if plan.by_file else str
     if not types:
-        return ndjson.objects(lines)
+        return reading(ndjson.objects(lines))
     exact = _exact_fields(plan)
     if exact and _has_long_numbers(connection, spool.files, lines, exact):
-        return ndjson.read_exactly(lines, types, exact, uuid.uuid4().hex)
-    return ndjson.read_columns(lines, types)
+        more = (PATH,) if plan.by_file else ()
+        return ndjson.read_exactly(reading(ndjson.objects(lines)), types, exact, uuid.uuid4().hex, more)
+    return reading(ndjson.read_columns(lines, types))
 
 
 def _exact_fields(plan: ContractPlan) -> frozenset[str]:
@@ -185,6 +189,8 @@ def _parquet_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan:
     relation = contract.read_parquet([str(file) for file in spool.files])
     kinds = {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
     columns = [f"{_as_text(identifier(name), kinds[name])} AS {identifier(name)}" for name in plan.raw_columns]
+    if plan.by_file:
+        return f"(SELECT {', '.join([*columns, identifier(PATH)])} FROM {with_path(relation)})"
     return f"(SELECT {', '.join(columns or ['NULL'])} FROM {relation})"
 
 
@@ -194,7 +200,10 @@ def _csv_relation(_: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan
         columns = [
             identifier(n) if n in header else f"CAST(NULL AS VARCHAR) AS {identifier(n)}" for n in plan.raw_columns
         ]
-        parts.append(f"SELECT {', '.join(columns or ['NULL'])} FROM {contract.read_csv(files, header, spool.csv)}")
+        relation = contract.read_csv(files, header, spool.csv)
+        if plan.by_file:
+            columns, relation = [*columns, identifier(PATH)], with_path(relation)
+        parts.append(f"SELECT {', '.join(columns or ['NULL'])} FROM {relation}")
     return f"({' UNION ALL '.join(parts)})"
 
 

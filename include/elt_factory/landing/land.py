@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from elt_factory.config.table import source_name
 from elt_factory.config.templates import iso_utc
+from elt_factory.config.values import ColumnType
 from elt_factory.config.window import Window
 from elt_factory.disk import naming_a_full_disk
 from elt_factory.extract.request import Spool
+from elt_factory.extract.source_files import check_unchanged
 from elt_factory.failures import AccountingError, BadDataError, ContractError, LandingError
 from elt_factory.landing import contract
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.checksums import sha256_of_each
 from elt_factory.landing.contract import ContractPlan
+from elt_factory.landing.delivered import copy_ledger, note_delivered, refuse_unread_files, with_files
 from elt_factory.landing.found import find_columns, raw_relation
 from elt_factory.landing.growing import grown_numbers
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
@@ -72,12 +75,18 @@ def land(request: LandRequest) -> Manifest:
 def _land(request: LandRequest) -> Manifest:
     attempt, place = request.attempt, request.place
     with _scratch(request.workdir, attempt) as connection, _named_errors(request.known):
-        staged = _stage(connection, request)
+        try:
+            staged = _stage(connection, request)
+        finally:
+            # also where it could not be read: a file that was being written looks broken
+            check_unchanged(request.spool.sources)
+        refuse_unread_files(connection, request.known, staged.spool)
         _refuse_if_frozen(connection, request.known)
         with place.writing(attempt.name, request.workdir) as folder:
             files = _write_parts(connection, staged, folder, attempt)
             rejects = _write_rejects(connection, folder, attempt)
-            manifest = _manifest(connection, request, staged, _Written(files, rejects), attempt)
+            ledger = _write_ledger(connection, staged, folder, attempt)
+            manifest = _manifest(connection, request, staged, _Written(files, rejects, ledger), attempt)
     manifest = _with_etags(place, manifest)
     # other attempts of this load are not touched: a load may be reading one of them
     write_manifest(place, manifest)
@@ -93,13 +102,15 @@ def _with_etags(place: Place, manifest: Manifest) -> Manifest:
         return replace(file, etag=entry.etag if entry else "")
 
     rejects = known(manifest.rejects) if manifest.rejects else None
-    return replace(manifest, files=tuple(map(known, manifest.files)), rejects=rejects)
+    ledger = known(manifest.ledger) if manifest.ledger else None
+    return replace(manifest, files=tuple(map(known, manifest.files)), rejects=rejects, ledger=ledger)
 
 
 @dataclass(frozen=True)
 class _Staged:
     plan: ContractPlan
     drift: tuple[Drift, ...]
+    spool: Spool  # as it was read at last
     rows_read: int
     duplicates: int
 
@@ -108,6 +119,7 @@ class _Staged:
 class _Written:
     files: tuple[LandedFile, ...]
     rejects: LandedFile | None
+    ledger: LandedFile | None
 
     @property
     def rows(self) -> int:
@@ -152,16 +164,16 @@ def _named_errors(known: Known) -> Iterator[None]:
 
 def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Staged:
     """Fill the table `staged` with every record that was read, good or not."""
-    plan, drift = _stage_records(connection, request)
+    plan, drift, spool = _stage_records(connection, request)
     grown = grown_numbers(connection, request.known, plan)
     if grown:
         request.tell(f"{request.known.label}: reading again with wider types for {', '.join(grown)}")
         request = replace(request, known=replace(request.known, grown=grown))
-        plan, drift = _stage_records(connection, request)
+        plan, drift, spool = _stage_records(connection, request)
     if has_repeated_keys(connection, plan):
         request.tell(f"{request.known.label}: some JSON has a key twice in one object; reading again without it")
         request = replace(request, known=replace(request.known, single_keys=True))
-        plan, drift = _stage_records(connection, request)
+        plan, drift, spool = _stage_records(connection, request)
     _report_renamed(request, plan)
     rows_read = _one(connection, "SELECT count(*) FROM staged")
     expected = request.spool.rows_read
@@ -172,7 +184,7 @@ def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Stag
         )
     has_keys = plan.primary_key and all(any(c.name == key for c in plan.columns) for key in plan.primary_key)
     duplicates = _one(connection, contract.duplicate_count(plan)) if has_keys else 0
-    return _Staged(plan, drift, rows_read, duplicates)
+    return _Staged(plan, drift, spool, rows_read, duplicates)
 
 
 def _report_renamed(request: LandRequest, plan: ContractPlan) -> None:
@@ -186,30 +198,33 @@ def _report_renamed(request: LandRequest, plan: ContractPlan) -> None:
 
 def _stage_records(
     connection: duckdb.DuckDBPyConnection, request: LandRequest
-) -> tuple[ContractPlan, tuple[Drift, ...]]:
+) -> tuple[ContractPlan, tuple[Drift, ...], Spool]:
     import duckdb
 
     spool = request.spool
     connection.execute("DROP TABLE IF EXISTS staged")
+    note_delivered(connection, spool, request.workdir)
     if not spool.files:
         plan, drift = plan_contract(request.known, {})
+        plan = with_files(plan, request.known, spool)
         connection.execute(contract.stage_nothing(plan))
-        return plan, drift
+        return plan, drift, spool
     if spool.format != "ndjson":
-        return _stage_files(connection, request.known, spool)
+        return *_stage_files(connection, request.known, spool), spool
     with suppress(duckdb.InvalidInputException):
         if not must_sift(spool):
             plan, drift = _stage_files(connection, request.known, spool)
             # without any column, DuckDB may have passed over lines that hold something else than an object
             if plan.raw_columns or not _one(connection, "SELECT count(*) FROM staged"):
-                return plan, drift
+                return plan, drift, spool
     request.tell(f"{request.known.label}: some lines are no JSON objects; reading again without them")
     sifted = sift(connection, spool, request.workdir)
     connection.execute("DROP TABLE IF EXISTS staged")
+    note_delivered(connection, sifted.spool, request.workdir)
     plan, drift = _stage_files(connection, request.known, sifted.spool)
     if sifted.broken:
         connection.execute(contract.stage_broken_lines(sifted.broken, plan))
-    return plan, drift
+    return plan, drift, sifted.spool
 
 
 def _stage_files(
@@ -217,6 +232,7 @@ def _stage_files(
 ) -> tuple[ContractPlan, tuple[Drift, ...]]:
     found = find_columns(connection, known, spool)
     plan, drift = plan_contract(known, found)
+    plan = with_files(plan, known, spool)
     connection.execute(contract.stage_statement(raw_relation(connection, spool, plan), plan))
     if spool.format == "csv":
         connection.execute(contract.stage_broken_csv(plan))
@@ -251,6 +267,15 @@ def _write_rejects(connection: duckdb.DuckDBPyConnection, folder: Path, attempt:
     return _landed(written, folder, attempt.name)[0]
 
 
+def _write_ledger(
+    connection: duckdb.DuckDBPyConnection, staged: _Staged, folder: Path, attempt: Attempt
+) -> LandedFile | None:
+    if not staged.plan.by_file:
+        return None
+    written = connection.execute(copy_ledger(str(folder / "files.parquet"))).fetchall()
+    return _landed(written, folder, attempt.name)[0]
+
+
 def _landed(rows: Sequence[Sequence[Any]], folder: Path, attempt: str) -> tuple[LandedFile, ...]:
     """Files of which DuckDB says the path and the number of rows."""
     paths = [Path(row[0]) for row in rows]
@@ -275,9 +300,10 @@ def _manifest(
         load_id=request.load_id,
         window_start=iso_utc(request.window.start),
         window_end=iso_utc(request.window.end),
-        columns=tuple(LandedColumn(name, str(kind)) for name, kind in types.items()),
+        columns=tuple(LandedColumn(name, str(kind)) for name, kind in {**types, **_file_column(plan)}.items()),
         files=written.files,
         rejects=written.rejects,
+        ledger=written.ledger,
         rows_read=staged.rows_read,
         rows=written.rows,
         rows_rejected=written.rejected,
@@ -318,6 +344,10 @@ def _null_cursors(connection: duckdb.DuckDBPyConnection, request: LandRequest, p
             "null_cursor is fail; nothing was landed"
         )
     return found
+
+
+def _file_column(plan: ContractPlan) -> dict[str, ColumnType]:
+    return {plan.file_column: ColumnType("text")} if plan.file_column and plan.columns else {}
 
 
 def _check_identity(known: Known, staged: _Staged, written: _Written) -> None:

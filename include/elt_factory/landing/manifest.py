@@ -107,6 +107,7 @@ class Manifest:
     project: str = ""
     rows_null_cursor: int = 0
     null_cursor: str | None = None  # what a database was asked for: include or ignore
+    ledger: LandedFile | None = None  # what the load adds to the ledger of files
 
     @property
     def owner(self) -> Owner:
@@ -128,8 +129,8 @@ class Manifest:
 
     @property
     def all_files(self) -> tuple[LandedFile, ...]:
-        """The parts, and the rejects where there are some."""
-        return (*self.files, *([self.rejects] if self.rejects else []))
+        """The parts, the rejects and the entries for the ledger of files, where there are some."""
+        return (*self.files, *(file for file in (self.rejects, self.ledger) if file))
 
 
 def write_manifest(place: Place, manifest: Manifest) -> None:

@@ -110,12 +110,19 @@ def has_long_number(names: Collection[str]) -> str:
     return " AND ".join(conditions)
 
 
-def read_exactly(lines: Lines, types: Mapping[str, str], names: Collection[str], marker: str) -> str:
-    """`read_columns`, but numbers keep all of their digits. `marker` is text that stands nowhere in the data."""
+def read_exactly(
+    objects: str, types: Mapping[str, str], names: Collection[str], marker: str, more: Sequence[str] = ()
+) -> str:
+    """`read_columns`, but numbers keep all of their digits. `marker` is text that does not appear in the data.
+
+    `objects` is a relation as `objects` gives it; `more` are columns of it that are passed on.
+    """
     quoted = f"CASE WHEN {has_long_number(names)} THEN {_quote_long_numbers('json', marker)} ELSE json END"
     structure = text_literal(json.dumps(dict(types), ensure_ascii=False))
     columns = ", ".join(f"{_unquote(f'record.{identifier(name)}', marker)} AS {identifier(name)}" for name in types)
-    return f"(SELECT {columns} FROM (SELECT from_json({quoted}, {structure}) AS record FROM {objects(lines)}))"
+    passed = "".join(f", {identifier(name)}" for name in more)
+    record = f"from_json({quoted}, {structure}) AS record"
+    return f"(SELECT {columns}{passed} FROM (SELECT {record}{passed} FROM {objects}))"
 
 
 def _quote_long_numbers(column: str, marker: str) -> str:

@@ -76,7 +76,7 @@ def _sift_file(connection: duckdb.DuckDBPyConnection, source: Path, copy: Path, 
             reason = f"{source.name} line {number}: {why_broken(line)}"
             shown = line[: 4 * limits.KEPT_LINE_CHARACTERS].decode(errors="replace").rstrip("\r\n")
             record = msgspec.json.encode({"line": shown[: limits.KEPT_LINE_CHARACTERS]}).decode()
-            broken.write(msgspec.json.encode({"reason": reason, "record": record}) + b"\n")
+            broken.write(msgspec.json.encode({"reason": reason, "record": record, "file": str(copy)}) + b"\n")
     plain.unlink()
 
 

@@ -18,7 +18,7 @@ from elt_factory.landing.folded import Folded
 from elt_factory.landing.manifest import Drift, Manifest
 from elt_factory.landing.places import Place
 from elt_factory.sql_text import Value
-from elt_factory.warehouse import audit, audit_views, evolution, statements
+from elt_factory.warehouse import audit, audit_views, evolution, ledger, statements
 from elt_factory.warehouse.dialect import Dialect, Relation, TableOptions
 from elt_factory.warehouse.evolution import SchemaChange
 from elt_factory.warehouse.patience import retrying
@@ -74,6 +74,17 @@ class LoadOrder:
         """The landing's columns and their types."""
         return {column.name: column.column_type for column in self.manifest.columns}
 
+    @property
+    def staged_columns(self) -> dict[str, ColumnType]:
+        """The columns of the landed files: rows of a source's files also say from which."""
+        return {**self.landed_columns, **(ledger.OWN_COLUMN if self.manifest.ledger else {})}
+
+    @property
+    def own_columns(self) -> dict[str, ColumnType]:
+        """Our own columns in the target."""
+        by_file = self.write_disposition == "append" and self.manifest.ledger is not None
+        return {**own_columns(self.write_disposition), **(ledger.OWN_COLUMN if by_file else {})}
+
 
 @dataclass(frozen=True)
 class LoadReport:
@@ -101,6 +112,7 @@ class Staged:
     rejects: Relation | None
     row_count: int
     reject_count: int
+    ledger: Relation | None = None
 
 
 class StatementError(PermanentError):
@@ -111,7 +123,7 @@ class Warehouse(ABC):
     """One open connection to a warehouse. Use it as a context manager."""
 
     dialect: Dialect
-    own_columns: Collection[str] = (*statements.OWN_COLUMNS, *statements.VALIDITY)
+    own_columns: Collection[str] = (*statements.OWN_COLUMNS, *statements.VALIDITY, *ledger.OWN_COLUMN)
     _prepared = False
 
     @abstractmethod
@@ -254,7 +266,7 @@ class Warehouse(ABC):
 
     def _shape_target(self, order: LoadOrder) -> tuple[Drift, ...]:
         """Create the target, or make it fit for what comes; what was changed about its columns."""
-        landed, own = order.landed_columns, own_columns(order.write_disposition)
+        landed, own = order.landed_columns, order.own_columns
         if not landed:
             return ()
         self.create_schema(order.target.schema)
@@ -274,7 +286,7 @@ class Warehouse(ABC):
             existing = self.columns_as(order.target, landed) or {}
         changes = evolution.schema_changes(existing, landed)
         _refuse(order, changes)
-        own = {n: kind for n, kind in own_columns(order.write_disposition).items() if n not in existing}
+        own = {n: kind for n, kind in order.own_columns.items() if n not in existing}
         for name in own:
             _refuse_mixture(order, name)
         made = [change for change in changes if change.kind != "fits"]
@@ -310,10 +322,10 @@ class Warehouse(ABC):
         self, order: LoadOrder, staged: Staged, now: datetime, columns: Mapping[str, ColumnType] | None
     ) -> LoadReport:
         """The rows, the rejects and the row in `_elt.loads`; the table has no columns where no load had one yet."""
-        manifest = order.manifest
+        manifest, staged = order.manifest, ledger.without_overtaken(self, order, staged)
         # rows that are there are not given up for none
         written = audit.Written(0)
-        if columns and not (order.only_rejects and order.starts_over):
+        if columns and not (order.only_rejects and (order.starts_over or staged.ledger)):
             written = write_rows(Writing(self, order, staged, columns, now))
         # what was added or widened is said already
         self._record_drift(manifest, [drift for drift in manifest.drift if drift.action in ("dropped", "rejected")])
@@ -327,6 +339,9 @@ class Warehouse(ABC):
         )
         self.execute(audit.insert_load(self.dialect, row))
         self._write_rejects(order, staged, now)
+        # files of which nothing could be loaded are still to be loaded
+        if staged.ledger and not order.only_rejects:
+            self.execute(ledger.insert_files(self.dialect, staged.ledger, order, now))
         total = int(self.query(statements.count_rows(self.dialect, order.target)).rows[0][0]) if columns else 0
         return LoadReport(
             manifest.rows_read,

@@ -137,10 +137,12 @@ class DuckDBWarehouse(Warehouse):
     def _views(self, order: LoadOrder, folder: Path) -> Iterator[Staged]:
         manifest = order.manifest
         rejects = [manifest.rejects] if manifest.rejects else []
+        delivered = [manifest.ledger] if manifest.ledger else []
         try:
             rows = self._view(f"landed_{manifest.attempt}", manifest.files, folder)
             rejected = self._view(f"rejects_{manifest.attempt}", rejects, folder)
-            staged = Staged(rows, rejected, self._count(rows), self._count(rejected))
+            files = self._view(f"files_{manifest.attempt}", delivered, folder)
+            staged = Staged(rows, rejected, self._count(rows), self._count(rejected), files)
         except _unreadable() as error:
             raise LandingError(
                 f"the landing in {order.landing} cannot be read: {error}; run the extract task again"
@@ -148,7 +150,7 @@ class DuckDBWarehouse(Warehouse):
         try:
             yield staged
         finally:
-            for view in (rows, rejected):
+            for view in (rows, rejected, files):
                 if view:
                     self._connection.execute(f"DROP VIEW IF EXISTS {view.sql(DIALECT)}")
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from elt_factory.config.values import ColumnType
 from elt_factory.extract.request import Connection
@@ -18,7 +18,7 @@ from elt_factory.failures import AccessDeniedError, AccountingError, EltError, L
 from elt_factory.landing.checksums import proven
 from elt_factory.landing.folded import Folded
 from elt_factory.landing.manifest import LandedFile, Manifest, check_files
-from elt_factory.warehouse import audit, statements
+from elt_factory.warehouse import audit, ledger, statements
 from elt_factory.warehouse import snowflake_sql as sql
 from elt_factory.warehouse.base import (
     LoadOrder,
@@ -46,6 +46,22 @@ _MOMENT = "%Y%m%dT%H%M%SZ"
 SWEPT_AFTER = timedelta(days=2)  # no load takes that long
 _DEPTH = 5  # parts of a staged file's path before its folder in the load
 _CHANGED = "number of rows "  # how the names of a DML statement's answer begin
+
+
+T = TypeVar("T")
+
+
+class _Tables(NamedTuple, Generic[T]):
+    """Something for each of the three kinds of landed files."""
+
+    rows: T
+    rejects: T
+    ledger: T
+
+
+def _landed_files(manifest: Manifest) -> _Tables[Sequence[LandedFile]]:
+    rejects, delivered = ([file] if file else [] for file in (manifest.rejects, manifest.ledger))
+    return _Tables(manifest.files, rejects, delivered)
 
 
 class SnowflakeWarehouse(Warehouse):
@@ -181,43 +197,39 @@ class SnowflakeWarehouse(Warehouse):
         check_files(order.landing, manifest)
         name = staging_name(manifest.attempt, datetime.now(UTC))
         folder = stage_folder(manifest, name)
-        rows, rejects = Relation(audit.SCHEMA, name), Relation(audit.SCHEMA, f"{name}_rejects")
+        tables = _Tables(*(Relation(audit.SCHEMA, f"{name}{of}") for of in ("", "_rejects", "_files")))
         outside = external_stage(order.landing, self._given) if manifest.all_files else None
         try:
             if outside:
                 # Snowflake reads the landing by itself: sizes and ETags, looked at above, are all the proof there is
                 self._create(outside.create, sql.describe_stage(outside.relation), outside.wanted)
-                counts = self._copy_both(order, (rows, rejects), (outside.folder, outside.folder))
+                counts = self._copy_all(order, tables, _Tables(*[outside.folder] * 3))
             else:
-                counts = self._send_and_copy(order, (rows, rejects), folder)
-            yield Staged(rows if manifest.files else None, rejects if manifest.rejects else None, *counts)
+                counts = self._send_and_copy(order, tables, folder)
+            there = [table if files else None for table, files in zip(tables, _landed_files(manifest), strict=True)]
+            yield Staged(there[0], there[1], *counts, there[2])
         finally:
-            tables = [rows] * bool(manifest.files) + [rejects] * bool(manifest.rejects)
+            made = [table for table, files in zip(tables, _landed_files(manifest), strict=True) if files]
             # what an external stage shows is the landing itself
-            self._forget(tables, None if outside else folder)
+            self._forget(made, None if outside else folder)
 
-    def _send_and_copy(
-        self, order: LoadOrder, tables: tuple[Relation, Relation], folder: StageFolder
-    ) -> tuple[int, int]:
+    def _send_and_copy(self, order: LoadOrder, tables: _Tables[Relation], folder: StageFolder) -> tuple[int, int]:
         """Copy by way of our own stage. Nothing is sent before all of the landing is proven."""
         with proven(order.landing, order.manifest.all_files) as here:
             if order.manifest.all_files:
                 create = f"CREATE STAGE ON SCHEMA {DIALECT.name(STAGE.schema)}"
                 self._create(sql.create_stage(STAGE), sql.describe_stage(STAGE), create)
-            senders = (
-                partial(self._send, here, folder.below("data")),
-                partial(self._send, here, folder.below("rejects")),
-            )
-            return self._copy_both(order, tables, senders)
+            parts = ("data", "rejects", "files")
+            senders = _Tables[_Stager](*(partial(self._send, here, folder.below(part)) for part in parts))
+            return self._copy_all(order, tables, senders)
 
-    def _copy_both(
-        self, order: LoadOrder, tables: tuple[Relation, Relation], staged: tuple[_Stager, _Stager]
-    ) -> tuple[int, int]:
+    def _copy_all(self, order: LoadOrder, tables: _Tables[Relation], staged: _Tables[_Stager]) -> tuple[int, int]:
         """The numbers of rows and of rejects that Snowflake says it loaded."""
-        rejects = [order.manifest.rejects] if order.manifest.rejects else []
+        landed = _landed_files(order.manifest)
+        self._copy(order, tables.ledger, staged.ledger, landed.ledger, ledger.STAGED)
         return (
-            self._copy(order, tables[0], staged[0], order.manifest.files, order.landed_columns),
-            self._copy(order, tables[1], staged[1], rejects, REJECTS),
+            self._copy(order, tables.rows, staged.rows, landed.rows, order.staged_columns),
+            self._copy(order, tables.rejects, staged.rejects, landed.rejects, REJECTS),
         )
 
     def _send(self, here: Path, folder: StageFolder, files: Sequence[LandedFile]) -> StageFolder:

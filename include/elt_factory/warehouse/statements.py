@@ -95,9 +95,11 @@ def rename_column(dialect: Dialect, table: Relation, name: str, to: str) -> str:
     return f"ALTER TABLE {table.sql(dialect)} RENAME COLUMN {dialect.name(name)} TO {dialect.name(to)}"
 
 
-def delete_own(dialect: Dialect, table: Relation, load_id: str) -> str:
-    """DELETE of the rows that an earlier commit of this load wrote."""
-    return f"DELETE FROM {table.sql(dialect)} WHERE {dialect.name(LOAD_ID)} = {dialect.literal(load_id)}"
+def delete_own(dialect: Dialect, table: Relation, load_id: str, unless: str = "") -> str:
+    """DELETE of the rows that an earlier commit of this load wrote, `unless` they have a value in that column."""
+    own = f"{dialect.name(LOAD_ID)} = {dialect.literal(load_id)}"
+    more = f" AND {dialect.name(unless)} IS NULL" if unless else ""
+    return f"DELETE FROM {table.sql(dialect)} WHERE {own}{more}"
 
 
 def delete_all(dialect: Dialect, table: Relation) -> str:

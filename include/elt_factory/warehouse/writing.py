@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from elt_factory.config.values import ColumnType
 from elt_factory.failures import AccountingError
-from elt_factory.warehouse import history, statements
+from elt_factory.landing.file_names import FILE_ID
+from elt_factory.warehouse import history, ledger, statements
 from elt_factory.warehouse.audit import Written
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.history import History, Later, Snapshot
@@ -44,9 +45,7 @@ def write_rows(load: Writing) -> Written:
     appending = order.write_disposition == "append" and not order.full_refresh
     cursor = _cursor_of(load)
     if appending:
-        execute(statements.delete_own(dialect, order.target, order.manifest.load_id))
-        if cursor and order.manifest.null_cursor == "include":
-            execute(statements.delete_without_cursor(dialect, order.target, cursor))
+        _make_way_for_appended(load, cursor)
     staging = load.staged.rows
     if staging is None:
         return Written(0)
@@ -55,7 +54,19 @@ def write_rows(load: Writing) -> Written:
     if appending and cursor and order.primary_key:
         # what a lag, or the last value of a number, reads again is there already
         return Written(execute(_insert(load, staging, (*order.primary_key, cursor))))
-    return Written(expect(order, "rows", order.manifest.rows, execute(_insert(load, staging))))
+    return Written(expect(order, "rows", load.staged.row_count, execute(_insert(load, staging))))
+
+
+def _make_way_for_appended(load: Writing, cursor: str | None) -> None:
+    """Delete what the same files, else the same load, wrote before, and the rows that are read whole every time."""
+    order, execute, dialect = load.order, load.warehouse.execute, load.warehouse.dialect
+    if load.staged.ledger:
+        execute(ledger.delete_delivered(dialect, order.target, load.staged.ledger))
+    # rows of a file belong to it, whichever load wrote them
+    unless = FILE_ID if FILE_ID in load.columns else ""
+    execute(statements.delete_own(dialect, order.target, order.manifest.load_id, unless))
+    if cursor and order.manifest.null_cursor == "include":
+        execute(statements.delete_without_cursor(dialect, order.target, cursor))
 
 
 def _cursor_of(load: Writing) -> str | None:
@@ -84,7 +95,7 @@ def _merge(load: Writing, staging: Relation) -> Written:
     cursor = order.manifest.cursor_column if order.manifest.cursor_column in order.landed_columns else None
     execute(statements.delete_matching(dialect, order.target, staging, order.primary_key, cursor))
     if cursor is None:
-        return Written(expect(order, "rows", order.manifest.rows, execute(_insert(load, staging))))
+        return Written(expect(order, "rows", load.staged.row_count, execute(_insert(load, staging))))
     # rows that are newer than what comes stay
     return Written(execute(_insert(load, staging, order.primary_key)))
 
@@ -92,6 +103,8 @@ def _merge(load: Writing, staging: Relation) -> Written:
 def _insert(load: Writing, staging: Relation, unless_newer: tuple[str, ...] = ()) -> str:
     order, dialect = load.order, load.warehouse.dialect
     values = statements.staged_values(dialect, order.landed_columns, load.columns)
+    if load.staged.ledger and FILE_ID in load.columns:
+        values[FILE_ID] = f"s.{dialect.name(FILE_ID)}"
     load_id = order.manifest.load_id
     return statements.insert_rows(dialect, order.target, staging, values, load_id, load.now, unless_newer)
 
@@ -114,7 +127,7 @@ def _write_versions(load: Writing) -> Written:
         load.warehouse.execute(change.sql)
     # every row that was landed stands in the history now, as often as a load is run
     found, opened = load.warehouse.query(standing).rows[0]
-    expect(order, "rows", order.manifest.rows, int(found))
+    expect(order, "rows", load.staged.row_count, int(found))
     return Written(int(opened), int(found) - int(opened))
 
 

@@ -1,0 +1,131 @@
+"""The files that a landing's records came from: which record came from which, and what the ledger keeps of each."""
+
+from __future__ import annotations
+
+import csv as csv_module
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elt_factory.config.extract import FilesTable
+from elt_factory.extract.request import SourceFile, Spool
+from elt_factory.failures import BadDataError, ContractError
+from elt_factory.landing.contract import ContractPlan
+from elt_factory.landing.schema import Known
+from elt_factory.sql_text import file_list, text_literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+_COLUMNS = {
+    "path": "VARCHAR",
+    "file_id": "VARCHAR",
+    "name": "VARCHAR",
+    "bytes": "BIGINT",
+    "modified_at": "TIMESTAMP WITH TIME ZONE",
+    "content_hash": "VARCHAR",
+    "seen_at": "TIMESTAMP WITH TIME ZONE",
+}
+# of the part that the warehouse copies into `_elt.files`
+LEDGER_COLUMNS = {name: kind for name, kind in _COLUMNS.items() if name != "path"}
+_COUNTS = "count(*) FILTER (s.file IS NOT NULL AND s.reason IS {}NULL)"
+
+
+def file_id(name: str) -> str:
+    """What the rows of a file carry in place of its name."""
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:20]
+
+
+def with_files(plan: ContractPlan, known: Known, spool: Spool) -> ContractPlan:
+    """The plan for records that come from a source's files: each row says from which.
+
+    ContractError where the files have a column of the name that the YAML gives for that.
+    """
+    if not spool.sources:
+        return plan
+    wanted = known.table.file_column if isinstance(known.table, FilesTable) else None
+    if wanted and any(name.casefold() == wanted.casefold() for name in plan.raw_columns):
+        raise ContractError(
+            f"{known.label}: file_column names {wanted}, which the files have too; write another name for file_column"
+        )
+    return replace(plan, by_file=True, file_column=wanted)
+
+
+def note_delivered(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path) -> None:
+    """CREATE TABLE delivered: a row for each file, with the path that its records are read from."""
+    import msgspec
+
+    if not spool.sources:
+        return
+    paths = [*map(str, spool.files), *(None for _ in spool.sources[len(spool.files) :])]
+    noted = workdir / "delivered.ndjson"
+    with noted.open("wb") as lines:
+        for path, source in zip(paths, spool.sources, strict=True):
+            lines.write(msgspec.json.encode(_noted(path, source)) + b"\n")
+    columns = ", ".join(f"{name}: {text_literal(kind)}" for name, kind in _COLUMNS.items())
+    connection.execute(
+        "CREATE OR REPLACE TABLE delivered AS SELECT * FROM "
+        f"read_json({file_list([str(noted)])}, format = 'newline_delimited', columns = {{{columns}}})"
+    )
+
+
+def _noted(path: str | None, source: SourceFile) -> dict[str, Any]:
+    return {
+        "path": path,
+        "file_id": file_id(source.name),
+        "name": source.name,
+        "bytes": source.size,
+        "modified_at": source.modified_at.isoformat(),
+        "content_hash": source.hash,
+        "seen_at": source.seen_at.isoformat(),
+    }
+
+
+def copy_ledger(file: str) -> str:
+    """COPY of what was delivered, with the rows of each file, to one Parquet file; returns path, rows, bytes."""
+    kept = ", ".join(f"d.{name}" for name in LEDGER_COLUMNS)
+    counts = f"{_COUNTS.format('')} AS rows_loaded, {_COUNTS.format('NOT ')} AS rows_rejected"
+    select = f"SELECT {kept}, {counts} FROM delivered AS d LEFT JOIN staged AS s ON s.file = d.path GROUP BY ALL"
+    return f"COPY ({select}) TO {text_literal(file)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS)"
+
+
+def refuse_unread_files(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> None:
+    """BadDataError for a file that has records and yields no good row: it is written in another way than the YAML says.
+
+    A file of one record that is rejected is one bad record.
+    """
+    if not spool.sources:
+        return
+    good = connection.execute("SELECT count(*) FROM staged WHERE reason IS NULL").fetchall()[0][0]
+    found = connection.execute(
+        f"SELECT d.name, d.path, {_COUNTS.format('NOT ')} AS rejected, min(s.reason) "
+        "FROM delivered AS d LEFT JOIN staged AS s ON s.file = d.path WHERE d.path IS NOT NULL "
+        f"GROUP BY d.name, d.path HAVING {_COUNTS.format('')} = 0 ORDER BY d.name"
+    ).fetchall()
+    for name, path, rejected, reason in found:
+        # where nothing is good at all, the load keeps the rejects and fails
+        if rejected > 1 and good:
+            raise BadDataError(
+                f"{known.label}: {name}: all of its {rejected} records are rejected; is the format right? One of them: "
+                f"{reason}"
+            )
+        if not rejected and spool.format == "csv" and (line := _line_with_data(Path(path), spool)):
+            raise BadDataError(f"{known.label}: {name} line {line}: here is data, and no record was read from the file")
+
+
+def _line_with_data(file: Path, spool: Spool) -> int | None:
+    """The first line after the header in which anything stands."""
+    form = spool.csv
+    with file.open(encoding=form.encoding, errors="replace", newline="") as lines:
+        reader = csv_module.reader(lines, delimiter=form.delimiter, quotechar=form.quote)
+        if form.header:
+            next(reader, None)
+        return next((reader.line_num for fields in reader if any(field.strip() for field in fields)), None)
+
+
+def names_of(sources: Iterable[SourceFile]) -> str:
+    """The names of files for people, not too many of them."""
+    names = [source.name for source in sources]
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")  # noqa: PLR2004

@@ -1,0 +1,15 @@
+"""How a row says from which file it came, while it is staged and in the landing."""
+
+from __future__ import annotations
+
+from elt_factory.sql_text import text_literal
+
+# no column of a source can have this name: it holds a control character
+PATH = "\x01file"
+# in the landing's parts, and in tables that files are appended to
+FILE_ID = "_file_id"
+
+
+def with_path(reader: str) -> str:
+    """A call of DuckDB's read_csv, read_json, read_json_objects or read_parquet that also gives each row's file."""
+    return f"{reader.removesuffix(')')}, filename = {text_literal(PATH)})"
