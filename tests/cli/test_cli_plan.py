@@ -122,13 +122,17 @@ def test_the_statements_are_sql_that_the_warehouse_takes(disposition: str, proje
         connection.execute("INSERT INTO records VALUES ('1', '2024-03-04 10:00:00+00', 'a@b.c'), ('x', NULL, NULL)")
         connection.execute(table["contract"])
         assert connection.execute("SELECT count(reason) FROM staged").fetchall() == [(1,)]
-        connection.execute("CREATE TEMP TABLE landed AS SELECT 1 AS id, now() AS ordered_at, 'h' AS email")
+        connection.execute(
+            "CREATE TEMP TABLE landed AS SELECT 1 AS id, now() AS ordered_at, 'h' AS email, 'f' AS _file_id"
+        )
+        connection.execute("CREATE TEMP TABLE files AS SELECT 'f' AS file_id")
         for step in table["statements"]:
             if "_elt" not in step["sql"]:
                 connection.execute(step["sql"].replace(":now", "now()").replace(":window_end", "now()"))
         assert connection.execute("SELECT id, email FROM orders.orders").fetchall() == [(1, "h")]
         columns = connection.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = 'orders'").fetchall()
     own = ["_load_id", "_loaded_at", *(["_valid_from", "_valid_to"] if "scd2" in disposition else [])]
+    own += ["_file_id"] if disposition == "append" else []
     assert [name for (name,) in columns] == ["id", "ordered_at", "email", *own]
     begin, commit = (n for n, step in enumerate(table["statements"]) if step["sql"] in ("BEGIN", "COMMIT"))
     assert begin < commit == len(table["statements"]) - 1

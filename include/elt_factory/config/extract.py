@@ -355,7 +355,11 @@ class FilesTable(Table):
     """A table read from files, every file whole."""
 
     path: FileTemplate = Field(
-        description="Name pattern below the folder: globs, and %Y %m %d %H for the periods that the window touches.",
+        description=(
+            "Name pattern below the folder: globs, and %Y %m %d %H for the periods that the window touches. append and "
+            "merge load each file once, and again when its content has changed; a late file of a window that was "
+            "loaded is found. `*` matches no hidden file, and `[[]` means the sign `[` itself."
+        ),
         examples=["weather_%Y-%m.csv", "orders/*.csv", "{{ params.region }}/*.csv"],
     )
     format: FileFormat = Field(

@@ -17,6 +17,9 @@ from elt_factory.warehouse.snowflake_sql import StageFolder
 Columns = Mapping[str, ColumnType]
 
 
+_DELIVERED = Relation("temp", "files")
+
+
 @dataclass(frozen=True)
 class Staging:
     """The staged rows and rejects by name, and what is sent before and after the transaction."""
@@ -26,6 +29,7 @@ class Staging:
     rejects: Relation
     before: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
+    delivered: Relation = _DELIVERED
 
 
 def in_duckdb_file(_: str, __: Columns) -> Staging:
@@ -57,6 +61,7 @@ def in_snowflake(load: str, columns: Columns) -> Staging:
             Step("what is staged goes", snowflake_sql.drop_table(rows)),
             Step("and the files on the stage", snowflake_sql.remove(folder)),
         ),
+        Relation(audit.SCHEMA, "staged_files"),
     )
 
 

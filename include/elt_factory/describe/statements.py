@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from elt_factory.config.extract import FilesTable
 from elt_factory.config.source import Source
 from elt_factory.config.table import Table
 from elt_factory.config.values import ColumnType
@@ -13,7 +14,7 @@ from elt_factory.describe.staging import KINDS, Staging, spoken
 from elt_factory.landing.contract import stage_statement
 from elt_factory.landing.schema import Known, plan_contract
 from elt_factory.sql_text import Value
-from elt_factory.warehouse import audit, history, statements
+from elt_factory.warehouse import audit, history, ledger, statements
 from elt_factory.warehouse.base import own_columns
 from elt_factory.warehouse.dialect import Relation, TableOptions
 from elt_factory.warehouse.history import History, Snapshot, Step
@@ -41,7 +42,10 @@ def load_statements(source: Source, table: str, load_id: str, warehouse: str) ->
         Step(
             f"where it is missing; {found}",
             statements.create_table(
-                dialect, target, {**typed, **own_columns(spec.write_disposition)}, TableOptions.of(spec)
+                dialect,
+                target,
+                {**typed, **own_columns(spec.write_disposition), **_of_files(spec)},
+                TableOptions.of(spec),
             ),
         ),
         Step("where it is missing", audit.create_turn(dialect, source.name, table)),
@@ -84,7 +88,12 @@ def _removal(staging: Staging, target: Relation, spec: Table, load_id: str) -> I
         case "replace":
             yield Step("all rows go", statements.delete_all(dialect, target))
         case "append":
-            yield Step("what an earlier try of this window wrote goes", statements.delete_own(dialect, target, load_id))
+            of_files = _of_files(spec)
+            if of_files:
+                sql = ledger.delete_delivered(dialect, target, staging.delivered)
+                yield Step("what the files delivered before goes, whichever load wrote it", sql)
+            own = statements.delete_own(dialect, target, load_id, *of_files)
+            yield Step("what an earlier try of this window wrote goes", own)
             if spec.incremental and spec.asks_by_cursor and spec.null_cursor == "include":
                 sql = statements.delete_without_cursor(dialect, target, spec.incremental.cursor)
                 yield Step("the rows without a cursor value go: all of them come again", sql)
@@ -114,6 +123,7 @@ def _insert(
     elif spec.incremental and spec.primary_key and spec.write_disposition == "append":
         keys = (*spec.primary_key, spec.incremental.cursor)
     values = statements.staged_values(staging.dialect, kinds, kinds)
+    values |= {name: f"s.{staging.dialect.name(name)}" for name in _of_files(spec)}
     return statements.insert_rows(staging.dialect, target, staging.rows, values, load_id, _NOW, keys)
 
 
@@ -124,3 +134,11 @@ def _account(staging: Staging, source: Source, table: str, load_id: str) -> Iter
     yield Step("the account: window, rows, cursor; it is only ever appended", f"INSERT INTO {place} ({names}) ...")
     rejects = statements.insert_rejects(dialect, staging.rejects, source.name, table, load_id, _NOW)
     yield Step("the rejected rows, each with its reason", rejects)
+    if isinstance(source.all_tables[table], FilesTable):
+        place = ledger.FILES.sql(dialect)
+        yield Step("the ledger: what each file delivered; it is only ever appended", f"INSERT INTO {place} ... (...)")
+
+
+def _of_files(spec: Table) -> Mapping[str, ColumnType]:
+    """The column that says from which file an appended row came."""
+    return ledger.OWN_COLUMN if isinstance(spec, FilesTable) and spec.write_disposition == "append" else {}
