@@ -10,6 +10,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from elt_factory.failures import EltError, PermanentError
@@ -67,6 +68,32 @@ def own_folder(name: str) -> Path:
     return below
 
 
+def use_private_files() -> None:
+    """From now on this process makes files and folders with the modes of `chosen_umask`."""
+    os.umask(chosen_umask())
+
+
+def require_own_way(folder: Path) -> None:
+    """Refuse a folder whose files others could exchange, there or from a folder above it.
+
+    Raises:
+        UnsafeFolderError: as `require_own`, or for a folder above it.
+    """
+    require_own(folder)
+    way = [Path(os.path.realpath(folder)), *Path(os.path.realpath(folder)).parents]
+    for place, above in pairwise(way):
+        about, shared = place.lstat(), _is_shared(above.lstat())
+        if about.st_mode & stat.S_IWOTH and not about.st_mode & stat.S_ISVTX:
+            raise UnsafeFolderError(f"{place} can be written to by every user; hint: chmod o-w {place}")
+        if shared and about.st_uid not in (os.geteuid(), 0):
+            raise UnsafeFolderError(f"{place} is another user's; hint: remove it, or name another place")
+
+
+def _is_shared(about: os.stat_result) -> bool:
+    """Whether this is a folder like /tmp, where everybody may make files of their own."""
+    return bool(about.st_mode & stat.S_IWOTH and about.st_mode & stat.S_ISVTX)
+
+
 def require_own(folder: Path) -> None:
     """Refuse a folder that others could have put files into.
 
@@ -74,7 +101,8 @@ def require_own(folder: Path) -> None:
         UnsafeFolderError: it is a link, another user's, or writable for others.
     """
     about = folder.lstat()
-    if not stat.S_ISDIR(about.st_mode) or about.st_uid not in (os.geteuid(), 0):
+    others = about.st_uid not in (os.geteuid(), 0) and chosen_umask() == _DEFAULT
+    if not stat.S_ISDIR(about.st_mode) or others:
         raise UnsafeFolderError(f"{folder} is not a folder of this user; hint: remove it, or name another place")
     if about.st_mode & stat.S_IWOTH:
         raise UnsafeFolderError(f"{folder} can be written to by every user; hint: chmod o-w {folder}")

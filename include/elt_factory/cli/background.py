@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from elt_factory.failures import ServiceError
+from elt_factory.private import private_files
 
 HOST = "127.0.0.1"
 _POLL_SECONDS = 0.05
@@ -68,6 +69,11 @@ def start(service: Service, port: int, timeout_seconds: float = 60.0) -> Server:
     Raises:
         ServiceError: the port is taken by something else, it runs on another port, or it is not well in time.
     """
+    with private_files():
+        return _start(service, port, timeout_seconds)
+
+
+def _start(service: Service, port: int, timeout_seconds: float) -> Server:
     service.folder.mkdir(parents=True, exist_ok=True)
     with service.pid_file.open("a+") as pid_file:
         if _lock(pid_file):

@@ -17,6 +17,7 @@ from rich.markup import escape
 
 from elt_factory.cli.ending import Ending, ended_by_signals
 from elt_factory.failures import PermanentError
+from elt_factory.private import private_files
 
 _SHOWN = 100  # characters of a good task's figures; a failure is told in full
 
@@ -80,8 +81,7 @@ def run_dag(dag_id: str, conf: Mapping[str, Any], console: Console, log_file: Pa
         EndedError: a signal ended the run.
     """
     screen = _screen_of(console)
-    log_file.parent.mkdir(parents=True, exist_ok=True)
-    with _output_to(log_file):
+    with private_files(), _output_to(log_file):
         from elt_factory.dag.loader import load_dags
         from elt_factory.project import config_folder
 
@@ -107,6 +107,7 @@ def _screen_of(console: Console) -> Console:
 @contextmanager
 def _output_to(file: Path) -> Iterator[None]:
     """Everything this process writes to its standard outputs goes to a file, also what libraries write past Python."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     saved = os.dup(1), os.dup(2)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -16,9 +16,12 @@ from typing import Any
 import yaml
 
 from elt_factory.dag.dbt_fresh import changed_since
+from elt_factory.private import private_files
 from elt_factory.project import dbt_folder, project_root
 
 SETTINGS_FILE = "airflow_settings.yaml"
+OWN_FILE = ".env"
+_OWN = ("AIRFLOW_CONN_", "AIRFLOW_VAR_")
 _MARK = ".settings"
 # every YAML a DAG file of its own: one that is broken shows its own import error, and a new one is seen within seconds
 BUNDLES = [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": {"refresh_interval": 5}}]
@@ -36,6 +39,9 @@ def local_environment(root: Path) -> dict[str, str]:
         "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(root / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        # logs are the user's alone, as all else that is written
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
         "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
         "AIRFLOW__COSMOS__CACHE_DIR": str(root / ".airflow" / "cosmos"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
@@ -56,10 +62,27 @@ def use_local_airflow() -> bool:
     if os.environ.get("AIRFLOW_HOME", environment["AIRFLOW_HOME"]) != environment["AIRFLOW_HOME"]:
         return False
     path = environment.pop("PATH")
+    environment |= own_connections(root)
     for name, value in environment.items():
         os.environ.setdefault(name, value)
     os.environ["PATH"] = path
     return True
+
+
+def own_connections(root: Path) -> dict[str, str]:
+    """The connections and variables of this machine alone: AIRFLOW_CONN_ and AIRFLOW_VAR_ in `.env`, which git ignores.
+
+    `astro dev start` reads the same file.
+    """
+    file = root / OWN_FILE
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    pairs = (line.removeprefix("export ").partition("=") for line in map(str.strip, lines))
+    return {name.strip(): _unquoted(value.strip()) for name, _, value in pairs if name.startswith(_OWN)}
+
+
+def _unquoted(text: str) -> str:
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1] if quoted else text
 
 
 def ensure_local_airflow() -> None:
@@ -72,6 +95,11 @@ def ensure_local_airflow() -> None:
         return
     root = project_root()
     home = Path(os.environ["AIRFLOW_HOME"])
+    with private_files():
+        _prepare(root, home)
+
+
+def _prepare(root: Path, home: Path) -> None:
     settings = (root / SETTINGS_FILE).read_text(encoding="utf-8") if (root / SETTINGS_FILE).exists() else ""
     mark = home / _MARK
     if not (home / "airflow.db").exists() or not mark.exists() or mark.read_text(encoding="utf-8") != settings:

@@ -26,6 +26,7 @@ from elt_factory.config.scalars import resolve
 from elt_factory.config.source import Config
 from elt_factory.config.values import param_like
 from elt_factory.failures import EltError
+from elt_factory.private import use_private_files
 from elt_factory.project import config_folder, project_root
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -180,6 +181,7 @@ def _open() -> Any:
     from elt_factory.cli.local import ensure_local_airflow
 
     ensure_local_airflow()
+    use_private_files()
     from elt_factory.dag.runtime import get_connection
     from elt_factory.warehouse.opening import CONNECTION_ID, open_warehouse
 

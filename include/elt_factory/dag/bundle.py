@@ -27,7 +27,7 @@ class YamlBundle(LocalDagBundle):
 
     def __init__(self, *, name: str, path: str | None = None, **kwargs: Any) -> None:
         self.configs = Path(path) if path else config_folder()
-        self.stubs = stubs_of(self.configs, get_bundle_base_folder(name))
+        self.stubs = stubs_of(self.configs, stub_parent(name))
         super().__init__(name=name, path=str(self.stubs.path), **kwargs)
 
     def initialize(self) -> None:
@@ -39,6 +39,18 @@ class YamlBundle(LocalDagBundle):
         """Bring the stubs to the state of the folder."""
         self.stubs.sync()
         preload(self.configs)
+
+
+def stub_parent(name: str) -> Path:
+    """Where the stubs of a bundle are: where Airflow is told to keep bundles, else in its home.
+
+    Airflow's own default is the temporary folder, where any user of the machine could put a stub before us.
+    """
+    from airflow.configuration import AIRFLOW_HOME, conf
+
+    if conf.get("dag_processor", "dag_bundle_storage_path", fallback=None):
+        return get_bundle_base_folder(name)
+    return Path(AIRFLOW_HOME) / "dag_bundles" / name
 
 
 def stubs_of(configs: Path, parent: Path) -> StubFolder:

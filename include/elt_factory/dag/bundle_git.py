@@ -13,7 +13,7 @@ from pathlib import Path
 
 from airflow.providers.git.bundles.git import GitDagBundle
 
-from elt_factory.dag.bundle import stubs_of
+from elt_factory.dag.bundle import stub_parent, stubs_of
 from elt_factory.dag.preload import preload
 from elt_factory.dag.stubs import StubFolder
 
@@ -50,7 +50,7 @@ class GitYamlBundle(GitDagBundle):
 
     @property
     def _stubs_folder(self) -> Path:
-        return Path(self.base_dir) / "stubs"
+        return stub_parent(self.name) / "stubs"
 
     def _forget_old_versions(self) -> None:
         """Airflow throws old checkouts away; their stubs go with them."""

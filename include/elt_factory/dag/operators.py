@@ -17,6 +17,7 @@ from elt_factory.dag.runtime import Run, get_connection, landing_place, project_
 from elt_factory.disk import scratch_folder
 from elt_factory.extract.request import CursorRange, Ledger, ReadRequest
 from elt_factory.failures import LandingError, QualityError
+from elt_factory.private import private_files
 from elt_factory.project import project_root
 from elt_factory.warehouse.dialect import Relation, TableOptions
 
@@ -44,7 +45,8 @@ class TableOperator(BaseOperator):
         run = run_of(context, self.config)
         if self.table not in run.tables:
             raise AirflowSkipException(f"the run was asked for other tables: {', '.join(sorted(run.tables))}")
-        return self.work(run, context)
+        with private_files():
+            return self.work(run, context)
 
     def work(self, run: Run, context: Mapping[str, Any]) -> Any:
         """Do the task's work; subclasses say what it is."""

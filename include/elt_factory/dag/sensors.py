@@ -15,6 +15,7 @@ from elt_factory.config.source import Config, RestSource
 from elt_factory.config.values import format_duration
 from elt_factory.dag.runtime import Run, get_connection, purpose, run_of, warehouse
 from elt_factory.failures import AccessDeniedError, EltError, TransientError
+from elt_factory.private import private_files
 from elt_factory.project import project_root
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class ReadySensor(BaseSensorOperator):
         """Look once; what is not ready yet is told in the log with its reason."""
         run = run_of(context, self.config)
         try:
-            verdict = _PROBES[self.sensor.kind](self.sensor, run, self.tables)
+            with private_files():
+                verdict = _PROBES[self.sensor.kind](self.sensor, run, self.tables)
         except TransientError as error:
             # a source that is down is what this sensor waits out
             verdict = Verdict(False, str(error))

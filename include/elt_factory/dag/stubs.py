@@ -16,6 +16,7 @@ from pathlib import Path
 
 from elt_factory.config.loading import DEFAULTS_FILE, config_files
 from elt_factory.dag.neighbours import files_that_look_at
+from elt_factory.private import private_files, require_own_way
 
 # Airflow reads only files with the words "airflow" and "dag", and imports ahead of time what they import of Airflow
 _STUB = '''"""An Airflow DAG out of a YAML file, which is the one to edit. Written by elt_factory.dag.stubs."""
@@ -59,10 +60,17 @@ class StubFolder:
         """Make sure that every YAML has its stub: at once where no folder has changed since somebody looked."""
         if not self._all_there():
             self.sync()
+        else:
+            require_own_way(self.path)
 
     def sync(self) -> None:
         """Give every YAML its stub, mark the stubs of those that changed, delete those of files that are gone."""
+        with private_files():
+            self._sync()
+
+    def _sync(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
+        require_own_way(self.path)
         folders = self._folders()
         now = time.time_ns() - _CLOCK_LAG
         shared_changed = self._shared_changed()
