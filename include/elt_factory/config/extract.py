@@ -228,6 +228,18 @@ class RestTable(Table):
         texts = {name: text for name, text in self.params.items() if isinstance(text, str)}
         return {("path",): [*uses(self.path)], **{("params", name): [*uses(text)] for name, text in texts.items()}}
 
+    @model_validator(mode="after")
+    def _asks_for_what_it_appends(self) -> Self:
+        # an API that is not asked for the window sends everything, and a window's load replaces that window's rows only
+        if self.incremental and self.write_disposition == "append" and not (self.takes_window or self.counts_on):
+            raise MistakeError(
+                "every run would append every row again: the API is not asked for the window",
+                'write the window into params:, as in since: "{{ window.start }}", or write_disposition: merge',
+                at=("incremental", KEY),
+                code="conflict",
+            )
+        return self
+
 
 class Sql(Model):
     """A SQL database: PostgreSQL, SQLite, MySQL and MariaDB (`elt-factory[mysql]`), what else SQLAlchemy reaches."""
