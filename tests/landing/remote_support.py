@@ -38,8 +38,8 @@ def s3_server() -> Iterator[str]:
 
 def empty_bucket(address: str) -> None:
     """Forget all that the server has, but for one empty bucket."""
-    httpx.post(f"{address}/moto-api/reset").raise_for_status()
-    httpx.put(f"{address}/landings").raise_for_status()
+    httpx.post(f"{address}/moto-api/reset", timeout=60).raise_for_status()
+    httpx.put(f"{address}/landings", timeout=60).raise_for_status()
 
 
 def s3_connection(address: str) -> Connection:
