@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from elt_factory.config.values import ColumnType
 from elt_factory.discover.found import Sample
 from elt_factory.discover.keys import key_candidates
 from elt_factory.extract.request import Spool
+from elt_factory.failures import BadDataError
 from elt_factory.sql_text import identifier
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def sample_of(spool: Spool) -> Sample:
     from elt_factory.landing.schema import Known, plan_contract
 
     known = Known("sample", "sample", Table(), None)
-    with duckdb.connect() as connection:
+    with _own_errors(), duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         found = {**find_columns(connection, known, spool)}
         if not found:
@@ -60,6 +62,17 @@ def sample_of(spool: Spool) -> Sample:
         some = [tuple(row[place[name]] if name in place else None for name in found) for row in rows]
         sample = Sample(found, some, len(some), unlike=unlike)
         return sample if len(some) < MOST_RECORDS else _looked_through(connection, relation, sample)
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """DuckDB's errors as those that a run has: a file of another encoding, records that are not what the file says."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise BadDataError(f"the records cannot be read: {str(error).strip().splitlines()[0]}") from error
 
 
 def _unlike(connection: duckdb.DuckDBPyConnection, relation: str, plan: ContractPlan) -> dict[str, str]:
