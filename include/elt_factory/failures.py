@@ -82,6 +82,14 @@ class WarehouseBusyError(TransientError):
     """Another process holds the warehouse, and went on holding it."""
 
 
+class WarehouseTimeoutError(TransientError):
+    """A statement reached its time limit. Sent again immediately it would take that long again; a later try may not."""
+
+
+class WarehouseCancelledError(PermanentError):
+    """A statement was cancelled by a person or a resource monitor: to send it again would defy them."""
+
+
 class WarehouseUnavailableError(TransientError):
     """The warehouse cannot be reached, or the connection to it was lost."""
 

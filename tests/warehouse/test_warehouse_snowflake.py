@@ -23,6 +23,8 @@ from elt_factory.failures import (
     PermanentError,
     TransientError,
     WarehouseBusyError,
+    WarehouseCancelledError,
+    WarehouseTimeoutError,
     WarehouseUnavailableError,
 )
 from elt_factory.landing.folded import Folded
@@ -457,7 +459,9 @@ def test_a_crash_before_any_statement_of_any_kind_leaves_the_old_state(loader, w
         (errors.ProgrammingError("syntax", errno=1003), StatementError, False),
         (errors.ProgrammingError("Insufficient privileges", errno=3001), AccessDeniedError, False),
         (errors.ProgrammingError("lock is held", errno=625), WarehouseBusyError, True),
-        (errors.ProgrammingError("reached its timeout", errno=630), WarehouseBusyError, True),
+        (errors.ProgrammingError("reached its timeout", errno=630), WarehouseTimeoutError, True),
+        (errors.ProgrammingError("SQL execution canceled", errno=604), WarehouseCancelledError, False),
+        (errors.ProgrammingError("aborted by error 300010", errno=603), WarehouseUnavailableError, True),
         (errors.ProgrammingError("Session no longer exists", errno=390111), WarehouseUnavailableError, True),
         (errors.DatabaseError("Incorrect username or password", errno=250001), AccessDeniedError, False),
         (errors.DatabaseError("JWT token is invalid", errno=390144), AccessDeniedError, False),

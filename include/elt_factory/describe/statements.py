@@ -131,7 +131,9 @@ def _account(staging: Staging, source: Source, table: str, load_id: str) -> Iter
     dialect = staging.dialect
     names = ", ".join(audit.log_columns("loads"))
     place = audit.log("loads").sql(dialect)
-    yield Step("the account: window, rows, cursor; it is only ever appended", f"INSERT INTO {place} ({names}) ...")
+    yield Step(
+        "the account: window, rows, cursor; it is only ever appended", f"INSERT INTO {place} ({names}) VALUES (...)"
+    )
     rejects = statements.insert_rejects(dialect, staging.rejects, source.name, table, load_id, _NOW)
     yield Step("the rejected rows, each with its reason", rejects)
     if isinstance(source.all_tables[table], FilesTable):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 
@@ -10,6 +10,8 @@ from elt_factory.failures import (
     AccessDeniedError,
     EltError,
     WarehouseBusyError,
+    WarehouseCancelledError,
+    WarehouseTimeoutError,
     WarehouseUnavailableError,
     redact,
 )
@@ -17,10 +19,19 @@ from elt_factory.warehouse.base import StatementError
 
 NO_SUCH_OBJECT = (2003, 2043)  # does not exist, or this role may not know that it does
 _NO_RIGHTS = (3001, 3003, 3540)
-_BUSY = (625, 604, 630)  # a lock that was not free in time; a statement that was cancelled, or reached its timeout
+_BUSY = (625,)  # a lock that was not free in time, or more than 20 statements waiting for it
+_TIMEOUT = (630,)  # the statement's time limit or that of the queue
+_CANCELLED = (604,)
+_INTERNAL = (603,)  # "processing aborted by error 300010": an incident on Snowflake's side
 _NO_SESSION = (390111, 390112, 390114, 390195)
 _LOGIN = range(390100, 390500)
 _NO_LOGIN = (251001, 251002, 251005, 251006, 251007, 251008)  # account, user or password is not given
+
+_HINTS: Mapping[type[EltError], str] = {
+    WarehouseTimeoutError: "; raise STATEMENT_TIMEOUT_IN_SECONDS in the connection's session_parameters, or use "
+    "a larger warehouse",
+    WarehouseCancelledError: "; clear the task to run it again",
+}
 
 
 class NoSuchObjectError(StatementError):
@@ -33,7 +44,9 @@ def translated(secrets: Sequence[str | None] = ()) -> Iterator[None]:
 
     Raises:
         AccessDeniedError: the credentials or the rights do not suffice.
-        WarehouseBusyError: a lock was not free in time, or a statement reached its timeout.
+        WarehouseBusyError: a lock was not free in time, or too many statements wait for it.
+        WarehouseTimeoutError: a statement reached its time limit.
+        WarehouseCancelledError: a statement was cancelled.
         WarehouseUnavailableError: Snowflake cannot be reached, or the connection was lost.
         StatementError: any other statement that Snowflake refuses.
     """
@@ -61,12 +74,15 @@ def _translate(error: Exception, secrets: Sequence[str | None]) -> EltError:
         (NO_SUCH_OBJECT, NoSuchObjectError),
         (_NO_RIGHTS, AccessDeniedError),
         (_BUSY, WarehouseBusyError),
+        (_TIMEOUT, WarehouseTimeoutError),
+        (_CANCELLED, WarehouseCancelledError),
+        (_INTERNAL, WarehouseUnavailableError),
         (_NO_SESSION, WarehouseUnavailableError),
         (_NO_LOGIN, AccessDeniedError),
         (_LOGIN, AccessDeniedError),
     ):
         if number in numbers:
-            return kind(said)
+            return kind(said + _HINTS.get(kind, ""))
     return _by_class(error)(said)
 
 
