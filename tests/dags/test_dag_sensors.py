@@ -343,3 +343,21 @@ def test_a_sensor_gives_its_slot_back_until_what_it_waits_for_is_there(tiny, tmp
     outcome = line.run("tiny", window_start="2013-01-01", window_end="2013-01-02")
     assert outcome.state == "success"
     assert looks
+
+
+@pytest.mark.parametrize(
+    ("given", "longest"),
+    [({}, 600), ({"poke_interval": "1s"}, 10), ({"poke_interval": "5m"}, 900), ({"poke_interval": "30m"}, 1800)],
+)
+def test_the_pauses_between_looks_grow_up_to_a_limit(tmp_path, given, longest):
+    """A look may wake a warehouse up: who waits six hours looks less than 60 times, and not 360 times."""
+    sensor = {"source": {"name": "other"}} | given
+    dag = build_dag(config_of(tmp_path, schedule="@daily", sensors={"before_transform": [sensor]}), {})
+    (task,) = [task for task in dag.tasks if task.task_id.startswith("before_transform")]
+    pauses, elapsed = [], 0.0
+    while elapsed < 6 * 3600:
+        pauses.append(task._get_next_poke_interval("start", lambda at=elapsed: at, 1))
+        elapsed += pauses[-1]
+    assert pauses[0] <= task.poke_interval
+    assert max(pauses) <= longest == task.max_wait.total_seconds()
+    assert longest != 600 or len(pauses) < 60

@@ -30,20 +30,38 @@ def test_what_is_decided_about_each_column_is_data():
     )
 
 
-def test_a_widening_is_one_statement_where_the_warehouse_can_and_steps_where_it_cannot():
-    change = SchemaChange("n", "widened", WIDE, INTEGER)
-    assert statements_of(D, T, change) == ['ALTER TABLE "src"."tab" ALTER COLUMN "n" SET DATA TYPE DECIMAL(38, 9)']
-    assert statements_of(snowflake_sql.DIALECT, T, change) == [
-        'ALTER TABLE "SRC"."TAB" ADD COLUMN IF NOT EXISTS "_WIDENED_N" NUMBER(38, 9)',
-        'UPDATE "SRC"."TAB" SET "_WIDENED_N" = CAST("N" AS NUMBER(38, 9))',
-        'ALTER TABLE "SRC"."TAB" DROP COLUMN "N"',
-        'ALTER TABLE "SRC"."TAB" RENAME COLUMN "_WIDENED_N" TO "N"',
+def ddl(dialect, changes, own=None, options=None):
+    existing = {"id": INTEGER, "n": INTEGER, "_load_id": TEXT}
+    return statements_of(dialect, T, changes, own or {}, existing, options or TableOptions())
+
+
+def test_a_widening_is_one_statement_which_alters_the_column_or_replaces_the_table():
+    changes = [SchemaChange("n", "widened", WIDE, INTEGER), SchemaChange("new", "added", TEXT)]
+    assert ddl(D, changes) == [
+        'ALTER TABLE "src"."tab" ADD COLUMN IF NOT EXISTS "new" VARCHAR',
+        'ALTER TABLE "src"."tab" ALTER COLUMN "n" SET DATA TYPE DECIMAL(38, 9)',
     ]
+    assert ddl(snowflake_sql.DIALECT, changes, {"_valid_to": FLOAT}) == [
+        (
+            'CREATE OR REPLACE TABLE "SRC"."TAB" COPY GRANTS AS SELECT "ID" AS "ID", '
+            'CAST("N" AS NUMBER(38, 9)) AS "N", "_LOAD_ID" AS "_LOAD_ID", CAST(NULL AS VARCHAR) AS "NEW", '
+            'CAST(NULL AS FLOAT) AS "_VALID_TO" '
+            'FROM "SRC"."TAB"'
+        )
+    ]
+
+
+def test_a_clustered_column_grows_and_the_table_stays_clustered_and_transient():
+    options = TableOptions(transient=True, cluster_by=("n", "id"))
+    [statement] = ddl(snowflake_sql.DIALECT, [SchemaChange("n", "widened", TEXT, INTEGER)], options=options)
+    assert statement.startswith('CREATE OR REPLACE TRANSIENT TABLE "SRC"."TAB" CLUSTER BY ("N", "ID") COPY GRANTS AS ')
+    assert "DROP COLUMN" not in statement
+    sqlglot.parse_one(statement, dialect="snowflake")
 
 
 @pytest.mark.parametrize("kind", ["fits", "refused"])
 def test_what_fits_or_is_refused_changes_nothing(kind):
-    assert statements_of(D, T, SchemaChange("n", kind, INTEGER, WIDE)) == []
+    assert ddl(D, [SchemaChange("n", kind, INTEGER, WIDE)]) == []
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ GOLDEN = [
     (
         sql.create_staging(S, COLUMNS),
         (
-            'CREATE TRANSIENT TABLE IF NOT EXISTS "_ELT"."STAGED_1" ("ID" NUMBER(19, 0), "NAME" VARCHAR, "J" VARCHAR)'
+            'CREATE TRANSIENT TABLE IF NOT EXISTS "_ELT"."STAGED_1" ("ID" NUMBER(19, 0), "NAME" VARCHAR, "J" VARCHAR) '
+            'DATA_RETENTION_TIME_IN_DAYS = 0'
         ),
     ),
     (sql.drop_table(S), 'DROP TABLE IF EXISTS "_ELT"."STAGED_1"'),
@@ -209,6 +210,7 @@ def test_a_staging_table_says_when_it_was_made():
     assert snowflake.staged_at("STAGED_BY_HAND") is None
 
 
+LOCKING = ("UPDATE ", "DELETE FROM ", "MERGE INTO ")
 LOADS = {
     "append": ({}, [{"id": 1, "v": "a"}], [{"id": 2, "v": "b", "new": {"a": [1]}}, "{"]),
     "merge": (MERGE, [{"id": 1, "v": "a"}], [{"id": 1, "v": "b"}]),
@@ -249,4 +251,8 @@ def test_every_statement_of_a_load_is_snowflakes(request, tmp_path, monkeypatch,
     assert [statement for statement in sent if not parses(statement)] == []
     blocks = "\n".join(sent).split("BEGIN\n")[1:]
     inside = [line.split()[0] for block in blocks for line in block.split("\nCOMMIT")[0].splitlines()]
-    assert set(inside) <= {"SELECT", "INSERT", "UPDATE", "DELETE"}
+    assert set(inside) <= {"SELECT", "INSERT", "UPDATE", "DELETE", "DESCRIBE"}
+    locked = {text.split()[2 if text.startswith("DELETE FROM") else 1] for text in sent if text.startswith(LOCKING)}
+    own = audit.turn("src", "tab").sql(D)
+    assert locked <= {loader.target.sql(D), own}, "no load locks what belongs to several tables"
+    assert own in locked

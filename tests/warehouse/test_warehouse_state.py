@@ -29,7 +29,7 @@ def loads(loader):
 
 def test_a_warehouse_without_loads_has_nothing_to_say(warehouse, loader):
     assert state.status(warehouse) == []
-    assert state.committed_loads(warehouse, "src", "tab") == []
+    assert state.committed_loads(warehouse, "src", "tab", day(1, days=30)) == []
     assert state.newest(warehouse, "src", "tab") == (None, None)
     assert span(loader, day(1)) == CursorRange()
     assert not state.audited(warehouse)
@@ -105,7 +105,7 @@ def test_after_a_full_refresh_the_cursor_is_the_refreshs(loads):
 def test_after_a_full_refresh_only_its_window_is_committed(loads, warehouse):
     loads.load(records(1), day(5), run_id="old")
     loads.load(records(1), day(1, days=2), run_id="refresh", full_refresh=True)
-    assert [load.run_id for load in state.committed_loads(warehouse, "src", "tab")] == ["refresh"]
+    assert [load.run_id for load in state.committed_loads(warehouse, "src", "tab", day(1, days=30))] == ["refresh"]
     [status] = state.status(warehouse)
     assert (status.last_load_id, status.rejected_rows) == (loads.load_id(day(1, days=2)), 0)
 
@@ -117,13 +117,33 @@ def test_another_tables_cursor_is_another(tmp_path, warehouse):
     assert span(mine, day(2)) == CursorRange("3", None)
 
 
+def test_numbers_that_a_double_does_not_tell_apart_are_compared_exactly(loads):
+    big = 2**53
+    loads.load(records(big, big + 1), day(1))
+    loads.load(records(big + 2), day(2))
+    loads.load(records(big + 3), day(3))
+    assert span(loads, day(4)) == CursorRange(str(big + 3), None)
+    assert span(loads, day(3)) == CursorRange(str(big + 2), str(big + 3))
+    assert span(loads, day(2)) == CursorRange(str(big + 1), str(big + 2))
+    assert span(loads, day(1)) == CursorRange(None, str(big + 1))
+
+
 # Windows
+
+
+def test_only_loads_of_some_part_of_the_wanted_window_are_looked_at(loader, warehouse):
+    for number in (1, 2, 3, 4):
+        loader.load([{"id": 1}], day(number), run_id=f"run{number}")
+    found = state.committed_loads(warehouse, "src", "tab", day(2, days=2))
+    assert [load.run_id for load in found] == ["run2", "run3"]
+    assert state.loaded_up_to(warehouse, "src", "tab") == day(4).end
+    assert state.loaded_up_to(warehouse, "src", "other") is None
 
 
 def test_committed_loads_come_in_the_order_of_their_windows(loader, warehouse):
     for number in (2, 1):
         loader.load([{"id": 1}], day(number), run_id=f"run{number}")
-    assert state.committed_loads(warehouse, "src", "tab") == [
+    assert state.committed_loads(warehouse, "src", "tab", day(1, days=30)) == [
         Committed(day(1).start, day(1).end, "run1"),
         Committed(day(2).start, day(2).end, "run2"),
     ]

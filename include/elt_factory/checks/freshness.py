@@ -31,19 +31,19 @@ class Limits:
 
 def window_committed(warehouse: Warehouse, source: str, table: str, window: Window) -> Verdict:
     """Whether committed loads of a table cover the window without a gap."""
-    loads = state.committed_loads(warehouse, source, table)
-    if state.covering(loads, window):
+    if state.covering(state.committed_loads(warehouse, source, table, window), window):
         return Verdict(True, f"{source}.{table} has loaded {window}")
-    last = f"; it has loaded up to {iso_utc(max(load.end for load in loads))}" if loads else "; it was never loaded"
+    reached = state.loaded_up_to(warehouse, source, table)
+    last = f"; it has loaded up to {iso_utc(reached)}" if reached else "; it was never loaded"
     return Verdict(False, f"{source}.{table} has not loaded {window}{last}")
 
 
 def window_checked(warehouse: Warehouse, source: str, table: str, window: Window) -> Verdict:
     """Whether the runs that loaded the window have transformed and checked it too, and no check failed."""
-    committed = window_committed(warehouse, source, table, window)
-    if not committed.holds:
-        return committed
-    for load in state.covering(state.committed_loads(warehouse, source, table), window):
+    loads = state.covering(state.committed_loads(warehouse, source, table, window), window)
+    if not loads:
+        return window_committed(warehouse, source, table, window)
+    for load in loads:
         checked, failed = state.run_verdict(warehouse, source, table, load.run_id)
         if failed:
             return Verdict(False, f"{source}: checks failed in run {load.run_id}: {', '.join(failed)}")

@@ -32,3 +32,9 @@ class Retention(Model):
         examples=["90d"],
     )
     rejects: Age | None = Field(None, description="Rows in `_elt.rejects`; by default for ever.", examples=["90d"])
+    audit: Age | None = Field(
+        "365d",
+        validate_default=True,
+        description="Rows of the logs in `_elt` that no view shows any more, as a later commit took their place.",
+        examples=["90d"],
+    )

@@ -91,7 +91,7 @@ class Sensor(Model):
     poke_interval: PositiveDuration = Field(
         "1m",
         validate_default=True,
-        description="How often to look.",
+        description="The pause after the first look; it doubles up to ten times that, 15m at most.",
         examples=["5m"],
     )
 

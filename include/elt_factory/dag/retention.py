@@ -34,6 +34,7 @@ def forget_old(
     try:
         _forget_landings(warehouse, config, table, landings, moment, tell)
         _forget_rejects(warehouse, config, table, moment, tell)
+        _forget_history(warehouse, config, table, moment, tell)
     except (EltError, OSError) as error:
         tell(f"{config.name}.{table}: what is old was not removed, the next load will try: {error}")
 
@@ -68,3 +69,15 @@ def _forget_rejects(
     removed = warehouse.execute(audit.delete_rejects_before(dialect, config.name, table, before))
     if removed:
         tell(f"{config.name}.{table}: removed {removed} rejects by their age")
+
+
+def _forget_history(
+    warehouse: Warehouse, config: Source, table: str, now: datetime, tell: Callable[[str], None]
+) -> None:
+    from elt_factory.warehouse.compaction import compact
+
+    if config.retention.audit is None:
+        return
+    removed = compact(warehouse, config.name, table, now - config.retention.audit)
+    if removed:
+        tell(f"{config.name}.{table}: removed {removed} audit rows that a later commit took the place of, by their age")

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 _PROBE_TIME = timedelta(seconds=30)
 _REFUSALS = (401, 403)
+LONGEST_PAUSE = timedelta(minutes=15)
 
 
 class ReadySensor(BaseSensorOperator):
-    """Wait until one thing is ready. Between two looks the task gives its worker slot back.
+    """Wait until one thing is ready. Between two looks, whose pauses grow, the task gives its worker slot back.
 
     Args:
         config: The config whose run waits.
@@ -41,6 +42,9 @@ class ReadySensor(BaseSensorOperator):
             mode="reschedule",
             poke_interval=sensor.poke_interval.total_seconds(),
             timeout=sensor.timeout.total_seconds(),
+            # a look may wake a warehouse up: who waits for hours looks ever less often
+            exponential_backoff=True,
+            max_wait=longest_pause(sensor),
             **kwargs,
         )
         self.config = config
@@ -68,6 +72,11 @@ class ReadySensor(BaseSensorOperator):
         self.told = verdict.message
         self.log.info("%s: %s", "ready" if verdict.holds else "not ready yet", verdict.message)
         return verdict.holds
+
+
+def longest_pause(sensor: Sensor) -> timedelta:
+    """Up to which pause the time between two looks grows: ten times the first, a quarter of an hour at most."""
+    return max(sensor.poke_interval, min(10 * sensor.poke_interval, LONGEST_PAUSE))
 
 
 def _http(sensor: Sensor, run: Run, _: tuple[str, ...]) -> Verdict:

@@ -170,6 +170,10 @@ class Warehouse(ABC):
         the answer to the commit itself was lost.
         """
 
+    @abstractmethod
+    def another(self) -> Warehouse:
+        """A second connection to the same warehouse."""
+
     def sweep(self, before: datetime) -> list[str]:  # noqa: ARG002
         """Take away what loads that were killed left in the warehouse before a moment; what it was."""
         return []
@@ -220,7 +224,7 @@ class Warehouse(ABC):
         self.prepare()
         with self.stage(order) as staged:
             _check_staged(order, staged)
-            changes = self._shape_target(order)
+            changes = retrying(partial(self._shape_target, order))
             report = retrying(partial(self._load_once, order, staged))
             if order.only_rejects and not report.gave_way:
                 self._refuse_only_rejects(order, staged)
@@ -232,7 +236,7 @@ class Warehouse(ABC):
         The turn is taken first: what this load sees then, no other load of the table changes before it is committed.
         """
         manifest, dialect = order.manifest, self.dialect
-        now, columns = datetime.now(UTC), self.columns(order.target)
+        now = datetime.now(UTC)
         self.execute(audit.create_turn(dialect, manifest.source, manifest.table))
         whose = f"{manifest.load_id} {now.isoformat()} {uuid.uuid4().hex}"
         with self.transaction(audit.count_load(dialect, manifest.load_id, now)):
@@ -241,6 +245,7 @@ class Warehouse(ABC):
                     f"{order.label}: {audit.turn(manifest.source, manifest.table).sql(dialect)} has no row; drop that "
                     "table, the next load creates it"
                 )
+            columns = self.columns(order.target)
             if self.query(audit.later_landing(dialect, manifest)).rows[0][0]:
                 total = self.query(statements.count_rows(dialect, order.target)).rows[0][0] if columns else 0
                 return LoadReport(0, 0, 0, 0, int(total), gave_way=True)
@@ -285,6 +290,16 @@ class Warehouse(ABC):
             self.execute(statement)
             existing = self.columns_as(order.target, landed) or {}
         changes = evolution.schema_changes(existing, landed)
+        if not evolution.rebuilds(self.dialect, changes):
+            return self._apply(order, existing, changes)
+        with self._turn_held(order):
+            # what another load has done meanwhile is done
+            existing = self.columns_as(order.target, landed) or {}
+            return self._apply(order, existing, evolution.schema_changes(existing, landed))
+
+    def _apply(
+        self, order: LoadOrder, existing: Mapping[str, ColumnType], changes: Sequence[SchemaChange]
+    ) -> tuple[Drift, ...]:
         _refuse(order, changes)
         own = {n: kind for n, kind in order.own_columns.items() if n not in existing}
         for name in own:
@@ -296,9 +311,18 @@ class Warehouse(ABC):
         )
         # said before it is done: after a crash in between the next try says it anew, in place of this one
         self._record_drift(order.manifest, drift)
-        for statement in evolution.statements_of(self.dialect, order.target, made, own):
+        for statement in evolution.statements_of(self.dialect, order.target, made, own, existing, order.options):
             self.execute(statement)
         return drift
+
+    @contextmanager
+    def _turn_held(self, order: LoadOrder) -> Iterator[None]:
+        """Keep every other load of the table waiting, by a second connection: DDL here would end a transaction."""
+        manifest = order.manifest
+        self.execute(audit.create_turn(self.dialect, manifest.source, manifest.table))
+        with self.another() as other, other.transaction():
+            other.execute(audit.take_turn(self.dialect, manifest.source, manifest.table, f"{manifest.load_id} grows"))
+            yield
 
     def _comment(self, order: LoadOrder, columns: Collection[str]) -> None:
         """Write the comments that the YAML has and the table has otherwise."""

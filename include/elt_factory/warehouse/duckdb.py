@@ -79,6 +79,7 @@ class DuckDBWarehouse(Warehouse):
         self._file = path
         with naming_a_full_disk(f"the warehouse {path}", [path]):
             path.parent.mkdir(parents=True, exist_ok=True)
+        self._opened_as = (path, patience, tell)
         self._connection = _connect(path, patience, tell)
         self._run("SET TimeZone = 'UTC'")
         # a table has no order; to keep one takes a third of the CPU and half of the memory of a large load
@@ -181,6 +182,9 @@ class DuckDBWarehouse(Warehouse):
             self._run("ROLLBACK")
         except EltError:
             self.close()
+
+    def another(self) -> DuckDBWarehouse:  # noqa: D102
+        return DuckDBWarehouse(*self._opened_as)
 
     def close(self) -> None:  # noqa: D102
         self._connection.close()

@@ -13,7 +13,7 @@ from elt_factory.config.table import RESERVED_PREFIX
 from elt_factory.config.values import ColumnType
 from elt_factory.config.widening import holds
 from elt_factory.warehouse import statements
-from elt_factory.warehouse.dialect import Dialect, Relation
+from elt_factory.warehouse.dialect import Dialect, Relation, TableOptions
 
 Decision = Literal["added", "widened", "fits", "refused"]
 
@@ -46,31 +46,48 @@ def _decide(old: ColumnType | None, new: ColumnType) -> Decision:
     return "fits" if holds(old, new) else "refused"
 
 
+def rebuilds(dialect: Dialect, changes: Iterable[SchemaChange]) -> bool:
+    """Whether a column grows in a way that ALTER TABLE cannot, so that the whole table is written again."""
+    return any(change.kind == "widened" and not _alters(dialect, change) for change in changes)
+
+
 def statements_of(
-    dialect: Dialect, table: Relation, changes: Sequence[SchemaChange], own: Mapping[str, ColumnType]
+    dialect: Dialect,
+    table: Relation,
+    changes: Sequence[SchemaChange],
+    own: Mapping[str, ColumnType],
+    existing: Mapping[str, ColumnType],
+    options: TableOptions,
 ) -> list[str]:
-    """The DDL of changes and of our own columns, in order; each is a step from which a crash is recovered."""
+    """The DDL of changes and of our own columns, in order. No reader ever finds a column missing or half filled."""
     new = {change.column: change.new for change in changes if change.kind == "added"} | dict(own)
+    if rebuilds(dialect, changes):
+        grown = {change.column.casefold(): change for change in changes if change.kind == "widened"}
+        values = {name: _grown(dialect, name, grown.get(name.casefold())) for name in existing}
+        values |= {name: f"CAST(NULL AS {dialect.type(kind)})" for name, kind in new.items()}
+        return [statements.rebuild_table(dialect, table, values, options)]
     added = [statements.add_columns(dialect, table, new)] if new else []
-    return added + [text for change in changes for text in _widening(dialect, table, change)]
+    widened = [change for change in changes if change.kind == "widened"]
+    return added + [statements.alter_type(dialect, table, change.column, change.new) for change in widened]
 
 
-def _widening(dialect: Dialect, table: Relation, change: SchemaChange) -> list[str]:
-    if change.kind != "widened" or change.old is None:
-        return []
-    if dialect.alters_type(change.old, change.new):
-        return [statements.alter_type(dialect, table, change.column, change.new)]
-    wide = wide_name(change.column)
-    return [
-        statements.add_columns(dialect, table, {wide: change.new}),
-        statements.copy_column(dialect, table, change.column, wide, change.old, change.new),
-        statements.drop_column(dialect, table, change.column),
-        statements.rename_column(dialect, table, wide, change.column),
-    ]
+def _alters(dialect: Dialect, change: SchemaChange) -> bool:
+    return change.old is not None and dialect.alters_type(change.old, change.new)
+
+
+def _grown(dialect: Dialect, name: str, change: SchemaChange | None) -> str:
+    """A column in its new type; where it does not change, as it is."""
+    if change is None:
+        return dialect.name(name)
+    value = dialect.json_text(dialect.name(name)) if change.old and change.old.name == "json" else dialect.name(name)
+    return f"CAST({value} AS {dialect.type(change.new)})"
 
 
 def unfinished(dialect: Dialect, table: Relation, existing: Collection[str], landed: Iterable[str]) -> list[str]:
-    """DDL that ends a widening which was cut off: forth where the narrow column is gone already, else back."""
+    """DDL that ends a widening of an older version, which copied a column, where that was cut off.
+
+    Forth where the narrow column is gone already, else back.
+    """
     narrow = [name for name in existing if not _is_wide(name)]
     column_of = {wide_name(name).casefold(): name for name in (*narrow, *landed)}
     found = []
@@ -84,7 +101,7 @@ def unfinished(dialect: Dialect, table: Relation, existing: Collection[str], lan
 
 
 def wide_name(column: str) -> str:
-    """What a column is called while it is filled with the values of a narrower one."""
+    """What an older version called a column while it was filled with the values of a narrower one."""
     return f"{RESERVED_PREFIX}{column}"[:255]
 
 

@@ -174,6 +174,9 @@ class SnowflakeWarehouse(Warehouse):
         except EltError:
             self.close()
 
+    def another(self) -> SnowflakeWarehouse:  # noqa: D102
+        return SnowflakeWarehouse(self._given, self._purpose, self._tell)
+
     def close(self) -> None:  # noqa: D102
         # what is committed is committed, and what is not ends with the session
         with contextlib.suppress(EltError), translated(self._secrets):

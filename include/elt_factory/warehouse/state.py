@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from elt_factory.config.window import Window
@@ -14,6 +15,19 @@ from elt_factory.warehouse.base import Rows, Warehouse
 from elt_factory.warehouse.dialect import Dialect, Relation
 
 _SIZE = ("rows_loaded", "rows_unchanged")
+_STATUS = (
+    "load_id",
+    "source",
+    "table_name",
+    "loaded_at",
+    "window_end",
+    "rows_read",
+    "rows_loaded",
+    "rows_rejected",
+    "rows_duplicate",
+    "rows_unchanged",
+    "cursor_value",
+)
 
 
 @dataclass(frozen=True)
@@ -53,14 +67,45 @@ def cursor_range(
         return CursorRange()
     d = warehouse.dialect
     mine = f"{_standing(d, source, table)} AND {d.name('cursor_value')} IS NOT NULL"
-    rows = _loads(warehouse, ("load_id", "cursor_min", "cursor_value"), mine).rows
-    order = _order([value for _, *values in rows for value in values])
-    others = [last for found, _, last in rows if found != load_id]
-    own = next(((first, last) for found, first, last in rows if found == load_id), None)
-    if own is None:
-        return CursorRange(max(others, key=order, default=None), None)
-    before = [last for last in others if order(last) < order(own[0])]
-    return CursorRange(max(before, key=order, default=None), own[1])
+    this = f"{d.name('load_id')} = {d.literal(load_id)}"
+    own = _loads(warehouse, ("cursor_min", "cursor_value"), f"{mine} AND {this}").rows
+    if not own:
+        return CursorRange(_last_cursor(warehouse, mine), None)
+    first, last = own[0]
+    return CursorRange(_last_cursor(warehouse, f"{mine} AND NOT {this}", below=first), last)
+
+
+def _last_cursor(warehouse: Warehouse, where: str, below: str | None = None) -> str | None:
+    """The last cursor of loads, below a value where one is given: as numbers where all are, else as text.
+
+    ISO instants sort as they count. The warehouse looks through the loads; what is exact about numbers, which a DOUBLE
+    of the warehouse is not, is decided here among the few that are equal there.
+    """
+    d = warehouse.dialect
+    value, number = d.name("cursor_value"), f"TRY_CAST({d.name('cursor_value')} AS DOUBLE)"
+    text = "" if below is None else f" AND {value} < {d.literal(below)}"
+    loads = audit.relation("loads").sql(d)
+    ((last, count, numbers),) = warehouse.query(
+        f"SELECT max(CASE WHEN TRUE{text} THEN {value} END), count(*), count({number}) FROM {loads} WHERE {where}"
+    ).rows
+    limit = _number(below) if below is not None else None
+    if count != numbers or (below is not None and limit is None):
+        return str(last) if last is not None else None
+    upto = "" if limit is None else f" AND {number} <= {d.literal(float(limit))}"
+    top = f"SELECT max({number}) FROM {loads} WHERE {where}{upto}"
+    found = [value for (value,) in _loads(warehouse, ("cursor_value",), f"{where} AND {number} >= ({top})").rows]
+    exact = [value for value in found if limit is None or Decimal(value) < limit]
+    if exact or limit is None or not found:
+        return max(exact, key=Decimal, default=None)
+    # all that are equal to the limit as a DOUBLE are no less than it
+    return _last_cursor(warehouse, f"{where} AND {number} < {d.literal(float(limit))}")
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None
 
 
 @dataclass(frozen=True)
@@ -72,13 +117,29 @@ class Committed:
     run_id: str
 
 
-def committed_loads(warehouse: Warehouse, source: str, table: str) -> list[Committed]:
-    """A table's committed loads in order of their windows."""
+def committed_loads(warehouse: Warehouse, source: str, table: str, wanted: Window) -> list[Committed]:
+    """A table's committed loads of some part of a window, in order of their windows."""
     if not audited(warehouse):
         return []
     d = warehouse.dialect
-    rows = _loads(warehouse, ("window_start", "window_end", "run_id"), _standing(d, source, table)).rows
+    overlap = (
+        f"{d.name('window_end')} > {d.literal(wanted.start)} AND {d.name('window_start')} < {d.literal(wanted.end)}"
+    )
+    where = f"{_standing(d, source, table)} AND {overlap}"
+    rows = _loads(warehouse, ("window_start", "window_end", "run_id"), where).rows
     return sorted((Committed(*row) for row in rows), key=lambda load: load.start)
+
+
+def loaded_up_to(warehouse: Warehouse, source: str, table: str) -> datetime | None:
+    """The end of the last window that a table has loaded; None where it has none."""
+    if not audited(warehouse):
+        return None
+    d = warehouse.dialect
+    loads = audit.relation("loads").sql(d)
+    found: datetime | None = warehouse.query(
+        f"SELECT max({d.name('window_end')}) FROM {loads} WHERE {_standing(d, source, table)}"
+    ).rows[0][0]
+    return found
 
 
 def covering(loads: Sequence[Committed], wanted: Window) -> list[Committed]:
@@ -172,28 +233,32 @@ def status(warehouse: Warehouse) -> list[TableStatus]:
     if not audited(warehouse):
         return []
     d = warehouse.dialect
-    loads = audit.relation("loads").sql(d)
-    names = (
-        "load_id",
-        "source",
-        "table_name",
-        "loaded_at",
-        "window_end",
-        "rows_read",
-        "rows_loaded",
-        "rows_rejected",
-        "rows_duplicate",
-        "rows_unchanged",
-        "cursor_value",
+    keys = ("source", "table_name")
+    group, turn = d.names(keys), f"coalesce({d.name('turn')}, 0)"
+    # what is counted of all loads is counted in the warehouse; the newest commit of a table always stands
+    newest = f"SELECT {group}, max({turn}) AS newest_turn FROM {audit.log('loads').sql(d)} GROUP BY {group}"
+    totals = (
+        f"SELECT {group}, max({d.name('business_date_max')}) AS last_business_date, "
+        f"sum({d.name('rows_rejected')}) AS all_rejected FROM {audit.relation('loads').sql(d)} "
+        f"WHERE {d.name('replaced_by')} IS NULL GROUP BY {group}"
     )
-    key = f"{d.name('source')}, {d.name('table_name')}"
+    rank = f"row_number() OVER (PARTITION BY {_of('l', d, keys)} ORDER BY {_of('l', d, ('loaded_at',))} DESC, "
+    rank += f"{_of('l', d, ('window_end',))} DESC)"
     rows = warehouse.query(
-        f"SELECT {d.names(names)}, max({d.name('business_date_max')}) OVER (PARTITION BY {key}), "
-        f"sum({d.name('rows_rejected')}) OVER (PARTITION BY {key}), "
-        f"row_number() OVER (PARTITION BY {key} ORDER BY {d.name('loaded_at')} DESC, {d.name('window_end')} DESC) "
-        f"FROM {loads} WHERE {d.name('replaced_by')} IS NULL ORDER BY {key}"
+        f"SELECT {_of('l', d, _STATUS)}, t.last_business_date, t.all_rejected, {rank} "
+        f"FROM {audit.log('loads').sql(d)} AS l "
+        f"JOIN ({newest}) AS n ON {_same(d, 'l', 'n', keys)} AND coalesce(l.{d.name('turn')}, 0) = n.newest_turn "
+        f"JOIN ({totals}) AS t ON {_same(d, 'l', 't', keys)} ORDER BY {_of('l', d, keys)}"
     ).rows
     return [_status(warehouse, row) for row in rows if row[-1] == 1]
+
+
+def _of(alias: str, dialect: Dialect, names: Sequence[str]) -> str:
+    return ", ".join(f"{alias}.{dialect.name(name)}" for name in names)
+
+
+def _same(dialect: Dialect, one: str, other: str, names: Sequence[str]) -> str:
+    return " AND ".join(f"{one}.{dialect.name(name)} = {other}.{dialect.name(name)}" for name in names)
 
 
 def _status(warehouse: Warehouse, row: tuple[Any, ...]) -> TableStatus:
@@ -254,15 +319,3 @@ def _standing(dialect: Dialect, source: str, table: str) -> str:
 def _loads(warehouse: Warehouse, columns: tuple[str, ...], where: str) -> Rows:
     d = warehouse.dialect
     return warehouse.query(f"SELECT {d.names(columns)} FROM {audit.relation('loads').sql(d)} WHERE {where}")
-
-
-def _order(values: Sequence[str]) -> Callable[[str], Any]:
-    """How cursors are compared: as numbers where all are, else as text (ISO instants sort as they count)."""
-    from decimal import Decimal, InvalidOperation
-
-    try:
-        for value in values:
-            Decimal(value)
-    except InvalidOperation:
-        return str
-    return Decimal

@@ -67,11 +67,20 @@ def alter_type(dialect: Dialect, table: Relation, name: str, kind: ColumnType) -
     return f"ALTER TABLE {table.sql(dialect)} ALTER COLUMN {dialect.name(name)} SET DATA TYPE {dialect.type(kind)}"
 
 
-def copy_column(dialect: Dialect, table: Relation, column: str, to: str, old: ColumnType, new: ColumnType) -> str:
-    """UPDATE of a column with the values of a narrower one."""
-    value = dialect.json_text(dialect.name(column)) if old.name == "json" else dialect.name(column)
-    cast = f"CAST({value} AS {dialect.type(new)})"
-    return f"UPDATE {table.sql(dialect)} SET {dialect.name(to)} = {cast}"
+def rebuild_table(dialect: Dialect, table: Relation, values: Mapping[str, str], options: TableOptions) -> str:
+    """CREATE OR REPLACE TABLE with the table's own rows: one statement, after which a reader finds the new table.
+
+    Grants are kept. Comments are not: a load writes those of the YAML.
+    """
+    given = options if dialect.stores_options else TableOptions()
+    selected = ", ".join(f"{value} AS {dialect.name(name)}" for name, value in values.items())
+    transient = "TRANSIENT " if given.transient else ""
+    clustered = f" CLUSTER BY ({dialect.names(given.cluster_by)})" if given.cluster_by else ""
+    grants = " COPY GRANTS" if dialect.stores_options else ""
+    return (
+        f"CREATE OR REPLACE {transient}TABLE {table.sql(dialect)}{clustered}{grants} "
+        f"AS SELECT {selected} FROM {table.sql(dialect)}"
+    )
 
 
 def drop_table(dialect: Dialect, table: Relation) -> str:
