@@ -7,11 +7,12 @@ import sqlglot
 
 from elt_factory.config.table import Table
 from elt_factory.config.values import ColumnType
-from elt_factory.warehouse import history, snowflake_sql
+from elt_factory.warehouse import history, snapshots, snowflake_sql
 from elt_factory.warehouse.dialect import Relation, TableOptions
 from elt_factory.warehouse.duckdb import DIALECT as D
 from elt_factory.warehouse.evolution import SchemaChange, schema_changes, statements_of, unfinished, wide_name
-from elt_factory.warehouse.history import History, Later, Snapshot
+from elt_factory.warehouse.history import History
+from elt_factory.warehouse.snapshots import Later, Snapshot
 
 T, S = Relation("src", "tab"), Relation("temp", "landed")
 INTEGER, TEXT, FLOAT, WIDE = (ColumnType.parse(kind) for kind in ("integer", "text", "float", "decimal(38,9)"))
@@ -89,16 +90,16 @@ def test_the_statements_of_a_history_are_dml_that_others_parse(name, complete):
     later = tuple(Later(NOW + timedelta(days=day), f"L{day}", NOW, complete=day == 3) for day in (1, 2, 3))
     snapshot = Snapshot("src", "tab", "L0", NOW, NOW, complete, later)
     steps = [
-        *history.snapshot_statements(versions, snapshot),
+        *snapshots.snapshot_statements(versions, snapshot),
         *history.cursor_statements(versions, "u", "L1", NOW),
     ]
     assert len(steps) == (9 if complete else 13) + 3
     kinds = {type(sqlglot.parse_one(step.sql, dialect=name)).__name__ for step in steps}
     assert kinds == {"Insert", "Update", "Delete"}
     for query in (
-        history.standing_in_snapshot(versions, snapshot, "L0"),
+        snapshots.standing_in_snapshot(versions, snapshot, "L0"),
         history.standing_by_cursor(versions, "u", "L1"),
-        history.later_snapshots(dialect, "src", "tab", NOW),
+        snapshots.later_snapshots(dialect, "src", "tab", NOW),
     ):
         assert type(sqlglot.parse_one(query, dialect=name)).__name__ == "Select"
 

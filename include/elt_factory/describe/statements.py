@@ -17,7 +17,8 @@ from elt_factory.sql_text import Value
 from elt_factory.warehouse import audit, history, ledger, statements
 from elt_factory.warehouse.base import own_columns
 from elt_factory.warehouse.dialect import Relation, TableOptions
-from elt_factory.warehouse.history import History, Snapshot, Step
+from elt_factory.warehouse.history import History, Step
+from elt_factory.warehouse.snapshots import Snapshot, snapshot_statements
 
 _NOW = datetime(1970, 1, 1, tzinfo=UTC)
 _WINDOW_END = datetime(1970, 1, 2, tzinfo=UTC)
@@ -110,7 +111,7 @@ def _versions(staging: Staging, target: Relation, spec: Table, load_id: str) -> 
     if spec.incremental:
         return history.cursor_statements(versions, spec.incremental.cursor, load_id, _NOW)
     snapshot = Snapshot(target.schema, target.name, load_id, _WINDOW_END, _NOW)
-    return history.snapshot_statements(versions, snapshot)
+    return snapshot_statements(versions, snapshot)
 
 
 def _insert(

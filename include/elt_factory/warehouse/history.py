@@ -3,23 +3,21 @@
 `_valid_from` is included, `_valid_to` is not, and is NULL while the version holds. Both follow from what was loaded for
 which window, never from the clock, so that windows give the same table in any order and any number of times:
 
-- A *snapshot* is all there is at a moment, its window's end. It says what holds from there to the next snapshot, in
-  whatever order the two were loaded, and touches nothing outside of that time.
+- A *snapshot* is all there is at a moment, its window's end: see `snapshots`.
 - By *cursor* each row says itself since when it holds; a version ends where the next one of its key begins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from elt_factory.config.values import ColumnType
-from elt_factory.warehouse import audit
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.statements import LOAD_ID, LOADED_AT, VALID_FROM, VALID_TO, staged_values
 
-_INSTANT = ColumnType("timestamp")
+INSTANT = ColumnType("timestamp")
 
 
 @dataclass(frozen=True)
@@ -86,44 +84,6 @@ class Step:
     sql: str
 
 
-@dataclass(frozen=True)
-class Later:
-    """A committed snapshot after another one: when it was taken, and which commit of which load says so."""
-
-    at: datetime
-    load_id: str
-    loaded_at: datetime
-    complete: bool
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """When a snapshot was taken, and those after it that are loaded already, in order, up to a complete one.
-
-    Only a `complete` one knows what is gone. One with rejected rows says nothing of the keys that are not in it: for
-    these what the snapshot before it said goes on, also where that is loaded later. Which keys these are is kept in
-    `_elt.unseen_keys`: afterwards the history alone does not tell a key that was confirmed from one that was not seen.
-    """
-
-    source: str
-    table: str
-    load_id: str
-    at: datetime
-    loaded_at: datetime
-    complete: bool = True
-    later: tuple[Later, ...] = ()
-
-    @property
-    def incomplete(self) -> tuple[Later, ...]:
-        """The later ones that say nothing of the keys that they do not have."""
-        return tuple(one for one in self.later if not one.complete)
-
-    @property
-    def next_complete(self) -> Later | None:
-        """The later one that every key ends or begins with."""
-        return next((one for one in self.later if one.complete), None)
-
-
 def picture(
     dialect: Dialect, staging: Relation | None, landed: Mapping[str, ColumnType], history: Mapping[str, ColumnType]
 ) -> str:
@@ -136,39 +96,6 @@ def picture(
     return f"(SELECT {', '.join(typed)} FROM {staging.sql(dialect)} AS s)"
 
 
-def snapshot_statements(history: History, snapshot: Snapshot) -> list[Step]:
-    """What makes the history tell of a snapshot, in order. They change nothing where it does already."""
-    keys = SnapshotSql(history, snapshot)
-    steps: list[Step] = []
-    if snapshot.incomplete:
-        steps.append(Step("snapshots after it have not seen what is new", keys.note_unseen_later()))
-    if not snapshot.complete:
-        steps += _undo(keys)
-    if snapshot.later:
-        steps.append(Step("what holds from the next snapshot on stays", keys.keep_after(keys.changed())))
-    steps += [
-        Step("versions that are no more, or are another, end", keys.end()),
-        Step("what an earlier try of this window said goes", keys.remove()),
-        Step("versions that are new begin", keys.begin()),
-    ]
-    if snapshot.later:
-        steps += _join_at(history, [one.at for one in snapshot.later])
-    steps += _join_at(history, [snapshot.at])
-    if not snapshot.complete:
-        steps.append(Step("the keys that it has not seen are kept", keys.note_unseen()))
-    return steps
-
-
-def _undo(keys: SnapshotSql) -> list[Step]:
-    """What an earlier try of an incomplete snapshot said of keys that it does not have now is what it was before."""
-    after = [Step("what holds from the next snapshot on stays", keys.keep_after(keys.forgotten()))]
-    return [
-        *(after if keys.snapshot.later else []),
-        Step("the version before it goes on", keys.go_on()),
-        Step("and the one that the earlier try began goes", keys.forget()),
-    ]
-
-
 def cursor_statements(history: History, cursor: str, load_id: str, now: datetime) -> list[Step]:
     """What adds versions that say themselves since when they hold. They change nothing where these are there."""
     return [
@@ -178,237 +105,17 @@ def cursor_statements(history: History, cursor: str, load_id: str, now: datetime
     ]
 
 
-def standing_in_snapshot(history: History, snapshot: Snapshot, load_id: str) -> str:
-    """SELECT of how many rows of a snapshot the history has at its moment, and how many of these the load opened."""
-    return _standing(history, _holds(history, "t", history.dialect.literal(snapshot.at)), load_id)
-
-
 def standing_by_cursor(history: History, cursor: str, load_id: str) -> str:
     """SELECT of how many rows the history has since the moments they say, and how many of these the load opened."""
-    return _standing(history, f"{history.since('t')} = {_moment(history, cursor)}", load_id)
-
-
-def later_snapshots(dialect: Dialect, source: str, table: str, at: datetime) -> str:
-    """SELECT of the snapshots after a moment that are part of the history, up to the first complete one, in order."""
-    d, name = dialect, dialect.name
-    mine = (
-        f"{audit.of_table(d, source, table)} AND {name('replaced_by')} IS NULL "
-        f"AND {name('write_disposition')} = 'scd2' AND {name('window_end')} > {d.literal(at)}"
-    )
-    loads = audit.relation("loads").sql(d)
-    complete = f"SELECT min({name('window_end')}) FROM {loads} WHERE {mine} AND {name('rows_rejected')} = 0"
-    return (
-        f"SELECT {d.names(('window_end', 'load_id', 'loaded_at'))}, {name('rows_rejected')} = 0 FROM {loads} "
-        f"WHERE {mine} AND {name('window_end')} <= coalesce(({complete}), {name('window_end')}) "
-        f"ORDER BY {name('window_end')}, {name('loaded_at')} DESC"
-    )
-
-
-@dataclass(frozen=True)
-class SnapshotSql:
-    """The statements of one snapshot. A key's version reaches to the next snapshot that says something of that key."""
-
-    history: History
-    snapshot: Snapshot
-
-    @property
-    def _d(self) -> Dialect:
-        return self.history.dialect
-
-    @property
-    def _at(self) -> str:
-        return self._d.literal(self.snapshot.at)
-
-    @property
-    def _unseen(self) -> str:
-        return audit.relation("unseen_keys").sql(self._d)
-
-    def _keys(self, alias: str) -> str:
-        return self.history.all_columns(alias, self.history.keys)
-
-    def changed(self) -> str:
-        """The keys whose version at the moment of the snapshot is not what the snapshot has."""
-        history = self.history
-        holds = _holds(history, "t", self._at)
-        if not self.snapshot.complete:
-            return (
-                f"SELECT {self._keys('t')} FROM {history.rows} AS t JOIN {history.picture} AS s "
-                f"ON {history.same_key('t', 's')} WHERE {holds} AND NOT ({history.same_values('t', 's')})"
-            )
-        return (
-            f"SELECT {self._keys('t')} FROM {history.rows} AS t LEFT JOIN {history.picture} AS s "
-            f"ON {history.same('t', 's')} WHERE {holds} AND {history.column('s', history.keys[0])} IS NULL"
-        )
-
-    def forgotten(self) -> str:
-        """The keys that an earlier try of the snapshot began a version of, and that it does not have now."""
-        return self._not_seen(self.history.since("t"))
-
-    def _not_seen(self, moment: str) -> str:
-        """The keys that are not in the snapshot and have a version that begins or ends with it."""
-        history = self.history
-        return (
-            f"SELECT {self._keys('t')} FROM {history.rows} AS t LEFT JOIN {history.picture} AS s "
-            f"ON {history.same_key('t', 's')} "
-            f"WHERE {moment} = {self._at} AND {history.column('s', history.keys[0])} IS NULL"
-        )
-
-    def _reaching(self, keys: str) -> str:
-        """Keys with `next_at`: the next snapshot that says something of each; NULL where there is none."""
-        d, complete = self._d, self.snapshot.next_complete
-        last = d.literal(complete.at) if complete else f"CAST(NULL AS {d.type(_INSTANT)})"
-        if not self.snapshot.incomplete:
-            return f"(SELECT {self._keys('k')}, {last} AS next_at FROM ({keys}) AS k)"
-        return (
-            f"(SELECT {self._keys('k')}, coalesce(n.next_at, {last}) AS next_at FROM ({keys}) AS k "
-            f"LEFT JOIN {self._next_seen()} AS n ON {self.history.same_key('k', 'n')})"
-        )
-
-    def _next_seen(self) -> str:
-        """The keys that a later incomplete snapshot has, each with the first one that has it."""
-        history = self.history
-        return (
-            f"(SELECT {self._keys('t')}, min(l.taken_at) AS next_at FROM {history.rows} AS t "
-            f"JOIN {self._later_incomplete()} AS l ON {_holds(history, 't', 'l.taken_at')} "
-            f"LEFT JOIN {self._unseen} AS u ON {self._is_unseen('t')} "
-            f"WHERE u.{self._d.name('load_id')} IS NULL GROUP BY {self._keys('t')})"
-        )
-
-    def _later_incomplete(self) -> str:
-        literal = self._d.literal
-        rows = [
-            f"SELECT {literal(one.at)} AS taken_at, {literal(one.load_id)} AS load_id, "
-            f"{literal(one.loaded_at)} AS loaded_at"
-            for one in self.snapshot.incomplete
-        ]
-        return f"({' UNION ALL '.join(rows)})"
-
-    def _is_unseen(self, alias: str) -> str:
-        """The condition for a key that the later snapshot `l` has not seen."""
-        name = self._d.name
-        return (
-            f"u.{name('load_id')} = l.load_id AND u.{name('loaded_at')} = l.loaded_at "
-            f"AND u.{name('key')} = {self._key_text(alias)}"
-        )
-
-    def _key_text(self, alias: str) -> str:
-        """A key as one text, which no other key has."""
-        texts = [f"CAST({self.history.column(alias, key)} AS VARCHAR)" for key in self.history.keys]
-        return " || ".join(f"CAST(length({text}) AS VARCHAR) || ':' || {text}" for text in texts)
-
-    def _insert_unseen(self, load_id: str, loaded_at: str, alias: str) -> str:
-        d, given = self._d, self.snapshot
-        values = [load_id, d.literal(given.source), d.literal(given.table), loaded_at, self._key_text(alias)]
-        return f"INSERT INTO {self._unseen} ({d.names(tuple(audit.TABLES['unseen_keys']))}) SELECT {', '.join(values)}"
-
-    def note_unseen_later(self) -> str:
-        """INSERT of the keys that come or go on, for each later snapshot that they reach over, not seen by it."""
-        coming = f"SELECT {self._keys('s')} FROM {self.history.picture} AS s"
-        if not self.snapshot.complete:
-            coming += f" UNION {self._not_seen(self.history.until('t'))}"
-        return (
-            f"{self._insert_unseen('l.load_id', 'l.loaded_at', 'c')} FROM {self._reaching(coming)} AS c "
-            f"JOIN {self._later_incomplete()} AS l ON (c.next_at IS NULL OR l.taken_at < c.next_at) "
-            f"LEFT JOIN {self._unseen} AS u ON {self._is_unseen('c')} WHERE u.{self._d.name('load_id')} IS NULL"
-        )
-
-    def note_unseen(self) -> str:
-        """INSERT of the keys that hold at the moment of the snapshot and are not in it."""
-        history, d = self.history, self._d
-        mine = d.literal(self.snapshot.load_id), d.literal(self.snapshot.loaded_at)
-        return (
-            f"{self._insert_unseen(*mine, 't')} FROM {history.rows} AS t WHERE {_holds(history, 't', self._at)} "
-            f"AND NOT EXISTS (SELECT 1 FROM {history.picture} AS s WHERE {history.same_key('t', 's')})"
-        )
-
-    def keep_after(self, keys: str) -> str:
-        """INSERT of what still holds from the next snapshot on, of versions of keys that do not hold before it."""
-        history, until = self.history, self.history.until("t")
-        named = " ".join(
-            f"WHEN {self._d.literal(one.at)} THEN {self._d.literal(one.load_id)}" for one in self.snapshot.later
-        )
-        moved = [f"CASE c.next_at {named} END", history.column("t", LOADED_AT), "c.next_at", until]
-        return (
-            f"{history.insert(', '.join([history.all_columns('t', history.columns), *moved]))} "
-            f"FROM {history.rows} AS t JOIN {self._reaching(keys)} AS c ON {history.same_key('t', 'c')} "
-            f"WHERE {_holds(history, 't', self._at)} AND c.next_at IS NOT NULL "
-            f"AND ({until} IS NULL OR {until} > c.next_at)"
-        )
-
-    def end(self) -> str:
-        """UPDATE of the versions that the snapshot ends."""
-        history = self.history
-        return (
-            f"UPDATE {history.rows} AS t SET {self._d.name(VALID_TO)} = {self._at} FROM ({self.changed()}) AS c "
-            f"WHERE {history.same_key('t', 'c')} AND {_holds(history, 't', self._at)} "
-            f"AND {history.since('t')} < {self._at}"
-        )
-
-    def remove(self) -> str:
-        """DELETE of the versions that the same snapshot, loaded before, had begun."""
-        history = self.history
-        return (
-            f"DELETE FROM {history.rows} AS t USING ({self.changed()}) AS c "
-            f"WHERE {history.same_key('t', 'c')} AND {history.since('t')} = {self._at}"
-        )
-
-    def begin(self) -> str:
-        """INSERT of the versions that the snapshot begins."""
-        history, d, given = self.history, self._d, self.snapshot
-        own = [d.literal(given.load_id), d.literal(given.loaded_at), self._at, "c.next_at"]
-        coming = f"SELECT {self._keys('s')} FROM {history.picture} AS s"
-        return (
-            f"{history.insert(', '.join([history.all_columns('s', history.columns), *own]))} "
-            f"FROM {history.picture} AS s JOIN {self._reaching(coming)} AS c ON {history.same_key('s', 'c')} "
-            f"WHERE NOT EXISTS (SELECT 1 FROM {history.rows} AS t "
-            f"WHERE {history.same_key('t', 's')} AND {_holds(history, 't', self._at)})"
-        )
-
-    def go_on(self) -> str:
-        """UPDATE of the versions that an earlier try ended, of keys that the snapshot has not seen."""
-        history = self.history
-        return (
-            f"UPDATE {history.rows} AS t SET {self._d.name(VALID_TO)} = c.next_at "
-            f"FROM {self._reaching(self._not_seen(history.until('t')))} AS c "
-            f"WHERE {history.same_key('t', 'c')} AND {history.until('t')} = {self._at}"
-        )
-
-    def forget(self) -> str:
-        """DELETE of the versions that an earlier try began and that are no more."""
-        history = self.history
-        return (
-            f"DELETE FROM {history.rows} AS t USING ({self.forgotten()}) AS c "
-            f"WHERE {history.same_key('t', 'c')} AND {history.since('t')} = {self._at}"
-        )
-
-
-def _holds(history: History, alias: str, at: str) -> str:
-    until = history.until(alias)
-    return f"{history.since(alias)} <= {at} AND ({until} IS NULL OR {until} > {at})"
-
-
-def _join_at(history: History, moments: Sequence[datetime]) -> list[Step]:
-    """UPDATE and DELETE that make one version of two that meet at one of the moments and do not differ."""
-    d = history.dialect
-    listed, since, until = ", ".join(map(d.literal, moments)), history.since("n"), history.until("n")
-    reach = (
-        f"UPDATE {history.rows} AS t SET {d.name(VALID_TO)} = {until} FROM {history.rows} AS n "
-        f"WHERE {history.same('t', 'n')} AND {history.until('t')} = {since} AND {since} IN ({listed})"
-    )
-    remove = (
-        f"DELETE FROM {history.rows} AS t USING {history.rows} AS n WHERE {history.same_key('t', 'n')} "
-        f"AND {history.since('t')} IN ({listed}) AND {since} < {history.since('t')} "
-        f"AND ({until} IS NULL OR {until} > {history.since('t')})"
-    )
-    return [Step("two that meet and do not differ become one", reach), Step("and the second goes", remove)]
+    return standing(history, f"{history.since('t')} = {_moment(history, cursor)}", load_id)
 
 
 def _moment(history: History, cursor: str) -> str:
     """Since when a row that comes holds."""
     column = history.column("s", cursor)
-    if history.columns[cursor] == _INSTANT:
+    if history.columns[cursor] == INSTANT:
         return column
-    return f"CAST({column} AS {history.dialect.type(_INSTANT)})"
+    return f"CAST({column} AS {history.dialect.type(INSTANT)})"
 
 
 def _correct(history: History, cursor: str) -> str:
@@ -445,7 +152,8 @@ def _chain(history: History) -> str:
     )
 
 
-def _standing(history: History, when: str, load_id: str) -> str:
+def standing(history: History, when: str, load_id: str) -> str:
+    """SELECT of how many of the rows that come the history has at a time, and how many of these the load opened."""
     own = f"{history.column('t', LOAD_ID)} = {history.dialect.literal(load_id)}"
     return (
         f"SELECT count(*), count(CASE WHEN {own} THEN 1 END) FROM {history.picture} AS s "

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from elt_factory.config.values import ColumnType
 from elt_factory.failures import AccountingError
 from elt_factory.landing.file_names import FILE_ID
-from elt_factory.warehouse import history, ledger, statements
+from elt_factory.warehouse import history, ledger, snapshots, statements
 from elt_factory.warehouse.audit import Written
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.history import History, Later, Snapshot
+from elt_factory.warehouse.history import History
+from elt_factory.warehouse.snapshots import Later, Snapshot
 
 if TYPE_CHECKING:
     from elt_factory.warehouse.base import LoadOrder, Staged, Warehouse
@@ -116,8 +117,8 @@ def _write_versions(load: Writing) -> Written:
     versions, cursor = History(dialect, order.target, picture, kinds, order.primary_key), order.manifest.cursor_column
     if cursor is None:
         snapshot = _snapshot(load)
-        changes = history.snapshot_statements(versions, snapshot)
-        standing = history.standing_in_snapshot(versions, snapshot, load_id)
+        changes = snapshots.snapshot_statements(versions, snapshot)
+        standing = snapshots.standing_in_snapshot(versions, snapshot, load_id)
     else:
         changes = history.cursor_statements(versions, cursor, load_id, load.now)
         standing = history.standing_by_cursor(versions, cursor, load_id)
@@ -145,7 +146,7 @@ def _snapshot(load: Writing) -> Snapshot:
     given = Snapshot(manifest.source, manifest.table, manifest.load_id, at, load.now, complete)
     if load.order.starts_over:
         return given
-    query = history.later_snapshots(load.warehouse.dialect, manifest.source, manifest.table, at)
+    query = snapshots.later_snapshots(load.warehouse.dialect, manifest.source, manifest.table, at)
     # of one moment the snapshot that was committed last counts, as it does for the table's rows
     later: dict[datetime, Later] = {}
     for found in load.warehouse.query(query).rows:
