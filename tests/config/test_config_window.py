@@ -47,3 +47,13 @@ def test_what_clocks_show_is_read_back_or_skipped_by_them(quarters, zone):
         moment = None
     assert (moment is not None) == exists
     assert moment is None or moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None) == shown
+
+
+def test_a_window_of_airflows_own_moments_can_be_moved():
+    from pendulum import datetime as airflows
+
+    window = Window(airflows(2013, 1, 2, tz="America/New_York"), airflows(2013, 1, 3, tz="America/New_York"))
+    assert window.reach_back(timedelta(hours=1)) == Window(
+        datetime(2013, 1, 2, 4, tzinfo=UTC), datetime(2013, 1, 3, 5, tzinfo=UTC)
+    )
+    assert type(window.start) is datetime

@@ -70,7 +70,9 @@ def moment_in(text: str, zone: str) -> datetime:
 def _in_utc(moment: datetime) -> datetime:
     if not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise ValueError(f"the year {moment.year} is out of range: {FIRST_YEAR} to {LAST_YEAR}")
-    return moment.astimezone(UTC)
+    found = moment.astimezone(UTC)
+    # Airflow's moments are of a class of their own, which loses a zone that is not of its kind when time is added
+    return datetime.combine(found.date(), found.time(), UTC)
 
 
 def load_id(source: str, table: str, window: Window) -> str:
