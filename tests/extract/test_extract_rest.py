@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from elt_factory.config.window import Window
 from elt_factory.extract import progress, rest
-from elt_factory.extract.answer import UnreadableAnswerError, ndjson, parse
+from elt_factory.extract.answer import UnreadableAnswerError, check_objects, ndjson, parse
 from elt_factory.extract.read import read
 from elt_factory.failures import BadDataError, BadRequestError
 
@@ -59,9 +59,46 @@ def test_what_is_no_json_object_or_list_is_unreadable(body):
 
 
 @pytest.mark.parametrize("bad", [3, "x", None, [1], [{}]])
-def test_a_record_that_is_no_object_is_named(bad):
+def test_a_record_that_is_no_object_is_a_line_for_the_contract_and_is_named_in_a_sample(bad):
+    records = parse(msgspec.json.encode([{"a": 1}, bad, {}])).records(None)
+    assert ndjson(records).splitlines() == [b'{"a":1}', msgspec.json.encode(bad), b"{}"]
     with pytest.raises(UnreadableAnswerError, match="record 2 of the page is no object"):
-        ndjson(parse(msgspec.json.encode([{"a": 1}, bad, {}])).records(None))
+        check_objects(records)
+
+
+BAD_RECORDS = [
+    b'{"a": NaN}',
+    b'{"a": "\\ud800"}',
+    b'{"a": "x\x01y"}',
+    b'{"a": "\xff"}',
+    b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+    b'{"a": "],}{"} 5',
+    b"nul",
+    b'{"a": 01, "b": "\\""}',
+]
+
+
+@pytest.mark.parametrize("bad", BAD_RECORDS)
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf"])
+def test_a_record_that_is_no_json_does_not_cost_the_others_of_its_answer(bad, before):
+    body = before + b'{"meta": {"next": "p2"}, "items": [{"a": 1}, ' + bad + b',\n {"b": 2} ]}\n'
+    document = parse(body)
+    assert bytes(document.find("meta.next")) == b'"p2"'
+    assert ndjson(document.records("items")).split(b"\n") == [b'{"a": 1}', bad, b'{"b": 2}', b""]
+    assert ndjson(parse(before + b"[" + bad + b"]").records(None)) == bad + b"\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[1, , NaN]", b'[{"a": NaN}', b'[{"a": NaN]}', b"[NaN] x", b'{"items": [NaN], "n": NaN}', b'{"items" [NaN]}'],
+)
+def test_an_answer_whose_own_form_is_broken_is_unreadable(body):
+    with pytest.raises(UnreadableAnswerError, match="no JSON object or list"):
+        parse(body)
+
+
+def test_a_byte_order_mark_before_an_answer_is_no_part_of_it():
+    assert ndjson(parse(b'\xef\xbb\xbf[{"a": 1}]').records(None)) == b'{"a": 1}\n'
 
 
 def test_missing_records_name_the_keys_that_are_there():

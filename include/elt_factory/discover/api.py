@@ -17,7 +17,7 @@ from elt_factory.discover.periods import sane_name
 from elt_factory.discover.sample import MOST_RECORDS, sample_of, spool_of
 from elt_factory.discover.table import Ground, first_day, table_of
 from elt_factory.extract import paginators
-from elt_factory.extract.answer import UnreadableAnswerError
+from elt_factory.extract.answer import UnreadableAnswerError, check_objects
 from elt_factory.extract.http import Answer, HttpClient, Patience
 from elt_factory.extract.paginators import Ask, Page
 from elt_factory.extract.request import Connection
@@ -113,6 +113,7 @@ class _Reader:
     def page(self, answer: Answer) -> Page:
         document = answer.document
         found = document.records(self.path)
+        check_objects(found)
         return Page(document, answer.headers, found)
 
     def records(self, answer: Answer) -> list[Mapping[str, Any]]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw
 
+from elt_factory.extract import loose
 from elt_factory.extract.body import Body
 from elt_factory.extract.damage import DamagedAnswerError, UnreadableAnswerError
 
-__all__ = ["Document", "UnreadableAnswerError", "first_byte", "keys_of", "ndjson", "parse", "steps"]
+__all__ = ["Document", "UnreadableAnswerError", "check_objects", "first_byte", "keys_of", "ndjson", "parse", "steps"]
 
 _KEYS = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
@@ -45,11 +46,11 @@ class Document:
         UnreadableAnswerError when there is no list.
         """
         if path is None:
-            return _LIST.decode(self.body) if self.keys is None else [Raw(bytes(self.body).strip())]
+            return _items(self.body) if self.keys is None else [Raw(bytes(self.body).strip())]
         found = self._step_to(path)
         if first_byte(found) != b"[":
             raise UnreadableAnswerError(f'records: "{path}" holds {_excerpt(found)}, which is no list')
-        return _LIST.decode(found)
+        return _items(found)
 
     def _step_to(self, path: str) -> Raw:
         if self.keys is None:
@@ -71,19 +72,23 @@ def steps(path: str) -> list[str]:
 
 
 def parse(body: Body) -> Document:
-    """Check a whole answer.
+    """Check a whole answer. A byte order mark before it is passed over, and so is what is wrong within one record.
 
     Raises:
         DamagedAnswerError: it ends too soon.
         UnreadableAnswerError: it is no JSON object or list in UTF-8.
     """
+    body = body[len(codecs.BOM_UTF8) :] if body[: len(codecs.BOM_UTF8)] == codecs.BOM_UTF8 else body
+    is_list = bytes(body[:_EXCERPT]).lstrip()[:1] == b"["
     try:
         _check_text(body)
-        if bytes(body[:_EXCERPT]).lstrip()[:1] == b"[":
+        if is_list:
             _LIST.decode(body)
             return Document(body, None)
         return Document(body, _KEYS.decode(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if (found := _loosely(body, is_list=is_list)) is not None:
+            return found
         kind = DamagedAnswerError if _CUT in str(error) else UnreadableAnswerError
         raise kind(f"the answer is no JSON object or list: {error}: {_excerpt(body[: _EXCERPT + 1])}") from None
 
@@ -99,20 +104,24 @@ def _check_text(body: Body) -> None:
 
 
 def ndjson(records: Sequence[Raw]) -> bytes:
-    """Write the records as lines, each byte as it was sent but for line breaks between tokens.
+    """Write the records as lines, each byte as it was sent but for line breaks.
 
-    UnreadableAnswerError when a record is no object.
+    What is no object is a line too: the contract rejects it, with the reason.
     """
     if not records:
         return b""
     lines = b"\n".join(records)
     if lines.count(b"\n") != len(records) - 1 or b"\r" in lines:
-        # inside JSON strings line breaks are escaped, so these stand between tokens
+        # inside JSON strings line breaks are escaped, so these are between tokens
         lines = b"\n".join(bytes(record).translate(_LINE_BREAKS) for record in records)
-    if lines[:1] != b"{" or lines.count(b"\n{") != len(records) - 1:
-        number, record = next((n, r) for n, r in enumerate(records, 1) if first_byte(r) != b"{")
-        raise UnreadableAnswerError(f"record {number} of the page is no object but {_excerpt(record)}")
     return lines + b"\n"
+
+
+def check_objects(records: Sequence[Raw]) -> None:
+    """UnreadableAnswerError when a record is no object."""
+    for number, record in enumerate(records, 1):
+        if first_byte(record) != b"{":
+            raise UnreadableAnswerError(f"record {number} of the page is no object but {_excerpt(record)}")
 
 
 def first_byte(raw: Raw) -> bytes:
@@ -122,7 +131,44 @@ def first_byte(raw: Raw) -> bytes:
 
 def keys_of(raw: Raw) -> Mapping[str, Raw] | None:
     """The keys of a value that is an object; None for any other value."""
-    return _KEYS.decode(raw) if first_byte(raw) == b"{" else None
+    if first_byte(raw) != b"{":
+        return None
+    try:
+        return _KEYS.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _wrapped(bytes(raw))
+
+
+def _wrapped(raw: bytes) -> Mapping[str, Raw]:
+    try:
+        return {key: Raw(value) for key, value in loose.keys(raw).items()}
+    except ValueError as error:
+        raise UnreadableAnswerError(f"an object of the answer cannot be read: {error}: {_excerpt(raw)}") from None
+
+
+def _items(raw: Raw | Body) -> Sequence[Raw]:
+    try:
+        return _LIST.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        try:
+            return [Raw(item) for item in loose.items(bytes(raw))]
+        except ValueError as error:
+            message = f"a list of the answer cannot be read: {error}: {_excerpt(bytes(memoryview(raw)[:_EXCERPT]))}"
+            raise UnreadableAnswerError(message) from None
+
+
+def _loosely(body: Body, *, is_list: bool) -> Document | None:
+    """The answer taken apart where some of its records are no JSON; None where its own form is broken."""
+    whole = bytes(body)
+    try:
+        if is_list:
+            loose.items(whole)
+            return Document(body, None)
+        if whole.lstrip()[:1] != b"{":
+            return None
+        return Document(body, _wrapped(whole))
+    except ValueError:
+        return None
 
 
 def _excerpt(raw: Raw | bytes) -> str:

@@ -1,0 +1,67 @@
+"""JSON taken apart where a part of it is no JSON: one bad record shall not cost the others of its answer.
+
+Only brackets, commas and the ends of texts are looked at, so what is inside a value may be anything. It is slower than
+a JSON reader, and used only where that has failed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+_TEXT = rb'"(?:[^"\\]|\\.)*"'
+_TOKEN = re.compile(_TEXT + rb'|["\[\]{},]', re.DOTALL)
+_KEY = re.compile(rb"\s*(" + _TEXT + rb")\s*:", re.DOTALL)
+_CLOSING = {b"[": b"]", b"{": b"}"}
+
+
+def items(raw: bytes) -> list[bytes]:
+    """The values of a list, or the entries of an object, as they were written.
+
+    ValueError where brackets or quotes do not match, or nothing is between two commas.
+    """
+    body = raw.strip()
+    found, open_brackets, start = list[bytes](), list[bytes](), 1
+    for token in _TOKEN.finditer(body):
+        sign = token.group()
+        if sign in _CLOSING:
+            open_brackets.append(_CLOSING[sign])
+        elif sign == b"," and len(open_brackets) == 1:
+            found.append(body[start : token.start()].strip())
+            start = token.end()
+        elif sign in (b"]", b"}"):
+            if not open_brackets or open_brackets.pop() != sign:
+                raise ValueError("brackets do not match")
+            if not open_brackets:
+                return _complete(found, body[start : token.start()].strip(), body[token.end() :])
+        elif sign == b'"':
+            break
+    raise ValueError("it ends too soon")
+
+
+def keys(raw: bytes) -> dict[str, bytes]:
+    """The values of an object by their keys, as they were written; a text, number or word among them is valid JSON.
+
+    ValueError where it is no such object.
+    """
+    found = {}
+    for entry in items(raw):
+        key = _KEY.match(entry)
+        if key is None:
+            raise ValueError("a key is missing")
+        value = entry[key.end() :].strip()
+        if value[:1] not in _CLOSING:
+            json.loads(value, parse_constant=_refuse)
+        found[json.loads(key[1])] = value
+    return found
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _complete(found: list[bytes], last: bytes, rest: bytes) -> list[bytes]:
+    complete = [*found, last] if found or last else []
+    if rest.strip() or not all(complete):
+        raise ValueError("something is missing, or follows the end")
+    return complete
