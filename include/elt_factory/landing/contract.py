@@ -218,7 +218,7 @@ def bounds(plan: ContractPlan, column: str) -> str:
     return f"SELECT {low}, {high} FROM staged WHERE reason IS NULL"
 
 
-def copy_statement(select: str, folder: str, part_bytes: int) -> str:
+def copy_statement(select: str, folder: str, part_bytes: int, row_group_bytes: int = _ROW_GROUP_BYTES) -> str:
     """COPY of a SELECT to Parquet parts; returns one row a file: path, rows, bytes.
 
     A part ends with the row group that fills it. Row groups have their limit in bytes, too, else long texts would make
@@ -226,7 +226,7 @@ def copy_statement(select: str, folder: str, part_bytes: int) -> str:
     """
     return (
         f"COPY ({select}) TO {text_literal(folder)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, "
-        f"ROW_GROUP_SIZE_BYTES {_ROW_GROUP_BYTES}, FILE_SIZE_BYTES {part_bytes}, FILENAME_PATTERN 'part-{{i}}', "
+        f"ROW_GROUP_SIZE_BYTES {row_group_bytes}, FILE_SIZE_BYTES {part_bytes}, FILENAME_PATTERN 'part-{{i}}', "
         "RETURN_STATS)"
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from elt_factory.disk import naming_a_full_disk
 from elt_factory.extract.request import Spool
 from elt_factory.extract.source_files import check_unchanged
 from elt_factory.failures import AccountingError, BadDataError, ContractError, LandingError
-from elt_factory.landing import contract
+from elt_factory.landing import contract, memory
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.checksums import sha256_of_each
 from elt_factory.landing.contract import ContractPlan
@@ -25,6 +24,7 @@ from elt_factory.landing.delivered import copy_ledger, note_delivered, refuse_un
 from elt_factory.landing.found import find_columns, raw_relation
 from elt_factory.landing.growing import grown_numbers
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
+from elt_factory.landing.ndjson import Lines
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.landing.repeated import has_repeated_keys
 from elt_factory.landing.schema import Known, plan_contract
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     import duckdb
 
 PART_BYTES = 128 * 1024 * 1024  # Snowflake loads files of 100 to 250 MB best
-MEMORY_LIMIT = "1GB"
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def _scratch(workdir: Path, attempt: Attempt) -> Iterator[duckdb.DuckDBPyConnect
     try:
         with duckdb.connect(str(file)) as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"SET memory_limit = '{os.environ.get('ELT_CONTRACT_MEMORY', MEMORY_LIMIT)}'")
+            memory.set_limit(connection)
             connection.execute(f"SET temp_directory = {text_literal(str(workdir / 'spill'))}")
             yield connection
     finally:
@@ -230,9 +229,12 @@ def _stage_records(
 def _stage_files(
     connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool
 ) -> tuple[ContractPlan, tuple[Drift, ...]]:
+    lines = Lines.of(spool.files) if spool.format == "ndjson" else None
+    memory.set_threads(connection, 1, lines)
     found = find_columns(connection, known, spool)
     plan, drift = plan_contract(known, found)
     plan = with_files(plan, known, spool)
+    memory.set_threads(connection, len(plan.columns), lines)
     connection.execute(contract.stage_statement(raw_relation(connection, spool, plan), plan))
     if spool.format == "csv":
         connection.execute(contract.stage_broken_csv(plan))
@@ -256,7 +258,8 @@ def _write_parts(
     select = contract.newest_rows(plan) if staged.duplicates else contract.good_rows(plan)
     # the order of records was needed for the last of each key alone, and is known by now
     connection.execute("SET preserve_insertion_order = false")
-    written = connection.execute(contract.copy_statement(select, str(folder / "data"), PART_BYTES)).fetchall()
+    copy = contract.copy_statement(select, str(folder / "data"), PART_BYTES, memory.row_group_bytes(connection))
+    written = connection.execute(copy).fetchall()
     return _landed([row for row in written if row[1]], folder, attempt.name)
 
 

@@ -21,8 +21,8 @@ _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MI
 _LIMIT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]I?B)", re.IGNORECASE)
 _THREAD_BYTES = 100_000_000
 _COLUMN_BYTES = 2 * 256 * 1024  # a block for the values that are read, and one for those that are written
-_RECORD_COPIES = 4  # two in the reader's buffer, the value as it is cast, and the row that is written
-_LEAST_ROW_GROUP = 16_000_000
+_RECORD_COPIES = 10  # two buffers of four records for the reader, the value as it is cast, and the row that is written
+_ROW_GROUP, _LEAST_ROW_GROUP = 64 * 1024 * 1024, 16 * 1024 * 1024
 
 
 def limit_bytes() -> int:
@@ -44,20 +44,22 @@ def threads_for(limit: int, most: int, columns: int, record_bytes: int) -> int:
     return max(1, min(most, limit // each))
 
 
-def row_group_bytes(limit: int, threads: int) -> int:
-    """The size of a row group of the landed Parquet, before it is compressed: each thread writes one of its own."""
-    return max(_LEAST_ROW_GROUP, min(64 * 1024 * 1024, limit // (4 * threads)))
-
-
 def set_limit(connection: duckdb.DuckDBPyConnection) -> None:
     """Hold a connection to the limit; ELT_CONTRACT_THREADS takes the place of the machine's number of cores."""
     connection.execute(f"SET memory_limit = '{limit_bytes()}B'")
     if threads := os.environ.get("ELT_CONTRACT_THREADS"):
         connection.execute(f"SET threads = {int(threads)}")
+    connection.execute("SET VARIABLE most_threads = current_setting('threads')")
 
 
-def set_threads(connection: duckdb.DuckDBPyConnection, most: int, columns: int, lines: Lines | None) -> int:
-    """Give a connection the threads that its limit is enough for; their number."""
+def set_threads(connection: duckdb.DuckDBPyConnection, columns: int, lines: Lines | None) -> None:
+    """Give a connection the threads that its limit is enough for."""
+    most = int(connection.execute("SELECT getvariable('most_threads')").fetchall()[0][0])
     threads = threads_for(limit_bytes(), most, columns, lines.object_bytes if lines else 0)
     connection.execute(f"SET threads = {threads}")
-    return threads
+
+
+def row_group_bytes(connection: duckdb.DuckDBPyConnection) -> int:
+    """The size of a row group of the landed Parquet, before it is compressed: each thread fills one of its own."""
+    threads = int(connection.execute("SELECT current_setting('threads')").fetchall()[0][0])
+    return max(_LEAST_ROW_GROUP, min(_ROW_GROUP, limit_bytes() // (4 * threads)))
