@@ -425,3 +425,24 @@ def test_a_hash_is_the_sha256_of_the_text_as_it_came(lander):
 def test_a_hash_is_text_in_a_table_that_was_loaded_before(lander):
     table = {"columns": {"n": {"pii": "hash", "type": "integer"}}}
     assert lander.ndjson('{"n": 5}\n', table=table, existing={"n": "text"}).types == {"n": "text"}
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
+def test_columns_without_bound_are_an_error_that_says_what_to_do(lander, form):
+    def content(count: int) -> str:
+        if form == "csv":
+            return ",".join(f"k{n}" for n in range(count)) + "\n" + ",".join("1" for _ in range(count)) + "\n"
+        if form == "parquet":
+            return "SELECT " + ", ".join(f"1 AS k{n}" for n in range(count))
+        return "{" + ", ".join(f'"k{n}": 1' for n in range(count)) + "}\n"
+
+    land = getattr(lander, form)
+    with pytest.raises(ContractError, match=r"src\.tab: the source has 1001 new columns, such as k0, .*max_columns"):
+        land(content(1001))
+    existing = {f"k{n}": "integer" for n in range(20)}
+    assert len(land(content(30), table={"max_columns": 30}, existing=existing).types) == 30
+    with pytest.raises(ContractError, match=r"the source has 11 new columns, .* would have 31 that are not declared"):
+        land(content(31), table={"max_columns": 30}, existing=existing)
+    declared = {"max_columns": 30, "columns": {"k30": {"type": "integer"}}}
+    assert len(land(content(31), table=declared, existing=existing).types) == 31
+    assert land(content(31), table={"max_columns": 20, "schema_contract": "discard_value"}, existing=existing).rows

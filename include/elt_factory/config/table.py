@@ -13,7 +13,7 @@ from elt_factory.config.checks import ColumnCheck
 from elt_factory.config.cursors import cursor_mistakes
 from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.templates import CURSOR, WINDOW_NAMES, Use
-from elt_factory.config.values import Beginning, ColumnName, ColumnType, Flag, Lag, TimeZone, Type
+from elt_factory.config.values import Beginning, ColumnName, ColumnType, Flag, Lag, TimeZone, Type, Whole
 
 WriteDisposition = Literal["append", "merge", "replace", "scd2"]
 # scd2 alone writes _valid_from and _valid_to, tables that files are appended to _file_id; they are kept free everywhere
@@ -146,6 +146,16 @@ class Table(Model):
             "freeze fails the load; discard_row rejects the row; discard_value drops the value."
         ),
         examples=["freeze"],
+    )
+    max_columns: Whole = Field(
+        1000,
+        ge=1,
+        le=10_000,
+        description=(
+            "How many columns the table may have before a load that would add more fails; columns that are declared do "
+            "not count. It stops a source whose keys are ids or dates."
+        ),
+        examples=[2000],
     )
     columns: dict[ColumnName, Column] = Field(
         {},

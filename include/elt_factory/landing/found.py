@@ -18,7 +18,7 @@ from elt_factory.landing import casting, contract, ndjson
 from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.file_names import PATH, with_path
 from elt_factory.landing.ndjson import Lines
-from elt_factory.landing.schema import Known, check_names, is_new, settled
+from elt_factory.landing.schema import Known, check_names, check_width, is_new, settled
 from elt_factory.sql_text import identifier, identifiers
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spo
     keys = connection.execute(f"SELECT DISTINCT unnest(json_keys(json)) FROM {ndjson.objects(lines)}").fetchall()
     names = sorted(row[0] for row in keys)
     check_names(known, list(map(loaded_name, names)))
+    check_width(known, list(map(loaded_name, names)))
     given = _given(known, names)
     # found types come last: their order is that of the records, which a set of names does not have
     kinds = _types_of_json(connection, known, lines, [name for name in names if name not in given])
@@ -109,6 +110,7 @@ def _surer(kind: str, looked: ColumnType | None) -> ColumnType | None:
 def _find_parquet(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
     relation = contract.read_parquet([str(file) for file in spool.files])
     described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    check_width(known, [loaded_name(row[0]) for row in described])
     found = {row[0]: spool.types.get(row[0], casting.from_duckdb_type(row[1])) for row in described}
     text = [row[0] for row in described if row[1] == "VARCHAR" and row[0] not in spool.types]
     return {**found, **_infer(connection, known, text, relation)}
@@ -118,6 +120,7 @@ def _find_csv(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool)
     found: Found = {}
     for header, files in _by_header(spool).items():
         check_names(known, list(map(loaded_name, header)))
+        check_width(known, list(map(loaded_name, header)))
         relation = contract.read_csv(files, header, spool.csv)
         unknown = [name for name in header if name not in spool.types and found.get(name) is None]
         for name in header:

@@ -150,6 +150,22 @@ def _widened(known: Known, columns: Iterable[PlannedColumn]) -> Iterator[Drift]:
             yield Drift(column.name, str(column.landed_type), "widened", str(old))
 
 
+def check_width(known: Known, found: Collection[str]) -> None:
+    """ContractError where a load would add columns that are not declared to a table that has enough of them."""
+    table, existing = known.table, known.existing or {}
+    if table.schema_contract != "evolve":
+        return
+    new = [name for name in found if name not in existing and name not in table.columns]
+    total = len(new) + sum(name not in table.columns for name in existing)
+    if new and total > table.max_columns:
+        some = ", ".join(name[:40] for name in new[:3])
+        raise ContractError(
+            f"{known.label}: the source has {len(new)} new columns, such as {some}, and the table would have {total} "
+            f"that are not declared; keys that are ids or dates belong into one column of type json. Change the source "
+            f"or the query, write schema_contract: discard_value, or set max_columns (now {table.max_columns})"
+        )
+
+
 def check_names(known: Known, found: Collection[str]) -> None:
     """ContractError for a name that no column can have, or that is another's but for case."""
     for name in found:
