@@ -9,9 +9,9 @@ import pytest
 from landing_support import lines
 
 from elt_factory.failures import DiskFullError, EltError, LandingError
-from elt_factory.landing import contract
 from elt_factory.landing import land as land_module
 from elt_factory.landing import manifest as manifest_module
+from elt_factory.landing import memory
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.manifest import Owner, parse_manifest, read_manifest
 from elt_factory.landing.places import LocalPlace
@@ -150,7 +150,8 @@ def text_of(number: int, length: int) -> str:
 def test_parts_have_the_size_that_is_asked_for_and_a_row_group_more_at_most(lander, monkeypatch):
     part, group = 400_000, 100_000
     monkeypatch.setattr(land_module, "PART_BYTES", part)
-    monkeypatch.setattr(contract, "_ROW_GROUP_BYTES", group)
+    monkeypatch.setattr(memory, "_ROW_GROUP", group)
+    monkeypatch.setattr(memory, "_LEAST_ROW_GROUP", group)
     # far fewer rows than a row group may have: only their bytes can end one
     landed = lander.ndjson(lines(*(f'{{"id": {i}, "text": "{text_of(i, 400)}"}}' for i in range(20_000))))
     *full, last = sorted((file.bytes for file in landed.manifest.files), reverse=True)
