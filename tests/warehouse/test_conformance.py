@@ -290,7 +290,7 @@ def test_a_column_that_was_rejected_or_dropped_is_said_once(loader):
         loader.name = contract
         loader.load(AB, day(1))
         for _ in range(2):
-            loader.load([{"id": 3, "v": "c", "new": 1.5}], day(2))
+            loader.load([{"id": 3, "v": "c", "new": 1.5}, {"id": 4, "v": "d"}], day(2))
         assert loader.audit("schema_changes", "column_name", "change") == [("new", change)]
 
 
@@ -315,9 +315,9 @@ def test_a_landing_of_another_type_than_the_tables_is_refused(loader, warehouse)
 
 def test_rejects_are_kept_with_reason_and_record_and_replaced_when_loaded_again(loader):
     loader.spec = {"columns": {"n": {"type": "integer"}}}
-    loader.load([{"id": 1, "n": "x"}, {"id": 2, "n": "y"}], day(1))
-    loader.load([{"id": 7, "n": "z"}], day(2))
-    loader.load([{"id": 1, "n": "w"}], day(1))
+    loader.load([{"id": 1, "n": "x"}, {"id": 2, "n": "y"}, {"id": 3, "n": 3}], day(1))
+    loader.load([{"id": 7, "n": "z"}, {"id": 8, "n": 8}], day(2))
+    loader.load([{"id": 1, "n": "w"}, {"id": 3, "n": 3}], day(1))
     assert loader.audit("rejects", "reason", "record") == [
         ('n is no integer: "w"', '{"n":"w","id":"1"}'),
         ('n is no integer: "z"', '{"n":"z","id":"7"}'),

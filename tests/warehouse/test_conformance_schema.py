@@ -85,11 +85,11 @@ def test_a_column_of_another_type(loader, contract, values, kind, changes):
 
 @pytest.mark.parametrize("contract", CONTRACTS)
 def test_a_renamed_column_is_a_missing_one_and_a_new_one(loader, contract):
-    found = evolved(loader, contract, [{"id": 2, "n": 2, "w": "b"}])
+    found = evolved(loader, contract, [{"id": 2, "n": 2, "w": "b"}, {"id": 3, "n": 3, "v": "c"}])
     wanted = {
-        "evolve": [(1, "a"), (2, None)],
-        "discard_row": [(1, "a")],
-        "discard_value": [(1, "a"), (2, None)],
+        "evolve": [(1, "a"), (2, None), (3, "c")],
+        "discard_row": [(1, "a"), (3, "c")],
+        "discard_value": [(1, "a"), (2, None), (3, "c")],
     }
     assert (None if found is None else loader.rows("id", "v")) == wanted.get(contract)
     assert ("w" in kinds(loader)) == (contract == "evolve")
