@@ -1,9 +1,10 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-snowflake bench lint drift reference format lock clean
+.PHONY: help setup demo up down test proof test-snowflake bench faults lint drift reference format lock clean
 
 DAYS ?= 7
 PORT ?= 8080
+KILLS ?= 200
 PYTHON ?= python3
 BIN := .venv/bin
 # uv where it is there, else one of our own inside the environment
@@ -40,10 +41,17 @@ down: ## End what `make up` started, and nothing else
 test: setup ## Run all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+proof: setup ## Run the line against its model in random order, kills included: ELT_PROOF=500 for more, docs/guarantees.md
+	@ELT_KILLS=$${ELT_KILLS:-40} $(BIN)/python -m pytest -n 2 --dist load --no-loadscope-reorder tests/proof tests/faults/test_kill_load.py
+
 # Without what it depends on: dag-factory needs nothing that is not in .venv, and shall change nothing there
 bench: setup ## Measure what reading DAGs costs, against dag-factory and plain Cosmos: eleven minutes on a quiet machine
 	@$(UV) pip install --quiet --python $(BIN)/python --target build/bench --no-deps --group bench
 	@PYTHONPATH=build/bench $(BIN)/python benchmarks/parse.py
+
+faults: setup ## Kill loads here and in dlt at the same moments, count rows lost and doubled: KILLS=200
+	@$(UV) pip install --quiet --python $(BIN)/python --target build/faults --group faults
+	@PYTHONPATH=build/faults $(BIN)/python benchmarks/faults.py $(KILLS)
 
 test-snowflake: setup ## Run the warehouse suite on the account that SNOWFLAKE_ACCOUNT, _USER, ... name: docs/snowflake.md
 	@test -n "$$SNOWFLAKE_ACCOUNT" || { echo "SNOWFLAKE_ACCOUNT is not set: docs/snowflake.md says what this needs"; exit 1; }

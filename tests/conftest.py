@@ -33,7 +33,7 @@ NOT_INHERITED = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole lines come first: a file of them takes minutes, and would keep one of two processes waiting at the end."""
-    slow = [Path(__file__).parent / folder for folder in ("end_to_end", "dags", "faults", "warehouse")]
+    slow = [Path(__file__).parent / folder for folder in ("end_to_end", "dags", "faults", "proof", "warehouse")]
     items.sort(key=lambda item: next((n for n, folder in enumerate(slow) if folder in item.path.parents), len(slow)))
 
 

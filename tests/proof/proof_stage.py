@@ -1,0 +1,203 @@
+"""Tries of a run, each in a thread of its own: they stop at every effect, go on when they are let, or die.
+
+An effect is a file of a landing that is written, renamed or removed (Python's audit events, so whatever the product
+calls), a request to object storage, and a statement that changes the warehouse. One try runs at a time. One that was
+killed has no further effect, not even that of cleaning up: as after `kill -9`.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import duckdb
+from fsspec.implementations.memory import MemoryFileSystem
+
+PATIENCE = 60  # seconds, for a try that should have come to its next effect
+_PATHS = frozenset({"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate", "shutil.rmtree"})
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+_LOOKS = ("SELECT", "SET", "DROP VIEW", "CREATE OR REPLACE TEMP VIEW", "FROM", "WITH", "DESCRIBE", "PRAGMA")
+
+
+class Kill(BaseException):
+    """As sudden as a kill."""
+
+
+class Try:
+    """One try. `steps` effects are let happen, then it pauses; None lets it run to its end."""
+
+    def __init__(self, stage: "Stage", work: Callable[["Try"], Any]) -> None:
+        self.stage, self.work = stage, work
+        self.steps: int | None = None
+        self.dead = self.ended = False
+        self.effects: list[str] = []
+        self.error: BaseException | None = None
+        self.answer: Any = None
+        self._back, self._on = threading.Semaphore(0), threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def go(self, steps: int | None = None) -> bool:
+        """Let it go on; whether it has ended then."""
+        if self.ended:
+            return True
+        self.steps, self.stage.current = steps, self
+        if self._thread.ident is None:
+            self._thread.start()
+        else:
+            self._on.release()
+        if not self._back.acquire(timeout=PATIENCE):
+            raise TimeoutError(f"a try hangs after {self.effects[-3:]}")
+        self.stage.current = None
+        return self.ended
+
+    def kill(self) -> None:
+        """It does nothing more from here on."""
+        self.dead = True
+        self.go()
+
+    def effect(self, what: str) -> None:
+        """Come to an effect: pause where the steps are used up, raise where the try is dead."""
+        if self.dead:
+            raise Kill
+        self.effects.append(what)
+        if self.steps == 0:
+            self._back.release()
+            self._on.acquire()
+            if self.dead:
+                raise Kill
+        if self.steps:
+            self.steps -= 1
+
+    def _run(self) -> None:
+        try:
+            self.answer = self.work(self)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, who let it run looks at it
+            self.error = error
+        self.ended = True
+        self._back.release()
+
+
+class Stage:
+    """Where tries run, one at a time; `folder` is what they change."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = f"{folder}/"
+        self.current: Try | None = None
+        self.looking: duckdb.DuckDBPyConnection  # at the warehouse, as anybody may
+
+    def effect(self, what: str) -> None:
+        if self.current is not None:
+            self.current.effect(what)
+
+    @contextmanager
+    def unseen(self) -> Iterator[None]:
+        """What the test itself does is no effect of a try."""
+        acting, self.current = self.current, None
+        yield
+        self.current = acting
+
+
+_here: Stage | None = None
+
+
+def _watch(event: str, about: tuple[Any, ...]) -> None:
+    stage = _here
+    if stage is None or stage.current is None:
+        return
+    changes = event in _PATHS or (event == "open" and isinstance(about[2], int) and about[2] & _WRITING)
+    if changes and isinstance(about[0], str | os.PathLike) and os.fspath(about[0]).startswith(stage.folder):
+        stage.effect(f"{event} {os.fspath(about[0]).removeprefix(stage.folder)}")
+
+
+class WatchedConnection:
+    """A connection to the warehouse whose statements are effects, each with a moment before and one after it."""
+
+    def __init__(self, real: duckdb.DuckDBPyConnection, stage: Stage) -> None:
+        self._real, self._stage = real, stage
+
+    def execute(self, statement: str, *given: Any) -> Any:
+        if self._stage.current is not None and self._stage.current.dead:
+            raise Kill
+        changes = not statement.lstrip().upper().startswith(_LOOKS)
+        if changes:
+            self._stage.effect(statement[:80])
+        answer = self._real.execute(statement, *given)
+        if changes:
+            self._stage.effect(f"after {statement[:80]}")
+        return answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._real.close()
+
+
+class WatchedStorage(MemoryFileSystem):
+    """Object storage whose requests are effects: an object is there whole, or not at all."""
+
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+
+    def put_file(self, lpath: str, rpath: str, *args: Any, **kwargs: Any) -> None:
+        _effect(f"put {rpath}")
+        super().put_file(lpath, rpath, *args, **kwargs)
+
+    def pipe_file(self, path: str, value: bytes, *args: Any, **kwargs: Any) -> None:
+        _effect(f"put {path}")
+        super().pipe_file(path, value, *args, **kwargs)
+
+    @classmethod
+    def change(cls, url: str, content: bytes) -> None:
+        """Other bytes of an object that is there."""
+        kept = cls.store[cls._strip_protocol(url)]
+        kept.seek(0)
+        kept.write(content)
+
+    def rm(self, path: Any, *args: Any, **kwargs: Any) -> None:
+        # one request takes many away, and a kill may come among them
+        for one in [path] if isinstance(path, str) else path:
+            _effect(f"remove {one}")
+            super().rm(one, *args, **kwargs)
+
+
+def _effect(what: str) -> None:
+    if _here is not None:
+        _here.effect(what)
+
+
+_installed: list[bool] = []
+
+
+@contextmanager
+def staged(folder: Path, warehouse: Path) -> Iterator[Stage]:
+    """A stage over a folder; the warehouse's file stays open meanwhile, which spares each task the opening."""
+    global _here
+    if not _installed:
+        sys.addaudithook(_watch)
+        _installed.append(True)
+    stage, real = Stage(folder), duckdb.connect
+
+    def connect(database: Any = ":memory:", *args: Any, **kwargs: Any) -> Any:
+        if str(database) == str(warehouse):
+            return WatchedConnection(real(database), stage)
+        # what is scratch of the contract may be in memory; a few rows need no threads
+        where = ":memory:" if Path(str(database)).name.startswith("contract-") else database
+        return real(where, *args, config={"threads": 1}, **kwargs)
+
+    stage.looking = keeper = real(str(warehouse))
+    keeper.execute("SET threads = 1; SET TimeZone = 'UTC'")
+    duckdb.connect, _here = connect, stage
+    WatchedStorage.store.clear()
+    WatchedStorage.pseudo_dirs[:] = [""]
+    try:
+        yield stage
+    finally:
+        duckdb.connect, _here = real, None
+        keeper.close()
