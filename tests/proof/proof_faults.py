@@ -1,6 +1,6 @@
 """Faults that the product could have, or had, each as one patch, with the guarantee that it breaks."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,17 +12,22 @@ from elt_factory.config.table import Table
 from elt_factory.config.window import Window
 from elt_factory.extract import database, sql_request
 from elt_factory.landing import contract, found, growing, land, ndjson
-from elt_factory.warehouse import audit, audit_views, base, duckdb, state, statements, writing
+from elt_factory.warehouse import audit, audit_views, base, duckdb, ledger, state, statements, writing
+
+Story = Sequence[tuple[str, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What brings it in, the kind of table that shows it, and the guarantee that it breaks."""
+    """What brings it in, the kind of table that shows it, and the guarantee that it breaks.
+
+    `story` are events of the machine that lead to it, where random ones need many sequences.
+    """
 
     kind: str
     breaks: str
     bring: Callable[[pytest.MonkeyPatch], None]
-    examples: int = 40
+    story: Story = ()
 
 
 def cursor_first(patch: pytest.MonkeyPatch) -> None:
@@ -65,14 +70,16 @@ def no_lag(patch: pytest.MonkeyPatch) -> None:
 
 def nothing_makes_way(patch: pytest.MonkeyPatch) -> None:
     """An append that is run again leaves what it wrote before."""
-    real = statements.delete_own
-    patch.setattr(statements, "delete_own", lambda *given: f"{real(*given)} AND FALSE")
+    own, delivered = statements.delete_own, ledger.delete_delivered
+    patch.setattr(statements, "delete_own", lambda *given: f"{own(*given)} AND FALSE")
+    patch.setattr(ledger, "delete_delivered", lambda *given: f"{delivered(*given)} AND FALSE")
 
 
 def too_much_makes_way(patch: pytest.MonkeyPatch) -> None:
     """An append takes rows of later loads away, too."""
     real = statements.delete_own
-    patch.setattr(statements, "delete_own", lambda *given: real(*given).replace(" = ", " >= "))
+    # of files, too: without the limit to rows that belong to no file
+    patch.setattr(statements, "delete_own", lambda *given: real(*given[:3]).replace(" = ", " >= "))
 
 
 def rejects_stay(patch: pytest.MonkeyPatch) -> None:
@@ -148,6 +155,17 @@ def history_by_the_clock(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(writing, "_snapshot", lambda load: replace(real(load), at=datetime.now(UTC)))
 
 
+def ends_what_it_has_not_seen(patch: pytest.MonkeyPatch) -> None:
+    """A snapshot with rejects ends the keys that it does not have."""
+    real = writing._snapshot
+
+    def snapshot(load: Any) -> Any:
+        made = real(load)
+        return replace(made, complete=True, later=tuple(replace(one, complete=True) for one in made.later))
+
+    patch.setattr(writing, "_snapshot", snapshot)
+
+
 def open_start(patch: pytest.MonkeyPatch) -> None:
     """A row that changed at the very moment that a window begins is in none."""
     real = sql_request.bounds
@@ -160,20 +178,44 @@ def open_start(patch: pytest.MonkeyPatch) -> None:
     no_lag(patch)
 
 
+def _runs(*days: int) -> Story:
+    return [("run", {"day": day}) for day in days]
+
+
+KILLS: Story = [("run_killed", {"day": 0, "at": at}) for at in range(20, 31)]
+DAMAGE: Story = [("run_damaged", {"day": 0, "byte": byte}) for byte in range(0, 300, 30)]
+A_LATER_TRY_ENDS_FIRST: Story = [("begin", {"day": 0, "at": 10}), *_runs(0), ("finish", {"which": 0})]
+AN_EARLIER_TRY_ENDS_FIRST: Story = [
+    ("begin", {"day": 0, "at": 2}),
+    ("begin", {"day": 0, "at": 11}),
+    ("finish", {"which": 0}),
+    ("finish", {"which": 0}),
+]
+ONE_KEY_TWICE: Story = [("deliver", {"day": 0, "kept": {1, 2}, "bad": 0, "twice": True}), *_runs(0)]
+A_REJECT_COMES: Story = [*_runs(0), ("deliver", {"day": 1, "kept": {3}, "bad": 1, "twice": False}), *_runs(1)]
 FAULTS: Mapping[str, Fault] = {
-    "the cursor is committed before the rows": Fault("append by number", "cursor-and-rows-together", cursor_first),
+    "the cursor is committed before the rows": Fault(
+        "append by number", "cursor-and-rows-together", cursor_first, KILLS
+    ),
     "the rows are committed before their account": Fault("merge by time", "all-or-nothing", rows_first),
     "the lag is forgotten": Fault("merge by time", "late-rows-found", no_lag),
     "rows without a cursor are in no window": Fault("merge by time", "null-cursors-read", no_nulls),
-    "nothing makes way for a re-run": Fault("append of files", "nothing-twice", nothing_makes_way),
-    "too much makes way for a re-run": Fault("append of files", "nothing-lost", too_much_makes_way),
+    "nothing makes way for a re-run": Fault("append of files", "nothing-twice", nothing_makes_way, _runs(0, 0)),
+    "too much makes way for a re-run": Fault("append of files", "nothing-lost", too_much_makes_way, _runs(0, 1, 0, 1)),
     "rejects of an earlier try stay": Fault("merge by time", "rejects-kept", rejects_stay),
     "a re-run forgets its range": Fault("append by number", "nothing-lost", forgets_its_range),
-    "an older try takes the place of a later one": Fault("merge by time", "newest-wins", older_overwrites),
-    "a try takes away what another has landed": Fault("merge by time", "newest-wins", clears_others),
-    "nobody looks at the checksum": Fault("append of files", "own-landing", no_checksum, 60),
+    "an older try takes the place of a later one": Fault(
+        "merge by time", "newest-wins", older_overwrites, A_LATER_TRY_ENDS_FIRST
+    ),
+    "a try takes away what another has landed": Fault(
+        "merge by time", "newest-wins", clears_others, AN_EARLIER_TRY_ENDS_FIRST
+    ),
+    "nobody looks at the checksum": Fault("append of files", "own-landing", no_checksum, DAMAGE),
     "values come from the path": Fault("merge by time", "values-as-written", values_from_paths),
-    "the first of two records stays": Fault("merge of files", "any-order", first_one_stays),
+    "the first of two records stays": Fault("merge of files", "any-order", first_one_stays, ONE_KEY_TWICE),
     "history goes by the clock": Fault("scd2 by snapshot", "any-order", history_by_the_clock),
+    "a snapshot with rejects ends keys": Fault(
+        "scd2 by snapshot", "any-order", ends_what_it_has_not_seen, A_REJECT_COMES
+    ),
     "windows are open at their start": Fault("merge by time", "nothing-lost", open_start),
 }

@@ -114,6 +114,7 @@ class Line:
 
         run = Run(f"run-{attempt.day}", self.config, self.window(attempt.day), frozenset(["tab"]), full_refresh=False)
         told = self.extracting.work(run, {})
+        self.stage.effect("the extract has ended")
         self.loading.work(run, {"ti": SimpleNamespace(xcom_pull=lambda task_ids: told)})
 
     def say(self, what: str) -> None:
