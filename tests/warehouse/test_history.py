@@ -3,6 +3,7 @@
 import itertools
 import os
 import tempfile
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from warehouse_support import FIRST_DAY, Loader, day
 
+from elt_factory.failures import BadDataError
 from elt_factory.warehouse.duckdb import DuckDBWarehouse
 
 SNAPSHOT = {"write_disposition": "scd2", "primary_key": ["id"]}
@@ -64,7 +66,9 @@ def new_loader(opened, spec):
 
 def load_all(loader, records_of, order):
     for number in order:
-        loader.load(records_of(number), day(number))
+        # a load of nothing but rejects fails once they are committed
+        with suppress(BadDataError):
+            loader.load(records_of(number), day(number))
     return history(loader)
 
 
@@ -128,14 +132,16 @@ def versions_with_rejects(pictures, last_tries, loader):
 @example([{1: "a"}, {1: "b"}, {}, {}, {}], [(1, None), (3, set()), (4, {1}), (2, set()), (2, {1})])
 def test_snapshots_with_rejects_in_any_order_and_again_give_one_history(opened, pictures, tries):
     loader = new_loader(opened, SNAPSHOT | {"columns": {"id": {"type": "integer"}, "v": {"type": "text"}}})
-    last = {}
-    for number, rejected in tries:
+    left = iter(tries)
+
+    def records(number):
+        _, rejected = next(left)
         seen = {key: value for key, value in pictures[number - 1].items() if key not in (rejected or ())}
-        records = [{"id": key, "v": value} for key, value in seen.items()]
         # a record that cannot be read at all: whose key it had, nobody knows
-        loader.load([*records, *(["{"] if rejected is not None else [])], day(number))
-        last[number] = rejected
-    assert history(loader) == versions_with_rejects(pictures, last, loader)
+        return [*({"id": key, "v": value} for key, value in seen.items()), *(["{"] if rejected is not None else [])]
+
+    found = load_all(loader, records, [number for number, _ in tries])
+    assert found == versions_with_rejects(pictures, dict(tries), loader)
 
 
 # changes of the source: when (in hours), of what, to what; one moment of one key has one value
