@@ -153,5 +153,7 @@ def test_a_load_takes_away_the_landings_that_are_too_old(tiny, tmp_path):
     (old,) = (folder := next(tmp_path.rglob("landing/tiny/first"))).iterdir()
     for path in old.rglob("*"):
         os.utime(path, (0, 0))
+    # a file that is loaded already is not read again
+    (tmp_path / "project" / "inbox" / "input.csv").write_text("id,amount\n3,4.5\n")
     assert line.run("tiny", window_start="2013-01-02", window_end="2013-01-03").state == "success"
     assert [path.name[:8] for path in folder.iterdir()] == ["20130102"]
