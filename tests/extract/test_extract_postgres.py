@@ -341,7 +341,7 @@ def test_a_missing_cursor_column_names_the_near_one(postgres, either):
         either(table="timed", incremental={"cursor": "update_at"})
 
 
-@pytest.mark.parametrize("query", ["select x from nowhere", "selec 1", "select 1 as a, 2 as a", "drop table things"])
+@pytest.mark.parametrize("query", ["select x from nowhere", "select 1 +", "select 1 as a, 2 as a"])
 def test_a_query_that_does_not_work_is_a_bad_request(either, query):
     with pytest.raises(BadRequestError, match=r"^src\.things: "):
         either(query=query)

@@ -143,7 +143,7 @@ def test_a_line_that_is_too_long_is_one_reject(lander, monkeypatch):
 
 
 def test_a_record_of_many_megabytes_is_read(lander):
-    text = "x" * 20_000_000
+    text = "x" * 16_000_000  # Snowflake holds no longer one than 16 MiB
     assert lander.ndjson(f'{{"a": "{text}"}}\n').column("a") == [text]
 
 
@@ -348,11 +348,17 @@ def test_healthy_csv_rows_come_out_as_they_went_in(tmp_path, rows):
     assert [[row["a"], row["b"]] for row in landed.rows] == rows
 
 
-VALUE = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | CELL,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(CELL, inner, max_size=3),
-    max_leaves=5,
-)
+def nested(floats):
+    return st.recursive(
+        st.none() | st.booleans() | st.integers() | floats | CELL,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(CELL, inner, max_size=3),
+        max_leaves=5,
+    )
+
+
+VALUE = nested(st.floats())
+# NaN and infinity are no JSON: their rows are rejected
+HELD = nested(st.floats(allow_nan=False, allow_infinity=False))
 RECORD = st.dictionaries(st.sampled_from(["a", "b", "c", "long name"]), VALUE, max_size=4)
 
 
@@ -364,7 +370,7 @@ def test_ndjson_numbers_add_up_whatever_is_broken(tmp_path, rows, table):
 
 
 @RELAXED
-@given(rows=st.lists(st.dictionaries(st.sampled_from(["a", "b"]), VALUE, min_size=1), min_size=1, max_size=8))
+@given(rows=st.lists(st.dictionaries(st.sampled_from(["a", "b"]), HELD, min_size=1), min_size=1, max_size=8))
 def test_json_columns_hold_what_was_sent(tmp_path, rows):
     content = "".join(json.dumps(record) + "\n" for record in rows)
     landed = Lander(tmp_path / str(next(RUNS))).ndjson(content, table=columns(a="json", b="json"))

@@ -14,7 +14,7 @@ from elt_factory.extract.request import SourceFile, Spool
 from elt_factory.failures import BadDataError, ContractError
 from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.schema import Known
-from elt_factory.sql_text import file_list, text_literal
+from elt_factory.sql_text import LITERAL_PATHS, file_list, text_literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -67,7 +67,7 @@ def note_delivered(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir:
     columns = ", ".join(f"{name}: {text_literal(kind)}" for name, kind in _COLUMNS.items())
     connection.execute(
         "CREATE OR REPLACE TABLE delivered AS SELECT * FROM "
-        f"read_json({file_list([str(noted)])}, format = 'newline_delimited', columns = {{{columns}}})"
+        f"read_json({file_list([str(noted)])}, {LITERAL_PATHS}, format = 'newline_delimited', columns = {{{columns}}})"
     )
 
 
