@@ -118,8 +118,8 @@ def test_a_task_that_is_killed_at_any_moment_changed_nothing_or_is_done(folder, 
         killed += process.exitcode == -signal.SIGKILL
         assert state(task) in (stage.before, stage.after)
         check_run_again(task, stage, Task.run)
-        # only the landing of the last try is left
-        assert len([path for path in task.landing.folder.iterdir() if path.is_dir()]) == 1
+        # an attempt removes nothing: what the killed one left goes by age
+        assert len([path for path in task.landing.folder.iterdir() if path.is_dir()]) in (1, 2)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
