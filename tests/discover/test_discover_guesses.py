@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elt_factory.config.values import ColumnType
-from elt_factory.discover import dialect, keys, paging, periods, pii, windows
+from elt_factory.discover import keys, paging, periods, pii, windows
 from elt_factory.discover.address import address_of
 from elt_factory.discover.found import Sample
+from elt_factory.extract import dialect
 from elt_factory.failures import BadRequestError
 
 JSON = st.recursive(

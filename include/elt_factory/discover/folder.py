@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from elt_factory.config.extract import CsvFormat
-from elt_factory.discover.dialect import Dialect, dialect_of, has_header
 from elt_factory.discover.found import Guess, Sample, SourceFound, TableFound
 from elt_factory.discover.periods import grouped, table_name, whole_pattern
 from elt_factory.discover.sample import sample_of
 from elt_factory.discover.table import Ground, first_day, named_apart, table_of
 from elt_factory.extract.decoding import as_utf8
+from elt_factory.extract.dialect import Dialect, dialect_of, has_header
 from elt_factory.extract.files import is_blank
 from elt_factory.extract.folder import matches
 from elt_factory.extract.request import Spool

@@ -15,7 +15,7 @@ from elt_factory.config.extract import CsvFormat
 from elt_factory.config.values import ColumnType
 from elt_factory.landing import json_rules, limits, ndjson
 from elt_factory.landing.casting import bound_text, cast_text, duckdb_type
-from elt_factory.landing.file_names import FILE_ID, PATH
+from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH
 from elt_factory.landing.ndjson import Lines
 from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, text_list, text_literal
 
@@ -24,6 +24,23 @@ STAGED_ONLY = ("reason VARCHAR", "record VARCHAR", "bad_values INTEGER")
 _CSV_LINE_BYTES = {"utf-8": 64 * 1024 * 1024, "latin-1": 4 * 1024 * 1024, "utf-16": 4 * 1024 * 1024}
 _ROW_GROUP_BYTES = 64 * 1024 * 1024  # before they are compressed
 _SHOWN = 100  # characters of a bad value that a reason shows
+
+# the CSV lines that DuckDB could not read, each once; an empty line before one is no part of it
+_LINE = "ltrim(e.csv_line, chr(10) || chr(13))"
+_TOO_MANY = "e.error_type = 'TOO MANY COLUMNS'"
+BROKEN_CSV = (
+    "SELECT s.file_path AS file, e.line, "
+    f"min(e.line_byte_position + strlen(e.csv_line) - strlen({_LINE})) - 1 AS begins, "
+    f"CASE WHEN bool_and({_TOO_MANY}) THEN max_by(e.error_message, e.column_idx) "
+    "ELSE min_by(e.error_message, e.byte_position) END AS message, "
+    f"any_value({_LINE}) AS text, bool_and({_TOO_MANY}) AS too_many "
+    "FROM reject_errors AS e JOIN reject_scans AS s USING (scan_id, file_id) GROUP BY e.scan_id, s.file_path, e.line"
+)
+# lines with more fields than columns that DuckDB is not to see, and what it sees in their place
+NO_SURPLUS = (
+    "CREATE OR REPLACE TABLE surplus "
+    "(file VARCHAR, line BIGINT, begins BIGINT, message VARCHAR, text VARCHAR, replaced VARCHAR)"
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +66,8 @@ class ContractPlan:
 
     `unwanted` columns reject the rows that have a value in them. With `single_keys` JSON of a shape that is listed in
     the table `repeated_keys` is a bad value: it has a key twice in one object. `by_file`: the records
-    come from a source's files, and each row says from which; `file_column` then holds the file's name.
+    come from a source's files, and each row says from which; `file_column` then holds the file's name. `by_header`: a
+    row says whether it is its file's header line again.
     """
 
     columns: tuple[PlannedColumn, ...]
@@ -59,7 +77,13 @@ class ContractPlan:
     secret: frozenset[str] = field(default_factory=frozenset)
     single_keys: bool = False
     by_file: bool = False
+    by_header: bool = False
     file_column: str | None = None
+
+    @property
+    def own_columns(self) -> tuple[str, ...]:
+        """The columns of the records as they are read that are not the source's."""
+        return (*((PATH,) if self.by_file else ()), *((AGAIN,) if self.by_header else ()))
 
     @property
     def raw_columns(self) -> tuple[str, ...]:
@@ -99,12 +123,14 @@ def read_parquet(files: Sequence[str]) -> str:
 def stage_statement(relation: str, plan: ContractPlan) -> str:
     """CREATE TABLE staged: the typed columns c0, c1, ..., `reason`, `record` and `bad_values`.
 
-    `reason` is NULL when the row is good; `record` is the raw row as JSON, for rejects only. Raw columns become r0, r1,
+    `reason` is NULL when the row is good; `record` is the raw row as JSON, for rejects only. Lines that are no records
+    come later, and have NULL in `bad_values`. Raw columns become r0, r1,
     ..., these c0, c1, ..., and both together the reason: each step names what the next one uses, so nothing is written,
     planned or computed twice.
     """
     raw = ", ".join(f"{identifier(name)} AS {plan.raw(name)}" for name in plan.raw_columns) or "NULL AS r0"
     raw += f", {identifier(PATH)} AS file" if plan.by_file else ""
+    raw += f", {identifier(AGAIN)} AS again" if plan.by_header else ""
     typed = "".join(f", {typed_value(column, plan)} AS {plan.typed(column.name)}" for column in plan.columns)
     kept = "".join(f"{plan.typed(column.name)}, " for column in plan.columns) + ("file, " if plan.by_file else "")
     return (
@@ -140,7 +166,8 @@ def row_reason(plan: ContractPlan) -> str:
     causes = [*_bad_values(plan), *_missing_values(plan), *_unwanted_values(plan)]
     if not plan.columns:
         causes.append(text_literal("no column has a value"))
-    return f"NULLIF(concat_ws('; ', {', '.join(causes)}), '')" if causes else "CAST(NULL AS VARCHAR)"
+    found = f"NULLIF(concat_ws('; ', {', '.join(causes)}), '')" if causes else "CAST(NULL AS VARCHAR)"
+    return f"CASE WHEN again THEN 'the line is the header line again' ELSE {found} END" if plan.by_header else found
 
 
 def bad_value_count(plan: ContractPlan) -> str:
@@ -239,13 +266,17 @@ def copy_rejects(file: str) -> str:
 
 def stage_broken_csv(plan: ContractPlan) -> str:
     """INSERT of the CSV lines that are no record: file, line and cause, and the line where none of it is personal."""
-    record = "NULL" if plan.secret else "to_json({'line': any_value(csv_line)})"
-    file = "any_value(s.file_path) AS file, " if plan.by_file else ""
-    where = "parse_filename(any_value(s.file_path)), ' line ', e.line"
+    record = "NULL" if plan.secret else "to_json({'line': text})"
+    came = "file, " if plan.by_file else ""
+    other = "NOT EXISTS (FROM surplus WHERE surplus.file = broken.file AND surplus.replaced = broken.text)"
+    lines = (
+        f"SELECT file, line, message, text FROM ({BROKEN_CSV}) AS broken WHERE {other} "
+        "UNION ALL SELECT file, line, message, text FROM surplus"
+    )
     return (
-        f"INSERT INTO staged BY NAME SELECT concat({where}, ': ', any_value(e.error_message)) AS reason, "
-        f"{record} AS record, {file}0 AS bad_values FROM reject_errors e JOIN reject_scans s USING (scan_id, file_id) "
-        "GROUP BY e.scan_id, e.file_id, e.line ORDER BY e.scan_id, e.file_id, e.line"
+        "INSERT INTO staged BY NAME SELECT concat(parse_filename(file), ' line ', line, ': ', message) AS reason, "
+        f"{record} AS record, {came}CAST(NULL AS INTEGER) AS bad_values FROM ({lines}) "
+        "ORDER BY parse_filename(file), file, line"
     )
 
 
@@ -255,7 +286,8 @@ def stage_broken_lines(file: Path, plan: ContractPlan) -> str:
     names = ("reason", "record", *(("file",) if plan.by_file else ()))
     broken = ndjson.read_columns(Lines.of([file]), dict.fromkeys(names, "VARCHAR"))
     came = "file, " if plan.by_file else ""
-    return f"INSERT INTO staged BY NAME SELECT reason, {record} AS record, {came}0 AS bad_values FROM {broken}"
+    none = "CAST(NULL AS INTEGER) AS bad_values"
+    return f"INSERT INTO staged BY NAME SELECT reason, {record} AS record, {came}{none} FROM {broken}"
 
 
 def _checked(plan: ContractPlan) -> list[PlannedColumn]:

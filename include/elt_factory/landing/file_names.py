@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from elt_factory.sql_text import text_literal
 
-# no column of a source can have this name: it holds a control character
+# no column of a source can have such a name: it holds a control character
 PATH = "\x01file"
+AGAIN = "\x01again"
 # in the landing's parts, and in tables that files are appended to
 FILE_ID = "_file_id"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv as csv_module
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +12,11 @@ from typing import TYPE_CHECKING
 from elt_factory.config.table import loaded_name, source_name
 from elt_factory.config.values import ColumnType
 from elt_factory.extract.request import Spool
-from elt_factory.failures import BadDataError
 from elt_factory.landing import casting, contract, ndjson
 from elt_factory.landing.contract import ContractPlan
-from elt_factory.landing.file_names import PATH, with_path
+from elt_factory.landing.csv_files import by_header, check_is_known, is_header_again
+from elt_factory.landing.csv_sifting import forget_broken_lines
+from elt_factory.landing.file_names import AGAIN, PATH, with_path
 from elt_factory.landing.ndjson import Lines
 from elt_factory.landing.schema import Known, check_names, check_width, is_new, settled
 from elt_factory.sql_text import identifier, identifiers
@@ -52,8 +52,8 @@ def raw_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: Cont
     if all(name == there for name, there in renamed.items()):
         return relation
     columns = ", ".join(f"{identifier(there)} AS {identifier(name)}" for name, there in renamed.items())
-    path = f", {identifier(PATH)}" if plan.by_file else ""
-    return f"(SELECT {columns}{path} FROM {relation})"
+    own = "".join(f", {identifier(name)}" for name in plan.own_columns)
+    return f"(SELECT {columns}{own} FROM {relation})"
 
 
 def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
@@ -118,15 +118,17 @@ def _find_parquet(connection: duckdb.DuckDBPyConnection, known: Known, spool: Sp
 
 def _find_csv(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
     found: Found = {}
-    for header, files in _by_header(spool).items():
+    for header, files in by_header(spool).items():
         check_names(known, list(map(loaded_name, header)))
         check_width(known, list(map(loaded_name, header)))
+        check_is_known(known, header, files)
         relation = contract.read_csv(files, header, spool.csv)
         unknown = [name for name in header if name not in spool.types and found.get(name) is None]
         for name in header:
             found.setdefault(name, spool.types.get(name))
-        found.update(_infer(connection, known, unknown, relation))
-    _forget_broken_lines(connection)
+        records = f"(FROM {relation} WHERE NOT ({is_header_again(header, spool)}))"
+        found.update(_infer(connection, known, unknown, records))
+    forget_broken_lines(connection)
     return {name: kind or _of_no_value(known, name) for name, kind in found.items()}
 
 
@@ -199,13 +201,15 @@ def _parquet_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan:
 
 def _csv_relation(_: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:
     parts = []
-    for header, files in _by_header(spool).items():
+    for header, files in by_header(spool).items():
         columns = [
             identifier(n) if n in header else f"CAST(NULL AS VARCHAR) AS {identifier(n)}" for n in plan.raw_columns
         ]
         relation = contract.read_csv(files, header, spool.csv)
         if plan.by_file:
             columns, relation = [*columns, identifier(PATH)], with_path(relation)
+        if plan.by_header:
+            columns.append(f"{is_header_again(header, spool)} AS {identifier(AGAIN)}")
         parts.append(f"SELECT {', '.join(columns or ['NULL'])} FROM {relation}")
     return f"({' UNION ALL '.join(parts)})"
 
@@ -230,59 +234,3 @@ def _as_text(column: str, kind: str) -> str:
     if casting.from_duckdb_type(kind) == ColumnType("json"):
         return f"CAST(to_json({column}) AS VARCHAR)"
     return f"CAST({column} AS VARCHAR)"
-
-
-def _by_header(spool: Spool) -> dict[tuple[str, ...], list[str]]:
-    """CSV files grouped by their header lines, so that columns are matched by name and never by place."""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for file in spool.files:
-        groups.setdefault(_header(file, spool), []).append(str(file))
-    return groups
-
-
-def _header(file: Path, spool: Spool) -> tuple[str, ...]:
-    """The names of a file's columns: its first line, else those that the config gives the fields of its first line."""
-    first = _first_record(file, spool)
-    if not spool.csv.header:
-        return _given_names(file, first, spool)
-    header = tuple(name.strip() for name in first)
-    if any("\ufffd" in name for name in header):
-        raise BadDataError(f"{file.name} line 1: it is not {spool.csv.encoding}; set format.encoding")
-    twice = sorted({name for name in header if header.count(name) > 1 and name})
-    if not header:
-        raise BadDataError(
-            f"{file.name} line 1: there is no header line; write one as the first line, or set format.header: false"
-        )
-    if "" in header:
-        raise BadDataError(f"{file.name} line 1: a column has no name")
-    if twice:
-        raise BadDataError(f"{file.name} line 1: column {twice[0]} is repeated")
-    return header
-
-
-def _first_record(file: Path, spool: Spool) -> tuple[str, ...]:
-    # a byte order mark is no part of the first name, which may be in quotes behind it
-    encoding = "utf-8-sig" if spool.csv.encoding == "utf-8" else spool.csv.encoding
-    try:
-        # a byte of another encoding further down is that line's own trouble
-        with file.open(encoding=encoding, errors="replace", newline="") as lines:
-            reader = csv_module.reader(lines, delimiter=spool.csv.delimiter, quotechar=spool.csv.quote)
-            return tuple(next(reader, ()))
-    except (UnicodeError, csv_module.Error) as error:
-        raise BadDataError(f"{file.name} line 1: it cannot be read as {spool.csv.encoding}: {error}") from None
-
-
-def _given_names(file: Path, first: Sequence[str], spool: Spool) -> tuple[str, ...]:
-    names = spool.csv.names
-    if names and len(names) != len(first):
-        raise BadDataError(
-            f"{file.name} line 1: it has {len(first)} fields and format.names has {len(names)} names; write a name for "
-            "each field in order"
-        )
-    return names or tuple(f"column_{number}" for number in range(1, len(first) + 1))
-
-
-def _forget_broken_lines(connection: duckdb.DuckDBPyConnection) -> None:
-    # looking for types has met them too: they count once, when the rows are read
-    for table in ("reject_errors", "reject_scans"):
-        connection.execute(f"DROP TABLE IF EXISTS {table}")

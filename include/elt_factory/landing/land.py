@@ -20,6 +20,8 @@ from elt_factory.landing import contract, memory
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.checksums import sha256_of_each
 from elt_factory.landing.contract import ContractPlan
+from elt_factory.landing.csv_files import comes_from_others
+from elt_factory.landing.csv_sifting import sift_csv
 from elt_factory.landing.delivered import copy_ledger, note_delivered, refuse_unread_files, with_files
 from elt_factory.landing.found import find_columns, raw_relation
 from elt_factory.landing.growing import grown_numbers
@@ -208,6 +210,9 @@ def _stage_records(
         plan = with_files(plan, request.known, spool)
         connection.execute(contract.stage_nothing(plan))
         return plan, drift, spool
+    if spool.format == "csv":
+        spool = sift_csv(connection, spool, request.workdir)
+        note_delivered(connection, spool, request.workdir)
     if spool.format != "ndjson":
         return *_stage_files(connection, request.known, spool), spool
     with suppress(duckdb.InvalidInputException):
@@ -233,7 +238,7 @@ def _stage_files(
     memory.set_threads(connection, 1, lines)
     found = find_columns(connection, known, spool)
     plan, drift = plan_contract(known, found)
-    plan = with_files(plan, known, spool)
+    plan = replace(with_files(plan, known, spool), by_header=spool.csv.header and comes_from_others(spool))
     memory.set_threads(connection, len(plan.columns), lines)
     connection.execute(contract.stage_statement(raw_relation(connection, spool, plan), plan))
     if spool.format == "csv":

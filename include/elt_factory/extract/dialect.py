@@ -87,14 +87,20 @@ def null_words(rows: Sequence[Sequence[str]]) -> dict[str, str]:
 
 
 def has_header(lines: Sequence[str], delimiter: str, quote: str) -> bool:
-    """Whether the first line holds names: none of its fields is a number, a time, an address or empty."""
+    """Whether the first line holds names."""
     rows = _rows(lines[:1], delimiter, quote)
-    fields = [field.strip() for field in rows[0]] if rows else []
-    return bool(fields) and all(fields) and not any(map(_is_data, fields))
+    return bool(rows) and holds_names(rows[0])
 
 
-def _is_data(field: str) -> bool:
-    return any(form.fullmatch(field) for form in (_PLAIN, _OTHER_TIME, _OTHER_NUMBER, _ADDRESS))
+def holds_names(fields: Sequence[str]) -> bool:
+    """Whether the fields of a line may be names: none of them is a number, a time, an address or empty."""
+    return all(field.strip() for field in fields) and not holds_data(fields)
+
+
+def holds_data(fields: Sequence[str]) -> bool:
+    """Whether a field of a line is a number, a time or an address."""
+    forms = (_PLAIN, _OTHER_TIME, _OTHER_NUMBER, _ADDRESS)
+    return any(form.fullmatch(field.strip()) for field in fields for form in forms)
 
 
 def _rows(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]]:

@@ -1,0 +1,170 @@
+"""CSV files as the landing reads them: the columns of each, and what shows that one is written in another way."""
+
+from __future__ import annotations
+
+import csv as csv_module
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+from elt_factory.config.extract import CsvFormat
+from elt_factory.config.table import loaded_name
+from elt_factory.extract.dialect import delimiter_of, holds_data, holds_names
+from elt_factory.extract.request import Spool
+from elt_factory.failures import BadDataError
+from elt_factory.landing.schema import Known
+from elt_factory.sql_text import identifier, text_literal
+
+_FEW, _SHOWN = 2, 5
+_LOOKED_AT = 50  # lines that show how a file is cut into fields
+_MOST = 0.9
+
+
+def by_header(spool: Spool) -> dict[tuple[str, ...], list[str]]:
+    """CSV files grouped by their header lines, so that columns are matched by name and never by place."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for file in spool.files:
+        groups.setdefault(_header(file, spool.csv), []).append(str(file))
+    return groups
+
+
+def comes_from_others(spool: Spool) -> bool:
+    """Whether CSV may be written in any way: not by a reader of a database, which counts its rows."""
+    return spool.format == "csv" and spool.rows_read is None
+
+
+def is_header_again(header: Sequence[str], spool: Spool) -> str:
+    """The condition that a record is the header line again, as where files were put together."""
+    if not (spool.csv.header and comes_from_others(spool)):
+        return "FALSE"
+    signs = "' ' || chr(9) || chr(13) || chr(65279)"
+    # a name that is also a word for no value is read as none
+    absent = {name: str(name in spool.csv.null_values).upper() for name in header}
+    return " AND ".join(
+        f"coalesce(trim({identifier(name)}, {signs}) = {text_literal(name)}, {absent[name]})" for name in header
+    )
+
+
+def check_is_known(known: Known, header: Sequence[str], files: Sequence[str]) -> None:
+    """BadDataError for files without any of the columns that YAML and table name, if these are two or more.
+
+    A single one may be a column that only some files have.
+    """
+    table, existing = known.table, known.existing or {}
+    named = dict.fromkeys([*table.columns, *table.primary_key, *existing])
+    if len(named) < _FEW or any(name in named or name in existing for name in map(loaded_name, header)):
+        return
+    raise BadDataError(
+        f"{known.label}: {Path(files[0]).name} line 1: it has none of the table's columns: it has {_some(header)}, and "
+        f"the table has {_some(list(named))}; is it a file of this table, and are format.header and format.delimiter "
+        "right?"
+    )
+
+
+def other_delimiter(file: Path, form: CsvFormat) -> str | None:
+    """The delimiter that cuts the first lines of a file into fields where the config's does not; None for none."""
+    with _text(file, form) as stream:
+        lines = [line for line in islice(stream, _LOOKED_AT) if line.strip()]
+    found = delimiter_of(lines, form.quote)
+    try:
+        widths = [len(row) for row in csv_module.reader(lines, delimiter=found, quotechar=form.quote) if row]
+    except csv_module.Error:
+        return None
+    fits = bool(widths) and widths[0] > 1 and widths.count(widths[0]) >= _MOST * len(widths)
+    return found if fits and found != form.delimiter else None
+
+
+def say_delimiter(found: str, form: CsvFormat) -> str:
+    """What to write where a file has another delimiter than the config."""
+    shown = {"\t": '"\\t"'}.get(found, f'"{found}"')
+    return f'its fields are separated by {shown}, and the config says "{form.delimiter}": write delimiter: {shown}'
+
+
+def refuse_second_table(file: Path, width: int, form: CsvFormat) -> None:
+    """BadDataError for a file in which another table follows: a blank line, a line of names, and values below it.
+
+    Lines of text alone cannot be told from names, so this is for a table with a number or a time in its first record.
+    """
+    gap, names_at, first = False, 0, True
+    with _text(file, form) as stream, _lenient():
+        reader = csv_module.reader(stream, delimiter=form.delimiter, quotechar=form.quote)
+        if form.header:
+            next(reader, None)
+        for row in reader:
+            if not row:
+                gap = not first
+                continue
+            if first and not holds_data(row):
+                return
+            if names_at and len(row) == width and holds_data(row):
+                raise BadDataError(
+                    f"{file.name} line {names_at}: another table begins here: after a blank line there are names and "
+                    "then values; write one table into each file"
+                )
+            is_names = gap and len(row) == width and len({*row}) == width and holds_names(row)
+            gap, first, names_at = False, False, reader.line_num if is_names else 0
+
+
+def _header(file: Path, form: CsvFormat) -> tuple[str, ...]:
+    """The names of a file's columns: its first line, else those that the config gives the fields of its first line."""
+    first = _first_record(file, form)
+    # who names the one column knows that it is one
+    if len(first) == 1 and len(form.names) != 1 and (found := other_delimiter(file, form)):
+        raise BadDataError(f"{file.name} line 1: the whole line is a single field, but {say_delimiter(found, form)}")
+    if not form.header:
+        return _given_names(file, first, form)
+    header = tuple(name.strip() for name in first)
+    if any("\ufffd" in name for name in header):
+        raise BadDataError(f"{file.name} line 1: it is not {form.encoding}; set format.encoding")
+    twice = sorted({name for name in header if header.count(name) > 1 and name})
+    if not header:
+        raise BadDataError(
+            f"{file.name} line 1: there is no header line; write one as the first line, or set format.header: false"
+        )
+    if "" in header:
+        raise BadDataError(f"{file.name} line 1: a column has no name")
+    if twice:
+        raise BadDataError(f"{file.name} line 1: column {twice[0]} is repeated")
+    return header
+
+
+def _first_record(file: Path, form: CsvFormat) -> tuple[str, ...]:
+    try:
+        with _text(file, form) as lines:
+            return tuple(next(csv_module.reader(lines, delimiter=form.delimiter, quotechar=form.quote), ()))
+    except (UnicodeError, csv_module.Error) as error:
+        raise BadDataError(f"{file.name} line 1: it cannot be read as {form.encoding}: {error}") from None
+
+
+def _given_names(file: Path, first: Sequence[str], form: CsvFormat) -> tuple[str, ...]:
+    names = form.names
+    if names and len(names) != len(first):
+        raise BadDataError(
+            f"{file.name} line 1: it has {len(first)} fields and format.names has {len(names)} names; write a name for "
+            "each field in order"
+        )
+    return names or tuple(f"column_{number}" for number in range(1, len(first) + 1))
+
+
+@contextmanager
+def _text(file: Path, form: CsvFormat) -> Iterator[Iterator[str]]:
+    # a byte order mark is no part of the first name, which may be in quotes behind it
+    encoding = "utf-8-sig" if form.encoding == "utf-8" else form.encoding
+    # a byte of another encoding further down is that line's own trouble
+    with file.open(encoding=encoding, errors="replace", newline="") as lines:
+        yield lines
+
+
+@contextmanager
+def _lenient() -> Iterator[None]:
+    """What the csv module refuses is for DuckDB to judge."""
+    try:
+        yield
+    except csv_module.Error:
+        return
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(name[:40] for name in names[:_SHOWN])
+    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
