@@ -91,13 +91,22 @@ def test_a_byte_order_mark_before_a_broken_line_hides_nothing(lander):
 
 def test_records_without_any_value_are_rejected(lander):
     assert lander.ndjson("{}\n{}\n", rows_read=2).reasons == ["no column has a value"] * 2
-    assert lander.ndjson('{"a": null}\n', rows_read=1).reasons == ["no column has a value"]
     assert lander.ndjson('{"p": 1}\n', table={"columns": {"p": {"pii": "drop"}}}).reasons == ["no column has a value"]
 
 
-def test_a_record_that_is_null_is_one_without_values(lander):
-    assert lander.ndjson('null\n{"a": 1}\n', rows_read=2).column("a") == [None, 1]
-    assert lander.ndjson('null\n{"a": 1}\n{\n', rows_read=3).column("a") == [None, 1]
+def test_a_key_without_any_value_is_a_column_of_text(lander):
+    landed = lander.ndjson('{"a": 1, "b": null}\n{"b": null}\n')
+    assert (landed.rows, landed.types) == ([{"a": 1, "b": None}, {"a": None, "b": None}], {"a": "integer", "b": "text"})
+    assert lander.ndjson('{"a": null}\n').types == {"a": "text"}
+
+
+@pytest.mark.parametrize("table", [{}, columns(a="integer"), {"primary_key": ["a"]}])
+def test_a_line_that_is_null_is_one_reject(lander, table):
+    landed = lander.ndjson('{"a": 1}\n null\n', table=table, rows_read=2)
+    assert landed.column("a") == [1]
+    assert landed.rejects == [
+        ("file0.ndjson line 2: there is a JSON null where an object must stand", '{"line":" null"}')
+    ]
 
 
 def test_an_empty_file_among_others_is_no_record(lander):

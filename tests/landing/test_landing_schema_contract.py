@@ -1,6 +1,7 @@
 """Drift under each schema_contract, names, keys, duplicates, personal data."""
 
 import hashlib
+import json
 import re
 from decimal import Decimal
 
@@ -88,16 +89,14 @@ def test_declared_columns_are_the_contract_of_a_first_load(lander, contract):
 
 
 @pytest.mark.parametrize("contract", ["evolve", "freeze", "discard_row", "discard_value"])
-def test_a_new_column_without_any_value_waits(lander, contract):
-    records = lines('{"id": 1, "new": null}', '{"id": 2}')
-    landed = lander.ndjson(records, table={"schema_contract": contract}, existing={"id": "integer"})
-    assert (landed.types, landed.manifest.drift) == ({"id": "integer"}, ())
-    assert landed.column("id") == [1, 2]
-    landed = lander.csv("id,new\n1,\n2,\n", table={"schema_contract": contract}, existing={"id": "integer"})
-    # a file says by its header line that a column is there
+@pytest.mark.parametrize("form", ["ndjson", "csv"])
+def test_a_new_column_without_any_value_is_text_or_waits_where_the_contract_is_strict(lander, contract, form):
+    content = {"ndjson": lines('{"id": 1, "new": null}', '{"id": 2}'), "csv": "id,new\n1,\n2,\n"}[form]
+    landed = getattr(lander, form)(content, table={"schema_contract": contract}, existing={"id": "integer"})
     added = contract == "evolve"
     assert landed.types == {"id": "integer", **({"new": "text"} if added else {})}
     assert landed.manifest.drift == ((Drift("new", "text", "added"),) if added else ())
+    assert landed.column("id") == [1, 2]
 
 
 def test_a_column_that_went_missing_is_null(lander):
@@ -236,9 +235,17 @@ def test_a_renamed_column_is_declared_under_the_name_it_is_loaded_by(lander):
 
 
 @pytest.mark.parametrize("name", ["", "a\\u0001b", "n" * 256])
-def test_a_name_that_no_column_can_have_is_an_error(lander, name):
+def test_a_key_that_is_no_name_for_a_column_is_a_reject_of_its_record(lander, name):
+    landed = lander.ndjson(f'{{"id": 1, "{name}": 1}}\n{{"id": 2, "{"n" * 255}": 3}}\n', rows_read=2)
+    assert landed.rows == [{"id": 2, "n" * 255: 3}]
+    [(reason, record)] = landed.rejects
+    assert reason.startswith("file0.ndjson line 1: a key is no name for a column: it is empty, longer than 255")
+    assert json.loads(json.loads(record)["line"]) == {"id": 1, json.loads(f'"{name}"'): 1}
+
+
+def test_a_header_with_a_name_that_no_column_can_have_is_an_error(lander):
     with pytest.raises(ContractError, match="is no name for a column"):
-        lander.ndjson(f'{{"id": 1, "{name}": 1}}\n')
+        lander.csv(f"id,{'n' * 256}\n1,2\n")
 
 
 def test_names_that_differ_only_by_case_are_an_error(lander):

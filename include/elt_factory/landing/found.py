@@ -18,7 +18,7 @@ from elt_factory.landing.csv_files import by_header, check_is_known, is_header_a
 from elt_factory.landing.csv_sifting import forget_broken_lines
 from elt_factory.landing.file_names import AGAIN, PATH, with_path
 from elt_factory.landing.ndjson import Lines
-from elt_factory.landing.schema import Known, check_names, check_width, is_new, settled
+from elt_factory.landing.schema import Known, check_names, check_width, settled
 from elt_factory.sql_text import identifier, identifiers
 
 if TYPE_CHECKING:
@@ -129,13 +129,7 @@ def _find_csv(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool)
         records = f"(FROM {relation} WHERE NOT ({is_header_again(header, spool)}))"
         found.update(_infer(connection, known, unknown, records))
     forget_broken_lines(connection)
-    return {name: kind or _of_no_value(known, name) for name, kind in found.items()}
-
-
-def _of_no_value(known: Known, name: str) -> ColumnType | None:
-    """A column that no record has a value for is text; to a strict contract it is new only once it has one."""
-    strict = known.table.schema_contract != "evolve" and is_new(known, name)
-    return None if strict else ColumnType("text")
+    return found
 
 
 def _infer(connection: duckdb.DuckDBPyConnection, known: Known, names: Sequence[str], relation: str) -> Found:

@@ -29,8 +29,8 @@ from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manife
 from elt_factory.landing.ndjson import Lines
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.landing.repeated import has_repeated_keys
-from elt_factory.landing.schema import Known, plan_contract
-from elt_factory.landing.sifting import must_sift, sift
+from elt_factory.landing.schema import Known, UnfitNameError, plan_contract
+from elt_factory.landing.sifting import hides_null, must_sift, sift
 from elt_factory.sql_text import text_literal
 
 if TYPE_CHECKING:
@@ -215,11 +215,10 @@ def _stage_records(
         note_delivered(connection, spool, request.workdir)
     if spool.format != "ndjson":
         return *_stage_files(connection, request.known, spool), spool
-    with suppress(duckdb.InvalidInputException):
+    with suppress(duckdb.InvalidInputException, UnfitNameError):
         if not must_sift(spool):
             plan, drift = _stage_files(connection, request.known, spool)
-            # without any column, DuckDB may have passed over lines that hold something else than an object
-            if plan.raw_columns or not _one(connection, "SELECT count(*) FROM staged"):
+            if not hides_null(connection, spool, plan):
                 return plan, drift, spool
     request.tell(f"{request.known.label}: some lines are no JSON objects; reading again without them")
     sifted = sift(connection, spool, request.workdir)

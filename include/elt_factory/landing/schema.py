@@ -15,7 +15,12 @@ from elt_factory.landing.contract import ContractPlan, PlannedColumn
 from elt_factory.landing.folded import exact_names
 from elt_factory.landing.manifest import Drift
 
-_NAME = re.compile(r"[^\x00-\x1f]{1,255}")
+NAME = r"[^\x00-\x1f]{1,255}"  # what a column can be called, also as a pattern of DuckDB
+_NAME = re.compile(NAME)
+
+
+class UnfitNameError(ContractError):
+    """The records have a name that no column can have."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,14 @@ def settled(known: Known, found: Iterable[str]) -> bool:
 def plan_contract(known: Known, found: Mapping[str, ColumnType | None]) -> tuple[ContractPlan, tuple[Drift, ...]]:
     """What to do with each column, and the drift that was met.
 
-    `found` has the columns of the records and their types in the data; None where no record has a value.
+    `found` has the columns of the records and their types in the data; None where no record has a value: they are text
+    where the table has no type for them.
 
     Raises:
         ContractError: a column that the YAML needs is nowhere, drift under `freeze`, or a name that cannot stand.
     """
     check_names(known, found)
+    found = {name: kind or _of_no_value(known, name) for name, kind in found.items()}
     table = known.table
     new = [name for name, kind in found.items() if kind is not None and is_new(known, name)]
     drift, unwanted, dropped = _decide(known, found, new)
@@ -83,6 +90,12 @@ def plan_contract(known: Known, found: Mapping[str, ColumnType | None]) -> tuple
         single_keys=known.single_keys,
     )
     return plan, (*drift, *_widened(known, columns))
+
+
+def _of_no_value(known: Known, name: str) -> ColumnType | None:
+    """A column that no record has a value for is text; to a strict contract it is new only once it has one."""
+    strict = known.table.schema_contract != "evolve" and is_new(known, name)
+    return None if strict else ColumnType("text")
 
 
 def is_new(known: Known, name: str) -> bool:
@@ -166,11 +179,16 @@ def check_width(known: Known, found: Collection[str]) -> None:
         )
 
 
+def can_name(text: str) -> bool:
+    """Whether a column can have this name."""
+    return _NAME.fullmatch(text) is not None
+
+
 def check_names(known: Known, found: Collection[str]) -> None:
-    """ContractError for a name that no column can have, or that is another's but for case."""
+    """UnfitNameError for a name that no column can have, ContractError for one that is another's but for case."""
     for name in found:
-        if not _NAME.fullmatch(name):
-            raise ContractError(
+        if not can_name(name):
+            raise UnfitNameError(
                 f"{known.label}: {name[:50]!r} is no name for a column: it is empty, longer than 255 characters, or "
                 "has a control character; rename it in the source or a query"
             )

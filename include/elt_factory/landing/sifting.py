@@ -15,7 +15,10 @@ from typing import IO, TYPE_CHECKING
 from elt_factory.extract.request import Spool
 from elt_factory.failures import BadDataError
 from elt_factory.landing import limits
-from elt_factory.landing.ndjson import Lines, longest_line
+from elt_factory.landing.contract import ContractPlan
+from elt_factory.landing.ndjson import Lines, longest_line, objects
+from elt_factory.landing.schema import NAME, can_name
+from elt_factory.sql_text import text_literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,7 +29,15 @@ _CHUNK = 1024 * 1024
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 _REPEATED_KEY = "a key is repeated in the object"
 _NOT_UNICODE = "a text in the record is not valid Unicode: half of a surrogate pair"
-_JSON_NAMES: Mapping[type, str] = {list: "array", str: "string", int: "number", float: "number", bool: "boolean"}
+_UNFIT_KEY = "a key is no name for a column: it is empty, longer than 255 characters, or has a control character"
+_JSON_NAMES: Mapping[type, str] = {
+    list: "array",
+    str: "string",
+    int: "number",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,15 @@ class Sifted:
 def must_sift(spool: Spool) -> bool:
     """Whether a line is longer than any record may be, so that DuckDB need not try."""
     return any(longest_line(file) > limits.RECORD_BYTES for file in spool.files)
+
+
+def hides_null(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> bool:
+    """Whether a staged row without any value is a line that is `null`: DuckDB takes it for an empty object."""
+    empty = " AND ".join(f"{plan.staged(column.name)} IS NULL" for column in plan.columns) or "TRUE"
+    if not connection.execute(f"SELECT 1 FROM staged WHERE {empty} LIMIT 1").fetchall():
+        return False
+    null = f"SELECT 1 FROM {objects(Lines.of(spool.files))} WHERE json_type(json) <> 'OBJECT' LIMIT 1"
+    return bool(connection.execute(null).fetchall())
 
 
 def sift(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path) -> Sifted:
@@ -106,9 +126,10 @@ def _write_plain(source: Path, plain: Path) -> None:
 
 
 def _broken_ordinals(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[int]:
-    """Which of the lines are no object, or have a key twice, counted from 1."""
+    """Which of the lines are no object, or have a key twice or one that is no name for a column, counted from 1."""
     keys = "coalesce(json_keys(json), [])"
-    is_object = f"json_type(json) IN ('OBJECT', 'NULL') AND len({keys}) = len(list_distinct({keys}))"
+    fit = f"len(list_filter({keys}, lambda key: NOT regexp_full_match(key, {text_literal(NAME)}))) = 0"
+    is_object = f"json_type(json) = 'OBJECT' AND len({keys}) = len(list_distinct({keys})) AND {fit}"
     reading = f"read_json_objects({Lines.of([file]).reading}, ignore_errors = true)"
     cursor = connection.cursor()
     cursor.execute(
@@ -160,8 +181,14 @@ def why_broken(line: bytes) -> str:
     except msgspec.DecodeError as error:
         return _NOT_UNICODE if _has_lone_surrogate(line) else str(error)
     if isinstance(value, dict):
-        return _REPEATED_KEY if _repeats_a_key(line) else "the record cannot be read"
+        return _why_unfit(line, value)
     return f"there is a JSON {_JSON_NAMES.get(type(value), 'value')} where an object must stand"
+
+
+def _why_unfit(line: bytes, record: Mapping[str, object]) -> str:
+    if not all(map(can_name, record)):
+        return _UNFIT_KEY
+    return _REPEATED_KEY if _repeats_a_key(line) else "the record cannot be read"
 
 
 def _has_lone_surrogate(line: bytes) -> bool:
