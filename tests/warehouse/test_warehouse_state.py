@@ -7,7 +7,7 @@ from warehouse_support import Loader, day
 
 from elt_factory.config.window import Window
 from elt_factory.extract.request import CursorRange
-from elt_factory.warehouse import state
+from elt_factory.warehouse import audit, state
 from elt_factory.warehouse.state import Committed
 
 CURSOR = {"incremental": {"cursor": "u"}}
@@ -94,6 +94,31 @@ def test_loads_in_any_order_with_any_reruns_take_every_row_once(loads, warehouse
         after, upto = int(wanted.after or 0), int(wanted.upto or top)
         loads.load(records(*range(after + 1, upto + 1)), day(number))
     assert [row[0] for row in sorted(loads.rows("u"))] == list(range(1, top + 1))
+
+
+def test_a_window_that_is_run_again_and_again_begins_where_it_began(loads):
+    """With a key the last value is read again, and with a lag what is below it: a load has rows from before its range."""
+    loads.spec = {"write_disposition": "append", "primary_key": ["u"], "incremental": {"cursor": "u", "lag": 2}}
+    begun = []
+    for number, top in [(1, 5), (2, 10), (3, 15), (3, 15), (3, 15), (2, 15), (2, 15), (4, 20)]:
+        wanted = span(loads, day(number))
+        least = max(1, int(wanted.after or 1) - 2)
+        loads.land(records(*range(least, int(wanted.upto or top) + 1)), day(number), wanted.after)
+        loads.warehouse.load(loads.order(day(number)))
+        begun.append(wanted)
+    third, second = CursorRange("10", "15"), CursorRange("5", "10")
+    assert begun[2:] == [CursorRange("10"), third, third, second, second, CursorRange("15")]
+    assert [row[0] for row in sorted(loads.rows("u"))] == list(range(1, 21))
+
+
+def test_a_load_of_a_version_that_did_not_note_where_its_range_began_is_read_again(loads, warehouse):
+    loads.load(records(1, 9), day(1))
+    loads.load(records(10, 11), day(2))
+    warehouse.execute("DROP VIEW _elt.loads")
+    warehouse.execute("ALTER TABLE _elt.load_log DROP COLUMN cursor_after")
+    listed = ", ".join(name for name in audit.TABLES["loads"] if name != "cursor_after")
+    warehouse.execute(f"CREATE VIEW _elt.loads AS SELECT {listed} FROM _elt.load_log")
+    assert span(loads, day(2)) == CursorRange("9", "11")
 
 
 def test_after_a_full_refresh_the_cursor_is_the_refreshs(loads):

@@ -61,7 +61,9 @@ class Loader:
     def place(self, window: Window) -> LocalPlace:
         return LocalPlace(self.base).below(self.source, self.name, self.load_id(window))
 
-    def land(self, records: Sequence[Mapping[str, Any] | str], window: Window | None = None) -> Manifest:
+    def land(
+        self, records: Sequence[Mapping[str, Any] | str], window: Window | None = None, after: str | None = None
+    ) -> Manifest:
         window = window or day(1)
         workdir = self.base / f"work{next(self.numbers)}"
         workdir.mkdir(parents=True)
@@ -71,7 +73,8 @@ class Loader:
         known = Known(self.source, self.name, self.table, self.warehouse.columns_as(self.target, self.table.types))
         spool = Spool("ndjson", (file,), len(records))
         place = self.place(window)
-        return land(LandRequest(known, window, self.load_id(window), spool, place, workdir, print, PROJECT))
+        whose = LandRequest(known, window, self.load_id(window), spool, place, workdir, print, PROJECT)
+        return land(replace(whose, cursor_after=after))
 
     def land_numbers(self, ids: range, value: int, window: Window) -> None:
         """A landing of many rows, written at once: an id and a value each."""

@@ -89,7 +89,10 @@ class ExtractOperator(TableOperator):
             )
             known = Known(self.config.name, self.table, self.spec, existing)
             project = project_name()
-            manifest = land(LandRequest(known, window, load, spool, place, workdir, self.log.info, project, attempt))
+            after = cursor.after
+            manifest = land(
+                LandRequest(known, window, load, spool, place, workdir, self.log.info, project, attempt, after)
+            )
         self.log.info(
             "%s: read %s rows for %s: %s to load, %s rejected, %s duplicates",
             known.label,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elt_factory.config.table import source_name
+from elt_factory.config.table import TIMES, source_name
 from elt_factory.config.templates import iso_utc
 from elt_factory.config.values import ColumnType
 from elt_factory.config.window import Window
@@ -44,7 +44,8 @@ class LandRequest:
     """What to land.
 
     `place` is that of this load id; `workdir` is scratch space on this machine; `project` is whose landing it is;
-    `attempt` began before the source was read.
+    `attempt` began before the source was read; `cursor_after` is where the source was read from, by a cursor that is
+    no time.
     """
 
     known: Known
@@ -56,6 +57,7 @@ class LandRequest:
     tell: Callable[[str], None]
     project: str = ""
     attempt: Attempt = field(default_factory=Attempt.begin)
+    cursor_after: str | None = None
 
 
 def land(request: LandRequest) -> Manifest:
@@ -321,6 +323,7 @@ def _manifest(
         cursor_type=str(types[cursor]) if cursor in types else None,
         cursor_min=cursor_bounds[0],
         cursor_max=cursor_bounds[1],
+        cursor_after=None if cursor in types and types[cursor].name in TIMES else request.cursor_after,
         business_date_min=business_bounds[0],
         business_date_max=business_bounds[1],
         started_at=iso_utc(attempt.started),

@@ -108,6 +108,7 @@ class Manifest:
     rows_null_cursor: int = 0
     null_cursor: str | None = None  # what a database was asked for: include or ignore
     ledger: LandedFile | None = None  # what the load adds to the ledger of files
+    cursor_after: str | None = None  # a cursor that is no time was read from here on; None: from its beginning
 
     @property
     def owner(self) -> Owner:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -61,18 +61,24 @@ def cursor_range(
 
     A window that was committed with rows reads the very same range again, so that a re-run takes nothing that belongs
     to another load. Any other begins after all that was ever loaded, by earlier windows or, where it was left out and
-    is run late, by later ones.
+    is run late, by later ones. Where a range began is kept with its load: a lag, or a last value that is read again,
+    brings rows from before it, so that the least value of a load does not say it.
     """
-    if not audited(warehouse):
+    known = _audit_columns(warehouse)
+    if known is None:
         return CursorRange()
     d = warehouse.dialect
     mine = f"{_standing(d, source, table)} AND {d.name('cursor_value')} IS NOT NULL"
     this = f"{d.name('load_id')} = {d.literal(load_id)}"
-    own = _loads(warehouse, ("cursor_min", "cursor_value"), f"{mine} AND {this}").rows
+    # only a load adds the columns that an older version did not have
+    kept = tuple(name for name in ("cursor_min", "cursor_value", "cursor_after") if name in known)
+    own = _loads(warehouse, kept, f"{mine} AND {this}").rows
     if not own:
         return CursorRange(_last_cursor(warehouse, mine), None)
-    first, last = own[0]
-    return CursorRange(_last_cursor(warehouse, f"{mine} AND NOT {this}", below=first), last)
+    first, last, *began = own[0]
+    # the first load of all, and one of an older version, do not say where their range began
+    after = next(iter(began), None) or _last_cursor(warehouse, f"{mine} AND NOT {this}", below=first)
+    return CursorRange(after, last)
 
 
 def _last_cursor(warehouse: Warehouse, where: str, below: str | None = None) -> str | None:
@@ -302,13 +308,17 @@ def _status(warehouse: Warehouse, row: tuple[Any, ...]) -> TableStatus:
 
 def audited(warehouse: Warehouse) -> bool:
     """Whether the warehouse has audit tables: whether anything was ever loaded."""
-    if warehouse.columns(audit.relation("loads")) is not None:
-        return True
-    if not audit_views.half_taken_over(warehouse):
-        return False
-    # a load that was killed in between has left the rows without their name
-    warehouse.prepare()
-    return True
+    return _audit_columns(warehouse) is not None
+
+
+def _audit_columns(warehouse: Warehouse) -> Collection[str] | None:
+    """The columns of `_elt.loads`; None where nothing was ever loaded."""
+    found = warehouse.columns(audit.relation("loads"))
+    if found is None and audit_views.half_taken_over(warehouse):
+        # a load that was killed in between has left the rows without their name
+        warehouse.prepare()
+        found = warehouse.columns(audit.relation("loads"))
+    return found
 
 
 def _standing(dialect: Dialect, source: str, table: str) -> str:
