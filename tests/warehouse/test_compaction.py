@@ -6,6 +6,7 @@ import pytest
 from warehouse_support import Loader, day, everything
 
 from elt_factory.checks.run import Result, keep
+from elt_factory.failures import BadDataError
 from elt_factory.warehouse import compaction
 from elt_factory.warehouse.compaction import compact
 
@@ -65,6 +66,18 @@ def test_the_newest_full_refresh_stays_although_its_window_was_loaded_again(hist
     replaced = dict(history.audit("loads", "load_id", "replaced_by"))
     assert replaced[history.load_id(day(1))] == replaced[history.load_id(day(2))] == refresh
     assert replaced[refresh] is None
+
+
+def test_a_commit_stays_that_loads_of_only_rejects_came_after(loader, warehouse):
+    for _ in range(2):
+        loader.load([{"id": 1}, "1"], day(1))
+    for record in ("2", "3"):
+        with pytest.raises(BadDataError):
+            loader.load([record], day(1))
+    shown = everything(warehouse, loader.target)
+    assert compact(warehouse, "src", "tab", LATER) == 2  # the first commit and its reject
+    assert everything(warehouse, loader.target) == shown
+    assert loader.audit("rejects", "record") == [('{"line":"1"}',), ('{"line":"3"}',)]
 
 
 def test_what_is_younger_stays_and_few_rows_are_left_alone(history, warehouse, monkeypatch):

@@ -11,6 +11,7 @@ from warehouse_support import MERGE, MERGE_BY_CURSOR, Loader, crashes, day, ever
 
 from elt_factory.config.values import ColumnType
 from elt_factory.failures import AccountingError, BadDataError, ContractError, LandingError
+from elt_factory.warehouse import state
 from elt_factory.warehouse.base import LoadReport, StatementError
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb import DuckDBWarehouse
@@ -172,6 +173,41 @@ def test_a_load_of_only_rejects_fails_keeps_them_and_gives_up_no_row(loader, dis
         assert [row[1:] for row in rows] == [(2, 2, 0, None), (2, 0, 2, None)]
     loader.load([*AB, "{"], day(2))
     assert len(loader.audit("rejects", "reason")) == 1
+
+
+def only_rejects(loader, *records, full_refresh=False) -> None:
+    with pytest.raises(BadDataError, match="that were read is good"):
+        loader.load(list(records), day(2), full_refresh=full_refresh)
+
+
+def rejected_lines(loader) -> list[str]:
+    return sorted(json.loads(record)["line"] for (record,) in loader.audit("rejects", "record"))
+
+
+@pytest.mark.parametrize("disposition", ["append", "merge", "replace", "scd2"])
+def test_a_window_that_is_run_again_and_brings_only_rejects_is_as_it_was(loader, disposition):
+    """The load that fails changes neither rows nor account nor cursor; its rejects are there beside the earlier ones."""
+    loader.spec = {"write_disposition": disposition, "primary_key": ["id"]}
+    columns = ("run_id", "rows_read", "rows_loaded", "rows_rejected", "columns")
+    loader.load([*AB, "{"], day(2), run_id="good")
+    rows, account = loader.rows(), loader.audit("loads", *columns)
+    for record in ("5", "6"):
+        only_rejects(loader, record, record)
+        assert (loader.rows(), loader.audit("loads", *columns)) == (rows, account)
+        assert rejected_lines(loader) == [record, record, "{"]
+    [status] = state.status(loader.warehouse)
+    assert (status.rows_loaded, status.rejected_rows) == (2, 1)
+    loader.load(["7", *AB], day(2))
+    assert rejected_lines(loader) == ["7"]
+
+
+def test_only_rejects_leave_a_full_refresh_and_its_cursor_as_they_are(loader):
+    loader.spec = {"write_disposition": "append", "incremental": {"cursor": "id"}}
+    loader.load([{"id": 1}, {"id": 9}], day(2), full_refresh=True)
+    only_rejects(loader, "5", full_refresh=True)
+    only_rejects(loader, "5")
+    assert loader.rows("id") == [(1,), (9,)]
+    assert loader.audit("loads", "full_refresh", "cursor_value", "rows_loaded", "replaced_by") == [(True, "9", 2, None)]
 
 
 def test_a_first_load_of_only_rejects_fails_too(loader):

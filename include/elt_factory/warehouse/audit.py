@@ -5,8 +5,10 @@ of a shared table would lock it until the commit. What is appended goes to a *lo
 the known name shows what holds of it (see `audit_views`):
 
 - `loads` has a row per load id: the newest commit of that window. Where a full refresh took the place of its rows,
-  `replaced_by` is the refresh's load id, and the load counts for nothing any more.
-- `rejects` has the rows that were not loaded, each with its reason.
+  `replaced_by` is the refresh's load id, and the load counts for nothing any more. A load that read only rejects
+  changed nothing: it is there where no commit of its window was before it.
+- `rejects` has the rows that were not loaded, each with its reason: those of the commit that `loads` has, and those of
+  the newest load that brought only rejects after it.
 - `unseen_keys` has the keys that a snapshot of an `scd2` table with rejects says nothing of: see `history`.
 - `schema_changes`, `quality_results` and `deadline_misses` say what changed, what was checked, what was late.
 
@@ -131,10 +133,10 @@ LOGS: Mapping[str, str] = {
     "schema_changes": "schema_change_log",
     "quality_results": "quality_log",
 }
-# What only the logs have. `again`: an earlier commit of the same load is in the log. `kept_at`: one moment for all
-# results of one try.
+# What only the logs have. `again`: an earlier commit of the same load is in the log. `void`: only rejects came, and an
+# earlier commit of the same load holds on. `kept_at`: one moment for all results of one try.
 LOG_COLUMNS: Mapping[str, Mapping[str, str]] = {
-    "loads": {"turn": "integer", "again": "boolean"},
+    "loads": {"turn": "integer", "again": "boolean", "void": "boolean"},
     "rejects": {"turn": "integer"},
     "quality_results": {"kept_at": "timestamp"},
 }
@@ -190,15 +192,28 @@ def insert_load(dialect: Dialect, row: Mapping[str, Value]) -> str:
     """INSERT of a load's row as the next commit of its table, by whoever has the table's turn."""
     d, names = dialect, tuple(TABLES["loads"])
     mine = f"l.{d.name('load_id')} = {d.literal(row['load_id'])}"
+    only_rejects = 0 < int(str(row["rows_rejected"])) == int(str(row["rows_read"]))
     values = [
         *(d.literal(row[name]) for name in names),
         f"coalesce(max(l.{d.name('turn')}), 0) + 1",
         f"count(CASE WHEN {mine} THEN 1 END) > 0",
+        f"count(CASE WHEN {mine} AND {brought_good(d, 'l')} THEN 1 END) > 0" if only_rejects else d.literal(False),
     ]
     return (
-        f"INSERT INTO {log('loads').sql(d)} ({d.names((*names, 'turn', 'again'))}) SELECT {', '.join(values)} "
+        f"INSERT INTO {log('loads').sql(d)} ({d.names((*names, *LOG_COLUMNS['loads']))}) SELECT {', '.join(values)} "
         f"FROM {log('loads').sql(d)} AS l WHERE {of_table(d, str(row['source']), str(row['table_name']))}"
     )
+
+
+def brought_good(dialect: Dialect, alias: str) -> str:
+    """The condition for loads that read good rows, or none at all."""
+    read, rejected = (f"{alias}.{dialect.name(name)}" for name in ("rows_read", "rows_rejected"))
+    return f"({rejected} = 0 OR {rejected} < {read})"
+
+
+def holds(dialect: Dialect, alias: str) -> str:
+    """The condition for commits in the log that changed something: only rejects in the place of rows did not."""
+    return f"NOT coalesce({alias}.{dialect.name('void')}, FALSE)"
 
 
 def newest_turn(dialect: Dialect, source: str, name: str) -> str:

@@ -30,9 +30,8 @@ def prepare(warehouse: Warehouse) -> None:
         if _is_old(table, found):
             _take_over(warehouse, table)
             found = _found(warehouse)
-    for table in audit.TABLES:
-        for statement in _missing(warehouse.dialect, table, found):
-            warehouse.execute(statement)
+    for statement in (*_missing_logs(warehouse.dialect, found), *_missing_views(warehouse.dialect, found)):
+        warehouse.execute(statement)
     for table in (name for name in audit.OLD_TABLES if name in found):
         warehouse.execute(statements.drop_table(warehouse.dialect, audit.relation(table)))
 
@@ -78,14 +77,21 @@ def _take_over(warehouse: Warehouse, table: str) -> None:
             raise
 
 
-def _missing(dialect: Dialect, table: str, found: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    log, wanted = audit.log(table), audit.log_columns(table)
-    if log.name not in found:
-        yield statements.create_table(dialect, log, wanted)
-    elif new := {name: kind for name, kind in wanted.items() if name not in found[log.name]}:
-        yield statements.add_columns(dialect, log, new)
-    if table in audit.LOGS and found.get(table) != tuple(audit.TABLES[table]):
-        yield create_view(dialect, table)
+def _missing_logs(dialect: Dialect, found: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    for table in audit.TABLES:
+        log, wanted = audit.log(table), audit.log_columns(table)
+        if log.name not in found:
+            yield statements.create_table(dialect, log, wanted)
+        elif new := {name: kind for name, kind in wanted.items() if name not in found[log.name]}:
+            yield statements.add_columns(dialect, log, new)
+
+
+def _missing_views(dialect: Dialect, found: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """The views that are not there, or all of them where `loads` is an older version's: that one comes last."""
+    older = found.get("loads") not in (None, tuple(audit.TABLES["loads"]))
+    for table in reversed(audit.LOGS):
+        if older or found.get(table) != tuple(audit.TABLES[table]):
+            yield create_view(dialect, table)
 
 
 def create_view(dialect: Dialect, table: str) -> str:
@@ -99,24 +105,36 @@ def _loads(d: Dialect) -> str:
     replaced = f"coalesce(r.{d.name('load_id')}, l.{d.name('replaced_by')}) AS {d.name('replaced_by')}"
     return (
         f"SELECT {', '.join([*own, replaced])} FROM {audit.log('loads').sql(d)} AS l "
-        f"{_overtaken(d, 'l')} {_replaced(d, 'l')} WHERE n.{d.name('load_id')} IS NULL"
+        f"{_overtaken(d, 'l')} {_replaced(d, 'l')} WHERE n.{d.name('load_id')} IS NULL AND {audit.holds(d, 'l')}"
     )
 
 
 def _rejects(d: Dialect) -> str:
     own = ", ".join(f"l.{d.name(name)}" for name in audit.TABLES["rejects"])
-    gone = f"n.{d.name('load_id')} IS NULL AND r.{d.name('load_id')} IS NULL"
-    return f"SELECT {own} FROM {audit.log('rejects').sql(d)} AS l {_overtaken(d, 'l')} {_replaced(d, 'l')} WHERE {gone}"
+    gone = f"n.{d.name('load_id')} IS NULL AND r.{d.name('load_id')} IS NULL AND v.{d.name('load_id')} IS NULL"
+    return (
+        f"SELECT {own} FROM {audit.log('rejects').sql(d)} AS l {_overtaken(d, 'l')} {_replaced(d, 'l')} "
+        f"{_void_and_overtaken(d, 'l')} WHERE {gone}"
+    )
 
 
 def _overtaken(d: Dialect, alias: str) -> str:
     """JOIN with the newest commit of the same load where it is a later one; few loads are committed twice."""
     keys = d.names(_LOAD)
     newest = (
-        f"SELECT {keys}, max({d.name('turn')}) AS {d.name('turn')} FROM {audit.log('loads').sql(d)} "
-        f"WHERE {d.name('again')} GROUP BY {keys}"
+        f"SELECT {keys}, max({d.name('turn')}) AS {d.name('turn')} FROM {audit.log('loads').sql(d)} AS c "
+        f"WHERE {d.name('again')} AND {audit.holds(d, 'c')} GROUP BY {keys}"
     )
     return f"LEFT JOIN ({newest}) AS n ON {_later(d, 'n', alias, _LOAD)}"
+
+
+def _void_and_overtaken(d: Dialect, alias: str) -> str:
+    """JOIN with the load itself where it brought only rejects, and a later one of the same window did so too."""
+    keys, turn = d.names(_LOAD), d.name("turn")
+    newest = f"max({turn}) OVER (PARTITION BY {keys})"
+    voids = f"SELECT {keys}, {turn}, {newest} AS newest FROM {audit.log('loads').sql(d)} WHERE {d.name('void')}"
+    same = " AND ".join(f"v.{d.name(key)} = {alias}.{d.name(key)}" for key in (*_LOAD, "turn"))
+    return f"LEFT JOIN ({voids}) AS v ON {same} AND v.newest > {alias}.{turn}"
 
 
 def _replaced(d: Dialect, alias: str) -> str:

@@ -347,9 +347,9 @@ class Warehouse(ABC):
     ) -> LoadReport:
         """The rows, the rejects and the row in `_elt.loads`; the table has no columns where no load had one yet."""
         manifest, staged = order.manifest, ledger.without_overtaken(self, order, staged)
-        # rows that are there are not given up for none
+        # a load that fails leaves the rows that are there as they are
         written = audit.Written(0)
-        if columns and not (order.only_rejects and (order.starts_over or staged.ledger)):
+        if columns and not order.only_rejects:
             written = write_rows(Writing(self, order, staged, columns, now))
         # what was added or widened is said already
         self._record_drift(manifest, [drift for drift in manifest.drift if drift.action in ("dropped", "rejected")])

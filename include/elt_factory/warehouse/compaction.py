@@ -38,8 +38,8 @@ def _gone(d: Dialect, source: str, table: str, before: datetime) -> Iterator[tup
     """For each log: what is newest, as a query, and the condition for rows that it has taken the place of."""
     turn, mine, log = d.name("turn"), audit.of_table(d, source, table), audit.log("loads").sql(d)
     commit = (
-        f"SELECT {d.name('load_id')}, max({turn}) AS newest FROM {log} WHERE {mine} AND {d.name('again')} "
-        f"GROUP BY {d.name('load_id')}"
+        f"SELECT {d.name('load_id')}, max({turn}) AS newest FROM {log} AS c WHERE {mine} AND {d.name('again')} "
+        f"AND {audit.holds(d, 'c')} GROUP BY {d.name('load_id')}"
     )
     refresh = f"SELECT max({turn}) AS newest FROM {log} WHERE {mine} AND {d.name('full_refresh')}"
     l_turn = f"coalesce(l.{turn}, 0)"

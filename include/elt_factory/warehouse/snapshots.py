@@ -93,16 +93,19 @@ def standing_in_snapshot(history: History, snapshot: Snapshot, load_id: str) -> 
 
 
 def later_snapshots(dialect: Dialect, source: str, table: str, at: datetime) -> str:
-    """SELECT of the snapshots after a moment that are part of the history, up to the first complete one, in order."""
+    """SELECT of the snapshots after a moment that are part of the history, up to the first complete one, in order.
+
+    One of only rejects is none: it says nothing of any key.
+    """
     d, name = dialect, dialect.name
     mine = (
-        f"{audit.of_table(d, source, table)} AND {name('replaced_by')} IS NULL "
+        f"{audit.of_table(d, source, table)} AND {name('replaced_by')} IS NULL AND {audit.brought_good(d, 'c')} "
         f"AND {name('write_disposition')} = 'scd2' AND {name('window_end')} > {d.literal(at)}"
     )
     loads = audit.relation("loads").sql(d)
-    complete = f"SELECT min({name('window_end')}) FROM {loads} WHERE {mine} AND {name('rows_rejected')} = 0"
+    complete = f"SELECT min({name('window_end')}) FROM {loads} AS c WHERE {mine} AND {name('rows_rejected')} = 0"
     return (
-        f"SELECT {d.names(('window_end', 'load_id', 'loaded_at'))}, {name('rows_rejected')} = 0 FROM {loads} "
+        f"SELECT {d.names(('window_end', 'load_id', 'loaded_at'))}, {name('rows_rejected')} = 0 FROM {loads} AS c "
         f"WHERE {mine} AND {name('window_end')} <= coalesce(({complete}), {name('window_end')}) "
         f"ORDER BY {name('window_end')}, {name('loaded_at')} DESC"
     )

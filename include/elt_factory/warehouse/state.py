@@ -242,7 +242,10 @@ def status(warehouse: Warehouse) -> list[TableStatus]:
     keys = ("source", "table_name")
     group, turn = d.names(keys), f"coalesce({d.name('turn')}, 0)"
     # what is counted of all loads is counted in the warehouse; the newest commit of a table always stands
-    newest = f"SELECT {group}, max({turn}) AS newest_turn FROM {audit.log('loads').sql(d)} GROUP BY {group}"
+    newest = (
+        f"SELECT {group}, max({turn}) AS newest_turn FROM {audit.log('loads').sql(d)} AS c "
+        f"WHERE {audit.holds(d, 'c')} GROUP BY {group}"
+    )
     totals = (
         f"SELECT {group}, max({d.name('business_date_max')}) AS last_business_date, "
         f"sum({d.name('rows_rejected')}) AS all_rejected FROM {audit.relation('loads').sql(d)} "
