@@ -194,6 +194,15 @@ def test_a_full_refresh_begins_at_the_cursors_initial_value(tmp_path, initial, s
     assert run.table_window("input") == window(start, "2013-01-09T00:00:00Z")
 
 
+def test_a_full_refresh_of_a_history_by_snapshots_is_the_snapshot_of_its_window(tmp_path):
+    tables = {"input": {"path": "%Y-%m-%d.csv", "primary_key": ["id"], "write_disposition": "scd2"}}
+    run = run_of(
+        context_of(("2013-01-08T00:00:00Z", "2013-01-09T00:00:00Z"), full_refresh=True),
+        config_of(tmp_path, schedule="@daily", tables=tables),
+    )
+    assert run.table_window("input") == run.window
+
+
 def test_an_empty_choice_of_tables_means_all(tmp_path):
     assert run_of(context_of(tables=[]), config_of(tmp_path)).tables == {"input"}
 

@@ -122,6 +122,7 @@ def test_a_full_refresh_starts_over(loader):
 
 
 def test_a_window_loaded_after_a_full_refresh_counts_again(loader):
+    loader.spec = MERGE
     loader.load(AB, day(1))
     loader.load(AB, day(1, days=2), full_refresh=True)
     loader.load([{"id": 9}], day(1))
@@ -186,7 +187,7 @@ def rejected_lines(loader) -> list[str]:
 
 @pytest.mark.parametrize("disposition", ["append", "merge", "replace", "scd2"])
 def test_a_window_that_is_run_again_and_brings_only_rejects_is_as_it_was(loader, disposition):
-    """The load that fails changes neither rows nor account nor cursor; its rejects are there beside the earlier ones."""
+    """The load that fails changes neither rows nor account nor cursor; its rejects are kept beside the earlier ones."""
     loader.spec = {"write_disposition": disposition, "primary_key": ["id"]}
     columns = ("run_id", "rows_read", "rows_loaded", "rows_rejected", "columns")
     loader.load([*AB, "{"], day(2), run_id="good")

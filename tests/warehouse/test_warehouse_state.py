@@ -97,7 +97,7 @@ def test_loads_in_any_order_with_any_reruns_take_every_row_once(loads, warehouse
 
 
 def test_a_window_that_is_run_again_and_again_begins_where_it_began(loads):
-    """With a key the last value is read again, and with a lag what is below it: a load has rows from before its range."""
+    """By a key the last value is read again, by a lag what is below it: a load has rows from before its range."""
     loads.spec = {"write_disposition": "append", "primary_key": ["u"], "incremental": {"cursor": "u", "lag": 2}}
     begun = []
     for number, top in [(1, 5), (2, 10), (3, 15), (3, 15), (3, 15), (2, 15), (2, 15), (4, 20)]:

@@ -151,6 +151,8 @@ class LoadOperator(TableOperator):
             full_refresh=run.full_refresh,
             options=TableOptions.of(self.spec),
             by_cursor=self.spec.counts_on,
+            by_window=self.spec.takes_window or (self.spec.asks_by_cursor and self.spec.incremental is not None),
+            clock=self.spec.cursor_zone or self.config.timezone,
         )
         with warehouse(purpose(run, "load", self.table)) as opened:
             report = opened.load(order)

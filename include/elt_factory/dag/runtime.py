@@ -39,13 +39,17 @@ class Run:
     params: Mapping[str, Value] = field(default_factory=dict)
 
     def table_window(self, table: str) -> Window:
-        """The window a table is loaded for; a full refresh begins where the table's data begin."""
-        if not self.full_refresh:
+        """The window a table is loaded for; a full refresh begins where the table's data begin.
+
+        One of a history by snapshots is the snapshot at the window's end: those before it are no part of it.
+        """
+        spec = self.config.all_tables[table]
+        incremental = spec.incremental
+        if not self.full_refresh or (spec.write_disposition == "scd2" and incremental is None):
             return self.window
-        incremental = self.config.all_tables[table].incremental
         initial = incremental.initial if incremental and not isinstance(incremental.initial, int) else None
         # a cursor without a zone has a clock of its own, and begins by it
-        zone = (self.config.all_tables[table].cursor_zone if initial else None) or self.config.timezone
+        zone = (spec.cursor_zone if initial else None) or self.config.timezone
         start = _in_zone(datetime.fromisoformat(str(initial or self.config.start_date)), zone)
         return Window(min(start, self.window.start), self.window.end)
 

@@ -40,7 +40,10 @@ _RULES: tuple[_Rule, ...] = (
         ("schedule",),
         Effect("runs begin at other times, and their windows follow; run the time between the two schedules by hand"),
     ),
-    _Rule(("timezone",), Effect("the schedule and the dates in paths and templates follow another clock")),
+    _Rule(
+        ("timezone",),
+        Effect("the schedule, the dates in paths and templates, and cursors without a zone follow another clock"),
+    ),
     _Rule(("catchup",), Effect("decides whether Airflow makes the runs since start_date that are not there")),
     _Rule(
         ("params",),
@@ -54,6 +57,10 @@ _RULES: tuple[_Rule, ...] = (
     _Rule(("tables", "*", "primary_key"), Effect("the rows that are there were told apart by the old key", "needed")),
     _Rule(("tables", "*", "incremental", "cursor"), Effect("the state holds values of the old cursor", "needed")),
     _Rule(("tables", "*", "incremental", "initial"), Effect("only a full refresh begins there again", "advised")),
+    _Rule(
+        ("tables", "*", "incremental", "timezone"),
+        Effect("windows and the beginnings of scd2 versions are on another clock from the next load on", "advised"),
+    ),
     _Rule(("tables", "*", "business_date"), Effect("freshness looks at another column from the next load on")),
     _Rule(("tables", "*", "path"), _ELSEWHERE),
     _Rule(("tables", "*", "params"), _ELSEWHERE),

@@ -35,7 +35,8 @@ def load_statements(source: Source, table: str, load_id: str, warehouse: str) ->
     dialect = replace(staging.dialect, literal=spoken(staging.dialect, _WORDS))
     staging = replace(staging, dialect=dialect)
     found = "the columns found in the data are added"
-    versions = _versions(staging, target, spec, load_id) if spec.write_disposition == "scd2" else None
+    clock = spec.cursor_zone or source.timezone
+    versions = _versions(staging, target, spec, load_id, clock) if spec.write_disposition == "scd2" else None
     insert = [Step(f"the new rows; {found}", _insert(staging, target, spec, columns, load_id))]
     return [
         *staging.before,
@@ -104,10 +105,10 @@ def _removal(staging: Staging, target: Relation, spec: Table, load_id: str) -> I
             yield Step("the rows that come anew go" + (", unless they are newer" if cursor else ""), sql)
 
 
-def _versions(staging: Staging, target: Relation, spec: Table, load_id: str) -> list[Step]:
+def _versions(staging: Staging, target: Relation, spec: Table, load_id: str, clock: str) -> list[Step]:
     kinds = {name: kind or ColumnType("text") for name, kind in known_columns(spec).items()}
     picture = history.picture(staging.dialect, staging.rows, kinds, kinds)
-    versions = History(staging.dialect, target, picture, kinds, spec.primary_key)
+    versions = History(staging.dialect, target, picture, kinds, spec.primary_key, clock)
     if spec.incremental:
         return history.cursor_statements(versions, spec.incremental.cursor, load_id, _NOW)
     snapshot = Snapshot(target.schema, target.name, load_id, _WINDOW_END, _NOW)

@@ -129,7 +129,7 @@ def decimal_of(precision: int, scale: int) -> ColumnType:
 
 def _window(request: ReadRequest, kind: ColumnType | None) -> tuple[Bound, ...]:
     zone = ZoneInfo(clock_of(request))
-    start, end = (_as(kind, moment, zone) for moment in (request.window.start, request.window.end))
+    start, end = (on_clock(kind, moment, zone) for moment in (request.window.start, request.window.end))
     return Bound(">=", start), Bound("<", end)
 
 
@@ -164,7 +164,8 @@ def _beginning_of_the_repeat(local: datetime, zone: ZoneInfo) -> datetime:
     return after.replace(microsecond=0).astimezone(zone).replace(tzinfo=None, fold=0)
 
 
-def _as(kind: ColumnType | None, moment: datetime, zone: ZoneInfo) -> datetime | date:
+def on_clock(kind: ColumnType | None, moment: datetime, zone: ZoneInfo) -> datetime | date:
+    """Return a moment as a cursor of this type has it, whose clock is the zone's where it has no zone of its own."""
     if kind is not None and kind.name == "timestamp":
         return moment.astimezone(UTC)
     if kind is not None and kind.name == "date":

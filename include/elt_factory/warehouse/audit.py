@@ -256,19 +256,6 @@ def later_landing(dialect: Dialect, manifest: Manifest) -> str:
     )
 
 
-def overlapping(dialect: Dialect, manifest: Manifest) -> str:
-    """SELECT of the committed loads of other windows with numbers of the cursor between those of a landing."""
-    d = dialect
-    number, low, high = "DECIMAL(38, 9)", *map(d.literal, (manifest.cursor_min, manifest.cursor_max))
-    return (
-        f"SELECT {d.name('load_id')} FROM {relation('loads').sql(d)} "
-        f"WHERE {of_table(d, manifest.source, manifest.table)} "
-        f"AND {d.name('load_id')} <> {d.literal(manifest.load_id)} AND {d.name('replaced_by')} IS NULL "
-        f"AND TRY_CAST({d.name('cursor_min')} AS {number}) <= CAST({high} AS {number}) "
-        f"AND TRY_CAST({d.name('cursor_value')} AS {number}) >= CAST({low} AS {number})"
-    )
-
-
 def delete_rejects_before(dialect: Dialect, source: str, name: str, before: datetime) -> str:
     """DELETE of a table's rejects that are older than a moment."""
     return f"DELETE FROM {log('rejects').sql(dialect)} WHERE {_rejected_before(dialect, source, name, before)}"

@@ -89,7 +89,7 @@ def _missing_logs(dialect: Dialect, found: Mapping[str, tuple[str, ...]]) -> Ite
 def _missing_views(dialect: Dialect, found: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
     """The views that are not there, or all of them where `loads` is an older version's: that one comes last."""
     older = found.get("loads") not in (None, tuple(audit.TABLES["loads"]))
-    for table in reversed(audit.LOGS):
+    for table in reversed(tuple(audit.LOGS)):
         if older or found.get(table) != tuple(audit.TABLES[table]):
             yield create_view(dialect, table)
 

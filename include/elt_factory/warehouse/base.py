@@ -18,7 +18,7 @@ from elt_factory.landing.folded import Folded
 from elt_factory.landing.manifest import Drift, Manifest
 from elt_factory.landing.places import Place
 from elt_factory.sql_text import Value
-from elt_factory.warehouse import audit, audit_views, evolution, ledger, statements
+from elt_factory.warehouse import audit, audit_views, evolution, ledger, overlaps, statements
 from elt_factory.warehouse.dialect import Dialect, Relation, TableOptions
 from elt_factory.warehouse.evolution import SchemaChange
 from elt_factory.warehouse.patience import retrying
@@ -41,7 +41,8 @@ class Rows:
 class LoadOrder:
     """A landing and how it is to be written. `landing` is the place of the load's attempts.
 
-    `by_cursor` says that the source was read from where the table's cursor was.
+    `by_cursor` says that the source was read by the table's cursor, a number from where it stood, and `by_window` that
+    it was read for the window alone. `clock` is the zone of the clock that a cursor without a zone has.
     """
 
     manifest: Manifest
@@ -53,6 +54,8 @@ class LoadOrder:
     full_refresh: bool = False
     options: TableOptions = field(default_factory=TableOptions)
     by_cursor: bool = False
+    by_window: bool = False
+    clock: str = "UTC"
 
     @property
     def label(self) -> str:
@@ -249,25 +252,9 @@ class Warehouse(ABC):
             if self.query(audit.later_landing(dialect, manifest)).rows[0][0]:
                 total = self.query(statements.count_rows(dialect, order.target)).rows[0][0] if columns else 0
                 return LoadReport(0, 0, 0, 0, int(total), gave_way=True)
-            self._refuse_what_is_there(order)
+            overlaps.refuse_stale(self, order)
+            overlaps.refuse_read_twice(self, order)
             return self._write(order, staged, now, columns)
-
-    def _refuse_what_is_there(self, order: LoadOrder) -> None:
-        """ContractError where rows are appended that a load of another window has read at the same time.
-
-        With a key they are found by it. Without one nothing but the numbers of the cursor says that they are the same.
-        """
-        manifest = order.manifest
-        appends = order.write_disposition == "append" and not order.full_refresh and not order.primary_key
-        numbered = manifest.cursor_min and str(manifest.cursor_type).partition("(")[0] in ("integer", "decimal")
-        if not (appends and order.by_cursor and numbered):
-            return
-        for (load_id,) in self.query(audit.overlapping(self.dialect, manifest)).rows:
-            raise ContractError(
-                f"{order.label}: the rows from {manifest.cursor_column} {manifest.cursor_min} to {manifest.cursor_max} "
-                f"were read by another run at the same time, and the load {load_id} has committed some of them; clear "
-                "the extract task, so that it reads what is new, or give the table a primary_key"
-            )
 
     def _shape_target(self, order: LoadOrder) -> tuple[Drift, ...]:
         """Create the target, or make it fit for what comes; what was changed about its columns."""

@@ -33,6 +33,7 @@ class Dialect:
     `name` quotes an identifier so that plain lower-case SQL (dbt's, an analyst's) finds it. `types` maps our types to
     the warehouse's. `literal` writes a value. `json_value` turns JSON text into the warehouse's JSON, `json_text` that
     into text; `same_json` is the condition for two values that are the same, in whatever order their keys were written.
+    `instant` is the moment at which clocks in a zone show a time; one that they show twice is the second of the two.
     `alters_type` says whether ALTER TABLE can make a type a wider one,
     `stores_options` whether CREATE TABLE takes TRANSIENT, CLUSTER BY and COMMENT.
     """
@@ -42,6 +43,7 @@ class Dialect:
     literal: Callable[[Value], str]
     json_value: Callable[[str], str]
     same_json: Callable[[str, str], str]
+    instant: Callable[[str, str], str]
     json_text: Callable[[str], str] = lambda column: f"CAST({column} AS VARCHAR)"
     alters_type: Callable[[ColumnType, ColumnType], bool] = lambda _old, _new: True
     stores_options: bool = False

@@ -55,6 +55,7 @@ DIALECT = Dialect(
     literal=literal,
     json_value=lambda column: f"CAST({column} AS JSON)",
     same_json=_SAME_JSON.format,
+    instant=lambda column, zone: f"timezone({literal(zone)}, CAST({column} AS TIMESTAMP))",
 )
 
 

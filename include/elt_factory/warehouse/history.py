@@ -22,13 +22,17 @@ INSTANT = ColumnType("timestamp")
 
 @dataclass(frozen=True)
 class History:
-    """A table of versions and the rows that come: both have `columns`, of which `keys` say what a row is about."""
+    """A table of versions and the rows that come: both have `columns`, of which `keys` say what a row is about.
+
+    `clock` is the zone of the clock that a cursor without a zone has.
+    """
 
     dialect: Dialect
     table: Relation
     picture: str
     columns: Mapping[str, ColumnType]
     keys: tuple[str, ...]
+    clock: str = "UTC"
 
     @property
     def rows(self) -> str:
@@ -115,7 +119,9 @@ def _moment(history: History, cursor: str) -> str:
     column = history.column("s", cursor)
     if history.columns[cursor] == INSTANT:
         return column
-    return f"CAST({column} AS {history.dialect.type(INSTANT)})"
+    if history.clock == "UTC":
+        return f"CAST({column} AS {history.dialect.type(INSTANT)})"
+    return history.dialect.instant(column, history.clock)
 
 
 def _correct(history: History, cursor: str) -> str:

@@ -82,6 +82,10 @@ DIALECT = Dialect(
     json_text=lambda column: f"TO_JSON({column})",
     # an object has its keys in order, whatever the order in which they were written
     same_json=lambda one, other: f"TO_JSON({one}) IS NOT DISTINCT FROM TO_JSON({other})",
+    # what shows UTC is cast in the session's zone, which is UTC
+    instant=lambda column, zone: (
+        f"CAST(CONVERT_TIMEZONE({text(zone)}, 'UTC', CAST({column} AS TIMESTAMP_NTZ)) AS TIMESTAMP_TZ)"
+    ),
     alters_type=alters_type,
     stores_options=True,
 )

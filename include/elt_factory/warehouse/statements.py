@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 
 from elt_factory.config.values import ColumnType
 from elt_factory.warehouse import audit
@@ -109,6 +109,25 @@ def delete_own(dialect: Dialect, table: Relation, load_id: str, unless: str = ""
     own = f"{dialect.name(LOAD_ID)} = {dialect.literal(load_id)}"
     more = f" AND {dialect.name(unless)} IS NULL" if unless else ""
     return f"DELETE FROM {table.sql(dialect)} WHERE {own}{more}"
+
+
+def delete_between(dialect: Dialect, table: Relation, load_id: str, cursor: str, start: date, end: date) -> str:
+    """DELETE of the rows of a load whose cursor is between two moments, the end not included."""
+    own, column = f"{dialect.name(LOAD_ID)} = {dialect.literal(load_id)}", dialect.name(cursor)
+    return (
+        f"DELETE FROM {table.sql(dialect)} "
+        f"WHERE {own} AND {column} >= {dialect.literal(start)} AND {column} < {dialect.literal(end)}"
+    )
+
+
+def delete_versions(
+    dialect: Dialect, table: Relation, load_id: str, staging: Relation, keys: tuple[str, ...], cursor: str
+) -> str:
+    """DELETE of the rows of a load that staging brings again: the same key and the same cursor, or none."""
+    conditions = [f"t.{dialect.name(LOAD_ID)} = {dialect.literal(load_id)}"]
+    conditions += [f"t.{dialect.name(key)} = s.{dialect.name(key)}" for key in keys]
+    conditions.append(f"t.{dialect.name(cursor)} IS NOT DISTINCT FROM s.{dialect.name(cursor)}")
+    return f"DELETE FROM {table.sql(dialect)} AS t USING {staging.sql(dialect)} AS s WHERE {' AND '.join(conditions)}"
 
 
 def delete_all(dialect: Dialect, table: Relation) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from elt_factory.config.values import ColumnType
 from elt_factory.failures import AccountingError
 from elt_factory.landing.file_names import FILE_ID
-from elt_factory.warehouse import history, ledger, snapshots, statements
+from elt_factory.warehouse import history, ledger, overlaps, snapshots, statements
 from elt_factory.warehouse.audit import Written
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.history import History
@@ -59,8 +59,10 @@ def write_rows(load: Writing) -> Written:
 
 
 def _make_way_for_appended(load: Writing, cursor: str | None) -> None:
-    """Delete what the same files, else the same load, wrote before, and the rows that are read whole every time."""
+    """Delete what the same files, else the same load or a full refresh, wrote before, and what is read every time."""
     order, execute, dialect = load.order, load.warehouse.execute, load.warehouse.dialect
+    for statement in overlaps.make_way(load):
+        execute(statement)
     if load.staged.ledger:
         execute(ledger.delete_delivered(dialect, order.target, load.staged.ledger))
     # rows of a file belong to it, whichever load wrote them
@@ -114,7 +116,8 @@ def _write_versions(load: Writing) -> Written:
     order, dialect, load_id = load.order, load.warehouse.dialect, load.order.manifest.load_id
     kinds = _columns_of_versions(load)
     picture = history.picture(dialect, load.staged.rows, order.landed_columns, kinds)
-    versions, cursor = History(dialect, order.target, picture, kinds, order.primary_key), order.manifest.cursor_column
+    versions = History(dialect, order.target, picture, kinds, order.primary_key, order.clock)
+    cursor = order.manifest.cursor_column
     if cursor is None:
         snapshot = _snapshot(load)
         changes = snapshots.snapshot_statements(versions, snapshot)

@@ -1,0 +1,154 @@
+"""Loads that read some of the same rows: neither takes or doubles what the other has committed.
+
+A full refresh is one load of all windows up to its own, and all of its rows bear its load id. A window of `append` that
+is run again after it takes the place of the refresh's rows of that window, where they can be told from the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from elt_factory.config.cursors import NUMBERS
+from elt_factory.config.table import TIMES
+from elt_factory.extract.sql_request import on_clock
+from elt_factory.failures import ContractError
+from elt_factory.landing.manifest import Manifest
+from elt_factory.warehouse import audit, statements
+from elt_factory.warehouse.dialect import Dialect
+
+if TYPE_CHECKING:
+    from elt_factory.warehouse.base import LoadOrder, Warehouse
+    from elt_factory.warehouse.writing import Writing
+
+
+def refuse_stale(warehouse: Warehouse, order: LoadOrder) -> None:
+    """See that a full refresh has read all that it takes the place of.
+
+    Raises:
+        ContractError: it ends before a window that is loaded, or another load has read the source after it began.
+    """
+    if not order.full_refresh or order.write_disposition == "replace":
+        return
+    manifest = order.manifest
+    of_a_number = order.by_cursor and _family(str(manifest.cursor_type)) in NUMBERS
+    if order.by_window and not of_a_number:
+        for load_id, end in warehouse.query(loads_past(warehouse.dialect, manifest)).rows:
+            raise ContractError(
+                f"{order.label}: this full refresh reads up to {manifest.window_end}, and the load {load_id} has rows "
+                f"up to {end.isoformat()}, which it would remove; run it with a window_end of that time or later"
+            )
+    for (load_id,) in warehouse.query(loads_begun_after(warehouse.dialect, manifest)).rows:
+        raise ContractError(
+            f"{order.label}: the load {load_id} has read the source after this full refresh began, and is committed; "
+            "clear the extract task, so that it reads what is there now"
+        )
+
+
+def refuse_read_twice(warehouse: Warehouse, order: LoadOrder) -> None:
+    """See that no rows are appended that a load of another window has read at the same time.
+
+    With a key they are found by it. Without one nothing but the numbers of the cursor says that they are the same.
+
+    Raises:
+        ContractError: they are there.
+    """
+    manifest = order.manifest
+    appends = order.write_disposition == "append" and not order.full_refresh and not order.primary_key
+    numbered = manifest.cursor_min and _family(str(manifest.cursor_type)) in ("integer", "decimal")
+    if not (appends and order.by_cursor and numbered):
+        return
+    for (load_id,) in warehouse.query(overlapping(warehouse.dialect, manifest)).rows:
+        raise ContractError(
+            f"{order.label}: the rows from {manifest.cursor_column} {manifest.cursor_min} to {manifest.cursor_max} "
+            f"were read by another run at the same time, and the load {load_id} has committed some of them; clear "
+            "the extract task, so that it reads what is new, or give the table a primary_key"
+        )
+
+
+def make_way(load: Writing) -> Iterator[str]:
+    """The statements that remove what a full refresh wrote for the window of a load that appends.
+
+    Raises:
+        ContractError: nothing tells the refresh's rows of this window from its others.
+    """
+    order, dialect, manifest = load.order, load.warehouse.dialect, load.order.manifest
+    cursor = manifest.cursor_column
+    kind = load.columns[cursor].name if cursor and cursor in load.columns else ""
+    # rows of a file are found by it; a number is read from where the refresh has ended
+    if load.staged.ledger or (order.by_cursor and kind in NUMBERS):
+        return
+    for load_id, last in load.warehouse.query(refreshes_over(dialect, manifest)).rows:
+        if cursor and order.by_cursor and kind in TIMES:
+            moments = map(datetime.fromisoformat, (manifest.window_start, manifest.window_end))
+            start, end = (on_clock(load.columns[cursor], moment, ZoneInfo(order.clock)) for moment in moments)
+            yield statements.delete_between(dialect, order.target, load_id, cursor, start, end)
+        elif cursor and cursor in order.landed_columns and kind and order.primary_key and load.staged.rows:
+            keys = order.primary_key
+            yield statements.delete_versions(dialect, order.target, load_id, load.staged.rows, keys, cursor)
+        elif not (order.by_cursor and last and (manifest.cursor_min or "") > last):
+            raise ContractError(
+                f"{order.label}: the full refresh {load_id} has loaded this window already, and nothing tells its rows "
+                "from those that come: run with full refresh again, or give the table a primary_key and incremental"
+            )
+
+
+def _family(kind: str) -> str:
+    return kind.partition("(")[0]
+
+
+def refreshes_over(dialect: Dialect, manifest: Manifest) -> str:
+    """SELECT of the full refresh that holds for some part of a landing's window, with the last value of its cursor."""
+    d = dialect
+    return (
+        f"SELECT {d.names(('load_id', 'cursor_value'))} FROM {_others(d, manifest)} AND {d.name('full_refresh')} "
+        f"AND {_touches(d, manifest)}"
+    )
+
+
+def loads_past(dialect: Dialect, manifest: Manifest) -> str:
+    """SELECT of the load with rows that reaches farthest beyond the end of a landing's window, and where it ends."""
+    d, end = dialect, dialect.literal(datetime.fromisoformat(manifest.window_end))
+    return (
+        f"SELECT {d.names(('load_id', 'window_end'))} FROM {_others(d, manifest)} AND {d.name('window_end')} > {end} "
+        f"ORDER BY {d.name('window_end')} DESC LIMIT 1"
+    )
+
+
+def loads_begun_after(dialect: Dialect, manifest: Manifest) -> str:
+    """SELECT of the loads with rows for some part of a landing's window that began to read after it did."""
+    d, began = dialect, dialect.literal(datetime.fromisoformat(manifest.started_at))
+    return (
+        f"SELECT {d.name('load_id')} FROM {_others(d, manifest)} AND {_touches(d, manifest)} "
+        f"AND {d.name('started_at')} > {began}"
+    )
+
+
+def _others(d: Dialect, manifest: Manifest) -> str:
+    """The committed loads of a landing's table that hold and wrote something, but its own: the end of a FROM."""
+    return (
+        f"{audit.relation('loads').sql(d)} WHERE {audit.of_table(d, manifest.source, manifest.table)} "
+        f"AND {d.name('load_id')} <> {d.literal(manifest.load_id)} AND {d.name('replaced_by')} IS NULL "
+        f"AND {d.name('rows_loaded')} > 0"
+    )
+
+
+def _touches(d: Dialect, manifest: Manifest) -> str:
+    """The condition for loads of some part of a landing's window."""
+    start, end = (d.literal(datetime.fromisoformat(text)) for text in (manifest.window_start, manifest.window_end))
+    return f"{d.name('window_start')} < {end} AND {d.name('window_end')} > {start}"
+
+
+def overlapping(dialect: Dialect, manifest: Manifest) -> str:
+    """SELECT of the committed loads of other windows with numbers of the cursor between those of a landing."""
+    d = dialect
+    number, low, high = "DECIMAL(38, 9)", *map(d.literal, (manifest.cursor_min, manifest.cursor_max))
+    return (
+        f"SELECT {d.name('load_id')} FROM {audit.relation('loads').sql(d)} "
+        f"WHERE {audit.of_table(d, manifest.source, manifest.table)} "
+        f"AND {d.name('load_id')} <> {d.literal(manifest.load_id)} AND {d.name('replaced_by')} IS NULL "
+        f"AND TRY_CAST({d.name('cursor_min')} AS {number}) <= CAST({high} AS {number}) "
+        f"AND TRY_CAST({d.name('cursor_value')} AS {number}) >= CAST({low} AS {number})"
+    )
