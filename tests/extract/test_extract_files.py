@@ -261,7 +261,7 @@ def test_parquet_rows_are_counted_from_the_metadata(tmp_path):
     spool = read_files(tmp_path, "*.parquet", format={"type": "parquet"})
     assert (spool.format, spool.rows_read, len(spool.files)) == ("parquet", 7, 2)
     put(tmp_path / "in", "broken.parquet", text="PAR1 no")
-    with pytest.raises(BadDataError, match=r"broken\.parquet is no Parquet file"):
+    with pytest.raises(BadDataError, match=r"broken\.parquet is not a Parquet file"):
         read_files(tmp_path, "*.parquet", format={"type": "parquet"})
 
 

@@ -17,6 +17,7 @@ from elt_factory.extract.decoding import as_utf8
 from elt_factory.extract.dialect import Dialect, dialect_of, has_header
 from elt_factory.extract.files import is_blank
 from elt_factory.extract.folder import matches
+from elt_factory.extract.parquet_files import as_readable
 from elt_factory.extract.request import Spool
 from elt_factory.failures import SourceNotReadyError
 
@@ -67,12 +68,17 @@ def _table(folder: Path, pattern: str, files: Sequence[str], workdir: Path) -> t
     if kind == "csv":
         spool, lines["format"] = _csv(newest, [as_utf8(file, "utf-8", workdir / "decoded") for file in chosen])
     else:
-        spool = Spool("ndjson" if kind == "ndjson" else "parquet", chosen)
+        spool = _parquet(chosen, workdir) if kind == "parquet" else Spool("ndjson", chosen)
         lines["format"] = Guess(f"{{type: {kind}}}", "by the file's name")
     sample = sample_of(spool)
     ground = Ground(table_name(pattern), lines, whole=not period, cursors=False, seen=seen)
     table = table_of(sample, ground)
     return (_read_whole(table, pattern) if period and not table.key else table), sample
+
+
+def _parquet(chosen: Sequence[Path], workdir: Path) -> Spool:
+    found = as_readable(chosen, workdir / "exact")
+    return Spool("parquet", found.files, found.rows, found.types)
 
 
 def _read_whole(table: TableFound, pattern: str) -> TableFound:

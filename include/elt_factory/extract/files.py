@@ -9,6 +9,7 @@ from elt_factory.config.extract import CsvFormat, NdjsonFormat, ParquetFormat
 from elt_factory.config.source import FilesSource
 from elt_factory.extract.decoding import as_utf8
 from elt_factory.extract.folder import matching_files, source_folder
+from elt_factory.extract.parquet_files import as_readable
 from elt_factory.extract.periods import expand_pattern
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, SourceFile, Spool
@@ -25,7 +26,7 @@ _SHOWN = 10  # names in one line for people
 
 
 def read(request: ReadRequest) -> Spool:
-    """Find the table's files for the window; nothing is copied but what is UTF-16.
+    """Find the table's files for the window; nothing is copied but what DuckDB could not read.
 
     Rows are counted for ndjson (lines that are not blank) and parquet, not for csv.
 
@@ -56,8 +57,11 @@ def _spooled(
     subject: Subject,
 ) -> Spool:
     if isinstance(form, ParquetFormat):
-        rows = sum(_parquet_rows(source.path, subject) for source in chosen)
-        return Spool("parquet", tuple(source.path for source in chosen), rows, sources=tuple(chosen))
+        try:
+            found = as_readable([source.path for source in chosen], request.workdir / "exact")
+        except BadDataError as error:
+            raise subject.error(BadDataError, str(error)) from None
+        return Spool("parquet", found.files, found.rows, found.types, sources=tuple(chosen))
     encoding = form.encoding if isinstance(form, CsvFormat) else "utf-8"
     texts = [(source, as_utf8(source.path, encoding, request.workdir / "decoded")) for source in chosen]
     blank = [is_blank(text) for _, text in texts]
@@ -109,13 +113,3 @@ def _refuse_array(file: Path, name: str, subject: Subject) -> None:
 def _lines(file: Path) -> int:
     with file.open("rb") as lines:
         return sum(1 for line in lines if line.strip())
-
-
-def _parquet_rows(file: Path, subject: Subject) -> int:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        return int(parquet.read_metadata(file).num_rows)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise subject.error(BadDataError, f"{file} is no Parquet file: {error}") from None

@@ -2,8 +2,8 @@
 
 DuckDB's own casts are generous: 1.5 becomes the integer 2, 1.239 the decimal 1.24, 10:30 is cut off a date, `infinity`
 is a day. Each cast here has a guard, so that a value is taken as it stands or not at all. What remains by design: a
-float is the nearest double, fractions of a second beyond microseconds are cut, and a `datetime` drops the offset it is
-written with.
+float is the nearest double, fractions of a second beyond microseconds are cut where they are text (Parquet has types of
+nanoseconds: see `has_nanoseconds`), and a `datetime` drops the offset it is written with.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ _FROM_DUCKDB: Mapping[str, str] = {
     "TIMESTAMP_MS": "datetime",
     "TIMESTAMP_NS": "datetime",
     "TIMESTAMP WITH TIME ZONE": "timestamp",
+    "TIMESTAMPTZ_NS": "timestamp",
+    "TIME_NS": "time",
     "BLOB": "binary",
     "JSON": "json",
 }
@@ -64,7 +66,18 @@ _BEFORE_CHRIST = r"(?i)\bBC\b"
 _TIME = r"^\s*([01]?[0-9]|2[0-3]):"
 _ISO_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ZONE = ":[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_NANOSECONDS = r"\.[0-9]{6}[0-9]*[1-9]"
 _EXACT_DIGITS = 15  # a decimal number of so many digits survives the way through a double
+
+
+def has_nanoseconds(expression: str) -> str:
+    """The condition that a time as text says more than microseconds."""
+    return f"regexp_matches({expression}, {text_literal(_NANOSECONDS)})"
+
+
+def is_of_nanoseconds(kind: str) -> bool:
+    """Whether values of a DuckDB type can hold more than microseconds."""
+    return kind.endswith("_NS")
 
 
 def duckdb_type(column_type: ColumnType) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 from elt_factory.config.extract import CsvFormat
 from elt_factory.config.values import ColumnType
 from elt_factory.landing import json_rules, limits, ndjson
-from elt_factory.landing.casting import bound_text, cast_text, duckdb_type
+from elt_factory.landing.casting import bound_text, cast_text, duckdb_type, has_nanoseconds
 from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH
 from elt_factory.landing.ndjson import Lines
 from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, text_list, text_literal
@@ -23,6 +23,7 @@ STAGED_ONLY = ("reason VARCHAR", "record VARCHAR", "bad_values INTEGER")
 # DuckDB takes 16 times as much memory for files that it decodes to UTF-8 first
 _CSV_LINE_BYTES = {"utf-8": 64 * 1024 * 1024, "latin-1": 4 * 1024 * 1024, "utf-16": 4 * 1024 * 1024}
 _ROW_GROUP_BYTES = 64 * 1024 * 1024  # before they are compressed
+_TIMES = ("time", "datetime", "timestamp")
 _SHOWN = 100  # characters of a bad value that a reason shows
 
 # the CSV lines that DuckDB could not read, each once; an empty line before one is no part of it
@@ -67,7 +68,8 @@ class ContractPlan:
     `unwanted` columns reject the rows that have a value in them. With `single_keys` JSON of a shape that is listed in
     the table `repeated_keys` is a bad value: it has a key twice in one object. `by_file`: the records
     come from a source's files, and each row says from which; `file_column` then holds the file's name. `by_header`: a
-    row says whether it is its file's header line again.
+    row says whether it is its file's header line again. `nanoseconds` are the columns whose source has a type for them:
+    a time of theirs is never cut.
     """
 
     columns: tuple[PlannedColumn, ...]
@@ -79,6 +81,7 @@ class ContractPlan:
     by_file: bool = False
     by_header: bool = False
     file_column: str | None = None
+    nanoseconds: frozenset[str] = frozenset()
 
     @property
     def own_columns(self) -> tuple[str, ...]:
@@ -158,7 +161,13 @@ def typed_value(column: PlannedColumn, plan: ContractPlan) -> str:
     value = cast_text(raw, column.type)
     if plan.single_keys and column.type.name == "json":
         return f"CASE WHEN {json_rules.shape(raw)} NOT IN (SELECT shape FROM repeated_keys) THEN {value} END"
+    if _is_cut(column, plan):
+        return f"CASE WHEN NOT {has_nanoseconds(raw)} THEN {value} END"
     return value
+
+
+def _is_cut(column: PlannedColumn, plan: ContractPlan) -> bool:
+    return column.name in plan.nanoseconds and column.type.name in _TIMES
 
 
 def row_reason(plan: ContractPlan) -> str:
@@ -309,6 +318,11 @@ def _bad_values(plan: ContractPlan) -> list[str]:
 def _why_bad(column: PlannedColumn, plan: ContractPlan) -> str:
     raw, kind = plan.raw(column.name), column.type
     other = f"concat({text_literal(f'is no {kind}: ')}, {_shown(column.name, plan)})"
+    if _is_cut(column, plan):
+        longer = (
+            f"concat({text_literal(f'has nanoseconds, and a {kind} has microseconds: ')}, {_shown(column.name, plan)})"
+        )
+        return f"CASE WHEN {has_nanoseconds(raw)} THEN {longer} ELSE {other} END"
     match kind.name:
         case "text":
             return text_literal(f"is longer than {limits.TEXT_BYTES:,} bytes")

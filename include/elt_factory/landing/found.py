@@ -109,11 +109,33 @@ def _surer(kind: str, looked: ColumnType | None) -> ColumnType | None:
 
 def _find_parquet(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
     relation = contract.read_parquet([str(file) for file in spool.files])
-    described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-    check_width(known, [loaded_name(row[0]) for row in described])
-    found = {row[0]: spool.types.get(row[0], casting.from_duckdb_type(row[1])) for row in described}
-    text = [row[0] for row in described if row[1] == "VARCHAR" and row[0] not in spool.types]
-    return {**found, **_infer(connection, known, text, relation)}
+    kinds = _parquet_kinds(connection, spool)
+    check_width(known, list(map(loaded_name, kinds)))
+    found = {name: spool.types.get(name, casting.from_duckdb_type(kind)) for name, kind in kinds.items()}
+    text = [name for name, kind in kinds.items() if kind == "VARCHAR" and name not in spool.types]
+    fine = [name for name, kind in kinds.items() if casting.is_of_nanoseconds(kind) and not _given(known, [name])]
+    return {**found, **_infer(connection, known, text, relation), **_finer(connection, fine, relation)}
+
+
+def _finer(connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation: str) -> Found:
+    """The columns of times of which some value says more than microseconds: only text holds all of it."""
+    if not names:
+        return {}
+    tests = [f"bool_or({casting.has_nanoseconds(f'CAST({identifier(name)} AS VARCHAR)')})" for name in names]
+    answer = connection.execute(f"SELECT {', '.join(tests)} FROM {relation}").fetchall()[0]
+    return {name: ColumnType("text") for name, finer in zip(names, answer, strict=True) if finer}
+
+
+def _parquet_kinds(connection: duckdb.DuckDBPyConnection, spool: Spool) -> dict[str, str]:
+    """The DuckDB types of the columns, by the names that the source uses."""
+    relation = contract.read_parquet([str(file) for file in spool.files])
+    return {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+
+
+def nanosecond_columns(connection: duckdb.DuckDBPyConnection, spool: Spool) -> frozenset[str]:
+    """The columns whose type in the source holds nanoseconds, by the names under which they are loaded."""
+    kinds = _parquet_kinds(connection, spool) if spool.format == "parquet" else {}
+    return frozenset(loaded_name(name) for name, kind in kinds.items() if casting.is_of_nanoseconds(kind))
 
 
 def _find_csv(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
@@ -186,7 +208,7 @@ def _has_long_numbers(
 
 def _parquet_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:
     relation = contract.read_parquet([str(file) for file in spool.files])
-    kinds = {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+    kinds = _parquet_kinds(connection, spool)
     columns = [f"{_as_text(identifier(name), kinds[name])} AS {identifier(name)}" for name in plan.raw_columns]
     if plan.by_file:
         return f"(SELECT {', '.join([*columns, identifier(PATH)])} FROM {with_path(relation)})"

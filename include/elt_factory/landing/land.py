@@ -23,7 +23,7 @@ from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.csv_files import comes_from_others
 from elt_factory.landing.csv_sifting import sift_csv
 from elt_factory.landing.delivered import copy_ledger, note_delivered, refuse_unread_files, with_files
-from elt_factory.landing.found import find_columns, raw_relation
+from elt_factory.landing.found import find_columns, nanosecond_columns, raw_relation
 from elt_factory.landing.growing import grown_numbers
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
 from elt_factory.landing.ndjson import Lines
@@ -239,7 +239,11 @@ def _stage_files(
     memory.set_threads(connection, 1, lines)
     found = find_columns(connection, known, spool)
     plan, drift = plan_contract(known, found)
-    plan = replace(with_files(plan, known, spool), by_header=spool.csv.header and comes_from_others(spool))
+    plan = replace(
+        with_files(plan, known, spool),
+        by_header=spool.csv.header and comes_from_others(spool),
+        nanoseconds=nanosecond_columns(connection, spool),
+    )
     memory.set_threads(connection, len(plan.columns), lines)
     connection.execute(contract.stage_statement(raw_relation(connection, spool, plan), plan))
     if spool.format == "csv":

@@ -1,0 +1,114 @@
+"""Parquet files with types that DuckDB or warehouses do not have: each value is kept or rejected, never rounded."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from landing_support import Landed, Lander, columns
+from pyarrow import parquet
+from test_landing_files import read_files
+
+from elt_factory.failures import BadDataError
+
+LONG = Decimal("1234567890123456789012345678901234567890.125")
+WIDE = pa.decimal256(60, 3)
+
+
+def landed(project: Path, *tables: pa.Table, existing=None, **table) -> Landed:
+    (project / "in").mkdir()
+    for number, content in enumerate(tables):
+        parquet.write_table(content, project / "in" / f"{number}.parquet")
+    spool = read_files(project, "*.parquet", format={"type": "parquet"})
+    assert spool.rows_read == sum(content.num_rows for content in tables)
+    return Lander(project / "land").land(spool, table, existing)
+
+
+def wide(*values: str | Decimal | None, kind: pa.DataType = WIDE) -> pa.Table:
+    amounts = [value if value is None else Decimal(value) for value in values]
+    return pa.table({"id": list(range(len(amounts))), "d": pa.array(amounts, kind)})
+
+
+def test_a_decimal_of_more_than_38_digits_is_text_and_keeps_every_digit(tmp_path):
+    found = landed(tmp_path, wide("1.5", LONG, f"-{LONG}", None), wide("7"))
+    assert found.types == {"id": "integer", "d": "text"}
+    assert found.column("d") == ["1.500", str(LONG), f"-{LONG}", None, "7.000"]
+
+
+def test_a_decimal_of_more_than_38_digits_is_a_decimal_where_all_values_fit(tmp_path):
+    found = landed(tmp_path, wide("1.5", "-12345678901234567890123456789012345.125"), wide(None))
+    assert (found.types["d"], found.column("d")[1]) == (
+        "decimal(38,3)",
+        Decimal("-12345678901234567890123456789012345.125"),
+    )
+
+
+@pytest.mark.parametrize("existing", [None, {"id": "integer", "d": "decimal(38,3)"}])
+def test_a_decimal_that_its_column_cannot_hold_is_a_reject(tmp_path, existing):
+    declared = columns(d="decimal(38,3)") if existing is None else {}
+    found = landed(tmp_path, wide("1.5", LONG), existing=existing, **declared)
+    assert found.column("d") == [Decimal("1.500")]
+    assert found.reasons == [f'd is no decimal(38,3): "{LONG}"']
+
+
+def test_other_columns_of_such_a_file_are_as_they_were(tmp_path):
+    table = wide("1.5", None)
+    more = {
+        "at": pa.array([1_000, None], pa.timestamp("ns", "UTC")),
+        "list": pa.array([[1, 2], None]),
+        "name with.dot": pa.array(["x", None]).dictionary_encode(),
+        "bytes": pa.array([b"\x00\xff", None]),
+    }
+    for name, values in more.items():
+        table = table.append_column(name, values)
+    found = landed(tmp_path, table)
+    assert found.types == {
+        "id": "integer",
+        "d": "decimal(38,3)",
+        "at": "timestamp",
+        "list": "json",
+        "name with.dot": "text",
+        "bytes": "binary",
+    }
+    assert [str(value) for value in found.column("at")] == ["1970-01-01 00:00:00.000001+00:00", "None"]
+    assert (found.column("list"), found.column("bytes")) == (["[1,2]", None], [b"\x00\xff", None])
+
+
+def test_a_decimal_of_more_than_38_digits_within_a_list_is_an_error(tmp_path):
+    table = pa.table({"d": pa.array([[LONG]], pa.list_(WIDE))})
+    with pytest.raises(BadDataError, match=r"src\.tab: 0\.parquet: d\.list\.element is a decimal of 60 digits within"):
+        landed(tmp_path, table)
+
+
+NANOSECONDS = {
+    "datetime": (pa.timestamp("ns"), "1970-01-01 00:00:00.000001001", "1970-01-01 00:00:00.000001"),
+    "timestamp": (pa.timestamp("ns", "UTC"), "1970-01-01 00:00:00.000001001+00", "1970-01-01 00:00:00.000001+00:00"),
+    "time": (pa.time64("ns"), "00:00:00.000001001", "00:00:00.000001"),
+}
+
+
+@pytest.mark.parametrize("name", NANOSECONDS)
+def test_a_time_of_nanoseconds_is_text_where_a_value_needs_it_else_a_time(tmp_path, name):
+    kind, longer, plain = NANOSECONDS[name]
+    (tmp_path / "some").mkdir()
+    (tmp_path / "none").mkdir()
+    found = landed(tmp_path / "some", pa.table({"t": pa.array([1001, None, 1000], kind)}))
+    assert (found.types, found.column("t")) == (
+        {"t": "text"},
+        [longer, None, plain.removesuffix(":00") if name == "timestamp" else plain],
+    )
+    found = landed(tmp_path / "none", pa.table({"t": pa.array([1000, None], kind)}))
+    assert (found.types, [str(value) for value in found.column("t")]) == ({"t": name}, [plain, "None"])
+
+
+@pytest.mark.parametrize("name", NANOSECONDS)
+def test_a_time_of_nanoseconds_that_its_column_would_cut_is_a_reject(tmp_path, name):
+    kind, longer, plain = NANOSECONDS[name]
+    found = landed(tmp_path, pa.table({"t": pa.array([1001, 1000], kind)}), existing={"t": name})
+    assert [str(value) for value in found.column("t")] == [plain]
+    assert found.reasons == [f't has nanoseconds, and a {name} has microseconds: "{longer}"']
+
+
+def test_a_column_of_no_type_is_text(tmp_path):
+    found = landed(tmp_path, pa.table({"id": [1], "none": pa.array([None], pa.null())}))
+    assert found.types == {"id": "integer", "none": "text"}
