@@ -71,11 +71,17 @@ class Lander:
     def place(self) -> LocalPlace:
         return LocalPlace(self.folder)
 
-    def land(self, spool: Spool, table: Mapping[str, Any] | None = None, existing: Mapping[str, str] | None = None):
+    def land(
+        self,
+        spool: Spool,
+        table: Mapping[str, Any] | None = None,
+        existing: Mapping[str, str] | None = None,
+        kind: type[Table] = Table,
+    ) -> Landed:
         workdir = self.base / f"work{next(self.numbers)}"
         workdir.mkdir(parents=True)
         types = None if existing is None else {name: ColumnType.parse(kind) for name, kind in existing.items()}
-        known = Known("src", "tab", Table.model_validate(table or {}), types)
+        known = Known("src", "tab", kind.model_validate(table or {}), types)
         manifest = land(LandRequest(known, WINDOW, "L1", spool, self.place, workdir, self.told.append))
         assert manifest.rows_read == manifest.rows + manifest.rows_rejected + manifest.rows_duplicate
         assert manifest.rows == sum(file.rows for file in manifest.files)

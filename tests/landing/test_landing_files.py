@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from landing_support import WINDOW, Lander
+from pyarrow import parquet
 
+from elt_factory.config.extract import FilesTable
 from elt_factory.config.source import FilesSource
 from elt_factory.extract.read import read
 from elt_factory.extract.request import ReadRequest, Spool
+from elt_factory.failures import ContractError, SourceNotReadyError
+from elt_factory.landing import land as landing
 
 
 def put(folder: Path, *names: str, text: str = "a\n1\n") -> None:
@@ -82,3 +88,66 @@ def test_a_folder_whose_name_has_signs_of_a_pattern_is_that_very_folder(tmp_path
     put(tmp_path, "in1/x.csv", text="a\n6\n")
     spool = read_files(tmp_path, "*.csv", "in[1]*")
     assert Lander(tmp_path / "land").land(spool).rows == [{"a": 5}]
+
+
+def write_same_size(file: Path) -> None:
+    """Write other bytes, and set the times back that a program can set."""
+    before = file.stat()
+    file.write_text("a\n2\n", encoding="utf-8")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replace_file(file: Path) -> None:
+    other = file.with_name(".other")
+    other.write_bytes(file.read_bytes())
+    other.replace(file)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "written": write_same_size,
+    "grown": lambda file: file.write_text("a\n1\n2\n", encoding="utf-8"),
+    "replaced": replace_file,
+    "removed": Path.unlink,
+    "broken": lambda file: file.write_bytes(b'a\n"'),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_file_that_changes_while_it_is_read_fails_the_try_and_lands_nothing(tmp_path, monkeypatch, change, when):
+    put(tmp_path, "in/a.csv", "in/b.csv")
+    spool, stage = read_files(tmp_path, "*.csv"), landing._stage
+
+    def staged_while_it_changes(*arguments: Any) -> Any:
+        if when == "before":
+            CHANGES[change](tmp_path / "in" / "b.csv")
+            return stage(*arguments)
+        found = stage(*arguments)
+        CHANGES[change](tmp_path / "in" / "b.csv")
+        return found
+
+    monkeypatch.setattr(landing, "_stage", staged_while_it_changes)
+    lander = Lander(tmp_path / "land")
+    with pytest.raises(SourceNotReadyError, match=r"b\.csv was changed or removed while it was read; the next try"):
+        lander.land(spool)
+    assert not lander.folder.exists()
+
+
+def test_a_file_that_is_removed_while_files_are_looked_for_fails_the_try(tmp_path, monkeypatch):
+    put(tmp_path, "in/a.csv")
+    monkeypatch.setattr("elt_factory.extract.source_files._hash", lambda file: file.with_name("gone").read_text())
+    with pytest.raises(SourceNotReadyError, match=r"a\.csv was removed while it was read"):
+        read_files(tmp_path, "*.csv")
+
+
+@pytest.mark.parametrize("name", ["_file", "_FILE"])
+@pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
+def test_a_column_for_the_files_name_that_the_files_have_too_is_an_error_that_says_so(tmp_path, form, name):
+    put(tmp_path, "in/a.csv", text=f"id,{name}\n1,x\n")
+    put(tmp_path, "in/a.ndjson", text=f'{{"id": 1, "{name}": "x"}}\n')
+    parquet.write_table(pa.table({"id": [1], name: ["x"]}), tmp_path / "in" / "a.parquet")
+    options = {"path": f"a.{form}", "format": {"type": form}}
+    spool = read_files(tmp_path, **options)
+    assert Lander(tmp_path / "kept").land(spool).rows == [{"id": 1, name: "x"}]
+    with pytest.raises(ContractError, match="file_column names _file, which the files have too; write another name"):
+        Lander(tmp_path / "named").land(spool, {**options, "file_column": "_file"}, kind=FilesTable)
