@@ -7,10 +7,9 @@ import sqlite3
 import pytest
 
 from elt_factory.discover.database import Tables, look_at_tables
-from elt_factory.discover.folder import Place, look_at_files
 from elt_factory.discover.writing import yaml_of
 from elt_factory.extract.request import Connection
-from elt_factory.failures import BadDataError, BadRequestError, EltError
+from elt_factory.failures import BadRequestError, EltError
 
 
 @pytest.fixture
@@ -90,9 +89,3 @@ def test_a_missing_driver_is_the_message_of_a_run(tmp_path, monkeypatch):
     connection = Connection("db", "mysql", host="127.0.0.1", schema="x", login="root")
     with pytest.raises(BadRequestError, match=r"driver of this database is not installed.*elt-factory\[mysql\]"):
         look_at_tables(Tables(connection, "shop", (), None, tmp_path), tmp_path)
-
-
-def test_a_file_of_another_encoding_is_an_error_and_not_a_traceback(tmp_path):
-    (tmp_path / "a.csv").write_bytes(b"id,name\n1,caf\xe9\n2,b\x93x\x94\n")
-    with pytest.raises(BadDataError, match=r"the records cannot be read: .*latin-1"):
-        look_at_files(Place(tmp_path, "*.csv", {}), tmp_path)

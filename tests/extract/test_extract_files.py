@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,10 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from elt_factory.config.window import Window
+from elt_factory.extract import source_files
 from elt_factory.extract.files import expand_pattern, matching_files, source_folder
 from elt_factory.extract.read import read
 from elt_factory.extract.request import Connection
-from elt_factory.failures import BadDataError, BadRequestError, SourceNotReadyError
+from elt_factory.failures import AccessDeniedError, BadDataError, BadRequestError, SourceNotReadyError
 
 NEW_YORK = "America/New_York"
 LORD_HOWE = "Australia/Lord_Howe"
@@ -211,12 +213,51 @@ def test_an_empty_file_among_others_is_reported_and_alone_it_is_an_error(tmp_pat
     put(tmp_path / "in", f"b.{kind}", text=nothing)
     with pytest.raises(BadDataError, match=rf"src\.things: nothing to load, every file is empty: b\.{kind}"):
         read_files(tmp_path, f"*.{kind}", format={"type": kind})
-    put(tmp_path / "in", f"a.{kind}", text='{"a":1}\n')
+    put(tmp_path / "in", f"a.{kind}", text={"csv": "a\n1\n", "ndjson": '{"a":1}\n'}[kind])
     told = []
     spool = read_files(tmp_path, f"*.{kind}", format={"type": kind}, tell=told.append)
     assert [file.name for file in spool.files] == [f"a.{kind}"]
     assert [source.name for source in spool.sources] == [f"a.{kind}", f"b.{kind}"]
     assert told[0] == f"src.things: 1 empty file(s), no records in them: b.{kind}"
+
+
+def test_a_parquet_file_without_a_byte_is_an_empty_file(tmp_path):
+    put(tmp_path / "in", "b.parquet", text="")
+    pq.write_table(pa.table({"n": [1]}), tmp_path / "in" / "a.parquet")
+    spool = read_files(tmp_path, "*.parquet", format={"type": "parquet"})
+    assert (spool.rows_read, [file.name for file in spool.files]) == (1, ["a.parquet"])
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "what"),
+    [
+        ("csv", gzip.compress(b"a\n1\n"), r"compressed \(gzip\)"),
+        ("ndjson", gzip.compress(b'{"a":1}\n'), r"compressed \(gzip\)"),
+        ("csv", b"PK\x03\x04...", "a zip archive or an Excel workbook"),
+        ("csv", b"PAR1...", "a Parquet file: write format: {type: parquet}"),
+        ("csv", b"\n<!DOCTYPE html>\n<p>404, not found</p>\n", "a web page"),
+        ("ndjson", b"\xef\xbb\xbf<?xml version='1.0'?>", "an XML document"),
+        ("csv", b'{"a": 1, "b": 2}\n{"a": 1, "b": 2}\n', "JSON: write format: {type: ndjson}"),
+        ("csv", b'[\n{"a": 1}\n]\n', "JSON: write format: {type: ndjson}"),
+        ("csv", "a,b\n1,2\n".encode("utf-16-le"), "not text, or in UTF-16 without its mark"),
+    ],
+)
+def test_a_file_of_another_kind_is_an_error_that_says_what_it_is(tmp_path, form, content, what):
+    put(tmp_path / "in", "x")
+    (tmp_path / "in" / "x").write_bytes(content)
+    with pytest.raises(BadDataError, match=rf"src\.things: x is not {form} but {what}"):
+        read_files(tmp_path, "x", format={"type": form})
+
+
+def test_a_file_that_may_not_be_read_is_an_error_that_names_it(tmp_path, monkeypatch):
+    put(tmp_path / "in", "a.csv")
+
+    def refused(file):
+        raise PermissionError(13, "Permission denied", str(file))
+
+    monkeypatch.setattr(source_files, "_hash", refused)
+    with pytest.raises(AccessDeniedError, match=r"src\.things: .*a\.csv cannot be read: Permission denied"):
+        read_files(tmp_path, "a.csv")
 
 
 def test_ndjson_lines_are_counted_without_the_blank_ones(tmp_path):

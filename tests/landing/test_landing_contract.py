@@ -23,7 +23,7 @@ def test_parquet_files_are_read_by_column_name():
 def test_csv_files_are_read_as_text_with_their_broken_lines_kept():
     assert contract.read_csv(["a.csv"], ["a", "b'c"], CsvFormat(type="csv", null_values=("", "NA"))) == (
         "read_csv(['a.csv'], hive_partitioning = false, auto_detect = false, header = true, "
-        "columns = {'a': 'VARCHAR', 'b''c': 'VARCHAR'}, "
+        "columns = {'a': 'VARCHAR', 'b''c': 'VARCHAR'}, compression = 'none', "
         "delim = ',', quote = '\"', escape = '\"', nullstr = ['', 'NA'], allow_quoted_nulls = false, "
         "encoding = 'utf-8', strict_mode = true, store_rejects = true, rejects_limit = 0, max_line_size = 67108864)"
     )

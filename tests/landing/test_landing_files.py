@@ -90,6 +90,12 @@ def test_a_folder_whose_name_has_signs_of_a_pattern_is_that_very_folder(tmp_path
     assert Lander(tmp_path / "land").land(spool).rows == [{"a": 5}]
 
 
+@pytest.mark.parametrize(("form", "text"), [("csv", "a\n5\n"), ("ndjson", '{"a": 5}\n')])
+def test_the_end_of_a_name_says_nothing_of_what_a_file_holds(tmp_path, form, text):
+    put(tmp_path, "in/a.gz", text=text)
+    assert Lander(tmp_path / "land").land(read_files(tmp_path, "a.gz", format={"type": form})).rows == [{"a": 5}]
+
+
 def write_same_size(file: Path) -> None:
     """Write other bytes, and set the times back that a program can set."""
     before = file.stat()

@@ -8,7 +8,7 @@ import pytest
 from elt_factory.landing import ndjson
 from elt_factory.landing.ndjson import Lines, longest_line
 
-READING = "hive_partitioning = false, format = 'newline_delimited', maximum_object_size = 1048576"
+READING = "hive_partitioning = false, format = 'newline_delimited', compression = 'none', maximum_object_size = 1048576"
 
 
 def test_objects_are_read_as_they_were_written():

@@ -14,7 +14,7 @@ from elt_factory.project import config_folder, project_root
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from elt_factory.discover.found import SourceFound, TableFound
+    from elt_factory.discover.found import SourceFound
     from elt_factory.extract.request import Connection
 
 
@@ -182,7 +182,7 @@ def _without_odd_tables(found: SourceFound, check: Callable[[SourceFound], objec
     from dataclasses import replace
 
     from elt_factory.config.errors import ConfigError
-    from elt_factory.discover.found import SkippedTable
+    from elt_factory.discover.found import SkippedTable, TableFound
 
     try:
         check(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import glob
 import json
 from collections.abc import Sequence
@@ -9,20 +10,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from elt_factory.config.extract import CsvFormat
-from elt_factory.discover.found import Guess, Sample, SourceFound, TableFound
+from elt_factory.discover.found import Guess, Sample, SkippedTable, SourceFound, TableFound
 from elt_factory.discover.periods import grouped, table_name, whole_pattern
 from elt_factory.discover.sample import sample_of
 from elt_factory.discover.table import Ground, first_day, named_apart, table_of
-from elt_factory.extract.decoding import as_utf8
+from elt_factory.extract.decoding import as_utf8, utf16_of
 from elt_factory.extract.dialect import Dialect, dialect_of, has_header
-from elt_factory.extract.files import is_blank
-from elt_factory.extract.folder import matches
+from elt_factory.extract.files import is_array, is_blank
+from elt_factory.extract.folder import named
 from elt_factory.extract.parquet_files import as_readable
+from elt_factory.extract.recognised import LOOKED_AT, not_text
 from elt_factory.extract.request import Spool
-from elt_factory.failures import SourceNotReadyError
+from elt_factory.failures import EltError, SourceNotReadyError
 
 _HEAD_BYTES, _WHOLE_BYTES = 4 * 1024 * 1024, 64 * 1024 * 1024
 _KINDS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet"}
+
+_ODD = (EltError, OSError, UnicodeError, csv.Error)
 
 
 @dataclass(frozen=True)
@@ -36,25 +40,84 @@ class Place:
 
 
 def look_at_files(place: Place, workdir: Path) -> SourceFound:
-    """What the files hold, a table for every pattern of names.
+    """What the files hold, a table for every pattern of names. A file that cannot be read is left out.
 
     Raises:
         EltError: there are no files that can be read.
     """
-    files = [file for file in matches(place.folder, place.pattern) if Path(file).suffix.lower() in _KINDS]
-    known = [file.relative_to(place.folder.resolve()).as_posix() for file in files if not is_blank(file)]
-    if not known:
+    known, skipped = _readable(place)
+    looked: list[tuple[TableFound, Sample]] = []
+    for pattern, files in grouped(known).items():
+        good, odd = _without_odd_files(place.folder, pattern, files, workdir)
+        looked += good
+        skipped += odd
+    if not looked:
+        reason = f": {skipped[0].name}: {skipped[0].reason}" if skipped else "; mend: name another pattern"
         raise SourceNotReadyError(
-            f'no file "{place.pattern}" of csv, ndjson or parquet is in {place.folder.name}; mend: name another pattern'
+            f'no file "{place.pattern}" of csv, ndjson or parquet that can be read is in {place.folder.name}{reason}'
         )
-    looked = [_table(place.folder, pattern, files, workdir) for pattern, files in grouped(known).items()]
     days = [day for _, sample in looked if (day := first_day(sample))]
     return SourceFound(
         {"type": Guess("files", ""), **place.extract},
         named_apart([table for table, _ in looked]),
         min(days, default=None),
         todo=place.todo,
+        skipped=skipped,
     )
+
+
+def _readable(place: Place) -> tuple[list[str], list[SkippedTable]]:
+    """The names of files of the kinds that are known, and those that are not what their names say."""
+    known, skipped = list[str](), list[SkippedTable]()
+    root = place.folder.resolve()
+    for file in dict.fromkeys((place.folder / name).resolve() for name in named(place.folder, place.pattern)):
+        kind = _KINDS.get(file.suffix.lower())
+        inside = file.is_relative_to(root)
+        name = file.relative_to(root).as_posix() if inside else file.name
+        if kind is None:
+            continue
+        try:
+            odd = _why_odd(file, kind) if inside else f"a link to it leads out of {root.name}"
+        except OSError as error:
+            odd = f"it cannot be read: {error.strerror or error}"
+        if odd:
+            skipped.append(SkippedTable(name, odd))
+        else:
+            known.append(name)
+    return known, skipped
+
+
+def _why_odd(file: Path, kind: str) -> str:
+    if is_blank(file):
+        return "it is empty"
+    head = _first_bytes(file)
+    if kind == "parquet" or utf16_of(head, "utf-8"):
+        return ""
+    if kind == "ndjson" and is_array(file):
+        return "it is a JSON array, and ndjson is one object a line"
+    what = not_text(head[:LOOKED_AT], "ndjson" if kind == "ndjson" else "csv")
+    return f"it is not {kind} but {what}" if what else ""
+
+
+def _without_odd_files(
+    folder: Path, pattern: str, files: Sequence[str], workdir: Path
+) -> tuple[list[tuple[TableFound, Sample]], list[SkippedTable]]:
+    """The table of a pattern, without those files that cannot be read by themselves; none where no file can."""
+    try:
+        return [_table(folder, pattern, files, workdir)], []
+    except _ODD as error:
+        together = SkippedTable(files[0] if len(files) == 1 else pattern, str(error))
+    if len(files) == 1:
+        return [], [together]
+    good, skipped = list[str](), list[SkippedTable]()
+    for file in files:
+        found, odd = _without_odd_files(folder, pattern, [file], workdir)
+        good += [file] if found else []
+        skipped += odd
+    if not skipped:
+        return [], [together]
+    tables, more = _without_odd_files(folder, pattern, good, workdir) if good else ([], [])
+    return tables, [*skipped, *more]
 
 
 def _table(folder: Path, pattern: str, files: Sequence[str], workdir: Path) -> tuple[TableFound, Sample]:

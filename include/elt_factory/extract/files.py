@@ -12,11 +12,12 @@ from elt_factory.extract.folder import matching_files, source_folder
 from elt_factory.extract.parquet_files import as_readable
 from elt_factory.extract.periods import expand_pattern
 from elt_factory.extract.progress import Progress
+from elt_factory.extract.recognised import LOOKED_AT, not_text
 from elt_factory.extract.request import ReadRequest, SourceFile, Spool
 from elt_factory.extract.source_files import Chooser
 from elt_factory.extract.subject import Subject, source_of
 from elt_factory.extract.templating import pattern_of, values_of
-from elt_factory.failures import BadDataError, EltError
+from elt_factory.failures import AccessDeniedError, BadDataError, EltError
 
 __all__ = ["expand_pattern", "matching_files", "read", "source_folder"]
 
@@ -33,7 +34,8 @@ def read(request: ReadRequest) -> Spool:
     Raises:
         SourceNotReadyError: the folder, or the files of a period, are not there, or a file goes away.
         BadRequestError: a path that leaves the folder.
-        BadDataError: nothing but empty files, a JSON array where lines must be, a broken Parquet file.
+        AccessDeniedError: a folder or a file that this process may not read.
+        BadDataError: nothing but empty files, a file of another kind, a JSON array where lines must be.
     """
     subject = Subject.of(request)
     source = source_of(request, FilesSource)
@@ -44,6 +46,8 @@ def read(request: ReadRequest) -> Spool:
         chosen = Chooser(folder, pattern, source.timezone, request.ledger).choose(request.window, request.load_id)
     except EltError as error:
         raise subject.error(type(error), str(error)) from None
+    except PermissionError as error:
+        raise subject.error(AccessDeniedError, f"{error.filename} cannot be read: {error.strerror}") from None
     progress = Progress(request.tell, request.table)
     spool = _spooled(request, table.format, chosen, subject)
     progress.done(spool.rows_read or 0)
@@ -56,27 +60,45 @@ def _spooled(
     chosen: Sequence[SourceFile],
     subject: Subject,
 ) -> Spool:
-    if isinstance(form, ParquetFormat):
-        try:
-            found = as_readable([source.path for source in chosen], request.workdir / "exact")
-        except BadDataError as error:
-            raise subject.error(BadDataError, str(error)) from None
-        return Spool("parquet", found.files, found.rows, found.types, sources=tuple(chosen))
-    encoding = form.encoding if isinstance(form, CsvFormat) else "utf-8"
-    texts = [(source, as_utf8(source.path, encoding, request.workdir / "decoded")) for source in chosen]
-    blank = [is_blank(text) for _, text in texts]
+    texts = [(source, _text(source, form, request.workdir, subject)) for source in chosen]
+    blank = [is_blank(file) for _, file in texts]
     full = [pair for pair, nothing in zip(texts, blank, strict=True) if not nothing]
     empty = [source for (source, _), nothing in zip(texts, blank, strict=True) if nothing]
     if empty:
         _report_empty(request, empty, subject, alone=not full)
-    files, sources = tuple(text for _, text in full), (*(source for source, _ in full), *empty)
+    files, sources = tuple(file for _, file in full), (*(source for source, _ in full), *empty)
+    if isinstance(form, ParquetFormat):
+        return _parquet(files, sources, request.workdir, subject)
     if isinstance(form, NdjsonFormat):
         for source, text in full:
-            _refuse_array(text, source.name, subject)
+            if is_array(text):
+                message = f"{source.name} line 1: the file is a JSON array, and format ndjson is one object a line"
+                hint = "let the file be written with one object a line, without brackets and commas around them"
+                raise subject.error(BadDataError, message, hint)
         return Spool("ndjson", files, sum(map(_lines, files)), sources=sources)
     # what was UTF-16 is UTF-8 by now
-    csv = form.model_copy(update={"encoding": "utf-8"}) if encoding == "utf-16" else form
+    csv = form.model_copy(update={"encoding": "utf-8"}) if form.encoding == "utf-16" else form
     return Spool("csv", files, csv=csv, sources=sources)
+
+
+def _parquet(files: Sequence[Path], sources: Sequence[SourceFile], workdir: Path, subject: Subject) -> Spool:
+    try:
+        found = as_readable(files, workdir / "exact")
+    except BadDataError as error:
+        raise subject.error(BadDataError, str(error)) from None
+    return Spool("parquet", found.files, found.rows, found.types, sources=tuple(sources))
+
+
+def _text(source: SourceFile, form: CsvFormat | NdjsonFormat | ParquetFormat, workdir: Path, subject: Subject) -> Path:
+    """A file of text in an encoding that DuckDB reads; BadDataError where it is something else than text."""
+    if isinstance(form, ParquetFormat):
+        return source.path
+    file = as_utf8(source.path, form.encoding if isinstance(form, CsvFormat) else "utf-8", workdir / "decoded")
+    with file.open("rb") as content:
+        what = not_text(content.read(LOOKED_AT), form.type)
+    if what:
+        raise subject.error(BadDataError, f"{source.name} is not {form.type} but {what}")
+    return file
 
 
 def _report_empty(request: ReadRequest, empty: Sequence[SourceFile], subject: Subject, *, alone: bool) -> None:
@@ -97,17 +119,12 @@ def is_blank(file: Path) -> bool:
         return not chunk
 
 
-def _refuse_array(file: Path, name: str, subject: Subject) -> None:
-    """BadDataError for a JSON array in a file of lines; one array among other lines is that line's trouble alone."""
+def is_array(file: Path) -> bool:
+    """Whether a file is a JSON array and not lines; one array among other lines is that line's trouble alone."""
     with file.open("rb") as lines:
         first = next((line for raw in lines if (line := raw.removeprefix(_MARK).strip())), b"")
         another = any(raw.strip() for raw in lines)
-    if first.startswith(b"[") and not (another and first.endswith(b"]")):
-        raise subject.error(
-            BadDataError,
-            f"{name} line 1: the file is a JSON array, and format ndjson is one object a line",
-            "let the file be written with one object a line, without brackets and commas around them",
-        )
+    return first.startswith(b"[") and not (another and first.endswith(b"]"))
 
 
 def _lines(file: Path) -> int:

@@ -62,16 +62,21 @@ def matches(folder: Path, pattern: str) -> list[Path]:
     Raises:
         BadRequestError: a link that leads out of the folder, or a pattern that is a file's name and matches others.
     """
-    # unlike Path.glob, it leaves hidden files alone
-    named = glob.iglob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207
-    names = [name for name in named if (folder / name).is_file()]
-    if glob.has_magic(pattern) and (folder / pattern).is_file():
-        names = _literal(folder, pattern, names)
-    found = [(folder / name).resolve() for name in names]
+    found = [(folder / name).resolve() for name in named(folder, pattern)]
     for file in found:
         if not file.is_relative_to(folder.resolve()):
             raise BadRequestError(f'a link that "{pattern}" matches leads out of the folder {folder}')
     return found
+
+
+def named(folder: Path, pattern: str) -> list[str]:
+    """Return the names below the folder of the files that a pattern matches, as `matches` does, wherever links lead."""
+    # unlike Path.glob, it leaves hidden files alone
+    below = glob.iglob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207
+    names = [name for name in below if (folder / name).is_file()]
+    if glob.has_magic(pattern) and (folder / pattern).is_file():
+        return _literal(folder, pattern, names)
+    return names
 
 
 def _literal(folder: Path, pattern: str, names: list[str]) -> list[str]:

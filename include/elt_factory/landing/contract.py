@@ -111,7 +111,7 @@ def read_csv(files: Sequence[str], header: Sequence[str], csv: CsvFormat) -> str
     columns = ", ".join(f"{text_literal(name)}: 'VARCHAR'" for name in header)
     return (
         f"read_csv({file_list(files)}, {LITERAL_PATHS}, auto_detect = false, header = {str(csv.header).lower()}, "
-        f"columns = {{{columns}}}, delim = {text_literal(csv.delimiter)}, "
+        f"columns = {{{columns}}}, compression = 'none', delim = {text_literal(csv.delimiter)}, "
         f"quote = {text_literal(csv.quote)}, escape = {text_literal(csv.quote)}, "
         f"nullstr = {text_list(csv.null_values)}, allow_quoted_nulls = false, encoding = {text_literal(csv.encoding)}, "
         f"strict_mode = true, store_rejects = true, rejects_limit = 0, max_line_size = {_CSV_LINE_BYTES[csv.encoding]})"

@@ -48,7 +48,7 @@ class Lines:
     @property
     def reading(self) -> str:
         """The files as the first arguments of DuckDB's readers."""
-        form = f"format = 'newline_delimited', maximum_object_size = {self.object_bytes}"
+        form = f"format = 'newline_delimited', compression = 'none', maximum_object_size = {self.object_bytes}"
         return f"{file_list(self.files)}, {LITERAL_PATHS}, {form}"
 
 

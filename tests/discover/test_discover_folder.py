@@ -1,0 +1,101 @@
+"""Folders of files as `elt new` looks at them: an odd file is left out with its reason, and the others are found."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from elt_factory.discover import folder as look
+from elt_factory.discover.folder import Place, look_at_files
+from elt_factory.discover.found import SourceFound
+from elt_factory.discover.writing import yaml_of
+from elt_factory.failures import SourceNotReadyError
+
+GOOD = b"id,name\n1,x\n2,y\n"
+
+
+@pytest.fixture
+def place(tmp_path) -> Place:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "good.csv").write_bytes(GOOD)
+    return Place(tmp_path / "in", "**/*", {})
+
+
+def found_in(place: Place, scratch: Path) -> SourceFound:
+    (scratch / "scratch").mkdir()
+    return look_at_files(place, scratch / "scratch")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("empty.csv", b"", "it is empty"),
+        ("blank.ndjson", b"\n \n", "it is empty"),
+        ("packed.csv", b"\x1f\x8b\x08\x00", "it is not csv but compressed (gzip)"),
+        ("binary.csv", bytes(range(256)) + bytes(100), "it is not csv but not text"),
+        ("page.ndjson", b"<html></html>", "it is not ndjson but a web page"),
+        ("other.parquet", b"id,name", "other.parquet is not a Parquet file"),
+        ("twice.csv", b"a,a\n1,2\n", "twice.csv line 1: column a is repeated"),
+        ("old.csv", b"id,name\n1,caf\xe9\n2,b\x93x\x94\n", "the records cannot be read: "),
+        ("list.ndjson", b'[{"a": 1}]', "it is a JSON array, and ndjson is one object a line"),
+    ],
+)
+def test_an_odd_file_is_left_out_with_its_reason_and_the_others_are_found(place, tmp_path, name, content, why):
+    (place.folder / name).write_bytes(content)
+    found = found_in(place, tmp_path)
+    assert [table.name for table in found.tables] == ["good"]
+    [skipped] = found.skipped
+    assert (skipped.name, skipped.reason[: len(why)]) == (name, why)
+    assert f"is left out: {why[:20]}" in yaml_of("src", found, {})
+
+
+def test_one_odd_file_among_those_of_a_period_leaves_the_others_their_table(place, tmp_path):
+    for day, content in (("01", GOOD), ("02", b"a,a\n1,2\n"), ("03", GOOD)):
+        (place.folder / f"sales_2013-01-{day}.csv").write_bytes(content)
+    found = found_in(place, tmp_path)
+    assert [(table.name, table.rows) for table in found.tables] == [("good", 2), ("sales", 4)]
+    assert [skipped.name for skipped in found.skipped] == ["sales_2013-01-02.csv"]
+
+
+def test_files_of_a_period_that_do_not_fit_together_are_left_out_together(place, tmp_path):
+    for day, content in (("01", GOOD), ("02", GOOD.upper())):
+        (place.folder / f"sales_2013-01-{day}.csv").write_bytes(content)
+    [skipped] = found_in(place, tmp_path).skipped
+    assert skipped.name == "sales_%Y-%m-%d.csv"
+    assert "differ only by case" in skipped.reason
+
+
+def test_a_file_that_may_not_be_read_and_a_link_out_of_the_folder_are_left_out(place, tmp_path, monkeypatch):
+    (tmp_path / "secret.csv").write_bytes(GOOD)
+    (place.folder / "link.csv").symlink_to(tmp_path / "secret.csv")
+    (place.folder / "closed.csv").write_bytes(GOOD)
+
+    def is_blank(file: Path) -> bool:
+        if file.name == "closed.csv":
+            raise PermissionError(13, "Permission denied", str(file))
+        return False
+
+    monkeypatch.setattr(look, "is_blank", is_blank)
+    found = found_in(place, tmp_path)
+    assert [table.name for table in found.tables] == ["good"]
+    assert {skipped.name: skipped.reason for skipped in found.skipped} == {
+        "closed.csv": "it cannot be read: Permission denied",
+        "secret.csv": "a link to it leads out of in",
+    }
+
+
+def test_a_folder_of_odd_files_alone_is_an_error_with_the_first_reason(place, tmp_path):
+    (place.folder / "good.csv").write_bytes(b"")
+    with pytest.raises(SourceNotReadyError, match=r"that can be read is in in: good\.csv: it is empty"):
+        found_in(place, tmp_path)
+
+
+def test_a_decimal_of_more_than_38_digits_is_no_float(place, tmp_path):
+    table = pa.table({"d": pa.array([Decimal("1" * 40)], pa.decimal256(60, 0))})
+    parquet.write_table(table, place.folder / "wide.parquet")
+    found = found_in(place, tmp_path)
+    assert [str(column.type) for table in found.tables for column in table.columns if column.name == "d"] == ["text"]
