@@ -9,9 +9,6 @@ EXCEPTIONS: dict[str, str] = {
     "test_a_load_whose_turn_another_has_begins_again_when_that_is_committed[fakesnow]": (
         "an UPDATE of what another transaction has changed does not wait: it is an HTTP 500"
     ),
-    "test_a_first_load_of_only_rejects_fails_too": (
-        "a look at a table that is not there, inside of a transaction, ends the transaction: it is an HTTP 500"
-    ),
     **{
         f"test_a_column_takes_the_wider_type_of_the_yaml_and_keeps_every_value[fakesnow-{way}-integer decimal(38,0)]": (
             "whole numbers over 64 bits come back wrong"

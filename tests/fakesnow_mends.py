@@ -9,10 +9,12 @@ from threading import Thread
 from typing import ClassVar
 
 import fakesnow.arrow
+import fakesnow.cursor
 import fakesnow.info_schema
 import fakesnow.server
 import pyarrow as pa
 import uvicorn
+from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 from sqlglot.generators.duckdb import DuckDBGenerator
 
@@ -94,6 +96,22 @@ def a_database_is_an_engine_of_its_own() -> None:
     fakesnow.server.shared_fs = Engines()
 
 
+def a_look_at_what_is_not_there_ends_no_transaction() -> None:
+    """DESCRIBE of a missing table ended the transaction: any error does so in DuckDB, and none in Snowflake."""
+    original = fakesnow.cursor.FakeSnowflakeCursor._execute
+
+    def mended(self, transformed, params=None):
+        table = transformed.this if isinstance(transformed, exp.Describe) else None
+        if isinstance(table, exp.Table):
+            where = (table.catalog or self._conn.database, table.db or self._conn._schema, table.name)
+            there = "SELECT 1 FROM duckdb_columns() WHERE (database_name, schema_name, table_name) = (?, ?, ?) LIMIT 1"
+            if not self._duck_conn.execute(there, where).fetchall():
+                raise ProgrammingError(msg=f"{'.'.join(where)} does not exist", errno=2003, sqlstate="42S02")
+        return original(self, transformed, params)
+
+    fakesnow.cursor.FakeSnowflakeCursor._execute = mended
+
+
 MENDS = (
     null_timestamps_stay_null,
     some_statements_do_nothing,
@@ -101,6 +119,7 @@ MENDS = (
     comments_may_have_quotes,
     the_end_of_a_session_rolls_back,
     a_database_is_an_engine_of_its_own,
+    a_look_at_what_is_not_there_ends_no_transaction,
 )
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def test_rejects_warn_and_show_an_example(checked):
 
 def test_rejects_of_another_window_do_not_count(checked):
     source = checked({"columns": {"n": {"type": "integer"}}})
-    source.load(rows("x"), day(1))
+    source.load(rows(1, "x"), day(1))
     source.load(rows(1), day(2))
     assert source.one("no rejects", day(2)).status == "passed"
 

@@ -24,7 +24,11 @@ name: src
 start_date: 2013-01-01
 extract: {{type: files, connection: inbox}}
 tables:
-  tab: {{path: input.csv, write_disposition: {disposition}, primary_key: [id], columns: {{id: {{type: integer}}}}}}
+  tab:
+    path: input_%Y-%m-%d.csv
+    write_disposition: {disposition}
+    primary_key: [id]
+    columns: {{id: {{type: integer}}}}
 """
 # where a task can be held, in the order in which it comes there: a function, and before or after it
 STEPS = {
@@ -46,11 +50,11 @@ class Shop:
     disposition: str
     landing: Mapping[str, str]  # environment variables
 
-    def deliver(self, version: str, ids: range) -> None:
-        """Give the source other content."""
+    def deliver(self, version: str, ids: range, number: int = 1) -> None:
+        """Give the source other content for a day."""
         lines = ["id,v", *(f"{number},{version}" for number in ids)]
         (self.folder / "inbox").mkdir(parents=True, exist_ok=True)
-        (self.folder / "inbox" / "input.csv").write_text("\n".join(lines) + "\n")
+        (self.folder / "inbox" / f"input_2013-01-{number:02}.csv").write_text("\n".join(lines) + "\n")
 
     def environment(self) -> dict[str, str]:
         connections = {

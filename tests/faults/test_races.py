@@ -73,8 +73,11 @@ def test_a_run_that_is_held_at_any_step_beside_another_of_its_window_leaves_what
     assert quick["load"]["rows_loaded"] == len(NEW), quick
     slow.go_on()
     told = slow.end()
-    assert "error" not in told, told
-    assert told["load"] == told["load"] | {"gave_way": True, "rows_loaded": 0, "total_rows": len(NEW)}
+    if step == "read":
+        # it was in the middle of the file that changed: nothing of it is landed, and its retry reads the file again
+        assert told["error"].startswith("SourceNotReadyError: input_2013-01-01.csv was changed or removed"), told
+    else:
+        assert told["load"] == told["load"] | {"gave_way": True, "rows_loaded": 0, "total_rows": len(NEW)}
     assert shop.query(ROWS) == rows("new", NEW)
     assert shop.query("select run_id, rows_read, rows_loaded from _elt.loads") == [("quick", len(NEW), len(NEW))]
 
@@ -119,7 +122,7 @@ def test_the_late_manifest_of_a_zombie_leaves_the_landing_of_its_retry_as_it_is(
 
 @pytest.mark.parametrize("step", ["parts written", "manifest read"])
 def test_a_run_beside_a_backfill_of_another_window_loads_its_own(processes, shop, step):
-    shop.deliver("run", OLD)
+    shop.deliver("run", OLD, 2)
     daily = Pair(processes, shop, "daily", day(2), hold_at=step)
     daily.until_held()
     shop.deliver("backfill", NEW)

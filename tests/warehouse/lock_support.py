@@ -53,8 +53,8 @@ class LockingWarehouse(DuckDBWarehouse):
     """A DuckDB file behind these locks."""
 
     def __init__(self, path, locks: Locks) -> None:
-        super().__init__(path, tell=lambda _: None)
         self._locks, self._open = locks, False
+        super().__init__(path, tell=lambda _: None)
 
     def _run(self, statement):
         if statement == "BEGIN":

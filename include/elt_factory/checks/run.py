@@ -126,7 +126,9 @@ def _row_count(warehouse: Warehouse, request: CheckRequest, rule: RowCount) -> V
         return Verdict(False, f"the load has {count} rows, at most {rule.max} are wanted")
     if rule.within is None:
         return Verdict(True, f"the load has {count} rows")
-    before = state.load_sizes(warehouse, request.config.name, request.table, request.window.start, _TRAILING[rule.of])
+    before = state.load_sizes(
+        warehouse, request.config.name, request.table, request.window.start, _TRAILING[rule.compared_with]
+    )
     if not before:
         return Verdict(True, f"the load has {count} rows; there is no earlier load to compare with")
     mean = sum(before) / len(before)

@@ -89,8 +89,10 @@ class RowCount(Model):
     min: Whole | None = Field(None, ge=0, description="At least so many.", examples=[1])
     max: Whole | None = Field(None, ge=0, description="At most so many.", examples=[1_000_000])
     within: Share | None = Field(None, description="No further than this from the mean of `of`.", examples=["20%"])
-    of: Literal["trailing_7_runs", "trailing_30_runs"] = Field(
-        "trailing_7_runs", description="The loads to compare with.", examples=["trailing_7_runs"]
+    of: Literal["trailing_7_runs", "trailing_30_runs"] | None = Field(
+        None,
+        description="The loads that `within` compares with; default: trailing_7_runs.",
+        examples=["trailing_30_runs"],
     )
 
     @model_validator(mode="after")
@@ -104,10 +106,15 @@ class RowCount(Model):
                 at=("max",),
                 code="conflict",
             )
-        if self.within is None and "of" in self.model_fields_set:
+        if self.within is None and self.of is not None:
             hint = "add within: 20%, or remove of"
             raise MistakeError("of says what within compares with, and there is no within", hint, at=("of",))
         return self
+
+    @property
+    def compared_with(self) -> Literal["trailing_7_runs", "trailing_30_runs"]:
+        """The loads that `within` compares with."""
+        return self.of or "trailing_7_runs"
 
 
 class Freshness(Model):

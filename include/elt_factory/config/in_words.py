@@ -93,7 +93,11 @@ def _value_words(value: Any) -> Iterator[str]:
         case RowCount():
             named = (("min", value.min), ("max", value.max))
             bounds = [f"{name} {limit:,}" for name, limit in named if limit is not None]
-            share = [f"within {value.within:.0%} of {value.of.replace('_', ' ')}"] if value.within is not None else []
+            share = (
+                [f"within {value.within:.0%} of {value.compared_with.replace('_', ' ')}"]
+                if value.within is not None
+                else []
+            )
             yield ", ".join([*bounds, *share])
         case Freshness():
             yield ", ".join(_limits(value))

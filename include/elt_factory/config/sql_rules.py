@@ -38,7 +38,7 @@ _AGGREGATE = re.compile(r"\b(count|sum|avg|min|max)\s*\(", re.IGNORECASE)
 
 def check_reading(text: str) -> str:
     """A query without its last semicolon; MistakeError where it is no single statement that reads rows."""
-    query, plain = _single(text, "query")
+    query, plain = _one_statement(text, "query")
     word = _FIRST.match(plain)
     if word and word[1].lower() not in _READS:
         hint = "write a SELECT, or a WITH that ends in one"
@@ -52,7 +52,7 @@ def check_reading(text: str) -> str:
 
 def check_condition(text: str) -> str:
     """A condition without its last semicolon; MistakeError where it cannot be one, whatever the dialect."""
-    condition, plain = _single(text, "expression")
+    condition, plain = _one_statement(text, "expression")
     found = _STATEMENT.match(plain)
     if found:
         hint = "write the condition alone, like arr_delay >= -120"
@@ -69,7 +69,7 @@ def without_unseen(text: str) -> str:
     return _UNSEEN.sub(lambda found: " " * len(found[0]), text)
 
 
-def _single(text: str, what: str) -> tuple[str, str]:
+def _one_statement(text: str, what: str) -> tuple[str, str]:
     """The text up to its last semicolon, as it is and without what is in quotes and comments."""
     plain = without_unseen(text)
     end = len(plain.rstrip())
