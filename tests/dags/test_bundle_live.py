@@ -64,7 +64,7 @@ def test_by_the_bundle_a_broken_file_is_an_import_error_of_its_own_and_all_other
         until(lambda: "source_48" not in deployment.alive(), HEALED_WITHIN)
         parsed = "select min(last_parsed_time) > (select max(created_at) from dag_version) from dag where not is_stale"
         write(deployment.configs / "_defaults.yaml", "tags: []\n")
-        until(lambda: deployment.query(parsed) == [(1,)], 90)
+        until(lambda: deployment.query(parsed) == [(1,)], 300)
         # two DAGs came and one moved; all others were read again, for changed defaults, and none has a new version
         (made,) = deployment.query("select count(*) from dag_version")
         assert made[0] - versions[0][0] <= 3
@@ -72,7 +72,7 @@ def test_by_the_bundle_a_broken_file_is_an_import_error_of_its_own_and_all_other
         # begun only now: with the SQLite of this test, what many write at once makes the scheduler give up
         with deployment.running(["scheduler"]):
             state = "select state from dag_run where dag_id = 'source_00' and run_type = 'manual'"
-            until(lambda: deployment.query(state) == [("success",)], 90, lambda: _tasks(deployment))
+            until(lambda: deployment.query(state) == [("success",)], 300, lambda: _tasks(deployment))
 
 
 def test_by_the_loader_a_broken_file_is_a_dag_that_says_so_and_heals(deployment: Deployment):
