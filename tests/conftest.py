@@ -31,10 +31,35 @@ NOT_INHERITED = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+CASES_ON_FAKESNOW = 4
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Whole lines come first: a file of them takes minutes, and would keep one of two processes waiting at the end."""
+    _sample_cases_on_fakesnow(config, items)
     slow = [Path(__file__).parent / folder for folder in ("end_to_end", "dags", "faults", "proof", "warehouse")]
     items.sort(key=lambda item: next((n for n, folder in enumerate(slow) if folder in item.path.parents), len(slow)))
+
+
+def _sample_cases_on_fakesnow(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a test with many cases run a few, spread over all, on fakesnow, where each takes seconds.
+
+    DuckDB runs every case, and so does fakesnow where ELT_EVERY_CASE is set.
+    """
+    cases: dict[tuple[Path, str], list[pytest.Item]] = {}
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "fakesnow" in item.callspec.id:
+            cases.setdefault((item.path, item.originalname), []).append(item)
+    if "ELT_EVERY_CASE" in os.environ:
+        return
+    dropped: list[pytest.Item] = []
+    for found in cases.values():
+        steps = max(len(found) - 1, 1)
+        kept = {round(number * steps / (CASES_ON_FAKESNOW - 1)) for number in range(CASES_ON_FAKESNOW)}
+        dropped += [item for number, item in enumerate(found) if number not in kept]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in set(dropped)]
 
 
 @pytest.hookimpl(trylast=True)
