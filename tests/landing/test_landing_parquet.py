@@ -15,10 +15,11 @@ LONG = Decimal("1234567890123456789012345678901234567890.125")
 WIDE = pa.decimal256(60, 3)
 
 
-def landed(project: Path, *tables: pa.Table, existing=None, **table) -> Landed:
+def landed(project: Path, *tables: pa.Table, existing=None, int96=False, **table) -> Landed:
     (project / "in").mkdir()
     for number, content in enumerate(tables):
-        parquet.write_table(content, project / "in" / f"{number}.parquet")
+        file = project / "in" / f"{number}.parquet"
+        parquet.write_table(content, file, use_deprecated_int96_timestamps=int96)
     spool = read_files(project, "*.parquet", format={"type": "parquet"})
     assert spool.rows_read == sum(content.num_rows for content in tables)
     return Lander(project / "land").land(spool, table, existing)
@@ -112,3 +113,42 @@ def test_a_time_of_nanoseconds_that_its_column_would_cut_is_a_reject(tmp_path, n
 def test_a_column_of_no_type_is_text(tmp_path):
     found = landed(tmp_path, pa.table({"id": [1], "none": pa.array([None], pa.null())}))
     assert found.types == {"id": "integer", "none": "text"}
+
+
+def test_a_column_of_text_is_text_whatever_it_looks_like(tmp_path):
+    texts = {"version": ["1.10", "1.9"], "code": ["1", "2"], "day": ["2013-01-01", "2013-01-02"]}
+    found = landed(tmp_path, pa.table({**texts, "kind": pa.array(["5", "6"]).dictionary_encode()}))
+    assert set(found.types.values()) == {"text"}
+    assert found.column("version") == ["1.10", "1.9"]
+
+
+def test_nanoseconds_of_int96_are_kept_and_its_microseconds_are_a_time(tmp_path):
+    for folder, values in (("some", [1001, None, -1]), ("none", [1000, None, -1000])):
+        (tmp_path / folder).mkdir()
+        found = landed(tmp_path / folder, pa.table({"t": pa.array(values, pa.timestamp("ns"))}), int96=True)
+        fine = folder == "some"
+        assert found.types == {"t": "text" if fine else "datetime"}
+        assert [str(value) for value in found.column("t")] == (
+            ["1970-01-01 00:00:00.000001001", "None", "1969-12-31 23:59:59.999999999"]
+            if fine
+            else ["1970-01-01 00:00:00.000001", "None", "1969-12-31 23:59:59.999999"]
+        )
+
+
+def test_nanoseconds_of_int96_within_a_list_are_an_error_and_microseconds_are_not(tmp_path):
+    kind = pa.struct([("at", pa.list_(pa.timestamp("ns")))])
+    for folder, values in (("none", [1000, None]), ("some", [1000, 5])):
+        (tmp_path / folder).mkdir()
+        table = pa.table({"t": pa.array([{"at": values}], kind)})
+        if folder == "none":
+            value = '{"at":["1970-01-01 00:00:00.000001",null]}'
+            assert landed(tmp_path / folder, table, int96=True).column("t") == [value]
+        else:
+            with pytest.raises(BadDataError, match=r"t\.at\.list\.element is a time with nanoseconds within another"):
+                landed(tmp_path / folder, table, int96=True)
+
+
+def test_a_decimal_of_a_variant_keeps_its_digits(lander):
+    value = "1234567890.123456789::DECIMAL(38,9)"
+    found = lander.parquet(f"SELECT CAST({value} AS VARIANT) AS v, CAST({{'d': [{value}]}} AS VARIANT) AS n")
+    assert found.rows == [{"v": "1234567890.123456789", "n": '{"d":[1234567890.123456789]}'}]

@@ -188,6 +188,7 @@ def test_quoted_newlines_and_quotes_belong_to_the_value(lander):
 def test_an_unquoted_empty_field_is_null_and_a_quoted_one_is_text(lander):
     landed = lander.csv('a,b\n,1\n"",2\nNA,3\n"NA",4\n', null_values=("", "NA"))
     assert landed.column("a") == [None, "", None, "NA"]
+    assert lander.csv('a,b\n,1\n"",2\nx,\n', null_values=()).column("a") == ["", "", "x"]
 
 
 def test_files_of_different_headers_are_matched_by_name(lander):

@@ -1,4 +1,7 @@
-"""Parquet files as DuckDB can read them: a decimal of more than 38 digits would become a double there."""
+"""Parquet files as DuckDB can read them without loss, and the types that they say themselves.
+
+DuckDB makes a double of a decimal of more than 38 digits, and cuts INT96, an old form of timestamps, to microseconds.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,15 @@ if TYPE_CHECKING:
     from pyarrow import parquet
 
 _BATCH_ROWS = 64 * 1024
+_NANOSECONDS = 1000  # of a microsecond
+_LONGEST = 2**63 // _NANOSECONDS - 1  # microseconds since 1970 that have their nanoseconds in 64 bits
+_YEAR_10000 = 253_402_300_800_000_000
+_TEXT = ("STRING", "ENUM")
 
 
 @dataclass(frozen=True)
 class ParquetFiles:
-    """Files in the order that they were given in, with their rows, and the types of columns that are text in them."""
+    """Files in the order that they were given in, their rows, and the types that columns have whatever their values."""
 
     files: tuple[Path, ...]
     rows: int
@@ -28,28 +35,63 @@ class ParquetFiles:
 
 
 def as_readable(files: Sequence[Path], folder: Path) -> ParquetFiles:
-    """The files; in place of those with wider decimals than DuckDB has, copies below `folder` with these as text.
+    """The files; in place of those that DuckDB would change values of, copies below `folder`.
 
-    Such a column is a decimal where all values fit into one of 38 digits, else text: no digit is lost.
+    A decimal of more than 38 digits is text in a copy, and by its type a decimal where all values fit into 38 digits,
+    else text. INT96 with nanoseconds is another type of timestamp there. A column of text is text, whatever it looks
+    like.
 
     Raises:
-        BadDataError: a file is no Parquet, or has such decimals within a list, map or struct.
+        BadDataError: a file is no Parquet, or has such values within a list, map or struct.
     """
+    rows, readable = 0, []
+    types: dict[str, list[ColumnType]] = {}
+    for number, file in enumerate(files):
+        with _own_errors(file):
+            looked = _look(file)
+            rows += looked.rows
+            readable.append(file)
+            found = dict.fromkeys(looked.text, ColumnType("text"))
+            if looked.wide or looked.nanoseconds:
+                readable[-1] = folder / f"{number:06}" / file.name
+                found |= _copy(file, looked, readable[-1])
+            for name, kind in found.items():
+                types.setdefault(name, []).append(kind)
+    return ParquetFiles(tuple(readable), rows, {name: _widest(kinds) for name, kinds in types.items()})
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """A file's rows and, by name, its columns of text, of wider decimals, and of INT96 with nanoseconds."""
+
+    rows: int
+    text: Sequence[str]
+    wide: Sequence[str]
+    nanoseconds: Sequence[str]
+
+
+def _look(file: Path) -> _Looked:
     from pyarrow import parquet
 
-    rows, readable = 0, []
-    wide: dict[str, list[ColumnType]] = {}
-    for number, file in enumerate(files):
-        with _own_errors(file), parquet.ParquetFile(file, coerce_int96_timestamp_unit="us") as source:
-            rows += source.metadata.num_rows
-            names = _wide_decimals(source.metadata.schema, file)
-            copy = folder / f"{number:06}" / file.name
-            if names:
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                for name, kind in _copy(source, names, copy).items():
-                    wide.setdefault(name, []).append(kind)
-        readable.append(copy if names else file)
-    return ParquetFiles(tuple(readable), rows, {name: _widest(kinds) for name, kinds in wide.items()})
+    with parquet.ParquetFile(file) as source:
+        schema, rows = source.metadata.schema, source.metadata.num_rows
+    columns = [schema.column(index) for index in range(len(schema))]
+    wide = [one for one in columns if one.logical_type.type == "DECIMAL" and one.precision > MAX_PRECISION]
+    int96 = [one for one in columns if one.physical_type == "INT96"]
+    fine = [one for one in int96 if _has_nanoseconds(file, one.path)]
+    for column in (*wide, *fine):
+        if not _is_outermost(column):
+            what = f"a decimal of {column.precision} digits" if column in wide else "a time with nanoseconds"
+            raise BadDataError(
+                f"{file.name}: {column.path} is {what} within another value, which cannot be read without loss; let it "
+                "be written as text"
+            )
+    text = [one.name for one in columns if one.logical_type.type in _TEXT and _is_outermost(one)]
+    return _Looked(rows, text, [one.name for one in wide], [one.name for one in fine])
+
+
+def _is_outermost(column: parquet.ColumnSchema) -> bool:
+    return bool(column.name == column.path and not column.max_repetition_level)
 
 
 @contextmanager
@@ -62,35 +104,62 @@ def _own_errors(file: Path) -> Iterator[None]:
         raise BadDataError(f"{file.name} is not a Parquet file: {error}") from None
 
 
-def _wide_decimals(schema: parquet.ParquetSchema, file: Path) -> list[str]:
-    """The columns of decimals that DuckDB does not have."""
-    columns = [schema.column(index) for index in range(len(schema))]
-    wide = [one for one in columns if one.logical_type.type == "DECIMAL" and one.precision > MAX_PRECISION]
-    for column in wide:
-        if column.name != column.path:
-            raise BadDataError(
-                f"{file.name}: {column.path} is a decimal of {column.precision} digits within another value, which "
-                f"cannot be read without loss; let it be written as text, or with at most {MAX_PRECISION} digits"
-            )
-    return [column.name for column in wide]
+def _has_nanoseconds(file: Path, path: str) -> bool:
+    """Whether a column of INT96 says more than microseconds.
+
+    BadDataError where it does and has times, too, that no count of nanoseconds in 64 bits reaches.
+    """
+    import pyarrow.compute as pc
+
+    fine = far = False
+    for micros, nanos in zip(_int96(file, path, "us"), _int96(file, path, "ns"), strict=True):
+        # where 64 bits do not suffice for nanoseconds both sides lack the same
+        rest = pc.subtract(nanos, pc.multiply(micros, _NANOSECONDS))
+        # what is beyond the year 9999 is no time of any warehouse, and rejected by the contract
+        held = pc.less(pc.abs(micros), _YEAR_10000)
+        fine = fine or pc.any(pc.and_(held, pc.not_equal(rest, 0))).as_py() is True
+        far = far or pc.any(pc.greater(pc.abs(micros), _LONGEST)).as_py() is True
+    if fine and far:
+        raise BadDataError(
+            f"{file.name}: {path} has times with nanoseconds, and times before 1678 or after 2261; let it be written "
+            "in microseconds or as text"
+        )
+    return fine
 
 
-def _copy(source: parquet.ParquetFile, names: Sequence[str], target: Path) -> dict[str, ColumnType]:
-    """Write a copy in which the named columns are text, and return the type that holds the values of each."""
+def _int96(file: Path, path: str, unit: str) -> Iterator[pa.Array]:
+    """The values of a column of INT96, also of one within others, as integers."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    schema = source.schema_arrow
-    digits = dict.fromkeys(names, 0)
-    as_text = pa.schema(
-        [field.with_type(pa.string()) if field.name in digits else field for field in schema], metadata=schema.metadata
-    )
-    with parquet.ParquetWriter(target, as_text) as writer:
-        for batch in source.iter_batches(_BATCH_ROWS):
-            for name in names:
-                digits[name] = max(digits[name], _whole_digits(batch.column(name)))
-            writer.write_batch(batch.cast(as_text))
-    return {name: _type_for(digits[name], schema.field(name).type.scale) for name in names}
+    with parquet.ParquetFile(file, coerce_int96_timestamp_unit=unit) as source:
+        for batch in source.iter_batches(_BATCH_ROWS, columns=[path]):
+            values = batch.column(0)
+            while pa.types.is_nested(values.type):
+                values = values.field(0) if pa.types.is_struct(values.type) else values.values
+            yield values.cast(pa.int64())
+
+
+def _copy(file: Path, looked: _Looked, target: Path) -> dict[str, ColumnType]:
+    """Write a copy in which wide decimals are text, and return the type that holds the values of each."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    unit = "ns" if looked.nanoseconds else "us"
+    digits = dict.fromkeys(looked.wide, 0)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with parquet.ParquetFile(file, coerce_int96_timestamp_unit=unit) as source:
+        schema = source.schema_arrow
+        as_text = pa.schema(
+            [field.with_type(pa.string()) if field.name in digits else field for field in schema],
+            metadata=schema.metadata,
+        )
+        with parquet.ParquetWriter(target, as_text) as writer:
+            for batch in source.iter_batches(_BATCH_ROWS):
+                for name in looked.wide:
+                    digits[name] = max(digits[name], _whole_digits(batch.column(name)))
+                writer.write_batch(batch.cast(as_text))
+    return {name: _type_for(digits[name], schema.field(name).type.scale) for name in looked.wide}
 
 
 def _whole_digits(values: pa.Array) -> int:

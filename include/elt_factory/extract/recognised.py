@@ -19,7 +19,7 @@ _SIGNS = {
     b"PAR1": "a Parquet file: write format: {type: parquet}",
 }
 _MARKUP = {b"<!doctype html": "a web page", b"<html": "a web page", b"<?xml": "an XML document"}
-_ZEROS = 20  # more than one zero byte in so many is no text
+_ZEROS, _FEW = 20, 8  # more than one zero byte in so many is no text, if they are not only a few
 
 
 def not_text(head: bytes, form: Literal["csv", "ndjson"]) -> str:
@@ -27,8 +27,8 @@ def not_text(head: bytes, form: Literal["csv", "ndjson"]) -> str:
     for sign, what in _SIGNS.items():
         if head.startswith(sign):
             return what
-    if head.count(0) * _ZEROS > len(head):
-        return "not text, or in UTF-16 without its mark: set format.encoding if it is"
+    if (zeros := head.count(0)) >= _FEW and zeros * _ZEROS > len(head):
+        return "not text" + (", or in UTF-16 without its mark: set format.encoding if it is" if form == "csv" else "")
     begins = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     for sign, what in _MARKUP.items():
         if begins[: len(sign)].lower() == sign:

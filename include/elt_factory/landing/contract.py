@@ -24,6 +24,7 @@ STAGED_ONLY = ("reason VARCHAR", "record VARCHAR", "bad_values INTEGER")
 _CSV_LINE_BYTES = {"utf-8": 64 * 1024 * 1024, "latin-1": 4 * 1024 * 1024, "utf-16": 4 * 1024 * 1024}
 _ROW_GROUP_BYTES = 64 * 1024 * 1024  # before they are compressed
 _TIMES = ("time", "datetime", "timestamp")
+NO_WORD = "\x01"  # no field of a CSV file is this text
 _SHOWN = 100  # characters of a bad value that a reason shows
 
 # the CSV lines that DuckDB could not read, each once; an empty line before one is no part of it
@@ -113,7 +114,8 @@ def read_csv(files: Sequence[str], header: Sequence[str], csv: CsvFormat) -> str
         f"read_csv({file_list(files)}, {LITERAL_PATHS}, auto_detect = false, header = {str(csv.header).lower()}, "
         f"columns = {{{columns}}}, compression = 'none', delim = {text_literal(csv.delimiter)}, "
         f"quote = {text_literal(csv.quote)}, escape = {text_literal(csv.quote)}, "
-        f"nullstr = {text_list(csv.null_values)}, allow_quoted_nulls = false, encoding = {text_literal(csv.encoding)}, "
+        f"nullstr = {text_list(csv.null_values or (NO_WORD,))}, allow_quoted_nulls = false, "
+        f"encoding = {text_literal(csv.encoding)}, "
         f"strict_mode = true, store_rejects = true, rejects_limit = 0, max_line_size = {_CSV_LINE_BYTES[csv.encoding]})"
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from elt_factory.config.extract import CsvFormat
 from elt_factory.config.table import loaded_name
-from elt_factory.extract.dialect import delimiter_of, holds_data, holds_names
+from elt_factory.extract.dialect import delimiter_of, holds_data, holds_names, quote_of
 from elt_factory.extract.request import Spool
 from elt_factory.failures import BadDataError
 from elt_factory.landing.schema import Known
@@ -75,6 +75,18 @@ def other_delimiter(file: Path, form: CsvFormat) -> str | None:
     return found if fits and found != form.delimiter else None
 
 
+def otherwise(file: Path, form: CsvFormat) -> str:
+    """What to write for a file that is written in another way than the config says; empty text where none is found."""
+    if found := other_delimiter(file, form):
+        return say_delimiter(found, form)
+    with _text(file, form) as stream:
+        quote = quote_of([line.rstrip("\r\n") for line in islice(stream, _LOOKED_AT)])
+    # a file without any has the usual one
+    if quote in (form.quote, '"'):
+        return ""
+    return f'its fields are enclosed in {quote}, and the config says {form.quote}: write quote: "{quote}"'
+
+
 def say_delimiter(found: str, form: CsvFormat) -> str:
     """What to write where a file has another delimiter than the config."""
     shown = {"\t": '"\\t"'}.get(found, f'"{found}"')
@@ -122,6 +134,11 @@ def _header(file: Path, form: CsvFormat) -> tuple[str, ...]:
         raise BadDataError(
             f"{file.name} line 1: there is no header line; write one as the first line, or set format.header: false"
         )
+    if _holds_values(header):
+        raise BadDataError(
+            f"{file.name} line 1: all names of the header line are numbers, times or addresses: is it a record? Write "
+            "a line with names, or set format.header: false"
+        )
     if "" in header:
         raise BadDataError(f"{file.name} line 1: a column has no name")
     if twice:
@@ -129,10 +146,20 @@ def _header(file: Path, form: CsvFormat) -> tuple[str, ...]:
     return header
 
 
+def _holds_values(header: Sequence[str]) -> bool:
+    """Whether a header line is a record for certain: it has no name, and no numbering of the columns either."""
+    numbered = [[str(start + place) for place in range(len(header))] for start in (0, 1)]
+    return len(header) > 1 and all(holds_data([name]) for name in header) and list(header) not in numbered
+
+
 def _first_record(file: Path, form: CsvFormat) -> tuple[str, ...]:
     try:
         with _text(file, form) as lines:
-            return tuple(next(csv_module.reader(lines, delimiter=form.delimiter, quotechar=form.quote), ()))
+            # DuckDB, too, passes over a space before a quote
+            reader = csv_module.reader(
+                lines, delimiter=form.delimiter, quotechar=form.quote, skipinitialspace=form.delimiter != " "
+            )
+            return tuple(next(reader, ()))
     except (UnicodeError, csv_module.Error) as error:
         raise BadDataError(f"{file.name} line 1: it cannot be read as {form.encoding}: {error}") from None
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import duckdb
 
 _CHUNK = 1024 * 1024
-_NO_WORD = "\x01"  # no field is this text, so nothing is taken for no value
 _GAPS = (b"\n\n", b"\n\r\n", b"\r\r")
 _LINES = 1000
 
@@ -142,7 +141,8 @@ def _note_surplus(
     connection: duckdb.DuckDBPyConnection, files: Sequence[Path], header: Sequence[str], form: CsvFormat
 ) -> None:
     """INSERT of the lines with too many fields, also of those that have nothing in them."""
-    strict = form.model_copy(update={"null_values": (_NO_WORD,)})
+    # where nothing means no value, nothing is passed over
+    strict = form.model_copy(update={"null_values": ()})
     relation = contract.read_csv([*map(str, files)], header, strict)
     connection.execute(f"SELECT count(*) FROM {relation}").fetchall()
     replaced = text_literal(form.delimiter.join(["x"] * (len(header) + 1)))

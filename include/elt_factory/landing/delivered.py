@@ -13,7 +13,7 @@ from elt_factory.config.extract import FilesTable
 from elt_factory.extract.request import SourceFile, Spool
 from elt_factory.failures import BadDataError, ContractError
 from elt_factory.landing.contract import ContractPlan
-from elt_factory.landing.csv_files import other_delimiter, say_delimiter
+from elt_factory.landing.csv_files import otherwise
 from elt_factory.landing.schema import Known
 from elt_factory.sql_text import LITERAL_PATHS, file_list, text_literal
 
@@ -31,7 +31,7 @@ _COLUMNS = {
 }
 # of the part that the warehouse copies into `_elt.files`
 LEDGER_COLUMNS = {name: kind for name, kind in _COLUMNS.items() if name != "path"}
-_MANY, _MOST = 10, 0.9
+_MANY, _MOST = 10, 0.5
 _COUNTS = "count(*) FILTER (s.file IS NOT NULL AND s.reason IS {}NULL)"
 
 
@@ -96,8 +96,8 @@ def copy_ledger(file: str) -> str:
 def refuse_unread_files(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> None:
     """BadDataError for a file that is written in another way than the YAML says.
 
-    It has records and yields no good row, or more than nine of ten of its lines, ten at least, are no records at all. A
-    file of one record that is rejected is one bad record.
+    It has records and yields no good row, or more than half of its lines, ten at least, are no records at all. One
+    record that is rejected, alone in its file, is one bad record.
     """
     if not spool.sources:
         return
@@ -111,21 +111,16 @@ def refuse_unread_files(connection: duckdb.DuckDBPyConnection, known: Known, spo
     ).fetchall()
     for name, path, lines, rejected, unread, reason in found:
         where = f"{known.label}: {name}"
-        written = _otherwise(Path(path), spool) if unread == lines > 0 else ""
+        csv = spool.format == "csv" and unread > _MOST * lines
+        written = otherwise(Path(path), spool.csv) if csv else ""
         # where nothing is good at all, the load keeps the rejects and fails
         if written or rejected < lines or (rejected > 1 and good):
             which = f"all of its {lines}" if rejected == lines else f"{unread} of its {lines}"
             raise BadDataError(
-                f"{where}: {which} records are rejected; {written or 'is the format right?'} One of them: {reason}"
+                f"{where}: {which} records are rejected; {written or 'is the format right?'}. One of them: {reason}"
             )
         if not rejected and spool.format == "csv" and (line := _line_with_data(Path(path), spool)):
             raise BadDataError(f"{where} line {line}: here is data, and no record was read from the file")
-
-
-def _otherwise(file: Path, spool: Spool) -> str:
-    """What to write for a file whose fields are cut by another delimiter; empty text where it is not that."""
-    found = other_delimiter(file, spool.csv) if spool.format == "csv" else None
-    return f"{say_delimiter(found, spool.csv)}." if found else ""
 
 
 def _line_with_data(file: Path, spool: Spool) -> int | None:

@@ -247,6 +247,9 @@ def _as_text(column: str, kind: str) -> str:
         return column
     if kind == "BLOB":
         return f"hex({column})"
+    if "VARIANT" in kind:
+        # to_json makes doubles of the decimals in it
+        return f"CAST(CAST(CAST({column} AS VARIANT) AS JSON) AS VARCHAR)"
     if casting.from_duckdb_type(kind) == ColumnType("json"):
         return f"CAST(to_json({column}) AS VARCHAR)"
     return f"CAST({column} AS VARCHAR)"

@@ -54,7 +54,8 @@ def may_repeat_keys(text: str) -> str:
 
 def shape(text: str) -> str:
     """The keys and brackets of a JSON text: the same for every value of one form."""
-    return f"array_to_string(regexp_extract_all({text}, {text_literal(_SHAPE)}, 1), '')"
+    # of a text alone there is no part
+    return f"coalesce(array_to_string(regexp_extract_all({text}, {text_literal(_SHAPE)}, 1), ''), '')"
 
 
 def repeats_a_key(shape: str) -> bool:

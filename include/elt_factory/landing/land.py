@@ -157,7 +157,9 @@ def _named_errors(known: Known) -> Iterator[None]:
     try:
         yield
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-        raise LandingError(f"{known.label}: the records cannot be written to the landing: {error}") from error
+        raise LandingError(
+            f"{known.label}: the records cannot be read, or not written to the landing: {_first_line(error)}"
+        ) from error
     except duckdb.Error as error:
         if any(column.pii for column in known.table.columns.values()):
             message = f"{known.label}: the records cannot be read; the cause is not shown, it may hold personal data"
