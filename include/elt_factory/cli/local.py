@@ -25,26 +25,30 @@ _OWN = ("AIRFLOW_CONN_", "AIRFLOW_VAR_")
 _MARK = ".settings"
 # every YAML a DAG file of its own: one that is broken shows its own import error, and a new one is seen within seconds
 BUNDLES = [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": {"refresh_interval": 5}}]
+# What every Airflow that runs the DAGs should have, wherever it is
+AIRFLOW_SETTINGS: Mapping[str, str] = {
+    "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(BUNDLES),
+    # the bundle marks what has changed: all else need not be read again, and does not keep what has changed waiting
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "86400",
+    # else what is parsed soon after the last change is not stored, in the hope of the next parse
+    "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
+    "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    # logs are their writer's alone, as all else that is written
+    "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
+    "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
+}
 
 
 def local_environment(root: Path) -> dict[str, str]:
     """The environment variables that make Airflow run in the project's own folder, quietly and without telemetry."""
     return {
+        **AIRFLOW_SETTINGS,
         "AIRFLOW_HOME": str(root / ".airflow"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(root / "dags"),
-        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(BUNDLES),
-        # the bundle marks what has changed: all else need not be read again, and does not keep what has changed waiting
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "86400",
-        # else what is parsed soon after the last change is not stored, in the hope of the next parse
-        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(root / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        # logs are the user's alone, as all else that is written
-        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
-        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
-        "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
         "AIRFLOW__COSMOS__CACHE_DIR": str(root / ".airflow" / "cosmos"),
-        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         # Cosmos looks for the dbt command even when it calls dbt as a library
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "ELT_PROJECT": str(root),

@@ -6,6 +6,7 @@ import logging
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib import metadata
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from elt_factory.cli.diff import diff
 from elt_factory.cli.docs import docs
 from elt_factory.cli.ending import EndedError, ended_by_signals, leave
 from elt_factory.cli.explain import explain
+from elt_factory.cli.init import init
 from elt_factory.cli.new import new
 from elt_factory.cli.output import AsJson, errors, fail, print_json, short
 from elt_factory.cli.plan import plan
@@ -30,9 +32,24 @@ from elt_factory.private import use_private_files
 from elt_factory.project import config_folder, project_root
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-for command in (validate, explain, plan, diff, docs, upgrade, new):
+for command in (init, new, validate, explain, plan, diff, docs, upgrade):
     app.command()(command)
 console = tables.screen()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"elt {metadata.version('elt-factory')}")
+        raise typer.Exit
+
+
+@app.callback()
+def elt(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """One YAML file per data source becomes a production-grade Airflow DAG."""
 
 
 @app.command("list")
