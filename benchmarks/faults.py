@@ -2,11 +2,13 @@
 
 `make faults` puts dlt below build/, never into .venv, and runs 200 kills of each. A kill comes at a random part of the
 time that an undisturbed run takes. The retry finds the disk of the killed process, or, as on another worker, only the
-warehouse. Ends with 1 where a row of ours is lost or doubled.
+warehouse. Time and CPU are those of an undisturbed run in a process that has everything imported already. Ends with 1
+where a row of ours is lost or doubled.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -21,15 +23,39 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "faults"))
+TESTS = Path(__file__).parents[1] / "tests"
+sys.path[:0] = [str(TESTS / "faults"), str(TESTS)]
 ROWS = 1500  # of the source in each of two windows
 KILLS = 200
 DISPOSITIONS = ("append", "merge")
+# dlt asks each variable of an Airflow that it can import: 14 seconds of CPU for a run, which are not its own
+DLT_ALONE = {"RUNTIME__DLTHUB_TELEMETRY": "false", "PROVIDERS__ENABLE_AIRFLOW_SECRETS": "false"}
+OF_DLT = ("dlt", "dlt._workspace.cli", "dlt.sources.helpers.requests", "dlt.destinations.insert_job_client")
 DISKS = ("same disk", "another disk")
+
+
+class Cost(NamedTuple):
+    """What a run takes."""
+
+    seconds: float
+    cpu: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an undisturbed run takes, and for each kill the rows that are lost and doubled after its retry."""
+
+    cost: Cost
+    damages: list[tuple[int, int]]
+
+    def __str__(self) -> str:
+        lost, doubled = (sum(counts) for counts in zip(*self.damages, strict=True))
+        harmed = sum(any(damage) for damage in self.damages)
+        return f"{lost:>8}{doubled:>9}{harmed:>10}{self.cost.seconds:>10.2f}{self.cost.cpu:>8.2f} "
 
 
 @dataclass(frozen=True)
@@ -96,15 +122,17 @@ TOOLS = {"dlt": Tool("dlt", run_dlt, forget_dlt), "elt": Tool("ELT Factory", run
 
 
 def told(tool: str, folder: Path, disposition: str, window: int, there: Any) -> None:
-    os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
     sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process lives
     there.send("started")
+    begun = time.monotonic(), time.process_time()
     TOOLS[tool].run(folder, disposition, window)
-    there.send("done")
+    there.send(Cost(time.monotonic() - begun[0], time.process_time() - begun[1]))
 
 
-def loaded(context: Any, tool: str, folder: Path, disposition: str, window: int, after: float | None = None) -> bool:
-    """Run a window in a process, killed after some seconds; whether it came to its end."""
+def loaded(
+    context: Any, tool: str, folder: Path, disposition: str, window: int, after: float | None = None
+) -> Cost | None:
+    """Run a window in a process, killed after some seconds; what it took, where it came to its end."""
     here, there = context.Pipe()
     process = context.Process(target=told, args=(tool, folder, disposition, window, there))
     process.start()
@@ -115,7 +143,7 @@ def loaded(context: Any, tool: str, folder: Path, disposition: str, window: int,
     process.join()
     if after is None and process.exitcode != 0:
         raise RuntimeError(f"{tool}: an undisturbed run of {disposition} fails: {process.exitcode}")
-    return process.exitcode != -signal.SIGKILL
+    return here.recv() if process.exitcode != -signal.SIGKILL else None
 
 
 def damage(folder: Path, disposition: str) -> tuple[int, int]:
@@ -126,60 +154,62 @@ def damage(folder: Path, disposition: str) -> tuple[int, int]:
     return (expected - found).total(), (found - expected).total()
 
 
-def kill_again_and_again(
-    context: Any, tool: str, kills: int, base: Path
-) -> dict[tuple[str, str], list[tuple[int, int]]]:
-    """What each kill and its retry have left behind, by disposition and disk."""
-    outcome: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    moments, seconds = random.Random(8), {}
-    for disposition in DISPOSITIONS:
-        begun = base / f"{disposition}-begun"
-        begun.mkdir(parents=True)
-        loaded(context, tool, begun, disposition, 1)
-        whole = []
-        for number in range(3):
-            folder = base / f"{disposition}-{number}"
-            shutil.copytree(begun, folder)
-            start = time.monotonic()
-            loaded(context, tool, folder, disposition, 2)
-            whole.append(time.monotonic() - start)
-            assert damage(folder, disposition) == (0, 0), f"{tool}: an undisturbed {disposition} is wrong already"
-        seconds[disposition] = statistics.median(whole)
+def undisturbed(context: Any, tool: str, disposition: str, base: Path) -> Cost:
+    """What the second window takes, after the first one; the median of three. `base` keeps the first one."""
+    begun = base / f"{disposition}-begun"
+    begun.mkdir(parents=True)
+    loaded(context, tool, begun, disposition, 1)
+    costs = []
+    for number in range(3):
+        folder = base / f"{disposition}-{number}"
+        shutil.copytree(begun, folder)
+        costs.append(loaded(context, tool, folder, disposition, 2))
+        if damage(folder, disposition) != (0, 0):
+            raise RuntimeError(f"{tool}: an undisturbed {disposition} is wrong already")
+    whole = [cost for cost in costs if cost]
+    return Cost(*(statistics.median(getattr(cost, name) for cost in whole) for name in ("seconds", "cpu")))
+
+
+def kill_again_and_again(context: Any, tool: str, kills: int, base: Path) -> dict[tuple[str, str], Outcome]:
+    """What the kills and their retries have left behind, by disposition and disk."""
+    costs = {disposition: undisturbed(context, tool, disposition, base) for disposition in DISPOSITIONS}
+    outcomes = {(disposition, disk): Outcome(costs[disposition], []) for disposition in DISPOSITIONS for disk in DISKS}
+    moments = random.Random(8)
     for number in range(kills):
         disposition, disk = DISPOSITIONS[number % 2], DISKS[number // 2 % 2]
         part, folder = moments.random(), base / "killed"
         while True:
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(base / f"{disposition}-begun", folder)
-            if not loaded(context, tool, folder, disposition, 2, part * seconds[disposition]):
+            if not loaded(context, tool, folder, disposition, 2, part * costs[disposition].seconds):
                 break
             part *= 0.8  # it was done before
         if disk == "another disk":
             TOOLS[tool].forget(folder)
         loaded(context, tool, folder, disposition, 2)
-        outcome.setdefault((disposition, disk), []).append(damage(folder, disposition))
-    return outcome
+        outcomes[disposition, disk].damages.append(damage(folder, disposition))
+    return outcomes
 
 
 def main() -> int:
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else KILLS
+    os.environ |= DLT_ALONE
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dlt", "duckdb", "kill_support", "msgspec", "elt_factory.landing.remote"])
-    failed = False
+    context.set_forkserver_preload([*OF_DLT, "duckdb", "kill_support", "msgspec", "elt_factory.landing.remote"])
     print(f"{kills} kills of each, {ROWS:,} rows in each of two windows, the second one is killed and run again")
-    counts = f"{'kills':>6}{'with lost rows':>16}{'with doubled rows':>19}{'lost':>8}{'doubled':>9}"
-    print(f"{'':14}{'':10}{'retry on':14}{counts}")
+    outcomes = {}
     for tool, about in TOOLS.items():
+        begun = time.monotonic()
         with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
-            outcome = kill_again_and_again(context, tool, kills, Path(folder))
-        for (disposition, disk), found in sorted(outcome.items()):
-            lost, doubled = [loss for loss, _ in found], [more for _, more in found]
-            failed |= tool == "elt" and any(lost + doubled)
-            figures = (
-                f"{len(found):>6}{sum(map(bool, lost)):>16}{sum(map(bool, doubled)):>19}{sum(lost):>8}{sum(doubled):>9}"
-            )
-            print(f"{about.name:14}{disposition:10}{disk:14}{figures}", flush=True)
-    return int(failed)
+            outcomes[tool] = kill_again_and_again(context, tool, kills, Path(folder))
+        print(f"{about.name}: done after {time.monotonic() - begun:.0f} s", flush=True)
+    print(f"{'':10}{'':14}{'':7}" + "".join(f"{about.name:^46}" for about in TOOLS.values()))
+    columns = f"{'lost':>8}{'doubled':>9}{'in kills':>10}{'seconds':>10}{'CPU s':>8} "
+    print(f"{'':10}{'retry on':14}{'kills':>7}" + columns * len(TOOLS))
+    for disposition, disk in itertools.product(DISPOSITIONS, DISKS):
+        rows = [outcomes[tool][disposition, disk] for tool in TOOLS]
+        print(f"{disposition:10}{disk:14}{len(rows[0].damages):>7}" + "".join(map(str, rows)))
+    return int(any(lost or doubled for one in outcomes["elt"].values() for lost, doubled in one.damages))
 
 
 if __name__ == "__main__":

@@ -1,33 +1,48 @@
 """Faults that the product could have, or had, each as one patch, with the guarantee that it breaks."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from threading import get_ident
 from typing import Any
 
+import proof_stories as stories
 import pytest
+from proof_stories import Story, runs
 
 from elt_factory.config.table import Table
 from elt_factory.config.window import Window
-from elt_factory.extract import database, sql_request
-from elt_factory.landing import contract, found, growing, land, ndjson
-from elt_factory.warehouse import audit, audit_views, base, duckdb, ledger, state, statements, writing
-
-Story = Sequence[tuple[str, Mapping[str, Any]]]
+from elt_factory.extract import database, rest, sql_request
+from elt_factory.landing import contract, delivered, found, growing, land, ndjson
+from elt_factory.landing import manifest as manifest_module
+from elt_factory.warehouse import (
+    audit,
+    audit_views,
+    base,
+    duckdb,
+    history,
+    ledger,
+    overlaps,
+    state,
+    statements,
+    writing,
+)
+from elt_factory.warehouse.base import Warehouse
+from elt_factory.warehouse.dialect import Relation
 
 
 @dataclass(frozen=True)
 class Fault:
     """What brings it in, the kind of table that shows it, and the guarantee that it breaks.
 
-    `story` are events of the machine that lead to it, where random ones need many sequences.
+    `story` are events of the machine that lead to it: without the fault they lead to nothing.
     """
 
     kind: str
     breaks: str
     bring: Callable[[pytest.MonkeyPatch], None]
-    story: Story = ()
+    story: Story
 
 
 def cursor_first(patch: pytest.MonkeyPatch) -> None:
@@ -178,44 +193,143 @@ def open_start(patch: pytest.MonkeyPatch) -> None:
     no_lag(patch)
 
 
-def _runs(*days: int) -> Story:
-    return [("run", {"day": day}) for day in days]
+def newer_gives_way(patch: pytest.MonkeyPatch) -> None:
+    """What began later writes nothing where an earlier try of its window is committed."""
+    real = audit.later_landing
+
+    def later_landing(*given: Any) -> str:
+        return real(*given).replace('"started_at" >', '"started_at" <')
+
+    patch.setattr(audit, "later_landing", later_landing)
 
 
-KILLS: Story = [("run_killed", {"day": 0, "at": at}) for at in range(20, 31)]
-DAMAGE: Story = [("run_damaged", {"day": 0, "byte": byte}) for byte in range(0, 300, 30)]
-A_LATER_TRY_ENDS_FIRST: Story = [("begin", {"day": 0, "at": 10}), *_runs(0), ("finish", {"which": 0})]
-AN_EARLIER_TRY_ENDS_FIRST: Story = [
-    ("begin", {"day": 0, "at": 2}),
-    ("begin", {"day": 0, "at": 11}),
-    ("finish", {"which": 0}),
-    ("finish", {"which": 0}),
-]
-ONE_KEY_TWICE: Story = [("deliver", {"day": 0, "kept": {1, 2}, "bad": 0, "twice": True}), *_runs(0)]
-A_REJECT_COMES: Story = [*_runs(0), ("deliver", {"day": 1, "kept": {3}, "bad": 1, "twice": False}), *_runs(1)]
+def duplicates_count(patch: pytest.MonkeyPatch) -> None:
+    """Rows that are there already, or came twice, count as loaded."""
+    real = audit.load_row
+
+    def load_row(*given: Any, **about: Any) -> Any:
+        row = real(*given, **about)
+        return row | {"rows_loaded": row["rows_loaded"] + row["rows_duplicate"], "rows_duplicate": 0}
+
+    patch.setattr(audit, "load_row", load_row)
+
+
+def green_without_rows(patch: pytest.MonkeyPatch) -> None:
+    """A load of only rejects succeeds."""
+    patch.setattr(Warehouse, "_refuse_only_rejects", lambda *_: None)
+
+
+def rejects_take_rows(patch: pytest.MonkeyPatch) -> None:
+    """A load of only rejects fails, and has taken away what its window had."""
+    real = Warehouse._refuse_only_rejects
+
+    def refuse(self: Any, order: Any, *given: Any) -> None:
+        self.execute(statements.delete_own(self.dialect, order.target, order.manifest.load_id))
+        real(self, order, *given)
+
+    patch.setattr(Warehouse, "_refuse_only_rejects", refuse)
+
+
+def no_turns(patch: pytest.MonkeyPatch) -> None:
+    """Each load has a turn of its own."""
+    patch.setattr(audit, "turn", lambda *_: Relation("_elt", f"turn_{get_ident()}"))
+
+
+def any_owner(patch: pytest.MonkeyPatch) -> None:
+    """Nobody asks who has written a landing."""
+
+    def read_manifest(place: Any, owner: Any) -> Any:
+        return manifest_module.parse_manifest(place.below(owner.attempt))
+
+    patch.setattr(manifest_module, "read_manifest", read_manifest)
+
+
+def refreshed_twice(patch: pytest.MonkeyPatch) -> None:
+    """A window that is run again leaves what a full refresh has of it."""
+    patch.setattr(overlaps, "make_way", lambda _: ())
+
+
+def refresh_takes_later(patch: pytest.MonkeyPatch) -> None:
+    """A full refresh replaces windows that it has not read."""
+    patch.setattr(overlaps, "refuse_stale", lambda *_: None)
+
+
+def begins_earlier(patch: pytest.MonkeyPatch) -> None:
+    """Where a range of numbers began is guessed from its least one."""
+    real = audit.load_row
+    patch.setattr(audit, "load_row", lambda *given, **about: real(*given, **about) | {"cursor_after": None})
+
+
+def keys_of_all_files(patch: pytest.MonkeyPatch) -> None:
+    """Appended files lose a row to another file that has its key."""
+    real = delivered.with_files
+    patch.setattr(land, "with_files", lambda *given: replace(real(*given), key_of_file=False))
+
+
+def versions_in_utc(patch: pytest.MonkeyPatch) -> None:
+    """A cursor without a zone is read as UTC when it says since when a version holds."""
+    real = history._moment
+    patch.setattr(history, "_moment", lambda versions, cursor: real(replace(versions, clock="UTC"), cursor))
+
+
+def first_page(patch: pytest.MonkeyPatch) -> None:
+    """The first page of an API is taken for all there is."""
+    real = rest.Walk.take
+    patch.setattr(rest.Walk, "take", lambda *given: (real(*given)[0], None))
+    patch.setattr(rest, "_prove", lambda *_: None)
+
+
 FAULTS: Mapping[str, Fault] = {
     "the cursor is committed before the rows": Fault(
-        "append by number", "cursor-and-rows-together", cursor_first, KILLS
+        "append by number", "cursor-and-rows-together", cursor_first, stories.killed('INSERT INTO "src"')
     ),
-    "the rows are committed before their account": Fault("merge by time", "all-or-nothing", rows_first),
-    "the lag is forgotten": Fault("merge by time", "late-rows-found", no_lag),
-    "rows without a cursor are in no window": Fault("merge by time", "null-cursors-read", no_nulls),
-    "nothing makes way for a re-run": Fault("append of files", "nothing-twice", nothing_makes_way, _runs(0, 0)),
-    "too much makes way for a re-run": Fault("append of files", "nothing-lost", too_much_makes_way, _runs(0, 1, 0, 1)),
-    "rejects of an earlier try stay": Fault("merge by time", "rejects-kept", rejects_stay),
-    "a re-run forgets its range": Fault("append by number", "nothing-lost", forgets_its_range),
+    "the rows are committed before their account": Fault(
+        "merge by time", "all-or-nothing", rows_first, stories.killed("after COMMIT")
+    ),
+    "the lag is forgotten": Fault("merge by time", "late-rows-found", no_lag, stories.LATE),
+    "rows without a cursor are in no window": Fault("merge by time", "null-cursors-read", no_nulls, stories.NO_CURSOR),
+    "nothing makes way for a re-run": Fault("append of files", "nothing-twice", nothing_makes_way, runs(0, 0)),
+    "too much makes way for a re-run": Fault("append of files", "nothing-lost", too_much_makes_way, runs(0, 1, 0)),
+    "rejects of an earlier try stay": Fault("merge by time", "rejects-kept", rejects_stay, runs(1, 1)),
+    "a re-run forgets its range": Fault(
+        "append by number", "nothing-lost", forgets_its_range, [*stories.A_NUMBER_MORE, *runs(0)]
+    ),
+    "a re-run begins before its range": Fault(
+        "append by number", "every-row-accounted", begins_earlier, [*stories.A_NUMBER_MORE, *runs(1)]
+    ),
     "an older try takes the place of a later one": Fault(
-        "merge by time", "newest-wins", older_overwrites, A_LATER_TRY_ENDS_FIRST
+        "merge by time", "newest-wins", older_overwrites, stories.A_LATER_TRY_ENDS_FIRST
     ),
+    "a later try gives way to an older one": Fault("merge by time", "newest-wins", newer_gives_way, runs(0, 0)),
     "a try takes away what another has landed": Fault(
-        "merge by time", "newest-wins", clears_others, AN_EARLIER_TRY_ENDS_FIRST
+        "merge by time", "newest-wins", clears_others, stories.AN_EARLIER_TRY_ENDS_FIRST
     ),
-    "nobody looks at the checksum": Fault("append of files", "own-landing", no_checksum, DAMAGE),
-    "values come from the path": Fault("merge by time", "values-as-written", values_from_paths),
-    "the first of two records stays": Fault("merge of files", "any-order", first_one_stays, ONE_KEY_TWICE),
-    "history goes by the clock": Fault("scd2 by snapshot", "any-order", history_by_the_clock),
+    "loads take no turns": Fault("append by number", "nothing-twice", no_turns, stories.ANOTHER_LOADS_MEANWHILE),
+    "nobody looks at the checksum": Fault("append of files", "own-landing", no_checksum, stories.DAMAGED),
+    "nobody asks whose a landing is": Fault("replace", "own-landing", any_owner, stories.FOREIGN),
+    "values come from the path": Fault("merge by time", "values-as-written", values_from_paths, runs(0)),
+    "the first of two records stays": Fault("merge of files", "any-order", first_one_stays, stories.ONE_KEY_TWICE),
+    "duplicates count as loaded": Fault(
+        "merge of files", "every-row-accounted", duplicates_count, stories.ONE_KEY_TWICE
+    ),
+    "only rejects are green": Fault(
+        "merge of files", "only-rejects-fail", green_without_rows, stories.ONLY_REJECTS_COME
+    ),
+    "only rejects take rows away": Fault(
+        "append of files", "nothing-lost", rejects_take_rows, stories.ONLY_REJECTS_COME
+    ),
+    "appended files share their keys": Fault("append of files", "nothing-lost", keys_of_all_files, stories.refresh()),
+    "a re-run doubles what a full refresh has": Fault(
+        "append by time", "nothing-twice", refreshed_twice, [*stories.refresh(), *runs(1)]
+    ),
+    "a full refresh takes later windows away": Fault(
+        "merge by time", "nothing-lost", refresh_takes_later, [*runs(0, 1), *stories.refresh(2)]
+    ),
+    "history goes by the clock": Fault("scd2 by snapshot", "any-order", history_by_the_clock, runs(0)),
     "a snapshot with rejects ends keys": Fault(
-        "scd2 by snapshot", "any-order", ends_what_it_has_not_seen, A_REJECT_COMES
+        "scd2 by snapshot", "any-order", ends_what_it_has_not_seen, stories.A_REJECT_COMES
     ),
-    "windows are open at their start": Fault("merge by time", "nothing-lost", open_start),
+    "versions begin by another clock": Fault("scd2 by cursor", "values-as-written", versions_in_utc, runs(0)),
+    "windows are open at their start": Fault("merge by time", "nothing-lost", open_start, runs(0, 1)),
+    "the first page of an API is all": Fault("merge over an API", "nothing-lost", first_page, stories.MORE_THAN_A_PAGE),
 }

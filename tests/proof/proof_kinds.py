@@ -11,12 +11,22 @@ LAG = 6  # hours
 
 @dataclass(frozen=True)
 class Kind:
-    """A table, and by what a window finds its rows: a cursor that is a time or a number, a day's file, or nothing."""
+    """A table, and by what a window finds its rows: a cursor that is a time or a number, a day's files, or nothing.
+
+    `clock` is the zone that a cursor without a zone shows.
+    """
 
     disposition: Literal["append", "merge", "replace", "scd2"]
     reads: Literal["all", "files", "time", "number"]
-    needs_api: bool = False
+    source: Literal["sql", "files", "rest_api"] = "sql"
     takes_null: bool = False
+    keyed: bool = True
+    clock: str = "UTC"
+
+    @property
+    def lag(self) -> int:
+        """Hours before the window that are read again: what comes again is found by its key."""
+        return LAG if self.reads == "time" and self.keyed else 0
 
     @property
     def versions(self) -> bool:
@@ -27,20 +37,39 @@ class Kind:
         """Whether the source keeps every state of a row, not only the last."""
         return self.versions and self.reads == "time"
 
+    @property
+    def snapshots(self) -> bool:
+        return self.versions and self.reads == "files"
+
+    @property
+    def new_files(self) -> bool:
+        """Whether a load takes files of other windows, too, that are late or have changed."""
+        return self.reads == "files" and not self.versions
+
+    @property
+    def of_window(self) -> bool:
+        """Whether a full refresh ends where its window does."""
+        return self.reads in ("time", "files")
+
+    @property
+    def cursor(self) -> str | None:
+        return "u" if self.reads == "time" else None
+
     def config(self) -> Source:
-        type_ = "files" if self.reads == "files" else "rest_api" if self.needs_api else "sql"
-        about = {"name": "src", "extract": _EXTRACTS[type_], "tables": {"tab": {**self._table(), **_TABLES[type_]}}}
-        return SOURCE_KINDS[type_].model_validate(about)
+        tables = {"tab": {**self._table(), **_TABLES[self.source]}}
+        about = {"name": "src", "start_date": "2013-01-01", "extract": _EXTRACTS[self.source], "tables": tables}
+        return SOURCE_KINDS[self.source].model_validate(about)
 
     def _table(self) -> dict[str, Any]:
-        moment = "timestamp" if self.needs_api or self.reads == "files" else "datetime"
+        moment = "datetime" if self.source == "sql" else "timestamp"
         table: dict[str, Any] = {
             "write_disposition": self.disposition,
-            "primary_key": ["id"],
             "columns": {"n": {"type": "integer"}, "u": {"type": moment}},
         }
+        if self.keyed:
+            table["primary_key"] = ["id"]
         if self.reads == "time":
-            table["incremental"] = {"cursor": "u", "lag": f"{LAG}h"}
+            table["incremental"] = {"cursor": "u", "lag": f"{self.lag}h", "timezone": self.clock}
         elif self.reads == "number":
             table["incremental"] = {"cursor": "id", "initial": 0}
         return table
@@ -53,7 +82,7 @@ _EXTRACTS: Mapping[str, dict[str, Any]] = {
 }
 _TABLES: Mapping[str, dict[str, Any]] = {
     "sql": {},
-    "files": {"path": "%Y-%m-%d.ndjson", "format": {"type": "ndjson"}},
+    "files": {"path": "%Y-%m-%d-*.ndjson", "format": {"type": "ndjson"}},
     "rest_api": {
         "path": "/rows",
         "records": "items",
@@ -62,10 +91,12 @@ _TABLES: Mapping[str, dict[str, Any]] = {
 }
 KINDS: Mapping[str, Kind] = {
     "append by number": Kind("append", "number"),
-    "append of files": Kind("append", "files"),
+    "append by time": Kind("append", "time", keyed=False),
+    "append of files": Kind("append", "files", "files"),
     "merge by time": Kind("merge", "time", takes_null=True),
-    "merge of files": Kind("merge", "files"),
+    "merge of files": Kind("merge", "files", "files"),
+    "merge over an API": Kind("merge", "time", "rest_api"),
     "replace": Kind("replace", "all"),
-    "scd2 by snapshot": Kind("scd2", "files"),
-    "scd2 by cursor": Kind("scd2", "time"),
+    "scd2 by snapshot": Kind("scd2", "files", "files"),
+    "scd2 by cursor": Kind("scd2", "time", clock="America/New_York"),
 }

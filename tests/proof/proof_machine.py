@@ -11,18 +11,22 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from proof_kinds import KINDS, LAG, Kind
-from proof_line import DAY, Attempt, Line
+from proof_line import Attempt, Line
 from proof_setting import line
-from proof_source import Row
+from proof_source import DAY, Row
+from proof_stage import Pause
 
 from elt_factory.warehouse.duckdb import DuckDBWarehouse
 
 DAYS = 5
+PARTS = "ab"  # of the files of a day
 STEPS = 32  # effects of one try, at most
-ids, days, steps = st.integers(1, 5), st.integers(0, DAYS - 1), st.integers(0, STEPS)
+# where a try is worth a look: by a word of an effect
+MOMENTS = ("manifest.json", "the extract has ended", "BEGIN", 'INSERT INTO "src"', "COMMIT", "after COMMIT")
+ids, days = st.integers(1, 5), st.integers(0, DAYS - 1)
+pauses = st.one_of(st.sampled_from(MOMENTS), st.integers(0, STEPS))
 agos, goods = st.sampled_from([0, 0, 1, LAG]), st.sampled_from([True, True, True, False])
-# what the product cannot do yet: it must be empty when it is done
-NOT_YET: frozenset[str] = frozenset()
+seldom = st.sampled_from([False, False, False, True])
 
 
 @cache
@@ -39,14 +43,13 @@ class Machine(RuleBasedStateMachine):
     """Sources change, windows run, tries die and come back."""
 
     kind: Kind
-    without: frozenset[str] = NOT_YET
 
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
         self.line: Line
 
-    @initialize(remotely=st.booleans(), is_new=st.sampled_from([False, False, True]))
+    @initialize(remotely=st.booleans(), is_new=seldom)
     def start(self, remotely: bool, is_new: bool) -> None:
         memory = Path("/dev/shm")
         folder = tempfile.mkdtemp(dir=memory if memory.is_dir() else None, prefix="elt-proof-")
@@ -80,7 +83,7 @@ class Machine(RuleBasedStateMachine):
         self.source.now = 2 * DAY
         if self.kind.reads == "files":
             for day in (0, 1):
-                self.source.deliver(day, [self.file_row(key, day) for key in (1, 2 + day)])
+                self.source.deliver(day, "a", [self.file_row(key, day) for key in (1, 2 + day)])
             return
         self.source.rows = [Row(key, u, self.next_value(), good=key != 4) for key, u in enumerate((3, 20, DAY, 30), 1)]
         self.source.publish()
@@ -90,7 +93,7 @@ class Machine(RuleBasedStateMachine):
     def change_rows(self, changes: list[tuple[int, int, bool]], hours: int) -> None:
         """Rows are new or change; some are there hours later than they say, since their transactions took so long."""
         for key, ago, good in changes:
-            self.change_row(key, ago, good)
+            self.change_row(key, ago if self.kind.lag else 0, good)
         self.publish()
         self.source.now = min(self.source.now + hours, DAYS * DAY)
         self.line.say(f"it is {self.source.now} o'clock")
@@ -140,19 +143,18 @@ class Machine(RuleBasedStateMachine):
             self.source.publish()
 
     @precondition(lambda self: self.kind.reads == "files")
-    @rule(day=days, kept=st.sets(ids, max_size=4), bad=st.sampled_from([0, 0, 1]), twice=st.booleans())
-    def deliver(self, day: int, kept: set[int], bad: int, twice: bool) -> None:
-        """A day's file comes, or comes again otherwise."""
-        snapshot = self.kind.versions
+    @rule(
+        day=days, part=st.sampled_from(PARTS), kept=st.sets(ids, max_size=4), bad=seldom, twice=st.booleans()
+    )  # fmt: skip
+    def deliver(self, day: int, part: str, kept: set[int], bad: bool, twice: bool) -> None:
+        """A part of a day's files comes, or comes again otherwise."""
         rows = [self.file_row(key, day) for key in sorted(kept)]
-        if bad and not (snapshot and "rejects in snapshots" in self.without):
-            rows.append(Row(9, day * DAY, self.next_value(), good=False))
         if twice and rows:
             rows.append(self.file_row(rows[0].id, day))
-        if not any(row.good for row in rows):
-            rows.append(self.file_row(1, day))
-        self.source.deliver(day, rows)
-        self.line.say(f"file of day {day}: {rows}")
+        if bad or not rows:
+            rows.append(Row(9, day * DAY, self.next_value(), good=False))
+        self.source.deliver(day, part, rows)
+        self.line.say(f"file {part} of day {day}: {rows}")
 
     def file_row(self, key: int, day: int) -> Row:
         v = float(key) if self.kind.versions and (day + key) % 2 else self.next_value()
@@ -161,28 +163,44 @@ class Machine(RuleBasedStateMachine):
     # --- runs
 
     def ready(self, day: int) -> int | None:
-        """A day whose window has ended and whose file is there."""
+        """A day whose window has ended and whose files are there; None while enough is going on."""
+        if len(self.line.in_flight()) > 2:
+            return None
         if self.kind.reads == "files":
-            there = sorted(self.source.delivered)
-            return there[day % len(there)] if there else None
+            there = self.source.days
+            return there[day % len(there)]
         return day % (self.source.now // DAY)
 
-    def free(self, day: int | None) -> bool:
-        return day is not None and len(self.line.in_flight()) <= 2
+    def whole(self, day: int) -> int | None:
+        """A day up to which there is a file of every day."""
+        ready = self.ready(day)
+        if ready is None or self.kind.reads != "files" or self.kind.snapshots:
+            return ready
+        return next((last for last in range(ready, -1, -1) if set(range(last + 1)) <= set(self.source.days)), None)
+
+    def begun(self, day: int, full: bool = False) -> Attempt | None:
+        there = self.whole(day) if full else self.ready(day)
+        return None if there is None else self.line.begin(there, full=full)
 
     @rule(day=days)
     def run(self, day: int) -> None:
         """A window is run, for the first time or again."""
-        day = self.ready(day)
-        if self.free(day):
-            self.line.run(day)
+        if attempt := self.begun(day):
+            self.line.go(attempt)
 
-    @rule(day=days, at=steps)
-    def run_killed(self, day: int, at: int) -> None:
+    @rule(ago=st.sampled_from([1, 1, 1, 2]))
+    def refresh(self, ago: int) -> None:
+        """The table is loaded anew, from its beginning to the end of the last day, or of one before it."""
+        if attempt := self.begun(self.last_day() + 1 - ago, full=True):
+            self.line.go(attempt)
+
+    def last_day(self) -> int:
+        return len(self.source.days) - 1 if self.kind.reads == "files" else self.source.now // DAY - 1
+
+    @rule(day=days, at=pauses, full=seldom)
+    def run_killed(self, day: int, at: Pause, full: bool) -> None:
         """A run is killed at one of its effects."""
-        day = self.ready(day)
-        if self.free(day):
-            attempt = self.line.begin(day)
+        if attempt := self.begun(day, full):
             self.line.go(attempt, at)
             if not attempt.of.ended:
                 self.line.kill(attempt)
@@ -190,22 +208,26 @@ class Machine(RuleBasedStateMachine):
     @rule(day=days, byte=st.integers(0, 5000))
     def run_damaged(self, day: int, byte: int) -> None:
         """A byte of a landing changes before it is loaded."""
-        day = self.ready(day)
-        if self.free(day):
-            attempt = self.line.begin(day)
+        if attempt := self.begun(day):
             attempt.flip = byte
             self.line.go(attempt)
 
-    @rule(day=days, at=steps)
-    def begin(self, day: int, at: int) -> None:
+    @rule(day=days, whose=st.sampled_from(["project", "source", "table", "load_id", "attempt"]))
+    def run_foreign(self, day: int, whose: str) -> None:
+        """Another's manifest takes the place of ours before the load reads it."""
+        if attempt := self.begun(day):
+            attempt.foreign = whose
+            self.line.go(attempt)
+
+    @rule(day=days, at=pauses, full=seldom)
+    def begin(self, day: int, at: Pause, full: bool = False) -> None:
         """A run begins, and pauses at one of its effects while others go on."""
-        day = self.ready(day)
-        if self.free(day):
-            self.line.go(self.line.begin(day), at)
+        if attempt := self.begun(day, full):
+            self.line.go(attempt, at)
 
     @precondition(lambda self: self.line.in_flight())
-    @rule(which=st.integers(0, 2), at=steps)
-    def go_on(self, which: int, at: int) -> None:
+    @rule(which=st.integers(0, 2), at=pauses)
+    def go_on(self, which: int, at: Pause) -> None:
         self.line.go(self.flying(which), at)
 
     @precondition(lambda self: self.line.in_flight())
@@ -223,9 +245,9 @@ class Machine(RuleBasedStateMachine):
         return flying[which % len(flying)]
 
 
-def machine(name: str, without: frozenset[str] = NOT_YET) -> Callable[[], Machine]:
+def machine(name: str) -> Callable[[], Machine]:
     """The machine for one kind of table."""
-    return type(f"Machine of {name}", (Machine,), {"kind": KINDS[name], "without": without})
+    return type(f"Machine of {name}", (Machine,), {"kind": KINDS[name]})
 
 
 def play(name: str, story: Iterable[tuple[str, Mapping[str, Any]]]) -> None:

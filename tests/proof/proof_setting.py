@@ -35,7 +35,7 @@ def line(folder: Path, kind: Kind, remotely: bool) -> Iterator[Line]:
             "files": {"conn_type": "fs", "extra": {"path": str(folder / "source")}},
             "database": {"conn_type": "sqlite", "host": str(made.source.database)},
         }
-        if kind.needs_api:
+        if kind.source == "rest_api":
             connections["api"] = {
                 "conn_type": "http",
                 "host": "127.0.0.1",

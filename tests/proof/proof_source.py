@@ -11,9 +11,12 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 FIRST = datetime(2013, 1, 1, tzinfo=UTC)
+DAY = 24  # hours
 PAGE = 3
+_INSTANT, _WALL_CLOCK = "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S"
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,14 @@ class Row:
     good: bool = True
     extra: str | None = None
 
-    def record(self, with_extra: bool, form: str) -> dict[str, Any]:
-        moment = None if self.u is None else (FIRST + timedelta(hours=self.u)).strftime(form)
-        record = {"id": self.id, "u": moment, "v": self.v, "n": "7" if self.good else f"bad {self.id} {self.v}"}
+    def record(self, with_extra: bool, form: str = _INSTANT, clock: str = "UTC") -> dict[str, Any]:
+        moment = None if self.u is None else (FIRST + timedelta(hours=self.u)).astimezone(ZoneInfo(clock))
+        u = moment and moment.strftime(form)
+        record = {"id": self.id, "u": u, "v": self.v, "n": "7" if self.good else f"bad {self.id} {self.v}"}
         return record | ({"extra": self.extra} if with_extra else {})
+
+
+File = tuple[int, str]  # a day's part
 
 
 @dataclass
@@ -37,10 +44,11 @@ class Source:
     """Rows as they are now, and files as they were delivered; `now` is the source's clock in hours."""
 
     folder: Path
+    clock: str = "UTC"  # of the times in the database
     now: int = 24
     drifted: bool = False
     rows: list[Row] = field(default_factory=list)
-    delivered: dict[int, list[Row]] = field(default_factory=dict)
+    delivered: dict[File, tuple[Row, ...]] = field(default_factory=dict)
 
     def publish(self) -> None:
         """Make the database say what the rows are, in one transaction."""
@@ -48,7 +56,7 @@ class Source:
             columns = ["id INTEGER", "u DATETIME", "v", "n TEXT", *(["extra TEXT"] if self.drifted else [])]
             database.execute("DROP TABLE IF EXISTS tab")
             database.execute(f"CREATE TABLE tab ({', '.join(columns)})")
-            records = [row.record(self.drifted, "%Y-%m-%d %H:%M:%S") for row in self.rows]
+            records = [row.record(self.drifted, _WALL_CLOCK, self.clock) for row in self.rows]
             marks = ", ".join("?" * len(columns))
             database.executemany(f"INSERT INTO tab VALUES ({marks})", [tuple(r.values()) for r in records])
 
@@ -56,14 +64,19 @@ class Source:
     def database(self) -> Path:
         return self.folder / "source.sqlite"
 
-    def deliver(self, day: int, rows: list[Row]) -> None:
-        """Put a day's file there, or another in its place, whole."""
-        lines = [json.dumps(row.record(row.extra is not None, "%Y-%m-%dT%H:%M:%SZ")) for row in rows]
-        name = (FIRST + timedelta(days=day)).strftime("%Y-%m-%d.ndjson")
+    @property
+    def days(self) -> list[int]:
+        """The days of which a file is there."""
+        return sorted({day for day, _ in self.delivered})
+
+    def deliver(self, day: int, part: str, rows: list[Row]) -> None:
+        """Put a part of a day's files there, or another in its place, whole."""
+        lines = [json.dumps(row.record(row.extra is not None)) for row in rows]
+        name = f"{FIRST + timedelta(days=day):%Y-%m-%d}-{part}.ndjson"
         temporary = self.folder / f".{name}"
         temporary.write_text("".join(f"{line}\n" for line in lines))
         temporary.replace(self.folder / name)
-        self.delivered[day] = rows
+        self.delivered[day, part] = tuple(rows)
 
 
 @contextmanager
@@ -96,6 +109,6 @@ def _page(source: Source, asked: Mapping[str, str]) -> dict[str, Any]:
     since, until = ((datetime.fromisoformat(asked[end]) - FIRST).total_seconds() / 3600 for end in ("since", "until"))
     rows = [row for row in source.rows if row.u is not None and since <= row.u < until]
     first = int(asked.get("cursor", 0))
-    records = [row.record(source.drifted, "%Y-%m-%dT%H:%M:%SZ") for row in rows[first : first + PAGE]]
+    records = [row.record(source.drifted) for row in rows[first : first + PAGE]]
     after = first + PAGE
     return {"items": records, "next": str(after) if after < len(rows) else None}

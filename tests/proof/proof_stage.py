@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 import duckdb
 from fsspec.implementations.memory import MemoryFileSystem
 
+Pause = int | str | None  # after so many effects, at the first one whose name holds a text, or not at all
 PATIENCE = 60  # seconds, for a try that should have come to its next effect
 _PATHS = frozenset({"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate", "shutil.rmtree"})
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -27,11 +28,11 @@ class Kill(BaseException):
 
 
 class Try:
-    """One try. `steps` effects are let happen, then it pauses; None lets it run to its end."""
+    """One try, which is let go until it comes to a pause, or to its end."""
 
     def __init__(self, stage: "Stage", work: Callable[["Try"], Any]) -> None:
         self.stage, self.work = stage, work
-        self.steps: int | None = None
+        self.until: Pause = None
         self.dead = self.ended = False
         self.effects: list[str] = []
         self.error: BaseException | None = None
@@ -39,11 +40,11 @@ class Try:
         self._back, self._on = threading.Semaphore(0), threading.Semaphore(0)
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def go(self, steps: int | None = None) -> bool:
+    def go(self, until: Pause = None) -> bool:
         """Let it go on; whether it has ended then."""
         if self.ended:
             return True
-        self.steps, self.stage.current = steps, self
+        self.until, self.stage.current = until, self
         if self._thread.ident is None:
             self._thread.start()
         else:
@@ -59,17 +60,17 @@ class Try:
         self.go()
 
     def effect(self, what: str) -> None:
-        """Come to an effect: pause where the steps are used up, raise where the try is dead."""
+        """Come to an effect: pause where that is meant, raise where the try is dead."""
         if self.dead:
             raise Kill
         self.effects.append(what)
-        if self.steps == 0:
+        if self.until == 0 or (isinstance(self.until, str) and self.until in what):
             self._back.release()
             self._on.acquire()
             if self.dead:
                 raise Kill
-        if self.steps:
-            self.steps -= 1
+        elif isinstance(self.until, int):
+            self.until -= 1
 
     def _run(self) -> None:
         try:

@@ -115,6 +115,20 @@ def test_a_file_delivered_again_with_other_content_replaces_what_it_delivered_be
     assert (drop.run(day(3)).rows_loaded, drop.rows()) == (0, [3])
 
 
+def test_a_key_that_two_files_have_is_there_for_each_whichever_loads_bring_them(drop):
+    drop.spec = {"primary_key": ["id"]}
+    drop.put("a.csv", 1, 2, 2)
+    drop.put("b.csv", 2, 3)
+    report = drop.run(day(1))
+    assert (report.rows_loaded, report.rows_duplicate, drop.rows()) == (4, 1, [1, 2, 2, 3])
+    # the file that had the key of another does not take it along
+    drop.put("b.csv", 3)
+    assert (drop.run(day(2)).rows_loaded, drop.rows()) == (1, [1, 2, 3])
+    drop.put("b.csv", 2, 3)
+    assert (drop.run(day(3)).rows_loaded, drop.rows()) == (2, [1, 2, 2, 3])
+    assert (drop.run(day(3), full_refresh=True).rows_loaded, drop.rows()) == (4, [1, 2, 2, 3])
+
+
 def test_a_file_of_the_same_content_is_not_loaded_again_whatever_its_time(drop):
     drop.put("a.csv", 1, 2)
     drop.run(day(1))

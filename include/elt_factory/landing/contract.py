@@ -67,10 +67,10 @@ class ContractPlan:
     """What the contract does with one load.
 
     `unwanted` columns reject the rows that have a value in them. With `single_keys` JSON of a shape that is listed in
-    the table `repeated_keys` is a bad value: it has a key twice in one object. `by_file`: the records
-    come from a source's files, and each row says from which; `file_column` then holds the file's name. `by_header`: a
-    row says whether it is its file's header line again. `nanoseconds` are the columns whose source has a type for them:
-    a time of theirs is never cut.
+    the table `repeated_keys` is a bad value: it has a key twice in one object. `by_file`: the records come from a
+    source's files, and each row says from which; `file_column` then holds the file's name. With `key_of_file` a key
+    tells the rows of one file apart, and those of another are others. `by_header`: a row says whether it is its file's
+    header line again. `nanoseconds` are the columns whose source has a type for them: a time of theirs is never cut.
     """
 
     columns: tuple[PlannedColumn, ...]
@@ -80,6 +80,7 @@ class ContractPlan:
     secret: frozenset[str] = field(default_factory=frozenset)
     single_keys: bool = False
     by_file: bool = False
+    key_of_file: bool = False
     by_header: bool = False
     file_column: str | None = None
     nanoseconds: frozenset[str] = frozenset()
@@ -245,7 +246,7 @@ def null_cursors(plan: ContractPlan) -> str:
 
 
 def _keys(plan: ContractPlan) -> str:
-    return ", ".join(plan.staged(key) for key in plan.primary_key)
+    return ", ".join([*map(plan.staged, plan.primary_key), *(["staged.file"] if plan.key_of_file else [])])
 
 
 def bounds(plan: ContractPlan, column: str) -> str:

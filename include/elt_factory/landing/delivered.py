@@ -52,7 +52,9 @@ def with_files(plan: ContractPlan, known: Known, spool: Spool) -> ContractPlan:
         raise ContractError(
             f"{known.label}: file_column names {wanted}, which the files have too; write another name for file_column"
         )
-    return replace(plan, by_file=True, file_column=wanted)
+    # appended rows belong to their file: what another one has of their key does not depend on which load brings both
+    alone = known.table.write_disposition == "append" and not known.table.incremental
+    return replace(plan, by_file=True, file_column=wanted, key_of_file=alone)
 
 
 def note_delivered(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path) -> None:
