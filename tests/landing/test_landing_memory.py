@@ -47,7 +47,7 @@ def test_long_records_are_landed_with_sixteen_threads(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("columns", "record", "threads"), [(10, 2**20, 8), (2000, 2**20, 1), (10, 64 * 2**20, 1), (10, 16 * 2**20, 3)]
+    ("columns", "record", "threads"), [(10, 2**20, 7), (2000, 2**20, 1), (10, 64 * 2**20, 1), (10, 16 * 2**20, 2)]
 )
 def test_threads_are_as_many_as_the_limit_is_enough_for(columns, record, threads):
     assert memory.threads_for(1_000_000_000, 64, columns, record) == threads
@@ -65,3 +65,11 @@ def test_a_limit_that_is_no_size_is_an_error(monkeypatch, text):
     monkeypatch.setenv("ELT_CONTRACT_MEMORY", text)
     with pytest.raises(LandingError, match="invalid ELT_CONTRACT_MEMORY"):
         memory.limit_bytes()
+
+
+def test_types_and_columns_are_those_of_all_files_however_many_there_are(lander):
+    records = [f'{{"id": {number}, "code": {number}}}\n' for number in range(40)]
+    records[38] = '{"id": 38, "code": "x", "late": 1.5}\n'
+    landed = lander.ndjson(*records)
+    assert landed.types == {"id": "integer", "code": "json", "late": "float"}
+    assert sorted(landed.column("id")) == list(range(40))

@@ -1,24 +1,22 @@
 """Reading newline-delimited JSON: SQL text, and where numbers are long."""
 
 import json
+from pathlib import Path
 
 import duckdb
 import pytest
 
-from elt_factory.landing import ndjson
-from elt_factory.landing.ndjson import Lines, longest_line
+from elt_factory.landing import limits, lines, ndjson
+from elt_factory.landing.file_names import PATH, ROW
+from elt_factory.sql_text import identifier
 
-READING = "hive_partitioning = false, format = 'newline_delimited', compression = 'none', maximum_object_size = 1048576"
-
-
-def test_objects_are_read_as_they_were_written():
-    assert ndjson.objects(Lines(("a", "b[1]"), 5)) == f"read_json_objects(['a', 'b[[]1]'], {READING})"
+PLACE = f"{identifier(PATH)}, {identifier(ROW)}"
 
 
-def test_columns_are_read_as_text():
-    assert ndjson.read_columns(Lines(("a",), 5), {"x'y": "VARCHAR", "j": "JSON"}) == (
-        f"read_json(['a'], {READING}, records = true, columns = {{'x''y': 'VARCHAR', 'j': 'JSON'}})"
-    )
+def offered(*files):
+    connection = duckdb.connect()
+    lines.offer(connection, files)
+    return connection
 
 
 @pytest.mark.parametrize("length", [0, 1, 2**20 - 1, 2**20, 2**20 + 1, 3 * 2**20, 5 * 2**20 + 7])
@@ -26,7 +24,8 @@ def test_columns_are_read_as_text():
 def test_the_longest_line_of_a_file_is_never_taken_for_a_shorter_one(tmp_path, length, before):
     file = tmp_path / "f.ndjson"
     file.write_bytes(before + b"y" * length + b"\nz\n")
-    assert length <= longest_line(file) <= max(length, 2**20) + 2**20
+    with duckdb.connect() as connection:
+        assert length <= lines.offer(connection, [file]) <= max(length, 2**20) + 2**20
 
 
 LONG = ["0.1234567890123456", "1234567890.1234567", "1234567890123456e5", "-12345678901234567.5"]
@@ -61,18 +60,55 @@ def test_a_long_number_is_seen_across_the_pieces_a_file_is_read_in(tmp_path, gap
     assert not ndjson.may_have_long_numbers([file])
 
 
+RECORDS = [
+    {"t": "x", "n": 1, "j": {"a": [1.5, "1.5"]}, "b": True},
+    {"t": 'q"\\u0001é', "n": None, "j": "text"},
+    {"t": "0.12345678901234567", "n": -5, "j": []},
+    {},
+    {"t": {"nested": 1}, "n": "7", "j": None},
+]
+
+
 def test_exact_reading_gives_what_plain_reading_gives(tmp_path):
-    records = [
-        {"t": "x", "n": 1, "j": {"a": [1.5, "1.5"]}, "b": True},
-        {"t": 'q"\\u0001é', "n": None, "j": "text"},
-        {"t": "0.12345678901234567", "n": -5, "j": []},
-        {},
-        {"t": {"nested": 1}, "n": "7", "j": None},
-    ]
     file = tmp_path / "f.ndjson"
-    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    file.write_text("".join(json.dumps(record) + "\n" for record in RECORDS))
     types = {"t": "VARCHAR", "n": "VARCHAR", "j": "JSON", "b": "VARCHAR", "absent": "VARCHAR"}
-    with duckdb.connect() as connection:
-        plain = connection.execute(f"SELECT * FROM {ndjson.read_columns(Lines.of([file]), types)}").fetchall()
-        exact = ndjson.read_exactly(ndjson.objects(Lines.of([file])), types, ndjson.ANY_FIELD, "marker")
+    with offered(file) as connection:
+        plain = connection.execute(f"SELECT * FROM {ndjson.read_columns(types)}").fetchall()
+        exact = ndjson.read_exactly(types, ndjson.ANY_FIELD, "marker")
         assert connection.execute(f"SELECT * FROM {exact}").fetchall() == plain
+        assert plain[0] == ("x", "1", '{"a":[1.5,"1.5"]}', "true", None)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 2**20])
+def test_lines_come_whole_in_their_order_each_with_its_file_and_its_number(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(lines, "BATCH_BYTES", size)
+    texts = ["\ufeff1\n22\n\n   \n{}", "", "\n", "333\r\n" + "4" * 100 + "\n5\n", "6"]
+    files = [tmp_path / f"{number}.ndjson" for number in range(len(texts))]
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(text, encoding="utf-8", newline="")
+    with offered(*files) as connection:
+        rows = connection.execute(f"SELECT trim(json, chr(13) || chr(10)), {PLACE} FROM {lines.LINES}").fetchall()
+    assert [text for text, _, _ in rows] == ["1", "22", "{}", "333", "4" * 100, "5", "6"]
+    assert [Path(path) for _, path, _ in rows] == [files[i] for i in (0, 0, 0, 3, 3, 3, 4)]
+    numbers = [number for _, _, number in rows]
+    assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("broken", [b'{"a": "\xff"}\n', b"x" * (limits.RECORD_BYTES + 1)])
+def test_lines_that_are_no_text_or_too_long_are_never_shown_to_duckdb(tmp_path, broken):
+    file = tmp_path / "f.ndjson"
+    file.write_bytes(b"{}\n" + broken)
+    with pytest.raises(lines.BrokenLinesError):
+        offered(file)
+
+
+def test_a_record_with_a_key_twice_or_that_is_no_object_has_no_keys(tmp_path):
+    file = tmp_path / "f.ndjson"
+    for line, keys in [('{"b": 1, "a": {"c": 1}}', ["b", "a"]), ("{}", []), ("[1]", [None]), ("null", [None])]:
+        file.write_text(line)
+        with offered(file) as connection:
+            assert [row[0] for row in connection.execute(ndjson.shapes()).fetchall()] == keys
+    file.write_text('{"z": 1}\n{"b": 1, "a": 2}\n{"a": 1, "a": 2}\n{"a": 1}\n')
+    with offered(file) as connection:
+        assert {None, "z", "b"} <= {row[0] for row in connection.execute(ndjson.shapes()).fetchall()}

@@ -46,6 +46,13 @@ def test_a_broken_line_is_rejected_with_its_place_and_cause(lander, broken, why)
     assert json.loads(record) == {"line": line.decode(errors="replace")[:10_000]}
 
 
+def test_a_key_that_is_repeated_is_found_also_where_every_digit_of_a_number_counts(lander):
+    table = columns(a="decimal(20,18)", b="text")
+    landed = lander.ndjson(lines('{"a": 0.123456789012345678}', '{"a": 1, "b": "x", "b": "y"}'), table=table)
+    assert [str(value) for value in landed.column("a")] == ["0.123456789012345678"]
+    assert landed.reasons == ["file0.ndjson line 2: a key is repeated in the object"]
+
+
 def test_broken_lines_are_told_of_while_landing(lander):
     lander.ndjson('{"a": 1}\n{\n')
     assert lander.told == ["src.tab: some lines are no JSON objects; reading again without them"]

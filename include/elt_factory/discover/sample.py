@@ -35,11 +35,14 @@ def sample_of(spool: Spool) -> Sample:
     import duckdb
 
     from elt_factory.landing.found import find_columns, raw_relation
+    from elt_factory.landing.lines import offer
     from elt_factory.landing.schema import Known, plan_contract
 
     known = Known("sample", "sample", Table(), None)
     with _own_errors(), duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        if spool.format == "ndjson":
+            offer(connection, spool.files)
         found = {**find_columns(connection, known, spool)}
         if not found:
             return Sample({}, [])

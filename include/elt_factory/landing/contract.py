@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from elt_factory.config.extract import CsvFormat
@@ -16,7 +15,7 @@ from elt_factory.config.values import ColumnType
 from elt_factory.landing import json_rules, limits, ndjson
 from elt_factory.landing.casting import bound_text, cast_text, duckdb_type, has_nanoseconds
 from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH
-from elt_factory.landing.ndjson import Lines
+from elt_factory.landing.lines import BROKEN_LINES
 from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, text_list, text_literal
 
 STAGED_ONLY = ("reason VARCHAR", "record VARCHAR", "bad_values INTEGER")
@@ -292,11 +291,11 @@ def stage_broken_csv(plan: ContractPlan) -> str:
     )
 
 
-def stage_broken_lines(file: Path, plan: ContractPlan) -> str:
-    """INSERT of the NDJSON lines that are no record, from the file that `sift` has put them in."""
+def stage_broken_lines(plan: ContractPlan) -> str:
+    """INSERT of the NDJSON lines that are no record, which `sift` has put into a file of their own."""
     record = "NULL" if plan.secret else "record"
     names = ("reason", "record", *(("file",) if plan.by_file else ()))
-    broken = ndjson.read_columns(Lines.of([file]), dict.fromkeys(names, "VARCHAR"))
+    broken = ndjson.read_columns(dict.fromkeys(names, "VARCHAR"), name=BROKEN_LINES)
     came = "file, " if plan.by_file else ""
     none = "CAST(NULL AS INTEGER) AS bad_values"
     return f"INSERT INTO staged BY NAME SELECT reason, {record} AS record, {came}{none} FROM {broken}"

@@ -7,6 +7,7 @@ from elt_factory.sql_text import text_literal
 # no column of a source can have such a name: it holds a control character
 PATH = "\x01file"
 AGAIN = "\x01again"
+ROW = "\x01row"
 # in the landing's parts, and in tables that files are appended to
 FILE_ID = "_file_id"
 

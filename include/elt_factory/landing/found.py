@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elt_factory.config.table import loaded_name, source_name
-from elt_factory.config.values import ColumnType
+from elt_factory.config.values import ColumnType, TypeName
 from elt_factory.extract.request import Spool
 from elt_factory.landing import casting, contract, ndjson
 from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.csv_files import by_header, check_is_known, is_header_again
 from elt_factory.landing.csv_sifting import forget_broken_lines
 from elt_factory.landing.file_names import AGAIN, PATH, with_path
-from elt_factory.landing.ndjson import Lines
+from elt_factory.landing.lines import LINES, BrokenLinesError
 from elt_factory.landing.schema import Known, check_names, check_width, settled
 from elt_factory.sql_text import identifier, identifiers
 
@@ -25,16 +25,23 @@ if TYPE_CHECKING:
     import duckdb
 
 Found = dict[str, ColumnType | None]
-_TEMPORAL = ("DATE", "TIME", "TIMESTAMP")
-# what the first and the last value look like where all of them may be of another type than DuckDB says
-_LIKE = {"VARCHAR": re.compile(r"\d{4}-\d{2}-\d{2}[ T]"), "DOUBLE": re.compile(r"-?\d+$")}
+# the types of fields whose values are all of these kinds; all others are JSON
+_TYPES: Mapping[int, TypeName] = {
+    ndjson.TEXT: "text",
+    ndjson.BOOLEAN: "boolean",
+    ndjson.INTEGER: "integer",
+    ndjson.NUMBER: "float",
+    ndjson.NUMBER | ndjson.INTEGER: "float",
+}
+_LIKE_A_DAY = re.compile(r'"\d{4}-\d{1,2}-\d{1,2}')
+_SURE_DIGITS = 18
 _EXACT = ("text", "integer", "decimal")  # types whose values a double may not hold
 
 
 def find_columns(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
     """The columns of the records in their order, each with its type in the data; None where no record has a value.
 
-    They have the names under which they are loaded.
+    They have the names under which they are loaded. Files of NDJSON have been offered to the connection.
     """
     found = _FIND[spool.format](connection, known, spool) if spool.files else {}
     return {loaded_name(name): kind for name, kind in found.items()}
@@ -56,55 +63,50 @@ def raw_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: Cont
     return f"(SELECT {columns}{own} FROM {relation})"
 
 
-def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
-    lines = Lines.of(spool.files)
-    keys = connection.execute(f"SELECT DISTINCT unnest(json_keys(json)) FROM {ndjson.objects(lines)}").fetchall()
-    names = sorted(row[0] for row in keys)
+def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: Known, _: Spool) -> Found:
+    names = [row[0] for row in connection.execute(ndjson.shapes()).fetchall()]
+    if None in names:
+        raise BrokenLinesError
     check_names(known, list(map(loaded_name, names)))
     check_width(known, list(map(loaded_name, names)))
     given = _given(known, names)
-    # found types come last: their order is that of the records, which a set of names does not have
-    kinds = _types_of_json(connection, known, lines, [name for name in names if name not in given])
+    kinds = _types_of_json(connection, known, [name for name in names if name not in given])
+    # what the table and the YAML name comes first
     declared = map(source_name, [*(known.existing or {}), *known.table.columns])
-    ordered = dict.fromkeys([*declared, *kinds, *names])
-    return {name: given.get(name) or kinds.get(name) for name in ordered if name in names}
+    return {name: given.get(name) or kinds.get(name) for name in dict.fromkeys([*declared, *names]) if name in names}
 
 
-def _types_of_json(connection: duckdb.DuckDBPyConnection, known: Known, lines: Lines, names: Sequence[str]) -> Found:
-    """Types of fields from all their values, in the order of the records; those without a value are left out."""
+def _types_of_json(connection: duckdb.DuckDBPyConnection, known: Known, names: Sequence[str]) -> Found:
+    """Types of fields from all their values; those without a value are left out."""
     if not names:
         return {}
-    ends = ", ".join(f"min({identifier(name)}), max({identifier(name)})" for name in names)
-    text = ndjson.read_columns(lines, dict.fromkeys(names, "VARCHAR"))
-    answer = connection.execute(f"SELECT {ends} FROM {text}").fetchall()[0]
-    bounds = {name: answer[2 * index : 2 * index + 2] for index, name in enumerate(names)}
-    if all(low is None for low, _ in bounds.values()):
-        return {}
-    described = connection.execute(f"DESCRIBE SELECT * FROM {ndjson.described(lines)}").fetchall()
-    kinds = {name: kind for name, kind, *_ in described if name in bounds and bounds[name][0] is not None}
-    looked = _infer(connection, known, [name for name in kinds if _unsure(kinds[name], bounds[name])], text)
-    return {name: _surer(kind, looked.get(name)) for name, kind in kinds.items()}
+    answer = connection.execute(ndjson.kinds(names)).fetchall()[0]
+    kinds = {name: _Kind(*answer[4 * index : 4 * index + 4]) for index, name in enumerate(names)}
+    unsure = [name for name, kind in kinds.items() if kind.bits is not None and kind.is_unsure]
+    looked = _infer(connection, known, unsure, ndjson.read_columns(dict.fromkeys(unsure, "VARCHAR")))
+    return {name: looked.get(name) or kind.type for name, kind in kinds.items() if kind.bits is not None}
 
 
-def _unsure(kind: str, bounds: Sequence[str]) -> bool:
-    """Whether DuckDB's own guess needs a look at the values as text.
+@dataclass(frozen=True)
+class _Kind:
+    """What the values of a field are: their kinds as bits, the least, the greatest, and the length of the longest."""
 
-    It takes integers of 20 digits for doubles, infinity for a day, times with and without a fraction for text, and
-    small integers of both signs for huge ones.
-    """
-    if kind in ("HUGEINT", "UBIGINT"):
-        return True
-    if kind in _LIKE:
-        return all(_LIKE[kind].match(text) for text in bounds)
-    return kind.startswith(_TEMPORAL)
+    bits: int | None
+    least: str
+    greatest: str
+    longest: int
 
+    @property
+    def type(self) -> ColumnType:
+        """The type of such values, where they need no look one by one."""
+        return ColumnType(_TYPES.get(self.bits or 0, "json"))
 
-def _surer(kind: str, looked: ColumnType | None) -> ColumnType | None:
-    if looked is None:
-        return casting.from_duckdb_type(kind)
-    if kind == "DOUBLE":
-        return looked if looked.name in ("decimal", "text") else ColumnType("float")
-    return looked
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the values need a look one by one: integers of many digits, and texts that may be moments."""
+        if self.bits == ndjson.TEXT:
+            return all(_LIKE_A_DAY.match(text) for text in (self.least, self.greatest))
+        return self.bits == ndjson.INTEGER and self.longest > _SURE_DIGITS
 
 
 def _find_parquet(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
@@ -175,18 +177,15 @@ def _given(known: Known, names: Sequence[str]) -> dict[str, ColumnType]:
 
 
 def _ndjson_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:
-    lines = Lines.of(spool.files)
     types = dict.fromkeys(plan.raw_columns, "VARCHAR")
     # a nested value keeps its JSON form, a text in it its quotes
     types |= {c.name: "JSON" for c in plan.columns if c.found and c.type.name == "json"}
-    reading = with_path if plan.by_file else str
     if not types:
-        return reading(ndjson.objects(lines))
+        return LINES
     exact = _exact_fields(plan)
-    if exact and _has_long_numbers(connection, spool.files, lines, exact):
-        more = (PATH,) if plan.by_file else ()
-        return ndjson.read_exactly(reading(ndjson.objects(lines)), types, exact, uuid.uuid4().hex, more)
-    return reading(ndjson.read_columns(lines, types))
+    if exact and _has_long_numbers(connection, spool.files, exact):
+        return ndjson.read_exactly(types, exact, uuid.uuid4().hex, plan.own_columns)
+    return ndjson.read_columns(types, plan.own_columns)
 
 
 def _exact_fields(plan: ContractPlan) -> frozenset[str]:
@@ -197,13 +196,11 @@ def _exact_fields(plan: ContractPlan) -> frozenset[str]:
     return frozenset(column.name for column in found if column.hashed or column.type.name in _EXACT)
 
 
-def _has_long_numbers(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], lines: Lines, exact: frozenset[str]
-) -> bool:
+def _has_long_numbers(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], exact: frozenset[str]) -> bool:
     if not ndjson.may_have_long_numbers(files):
         return False
     condition = ndjson.has_long_number(exact)
-    return bool(connection.execute(f"SELECT 1 FROM {ndjson.objects(lines)} WHERE {condition} LIMIT 1").fetchall())
+    return bool(connection.execute(f"SELECT 1 FROM {LINES} WHERE {condition} LIMIT 1").fetchall())
 
 
 def _parquet_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:

@@ -30,7 +30,7 @@ _NOT_TOO_DEEP = _within(limits.JSON_DEPTH)
 def fits(text: str) -> str:
     """The condition under which a JSON text is taken; a key twice in an object is looked for by `repeated_keys`."""
     return (
-        f"json_valid({text}) AND strlen({text}) <= {limits.TEXT_BYTES} AND NOT ({_too_deep(text)}) AND "
+        f"json_valid({text}) AND strlen({text}) <= {limits.TEXT_BYTES} AND NOT ({too_deep(text)}) AND "
         f"NOT ({_has_no_number(text)})"
     )
 
@@ -40,7 +40,7 @@ def reason(text: str, otherwise: str) -> str:
     return (
         f"CASE WHEN strlen({text}) > {limits.TEXT_BYTES} THEN 'is longer than {limits.TEXT_BYTES:,} bytes' "
         f"WHEN NOT json_valid({text}) THEN {otherwise} "
-        f"WHEN {_too_deep(text)} THEN 'is nested deeper than {limits.JSON_DEPTH} levels' "
+        f"WHEN {too_deep(text)} THEN 'is nested deeper than {limits.JSON_DEPTH} levels' "
         f"WHEN {_has_no_number(text)} THEN 'contains NaN or Infinity, which JSON does not have' "
         "ELSE 'has a key twice in one object' END"
     )
@@ -74,7 +74,8 @@ def repeats_a_key(shape: str) -> bool:
     return False
 
 
-def _too_deep(text: str) -> str:
+def too_deep(text: str) -> str:
+    """The condition that objects and arrays are within each other more often than any warehouse takes."""
     return f"strlen({text}) >= {_SHORTEST_DEEP} AND NOT regexp_full_match({text}, {text_literal(_NOT_TOO_DEEP)})"
 
 

@@ -25,12 +25,12 @@ from elt_factory.landing.csv_sifting import sift_csv
 from elt_factory.landing.delivered import copy_ledger, note_delivered, refuse_unread_files, with_files
 from elt_factory.landing.found import find_columns, nanosecond_columns, raw_relation
 from elt_factory.landing.growing import grown_numbers
+from elt_factory.landing.lines import BROKEN_LINES, BrokenLinesError, offer
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
-from elt_factory.landing.ndjson import Lines
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.landing.repeated import has_repeated_keys
 from elt_factory.landing.schema import Known, UnfitNameError, plan_contract
-from elt_factory.landing.sifting import hides_null, must_sift, sift
+from elt_factory.landing.sifting import sift
 from elt_factory.sql_text import text_literal
 
 if TYPE_CHECKING:
@@ -219,26 +219,24 @@ def _stage_records(
         note_delivered(connection, spool, request.workdir)
     if spool.format != "ndjson":
         return *_stage_files(connection, request.known, spool), spool
-    with suppress(duckdb.InvalidInputException, UnfitNameError):
-        if not must_sift(spool):
-            plan, drift = _stage_files(connection, request.known, spool)
-            if not hides_null(connection, spool, plan):
-                return plan, drift, spool
+    with suppress(duckdb.InvalidInputException, UnfitNameError, BrokenLinesError):
+        return *_stage_files(connection, request.known, spool), spool
     request.tell(f"{request.known.label}: some lines are no JSON objects; reading again without them")
     sifted = sift(connection, spool, request.workdir)
     connection.execute("DROP TABLE IF EXISTS staged")
     note_delivered(connection, sifted.spool, request.workdir)
     plan, drift = _stage_files(connection, request.known, sifted.spool)
     if sifted.broken:
-        connection.execute(contract.stage_broken_lines(sifted.broken, plan))
+        offer(connection, [sifted.broken], BROKEN_LINES)
+        connection.execute(contract.stage_broken_lines(plan))
     return plan, drift, sifted.spool
 
 
 def _stage_files(
     connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool
 ) -> tuple[ContractPlan, tuple[Drift, ...]]:
-    lines = Lines.of(spool.files) if spool.format == "ndjson" else None
-    memory.set_threads(connection, 1, lines)
+    longest = offer(connection, spool.files) if spool.format == "ndjson" else 0
+    memory.set_threads(connection, 1, longest)
     found = find_columns(connection, known, spool)
     plan, drift = plan_contract(known, found)
     plan = replace(
@@ -246,7 +244,7 @@ def _stage_files(
         by_header=spool.csv.header and comes_from_others(spool),
         nanoseconds=nanosecond_columns(connection, spool),
     )
-    memory.set_threads(connection, len(plan.columns), lines)
+    memory.set_threads(connection, len(plan.columns), longest)
     connection.execute(contract.stage_statement(raw_relation(connection, spool, plan), plan))
     if spool.format == "csv":
         connection.execute(contract.stage_broken_csv(plan))

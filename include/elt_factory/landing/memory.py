@@ -11,7 +11,6 @@ import re
 from typing import TYPE_CHECKING
 
 from elt_factory.failures import LandingError
-from elt_factory.landing.ndjson import Lines
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,7 +20,7 @@ _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MI
 _LIMIT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]I?B)", re.IGNORECASE)
 _THREAD_BYTES = 100_000_000
 _COLUMN_BYTES = 2 * 256 * 1024  # a block for the values that are read, and one for those that are written
-_RECORD_COPIES = 10  # two buffers of four records for the reader, the value as it is cast, and the row that is written
+_RECORD_COPIES = 20  # the line, twice; its JSON as a tree, up to four times; the values as they are cast, the row
 _ROW_GROUP, _LEAST_ROW_GROUP = 64 * 1024 * 1024, 16 * 1024 * 1024
 
 
@@ -52,10 +51,10 @@ def set_limit(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("SET VARIABLE most_threads = current_setting('threads')")
 
 
-def set_threads(connection: duckdb.DuckDBPyConnection, columns: int, lines: Lines | None) -> None:
+def set_threads(connection: duckdb.DuckDBPyConnection, columns: int, record_bytes: int) -> None:
     """Give a connection the threads that its limit is enough for."""
     most = int(connection.execute("SELECT getvariable('most_threads')").fetchall()[0][0])
-    threads = threads_for(limit_bytes(), most, columns, lines.object_bytes if lines else 0)
+    threads = threads_for(limit_bytes(), most, columns, record_bytes)
     connection.execute(f"SET threads = {threads}")
 
 

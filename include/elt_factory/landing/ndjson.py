@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, text_literal
+from elt_factory.landing import json_rules, limits
+from elt_factory.landing.file_names import ROW
+from elt_factory.landing.lines import LINES
+from elt_factory.sql_text import identifier, text_literal
 
 _LONG = "[0-9.]{16}[0-9.eE]"  # 16 digits and a point, or more: a double keeps 15 digits for certain
 _FRACTION = r"[0-9]\.[0-9]{8}|[0-9]{8}(\.[0-9]|[eE])"  # integers of any length are kept by the reader itself
@@ -22,67 +24,59 @@ _LIKE_NUMBER = bytes(ord("0") if chr(byte) in "0123456789.eE" else ord(" ") for 
 _LONG_RUN = b"0" * 17
 _CHUNK = 1024 * 1024
 
+# the kinds of a field's values, as bits
+TEXT, NESTED, BOOLEAN, INTEGER, NUMBER = 1, 2, 4, 8, 16
+
 ANY_FIELD = frozenset({"*"})  # also a field inside of another
 
 
-@dataclass(frozen=True)
-class Lines:
-    """NDJSON files, and the bytes that their longest line may have at most.
+def read_columns(types: Mapping[str, str], more: Sequence[str] = (), name: str = LINES) -> str:
+    """Offered files as a relation whose columns have the given DuckDB types (VARCHAR or JSON).
 
-    DuckDB makes each thread a buffer of twice the longest record that it is to expect, whatever there is.
+    `more` are columns of theirs that are passed on.
     """
-
-    files: tuple[str, ...]
-    longest: int
-
-    @classmethod
-    def of(cls, files: Sequence[Path]) -> Lines:
-        """The files with their longest line."""
-        return cls(tuple(map(str, files)), max(map(longest_line, files), default=0))
-
-    @property
-    def object_bytes(self) -> int:
-        """The record that DuckDB is to expect: whole megabytes, so that a few bytes make no other statement."""
-        return (self.longest // _CHUNK + 1) * _CHUNK
-
-    @property
-    def reading(self) -> str:
-        """The files as the first arguments of DuckDB's readers."""
-        form = f"format = 'newline_delimited', compression = 'none', maximum_object_size = {self.object_bytes}"
-        return f"{file_list(self.files)}, {LITERAL_PATHS}, {form}"
+    return _columns("json", types, [f"record.{identifier(column)}" for column in types], more, name)
 
 
-def longest_line(file: Path) -> int:
-    """An upper bound of the bytes of a file's longest line; it is a megabyte where all lines are shorter."""
-    size = file.stat().st_size
-    if size <= _CHUNK:
-        return size
-    longest, since_break = _CHUNK, 0
-    with file.open("rb") as source:
-        while chunk := source.read(_CHUNK):
-            first = chunk.find(b"\n")
-            if first < 0:
-                since_break += len(chunk)
-                continue
-            longest = max(longest, since_break + first)
-            since_break = len(chunk) - chunk.rfind(b"\n")
-    return max(longest, since_break)
+def shapes() -> str:
+    """SELECT of the keys of all records, in the order in which they come; NULL where a line is no record.
+
+    That is an object without a key twice that is not nested too deep. The keys of one record, its shape, are looked at
+    once for all records.
+    """
+    deep = f"CASE WHEN {_may_be_deep('json')} THEN {json_rules.too_deep('json')} ELSE FALSE END"
+    other = "CASE WHEN len(keys) = 0 THEN json_type(json) <> 'OBJECT' ELSE FALSE END"
+    shape = (
+        f"SELECT keys, min({identifier(ROW)}) AS begins, "
+        f"bool_or({other} OR {deep}) OR len(keys) <> list_unique(keys) AS broken "
+        f"FROM (SELECT *, json_keys(json) AS keys FROM {LINES}) GROUP BY keys"
+    )
+    each = "SELECT begins, unnest(CASE WHEN broken THEN [NULL] ELSE keys END) AS key, unnest(range(len(keys))) AS place"
+    return f"SELECT key FROM ({each} FROM ({shape})) GROUP BY key ORDER BY min((begins, place))"
 
 
-def objects(lines: Lines) -> str:
-    """Files as a relation of one column `json`, each line as it was written."""
-    return f"read_json_objects({lines.reading})"
+def _may_be_deep(text: str) -> str:
+    opened = f"2 * strlen({text}) - strlen(replace({text}, '[', '')) - strlen(replace({text}, '{{', ''))"
+    return f"strlen({text}) > {2 * limits.JSON_DEPTH} AND {opened} > {limits.JSON_DEPTH}"
 
 
-def read_columns(lines: Lines, types: Mapping[str, str]) -> str:
-    """Files as a relation whose columns have the given DuckDB types (VARCHAR or JSON)."""
-    columns = ", ".join(f"{text_literal(name)}: {text_literal(kind)}" for name, kind in types.items())
-    return f"read_json({lines.reading}, records = true, columns = {{{columns}}})"
+def kinds(names: Sequence[str]) -> str:
+    """SELECT of what values fields have: per field the bits of their kinds, the least and greatest, the longest.
+
+    Values are as JSON writes them, so texts have quotes.
+    """
+    values = ", ".join(f"nullif(CAST({identifier(name)} AS VARCHAR), 'null') AS v{n}" for n, name in enumerate(names))
+    tests = (f"bit_or({_kind(f'v{n}')}), min(v{n}), max(v{n}), max(strlen(v{n}))" for n, _ in enumerate(names))
+    return f"SELECT {', '.join(tests)} FROM (SELECT {values} FROM {read_columns(dict.fromkeys(names, 'JSON'))})"
 
 
-def described(lines: Lines) -> str:
-    """Files as a relation with the columns and types that DuckDB finds in all of their lines."""
-    return f"read_json({lines.reading}, sample_size = -1, map_inference_threshold = -1, field_appearance_threshold = 0)"
+def _kind(value: str) -> str:
+    number = f"CASE WHEN regexp_full_match({value}, '-?[0-9]+') THEN {INTEGER} ELSE {NUMBER} END"
+    return (
+        f"CASE WHEN {value} IS NULL THEN NULL WHEN starts_with({value}, '\"') THEN {TEXT} "
+        f"WHEN starts_with({value}, '[') OR starts_with({value}, '{{') THEN {NESTED} "
+        f"WHEN {value} IN ('true', 'false') THEN {BOOLEAN} ELSE {number} END"
+    )
 
 
 def may_have_long_numbers(files: Sequence[Path]) -> bool:
@@ -110,19 +104,20 @@ def has_long_number(names: Collection[str]) -> str:
     return " AND ".join(conditions)
 
 
-def read_exactly(
-    objects: str, types: Mapping[str, str], names: Collection[str], marker: str, more: Sequence[str] = ()
-) -> str:
-    """`read_columns`, but numbers keep all of their digits. `marker` is text that does not appear in the data.
-
-    `objects` is a relation as `objects` gives it; `more` are columns of it that are passed on.
-    """
+def read_exactly(types: Mapping[str, str], names: Collection[str], marker: str, more: Sequence[str] = ()) -> str:
+    """`read_columns`, but numbers keep all of their digits. `marker` is text that does not appear in the data."""
     quoted = f"CASE WHEN {has_long_number(names)} THEN {_quote_long_numbers('json', marker)} ELSE json END"
+    values = [_unquote(f"record.{identifier(name)}", marker) for name in types]
+    return _columns(quoted, types, values, more, LINES)
+
+
+def _columns(json_text: str, types: Mapping[str, str], values: Sequence[str], more: Sequence[str], lines: str) -> str:
     structure = text_literal(json.dumps(dict(types), ensure_ascii=False))
-    columns = ", ".join(f"{_unquote(f'record.{identifier(name)}', marker)} AS {identifier(name)}" for name in types)
+    columns = ", ".join(f"{value} AS {identifier(name)}" for name, value in zip(types, values, strict=True))
     passed = "".join(f", {identifier(name)}" for name in more)
-    record = f"from_json({quoted}, {structure}) AS record"
-    return f"(SELECT {columns}{passed} FROM (SELECT {record}{passed} FROM {objects}))"
+    return (
+        f"(SELECT {columns}{passed} FROM (SELECT from_json({json_text}, {structure}) AS record{passed} FROM {lines}))"
+    )
 
 
 def _quote_long_numbers(column: str, marker: str) -> str:

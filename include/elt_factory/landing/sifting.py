@@ -15,15 +15,14 @@ from typing import IO, TYPE_CHECKING
 from elt_factory.extract.request import Spool
 from elt_factory.failures import BadDataError
 from elt_factory.landing import limits
-from elt_factory.landing.contract import ContractPlan
-from elt_factory.landing.ndjson import Lines, longest_line, objects
+from elt_factory.landing.file_names import ROW
+from elt_factory.landing.lines import BOM, LINES, offer
 from elt_factory.landing.schema import NAME, can_name
-from elt_factory.sql_text import text_literal
+from elt_factory.sql_text import identifier, text_literal
 
 if TYPE_CHECKING:
     import duckdb
 
-_BOM = b"\xef\xbb\xbf"
 _NO_RECORD = b"0\n"  # stands in for a line that DuckDB shall not see
 _CHUNK = 1024 * 1024
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
@@ -46,20 +45,6 @@ class Sifted:
 
     spool: Spool
     broken: Path | None
-
-
-def must_sift(spool: Spool) -> bool:
-    """Whether a line is longer than any record may be, so that DuckDB need not try."""
-    return any(longest_line(file) > limits.RECORD_BYTES for file in spool.files)
-
-
-def hides_null(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> bool:
-    """Whether a staged row without any value is a line that is `null`: DuckDB takes it for an empty object."""
-    empty = " AND ".join(f"{plan.staged(column.name)} IS NULL" for column in plan.columns) or "TRUE"
-    if not connection.execute(f"SELECT 1 FROM staged WHERE {empty} LIMIT 1").fetchall():
-        return False
-    null = f"SELECT 1 FROM {objects(Lines.of(spool.files))} WHERE json_type(json) <> 'OBJECT' LIMIT 1"
-    return bool(connection.execute(null).fetchall())
 
 
 def sift(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path) -> Sifted:
@@ -106,7 +91,7 @@ def _lines(source: Path) -> Iterator[tuple[int, bytes]]:
     A byte order mark is no part of the first line.
     """
     with source.open("rb") as lines:
-        lines.seek(len(_BOM) if lines.read(len(_BOM)) == _BOM else 0)
+        lines.seek(len(BOM) if lines.read(len(BOM)) == BOM else 0)
         number = 0
         while line := lines.readline(limits.RECORD_BYTES + 1):
             number += 1
@@ -121,22 +106,30 @@ def _write_plain(source: Path, plain: Path) -> None:
     """Copy the lines, with something else in place of those that DuckDB would fail on as a whole."""
     with plain.open("wb") as target:
         for _, line in _lines(source):
-            harmful = len(line) > limits.RECORD_BYTES or too_deep(line)
+            harmful = len(line) > limits.RECORD_BYTES or too_deep(line) or not _is_text(line)
             target.write(_NO_RECORD if harmful else line)
+
+
+def _is_text(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _broken_ordinals(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[int]:
     """Which of the lines are no object, or have a key twice or one that is no name for a column, counted from 1."""
-    keys = "coalesce(json_keys(json), [])"
+    keys = "json_keys(json)"
     fit = f"len(list_filter({keys}, lambda key: NOT regexp_full_match(key, {text_literal(NAME)}))) = 0"
     is_object = f"json_type(json) = 'OBJECT' AND len({keys}) = len(list_distinct({keys})) AND {fit}"
-    reading = f"read_json_objects({Lines.of([file]).reading}, ignore_errors = true)"
-    cursor = connection.cursor()
-    cursor.execute(
-        f"SELECT ordinal FROM (SELECT row_number() OVER () AS ordinal, json FROM {reading}) "
-        f"WHERE json IS NULL OR NOT ({is_object}) ORDER BY ordinal"
+    offer(connection, [file])
+    number = identifier(ROW)
+    connection.execute(
+        f"SELECT {number} + 1 FROM {LINES} WHERE NOT CASE WHEN json_valid(json) THEN {is_object} ELSE FALSE END "
+        f"ORDER BY {number}"
     )
-    while rows := cursor.fetchmany(_CHUNK // 64):
+    while rows := connection.fetchmany(_CHUNK // 64):
         yield from (int(row[0]) for row in rows)
 
 

@@ -1,0 +1,175 @@
+"""Lines of NDJSON files for DuckDB: a stream of batches of about a megabyte, whatever the files and the records are.
+
+DuckDB's own reader of JSON takes 32 MB for each thread, and as much for each file whose columns it looks for, however
+small the files are; and it looks for columns in the first 32 files alone. Through this stream a thread holds one batch.
+"""
+
+from __future__ import annotations
+
+import codecs
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from elt_factory.failures import BadDataError
+from elt_factory.landing import limits
+from elt_factory.landing.file_names import PATH, ROW
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
+    import pyarrow as pa
+
+BATCH_BYTES = 1024 * 1024
+LINES, BROKEN_LINES = "lines", "broken_lines"  # what DuckDB calls such streams
+BOM = b"\xef\xbb\xbf"
+_SPACES = tuple(b" \t\r\n")
+_STEP = 64 * 1024
+_MANY = 1000  # files whose lines are one batch, so that small files cost no batch each
+
+
+class BrokenLinesError(BadDataError):
+    """Some lines are no records."""
+
+    def __init__(self) -> None:
+        super().__init__("some lines are no JSON objects, or have a key twice")
+
+
+def offer(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], name: str = LINES) -> int:
+    """Let a connection read files as the relation `name`: `json`, the file and the number of each line.
+
+    A line has its line break at the end; blank lines are left out.
+    Each statement reads the files again. Returns an upper bound of the bytes of the longest line.
+
+    Raises:
+        BrokenLinesError: a line is longer than any record may be, or not all is text in UTF-8.
+    """
+    longest, is_text = _look(files)
+    if longest > limits.RECORD_BYTES or not is_text:
+        raise BrokenLinesError
+    connection.register(name, _Stream(tuple(files)))
+    return longest
+
+
+def _look(files: Sequence[Path]) -> tuple[int, bool]:
+    longest, is_text = 0, True
+    for file in files:
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        with file.open("rb") as source:
+            since_break = 0
+            while chunk := source.read(BATCH_BYTES):
+                first, last = chunk.find(b"\n"), chunk.rfind(b"\n")
+                longest = max(longest, since_break + (len(chunk) if first < 0 else max(first, last - first)))
+                since_break = since_break + len(chunk) if last < 0 else len(chunk) - last
+                is_text = is_text and _decodes(decoder, chunk)
+            longest = max(longest, since_break)
+        is_text = is_text and _decodes(decoder, b"")
+    return longest, is_text
+
+
+def _decodes(decoder: codecs.IncrementalDecoder, piece: bytes) -> bool:
+    try:
+        decoder.decode(piece, final=not piece)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """The protocol by which Arrow's streams are handed over, each time from the beginning."""
+
+    files: tuple[Path, ...]
+
+    def __arrow_c_schema__(self) -> object:
+        return _schema().__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        import pyarrow as pa
+
+        reader = pa.RecordBatchReader.from_batches(_schema(), _batches(self.files))
+        return reader.__arrow_c_stream__(requested_schema)
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([("json", pa.string()), (PATH, pa.dictionary(pa.int32(), pa.string())), (ROW, pa.int64())])
+
+
+def _batches(files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+    number, size = 0, 0
+    waiting: list[tuple[Path, bytes]] = []
+    for file in files:
+        for piece in _pieces(file):
+            waiting.append((file, piece))
+            size += len(piece)
+            if size >= BATCH_BYTES or len(waiting) == _MANY:
+                number, batch = _batch(waiting, number)
+                size, waiting = 0, []
+                yield batch
+    if waiting:
+        yield _batch(waiting, number)[1]
+
+
+def _pieces(file: Path) -> Iterator[bytes]:
+    """A file in pieces of whole lines, each with a line break at its end."""
+    with file.open("rb") as source:
+        source.seek(len(BOM) if source.read(len(BOM)) == BOM else 0)
+        parts: list[bytes] = []
+        while chunk := source.read(BATCH_BYTES):
+            last = chunk.rfind(b"\n") + 1
+            if not last:
+                parts.append(chunk)
+                continue
+            yield b"".join([*parts, memoryview(chunk)[:last]])
+            parts = [chunk[last:]]
+    if rest := b"".join(parts):
+        yield rest + b"\n"
+
+
+def _batch(pieces: Sequence[tuple[Path, bytes]], number: int) -> tuple[int, pa.RecordBatch]:
+    """The number of the line behind these lines, and those that are not blank."""
+    import numpy as np
+    import pyarrow as pa
+
+    data = b"".join(piece for _, piece in pieces)
+    letters = np.frombuffer(data, np.uint8)
+    # in steps that stay in the processor's cache
+    steps = range(0, len(letters), _STEP)
+    ends = [np.flatnonzero(letters[step : step + _STEP] == ord("\n")) + (step + 1) for step in steps]
+    places = np.concatenate([[0], *ends]).astype(np.int32)
+    count = len(places) - 1
+    lines = pa.StringArray.from_buffers(count, pa.py_buffer(places), pa.py_buffer(data))
+    files = list(dict.fromkeys(file for file, _ in pieces))
+    counts = [piece.count(b"\n") for _, piece in pieces]
+    came = np.repeat([files.index(file) for file, _ in pieces], counts).astype(np.int32)
+    paths = pa.DictionaryArray.from_arrays(_numbers(pa.int32(), came), _texts([str(file).encode() for file in files]))
+    rows = _numbers(pa.int64(), np.arange(number, number + count, dtype=np.int64))
+    batch = pa.RecordBatch.from_arrays([lines, paths, rows], schema=_schema())
+    may_be_blank = np.isin(letters[places[:-1]], _SPACES).any()
+    return number + count, _without_blanks(batch) if may_be_blank else batch
+
+
+def _without_blanks(batch: pa.RecordBatch) -> pa.RecordBatch:
+    # a condition of DuckDB's would do, but it gathers the lines that are left until there are a thousand
+    import pyarrow.compute as pc
+
+    return batch.filter(pc.not_equal(pc.ascii_trim_whitespace(batch.column("json")), ""))
+
+
+def _texts(values: Sequence[bytes]) -> pa.StringArray:
+    # pa.array would import pandas, which takes longer than most landings
+    import pyarrow as pa
+
+    ends = array("i", accumulate(map(len, values), initial=0))
+    return pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(b"".join(values)))
+
+
+def _numbers(kind: pa.DataType, values: np.ndarray) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
