@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -83,7 +84,23 @@ def test_requirements_that_lack_the_package_get_it_on_a_line_of_its_own(tmp_path
     (tmp_path / "requirements.txt").write_text("pandas==2.3")
     write_project(tmp_path, existing=True)
     assert (tmp_path / "requirements.txt").read_text().splitlines()[0] == "pandas==2.3"
-    assert (tmp_path / "requirements.txt").read_text().splitlines()[1].startswith("elt-factory>=")
+    assert (tmp_path / "requirements.txt").read_text().splitlines()[1].startswith("elt-factory")
+
+
+@pytest.mark.parametrize(
+    ("origin", "requirement"),
+    [
+        (None, "elt-factory>=0.1.0"),
+        (
+            '{"url": "file:///wheels/elt_factory-0.1.0-py3-none-any.whl"}',
+            "elt-factory @ file:///wheels/elt_factory-0.1.0-py3-none-any.whl",
+        ),
+    ],
+)
+def test_a_project_requires_the_package_from_where_this_one_came(monkeypatch, origin, requirement):
+    installed = SimpleNamespace(version="0.1.0", read_text=lambda name: origin if name == "direct_url.json" else None)
+    monkeypatch.setattr("elt_factory.cli.init.metadata.distribution", lambda name: installed)
+    assert project_files("x")["requirements.txt"] == f"{requirement}\n"
 
 
 @pytest.mark.parametrize("name", ["generate_schema_name.sql", "query_tag.sql"])

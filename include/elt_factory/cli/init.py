@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata, resources
@@ -86,12 +87,18 @@ def project_files(name: str) -> Mapping[str, str]:
 
     values = {
         "@NAME@": name,
-        "@VERSION@": metadata.version("elt-factory"),
+        "@REQUIREMENT@": _requirement(metadata.distribution("elt-factory")),
         "@SETTINGS@": "\n".join(f"{key}={value}" for key, value in AIRFLOW_SETTINGS.items()),
         "@DOCKER_SETTINGS@": " \\\n".join(f"    {key}='{value}'" for key, value in AIRFLOW_SETTINGS.items()),
     }
     files = {path: _filled(text, values) for path, text in _templates(resources.files(__package__) / _TEMPLATES, "")}
     return dict(sorted({**files, "dag_configs/source.schema.json": schema_text()}.items()))
+
+
+def _requirement(installed: metadata.Distribution) -> str:
+    """What installs this package again: where it came from, if that was a file or a checkout, else its version."""
+    origin = installed.read_text("direct_url.json")
+    return f"elt-factory @ {json.loads(origin)['url']}" if origin else f"elt-factory>={installed.version}"
 
 
 def _templates(folder: Traversable, below: str) -> Iterator[tuple[str, str]]:

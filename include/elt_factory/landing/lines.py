@@ -144,9 +144,9 @@ def _batch(pieces: Sequence[tuple[Path, bytes]], number: int) -> tuple[int, pa.R
     places = np.concatenate([[0], *ends]).astype(np.int32)
     count = len(places) - 1
     lines = pa.StringArray.from_buffers(count, pa.py_buffer(places), pa.py_buffer(data))
-    files = list(dict.fromkeys(file for file, _ in pieces))
+    files = {file: place for place, file in enumerate(dict.fromkeys(file for file, _ in pieces))}
     counts = [piece.count(b"\n") for _, piece in pieces]
-    came = np.repeat([files.index(file) for file, _ in pieces], counts).astype(np.int32)
+    came = np.repeat([files[file] for file, _ in pieces], counts).astype(np.int32)
     paths = pa.DictionaryArray.from_arrays(_numbers(pa.int32(), came), _texts([str(file).encode() for file in files]))
     rows = _numbers(pa.int64(), np.arange(number, number + count, dtype=np.int64))
     batch = pa.RecordBatch.from_arrays([lines, paths, rows], schema=_schema())

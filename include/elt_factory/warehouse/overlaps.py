@@ -128,10 +128,13 @@ def loads_begun_after(dialect: Dialect, manifest: Manifest) -> str:
 
 def _others(d: Dialect, manifest: Manifest) -> str:
     """The committed loads of a landing's table that hold and wrote something, but its own: the end of a FROM."""
+    return f"{_committed(d, manifest)} AND {d.name('rows_loaded')} > 0"
+
+
+def _committed(d: Dialect, manifest: Manifest) -> str:
     return (
         f"{audit.relation('loads').sql(d)} WHERE {audit.of_table(d, manifest.source, manifest.table)} "
-        f"AND {d.name('load_id')} <> {d.literal(manifest.load_id)} AND {d.name('replaced_by')} IS NULL "
-        f"AND {d.name('rows_loaded')} > 0"
+        f"AND {d.name('load_id')} <> {d.literal(manifest.load_id)} AND {d.name('replaced_by')} IS NULL"
     )
 
 
@@ -146,9 +149,7 @@ def overlapping(dialect: Dialect, manifest: Manifest) -> str:
     d = dialect
     number, low, high = "DECIMAL(38, 9)", *map(d.literal, (manifest.cursor_min, manifest.cursor_max))
     return (
-        f"SELECT {d.name('load_id')} FROM {audit.relation('loads').sql(d)} "
-        f"WHERE {audit.of_table(d, manifest.source, manifest.table)} "
-        f"AND {d.name('load_id')} <> {d.literal(manifest.load_id)} AND {d.name('replaced_by')} IS NULL "
+        f"SELECT {d.name('load_id')} FROM {_committed(d, manifest)} "
         f"AND TRY_CAST({d.name('cursor_min')} AS {number}) <= CAST({high} AS {number}) "
         f"AND TRY_CAST({d.name('cursor_value')} AS {number}) >= CAST({low} AS {number})"
     )
