@@ -4,7 +4,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from time import sleep
@@ -361,3 +361,113 @@ def test_the_pauses_between_looks_grow_up_to_a_limit(tmp_path, given, longest):
     assert pauses[0] <= task.poke_interval
     assert max(pauses) <= longest == task.max_wait.total_seconds()
     assert longest != 600 or len(pauses) < 60
+
+
+class Store(dict):
+    """Airflow's store of a task's state, which outlives the pauses of a sensor."""
+
+    set = dict.__setitem__
+
+    def delete(self, key: str) -> None:
+        self.pop(key, None)
+
+
+class Events:
+    """The times of the asset events that Airflow has, of every asset alike."""
+
+    def __init__(self) -> None:
+        self.times: list[datetime] = []
+
+    def __getitem__(self, _: object) -> "Events":
+        return self
+
+    def after(self, moment: str) -> "Events":
+        self.since = datetime.fromisoformat(moment)
+        return self
+
+    def limit(self, count: int) -> list[datetime]:
+        return [time for time in self.times if time >= self.since][:count]
+
+
+@pytest.fixture
+def wait(tmp_path, monkeypatch):
+    """A sensor that waits for `fleet`; each call is a look, and returns what it saw and whether it asked the warehouse."""
+    from elt_factory.dag import sensors
+
+    dag = build_dag(config_of(tmp_path, schedule="@daily", sensors={"before_extract": [{"source": FLEET_AT}]}), FLEET)
+    (task,) = [task for task in dag.tasks if task.task_id.startswith("before_extract")]
+    asked: list[object] = []
+    monkeypatch.setattr(sensors, "warehouse", lambda *args, real=sensors.warehouse: asked.append(args) or real(*args))
+    context = context_of(WEEK) | {"task_state_store": Store(), "inlet_events": Events()}
+
+    def look_again() -> tuple[bool, bool]:
+        asked.clear()
+        return task.poke(context), bool(asked)
+
+    look_again.events, look_again.store, look_again.task = context["inlet_events"], context["task_state_store"], task
+    return look_again
+
+
+FLEET_AT = {"name": "fleet", "business_date_within": "26h"}
+
+
+def test_the_warehouse_is_not_asked_again_before_a_load_has_ended(wait, opened):
+    """Each SELECT resumes a suspended warehouse for a minute at least; Airflow's events cost nothing."""
+    assert wait() == (False, True)
+    assert wait() == (False, False)
+    assert "fleet.planes has not loaded" in wait.task.told
+    assert "no load of these tables since" in wait.task.told
+
+    for table in FLEET["fleet"]:
+        loaded(opened, "fleet", table, "r1", "2013-01-07T12:00:00.000000Z")
+    wait.events.times.append(datetime.now(UTC))
+    assert wait() == (False, True)
+    # loaded and not checked: no event tells when the checks end, so the warehouse is asked
+    assert wait() == (False, True)
+
+    for table in FLEET["fleet"]:
+        checked(opened, "fleet", table, "r1")
+    assert wait() == (True, True)
+
+
+def test_an_old_business_date_waits_for_the_next_load_without_the_warehouse(wait, opened):
+    for table in FLEET["fleet"]:
+        loaded(opened, "fleet", table, "r1", "2013-01-05T12:00:00.000000Z")
+        checked(opened, "fleet", table, "r1")
+    assert [wait(), wait()] == [(False, True), (False, False)]
+    assert "newest business date is 2013-01-05" in wait.task.told
+
+
+def test_the_warehouse_is_asked_once_an_hour_for_loads_that_leave_no_event(wait, opened):
+    wait()
+    wait.store["warehouse_answer"]["asked"] = (datetime.now(UTC) - timedelta(minutes=59)).isoformat()
+    assert wait() == (False, False)
+    wait.store["warehouse_answer"]["asked"] = (datetime.now(UTC) - timedelta(minutes=61)).isoformat()
+    assert wait() == (False, True)
+
+
+def test_an_event_a_moment_before_the_question_counts_as_after_it(wait, opened):
+    """The clocks of the worker and of Airflow's database are not one."""
+    wait.events.times.append(datetime.now(UTC) - timedelta(minutes=4))
+    assert [wait(), wait()] == [(False, True), (False, True)]
+
+
+OTHER = """
+name: other
+start_date: 2013-01-01
+extract: {type: files, connection: inbox}
+tables: {t: {path: input.csv, primary_key: [id], write_disposition: merge}}
+"""
+WAITS_FOR_OTHER = PATIENT.replace(
+    "{file: {connection: inbox, path: flag_%Y.txt}, timeout: TIMEOUT",
+    "{source: {name: other, tables: [t]}, timeout: 6s",
+)
+
+
+def test_airflow_keeps_the_answer_between_two_looks_of_a_run(tiny, tmp_path):
+    line = tiny(WAITS_FOR_OTHER)
+    (tmp_path / "project" / "dag_configs" / "other.yaml").write_text(OTHER)
+    outcome = line.run("tiny", window_start="2013-01-01", window_end="2013-01-02")
+    (failed,) = [task for task in outcome.tasks if task.state == "failed"]
+    assert failed.detail.startswith("other.t has not loaded")
+    assert "the warehouse is not asked; it did not come within 6s" in failed.detail

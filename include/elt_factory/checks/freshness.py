@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -15,10 +16,11 @@ from elt_factory.warehouse.base import Warehouse
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether something holds, and the sentence that says why or why not."""
+    """Whether something holds, the sentence that says why or why not, and whether only another load can change it."""
 
     holds: bool
     message: str
+    needs_load: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def window_committed(warehouse: Warehouse, source: str, table: str, window: Wind
         return Verdict(True, f"{source}.{table} has loaded {window}")
     reached = state.loaded_up_to(warehouse, source, table)
     last = f"; it has loaded up to {iso_utc(reached)}" if reached else "; it was never loaded"
-    return Verdict(False, f"{source}.{table} has not loaded {window}{last}")
+    return Verdict(False, f"{source}.{table} has not loaded {window}{last}", needs_load=True)
 
 
 def window_checked(warehouse: Warehouse, source: str, table: str, window: Window) -> Verdict:
@@ -59,8 +61,14 @@ def fresh(warehouse: Warehouse, source: str, table: str, window: Window, limits:
         _business_verdict(f"{source}.{table}", business, window, limits.business_date_within, zone),
         _loaded_verdict(f"{source}.{table}", loaded_at, limits.loaded_within),
     ]
-    failed = [verdict.message for verdict in verdicts if not verdict.holds]
-    return Verdict(not failed, "; ".join(failed or [verdict.message for verdict in verdicts if verdict.message]))
+    return all_of(verdicts)
+
+
+def all_of(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return whether all of several things hold: what fails is said alone, and one that needs a load is enough."""
+    failed = [verdict for verdict in verdicts if not verdict.holds]
+    message = "; ".join(verdict.message for verdict in failed or verdicts if verdict.message)
+    return Verdict(not failed, message, needs_load=any(verdict.needs_load for verdict in failed))
 
 
 def business_instant(text: str, zone: str) -> datetime:
@@ -75,23 +83,22 @@ def _business_verdict(label: str, business: str | None, window: Window, within: 
     if within is None:
         return Verdict(True, "")
     if business is None:
-        return Verdict(False, f"{label} has no business date yet")
+        return Verdict(False, f"{label} has no business date yet", needs_load=True)
     try:
         instant = business_instant(business, zone)
     except (ValueError, OverflowError):
-        return Verdict(False, f'{label}\'s newest business date is "{business}", which is no date')
+        return Verdict(False, f'{label}\'s newest business date is "{business}", which is no date', needs_load=True)
     # the instant may lie after the window: a source that takes whole files takes more than was asked for
     behind = max(window.end - instant, timedelta())
     what = f"{label}'s newest business date is {business}, {format_duration(behind)} before the window's end"
-    return Verdict(behind <= within, f"{what}; {format_duration(within)} is allowed")
+    return Verdict(behind <= within, f"{what}; {format_duration(within)} is allowed", needs_load=behind > within)
 
 
 def _loaded_verdict(label: str, loaded_at: datetime | None, within: timedelta | None) -> Verdict:
     if within is None:
         return Verdict(True, "")
     if loaded_at is None:
-        return Verdict(False, f"{label} was never loaded")
+        return Verdict(False, f"{label} was never loaded", needs_load=True)
     ago = max(datetime.now(UTC) - loaded_at, timedelta())  # clocks differ
-    return Verdict(
-        ago <= within, f"{label} was last loaded {format_duration(ago)} ago; {format_duration(within)} is allowed"
-    )
+    what = f"{label} was last loaded {format_duration(ago)} ago"
+    return Verdict(ago <= within, f"{what}; {format_duration(within)} is allowed", needs_load=ago > within)

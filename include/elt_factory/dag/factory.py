@@ -8,11 +8,12 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import Asset, BaseOperator, CronDataIntervalTimetable, TaskGroup, TriggerRule
+from airflow.sdk import BaseOperator, CronDataIntervalTimetable, TaskGroup, TriggerRule
 
 from elt_factory.config.sensors import Sensor
 from elt_factory.config.source import Config, TransformOnly
 from elt_factory.dag.alerts import on_failure
+from elt_factory.dag.asset_events import asset_of
 from elt_factory.dag.deadlines import deadline_alerts
 from elt_factory.dag.documentation import dag_document
 from elt_factory.dag.form import form
@@ -23,7 +24,6 @@ from elt_factory.dag.source_dag import SourceDag
 
 # Every task that opens the warehouse takes a slot of this pool: one where it is a DuckDB file, many on Snowflake.
 WAREHOUSE_POOL = "warehouse"
-_AT_WAREHOUSE = ("freshness", "source")
 
 
 def build_dag(config: Config, tables_of: Mapping[str, tuple[str, ...]]) -> SourceDag:
@@ -62,11 +62,6 @@ def build_dag(config: Config, tables_of: Mapping[str, tuple[str, ...]]) -> Sourc
     return dag
 
 
-def asset_of(source: str, table: str) -> Asset:
-    """The asset that a table's load updates."""
-    return Asset(name=f"{source}.{table}", uri=f"elt://{source}/{table}")
-
-
 def _concurrency(config: Config) -> dict[str, Any]:
     """One run at a time where a run begins at the cursor that the one before it leaves; else as many as Airflow allows.
 
@@ -90,7 +85,6 @@ def _sensor_group(config: Config, stage: str, tables_of: Mapping[str, tuple[str,
     names = _sensor_names(sensors)
     with TaskGroup(stage) as group:
         for name, sensor in zip(names, sensors, strict=True):
-            pool = {"pool": WAREHOUSE_POOL} if sensor.kind in _AT_WAREHOUSE else {}
             awaited = _awaited_tables(sensor, tables_of)
             ReadySensor(
                 task_id=name,
@@ -99,9 +93,18 @@ def _sensor_group(config: Config, stage: str, tables_of: Mapping[str, tuple[str,
                 tables=awaited,
                 # a table that the form left out is skipped; the run goes on without it
                 trigger_rule=TriggerRule.NONE_FAILED,
-                **pool,
+                **_at_warehouse(config, sensor, awaited),
             )
     return group
+
+
+def _at_warehouse(config: Config, sensor: Sensor, awaited: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a sensor that asks the warehouse needs: a slot of its pool, the assets whose events it reads first."""
+    if sensor.source:
+        return {"pool": WAREHOUSE_POOL, "inlets": [asset_of(sensor.source.name, table) for table in awaited]}
+    if sensor.freshness:
+        return {"pool": WAREHOUSE_POOL, "inlets": [asset_of(config.name, sensor.freshness.table)]}
+    return {}
 
 
 def _awaited_tables(sensor: Sensor, tables_of: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseSensorOperator
+from airflow.sdk import Asset, BaseSensorOperator
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from elt_factory.checks.freshness import Limits, Verdict
 from elt_factory.config.sensors import Sensor
 from elt_factory.config.source import Config, RestSource
 from elt_factory.config.values import format_duration
+from elt_factory.dag.asset_events import remember, still_unloaded
 from elt_factory.dag.runtime import Run, get_connection, purpose, run_of, warehouse
 from elt_factory.failures import AccessDeniedError, EltError, TransientError
 from elt_factory.private import private_files
@@ -62,16 +63,26 @@ class ReadySensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool:
         """Look once; what is not ready yet is told in the log with its reason."""
-        run = run_of(context, self.config)
+        verdict = still_unloaded(context, self._assets) or self._probe(context)
+        self.told = verdict.message
+        self.log.info("%s: %s", "ready" if verdict.holds else "not ready yet", verdict.message)
+        return verdict.holds
+
+    def _probe(self, context: Context) -> Verdict:
+        run, asked = run_of(context, self.config), datetime.now(UTC)
         try:
             with private_files():
                 verdict = _PROBES[self.sensor.kind](self.sensor, run, self.tables)
         except TransientError as error:
             # a source that is down is what this sensor waits out
-            verdict = Verdict(False, str(error))
-        self.told = verdict.message
-        self.log.info("%s: %s", "ready" if verdict.holds else "not ready yet", verdict.message)
-        return verdict.holds
+            return Verdict(False, str(error))
+        if self._assets:
+            remember(context, verdict, asked)
+        return verdict
+
+    @property
+    def _assets(self) -> list[Asset]:
+        return [inlet for inlet in self.inlets if isinstance(inlet, Asset)]
 
 
 def longest_pause(sensor: Sensor) -> timedelta:
@@ -138,7 +149,7 @@ def _freshness(sensor: Sensor, run: Run, _: tuple[str, ...]) -> Verdict:
 
 
 def _source(sensor: Sensor, run: Run, tables: tuple[str, ...]) -> Verdict:
-    from elt_factory.checks.freshness import fresh, window_checked
+    from elt_factory.checks.freshness import all_of, fresh, window_checked
 
     spec = sensor.spec
     awaited = spec.tables or tables
@@ -153,8 +164,7 @@ def _source(sensor: Sensor, run: Run, tables: tuple[str, ...]) -> Verdict:
             verdicts.append(checked)
             if checked.holds and limits.business_date_within:
                 verdicts.append(fresh(opened, spec.name, table, run.window, limits, run.config.timezone))
-    failed = [verdict.message for verdict in verdicts if not verdict.holds]
-    return Verdict(not failed, "; ".join(failed or [verdict.message for verdict in verdicts]))
+    return all_of(verdicts)
 
 
 _PROBES: Mapping[str, Callable[[Sensor, Run, tuple[str, ...]], Verdict]] = {
