@@ -391,7 +391,7 @@ class Events:
 
 @pytest.fixture
 def wait(tmp_path, monkeypatch):
-    """A sensor that waits for `fleet`; each call is a look, and returns what it saw and whether it asked the warehouse."""
+    """A sensor that waits for `fleet`; each call is a look, and returns what it saw and if it asked the warehouse."""
     from elt_factory.dag import sensors
 
     dag = build_dag(config_of(tmp_path, schedule="@daily", sensors={"before_extract": [{"source": FLEET_AT}]}), FLEET)

@@ -99,7 +99,7 @@ def _sensor_group(config: Config, stage: str, tables_of: Mapping[str, tuple[str,
 
 
 def _at_warehouse(config: Config, sensor: Sensor, awaited: tuple[str, ...]) -> dict[str, Any]:
-    """Return what a sensor that asks the warehouse needs: a slot of its pool, the assets whose events it reads first."""
+    """Return what a sensor that asks the warehouse needs: a slot of its pool, the assets whose events come first."""
     if sensor.source:
         return {"pool": WAREHOUSE_POOL, "inlets": [asset_of(sensor.source.name, table) for table in awaited]}
     if sensor.freshness:
