@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowRuntimeError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # A load by `elt run` or by another Airflow leaves no event here: the warehouse is asked once an hour all the same.
 TRUSTED = timedelta(hours=1)
-_STORE = "task_state_store"  # outlives the pauses of a sensor, which XComs do not
+_STORE: Final = "task_state_store"  # outlives the pauses of a sensor, which XComs do not
 _KEY = "warehouse_answer"
 _CLOCK_SKEW = timedelta(minutes=5)  # between the worker and Airflow's database
 
