@@ -10,6 +10,8 @@ BIN := .venv/bin
 # uv where it is there, else one of our own inside the environment
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 LOCK := requirements.lock
+# what is compiled once is compiled for all: without this every process that imports Airflow takes twice as long
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'

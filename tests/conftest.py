@@ -22,12 +22,13 @@ from fakesnow_server import FakeSnowflake, fakesnow_running
 
 ROOT = Path(__file__).parents[1]
 API_KEY = "nyc-flights-demo"
-# What the shell, or the task, that runs the tests may have for a project of its own: each of these hides our DAGs
+# What the shell, or the task, that runs the tests may have: a project of its own would hide our DAGs
 NOT_INHERITED = (
     "ELT_PROJECT",
     "ELT_ENVIRONMENT",
     "_AIRFLOW_PARSING_CONTEXT_DAG_ID",
     "_AIRFLOW_PARSING_CONTEXT_TASK_ID",
+    "PYTHONDONTWRITEBYTECODE",
 )
 
 
@@ -67,6 +68,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "live: runs a whole Airflow with its scheduler and web server")
     # Airflow reads its environment once, when it is first imported: before any test module is
     own = config._tmp_path_factory.getbasetemp()
+    # each process that a test starts would compile Airflow and dbt anew: more than half of its time
+    sys.dont_write_bytecode = False
     for name in NOT_INHERITED:
         os.environ.pop(name, None)
     os.environ |= airflow_environment(own / "airflow")
