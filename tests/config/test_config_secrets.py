@@ -10,11 +10,12 @@ name: shop
 extract: {{type: rest_api, connection: shop_api, headers: {headers}}}
 tables:
   orders: {{path: "{path}", params: {params}}}
+sensors: {{before_extract: [{{http: {{connection: shop_api, path: "{ready}"}}}}]}}
 """
 
 
-def config(path: str = "/orders", params: str = "{}", headers: str = "{}") -> str:
-    return CONFIG.format(path=path, params=params, headers=headers)
+def config(path: str = "/orders", params: str = "{}", headers: str = "{}", ready: str = "/") -> str:
+    return CONFIG.format(path=path, params=params, headers=headers, ready=ready)
 
 
 SECRETS = {
@@ -29,6 +30,7 @@ SECRETS = {
     "part of the path": config(path="/bot/xoxb-hunter2hunter/orders"),
     "header by name": config(headers="{X-Shop-Access-Token: hunter2hunter}"),
     "header by value": config(headers="{X-Thing: Bearer hunter2hunter}"),
+    "query of a sensor's path": config(ready="/health?api_key=hunter2hunter"),
     "cookie": config(headers="{Cookie: hunter2hunter}"),
 }
 
@@ -41,7 +43,14 @@ def test_what_looks_like_a_secret_is_an_error_that_does_not_repeat_it(tmp_path, 
     problems = problems_of(tmp_path, text)
     assert [problem.code for problem in problems] == ["secret"]
     assert "hunter2" not in "".join(problem.render() for problem in problems)
-    assert problems[0].position.line in (3, 5)
+    assert problems[0].position.line in (3, 5, 6)
+
+
+def test_a_secret_in_the_params_of_the_form_is_an_error_at_its_name(tmp_path):
+    """The form shows them, and Airflow keeps them with the run."""
+    (problem,) = problems_of(tmp_path, config().replace("name: shop", "name: shop\nparams: {api_key: hunter2hunter}"))
+    assert (problem.code, problem.position.line, problem.position.column) == ("secret", 2, 10)
+    assert "hunter2" not in problem.render()
 
 
 @pytest.mark.parametrize(

@@ -295,6 +295,23 @@ def test_a_pattern_that_is_a_files_name_and_matches_another_is_refused(tmp_path)
     assert [file.name for file in read_files(tmp_path, "data[[]1].csv").files] == ["data[1].csv"]
 
 
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize("rows", [3, 100_000])
+def test_a_parquet_page_that_is_not_what_its_checksum_says_is_an_error(tmp_path, dictionary, rows):
+    """DuckDB does not look at checksums: it loads another value."""
+    (tmp_path / "in").mkdir()
+    file = tmp_path / "in" / "a.parquet"
+    table = pa.table({"n": list(range(rows)), "t": ["here"] * rows})
+    pq.write_table(table, file, write_page_checksum=True, compression="none", use_dictionary=dictionary)
+    assert read_files(tmp_path, "*.parquet", format={"type": "parquet"}).rows_read == rows
+
+    content = file.read_bytes()
+    at = content.index(b"\x04\0\0\0here") + 4  # after its length: the same text is in the statistics
+    file.write_bytes(content[:at] + b"hare" + content[at + 4 :])
+    with pytest.raises(BadDataError, match=r"a\.parquet is damaged, its bytes are not what was written"):
+        read_files(tmp_path, "*.parquet", format={"type": "parquet"})
+
+
 def test_parquet_rows_are_counted_from_the_metadata(tmp_path):
     (tmp_path / "in").mkdir()
     for rows in (2, 5):

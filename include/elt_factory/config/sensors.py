@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from elt_factory.config import secrets
 from elt_factory.config.base import Model
 from elt_factory.config.checks import Freshness, require_one
-from elt_factory.config.errors import MistakeError
+from elt_factory.config.errors import MistakeError, raise_found
 from elt_factory.config.templates import Verbatim
 from elt_factory.config.values import (
     ConnectionId,
@@ -21,11 +22,19 @@ from elt_factory.config.values import (
 )
 
 
+def _check_path(value: str) -> str:
+    raise_found(secrets.in_path(value))
+    return value
+
+
+OpenPath = Annotated[Verbatim, AfterValidator(_check_path)]
+
+
 class HttpReady(Model):
     """A URL answers with a 2xx status."""
 
     connection: ConnectionId = Field(description="The Airflow connection of the server.", examples=["flights_api"])
-    path: Verbatim = Field("/", description="The path to ask for.", examples=["/health"])
+    path: OpenPath = Field("/", description="The path to ask for.", examples=["/health"])
 
 
 class FileReady(Model):

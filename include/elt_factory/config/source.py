@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from elt_factory.config import secrets
 from elt_factory.config.base import Model
 from elt_factory.config.checks import Freshness, TableCheck
 from elt_factory.config.columns import column_mistakes
@@ -37,6 +38,13 @@ from elt_factory.config.values import (
 
 AlertEvent = Literal["failure", "deadline_missed", "schema_changed"]
 
+
+def _check_run_params(value: dict[str, Any]) -> dict[str, Any]:
+    raise_found(secrets.in_params(value))
+    return value
+
+
+RunParams = Annotated[dict[ParamName, ParamValue], AfterValidator(_check_run_params)]
 
 _RESERVED_NAMES = ("information_schema", "pg_catalog")
 
@@ -146,7 +154,7 @@ class Pipeline(Model):
     catchup: Flag = Field(False, description="Whether to run what lies between start_date and now.", examples=[True])
     deadline: Deadline | None = Field(None, description="When a run must be done.", examples=[{"by": "06:00"}])
     retries: Retries = Field(Retries(), description="How to try again.", examples=[{"count": 5, "delay": "30s"}])
-    params: dict[ParamName, ParamValue] = Field(
+    params: RunParams = Field(
         {},
         description="Values for templates. The trigger form has them too: one run may have others of their type.",
         examples=[{"region": "EMEA", "seats": 0}],

@@ -1,6 +1,7 @@
 """Parquet files as DuckDB can read them without loss, and the types that they say themselves.
 
-DuckDB makes a double of a decimal of more than 38 digits, and cuts INT96, an old form of timestamps, to microseconds.
+DuckDB makes a double of a decimal of more than 38 digits, cuts INT96, an old form of timestamps, to microseconds, and
+does not look at the checksums of pages.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _NANOSECONDS = 1000  # of a microsecond
 _LONGEST = 2**63 // _NANOSECONDS - 1  # microseconds since 1970 that have their nanoseconds in 64 bits
 _YEAR_10000 = 253_402_300_800_000_000
 _TEXT = ("STRING", "ENUM")
+_FIELDS_BEFORE_CHECKSUM, _LONGEST_FIELD = 3, 6  # bytes: its type, and 32 bits by seven
+_NEXT_I32, _MORE_BYTES = 0x15, 0x80
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ def as_readable(files: Sequence[Path], folder: Path) -> ParquetFiles:
     like.
 
     Raises:
-        BadDataError: a file is no Parquet, or has such values within a list, map or struct.
+        BadDataError: a file is no Parquet, has such values within a list, map or struct, or a page's checksum is not
+            that of its bytes.
     """
     rows, readable = 0, []
     types: dict[str, list[ColumnType]] = {}
@@ -75,6 +79,9 @@ def _look(file: Path) -> _Looked:
 
     with parquet.ParquetFile(file) as source:
         schema, rows = source.metadata.schema, source.metadata.num_rows
+        checked = _has_checksums(file, source.metadata)
+    if checked:
+        _verify(file)
     columns = [schema.column(index) for index in range(len(schema))]
     wide = [one for one in columns if one.logical_type.type == "DECIMAL" and one.precision > MAX_PRECISION]
     int96 = [one for one in columns if one.physical_type == "INT96"]
@@ -88,6 +95,42 @@ def _look(file: Path) -> _Looked:
             )
     text = [one.name for one in columns if one.logical_type.type in _TEXT and _is_outermost(one)]
     return _Looked(rows, text, [one.name for one in wide], [one.name for one in fine])
+
+
+def _has_checksums(file: Path, metadata: parquet.FileMetaData) -> bool:
+    """Whether the first page has a checksum: a writer gives one to all pages or to none.
+
+    The header of a page is Thrift's compact protocol: fields 1 to 3, each of the type i32, then 4, the checksum, which
+    may be left out. https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
+    """
+    if not metadata.num_row_groups or not metadata.num_columns:
+        return False
+    column = metadata.row_group(0).column(0)
+    begin = column.dictionary_page_offset or column.data_page_offset
+    with file.open("rb") as opened:
+        opened.seek(begin)
+        header = opened.read(_FIELDS_BEFORE_CHECKSUM * _LONGEST_FIELD + 1)
+    at = 0
+    for _ in range(_FIELDS_BEFORE_CHECKSUM):
+        at += 1
+        while at < len(header) and header[at] & _MORE_BYTES:
+            at += 1
+        at += 1
+    return at < len(header) and header[at] == _NEXT_I32
+
+
+def _verify(file: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(file, page_checksum_verification=True) as source:
+        try:
+            for _ in source.iter_batches(_BATCH_ROWS):
+                pass
+        except pa.ArrowNotImplementedError:
+            return  # a type that Arrow does not know: DuckDB may
+        except OSError as error:
+            raise BadDataError(f"{file.name} is damaged, its bytes are not what was written: {error}") from None
 
 
 def _is_outermost(column: parquet.ColumnSchema) -> bool:
