@@ -72,7 +72,7 @@ drift: .venv/.ready ## Fail where a generated file is not what the models say
 reference: .venv/.ready ## Write the generated files: YAML reference, JSON Schema, list of error codes
 	@$(BIN)/python -m elt_factory.cli.reference
 
-format: .venv/.ready ## Mend style where that is safe
+format: .venv/.ready ## Fix style where that is safe
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 

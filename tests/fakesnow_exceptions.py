@@ -1,4 +1,4 @@
-"""What fakesnow cannot do or does wrong, and why. What the server of the tests mends is in tests/fakesnow_mends.py.
+"""What fakesnow cannot do or does wrong, and why. What the server of the tests fixes is in tests/fakesnow_fixes.py.
 
 `EXCEPTIONS` has every test of the conformance suite that fails there: a key is a test's name, for all its parameters,
 or a name with the parameters of one case. `DBT_EXCEPTIONS` has the kinds of dbt's nodes that fail there; the others run

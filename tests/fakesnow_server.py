@@ -14,7 +14,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 # it ends when its input does, so also when the tests are killed
-SERVE = Path(__file__).with_name("fakesnow_mends.py")
+SERVE = Path(__file__).with_name("fakesnow_fixes.py")
 START_SECONDS = 60
 
 

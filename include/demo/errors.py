@@ -1,4 +1,4 @@
-"""What can go wrong with the demo's sources: always one line that says how to mend it."""
+"""What can go wrong with the demo's sources: always one line that says how to fix it."""
 
 from elt_factory.failures import ServiceError as DemoError
 

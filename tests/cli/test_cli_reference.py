@@ -121,7 +121,7 @@ def test_every_code_that_is_explained_stands_in_the_list():
         assert f"| `{code}` |" in codes_document()
 
 
-def test_the_check_fails_on_drift_and_writing_mends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_check_fails_on_drift_and_writing_fixes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ELT_PROJECT", str(tmp_path))
     for folder in ("dag_configs", "docs"):
         (tmp_path / folder).mkdir()

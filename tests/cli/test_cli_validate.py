@@ -35,13 +35,13 @@ def test_all_mistakes_of_all_files_are_told_at_once_with_the_line_and_a_caret(pr
     assert done.exit_code == 1
     assert "error: dag_configs/orders.yaml:2:1: " in done.stdout
     assert "  | onwer: sales\n  | ^\n" in done.stdout
-    assert 'mend: did you mean "owner"?' in done.stdout
+    assert 'hint: did you mean "owner"?' in done.stdout
     assert 'did you mean "merge"?' in done.stdout
     assert "dag_configs/broken.yaml" in done.stdout
     assert done.stdout.endswith("2 configs: 3 errors, no warnings\n")
 
 
-def test_json_has_the_place_the_code_and_the_mend_of_every_finding(project: Project):
+def test_json_has_the_place_the_code_and_the_hint_of_every_finding(project: Project):
     project.write("orders", ORDERS.replace("owner:", "onwer:"))
     (entry,) = [e for e in entries(project) if e["severity"] == "error"]
     assert entry == {
@@ -62,7 +62,7 @@ def test_github_gets_annotations_that_nothing_in_a_message_can_break(project: Pr
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("::error ")]
     assert line.startswith("::error file=dag_configs/orders.yaml,line=19,col=")
     assert ',title=bad-value::quality.orders.0.freshness.business_date_within: "20%25, a::b" is no duration' in line
-    assert "%0Amend: " in line
+    assert "%0Ahint: " in line
 
 
 def test_configs_are_held_against_each_other(project: Project):

@@ -1,4 +1,4 @@
-"""One planted mistake a file: one problem, at its exact place, that says how to mend it."""
+"""One planted mistake a file: one problem, at its exact place, that says how to fix it."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_a_mistake_is_told_in_our_words(file: Path):
     with pytest.raises(ConfigError) as caught:
         load_config(file)
     (problem,) = caught.value.problems
-    assert problem.hint, "every mistake has a mend"
+    assert problem.hint, "every mistake has a hint"
     for word in ("Input should", "pydantic", "validation", "Traceback", "function-", "[key]", "dict", "tuple", "\n"):
         assert word not in problem.message
     assert not problem.message.endswith(".")
     assert len(problem.message) < 160
 
 
-def test_a_problem_shows_the_line_and_the_mend():
+def test_a_problem_shows_the_line_and_the_hint():
     with pytest.raises(ConfigError) as caught:
         load_config(DEFECTS / "value_write_disposition.yaml")
     text = str(caught.value)
@@ -53,7 +53,7 @@ def test_a_problem_shows_the_line_and_the_mend():
         f'{place}: tables.planes.write_disposition: "upsert" is not known here [unknown-value]',
         "  |     write_disposition: upsert",
         "  |                        ^",
-        '  mend: did you mean "merge"?',
+        '  hint: did you mean "merge"?',
     ]
 
 

@@ -97,7 +97,7 @@ def test_the_sources_own_server_gets_its_key_and_another_gets_none(look, connect
 def test_a_refused_key_is_not_waited_for(look, connect, status):
     with server(status) as (port, _):
         connect("api", conn_type="http", host=f"http://127.0.0.1:{port}", password="s3cret")
-        cause = rf'tiny.http sensor: .* answered {status}; mend: .* the connection "api"'
+        cause = rf'tiny.http sensor: .* answered {status}; hint: .* the connection "api"'
         with pytest.raises(AccessDeniedError, match=cause) as raised:
             look({"http": {"connection": "api"}}, rest=True)
     assert "s3cret" not in str(raised.value)

@@ -64,7 +64,7 @@ def test_what_dbt_writes_itself_is_no_change(project, file):
     assert changed_since(project) is None
 
 
-def test_where_nothing_can_be_written_each_change_is_told_once_with_the_mend(project, caplog, monkeypatch):
+def test_where_nothing_can_be_written_each_change_is_told_once_with_the_hint(project, caplog, monkeypatch):
     read_only(monkeypatch)
     model = project / "models" / "b.sql"
     for moment in (time.time() + 60, time.time() + 120):

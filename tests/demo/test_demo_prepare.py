@@ -98,7 +98,7 @@ def test_a_weather_file_is_renamed_into_place_from_a_name_no_csv_watcher_sees(
     assert seen == [(".part", [])]
 
 
-def test_a_damaged_weather_file_is_mended(tmp_path: Path) -> None:
+def test_a_damaged_weather_file_is_fixed(tmp_path: Path) -> None:
     [path] = lay_weather(tmp_path, [1])
     whole = path.read_bytes()
     path.write_bytes(whole[:1000])

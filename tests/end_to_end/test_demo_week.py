@@ -191,7 +191,7 @@ def test_a_wrong_key_fails_at_once_and_names_source_and_table(loading, demo_api,
     detail = failures(outcome)["tables.flights.extract"]
     assert detail.startswith("flights.flights: GET http://127.0.0.1")
     assert "401" in detail
-    assert 'mend: check the login and password of the connection "flights_api"' in detail
+    assert 'hint: check the login and password of the connection "flights_api"' in detail
     assert loading.tries(outcome)["tables.flights.extract"] == 1
     log = capsys.readouterr()
     assert detail in log.out

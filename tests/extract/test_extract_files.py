@@ -290,7 +290,7 @@ def test_hidden_files_are_matched_only_by_a_pattern_that_says_so(tmp_path):
 
 def test_a_pattern_that_is_a_files_name_and_matches_another_is_refused(tmp_path):
     put(tmp_path / "in", "data[1].csv", "data1.csv")
-    with pytest.raises(BadRequestError, match=r'as a pattern it matches data1\.csv; mend: write "data\[\[\]1\]\.csv"'):
+    with pytest.raises(BadRequestError, match=r'as a pattern it matches data1\.csv; hint: write "data\[\[\]1\]\.csv"'):
         read_files(tmp_path, "data[1].csv")
     assert [file.name for file in read_files(tmp_path, "data[[]1].csv").files] == ["data[1].csv"]
 

@@ -351,7 +351,7 @@ def test_a_gzip_bomb_is_refused_at_the_limit_and_not_held_in_memory():
     assert len(bomb) < 400_000
     with serving(lambda _: Reply(bomb, headers={"Content-Encoding": "gzip"})) as server:
         tracemalloc.start()
-        with pytest.raises(BadDataError, match=r"larger than 20 MB; mend: .*max_answer_mb") as caught:
+        with pytest.raises(BadDataError, match=r"larger than 20 MB; hint: .*max_answer_mb") as caught:
             get(server, max_answer_mb=20)
         held = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

@@ -177,7 +177,7 @@ def test_dates_are_days_of_the_sources_zone(database, read_table):
 @pytest.mark.parametrize("bad", ["yesterday", 1357016400, 3, "01/02/2013"])
 def test_a_time_that_no_window_would_find_is_bad_data(database, read_table, bad):
     filled(database, "at DATETIME", [("2013-01-01",), (bad,)])
-    with pytest.raises(BadDataError, match=rf"src\.things: the cursor at holds {bad!r}, .*mend: .*initial: 0"):
+    with pytest.raises(BadDataError, match=rf"src\.things: the cursor at holds {bad!r}, .*hint: .*initial: 0"):
         read_table(incremental={"cursor": "at"})
 
 
@@ -199,7 +199,7 @@ def test_a_number_begins_with_initial(database, read_table):
 
 def test_a_missing_file_is_not_ready_and_is_not_made(database, read_table, tmp_path):
     with pytest.raises(
-        SourceNotReadyError, match=r'src\.things: .*/date\.db is not there; mend: did you mean "data\.db"\?'
+        SourceNotReadyError, match=r'src\.things: .*/date\.db is not there; hint: did you mean "data\.db"\?'
     ):
         read_table(Connection("db", "sqlite", host="date.db"))
     assert not (tmp_path / "date.db").exists()
@@ -246,7 +246,7 @@ def test_a_locked_database_is_unavailable(database, read_table, monkeypatch):
 
 def test_a_missing_table_or_column_names_the_near_one(database, read_table):
     filled(database, "updated_at TEXT", [], "airports")
-    with pytest.raises(BadRequestError, match=r'no table "airport"; mend: did you mean "airports"\?'):
+    with pytest.raises(BadRequestError, match=r'no table "airport"; hint: did you mean "airports"\?'):
         read_table(table="airport")
     with pytest.raises(BadRequestError, match=r'did you mean "updated_at"\?'):
         read_table(table="airports", incremental={"cursor": "updatedat"})

@@ -199,7 +199,7 @@ def test_by_cursor_days_and_wall_clock_times_are_read_as_utc(loader, kind, momen
         assert versions(loader, "id") == [(1, moment, None)]
 
 
-def test_a_cursor_that_turns_out_to_be_no_time_is_an_error_with_its_mend(loader):
+def test_a_cursor_that_turns_out_to_be_no_time_is_an_error_with_its_hint(loader):
     loader.spec = SNAPSHOT | {"incremental": {"cursor": "u"}}
     with pytest.raises(ContractError, match="scd2 needs a cursor that is a time, and u is integer; name a column"):
         loader.load([{"id": 1, "u": 5}])

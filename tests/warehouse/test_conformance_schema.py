@@ -133,14 +133,14 @@ def test_a_type_that_is_another_one_in_the_warehouse_is_no_change(loader):
     assert loader.audit("schema_changes", *CHANGES) == []
 
 
-def test_a_narrower_type_in_the_yaml_is_refused_with_its_mend(loader):
+def test_a_narrower_type_in_the_yaml_is_refused_with_its_hint(loader):
     loader.spec = {"columns": {"n": {"type": "text"}}}
     loader.load(FIRST, day(1))
     loader.spec = {"columns": {"n": {"type": "integer"}}}
-    mend = (
+    hint = (
         r"the YAML says that n is integer, the table has text, and a column never shrinks: write type: text under tabl"
     )
-    with pytest.raises(ContractError, match=mend):
+    with pytest.raises(ContractError, match=hint):
         loader.load(FIRST, day(2))
 
 

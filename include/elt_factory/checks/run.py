@@ -97,7 +97,7 @@ def _rule_result(warehouse: Warehouse, request: CheckRequest, rule: Rule) -> Res
 
 
 def _rejects_result(warehouse: Warehouse, request: CheckRequest) -> Result:
-    """Rejected rows are never silent: they warn until somebody mends the source or the contract."""
+    """Rejected rows are never silent: they warn until someone fixes the source or the contract."""
     started, d = time.perf_counter(), warehouse.dialect
     rejects = audit.relation("rejects").sql(d)
     mine = f"{d.name('load_id')} = {d.literal(request.load_id)}"

@@ -125,7 +125,7 @@ class Sampler:
         if manifest.rows_rejected:
             message = f"{label}: {manifest.rows_rejected} of {manifest.rows_read} rows do not fit: {'; '.join(reasons)}"
             severity: Severity = "error" if manifest.rows_rejected == manifest.rows_read else "warning"
-            yield finding(item, at, severity, "sample-rejected", message, "mend columns: of this table, or the source")
+            yield finding(item, at, severity, "sample-rejected", message, "fix `columns` of this table, or the source")
 
 
 def _narrowed(source: Source, table: str, window: Window) -> tuple[Source, str]:

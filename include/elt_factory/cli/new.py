@@ -167,7 +167,7 @@ def _write(target: Path, name: str, found: SourceFound) -> SourceFound:
         load_text(target, text, root)
     except ConfigError as error:
         errors.print(str(error), style="yellow", markup=False, highlight=False, soft_wrap=True)
-        fail("nothing is written: what was found makes no valid config; mend what stands above at its source")
+        fail("nothing is written: what was found makes no valid config; fix the problems above at their source")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with target.open("x", encoding="utf-8") as stream:

@@ -1,4 +1,4 @@
-"""`elt validate`: every mistake of every config, with its place and its mend, before Airflow sees it."""
+"""`elt validate`: every mistake of every config, with its place and its hint, before Airflow sees it."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def source_sensors(config: Config) -> Iterator[tuple[YamlPath, SourceReady]]:
 
 
 def _unready(awaited: SourceReady, other: Config) -> Iterator[tuple[YamlPath, str, str, str]]:
-    """Why another source is never ready: path below the sensor, code, message, mend."""
+    """Why another source is never ready: path below the sensor, code, message, hint."""
     tables = other.all_tables
     if not tables:
         message = f'"{other.name}" loads no tables, so there is nothing to wait for'

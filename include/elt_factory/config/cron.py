@@ -14,7 +14,7 @@ _ALIASES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", 
 # Airflow's words for a DAG that has no schedule, or none of time
 _NEVER = ("none", "never", "manual", "once", "continuous")
 _FIELDS = 5
-_MEND = 'write five fields like "0 3 * * *", or @hourly, @daily, @weekly, @monthly'
+_HINT = 'write five fields like "0 3 * * *", or @hourly, @daily, @weekly, @monthly'
 # croniter's own signs for a time at random: every process would choose another
 _RANDOM = re.compile(r"(?:^|[\s,])[rR](?:$|[\s,(/])")
 # most schedules: times of day, on every day or on days of the week or month that every month has
@@ -51,11 +51,11 @@ def _check_closely(value: str) -> str:
             raise MistakeError(f"unknown schedule {shown(value)}", near_name(value.casefold(), _ALIASES))
         return value
     if len(value.split()) != _FIELDS or _RANDOM.search(value) or not croniter.is_valid(value):
-        raise MistakeError(f"{shown(value)} is no cron expression", _MEND)
+        raise MistakeError(f"{shown(value)} is no cron expression", _HINT)
     try:
         croniter(value).get_next()
     except CroniterError:
-        raise MistakeError(f"{shown(value)} never comes", _MEND) from None
+        raise MistakeError(f"{shown(value)} never comes", _HINT) from None
     return value
 
 

@@ -1,4 +1,4 @@
-"""Errors in a config, each with the place to look and the mend."""
+"""Errors in a config, each with its place and a hint."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong in a config, where it is, and how to mend it."""
+    """One thing that is wrong in a config, where it is, and how to fix it."""
 
     position: Position
     code: str
@@ -37,12 +37,12 @@ class Problem:
     hint: str = ""
 
     def render(self) -> str:
-        """Text of several lines: place, message, the offending line with a caret, the mend."""
+        """Text of several lines: place, message, the offending line with a caret, the hint."""
         # errors are shown in the UI and in logs, where a secret that somebody wrote into a config must not go
         excerpt = [] if self.code == "secret" else _excerpt(self.position)
         lines = [f"{self.position}: {self.message} [{self.code}]", *excerpt]
         if self.hint:
-            lines.append(f"  mend: {self.hint}")
+            lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)
 
 
@@ -59,7 +59,7 @@ class MistakeError(ValueError):
 
     Args:
         message: One sentence without a full stop.
-        hint: The mend.
+        hint: How to fix it.
         at: Where below the validated value, as keys and indexes, with KEY at the end where the key itself is wrong;
             nothing for the value itself.
         code: What kind of problem it is.

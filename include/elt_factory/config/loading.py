@@ -43,7 +43,7 @@ def load_config(file: Path, root: Path | None = None) -> LoadedConfig:
             above the file.
 
     Raises:
-        ConfigError: everything that is wrong in the file, each with its line and the mend.
+        ConfigError: everything that is wrong in the file, each with its line and a hint.
     """
     if file.suffix not in _SUFFIXES and file.suffix.casefold() in _SUFFIXES:
         raise ConfigError([_wrong_ending(file)])

@@ -1,4 +1,4 @@
-"""Problems from what pydantic finds: each at its place in the file, in our words, with the mend."""
+"""Problems from what pydantic finds: each at its place in the file, in our words, with the hint."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def _is_count_of_wrong(detail: ErrorDetails) -> bool:
 
 
 def _is_misspelt(missing: tuple[str | int, ...], unknown: Iterable[tuple[str | int, ...]]) -> bool:
-    """Whether a missing key stands there under a name that the hint for the unknown one mends already."""
+    """Whether a missing key stands there under a name that the hint for the unknown one fixes already."""
     beside = [str(loc[-1]) for loc in unknown if loc[:-1] == missing[:-1]]
     return any(is_near(key, str(missing[-1])) for key in beside)
 

@@ -242,9 +242,9 @@ def _near_zone(value: str) -> str:
 
 def _check_name(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(_NAME, value):
-        mended = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_0123456789")[:63]
+        suggestion = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_0123456789")[:63]
         rule = "small letters, digits and _ make a name, a letter begins it"
-        hint = f'{rule}: "{mended}"' if re.fullmatch(_NAME, mended) else rule
+        hint = f'{rule}: "{suggestion}"' if re.fullmatch(_NAME, suggestion) else rule
         raise MistakeError(f"{shown(value)} is no name", hint, code="bad-name")
     return value
 

@@ -1,7 +1,7 @@
 """The version of the language that a file is written in: `version: 1`, which is also meant where nothing is said.
 
 The number goes up only when files that load today would not load any more, or would mean something else; new keys
-need no new version. A file in an older version is an error whose mend is `elt upgrade`: it rewrites configs and
+need no new version. A file in an older version is an error whose fix is `elt upgrade`: it rewrites configs and
 `_defaults.yaml`, all or none, and keeps comments and layout; `--dry-run` shows the difference and writes nothing. A
 file in a version that is not known is refused. So the way to a new version is: install it, `elt upgrade`, look at
 `git diff`, `elt validate` and `elt diff`, and commit.
@@ -26,10 +26,10 @@ def require_current(source: YamlSource) -> None:
     if type(version) is int and version == CURRENT:
         return
     message = f"{KEY_OF_VERSION}: {shown(version)} is no version of the language that is known here"
-    raise ConfigError([Problem(source.at((KEY_OF_VERSION,)), "unknown-value", message, _mend(version))])
+    raise ConfigError([Problem(source.at((KEY_OF_VERSION,)), "unknown-value", message, _hint(version))])
 
 
-def _mend(version: object) -> str:
+def _hint(version: object) -> str:
     if type(version) is not int or version < 1:
         return f"write {KEY_OF_VERSION}: {CURRENT}"
     if version < CURRENT:

@@ -1,4 +1,4 @@
-"""What libyaml says about text that is not YAML, in words that name the place to look and the mend."""
+"""What libyaml says about text that is not YAML, in words that name the place to look, with a hint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from elt_factory.config.yaml_slips import find_slip
 _QUOTE = 'put text that holds ": " in quotes, and check the indentation'
 _ALIGN = "align it with its neighbours above, and look for an unclosed quote"
 
-# part of libyaml's words: what it means, and the mend
+# part of libyaml's words: what it means, and the hint
 _MEANINGS: Sequence[tuple[str, str, str]] = (
     ("mapping values are not allowed", "a colon makes a key here, where no key can stand", _QUOTE),
     ("could not find expected ':'", "a key without a colon", "write it as key: value"),
@@ -52,7 +52,7 @@ _LOOK_AT_BEGINNING = ("is not closed", "without a colon", "has no name")
 def syntax_error(file: Path, text: str, error: yaml.MarkedYAMLError) -> ConfigError:
     """The error for YAML that cannot be parsed."""
     said = error.problem or error.context or "syntax error"
-    message, hint = next(((says, mend) for part, says, mend in _MEANINGS if part in said), (said, ""))
+    message, hint = next(((says, fix) for part, says, fix in _MEANINGS if part in said), (said, ""))
     mark = error.problem_mark or error.context_mark
     if error.context_mark and any(part in message for part in _LOOK_AT_BEGINNING):
         mark = error.context_mark

@@ -38,7 +38,7 @@ def keep_fresh(project: Path) -> None:
     """Have a manifest that is older than its project made again by a process of its own, where the folder is writable.
 
     Elsewhere it is said once in the log. Either way it is no error: the models that are known run, in their newest
-    state, and times of files mean little in an image. A selector that picks nothing is one, and names the mend.
+    state, and times of files mean little in an image. A selector that picks nothing is one, and names the hint.
     """
     if _still_parsing(project):
         return

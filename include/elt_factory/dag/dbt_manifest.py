@@ -33,7 +33,7 @@ _RUNNABLE = (DbtResourceType.MODEL, DbtResourceType.SEED, DbtResourceType.SNAPSH
 
 
 class DbtError(PermanentError):
-    """What is wrong with the dbt side of a config, and how to mend it."""
+    """What is wrong with the dbt side of a config, and how to fix it."""
 
     def __init__(self, message: str, hint: str) -> None:
         self.message = message

@@ -38,7 +38,7 @@ def load_file(folder: Path, file: Path) -> SourceDag:
     """The DAG of one file.
 
     Raises:
-        ConfigError: everything that is wrong in the file, each with its line and the mend.
+        ConfigError: everything that is wrong in the file, each with its line and a hint.
     """
     try:
         return _build(file, Neighbours(folder))

@@ -106,8 +106,8 @@ def _http(sensor: Sensor, run: Run, _: tuple[str, ...]) -> Verdict:
     if not isinstance(answer, Answer):
         return Verdict(False, subject.clean(f"{run.config.name}: {url} does not answer: {answer}"))
     if answer.status in _REFUSALS:
-        mend = f'check the login and password of the connection "{connection.conn_id}", and auth: in the config'
-        raise subject.error(AccessDeniedError, f"{url} answered {answer.status}", mend)
+        hint = f'check the login and password of the connection "{connection.conn_id}", and auth: in the config'
+        raise subject.error(AccessDeniedError, f"{url} answered {answer.status}", hint)
     return Verdict(answer.is_success, f"{run.config.name}: {url} answered {answer.status}")
 
 

@@ -93,7 +93,7 @@ class ConfigErrorOperator(BaseOperator):
 
 
 def _known_problem(item: LoadedConfig, error: Exception) -> Problem | None:
-    """What an author can mend, with its place in the file."""
+    """What an author can fix, with its place in the file."""
     if not isinstance(error, PermanentError):
         return None
     # these are of dbt's module, which takes Cosmos to import: it is imported already where one of them was raised

@@ -140,8 +140,8 @@ def _addition(config: Config) -> ConfigChange:
         first = (
             "its first runs load everything since start_date" if config.catchup else "its first run loads one window"
         )
-        mend = "" if config.catchup else "; what came before takes a full refresh"
-        consequences.append(f"{first} into schema {config.name}{mend}")
+        backfill = "" if config.catchup else "; what came before takes a full refresh"
+        consequences.append(f"{first} into schema {config.name}{backfill}")
     return ConfigChange(config.name, "added", (), tuple(consequences))
 
 

@@ -19,7 +19,7 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "dbt-manifest": ("The dbt manifest is missing or cannot be read.", "Run `elt setup`."),
     "dbt-selection": (
         "A dbt selector that no model answers to.",
-        "Mend the selector, or run `elt setup` after adding a model.",
+        "Correct the selector, or run `elt setup` after adding a model.",
     ),
     "duplicate-key": ("A key that stands twice in one mapping.", "Keep one of them."),
     "duplicate-name": ("A name that another file has already.", "Give this config a name of its own."),
@@ -44,7 +44,7 @@ ERRORS: Mapping[str, tuple[str, str]] = {
         "A key, cursor, date or check names a column that a strict `schema_contract` does not declare.",
         "Declare it under `columns`, or correct the name.",
     ),
-    "unknown-connection": ("An Airflow connection that does not exist.", "Create it, or mend its id."),
+    "unknown-connection": ("An Airflow connection that does not exist.", "Create it, or correct its id."),
     "unknown-key": (
         "A key that the language does not have at this place.",
         "The hint has the nearest, or its right place.",
@@ -73,7 +73,7 @@ LIVE: Mapping[str, tuple[str, str]] = {
     "no-answer": ("The source could not be read (`--live`).", "The message is the one that a run would fail with."),
     "sample-rejected": (
         "Records of the sample that the contract rejects (`--live`).",
-        "Mend `columns`, or the source.",
+        "Fix `columns`, or the source.",
     ),
     "nothing-read": (
         "The source answered, and had no records for the window (`--live`).",
@@ -95,7 +95,7 @@ WARNINGS: Mapping[str, tuple[str, str]] = {
     ),
     "near-column": (
         "A key, cursor, business date or check names a column that is not declared, and one of nearly that name is.",
-        "Mend the name, or declare the column under `columns`.",
+        "Correct the name, or declare the column under `columns`.",
     ),
     "no-business-date": (
         "Nothing says when a row happened, so nobody can tell stale data from fresh.",
@@ -133,7 +133,7 @@ WARNINGS: Mapping[str, tuple[str, str]] = {
 _INTRO = """\
 # Errors and warnings
 
-A message about a config has its place, its code and its mend: `file:line:column: message [code]`. `elt validate` ends
+A message about a config has its place, its code and its hint: `file:line:column: message [code]`. `elt validate` ends
 with 1 when there is an error; warnings tell of what is legal but unwise, and cost nothing.
 """
 _HERE = Path(__file__).resolve().parents[1]
@@ -188,7 +188,7 @@ def _called(call: ast.Call) -> str:
 
 
 def _table(entries: Mapping[str, tuple[str, str]]) -> Iterator[str]:
-    yield "| code | what it means | what mends it |"
+    yield "| code | what it means | how to fix |"
     yield "| --- | --- | --- |"
-    for code, (meaning, mend) in entries.items():
-        yield f"| `{code}` | {meaning} | {mend} |"
+    for code, (meaning, fix) in entries.items():
+        yield f"| `{code}` | {meaning} | {fix} |"

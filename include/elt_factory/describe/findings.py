@@ -41,7 +41,7 @@ class Finding:
     def annotation(self) -> str:
         """The finding as a command of GitHub's workflows, which shows it beside the line."""
         problem, position = self.problem, self.problem.position
-        text = f"{problem.message}\nmend: {problem.hint}" if problem.hint else problem.message
+        text = f"{problem.message}\nhint: {problem.hint}" if problem.hint else problem.message
         places = f"file={_property(str(position.file))},line={position.line},col={position.column}"
         return f"::{self.severity} {places},title={_property(problem.code)}::{_data(text)}"
 

@@ -27,7 +27,7 @@ from elt_factory.failures import AccessDeniedError, BadDataError, BadRequestErro
 _PATIENCE = Patience(tries=4, longest_retry_after=10.0)
 _KEY_HEADERS = ("X-API-Key", "Api-Key", "X-Auth-Token")
 _PAGES, _MOST_PAGES, _SECONDS = 3, 50, 5.0
-_DENIED = "the API wants a secret that it was not given; mend: put it into the connection's password"
+_DENIED = "the API wants a secret that it was not given; hint: put it into the connection's password"
 Auth = ApiKeyAuth | BearerAuth | BasicAuth | NoAuth
 
 
@@ -59,7 +59,7 @@ def look_at_api(endpoint: Endpoint, workdir: Path) -> SourceFound:
     paths = records_paths(body)
     if not paths:
         raise BadDataError(
-            f"GET {endpoint.path}: no list of records is in the answer; mend: name a path that lists records"
+            f"GET {endpoint.path}: no list of records is in the answer; hint: name a path that lists records"
         )
     with _client(endpoint, first.api) as client:
         reader = _Reader(client, endpoint, paths[0])
@@ -189,7 +189,7 @@ def _json(answer: Answer) -> Any:
     try:
         return json.loads(bytes(answer.body))
     except ValueError:
-        raise BadDataError("the answer is no JSON; mend: name a path of the API, not of a web page") from None
+        raise BadDataError("the answer is no JSON; hint: name a path of the API, not of a web page") from None
 
 
 def _why_paginator(model: Paginator) -> str:

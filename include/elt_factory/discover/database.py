@@ -73,7 +73,7 @@ def _chosen(wanted: Tables, listed: Sequence[Listed]) -> list[Listed]:
         raise BadRequestError(f'there is no table "{missing[0]}"; {near_name(missing[0], by_name)}')
     chosen = [by_name[name] for name in wanted.names] or [one for one in listed if not one.is_view]
     if not chosen:
-        raise BadRequestError("there are no tables; mend: name another schema with --schema")
+        raise BadRequestError("there are no tables; hint: name another schema with --schema")
     return chosen
 
 

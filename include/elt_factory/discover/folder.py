@@ -52,7 +52,7 @@ def look_at_files(place: Place, workdir: Path) -> SourceFound:
         looked += good
         skipped += odd
     if not looked:
-        reason = f": {skipped[0].name}: {skipped[0].reason}" if skipped else "; mend: name another pattern"
+        reason = f": {skipped[0].name}: {skipped[0].reason}" if skipped else "; hint: name another pattern"
         raise SourceNotReadyError(
             f'no file "{place.pattern}" of csv, ndjson or parquet that can be read is in {place.folder.name}{reason}'
         )

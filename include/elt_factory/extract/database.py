@@ -130,8 +130,8 @@ def _spoken(subject: Subject) -> Iterator[None]:
     except exc.NoSuchModuleError as error:
         raise subject.error(BadRequestError, f"the connection's type is not known: {error}") from None
     except ModuleNotFoundError as error:
-        mend = "install it; elt-factory[mysql] brings that of MySQL and MariaDB"
-        raise subject.error(BadRequestError, f"the driver of this database is not installed: {error}", mend) from None
+        hint = "install it; elt-factory[mysql] brings that of MySQL and MariaDB"
+        raise subject.error(BadRequestError, f"the driver of this database is not installed: {error}", hint) from None
     except exc.SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
         raise subject.error(_kind(error), " ".join(str(cause).split())) from None

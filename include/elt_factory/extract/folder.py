@@ -24,7 +24,7 @@ def source_folder(connection: Connection | None, folder: str | None, project: Pa
     base = project / str(connection.extra.get("path") or "") if connection else project
     below = Path(folder or "")
     if below.is_absolute() or ".." in below.parts:
-        raise BadRequestError(f'folder "{folder}" leads out of {base}; mend: write a folder below it')
+        raise BadRequestError(f'folder "{folder}" leads out of {base}; hint: write a folder below it')
     return base / below
 
 
@@ -48,7 +48,7 @@ def expanded_pattern(folder: Path, pattern: str, window: Window, zone: str) -> t
     except ValueError as error:
         raise BadRequestError(str(error)) from None
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-        raise BadRequestError(f'path "{pattern}" leads out of the folder; mend: write a pattern below {folder}')
+        raise BadRequestError(f'path "{pattern}" leads out of the folder; hint: write a pattern below {folder}')
     if not folder.is_dir():
         raise SourceNotReadyError(f"the folder {folder} is not there; {_there(folder.parent, folder.name)}")
     return expanded
@@ -85,7 +85,7 @@ def _literal(folder: Path, pattern: str, names: list[str]) -> list[str]:
     if others and pattern not in names:
         raise BadRequestError(
             f'path "{pattern}" is the name of a file in {folder}, and as a pattern it matches {others[0]}; '
-            f'mend: write "{glob.escape(pattern)}" for the file of that name'
+            f'hint: write "{glob.escape(pattern)}" for the file of that name'
         )
     # a name such as *.csv is matched by itself, and so are the others
     return names or [pattern]

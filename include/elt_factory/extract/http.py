@@ -239,8 +239,8 @@ class HttpClient:
         except DamagedAnswerError as error:
             return str(error)
         except UnreadableAnswerError as error:
-            mend = "ask for smaller pages, or raise max_answer_mb" if isinstance(error, TooLargeAnswerError) else ""
-            raise self._subject.error(BadDataError, f"GET {shown(url)}: {error}", mend) from None
+            hint = "ask for smaller pages, or raise max_answer_mb" if isinstance(error, TooLargeAnswerError) else ""
+            raise self._subject.error(BadDataError, f"GET {shown(url)}: {error}", hint) from None
         except httpx.TimeoutException:
             return f"no whole answer within {self._deadline.seconds:g} s"
         except httpx.RequestError as error:
@@ -264,8 +264,8 @@ class HttpClient:
     def _accept(self, answer: Answer) -> Answer:
         if httpx.codes.is_success(answer.status):
             return answer
-        kind, mend = self._meaning(answer.status)
-        raise self._subject.error(kind, f"GET {shown(answer.url)}: {self._told(answer)}", mend)
+        kind, hint = self._meaning(answer.status)
+        raise self._subject.error(kind, f"GET {shown(answer.url)}: {self._told(answer)}", hint)
 
     def _meaning(self, status: int) -> tuple[type[EltError], str]:
         named = f'the connection "{self._connection.conn_id}"'

@@ -146,8 +146,8 @@ def _spoken(subject: Subject) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         kind, text = _kind(error), " ".join(str(error).split())
-        mend = "check login, password and rights of the connection" if kind is AccessDeniedError else ""
-        raise subject.error(kind, text, mend) from None
+        hint = "check login, password and rights of the connection" if kind is AccessDeniedError else ""
+        raise subject.error(kind, text, hint) from None
 
 
 def _kind(error: psycopg.Error) -> type[EltError]:

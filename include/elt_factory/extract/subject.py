@@ -1,4 +1,4 @@
-"""What the messages of every reader share: whose they are, the mend, and no secret."""
+"""What the messages of every reader share: whose they are, the hint, and no secret."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Subject:
         """Return the text without secrets."""
         return redact(text, self.secrets)
 
-    def error(self, kind: type[E], text: str, mend: str = "") -> E:
-        """Make an error that names source and table: `flights.flights: text; mend: how`."""
-        hint = f"; mend: {mend}" if mend else ""
-        return kind(self.clean(f"{self}: {text}{hint}"))
+    def error(self, kind: type[E], text: str, hint: str = "") -> E:
+        """Make an error that names source and table: `flights.flights: text; hint: how`."""
+        suffix = f"; hint: {hint}" if hint else ""
+        return kind(self.clean(f"{self}: {text}{suffix}"))
 
 
 def needed_connection(request: ReadRequest, subject: Subject) -> Connection:

@@ -25,13 +25,13 @@ def null_timestamps_stay_null() -> None:
     """A NULL of a timestamp column came to the client as 1970-01-01."""
     original = fakesnow.arrow.timestamp_to_sf_struct
 
-    def mended(column: pa.ChunkedArray) -> pa.StructArray:
+    def fixed(column: pa.ChunkedArray) -> pa.StructArray:
         combined = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         made = original(combined)
         parts = [part.fill_null(0) for part in made.flatten()]
         return pa.StructArray.from_arrays(parts, fields=list(made.type), mask=combined.is_null())
 
-    fakesnow.arrow.timestamp_to_sf_struct = mended
+    fakesnow.arrow.timestamp_to_sf_struct = fixed
 
 
 def some_statements_do_nothing() -> None:
@@ -43,33 +43,33 @@ def dates_come_from_any_number() -> None:
     """DATE_FROM_PARTS was an error over columns of type NUMBER(19, 0), which loads give to integers."""
     original = DuckDBGenerator.TRANSFORMS[exp.DateFromParts]
 
-    def mended(generator, expression):
+    def fixed(generator, expression):
         parts = {name: exp.cast(part, "BIGINT") for name, part in expression.args.items() if isinstance(part, exp.Expr)}
         return original(generator, exp.DateFromParts(**{**expression.args, **parts}))
 
-    DuckDBGenerator.TRANSFORMS[exp.DateFromParts] = mended
+    DuckDBGenerator.TRANSFORMS[exp.DateFromParts] = fixed
 
 
 def comments_may_have_quotes() -> None:
     """A table's comment with an apostrophe in it was an HTTP 500."""
     original = fakesnow.info_schema.insert_table_comment_sql
 
-    def mended(*texts):
+    def fixed(*texts):
         return original(*((text or "").replace("'", "''") for text in texts))
 
-    fakesnow.info_schema.insert_table_comment_sql = mended
+    fakesnow.info_schema.insert_table_comment_sql = fixed
 
 
 def the_end_of_a_session_rolls_back() -> None:
     """A client never closed its session, for want of a master token: what it had not committed held its locks on."""
     original = fakesnow.server.JSONResponse
 
-    def mended(content, *args, **kwargs):
+    def fixed(content, *args, **kwargs):
         if "token" in (content.get("data") or {}):
             content["data"]["masterToken"] = content["data"]["token"]
         return original(content, *args, **kwargs)
 
-    fakesnow.server.JSONResponse = mended
+    fakesnow.server.JSONResponse = fixed
 
     class Sessions(dict):
         def __delitem__(self, token):
@@ -100,7 +100,7 @@ def a_look_at_what_is_not_there_ends_no_transaction() -> None:
     """DESCRIBE of a missing table ended the transaction: any error does so in DuckDB, and none in Snowflake."""
     original = fakesnow.cursor.FakeSnowflakeCursor._execute
 
-    def mended(self, transformed, params=None):
+    def fixed(self, transformed, params=None):
         table = transformed.this if isinstance(transformed, exp.Describe) else None
         if isinstance(table, exp.Table):
             where = (table.catalog or self._conn.database, table.db or self._conn._schema, table.name)
@@ -109,10 +109,10 @@ def a_look_at_what_is_not_there_ends_no_transaction() -> None:
                 raise ProgrammingError(msg=f"{'.'.join(where)} does not exist", errno=2003, sqlstate="42S02")
         return original(self, transformed, params)
 
-    fakesnow.cursor.FakeSnowflakeCursor._execute = mended
+    fakesnow.cursor.FakeSnowflakeCursor._execute = fixed
 
 
-MENDS = (
+FIXES = (
     null_timestamps_stay_null,
     some_statements_do_nothing,
     dates_come_from_any_number,
@@ -123,7 +123,7 @@ MENDS = (
 )
 
 if __name__ == "__main__":
-    for mend in MENDS:
-        mend()
+    for fix in FIXES:
+        fix()
     Thread(target=uvicorn.run, args=(fakesnow.server.app,), kwargs={"port": int(sys.argv[1])}, daemon=True).start()
     sys.stdin.read()
