@@ -49,7 +49,7 @@ def test_json_has_the_place_the_code_and_the_hint_of_every_finding(project: Proj
         "line": 2,
         "column": 1,
         "code": "unknown-key",
-        "message": '"onwer" is no key here',
+        "message": 'unknown key "onwer"',
         "hint": 'did you mean "owner"?',
         "severity": "error",
     }
@@ -61,7 +61,7 @@ def test_github_gets_annotations_that_nothing_in_a_message_can_break(project: Pr
     assert done.exit_code == 1
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("::error ")]
     assert line.startswith("::error file=dag_configs/orders.yaml,line=19,col=")
-    assert ',title=bad-value::quality.orders.0.freshness.business_date_within: "20%25, a::b" is no duration' in line
+    assert ',title=bad-value::quality.orders.0.freshness.business_date_within: invalid duration "20%25, a::b"' in line
     assert "%0Ahint: " in line
 
 

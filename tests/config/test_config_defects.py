@@ -50,7 +50,7 @@ def test_a_problem_shows_the_line_and_the_hint():
     text = str(caught.value)
     place = f"{DEFECTS / 'value_write_disposition.yaml'}:10:24"
     assert text.splitlines() == [
-        f'{place}: tables.planes.write_disposition: "upsert" is not known here [unknown-value]',
+        f'{place}: tables.planes.write_disposition: unknown value "upsert" [unknown-value]',
         "  |     write_disposition: upsert",
         "  |                        ^",
         '  hint: did you mean "merge"?',

@@ -121,15 +121,15 @@ def test_a_broken_file_costs_only_itself(tmp_path: Path, broken: str):
 def test_a_name_that_is_taken(tmp_path: Path):
     folder = folder_of(tmp_path, a=SMALL, b=SMALL)
     assert [item.file.stem for item in folder.configs] == ["a"]
-    assert told(folder) == {"b": [(1, 7, "duplicate-name", "give this config a name of its own")]}
+    assert told(folder) == {"b": [(1, 7, "duplicate-name", "choose another name")]}
     told_of = str(folder.errors[tmp_path / "b.yaml"])
-    assert f'{tmp_path / "b.yaml"}:1:7: the name "fleet", and its tables, are those of a.yaml:1:7' in told_of
+    assert f'{tmp_path / "b.yaml"}:1:7: duplicate name "fleet": already defined in a.yaml:1:7' in told_of
 
 
 def test_a_name_is_that_of_the_file_that_is_called_so_whatever_comes_before_it(tmp_path: Path):
     folder = folder_of(tmp_path, a=SMALL, fleet="# the fleet\n" + SMALL)
     assert [item.file.stem for item in folder.configs] == ["fleet"]
-    assert "are those of fleet.yaml:2:7" in str(folder.errors[tmp_path / "a.yaml"])
+    assert "already defined in fleet.yaml:2:7" in str(folder.errors[tmp_path / "a.yaml"])
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_name_is_that_of_the_file_that_is_called_so_whatever_comes_before_it(t
             "{name: fleet, business_date_within: 26h}",
             [(5, 51, "conflict", "name the tables that have one under tables:, or set business_date there")],
         ),
-        ("{name: other}", [(5, 22, "unknown-source", "wait for the sources that it reads")]),
+        ("{name: other}", [(5, 22, "unknown-source", "wait for the sources that it reads from")]),
     ],
 )
 def test_what_a_source_sensor_waits_for_is_there(

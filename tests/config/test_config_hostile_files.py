@@ -67,7 +67,7 @@ HOSTILE = {
     a_fifo: ("unreadable", "it is a FIFO"),
     a_device: ("unreadable", "it is a device"),
     a_loop: ("unreadable", "symbolic links"),
-    a_huge_file: ("too-large", "at most 2000000 characters"),
+    a_huge_file: ("too-large", "more than 2000000 characters"),
     a_socket: ("unreadable", "it is a socket"),
     a_broken_link: ("unreadable", "No such file"),
 }

@@ -222,13 +222,13 @@ def test_a_misspelt_environment_is_told_where_environments_are(tmp_path: Path, m
     (problem,) = problems_of(tmp_path, SMALL + ENVIRONMENTS)
     assert (problem.position.line, problem.position.column, problem.code) == (9, 1, "unknown-name")
     assert problem.hint == 'did you mean "prod"?'
-    assert 'ELT_ENVIRONMENT chooses "prd"' in problem.message
+    assert 'ELT_ENVIRONMENT is "prd"' in problem.message
 
 
 def test_an_environment_that_is_not_declared_is_told_how_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ELT_ENVIRONMENT", "laptop")
     (problem,) = problems_of(tmp_path, SMALL + ENVIRONMENTS)
-    assert problem.hint == "known here: prod, test; one that changes nothing is written laptop: {}"
+    assert problem.hint == "use one of: prod, test; to add one without changes, write laptop: {}"
 
 
 @pytest.mark.parametrize("more", ["", "environments: {}\n"])

@@ -115,11 +115,11 @@ def test_a_version_that_is_no_number_has_a_place(tmp_path: Path, version: str):
 
 
 def test_a_config_in_braces_is_told_and_not_broken(tmp_path: Path):
-    with pytest.raises(ConfigError, match="lines of their own"):
+    with pytest.raises(ConfigError, match="its own line"):
         planned(tmp_path, "{name: a, tables: {b: {key: [c]}}}\n", TWO)
 
 
 def test_a_newer_version_is_the_only_problem(tmp_path: Path):
     (problem,) = problems_of(tmp_path, f"{SMALL}version: 2\nfrom_the_future: true\n")
     assert (problem.position.line, problem.position.column, problem.code) == (6, 10, "unknown-value")
-    assert "install" in problem.hint
+    assert "upgrade elt-factory" in problem.hint

@@ -132,12 +132,12 @@ def test_every_problem_of_the_yaml_is_told(tmp_path: Path):
 
 
 def test_a_file_that_is_not_there(tmp_path: Path):
-    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+    with pytest.raises(ConfigError, match="cannot read the file: No such file"):
         read_yaml(tmp_path / "none.yaml")
 
 
 def test_a_folder_in_place_of_a_file(tmp_path: Path):
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot read the file"):
         read_yaml(tmp_path)
 
 

@@ -148,10 +148,10 @@ def test_the_form_has_the_params_with_their_types(tmp_path):
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"seats": "4"}, 'tiny: the param seats: "4" is not of the type of its default, the number 4'),
+        ({"seats": "4"}, 'tiny: the param seats: "4" is not of the same type as its default 4'),
         ({"seats": True}, "tiny: the param seats: true is not of the type of its default"),
         ({"region": "a\nb"}, "tiny: the param region: this text is too long, or holds signs that do not print"),
-        ({"region": None}, "tiny: the param region: one plain value belongs here, not nothing"),
+        ({"region": None}, "tiny: the param region: expected a single value, got nothing"),
         ({"region": "x" * 1001}, "tiny: the param region: this text is too long"),
     ],
 )

@@ -59,8 +59,8 @@ def _name_taken(item: LoadedConfig, owner: LoadedConfig) -> Iterator[Problem]:
     if owner is not item:
         # the schema of the tables has the config's name, so tables can clash in no other way
         place = owner.source.at(("name",))
-        message = f'the name "{item.config.name}", and its tables, are those of {_beside(item.file, place)}'
-        hint = "give this config a name of its own"
+        message = f'duplicate name "{item.config.name}": already defined in {_beside(item.file, place)}'
+        hint = "choose another name"
         yield Problem(item.source.at(("name",)), "duplicate-name", message, hint)
 
 
@@ -75,7 +75,7 @@ def _awaited_in_vain(item: LoadedConfig, configs: Mapping[str, Config], unread: 
             found = _unready(awaited, configs[awaited.name])
         elif awaited.name not in unread:
             near = near_name(awaited.name, (configs.keys() | unread) - {item.config.name})
-            found = iter([(("name",), "unknown-source", f'there is no source "{awaited.name}" to wait for', near)])
+            found = iter([(("name",), "unknown-source", f'unknown source "{awaited.name}"', near)])
         else:
             continue
         for below, code, message, hint in found:
@@ -94,14 +94,14 @@ def _unready(awaited: SourceReady, other: Config) -> Iterator[tuple[YamlPath, st
     """Why another source is never ready: path below the sensor, code, message, hint."""
     tables = other.all_tables
     if not tables:
-        message = f'"{other.name}" loads no tables, so there is nothing to wait for'
-        yield ("name",), "unknown-source", message, "wait for the sources that it reads"
+        message = f'"{other.name}" loads no tables, so this sensor has nothing to wait for'
+        yield ("name",), "unknown-source", message, "wait for the sources that it reads from"
     for index, table in enumerate(awaited.tables):
         if table not in tables:
-            message = f'"{other.name}" loads no table "{table}"'
+            message = f'"{other.name}" has no table "{table}"'
             yield ("tables", index), "unknown-table", message, near_name(table, tables)
     undated = [name for name in awaited.tables or tables if name in tables and not tables[name].business_date]
     if awaited.business_date_within and undated:
-        message = f"{other.name}.{undated[0]} has no business_date to look at"
+        message = f"{other.name}.{undated[0]} has no business_date"
         hint = "name the tables that have one under tables:, or set business_date there"
         yield ("business_date_within",), "conflict", message, hint

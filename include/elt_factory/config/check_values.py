@@ -35,8 +35,8 @@ def _hashed(name: str, column: Column, check: ColumnCheck, at: Path) -> Iterator
         return
     for rule in ("between", "accepted_values"):
         if getattr(check, rule) is not None:
-            message = f'"{name}" is hashed before it is checked, so {rule} never holds'
-            yield MistakeError(message, f"remove {rule}, or pii", at=(*at, rule), code="conflict")
+            message = f'"{name}" is hashed before it is checked, so {rule} can never pass'
+            yield MistakeError(message, f"remove {rule} or pii", at=(*at, rule), code="conflict")
 
 
 def _unfit(name: str, column: Column, check: ColumnCheck, at: Path) -> Iterator[MistakeError]:
@@ -44,13 +44,13 @@ def _unfit(name: str, column: Column, check: ColumnCheck, at: Path) -> Iterator[
         return
     kind = column.type.name
     if check.between and kind in _UNORDERED:
-        message = f'"{name}" is {kind}, which has no lower and higher values'
-        yield MistakeError(message, "remove between, or write another type", at=(*at, "between"), code="conflict")
+        message = f'"{name}" is {kind}, which has no order'
+        yield MistakeError(message, "remove between, or change the type", at=(*at, "between"), code="conflict")
         return
     for rule, values in (("between", check.between), ("accepted_values", check.accepted_values)):
         for place, value in enumerate(values or ()):
             if not _fits(kind, rule, value):
-                message = f'{shown(value)} is not a value that "{name}" can have: it is {column.type}'
+                message = f'invalid value {shown(value)}: "{name}" is of type {column.type}'
                 yield MistakeError(message, _HINTS.get(kind, ""), at=(*at, rule, place), code="conflict")
                 break
 
@@ -117,13 +117,13 @@ _FITS: Mapping[str, Callable[[Value], bool]] = {
     "binary": _is_anything,
 }
 _HINTS: Mapping[str, str] = {
-    "text": "put it in quotes, or write another type",
-    "integer": "write a whole number, or another type",
-    "float": "write a number, or another type",
-    "decimal": "write a number, or another type",
-    "boolean": "write true or false, or another type",
-    "date": "write a date like 2013-01-31, or another type",
-    "time": 'write a time like "06:00", or another type',
-    "timestamp": "write a time like 2013-01-31T06:00:00Z, or another type",
-    "datetime": "write a time like 2013-01-31T06:00:00, or another type",
+    "text": "put it in quotes, or change the type",
+    "integer": "write a whole number, or change the type",
+    "float": "write a number, or change the type",
+    "decimal": "write a number, or change the type",
+    "boolean": "write true or false, or change the type",
+    "date": "write a date like 2013-01-31, or change the type",
+    "time": 'write a time like "06:00", or change the type',
+    "timestamp": "write a time like 2013-01-31T06:00:00Z, or change the type",
+    "datetime": "write a time like 2013-01-31T06:00:00, or change the type",
 }

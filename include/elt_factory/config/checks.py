@@ -17,13 +17,13 @@ Severity = Literal["warn", "error"]
 def _check_range(value: object) -> object:
     """Two scalars of one kind, the lower first."""
     if not isinstance(value, (list, tuple)) or len(value) != 2:  # noqa: PLR2004 - a range has two ends
-        raise MistakeError("the lowest and the highest value belong here", "write them as a list: [0, 6000]")
+        raise MistakeError("expected [min, max]", "write them as a list: [0, 6000]")
     low, high = value
     numbers = [isinstance(end, (int, float)) and not isinstance(end, bool) for end in value]
     if not all(numbers) and not all(isinstance(end, str) for end in value):
-        raise MistakeError("a range goes from number to number or from text to text", "write both ends of one kind")
+        raise MistakeError("the ends of a range must be of one type", "write two numbers or two texts")
     if _order(low, high):
-        raise MistakeError(f"no value lies between {low} and {high}", f"write the lowest first: [{high}, {low}]")
+        raise MistakeError(f"empty range: {low} is greater than {high}", f"write the lower end first: [{high}, {low}]")
     return value
 
 
@@ -43,18 +43,20 @@ def require_one(what: str, parts: Mapping[str, object]) -> None:
     found = [name for name, part in parts.items() if part is not None]
     if not found:
         raise MistakeError(
-            f"a {what} needs one of {', '.join(parts)}", "add one, or take the entry away", code="incomplete"
+            f"a {what} needs one rule of {', '.join(parts)}", "add one, or remove the entry", code="incomplete"
         )
     if len(found) > 1:
-        message = f"a {what} has one of {', '.join(parts)}, and here are {' and '.join(found)}"
-        raise MistakeError(message, "give each an entry of its own in the list", at=(found[-1], KEY), code="conflict")
+        message = f"a {what} takes exactly one of {', '.join(parts)}; got {' and '.join(found)}"
+        raise MistakeError(message, "write a list entry for each", at=(found[-1], KEY), code="conflict")
 
 
 class Check(Model):
     """One rule; `error` stops what is downstream, `warn` is recorded and shown."""
 
     severity: Severity = Field(
-        "error", description="warn records it, error stops what is downstream.", examples=["warn"]
+        "error",
+        description="warn records a failure; error fails the task and blocks everything downstream.",
+        examples=["warn"],
     )
 
     @property
@@ -76,39 +78,39 @@ class ColumnCheck(Check):
     """A rule for the values of one column, over the rows of the load."""
 
     not_null: Literal[True] | None = Field(None, description="Every row has a value.", examples=[True])
-    unique: Literal[True] | None = Field(None, description="No value stands twice in the table.", examples=[True])
-    between: Range | None = Field(None, description="Values lie in this range, ends included.", examples=[[0, 6000]])
+    unique: Literal[True] | None = Field(None, description="No value is repeated in the table.", examples=[True])
+    between: Range | None = Field(None, description="Allowed range, both ends included.", examples=[[0, 6000]])
     accepted_values: tuple[Scalar, ...] | None = Field(
-        None, min_length=1, description="Values are among these.", examples=[["EWR", "JFK", "LGA"]]
+        None, min_length=1, description="Allowed values.", examples=[["EWR", "JFK", "LGA"]]
     )
 
 
 class RowCount(Model):
     """How many rows a load has: absolute, or against the loads before."""
 
-    min: Whole | None = Field(None, ge=0, description="At least so many.", examples=[1])
-    max: Whole | None = Field(None, ge=0, description="At most so many.", examples=[1_000_000])
-    within: Share | None = Field(None, description="No further than this from the mean of `of`.", examples=["20%"])
+    min: Whole | None = Field(None, ge=0, description="Minimum.", examples=[1])
+    max: Whole | None = Field(None, ge=0, description="Maximum.", examples=[1_000_000])
+    within: Share | None = Field(None, description="Largest deviation from the mean of `of`.", examples=["20%"])
     of: Literal["trailing_7_runs", "trailing_30_runs"] | None = Field(
         None,
-        description="The loads that `within` compares with; default: trailing_7_runs.",
+        description="Loads that `within` compares with. Default: trailing_7_runs.",
         examples=["trailing_30_runs"],
     )
 
     @model_validator(mode="after")
     def _something_to_check(self) -> Self:
         if self.min is None and self.max is None and self.within is None:
-            raise MistakeError("row_count needs a rule", "write min, max or within", code="incomplete")
+            raise MistakeError("row_count needs a limit", "write min, max or within", code="incomplete")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise MistakeError(
-                f"no count is at least {self.min} and at most {self.max}",
-                "write the lower one as min",
+                f"empty range: min {self.min} is greater than max {self.max}",
+                "swap min and max",
                 at=("max",),
                 code="conflict",
             )
         if self.within is None and self.of is not None:
-            hint = "add within: 20%, or remove of"
-            raise MistakeError("of says what within compares with, and there is no within", hint, at=("of",))
+            hint = "add within: 20%, or remove `of`"
+            raise MistakeError("`of` has no effect without `within`", hint, at=("of",))
         return self
 
     @property
@@ -122,12 +124,10 @@ class Freshness(Model):
 
     business_date_within: Duration | None = Field(
         None,
-        description="The newest business date is no further than this before the window's end.",
+        description="Largest gap between the newest business date and the end of the window.",
         examples=["26h"],
     )
-    loaded_within: Duration | None = Field(
-        None, description="The last load was committed no longer ago than this.", examples=["2h"]
-    )
+    loaded_within: Duration | None = Field(None, description="Largest age of the last committed load.", examples=["2h"])
 
     @model_validator(mode="after")
     def _something_to_check(self) -> Self:
@@ -142,19 +142,21 @@ class TableCheck(Check):
     """A rule for a table after the transform."""
 
     row_count: RowCount | None = Field(
-        None, description="How many rows the load has.", examples=[{"within": "20%", "of": "trailing_7_runs"}]
+        None,
+        description="Limits on the number of rows of the load.",
+        examples=[{"within": "20%", "of": "trailing_7_runs"}],
     )
     freshness: Freshness | None = Field(
-        None, description="How late the table may be.", examples=[{"business_date_within": "26h"}]
+        None, description="Limits on the age of the table.", examples=[{"business_date_within": "26h"}]
     )
     unique: tuple[ColumnName, ...] | None = Field(
         None,
         min_length=1,
-        description="No combination of these columns stands twice.",
+        description="Columns whose combination of values is unique in the table.",
         examples=[["origin", "time_hour"]],
     )
     expression: Condition | None = Field(
         None,
-        description="A SQL condition that holds for every row of the load.",
+        description="SQL condition that must hold for every row of the load.",
         examples=["arr_delay >= -120"],
     )

@@ -16,8 +16,8 @@ from elt_factory.config.table import TIMES, Column, Path, Table
 
 # these have no order in which they grow, or one that the source and the warehouse do not share
 _NO_CURSORS = ("boolean", "text", "json", "binary", "time")
-_OTHER_CURSOR = "name a column that is a time or a number that grows"
-_OTHER_DATE = "name a column that is a date, datetime or timestamp"
+_OTHER_CURSOR = "choose a time or number column that grows with every change"
+_OTHER_DATE = "choose a date, datetime or timestamp column"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _undeclared(table: Table, uses: Sequence[_Use]) -> Iterator[MistakeError]:
         if use.column not in table.columns:
             near = near_name(use.column, table.columns)
             hint = near if near.startswith("did you mean") else f"declare {use.column}: under columns:"
-            message = f'"{use.column}" is not declared, and schema_contract: {table.schema_contract} accepts no others'
+            message = f'"{use.column}" is not declared, but schema_contract: {table.schema_contract} allows no others'
             yield MistakeError(message, hint, at=use.at, code="unknown-column")
 
 
@@ -85,10 +85,10 @@ def _unfit_cursor(table: Table, at: Path) -> Iterator[MistakeError]:
     if column is None:
         return
     if column.pii == "hash":
-        message = f'the cursor "{cursor}" is hashed, and hashes do not grow: newer rows would count as older'
+        message = f'the cursor "{cursor}" is hashed, and hashes have no order: newer rows could count as older'
         yield MistakeError(message, f"remove pii, or {_OTHER_CURSOR}", at=(*place, "pii"), code="conflict")
     elif column.type and column.type.name in _NO_CURSORS:
-        hint = f"write the type that its values have, or {_OTHER_CURSOR}"
+        hint = f"correct its type, or {_OTHER_CURSOR}"
         message = f'the cursor "{cursor}" is {column.type}, which does not grow with every change'
         yield MistakeError(message, hint, at=(*place, "type"), code="conflict")
     else:
@@ -104,7 +104,7 @@ def _unfit_initial(table: Table, column: Column, at: Path) -> Iterator[MistakeEr
     if is_time != begins_with_number:
         return
     found, wanted = ("a number", "a date like 2013-01-31") if is_time else ("a date", "a whole number, like 0")
-    message = f'initial is {found}, and the cursor "{incremental.cursor}" is {column.type}'
+    message = f'initial is {found}, but the cursor "{incremental.cursor}" is {column.type}'
     yield MistakeError(message, f"write {wanted}", at=(*at, "incremental", "initial"), code="conflict")
 
 
@@ -115,11 +115,11 @@ def _unfit_date(table: Table, at: Path) -> Iterator[MistakeError]:
         return
     place = (*at, "columns", str(name))
     if column.pii == "hash":
-        message = f'the business date "{name}" is hashed, and a hash is not a date'
+        message = f'the business date "{name}" is hashed, so its dates are lost'
         yield MistakeError(message, f"remove pii, or {_OTHER_DATE}", at=(*place, "pii"), code="conflict")
     elif column.type and column.type.name not in TIMES:
         message = f'the business date "{name}" is {column.type}, which does not say when something happened'
-        hint = "write type: date, datetime or timestamp, or name another column"
+        hint = "write type: date, datetime or timestamp, or choose another column"
         yield MistakeError(message, hint, at=(*place, "type"), code="conflict")
 
 
@@ -127,8 +127,8 @@ def _unfit_cluster(table: Table, at: Path) -> Iterator[MistakeError]:
     for index, name in enumerate(table.cluster_by):
         column = table.columns.get(name)
         if column and column.type and column.type.name == "json":
-            hint = "name a column of another type"
-            message = f'"{name}" is json, and no table can be clustered by that'
+            hint = "choose a column of another type"
+            message = f'"{name}" is json, and tables cannot be clustered by json'
             yield MistakeError(message, hint, at=(*at, "cluster_by", index), code="conflict")
 
 
@@ -140,10 +140,10 @@ def _dropped(table: Table, uses: Sequence[_Use], at: Path) -> Iterator[MistakeEr
         place = (*at, "columns", name)
         roles = [use.role for use in uses if use.column == name]
         if roles:
-            message = f'"{name}" cannot be dropped: {roles[0]} names it'
+            message = f'"{name}" cannot be dropped: it is used by {roles[0]}'
             yield MistakeError(message, _instead_of_drop(roles), at=(*place, "pii"), code="conflict")
         if column.checks:
-            message = f'"{name}" is dropped, so nothing can be checked'
+            message = f'"{name}" is dropped, so its checks cannot run'
             yield MistakeError(message, "remove the checks", at=(*place, "checks", KEY), code="conflict")
         if not column.nullable:
             message = f'"{name}" is dropped, so nullable: false cannot be checked'

@@ -14,10 +14,10 @@ class Compute(Model):
     """The virtual warehouse of each step; a step that is not named has the connection's. A name alone is for all."""
 
     load: Text | None = Field(
-        None, description="For the loads, and for what an extract asks the warehouse.", examples=["LOADING"]
+        None, description="Virtual warehouse for loads, and for queries during extract.", examples=["LOADING"]
     )
-    transform: Text | None = Field(None, description="For dbt.", examples=["TRANSFORMING"])
-    quality: Text | None = Field(None, description="For sensors and checks.", examples=["LOADING"])
+    transform: Text | None = Field(None, description="Virtual warehouse for dbt.", examples=["TRANSFORMING"])
+    quality: Text | None = Field(None, description="Virtual warehouse for sensors and checks.", examples=["LOADING"])
 
     @model_validator(mode="before")
     @classmethod

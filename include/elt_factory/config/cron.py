@@ -45,17 +45,19 @@ def _check_closely(value: str) -> str:
     from croniter import CroniterError, croniter
 
     if value.casefold().lstrip("@") in _NEVER:
-        raise MistakeError(f"unknown schedule {shown(value)}", "leave schedule out: runs then begin by hand only")
+        raise MistakeError(
+            f"unknown schedule {shown(value)}", "remove schedule: the DAG then runs only when triggered manually"
+        )
     if value.startswith("@"):
         if value not in _ALIASES:
             raise MistakeError(f"unknown schedule {shown(value)}", near_name(value.casefold(), _ALIASES))
         return value
     if len(value.split()) != _FIELDS or _RANDOM.search(value) or not croniter.is_valid(value):
-        raise MistakeError(f"{shown(value)} is no cron expression", _HINT)
+        raise MistakeError(f"invalid cron expression {shown(value)}", _HINT)
     try:
         croniter(value).get_next()
     except CroniterError:
-        raise MistakeError(f"{shown(value)} never comes", _HINT) from None
+        raise MistakeError(f"cron expression {shown(value)} never fires", _HINT) from None
     return value
 
 

@@ -27,7 +27,7 @@ def cursor_mistakes(table: Table) -> Iterator[MistakeError]:
     if fault:
         yield MistakeError(fault[0], fault[1], at=("incremental", "lag"), code="conflict")
     elif incremental.lag and table.write_disposition == "append" and not table.primary_key:
-        message = "lag reads rows again, and append without a primary_key would add them twice"
+        message = "lag reads rows again, and append without a primary_key would duplicate them"
         yield MistakeError(message, "add primary_key:", at=("incremental", "lag"), code="conflict")
     yield from _choice_mistakes(table, incremental)
 
@@ -35,11 +35,11 @@ def cursor_mistakes(table: Table) -> Iterator[MistakeError]:
 def lag_fault(incremental: Incremental, kind: str | None) -> tuple[str, str] | None:
     """Why a lag cannot work with a cursor of this type (None: not known), and how to fix it."""
     if incremental.time_lag and kind in NUMBERS:
-        return "this lag has no effect: the cursor is a number, and a duration is not", OF_A_NUMBER
+        return "the cursor is a number, but lag is a duration", OF_A_NUMBER
     if incremental.number_lag and kind in _TIMES:
-        return "this lag has no effect: the cursor is a time, and a number is not", OF_A_TIME
+        return "the cursor is a time, but lag is a number", OF_A_TIME
     if kind == "date" and incremental.time_lag % _DAY:
-        return "this lag has no effect: the cursor is a date, so only whole days can be read again", "write lag: 1d"
+        return "the cursor is a date, so lag must be in whole days", "write lag: 1d"
     return None
 
 
@@ -55,7 +55,7 @@ def _kind(table: Table, incremental: Incremental) -> str | None:
 
 def _choice_mistakes(table: Table, incremental: Incremental) -> Iterator[MistakeError]:
     if incremental.null_cursor == "include" and table.write_disposition == "scd2":
-        message = "scd2 cannot include rows without a cursor value: nothing says since when they hold"
+        message = "scd2 cannot include rows without a cursor value: their validity is unknown"
         at = ("incremental", "null_cursor")
         yield MistakeError(message, "write null_cursor: ignore or fail", at=at, code="conflict")
     if table.asks_by_cursor:
@@ -63,5 +63,5 @@ def _choice_mistakes(table: Table, incremental: Incremental) -> Iterator[Mistake
     for name in ("null_cursor", "late_commits"):
         # a row that an API or a file has sent is there, with a cursor or without
         if getattr(incremental, name) not in (None, "fail"):
-            message = f"{name} works with databases alone"
+            message = f"{name} applies to databases only"
             yield MistakeError(message, f"remove {name}", at=("incremental", name, KEY), code="conflict")

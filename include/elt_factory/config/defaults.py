@@ -57,8 +57,10 @@ def require_mapping(source: YamlSource, message: str) -> None:
         ConfigError: it is empty, or something else.
     """
     if source.data is None:
-        message = f"this file is empty: {message}"
-        raise ConfigError([Problem(Position(source.file, 1, 1), "empty", message, "write it, or delete the file")])
+        message = f"empty file: {message}"
+        raise ConfigError(
+            [Problem(Position(source.file, 1, 1), "empty", message, "write the config, or delete the file")]
+        )
     if not isinstance(source.data, dict):
         raise ConfigError([Problem(source.at(()), "wrong-type", message, 'write "key: value" lines')])
 
@@ -78,7 +80,7 @@ def _defaults(file: Path) -> YamlSource | None:
     source = read_yaml_again(file)
     if source.data is None:
         return None
-    require_mapping(source, "the defaults are a mapping, as in a config")
+    require_mapping(source, "expected a mapping at the top level, as in a config")
     require_current(source)
     misplaced = list(_misplaced(source))
     if misplaced:
@@ -89,5 +91,5 @@ def _defaults(file: Path) -> YamlSource | None:
 def _misplaced(source: YamlSource) -> Iterator[Problem]:
     for key in _NOT_DEFAULTS:
         if key in source.data:
-            message = f'"{key}" belongs in a config, not in the defaults'
-            yield Problem(source.at_key((key,)), "not-a-default", message, "move it to the configs it is for")
+            message = f'"{key}" is not allowed in the defaults'
+            yield Problem(source.at_key((key,)), "not-a-default", message, "move it to the configs that need it")

@@ -70,10 +70,8 @@ def _fixed_keys(source: YamlSource) -> Iterator[Problem]:
         for key in _FIXED:
             if key in overlay:
                 position = source.at_key((KEY_OF_ENVIRONMENTS, name, key))
-                message = f'"{key}" is the same in every environment'
-                yield Problem(
-                    position, "not-a-default", message, "take it away here; it belongs at the top of a config"
-                )
+                message = f'"{key}" cannot differ between environments'
+                yield Problem(position, "not-a-default", message, "move it to the top level of the config")
 
 
 def _new(known: list[Problem], name: str, error: ConfigError) -> Iterator[Problem]:
@@ -88,8 +86,6 @@ def _unknown_choice(source: YamlSource) -> Iterator[Problem]:
     known, chosen = source.data[KEY_OF_ENVIRONMENTS], _chosen()
     if chosen and isinstance(known, dict) and known and chosen not in known:
         near = near_name(chosen, known)
-        hint = (
-            near if near.startswith("did you mean") else f"{near}; one that changes nothing is written {chosen}: {{}}"
-        )
-        message = f'{VARIABLE} chooses "{chosen}", which is no environment here'
+        hint = near if near.startswith("did you mean") else f"{near}; to add one without changes, write {chosen}: {{}}"
+        message = f'{VARIABLE} is "{chosen}", but this config has no such environment'
         yield Problem(source.at_key((KEY_OF_ENVIRONMENTS,)), "unknown-name", message, hint)

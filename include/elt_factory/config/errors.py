@@ -99,7 +99,7 @@ def shown(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case int() | float():
-            return f"the number {value}"
+            return str(value)
         case dict():
             return "a mapping"
         case list() | tuple():
@@ -108,13 +108,20 @@ def shown(value: object) -> str:
     return f'"{text[:_SHOWN]}..."' if len(text) > _SHOWN else f'"{text}"'
 
 
+def invalid(what: str, value: object) -> str:
+    """Write the message for a value that cannot be read: `invalid duration "soon"`, `invalid duration: got a list`."""
+    if isinstance(value, (str, int, float)):
+        return f"invalid {what} {shown(value)}"
+    return f"invalid {what}: got {shown(value)}"
+
+
 def near_name(name: str, known: Iterable[str]) -> str:
     """'did you mean "x"?' for the nearest known name, or all known names when none is near."""
     names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if near:
         return f'did you mean "{near[0]}"?'
-    return f"known here: {', '.join(names)}" if names else ""
+    return f"use one of: {', '.join(names)}" if names else ""
 
 
 def _place(problem: Problem) -> tuple[str, int, int]:

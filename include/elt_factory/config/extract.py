@@ -26,7 +26,7 @@ from elt_factory.config.values import (
 )
 
 _MAX_PAGES = 100_000
-_CONNECTION = "The Airflow connection that holds the address and the secret."
+_CONNECTION = "Airflow connection that holds the address and credentials."
 
 
 class ApiKeyAuth(Model):
@@ -36,7 +36,7 @@ class ApiKeyAuth(Model):
     header: Text = Field("X-API-Key", description="Name of the header.", examples=["X-API-Key"])
     param: Text | None = Field(
         None,
-        description="Name of a query parameter to send it in, for an API that takes no header.",
+        description="Query parameter to send it in, for an API that does not accept a header.",
         examples=["api_key"],
     )
 
@@ -69,10 +69,10 @@ class CursorPaginator(Model):
     """The answer holds a cursor that the next request sends back; none ends the pages."""
 
     type: Literal["cursor"]
-    cursor_path: Text = Field("next", description="Where the cursor is in the answer.", examples=["meta.next"])
-    cursor_param: Text = Field("cursor", description="The query parameter that carries it.", examples=["cursor"])
+    cursor_path: Text = Field("next", description="Path of the cursor in the response.", examples=["meta.next"])
+    cursor_param: Text = Field("cursor", description="Query parameter that carries the cursor.", examples=["cursor"])
     max_pages: Whole = Field(
-        _MAX_PAGES, gt=0, description="The most pages of one load; more are an error.", examples=[1_000_000]
+        _MAX_PAGES, gt=0, description="Maximum pages per load; more are an error.", examples=[1_000_000]
     )
 
 
@@ -81,10 +81,10 @@ class JsonLinkPaginator(Model):
 
     type: Literal["json_link"]
     next_url_path: Text = Field(
-        "next", description="Where the address is.", examples=["links.next", "@odata\\.nextLink"]
+        "next", description="Path of the next page's URL in the response.", examples=["links.next", "@odata\\.nextLink"]
     )
     max_pages: Whole = Field(
-        _MAX_PAGES, gt=0, description="The most pages of one load; more are an error.", examples=[1_000_000]
+        _MAX_PAGES, gt=0, description="Maximum pages per load; more are an error.", examples=[1_000_000]
     )
 
 
@@ -92,9 +92,9 @@ class HeaderLinkPaginator(Model):
     """The `Link` header holds the address of the next page (RFC 8288)."""
 
     type: Literal["header_link"]
-    rel: Text = Field("next", description="The link's relation.", examples=["next"])
+    rel: Text = Field("next", description="Link relation.", examples=["next"])
     max_pages: Whole = Field(
-        _MAX_PAGES, gt=0, description="The most pages of one load; more are an error.", examples=[1_000_000]
+        _MAX_PAGES, gt=0, description="Maximum pages per load; more are an error.", examples=[1_000_000]
     )
 
 
@@ -102,11 +102,11 @@ class OffsetPaginator(Model):
     """Pages are asked for by an offset and a limit; an empty page is past the last."""
 
     type: Literal["offset"]
-    limit: Whole = Field(1000, gt=0, description="Records a page.", examples=[500])
-    limit_param: Text = Field("limit", description="The query parameter of the page size.", examples=["limit"])
-    offset_param: Text = Field("offset", description="The query parameter of the offset.", examples=["offset"])
+    limit: Whole = Field(1000, gt=0, description="Records per page.", examples=[500])
+    limit_param: Text = Field("limit", description="Query parameter for the page size.", examples=["limit"])
+    offset_param: Text = Field("offset", description="Query parameter for the offset.", examples=["offset"])
     max_pages: Whole = Field(
-        _MAX_PAGES, gt=0, description="The most pages of one load; more are an error.", examples=[1_000_000]
+        _MAX_PAGES, gt=0, description="Maximum pages per load; more are an error.", examples=[1_000_000]
     )
 
 
@@ -114,10 +114,10 @@ class PageNumberPaginator(Model):
     """Pages are asked for by number; an empty page is past the last."""
 
     type: Literal["page_number"]
-    page_param: Text = Field("page", description="The query parameter of the page number.", examples=["page"])
-    first_page: Whole = Field(1, ge=0, description="The number of the first page.", examples=[0])
+    page_param: Text = Field("page", description="Query parameter for the page number.", examples=["page"])
+    first_page: Whole = Field(1, ge=0, description="Number of the first page.", examples=[0])
     max_pages: Whole = Field(
-        _MAX_PAGES, gt=0, description="The most pages of one load; more are an error.", examples=[1_000_000]
+        _MAX_PAGES, gt=0, description="Maximum pages per load; more are an error.", examples=[1_000_000]
     )
 
 
@@ -144,44 +144,44 @@ class RestApi(Model):
     auth: Auth | None = Field(
         None,
         description=(
-            "How the secret is sent; by default basic when the connection has a login, "
-            "else bearer when it has a password."
+            "How credentials are sent. By default, basic when the connection has a login, "
+            "or bearer when it has only a password."
         ),
         examples=[{"type": "api_key", "header": "X-API-Key"}],
     )
     headers: Headers = Field(
         {},
-        description="Headers sent with every request; no secrets.",
+        description="Headers sent with every request. Secrets are refused.",
         examples=[{"Accept": "application/json"}],
     )
     paginator: Paginator = Field(
         SinglePage(type="single_page"),
-        description="How the next page is found.",
+        description="How to find the next page.",
         examples=[{"type": "cursor", "cursor_path": "next"}],
     )
     rate_limit: RequestRate | None = Field(
         None,
-        description="The most requests to send in a time, for all tables and runs of the connection on one machine.",
+        description="Maximum request rate, shared by all tables and runs that use the connection on one machine.",
         examples=["500/minute"],
     )
     timeout: PositiveDuration = Field(
         "60s",
         validate_default=True,
-        description="How long one request may take, from the connection to the last byte of the answer.",
+        description="Time allowed for one request, from connecting to the last byte of the response.",
         examples=["30s"],
     )
     max_answer_mb: Whole = Field(
         256,
         gt=0,
         le=100_000,
-        description="Megabytes that one answer may have, unpacked. A larger one is an error; pages keep answers small.",
+        description="Maximum size of one response in megabytes, uncompressed. A larger response is an error.",
         examples=[1000],
     )
     incomplete: Literal["fail", "warn"] = Field(
         "fail",
         description=(
-            "What happens where the pages end and the answer says that there is more (has_more, a total, a next link): "
-            "fail, or load what came and log a warning."
+            "What to do when pages end although the response says there are more (has_more, a total, a next link): "
+            "fail the task, or load what was read and log a warning."
         ),
         examples=["warn"],
     )
@@ -193,8 +193,8 @@ def _check_param(value: str | float) -> str | float:
 
 def _check_endpoint(value: str) -> str:
     if "://" in value:
-        hint = "write the path alone, like /v1/flights; the connection holds the rest"
-        raise MistakeError("this is a whole address", hint)
+        hint = "write only the path, like /v1/flights; the connection holds the rest"
+        raise MistakeError("expected a path, got a full URL", hint)
     raise_found(secrets.in_path(value))
     return check_template(value)
 
@@ -212,13 +212,15 @@ Params = Annotated[dict[str, Param], AfterValidator(_check_params)]
 class RestTable(Table):
     """A table read from one endpoint of a JSON API."""
 
-    path: Endpoint = Field(description="The endpoint below the connection's address.", examples=["/v1/flights"])
+    path: Endpoint = Field(description="Endpoint path, relative to the connection's address.", examples=["/v1/flights"])
     params: Params = Field(
-        {}, description="Query parameters; no secrets.", examples=[{"since": "{{ window.start }}", "limit": 1000}]
+        {},
+        description="Query parameters. Secrets are refused.",
+        examples=[{"since": "{{ window.start }}", "limit": 1000}],
     )
     records: Text | None = Field(
         None,
-        description="Where the list of records is in the answer; by default the answer itself is the list.",
+        description="Path of the list of records in the response. By default, the response itself is the list.",
         examples=["data.items"],
     )
 
@@ -233,8 +235,8 @@ class RestTable(Table):
         # an API that is not asked for the window sends everything, and a window's load replaces that window's rows only
         if self.incremental and self.write_disposition == "append" and not (self.takes_window or self.counts_on):
             raise MistakeError(
-                "every run would append every row again: the API is not asked for the window",
-                'write the window into params:, as in since: "{{ window.start }}", or write_disposition: merge',
+                "every run would append all rows again: the request does not depend on the window",
+                'add the window to params:, as in since: "{{ window.start }}", or use write_disposition: merge',
                 at=("incremental", KEY),
                 code="conflict",
             )
@@ -249,10 +251,10 @@ class Sql(Model):
     schema_name: Text | None = Field(
         None,
         alias="schema",
-        description="The schema the tables are in, where the database has schemas.",
+        description="Schema of the tables, for databases that have schemas.",
         examples=["public"],
     )
-    fetch_rows: Whole = Field(50_000, gt=0, description="Rows fetched at a time.", examples=[10_000])
+    fetch_rows: Whole = Field(50_000, gt=0, description="Rows per fetch.", examples=[10_000])
 
 
 class SqlTable(Table):
@@ -261,11 +263,11 @@ class SqlTable(Table):
     asks_by_cursor: ClassVar[bool] = True
 
     table: Text | None = Field(
-        None, description="Its name in the source; by default the name it has here.", examples=["planes"]
+        None, description="Name of the table in the source. By default, the same name as here.", examples=["planes"]
     )
     query: Query | None = Field(
         None,
-        description="A SELECT to read in place of a table; a template in it is a value, without quotes.",
+        description="SELECT statement to read instead of a table. Templates are bound as values: do not quote them.",
         examples=["select * from planes where seats > {{ params.seats }}"],
     )
 
@@ -283,7 +285,7 @@ class SqlTable(Table):
     def _one_origin(self) -> Self:
         if self.table is not None and self.query is not None:
             raise MistakeError(
-                "a table is read by name or by a query", "keep one of them", at=("query", KEY), code="conflict"
+                "`table` and `query` exclude each other", "keep one of them", at=("query", KEY), code="conflict"
             )
         return self
 
@@ -294,12 +296,12 @@ class Files(Model):
     type: Literal["files"]
     connection: ConnectionId | None = Field(
         None,
-        description="An Airflow connection of type fs whose path is the folder.",
+        description="Airflow connection of type fs whose path is the folder.",
         examples=["weather_files"],
     )
     folder: FolderPath | None = Field(
         None,
-        description="The folder, below the connection's path or the project.",
+        description="Folder, relative to the connection's path or the project.",
         examples=["data/incoming"],
     )
 
@@ -310,27 +312,25 @@ class CsvFormat(Model):
     type: Literal["csv"]
     header: bool = Field(
         True,
-        description="Whether the first line of each file holds the column names. False: every line is a record.",
+        description="Whether the first line of each file holds the column names. If false, every line is a record.",
         examples=[False],
     )
     names: tuple[ColumnName, ...] = Field(
         (),
         description=(
-            "The column names of files without a header line, in the order of the fields; by default column_1, "
-            "column_2 and so on. A file with another number of fields is an error."
+            "Column names for files without a header line, in field order. By default, column_1, "
+            "column_2 and so on. A file with a different number of fields is an error."
         ),
         examples=[["id", "day", "amount"]],
     )
-    delimiter: str = Field(",", min_length=1, max_length=1, description="What separates fields.", examples=[";"])
-    quote: str = Field('"', min_length=1, max_length=1, description="What encloses a field.", examples=["'"])
-    null_values: tuple[str, ...] = Field(
-        ("",), description="Unquoted texts that mean: no value.", examples=[["", "NA"]]
-    )
+    delimiter: str = Field(",", min_length=1, max_length=1, description="Field separator.", examples=[";"])
+    quote: str = Field('"', min_length=1, max_length=1, description="Quote character.", examples=["'"])
+    null_values: tuple[str, ...] = Field(("",), description="Unquoted texts to read as NULL.", examples=[["", "NA"]])
     encoding: Literal["utf-8", "latin-1", "utf-16"] = Field(
         "utf-8",
         description=(
-            "The files' character encoding. Files that begin with the mark of UTF-16 are read as UTF-16, in the order "
-            "of bytes that it says, also under utf-8."
+            "Character encoding. Files that start with a UTF-16 byte order mark are read as UTF-16, in that byte "
+            "order, even with utf-8."
         ),
         examples=["latin-1"],
     )
@@ -338,13 +338,15 @@ class CsvFormat(Model):
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
         if self.names and self.header:
-            hint = "add header: false, or remove names: the files' first line has them"
-            raise MistakeError("names are for files without a header line", hint, at=("names", KEY), code="conflict")
+            hint = "add header: false, or remove names:"
+            raise MistakeError(
+                "`names` applies only to files without a header line", hint, at=("names", KEY), code="conflict"
+            )
         folded = [name.casefold() for name in self.names]
         for index, name in enumerate(self.names):
             if name.casefold() in folded[:index]:
                 message = f'column name "{name}" is repeated'
-                raise MistakeError(message, "give every field a name of its own", at=("names", index), code="conflict")
+                raise MistakeError(message, "give every field a unique name", at=("names", index), code="conflict")
         return self
 
 
@@ -369,20 +371,20 @@ class FilesTable(Table):
     path: FileTemplate = Field(
         description=(
             "Name pattern below the folder: globs, and %Y %m %d %H for the periods that the window touches. append and "
-            "merge load each file once, and again when its content has changed; a late file of a window that was "
-            "loaded is found. `*` matches no hidden file, and `[[]` means the sign `[` itself."
+            "merge load each file once, and again when its content changes; a file that arrives after its window was "
+            "loaded is still found. `*` does not match hidden files; write `[[]` for a literal `[`."
         ),
         examples=["weather_%Y-%m.csv", "orders/*.csv", "{{ params.region }}/*.csv"],
     )
     format: FileFormat = Field(
         CsvFormat(type="csv"),
-        description="How the files are written.",
+        description="File format.",
         examples=[{"type": "csv", "null_values": ["", "NA"]}],
     )
 
     file_column: ColumnName | None = Field(
         None,
-        description="A column to add with the name of the file that each row came from, below the folder.",
+        description="Name of a column to add that holds each row's file path, relative to the folder.",
         examples=["_file"],
     )
 
@@ -396,8 +398,8 @@ class FilesTable(Table):
                 f'column name "{name}" is reserved', "choose another name", at=("file_column",), code="bad-name"
             )
         if any(other.casefold() == name.casefold() for other in self.columns):
-            hint = "remove it from columns: it is text, and filled in by the load"
-            raise MistakeError(f'"{name}" is declared under columns too', hint, at=("file_column",), code="conflict")
+            hint = "remove it from columns:; the load fills it as text"
+            raise MistakeError(f'"{name}" is also declared under columns', hint, at=("file_column",), code="conflict")
         return self
 
     @property

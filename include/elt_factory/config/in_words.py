@@ -13,7 +13,7 @@ from elt_factory.config.table import Table
 from elt_factory.config.values import format_duration
 
 _SAID_IN_HOURS = 72
-PII = {"hash": "personal: kept as a SHA-256 hash", "drop": "personal: not kept"}
+PII = {"hash": "personal data: stored as a SHA-256 hash", "drop": "personal data: dropped"}
 _LIMITS = (("business_date_within", "business date within"), ("loaded_within", "loaded within"))
 
 
@@ -36,7 +36,7 @@ def deadline_words(config: Config) -> str:
 
 def covers_words(config: Config) -> str:
     """Since when there are data, and whether what was missed is run."""
-    return f"from {config.start_date}" + (", also what was missed" if config.catchup else "")
+    return f"from {config.start_date}" + (", with catchup" if config.catchup else "")
 
 
 def retries_words(config: Config) -> str:
@@ -48,7 +48,7 @@ def retries_words(config: Config) -> str:
 def alerts_words(config: Config) -> str:
     """Who hears of what."""
     if not config.alerts.to:
-        return "nobody beyond Airflow's own pages"
+        return "Airflow's UI only"
     return f"{', '.join(event.replace('_', ' ') for event in config.alerts.on)}: to {', '.join(config.alerts.to)}"
 
 

@@ -62,10 +62,10 @@ def _elsewhere(known: Known, key: str, place: Place) -> str:
     ]
     here = [home for home in found if home.tag and _same(home.above, above)]
     if here:
-        return f"it goes with type: {here[0].tag}"
+        return f"it is only valid with type: {here[0].tag}"
     there = [kind for kind, home in others if _same(home.above, above)]
     if there:
-        return f"it goes with extract: {{type: {there[0]}}}"
+        return f"it is only valid with extract: {{type: {there[0]}}}"
     return saying(key) or _home(known, found) or _home_of_others(others)
 
 
@@ -73,13 +73,13 @@ def _home(known: Known, found: Sequence[Home]) -> str:
     untagged = (home for home in found if not home.tag or home.tag == _type_at(known.data, home.above))
     home = next(untagged, None)
     if home:
-        look = "; look at the indentation" if _is_there(known.data, home.above) else ""
+        look = "; check the indentation" if _is_there(known.data, home.above) else ""
         return f"it belongs in {home}{look}"
     return f"it belongs in {found[0]}, with type: {found[0].tag}" if found else ""
 
 
 def _home_of_others(others: Sequence[tuple[str, Home]]) -> str:
-    return f"it goes with extract: {{type: {others[0][0]}}}, in {others[0][1]}" if others else ""
+    return f"it is only valid with extract: {{type: {others[0][0]}}}, in {others[0][1]}" if others else ""
 
 
 def _same(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:

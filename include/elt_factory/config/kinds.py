@@ -31,7 +31,7 @@ def model_for(source: YamlSource) -> tuple[type[Config], tuple[Problem, ...]]:
     kind = extract["type"]
     if isinstance(kind, str) and kind in SOURCE_KINDS:
         return SOURCE_KINDS[kind], ()
-    error = _error(source, ("extract", "type"), wrong_kind(kind, SOURCE_KINDS, "kind of source"))
+    error = _error(source, ("extract", "type"), wrong_kind(kind, SOURCE_KINDS, "source"))
     meant = [known for known in SOURCE_KINDS if isinstance(kind, str) and is_near(kind, known)]
     if not meant:
         raise error
@@ -48,14 +48,14 @@ def _model_without_extract(source: YamlSource) -> type[Config]:
         return _transform_only(source)
     where = source.at_key(("extract",) if "extract" in source.data else ("tables",))
     hint = f"write extract: {{type: ...}} with one of {', '.join(SOURCE_KINDS)}"
-    raise ConfigError([Problem(where, "missing-key", "tables need extract: with a type", hint)])
+    raise ConfigError([Problem(where, "missing-key", "`tables` needs `extract` with a type", hint)])
 
 
 def _transform_only(source: YamlSource) -> type[Config]:
     if any(is_near(key, known) for key in source.data for known in ("transform", "tables")):
         return TransformOnly
-    hint = "add extract: and tables: to load a source, or transform: to run dbt alone"
-    raise ConfigError([Problem(source.at_key(()), "missing-key", "there is nothing to do here", hint)])
+    hint = "add extract: and tables: to load a source, or transform: to run only dbt"
+    raise ConfigError([Problem(source.at_key(()), "missing-key", "config has neither `tables` nor `transform`", hint)])
 
 
 def _missing_type(source: YamlSource, extract: Mapping[str, Any]) -> Problem:
@@ -63,7 +63,7 @@ def _missing_type(source: YamlSource, extract: Mapping[str, Any]) -> Problem:
     if misspelt:
         return unknown_key(source, ("extract", misspelt[0]), 'did you mean "type"?')
     hint = f"add type: with one of {', '.join(SOURCE_KINDS)}"
-    return Problem(source.at_key(("extract",)), "missing-key", '"type" is missing here', hint)
+    return Problem(source.at_key(("extract",)), "missing-key", 'missing key "type"', hint)
 
 
 def _error(source: YamlSource, path: YamlPath, mistake: MistakeError) -> ConfigError:

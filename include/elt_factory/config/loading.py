@@ -61,7 +61,7 @@ def load_text(file: Path, text: str, root: Path) -> LoadedConfig:
 
 def _loaded(source: YamlSource, root: Path | None) -> LoadedConfig:
     file = source.file
-    require_mapping(source, "a config is a mapping that begins with name:")
+    require_mapping(source, "expected a mapping at the top level, starting with `name:`")
     require_current(source)
     source = with_defaults(source, root)
     if KEY_OF_ENVIRONMENTS in source.data:
@@ -98,7 +98,7 @@ def config_files(folder: Path) -> list[Path]:
 
 def _wrong_ending(file: Path) -> Problem:
     meant = file.with_suffix(file.suffix.casefold()).name
-    message = f"a config ends with .yaml or .yml, not {file.suffix}"
+    message = f"config files must end with .yaml or .yml, not {file.suffix}"
     return Problem(Position(file, 1, 1), "wrong-ending", message, f"rename the file to {meant}")
 
 

@@ -36,10 +36,10 @@ _LIMITS: Mapping[str, str] = {
     "less_than": "less than {lt}",
 }
 _LENGTHS: Mapping[str, tuple[str, str]] = {
-    "string_too_short": ("this text is too short", "characters: at least {min_length}"),
-    "string_too_long": ("this text is too long", "characters: at most {max_length}"),
-    "too_short": ("too few entries stand here", "write at least {min_length}"),
-    "too_long": ("too many entries stand here", "write at most {max_length}"),
+    "string_too_short": ("text is too short", "the minimum length is {min_length}"),
+    "string_too_long": ("text is too long", "the maximum length is {max_length}"),
+    "too_short": ("too few entries", "write at least {min_length}"),
+    "too_long": ("too many entries", "write at most {max_length}"),
 }
 _CURLED = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
 # what a plain value most likely says, where a mapping belongs
@@ -54,8 +54,8 @@ _ONE_KEY: Mapping[str, str] = {
 _EXAMPLES: Mapping[str, str] = {
     "text": "write one value, without brackets, dashes or keys",
     "true or false": "write true or false",
-    "a whole number": "write digits, such as 3",
-    "a number": "write digits, such as 0.5",
+    "a whole number": "write a number, like 3",
+    "a number": "write a number, like 0.5",
 }
 
 # words of YAML 1.1, and true and false in quotes, which are text here
@@ -100,7 +100,7 @@ def _unseen_signs(source: YamlSource) -> Iterator[Problem]:
         key = str(path[-1]) if path else ""
         sign = odd_sign(key[:1]) or odd_sign(key[-1:])
         if sign:
-            message = f"{called(sign)} stands in this key"
+            message = f"key contains {called(sign)}"
             yield Problem(source.at_key(path), "unknown-key", message, "delete it, and indent with plain spaces")
 
 
@@ -115,13 +115,14 @@ def _is_rest_of_type(source: YamlSource, detail: ErrorDetails) -> bool:
 
 def unknown_key(source: YamlSource, path: YamlPath, hint: str) -> Problem:
     """The problem of a key that does not exist."""
-    return Problem(source.at_key(path), "unknown-key", f"{shown(path[-1])} is no key here", hint)
+    return Problem(source.at_key(path), "unknown-key", f"unknown key {shown(path[-1])}", hint)
 
 
 def wrong_kind(value: object, known: Iterable[str], what: str) -> MistakeError:
     """The mistake of a `type` that does not exist."""
     hint = near_word(value if isinstance(value, str) else "", known)
-    return MistakeError(f"{shown(value)} is no {what}", hint, code="unknown-kind")
+    message = f"unknown {what} type {shown(value)}" if isinstance(value, str) else f"expected text, got {shown(value)}"
+    return MistakeError(message, hint, code="unknown-kind")
 
 
 def needs_kind(value: object, known: Iterable[str]) -> MistakeError:
@@ -129,10 +130,10 @@ def needs_kind(value: object, known: Iterable[str]) -> MistakeError:
     names = ", ".join(known)
     glued = re.fullmatch(r"type:(\S+)", value) if isinstance(value, str) else None
     if glued:
-        message = f"a mapping with a type belongs here, not {shown(value)}"
+        message = f"expected a mapping with a type, got {shown(value)}"
         return MistakeError(message, f"write a space after the colon: type: {glued[1]}", code="wrong-type")
     hint = f"write {{type: {value}}}" if value in tuple(known) else f"write {{type: ...}} with one of {names}"
-    return MistakeError(f"a mapping with a type belongs here, not {shown(value)}", hint, code="wrong-type")
+    return MistakeError(f"expected a mapping with a type, got {shown(value)}", hint, code="wrong-type")
 
 
 def _mistakes(known: Known, detail: ErrorDetails) -> Iterator[tuple[MistakeError, Place]]:
@@ -154,9 +155,7 @@ def _mistake(known: Known, detail: ErrorDetails) -> tuple[MistakeError, Place]:
         key = str(place.path[-1])
         return MistakeError("", hint_for_key(known, key, place), code="unknown-key"), place
     if kind == "missing":
-        return MistakeError(
-            f"{shown(place.path[-1])} is missing here", f"add {place.path[-1]}:", code="missing-key"
-        ), place
+        return MistakeError(f"missing key {shown(place.path[-1])}", f"add {place.path[-1]}:", code="missing-key"), place
     if kind.startswith("union_tag"):
         return _union_mistake(place, kind, value)
     return _value_mistake(detail, place), place
@@ -173,8 +172,9 @@ def _value_mistake(detail: ErrorDetails, place: Place) -> MistakeError:
         return MistakeError(message, hint.format(**context))
     wanted = _WANTED.get(re.split(r"[_.]", kind)[0])
     if wanted:
-        message = f"{wanted} belongs here, not {shown(value)}" if value is not None else f"{wanted} is missing here"
-        return MistakeError(message, _type_hint(wanted, value, place), code="wrong-type")
+        return MistakeError(
+            f"expected {wanted}, got {shown(value)}", _type_hint(wanted, value, place), code="wrong-type"
+        )
     return MistakeError(detail["msg"].removeprefix("Value error, "))
 
 
@@ -195,9 +195,9 @@ def _typed_oddly(value: Any) -> MistakeError | None:
     text = value if isinstance(value, str) else ""
     sign = odd_sign(text[:1]) or odd_sign(text[-1:])
     if sign:
-        return MistakeError(f"{called(sign)} stands in this value", "delete it")
+        return MistakeError(f"value contains {called(sign)}", "delete it")
     if text and (text[0] in _CURLED or text[-1] in _CURLED):
-        return MistakeError(f"{shown(text)} has typographic quotes", 'type plain ones: "')
+        return MistakeError(f"{shown(text)} contains typographic quotes", 'use plain quotes: "')
     return None
 
 
@@ -237,33 +237,31 @@ def _union_mistake(place: Place, kind: str, value: Any) -> tuple[MistakeError, P
     if near:
         return MistakeError("", 'did you mean "type"?', code="unknown-key"), Place((*place.path, near), ())
     hint = f"add type: with one of {', '.join(known)}"
-    return MistakeError('"type" is missing here', hint, code="missing-key"), Place((*place.path, "type"), ())
+    return MistakeError('missing key "type"', hint, code="missing-key"), Place((*place.path, "type"), ())
 
 
 def _choice_mistake(place: Place, value: Any) -> MistakeError:
     glued = value.split("#")[0].strip() if isinstance(value, str) and "#" in value else None
     known = choices(place.options)
     if known == (True,):
-        return MistakeError(
-            f"true belongs here, not {shown(value)}", "write true, or leave the rule out", code="wrong-type"
-        )
+        return MistakeError(f"expected true, got {shown(value)}", "write true, or remove the rule", code="wrong-type")
     names = [str(choice) for choice in known]
     if glued in names:
-        return MistakeError(f"{shown(value)} is not known here", "write a space before the #", code="unknown-value")
-    message = f"{shown(value)} is not known here"
+        return MistakeError(f"unknown value {shown(value)}", "write a space before the #", code="unknown-value")
+    message = f"unknown value {shown(value)}"
     return MistakeError(message, near_word(str(value), names), code="unknown-value")
 
 
 def _type_hint(wanted: str, value: Any, place: Place) -> str:
     scalar = isinstance(value, (str, int, float)) and not isinstance(value, bool)
     if wanted == "text" and isinstance(value, (int, float)):
-        return f'put it in quotes: "{shown(value).removeprefix("the number ")}"'
+        return f'put it in quotes: "{value}"'
     if wanted == "true or false" and isinstance(value, str) and value.casefold() in _FLAGS:
         return f"write {_FLAGS[value.casefold()]}, without quotes"
     if wanted == "a list" and isinstance(value, str) and re.match(r"-\S", value):
         return f"write a space after each dash: - {value[1:].split(' -')[0]}"
     if wanted == "a list" and (scalar or isinstance(value, dict)):
-        return f"write it as a list: [{value}]" if scalar else "begin its entries with a dash"
+        return f"write it as a list: [{value}]" if scalar else "start each entry with a dash"
     if wanted == "a mapping":
         return _mapping_hint(value, place)
     return "write it after the colon" if value is None else _EXAMPLES.get(wanted, "")
@@ -281,7 +279,7 @@ def _mapping_hint(value: Any, place: Place) -> str:
         if meant := _meant_by(value, model):
             return meant
     if value is None and not (model and required(model)):
-        return "write {} when there is nothing to say"
+        return "write {} for an empty mapping"
     return f"write keys below it: {', '.join(keys)}" if keys else 'write "key: value" lines below it'
 
 

@@ -15,7 +15,9 @@ from elt_factory.config.values import Duration
 def _a_day_at_least(value: timedelta) -> timedelta:
     # a load that waits, or an extract that is still writing, is younger
     if value < timedelta(days=1):
-        raise MistakeError("what is kept less than a day may still be needed", "write at least 1d")
+        raise MistakeError(
+            "retention is shorter than a day: a running load may still need the data", "write at least 1d"
+        )
     return value
 
 
@@ -28,13 +30,15 @@ class Retention(Model):
     landing: Age | None = Field(
         "30d",
         validate_default=True,
-        description="Landed files; a load of an older window then needs its extract again.",
+        description="Landed files. To load an older window, run its extract again.",
         examples=["90d"],
     )
-    rejects: Age | None = Field(None, description="Rows in `_elt.rejects`; by default for ever.", examples=["90d"])
+    rejects: Age | None = Field(
+        None, description="Rows in `_elt.rejects`. By default, kept indefinitely.", examples=["90d"]
+    )
     audit: Age | None = Field(
         "365d",
         validate_default=True,
-        description="Rows of the logs in `_elt` that no view shows any more, as a later commit took their place.",
+        description="Rows of the logs in `_elt` that a later commit superseded, so that no view shows them.",
         examples=["90d"],
     )

@@ -64,5 +64,5 @@ def _way(start: str, goal: str, waits: Waits) -> list[str]:
 def _problem(items: Mapping[str, LoadedConfig], waits: Waits, way: Sequence[str], position: Position) -> Problem:
     places = (items[name].source.at(waits[name][other]) for name, other in pairwise(way))
     where = ", ".join(f"{place.file.name}:{place.line}" for place in places)
-    message = f"these wait for each other, and none is ever ready: {' -> '.join(way)} ({where})"
-    return Problem(position, "cycle", message, "leave out one of these sensors")
+    message = f"sensor cycle: {' -> '.join(way)} ({where})"
+    return Problem(position, "cycle", message, "remove one of these sensors")

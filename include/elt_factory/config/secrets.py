@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 from elt_factory.config.errors import KEY, MistakeError
 
-_HINT = "put the secret into the Airflow connection, and say with auth: how it is sent, in a header or a param"
+_HINT = "put the secret into the Airflow connection, and choose with auth: how to send it (header or param)"
 # names in small letters without signs: these alone, and whatever ends with one of the others
 _NAMES = frozenset(
     {
@@ -46,23 +46,23 @@ def in_headers(headers: Mapping[str, str]) -> Iterator[MistakeError]:
     """The headers that carry a secret."""
     for name, value in headers.items():
         if is_secret(name, value):
-            yield _mistake(f'the header "{name}" carries a secret', (name, KEY))
+            yield _mistake(f'header "{name}" contains a secret', (name, KEY))
 
 
 def in_params(params: Mapping[str, object]) -> Iterator[MistakeError]:
     """The parameters that carry a secret."""
     for name, value in params.items():
         if is_secret(name, value):
-            yield _mistake(f'the parameter "{name}" carries a secret', (name, KEY))
+            yield _mistake(f'parameter "{name}" contains a secret', (name, KEY))
 
 
 def in_path(path: str) -> Iterator[MistakeError]:
     """The parameters in a path's query that carry a secret, and parts of the path that are one."""
     for name, value in _PAIR.findall(path):
         if is_secret(unquote_plus(name), unquote_plus(value)):
-            yield _mistake(f'"{unquote_plus(name)}" in the path carries a secret', ())
+            yield _mistake(f'"{unquote_plus(name)}" in the path contains a secret', ())
     if any(_VALUES.search(part) for part in path.partition("?")[0].split("/")):
-        yield _mistake("a part of the path looks like a secret", ())
+        yield _mistake("part of the path looks like a secret", ())
 
 
 def is_secret(name: str, value: object) -> bool:

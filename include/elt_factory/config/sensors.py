@@ -33,34 +33,36 @@ OpenPath = Annotated[Verbatim, AfterValidator(_check_path)]
 class HttpReady(Model):
     """A URL answers with a 2xx status."""
 
-    connection: ConnectionId = Field(description="The Airflow connection of the server.", examples=["flights_api"])
-    path: OpenPath = Field("/", description="The path to ask for.", examples=["/health"])
+    connection: ConnectionId = Field(description="Airflow connection of the server.", examples=["flights_api"])
+    path: OpenPath = Field("/", description="Path to request.", examples=["/health"])
 
 
 class FileReady(Model):
     """Files that match a pattern are there."""
 
     connection: ConnectionId | None = Field(
-        None, description="An Airflow connection of type fs.", examples=["weather_files"]
+        None, description="Airflow connection of type fs.", examples=["weather_files"]
     )
-    path: FilePattern = Field(description="Name pattern, as in the table's path.", examples=["weather_%Y-%m.csv"])
+    path: FilePattern = Field(description="Name pattern, as in a table's `path`.", examples=["weather_%Y-%m.csv"])
 
 
 class SqlReady(Model):
     """A query's first value is true."""
 
-    connection: ConnectionId = Field(description="The Airflow connection of the database.", examples=["fleet_db"])
-    query: PlainQuery = Field(description="The query.", examples=["select count(*) > 0 from planes"])
+    connection: ConnectionId = Field(description="Airflow connection of the database.", examples=["fleet_db"])
+    query: PlainQuery = Field(
+        description="Query whose first value must be true.", examples=["select count(*) > 0 from planes"]
+    )
 
 
 class SourceReady(Model):
     """Another source's load for this window is committed, and its business date is fresh enough."""
 
-    name: Name = Field(description="The source's name.", examples=["fleet"])
-    tables: tuple[Name, ...] = Field((), description="Its tables to wait for; by default all.", examples=[["planes"]])
+    name: Name = Field(description="Name of the source.", examples=["fleet"])
+    tables: tuple[Name, ...] = Field((), description="Tables to wait for. By default, all.", examples=[["planes"]])
     business_date_within: Duration | None = Field(
         None,
-        description="Its newest business date is no further than this before the window's end.",
+        description="Largest gap between its newest business date and the end of the window.",
         examples=["26h"],
     )
 
@@ -68,39 +70,41 @@ class SourceReady(Model):
 class TableFresh(Freshness):
     """One of this source's tables is fresh."""
 
-    table: Name = Field(description="The table.", examples=["flights"])
+    table: Name = Field(description="Name of the table.", examples=["flights"])
 
 
 class Sensor(Model):
     """One thing to wait for."""
 
     http: HttpReady | None = Field(
-        None, description="A URL answers.", examples=[{"connection": "flights_api", "path": "/health"}]
+        None, description="Wait until a URL responds.", examples=[{"connection": "flights_api", "path": "/health"}]
     )
-    file: FileReady | None = Field(None, description="Files are there.", examples=[{"path": "weather_%Y-%m.csv"}])
+    file: FileReady | None = Field(
+        None, description="Wait until files exist.", examples=[{"path": "weather_%Y-%m.csv"}]
+    )
     sql: SqlReady | None = Field(
         None,
-        description="A query is true.",
+        description="Wait until a query returns true.",
         examples=[{"connection": "fleet_db", "query": "select count(*) > 0 from planes"}],
     )
     freshness: TableFresh | None = Field(
         None,
-        description="A table of this source is fresh.",
+        description="Wait until a table of this source is fresh.",
         examples=[{"table": "flights", "business_date_within": "26h"}],
     )
     source: SourceReady | None = Field(
-        None, description="Another source has loaded this window.", examples=[{"name": "fleet"}]
+        None, description="Wait until another source has loaded this window.", examples=[{"name": "fleet"}]
     )
     timeout: PositiveDuration = Field(
         "6h",
         validate_default=True,
-        description="How long to wait before the sensor fails.",
+        description="Time to wait before the sensor fails.",
         examples=["2h"],
     )
     poke_interval: PositiveDuration = Field(
         "1m",
         validate_default=True,
-        description="The pause after the first look; it doubles up to ten times that, 15m at most.",
+        description="Pause after the first check. It doubles up to ten times that, at most 15m.",
         examples=["5m"],
     )
 
@@ -119,8 +123,10 @@ class Sensor(Model):
         require_one("sensor", {kind: getattr(self, kind) for kind in _KINDS})
         # the default looks every minute: a shorter timeout alone means that it looks once
         if "poke_interval" in self.model_fields_set and self.poke_interval > self.timeout:
-            message = f"the sensor fails after {format_duration(self.timeout)}, before it looks a second time"
-            raise MistakeError(message, "write a timeout above it", at=("poke_interval",), code="conflict")
+            message = f"poke_interval exceeds the timeout of {format_duration(self.timeout)}, so the sensor checks once"
+            raise MistakeError(
+                message, "write a timeout longer than poke_interval", at=("poke_interval",), code="conflict"
+            )
         return self
 
 
@@ -132,9 +138,9 @@ class Sensors(Model):
 
     before_extract: tuple[Sensor, ...] = Field(
         (),
-        description="Before anything is read.",
+        description="Sensors that run before anything is read.",
         examples=[[{"http": {"connection": "flights_api", "path": "/health"}}]],
     )
     before_transform: tuple[Sensor, ...] = Field(
-        (), description="After the loads, before dbt.", examples=[[{"source": {"name": "fleet"}}]]
+        (), description="Sensors that run after the loads and before dbt.", examples=[[{"source": {"name": "fleet"}}]]
     )

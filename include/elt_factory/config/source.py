@@ -52,36 +52,38 @@ _RESERVED_NAMES = ("information_schema", "pg_catalog")
 class Deadline(Model):
     """When a run must be done: by a time of day, or so long after it was queued."""
 
-    by: TimeOfDay | None = Field(None, description="Time of day after the window's end.", examples=["06:00"])
+    by: TimeOfDay | None = Field(None, description="Time of day after the end of the window.", examples=["06:00"])
     timezone: TimeZone | None = Field(
-        None, description="The zone of `by`; by default the schedule's.", examples=["America/New_York"]
+        None, description="Time zone of `by`. By default, that of the schedule.", examples=["America/New_York"]
     )
-    within: PositiveDuration | None = Field(None, description="So long after the run was queued.", examples=["2h"])
+    within: PositiveDuration | None = Field(None, description="Time allowed after queueing.", examples=["2h"])
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.by is None and self.within is None:
-            raise MistakeError("a deadline needs a time", 'write by: "06:00" or within: 2h', code="incomplete")
+            raise MistakeError(
+                "a deadline needs `by` or `within`", 'write by: "06:00" or within: 2h', code="incomplete"
+            )
         if self.by is not None and self.within is not None:
-            hint = "keep one of them; one that comes from the defaults is switched off by null"
-            raise MistakeError("a deadline has either by or within", hint, at=("within", KEY), code="conflict")
+            hint = "keep one of them; write null to unset one that comes from the defaults"
+            raise MistakeError("`by` and `within` exclude each other", hint, at=("within", KEY), code="conflict")
         return self
 
 
 class Retries(Model):
     """How often and how fast to try again what can heal."""
 
-    count: Whole = Field(3, ge=0, le=20, description="Tries after the first.", examples=[5])
+    count: Whole = Field(3, ge=0, le=20, description="Retries after the first attempt.", examples=[5])
     delay: PositiveDuration = Field(
         "1m",
         validate_default=True,
-        description="The wait before the first retry; it doubles each time.",
+        description="Delay before the first retry. It doubles with each retry.",
         examples=["30s"],
     )
     max_delay: PositiveDuration = Field(
         "30m",
         validate_default=True,
-        description="The longest wait.",
+        description="Maximum delay between retries.",
         examples=["1h"],
     )
 
@@ -89,7 +91,7 @@ class Retries(Model):
     def _grows(self) -> Self:
         if self.delay > self.max_delay:
             longest = format_duration(self.max_delay)
-            message = f"the first wait is longer than max_delay, {longest}"
+            message = f"delay is longer than max_delay ({longest})"
             hint = f"write max_delay: {format_duration(self.delay)} or more"
             raise MistakeError(message, hint, at=("delay",), code="conflict")
         return self
@@ -98,8 +100,10 @@ class Retries(Model):
 class Dbt(Model):
     """Which dbt models belong to this config."""
 
-    select: Text = Field(description="A dbt selector.", examples=["tag:flights"])
-    exclude: Verbatim | None = Field(None, description="A dbt selector of what to leave out.", examples=["tag:nightly"])
+    select: Text = Field(description="dbt selector.", examples=["tag:flights"])
+    exclude: Verbatim | None = Field(
+        None, description="dbt selector of the nodes to exclude.", examples=["tag:nightly"]
+    )
     tests: Literal["after_each", "after_all", "build", "none"] = Field(
         "after_each",
         description=(
@@ -118,50 +122,52 @@ class Dbt(Model):
 class Transform(Model):
     """What runs once the data is there."""
 
-    dbt: Dbt | None = Field(None, description="dbt models, each a task.", examples=[{"select": "tag:flights"}])
+    dbt: Dbt | None = Field(None, description="dbt models to run, one task each.", examples=[{"select": "tag:flights"}])
 
 
 class Alerts(Model):
-    """Who hears of what."""
+    """Which events are reported, and where."""
 
     on: tuple[AlertEvent, ...] = Field(
         ("failure", "deadline_missed", "schema_changed"),
-        description="The events to tell.",
+        description="Events to report.",
         examples=[["failure"]],
     )
     to: tuple[ConnectionId, ...] = Field(
-        (), description="Airflow connections of incoming webhooks (Slack's form).", examples=[["slack_data"]]
+        (), description="Airflow connections of incoming webhooks, in Slack's format.", examples=[["slack_data"]]
     )
 
 
 class Pipeline(Model):
     """What every config may say."""
 
-    version: Literal[1] = Field(1, description="The version of this language.", examples=[1])
-    name: Name = Field(description="The name of the source and of its DAG; unique.", examples=["flights"])
-    description: str = Field("", description="What it is, for people.", examples=["Departures from New York"])
-    owner: str = Field("airflow", min_length=1, description="Who answers for it.", examples=["data-platform"])
-    tags: tuple[str, ...] = Field((), description="Tags in the Airflow UI.", examples=[["travel"]])
+    version: Literal[1] = Field(1, description="Version of the config language.", examples=[1])
+    name: Name = Field(description="Name of the source and of its DAG. Unique.", examples=["flights"])
+    description: str = Field("", description="Human-readable description.", examples=["Departures from New York"])
+    owner: str = Field("airflow", min_length=1, description="Owner shown in Airflow.", examples=["data-platform"])
+    tags: tuple[str, ...] = Field((), description="Tags shown in Airflow.", examples=[["travel"]])
     schedule: Cron | None = Field(
         None,
         description="When runs begin, as cron; each covers the time since the one before. None: only by hand.",
         examples=["0 3 * * *"],
     )
     timezone: TimeZone = Field(
-        "UTC", description="The zone of the schedule and of dates.", examples=["America/New_York"]
+        "UTC", description="Time zone of the schedule and of dates.", examples=["America/New_York"]
     )
-    start_date: Date = Field(date(2020, 1, 1), description="The first day there is data for.", examples=["2013-01-01"])
-    catchup: Flag = Field(False, description="Whether to run what lies between start_date and now.", examples=[True])
-    deadline: Deadline | None = Field(None, description="When a run must be done.", examples=[{"by": "06:00"}])
-    retries: Retries = Field(Retries(), description="How to try again.", examples=[{"count": 5, "delay": "30s"}])
+    start_date: Date = Field(date(2020, 1, 1), description="First day with data.", examples=["2013-01-01"])
+    catchup: Flag = Field(
+        False, description="Whether to run the intervals between start_date and now.", examples=[True]
+    )
+    deadline: Deadline | None = Field(None, description="Time by which a run must finish.", examples=[{"by": "06:00"}])
+    retries: Retries = Field(Retries(), description="How tasks are retried.", examples=[{"count": 5, "delay": "30s"}])
     params: RunParams = Field(
         {},
-        description="Values for templates. The trigger form has them too: one run may have others of their type.",
+        description="Values for templates. The trigger form can override them for one run, with the same types.",
         examples=[{"region": "EMEA", "seats": 0}],
     )
-    sensors: Sensors = Field(Sensors(), description="What to wait for.", examples=[{"before_extract": []}])
+    sensors: Sensors = Field(Sensors(), description="Conditions to wait for.", examples=[{"before_extract": []}])
     transform: Transform = Field(
-        Transform(), description="What runs after the loads.", examples=[{"dbt": {"select": "tag:flights"}}]
+        Transform(), description="Transformation to run after the loads.", examples=[{"dbt": {"select": "tag:flights"}}]
     )
     quality: dict[Name, tuple[TableCheck, ...]] = Field(
         {},
@@ -169,13 +175,15 @@ class Pipeline(Model):
         examples=[{"flights": [{"row_count": {"min": 1}}]}],
     )
     alerts: Alerts = Field(
-        Alerts(), description="Who hears of what.", examples=[{"on": ["failure"], "to": ["slack_data"]}]
+        Alerts(),
+        description="Which events are reported, and where.",
+        examples=[{"on": ["failure"], "to": ["slack_data"]}],
     )
     warehouse: Compute | None = Field(
         None,
         description=(
-            "Snowflake's virtual warehouse: a name for all steps, or one per step. By default the connection's. "
-            "DuckDB has none and takes no notice."
+            "Snowflake virtual warehouse: one name for all steps, or one per step. By default, that of the connection. "
+            "Ignored by DuckDB."
         ),
         examples=["LOADING", {"load": "LOADING", "transform": "TRANSFORMING"}],
         json_schema_extra=or_name,
@@ -183,13 +191,13 @@ class Pipeline(Model):
 
     retention: Retention = Field(
         Retention(),
-        description="How long is kept what no load needs any more.",
+        description="How long to keep data that no load needs any more.",
         examples=[{"landing": "90d", "rejects": "90d"}],
     )
 
     environments: dict[Name, dict[str, Any]] = Field(
         {},
-        description="What differs between installations, by name; ELT_ENVIRONMENT chooses one.",
+        description="Overrides per installation, by name. ELT_ENVIRONMENT selects one.",
         examples=[{"prod": {"deadline": {"within": "1h"}}}],
     )
 
@@ -215,21 +223,24 @@ class Pipeline(Model):
 def _name_mistakes(config: Pipeline) -> Iterator[MistakeError]:
     if config.name in _RESERVED_NAMES:
         yield MistakeError(
-            f'"{config.name}" is a schema of the warehouse\'s own', "choose another", at=("name",), code="bad-name"
+            f'"{config.name}" is reserved: the warehouse has a schema of that name',
+            "choose another name",
+            at=("name",),
+            code="bad-name",
         )
 
 
 def _run_mistakes(config: Pipeline) -> Iterator[MistakeError]:
     """What can never run, or would wait for itself."""
     if config.catchup and config.schedule is None:
-        hint = "add a schedule:, or take catchup away"
-        yield MistakeError("without a schedule there is nothing to catch up", hint, at=("catchup",), code="conflict")
+        hint = "add a schedule:, or remove `catchup`"
+        yield MistakeError("`catchup` has no effect without a schedule", hint, at=("catchup",), code="conflict")
     for path, sensor in _sensors(config):
         if sensor.source and sensor.source.name == config.name:
             hint = "name another source, or use a freshness sensor in before_transform"
             yield MistakeError("a source cannot wait for itself", hint, at=(*path, "source", "name"), code="conflict")
         if sensor.freshness and "before_extract" in path:
-            message = "before the extract nothing of this run is loaded, so this waits in vain"
+            message = "this can never become true: nothing of this run is loaded before extract"
             yield MistakeError(message, "move it to before_transform", at=(*path, "freshness", KEY), code="conflict")
 
 
@@ -259,8 +270,8 @@ def _sensors(config: Pipeline) -> Iterator[tuple[tuple[str | int, ...], Sensor]]
 
 
 def _no_table(config: Pipeline, name: str, at: tuple[str | int, ...]) -> MistakeError:
-    hint = near_name(name, config.all_tables) or "this config loads no tables"
-    return MistakeError(f'the table "{name}" is not loaded here', hint, at=at, code="unknown-table")
+    hint = near_name(name, config.all_tables) or "this config has no tables"
+    return MistakeError(f'unknown table "{name}"', hint, at=at, code="unknown-table")
 
 
 def _no_business_date(
@@ -268,7 +279,7 @@ def _no_business_date(
 ) -> Iterator[MistakeError]:
     if limits.business_date_within is not None and not config.all_tables[name].business_date:
         hint = f"add business_date: to tables.{name}, or write loaded_within"
-        message = f'the table "{name}" has no business_date'
+        message = f'table "{name}" has no business_date'
         yield MistakeError(message, hint, at=(*at, "business_date_within"), code="conflict")
 
 
@@ -276,20 +287,20 @@ class RestSource(Pipeline):
     """Tables from a JSON API."""
 
     extract: RestApi = Field(
-        description="How the source is reached.", examples=[{"type": "rest_api", "connection": "flights_api"}]
+        description="How to read the source.", examples=[{"type": "rest_api", "connection": "flights_api"}]
     )
     tables: dict[Name, RestTable] = Field(
-        min_length=1, description="The tables to load.", examples=[{"flights": {"path": "/v1/flights"}}]
+        min_length=1, description="Tables to load.", examples=[{"flights": {"path": "/v1/flights"}}]
     )
 
 
 class SqlSource(Pipeline):
     """Tables from a SQL database."""
 
-    extract: Sql = Field(description="How the source is reached.", examples=[{"type": "sql", "connection": "fleet_db"}])
+    extract: Sql = Field(description="How to read the source.", examples=[{"type": "sql", "connection": "fleet_db"}])
     tables: dict[Name, SqlTable] = Field(
         min_length=1,
-        description="The tables to load.",
+        description="Tables to load.",
         examples=[{"planes": {"write_disposition": "replace"}}],
     )
 
@@ -298,10 +309,10 @@ class FilesSource(Pipeline):
     """Tables from files."""
 
     extract: Files = Field(
-        description="How the source is reached.", examples=[{"type": "files", "connection": "weather_files"}]
+        description="How to read the source.", examples=[{"type": "files", "connection": "weather_files"}]
     )
     tables: dict[Name, FilesTable] = Field(
-        min_length=1, description="The tables to load.", examples=[{"weather": {"path": "weather_%Y-%m.csv"}}]
+        min_length=1, description="Tables to load.", examples=[{"weather": {"path": "weather_%Y-%m.csv"}}]
     )
 
 
@@ -309,7 +320,8 @@ class TransformOnly(Pipeline):
     """A transform across sources: no tables of its own."""
 
     transform: Transform = Field(
-        description="What runs when the sources are ready.", examples=[{"dbt": {"select": "tag:departures"}}]
+        description="Transformation to run when the sources are ready.",
+        examples=[{"dbt": {"select": "tag:departures"}}],
     )
 
 

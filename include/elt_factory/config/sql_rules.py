@@ -42,11 +42,11 @@ def check_reading(text: str) -> str:
     word = _FIRST.match(plain)
     if word and word[1].lower() not in _READS:
         hint = "write a SELECT, or a WITH that ends in one"
-        raise MistakeError(f"a query reads rows, and this begins with {shown(word[1])}", hint)
+        raise MistakeError(f"expected a SELECT, got {shown(word[1])}", hint)
     changes = _CHANGES.search(plain)
     if changes:
-        message = f"a query reads rows, and this has {shown(changes[1].split()[0].upper())} in it"
-        raise MistakeError(message, "write a SELECT: what changes data runs somewhere else")
+        message = f"query changes data: it contains {shown(changes[1].split()[0].upper())}"
+        raise MistakeError(message, "write a SELECT that only reads")
     return query
 
 
@@ -55,12 +55,12 @@ def check_condition(text: str) -> str:
     condition, plain = _one_statement(text, "expression")
     found = _STATEMENT.match(plain)
     if found:
-        hint = "write the condition alone, like arr_delay >= -120"
-        raise MistakeError(f"a condition belongs here, and this begins with {shown(found[1].split()[0])}", hint)
+        hint = "write only the condition, like arr_delay >= -120"
+        raise MistakeError(f"expected a condition, got {shown(found[1].split()[0])}", hint)
     aggregate = _AGGREGATE.search(plain)
     if aggregate and not re.search(r"\bselect\b", plain, re.IGNORECASE):
-        message = f"the condition is about one row, and {aggregate[1]} is about many"
-        raise MistakeError(message, "write row_count, unique, or a dbt test")
+        message = f"a condition is checked row by row, so the aggregate {aggregate[1]} is not allowed"
+        raise MistakeError(message, "use row_count, unique, or a dbt test")
     return condition
 
 
@@ -78,9 +78,9 @@ def _one_statement(text: str, what: str) -> tuple[str, str]:
     text, plain = (text, plain) if ";" not in plain[end:] else (text[:end], plain[:end])
     if ";" in plain:
         hint = "remove the semicolon and what follows it"
-        raise MistakeError(f"the {what} is one statement, and here are two", hint)
+        raise MistakeError(f"the {what} must be a single statement", hint)
     if not plain.strip():
-        raise MistakeError(f"the {what} has nothing in it", "write it after the colon")
+        raise MistakeError(f"the {what} is empty", "write it after the colon")
     _check_brackets(text, plain)
     return text, plain
 
@@ -93,8 +93,8 @@ def _check_brackets(text: str, plain: str) -> None:
     for sign in plain:
         depth += (sign == "(") - (sign == ")")
         if depth < 0:
-            raise MistakeError('this ")" closes nothing', "delete it")
+            raise MistakeError('unmatched ")"', "delete it")
     if depth:
-        raise MistakeError("a bracket is not closed", 'end it with ")"')
+        raise MistakeError("unclosed parenthesis", 'add the missing ")"')
     if re.search("['\"`]", plain):
-        raise MistakeError("a quote is not closed", "close it")
+        raise MistakeError("unclosed quote", "close it")

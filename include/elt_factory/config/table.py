@@ -37,65 +37,67 @@ Path = tuple[str | int, ...]
 class Column(Model):
     """One column: its type, what protects it, what is checked."""
 
-    type: Type | None = Field(None, description="Its type; by default found in the data.", examples=["decimal(18,2)"])
-    description: str = Field("", description="What it means.", examples=["Great-circle distance, miles"])
+    type: Type | None = Field(None, description="Type. By default, inferred from the data.", examples=["decimal(18,2)"])
+    description: str = Field("", description="Meaning of the column.", examples=["Great-circle distance, miles"])
     nullable: Flag = Field(
-        True, description="Whether it may be empty; a row that breaks this is rejected.", examples=[False]
+        True, description="Whether NULL is allowed. If false, rows without a value are rejected.", examples=[False]
     )
     on_bad_value: OnBadValue = Field(
         None,
         description=(
-            "What becomes of a value that the column cannot hold, such as a word in a number, NaN in a decimal or a "
-            "text of more than 16 MB: reject rejects the row, null keeps the row without the value and counts it in "
-            "values_discarded. By default reject, and null where schema_contract is discard_value."
+            "What to do with a value that the column cannot hold, such as a word in a number, NaN in a decimal or a "
+            "text of more than 16 MB: reject rejects the row; null keeps the row without the value and counts it in "
+            "values_discarded. By default, reject, or null if schema_contract is discard_value."
         ),
         examples=["null"],
     )
     pii: Literal["hash", "drop"] | None = Field(
-        None, description="Personal data: keep a SHA-256 hash only, or nothing.", examples=["hash"]
+        None, description="Personal data: hash stores only a SHA-256 hash, drop stores nothing.", examples=["hash"]
     )
     checks: tuple[ColumnCheck, ...] = Field(
-        (), description="What must hold for its values.", examples=[[{"between": [0, 6000]}]]
+        (), description="Checks on the column's values.", examples=[[{"between": [0, 6000]}]]
     )
 
 
 class Incremental(Model):
     """Read only what is new, by a column that grows."""
 
-    cursor: ColumnName = Field(description="The column that grows with every change.", examples=["updated_at"])
+    cursor: ColumnName = Field(description="Column that grows with every change.", examples=["updated_at"])
     lag: Lag = Field(
         "0s",
         validate_default=True,
         description=(
-            "How far before the window to read again, for what arrives late: a duration, or for a cursor that is a "
-            "number, how far below the last value. Rows that come again are found by their key."
+            "How far before the window to read again, for rows that arrive late: a duration, or, for a numeric "
+            "cursor, the distance below the last value. Rows read again are recognized by their key."
         ),
         examples=["1h", 1000],
     )
-    initial: Beginning | None = Field(None, description="Where the first load begins.", examples=["2013-01-01", 0])
+    initial: Beginning | None = Field(
+        None, description="Value at which the first load starts.", examples=["2013-01-01", 0]
+    )
     timezone: TimeZone | None = Field(
         None,
         description=(
-            "The clock of a cursor without a time zone (datetime, date): windows and `initial` are compared in it. "
-            "By default the config's `timezone`."
+            "Time zone of a cursor that has none (datetime, date): windows and `initial` are compared in it. "
+            "By default, the config's `timezone`."
         ),
         examples=["UTC"],
     )
     null_cursor: Literal["include", "ignore", "fail"] | None = Field(
         None,
         description=(
-            "What happens to rows of a database whose cursor is NULL, which no window finds. include reads them with "
-            "every load, and each is in the table once; ignore leaves them out; fail fails the load. They are counted "
-            "and reported in each case. By default include for merge and replace, ignore for append and scd2."
+            "What to do with database rows whose cursor is NULL, which no window matches. include reads them with "
+            "every load and stores each once; ignore skips them; fail fails the load. They are always counted "
+            "and reported. By default, include for merge and replace, ignore for append and scd2."
         ),
         examples=["include"],
     )
     late_commits: Literal["wait", "ignore"] | None = Field(
         None,
         description=(
-            "Whether a load waits for the transactions that are writing to the table when it begins, so that what they "
-            "commit later, below the last cursor, is not skipped. By default wait with PostgreSQL; other databases "
-            "cannot say who writes, so there a `lag` is needed."
+            "Whether a load waits for transactions that are writing to the table when it starts, so that rows they "
+            "commit later, below the last cursor, are not skipped. By default, wait with PostgreSQL; other databases "
+            "do not report open transactions, so use a `lag` there."
         ),
         examples=["wait"],
     )
@@ -117,32 +119,32 @@ class Table(Model):
     # whether the source is a database, which can be asked for the rows without a cursor
     asks_by_cursor: ClassVar[bool] = False
 
-    description: str = Field("", description="What one row is.", examples=["One departure from New York"])
+    description: str = Field("", description="Meaning of one row.", examples=["One departure from New York"])
     primary_key: tuple[ColumnName, ...] = Field(
-        (), description="The columns that tell one row from another.", examples=[["flight_id"]]
+        (), description="Columns that identify a row.", examples=[["flight_id"]]
     )
     write_disposition: WriteDisposition = Field(
         "append",
         description=(
-            "append adds rows, merge replaces rows of the same key, replace exchanges the whole table, scd2 keeps "
-            "every version of a row with _valid_from and _valid_to. With incremental a version holds from its cursor's "
-            "value on; without, each load is the whole picture at its window's end, and what is missing in it ends."
+            "append adds rows; merge replaces rows with the same key; replace replaces the whole table; scd2 keeps "
+            "every version of a row with _valid_from and _valid_to. With incremental, a version is valid from its "
+            "cursor value on; without, each load is a full snapshot at the end of its window, and rows it lacks end."
         ),
         examples=["merge"],
     )
     incremental: Incremental | None = Field(
-        None, description="Read only what is new.", examples=[{"cursor": "updated_at", "lag": "1h"}]
+        None, description="Read only new and changed rows.", examples=[{"cursor": "updated_at", "lag": "1h"}]
     )
     business_date: ColumnName | None = Field(
         None,
-        description="The column that says when it happened (not when we took it).",
+        description="Column that holds when the event happened (not when it was loaded).",
         examples=["time_hour"],
     )
     schema_contract: SchemaContract = Field(
         "evolve",
         description=(
-            "What drift does: evolve adds new columns, widens numbers that you gave no type, and rejects rows whose "
-            "value breaks its type; "
+            "How schema changes are handled: evolve adds new columns, widens numbers without a declared type, and "
+            "rejects rows whose value does not fit its type; "
             "freeze fails the load; discard_row rejects the row; discard_value drops the value."
         ),
         examples=["freeze"],
@@ -152,27 +154,27 @@ class Table(Model):
         ge=1,
         le=10_000,
         description=(
-            "How many columns the table may have before a load that would add more fails; columns that are declared do "
-            "not count. It stops a source whose keys are ids or dates."
+            "Maximum number of columns; a load that would add more fails. Declared columns do "
+            "not count. Guards against sources whose keys are ids or dates."
         ),
         examples=[2000],
     )
     columns: dict[ColumnName, Column] = Field(
         {},
-        description="Columns you want typed, protected or checked; the others are found.",
+        description="Columns to type, protect or check. Other columns are inferred.",
         examples=[{"distance": {"type": "integer"}}],
     )
     transient: Flag = Field(
         False,
         description=(
-            "Whether a new table keeps no fail-safe copy, which costs less: a transient table of Snowflake. "
-            "DuckDB has no such thing."
+            "Whether to create a transient table in Snowflake, which costs less because it has no fail-safe copy. "
+            "Ignored by DuckDB."
         ),
         examples=[True],
     )
     cluster_by: tuple[ColumnName, ...] = Field(
         (),
-        description="The columns that a new table is clustered by, for large ones in Snowflake. DuckDB needs none.",
+        description="Columns to cluster a new table by, for large tables in Snowflake. Ignored by DuckDB.",
         examples=[["time_hour"]],
     )
 
@@ -229,14 +231,12 @@ class Table(Model):
 def _key_mistakes(table: Table) -> Iterator[MistakeError]:
     disposition = table.write_disposition
     if disposition in ("merge", "scd2") and not table.primary_key:
-        hint = "add primary_key: with the columns that tell one row from another"
+        hint = "add primary_key: with the columns that identify a row"
         yield MistakeError(f"{disposition} needs a primary_key", hint, at=("write_disposition",), code="conflict")
     for where, names in (("primary_key", table.primary_key), ("cluster_by", table.cluster_by)):
         for index, name in enumerate(names):
             if name in names[:index]:
-                yield MistakeError(
-                    f'"{name}" stands twice here', "keep one of them", at=(where, index), code="conflict"
-                )
+                yield MistakeError(f'"{name}" is repeated', "keep one of them", at=(where, index), code="conflict")
 
 
 def _history_mistakes(table: Table) -> Iterator[MistakeError]:
@@ -244,18 +244,18 @@ def _history_mistakes(table: Table) -> Iterator[MistakeError]:
     incremental = table.incremental
     if table.write_disposition != "scd2" or incremental is None:
         return
-    hint = "name a column that says when a row changed, or leave incremental out and read the whole table"
+    hint = "choose a column that holds when a row changed, or remove incremental to read the whole table"
     if isinstance(incremental.initial, int):
-        message = "scd2 needs a cursor that is a time, and this one begins with a number"
+        message = "scd2 needs a time as its cursor, but initial is a number"
         yield MistakeError(message, hint, at=("incremental", "initial"), code="conflict")
         return
     if incremental.cursor in table.primary_key:
-        message = f'"{incremental.cursor}" is part of the primary_key: no row of that key ever has another version'
+        message = f'"{incremental.cursor}" is part of the primary_key, so no key would ever have a second version'
         yield MistakeError(message, hint, at=("incremental", "cursor"), code="conflict")
     column = table.columns.get(incremental.cursor)
     if column and (column.pii == "hash" or (column.type and column.type.name not in TIMES)):
         kind = "hashed" if column.pii == "hash" else str(column.type)
-        message = f'scd2 needs a cursor that is a time, and "{incremental.cursor}" is {kind}'
+        message = f'scd2 needs a time as its cursor, but "{incremental.cursor}" is {kind}'
         yield MistakeError(message, hint, at=("incremental", "cursor"), code="conflict")
 
 
@@ -263,7 +263,7 @@ def _name_mistakes(table: Table) -> Iterator[MistakeError]:
     """Column names that the warehouse cannot hold beside our own, or beside each other."""
     for name, where in _named_columns(table).items():
         if is_reserved(name):
-            hint = f"to mean the source's column of that name, write {loaded_name(name)}: it is loaded under that name"
+            hint = f"for the source's column of that name, write {loaded_name(name)}, the name it is loaded under"
             yield MistakeError(f'column name "{name}" is reserved', hint, at=where, code="bad-name")
     seen: dict[str, str] = {}
     for name in table.columns:

@@ -22,10 +22,8 @@ def template_mistakes(tables: Mapping[str, Table], params: Mapping[str, Value]) 
                 yield from _unknown_param(use, params, at)
                 yield from _no_cursor(use, table, at)
         if isinstance(table, RestTable) and table.counts_on and table.write_disposition == "append":
-            message = (
-                "an API cannot be asked for one load's records again, so a run that is repeated appends them twice"
-            )
-            hint = "write write_disposition: merge with a primary_key"
+            message = "append with a cursor is not repeatable: running again would append the same records twice"
+            hint = "use write_disposition: merge with a primary_key"
             yield MistakeError(message, hint, at=("tables", name, "write_disposition"), code="conflict")
 
 
@@ -41,7 +39,7 @@ def _unknown_param(use: Use, params: Mapping[str, Value], at: Path) -> Iterator[
         return
     near = near_word(name, params)
     hint = near if near.startswith("did you mean") else f"add params: {{{name}: ...}} to the config"
-    yield MistakeError(f'"{name}" is no param of this config', hint, at=at, code="unknown-name")
+    yield MistakeError(f'unknown param "{name}"', hint, at=at, code="unknown-name")
 
 
 def _no_cursor(use: Use, table: Table, at: Path) -> Iterator[MistakeError]:
@@ -50,13 +48,13 @@ def _no_cursor(use: Use, table: Table, at: Path) -> Iterator[MistakeError]:
     incremental = table.incremental
     if incremental is None:
         hint = "add incremental: {cursor: ...} to the table"
-        yield MistakeError('without incremental: there is no "cursor"', hint, at=at, code="conflict")
+        yield MistakeError('"cursor" needs incremental:', hint, at=at, code="conflict")
         return
     number = isinstance(incremental.initial, int)
     if use.filter and number:
-        message = f'the filter "{use.filter}" goes with times, and initial: says that the cursor is a number'
-        yield MistakeError(message, "take it away", at=at)
+        message = f'the filter "{use.filter}" applies to times only, but the cursor is a number (see initial:)'
+        yield MistakeError(message, "remove the filter", at=at)
     column = table.columns.get(incremental.cursor)
     if column and column.type and column.type.name in _NUMBERS and not number:
-        message = f'the cursor "{incremental.cursor}" is no time, so nothing says where the first extract begins'
+        message = f'the cursor "{incremental.cursor}" is not a time, so the start of the first extract is unknown'
         yield MistakeError(message, "add initial: 0 to incremental:", at=at, code="conflict")

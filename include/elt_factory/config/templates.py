@@ -67,7 +67,7 @@ def check_template(text: str) -> str:
         _check_use(use)
     rest = _TEMPLATE.sub("", text)
     if "{{" in rest or "}}" in rest:
-        raise MistakeError("a template is not closed", 'write it like "{{ window.start }}"')
+        raise MistakeError("unclosed template", 'write it like "{{ window.start }}"')
     return text
 
 
@@ -78,21 +78,21 @@ def check_query(text: str) -> str:
         _check_use(use)
     for quoted in _QUOTED.finditer(text):
         if _NAMED.search(quoted[0]):
-            hint = "write it without quotes around it; join text with ||"
-            raise MistakeError("a template stands in quotes or a comment, and its value is no text", hint)
+            hint = "remove the quotes around it; join text with ||"
+            raise MistakeError("template inside a quoted string or comment is not substituted", hint)
     if found and _OTHER_QUOTES.search(text):
-        hint = "write '' for a quote in a text, and no $$"
-        raise MistakeError("a query with templates has no backslash before a quote, and no dollar quotes", hint)
+        hint = "write '' for a quote inside a string, and do not use $$"
+        raise MistakeError("backslash-escaped and dollar quotes are not supported in queries with templates", hint)
     if found and _OPEN_QUOTE.search(_QUOTED.sub("", text)):
-        raise MistakeError("a quote or a comment is not closed", "close it")
+        raise MistakeError("unclosed quote or comment", "close it")
     return text
 
 
 def refuse_template(text: str) -> str:
     """The text of a field that is taken as it is written; a template would go unnoticed until the run fails."""
     if "{{" in text and _NAMED.search(text):
-        hint = "they work in path and params of a rest_api table, query of a sql table, path of a files table"
-        raise MistakeError("templates do not work here", hint)
+        hint = "use them in path and params of a rest_api table, query of a sql table, or path of a files table"
+        raise MistakeError("templates are not supported here", hint)
     return text
 
 
@@ -140,19 +140,19 @@ def query_parts(text: str) -> Iterator[str | Use]:
 
 def _check_use(use: Use) -> None:
     if use.name not in NAMES and not _PARAM.fullmatch(use.name):
-        raise MistakeError(f"{shown(use.name)} is no template name", _near_use(use.name), code="unknown-name")
+        raise MistakeError(f"unknown template name {shown(use.name)}", _near_use(use.name), code="unknown-name")
     if use.filter and use.filter not in FILTERS:
-        message = f"{shown(use.filter)} is no template filter"
+        message = f"unknown template filter {shown(use.filter)}"
         raise MistakeError(message, near_word(use.filter, FILTERS), code="unknown-name")
     if use.filter and use.name not in WINDOW_NAMES:
-        raise MistakeError(f'the filter "{use.filter}" goes with {", ".join(WINDOW_NAMES)}', "take it away")
+        raise MistakeError(f'the filter "{use.filter}" applies only to {", ".join(WINDOW_NAMES)}', "remove the filter")
 
 
 def _near_use(name: str) -> str:
     head, _, rest = name.partition(".")
     own = [f"params.{rest.lower()}"] if rest and near_word(head, ["params"]).startswith("did you mean") else []
     near = near_word(name, (*NAMES, *own))
-    return near if near.startswith("did you mean") else f"known here: {', '.join(sorted(NAMES))}, params.NAME"
+    return near if near.startswith("did you mean") else f"use one of: {', '.join(sorted(NAMES))}, params.NAME"
 
 
 def _use(inner: str) -> Use:

@@ -70,7 +70,7 @@ def _version_of(file: Path) -> int:
     source = read_yaml(file)
     version = source.data.get(KEY_OF_VERSION, 1) if isinstance(source.data, dict) else 1
     if type(version) is not int or version < 1:
-        problem = Problem(source.at((KEY_OF_VERSION,)), "unknown-value", "this is no version", "write version: 1")
+        problem = Problem(source.at((KEY_OF_VERSION,)), "unknown-value", "invalid version", "write version: 1")
         raise ConfigError([problem])
     return version
 
@@ -83,7 +83,7 @@ def _with_version(document: Document, version: int) -> Document:
         return document
     root = document.nodes[()][1]
     if getattr(root, "flow_style", False):
-        message = "a config in one pair of braces cannot be rewritten"
+        message = "cannot rewrite a config that is written in one pair of braces"
         position = Position(document.file, root.start_mark.line + 1, root.start_mark.column + 1)
-        raise ConfigError([Problem(position, "yaml-syntax", message, "write its keys on lines of their own")])
+        raise ConfigError([Problem(position, "yaml-syntax", message, "write each key on its own line")])
     return document.edited([document.insert_first(f"{KEY_OF_VERSION}: {version}")])

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Strict, StringConstraints, WithJsonSchema
 
-from elt_factory.config.errors import MistakeError, shown
+from elt_factory.config.errors import MistakeError, invalid, shown
 from elt_factory.config.other_words import near_word
 from elt_factory.config.sql_rules import check_condition, check_reading
 from elt_factory.config.templates import check_query, check_template, refuse_template
@@ -70,18 +70,18 @@ class ColumnType:
         match = _TYPE.match(text.strip().lower())
         if match is None or match[1] not in get_args(TypeName):
             if re.fullmatch(r"[a-z]+\([0-9]+", text.strip().lower()):
-                raise MistakeError(f"{shown(text)} is cut off: in braces a comma ends it", _QUOTE_TYPE)
+                raise MistakeError(f"{shown(text)} is cut off: inside braces a comma ends the value", _QUOTE_TYPE)
             word = re.split(r"\W", text.strip(), maxsplit=1)[0]
-            raise MistakeError(f"{shown(text)} is no column type", near_word(word, get_args(TypeName)))
+            raise MistakeError(f"unknown column type {shown(text)}", near_word(word, get_args(TypeName)))
         name: Any = match[1]
         if name != "decimal":
             if match[2]:
-                raise MistakeError(f"{shown(text)} has a length, and only decimal takes numbers", f"write {name}")
+                raise MistakeError(f"{shown(text)} has a length, but only decimal takes numbers", f"write {name}")
             return cls(name)
         precision, scale = int(match[2] or MAX_PRECISION), int(match[3] or (0 if match[2] else 9))
         if not 1 <= precision <= MAX_PRECISION or scale > precision:
-            hint = f"precision goes from 1 to {MAX_PRECISION}, scale from 0 to the precision, as in decimal(18,2)"
-            raise MistakeError(f"{shown(text)} is no decimal that warehouses have", hint)
+            hint = f"use a precision of 1 to {MAX_PRECISION} and a scale of 0 to the precision, as in decimal(18,2)"
+            raise MistakeError(f"precision or scale out of range: {text}", hint)
         return cls("decimal", precision, scale)
 
 
@@ -98,7 +98,7 @@ def parse_duration(value: object) -> timedelta:
     if isinstance(value, timedelta):
         return value
     if not isinstance(value, str) or not _DURATION.fullmatch(value):
-        raise MistakeError(f"{shown(value)} is no duration", "write it like 30s, 15m, 1h30m, 2d")
+        raise MistakeError(invalid("duration", value), "write it like 30s, 15m, 1h30m, 2d")
     return _duration_of(value)
 
 
@@ -114,11 +114,11 @@ def parse_lag(value: object) -> timedelta | int:
     """Read a duration, or a whole number that is not below 0; ValueError for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
-            raise MistakeError(f"invalid lag {shown(value)}: it is below 0", "write a number like 1000")
+            raise MistakeError(f"invalid lag {value}: it is negative", "write a positive number, like 1000")
         return value
     if isinstance(value, (str, timedelta)):
         return parse_duration(value)
-    raise MistakeError(f"invalid lag {shown(value)}", "write a duration like 1h, or a number like 1000")
+    raise MistakeError(invalid("lag", value), "write a duration like 1h, or a number like 1000")
 
 
 def _format_lag(value: timedelta | int) -> str | int:
@@ -139,7 +139,7 @@ def _parse_rate(value: object) -> Rate:
         return value
     match = _RATE.fullmatch(value) if isinstance(value, str) else None
     if match is None or not 0 < int(match[1]) <= _MOST_REQUESTS:
-        raise MistakeError(f"{shown(value)} is no rate", "write it like 10/second, 500/minute, 1000/hour")
+        raise MistakeError(invalid("rate", value), "write it like 10/second, 500/minute, 1000/hour")
     return Rate(int(match[1]), _SECONDS[match[2][0]])
 
 
@@ -148,7 +148,7 @@ def _parse_share(value: object) -> float:
         return value
     match = _SHARE.fullmatch(value) if isinstance(value, str) else None
     if match is None or len(match[1]) > _SHARE_DIGITS:
-        raise MistakeError(f"{shown(value)} is no share", "write it like 20%")
+        raise MistakeError(invalid("percentage", value), "write it like 20%")
     return float(match[1]) / 100
 
 
@@ -156,7 +156,7 @@ def _parse_type(value: object) -> ColumnType:
     if isinstance(value, ColumnType):
         return value
     if not isinstance(value, str):
-        raise MistakeError(f"{shown(value)} is no column type", "write a word like text, integer or decimal(18,2)")
+        raise MistakeError(invalid("column type", value), "write a word like text, integer or decimal(18,2)")
     return ColumnType.parse(value)
 
 
@@ -171,23 +171,23 @@ def _parse_date(value: object) -> object:
 
 def _invalid_date(value: object) -> MistakeError:
     if isinstance(value, str) and _DATE.fullmatch(value):
-        return MistakeError(f"{shown(value)} is not a day of the calendar", "write a day that its month has")
+        return MistakeError(f"invalid date {shown(value)}: no such day", "write an existing day")
     if isinstance(value, str) and _MOMENT.fullmatch(value):
-        return MistakeError(f"{shown(value)} has a time, and this is a day", f"write {value[:10]}")
-    return MistakeError(f"{shown(value)} is not a valid date", "write it like 2013-01-31")
+        return MistakeError(f"expected a date without a time, got {shown(value)}", f"write {value[:10]}")
+    return MistakeError(invalid("date", value), "write it like 2013-01-31")
 
 
 def _sensible(day: date, value: object) -> date:
     """The day itself, when a zone's clock and a day more still leave it in the calendar."""
     if not _EARLIEST <= day <= _LATEST:
-        raise MistakeError(f"{shown(value)} is out of range", f"write a day from {_EARLIEST} to {_LATEST}")
+        raise MistakeError(f"{shown(value)} is out of range", f"write a date from {_EARLIEST} to {_LATEST}")
     return day
 
 
 def _parse_time(value: object) -> object:
     parsed = value if isinstance(value, time) else _parsed(value, _TIME, time.fromisoformat)
     if parsed is None:
-        raise MistakeError(f"{shown(value)} is no time of day", 'write it like "06:00"')
+        raise MistakeError(invalid("time of day", value), 'write it like "06:00"')
     return parsed
 
 
@@ -198,9 +198,7 @@ def _parse_start(value: object) -> object:
     if parsed is None and isinstance(value, str) and _DATE.fullmatch(value[:10]) and not _reads_date(value[:10]):
         raise _invalid_date(value[:10])
     if parsed is None:
-        raise MistakeError(
-            f"{shown(value)} is not a valid beginning", "write a date like 2013-01-31, or a whole number"
-        )
+        raise MistakeError(invalid("`initial` value", value), "write a date like 2013-01-31, or a whole number")
     _sensible(parsed.date(), value)
     return parsed
 
@@ -218,7 +216,7 @@ def _reads_date(text: str) -> bool:
 
 def _positive(value: timedelta) -> timedelta:
     if not value:
-        raise MistakeError("this takes no time at all", "write at least 1s")
+        raise MistakeError("duration must be greater than zero", "write at least 1s")
     return value
 
 
@@ -226,16 +224,16 @@ def _known_zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise MistakeError(f"{shown(value)} is not a time zone", _near_zone(value)) from None
+        raise MistakeError(f"unknown time zone {shown(value)}", _near_zone(value)) from None
     return value
 
 
 def _near_zone(value: str) -> str:
     region = _REGIONS.get(value.strip().upper())
     if region:
-        return f"write a zone of the region, which knows its summer time: {region}"
+        return f"use the region's time zone, which includes daylight saving time: {region}"
     if re.match(r"(?:UTC|GMT)?[+-]\d", value.strip().upper()):
-        return "write a zone of the region, like Europe/Berlin: an offset knows no summer time"
+        return "use the region's time zone, like Europe/Berlin: an offset has no daylight saving time"
     near = near_word(value, available_timezones())
     return near if near.startswith("did you mean") else "write one like Europe/Berlin or UTC"
 
@@ -243,42 +241,42 @@ def _near_zone(value: str) -> str:
 def _check_name(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(_NAME, value):
         suggestion = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_0123456789")[:63]
-        rule = "small letters, digits and _ make a name, a letter begins it"
+        rule = "use lowercase letters, digits and _, starting with a letter"
         hint = f'{rule}: "{suggestion}"' if re.fullmatch(_NAME, suggestion) else rule
-        raise MistakeError(f"{shown(value)} is no name", hint, code="bad-name")
+        raise MistakeError(f"invalid name {shown(value)}", hint, code="bad-name")
     return value
 
 
 def _check_connection(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(_CONNECTION, value):
-        hint = (
-            "write the id of an Airflow connection: letters, digits, _ . and -; its address and secret stay in Airflow"
-        )
+        hint = "write the id of an Airflow connection: letters, digits, _ . and -; address and secret stay in Airflow"
         # the value stays out of the message: it may be an address with a password in it
-        raise MistakeError("this is no connection id", hint, code="bad-name")
+        raise MistakeError("invalid connection id", hint, code="bad-name")
     return value
 
 
 def _check_column(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(_COLUMN, value):
-        raise MistakeError(f"{shown(value)} is no column name", "write 1 to 255 printable characters", code="bad-name")
+        raise MistakeError(
+            f"invalid column name {shown(value)}", "write 1 to 255 printable characters", code="bad-name"
+        )
     return value
 
 
 def _check_scalar(value: object) -> object:
     if not isinstance(value, (str, int, float)):
         hint = "write one value, without brackets" if isinstance(value, (list, dict)) else "write a value"
-        raise MistakeError(f"one plain value belongs here, not {shown(value)}", hint, code="wrong-type")
+        raise MistakeError(f"expected a single value, got {shown(value)}", hint, code="wrong-type")
     return value
 
 
 def _check_folder_path(value: str) -> str:
     if "://" in value:
-        hint = "write a folder of this machine, like data/incoming; the files of a bucket are not read from here"
-        raise MistakeError(f"expected a folder, got the address {shown(value)}", hint)
+        hint = "write a local folder, like data/incoming; reading files from a bucket is not supported"
+        raise MistakeError(f"expected a folder, got the URL {shown(value)}", hint)
     if _leads_out(value):
-        hint = "write a folder below it; a connection of type fs may hold any path"
-        raise MistakeError(f"{shown(value)} leads out of the project or the connection's path", hint)
+        hint = "write a folder below it, or use a connection of type fs, which may hold any path"
+        raise MistakeError(f"{shown(value)} points outside the project or the connection's path", hint)
     return value
 
 
@@ -288,19 +286,19 @@ def _leads_out(path: str) -> bool:
 
 def _check_file_pattern(value: str) -> str:
     if "://" in value:
-        hint = "write a pattern below the folder, like orders/*.csv; extract: {folder: ...} has the folder"
-        raise MistakeError(f"expected a name pattern, got the address {shown(value)}", hint)
+        hint = "write a pattern below the folder, like orders/*.csv; the folder itself goes into extract: {folder: ...}"
+        raise MistakeError(f"expected a name pattern, got the URL {shown(value)}", hint)
     if _leads_out(value):
-        raise MistakeError(f"{shown(value)} leads out of the folder", "write a pattern below it, like orders/*.csv")
+        raise MistakeError(f"{shown(value)} points outside the folder", "write a pattern below it, like orders/*.csv")
     unknown = [letter for letter in re.findall(r"%(.?)", value) if letter not in _DIRECTIVES]
     if unknown:
-        raise MistakeError(f"%{unknown[0]} is no part of a period", "write %Y %m %d %H, or %% for a percent sign")
+        raise MistakeError(f"unsupported date directive %{unknown[0]}", "write %Y %m %d %H, or %% for a percent sign")
     return value
 
 
 def _check_param_name(value: object) -> object:
     if value in FORM_FIELDS:
-        message = f"{shown(value)} is a field of the trigger form already"
+        message = f"{shown(value)} is already a field of the trigger form"
         raise MistakeError(message, "choose another name", code="bad-name")
     return _check_name(value)
 
@@ -310,7 +308,7 @@ def _check_param(value: object) -> object:
     _check_scalar(value)
     if isinstance(value, str) and not re.fullmatch(_PARAM, value):
         hint = f"write at most {_LONGEST_PARAM} characters on one line"
-        raise MistakeError("this text is too long, or holds signs that do not print", hint)
+        raise MistakeError("text is too long or contains control characters", hint)
     return value
 
 
@@ -318,7 +316,9 @@ def param_like(default: object, value: object) -> object:
     """The value that one run has in place of a param's default; ValueError for one of another type."""
     _check_param(value)
     if type(value) is not type(default) and not (isinstance(default, float) and type(value) is int):
-        raise MistakeError(f"{shown(value)} is not of the type of its default, {shown(default)}", "write one that is")
+        raise MistakeError(
+            f"{shown(value)} is not of the same type as its default {shown(default)}", "write a value of that type"
+        )
     return value
 
 

@@ -34,8 +34,8 @@ def substitute(text: str) -> str:
     """
     rest = _VARIABLE.sub("", text)
     if BEGIN in rest:
-        hint = "write ${NAME} or ${NAME:-default}; where this is meant as text, write $${"
-        raise MistakeError("this is no variable", hint)
+        hint = "write ${NAME} or ${NAME:-default}; for the literal text, write $${"
+        raise MistakeError("invalid variable reference", hint)
     return _VARIABLE.sub(_value, text)
 
 
@@ -50,13 +50,13 @@ def _value(match: re.Match[str]) -> str:
     if name is None:
         return BEGIN
     if _SECRET.search(name):
-        hint = "put the secret into an Airflow connection, and name that connection here"
-        raise MistakeError(f"the variable {name} looks like a secret", hint, code="secret")
+        hint = "put the secret into an Airflow connection, and write that connection's id here"
+        raise MistakeError(f"variable {name} looks like a secret", hint, code="secret")
     value = os.environ.get(name)
     if match["fallback"] is not None:
         return value or match["default"]
     if value is None:
-        raise MistakeError(f"the variable {name} is not set", _unset_hint(name), code="unknown-name")
+        raise MistakeError(f"variable {name} is not set", _unset_hint(name), code="unknown-name")
     return value
 
 
@@ -64,9 +64,11 @@ def _unset_hint(name: str) -> str:
     # the names of variables that may hold secrets are nobody's business
     near = near_name(name, (known for known in os.environ if not _SECRET.search(known)))
     also = f"; {near}" if near.startswith("did you mean") else ""
-    return f"set it where Airflow runs, or write ${{{name}:-default}}{also}"
+    return f"set it in Airflow's environment, or write ${{{name}:-default}}{also}"
 
 
 def in_key(key: str) -> MistakeError:
     """The mistake of a variable in a key."""
-    return MistakeError(f"a variable cannot stand in the key {shown(key)}", "write the key itself, and vary its value")
+    return MistakeError(
+        f"variables are not allowed in keys: {shown(key)}", "write a literal key, and use the variable in its value"
+    )

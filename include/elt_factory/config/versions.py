@@ -25,7 +25,7 @@ def require_current(source: YamlSource) -> None:
     version = source.data.get(KEY_OF_VERSION, CURRENT)
     if type(version) is int and version == CURRENT:
         return
-    message = f"{KEY_OF_VERSION}: {shown(version)} is no version of the language that is known here"
+    message = f"{KEY_OF_VERSION}: unknown language version {shown(version)}"
     raise ConfigError([Problem(source.at((KEY_OF_VERSION,)), "unknown-value", message, _hint(version))])
 
 
@@ -34,4 +34,4 @@ def _hint(version: object) -> str:
         return f"write {KEY_OF_VERSION}: {CURRENT}"
     if version < CURRENT:
         return "run elt upgrade, which rewrites the file and keeps its comments"
-    return f"install an elt-factory that knows it, or write {KEY_OF_VERSION}: {CURRENT}"
+    return f"upgrade elt-factory, or write {KEY_OF_VERSION}: {CURRENT}"

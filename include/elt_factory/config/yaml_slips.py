@@ -61,7 +61,7 @@ def _odd_spaces(lines: Sequence[str], near: Sequence[int], _: int) -> Iterator[S
         line = lines[number - 1]
         sign = odd_sign(re.sub(r"\"[^\"]*\"|'[^']*'|(?<=\s)#.*", "", line))
         if sign:
-            message = f"{called(sign)} stands where a space belongs"
+            message = f"{called(sign)} in place of a space"
             yield Slip(number, line.index(sign) + 1, message, "replace it with a plain space")
 
 
@@ -74,9 +74,11 @@ def _glued(lines: Sequence[str], near: Sequence[int], _: int) -> Iterator[Slip]:
         rest, column = found["rest"], found.end("key") + 1
         if re.match(r":[^\s:/]", rest):
             value = rest[1:].split(" #")[0].strip()
-            yield Slip(number, column, "a colon without a space makes no key", f"write {found['key']}: {value[:40]}")
+            yield Slip(number, column, "missing space after the colon", f"write {found['key']}: {value[:40]}")
         elif _FULL_WIDTH in rest.split(" #")[0] and ": " not in rest:
-            yield Slip(number, column, "this is not the colon of YAML", f"write {found['key']}: with a plain colon")
+            yield Slip(
+                number, column, "full-width colon instead of a plain one", f"write {found['key']}: with a plain colon"
+            )
         elif re.match(r"\s*=\s*\S", rest):
             value = rest.split("=", 1)[1].strip()
             yield Slip(number, column, "a key ends with a colon, not with =", f"write {found['key']}: {value[:40]}")
@@ -92,7 +94,7 @@ def _unclosed_quote(lines: Sequence[str], near: Sequence[int], column: int) -> I
         quote, begin = opened
         between = "\n".join([*lines[number : last - 1], lines[last - 1][: column - 1]])
         if between.count(quote) % 2:
-            yield Slip(number, begin + 1, "this quote is not closed", "end the text with the quote it begins with")
+            yield Slip(number, begin + 1, "unclosed quote", "close the text with the quote that opens it")
         return
 
 
@@ -111,7 +113,7 @@ def _open_quote(line: str) -> tuple[str, int] | None:
 def _closes_nothing(lines: Sequence[str], near: Sequence[int], column: int) -> Iterator[Slip]:
     sign = lines[near[0] - 1][column - 1 : column]
     if sign in ("]", "}"):
-        yield Slip(near[0], column, f'this "{sign}" closes nothing', "delete it")
+        yield Slip(near[0], column, f'unmatched "{sign}"', "delete it")
 
 
 def _second_colon(lines: Sequence[str], near: Sequence[int], column: int) -> Iterator[Slip]:
@@ -122,7 +124,7 @@ def _second_colon(lines: Sequence[str], near: Sequence[int], column: int) -> Ite
         hint = (
             f'write {found["key"]}: "{value[:60]}"' if '"' not in value else f"put the text of {found['key']} in quotes"
         )
-        yield Slip(near[0], found.start("value") + 1, 'text that holds ": " needs quotes', hint)
+        yield Slip(near[0], found.start("value") + 1, 'text that contains ": " needs quotes', hint)
 
 
 def _indentation(lines: Sequence[str], near: Sequence[int], _: int) -> Iterator[Slip]:
@@ -135,7 +137,7 @@ def _indentation(lines: Sequence[str], near: Sequence[int], _: int) -> Iterator[
         yield from _too_deep(lines, here, above)
     elif deep not in (depths := _depths(lines, here)):
         wanted = min((depth for depth in depths if depth > deep), default=before)
-        message = f"this line is indented by {_spaces(deep)}, and those around it by {_spaces(wanted)}"
+        message = f"this line is indented by {_spaces(deep)}, but the lines around it by {_spaces(wanted)}"
         yield Slip(here, deep + 1, message, f"indent it by {_spaces(wanted)}")
 
 
@@ -144,15 +146,15 @@ def _too_deep(lines: Sequence[str], here: int, above: int) -> Iterator[Slip]:
     taken = _TAKES_VALUE.match(lines[above - 1])
     if before % _STEP and not deep % _STEP:
         # the line above is the one that differs from all others
-        message = f"this line is indented by {_spaces(before)}, and those around it by {_spaces(deep)}"
+        message = f"this line is indented by {_spaces(before)}, but the lines around it by {_spaces(deep)}"
         yield Slip(above, before + 1, message, f"indent it by {_spaces(deep)}")
     elif taken and deep - before >= _STEP and lines[above - 1].rstrip().endswith(taken["value"].strip()):
-        message = f'"{taken["key"]}" has a value already, so no keys can stand below it'
+        message = f'"{taken["key"]}" already has a value, so it cannot have keys below it'
         yield Slip(
             here, deep + 1, message, f"remove the value of {taken['key']}, or indent this line by {_spaces(before)}"
         )
     elif not lines[above - 1].rstrip().endswith(":"):
-        message = f"this line is indented by {_spaces(deep)}, and those around it by {_spaces(before)}"
+        message = f"this line is indented by {_spaces(deep)}, but the lines around it by {_spaces(before)}"
         yield Slip(here, deep + 1, message, f"indent it by {_spaces(before)}")
 
 
@@ -162,7 +164,7 @@ def _no_key(lines: Sequence[str], near: Sequence[int], _: int) -> Iterator[Slip]
         line = lines[number - 1]
         is_plain = re.match(r"^\s*[A-Za-z_-]", line) and not line.lstrip().startswith("- ")
         if is_plain and not _HAS_KEY.match(line):
-            yield Slip(number, _indent(line) + 1, "a key without a colon", "write it as key: value")
+            yield Slip(number, _indent(line) + 1, "missing colon after the key", "write it as key: value")
 
 
 def _depths(lines: Sequence[str], line: int) -> list[int]:

@@ -12,31 +12,31 @@ import yaml
 from elt_factory.config.errors import ConfigError, Position, Problem
 from elt_factory.config.yaml_slips import find_slip
 
-_QUOTE = 'put text that holds ": " in quotes, and check the indentation'
-_ALIGN = "align it with its neighbours above, and look for an unclosed quote"
+_QUOTE = 'put text that contains ": " in quotes, and check the indentation'
+_ALIGN = "align it with the lines above, and look for an unclosed quote"
 
 # part of libyaml's words: what it means, and the hint
 _MEANINGS: Sequence[tuple[str, str, str]] = (
-    ("mapping values are not allowed", "a colon makes a key here, where no key can stand", _QUOTE),
-    ("could not find expected ':'", "a key without a colon", "write it as key: value"),
-    ("did not find expected key", "this does not fit what stands above it", _ALIGN),
-    ("did not find expected '-' indicator", "a list goes on here without a dash", "align it with the list's dashes"),
-    ("did not find expected ',' or ']'", "this list is not closed", 'end it with "]", its values parted by commas'),
-    ("did not find expected ',' or '}'", "this mapping is not closed", 'end it with "}", its keys parted by commas'),
-    ("did not find expected node content", "a value is missing here", "write a value, or close the brackets above"),
-    ("found unexpected end of stream", "this quote is not closed", "end the text with the quote it begins with"),
+    ("mapping values are not allowed", "unexpected colon: no key is possible here", _QUOTE),
+    ("could not find expected ':'", "missing colon after the key", "write it as key: value"),
+    ("did not find expected key", "this does not match the structure above it", _ALIGN),
+    ("did not find expected '-' indicator", "missing dash: the list continues here", "align it with the list's dashes"),
+    ("did not find expected ',' or ']'", "unclosed list", 'end it with "]", and separate values with commas'),
+    ("did not find expected ',' or '}'", "unclosed mapping", 'end it with "}", and separate keys with commas'),
+    ("did not find expected node content", "missing value", "write a value, or close the brackets above"),
+    ("found unexpected end of stream", "unclosed quote", "close the text with the quote that opens it"),
     (
         "alphabetic or numeric character",
-        "an alias or anchor has no name here",
-        "put text that begins with * or & in quotes",
+        "alias or anchor without a name",
+        "put text that starts with * or & in quotes",
     ),
-    ("found undefined alias", "no anchor of this name stands above", "write &name at the block that is meant"),
-    ("second occurrence", "this anchor's name is taken", "give the anchor a name of its own"),
-    ("but found another document", "a second document begins here", "write one config a file"),
-    ("block sequence entries are not allowed", "a list cannot begin here", "begin it on a line of its own"),
-    ("found unknown escape character", "this escape is not known in double quotes", "use single quotes, or write \\\\"),
-    ("invalid Unicode character escape", "this escape is no character", "use single quotes, or write \\\\"),
-    ("tab character", "a tab stands in the indentation", "indent with spaces, not tabs"),
+    ("found undefined alias", "undefined anchor", "write &name at the block it refers to"),
+    ("second occurrence", "duplicate anchor", "choose another name for the anchor"),
+    ("but found another document", "second document in one file", "write one config per file"),
+    ("block sequence entries are not allowed", "a list cannot start here", "start it on its own line"),
+    ("found unknown escape character", "unknown escape sequence in double quotes", "use single quotes, or write \\\\"),
+    ("invalid Unicode character escape", "invalid Unicode escape", "use single quotes, or write \\\\"),
+    ("tab character", "tab in the indentation", "indent with spaces, not tabs"),
 )
 # what follows from a line that can be read, and is not what its author meant
 _MAY_BE_A_SLIP = (
@@ -46,7 +46,7 @@ _MAY_BE_A_SLIP = (
     "document start",
 )
 # what is not closed is noticed far below: the place to look is where it begins
-_LOOK_AT_BEGINNING = ("is not closed", "without a colon", "has no name")
+_LOOK_AT_BEGINNING = ("unclosed", "missing colon", "without a name")
 
 
 def syntax_error(file: Path, text: str, error: yaml.MarkedYAMLError) -> ConfigError:
@@ -60,12 +60,12 @@ def syntax_error(file: Path, text: str, error: yaml.MarkedYAMLError) -> ConfigEr
     slip = find_slip(text, *_gave_up_at(file, text, error)) if any(part in said for part in _MAY_BE_A_SLIP) else None
     if slip:
         place = Position(file, slip.line, slip.column)
-        return ConfigError([Problem(place, "yaml-syntax", f"this is not YAML: {slip.message}", slip.hint)])
-    if "is not closed" in message and "${" in (text.splitlines() or [""])[position.line - 1]:
-        hint = 'put a variable within brackets in quotes: "${NAME}"'
+        return ConfigError([Problem(place, "yaml-syntax", f"invalid YAML: {slip.message}", slip.hint)])
+    if "unclosed" in message and "${" in (text.splitlines() or [""])[position.line - 1]:
+        hint = 'put a variable inside brackets in quotes: "${NAME}"'
     if "cannot start any token" in said:
         message, hint = _bad_start(text, position)
-    return ConfigError([Problem(position, "yaml-syntax", f"this is not YAML: {message}", hint)])
+    return ConfigError([Problem(position, "yaml-syntax", f"invalid YAML: {message}", hint)])
 
 
 def _gave_up_at(file: Path, text: str, error: yaml.MarkedYAMLError) -> tuple[int, int]:
@@ -89,6 +89,6 @@ def inside(file: Path, text: str, mark: Any) -> Position:
 def _bad_start(text: str, position: Position) -> tuple[str, str]:
     rest = text.splitlines()[position.line - 1][position.column - 1 :]
     if rest.lstrip(" ").startswith("\t"):
-        return "a tab stands in the indentation", "indent with spaces, not tabs"
+        return "tab in the indentation", "indent with spaces, not tabs"
     value = re.split(r"\s#|[,\]}]", rest)[0].strip()
-    return f'a value cannot begin with "{rest[:1]}"', f"put it in quotes: '{value[:40]}'"
+    return f'a value cannot start with "{rest[:1]}"', f"put it in quotes: '{value[:40]}'"

@@ -14,7 +14,7 @@ from elt_factory.config.yaml_syntax import inside, syntax_error
 PLAIN, CORE = "plain", "tag:yaml.org,2002:"
 TEXT_TAG, MAP_TAG, SEQUENCE_TAG = f"{CORE}str", f"{CORE}map", f"{CORE}seq"
 MAX_DEPTH = 50
-TOO_DEEP = f"this is nested more than {MAX_DEPTH} levels deep"
+TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 # what YAML cannot hold; libyaml would not say in which line
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _MAX_CHARACTERS = 2_000_000
@@ -50,17 +50,19 @@ def text_of(file: Path) -> str:
     try:
         content = content_of(file)
     except TooLargeError as error:
-        message = f"a config has at most {_MAX_CHARACTERS} characters"
+        message = f"the file has more than {_MAX_CHARACTERS} characters"
         raise _single(Position(file, 1, 1), "too-large", message) from error
     except OSError as error:
         why = error.strerror or str(error)
-        raise _single(Position(file, 1, 1), "unreadable", f"the file cannot be read: {why}") from error
+        raise _single(Position(file, 1, 1), "unreadable", f"cannot read the file: {why}") from error
     try:
         # a byte order mark, as Windows editors write it, is no part of the text
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8-sig", errors="replace")
-        raise _single(_end_of(file, before), "unreadable", "this is no UTF-8 text", "save the file as UTF-8") from error
+        raise _single(
+            _end_of(file, before), "unreadable", "the file is not valid UTF-8", "save the file as UTF-8"
+        ) from error
 
 
 def compose(file: Path, text: str) -> yaml.Node | None:
@@ -76,7 +78,7 @@ def compose(file: Path, text: str) -> yaml.Node | None:
         raise syntax_error(file, text, error) from error
     except yaml.YAMLError as error:
         message = " ".join(str(error).split())
-        raise _single(Position(file, 1, 1), "yaml-syntax", f"this is not YAML: {message}") from error
+        raise _single(Position(file, 1, 1), "yaml-syntax", f"invalid YAML: {message}") from error
 
 
 def _single(position: Position, code: str, message: str, hint: str = "") -> ConfigError:
@@ -88,10 +90,10 @@ def _refuse_unsafe(file: Path, text: str) -> None:
     """ConfigError for what would harm the parser, which calls itself in C for each level of nesting."""
     found = _UNPRINTABLE.search(text)
     if found:
-        message = f"this is not YAML: the character U+{ord(found[0]):04X} cannot stand in it"
+        message = f"invalid YAML: the character U+{ord(found[0]):04X} is not allowed"
         raise _single(_end_of(file, text[: found.start()]), "yaml-syntax", message, "delete it")
     if len(text) > _MAX_CHARACTERS:
-        raise _single(Position(file, 1, 1), "too-large", f"a config has at most {_MAX_CHARACTERS} characters")
+        raise _single(Position(file, 1, 1), "too-large", f"the file has more than {_MAX_CHARACTERS} characters")
     # each level takes one of these, or an indentation deeper than the last, of which so much text cannot hold many
     if sum(map(text.count, "[{-?")) > _SAFE_DEPTH:
         _refuse_deep(file, text)

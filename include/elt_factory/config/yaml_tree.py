@@ -78,9 +78,9 @@ class PlacedTree:
         if len(self.values) > _MAX_VALUES:
             raise ConfigError([*self.problems, self._too_large(node)])
         if id(node) in self.open:
-            message = "this alias refers to the block it stands in"
+            message = "alias refers to the block that contains it"
             position = self.keys.get(path, self._position(node))
-            self.problems.append(Problem(position, "yaml-alias", message, "name another anchor"))
+            self.problems.append(Problem(position, "yaml-alias", message, "use another anchor"))
             return None
         if len(path) > MAX_DEPTH:
             raise ConfigError([*self.problems, Problem(self._position(node), "too-deep", TOO_DEEP)])
@@ -118,7 +118,7 @@ class PlacedTree:
     def _merged(self, key: yaml.Node, node: yaml.Node, within: tuple[int, ...]) -> Entries:
         """What << brings from a node; looked at once, however often it is named."""
         if id(node) in within or len(within) > MAX_DEPTH:
-            self._problem(key, "yaml-alias", "<< refers to the block it stands in", "name another anchor")
+            self._problem(key, "yaml-alias", "<< refers to the block that contains it", "use another anchor")
             return {}
         if id(node) not in self.brought:
             self.brought[id(node)] = self._bring(key, node, (*within, id(node)))
@@ -130,7 +130,9 @@ class PlacedTree:
             brought = [self._merged(merge, item, within) for item in reversed(node.value)]
             return {key: entry for entries in brought for key, entry in entries.items()}
         if not isinstance(node, yaml.MappingNode):
-            self._problem(node, "yaml-merge", "<< takes a mapping or a list of mappings", "name an anchor: <<: *name")
+            self._problem(
+                node, "yaml-merge", "<< takes a mapping or a list of mappings", "refer to an anchor: <<: *name"
+            )
             return {}
         own: Entries = {}
         below: Entries = {}
@@ -145,14 +147,14 @@ class PlacedTree:
         if not isinstance(key, yaml.ScalarNode):
             braces = isinstance(key, yaml.MappingNode)
             hint = 'put the template in quotes: "{{ ... }}"' if braces else "write plain text before the colon"
-            self._problem(key, "yaml-key", "a key is plain text", hint)
+            self._problem(key, "yaml-key", "a key must be plain text", hint)
             return False
         if key.tag not in _TAGS:
             self._unknown_tag(key)
             return False
         if key.value in own:
             first = own[key.value][0].start_mark.line + 1
-            message = f"{shown(key.value)} stands twice here, first on line {first}"
+            message = f"key {shown(key.value)} is repeated: first defined on line {first}"
             self._problem(key, "duplicate-key", message, "keep one of them")
             return False
         if BEGIN in key.value:
@@ -166,7 +168,7 @@ class PlacedTree:
         if BEGIN in text:
             return self._with_variables(node)
         if "\0" in text:
-            self._problem(node, "bad-value", "text here cannot hold the character U+0000", "delete it")
+            self._problem(node, "bad-value", "character U+0000 is not allowed in text", "delete it")
         return self._plain(node, text) if node.tag in _RESOLVED_TAGS else text
 
     def _with_variables(self, node: yaml.ScalarNode) -> Any:
@@ -176,22 +178,22 @@ class PlacedTree:
             self._problem(node, mistake.code, mistake.message, mistake.hint)
             return None
         if "\0" in text:
-            self._problem(node, "bad-value", "text here cannot hold the character U+0000", "delete it")
+            self._problem(node, "bad-value", "character U+0000 is not allowed in text", "delete it")
         return self._plain(node, text) if node.tag == PLAIN and is_variable(node.value) else text
 
     def _plain(self, node: yaml.ScalarNode, text: str) -> Any:
         value = resolve(text)
         if value is BeyondNumbers:
-            self._problem(node, "bad-value", "this number is too large", "write a smaller one, or put it in quotes")
+            self._problem(node, "bad-value", "number is too large", "write a smaller number, or put it in quotes")
             return None
         return value
 
     def _unknown_tag(self, node: yaml.Node) -> None:
         tag = node.tag.replace(CORE, "!!")
-        self._problem(node, "yaml-tag", f"the tag {shown(tag)} is not known here", "write the value without a tag")
+        self._problem(node, "yaml-tag", f"unknown tag {shown(tag)}", "write the value without a tag")
 
     def _too_large(self, node: yaml.Node) -> Problem:
-        message = f"the aliases of this file unfold to more than {_MAX_VALUES} values"
+        message = f"the aliases in this file expand to more than {_MAX_VALUES} values"
         return Problem(self._position(node), "too-large", message)
 
     def _position(self, node: yaml.Node) -> Position:
