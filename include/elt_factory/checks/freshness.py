@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -10,17 +9,9 @@ from zoneinfo import ZoneInfo
 from elt_factory.config.templates import iso_utc
 from elt_factory.config.values import format_duration
 from elt_factory.config.window import Window
+from elt_factory.core.verdict import Verdict, all_of
 from elt_factory.warehouse import state
 from elt_factory.warehouse.base import Warehouse
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether something holds, the sentence that says why or why not, and whether only another load can change it."""
-
-    holds: bool
-    message: str
-    needs_load: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,13 +53,6 @@ def fresh(warehouse: Warehouse, source: str, table: str, window: Window, limits:
         _loaded_verdict(f"{source}.{table}", loaded_at, limits.loaded_within),
     ]
     return all_of(verdicts)
-
-
-def all_of(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return whether all of several things hold: what fails is said alone, and one that needs a load is enough."""
-    failed = [verdict for verdict in verdicts if not verdict.holds]
-    message = "; ".join(verdict.message for verdict in failed or verdicts if verdict.message)
-    return Verdict(not failed, message, needs_load=any(verdict.needs_load for verdict in failed))
 
 
 def business_instant(text: str, zone: str) -> datetime:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from elt_factory.checks.freshness import Limits, Verdict, fresh
+from elt_factory.checks.freshness import Limits, fresh
 from elt_factory.checks.rules import LoadedRows, Rule, column_rules, table_rule
 from elt_factory.config.checks import RowCount, Severity, TableCheck
 from elt_factory.config.source import Config
 from elt_factory.config.window import Window
+from elt_factory.core.verdict import Verdict
 from elt_factory.sql_text import Value
 from elt_factory.warehouse import audit, state
 from elt_factory.warehouse.base import StatementError, Warehouse

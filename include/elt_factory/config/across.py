@@ -10,7 +10,7 @@ from pathlib import Path
 
 from elt_factory.config.content import content_of
 from elt_factory.config.errors import Position, Problem, near_name
-from elt_factory.config.sensors import SourceReady
+from elt_factory.config.sensors import STAGES, Awaited
 from elt_factory.config.source import Config
 from elt_factory.config.yaml_source import YamlPath, YamlSource
 
@@ -71,26 +71,26 @@ def _beside(file: Path, place: Position) -> str:
 
 def _awaited_in_vain(item: LoadedConfig, configs: Mapping[str, Config], unread: set[str]) -> Iterator[Problem]:
     for path, awaited in source_sensors(item.config):
-        if awaited.name in configs:
-            found = _unready(awaited, configs[awaited.name])
-        elif awaited.name not in unread:
-            near = near_name(awaited.name, (configs.keys() | unread) - {item.config.name})
-            found = iter([(("name",), "unknown-source", f'unknown source "{awaited.name}"', near)])
+        if awaited.source in configs:
+            found = _unready(awaited, configs[awaited.source])
+        elif awaited.source not in unread:
+            near = near_name(awaited.source, (configs.keys() | unread) - {item.config.name})
+            found = iter([(("name",), "unknown-source", f'unknown source "{awaited.source}"', near)])
         else:
             continue
         for below, code, message, hint in found:
             yield Problem(item.source.at((*path, *below)), code, message, hint)
 
 
-def source_sensors(config: Config) -> Iterator[tuple[YamlPath, SourceReady]]:
+def source_sensors(config: Config) -> Iterator[tuple[YamlPath, Awaited]]:
     """The sensors of a config that wait for other sources, each with its path."""
-    for stage in ("before_extract", "before_transform"):
+    for stage in STAGES:
         for index, sensor in enumerate(getattr(config.sensors, stage)):
-            if sensor.source:
-                yield ("sensors", stage, index, "source"), sensor.source
+            if sensor.awaited and sensor.awaited.source:
+                yield ("sensors", stage, index, sensor.kind), sensor.awaited
 
 
-def _unready(awaited: SourceReady, other: Config) -> Iterator[tuple[YamlPath, str, str, str]]:
+def _unready(awaited: Awaited, other: Config) -> Iterator[tuple[YamlPath, str, str, str]]:
     """Why another source is never ready: path below the sensor, code, message, hint."""
     tables = other.all_tables
     if not tables:

@@ -9,7 +9,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from elt_factory.config.base import Model
 from elt_factory.config.errors import KEY, MistakeError
-from elt_factory.config.values import ColumnName, Condition, Duration, Scalar, Share, Whole
+from elt_factory.config.limits import Freshness
+from elt_factory.config.values import ColumnName, Condition, Scalar, Share, Whole
 
 Severity = Literal["warn", "error"]
 
@@ -117,25 +118,6 @@ class RowCount(Model):
     def compared_with(self) -> Literal["trailing_7_runs", "trailing_30_runs"]:
         """The loads that `within` compares with."""
         return self.of or "trailing_7_runs"
-
-
-class Freshness(Model):
-    """How late a table may be, by when it happened and by when we took it."""
-
-    business_date_within: Duration | None = Field(
-        None,
-        description="Largest gap between the newest business date and the end of the window.",
-        examples=["26h"],
-    )
-    loaded_within: Duration | None = Field(None, description="Largest age of the last committed load.", examples=["2h"])
-
-    @model_validator(mode="after")
-    def _something_to_check(self) -> Self:
-        if self.business_date_within is None and self.loaded_within is None:
-            raise MistakeError(
-                "freshness needs a limit", "write business_date_within or loaded_within", code="incomplete"
-            )
-        return self
 
 
 class TableCheck(Check):

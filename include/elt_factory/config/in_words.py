@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
-from elt_factory.config.checks import Check, Freshness, RowCount
-from elt_factory.config.sensors import Sensor
+from elt_factory.config.checks import Check, RowCount
+from elt_factory.config.limits import Freshness, duration_words, limit_words
 from elt_factory.config.source import Config
 from elt_factory.config.table import Table
-from elt_factory.config.values import format_duration
 
-_SAID_IN_HOURS = 72
 PII = {"hash": "personal data: stored as a SHA-256 hash", "drop": "personal data: dropped"}
-_LIMITS = (("business_date_within", "business date within"), ("loaded_within", "loaded within"))
-
-
-def duration_words(value: timedelta) -> str:
-    """A duration as people say it: 26h rather than 1d2h."""
-    hours, rest = divmod(value, timedelta(hours=1))
-    said_in_hours = not rest and hours % 24 and hours < _SAID_IN_HOURS
-    return f"{hours}h" if said_in_hours else format_duration(value)
 
 
 def deadline_words(config: Config) -> str:
@@ -50,23 +39,6 @@ def alerts_words(config: Config) -> str:
     if not config.alerts.to:
         return "Airflow's UI only"
     return f"{', '.join(event.replace('_', ' ') for event in config.alerts.on)}: to {', '.join(config.alerts.to)}"
-
-
-def sensor_words(sensor: Sensor) -> str:
-    """What a sensor waits for."""
-    spec = sensor.spec
-    match sensor.kind:
-        case "http":
-            what = f"{spec.connection}{spec.path} answers"
-        case "file":
-            what = f"files {spec.path}"
-        case "sql":
-            what = f"{spec.query.strip()} is true in {spec.connection}"
-        case "source":
-            what = f"{', '.join(f'{spec.name}.{table}' for table in spec.tables) or spec.name} has loaded the window"
-        case _:
-            what = f"{spec.table} is fresh"
-    return ", ".join([what, *_limits(spec)])
 
 
 def check_words(check: Check) -> str:
@@ -100,15 +72,8 @@ def _value_words(value: Any) -> Iterator[str]:
             )
             yield ", ".join([*bounds, *share])
         case Freshness():
-            yield ", ".join(_limits(value))
+            yield ", ".join(limit_words(value))
         case tuple():
             yield f"[{', '.join(map(str, value))}]"
         case _:
             yield str(value)
-
-
-def _limits(spec: Any) -> Iterator[str]:
-    for field, words in _LIMITS:
-        value = getattr(spec, field, None)
-        if value is not None:
-            yield f"{words} {duration_words(value)}"

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
-
+from elt_factory.config.base import Model
 from elt_factory.config.other_words import counterparts, near_word, saying
 from elt_factory.config.places import Home, Place, homes
 
@@ -28,8 +27,8 @@ class Known:
     """
 
     data: Any
-    model: type[BaseModel]
-    others: Mapping[str, type[BaseModel]]
+    model: type[Model]
+    others: Mapping[str, type[Model]]
 
 
 def is_near(key: str, known: str) -> bool:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
-from pydantic import BaseModel
-
+from elt_factory.config.base import Model
 from elt_factory.config.errors import KEY
 from elt_factory.config.yaml_source import YamlPath
 
@@ -30,7 +29,7 @@ class Place:
     beside: tuple[str, ...] = ()
 
 
-def locate(model: type[BaseModel], loc: Sequence[str | int]) -> Place:
+def locate(model: type[Model], loc: Sequence[str | int]) -> Place:
     """The place that a pydantic location means; the tags of unions in it do not stand in the file."""
     place = Place((), (model,))
     for part in loc:
@@ -40,7 +39,7 @@ def locate(model: type[BaseModel], loc: Sequence[str | int]) -> Place:
     return place
 
 
-def kinds(options: Sequence[Any]) -> dict[str, type[BaseModel]]:
+def kinds(options: Sequence[Any]) -> dict[str, type[Model]]:
     """The models of a union by their `type`; empty where there is no such union."""
     models = [option for option in options if is_model(option) and "type" in option.model_fields]
     return {tag: model for model in models for tag in get_args(model.model_fields["type"].annotation)}
@@ -51,19 +50,19 @@ def choices(options: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(value for option in options if get_origin(option) is Literal for value in get_args(option))
 
 
-def fields(model: type[BaseModel]) -> dict[str, Any]:
+def fields(model: type[Model]) -> dict[str, Any]:
     """The annotations of a model's fields, by the names they have in a file."""
-    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+    return {name: field.annotation for name, field in model.keys().items()}
 
 
-def required(model: type[BaseModel]) -> list[str]:
+def required(model: type[Model]) -> list[str]:
     """The keys that a model cannot do without, by the names they have in a file."""
-    return [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
+    return [name for name, field in model.keys().items() if field.is_required()]
 
 
-def is_model(option: Any) -> TypeGuard[type[BaseModel]]:
+def is_model(option: Any) -> TypeGuard[type[Model]]:
     """Whether an option is a model, and so a mapping with known keys in the file."""
-    return isinstance(option, type) and issubclass(option, BaseModel)
+    return isinstance(option, type) and issubclass(option, Model)
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class Home:
         return ".".join((*self.above, self.key))
 
 
-def homes(model: type[BaseModel], key: str) -> Iterator[Home]:
+def homes(model: type[Model], key: str) -> Iterator[Home]:
     """The places in a file where a key is known below a model, the nearest first, as in `tables.<name>.path`."""
     level: list[tuple[tuple[str, ...], Any]] = [((), model)]
     while level:
@@ -93,7 +92,7 @@ def homes(model: type[BaseModel], key: str) -> Iterator[Home]:
         level = [below for path, option in level for below in _below(path, option)]
 
 
-def _tag(model: type[BaseModel]) -> str:
+def _tag(model: type[Model]) -> str:
     """The `type` of a model that is one kind of several; "" for others."""
     field = model.model_fields.get("type")
     found = get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from elt_factory.config.base import Model
 from elt_factory.config.errors import KEY, MistakeError, MistakesError, Position, Problem, shown
 from elt_factory.config.key_hints import Known, hint_for_key, is_near
 from elt_factory.config.other_words import near_word
@@ -67,7 +67,7 @@ _FLAGS: Mapping[str, str] = {
 
 
 def problems(
-    source: YamlSource, model: type[BaseModel], errors: Iterable[ErrorDetails], others: Mapping[str, type[BaseModel]]
+    source: YamlSource, model: type[Model], errors: Iterable[ErrorDetails], others: Mapping[str, type[Model]]
 ) -> list[Problem]:
     """What pydantic found wrong in a file's data, one problem for each place.
 
@@ -283,7 +283,7 @@ def _mapping_hint(value: Any, place: Place) -> str:
     return f"write keys below it: {', '.join(keys)}" if keys else 'write "key: value" lines below it'
 
 
-def _meant_by(value: str | int, model: type[BaseModel] | None) -> str:
+def _meant_by(value: str | int, model: type[Model] | None) -> str:
     """The mapping that a plain value in its place most likely means; nothing where that is open."""
     glued = re.fullmatch(r"(\w+):(\S.*)", str(value))
     if glued:

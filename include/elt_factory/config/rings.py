@@ -26,7 +26,7 @@ def rings(loaded: Sequence[LoadedConfig]) -> Iterator[tuple[LoadedConfig, Proble
 
 
 def _awaited(item: LoadedConfig, known: Mapping[str, LoadedConfig]) -> Mapping[str, YamlPath]:
-    sensors = [((*path, "name"), awaited.name) for path, awaited in source_sensors(item.config)]
+    sensors = [((*path, "name"), awaited.source) for path, awaited in source_sensors(item.config)]
     # of two sensors on one source, the first is told; a source that waits for itself is told by its own model
     return {name: path for path, name in reversed(sensors) if name in known and name != item.config.name}
 

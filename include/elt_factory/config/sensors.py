@@ -2,99 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from elt_factory.config import secrets
 from elt_factory.config.base import Model
-from elt_factory.config.checks import Freshness, require_one
-from elt_factory.config.errors import MistakeError, raise_found
-from elt_factory.config.templates import Verbatim
-from elt_factory.config.values import (
-    ConnectionId,
-    Duration,
-    FilePattern,
-    Name,
-    PlainQuery,
-    PositiveDuration,
-    format_duration,
+from elt_factory.config.errors import MistakeError
+from elt_factory.config.one_kind import OneKind
+from elt_factory.config.values import PositiveDuration, format_duration
+from elt_factory.core.kinds import Door
+
+if TYPE_CHECKING:
+    from elt_factory.config.table import Table
+
+Stage = Literal["before_extract", "before_transform"]
+STAGES: tuple[Stage, ...] = ("before_extract", "before_transform")
+SENSORS: Door[Any] = Door(
+    "elt_factory.sensors",
+    {name: f"elt_factory.sensors.{name}:KIND" for name in ("http", "file", "sql", "freshness", "source")},
+    takes="elt_factory.sensors.kind:SensorKind",
 )
 
 
-def _check_path(value: str) -> str:
-    raise_found(secrets.in_path(value))
-    return value
+@dataclass(frozen=True)
+class Awaited:
+    """Tables of the warehouse that a sensor waits for.
+
+    Args:
+        source: The config that loads them; "" for the sensor's own.
+        tables: Their names; none for all that the source loads.
+        business_date_within: How late their business date may be, where that is looked at.
+    """
+
+    source: str
+    tables: tuple[str, ...]
+    business_date_within: timedelta | None = None
 
 
-OpenPath = Annotated[Verbatim, AfterValidator(_check_path)]
+@dataclass(frozen=True)
+class Setting:
+    """Where a sensor is in its config: what a kind may judge it by."""
+
+    stage: Stage
+    tables: Mapping[str, Table]
 
 
-class HttpReady(Model):
-    """A URL answers with a 2xx status."""
-
-    connection: ConnectionId = Field(description="Airflow connection of the server.", examples=["flights_api"])
-    path: OpenPath = Field("/", description="Path to request.", examples=["/health"])
-
-
-class FileReady(Model):
-    """Files that match a pattern are there."""
-
-    connection: ConnectionId | None = Field(
-        None, description="Airflow connection of type fs.", examples=["weather_files"]
-    )
-    path: FilePattern = Field(description="Name pattern, as in a table's `path`.", examples=["weather_%Y-%m.csv"])
-
-
-class SqlReady(Model):
-    """A query's first value is true."""
-
-    connection: ConnectionId = Field(description="Airflow connection of the database.", examples=["fleet_db"])
-    query: PlainQuery = Field(
-        description="Query whose first value must be true.", examples=["select count(*) > 0 from planes"]
-    )
-
-
-class SourceReady(Model):
-    """Another source's load for this window is committed, and its business date is fresh enough."""
-
-    name: Name = Field(description="Name of the source.", examples=["fleet"])
-    tables: tuple[Name, ...] = Field((), description="Tables to wait for. By default, all.", examples=[["planes"]])
-    business_date_within: Duration | None = Field(
-        None,
-        description="Largest gap between its newest business date and the end of the window.",
-        examples=["26h"],
-    )
-
-
-class TableFresh(Freshness):
-    """One of this source's tables is fresh."""
-
-    table: Name = Field(description="Name of the table.", examples=["flights"])
-
-
-class Sensor(Model):
+class Sensor(OneKind):
     """One thing to wait for."""
 
-    http: HttpReady | None = Field(
-        None, description="Wait until a URL responds.", examples=[{"connection": "flights_api", "path": "/health"}]
-    )
-    file: FileReady | None = Field(
-        None, description="Wait until files exist.", examples=[{"path": "weather_%Y-%m.csv"}]
-    )
-    sql: SqlReady | None = Field(
-        None,
-        description="Wait until a query returns true.",
-        examples=[{"connection": "fleet_db", "query": "select count(*) > 0 from planes"}],
-    )
-    freshness: TableFresh | None = Field(
-        None,
-        description="Wait until a table of this source is fresh.",
-        examples=[{"table": "flights", "business_date_within": "26h"}],
-    )
-    source: SourceReady | None = Field(
-        None, description="Wait until another source has loaded this window.", examples=[{"name": "fleet"}]
-    )
+    door: ClassVar[Door[Any]] = SENSORS
+    called: ClassVar[str] = "sensor"
+
     timeout: PositiveDuration = Field(
         "6h",
         validate_default=True,
@@ -109,18 +70,23 @@ class Sensor(Model):
     )
 
     @property
-    def kind(self) -> str:
-        """The kind that is set: http, file, sql, freshness or source."""
-        return next(kind for kind in _KINDS if getattr(self, kind) is not None)
+    def awaited(self) -> Awaited | None:
+        """The tables of the warehouse that it waits for; None for one that asks something else."""
+        found: Awaited | None = SENSORS.get(self.kind).awaits(self.spec)
+        return found
 
     @property
-    def spec(self) -> Any:
-        """The model of the kind that is set."""
-        return getattr(self, self.kind)
+    def words(self) -> str:
+        """What it waits for, for people."""
+        return str(SENSORS.get(self.kind).words(self.spec))
+
+    def mistakes(self, setting: Setting) -> Iterator[MistakeError]:
+        """Yield what cannot be true of it in its config; the places are below the sensor."""
+        for mistake in SENSORS.get(self.kind).mistakes(self.spec, setting):
+            yield MistakeError(mistake.message, mistake.hint, at=(self.kind, *mistake.at), code=mistake.code)
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        require_one("sensor", {kind: getattr(self, kind) for kind in _KINDS})
+    def _looks_twice(self) -> Self:
         # the default looks every minute: a shorter timeout alone means that it looks once
         if "poke_interval" in self.model_fields_set and self.poke_interval > self.timeout:
             message = f"poke_interval exceeds the timeout of {format_duration(self.timeout)}, so the sensor checks once"
@@ -128,9 +94,6 @@ class Sensor(Model):
                 message, "write a timeout longer than poke_interval", at=("poke_interval",), code="conflict"
             )
         return self
-
-
-_KINDS = ("http", "file", "sql", "freshness", "source")
 
 
 class Sensors(Model):

@@ -10,15 +10,16 @@ from pydantic import AfterValidator, Field, model_validator
 
 from elt_factory.config import secrets
 from elt_factory.config.base import Model
-from elt_factory.config.checks import Freshness, TableCheck
+from elt_factory.config.checks import TableCheck
 from elt_factory.config.columns import column_mistakes
 from elt_factory.config.compute import Compute, or_name
 from elt_factory.config.cron import Cron
 from elt_factory.config.errors import KEY, MistakeError, near_name, raise_found
 from elt_factory.config.extract import Files, FilesTable, RestApi, RestTable, Sql, SqlTable
+from elt_factory.config.limits import no_business_date
 from elt_factory.config.retention import Retention
-from elt_factory.config.sensors import Sensor, Sensors
-from elt_factory.config.table import Table
+from elt_factory.config.sensors import STAGES, Sensor, Sensors, Setting, Stage
+from elt_factory.config.table import Path, Table
 from elt_factory.config.template_rules import template_mistakes
 from elt_factory.config.templates import Verbatim
 from elt_factory.config.values import (
@@ -235,52 +236,35 @@ def _run_mistakes(config: Pipeline) -> Iterator[MistakeError]:
     if config.catchup and config.schedule is None:
         hint = "add a schedule:, or remove `catchup`"
         yield MistakeError("`catchup` has no effect without a schedule", hint, at=("catchup",), code="conflict")
-    for path, sensor in _sensors(config):
-        if sensor.source and sensor.source.name == config.name:
-            hint = "name another source, or use a freshness sensor in before_transform"
-            yield MistakeError("a source cannot wait for itself", hint, at=(*path, "source", "name"), code="conflict")
-        if sensor.freshness and "before_extract" in path:
-            message = "this can never become true: nothing of this run is loaded before extract"
-            yield MistakeError(message, "move it to before_transform", at=(*path, "freshness", KEY), code="conflict")
+    for stage in STAGES:
+        for index, sensor in enumerate(getattr(config.sensors, stage)):
+            yield from _sensor_mistakes(config, sensor, stage, ("sensors", stage, index))
+
+
+def _sensor_mistakes(config: Pipeline, sensor: Sensor, stage: Stage, path: Path) -> Iterator[MistakeError]:
+    if sensor.awaited and sensor.awaited.source == config.name:
+        hint = "name another source, or use a freshness sensor in before_transform"
+        at = (*path, sensor.kind, "name")
+        yield MistakeError("a source cannot wait for itself", hint, at=at, code="conflict")
+    for mistake in sensor.mistakes(Setting(stage, config.all_tables)):
+        yield MistakeError(mistake.message, mistake.hint, at=(*path, *mistake.at), code=mistake.code)
 
 
 def _table_mistakes(config: Pipeline) -> Iterator[MistakeError]:
-    """Checks and sensors that name a table that the config does not load, or a business date that it does not have."""
+    """Checks that name a table that the config does not load, or a business date that it does not have."""
     for name, checks in config.quality.items():
         if name not in config.all_tables:
             yield _no_table(config, name, ("quality", name, KEY))
             continue
         for index, check in enumerate(checks):
             if check.freshness:
-                yield from _no_business_date(config, name, check.freshness, ("quality", name, index, "freshness"))
-    for path, sensor in _sensors(config):
-        if sensor.freshness is None:
-            continue
-        name = sensor.freshness.table
-        if name in config.all_tables:
-            yield from _no_business_date(config, name, sensor.freshness, (*path, "freshness"))
-        else:
-            yield _no_table(config, name, (*path, "freshness", "table"))
-
-
-def _sensors(config: Pipeline) -> Iterator[tuple[tuple[str | int, ...], Sensor]]:
-    for stage in ("before_extract", "before_transform"):
-        for index, sensor in enumerate(getattr(config.sensors, stage)):
-            yield ("sensors", stage, index), sensor
+                at = ("quality", name, index, "freshness")
+                yield from no_business_date(config.all_tables, name, check.freshness, at)
 
 
 def _no_table(config: Pipeline, name: str, at: tuple[str | int, ...]) -> MistakeError:
     hint = near_name(name, config.all_tables) or "this config has no tables"
     return MistakeError(f'unknown table "{name}"', hint, at=at, code="unknown-table")
-
-
-def _no_business_date(
-    config: Pipeline, name: str, limits: Freshness, at: tuple[str | int, ...]
-) -> Iterator[MistakeError]:
-    if limits.business_date_within is not None and not config.all_tables[name].business_date:
-        hint = f"add business_date: to tables.{name}, or write loaded_within"
-        message = f'table "{name}" has no business_date'
-        yield MistakeError(message, hint, at=(*at, "business_date_within"), code="conflict")
 
 
 class RestSource(Pipeline):

@@ -12,7 +12,6 @@ from elt_factory.config.in_words import (
     deadline_words,
     retries_words,
     role_words,
-    sensor_words,
 )
 from elt_factory.config.source import Config, TransformOnly
 from elt_factory.config.table import Column, Table
@@ -41,8 +40,8 @@ def _facts(config: Config) -> Iterator[tuple[str, str]]:
     yield "covers", covers_words(config)
     yield "deadline", deadline_words(config)
     yield "source", _source(config)
-    yield "waits before the extract", "; ".join(map(sensor_words, config.sensors.before_extract))
-    yield "waits before the transform", "; ".join(map(sensor_words, config.sensors.before_transform))
+    yield "waits before the extract", "; ".join(sensor.words for sensor in config.sensors.before_extract)
+    yield "waits before the transform", "; ".join(sensor.words for sensor in config.sensors.before_transform)
     yield "transforms", f"dbt `{config.transform.dbt.select}`" if config.transform.dbt else ""
     yield "lineage", _lineage(config)
     checks = [f"{table}: {check_words(check)}" for table, found in config.quality.items() for check in found]

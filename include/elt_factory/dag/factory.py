@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseOperator, CronDataIntervalTimetable, TaskGroup, TriggerRule
 
-from elt_factory.config.sensors import Sensor
+from elt_factory.config.sensors import SENSORS, Sensor
 from elt_factory.config.source import Config, TransformOnly
 from elt_factory.dag.alerts import on_failure
 from elt_factory.dag.asset_events import asset_of
@@ -100,25 +100,25 @@ def _sensor_group(config: Config, stage: str, tables_of: Mapping[str, tuple[str,
 
 def _at_warehouse(config: Config, sensor: Sensor, awaited: tuple[str, ...]) -> dict[str, Any]:
     """Return what a sensor that asks the warehouse needs: a slot of its pool, the assets whose events come first."""
-    if sensor.source:
-        return {"pool": WAREHOUSE_POOL, "inlets": [asset_of(sensor.source.name, table) for table in awaited]}
-    if sensor.freshness:
-        return {"pool": WAREHOUSE_POOL, "inlets": [asset_of(config.name, sensor.freshness.table)]}
-    return {}
+    if sensor.awaited is None:
+        return {}
+    source = sensor.awaited.source or config.name
+    return {"pool": WAREHOUSE_POOL, "inlets": [asset_of(source, table) for table in awaited]}
 
 
 def _awaited_tables(sensor: Sensor, tables_of: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """The tables to wait for; another source's config is looked at only where the sensor does not name them."""
-    if sensor.source is None:
+    awaited = sensor.awaited
+    if awaited is None:
         return ()
-    return sensor.source.tables or tables_of.get(sensor.source.name, ())
+    return awaited.tables or tables_of.get(awaited.source, ())
 
 
 def _sensor_names(sensors: tuple[Sensor, ...]) -> list[str]:
     """Task ids out of what is waited for, numbered only where two would be the same."""
     names: list[str] = []
     for sensor in sensors:
-        about = sensor.spec.table if sensor.freshness else sensor.spec.name if sensor.source else sensor.spec.connection
+        about = SENSORS.get(sensor.kind).about(sensor.spec)
         name = f"{sensor.kind}_{about}" if about else sensor.kind
         twins = sum(1 for other in names if other == name or other.startswith(f"{name}_"))
         names.append(f"{name}_{twins + 1}" if twins else name)

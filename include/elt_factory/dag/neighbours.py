@@ -96,7 +96,7 @@ class Neighbours(Mapping[str, tuple[str, ...]]):
 
     def _around(self, item: LoadedConfig) -> tuple[list[LoadedConfig], list[Path]]:
         """The configs that this one may clash with or waits for, and the files that could be what it waits for."""
-        names = [item.config.name, *(sensor.name for _, sensor in source_sensors(item.config))]
+        names = [item.config.name, *(sensor.source for _, sensor in source_sensors(item.config))]
         files = {file for name in names for file in self.files_by_name.get(name, ())} | {item.file}
         loaded, broken = [], []
         for file in sorted(files, key=lambda file: file.parts):
@@ -113,9 +113,9 @@ class Neighbours(Mapping[str, tuple[str, ...]]):
         reached = [item]
         for waiting in reached:
             for _, sensor in source_sensors(waiting.config):
-                other = None if sensor.name in found else self._known(sensor.name)
+                other = None if sensor.source in found else self._known(sensor.source)
                 if other:
-                    found[sensor.name] = other
+                    found[sensor.source] = other
                     reached.append(other)
         return reached
 

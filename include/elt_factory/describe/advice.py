@@ -62,17 +62,19 @@ def _watched(config: Config, others: Sequence[LoadedConfig]) -> set[str]:
         if check.freshness and check.freshness.business_date_within is not None
     }
     waited = {
-        sensor.freshness.table
+        table
         for sensor in config.sensors.before_transform
-        if sensor.freshness and sensor.freshness.business_date_within is not None
+        if sensor.awaited and not sensor.awaited.source and sensor.awaited.business_date_within is not None
+        for table in sensor.awaited.tables
     }
     return checked | waited | {table for other in others for table in _waited_for(config, other.config)}
 
 
 def _waited_for(config: Config, other: Config) -> Iterator[str]:
     for sensor in (*other.sensors.before_extract, *other.sensors.before_transform):
-        if sensor.source and sensor.source.name == config.name and sensor.source.business_date_within is not None:
-            yield from sensor.source.tables or config.all_tables
+        awaited = sensor.awaited
+        if awaited and awaited.source == config.name and awaited.business_date_within is not None:
+            yield from awaited.tables or config.all_tables
 
 
 def _owner(config: Config) -> Iterator[Told]:

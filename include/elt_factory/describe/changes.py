@@ -167,4 +167,6 @@ def _rename(old: Config, new: Config, left: Mapping[str, Config]) -> ConfigChang
 
 
 def _waiting(name: str, configs: Mapping[str, Config]) -> list[str]:
-    return [other for other, config in configs.items() if name in {sensor.name for _, sensor in source_sensors(config)}]
+    return [
+        other for other, config in configs.items() if name in {sensor.source for _, sensor in source_sensors(config)}
+    ]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from elt_factory.config.across import LoadedConfig
-from elt_factory.config.in_words import duration_words, sensor_words
+from elt_factory.config.limits import duration_words
 from elt_factory.config.source import Config, TransformOnly
 from elt_factory.config.table import Table
 from elt_factory.config.window import Window, load_id
@@ -107,7 +107,7 @@ def _kind(task: Any) -> str:
 def _detail(task: Any, config: Config) -> str:
     kind = _kind(task)
     if kind == "sensor":
-        return sensor_words(task.sensor)
+        return str(task.sensor.words)
     if kind == "extract" and not isinstance(config, TransformOnly):
         return str(config.extract.connection or config.extract.type)
     if kind == "load":

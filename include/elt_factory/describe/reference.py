@@ -12,10 +12,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from elt_factory.config import (
+    base,
     checks,
     defaults,
     environments,
     extract,
+    limits,
     retention,
     sensors,
     source,
@@ -26,9 +28,15 @@ from elt_factory.config import (
 )
 from elt_factory.config.upgrade import STEPS
 from elt_factory.config.values import format_duration
+from elt_factory.core.kinds import Door
 from elt_factory.describe.words import field_words, in_yaml, models_in
 
-Model = type[BaseModel]
+Model = type[base.Model]
+
+
+def _kinds_of(door: Door[Any]) -> list[Any]:
+    return [door.get(name) for name in door.names()]
+
 
 _INTRO = """\
 # YAML reference
@@ -98,11 +106,7 @@ _CHAPTERS: tuple[tuple[str, tuple[tuple[Model, str], ...]], ...] = (
         (
             (sensors.Sensors, "sensors"),
             (sensors.Sensor, "sensors.before_extract, sensors.before_transform"),
-            (sensors.HttpReady, "sensors.<stage>.http"),
-            (sensors.FileReady, "sensors.<stage>.file"),
-            (sensors.SqlReady, "sensors.<stage>.sql"),
-            (sensors.TableFresh, "sensors.<stage>.freshness"),
-            (sensors.SourceReady, "sensors.<stage>.source"),
+            *((kind.model, f"sensors.<stage>.{kind.name}") for kind in _kinds_of(sensors.SENSORS)),
         ),
     ),
     ("Transforming", ((source.Transform, "transform"), (source.Dbt, "transform.dbt"))),
@@ -111,7 +115,7 @@ _CHAPTERS: tuple[tuple[str, tuple[tuple[Model, str], ...]], ...] = (
         (
             (checks.TableCheck, "quality.<table>"),
             (checks.RowCount, "quality.<table>.row_count"),
-            (checks.Freshness, "quality.<table>.freshness"),
+            (limits.Freshness, "quality.<table>.freshness"),
         ),
     ),
     (
@@ -156,7 +160,7 @@ def all_models() -> list[Model]:
     found: dict[Model, None] = dict.fromkeys((source.Pipeline, *_KINDS))
     queue = list(found)
     while queue:
-        below = [model for field in queue.pop(0).model_fields.values() for model in models_in(_annotated(field))]
+        below = [model for field in queue.pop(0).keys().values() for model in models_in(_annotated(field))]
         queue += [model for model in below if model not in found]
         found.update(dict.fromkeys(below))
     return list(found)
@@ -164,8 +168,8 @@ def all_models() -> list[Model]:
 
 def own_fields(model: Model) -> dict[str, FieldInfo]:
     """A model's fields by their names in a file; those of the table that every source has are told there."""
-    inherited = table.Table.model_fields if issubclass(model, table.Table) and model is not table.Table else {}
-    return {field.alias or name: field for name, field in model.model_fields.items() if name not in inherited}
+    inherited = table.Table.keys() if issubclass(model, table.Table) and model is not table.Table else {}
+    return {name: field for name, field in model.keys().items() if name not in inherited}
 
 
 def _unplaced() -> Iterator[tuple[str, tuple[tuple[Model, str], ...]]]:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from elt_factory.config.checks import ColumnCheck, TableCheck
-from elt_factory.config.sensors import Sensor
 from elt_factory.config.values import FORM_FIELDS
 
 Schema = dict[str, Any]
@@ -139,7 +138,6 @@ _TABLE: Sequence[Schema] = (
 _ONE_KIND: Schema = {
     "anyOf": [{"items": {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"\$\{"}]}}, {"items": _TEXT}]
 }
-_SENSORS = ("http", "file", "sql", "freshness", "source")
 
 # by model: schemas that hold for the whole mapping
 RULES: Mapping[str, Sequence[Schema]] = {
@@ -158,7 +156,6 @@ RULES: Mapping[str, Sequence[Schema]] = {
     ),
     "ColumnCheck": (_one_of(_rules_of(ColumnCheck)), {"properties": {"between": _ONE_KIND}}),
     "TableCheck": (_one_of(_rules_of(TableCheck)),),
-    "Sensor": (_one_of([name for name in _SENSORS if name in Sensor.model_fields]),),
     "RowCount": (_any_of("min", "max", "within"), {"dependencies": {"of": ["within"]}}),
     "Freshness": (_any_of("business_date_within", "loaded_within"),),
     "TableFresh": (_any_of("business_date_within", "loaded_within"),),

@@ -10,10 +10,9 @@ from elt_factory.config.in_words import (
     check_words,
     covers_words,
     deadline_words,
-    duration_words,
     retries_words,
-    sensor_words,
 )
+from elt_factory.config.limits import duration_words
 from elt_factory.config.source import Config, TransformOnly
 from elt_factory.describe import html
 from elt_factory.describe.dictionary import Entry, Found, entries
@@ -99,7 +98,7 @@ def _specification(config: Config) -> Iterator[tuple[str, str]]:
     yield "deadline", deadline_words(config)
     yield "source", _source(config)
     for stage, words in _STAGES:
-        yield f"waits {words}", html.bullets([sensor_words(sensor) for sensor in getattr(config.sensors, stage)])
+        yield f"waits {words}", html.bullets([sensor.words for sensor in getattr(config.sensors, stage)])
     if config.transform.dbt:
         yield "transforms with dbt", html.code(config.transform.dbt.select)
     if config.all_tables:

@@ -9,10 +9,11 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from elt_factory.config import values
+from elt_factory.config.base import Model
 from elt_factory.config.cron import Cron
 from elt_factory.config.errors import MistakeError
 from elt_factory.config.extract import Param
@@ -77,9 +78,9 @@ def type_words(annotation: Any) -> str:
     return _PLAIN.get(annotation) or _TIMES.get(annotation) or _compound(annotation)
 
 
-def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def models_in(annotation: Any) -> Iterator[type[Model]]:
     """The models that stand in a type, at any depth."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if isinstance(annotation, type) and issubclass(annotation, Model):
         yield annotation
     for argument in get_args(annotation):
         yield from models_in(argument)

@@ -1,0 +1,162 @@
+"""Mappings with one key that names a kind, next to keys that all kinds share: sensors and checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, Protocol, Self
+
+from pydantic import (
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    SerializationInfo,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails
+
+from elt_factory.config.base import Model
+from elt_factory.config.errors import KEY, MistakeError
+from elt_factory.core.kinds import Door, KindError
+
+_ANYTHING = TypeAdapter(Any)
+
+
+class Written(Protocol):
+    """What the language has to know of a kind.
+
+    Args:
+        name: The key in the YAML.
+        model: The type of what stands under the key.
+        description: What it is, in one sentence.
+        examples: What may stand under the key.
+    """
+
+    name: str
+    model: Any
+    description: str
+    examples: tuple[Any, ...]
+
+
+class OneKind(Model):
+    """A mapping with one key that names its kind. A subclass has the keys that all kinds share as its fields."""
+
+    door: ClassVar[Door[Any]]
+    called: ClassVar[str]
+
+    kind: str
+    spec: Any
+
+    @classmethod
+    def shared(cls) -> Mapping[str, FieldInfo]:
+        """Return the fields that all kinds share."""
+        return {name: field for name, field in cls.model_fields.items() if name not in OneKind.model_fields}
+
+    @classmethod
+    def keys(cls) -> Mapping[str, FieldInfo]:
+        """Return the fields by the names they have in a file: one of each kind, and those that all kinds share."""
+        kinds = (cls.door.get(name) for name in cls.door.names())
+        return {**{kind.name: _field(kind) for kind in kinds}, **cls.shared()}
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_its_kind(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(data, Mapping):
+            return handler(data)
+        shared = {key: value for key, value in data.items() if key in cls.shared()}
+        given = {key: value for key, value in data.items() if key not in shared}
+        unknown = [_unknown(key, value) for key, value in given.items() if key not in cls.door]
+        named = [key for key, value in given.items() if key in cls.door and value is not None]
+        if not unknown:
+            cls._require_one(named)
+        errors, spec = [*unknown], None
+        for key in named[:1]:
+            try:
+                spec = _read(cls.door, key).validate_python(given[key])
+            except ValidationError as error:
+                errors += _below(error, key)
+        try:
+            # what follows from the keys that are shared is found in the same pass
+            made = handler({"kind": named[0] if named else "", "spec": spec, **shared})
+        except ValidationError as error:
+            errors += _below(error)
+        if errors:
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        return made
+
+    @classmethod
+    def _require_one(cls, named: list[str]) -> None:
+        what, known = cls.called, ", ".join(cls.door.names())
+        if not named:
+            raise MistakeError(f"a {what} needs one rule of {known}", "add one, or remove the entry", code="incomplete")
+        if len(named) > 1:
+            message = f"a {what} takes exactly one of {known}; got {' and '.join(named)}"
+            raise MistakeError(message, "write a list entry for each", at=(named[-1], KEY), code="conflict")
+
+    @model_serializer
+    def _as_written(self, info: SerializationInfo) -> dict[str, Any]:
+        shared = {name: getattr(self, name) for name in self.shared()}
+        return {self.kind: self._dumped(self.spec, info), **self._dumped(shared, info)}
+
+    @staticmethod
+    def _dumped(value: Any, info: SerializationInfo) -> Any:
+        mode: Literal["json", "python"] = "json" if info.mode_is_json() else "python"
+        return _ANYTHING.dump_python(
+            value, mode=mode, by_alias=bool(info.by_alias), exclude_none=bool(info.exclude_none)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core))
+        kept = {name: below for name, below in schema["properties"].items() if name not in OneKind.model_fields}
+        kinds = [cls.door.get(name) for name in cls.door.names()]
+        schema["properties"] = {**{kind.name: _property(kind, handler) for kind in kinds}, **kept}
+        schema["oneOf"] = [{"required": [kind.name]} for kind in kinds]
+        schema.pop("required", None)
+        return schema
+
+
+def _field(kind: Written) -> FieldInfo:
+    return FieldInfo(annotation=kind.model, default=None, description=kind.description, examples=list(kind.examples))
+
+
+def _property(kind: Written, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    said = {"description": kind.description, "examples": list(kind.examples)}
+    return {**handler(TypeAdapter(kind.model).core_schema), **said}
+
+
+def _read(door: Door[Any], name: str) -> TypeAdapter[Any]:
+    try:
+        return _reader(door, name)
+    except KindError as error:
+        hint = "correct or remove the package that has it"
+        raise MistakeError(str(error), hint, at=(name, KEY), code="broken-kind") from None
+
+
+_readers: dict[tuple[str, str], TypeAdapter[Any]] = {}
+
+
+def _reader(door: Door[Any], name: str) -> TypeAdapter[Any]:
+    key = (door.group, name)
+    if key not in _readers:
+        _readers[key] = TypeAdapter(door.get(name).model)
+    return _readers[key]
+
+
+def _unknown(key: str, value: Any) -> InitErrorDetails:
+    return InitErrorDetails(type="extra_forbidden", loc=(key,), input=value)
+
+
+def _below(error: ValidationError, *above: str) -> Iterator[InitErrorDetails]:
+    """What is wrong below a key, as errors of the mapping that has the key."""
+    for detail in error.errors(include_url=False):
+        yield InitErrorDetails(
+            type=detail["type"], loc=(*above, *detail["loc"]), input=detail["input"], ctx=_context(detail)
+        )
+
+
+def _context(detail: ErrorDetails) -> dict[str, Any]:
+    return detail.get("ctx", {})

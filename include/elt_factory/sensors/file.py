@@ -1,0 +1,52 @@
+"""Wait until files are there."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from elt_factory.config.base import Model
+from elt_factory.config.values import ConnectionId, FilePattern
+from elt_factory.core.verdict import Verdict
+from elt_factory.failures import EltError
+from elt_factory.sensors.kind import Look, SensorKind
+
+
+class FileReady(Model):
+    """Files that match a pattern are there."""
+
+    connection: ConnectionId | None = Field(
+        None, description="Airflow connection of type fs.", examples=["weather_files"]
+    )
+    path: FilePattern = Field(description="Name pattern, as in a table's `path`.", examples=["weather_%Y-%m.csv"])
+
+
+def _poke(spec: FileReady, look: Look) -> Verdict:
+    from elt_factory.extract.files import matching_files, source_folder
+    from elt_factory.extract.subject import Subject
+
+    connection = look.connection(spec.connection) if spec.connection else None
+    try:
+        folder = source_folder(connection, None, look.project)
+        found = matching_files(folder, spec.path, look.window, look.config.timezone)
+    except EltError as error:
+        raise Subject(look.config.name, "file sensor").error(type(error), str(error)) from None
+    return Verdict(True, f"{look.config.name}: {len(found)} files match {spec.path}")
+
+
+def _words(spec: FileReady) -> str:
+    return f"files {spec.path}"
+
+
+def _about(spec: FileReady) -> str:
+    return spec.connection or ""
+
+
+KIND = SensorKind(
+    name="file",
+    model=FileReady,
+    description="Wait until files exist.",
+    examples=({"path": "weather_%Y-%m.csv"},),
+    poke=_poke,
+    words=_words,
+    about=_about,
+)

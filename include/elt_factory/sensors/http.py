@@ -1,0 +1,75 @@
+"""Wait until a URL answers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from elt_factory.config import secrets
+from elt_factory.config.base import Model
+from elt_factory.config.errors import raise_found
+from elt_factory.config.extract import NoAuth, RestApi
+from elt_factory.config.source import RestSource
+from elt_factory.config.templates import Verbatim
+from elt_factory.config.values import ConnectionId
+from elt_factory.core.verdict import Verdict
+from elt_factory.failures import AccessDeniedError
+from elt_factory.sensors.kind import Look, SensorKind
+
+_TIME = timedelta(seconds=30)
+_REFUSALS = (401, 403)
+
+
+def _check_path(value: str) -> str:
+    raise_found(secrets.in_path(value))
+    return value
+
+
+class HttpReady(Model):
+    """A URL answers with a 2xx status."""
+
+    connection: ConnectionId = Field(description="Airflow connection of the server.", examples=["flights_api"])
+    path: Annotated[Verbatim, AfterValidator(_check_path)] = Field(
+        "/", description="Path to request.", examples=["/health"]
+    )
+
+
+def _poke(spec: HttpReady, look: Look) -> Verdict:
+    from elt_factory.extract.http import Answer, HttpClient
+    from elt_factory.extract.subject import Subject, secrets_of
+
+    connection = look.connection(spec.connection)
+    subject = Subject(look.config.name, "http sensor", secrets_of(connection))
+    api = look.config.extract if isinstance(look.config, RestSource) else None
+    # the source's own server gets the source's own key; any other server gets none
+    if api is None or api.connection != spec.connection:
+        api = RestApi(type="rest_api", connection=spec.connection, auth=NoAuth(type="none"))
+    with HttpClient(api.model_copy(update={"timeout": _TIME}), connection, subject) as client:
+        url, answer = client.shown_at(spec.path), client.probe(spec.path)
+    if not isinstance(answer, Answer):
+        return Verdict(False, subject.clean(f"{look.config.name}: {url} does not answer: {answer}"))
+    if answer.status in _REFUSALS:
+        hint = f'check the login and password of the connection "{connection.conn_id}", and auth: in the config'
+        raise subject.error(AccessDeniedError, f"{url} answered {answer.status}", hint)
+    return Verdict(answer.is_success, f"{look.config.name}: {url} answered {answer.status}")
+
+
+def _words(spec: HttpReady) -> str:
+    return f"{spec.connection}{spec.path} answers"
+
+
+def _about(spec: HttpReady) -> str:
+    return spec.connection
+
+
+KIND = SensorKind(
+    name="http",
+    model=HttpReady,
+    description="Wait until a URL responds.",
+    examples=({"connection": "flights_api", "path": "/health"},),
+    poke=_poke,
+    words=_words,
+    about=_about,
+)

@@ -1,0 +1,67 @@
+"""Wait until another source has loaded and checked this window."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from elt_factory.config.base import Model
+from elt_factory.config.limits import limit_words
+from elt_factory.config.sensors import Awaited
+from elt_factory.config.values import Duration, Name
+from elt_factory.core.verdict import Verdict, all_of
+from elt_factory.sensors.kind import Look, SensorKind
+
+
+class SourceReady(Model):
+    """Another source's load for this window is committed, and its business date is fresh enough."""
+
+    name: Name = Field(description="Name of the source.", examples=["fleet"])
+    tables: tuple[Name, ...] = Field((), description="Tables to wait for. By default, all.", examples=[["planes"]])
+    business_date_within: Duration | None = Field(
+        None,
+        description="Largest gap between its newest business date and the end of the window.",
+        examples=["26h"],
+    )
+
+
+def _poke(spec: SourceReady, look: Look) -> Verdict:
+    from elt_factory.checks.freshness import Limits, fresh, window_checked
+
+    own = look.config.name
+    if not look.awaited:
+        # its config is broken or gone: nothing would say that it is late
+        return Verdict(False, f"{own}: no table of the source {spec.name} is known; is its config right?")
+    limits = Limits(business_date_within=spec.business_date_within)
+    verdicts = []
+    with look.warehouse("") as opened:
+        for table in look.awaited:
+            checked = window_checked(opened, spec.name, table, look.window)
+            verdicts.append(checked)
+            if checked.holds and limits.business_date_within:
+                verdicts.append(fresh(opened, spec.name, table, look.window, limits, look.config.timezone))
+    return all_of(verdicts)
+
+
+def _words(spec: SourceReady) -> str:
+    named = ", ".join(f"{spec.name}.{table}" for table in spec.tables) or spec.name
+    return ", ".join([f"{named} has loaded the window", *limit_words(spec)])
+
+
+def _about(spec: SourceReady) -> str:
+    return spec.name
+
+
+def _awaits(spec: SourceReady) -> Awaited:
+    return Awaited(spec.name, spec.tables, spec.business_date_within)
+
+
+KIND = SensorKind(
+    name="source",
+    model=SourceReady,
+    description="Wait until another source has loaded this window.",
+    examples=({"name": "fleet"},),
+    poke=_poke,
+    words=_words,
+    about=_about,
+    awaits=_awaits,
+)

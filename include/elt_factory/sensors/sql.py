@@ -1,0 +1,48 @@
+"""Wait until a query is true."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from elt_factory.config.base import Model
+from elt_factory.config.values import ConnectionId, PlainQuery
+from elt_factory.core.verdict import Verdict
+from elt_factory.sensors.kind import Look, SensorKind
+
+
+class SqlReady(Model):
+    """A query's first value is true."""
+
+    connection: ConnectionId = Field(description="Airflow connection of the database.", examples=["fleet_db"])
+    query: PlainQuery = Field(
+        description="Query whose first value must be true.", examples=["select count(*) > 0 from planes"]
+    )
+
+
+def _poke(spec: SqlReady, look: Look) -> Verdict:
+    from elt_factory.extract.sql import first_value
+    from elt_factory.extract.subject import Subject, secrets_of
+
+    connection = look.connection(spec.connection)
+    subject = Subject(look.config.name, "sql sensor", secrets_of(connection))
+    value = first_value(connection, look.project, spec.query, subject)
+    return Verdict(bool(value), f"{look.config.name}: {spec.query.strip()} answered {value!r}")
+
+
+def _words(spec: SqlReady) -> str:
+    return f"{spec.query.strip()} is true in {spec.connection}"
+
+
+def _about(spec: SqlReady) -> str:
+    return spec.connection
+
+
+KIND = SensorKind(
+    name="sql",
+    model=SqlReady,
+    description="Wait until a query returns true.",
+    examples=({"connection": "fleet_db", "query": "select count(*) > 0 from planes"},),
+    poke=_poke,
+    words=_words,
+    about=_about,
+)
