@@ -22,6 +22,7 @@ from elt_factory.config.base import Model
 from elt_factory.config.errors import KEY, MistakeError
 from elt_factory.core.kinds import Door, KindError
 
+KINDS_OF = "x-kinds-of"  # in a JSON Schema: the door whose kinds the mapping may have
 _ANYTHING = TypeAdapter(Any)
 
 
@@ -58,8 +59,7 @@ class OneKind(Model):
     @classmethod
     def keys(cls) -> Mapping[str, FieldInfo]:
         """Return the fields by the names they have in a file: one of each kind, and those that all kinds share."""
-        kinds = (cls.door.get(name) for name in cls.door.names())
-        return {**{kind.name: _field(kind) for kind in kinds}, **cls.shared()}
+        return {**{kind.name: _field(kind) for kind in cls.door.all()}, **cls.shared()}
 
     @model_validator(mode="wrap")
     @classmethod
@@ -110,22 +110,17 @@ class OneKind(Model):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        schema = handler.resolve_ref_schema(handler(core))
-        kept = {name: below for name, below in schema["properties"].items() if name not in OneKind.model_fields}
-        kinds = [cls.door.get(name) for name in cls.door.names()]
-        schema["properties"] = {**{kind.name: _property(kind, handler) for kind in kinds}, **kept}
-        schema["oneOf"] = [{"required": [kind.name]} for kind in kinds]
+        """Leave out the kinds: the schema of each is filled in where all of them are known."""
+        reference = handler(core)
+        schema = handler.resolve_ref_schema(reference)
+        schema["properties"] = {key: below for key, below in schema["properties"].items() if key in cls.shared()}
+        schema[KINDS_OF] = cls.door.group
         schema.pop("required", None)
-        return schema
+        return reference
 
 
 def _field(kind: Written) -> FieldInfo:
     return FieldInfo(annotation=kind.model, default=None, description=kind.description, examples=list(kind.examples))
-
-
-def _property(kind: Written, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-    said = {"description": kind.description, "examples": list(kind.examples)}
-    return {**handler(TypeAdapter(kind.model).core_schema), **said}
 
 
 def _read(door: Door[Any], name: str) -> TypeAdapter[Any]:
@@ -136,14 +131,14 @@ def _read(door: Door[Any], name: str) -> TypeAdapter[Any]:
         raise MistakeError(str(error), hint, at=(name, KEY), code="broken-kind") from None
 
 
-_readers: dict[tuple[str, str], TypeAdapter[Any]] = {}
+_readers: dict[int, tuple[Written, TypeAdapter[Any]]] = {}  # by the id of a kind, which is kept with it
 
 
 def _reader(door: Door[Any], name: str) -> TypeAdapter[Any]:
-    key = (door.group, name)
-    if key not in _readers:
-        _readers[key] = TypeAdapter(door.get(name).model)
-    return _readers[key]
+    kind: Written = door.get(name)
+    if id(kind) not in _readers:
+        _readers[id(kind)] = (kind, TypeAdapter(kind.model))
+    return _readers[id(kind)][1]
 
 
 def _unknown(key: str, value: Any) -> InitErrorDetails:

@@ -55,6 +55,14 @@ class Door(Generic[T]):
             self._found[name] = self._load(name)
         return self._found[name]
 
+    def all(self) -> tuple[T, ...]:
+        """Return every kind, ours first. Each is imported.
+
+        Raises:
+            KindError: one of them cannot be.
+        """
+        return tuple(self.get(name) for name in self.names())
+
     def _load(self, name: str) -> T:
         place = self.built_in[name] if name in self.built_in else _installed(self.group)[name]
         what = f'"{name}" of {self.group}, {place},'

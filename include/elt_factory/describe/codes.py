@@ -13,6 +13,10 @@ ERRORS: Mapping[str, tuple[str, str]] = {
         "The message says which letters it may have.",
     ),
     "bad-value": ("A value that its field does not take.", "The hint shows how such values are written."),
+    "broken-kind": (
+        "A package that adds a kind to the language cannot be used.",
+        "Correct the package, or remove it.",
+    ),
     "cannot-build": ("The config is right, yet no DAG could be built from it.", "The message has the cause."),
     "conflict": ("Two parts of the config that cannot both stand.", "Take one away, or complete the other."),
     "cycle": ("Sources that wait for each other, so that none begins.", "Leave out one of the sensors on the way."),

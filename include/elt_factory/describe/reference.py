@@ -28,14 +28,9 @@ from elt_factory.config import (
 )
 from elt_factory.config.upgrade import STEPS
 from elt_factory.config.values import format_duration
-from elt_factory.core.kinds import Door
 from elt_factory.describe.words import field_words, in_yaml, models_in
 
 Model = type[base.Model]
-
-
-def _kinds_of(door: Door[Any]) -> list[Any]:
-    return [door.get(name) for name in door.names()]
 
 
 _INTRO = """\
@@ -106,7 +101,7 @@ _CHAPTERS: tuple[tuple[str, tuple[tuple[Model, str], ...]], ...] = (
         (
             (sensors.Sensors, "sensors"),
             (sensors.Sensor, "sensors.before_extract, sensors.before_transform"),
-            *((kind.model, f"sensors.<stage>.{kind.name}") for kind in _kinds_of(sensors.SENSORS)),
+            *((kind.model, f"sensors.<stage>.{kind.name}") for kind in sensors.SENSORS.all()),
         ),
     ),
     ("Transforming", ((source.Transform, "transform"), (source.Dbt, "transform.dbt"))),

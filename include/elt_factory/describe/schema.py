@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import TypeAdapter
-from pydantic.json_schema import models_json_schema
 
+from elt_factory.config.one_kind import KINDS_OF, Written
+from elt_factory.config.sensors import SENSORS
 from elt_factory.config.source import SOURCE_KINDS, TransformOnly
 from elt_factory.config.values import Type, TypeName
+from elt_factory.core.kinds import Door
 from elt_factory.describe.schema_rules import environments, hold
 
 DIALECT = "http://json-schema.org/draft-07/schema#"  # the one that every editor's YAML support knows
 _DEFINITIONS = "#/definitions/{model}"
+_DOORS: Sequence[Door[Any]] = (SENSORS,)
 _DEPENDS_ON_KIND = ("extract", "tables")
 _NOT_IN_ENVIRONMENTS = ("name", "version", "environments")
 _VARIABLE = "Variable"
@@ -37,15 +40,16 @@ _COLUMN_TYPES = {
 
 def config_schema() -> dict[str, Any]:
     """One schema for the four kinds of config: `extract.type` picks what `extract` and `tables` may say."""
-    models = [*SOURCE_KINDS.values(), TransformOnly]
-    names, whole = models_json_schema(
-        [(model, "validation") for model in models],
-        by_alias=True,
-        ref_template=_DEFINITIONS,
+    configs = {**SOURCE_KINDS, "": TransformOnly}
+    types: list[tuple[tuple[str, str], Any]] = [(("config", kind), model) for kind, model in configs.items()]
+    types += [((door.group, kind.name), kind.model) for door in _DOORS for kind in door.all()]
+    found, whole = TypeAdapter.json_schemas(
+        [(key, "validation", TypeAdapter(model)) for key, model in types], by_alias=True, ref_template=_DEFINITIONS
     )
-    definitions = {name: _plain(schema) for name, schema in whole["$defs"].items()}
-    kinds = {kind: definitions.pop(_name(names[(model, "validation")])) for kind, model in SOURCE_KINDS.items()}
-    alone = definitions.pop(_name(names[(TransformOnly, "validation")]))
+    schemas = {key: _plain(schema) for (key, _), schema in found.items()}
+    definitions = {name: _with_kinds(_plain(schema), schemas) for name, schema in whole["$defs"].items()}
+    kinds = {kind: definitions.pop(_name(schemas["config", kind])) for kind in SOURCE_KINDS}
+    alone = definitions.pop(_name(schemas["config", ""]))
     variable = _DEFINITIONS.format(model=_VARIABLE)
     definitions = {
         name: hold(name, schema, variable) if "properties" in schema else schema for name, schema in definitions.items()
@@ -70,6 +74,22 @@ def config_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """The schema as the file that is committed."""
     return json.dumps(config_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _with_kinds(schema: dict[str, Any], schemas: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    """The schema of a mapping with one key that names its kind, and a key for each."""
+    group = schema.pop(KINDS_OF, None)
+    door = next((door for door in _DOORS if door.group == group), None)
+    if door is None:
+        return schema
+    null = {"type": "null"}
+    kinds = {kind.name: {"anyOf": [schemas[group, kind.name], null], **_said(kind)} for kind in door.all()}
+    one = {"oneOf": [{"required": [name]} for name in kinds]}
+    return {**schema, "properties": {**kinds, **schema["properties"]}, "allOf": [one]}
+
+
+def _said(kind: Written) -> dict[str, Any]:
+    return {"description": kind.description, "examples": list(kind.examples)}
 
 
 def _of_all(kinds: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, Any]:
