@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from pydantic import (
     GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
-    SerializationInfo,
+    SerializerFunctionWrapHandler,
     TypeAdapter,
     ValidationError,
     model_serializer,
@@ -23,7 +23,6 @@ from elt_factory.config.errors import KEY, MistakeError
 from elt_factory.core.kinds import Door, KindError
 
 KINDS_OF = "x-kinds-of"  # in a JSON Schema: the door whose kinds the mapping may have
-_ANYTHING = TypeAdapter(Any)
 
 
 class Written(Protocol):
@@ -96,17 +95,10 @@ class OneKind(Model):
             message = f"a {what} takes exactly one of {known}; got {' and '.join(named)}"
             raise MistakeError(message, "write a list entry for each", at=(named[-1], KEY), code="conflict")
 
-    @model_serializer
-    def _as_written(self, info: SerializationInfo) -> dict[str, Any]:
-        shared = {name: getattr(self, name) for name in self.shared()}
-        return {self.kind: self._dumped(self.spec, info), **self._dumped(shared, info)}
-
-    @staticmethod
-    def _dumped(value: Any, info: SerializationInfo) -> Any:
-        mode: Literal["json", "python"] = "json" if info.mode_is_json() else "python"
-        return _ANYTHING.dump_python(
-            value, mode=mode, by_alias=bool(info.by_alias), exclude_none=bool(info.exclude_none)
-        )
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        whole = handler(self)
+        return {self.kind: whole["spec"], **{name: whole[name] for name in self.shared() if name in whole}}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
