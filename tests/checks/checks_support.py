@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
-from elt_factory.checks.run import CheckRequest, Result, run_checks
+from elt_factory.checks.kind import CheckRequest
+from elt_factory.checks.run import Result, run_checks
 from elt_factory.config.source import FilesSource
 from elt_factory.config.window import Window, load_id
 from elt_factory.extract.request import Spool

@@ -3,9 +3,10 @@
 import pytest
 import sqlglot
 
-from elt_factory.checks.rules import LoadedRows, column_rules, table_rule
-from elt_factory.config.checks import TableCheck
-from elt_factory.config.table import Table
+from elt_factory.checks.counting import LoadedRows
+from elt_factory.checks.kind import Checking
+from elt_factory.config.checks import COLUMN_CHECKS, TABLE_CHECKS, ColumnCheck, TableCheck
+from elt_factory.warehouse.base import Rows
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb import DIALECT
 
@@ -21,8 +22,18 @@ def repeated(names, present):
 
 
 def column_rule(check, name="n"):
-    [rule] = column_rules(ROWS, Table.model_validate({"columns": {name: {"checks": [check]}}}))
-    return rule
+    """The label and the statement of a column's check."""
+    read = ColumnCheck.model_validate(check)
+    kind = COLUMN_CHECKS.get(read.kind)
+    return f"{name} {kind.label(read.spec)}", kind.statement(ROWS, ROWS.column(name), read.spec)
+
+
+class Recorder:
+    """A warehouse that keeps what it is asked, and answers that two rows break it."""
+
+    def query(self, statement):
+        self.statement = statement
+        return Rows(("n",), [(2,)])
 
 
 @pytest.mark.parametrize(
@@ -36,17 +47,16 @@ def column_rule(check, name="n"):
     ],
 )
 def test_a_column_check_is_a_count_of_the_rows_that_break_it(check, name, statement):
-    rule = column_rule(check)
-    assert (rule.name, rule.severity, rule.statement) == (name, "error", statement)
-    sqlglot.parse_one(rule.statement, dialect="duckdb")
+    assert column_rule(check) == (name, statement)
+    sqlglot.parse_one(statement, dialect="duckdb")
 
 
 def test_a_column_name_is_quoted():
-    assert '("q""t" IS NOT NULL)' in column_rule({"not_null": True}, 'q"t').statement
+    assert '("q""t" IS NOT NULL)' in column_rule({"not_null": True}, 'q"t')[1]
 
 
 def test_a_column_that_the_table_does_not_have_yet_is_null():
-    assert column_rule({"not_null": True, "severity": "warn"}, "later").statement == BREAKING + "(NULL IS NOT NULL)"
+    assert column_rule({"not_null": True, "severity": "warn"}, "later")[1] == BREAKING + "(NULL IS NOT NULL)"
 
 
 @pytest.mark.parametrize(
@@ -58,11 +68,10 @@ def test_a_column_that_the_table_does_not_have_yet_is_null():
     ],
 )
 def test_a_table_check_is_a_count_of_the_rows_that_break_it(check, name, statement):
-    rule = table_rule(ROWS, TableCheck.model_validate(check))
-    assert (rule.name, rule.statement) == (name, statement)
-    sqlglot.parse_one(rule.statement, dialect="duckdb")
-
-
-@pytest.mark.parametrize("check", [{"row_count": {"min": 1}}, {"freshness": {"loaded_within": "1h"}}])
-def test_a_check_of_the_audit_tables_is_no_rule_over_rows(check):
-    assert table_rule(ROWS, TableCheck.model_validate(check)) is None
+    read, warehouse = TableCheck.model_validate(check), Recorder()
+    kind = TABLE_CHECKS.get(read.kind)
+    found = kind.look(read.spec, Checking(warehouse, None, ROWS))
+    assert (kind.label(read.spec), warehouse.statement) == (name, statement)
+    assert (found.verdict.holds, found.verdict.message, found.failing_rows) == (False, "2 rows break it", 2)
+    sqlglot.parse_one(statement, dialect="duckdb")
+    assert kind.look(read.spec, Checking(warehouse, None, None)) is None, "a table without a row breaks nothing"

@@ -47,10 +47,10 @@ def test_the_design_s_example_loads(tmp_path: Path):
     assert table.takes_window
     assert table.incremental
     assert (table.incremental.lag, table.incremental.initial) == (timedelta(hours=1), datetime(2013, 1, 1))  # noqa: DTZ001
-    assert table.columns["distance"].checks[0].rule == "between"
+    assert table.columns["distance"].checks[0].kind == "between"
     assert [sensor.kind for sensor in config.sensors.before_transform] == ["freshness", "source"]
     assert config.quality["flights"][0].severity == "warn"
-    assert config.quality["flights"][0].row_count.within == 0.2
+    assert config.quality["flights"][0].spec.within == 0.2
     assert config.alerts.to == ("slack_data",)
     assert (config.warehouse.load, config.warehouse.transform, config.warehouse.quality) == (
         "LOADING",
@@ -101,7 +101,7 @@ def test_no_schedule_may_be_written(tmp_path: Path):
 
 def test_numbers_in_quotes_are_compared_as_numbers(tmp_path: Path):
     text = SMALL.replace("owners: {}", 'owners: {columns: {c: {checks: [{between: ["9", "10"]}]}}}')
-    assert load_text(tmp_path, text).config.all_tables["owners"].columns["c"].checks[0].between == ("9", "10")
+    assert load_text(tmp_path, text).config.all_tables["owners"].columns["c"].checks[0].spec == ("9", "10")
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from elt_factory.checks.kind import Checking, Outcome, TableCheckKind
+from elt_factory.config.errors import MistakeError
+from elt_factory.config.limits import Freshness, limit_words, no_business_date
+from elt_factory.config.table import Table
 from elt_factory.config.templates import iso_utc
 from elt_factory.config.values import format_duration
 from elt_factory.config.window import Window
@@ -86,3 +91,39 @@ def _loaded_verdict(label: str, loaded_at: datetime | None, within: timedelta | 
     ago = max(datetime.now(UTC) - loaded_at, timedelta())  # clocks differ
     what = f"{label} was last loaded {format_duration(ago)} ago"
     return Verdict(ago <= within, f"{what}; {format_duration(within)} is allowed", needs_load=ago > within)
+
+
+def _look(limits: Freshness, checking: Checking) -> Outcome:
+    request = checking.request
+    asked = Limits(limits.business_date_within, limits.loaded_within)
+    name, zone = request.config.name, request.config.timezone
+    return Outcome(fresh(checking.warehouse, name, request.table, request.window, asked, zone))
+
+
+def _words(limits: Freshness) -> str:
+    return ", ".join(limit_words(limits))
+
+
+def _label(_: Freshness) -> str:
+    return "freshness"
+
+
+def _mistakes(limits: Freshness, name: str, tables: Mapping[str, Table]) -> Iterator[MistakeError]:
+    yield from no_business_date(tables, name, limits, ())
+
+
+def _watches_business_date(limits: Freshness) -> bool:
+    return limits.business_date_within is not None
+
+
+KIND = TableCheckKind(
+    name="freshness",
+    model=Freshness,
+    description="Limits on the age of the table.",
+    examples=({"business_date_within": "26h"},),
+    words=_words,
+    label=_label,
+    look=_look,
+    mistakes=_mistakes,
+    watches_business_date=_watches_business_date,
+)

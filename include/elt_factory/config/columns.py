@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from elt_factory.config.check_values import check_mistakes
-from elt_factory.config.checks import TableCheck
+from elt_factory.config.checks import COLUMN_CHECKS, TABLE_CHECKS, TableCheck
 from elt_factory.config.errors import KEY, MistakeError, near_name
 from elt_factory.config.table import TIMES, Column, Path, Table
 
@@ -47,7 +46,18 @@ def column_mistakes(tables: Mapping[str, Table], quality: Mapping[str, Sequence[
         yield from _unfit_date(table, at)
         yield from _unfit_cluster(table, at)
         yield from _dropped(table, uses, at)
-        yield from check_mistakes(table.columns, at)
+        for column_name, column in table.columns.items():
+            yield from _check_mistakes(column_name, column, (*at, "columns", column_name, "checks"))
+
+
+def _check_mistakes(name: str, column: Column, at: Path) -> Iterator[MistakeError]:
+    """The checks of a column that no value, or every value, of it breaks."""
+    if column.pii == "drop":
+        return
+    for index, check in enumerate(column.checks):
+        for mistake in COLUMN_CHECKS.get(check.kind).mistakes(check.spec, name, column):
+            place = (*at, index, check.kind, *mistake.at)
+            yield MistakeError(mistake.message, mistake.hint, at=place, code=mistake.code)
 
 
 def _named(table: Table, at: Path) -> Iterator[_Use]:
@@ -61,8 +71,8 @@ def _named(table: Table, at: Path) -> Iterator[_Use]:
 
 def _checked(checks: Sequence[TableCheck], at: Path) -> Iterator[_Use]:
     for index, check in enumerate(checks):
-        for place, column in enumerate(check.unique or ()):
-            yield _Use("unique", column, (*at, index, "unique", place))
+        for column, below in TABLE_CHECKS.get(check.kind).columns(check.spec):
+            yield _Use(check.kind, column, (*at, index, check.kind, *below))
 
 
 def _undeclared(table: Table, uses: Sequence[_Use]) -> Iterator[MistakeError]:
@@ -71,10 +81,15 @@ def _undeclared(table: Table, uses: Sequence[_Use]) -> Iterator[MistakeError]:
         return
     for use in uses:
         if use.column not in table.columns:
-            near = near_name(use.column, table.columns)
-            hint = near if near.startswith("did you mean") else f"declare {use.column}: under columns:"
-            message = f'"{use.column}" is not declared, but schema_contract: {table.schema_contract} allows no others'
-            yield MistakeError(message, hint, at=use.at, code="unknown-column")
+            yield undeclared(use.column, table, use.at)
+
+
+def undeclared(column: str, table: Table, at: Path) -> MistakeError:
+    """Return the mistake of a column that a strict contract does not let in."""
+    near = near_name(column, table.columns)
+    hint = near if near.startswith("did you mean") else f"declare {column}: under columns:"
+    message = f'"{column}" is not declared, but schema_contract: {table.schema_contract} allows no others'
+    return MistakeError(message, hint, at=at, code="unknown-column")
 
 
 def _unfit_cursor(table: Table, at: Path) -> Iterator[MistakeError]:

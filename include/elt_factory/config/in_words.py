@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-from elt_factory.config.checks import Check, RowCount
-from elt_factory.config.limits import Freshness, duration_words, limit_words
+from elt_factory.config.limits import duration_words
 from elt_factory.config.source import Config
 from elt_factory.config.table import Table
 
@@ -41,13 +37,6 @@ def alerts_words(config: Config) -> str:
     return f"{', '.join(event.replace('_', ' ') for event in config.alerts.on)}: to {', '.join(config.alerts.to)}"
 
 
-def check_words(check: Check) -> str:
-    """A check in words, as in `between [0, 6000] (warn)`."""
-    rule = check.rule
-    words = " ".join([rule.replace("_", " "), *_value_words(getattr(check, rule))])
-    return f"{words} (warn)" if check.severity == "warn" else words
-
-
 def role_words(spec: Table) -> dict[str, tuple[str, ...]]:
     """What columns are to their table, by name: its key, its cursor, its business date."""
     roles: dict[str, tuple[str, ...]] = dict.fromkeys(spec.primary_key, ("key",))
@@ -56,24 +45,3 @@ def role_words(spec: Table) -> dict[str, tuple[str, ...]]:
         if name:
             roles[name] = (*roles.get(name, ()), role)
     return roles
-
-
-def _value_words(value: Any) -> Iterator[str]:
-    match value:
-        case True:
-            return
-        case RowCount():
-            named = (("min", value.min), ("max", value.max))
-            bounds = [f"{name} {limit:,}" for name, limit in named if limit is not None]
-            share = (
-                [f"within {value.within:.0%} of {value.compared_with.replace('_', ' ')}"]
-                if value.within is not None
-                else []
-            )
-            yield ", ".join([*bounds, *share])
-        case Freshness():
-            yield ", ".join(limit_words(value))
-        case tuple():
-            yield f"[{', '.join(map(str, value))}]"
-        case _:
-            yield str(value)

@@ -10,13 +10,12 @@ from pydantic import AfterValidator, Field, model_validator
 
 from elt_factory.config import secrets
 from elt_factory.config.base import Model
-from elt_factory.config.checks import TableCheck
+from elt_factory.config.checks import TABLE_CHECKS, TableCheck
 from elt_factory.config.columns import column_mistakes
 from elt_factory.config.compute import Compute, or_name
 from elt_factory.config.cron import Cron
 from elt_factory.config.errors import KEY, MistakeError, near_name, raise_found
 from elt_factory.config.extract import Files, FilesTable, RestApi, RestTable, Sql, SqlTable
-from elt_factory.config.limits import no_business_date
 from elt_factory.config.retention import Retention
 from elt_factory.config.sensors import STAGES, Sensor, Sensors, Setting, Stage
 from elt_factory.config.table import Path, Table
@@ -257,9 +256,9 @@ def _table_mistakes(config: Pipeline) -> Iterator[MistakeError]:
             yield _no_table(config, name, ("quality", name, KEY))
             continue
         for index, check in enumerate(checks):
-            if check.freshness:
-                at = ("quality", name, index, "freshness")
-                yield from no_business_date(config.all_tables, name, check.freshness, at)
+            for mistake in TABLE_CHECKS.get(check.kind).mistakes(check.spec, name, config.all_tables):
+                at = ("quality", name, index, check.kind, *mistake.at)
+                yield MistakeError(mistake.message, mistake.hint, at=at, code=mistake.code)
 
 
 def _no_table(config: Pipeline, name: str, at: tuple[str | int, ...]) -> MistakeError:

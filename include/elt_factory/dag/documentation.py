@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from elt_factory.config.in_words import (
     PII,
     alerts_words,
-    check_words,
     covers_words,
     deadline_words,
     retries_words,
@@ -44,7 +43,7 @@ def _facts(config: Config) -> Iterator[tuple[str, str]]:
     yield "waits before the transform", "; ".join(sensor.words for sensor in config.sensors.before_transform)
     yield "transforms", f"dbt `{config.transform.dbt.select}`" if config.transform.dbt else ""
     yield "lineage", _lineage(config)
-    checks = [f"{table}: {check_words(check)}" for table, found in config.quality.items() for check in found]
+    checks = [f"{table}: {check.words}" for table, found in config.quality.items() for check in found]
     yield "checks", "; ".join(checks)
     yield "asked for in the form", ", ".join(f"{name} ({default})" for name, default in config.params.items())
     yield "retries", retries_words(config)
@@ -78,7 +77,7 @@ def _column_rows(table: Table) -> Iterator[tuple[str, ...]]:
         kind = "text" if column.pii == "hash" else str(column.type or "found in the data")
         empty = "may be" if column.nullable and name not in table.primary_key else "never"
         told = [*roles.get(name, ()), *([PII[column.pii]] if column.pii else [])]
-        yield name, kind, empty, column.description, ", ".join(told), "; ".join(map(check_words, column.checks))
+        yield name, kind, empty, column.description, ", ".join(told), "; ".join(check.words for check in column.checks)
 
 
 def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

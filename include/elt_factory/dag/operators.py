@@ -195,7 +195,8 @@ class QualityOperator(TableOperator):
     """Run the table's checks; every result is kept, and one of severity error fails the task."""
 
     def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, int]:  # noqa: ARG002, D102
-        from elt_factory.checks.run import CheckRequest, keep, run_checks
+        from elt_factory.checks.kind import CheckRequest
+        from elt_factory.checks.run import keep, run_checks
 
         request = CheckRequest(self.config, self.table, run.load_id(self.table), run.table_window(self.table))
         with warehouse(purpose(run, "quality", self.table)) as opened:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from elt_factory.config.across import LoadedConfig
+from elt_factory.config.checks import TABLE_CHECKS
 from elt_factory.config.errors import Problem
 from elt_factory.config.extract import CursorPaginator, FilesTable, RestTable
 from elt_factory.config.source import Config, Pipeline, RestSource
@@ -59,7 +60,7 @@ def _watched(config: Config, others: Sequence[LoadedConfig]) -> set[str]:
         name
         for name, checks in config.quality.items()
         for check in checks
-        if check.freshness and check.freshness.business_date_within is not None
+        if TABLE_CHECKS.get(check.kind).watches_business_date(check.spec)
     }
     waited = {
         table

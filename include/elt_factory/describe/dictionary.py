@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from elt_factory.config.in_words import PII, check_words, role_words
+from elt_factory.config.in_words import PII, role_words
 from elt_factory.config.source import Config
 from elt_factory.config.table import Column, Table
 from elt_factory.config.values import ColumnType
@@ -48,5 +48,5 @@ def _entry(name: str, spec: Table, note: ColumnNote, kind: ColumnType | None) ->
         pii=PII.get(column.pii or "", ""),
         description=column.description or note.description,
         roles=role_words(spec).get(name, ()),
-        checks=tuple(check_words(check) for check in column.checks),
+        checks=tuple(check.words for check in column.checks),
     )

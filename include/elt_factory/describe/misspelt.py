@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 
+from elt_factory.config.checks import TABLE_CHECKS
 from elt_factory.config.source import Config
 from elt_factory.config.table import Path, Table
 
@@ -34,7 +35,8 @@ def _named(name: str, table: Table) -> Iterator[tuple[Path, str]]:
 
 def _checked(name: str, config: Config) -> Iterator[tuple[Path, str]]:
     for index, check in enumerate(config.quality.get(name, ())):
-        yield from ((("quality", name, index, "unique"), column) for column in check.unique or ())
+        named = TABLE_CHECKS.get(check.kind).columns(check.spec)
+        yield from ((("quality", name, index, check.kind), column) for column, _ in named)
 
 
 def _is_near(name: str, known: str) -> bool:

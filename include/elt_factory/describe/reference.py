@@ -17,7 +17,6 @@ from elt_factory.config import (
     defaults,
     environments,
     extract,
-    limits,
     retention,
     sensors,
     source,
@@ -109,8 +108,11 @@ _CHAPTERS: tuple[tuple[str, tuple[tuple[Model, str], ...]], ...] = (
         "Checking",
         (
             (checks.TableCheck, "quality.<table>"),
-            (checks.RowCount, "quality.<table>.row_count"),
-            (limits.Freshness, "quality.<table>.freshness"),
+            *(
+                (kind.model, f"quality.<table>.{kind.name}")
+                for kind in checks.TABLE_CHECKS.all()
+                if isinstance(kind.model, type)
+            ),
         ),
     ),
     (

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
+from elt_factory.config.checks import COLUMN_CHECKS, TABLE_CHECKS
 from elt_factory.config.one_kind import KINDS_OF, Written
 from elt_factory.config.sensors import SENSORS
 from elt_factory.config.source import SOURCE_KINDS, TransformOnly
@@ -17,7 +18,7 @@ from elt_factory.describe.schema_rules import environments, hold
 
 DIALECT = "http://json-schema.org/draft-07/schema#"  # the one that every editor's YAML support knows
 _DEFINITIONS = "#/definitions/{model}"
-_DOORS: Sequence[Door[Any]] = (SENSORS,)
+_DOORS: Sequence[Door[Any]] = (SENSORS, COLUMN_CHECKS, TABLE_CHECKS)
 _DEPENDS_ON_KIND = ("extract", "tables")
 _NOT_IN_ENVIRONMENTS = ("name", "version", "environments")
 _VARIABLE = "Variable"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from elt_factory.config.checks import ColumnCheck, TableCheck
 from elt_factory.config.values import FORM_FIELDS
 
 Schema = dict[str, Any]
@@ -88,16 +87,8 @@ PATTERNS: Mapping[tuple[str, str], Sequence[str]] = {
 }
 
 
-def _one_of(names: Sequence[str]) -> Schema:
-    return {"oneOf": [{"required": [name]} for name in names]}
-
-
 def _any_of(*names: str) -> Schema:
     return {"anyOf": [{"required": [name]} for name in names]}
-
-
-def _rules_of(model: type[ColumnCheck | TableCheck]) -> list[str]:
-    return [name for name in model.model_fields if name != "severity"]
 
 
 def _both(*names: str) -> Schema:
@@ -154,8 +145,7 @@ RULES: Mapping[str, Sequence[Schema]] = {
             "pii", {"const": "drop"}, {"properties": {"checks": {"maxItems": 0}, "nullable": {"not": {"const": False}}}}
         ),
     ),
-    "ColumnCheck": (_one_of(_rules_of(ColumnCheck)), {"properties": {"between": _ONE_KIND}}),
-    "TableCheck": (_one_of(_rules_of(TableCheck)),),
+    "ColumnCheck": ({"properties": {"between": _ONE_KIND}},),
     "RowCount": (_any_of("min", "max", "within"), {"dependencies": {"of": ["within"]}}),
     "Freshness": (_any_of("business_date_within", "loaded_within"),),
     "TableFresh": (_any_of("business_date_within", "loaded_within"),),

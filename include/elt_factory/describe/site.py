@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from elt_factory.config.in_words import (
     alerts_words,
-    check_words,
     covers_words,
     deadline_words,
     retries_words,
@@ -150,7 +149,7 @@ def _table_facts(config: Config, name: str) -> Iterator[tuple[str, str]]:
     origin = {part: getattr(spec, part, None) for part in ("path", "params", "table", "query")}
     for part, value in origin.items():
         yield part, html.code(value if isinstance(value, str) else in_yaml(value)) if value else ""
-    yield "checks", html.bullets([check_words(check) for check in config.quality.get(name, ())])
+    yield "checks", html.bullets([check.words for check in config.quality.get(name, ())])
 
 
 _COLUMN_HEADS = ("column", "type", "empty?", "what it is", "role", "checks")

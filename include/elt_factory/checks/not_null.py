@@ -1,0 +1,31 @@
+"""Every row has a value."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from elt_factory.checks.counting import LoadedRows, breaking_rows
+from elt_factory.checks.kind import ColumnCheckKind
+
+
+def _statement(rows: LoadedRows, column: str, _: Literal[True]) -> str:
+    return breaking_rows(rows, f"({column} IS NOT NULL)")
+
+
+def _words(_: Literal[True]) -> str:
+    return ""
+
+
+def _label(_: Literal[True]) -> str:
+    return "not null"
+
+
+KIND = ColumnCheckKind(
+    name="not_null",
+    model=Literal[True],
+    description="Every row has a value.",
+    examples=(True,),
+    words=_words,
+    label=_label,
+    statement=_statement,
+)
