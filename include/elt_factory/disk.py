@@ -86,7 +86,7 @@ def disk_full(what: str, paths: Sequence[Path]) -> DiskFullError:
     """The error, with the paths that were written to and what is free there, the fullest disk first."""
     free = sorted((_free(path), str(path)) for path in paths)
     places = ", ".join(f"{path} ({bytes_free / 1e6:,.1f} MB free now)" for bytes_free, path in free)
-    return DiskFullError(f"{what}: the disk is full, or a quota is used up: {places}; make room there")
+    return DiskFullError(f"{what}: disk full or quota exceeded: {places}; free some space")
 
 
 def _free(path: Path) -> int:

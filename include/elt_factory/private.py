@@ -40,7 +40,7 @@ def chosen_umask() -> int:
         umask = -1
     # others get nothing in any case: the data may be personal
     if umask & _DECIDED != _RIGHT:
-        raise EltError(f'invalid {UMASK_VARIABLE} "{text}"; hint: write 077 for the user alone, 007 for the group too')
+        raise EltError(f'invalid {UMASK_VARIABLE} "{text}"; hint: use 077 for the user only, 007 to include the group')
     return umask
 
 
@@ -84,9 +84,9 @@ def require_own_way(folder: Path) -> None:
     for place, above in pairwise(way):
         about, shared = place.lstat(), _is_shared(above.lstat())
         if about.st_mode & stat.S_IWOTH and not about.st_mode & stat.S_ISVTX:
-            raise UnsafeFolderError(f"{place} can be written to by every user; hint: chmod o-w {place}")
+            raise UnsafeFolderError(f"{place} is writable by every user; hint: chmod o-w {place}")
         if shared and about.st_uid not in (os.geteuid(), 0):
-            raise UnsafeFolderError(f"{place} is another user's; hint: remove it, or name another place")
+            raise UnsafeFolderError(f"{place} belongs to another user; hint: remove it, or choose another location")
 
 
 def _is_shared(about: os.stat_result) -> bool:
@@ -103,6 +103,8 @@ def require_own(folder: Path) -> None:
     about = folder.lstat()
     others = about.st_uid not in (os.geteuid(), 0) and chosen_umask() == _DEFAULT
     if not stat.S_ISDIR(about.st_mode) or others:
-        raise UnsafeFolderError(f"{folder} is not a folder of this user; hint: remove it, or name another place")
+        raise UnsafeFolderError(
+            f"{folder} is not a folder owned by this user; hint: remove it, or choose another location"
+        )
     if about.st_mode & stat.S_IWOTH:
-        raise UnsafeFolderError(f"{folder} can be written to by every user; hint: chmod o-w {folder}")
+        raise UnsafeFolderError(f"{folder} is writable by every user; hint: chmod o-w {folder}")

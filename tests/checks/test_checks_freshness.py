@@ -114,7 +114,7 @@ def test_a_business_date_that_is_no_date_is_said(checked, value):
     source = checked(DATES)
     source.load([{"d": value}])
     found = verdict(source, business_date_within=HOUR)
-    assert (found.holds, found.message) == (False, f'src.tab\'s newest business date is "{value}", which is no date')
+    assert (found.holds, found.message) == (False, f'src.tab\'s newest business date is "{value}", which is not a date')
 
 
 def test_a_freshness_check_is_one_of_the_results(checked):
@@ -137,13 +137,13 @@ def test_a_window_is_committed_when_loads_cover_it(checked):
     found = window_committed(source.warehouse, "src", "tab", day(3))
     assert (found.holds, found.message) == (
         False,
-        f"src.tab has not loaded {day(3)}; it has loaded up to 2013-01-03T00:00:00Z",
+        f"src.tab has not loaded {day(3)}; loaded up to 2013-01-03T00:00:00Z",
     )
 
 
 def test_a_window_of_a_table_that_was_never_loaded_is_not_committed(checked):
     found = window_committed(checked().warehouse, "src", "tab", day(1))
-    assert found.message == f"src.tab has not loaded {day(1)}; it was never loaded"
+    assert found.message == f"src.tab has not loaded {day(1)}; never loaded"
 
 
 def result(status, table="tab", check="c"):
@@ -155,7 +155,7 @@ def test_a_window_is_ready_when_its_runs_have_checked_it(checked):
     assert not window_checked(source.warehouse, "src", "tab", day(1)).holds
     source.load([{"n": 1}], day(1), run_id="r1")
     found = window_checked(source.warehouse, "src", "tab", day(1))
-    assert (found.holds, found.message) == (False, "src.tab is loaded and not checked yet in run r1")
+    assert (found.holds, found.message) == (False, "src.tab is loaded but not checked yet in run r1")
     keep(source.warehouse, "src", "r1", "quality.other", [result("passed", "other")])
     assert not window_checked(source.warehouse, "src", "tab", day(1)).holds
     keep(source.warehouse, "src", "r1", "quality.tab", [result("passed"), result("warned")])

@@ -36,7 +36,7 @@ def test_a_rule_counts_the_rows_that_break_it(checked, check, values, failing):
     source.load(rows(*values))
     result = source.check()[-1]
     assert (result.failing_rows, result.status) == (failing, "failed" if failing else "passed")
-    assert result.message == (f"{failing} rows break it" if failing else "holds")
+    assert result.message == (f"{failing} rows violate it" if failing else "holds")
 
 
 def test_a_rule_over_rows_looks_at_the_rows_of_its_load(checked):
@@ -72,7 +72,7 @@ def test_a_check_that_cannot_run_fails_alone_and_says_why(checked, check):
     source.load(rows(1))
     broken, other = source.check()[1:]
     assert (broken.status, broken.failing_rows) == ("failed", None)
-    assert broken.message.startswith("it cannot be checked: ")
+    assert broken.message.startswith("check failed to run: ")
     assert other.status == "passed"
 
 
@@ -80,7 +80,7 @@ def test_values_that_do_not_compare_are_a_check_that_cannot_run(checked):
     source = checked(column({"between": [0, 10]}))
     source.load(rows("five"))
     # each warehouse says it in its own words, which on Snowflake begin with a number
-    assert re.match(r"it cannot be checked: .*Cannot mix values", source.check()[-1].message)
+    assert re.match(r"check failed to run: .*Cannot mix values", source.check()[-1].message)
 
 
 def test_a_column_that_never_had_a_value_breaks_not_null_only(checked):
@@ -97,7 +97,7 @@ def test_rejects_warn_and_show_an_example(checked):
     source.load(rows(1, "x", "y"))
     result = source.one("no rejects")
     assert (result.status, result.failing_rows) == ("warned", 2)
-    assert result.message == '2 rows were rejected, as in: n is no integer: "x"'
+    assert result.message == '2 rows were rejected, for example: n is not a valid integer: "x"'
 
 
 def test_rejects_of_another_window_do_not_count(checked):
@@ -135,17 +135,17 @@ def counts(source, rule, *sizes):
 
 
 def compared(count, loads, mean, share):
-    return f"the load has {count} rows, the {loads} before it {mean} on average; {share}% apart is allowed"
+    return f"the load has {count} rows; the previous {loads} have {mean} on average; the allowed deviation is {share}%"
 
 
 @pytest.mark.parametrize(
     ("rule", "sizes", "status", "message"),
     [
         ({"min": 2}, [2], "passed", "the load has 2 rows"),
-        ({"min": 2}, [1], "failed", "the load has 1 rows, at least 2 are wanted"),
-        ({"max": 2}, [3], "failed", "the load has 3 rows, at most 2 are wanted"),
+        ({"min": 2}, [1], "failed", "the load has 1 rows; the minimum is 2"),
+        ({"max": 2}, [3], "failed", "the load has 3 rows; the maximum is 2"),
         ({"max": 0}, [0], "passed", "the load has 0 rows"),
-        ({"within": "20%"}, [5], "passed", "the load has 5 rows; there is no earlier load to compare with"),
+        ({"within": "20%"}, [5], "passed", "the load has 5 rows; no earlier load to compare with"),
         ({"within": "20%"}, [10, 10, 8], "passed", compared(8, 2, 10, 20)),
         ({"within": "20%"}, [10, 10, 7], "failed", compared(7, 2, 10, 20)),
         ({"within": "20%"}, [10, 10, 13], "failed", compared(13, 2, 10, 20)),
@@ -153,7 +153,7 @@ def compared(count, loads, mean, share):
         ({"within": "20%"}, [0, 5], "failed", compared(5, 1, 0, 20)),
         # only the seven before count
         ({"within": "0%"}, [50, 2, 2, 2, 2, 2, 2, 2, 2], "passed", compared(2, 7, 2, 0)),
-        ({"within": "0%", "min": 3}, [2, 2], "failed", "the load has 2 rows, at least 3 are wanted"),
+        ({"within": "0%", "min": 3}, [2, 2], "failed", "the load has 2 rows; the minimum is 3"),
     ],
 )
 def test_a_row_count_is_held_against_limits_and_the_loads_before(checked, rule, sizes, status, message):
@@ -164,14 +164,14 @@ def test_a_row_count_is_held_against_limits_and_the_loads_before(checked, rule, 
 def test_a_row_count_of_an_old_window_looks_at_those_before_it(checked):
     source = checked(quality=[{"row_count": {"within": "0%"}}])
     counts(source, None, 5, 5, 50)
-    assert source.one("row count", day(2)).message.startswith("the load has 5 rows, the 1 before it 5 on average")
+    assert source.one("row count", day(2)).message.startswith("the load has 5 rows; the previous 1 have 5 on average")
 
 
 def test_a_full_refresh_is_no_measure_for_the_windows_after_it(checked):
     source = checked(quality=[{"row_count": {"within": "20%"}}])
     source.load(rows(*range(500)), day(1), full_refresh=True)
     source.load(rows(1, 2), day(2))
-    assert source.one("row count", day(2)).message.endswith("there is no earlier load to compare with")
+    assert source.one("row count", day(2)).message.endswith("no earlier load to compare with")
 
 
 # What is kept

@@ -140,7 +140,7 @@ def test_the_statements_are_sql_that_the_warehouse_takes(disposition: str, proje
 
 @pytest.mark.parametrize(
     ("disposition", "words"),
-    [("scd2", "the whole picture at the window's end; what is missing in it ends"), (BY_CURSOR, "since ordered_at;")],
+    [("scd2", "a full snapshot at the end of the window; missing rows end"), (BY_CURSOR, "since ordered_at;")],
 )
 def test_a_history_says_what_its_versions_are(disposition: str, words: str, project: Project):
     project.write("orders", ORDERS.replace("disposition: merge", f"disposition: {disposition}"))
@@ -240,7 +240,7 @@ def test_a_picture_that_cannot_be_written_is_told(project: Project):
     project.write("orders", ORDERS)
     done = project.elt("plan", "orders", "--png", "no/such/folder/a.png")
     assert done.exit_code == 1
-    assert "the picture cannot be written" in done.output
+    assert "cannot write the picture" in done.output
 
 
 def test_templates_stand_there_with_their_values(project: Project):

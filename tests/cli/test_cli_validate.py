@@ -195,7 +195,7 @@ def test_live_reads_a_sample_says_what_and_finds_nothing_wrong_with_good_records
     (inbox / "orders_2024-01-01.csv").write_text(HEADER + "1,2024-01-01T10:00:00Z,a@b.c\n")
     done = project.elt("validate", "--live", *DAY)
     assert (done.exit_code, done.stdout) == (0, "1 config: no errors, no warnings\n")
-    assert "orders.orders: reading the file orders_2024-01-01.csv, whole" in done.stderr
+    assert "orders.orders: reading the whole file orders_2024-01-01.csv" in done.stderr
     assert "orders.orders: 1 rows read, 0 do not fit" in done.stderr
     assert [file.name for file in project.root.iterdir()] == ["dag_configs", "inbox"]
 
@@ -205,7 +205,7 @@ def test_live_tells_which_values_do_not_fit(project: Project, inbox: Path):
     (inbox / "orders_2024-01-01.csv").write_text(HEADER + rows)
     (entry,) = entries(project, "--live", *DAY)
     assert (entry["code"], entry["severity"], entry["line"]) == ("sample-rejected", "warning", 8)
-    assert 'id is no integer: "x"' in entry["message"]
+    assert 'id is not a valid integer: "x"' in entry["message"]
 
 
 def test_live_tells_of_a_source_that_does_not_answer(project: Project, inbox: Path):

@@ -109,7 +109,7 @@ def test_records_that_do_not_fit_are_told_at_their_table(project: Project, api: 
     api.records = [{"id": "x"}, {"id": 2}]
     (entry,) = live(project)
     assert (entry["code"], entry["severity"], entry["line"], entry["column"]) == ("sample-rejected", "warning", 10, 3)
-    assert '1 of 2 rows do not fit: id is no integer: "x" (1 times)' in entry["message"]
+    assert '1 of 2 rows do not fit: id is not a valid integer: "x" (1 times)' in entry["message"]
 
 
 def test_records_of_which_none_fits_are_an_error(project: Project, api: Api):

@@ -93,7 +93,7 @@ def test_a_window_of_a_start_alone_is_believed_only_where_it_filters(project: Pr
 
 def test_more_pages_than_confirm_the_paginator_are_looked_at_where_they_are_cheap(project: Project, api: str):
     assert project.elt("new", "orders", "--url", f"{api}/page?limit=10").exit_code == 0
-    assert "40 records were looked at" in (project.configs / "orders.yaml").read_text()
+    assert "40 records sampled" in (project.configs / "orders.yaml").read_text()
 
 
 def test_a_person_at_the_keyboard_is_asked(project: Project, api: str):

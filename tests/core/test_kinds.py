@@ -116,7 +116,7 @@ def test_a_mistake_in_it_has_its_place_and_a_hint(package, configs, sensor, plac
     [
         ("import nowhere_to_be_found", "cannot be imported: ModuleNotFoundError"),
         ("KIND = 1", "is not a SensorKind"),
-        (QUEUE.replace('name="queue"', 'name="queues"'), "calls itself 'queues'"),
+        (QUEUE.replace('name="queue"', 'name="queues"'), "has the name 'queues'"),
         (QUEUE.replace('    words=lambda spec: f"{spec.name} is empty",\n', ""), "cannot be imported: TypeError"),
         (QUEUE.replace(', examples=["orders"]', ""), "Queue.name needs a description and an example"),
     ],

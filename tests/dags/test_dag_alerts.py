@@ -69,7 +69,7 @@ def test_the_address_is_never_in_the_log(webhook, logged):
 def test_a_webhook_that_refuses_costs_a_line_in_the_log(webhook, logged, status):
     webhook.status = status
     send(["slack"], "hello")
-    assert f"the alert could not be sent to slack: it answered {status}" in logged.text
+    assert f"could not send the alert to slack: it returned status {status}" in logged.text
     assert SECRET not in logged.text
 
 
@@ -87,7 +87,7 @@ def test_a_webhook_that_refuses_costs_a_line_in_the_log(webhook, logged, status)
 def test_a_webhook_that_cannot_be_reached_never_fails_the_task_nor_tells_its_address(connect, logged, fields):
     connect("slack", conn_type="http", **fields)
     send(["slack"], "hello")
-    assert "the alert could not be sent to slack: " in logged.text
+    assert "could not send the alert to slack: " in logged.text
     assert SECRET not in logged.text
 
 

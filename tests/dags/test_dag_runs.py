@@ -70,7 +70,7 @@ def test_what_may_heal_is_tried_again_ever_later(tiny, tmp_path):
     outcome = line.run("tiny", **DAY)
     task, detail = failure(outcome)
     assert task == "tables.first.extract"
-    assert detail.startswith('tiny.first: no file "input.csv" is in the folder')
+    assert detail.startswith('tiny.first: no file matches "input.csv" in')
     assert line.tries(outcome)[task] == 3
     assert outcome.seconds > 1 + 2
 
@@ -79,7 +79,7 @@ def test_a_retry_heals_the_run(tiny, tmp_path):
     line, inbox = tiny(ONE), tmp_path / "project" / "inbox"
     # a folder where the file should be: nothing to read at the first look
     (inbox / "input.csv").rename(inbox / "late.csv")
-    healing = line.when_screen_says("no file", lambda: (inbox / "late.csv").rename(inbox / "input.csv"))
+    healing = line.when_screen_says("no file matches", lambda: (inbox / "late.csv").rename(inbox / "input.csv"))
     outcome = line.run("tiny", **DAY)
     healing.join()
     assert outcome.state == "success"
@@ -105,7 +105,7 @@ def test_a_check_that_does_not_hold_fails_the_run_at_once_and_is_kept(tiny):
     outcome = line.run("tiny", **DAY)
     task, detail = failure(outcome)
     assert (task, line.tries(outcome)[task]) == ("quality.first", 1)
-    assert detail == "tiny.first: row count: the load has 2 rows, at least 3 are wanted"
+    assert detail == "tiny.first: row count: the load has 2 rows; the minimum is 3"
     kept = line.query("select check_name, severity from _elt.quality_results where status = 'failed'")
     assert kept == [("row count", "error")]
 

@@ -197,14 +197,14 @@ def test_the_document_has_the_whole_specification_and_the_data_dictionary(dags):
         "- **owner** data-platform",
         "- **covers** from 2013-01-01",
         "- **source** rest_api behind the connection `flights_api`",
-        "- **waits before the extract** flights_api/health answers",
+        "- **waits before the extract** flights_api/health responds",
         "- **waits before the transform** flights is fresh, business date within 26h; fleet has loaded the window",
         "- **transforms** dbt `tag:flights`",
         "- **lineage** `flights_api` → `flights.flights` → dbt `tag:flights`",
         "- **checks** flights: row count within 20% of trailing 7 runs (warn)",
-        "- **alerts** nobody beyond Airflow's own pages",
+        "- **alerts** Airflow's UI only",
         "| flight_id | found in the data | never | - | key | - |",
-        "| tail_number | text | may be | The plane; joins fleet.planes | personal: kept as a SHA-256 hash | - |",
+        "| tail_number | text | nullable | The plane; joins fleet.planes | personal data: stored as a SHA-256 hash | - |",
         "| distance | integer | may be | - | - | between [0, 6000] |",
     ):
         assert line in text.splitlines()

@@ -151,7 +151,7 @@ def test_without_a_schedule_all_there_is_up_to_now_is_read(tmp_path, disposition
 def test_without_a_schedule_rows_are_not_appended_twice(tmp_path):
     config = config_of(tmp_path, tables={"input": {"path": "input.csv", "write_disposition": "append"}})
     with pytest.raises(
-        EmptyWindowError, match=r"tiny has no schedule.*input would be appended twice; give window_start"
+        EmptyWindowError, match=r"tiny has no schedule.*input would be appended twice; set window_start"
     ):
         run_of(context_of(), config)
 

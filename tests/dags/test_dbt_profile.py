@@ -129,7 +129,7 @@ def test_the_long_names_of_old_connections_are_understood():
         ({"password": "pw", "database": ""}, "has no database, which dbt needs"),
         ({"password": "pw", "account": None}, "has no account, which dbt needs"),
         ({"private_key_file": "f", "private_key_content": "c"}, "has private_key_file and private_key_content"),
-        ({"private_key_content": "no key"}, "private_key_content .* is no PEM text"),
+        ({"private_key_content": "no key"}, "private_key_content .* is neither PEM text"),
         ({"authenticator": "workload_identity"}, "has no workload_identity_provider"),
     ],
 )

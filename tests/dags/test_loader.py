@@ -100,7 +100,7 @@ def test_waiting_in_a_ring_is_an_error_in_each_of_its_files(tmp_path):
 def test_waiting_for_a_source_that_is_not_there_is_an_error_with_its_place(tmp_path):
     (file,) = write_good(tmp_path, ["a"], WAIT.format(name="fleeet"))
     write_good(tmp_path, ["fleet"])
-    with pytest.raises(ConfigError, match=rf'{file}:8:44: there is no source "fleeet".*(?s:.*)did you mean "fleet"'):
+    with pytest.raises(ConfigError, match=rf'{file}:8:44: unknown source "fleeet".*(?s:.*)did you mean "fleet"'):
         load_file(tmp_path, file)
 
 

@@ -212,7 +212,9 @@ def test_the_manifest_is_parsed_once_until_the_file_changes(tmp_path):
     assert load_manifest(project) is not first
 
 
-@pytest.mark.parametrize(("content", "told"), [(None, "is missing"), ("{", "is no dbt manifest"), ("[]", "is no dbt")])
+@pytest.mark.parametrize(
+    ("content", "told"), [(None, "does not exist"), ("{", "is not a dbt manifest"), ("[]", "is not a dbt")]
+)
 def test_without_a_manifest_the_error_names_the_file_and_the_command(tmp_path, content, told):
     from elt_factory.dag.dbt_manifest import ManifestError, load_manifest
 

@@ -33,15 +33,15 @@ def found_in(place: Place, scratch: Path) -> SourceFound:
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
-        ("empty.csv", b"", "it is empty"),
-        ("blank.ndjson", b"\n \n", "it is empty"),
-        ("packed.csv", b"\x1f\x8b\x08\x00", "it is not csv but compressed (gzip)"),
-        ("binary.csv", bytes(range(256)) + bytes(100), "it is not csv but not text"),
-        ("page.ndjson", b"<html></html>", "it is not ndjson but a web page"),
+        ("empty.csv", b"", "empty"),
+        ("blank.ndjson", b"\n \n", "empty"),
+        ("packed.csv", b"\x1f\x8b\x08\x00", "not csv but compressed (gzip)"),
+        ("binary.csv", bytes(range(256)) + bytes(100), "not csv but not text"),
+        ("page.ndjson", b"<html></html>", "not ndjson but a web page"),
         ("other.parquet", b"id,name", "other.parquet is not a Parquet file"),
         ("twice.csv", b"a,a\n1,2\n", "twice.csv line 1: column a is repeated"),
-        ("old.csv", b"id,name\n1,caf\xe9\n2,b\x93x\x94\n", "the records cannot be read: "),
-        ("list.ndjson", b'[{"a": 1}]', "it is a JSON array, and ndjson is one object a line"),
+        ("old.csv", b"id,name\n1,caf\xe9\n2,b\x93x\x94\n", "cannot read the records: "),
+        ("list.ndjson", b'[{"a": 1}]', "JSON array; ndjson needs one object per line"),
     ],
 )
 def test_an_odd_file_is_left_out_with_its_reason_and_the_others_are_found(place, tmp_path, name, content, why):
@@ -50,7 +50,7 @@ def test_an_odd_file_is_left_out_with_its_reason_and_the_others_are_found(place,
     assert [table.name for table in found.tables] == ["good"]
     [skipped] = found.skipped
     assert (skipped.name, skipped.reason[: len(why)]) == (name, why)
-    assert f"is left out: {why[:20]}" in yaml_of("src", found, {})
+    assert f": {why[:20]}" in yaml_of("src", found, {})
 
 
 def test_one_odd_file_among_those_of_a_period_leaves_the_others_their_table(place, tmp_path):
@@ -83,14 +83,14 @@ def test_a_file_that_may_not_be_read_and_a_link_out_of_the_folder_are_left_out(p
     found = found_in(place, tmp_path)
     assert [table.name for table in found.tables] == ["good"]
     assert {skipped.name: skipped.reason for skipped in found.skipped} == {
-        "closed.csv": "it cannot be read: Permission denied",
-        "secret.csv": "a link to it leads out of in",
+        "closed.csv": "cannot be read: Permission denied",
+        "secret.csv": "the link points outside in",
     }
 
 
 def test_a_folder_of_odd_files_alone_is_an_error_with_the_first_reason(place, tmp_path):
     (place.folder / "good.csv").write_bytes(b"")
-    with pytest.raises(SourceNotReadyError, match=r"that can be read is in in: good\.csv: it is empty"):
+    with pytest.raises(SourceNotReadyError, match=r"that can be read is in in: good\.csv: empty"):
         found_in(place, tmp_path)
 
 

@@ -202,7 +202,7 @@ def test_one_broken_source_leaves_the_others_running(loading):
     shutil.rmtree(loading.folder / "sources" / "weather")
     weather = loading.run("weather", **WEEK)
     detail = failures(weather)["tables.weather.extract"]
-    assert detail.startswith(f"weather.weather: the folder {loading.folder}/sources/weather is not there")
+    assert detail.startswith(f"weather.weather: folder {loading.folder}/sources/weather does not exist")
     assert loading.run("fleet", **WEEK).state == "success"
     assert loading.run("flights", **WEEK).state == "success"
     assert loading.query("select distinct source from _elt.loads order by 1") == [("fleet",), ("flights",)]

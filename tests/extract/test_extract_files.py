@@ -68,7 +68,7 @@ def test_a_pattern_stands_once_for_every_period_that_the_window_touches(pattern,
 
 @pytest.mark.parametrize("pattern", ["%y.csv", "a%", "%Y-%j", "% Y"])
 def test_an_unknown_directive_is_an_error(pattern):
-    with pytest.raises(ValueError, match=r"known are %Y %m %d %H"):
+    with pytest.raises(ValueError, match=r"use %Y %m %d %H"):
         expand_pattern(pattern, WEEK, "UTC")
 
 
@@ -134,19 +134,19 @@ def test_every_period_needs_a_file(tmp_path):
     put(tmp_path / "in", "w_2013-01.csv", "w_2013-12.csv")
     with pytest.raises(SourceNotReadyError) as caught:
         read_files(tmp_path, "w_%Y-%m.csv")
-    told = f'src.things: no file "w_2013-02.csv" is in the folder {tmp_path / "in"}; did you mean "w_2013-'
+    told = f'src.things: no file matches "w_2013-02.csv" in {tmp_path / "in"}; did you mean "w_2013-'
     assert str(caught.value).startswith(told)
 
 
 def test_a_missing_folder_names_the_near_one(tmp_path):
     (tmp_path / "incoming").mkdir()
-    with pytest.raises(SourceNotReadyError, match=r'incomming is not there; did you mean "incoming"\?'):
+    with pytest.raises(SourceNotReadyError, match=r'incomming does not exist; did you mean "incoming"\?'):
         read_files(tmp_path, "*.csv", {"folder": "incomming"})
 
 
 def test_a_pattern_without_periods_that_matches_nothing_is_not_ready(tmp_path):
     (tmp_path / "in").mkdir()
-    with pytest.raises(SourceNotReadyError, match="nothing is there"):
+    with pytest.raises(SourceNotReadyError, match="the folder is empty"):
         read_files(tmp_path, "*.csv")
 
 
@@ -166,7 +166,7 @@ def test_globs_reach_into_subfolders_and_folders_are_no_files(tmp_path):
 @pytest.mark.parametrize("path", ["../secret.csv", "a/../../secret.csv", "/etc/*", "**/../../*.csv"])
 def test_a_pattern_that_leaves_the_folder_is_refused(tmp_path, path):
     put(tmp_path, "in/a/x.csv", "secret.csv")
-    with pytest.raises(BadRequestError, match="leads out"):
+    with pytest.raises(BadRequestError, match="points outside"):
         matching_files(tmp_path / "in", path, WEEK, "UTC")
 
 
@@ -175,7 +175,7 @@ def test_a_symlink_that_leaves_the_folder_is_refused(tmp_path, path):
     put(tmp_path, "out/secret.csv", "in/x.csv")
     (tmp_path / "in" / "link.csv").symlink_to(tmp_path / "out" / "secret.csv")
     (tmp_path / "in" / "dir").symlink_to(tmp_path / "out")
-    with pytest.raises(BadRequestError, match="leads out of the folder"):
+    with pytest.raises(BadRequestError, match="points outside the folder"):
         read_files(tmp_path, path)
 
 
@@ -197,7 +197,7 @@ def test_the_folder_is_the_connections_path_then_folder_below_the_project(tmp_pa
 
 @pytest.mark.parametrize("folder", ["..", "/etc", "a/../../b"])
 def test_a_folder_that_leaves_the_connections_path_is_refused(tmp_path, folder):
-    with pytest.raises(BadRequestError, match="leads out"):
+    with pytest.raises(BadRequestError, match="points outside"):
         source_folder(None, folder, tmp_path)
 
 
@@ -211,14 +211,14 @@ def test_a_folder_that_is_a_link_itself_is_fine(tmp_path):
 @pytest.mark.parametrize("kind", ["csv", "ndjson"])
 def test_an_empty_file_among_others_is_reported_and_alone_it_is_an_error(tmp_path, kind, nothing):
     put(tmp_path / "in", f"b.{kind}", text=nothing)
-    with pytest.raises(BadDataError, match=rf"src\.things: nothing to load, every file is empty: b\.{kind}"):
+    with pytest.raises(BadDataError, match=rf"src\.things: nothing to load: every file is empty: b\.{kind}"):
         read_files(tmp_path, f"*.{kind}", format={"type": kind})
     put(tmp_path / "in", f"a.{kind}", text={"csv": "a\n1\n", "ndjson": '{"a":1}\n'}[kind])
     told = []
     spool = read_files(tmp_path, f"*.{kind}", format={"type": kind}, tell=told.append)
     assert [file.name for file in spool.files] == [f"a.{kind}"]
     assert [source.name for source in spool.sources] == [f"a.{kind}", f"b.{kind}"]
-    assert told[0] == f"src.things: 1 empty file(s), no records in them: b.{kind}"
+    assert told[0] == f"src.things: 1 empty file(s) without records: b.{kind}"
 
 
 def test_a_parquet_file_without_a_byte_is_an_empty_file(tmp_path):
@@ -239,7 +239,7 @@ def test_a_parquet_file_without_a_byte_is_an_empty_file(tmp_path):
         ("ndjson", b"\xef\xbb\xbf<?xml version='1.0'?>", "an XML document"),
         ("csv", b'{"a": 1, "b": 2}\n{"a": 1, "b": 2}\n', "JSON: write format: {type: ndjson}"),
         ("csv", b'[\n{"a": 1}\n]\n', "JSON: write format: {type: ndjson}"),
-        ("csv", "a,b\n1,2\n".encode("utf-16-le"), "not text, or in UTF-16 without its mark"),
+        ("csv", "a,b\n1,2\n".encode("utf-16-le"), "not text, or UTF-16 without a byte order mark"),
     ],
 )
 def test_a_file_of_another_kind_is_an_error_that_says_what_it_is(tmp_path, form, content, what):
@@ -256,7 +256,7 @@ def test_a_file_that_may_not_be_read_is_an_error_that_names_it(tmp_path, monkeyp
         raise PermissionError(13, "Permission denied", str(file))
 
     monkeypatch.setattr(source_files, "_hash", refused)
-    with pytest.raises(AccessDeniedError, match=r"src\.things: .*a\.csv cannot be read: Permission denied"):
+    with pytest.raises(AccessDeniedError, match=r"src\.things: cannot read .*a\.csv: Permission denied"):
         read_files(tmp_path, "a.csv")
 
 

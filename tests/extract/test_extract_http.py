@@ -164,7 +164,7 @@ def test_a_refused_connection_is_unavailable():
 def test_an_answer_that_does_not_come_in_time_is_unavailable(monkeypatch):
     release = threading.Event()
     with serving(lambda _: reply(release.wait(3))) as server:
-        with pytest.raises(SourceUnavailableError, match="no whole answer within 1 s, after 1 tries"):
+        with pytest.raises(SourceUnavailableError, match="response exceeded the total timeout of 1 s, after 1 tries"):
             get(server, replace(QUICK, tries=1), timeout="1s")
         release.set()
 
@@ -172,7 +172,7 @@ def test_an_answer_that_does_not_come_in_time_is_unavailable(monkeypatch):
 def test_an_answer_that_trickles_is_no_answer():
     with serving(lambda _: Reply(b"[" + b" " * 300 + b"]", pause=0.1)) as server:
         began = time.monotonic()
-        with pytest.raises(SourceUnavailableError, match="no whole answer within 1 s"):
+        with pytest.raises(SourceUnavailableError, match="response exceeded the total timeout of 1 s"):
             get(server, replace(QUICK, tries=1), timeout="1s")
         assert time.monotonic() - began < 2
 
@@ -236,7 +236,7 @@ def test_no_request_leaves_the_connections_address(how):
         with (
             serving(lambda _: Reply(status=307, headers={"Location": elsewhere})) as server,
             client(server.connection(password=SECRET)) as http,
-            pytest.raises(BadDataError, match=f"leads to {other.url}/take, away from"),
+            pytest.raises(BadDataError, match=f"refusing to follow {other.url}/take: different host than"),
         ):
             _ = http.get_link(elsewhere, httpx.URL(server.url)) if how == "link" else http.get("x", {})
         assert other.asked == []
@@ -308,7 +308,7 @@ def test_headers_that_trickle_end_with_the_timeout_of_the_whole_request(sent):
         began = time.monotonic()
         with (
             client(connection, replace(QUICK, tries=1), timeout="1s") as http,
-            pytest.raises(SourceUnavailableError, match="no whole answer within 1 s"),
+            pytest.raises(SourceUnavailableError, match="response exceeded the total timeout of 1 s"),
         ):
             http.get("x", {})
         assert time.monotonic() - began < 3
@@ -429,7 +429,7 @@ def test_an_answer_that_is_not_ready_is_waited_for_and_never_data():
         get_json(server)
 
 
-@pytest.mark.parametrize(("status", "told"), [(204, r"empty \(status 204\)"), (206, "a part of the data")])
+@pytest.mark.parametrize(("status", "told"), [(204, r"empty response \(status 204\)"), (206, "part of the data")])
 def test_an_answer_without_a_body_or_with_a_part_is_no_data(status, told):
     body = b"" if status == 204 else b"[]"
     with serving(lambda _: Reply(body, status)) as server:
@@ -472,11 +472,11 @@ def test_what_an_extra_says_is_sent_or_refused():
         get(server, fields={"extra": {"X-Tenant": "acme", "headers": {"X-Version": "2"}, "verify": False}})
         assert (server.asked[0].headers["X-Tenant"], server.asked[0].headers["X-Version"]) == ("acme", "2")
         for option in ("timeout", "stream", "allow_redirects"):
-            with pytest.raises(BadRequestError, match=f'"{option}" in its extra, which has no effect'):
+            with pytest.raises(BadRequestError, match=f'"{option}" in its extra, which is ignored'):
                 get(server, fields={"extra": {option: 5}})
-        with pytest.raises(BadRequestError, match="is not a text"):
+        with pytest.raises(BadRequestError, match="is not text"):
             get(server, fields={"extra": {"X-Odd": {"a": 1}}})
-        with pytest.raises(BadRequestError, match="cannot be used"):
+        with pytest.raises(BadRequestError, match="invalid extra"):
             get(server, fields={"extra": {"cert": "/no/such/file.pem"}})
 
 

@@ -202,7 +202,7 @@ def test_a_value_of_a_query_is_never_sql(tmp_path, shop, region, ids):
 
 
 def test_what_does_not_work_is_told(tmp_path, shop):
-    with pytest.raises(BadRequestError, match='there is no table "thinks"; hint: did you mean "things"'):
+    with pytest.raises(BadRequestError, match='unknown table "thinks"; hint: did you mean "things"'):
         read(request_of(tmp_path, shop, {"table": "thinks"}))
     nobody = Connection("db", "mysql", host="127.0.0.1", port=3306, schema=shop.schema, login="nobody", password="no")
     with pytest.raises(AccessDeniedError):

@@ -337,7 +337,7 @@ def test_a_missing_schema_names_the_near_one(schema, read_table):
 
 def test_a_missing_cursor_column_names_the_near_one(postgres, either):
     made(postgres, "timed", "updated_at timestamptz")
-    with pytest.raises(BadRequestError, match=r'no column "update_at".*did you mean "updated_at"\?'):
+    with pytest.raises(BadRequestError, match=r'unknown column "update_at".*did you mean "updated_at"\?'):
         either(table="timed", incremental={"cursor": "update_at"})
 
 
@@ -592,5 +592,5 @@ def test_a_numeric_lag_and_ties_are_read_again_where_a_key_finds_them(postgres, 
 def test_a_lag_that_cannot_work_with_the_column_is_an_error(postgres, either, kind, lag, words):
     made(postgres, "lagging", f"id {kind}")
     table = {"table": "lagging", "primary_key": ["id"], "write_disposition": "merge"}
-    with pytest.raises(BadRequestError, match=rf"incremental.lag of id: this lag has no effect: .*{words}"):
+    with pytest.raises(BadRequestError, match=rf"incremental.lag of id: .*{words}"):
         either(**table, incremental={"cursor": "id", "lag": lag})

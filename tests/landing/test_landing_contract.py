@@ -61,14 +61,14 @@ def test_staging_nothing_makes_the_same_table():
 
 def test_a_reason_names_column_type_and_value():
     assert contract.row_reason(ContractPlan((PlannedColumn("n", INTEGER),))) == (
-        "NULLIF(concat_ws('; ', CASE WHEN (r0 IS NOT NULL AND c0 IS NULL) THEN concat('n ', concat('is no integer: ', "
-        "concat('\"', left(CAST(r0 AS VARCHAR), 100), '\"'))) END), '')"
+        "NULLIF(concat_ws('; ', CASE WHEN (r0 IS NOT NULL AND c0 IS NULL) THEN concat('n ', "
+        "concat('is not a valid integer: ', concat('\"', left(CAST(r0 AS VARCHAR), 100), '\"'))) END), '')"
     )
 
 
 def test_a_reason_hides_what_is_personal():
     plan = ContractPlan((PlannedColumn("n", INTEGER),), secret=frozenset({"n"}))
-    assert "concat('is no integer: ', '(hidden)')" in contract.row_reason(plan)
+    assert "concat('is not a valid integer: ', '(hidden)')" in contract.row_reason(plan)
 
 
 def test_a_value_in_an_unwanted_column_is_a_reason():

@@ -134,7 +134,7 @@ def test_a_file_that_changes_while_it_is_read_fails_the_try_and_lands_nothing(tm
 
     monkeypatch.setattr(landing, "_stage", staged_while_it_changes)
     lander = Lander(tmp_path / "land")
-    with pytest.raises(SourceNotReadyError, match=r"b\.csv was changed or removed while it was read; the next try"):
+    with pytest.raises(SourceNotReadyError, match=r"b\.csv was changed or removed while it was read; the next retry"):
         lander.land(spool)
     assert not lander.folder.exists()
 
@@ -155,5 +155,5 @@ def test_a_column_for_the_files_name_that_the_files_have_too_is_an_error_that_sa
     options = {"path": f"a.{form}", "format": {"type": form}}
     spool = read_files(tmp_path, **options)
     assert Lander(tmp_path / "kept").land(spool).rows == [{"id": 1, name: "x"}]
-    with pytest.raises(ContractError, match="file_column names _file, which the files have too; write another name"):
+    with pytest.raises(ContractError, match="the files already have the column _file; choose another name"):
         Lander(tmp_path / "named").land(spool, {**options, "file_column": "_file"}, kind=FilesTable)

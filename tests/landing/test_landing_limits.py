@@ -128,7 +128,7 @@ def test_a_column_can_reject_where_the_contract_drops_values(lander):
     }
     landed = lander.csv("a,b\n1,2\nx,2\n1,x\n", table=table)
     assert landed.rows == [{"a": 1, "b": 2}, {"a": None, "b": 2}]
-    assert (landed.manifest.values_discarded, landed.reasons) == (1, ['b is no integer: "x"'])
+    assert (landed.manifest.values_discarded, landed.reasons) == (1, ['b is not a valid integer: "x"'])
 
 
 def test_a_value_that_became_null_is_no_value_of_a_column_that_needs_one(lander):

@@ -33,7 +33,7 @@ def test_a_manifest_says_all_of_a_landing(lander):
 
 
 def test_without_a_manifest_there_is_no_landing(tmp_path):
-    with pytest.raises(LandingError, match=r"there is no landing in .*: run the extract task first"):
+    with pytest.raises(LandingError, match=r"no landing in .*: run the extract task first"):
         read_manifest(LocalPlace(tmp_path), Owner("", "src", "tab", "L1", Attempt.begin().name))
 
 
@@ -54,7 +54,7 @@ def test_a_manifest_that_cannot_be_read_is_an_error(lander, text):
     manifest = lander.ndjson(TWO).manifest
     manifest_file(lander.folder, manifest).write_bytes(text)
     with pytest.raises(
-        LandingError, match=r"the manifest in .* (cannot be read|is damaged).*run the extract task again"
+        LandingError, match=r"(cannot read the manifest in|the manifest in .* is damaged).*run the extract task again"
     ):
         read_manifest(lander.place, manifest.owner)
 
@@ -114,7 +114,7 @@ def test_a_first_landing_that_fails_leaves_no_manifest(lander, monkeypatch):
     with pytest.raises(OSError, match="disk"):
         lander.ndjson(TWO)
     for attempt in lander.folder.iterdir():
-        with pytest.raises(LandingError, match="there is no landing in"):
+        with pytest.raises(LandingError, match="no landing in"):
             parse_manifest(LocalPlace(attempt))
 
 

@@ -24,13 +24,13 @@ from elt_factory.landing import limits
         ('{"a": 1', "Input data was truncated"),
         ("nonsense", "JSON is malformed: invalid character (byte 4)"),
         ('{"a": 1} {"a": 2}', "JSON is malformed: trailing characters (byte 10)"),
-        ("[1, 2]", "there is a JSON array where an object must stand"),
-        ('"text"', "there is a JSON string where an object must stand"),
-        ("5", "there is a JSON number where an object must stand"),
-        ("true", "there is a JSON boolean where an object must stand"),
+        ("[1, 2]", "expected a JSON object, got a JSON array"),
+        ('"text"', "expected a JSON object, got a JSON string"),
+        ("5", "expected a JSON object, got a JSON number"),
+        ("true", "expected a JSON object, got a JSON boolean"),
         ('{"a": 1, "a": 2}', "a key is repeated in the object"),
-        ('{"a": "\\ud800"}', "a text in the record is not valid Unicode: half of a surrogate pair"),
-        ('{"\\udc00": 1}', "a text in the record is not valid Unicode: half of a surrogate pair"),
+        ('{"a": "\\ud800"}', "invalid Unicode in a text of the record: half of a surrogate pair"),
+        ('{"\\udc00": 1}', "invalid Unicode in a text of the record: half of a surrogate pair"),
         ('{"a": "x\x01y"}', "JSON is malformed: invalid character (byte 8)"),
         ('{"a": ' + "[" * 128 + "]" * 128 + "}", "the record is nested deeper than 128 levels"),
         ('{"a": ' + '{"b": ' * 5000 + "1" + "}" * 5001, "the record is nested deeper than 128 levels"),
@@ -55,7 +55,7 @@ def test_a_key_that_is_repeated_is_found_also_where_every_digit_of_a_number_coun
 
 def test_broken_lines_are_told_of_while_landing(lander):
     lander.ndjson('{"a": 1}\n{\n')
-    assert lander.told == ["src.tab: some lines are no JSON objects; reading again without them"]
+    assert lander.told == ["src.tab: some lines are not JSON objects; reading again without them"]
     lander.ndjson('{"a": 1}\n')
     assert len(lander.told) == 1
 
@@ -111,9 +111,7 @@ def test_a_key_without_any_value_is_a_column_of_text(lander):
 def test_a_line_that_is_null_is_one_reject(lander, table):
     landed = lander.ndjson('{"a": 1}\n null\n', table=table, rows_read=2)
     assert landed.column("a") == [1]
-    assert landed.rejects == [
-        ("file0.ndjson line 2: there is a JSON null where an object must stand", '{"line":" null"}')
-    ]
+    assert landed.rejects == [("file0.ndjson line 2: expected a JSON object, got a JSON null", '{"line":" null"}')]
 
 
 def test_an_empty_file_among_others_is_no_record(lander):
@@ -128,7 +126,7 @@ def test_an_empty_record_among_others_is_a_row_of_nulls(lander):
 def test_lines_that_are_all_something_else_than_objects_keep_line_and_reason(lander, line):
     landed = lander.ndjson(lines(line, line), rows_read=2)
     assert [json.loads(record) for _, record in landed.rejects] == [{"line": line}] * 2
-    assert all("where an object must stand" in reason for reason in landed.reasons)
+    assert all("expected a JSON object" in reason for reason in landed.reasons)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +162,7 @@ def test_a_record_of_many_megabytes_is_read(lander):
 
 
 def test_a_count_that_is_not_the_readers_lands_nothing(lander):
-    with pytest.raises(AccountingError, match="3 records were read from the source and 1 reached the contract"):
+    with pytest.raises(AccountingError, match="3 records were read from the source but 1 reached the contract"):
         lander.ndjson('{"a": 1}\n', rows_read=3)
     assert not lander.folder.exists()
 
@@ -236,10 +234,10 @@ def test_a_header_alone_beside_a_full_file_is_fine(lander):
     ("content", "message"),
     [
         ("a,a\n1,2\n", "column a is repeated"),
-        ("a,,b\n1,2,3\n", "a column has no name"),
-        ("", "there is no header line"),
-        ("\n\na,b\n", "there is no header line"),
-        (b"\xff\xfe,b\n1,2\n", "it is not utf-8; set format.encoding"),
+        ("a,,b\n1,2,3\n", "column without a name"),
+        ("", "missing header line"),
+        ("\n\na,b\n", "missing header line"),
+        (b"\xff\xfe,b\n1,2\n", "the text is not valid utf-8; set format.encoding"),
         ("x" * 200_000 + "\n1\n", "cannot be read as utf-8: field larger than field limit"),
     ],
 )
@@ -259,7 +257,7 @@ def test_files_without_a_header_line_have_the_names_that_the_config_gives_or_num
     named = lander.csv(content, header=False, names=("day", "n"))
     assert named.rows == [{"day": "17/3/2013", "n": 5}, {"day": "18/3/2013", "n": 6}]
     assert lander.csv("\ufeff" + content, content, header=False).column("column_2") == [5, 6, 5, 6]
-    with pytest.raises(BadDataError, match=r"line 1: it has 2 fields and format.names has 3 names"):
+    with pytest.raises(BadDataError, match=r"line 1: 2 fields but 3 names"):
         lander.csv(content, header=False, names=("a", "b", "c"))
 
 
@@ -305,7 +303,7 @@ def test_no_rows_keep_the_columns_that_are_known(lander):
 
 
 def test_a_parquet_file_that_is_none_is_bad_data(lander):
-    with pytest.raises(BadDataError, match="cannot be read"):
+    with pytest.raises(BadDataError, match="cannot read the records"):
         lander.land(Spool("parquet", lander.files("no parquet", suffix="parquet")))
 
 

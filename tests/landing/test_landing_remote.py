@@ -133,7 +133,10 @@ def test_a_part_that_is_missing_or_changed_is_an_error(place, records, tmp_path,
         content = bytearray(place.read(part))
         content[len(content) // 2] ^= 1
         place.write(part, bytes(content))
-        with pytest.raises(LandingError, match="is not what the extract task wrote"), proven(place, manifest.files):
+        with (
+            pytest.raises(LandingError, match="has changed since the extract task wrote it"),
+            proven(place, manifest.files),
+        ):
             pass
     else:
         place.write(part, b"x")
@@ -142,7 +145,7 @@ def test_a_part_that_is_missing_or_changed_is_an_error(place, records, tmp_path,
 
 
 def test_without_a_manifest_there_is_no_landing(any_place):
-    with pytest.raises(LandingError, match=r"there is no landing in .*: run the extract task first"):
+    with pytest.raises(LandingError, match=r"no landing in .*: run the extract task first"):
         read_manifest(any_place, Owner("", "src", "tab", "L1", "0123456789ab"))
 
 
@@ -155,12 +158,12 @@ def test_a_bucket_that_is_not_there_is_said(address, tmp_path, records):
 def test_a_storage_that_does_not_answer_is_tried_again_later(place, address):
     gone = replace(place, filesystem=open_place(URL, s3_connection("http://127.0.0.1:1")).filesystem)
     gone.filesystem.retries = 1
-    with pytest.raises(LandingUnavailableError, match="s3://landings/elt does not answer rightly"):
+    with pytest.raises(LandingUnavailableError, match="s3://landings/elt returned an unexpected error"):
         gone.write("x", b"")
 
 
 def test_a_file_that_leads_out_of_the_landing_is_never_fetched(place):
-    with pytest.raises(LandingError, match="leads out of the landing"), place.fetched(["../../x"]):
+    with pytest.raises(LandingError, match="points outside the landing"), place.fetched(["../../x"]):
         pass
 
 
@@ -221,8 +224,8 @@ def test_a_role_to_take_on_is_refused_and_the_way_out_said():
 @pytest.mark.parametrize(
     ("url", "kind", "message"),
     [
-        ("ftp://host/x", "ftp", "is of no known kind; it is a folder, or begins with s3://, gs://"),
-        ("s3://bucket", "google_cloud_platform", 'has the type "google_cloud_platform"; for a landing in s3:// .* aws'),
+        ("ftp://host/x", "ftp", ": use a folder, or a URL that starts with s3://, gs://"),
+        ("s3://bucket", "google_cloud_platform", 'has the type "google_cloud_platform", but a landing in s3:// .* aws'),
     ],
 )
 def test_a_url_or_connection_that_does_not_fit_is_refused(url, kind, message):
@@ -271,7 +274,7 @@ def test_old_landings_are_removed_from_object_storage(any_place, records, tmp_pa
         f"unloaded/{manifest.attempt}/manifest.json",
         f"L1/{foreign.attempt}/manifest.json",
     }
-    with pytest.raises(LandingError, match="leads out of the landing"):
+    with pytest.raises(LandingError, match="points outside the landing"):
         landings.remove(["../other/x"])
 
 
@@ -283,8 +286,7 @@ def test_a_refused_access_names_the_place_and_the_connection(place):
     with pytest.raises(AccessDeniedError) as caught:
         replace(place, filesystem=Refusing()).read("x")
     assert str(caught.value) == (
-        "the landing s3://landings/elt refuses the access: PermissionError: Forbidden for ***; "
-        "look at the connection landing"
+        "the landing s3://landings/elt denied access: PermissionError: Forbidden for ***; check the connection landing"
     )
 
 
@@ -292,7 +294,7 @@ def test_a_key_that_the_storage_does_not_know_is_refused(place, address):
     checking = f"{address}/moto-api/reset-auth"
     httpx.post(checking, content="0").raise_for_status()
     try:
-        with pytest.raises(AccessDeniedError, match=r"s3://landings/elt refuses .*look at the connection"):
+        with pytest.raises(AccessDeniedError, match=r"s3://landings/elt denied access.*check the connection"):
             place.write("x", b"")
     finally:
         httpx.post(checking, content="inf").raise_for_status()

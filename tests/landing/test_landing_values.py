@@ -69,7 +69,7 @@ def test_csv_values_are_typed(lander, kind):
 def test_a_json_number_keeps_every_digit_in_a_decimal_column(lander, number):
     landed = lander.ndjson(f'{{"d": {number}, "t": "{number}"}}\n', table=columns(d="decimal(38,18)", t="text"))
     if Decimal(number).as_tuple().exponent < -18:
-        assert landed.reasons == [f'd is no decimal(38,18): "{number}"']
+        assert landed.reasons == [f'd is not a valid decimal(38,18): "{number}"']
     else:
         assert landed.rows == [{"d": Decimal(number), "t": number}]
 
@@ -113,7 +113,7 @@ def test_a_json_number_that_only_seems_an_integer_is_rejected(lander):
     )
     landed = lander.ndjson(lines(*(f'{{"n": {number}}}' for number in numbers)), table=columns(n="integer"))
     assert landed.manifest.rows_rejected == len(numbers)
-    assert landed.reasons[0] == 'n is no integer: "9007199254740993.0"'
+    assert landed.reasons[0] == 'n is not a valid integer: "9007199254740993.0"'
 
 
 def test_integers_of_20_digits_are_found_as_decimals_not_as_floats(lander):
@@ -193,7 +193,7 @@ def test_parquet_files_of_different_columns_are_one_table(lander):
 def test_a_parquet_infinity_is_rejected(lander, kind):
     sql = {"timestamp": "TIMESTAMPTZ", "date": "DATE"}[kind]
     landed = lander.parquet(f"SELECT 'infinity'::{sql} AS v")
-    assert landed.reasons == [f'v is no {kind}: "infinity"']
+    assert landed.reasons == [f'v is not a valid {kind}: "infinity"']
 
 
 def test_a_declared_type_beats_what_the_data_look_like(lander):

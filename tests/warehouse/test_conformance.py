@@ -166,7 +166,7 @@ def test_a_load_of_only_rejects_fails_keeps_them_and_gives_up_no_row(loader, dis
     loader.spec = {"write_disposition": disposition, "primary_key": ["id"]}
     loader.load(AB, day(1))
     for _ in range(2):
-        with pytest.raises(BadDataError, match=r"src\.tab: none of the 2 rows that were read is good, as in: .*line 1"):
+        with pytest.raises(BadDataError, match=r"src\.tab: none of the 2 rows read is valid, for example: .*line 1"):
             loader.load(["{", "5"], day(2), full_refresh=full_refresh)
         assert len(loader.audit("rejects", "reason")) == 2
         assert loader.rows("id", "v") == [(1, "a"), (2, "b")]
@@ -177,7 +177,7 @@ def test_a_load_of_only_rejects_fails_keeps_them_and_gives_up_no_row(loader, dis
 
 
 def only_rejects(loader, *records, full_refresh=False) -> None:
-    with pytest.raises(BadDataError, match="that were read is good"):
+    with pytest.raises(BadDataError, match="rows read is valid"):
         loader.load(list(records), day(2), full_refresh=full_refresh)
 
 
@@ -212,7 +212,7 @@ def test_only_rejects_leave_a_full_refresh_and_its_cursor_as_they_are(loader):
 
 
 def test_a_first_load_of_only_rejects_fails_too(loader):
-    with pytest.raises(BadDataError, match="none of the 1 rows that were read is good"):
+    with pytest.raises(BadDataError, match="none of the 1 rows read is valid"):
         loader.load(["{"])
     assert len(loader.audit("rejects", "reason")) == 1
 
@@ -342,7 +342,7 @@ def test_a_landing_of_another_type_than_the_tables_is_refused(loader, warehouse)
     loader.land([{"n": 1.5}], day(2))
     warehouse.load(loader.order(day(1)))
     before = everything(warehouse, loader.target)
-    with pytest.raises(ContractError, match="n was landed as float and the table has integer; clear the extract task"):
+    with pytest.raises(ContractError, match="n was landed as float, but the table has integer; clear the extract task"):
         warehouse.load(loader.order(day(2)))
     assert everything(warehouse, loader.target) == before
 
@@ -356,8 +356,8 @@ def test_rejects_are_kept_with_reason_and_record_and_replaced_when_loaded_again(
     loader.load([{"id": 7, "n": "z"}, {"id": 8, "n": 8}], day(2))
     loader.load([{"id": 1, "n": "w"}, {"id": 3, "n": 3}], day(1))
     assert loader.audit("rejects", "reason", "record") == [
-        ('n is no integer: "w"', '{"n":"w","id":"1"}'),
-        ('n is no integer: "z"', '{"n":"z","id":"7"}'),
+        ('n is not a valid integer: "w"', '{"n":"w","id":"1"}'),
+        ('n is not a valid integer: "z"', '{"n":"z","id":"7"}'),
     ]
 
 
@@ -374,7 +374,7 @@ def test_other_numbers_than_the_manifests_change_nothing(loader, warehouse, what
     loader.land([{"id": 3, "v": "c", "new": 1}, "["], day(2))
     before = everything(warehouse, loader.target)
     columns = warehouse.columns(loader.target)
-    with pytest.raises(AccountingError, match=r"the landing holds 5 .*rows and the warehouse counts 1; nothing was"):
+    with pytest.raises(AccountingError, match=r"the landing holds 5 .*rows, but the warehouse counts 1; nothing was"):
         warehouse.load(tampered(loader, **{what: 5}))
     assert everything(warehouse, loader.target) == before
     assert warehouse.columns(loader.target) == columns
@@ -404,7 +404,7 @@ def test_rows_that_do_not_arrive_are_noticed(loader, warehouse, monkeypatch):
     loader.land(AB)
     real, table = type(warehouse).execute, loader.target.sql(warehouse.dialect)
     monkeypatch.setattr(type(warehouse), "execute", lambda self, s: real(self, s) - (f"INSERT INTO {table}" in s))
-    with pytest.raises(AccountingError, match="the landing holds 2 rows and the warehouse counts 1"):
+    with pytest.raises(AccountingError, match="the landing holds 2 rows, but the warehouse counts 1"):
         warehouse.load(loader.order())
     assert loader.rows("id") == []
 

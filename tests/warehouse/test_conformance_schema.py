@@ -137,9 +137,7 @@ def test_a_narrower_type_in_the_yaml_is_refused_with_its_hint(loader):
     loader.spec = {"columns": {"n": {"type": "text"}}}
     loader.load(FIRST, day(1))
     loader.spec = {"columns": {"n": {"type": "integer"}}}
-    hint = (
-        r"the YAML says that n is integer, the table has text, and a column never shrinks: write type: text under tabl"
-    )
+    hint = r"the YAML declares n as integer, the table has text, and columns never narrow: write type: text under tabl"
     with pytest.raises(ContractError, match=hint):
         loader.load(FIRST, day(2))
 

@@ -243,7 +243,7 @@ def test_the_name_of_a_rows_file_is_a_column_on_demand(drop):
     drop.run(day(1))
     assert drop.rows("id", "_file") == [(1, "a.csv"), (2, "sub/b.csv")]
     drop.put("c.csv", "3,x", header="id,_file")
-    with pytest.raises(ContractError, match="file_column names _file, which the files have too"):
+    with pytest.raises(ContractError, match="the files already have the column _file"):
         drop.run(day(2))
 
 

@@ -116,9 +116,9 @@ def test_nothing_outside_of_the_landing_is_removed(loader, landings, tmp_path):
     (loader.place(day(1)).folder / "linked").symlink_to(outside)
     forget(loader, landings, days=1000)
     assert (outside / "file").read_bytes() == b"x"
-    with pytest.raises(LandingError, match="leads out of the landing"):
+    with pytest.raises(LandingError, match="points outside the landing"):
         landings.remove(["../../outside/file"])
-    with pytest.raises(LandingError, match="leads out of the landing"):
+    with pytest.raises(LandingError, match="points outside the landing"):
         landings.remove(["linked/file"])
     assert (outside / "file").read_bytes() == b"x"
 

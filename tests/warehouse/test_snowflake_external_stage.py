@@ -84,7 +84,7 @@ def test_a_landing_in_object_storage_is_copied_from_where_it_is(warehouse, order
 
 def test_a_count_that_is_not_the_manifests_is_an_error_there_too(warehouse, order):
     warehouse.counted = 1
-    with pytest.raises(AccountingError, match=r"holds 2 rows in .*part-0.parquet and the warehouse counts 1"):
+    with pytest.raises(AccountingError, match=r"holds 2 rows in .*part-0.parquet, but the warehouse counts 1"):
         warehouse.load(order)
 
 

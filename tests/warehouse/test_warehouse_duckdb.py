@@ -66,7 +66,7 @@ def test_a_file_that_is_no_warehouse_is_not_waited_for(tmp_path):
     path = tmp_path / "lock" / "padlock.duckdb"
     path.parent.mkdir()
     path.write_text("no warehouse " * 1000)
-    with pytest.raises(WarehouseDamagedError, match="is damaged or is not a DuckDB file"):
+    with pytest.raises(WarehouseDamagedError, match="is damaged or not a DuckDB file"):
         DuckDBWarehouse(path, patience=60)
 
 
@@ -103,5 +103,5 @@ def test_the_connections_type_picks_the_warehouse(tmp_path):
 
 
 def test_another_type_is_refused(tmp_path):
-    with pytest.raises(AccessDeniedError, match='has the type "sqlite"; a warehouse is of type duckdb or snowflake'):
+    with pytest.raises(AccessDeniedError, match='has the type "sqlite"; a warehouse needs type duckdb or snowflake'):
         open_warehouse(connection(conn_type="sqlite"), tmp_path, print)

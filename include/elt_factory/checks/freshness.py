@@ -32,7 +32,7 @@ def window_committed(warehouse: Warehouse, source: str, table: str, window: Wind
     if state.covering(state.committed_loads(warehouse, source, table, window), window):
         return Verdict(True, f"{source}.{table} has loaded {window}")
     reached = state.loaded_up_to(warehouse, source, table)
-    last = f"; it has loaded up to {iso_utc(reached)}" if reached else "; it was never loaded"
+    last = f"; loaded up to {iso_utc(reached)}" if reached else "; never loaded"
     return Verdict(False, f"{source}.{table} has not loaded {window}{last}", needs_load=True)
 
 
@@ -46,7 +46,7 @@ def window_checked(warehouse: Warehouse, source: str, table: str, window: Window
         if failed:
             return Verdict(False, f"{source}: checks failed in run {load.run_id}: {', '.join(failed)}")
         if not checked:
-            return Verdict(False, f"{source}.{table} is loaded and not checked yet in run {load.run_id}")
+            return Verdict(False, f"{source}.{table} is loaded but not checked yet in run {load.run_id}")
     return Verdict(True, f"{source}.{table} has loaded and checked {window}")
 
 
@@ -76,7 +76,7 @@ def _business_verdict(label: str, business: str | None, window: Window, within: 
     try:
         instant = business_instant(business, zone)
     except (ValueError, OverflowError):
-        return Verdict(False, f'{label}\'s newest business date is "{business}", which is no date', needs_load=True)
+        return Verdict(False, f'{label}\'s newest business date is "{business}", which is not a date', needs_load=True)
     # the instant may lie after the window: a source that takes whole files takes more than was asked for
     behind = max(window.end - instant, timedelta())
     what = f"{label}'s newest business date is {business}, {format_duration(behind)} before the window's end"

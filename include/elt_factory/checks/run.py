@@ -87,7 +87,7 @@ def _rejects(checking: Checking) -> Outcome:
     mine = f"{d.name('load_id')} = {d.literal(checking.request.load_id)}"
     statement = f"SELECT count(*), min({d.name('reason')}) FROM {rejects} WHERE {mine}"
     count, example = checking.warehouse.query(statement).rows[0]
-    message = f"{count} rows were rejected, as in: {example}" if count else "no row was rejected"
+    message = f"{count} rows were rejected, for example: {example}" if count else "no row was rejected"
     return Outcome(Verdict(not count, message), int(count))
 
 
@@ -99,7 +99,7 @@ def _result(
     try:
         found = look(checking)
     except StatementError as error:
-        found = Outcome(Verdict(False, f"it cannot be checked: {error}"))
+        found = Outcome(Verdict(False, f"check failed to run: {error}"))
     if found is not None:
         status: Status = "passed" if found.verdict.holds else "warned" if severity == "warn" else "failed"
         seconds, message = time.perf_counter() - started, found.verdict.message

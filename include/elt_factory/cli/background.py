@@ -82,7 +82,9 @@ def _start(service: Service, port: int, timeout_seconds: float) -> Server:
         else:
             server = _read(pid_file, service)
     if server.port != port:
-        raise ServiceError(f"{service.title} of {service.folder} runs on port {server.port} already: stop it first")
+        raise ServiceError(
+            f"{service.title} of {service.folder} is already running on port {server.port}: stop it first"
+        )
     _wait_until_healthy(service, server, timeout_seconds)
     return server
 
@@ -101,7 +103,7 @@ def stop(service: Service) -> bool:
             os.killpg(server.pid, sign)
         if _wait_until_gone(service, server):
             return True
-    raise ServiceError(f"{service.title} (process {server.pid}) does not end: see {service.log_file}")
+    raise ServiceError(f"{service.title} (process {server.pid}) did not stop: see {service.log_file}")
 
 
 def find(service: Service) -> Server | None:
@@ -166,14 +168,14 @@ def _read(pid_file: IO[str], service: Service) -> Server:
     server = Server(**json.loads(text))
     if server.machine != socket.gethostname():
         raise ServiceError(
-            f"{service.title} of {service.folder} runs on the machine {server.machine}: go there, or use another folder"
+            f"{service.title} runs on another machine, {server.machine}: stop it there, or use another folder"
         )
     return server
 
 
 def _require_free(port: int) -> None:
     if not is_free(port):
-        raise ServiceError(f"port {port} cannot be used: stop what holds it, or choose another port")
+        raise ServiceError(f"port {port} is in use: stop the process that uses it, or choose another port")
 
 
 def _spawn(service: Service, port: int, pid_file: IO[str]) -> Server:
@@ -197,10 +199,10 @@ def _wait_until_healthy(service: Service, server: Server, timeout_seconds: float
     deadline = time.monotonic() + timeout_seconds
     while not service.healthy(server.port):
         if find(service) != server:
-            raise ServiceError(f"{service.title} ended at once: {_last_words(service)}")
+            raise ServiceError(f"{service.title} exited immediately: {_last_words(service)}")
         if time.monotonic() > deadline:
             stop(service)
-            raise ServiceError(f"{service.title} was not well within {timeout_seconds:g} s: see {service.log_file}")
+            raise ServiceError(f"{service.title} was not healthy after {timeout_seconds:g} s: see {service.log_file}")
         time.sleep(_POLL_SECONDS)
 
 
@@ -217,4 +219,4 @@ def _wait_until_gone(service: Service, server: Server) -> bool:
 
 def _last_words(service: Service) -> str:
     lines = service.log_file.read_text(errors="replace").split("\n")
-    return next((line for line in reversed(lines) if line.strip()), "it said nothing").removeprefix("error: ")
+    return next((line for line in reversed(lines) if line.strip()), "no output").removeprefix("error: ")

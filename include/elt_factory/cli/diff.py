@@ -21,14 +21,14 @@ from elt_factory.describe.words import in_yaml
 from elt_factory.project import config_folder
 
 _SIGNS = {"added": "[green]+[/]", "removed": "[red]-[/]", "renamed": "[yellow]→[/]", "changed": "[yellow]~[/]"}
-_REFRESH = {"needed": "[red]needs a full refresh[/]", "advised": "[yellow]a full refresh may be due[/]", "no": ""}
+_REFRESH = {"needed": "[red]needs a full refresh[/]", "advised": "[yellow]may need a full refresh[/]", "no": ""}
 _LONGEST = 60
 
 
 def diff(
-    against: Annotated[str, typer.Option(help="The git revision to compare with.")] = "HEAD", as_json: AsJson = False
+    against: Annotated[str, typer.Option(help="Git revision to compare with.")] = "HEAD", as_json: AsJson = False
 ) -> None:
-    """Show what changes for which DAG, what needs a full refresh, and what becomes of removed and renamed ones."""
+    """Show what changes per DAG, what needs a full refresh, and what happens to removed and renamed configs."""
     with tempfile.TemporaryDirectory(prefix="elt-diff-") as scratch:
         _take_out(against, config_folder(), Path(scratch))
         before = load_folder(Path(scratch))
@@ -45,7 +45,7 @@ def diff(
     for change in found:
         _show(console, change)
     for name in sorted(unread):
-        console.print(f"[red]![/] [bold]{name}[/] cannot be read on both sides: see elt validate", highlight=False)
+        console.print(f"[red]![/] [bold]{name}[/] is invalid on one side: see elt validate", highlight=False)
     if not found and not unread:
         console.print(f"No config differs from {against}.", highlight=False)
 
@@ -54,12 +54,12 @@ def _take_out(revision: str, folder: Path, into: Path) -> None:
     """The folder as it was at a revision; empty where it was not there."""
     listed = _git(folder, "ls-tree", "--name-only", revision, "--", ".")
     if listed.returncode:
-        fail(f"git cannot read the revision {revision}: {listed.stderr.decode(errors='replace').strip()}")
+        fail(f"git cannot read revision {revision}: {listed.stderr.decode(errors='replace').strip()}")
     if not listed.stdout.strip():
         return
     packed = _git(folder, "archive", "--format=tar", revision, "--", ".")
     if packed.returncode:
-        fail(f"git cannot read the revision {revision}: {packed.stderr.decode(errors='replace').strip()}")
+        fail(f"git cannot read revision {revision}: {packed.stderr.decode(errors='replace').strip()}")
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
         archive.extractall(into, filter="data")
 
@@ -91,7 +91,7 @@ def _show(console: Console, change: ConfigChange) -> None:
 def _show_value(console: Console, change: Change) -> None:
     before, after = (_short(value) for value in (change.before, change.after))
     console.print(f"    {'.'.join(change.path)}: {before} → {after}", highlight=False, markup=False, soft_wrap=True)
-    mark = {"needed": " (needs a full refresh)", "advised": " (a full refresh may be due)", "no": ""}
+    mark = {"needed": " (needs a full refresh)", "advised": " (may need a full refresh)", "no": ""}
     text = f"        {change.effect}{mark[change.full_refresh]}"
     console.print(text, style="dim", highlight=False, markup=False, soft_wrap=True)
 

@@ -21,12 +21,12 @@ DEFAULT_FOLDER = Path("build") / "docs"
 
 
 def docs(
-    out: Annotated[Path | None, typer.Option(help="The folder to write to; by default build/docs.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder. Default: build/docs.")] = None,
     from_warehouse: Annotated[
-        bool, typer.Option("--warehouse", help="Also take the columns that the tables have in the warehouse.")
+        bool, typer.Option("--warehouse", help="Include the columns of the tables in the warehouse.")
     ] = False,
 ) -> None:
-    """Write a static site: the specification of each pipeline, a data dictionary, lineage pictures."""
+    """Write a static site: a page per pipeline, a data dictionary, lineage pictures."""
     from elt_factory.describe.site import Estate, site
 
     folder = load_folder(config_folder())
@@ -38,7 +38,7 @@ def docs(
     target.mkdir(parents=True, exist_ok=True)
     for name, text in site(estate).items():
         (target / name).write_text(text, encoding="utf-8")
-    say(f"The documentation of {len(configs)} pipelines is in {short(target / 'index.html')}")
+    say(f"Wrote the documentation of {len(configs)} pipelines to {short(target / 'index.html')}")
     if folder.errors:
         raise typer.Exit(1)
 
@@ -58,7 +58,7 @@ def _models(configs: Sequence[Config]) -> Models:
             with silence():
                 found[config.name] = models_of(config, dbt_folder())
         except EltError as error:
-            errors.print(f"{config.name}: its models are left out: {error}", style="yellow", markup=False)
+            errors.print(f"{config.name}: models skipped: {error}", style="yellow", markup=False)
     return Models(relations, found)
 
 

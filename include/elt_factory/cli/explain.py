@@ -11,9 +11,9 @@ from elt_factory.describe.effective import settings, settings_text
 
 
 def explain(
-    name: Annotated[str, typer.Argument(help="The config, as `elt list` names it.")], as_json: AsJson = False
+    name: Annotated[str, typer.Argument(help="Name of the config, as in `elt list`.")], as_json: AsJson = False
 ) -> None:
-    """Show a config as it is in effect: each value with its file and line, or as a default of the language."""
+    """Show the effective config: each value with its file and line, or as a default."""
     item = named_config(name)
     if as_json:
         print_json([setting.entry() for setting in settings(item)])

@@ -35,9 +35,9 @@ class Written:
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="The project's folder; it is created if it does not exist.")] = Path(),
+    folder: Annotated[Path, typer.Argument(help="Project folder. Created if it does not exist.")] = Path(),
     into: Annotated[
-        bool, typer.Option("--into", help="Add what is missing to an existing Airflow or Astro project.")
+        bool, typer.Option("--into", help="Add missing files to an existing Airflow or Astro project.")
     ] = False,
 ) -> None:
     """Start a project: configs, dbt skeleton, Airflow settings, Makefile, CI workflow and Astro files."""

@@ -118,10 +118,10 @@ class Sampler:
                 return
         self.tell(f"{label}: {manifest.rows_read} rows read, {manifest.rows_rejected} do not fit")
         for remark in remarks:
-            yield finding(item, at, "warning", "end-of-pages", remark, "look at an answer, and at paginator:")
+            yield finding(item, at, "warning", "end-of-pages", remark, "check a response, and paginator:")
         if not manifest.rows_read:
             message = f"{label}: the source has no records for {window}"
-            yield finding(item, at, "warning", "nothing-read", message, "give another window: --start and --end")
+            yield finding(item, at, "warning", "nothing-read", message, "choose another window with --start and --end")
         if manifest.rows_rejected:
             message = f"{label}: {manifest.rows_rejected} of {manifest.rows_read} rows do not fit: {'; '.join(reasons)}"
             severity: Severity = "error" if manifest.rows_rejected == manifest.rows_read else "warning"
@@ -157,7 +157,7 @@ def _one_file(source: FilesSource, table: str, window: Window) -> tuple[Source, 
     first = matching_files(folder, pattern, window, source.timezone)[0]
     name = str(first.relative_to(folder.resolve()))
     alone = spec.model_copy(update={"path": glob.escape(name).replace("%", "%%")})
-    return source.model_copy(update={"tables": {**source.tables, table: alone}}), f"the file {name}, whole"
+    return source.model_copy(update={"tables": {**source.tables, table: alone}}), f"the whole file {name}"
 
 
 def _landed(

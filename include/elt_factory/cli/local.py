@@ -124,7 +124,7 @@ def read_metadata_database() -> None:
 
 def migrate_database() -> None:
     """Create or upgrade Airflow's metadata database."""
-    _quietly([sys.executable, "-m", "airflow", "db", "migrate"], "Airflow's database could not be made")
+    _quietly([sys.executable, "-m", "airflow", "db", "migrate"], "could not create Airflow's database")
 
 
 def apply_settings(settings: Mapping[str, Any]) -> None:
@@ -170,7 +170,7 @@ def ensure_manifest() -> None:
     if not (dbt_folder() / "dbt_project.yml").exists() or changed_since(dbt_folder()) is None:
         return
     # in a process of its own: dbt keeps what it has loaded
-    _quietly([sys.executable, "-m", "elt_factory.dag.dbt_project"], "the dbt project cannot be parsed")
+    _quietly([sys.executable, "-m", "elt_factory.dag.dbt_project"], "could not parse the dbt project")
 
 
 def _quietly(command: list[str], problem: str) -> None:

@@ -54,7 +54,7 @@ def elt(
 
 @app.command("list")
 def list_configs(as_json: AsJson = False) -> None:
-    """List the configs: schedule, owner, tables, and those that are broken."""
+    """List the configs with schedule, owner and tables, and report broken ones."""
     found = load_folder(config_folder())
     if as_json:
         print_json([tables.config_entry(item) for item in found.configs])
@@ -65,17 +65,19 @@ def list_configs(as_json: AsJson = False) -> None:
 
 @app.command()
 def run(
-    name: Annotated[str, typer.Argument(help="The config, as `elt list` names it.")],
-    start: Annotated[str | None, typer.Option(help="Start of the window, included, such as 2013-01-01.")] = None,
-    end: Annotated[str | None, typer.Option(help="End of the window, not included.")] = None,
-    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Read everything anew.")] = False,
-    table: Annotated[list[str] | None, typer.Option(help="A table to load; repeat it for more.")] = None,
-    param: Annotated[list[str] | None, typer.Option(help="A param of the config, NAME=VALUE; repeat it.")] = None,
+    name: Annotated[str, typer.Argument(help="Name of the config, as in `elt list`.")],
+    start: Annotated[str | None, typer.Option(help="Start of the window, inclusive, such as 2013-01-01.")] = None,
+    end: Annotated[str | None, typer.Option(help="End of the window, exclusive.")] = None,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Reload from the beginning and replace existing rows.")
+    ] = False,
+    table: Annotated[list[str] | None, typer.Option(help="Table to load. Repeatable.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="Param of the config, as NAME=VALUE. Repeatable.")] = None,
 ) -> None:
-    """Run a config's DAG here and now, as Airflow would, for one window."""
+    """Run a config's DAG locally for one window, as Airflow would."""
     known = {item.config.name: item.config for item in _healthy(load_folder(config_folder()), name).configs}
     if name not in known:
-        fail(f'there is no config "{name}"; {near_name(name, known)}')
+        fail(f'unknown config "{name}"; {near_name(name, known)}')
     chosen: dict[str, Any] = {"window_start": start, "window_end": end, "full_refresh": full_refresh, "tables": table}
     given = _params(param or [], known[name])
     _check_choice(known[name], start, end, table or [])
@@ -85,7 +87,7 @@ def run(
     from elt_factory.cli.execution import run_dag
 
     log = project_root() / "logs" / f"{name}.log"
-    console.print(f"[bold]{name}[/] runs; Airflow's log goes to {short(log)}")
+    console.print(f"Running [bold]{name}[/]; Airflow's log: {short(log)}")
     outcome = run_dag(name, {key: value for key, value in chosen.items() if value} | given, console, log)
     console.print(f"[bold]{name}[/] {outcome.state} after {outcome.seconds:.1f} s")
     if outcome.state != "success":
@@ -112,7 +114,7 @@ def _params(given: list[str], config: Config) -> dict[str, Any]:
     for text in given:
         name, _, value = text.partition("=")
         if name not in config.params:
-            fail(f'"{name}" is no param of {config.name}; {near_name(name, config.params) or "it has none"}')
+            fail(f'{config.name} has no param "{name}"; {near_name(name, config.params) or "it has none"}')
         default = config.params[name]
         try:
             found[name] = param_like(default, value if isinstance(default, str) else resolve(value))
@@ -123,7 +125,7 @@ def _params(given: list[str], config: Config) -> dict[str, Any]:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show where every table stands: last load, rows, rejects, cursor, business date."""
+    """Show the state of every table: last load, rows, rejects, cursor, business date."""
     from elt_factory.warehouse.state import status as table_status
 
     with _open() as warehouse:
@@ -133,12 +135,12 @@ def status(as_json: AsJson = False) -> None:
     elif found:
         console.print(tables.status_table(found))
     else:
-        console.print("Nothing was loaded yet: run [bold]elt run <name>[/] or [bold]make demo[/].")
+        console.print("No loads yet: run [bold]elt run <name>[/] or [bold]make demo[/].")
 
 
 @app.command()
-def sql(query: Annotated[str, typer.Argument(help="One SQL statement.")], as_json: AsJson = False) -> None:
-    """Run a query in the warehouse and print its answer."""
+def sql(query: Annotated[str, typer.Argument(help="SQL statement.")], as_json: AsJson = False) -> None:
+    """Run a query in the warehouse and print the result."""
     with _open() as warehouse:
         try:
             rows = warehouse.query(query)
@@ -152,21 +154,21 @@ def sql(query: Annotated[str, typer.Argument(help="One SQL statement.")], as_jso
 
 @app.command()
 def setup() -> None:
-    """Make Airflow ready on this machine: its database, connections, pools and variables, and the dbt manifest."""
+    """Set up Airflow on this machine: database, connections, pools, variables, and the dbt manifest."""
     from elt_factory.cli.local import ensure_local_airflow
 
     ensure_local_airflow()
-    console.print("Airflow is ready here.")
+    console.print("Airflow is ready.")
 
 
 @app.command()
 def up(
-    port: Annotated[int, typer.Option(help="Port of the web UI; another is taken when it is not free.")] = 8080,
+    port: Annotated[int, typer.Option(help="Port of the web UI. If it is in use, another one is chosen.")] = 8080,
 ) -> None:
     """Start Airflow with its web UI in the background."""
     from elt_factory.cli.standalone import up as start_airflow
 
-    with console.status("Airflow starts (about a minute)"):
+    with console.status("Starting Airflow (about a minute)"):
         login = start_airflow(port)
     console.print(
         f"Airflow runs at [bold]{login.url}[/]  user [bold]{login.user}[/]  password [bold]{login.password}[/]"
@@ -175,10 +177,10 @@ def up(
 
 @app.command()
 def down() -> None:
-    """End the Airflow that `elt up` started, and nothing else."""
+    """Stop the Airflow that `elt up` started, and nothing else."""
     from elt_factory.cli.standalone import down as stop_airflow
 
-    console.print("Airflow has ended." if stop_airflow() else "Airflow was not running.")
+    console.print("Airflow stopped." if stop_airflow() else "Airflow was not running.")
 
 
 def main() -> None:
@@ -187,7 +189,7 @@ def main() -> None:
         with ended_by_signals():
             app()
     except EndedError as ended:
-        errors.print(f"ended by {ended.name}", style="red", markup=False, highlight=False)
+        errors.print(f"stopped by {ended.name}", style="red", markup=False, highlight=False)
         leave(ended)
     except (EltError, ConfigError) as error:
         errors.print(str(error), style="red", markup=False, highlight=False)

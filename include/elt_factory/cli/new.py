@@ -19,22 +19,24 @@ if TYPE_CHECKING:
 
 
 def new(  # noqa: PLR0913 - each is an option of the command
-    name: Annotated[str | None, typer.Argument(help="The name of the config and its DAG, such as orders.")] = None,
-    url: Annotated[str | None, typer.Option(help="The address of a JSON API that needs no connection yet.")] = None,
-    connection: Annotated[str | None, typer.Option(help="An Airflow connection: http, fs or a database.")] = None,
-    path: Annotated[str | None, typer.Option(help="The API's path, or the files' pattern, below it.")] = None,
-    table: Annotated[list[str] | None, typer.Option(help="A database table; repeat it. None: all of them.")] = None,
-    schema: Annotated[str | None, typer.Option(help="The database schema of the tables.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A file, a folder, or a pattern such as in/*.csv.")] = None,
-    folder: Annotated[str, typer.Option(help="The folder below dag_configs to write to; its defaults count.")] = "",
+    name: Annotated[str | None, typer.Argument(help="Name of the config and its DAG, such as orders.")] = None,
+    url: Annotated[str | None, typer.Option(help="URL of a JSON API that needs no credentials.")] = None,
+    connection: Annotated[str | None, typer.Option(help="Airflow connection: http, fs or a database.")] = None,
+    path: Annotated[
+        str | None, typer.Option(help="Path of the API, or file pattern, relative to the connection.")
+    ] = None,
+    table: Annotated[list[str] | None, typer.Option(help="Database table. Repeatable. Default: all tables.")] = None,
+    schema: Annotated[str | None, typer.Option(help="Database schema of the tables.")] = None,
+    file: Annotated[Path | None, typer.Option(help="File, folder, or pattern such as in/*.csv.")] = None,
+    folder: Annotated[str, typer.Option(help="Folder below dag_configs to write to. Its defaults apply.")] = "",
 ) -> None:
-    """Look at real records of a source and write a complete, commented config for it."""
+    """Sample records of a source and write a complete, commented config for it."""
     name = name or typer.prompt("Name of the config")
     target = _free_place(str(name), folder)
     if not (url or connection or file):
         url, connection, file = _asked()
     if sum(map(bool, (url, connection, file))) > 1:
-        fail("one of --url, --connection and --file says where the records are; keep one")
+        fail("use only one of --url, --connection and --file")
     with tempfile.TemporaryDirectory() as scratch:
         if url:
             found = _from_url(str(name), url, Path(scratch))
@@ -48,7 +50,7 @@ def new(  # noqa: PLR0913 - each is an option of the command
 
 def _asked() -> tuple[str | None, str | None, Path | None]:
     """Where the records are, as somebody at the keyboard says it."""
-    answer = str(typer.prompt("Where are the records? An address (https://...), an Airflow connection, or a file"))
+    answer = str(typer.prompt("Where are the records? A URL (https://...), an Airflow connection, or a file"))
     if "://" in answer:
         return answer, None, None
     there = Path(answer).exists() or any(sign in answer for sign in "/*")
@@ -63,16 +65,16 @@ def _free_place(name: str, folder: str) -> Path:
 
     root = config_folder()
     if sane_name(name) != name:
-        fail(f'"{name}" is no name: small letters, digits and _, a letter first; try {sane_name(name) or "orders"}')
+        fail(f'invalid name "{name}": use lowercase letters, digits and _, such as {sane_name(name) or "orders"}')
     target = root / folder / f"{name}.yaml"
     if ".." in Path(folder).parts or not target.is_relative_to(root):
-        fail(f"{folder} leads out of {short(root)}; name a folder below it")
+        fail(f"{folder} points outside {short(root)}; choose a folder below it")
     known = Neighbours(root)
     stems = {file.stem for file in config_files(root)}
     owner = known.file_of(name) or next((file for file in (target, target.with_suffix(".yml")) if file.exists()), None)
     if owner:
         other = next(n for i in range(2, 1000) if (n := f"{name}_{i}") not in stems and known.file_of(n) is None)
-        fail(f"{short(owner)} is there already and stays as it is; choose another name, such as {other}")
+        fail(f"{short(owner)} already exists; choose another name, such as {other}")
     return target
 
 
@@ -96,7 +98,7 @@ def _from_connection(
     name, conn_id = named
     connection = _connection(conn_id)
     if connection.conn_type == "http":
-        return _from_api(name, connection, path or str(typer.prompt("Path below the address")), scratch)
+        return _from_api(name, connection, path or str(typer.prompt("Path below the URL")), scratch)
     if connection.conn_type == "fs":
         from elt_factory.discover.folder import Place, look_at_files
         from elt_factory.discover.found import Guess
@@ -126,15 +128,17 @@ def _from_file(name: str, file: Path, scratch: Path) -> SourceFound:
     whole = (Path.cwd() / file).absolute()
     folder, pattern = (whole, "*") if whole.is_dir() else (whole.parent, whole.name)
     if not folder.is_dir():
-        fail(f"there is no folder {folder}")
+        fail(f"folder {folder} does not exist")
     root = project_root()
     if folder.resolve().is_relative_to(root):
         below = str(folder.resolve().relative_to(root))
         import json
 
-        return look_at_files(Place(folder, pattern, {"folder": Guess(json.dumps(below), "below the project")}), scratch)
+        return look_at_files(
+            Place(folder, pattern, {"folder": Guess(json.dumps(below), "relative to the project")}), scratch
+        )
     conn_id = f"{name}_files"
-    extract = {"connection": Guess(conn_id, "an Airflow connection holds the folder; it is outside of the project")}
+    extract = {"connection": Guess(conn_id, "an Airflow connection holds the folder, which is outside the project")}
     add = f'airflow connections add {conn_id} --conn-type fs --conn-extra \'{{"path": "{folder}"}}\''
     return look_at_files(Place(folder, pattern, extract, (add,)), scratch)
 
@@ -167,13 +171,13 @@ def _write(target: Path, name: str, found: SourceFound) -> SourceFound:
         load_text(target, text, root)
     except ConfigError as error:
         errors.print(str(error), style="yellow", markup=False, highlight=False, soft_wrap=True)
-        fail("nothing is written: what was found makes no valid config; fix the problems above at their source")
+        fail("nothing written: the generated config would be invalid; fix the problems above at their source")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with target.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
-        fail(f"{short(target)} is there already and stays as it is; choose another name")
+        fail(f"{short(target)} already exists; choose another name")
     return found
 
 
@@ -217,7 +221,7 @@ def _tell(target: Path, name: str, found: SourceFound) -> None:
         shown.add_row(table.name, f"{table.rows:,}", key, *(g.value if g else "-" for g in guesses), personal)
     console.print(shown)
     for skipped in found.skipped:
-        console.print(f"{skipped.name} is left out: {skipped.reason}", markup=False, soft_wrap=True)
-    console.print(f"{short(target)} is written. Next:", markup=False)
+        console.print(f"skipped {skipped.name}: {skipped.reason}", markup=False, soft_wrap=True)
+    console.print(f"Wrote {short(target)}. Next:", markup=False)
     for line in (*found.todo, f"elt validate {short(target)}", f"elt run {name}"):
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)

@@ -20,7 +20,7 @@ from elt_factory.config.errors import near_name
 from elt_factory.dag.neighbours import Neighbours
 from elt_factory.project import config_folder, project_root
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 errors = Console(stderr=True)
 
@@ -56,7 +56,7 @@ def named_config(name: str) -> LoadedConfig:
     neighbours = Neighbours(config_folder())
     file = neighbours.file_of(name)
     if file is None:
-        fail(f'there is no config "{name}"; {near_name(name, neighbours)}')
+        fail(f'unknown config "{name}"; {near_name(name, neighbours)}')
     item = neighbours.load(file)
     neighbours.check(item)
     return item

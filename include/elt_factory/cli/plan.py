@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 
 def plan(  # noqa: PLR0913 - each is an option of the command
-    name: Annotated[str, typer.Argument(help="The config, as `elt list` names it.")],
+    name: Annotated[str, typer.Argument(help="Name of the config, as in `elt list`.")],
     date: Annotated[
         str | None,
-        typer.Option(help="The last run that begins on this day, or by this time; by default the last one."),
+        typer.Option(help="Plan the last run that starts on this day, or by this time. Default: the latest run."),
     ] = None,
-    start: Annotated[str | None, typer.Option(help="Start of the window, included.")] = None,
-    end: Annotated[str | None, typer.Option(help="End of the window, not included.")] = None,
-    svg: Annotated[Path | None, typer.Option(help="Also draw the DAG into this SVG file.")] = None,
-    png: Annotated[Path | None, typer.Option(help="Also draw the DAG into this PNG file.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start of the window, inclusive.")] = None,
+    end: Annotated[str | None, typer.Option(help="End of the window, exclusive.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Write a picture of the DAG to this SVG file.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Write a picture of the DAG to this PNG file.")] = None,
     warehouse: Annotated[
-        str | None, typer.Option(help="duckdb or snowflake: whose SQL; by default that of the local settings.")
+        str | None, typer.Option(help="SQL dialect: duckdb or snowflake. Default: that of the local settings.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a run would do: window, deadline, tasks, what is read, and the SQL of the load."""
+    """Show what a run would do: window, deadline, tasks, reads, and the SQL of the load."""
     made = _plan(name, date, (start, end), _kind(warehouse))
     _draw(made, svg, png)
     if as_json:
@@ -51,7 +51,7 @@ def _kind(asked: str | None) -> str:
     from elt_factory.describe.staging import KINDS
 
     if asked is not None and asked not in KINDS:
-        fail(f'"{asked}" is no warehouse; {near_name(asked, KINDS)}')
+        fail(f'unknown warehouse "{asked}"; {near_name(asked, KINDS)}')
     known = asked or _local_type()
     return known if known in KINDS else "duckdb"
 
@@ -110,8 +110,8 @@ def _save(file: Path, picture: bytes) -> None:
     try:
         file.write_bytes(picture)
     except OSError as error:
-        fail(f"the picture cannot be written: {error}")
-    errors.print(f"The picture is in {file}", highlight=False)
+        fail(f"cannot write the picture: {error}")
+    errors.print(f"Wrote {file}", highlight=False)
 
 
 def _entry(made: Plan) -> dict[str, Any]:
@@ -167,6 +167,6 @@ def _leaf(task: TaskPlan) -> str:
 def _sql(table: TablePlan) -> Iterator[str]:
     for read in table.reads:
         yield f"  reads   {read}"
-    yield f"  -- contract, in the worker: a typed column, or a reject with its reason\n  {table.contract};"
+    yield f"  -- contract, in the worker: typed columns, or a reject with its reason\n  {table.contract};"
     for step in table.statements:
         yield f"  -- {step.comment}\n  {step.sql};"

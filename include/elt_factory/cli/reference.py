@@ -40,11 +40,11 @@ def main(arguments: list[str]) -> int:
     root = project_root()
     if "--check" not in arguments:
         for name in write_all(root):
-            sys.stdout.write(f"{name} is written anew\n")
+            sys.stdout.write(f"wrote {name}\n")
         return 0
     changed = drifted(root)
     for name in changed:
-        sys.stderr.write(f"{name} is not what the models say: run python -m elt_factory.cli.reference and commit it\n")
+        sys.stderr.write(f"{name} is out of date: run python -m elt_factory.cli.reference and commit it\n")
     return 1 if changed else 0
 
 

@@ -34,7 +34,9 @@ def up(port: int) -> Login:
         ServiceError: AIRFLOW_HOME names another Airflow, or it is not well in time.
     """
     if not use_local_airflow():
-        raise ServiceError(f"AIRFLOW_HOME is {os.environ['AIRFLOW_HOME']}, which is not this project's: unset it first")
+        raise ServiceError(
+            f"AIRFLOW_HOME is {os.environ['AIRFLOW_HOME']}, which is not in this project: unset it first"
+        )
     ensure_local_airflow()
     running = background.find(_service())
     server = background.start(_service(), running.port if running else background.free_port(port), _START_SECONDS)

@@ -41,10 +41,10 @@ def config_entry(item: LoadedConfig) -> dict[str, Any]:
 
 def config_table(items: Sequence[LoadedConfig]) -> Table:
     """The configs for people."""
-    table = Table("name", "schedule", "owner", "tables", "what it is", box=SIMPLE_HEAD)
+    table = Table("name", "schedule", "owner", "tables", "description", box=SIMPLE_HEAD)
     for item in items:
         config = item.config
-        schedule = f"{config.schedule} {config.timezone}" if config.schedule else "by hand"
+        schedule = f"{config.schedule} {config.timezone}" if config.schedule else "manual"
         table.add_row(config.name, schedule, config.owner, ", ".join(config.all_tables) or "-", config.description)
     return table
 

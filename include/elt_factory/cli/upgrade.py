@@ -18,15 +18,15 @@ from elt_factory.project import config_folder
 
 def upgrade(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Configs or folders of configs; by default all of dag_configs.")
+        list[Path] | None, typer.Argument(help="Configs or folders of configs. Default: all of dag_configs.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would change, and write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the changes without writing them.")] = False,
 ) -> None:
-    """Rewrite configs in the newest version of the language; comments and layout stay. Then look with git diff."""
+    """Upgrade configs to the latest language version, keeping comments and layout. Review with git diff."""
     chosen = paths or [config_folder()]
     missing = [path for path in chosen if not path.exists()]
     if missing:
-        fail(f"there is no file or folder {', '.join(map(str, missing))}")
+        fail(f"no such file or folder: {', '.join(map(str, missing))}")
     files = dict.fromkeys(file for path in chosen for file in _meant(path))
     # all are planned before one is written: an error leaves every file as it was
     planned = {file: text for file in files if (text := plan_upgrade(file, language.STEPS)) is not None}
@@ -35,9 +35,9 @@ def upgrade(
             say(_difference(file, text))
         else:
             file.write_bytes(text.encode())
-            say(f"{short(file)} is rewritten")
+            say(f"Rewrote {short(file)}")
     if not planned:
-        say("Nothing to upgrade: every config is in the newest version.")
+        say("Nothing to upgrade: all configs use the latest version.")
 
 
 def _meant(path: Path) -> list[Path]:

@@ -25,12 +25,12 @@ _STYLES = {"error": "bold red", "warning": "bold yellow"}
 
 def validate(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Configs or folders of configs; by default all of dag_configs.")
+        list[Path] | None, typer.Argument(help="Configs or folders of configs. Default: all of dag_configs.")
     ] = None,
     as_json: AsJson = False,
-    github: Annotated[bool, typer.Option("--github", help="Print annotations for GitHub's workflows.")] = False,
+    github: Annotated[bool, typer.Option("--github", help="Print annotations for GitHub Actions.")] = False,
     connections: Annotated[
-        bool, typer.Option("--connections", help="Also look whether the Airflow connections exist.")
+        bool, typer.Option("--connections", help="Check that the Airflow connections exist.")
     ] = False,
     live: Annotated[
         bool,
@@ -41,13 +41,13 @@ def validate(
         ),
     ] = False,
     start: Annotated[str | None, typer.Option(help="With --live: start of the window to read.")] = None,
-    end: Annotated[str | None, typer.Option(help="With --live: its end; by default the last window.")] = None,
+    end: Annotated[str | None, typer.Option(help="With --live: end of the window. Default: the latest window.")] = None,
 ) -> None:
-    """Find everything that is wrong or unwise in the configs. Ends with 1 when something is wrong."""
+    """Validate all configs: errors and warnings. Exits with 1 on errors."""
     chosen = paths or [config_folder()]
     missing = [path for path in chosen if not path.exists()]
     if missing:
-        fail(f"there is no file or folder {', '.join(map(str, missing))}")
+        fail(f"no such file or folder: {', '.join(map(str, missing))}")
     verdict = find(chosen, config_folder())
     looks = list(_looks(connections, live, start, end))
     verdict = verdict.with_more([*_selections(verdict), *_closer_look(verdict, looks)])

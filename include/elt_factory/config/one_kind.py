@@ -90,7 +90,7 @@ class OneKind(Model):
     def _require_one(cls, named: list[str]) -> None:
         what, known = cls.called, ", ".join(cls.door.names())
         if not named:
-            raise MistakeError(f"a {what} needs one rule of {known}", "add one, or remove the entry", code="incomplete")
+            raise MistakeError(f"a {what} needs one of {known}", "add one, or remove the entry", code="incomplete")
         if len(named) > 1:
             message = f"a {what} takes exactly one of {known}; got {' and '.join(named)}"
             raise MistakeError(message, "write a list entry for each", at=(named[-1], KEY), code="conflict")
@@ -119,7 +119,7 @@ def _read(door: Door[Any], name: str) -> TypeAdapter[Any]:
     try:
         return _reader(door, name)
     except KindError as error:
-        hint = "correct or remove the package that has it"
+        hint = "fix or remove the package that provides it"
         raise MistakeError(str(error), hint, at=(name, KEY), code="broken-kind") from None
 
 

@@ -73,7 +73,7 @@ class Door(Generic[T]):
         if not isinstance(found, taken):
             raise KindError(f"{what} is not a {taken.__name__}")
         if getattr(found, "name", None) != name:
-            raise KindError(f"{what} calls itself {getattr(found, 'name', None)!r}")
+            raise KindError(f"{what} has the name {getattr(found, 'name', None)!r}")
         return cast("T", found)
 
 

@@ -24,7 +24,7 @@ def send(to: Sequence[str], text: str) -> None:
         except Exception as error:  # noqa: BLE001 - the task has done its work; whatever this is must not undo that
             problem = type(error).__name__ if not isinstance(error, EltError) else str(error)
         if problem:
-            log.error("the alert could not be sent to %s: %s", conn_id, problem)
+            log.error("could not send the alert to %s: %s", conn_id, problem)
 
 
 def _post(connection: Connection, text: str) -> str:
@@ -36,12 +36,12 @@ def _post(connection: Connection, text: str) -> str:
     try:
         answer = httpx.post(webhook_url(connection), json={"text": _without_secrets(text)}, timeout=_SECONDS)
     except httpx.TimeoutException:
-        return f"no answer within {_SECONDS} s"
+        return f"no response within {_SECONDS} s"
     except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-        return "its connection makes no address: write the server as host and the secret path as password"
+        return "invalid webhook URL in the connection: set the server as host and the secret path as password"
     except httpx.TransportError as error:
         return redact(str(error), secrets_of(connection)) or type(error).__name__
-    return "" if answer.is_success else f"it answered {answer.status_code}"
+    return "" if answer.is_success else f"it returned status {answer.status_code}"
 
 
 def _without_secrets(text: str) -> str:

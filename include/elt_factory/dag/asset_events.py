@@ -40,7 +40,7 @@ def still_unloaded(context: Context, assets: Sequence[Asset]) -> Verdict | None:
     message, asked = answer
     if datetime.now(UTC) - asked >= TRUSTED or _loaded_since(context, assets, asked - _CLOCK_SKEW):
         return None
-    quiet = f"Airflow has seen no load of these tables since {iso_utc(asked)}: the warehouse is not asked"
+    quiet = f"no load of these tables in Airflow since {iso_utc(asked)}: skipping the warehouse query"
     return Verdict(False, f"{message}; {quiet}")
 
 

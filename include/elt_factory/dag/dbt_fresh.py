@@ -47,10 +47,10 @@ def keep_fresh(project: Path) -> None:
         return
     _seen[project] = _time_of(changed)
     if _is_writable(project):
-        log.info("%s is newer than the dbt manifest, which is made again", changed)
+        log.info("%s is newer than the dbt manifest: rebuilding the manifest", changed)
         _parsing[project] = _start(project)
     else:
-        log.warning("%s is newer than the dbt manifest: run `%s` to show it in the DAGs", changed, SETUP_COMMAND)
+        log.warning("%s is newer than the dbt manifest: run `%s` to update the DAGs", changed, SETUP_COMMAND)
 
 
 def _still_parsing(project: Path) -> bool:
@@ -60,7 +60,7 @@ def _still_parsing(project: Path) -> bool:
     del _parsing[project]
     if process.returncode:
         said = _said_file(project).read_text(encoding="utf-8", errors="replace")
-        log.error("dbt cannot parse %s, so the DAGs stay as they are:\n%s", project, said)
+        log.error("dbt cannot parse %s, so the DAGs are unchanged:\n%s", project, said)
     return False
 
 

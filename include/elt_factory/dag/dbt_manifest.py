@@ -100,8 +100,8 @@ class Manifest:
         try:
             picked = select_nodes(self.project, candidates, select.split(), (exclude or "").split())
         except (CosmosValueError, ValueError) as error:
-            hint = "write it as for dbt: tag:name, path:folder, a model's name, +model for what is upstream"
-            raise SelectionError(f'dbt does not understand the selector "{select}": {error}', hint) from error
+            hint = "use dbt's syntax: tag:name, path:folder, a model name, +model for its ancestors"
+            raise SelectionError(f'invalid dbt selector "{select}": {error}', hint) from error
         if not any(node.resource_type in _RUNNABLE for node in picked.values()):
             raise self._nothing_picked(select, exclude)
         tests = {test: copy.copy(self.nodes[test]) for node_id in picked for test in self._tests_of.get(node_id, ())}
@@ -134,9 +134,11 @@ class Manifest:
     def _nothing_picked(self, select: str, exclude: str | None) -> SelectionError:
         plain = _PLAIN_TAG.fullmatch(select)
         near = near_name(plain[1], self.tags) if plain else ""
-        new = f"run `{SETUP_COMMAND}` if the model is new, which makes the manifest again"
+        new = f"if the model is new, run `{SETUP_COMMAND}` to rebuild the manifest"
         without = f' without "{exclude}"' if exclude else ""
-        return SelectionError(f'no dbt model answers to "{select}"{without}', " Or ".join(filter(None, [near, new])))
+        return SelectionError(
+            f'dbt selector "{select}"{without} matches no models', " Or ".join(filter(None, [near, new]))
+        )
 
 
 def _is_test(node: DbtNode) -> bool:
@@ -156,7 +158,9 @@ def load_manifest(project: Path) -> Manifest:
     try:
         stat = file.stat()
     except FileNotFoundError:
-        raise ManifestError(f"{file} is missing", f"run `{SETUP_COMMAND}` to make it from the dbt project") from None
+        raise ManifestError(
+            f"{file} does not exist", f"run `{SETUP_COMMAND}` to build it from the dbt project"
+        ) from None
     state = (stat.st_mtime_ns, stat.st_size)
     known = _read.get(file)
     if known is None or known[0] != state:
@@ -168,7 +172,7 @@ def _parse(file: Path, project: Path) -> Manifest:
     try:
         found = _decoder.decode(file.read_bytes())
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{file} is no dbt manifest: {error}", f"run `{SETUP_COMMAND}` to make it again") from error
+        raise ManifestError(f"{file} is not a dbt manifest: {error}", f"run `{SETUP_COMMAND}` to rebuild it") from error
     packages = get_dbt_packages_subpath(project)
     name = found.get("metadata", {}).get("project_name")
     resources = {**found.get("nodes", {}), **found.get("sources", {}), **found.get("exposures", {})}

@@ -89,7 +89,7 @@ def profile_of(
     if connection.conn_type == "snowflake":
         return _snowflake(connection, compute, oauth_token)
     raise PermanentError(
-        f'the connection "{connection.conn_id}" has the type "{connection.conn_type}"; dbt runs on duckdb and snowflake'
+        f'the connection "{connection.conn_id}" has the type "{connection.conn_type}", dbt needs duckdb or snowflake'
     )
 
 
@@ -109,8 +109,8 @@ def access_token(connection: Connection) -> str:
             return hook.get_azure_oauth_token(azure)
         return hook.get_oauth_token(grant_type=_extra(connection, "grant_type") or "refresh_token")
     except (requests.HTTPError, ValueError, KeyError) as error:
-        told = error if isinstance(error, ValueError) else f"the token server answered {error}"
-        raise AccessDeniedError(f'the connection "{connection.conn_id}" gives no OAuth token: {told}') from error
+        told = error if isinstance(error, ValueError) else f"the token server returned {error}"
+        raise AccessDeniedError(f'the connection "{connection.conn_id}" returned no OAuth token: {told}') from error
 
 
 def _snowflake(connection: Connection, compute: str | None, oauth_token: Callable[[Connection], str]) -> DbtProfile:
@@ -177,7 +177,7 @@ def _pem(connection: Connection, content: str) -> str:
         return base64.b64decode(content, validate=True).decode("ascii").strip()
     except (binascii.Error, UnicodeDecodeError):
         raise AccessDeniedError(
-            f'private_key_content of the connection "{connection.conn_id}" is no PEM text, nor that in base64'
+            f'private_key_content of the connection "{connection.conn_id}" is neither PEM text nor base64-encoded PEM'
         ) from None
 
 

@@ -15,8 +15,8 @@ from elt_factory.config.in_words import (
 from elt_factory.config.source import Config, TransformOnly
 from elt_factory.config.table import Column, Table
 
-_TABLES = ("table", "what a row is", "key", "written", "business date")
-_COLUMNS = ("column", "type", "empty?", "what it is", "role", "checks")
+_TABLES = ("table", "one row is", "key", "written", "business date")
+_COLUMNS = ("column", "type", "empty?", "description", "role", "checks")
 
 
 def dag_document(config: Config) -> str:
@@ -35,17 +35,17 @@ def dag_document(config: Config) -> str:
 
 def _facts(config: Config) -> Iterator[tuple[str, str]]:
     yield "owner", config.owner
-    yield "schedule", f"`{config.schedule}` {config.timezone}" if config.schedule else "by hand"
+    yield "schedule", f"`{config.schedule}` {config.timezone}" if config.schedule else "manual"
     yield "covers", covers_words(config)
     yield "deadline", deadline_words(config)
     yield "source", _source(config)
-    yield "waits before the extract", "; ".join(sensor.words for sensor in config.sensors.before_extract)
-    yield "waits before the transform", "; ".join(sensor.words for sensor in config.sensors.before_transform)
+    yield "sensors before extract", "; ".join(sensor.words for sensor in config.sensors.before_extract)
+    yield "sensors before transform", "; ".join(sensor.words for sensor in config.sensors.before_transform)
     yield "transforms", f"dbt `{config.transform.dbt.select}`" if config.transform.dbt else ""
     yield "lineage", _lineage(config)
     checks = [f"{table}: {check.words}" for table, found in config.quality.items() for check in found]
     yield "checks", "; ".join(checks)
-    yield "asked for in the form", ", ".join(f"{name} ({default})" for name, default in config.params.items())
+    yield "trigger form params", ", ".join(f"{name} ({default})" for name, default in config.params.items())
     yield "retries", retries_words(config)
     yield "alerts", alerts_words(config)
 
@@ -74,8 +74,8 @@ def _column_rows(table: Table) -> Iterator[tuple[str, ...]]:
     roles = role_words(table)
     for name in dict.fromkeys((*roles, *table.columns)):
         column = table.columns.get(name, Column())
-        kind = "text" if column.pii == "hash" else str(column.type or "found in the data")
-        empty = "may be" if column.nullable and name not in table.primary_key else "never"
+        kind = "text" if column.pii == "hash" else str(column.type or "inferred")
+        empty = "nullable" if column.nullable and name not in table.primary_key else "never"
         told = [*roles.get(name, ()), *([PII[column.pii]] if column.pii else [])]
         yield name, kind, empty, column.description, ", ".join(told), "; ".join(check.words for check in column.checks)
 

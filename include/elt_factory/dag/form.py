@@ -28,9 +28,9 @@ def form(config: Config) -> dict[str, Param]:
         "window_start": _moment(
             f"Window start ({config.timezone})",
             f"Included, in {config.timezone}: 2013-01-31 or 2013-01-31T06:00. An offset or Z at its end names another "
-            "zone. Leave both ends empty for the run's own window.",
+            "zone. Leave both empty for the run's own window.",
         ),
-        "window_end": _moment(f"Window end ({config.timezone})", f"Not included, in {config.timezone} as well."),
+        "window_end": _moment(f"Window end ({config.timezone})", f"Excluded, in {config.timezone}."),
     }
     own = {name: Param(default, title=name, **_schema(default)) for name, default in config.params.items()}
     tables = list(config.all_tables)
@@ -43,13 +43,13 @@ def form(config: Config) -> dict[str, Param]:
             items={"type": "string", "enum": tables},
             examples=tables,
             title="Tables",
-            description="The tables to load; the others are skipped.",
+            description="Tables to load. The others are skipped.",
         ),
         "full_refresh": Param(
             False,
             type="boolean",
             title="Full refresh",
-            description="Read the tables from the beginning and replace what they hold.",
+            description="Reload the tables from the beginning and replace existing rows.",
         ),
         **own,
         **window,

@@ -44,7 +44,7 @@ class TableOperator(BaseOperator):
         """Run the task unless the form left the table out; returns the figures that the UI shows as XCom."""
         run = run_of(context, self.config)
         if self.table not in run.tables:
-            raise AirflowSkipException(f"the run was asked for other tables: {', '.join(sorted(run.tables))}")
+            raise AirflowSkipException(f"the run is limited to other tables: {', '.join(sorted(run.tables))}")
         with private_files():
             return self.work(run, context)
 
@@ -159,7 +159,7 @@ class LoadOperator(TableOperator):
             forget_old(opened, self.config, self.table, landings, self.log.info)
         self.told = f"{report.rows_loaded:,} rows loaded, {report.total_rows:,} in the table"
         if report.gave_way:
-            self.told = "nothing written: what a later run or try read of this window is loaded already"
+            self.told = "nothing written: a later run or retry has already loaded this window"
         self.log.info("%s.%s: %s", self.config.name, self.table, self.told)
         # a retry finds done what the try before it did: the landing knows of that too
         changes = dict.fromkeys(map(str, (*order.manifest.drift, *report.changes)))
@@ -184,7 +184,7 @@ class LoadOperator(TableOperator):
         told = context["ti"].xcom_pull(task_ids=task)
         if not isinstance(told, Mapping) or not told.get(ATTEMPT):
             raise LandingError(
-                f"{self.config.name}.{self.table}: the task {task} of this run does not say what it has landed: it did "
+                f"{self.config.name}.{self.table}: no landing from the task {task} of this run: it did "
                 "not run, its XCom was removed, or an earlier version of ELT Factory ran it; clear it together with "
                 "this task"
             )

@@ -18,7 +18,7 @@ def preload(configs: Path) -> None:
         _preload(configs)
     except Exception:
         # every DAG that it concerns tells the same as its own import error
-        log.exception("what the DAGs share cannot be read ahead")
+        log.exception("cannot preload what the DAGs share")
 
 
 def _preload(configs: Path) -> None:

@@ -36,7 +36,7 @@ def forget_old(
         _forget_rejects(warehouse, config, table, moment, tell)
         _forget_history(warehouse, config, table, moment, tell)
     except (EltError, OSError) as error:
-        tell(f"{config.name}.{table}: what is old was not removed, the next load will try: {error}")
+        tell(f"{config.name}.{table}: expired data was not removed; the next load retries: {error}")
 
 
 def _forget_landings(
@@ -53,7 +53,7 @@ def _forget_landings(
 
     removed = clean_landings(landings.place, landings.project, committed, now - config.retention.landing)
     if removed:
-        tell(f"{config.name}.{table}: removed {len(removed)} landings by their age: {', '.join(removed)}")
+        tell(f"{config.name}.{table}: removed {len(removed)} landings past their retention: {', '.join(removed)}")
 
 
 def _forget_rejects(
@@ -68,7 +68,7 @@ def _forget_rejects(
         return
     removed = warehouse.execute(audit.delete_rejects_before(dialect, config.name, table, before))
     if removed:
-        tell(f"{config.name}.{table}: removed {removed} rejects by their age")
+        tell(f"{config.name}.{table}: removed {removed} rejects past their retention")
 
 
 def _forget_history(
@@ -80,4 +80,4 @@ def _forget_history(
         return
     removed = compact(warehouse, config.name, table, now - config.retention.audit)
     if removed:
-        tell(f"{config.name}.{table}: removed {removed} audit rows that a later commit took the place of, by their age")
+        tell(f"{config.name}.{table}: removed {removed} superseded audit rows past their retention")

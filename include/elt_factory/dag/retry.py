@@ -21,7 +21,7 @@ def retry_arguments(retries: Retries) -> dict[str, Any]:
                 RetryRule(
                     "elt_factory.failures.PermanentError",
                     RetryAction.FAIL,
-                    reason="a retry does not heal this; somebody must change something",
+                    reason="not retryable: needs a config, credential or source change",
                 )
             ]
         ),

@@ -70,15 +70,15 @@ def run_of(context: Mapping[str, Any], config: Config) -> Run:
     unknown = chosen - set(config.all_tables)
     if unknown:
         raise PermanentError(
-            f"{config.name}: the run asks for the tables {', '.join(sorted(unknown))}, which are not in the config; "
-            f"it has {', '.join(config.all_tables) or 'none'}"
+            f"{config.name}: unknown tables in the trigger form: {', '.join(sorted(unknown))}; "
+            f"the config has {', '.join(config.all_tables) or 'none'}"
         )
     start, end = _window_ends(context, config)
     try:
         window = Window(start, end)
     except ValueError as error:
         # also when Airflow's own interval is: on the day that skips the hour of the schedule
-        raise EmptyWindowError(f"{config.name}: {error}; give window_start and window_end in the form") from error
+        raise EmptyWindowError(f"{config.name}: {error}; set window_start and window_end in the form") from error
     return Run(context["run_id"], config, window, chosen, bool(params.get("full_refresh")), _given(params, config))
 
 
@@ -101,9 +101,7 @@ def _window_ends(context: Mapping[str, Any], config: Config) -> tuple[datetime, 
         start, end = (_chosen(config, name, str(text)) for name, text in zip(_WINDOW, given, strict=True))
         return start, end
     if any(given):
-        raise EmptyWindowError(
-            f"{config.name}: only one end of the window is set; set both window_start and window_end, or neither"
-        )
+        raise EmptyWindowError(f"{config.name}: set both window_start and window_end, or neither")
     run = context["dag_run"]
     start, end = run.data_interval_start, run.data_interval_end
     # without a schedule Airflow gives an interval of no width
@@ -136,7 +134,7 @@ def _everything(config: Config, now: datetime) -> tuple[datetime, datetime]:
     if appending:
         raise EmptyWindowError(
             f"{config.name} has no schedule, so its runs have no window, and {', '.join(appending)} would be appended "
-            "twice; give window_start and window_end in the form, or set a schedule"
+            "twice; set window_start and window_end in the form, or set a schedule"
         )
     return _in_zone(datetime.fromisoformat(str(config.start_date)), config.timezone), now
 
@@ -154,8 +152,7 @@ def get_connection(conn_id: str) -> Connection:
     found = _find_connection(conn_id)
     if found is None:
         raise PermanentError(
-            f'there is no Airflow connection "{conn_id}"; '
-            "create it under Admin > Connections or in airflow_settings.yaml"
+            f'unknown Airflow connection "{conn_id}"; create it under Admin > Connections or in airflow_settings.yaml'
         )
     return found
 

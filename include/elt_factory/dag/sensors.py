@@ -57,7 +57,7 @@ class ReadySensor(BaseSensorOperator):
             return super().execute(context)
         except AirflowSensorTimeout as error:
             waited = format_duration(self.sensor.timeout)
-            raise AirflowSensorTimeout(f"{self.told}; it did not come within {waited}") from error
+            raise AirflowSensorTimeout(f"{self.told}; timed out after {waited}") from error
 
     def poke(self, context: Context) -> bool:
         """Look once; what is not ready yet is told in the log with its reason."""

@@ -60,7 +60,7 @@ def dag_of(item: LoadedConfig, tables_of: Mapping[str, tuple[str, ...]]) -> Sour
         known = _known_problem(item, error)
         if known:
             raise ConfigError([known]) from None
-        told = f"the DAG cannot be built: {type(error).__name__}: {error}"
+        told = f"internal error while building the DAG: {type(error).__name__}: {error}"
         raise BuildError([Problem(item.source.at(("name",)), "cannot-build", told)]) from error
 
 
@@ -68,7 +68,7 @@ def error_dag(name: str, text: str) -> SourceDag:
     """A DAG for a config that cannot be used: no schedule, the error as documentation, one task that fails with it."""
     dag = SourceDag(
         dag_id=re.sub(r"[^\w.-]", "_", name),
-        description="This config cannot be used: see the documentation of this DAG.",
+        description="Invalid config: see the documentation of this DAG.",
         schedule=None,
         tags=[ERROR_TAG],
         doc_md=f"### This config cannot be used\n\n```\n{text}\n```",

@@ -19,7 +19,7 @@ from elt_factory.dag.neighbours import files_that_look_at
 from elt_factory.private import private_files, require_own_way
 
 # Airflow reads only files with the words "airflow" and "dag", and imports ahead of time what they import of Airflow
-_STUB = '''"""An Airflow DAG out of a YAML file, which is the one to edit. Written by elt_factory.dag.stubs."""
+_STUB = '''"""An Airflow DAG generated from a YAML file by elt_factory.dag.stubs. Edit the YAML instead."""
 
 from pathlib import Path
 

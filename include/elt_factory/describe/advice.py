@@ -35,7 +35,7 @@ def advice(item: LoadedConfig, others: Sequence[LoadedConfig]) -> Iterator[Probl
         for look in _OF_A_TABLE:
             yield from (_problem(item, told) for told in look(name, table))
         if table.business_date and name not in watched:
-            message = f"nothing looks at how fresh {name}.{table.business_date} is"
+            message = f"no check or sensor covers the freshness of {name}.{table.business_date}"
             hint = f"add quality: {{{name}: [{{freshness: {{business_date_within: 26h}}}}]}}, or a sensor"
             yield _problem(item, (("tables", name, "business_date"), "no-freshness", message, hint))
 
@@ -50,8 +50,8 @@ def _idle_params(item: LoadedConfig) -> Iterator[Problem]:
     for name in unused_params(item.config.all_tables, item.config.params):
         position = item.source.at_key(("params", name))
         if position.file == item.file:
-            hint = f'use "{{{{ params.{name} }}}}" in a path, params or query, or take it away'
-            yield Problem(position, "unused-param", f'no template names the param "{name}"', hint)
+            hint = f'use "{{{{ params.{name} }}}}" in a path, params or query, or remove it'
+            yield Problem(position, "unused-param", f'unused param "{name}"', hint)
 
 
 def _watched(config: Config, others: Sequence[LoadedConfig]) -> set[str]:
@@ -80,17 +80,17 @@ def _waited_for(config: Config, other: Config) -> Iterator[str]:
 
 def _owner(config: Config) -> Iterator[Told]:
     if config.owner == _NOBODY:
-        yield ("owner",), "no-owner", "nobody answers for this config", "add owner: here or in _defaults.yaml"
+        yield ("owner",), "no-owner", "this config has no owner", "add owner: here or in _defaults.yaml"
 
 
 def _deadline(config: Config) -> Iterator[Told]:
     if config.schedule and config.deadline is None:
-        yield ("schedule",), "no-deadline", "nobody hears when a run is late", "add deadline: {within: 2h}"
+        yield ("schedule",), "no-deadline", "no alert is sent when a run is late", "add deadline: {within: 2h}"
 
 
 def _start(config: Config) -> Iterator[Told]:
     if config.start_date > datetime.now(UTC).date() + _FAR:
-        yield ("start_date",), "start-in-future", f"no run begins before {config.start_date}", "write an earlier day"
+        yield ("start_date",), "start-in-future", f"no run starts before {config.start_date}", "use an earlier date"
 
 
 def _first_value(config: Config) -> Iterator[Told]:
@@ -99,14 +99,14 @@ def _first_value(config: Config) -> Iterator[Told]:
         initial = table.incremental.initial if table.incremental else None
         if isinstance(initial, date) and initial.year > (datetime.now(UTC) + _FAR).year:
             at = ("tables", name, "incremental", "initial")
-            yield at, "start-in-future", f"nothing before {initial:%Y-%m-%d} is read", "write an earlier day"
+            yield at, "start-in-future", f"nothing before {initial:%Y-%m-%d} is read", "use an earlier date"
 
 
 def _cursor_path(config: Config) -> Iterator[Told]:
     paginator = config.extract.paginator if isinstance(config, RestSource) else None
     if isinstance(paginator, CursorPaginator) and "cursor_path" not in paginator.model_fields_set:
-        message = f'where no answer has "{paginator.cursor_path}", the first page is taken for the only one'
-        hint = "add cursor_path: with the place of the cursor in the answer"
+        message = f'if no response contains "{paginator.cursor_path}", only the first page is read'
+        hint = "add cursor_path: with the path of the cursor in the response"
         yield ("extract", "paginator"), "default-cursor", message, hint
 
 
@@ -115,20 +115,20 @@ def _quality(config: Config) -> Iterator[Told]:
     checked = any(config.quality.values()) or any(c.checks for t in tables.values() for c in t.columns.values())
     if tables and not checked:
         hint = f"add quality: {{{next(iter(tables))}: [{{row_count: {{min: 1}}}}]}}, or checks to columns"
-        yield ("tables",), "no-quality", "nothing is checked of what is loaded", hint
+        yield ("tables",), "no-quality", "loaded rows are not checked", hint
 
 
 def _column(config: Config) -> Iterator[Told]:
     for path, column, near in misspelt_columns(config):
-        message = f'no column "{column}" is declared, and "{near}" is'
-        yield path, "near-column", message, f'did you mean "{near}"? else declare {column}: under columns:'
+        message = f'column "{column}" is not declared, but "{near}" is'
+        yield path, "near-column", message, f'did you mean "{near}"? Otherwise declare {column}: under columns:'
 
 
 def _business_date(name: str, table: Table) -> Iterator[Told]:
     # a table that is exchanged whole has no past that could end, and a history says itself since when a row holds
     if table.business_date is None and table.write_disposition not in ("replace", "scd2"):
-        hint = "add business_date: with the column that says when it happened"
-        yield ("tables", name), "no-business-date", f"nothing says when a row of {name} happened", hint
+        hint = "add business_date: with the column that holds when the event happened"
+        yield ("tables", name), "no-business-date", f"{name} has no business date", hint
 
 
 def _lag(name: str, table: Table) -> Iterator[Told]:
@@ -138,8 +138,8 @@ def _lag(name: str, table: Table) -> Iterator[Told]:
     at = ("tables", name, "incremental")
     by_time = not isinstance(incremental.initial, int)
     if table.write_disposition in ("merge", "scd2") and by_time and not incremental.lag:
-        hint = f"add lag: 1h beside cursor: {incremental.cursor}"
-        yield at, "no-lag", "what arrives late, behind the cursor, is never read", hint
+        hint = f"add lag: 1h next to cursor: {incremental.cursor}"
+        yield at, "no-lag", "rows that arrive late, behind the cursor, are never read", hint
 
 
 def _again(name: str, table: Table) -> Iterator[Told]:
@@ -147,21 +147,21 @@ def _again(name: str, table: Table) -> Iterator[Told]:
     if isinstance(table, RestTable) and table.incremental and not by_window:
         hint = 'use "{{ window.start }}" or "{{ cursor }}" in path or params'
         at = ("tables", name, "incremental")
-        yield at, "window-unused", "the API is not asked for what is new: every run reads everything", hint
+        yield at, "window-unused", "the request does not select new records: every run reads everything", hint
     # of files the ledger says which ones were loaded
     elif (
         table.write_disposition == "append"
         and not (by_window or isinstance(table, FilesTable))
         and table.incremental is None
     ):
-        hint = "write write_disposition: merge or replace, or read by window"
-        yield ("tables", name), "append-again", f"every run appends all of {name} again", hint
+        hint = "use write_disposition: merge or replace, or read by window"
+        yield ("tables", name), "append-again", f"every run appends all rows of {name} again", hint
 
 
 def _picture(name: str, table: Table) -> Iterator[Told]:
     if table.write_disposition == "scd2" and table.takes_window and table.incremental is None:
-        message = f"the source is asked for a window's rows of {name}, and the versions of all others end"
-        hint = "add incremental: with the column that says when a row changed, unless each answer has all rows"
+        message = f"only a window's rows of {name} are read, so the versions of all other rows end"
+        hint = "add incremental: with the column that holds when a row changed, unless each response has all rows"
         yield ("tables", name, "write_disposition"), "window-is-all", message, hint
 
 

@@ -16,8 +16,8 @@ from elt_factory.describe.effects import Effect, Path, Refresh, effect_of
 Kind = Literal["added", "removed", "renamed", "changed"]
 _ALIKE = 0.7  # the share of equal values from which a new name is the old config under another one
 _TABLES_STAY = (
-    "tables and cursors are kept by the name: the new one begins anew in a schema of its own, the old schema stays",
-    "dbt sources and queries that read the old schema go on reading the old tables",
+    "tables and cursors belong to the name: the new one starts from scratch in its own schema, the old schema stays",
+    "dbt sources and queries on the old schema keep reading the old tables",
 )
 _GRADES: tuple[Refresh, ...] = ("no", "advised", "needed")
 
@@ -135,12 +135,12 @@ def _flat(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 
 
 def _addition(config: Config) -> ConfigChange:
-    consequences = ["a DAG appears, paused where Airflow pauses new ones"]
+    consequences = ["a DAG appears, paused if Airflow pauses new DAGs"]
     if config.all_tables:
         first = (
             "its first runs load everything since start_date" if config.catchup else "its first run loads one window"
         )
-        backfill = "" if config.catchup else "; what came before takes a full refresh"
+        backfill = "" if config.catchup else "; earlier data needs a full refresh"
         consequences.append(f"{first} into schema {config.name}{backfill}")
     return ConfigChange(config.name, "added", (), tuple(consequences))
 
@@ -148,9 +148,9 @@ def _addition(config: Config) -> ConfigChange:
 def _removal(config: Config, left: Mapping[str, Config]) -> ConfigChange:
     name = config.name
     consequences = [
-        f"the DAG leaves Airflow's list; its history stays in Airflow until `airflow dags delete {name}`",
-        *(f'table "{name}"."{table}" and its rows in _elt stay; nobody loads it' for table in config.all_tables),
-        *(f"{other} waits for it: its sensor never comes true" for other in _waiting(name, left)),
+        f"the DAG is no longer listed in Airflow; its history stays until `airflow dags delete {name}`",
+        *(f'table "{name}"."{table}" and its rows in _elt stay; no config loads it' for table in config.all_tables),
+        *(f"{other} waits for it: its sensor never succeeds" for other in _waiting(name, left)),
     ]
     return ConfigChange(name, "removed", (), tuple(consequences))
 
@@ -158,7 +158,7 @@ def _removal(config: Config, left: Mapping[str, Config]) -> ConfigChange:
 def _rename(old: Config, new: Config, left: Mapping[str, Config]) -> ConfigChange:
     changes = tuple(change for change in _changes(_dump(old), _dump(new), ()) if change.path != ("name",))
     consequences = [
-        f"a new DAG {new.name} begins without history; that of {old.name} stays in Airflow's database",
+        f"a new DAG {new.name} starts without history; that of {old.name} stays in Airflow's database",
         *(_TABLES_STAY if new.all_tables else ()),
         *(f"{other} still waits for {old.name}" for other in _waiting(old.name, left)),
     ]

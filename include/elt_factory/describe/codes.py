@@ -9,127 +9,133 @@ from pathlib import Path
 
 ERRORS: Mapping[str, tuple[str, str]] = {
     "bad-name": (
-        "A name that cannot be a DAG, table, column or connection.",
-        "The message says which letters it may have.",
+        "A name that is not valid for a DAG, table, column or connection.",
+        "The hint lists the allowed characters.",
     ),
-    "bad-value": ("A value that its field does not take.", "The hint shows how such values are written."),
+    "bad-value": ("A value that its field does not accept.", "The hint shows the expected format."),
     "broken-kind": (
         "A package that adds a kind to the language cannot be used.",
         "Correct the package, or remove it.",
     ),
-    "cannot-build": ("The config is right, yet no DAG could be built from it.", "The message has the cause."),
-    "conflict": ("Two parts of the config that cannot both stand.", "Take one away, or complete the other."),
-    "cycle": ("Sources that wait for each other, so that none begins.", "Leave out one of the sensors on the way."),
-    "dbt-manifest": ("The dbt manifest is missing or cannot be read.", "Run `elt setup`."),
+    "cannot-build": ("The config is valid, but building the DAG failed.", "The message contains the cause."),
+    "conflict": ("Two parts of the config contradict each other.", "Remove one, or complete the other."),
+    "cycle": ("Sources wait for each other in a cycle.", "Remove one of the sensors in the cycle."),
+    "dbt-manifest": ("The dbt manifest is missing or unreadable.", "Run `elt setup`."),
     "dbt-selection": (
-        "A dbt selector that no model answers to.",
+        "A dbt selector that matches no models.",
         "Correct the selector, or run `elt setup` after adding a model.",
     ),
-    "duplicate-key": ("A key that stands twice in one mapping.", "Keep one of them."),
-    "duplicate-name": ("A name that another file has already.", "Give this config a name of its own."),
-    "empty": ("A file with nothing in it.", "Write a config, or delete the file."),
+    "duplicate-key": ("A key that is repeated in one mapping.", "Keep one of them."),
+    "duplicate-name": ("A name that another file already uses.", "Choose another name."),
+    "empty": ("An empty file.", "Write a config, or delete the file."),
     "incomplete": (
-        "Something that needs one more part: a deadline without a time, a check without a rule.",
-        "Add the part.",
+        "A part is missing: a deadline without a time, a check without a rule.",
+        "Add the missing part.",
     ),
-    "missing-key": ("A key that is needed is not there.", "Add it."),
+    "missing-key": ("A required key is missing.", "Add it."),
     "not-a-default": (
         "`name`, `extract` or `tables` in `_defaults.yaml`; `name`, `version` or `environments` in an environment.",
         "Move it to the config.",
     ),
     "not-sql": (
-        "An `expression` that no SQL parser understands.",
-        "Write a condition over the columns, like `arr_delay >= -120`.",
+        "An `expression` that is not valid SQL.",
+        "Write a condition on the columns, like `arr_delay >= -120`.",
     ),
     "secret": ("A password, token or key in the file.", "Put it into the Airflow connection."),
-    "too-deep": ("More levels of nesting than a config has.", "Look for a list or mapping within itself."),
-    "too-large": ("A file, or what its aliases unfold to, beyond all measure.", "Split it."),
+    "too-deep": ("The config is nested too deeply.", "Look for a list or mapping that contains itself."),
+    "too-large": ("The file, or the expansion of its aliases, is too large.", "Split it."),
     "unknown-column": (
-        "A key, cursor, date or check names a column that a strict `schema_contract` does not declare.",
+        "A key, cursor, date or check uses a column that is not declared under a strict `schema_contract`.",
         "Declare it under `columns`, or correct the name.",
     ),
     "unknown-connection": ("An Airflow connection that does not exist.", "Create it, or correct its id."),
     "unknown-key": (
-        "A key that the language does not have at this place.",
-        "The hint has the nearest, or its right place.",
+        "A key that does not exist at this location.",
+        "The hint suggests the nearest key, or its correct location.",
     ),
-    "unknown-kind": ("A `type` that does not exist.", "The hint has the nearest."),
-    "unknown-name": ("A name in a template that does not exist.", "The hint has the nearest."),
+    "unknown-kind": ("A `type` that does not exist.", "The hint suggests the nearest."),
+    "unknown-name": ("An unknown name in a template.", "The hint suggests the nearest."),
     "unknown-source": (
-        "A sensor for a source that is not there, or loads nothing.",
-        "Name a source that loads tables.",
+        "A sensor for a source that does not exist, or has no tables.",
+        "Use a source that has tables.",
     ),
-    "unknown-table": ("A check or sensor for a table that is not loaded.", "Name one that is."),
-    "unknown-value": ("A word where only certain words may stand.", "The hint has the nearest, or all of them."),
-    "unreadable": ("A file that cannot be opened, or is no UTF-8 text.", "Save it as UTF-8; look at its permissions."),
+    "unknown-table": ("A check or sensor for an unknown table.", "Use a table of the config."),
+    "unknown-value": (
+        "A value that is not one of the allowed values.",
+        "The hint suggests the nearest, or lists all of them.",
+    ),
+    "unreadable": (
+        "A file that cannot be opened, or is not valid UTF-8.",
+        "Save it as UTF-8, and check its permissions.",
+    ),
     "wrong-ending": ("A config whose file name ends with .YAML or .YML.", "Rename it: .yaml or .yml."),
     "wrong-type": (
-        "A list where a mapping belongs, a number where text belongs, and the like.",
+        "A value of the wrong type, such as a list instead of a mapping.",
         "The hint shows how to write it.",
     ),
-    "yaml-alias": ("An alias that refers to the block it stands in, or to nothing.", "Name another anchor."),
-    "yaml-key": ("A key that is no plain text.", "Put a template in quotes; write text before the colon."),
+    "yaml-alias": ("An alias that refers to the block that contains it, or to nothing.", "Use another anchor."),
+    "yaml-key": ("A key that is not plain text.", "Put a template in quotes; write text before the colon."),
     "yaml-merge": ("`<<` without mappings.", "Write `<<: *anchor`."),
-    "yaml-syntax": ("Not YAML.", "The caret is where reading ended; the cause is there or just before it."),
+    "yaml-syntax": ("Invalid YAML.", "The caret marks where parsing stopped; the cause is there or just before."),
     "yaml-tag": ("A tag such as `!!python/object`.", "Write the value without it."),
 }
 LIVE: Mapping[str, tuple[str, str]] = {
-    "no-answer": ("The source could not be read (`--live`).", "The message is the one that a run would fail with."),
+    "no-answer": ("The source could not be read (`--live`).", "The message is the one a run would fail with."),
     "sample-rejected": (
         "Records of the sample that the contract rejects (`--live`).",
         "Fix `columns`, or the source.",
     ),
     "nothing-read": (
-        "The source answered, and had no records for the window (`--live`).",
-        "Give another one: `--start`, `--end`.",
+        "The source responded without records for the window (`--live`).",
+        "Choose another window with `--start` and `--end`.",
     ),
 }
 WARNINGS: Mapping[str, tuple[str, str]] = {
     "end-of-pages": (
-        "What the paginator looks for is on no page, so only the first page is read (`--live`).",
-        "Look at an answer and correct the path in `paginator`; some APIs leave it out on the last page.",
+        "No page contains what the paginator looks for, so only the first page is read (`--live`).",
+        "Check a response and correct the path in `paginator`; some APIs omit it on the last page.",
     ),
     "append-again": (
-        "Every run appends everything: nothing says what is new, and the rows of the last run stay.",
-        "Write `write_disposition: merge` or `replace`, or read by window: `incremental`, or the window in the path.",
+        "Every run appends all rows: nothing selects new rows, and the rows of the last run stay.",
+        "Use `write_disposition: merge` or `replace`, or read by window: `incremental`, or the window in the path.",
     ),
     "default-cursor": (
-        "A paginator of type cursor without `cursor_path`: an answer without `next` is taken for the last page.",
-        "Add `cursor_path`, even where it is `next`.",
+        "A paginator of type cursor without `cursor_path`: a response without `next` counts as the last page.",
+        "Add `cursor_path`, even if it is `next`.",
     ),
     "near-column": (
-        "A key, cursor, business date or check names a column that is not declared, and one of nearly that name is.",
+        "A key, cursor, business date or check uses an undeclared column, and a declared one has a similar name.",
         "Correct the name, or declare the column under `columns`.",
     ),
     "no-business-date": (
-        "Nothing says when a row happened, so nobody can tell stale data from fresh.",
-        "Name the column in `business_date`.",
+        "Without a business date, stale data looks like fresh data.",
+        "Set `business_date` to a column.",
     ),
-    "no-deadline": ("It runs by schedule, and nobody hears when it is late.", "Add `deadline`."),
+    "no-deadline": ("The DAG is scheduled, but no alert is sent when it is late.", "Add `deadline`."),
     "no-freshness": (
-        "There is a business date, and nothing looks at it.",
+        "There is a business date, but no check or sensor uses it.",
         "Add a freshness sensor or check with `business_date_within`.",
     ),
     "no-lag": (
-        "What arrives late in the source, behind the cursor, is never read.",
-        "Add `lag` to `incremental`: as long as a record may be late.",
+        "Rows that arrive late, behind the cursor, are never read.",
+        "Add `lag` to `incremental`, as long as a record may be late.",
     ),
-    "no-owner": ("Nobody answers for it.", "Add `owner`, here or in `_defaults.yaml`."),
-    "no-quality": ("Nothing is checked of what is loaded.", "Add `quality`, or `checks` to columns."),
+    "no-owner": ("The config has no owner.", "Add `owner`, here or in `_defaults.yaml`."),
+    "no-quality": ("Loaded rows are not checked.", "Add `quality`, or `checks` to columns."),
     "start-in-future": (
-        "`start_date` or `initial` is more than a year ahead: until then no run begins, or nothing is read.",
-        "Write the day that is meant.",
+        "`start_date` or `initial` is more than a year ahead: until then no run starts, or nothing is read.",
+        "Correct the date.",
     ),
     "unused-param": (
-        "The trigger form asks for a param that no template of the config names.",
-        "Use it in a template, or take it away.",
+        "The trigger form shows a param that no template uses.",
+        "Use it in a template, or remove it.",
     ),
     "window-is-all": (
-        "`scd2` without `incremental` takes a load for all there is, and the source is asked for a window's rows.",
-        "Add `incremental`, unless each answer has all rows there are, as a dated dump or `?as_of=` has.",
+        "`scd2` without `incremental` treats each load as a full snapshot, but only a window's rows are read.",
+        "Add `incremental`, unless each response has all rows, like a dated dump or `?as_of=`.",
     ),
     "window-unused": (
-        "`incremental` reads what is new, but the API is not asked for it: every run reads everything.",
+        "`incremental` is set, but the request does not select new records: every run reads everything.",
         'Use `"{{ window.start }}"` or `"{{ cursor }}"` in `path` or `params`.',
     ),
 }
@@ -137,8 +143,8 @@ WARNINGS: Mapping[str, tuple[str, str]] = {
 _INTRO = """\
 # Errors and warnings
 
-A message about a config has its place, its code and its hint: `file:line:column: message [code]`. `elt validate` ends
-with 1 when there is an error; warnings tell of what is legal but unwise, and cost nothing.
+A message about a config has a location, a code and a hint: `file:line:column: message [code]`. `elt validate` exits
+with status 1 on errors; warnings report what is valid but unwise, and do not change the exit status.
 """
 _HERE = Path(__file__).resolve().parents[1]
 _RAISING = ("config/*.py", "dag/source_dag.py", "dag/neighbours.py")
@@ -148,8 +154,8 @@ _MAKERS = ("Problem", "_single", "_problem")
 
 def codes_document() -> str:
     """The list of codes as Markdown, out of the code."""
-    raised = {code: ERRORS.get(code, ("", "The message says it.")) for code in sorted(raised_codes() | _elsewhere())}
-    chapters = (("Errors", raised), ("What `elt validate --live` tells", LIVE), ("Warnings", WARNINGS))
+    raised = {code: ERRORS.get(code, ("", "See the message.")) for code in sorted(raised_codes() | _elsewhere())}
+    chapters = (("Errors", raised), ("Findings of `elt validate --live`", LIVE), ("Warnings", WARNINGS))
     lines = [_INTRO]
     for title, entries in chapters:
         lines += [f"## {title}", "", *_table(entries), ""]
@@ -192,7 +198,7 @@ def _called(call: ast.Call) -> str:
 
 
 def _table(entries: Mapping[str, tuple[str, str]]) -> Iterator[str]:
-    yield "| code | what it means | how to fix |"
+    yield "| code | meaning | how to fix |"
     yield "| --- | --- | --- |"
     for code, (meaning, fix) in entries.items():
         yield f"| `{code}` | {meaning} | {fix} |"

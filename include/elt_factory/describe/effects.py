@@ -26,11 +26,11 @@ class _Rule(NamedTuple):
     effect: Effect
 
 
-_NEXT_RUN = Effect("holds from the next run on")
-_SHOWN = Effect("is shown as soon as Airflow reads the file again")
-_COMMENTED = Effect("is shown as soon as Airflow reads the file again; the next load writes it beside the data too")
-_MADE_ANEW = Effect("holds for a table that is not there yet; change or drop the one that is there by hand")
-_ELSEWHERE = Effect("the next run reads elsewhere; the rows that are there stay", "advised")
+_NEXT_RUN = Effect("takes effect with the next run")
+_SHOWN = Effect("shown as soon as Airflow parses the file again")
+_COMMENTED = Effect("shown as soon as Airflow parses the file again; the next load also writes it to the table")
+_MADE_ANEW = Effect("applies to new tables; change or drop an existing one manually")
+_ELSEWHERE = Effect("the next run reads from the new location; existing rows stay", "advised")
 
 _RULES: tuple[_Rule, ...] = (
     _Rule(("description",), _SHOWN),
@@ -38,28 +38,30 @@ _RULES: tuple[_Rule, ...] = (
     _Rule(("tags",), _SHOWN),
     _Rule(
         ("schedule",),
-        Effect("runs begin at other times, and their windows follow; run the time between the two schedules by hand"),
+        Effect(
+            "runs start at other times, and their windows with them; run the time between the two schedules manually"
+        ),
     ),
     _Rule(
         ("timezone",),
-        Effect("the schedule, the dates in paths and templates, and cursors without a zone follow another clock"),
+        Effect("the schedule, dates in paths and templates, and cursors without a time zone use the new one"),
     ),
-    _Rule(("catchup",), Effect("decides whether Airflow makes the runs since start_date that are not there")),
+    _Rule(("catchup",), Effect("controls whether Airflow creates the missing runs since start_date")),
     _Rule(
         ("params",),
-        Effect("runs whose form does not say another value read with the new one; loaded rows stay", "advised"),
+        Effect("runs without an override in the form use the new value; loaded rows stay", "advised"),
     ),
     _Rule(("extract", "connection"), _ELSEWHERE),
     _Rule(("tables", "*", "description"), _COMMENTED),
     _Rule(("tables", "*", "columns", "*", "description"), _COMMENTED),
     _Rule(("tables", "*", "transient"), _MADE_ANEW),
     _Rule(("tables", "*", "cluster_by"), _MADE_ANEW),
-    _Rule(("tables", "*", "primary_key"), Effect("the rows that are there were told apart by the old key", "needed")),
+    _Rule(("tables", "*", "primary_key"), Effect("existing rows were identified by the old key", "needed")),
     _Rule(("tables", "*", "incremental", "cursor"), Effect("the state holds values of the old cursor", "needed")),
-    _Rule(("tables", "*", "incremental", "initial"), Effect("only a full refresh begins there again", "advised")),
+    _Rule(("tables", "*", "incremental", "initial"), Effect("only a full refresh starts from there again", "advised")),
     _Rule(
         ("tables", "*", "incremental", "timezone"),
-        Effect("windows and the beginnings of scd2 versions are on another clock from the next load on", "advised"),
+        Effect("windows and scd2 version starts use the new time zone from the next load on", "advised"),
     ),
     _Rule(("tables", "*", "business_date"), Effect("freshness looks at another column from the next load on")),
     _Rule(("tables", "*", "path"), _ELSEWHERE),
@@ -71,16 +73,16 @@ _RULES: tuple[_Rule, ...] = (
 )
 
 _DISPOSITIONS = {
-    ("append", "merge"): Effect("rows that were appended twice stay until they are loaded anew", "advised"),
-    ("merge", "append"): Effect("from the next run on a row that comes again stands there twice"),
-    ("append", "replace"): Effect("the next run exchanges the whole table"),
-    ("merge", "replace"): Effect("the next run exchanges the whole table"),
-    ("replace", "append"): Effect("from the next run on rows are added to those of the last one"),
-    ("replace", "merge"): Effect("from the next run on rows are merged into those of the last one"),
-    ("scd2", "replace"): Effect("the next run exchanges the whole table, and its history is gone"),
+    ("append", "merge"): Effect("rows that were appended twice stay until they are reloaded", "advised"),
+    ("merge", "append"): Effect("from the next run on, rows that are read again are duplicated"),
+    ("append", "replace"): Effect("the next run replaces the whole table"),
+    ("merge", "replace"): Effect("the next run replaces the whole table"),
+    ("replace", "append"): Effect("from the next run on, rows are added to those of the last one"),
+    ("replace", "merge"): Effect("from the next run on, rows are merged into those of the last one"),
+    ("scd2", "replace"): Effect("the next run replaces the whole table, and its history is lost"),
 }
-_TO_HISTORY = Effect("loads fail until a full refresh: the rows that are there say not since when they hold", "needed")
-_FROM_HISTORY = Effect("versions that have ended stay beside the rows, until they are loaded anew", "needed")
+_TO_HISTORY = Effect("loads fail until a full refresh: existing rows have no validity columns", "needed")
+_FROM_HISTORY = Effect("ended versions stay in the table until it is reloaded", "needed")
 
 
 def effect_of(path: Path, before: Any, after: Any) -> Effect:
@@ -90,7 +92,7 @@ def effect_of(path: Path, before: Any, after: Any) -> Effect:
         if found:
             return found
     if path == ("start_date",) and str(after) < str(before):
-        return Effect("the days before the old start are read by a full refresh or a backfill only", "advised")
+        return Effect("days before the old start need a full refresh or a backfill", "advised")
     return next((rule.effect for rule in _RULES if _fits(rule.pattern, path)), _NEXT_RUN)
 
 
@@ -115,12 +117,14 @@ def _disposition(before: Any, after: Any) -> Effect | None:
 def _whole_table(name: str, before: Any, after: Any) -> Effect:
     if before is None:
         return _new_table(after)
-    return Effect(f"the table {name} stays as it is, and its rows in _elt; nothing loads it any more")
+    return Effect(f"the table {name} and its rows in _elt stay; no config loads it")
 
 
 def _incremental(before: Any) -> Effect:
-    what = "only what is new is read" if before is None else "all rows of the window are read"
-    return Effect(f"from the next run on {what}; a table of scd2 needs a full refresh, its versions begin otherwise")
+    what = "only new rows are read" if before is None else "all rows of the window are read"
+    return Effect(
+        f"from the next run on {what}; an scd2 table needs a full refresh, because its versions start differently"
+    )
 
 
 def _of_column(below: Sequence[str], before: Any, after: Any) -> Effect | None:
@@ -136,13 +140,13 @@ def _of_column(below: Sequence[str], before: Any, after: Any) -> Effect | None:
 
 def _new_table(table: Any) -> Effect:
     if table.get("write_disposition") == "replace":
-        return Effect("the next run makes and fills it")
-    return Effect("the next run makes it and loads its own window; what came before takes a full refresh", "advised")
+        return Effect("the next run creates and fills it")
+    return Effect("the next run creates it and loads its own window; earlier data needs a full refresh", "advised")
 
 
 def _column(before: Any, after: Any) -> Effect:
     if after is None:
-        return Effect("the table keeps the column and its type; nothing is demanded of it any more")
+        return Effect("the table keeps the column and its type, without checks")
     if after.get("pii"):
         return _protected(after["pii"])
     return _retyped(before.get("type"), after["type"]) if after.get("type") else _NEXT_RUN
@@ -150,17 +154,17 @@ def _column(before: Any, after: Any) -> Effect:
 
 def _retyped(before: Any, after: Any) -> Effect:
     if before is None:
-        text = "where the table has the column in a type that this one does not hold, loads fail until it is dropped"
-        return Effect(f"{text} and loaded anew", "advised")
+        text = "if the table's column has a type that does not fit this one, loads fail until it is dropped"
+        return Effect(f"{text} and reloaded", "advised")
     if after is not None and holds(ColumnType.parse(str(after)), ColumnType.parse(str(before))):
-        return Effect("the next load widens the column; every value that is there stays")
-    return Effect("the table has the old type, and loads fail until it is dropped and loaded anew", "needed")
+        return Effect("the next load widens the column; existing values stay")
+    return Effect("the table has the old type: loads fail until it is dropped and reloaded", "needed")
 
 
 def _protected(after: Any) -> Effect:
     if after is None:
-        return Effect("the values that are there stay hashed or missing", "advised")
-    return Effect("the values that are there stay in the clear until they are loaded anew", "needed")
+        return Effect("existing values stay hashed or missing", "advised")
+    return Effect("existing values stay in clear text until they are reloaded", "needed")
 
 
 def _fits(pattern: Sequence[str], path: Sequence[str]) -> bool:

@@ -126,8 +126,8 @@ def _history(spec: Table) -> str:
     if spec.write_disposition != "scd2":
         return ""
     if spec.incremental:
-        return f": versions since {spec.incremental.cursor}; what is gone in the source stays"
-    return ": the whole picture at the window's end; what is missing in it ends, unless a row is rejected"
+        return f": versions since {spec.incremental.cursor}; rows deleted in the source stay"
+    return ": a full snapshot at the end of the window; missing rows end, unless a row is rejected"
 
 
 def _tables(config: Config, window: Window, warehouse: str) -> Iterator[TablePlan]:

@@ -8,9 +8,9 @@ from elt_factory.describe.picture import Box, Panel, picture
 from elt_factory.describe.plan import Plan, TaskPlan
 
 _TITLES = {
-    "before_extract": "BEFORE THE EXTRACT",
+    "before_extract": "BEFORE EXTRACT",
     "tables": "TABLES",
-    "before_transform": "BEFORE THE TRANSFORM",
+    "before_transform": "BEFORE TRANSFORM",
     "transform": "TRANSFORM",
     "quality": "QUALITY",
 }

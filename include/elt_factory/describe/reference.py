@@ -35,24 +35,24 @@ Model = type[base.Model]
 _INTRO = """\
 # YAML reference
 
-One file below `dag_configs/` is one config, and one config is one DAG. Files and folders whose names begin with `_`
-or `.` are no configs; `_defaults.yaml` holds what [configs have in common](#defaults). Values may take
+Each file below `dag_configs/` is one config, and each config is one DAG. Files and folders whose names start with `_`
+or `.` are not configs; `_defaults.yaml` holds [shared settings](#defaults). Values may contain
 [variables](#variables) and differ from [environment to environment](#environments).
 
-- **It is YAML 1.2**: `no`, `on`, `012`, `1_000`, `12:30` and dates are the text that is written; only `true` and
-  `false` are truth values. Keys that are not known, and keys that stand twice, are errors.
-- **Names** have small letters, digits and `_`, and begin with a letter: they become DAG ids, task ids, schemas and
+- **YAML 1.2**: `no`, `on`, `012`, `1_000`, `12:30` and dates are plain text; only `true` and
+  `false` are booleans. Unknown and repeated keys are errors.
+- **Names** have lowercase letters, digits and `_`, and start with a letter: they become DAG ids, task ids, schemas and
   folders.
 - **Durations** are numbers with units: `30s`, `15m`, `1h30m`, `2d`, `1w`. **Percentages** are written `20%`.
 - **Column types** are `text`, `integer` (64 bits), `float`, `decimal(precision,scale)`, `boolean`, `date`, `time`,
-  `timestamp` (an instant, kept in UTC), `datetime` (a wall-clock time without zone), `json`, `binary`: the same words
+  `timestamp` (an instant, stored in UTC), `datetime` (a wall-clock time without zone), `json`, `binary`: the same names
   for every warehouse.
-- **Paths into an answer** are dotted, `meta.next`; a dot within a key has a backslash before it: `@odata\\.nextLink`.
-- **Secrets** never stand here: a config names an Airflow connection, which holds address, login and password.
+- **Paths into a response** are dotted, `meta.next`; escape a dot inside a key with a backslash: `@odata\\.nextLink`.
+- **Secrets** are not allowed: a config refers to an Airflow connection, which holds address, login and password.
 
 Editors complete and check all of this with `# yaml-language-server: $schema=source.schema.json` as the first line.
 `elt validate` checks what a schema cannot, `elt explain <name>` shows where each value comes from, and the [error
-codes](errors.md) say what a message means.
+codes](errors.md) explain each message.
 """
 
 # chapters in the order in which a config is written: title, and per model where it stands in the file
@@ -183,10 +183,10 @@ def _section(model: Model, place: str) -> list[str]:
     lines = [f"### {model.__name__}", "", *([f"{where}: {_doc(model)}"] if place else [_doc(model)]), ""]
     shown = {name: field for name, field in own_fields(model).items() if name != "type" or not kind}
     if issubclass(model, table.Table) and model is not table.Table:
-        lines += ["It has everything of [Table], and:", ""]
+        lines += ["Has all fields of [Table], and:", ""]
     if not shown:
         return [*lines[:-1], ""]
-    lines += ["| field | type | default | what it says | example |", "| --- | --- | --- | --- | --- |"]
+    lines += ["| field | type | default | description | example |", "| --- | --- | --- | --- | --- |"]
     return [*lines, *(_row(name, field) for name, field in shown.items()), ""]
 
 
@@ -199,16 +199,16 @@ def _row(name: str, field: FieldInfo) -> str:
 def _kinds() -> list[str]:
     kinds = ", ".join(f"`{kind}`" for kind in source.SOURCE_KINDS)
     return [
-        f"A source also has `extract`, whose `type` is one of {kinds}, and `tables`, from the name a table gets in the",
-        "warehouse to what is said of it. Their fields depend on the kind of source and follow below. A config without",
-        "them is a transform across sources: it has `transform` and waits for others with `sensors`.",
+        f"A source also has `extract`, whose `type` is one of {kinds}, and `tables`, a mapping from table names in the",
+        "warehouse to its settings. Their fields depend on the source type and follow below. A config without",
+        "them is a transform across sources: it has `transform` and waits for other sources with `sensors`.",
         "",
     ]
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
-        return "**needed**"
+        return "**required**"
     value = field.get_default(call_default_factory=False)
     return "" if value is None or value in ("", (), {}) else f"`{in_yaml(_plain(value))}`"
 

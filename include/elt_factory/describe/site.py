@@ -21,7 +21,7 @@ from elt_factory.describe.models import Models
 from elt_factory.describe.words import in_yaml
 
 _KINDS = {"rest_api": "JSON API", "sql": "SQL database", "files": "files"}
-_STAGES = (("before_extract", "before the extract"), ("before_transform", "before the transform"))
+_STAGES = (("before_extract", "before extract"), ("before_transform", "before transform"))
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _overview(estate: Estate) -> str:
         for config in estate.configs
     ]
     body = [
-        html.table(("pipeline", "what it is", "runs", "deadline", "owner", "tables", "models"), rows),
+        html.table(("pipeline", "description", "runs", "deadline", "owner", "tables", "models"), rows),
         Html("<br>"),
         html.picture(lineage_picture("Lineage", estate.configs, estate.models, estate.configs)),
     ]
@@ -75,7 +75,7 @@ def _dictionary(estate: Estate) -> str:
         for entry in entries(config, table, estate.models, estate.found)
     ]
     body = [html.table(("table", *_COLUMN_HEADS), rows)]
-    lead = "Every column that is described or demanded; others are found in the data and added."
+    lead = "Every declared column. Other columns are inferred from the data and added."
     return html.page("Data dictionary", lead, body, estate.menu, "dictionary.html")
 
 
@@ -102,7 +102,7 @@ def _specification(config: Config) -> Iterator[tuple[str, str]]:
         yield "transforms with dbt", html.code(config.transform.dbt.select)
     if config.all_tables:
         yield "destination", html.joined(["schema", html.code(config.name), "of the warehouse"])
-    yield "asked for in the form", html.code(in_yaml(dict(config.params))) if config.params else ""
+    yield "trigger form params", html.code(in_yaml(dict(config.params))) if config.params else ""
     yield "retries", retries_words(config)
     yield "alerts", alerts_words(config)
     yield "tags", html.joined([html.tag(tag) for tag in config.tags])
@@ -110,7 +110,7 @@ def _specification(config: Config) -> Iterator[tuple[str, str]]:
 
 def _schedule(config: Config) -> Html:
     if config.schedule is None:
-        return Html("by hand")
+        return Html("manual")
     return html.joined([html.code(config.schedule), config.timezone])
 
 
@@ -142,8 +142,8 @@ def _table_facts(config: Config, name: str) -> Iterator[tuple[str, str]]:
     incremental = spec.incremental
     if incremental:
         back = str(incremental.number_lag) if incremental.number_lag else duration_words(incremental.time_lag)
-        lag = f", read again {back} back" if incremental.lag else ""
-        yield "reads what is new by", f"{incremental.cursor}{lag}"
+        lag = f", reading {back} back" if incremental.lag else ""
+        yield "incremental by", f"{incremental.cursor}{lag}"
     yield "business date", spec.business_date or ""
     yield "contract", spec.schema_contract.replace("_", " ")
     origin = {part: getattr(spec, part, None) for part in ("path", "params", "table", "query")}
@@ -152,14 +152,14 @@ def _table_facts(config: Config, name: str) -> Iterator[tuple[str, str]]:
     yield "checks", html.bullets([check.words for check in config.quality.get(name, ())])
 
 
-_COLUMN_HEADS = ("column", "type", "empty?", "what it is", "role", "checks")
+_COLUMN_HEADS = ("column", "type", "empty?", "description", "role", "checks")
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:
     roles = [html.tag(role) for role in entry.roles]
     personal = [html.tag(entry.pii, "pii")] if entry.pii else []
-    empty = "may be" if entry.nullable else "never"
-    kind = html.code(entry.type) if entry.type else "found in the data"
+    empty = "nullable" if entry.nullable else "never"
+    kind = html.code(entry.type) if entry.type else "inferred"
     about = entry.description
     return (html.code(entry.name), kind, empty, about, html.joined([*roles, *personal]), html.bullets(entry.checks))
 
@@ -176,4 +176,4 @@ def _models(config: Config, models: Models) -> Iterator[Html]:
         rows = [(html.code(name), html.code(note.type), note.description) for name, note in model.columns.items()]
         if rows:
             yield Html("<br>")
-            yield html.table(("column", "type", "what it is"), rows)
+            yield html.table(("column", "type", "description"), rows)

@@ -35,9 +35,7 @@ class Staging:
 def in_duckdb_file(_: str, __: Columns) -> Staging:
     """The landed files as views, in the worker's own process."""
     dialect, rows = in_duckdb.DIALECT, Relation("temp", "landed")
-    count = Step(
-        "the landed files become readable as temp.landed, and are counted", statements.count_rows(dialect, rows)
-    )
+    count = Step("read the landed files as temp.landed, and count them", statements.count_rows(dialect, rows))
     return Staging(dialect, rows, Relation("temp", "rejects"), (count,))
 
 
@@ -52,14 +50,14 @@ def in_snowflake(load: str, columns: Columns) -> Staging:
         rows,
         rejects,
         (
-            Step("where it is missing", snowflake_sql.create_stage(stage)),
-            Step("under a name of this load's own", snowflake_sql.create_staging(rows, columns)),
-            Step("all landed files at once", snowflake_sql.put(Path("landed/*.parquet"), data)),
-            Step("and its rows counted file by file; the rejects likewise", snowflake_sql.copy_into(rows, data)),
+            Step("if it does not exist", snowflake_sql.create_stage(stage)),
+            Step("under a name unique to this load", snowflake_sql.create_staging(rows, columns)),
+            Step("all landed files in one statement", snowflake_sql.put(Path("landed/*.parquet"), data)),
+            Step("count its rows per file; the rejects likewise", snowflake_sql.copy_into(rows, data)),
         ),
         (
-            Step("what is staged goes", snowflake_sql.drop_table(rows)),
-            Step("and the files on the stage", snowflake_sql.remove(folder)),
+            Step("remove the staged rows", snowflake_sql.drop_table(rows)),
+            Step("remove the files on the stage", snowflake_sql.remove(folder)),
         ),
         Relation(audit.SCHEMA, "staged_files"),
     )

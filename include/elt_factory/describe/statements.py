@@ -34,15 +34,15 @@ def load_statements(source: Source, table: str, load_id: str, warehouse: str) ->
     # with words for the moment of the load and the end of its window
     dialect = replace(staging.dialect, literal=spoken(staging.dialect, _WORDS))
     staging = replace(staging, dialect=dialect)
-    found = "the columns found in the data are added"
+    found = "add the columns found in the data"
     clock = spec.cursor_zone or source.timezone
     versions = _versions(staging, target, spec, load_id, clock) if spec.write_disposition == "scd2" else None
     insert = [Step(f"the new rows; {found}", _insert(staging, target, spec, columns, load_id))]
     return [
         *staging.before,
-        Step("where it is missing", statements.create_schema(dialect, target.schema)),
+        Step("if it does not exist", statements.create_schema(dialect, target.schema)),
         Step(
-            f"where it is missing; {found}",
+            f"if it does not exist; {found}",
             statements.create_table(
                 dialect,
                 target,
@@ -50,15 +50,15 @@ def load_statements(source: Source, table: str, load_id: str, warehouse: str) ->
                 TableOptions.of(spec),
             ),
         ),
-        Step("where it is missing", audit.create_turn(dialect, source.name, table)),
-        Step("one transaction begins", "BEGIN"),
+        Step("if it does not exist", audit.create_turn(dialect, source.name, table)),
+        Step("start one transaction", "BEGIN"),
         Step(
-            "loads of this table come one after the other",
+            "loads of this table run one after the other",
             audit.take_turn(dialect, source.name, table, f"{load_id} ..."),
         ),
         *(versions or [*_removal(staging, target, spec, load_id), *insert]),
         *_account(staging, source, table, load_id),
-        Step("rows and their account at once, or nothing", "COMMIT"),
+        Step("commit the rows and their record together, or nothing", "COMMIT"),
         *staging.after,
     ]
 
@@ -88,21 +88,21 @@ def _removal(staging: Staging, target: Relation, spec: Table, load_id: str) -> I
     dialect = staging.dialect
     match spec.write_disposition:
         case "replace":
-            yield Step("all rows go", statements.delete_all(dialect, target))
+            yield Step("delete all rows", statements.delete_all(dialect, target))
         case "append":
             of_files = _of_files(spec)
             if of_files:
                 sql = ledger.delete_delivered(dialect, target, staging.delivered)
-                yield Step("what the files delivered before goes, whichever load wrote it", sql)
+                yield Step("delete what the files delivered before, whichever load wrote it", sql)
             own = statements.delete_own(dialect, target, load_id, *of_files)
-            yield Step("what an earlier try of this window wrote goes", own)
+            yield Step("delete what an earlier attempt of this window wrote", own)
             if spec.incremental and spec.asks_by_cursor and spec.null_cursor == "include":
                 sql = statements.delete_without_cursor(dialect, target, spec.incremental.cursor)
-                yield Step("the rows without a cursor value go: all of them come again", sql)
+                yield Step("delete the rows without a cursor value: all of them are read again", sql)
         case "merge":
             cursor = spec.incremental.cursor if spec.incremental else None
             sql = statements.delete_matching(dialect, target, staging.rows, spec.primary_key, cursor)
-            yield Step("the rows that come anew go" + (", unless they are newer" if cursor else ""), sql)
+            yield Step("delete the rows that are read again" + (", unless they are newer" if cursor else ""), sql)
 
 
 def _versions(staging: Staging, target: Relation, spec: Table, load_id: str, clock: str) -> list[Step]:
@@ -134,13 +134,13 @@ def _account(staging: Staging, source: Source, table: str, load_id: str) -> Iter
     names = ", ".join(audit.log_columns("loads"))
     place = audit.log("loads").sql(dialect)
     yield Step(
-        "the account: window, rows, cursor; it is only ever appended", f"INSERT INTO {place} ({names}) VALUES (...)"
+        "the record of this load: window, rows, cursor; append-only", f"INSERT INTO {place} ({names}) VALUES (...)"
     )
     rejects = statements.insert_rejects(dialect, staging.rejects, source.name, table, load_id, _NOW)
     yield Step("the rejected rows, each with its reason", rejects)
     if isinstance(source.all_tables[table], FilesTable):
         place = ledger.FILES.sql(dialect)
-        yield Step("the ledger: what each file delivered; it is only ever appended", f"INSERT INTO {place} ... (...)")
+        yield Step("the ledger: what each file delivered; append-only", f"INSERT INTO {place} ... (...)")
 
 
 def _of_files(spec: Table) -> Mapping[str, ColumnType]:

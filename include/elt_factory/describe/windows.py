@@ -54,7 +54,7 @@ def chosen_window(config: Config, start: str | None, end: str | None, moment: da
     if start and end:
         return Window(in_zone(start, config), in_zone(end, config))
     if start or end:
-        raise ValueError("a window has two ends: give both --start and --end, or none")
+        raise ValueError("use both --start and --end, or neither")
     return last_window(config, moment)
 
 

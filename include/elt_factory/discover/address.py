@@ -29,17 +29,15 @@ def address_of(url: str) -> Address:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise BadRequestError(
-            "this is no http address; hint: write one like https://api.example.org/v1/orders"
-        ) from None
+        raise BadRequestError("invalid HTTP URL; hint: write one like https://api.example.org/v1/orders") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadRequestError("this is no http address; hint: write one like https://api.example.org/v1/orders")
+        raise BadRequestError("invalid HTTP URL; hint: write one like https://api.example.org/v1/orders")
     params = dict(parse_qsl(parts.query, keep_blank_values=True))
     secret = "a login" if parts.username or parts.password else next(filter(_SECRET.search, params), "")
     if secret:
         raise BadRequestError(
-            f"the URL holds a secret ({secret}), which must not go into a file or a shell's history; hint: put it into "
-            f"an Airflow connection: airflow connections add my_api --conn-type http "
+            f"the URL holds a secret ({secret}), which must not end up in a file or a shell history; hint: put it "
+            f"into an Airflow connection: airflow connections add my_api --conn-type http "
             f"--conn-host '{parts.scheme}://{parts.hostname}' --conn-password '<secret>', then: "
             f"elt new NAME --connection my_api --path {parts.path or '/'}"
         )

@@ -27,7 +27,7 @@ from elt_factory.failures import AccessDeniedError, BadDataError, BadRequestErro
 _PATIENCE = Patience(tries=4, longest_retry_after=10.0)
 _KEY_HEADERS = ("X-API-Key", "Api-Key", "X-Auth-Token")
 _PAGES, _MOST_PAGES, _SECONDS = 3, 50, 5.0
-_DENIED = "the API wants a secret that it was not given; hint: put it into the connection's password"
+_DENIED = "the API refused the request without valid credentials; hint: put the secret into the connection's password"
 Auth = ApiKeyAuth | BearerAuth | BasicAuth | NoAuth
 
 
@@ -59,7 +59,7 @@ def look_at_api(endpoint: Endpoint, workdir: Path) -> SourceFound:
     paths = records_paths(body)
     if not paths:
         raise BadDataError(
-            f"GET {endpoint.path}: no list of records is in the answer; hint: name a path that lists records"
+            f"GET {endpoint.path}: the response contains no list of records; hint: choose a path that lists records"
         )
     with _client(endpoint, first.api) as client:
         reader = _Reader(client, endpoint, paths[0])
@@ -80,10 +80,10 @@ def _source(
     sample, window = seen
     extract = {
         "type": Guess("rest_api", ""),
-        "connection": Guess(endpoint.connection.conn_id, "an Airflow connection holds the address and the secret"),
+        "connection": Guess(endpoint.connection.conn_id, "an Airflow connection holds the address and credentials"),
     }
     if first.auth:
-        extract["auth"] = Guess(_flow(first.auth), "tried: the API answers to it")
+        extract["auth"] = Guess(_flow(first.auth), "tried: the API accepts it")
     extract["paginator"] = Guess(_flow(paginator), _why_paginator(paginator))
     lines = {"path": Guess(json.dumps(endpoint.path), "")}
     params = {**endpoint.params, **(window.templates if window else {})}
@@ -92,7 +92,7 @@ def _source(
         lines["params"] = Guess(f"{{{shown}}}", window.why if window else "as in the URL")
     if paths[0]:
         also = f"; or: {', '.join(map(str, paths[1:]))}" if paths[1:] else ""
-        lines["records"] = Guess(json.dumps(paths[0]), f"the list of objects in the answer{also}")
+        lines["records"] = Guess(json.dumps(paths[0]), f"the list of objects in the response{also}")
     name = sane_name(endpoint.path.rstrip("/").rsplit("/", 1)[-1]) or "records"
     column = window.column if window else None
     table = table_of(sample, Ground(name, lines, window=column, whole=window is None, cursors=window is not None))
@@ -189,13 +189,13 @@ def _json(answer: Answer) -> Any:
     try:
         return json.loads(bytes(answer.body))
     except ValueError:
-        raise BadDataError("the answer is no JSON; hint: name a path of the API, not of a web page") from None
+        raise BadDataError("the response is not JSON; hint: use a path of the API, not of a web page") from None
 
 
 def _why_paginator(model: Paginator) -> str:
     if isinstance(model, SinglePage):
-        return "no way to a next page was found: check that one answer holds everything"
-    return "tried: the next page brought other records"
+        return "no pagination found: check that one response holds everything"
+    return "tried: the next page has different records"
 
 
 def _flow(model: Paginator | Auth) -> str:

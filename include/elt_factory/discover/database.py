@@ -56,10 +56,10 @@ def look_at_tables(wanted: Tables, workdir: Path) -> SourceFound:
         except (ContractError, BadRequestError) as error:
             skipped.append(SkippedTable(one.name, str(error)))
     if not tables:
-        raise BadRequestError(f"no table can be read: {skipped[0].reason}")
+        raise BadRequestError(f"no readable table: {skipped[0].reason}")
     extract = {
         "type": Guess("sql", ""),
-        "connection": Guess(wanted.connection.conn_id, "an Airflow connection holds the address and the secret"),
+        "connection": Guess(wanted.connection.conn_id, "an Airflow connection holds the address and credentials"),
     }
     if wanted.schema:
         extract["schema"] = Guess(json.dumps(wanted.schema), "")
@@ -70,10 +70,10 @@ def _chosen(wanted: Tables, listed: Sequence[Listed]) -> list[Listed]:
     by_name = {one.name: one for one in listed}
     missing = [name for name in wanted.names if name not in by_name]
     if missing:
-        raise BadRequestError(f'there is no table "{missing[0]}"; {near_name(missing[0], by_name)}')
+        raise BadRequestError(f'unknown table "{missing[0]}"; {near_name(missing[0], by_name)}')
     chosen = [by_name[name] for name in wanted.names] or [one for one in listed if not one.is_view]
     if not chosen:
-        raise BadRequestError("there are no tables; hint: name another schema with --schema")
+        raise BadRequestError("no tables found; hint: choose another schema with --schema")
     return chosen
 
 
@@ -81,7 +81,7 @@ def _table(wanted: Tables, one: Listed, workdir: Path) -> TableFound:
     spool = sql.read(_request(wanted, one, workdir))
     sample = sample_of(spool)
     plain = sane_name(one.name) or "records"
-    lines = {"table": Guess(json.dumps(one.name), "its name in the database")} if plain != one.name else {}
+    lines = {"table": Guess(json.dumps(one.name), "name in the database")} if plain != one.name else {}
     # a key may be empty in SQLite
     key = one.key if all(name in sample.types and None not in sample.values(name) for name in one.key) else ()
     return table_of(sample, Ground(plain, lines, key, whole=True, beginnings=_beginnings(wanted, one, sample)))

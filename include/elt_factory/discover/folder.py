@@ -52,7 +52,7 @@ def look_at_files(place: Place, workdir: Path) -> SourceFound:
         looked += good
         skipped += odd
     if not looked:
-        reason = f": {skipped[0].name}: {skipped[0].reason}" if skipped else "; hint: name another pattern"
+        reason = f": {skipped[0].name}: {skipped[0].reason}" if skipped else "; hint: use another pattern"
         raise SourceNotReadyError(
             f'no file "{place.pattern}" of csv, ndjson or parquet that can be read is in {place.folder.name}{reason}'
         )
@@ -77,9 +77,9 @@ def _readable(place: Place) -> tuple[list[str], list[SkippedTable]]:
         if kind is None:
             continue
         try:
-            odd = _why_odd(file, kind) if inside else f"a link to it leads out of {root.name}"
+            odd = _why_odd(file, kind) if inside else f"the link points outside {root.name}"
         except OSError as error:
-            odd = f"it cannot be read: {error.strerror or error}"
+            odd = f"cannot be read: {error.strerror or error}"
         if odd:
             skipped.append(SkippedTable(name, odd))
         else:
@@ -89,14 +89,14 @@ def _readable(place: Place) -> tuple[list[str], list[SkippedTable]]:
 
 def _why_odd(file: Path, kind: str) -> str:
     if is_blank(file):
-        return "it is empty"
+        return "empty"
     head = _first_bytes(file)
     if kind == "parquet" or utf16_of(head, "utf-8"):
         return ""
     if kind == "ndjson" and is_array(file):
-        return "it is a JSON array, and ndjson is one object a line"
+        return "JSON array; ndjson needs one object per line"
     what = not_text(head[:LOOKED_AT], "ndjson" if kind == "ndjson" else "csv")
-    return f"it is not {kind} but {what}" if what else ""
+    return f"not {kind} but {what}" if what else ""
 
 
 def _without_odd_files(
@@ -126,13 +126,13 @@ def _table(folder: Path, pattern: str, files: Sequence[str], workdir: Path) -> t
     newest = folder / files[-1]
     period = "%" in pattern.replace("%%", "")
     why = f"seen in {len(files)} name(s), such as {Path(files[-1]).name}; every period that the window touches"
-    lines = {"path": Guess(json.dumps(glob.escape(pattern)), why if period else "one file, read whole")}
+    lines = {"path": Guess(json.dumps(glob.escape(pattern)), why if period else "a single file, always read in full")}
     chosen, seen = _cheap(folder, files, workdir)
     if kind == "csv":
         spool, lines["format"] = _csv(newest, [as_utf8(file, "utf-8", workdir / "decoded") for file in chosen])
     else:
         spool = _parquet(chosen, workdir) if kind == "parquet" else Spool("ndjson", chosen)
-        lines["format"] = Guess(f"{{type: {kind}}}", "by the file's name")
+        lines["format"] = Guess(f"{{type: {kind}}}", "from the file name")
     sample = sample_of(spool)
     ground = Ground(table_name(pattern), lines, whole=not period, cursors=False, seen=seen)
     table = table_of(sample, ground)
@@ -150,9 +150,9 @@ def _read_whole(table: TableFound, pattern: str) -> TableFound:
     Without a key nothing would tell that the same rows come again.
     """
     everything = whole_pattern(pattern)
-    why = f"no key tells rows apart, so every run reads all files; with one: {pattern}, and merge"
+    why = f"no key identifies rows, so every run reads all files; with a key: {pattern}, and merge"
     lines = {**table.lines, "path": Guess(json.dumps(everything), why)}
-    return replace(table, lines=lines, disposition=Guess("replace", "what every run reads replaces what is there"))
+    return replace(table, lines=lines, disposition=Guess("replace", "each run replaces the table with what it reads"))
 
 
 def _cheap(folder: Path, files: Sequence[str], workdir: Path) -> tuple[tuple[Path, ...], str]:
@@ -165,7 +165,7 @@ def _cheap(folder: Path, files: Sequence[str], workdir: Path) -> tuple[tuple[Pat
     if not chosen:
         newest = folder / files[-1]
         whole = newest.suffix.lower() == ".parquet"
-        return (newest if whole else _head(newest, workdir),), f"the beginning of {newest.name}"
+        return (newest if whole else _head(newest, workdir),), f"the start of {newest.name}"
     count = f"{len(files)} file{'' if len(files) == 1 else 's'}"
     seen = f"all of {count}" if len(chosen) == len(files) else f"all of the newest {len(chosen)} of {count}"
     # the oldest first, so that the sample begins where the data do
@@ -204,7 +204,7 @@ def _flow(dialect: Dialect, header: bool) -> str:
 
 def _why(dialect: Dialect, header: bool) -> str:
     words = ", ".join(f"{word} in {column}" for word, column in dialect.null_words.items())
-    seen = "seen: a header line" if header else "the first line is a record: give the columns names with names: [...]"
+    seen = "found a header line" if header else "the first line is a record: name the columns with names: [...]"
     return f"{seen}; {words}" if words and header else seen
 
 

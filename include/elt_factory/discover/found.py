@@ -100,6 +100,6 @@ class SourceFound:
     extract: Mapping[str, Guess]
     tables: Sequence[TableFound]
     first_day: str | None = None
-    schedule: Guess = Guess('"0 3 * * *"', "every night at three; change it to what the source needs")
+    schedule: Guess = Guess('"0 3 * * *"', "every night at three; adjust to the source")
     todo: Sequence[str] = ()
     skipped: Sequence[SkippedTable] = ()

@@ -16,7 +16,7 @@ _NAMES: Mapping[str, re.Pattern[str]] = {
     "an IP address": re.compile(r"(^|_)ip(v[46])?(_|$)|ip_?address"),
     "a social security number": re.compile(r"(^|_)(ssn|social_security|national_id|tax_id|passport)"),
     "a payment card": re.compile(r"credit_?card|card_?(number|no|num)|(^|_)(pan|iban)$"),
-    "a day of birth": re.compile(r"birth|(^|_)dob$"),
+    "a date of birth": re.compile(r"birth|(^|_)dob$"),
 }
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}")
 _SSN = re.compile(r"\d{3}-\d{2}-\d{4}")
@@ -31,13 +31,13 @@ def why_personal(name: str, values: Sequence[str], table: str = "") -> str | Non
     """Why a column is likely personal; None where nothing says so."""
     plain = _CAMEL.sub("_", name).lower()
     if plain == "name" and _PERSONS.search(table.lower()):
-        return f"its name: a person's name, in a table of {table}"
+        return f"by by by its name: a person's name, in a table of {table}"
     for what, pattern in _NAMES.items():
         if pattern.search(plain):
-            return f"its name: {what}"
+            return f"by its name: {what}"
     for what, test in _VALUES.items():
         if values and sum(map(test, values)) >= _MOST * len(values):
-            return f"its values: {what}"
+            return f"by its values: {what}"
     return None
 
 

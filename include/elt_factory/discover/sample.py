@@ -75,7 +75,7 @@ def _own_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise BadDataError(f"the records cannot be read: {str(error).strip().splitlines()[0]}") from error
+        raise BadDataError(f"cannot read the records: {str(error).strip().splitlines()[0]}") from error
 
 
 def _unlike(connection: duckdb.DuckDBPyConnection, relation: str, plan: ContractPlan) -> dict[str, str]:
@@ -88,7 +88,7 @@ def _unlike(connection: duckdb.DuckDBPyConnection, relation: str, plan: Contract
     ]
     row = connection.execute(f"SELECT {', '.join(tests)} FROM {relation}").fetchall()[0]
     return {
-        column.name: f"declared as {column.type}, which {count:,} of the values are not"
+        column.name: f"declared as {column.type}, but {count:,} values do not fit"
         for column, count in zip(plan.columns, row, strict=True)
         if count
     }

@@ -75,16 +75,16 @@ def _column(sample: Sample, name: str, table: str) -> ColumnFound:
 
 def _key(sample: Sample, ground: Ground) -> tuple[KeyFound | None, Sequence[tuple[str, ...]]]:
     if ground.key:
-        return KeyFound(ground.key, "the database's own primary key"), []
+        return KeyFound(ground.key, "primary key in the database"), []
     found = keys.key_candidates(sample) if sample.keys is None else sample.keys
     if not found:
         return None, []
-    return KeyFound(found[0], f"unique and never empty in the {sample.total:,} records looked at"), found[1 : _FEW + 1]
+    return KeyFound(found[0], f"unique and never empty in {sample.total:,} sampled records"), found[1 : _FEW + 1]
 
 
 def _why_cursor(sample: Sample, name: str, ground: Ground) -> str:
-    how = "the API's window selects by it" if name == ground.window else "by its name it moves with every change"
-    return f"{how}; {'it never falls' if keys.grows(sample.present(name)) else 'it is not in order'} in the sample"
+    how = "the API filters by it" if name == ground.window else "its name suggests that it changes with every update"
+    return f"{how}; {'it never decreases' if keys.grows(sample.present(name)) else 'it is not sorted'} in the sample"
 
 
 def _beginning(sample: Sample, cursor: str, ground: Ground) -> Beginning:
@@ -95,15 +95,19 @@ def _beginning(sample: Sample, cursor: str, ground: Ground) -> Beginning:
 
 def _why_date(sample: Sample, name: str) -> str:
     values = sample.present(name)
-    return f"when it happened, from {min(values)} to {max(values)} in the sample" if values else "when it happened"
+    return (
+        f"when the event happened, from {min(values)} to {max(values)} in the sample"
+        if values
+        else "when the event happened"
+    )
 
 
 def _disposition(ground: Ground, key: bool, cursor: bool) -> Guess:
     if ground.whole and not cursor:
-        return Guess("replace", "nothing was found to read it piece by piece: every run reads all of it")
+        return Guess("replace", "no cursor found: every run reads the whole table")
     if key:
-        return Guess("merge", "there is a key: a record that comes again replaces itself")
-    return Guess("append", "no key was found: the rows of every run are added")
+        return Guess("merge", "has a key: records read again replace their earlier versions")
+    return Guess("append", "no key found: every run appends its rows")
 
 
 def _first_day(sample: Sample, name: str) -> str:

@@ -46,7 +46,7 @@ class WindowParams:
     @property
     def why(self) -> str:
         """What was seen."""
-        return f"tried: they select by {self.column}"
+        return f"tried: they filter by {self.column}"
 
 
 def confirmed(sample: Sample, ask: Ask) -> WindowParams | None:

@@ -30,16 +30,16 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _lines(name: str, found: SourceFound, defaults: Mapping[str, Any]) -> Iterator[str]:
-    yield "# Written by `elt new` from a sample of real records: read the comments, keep what is right."
+    yield "# Written by `elt new` from a sample of real records: read the comments and keep what fits."
     yield f"name: {name}"
     yield '# description: "What it is, for people"'
-    yield _setting("owner", Guess("data-platform", "who answers for it"), defaults)
+    yield _setting("owner", Guess("data-platform", "owner shown in Airflow"), defaults)
     yield _setting("schedule", found.schedule, defaults)
     if found.first_day:
         # the defaults' day may be meant for every source
-        yield _setting("start_date", Guess(found.first_day, "the first day in the sample"), defaults)
-    yield _setting("timezone", Guess("UTC", "the zone of the schedule, and of times without an offset"), defaults)
-    yield _setting("deadline", Guess("{within: 2h}", 'when a run must be done; or {by: "06:00"}'), defaults)
+        yield _setting("start_date", Guess(found.first_day, "first day in the sample"), defaults)
+    yield _setting("timezone", Guess("UTC", "time zone of the schedule, and of times without an offset"), defaults)
+    yield _setting("deadline", Guess("{within: 2h}", 'time by which a run must finish; or {by: "06:00"}'), defaults)
     yield "extract:"
     for key, guess in found.extract.items():
         yield _line(f"  {key}", guess)
@@ -47,7 +47,7 @@ def _lines(name: str, found: SourceFound, defaults: Mapping[str, Any]) -> Iterat
     for table in found.tables:
         yield from _table(table)
     for skipped in found.skipped:
-        yield f"  # {quoted(skipped.name)} is left out: {' '.join(skipped.reason.split())}"
+        yield f"  # skipped {quoted(skipped.name)}: {' '.join(skipped.reason.split())}"
     yield "quality:"
     for table in found.tables:
         yield from _checks(table)
@@ -58,21 +58,21 @@ def _setting(key: str, guess: Guess, defaults: Mapping[str, Any]) -> str:
     if key not in defaults:
         return _line(key, guess)
     said = json.dumps(defaults[key], ensure_ascii=False, default=str)
-    return _commented(f"# {key}: {said}", "the defaults of this folder say it")
+    return _commented(f"# {key}: {said}", "set in this folder's defaults")
 
 
 def _table(table: TableFound) -> Iterator[str]:
     of = f", {table.seen}" if table.seen else ""
-    yield _commented(f"  {quoted(table.name)}:", f"{table.rows:,} records were looked at{of}")
+    yield _commented(f"  {quoted(table.name)}:", f"{table.rows:,} records sampled{of}")
     yield '    # description: "What one row is"'
     for key, guess in table.lines.items():
         yield _line(f"    {key}", guess)
     if table.key:
         yield _line("    primary_key", Guess(listed(table.key.columns), table.key.why))
     else:
-        yield "    # primary_key: [id]    no column and no pair is unique and never empty in the sample"
+        yield "    # primary_key: [id]    no column or pair is unique and never empty in the sample"
     for other in table.other_keys:
-        yield f"    # primary_key: {listed(other)}    unique too"
+        yield f"    # primary_key: {listed(other)}    also unique"
     yield _line("    write_disposition", table.disposition)
     yield from _times(table)
     if table.columns:
@@ -81,10 +81,10 @@ def _table(table: TableFound) -> Iterator[str]:
 
 def _checks(table: TableFound) -> Iterator[str]:
     yield f"  {quoted(table.name)}:"
-    yield _commented("    - row_count: {min: 1}", "a window without records is told")
-    yield _commented("      severity: warn", "error would end the run")
+    yield _commented("    - row_count: {min: 1}", "reports windows without records")
+    yield _commented("      severity: warn", "error would fail the run")
     if table.business_date:
-        yield _commented("    # - freshness: {business_date_within: 26h}", "how old the newest record may be")
+        yield _commented("    # - freshness: {business_date_within: 26h}", "maximum age of the newest record")
 
 
 def _times(table: TableFound) -> Iterator[str]:
@@ -94,23 +94,23 @@ def _times(table: TableFound) -> Iterator[str]:
         cursor = f"{{cursor: {quoted(table.cursor.value)}, lag: {begins.lag}{initial}}}"
         yield _line("    incremental", Guess(cursor, table.cursor.why))
     for other in table.other_cursors:
-        yield f"    # incremental: {{cursor: {quoted(other)}}}    moves too"
+        yield f"    # incremental: {{cursor: {quoted(other)}}}    also changes with updates"
     if table.business_date:
         yield _line("    business_date", Guess(quoted(table.business_date.value), table.business_date.why))
     for other in table.other_dates:
-        yield f"    # business_date: {quoted(other)}    a time too"
+        yield f"    # business_date: {quoted(other)}    also a time"
 
 
 def _columns(columns: Any) -> Iterator[str]:
     if any(column.type for column in columns):
-        yield _commented("    columns:", "typed as the records are; one that does not fit is rejected and kept aside")
+        yield _commented("    columns:", "types as sampled; records that do not fit are rejected and stored")
     for column in columns:
         yield _column(column)
 
 
 def _column(column: ColumnFound) -> str:
     if column.type is None:
-        return f"      # {quoted(column.name)}: no value was seen, so its type is found later"
+        return f"      # {quoted(column.name)}: no value in the sample; its type is inferred later"
     if column.pii:
         return _commented(f"      {quoted(column.name)}: {{type: {_type(str(column.type))}, pii: hash}}", column.pii)
     # a comma inside a flow mapping would end the type

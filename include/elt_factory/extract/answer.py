@@ -49,18 +49,18 @@ class Document:
             return _items(self.body) if self.keys is None else [Raw(bytes(self.body).strip())]
         found = self._step_to(path)
         if first_byte(found) != b"[":
-            raise UnreadableAnswerError(f'records: "{path}" holds {_excerpt(found)}, which is no list')
+            raise UnreadableAnswerError(f'records: "{path}" holds {_excerpt(found)}, which is not a list')
         return _items(found)
 
     def _step_to(self, path: str) -> Raw:
         if self.keys is None:
-            raise UnreadableAnswerError(f'the answer is a list itself: leave out records: "{path}"')
+            raise UnreadableAnswerError(f'the response itself is a list: remove records: "{path}"')
         node: Mapping[str, Raw] | None = self.keys
         found = Raw(memoryview(self.body))
         for name in steps(path):
             if node is None or name not in node:
-                there = f"the keys there are: {', '.join(node)}" if node else f"there is {_excerpt(found)}"
-                raise UnreadableAnswerError(f'records: "{path}" is not in the answer: no "{name}", {there}')
+                there = f"it has the keys: {', '.join(node)}" if node else f"found {_excerpt(found)}"
+                raise UnreadableAnswerError(f'records: "{path}" is not in the response: no "{name}", {there}')
             found = node[name]
             node = keys_of(found)
         return found
@@ -90,7 +90,7 @@ def parse(body: Body) -> Document:
         if (found := _loosely(body, is_list=is_list)) is not None:
             return found
         kind = DamagedAnswerError if _CUT in str(error) else UnreadableAnswerError
-        raise kind(f"the answer is no JSON object or list: {error}: {_excerpt(body[: _EXCERPT + 1])}") from None
+        raise kind(f"the response is not a JSON object or list: {error}: {_excerpt(body[: _EXCERPT + 1])}") from None
 
 
 def _check_text(body: Body) -> None:
@@ -121,7 +121,7 @@ def check_objects(records: Sequence[Raw]) -> None:
     """UnreadableAnswerError when a record is no object."""
     for number, record in enumerate(records, 1):
         if first_byte(record) != b"{":
-            raise UnreadableAnswerError(f"record {number} of the page is no object but {_excerpt(record)}")
+            raise UnreadableAnswerError(f"record {number}: expected an object, got {_excerpt(record)}")
 
 
 def first_byte(raw: Raw) -> bytes:
@@ -143,7 +143,7 @@ def _wrapped(raw: bytes) -> Mapping[str, Raw]:
     try:
         return {key: Raw(value) for key, value in loose.keys(raw).items()}
     except ValueError as error:
-        raise UnreadableAnswerError(f"an object of the answer cannot be read: {error}: {_excerpt(raw)}") from None
+        raise UnreadableAnswerError(f"cannot read an object in the response: {error}: {_excerpt(raw)}") from None
 
 
 def _items(raw: Raw | Body) -> Sequence[Raw]:
@@ -153,7 +153,7 @@ def _items(raw: Raw | Body) -> Sequence[Raw]:
         try:
             return [Raw(item) for item in loose.items(bytes(raw))]
         except ValueError as error:
-            message = f"a list of the answer cannot be read: {error}: {_excerpt(bytes(memoryview(raw)[:_EXCERPT]))}"
+            message = f"cannot read a list in the response: {error}: {_excerpt(bytes(memoryview(raw)[:_EXCERPT]))}"
             raise UnreadableAnswerError(message) from None
 
 

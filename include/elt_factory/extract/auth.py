@@ -21,18 +21,16 @@ def base_url(connection: Connection, subject: Subject) -> httpx.URL:
     host, schema = connection.host or "", connection.schema or ""
     scheme = host.partition("://")[0] if "://" in host else schema or "https"
     if not host or scheme not in ("http", "https"):
-        raise subject.error(
-            BadRequestError, f"{named} has no http address", "write a host, and http or https as schema"
-        )
+        raise subject.error(BadRequestError, f"{named} has no HTTP address", "set a host, and http or https as schema")
     try:
         url = httpx.URL(host if "://" in host else f"{scheme}://{host}")
         url = url.copy_with(port=url.port or connection.port)
     except httpx.InvalidURL as error:
-        raise subject.error(BadRequestError, f"the host of {named} makes no address: {error}") from None
+        raise subject.error(BadRequestError, f"invalid host in {named}: {error}") from None
     if not url.host:
-        raise subject.error(BadRequestError, f"the host of {named} makes no address: {url}")
+        raise subject.error(BadRequestError, f"invalid host in {named}: {url}")
     if url.userinfo:
-        raise subject.error(BadRequestError, f"the host of {named} holds a login", "write it as login and password")
+        raise subject.error(BadRequestError, f"the host of {named} contains a login", "move it to login and password")
     return url
 
 
@@ -44,8 +42,8 @@ def auth_headers(api: RestApi, connection: Connection, subject: Subject) -> dict
         return {}
     if not (login if isinstance(auth, BasicAuth) else password):
         missing = "login" if isinstance(auth, BasicAuth) else "password"
-        text = f'auth {auth.type} needs a {missing}, and the connection "{connection.conn_id}" has none'
-        raise subject.error(AccessDeniedError, text, f"write the {missing} in the connection")
+        text = f'auth {auth.type} needs a {missing}, but the connection "{connection.conn_id}" has none'
+        raise subject.error(AccessDeniedError, text, f"set the {missing} in the connection")
     if isinstance(auth, ApiKeyAuth):
         return {auth.header: password} if auth.param is None else {}
     if isinstance(auth, BearerAuth):

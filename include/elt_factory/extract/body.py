@@ -59,7 +59,9 @@ def _unpacked(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
     elif coding in _PACKED:
         yield from _inflated(chunks)
     else:
-        raise UnreadableAnswerError(f'the answer has the content-encoding "{coding}": gzip or deflate was asked for')
+        raise UnreadableAnswerError(
+            f'unsupported content-encoding "{coding}" in the response: gzip or deflate was requested'
+        )
 
 
 def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -77,14 +79,14 @@ def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
             yield _step(unpack.decompress, rest)
             rest = unpack.unconsumed_tail or unpack.unused_data
     if begun and not unpack.eof:
-        raise DamagedAnswerError("the packed answer ends too soon")
+        raise DamagedAnswerError("truncated compressed response")
 
 
 def _step(decompress: Callable[[bytes, int], bytes], data: bytes) -> bytes:
     try:
         return decompress(data, _STEP)
     except zlib.error as error:
-        raise DamagedAnswerError(f"the packed answer is broken: {error}") from None
+        raise DamagedAnswerError(f"corrupt compressed response: {error}") from None
 
 
 def _is_wrapped(head: bytes) -> bool:

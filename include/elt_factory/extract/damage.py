@@ -19,4 +19,4 @@ class TooLargeAnswerError(UnreadableAnswerError):
     """An answer has more bytes than the config allows."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the answer is larger than {limit // 1_000_000} MB")
+        super().__init__(f"the response is larger than {limit // 1_000_000} MB")

@@ -128,9 +128,9 @@ def _spoken(subject: Subject) -> Iterator[None]:
     try:
         yield
     except exc.NoSuchModuleError as error:
-        raise subject.error(BadRequestError, f"the connection's type is not known: {error}") from None
+        raise subject.error(BadRequestError, f"unknown connection type: {error}") from None
     except ModuleNotFoundError as error:
-        hint = "install it; elt-factory[mysql] brings that of MySQL and MariaDB"
+        hint = "install it; for MySQL and MariaDB: pip install 'elt-factory[mysql]'"
         raise subject.error(BadRequestError, f"the driver of this database is not installed: {error}", hint) from None
     except exc.SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
@@ -205,7 +205,7 @@ def _check_there(database: sa.Connection, relation: Relation, subject: Subject) 
     names = [*inspector.get_table_names(relation.schema), *inspector.get_view_names(relation.schema)]
     # a database may find a name in any case, or by a synonym
     if relation.table not in names and not inspector.has_table(relation.table, relation.schema):
-        text = f'there is no table "{relation.table}"'
+        text = f'unknown table "{relation.table}"'
         raise subject.error(BadRequestError, text, near_name(relation.table, names))
 
 
@@ -224,7 +224,7 @@ def _conditions(
         return [], None
     check_cursor(incremental, described.columns, described.types, subject)
     if incremental.late_commits == "wait":
-        text = "late_commits: wait works with PostgreSQL alone"
+        text = "late_commits: wait needs PostgreSQL"
         raise subject.error(BadRequestError, text, "remove it, and set a lag")
     column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
     if isinstance(database.dialect, SQLiteDialect):
@@ -270,8 +270,8 @@ def _check_times(
     """Refuse times that no window would ever find: those rows would be lost and nobody would hear."""
     bad = database.execute(sa.select(column).select_from(place).where(sqlite.unreadable(column)).limit(1)).first()
     if bad is not None:
-        text = f"the cursor {column} holds {bad[0]!r}, which is no ISO date or time"
-        raise subject.error(BadDataError, text, "for a cursor that is a number write initial: 0")
+        text = f"the cursor {column} holds {bad[0]!r}, which is not an ISO date or time"
+        raise subject.error(BadDataError, text, "for a numeric cursor, write initial: 0")
 
 
 def _condition(left: sa.ColumnElement[Any], bound: Bound) -> sa.ColumnElement[bool]:

@@ -24,7 +24,7 @@ def url_of(connection: Connection, project: Path, subject: Subject) -> sa.URL:
     if connection.conn_type == "sqlite":
         return _sqlite_url(connection, project, subject)
     if not connection.host:
-        raise subject.error(BadRequestError, f'the connection "{connection.conn_id}" has no host', "write one")
+        raise subject.error(BadRequestError, f'the connection "{connection.conn_id}" has no host', "set one")
     return sa.URL.create(
         _driver(connection.conn_type),
         username=connection.login,
@@ -45,12 +45,12 @@ def _driver(conn_type: str) -> str:
 def _sqlite_url(connection: Connection, project: Path, subject: Subject) -> sa.URL:
     named = connection.host or connection.schema
     if not named:
-        text = f'the connection "{connection.conn_id}" names no SQLite file'
-        raise subject.error(BadRequestError, text, "write its path as the host")
+        text = f'the connection "{connection.conn_id}" has no SQLite file'
+        raise subject.error(BadRequestError, text, "set its path as the host")
     file = (project / named).absolute()
     if not file.is_file():
         there = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
-        text = f"the SQLite file {file} is not there"
+        text = f"SQLite file {file} does not exist"
         raise subject.error(SourceNotReadyError, text, near_name(file.name, there))
     # without mode=ro SQLite makes an empty database of a name that it does not find
     return sa.URL.create("sqlite", database=f"file:{quote(str(file))}", query={"mode": "ro", "uri": "true"})

@@ -47,7 +47,7 @@ def read(request: ReadRequest) -> Spool:
     except EltError as error:
         raise subject.error(type(error), str(error)) from None
     except PermissionError as error:
-        raise subject.error(AccessDeniedError, f"{error.filename} cannot be read: {error.strerror}") from None
+        raise subject.error(AccessDeniedError, f"cannot read {error.filename}: {error.strerror}") from None
     progress = Progress(request.tell, request.table)
     spool = _spooled(request, table.format, chosen, subject)
     progress.done(spool.rows_read or 0)
@@ -72,8 +72,8 @@ def _spooled(
     if isinstance(form, NdjsonFormat):
         for source, text in full:
             if is_array(text):
-                message = f"{source.name} line 1: the file is a JSON array, and format ndjson is one object a line"
-                hint = "let the file be written with one object a line, without brackets and commas around them"
+                message = f"{source.name} line 1: the file is a JSON array, but format ndjson needs one object per line"
+                hint = "write one object per line, without brackets and commas around them"
                 raise subject.error(BadDataError, message, hint)
         return Spool("ndjson", files, sum(map(_lines, files)), sources=sources)
     # what was UTF-16 is UTF-8 by now
@@ -105,9 +105,9 @@ def _report_empty(request: ReadRequest, empty: Sequence[SourceFile], subject: Su
     """Say which files are empty; BadDataError where there was never anything else."""
     names = ", ".join(source.name for source in empty[:_SHOWN]) + (", ..." if len(empty) > _SHOWN else "")
     if alone and not (request.ledger and request.ledger.files):
-        message = f"nothing to load, every file is empty: {names}"
+        message = f"nothing to load: every file is empty: {names}"
         raise subject.error(BadDataError, message, "write at least a header line or one record")
-    request.tell(f"{subject}: {len(empty)} empty file(s), no records in them: {names}")
+    request.tell(f"{subject}: {len(empty)} empty file(s) without records: {names}")
 
 
 def is_blank(file: Path) -> bool:

@@ -24,7 +24,7 @@ def source_folder(connection: Connection | None, folder: str | None, project: Pa
     base = project / str(connection.extra.get("path") or "") if connection else project
     below = Path(folder or "")
     if below.is_absolute() or ".." in below.parts:
-        raise BadRequestError(f'folder "{folder}" leads out of {base}; hint: write a folder below it')
+        raise BadRequestError(f'folder "{folder}" points outside {base}; hint: choose a folder below it')
     return base / below
 
 
@@ -48,9 +48,9 @@ def expanded_pattern(folder: Path, pattern: str, window: Window, zone: str) -> t
     except ValueError as error:
         raise BadRequestError(str(error)) from None
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-        raise BadRequestError(f'path "{pattern}" leads out of the folder; hint: write a pattern below {folder}')
+        raise BadRequestError(f'path "{pattern}" points outside the folder; hint: write a pattern below {folder}')
     if not folder.is_dir():
-        raise SourceNotReadyError(f"the folder {folder} is not there; {_there(folder.parent, folder.name)}")
+        raise SourceNotReadyError(f"folder {folder} does not exist; {_there(folder.parent, folder.name)}")
     return expanded
 
 
@@ -65,7 +65,7 @@ def matches(folder: Path, pattern: str) -> list[Path]:
     found = [(folder / name).resolve() for name in named(folder, pattern)]
     for file in found:
         if not file.is_relative_to(folder.resolve()):
-            raise BadRequestError(f'a link that "{pattern}" matches leads out of the folder {folder}')
+            raise BadRequestError(f'a link that matches "{pattern}" points outside the folder {folder}')
     return found
 
 
@@ -84,7 +84,7 @@ def _literal(folder: Path, pattern: str, names: list[str]) -> list[str]:
     others = sorted(set(names) - {pattern})
     if others and pattern not in names:
         raise BadRequestError(
-            f'path "{pattern}" is the name of a file in {folder}, and as a pattern it matches {others[0]}; '
+            f'path "{pattern}" is the name of a file in {folder}, but as a pattern it matches {others[0]}; '
             f'hint: write "{glob.escape(pattern)}" for the file of that name'
         )
     # a name such as *.csv is matched by itself, and so are the others
@@ -95,11 +95,11 @@ def _needed(folder: Path, pattern: str) -> Iterator[Path]:
     found = matches(folder, pattern)
     if not found:
         place = (folder / pattern).parent
-        raise SourceNotReadyError(f'no file "{pattern}" is in the folder {folder}; {_there(place, Path(pattern).name)}')
+        raise SourceNotReadyError(f'no file matches "{pattern}" in {folder}; {_there(place, Path(pattern).name)}')
     return iter(found)
 
 
 def _there(folder: Path, wanted: str) -> str:
     """What is there instead, the nearest name first of all."""
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    return textwrap.shorten(near_name(wanted, names) or "nothing is there", _HINT_LENGTH, placeholder=" ...")
+    return textwrap.shorten(near_name(wanted, names) or "the folder is empty", _HINT_LENGTH, placeholder=" ...")

@@ -174,14 +174,14 @@ class HttpClient:
                 proxy=settings.proxy or (_proxy_of_environment(self._base) if settings.trust_env else None),
             )
         except (OSError, ValueError, httpx.InvalidURL) as error:
-            named = f'the extra of the connection "{self._connection.conn_id}" cannot be used: {error}'
-            raise self._subject.error(BadRequestError, named, "check verify, cert and proxies there") from None
+            named = f'invalid extra in the connection "{self._connection.conn_id}": {error}'
+            raise self._subject.error(BadRequestError, named, "check verify, cert and proxies") from None
 
     def _below(self, path: str, params: Mapping[str, str | int | float | bool]) -> httpx.URL:
         try:
             return httpx.URL(str(self._base).rstrip("/") + "/" + path.lstrip("/")).copy_merge_params(dict(params))
         except httpx.InvalidURL as error:
-            raise self._subject.error(BadRequestError, f'the path "{path}" makes no address: {error}') from None
+            raise self._subject.error(BadRequestError, f'the path "{path}" is not a valid URL path: {error}') from None
 
     def _follow(self, url: httpx.URL, check: Check) -> Answer:
         for _ in range(_MOST_REDIRECTS + 1):
@@ -203,9 +203,9 @@ class HttpClient:
         if origin != _origin(self._base):
             raise self._subject.error(
                 BadDataError,
-                f"GET {shown(found_on)}: the answer leads to {shown(url)}, away from {shown(self._base)}; "
-                "the secret is not sent there",
-                f'when that address is right, write it in the connection "{self._connection.conn_id}"',
+                f"GET {shown(found_on)}: refusing to follow {shown(url)}: different host than {shown(self._base)}, "
+                "credentials are not forwarded",
+                f'if that address is correct, set it in the connection "{self._connection.conn_id}"',
             )
         return url
 
@@ -239,10 +239,10 @@ class HttpClient:
         except DamagedAnswerError as error:
             return str(error)
         except UnreadableAnswerError as error:
-            hint = "ask for smaller pages, or raise max_answer_mb" if isinstance(error, TooLargeAnswerError) else ""
+            hint = "request smaller pages, or raise max_answer_mb" if isinstance(error, TooLargeAnswerError) else ""
             raise self._subject.error(BadDataError, f"GET {shown(url)}: {error}", hint) from None
         except httpx.TimeoutException:
-            return f"no whole answer within {self._deadline.seconds:g} s"
+            return f"response exceeded the total timeout of {self._deadline.seconds:g} s"
         except httpx.RequestError as error:
             return str(error) or type(error).__name__
 

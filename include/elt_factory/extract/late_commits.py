@@ -53,7 +53,7 @@ def wait_for_writers(database: Database, name: str | None, subject: Subject, tel
         SourceNotReadyError: one of them is still open after a minute.
     """
     if database.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
-        tell("this server is a replica and cannot say who is writing: late commits are found by a lag alone")
+        tell("this server is a replica and does not report open transactions: only a lag catches late commits")
         return
     tables = [row[0] for row in database.execute(_TABLES, {"name": name}).fetchall()] if name else []
     given: dict[str, object] = {"tables": tables or None, "first": _FIRST_OF_USERS}
@@ -63,13 +63,13 @@ def wait_for_writers(database: Database, name: str | None, subject: Subject, tel
     while open_ones := waited_for.intersection(_writers(database, given)):
         pids = ", ".join(sorted(str(pid) for _, pid in open_ones))
         if not told:
-            tell(f"waiting for the transactions that are writing (pid {pids})")
+            tell(f"waiting for open write transactions (pid {pids})")
             told = True
         if time.monotonic() > until:
             text = (
                 f"a transaction (pid {pids}) is still writing after {PATIENCE_SECONDS:.0f} s; its rows would be skipped"
             )
-            raise subject.error(SourceNotReadyError, text, "end it, or write late_commits: ignore and a lag")
+            raise subject.error(SourceNotReadyError, text, "end it, or set late_commits: ignore and a lag")
         time.sleep(_PAUSE_SECONDS)
 
 

@@ -31,12 +31,12 @@ def items(raw: bytes) -> list[bytes]:
             start = token.end()
         elif sign in (b"]", b"}"):
             if not open_brackets or open_brackets.pop() != sign:
-                raise ValueError("brackets do not match")
+                raise ValueError("unmatched brackets")
             if not open_brackets:
                 return _complete(found, body[start : token.start()].strip(), body[token.end() :])
         elif sign == b'"':
             break
-    raise ValueError("it ends too soon")
+    raise ValueError("it is truncated")
 
 
 def keys(raw: bytes) -> dict[str, bytes]:
@@ -48,7 +48,7 @@ def keys(raw: bytes) -> dict[str, bytes]:
     for entry in items(raw):
         key = _KEY.match(entry)
         if key is None:
-            raise ValueError("a key is missing")
+            raise ValueError("missing key")
         value = entry[key.end() :].strip()
         if value[:1] not in _CLOSING:
             json.loads(value, parse_constant=_refuse)
@@ -63,5 +63,5 @@ def _refuse(constant: str) -> None:
 def _complete(found: list[bytes], last: bytes, rest: bytes) -> list[bytes]:
     complete = [*found, last] if found or last else []
     if rest.strip() or not all(complete):
-        raise ValueError("something is missing, or follows the end")
+        raise ValueError("missing or trailing content")
     return complete

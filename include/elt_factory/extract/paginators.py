@@ -122,12 +122,12 @@ def told(asked: Ask) -> str:
 def _text_at(document: Document, path: str) -> str:
     """The cursor or link at a path; empty text where there is none."""
     if document.keys is None:
-        raise UnreadableAnswerError(f'the answer is a list, so it holds no "{path}": check the paginator')
+        raise UnreadableAnswerError(f'the response is a list, so it has no "{path}": check the paginator')
     raw = document.find(path)
     if raw is None or bytes(raw) in _NO_CURSOR:
         return ""
     if first_byte(raw) == b'"':
         return msgspec.json.decode(raw, type=str)
     if first_byte(raw) in b"{[t":
-        raise UnreadableAnswerError(f'"{path}" holds {bytes(raw).decode()}, which is no cursor and no link')
+        raise UnreadableAnswerError(f'"{path}" holds {bytes(raw).decode()}, which is neither a cursor nor a link')
     return bytes(raw).decode()

@@ -88,10 +88,10 @@ def _look(file: Path) -> _Looked:
     fine = [one for one in int96 if _has_nanoseconds(file, one.path)]
     for column in (*wide, *fine):
         if not _is_outermost(column):
-            what = f"a decimal of {column.precision} digits" if column in wide else "a time with nanoseconds"
+            what = f"a decimal with {column.precision} digits" if column in wide else "a time with nanoseconds"
             raise BadDataError(
-                f"{file.name}: {column.path} is {what} within another value, which cannot be read without loss; let it "
-                "be written as text"
+                f"{file.name}: {column.path} is {what} within another value, which cannot be read without loss; hint: "
+                "write it as text"
             )
     text = [one.name for one in columns if one.logical_type.type in _TEXT and _is_outermost(one)]
     return _Looked(rows, text, [one.name for one in wide], [one.name for one in fine])
@@ -164,7 +164,7 @@ def _has_nanoseconds(file: Path, path: str) -> bool:
         far = far or pc.any(pc.greater(pc.abs(micros), _LONGEST)).as_py() is True
     if fine and far:
         raise BadDataError(
-            f"{file.name}: {path} has times with nanoseconds, and times before 1678 or after 2261; let it be written "
+            f"{file.name}: {path} has nanosecond times, and times before 1678 or after 2261; hint: write it "
             "in microseconds or as text"
         )
     return fine

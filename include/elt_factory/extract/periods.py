@@ -34,7 +34,9 @@ def expand_pattern(pattern: str, window: Window, zone: str) -> tuple[str, ...]:
     found = {letter for letter in _DIRECTIVE.findall(pattern) if letter != "%"}
     if found - set(_FORMATS):
         unknown = ", ".join(f"%{letter}" for letter in sorted(found - set(_FORMATS)))
-        raise ValueError(f'"{pattern}" has {unknown}; known are %Y %m %d %H, and %% for a percent sign')
+        raise ValueError(
+            f'"{pattern}" has the unsupported date directive {unknown}; hint: use %Y %m %d %H, or %% for a percent sign'
+        )
     finest = next((letter for letter in _NEXT if letter in found), None)
     moments = _moments(window, ZoneInfo(zone), _NEXT[finest]) if finest else iter([window.start])
     return tuple(dict.fromkeys(_fill(pattern, moment) for moment in moments))

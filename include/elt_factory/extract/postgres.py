@@ -146,7 +146,7 @@ def _spoken(subject: Subject) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         kind, text = _kind(error), " ".join(str(error).split())
-        hint = "check login, password and rights of the connection" if kind is AccessDeniedError else ""
+        hint = "check login, password and privileges of the connection" if kind is AccessDeniedError else ""
         raise subject.error(kind, text, hint) from None
 
 

@@ -48,7 +48,7 @@ class Proof:
         nowhere = never_there(self._model, self._with_path, walk.rows)
         full = full_by(params, last.records) if nowhere or against else ""
         if against or (nowhere and full):
-            text = against or f"{nowhere}; the page is full, by {full}"
-            hint = "check paginator: and records:; incomplete: warn loads what came where the answer is wrong"
+            text = against or f"{nowhere}; the page is full, according to {full}"
+            hint = "check paginator: and records:; if the response is wrong, incomplete: warn loads what was read"
             return Verdict(text, hint, incomplete == "fail")
         return Verdict(nowhere)

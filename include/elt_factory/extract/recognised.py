@@ -28,7 +28,9 @@ def not_text(head: bytes, form: Literal["csv", "ndjson"]) -> str:
         if head.startswith(sign):
             return what
     if (zeros := head.count(0)) >= _FEW and zeros * _ZEROS > len(head):
-        return "not text" + (", or in UTF-16 without its mark: set format.encoding if it is" if form == "csv" else "")
+        return "not text" + (
+            ", or UTF-16 without a byte order mark: set format.encoding if so" if form == "csv" else ""
+        )
     begins = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     for sign, what in _MARKUP.items():
         if begins[: len(sign)].lower() == sign:

@@ -16,14 +16,14 @@ from elt_factory.failures import BadRequestError
 
 _TRANSPORT = ("verify", "verify_ssl", "cert", "proxy", "proxies", "trust_env")
 _ELSEWHERE = {
-    "timeout": "write timeout: in the config",
+    "timeout": "set timeout: in the config",
     "allow_redirects": "redirects within the connection's address are followed",
     "max_redirects": "redirects within the connection's address are followed",
-    "stream": "leave it out",
-    "check_response": "leave it out: every answer is checked",
-    "srv_lookup": "write the host itself",
-    "auth": "write auth: in the config",
-    "auth_type": "write auth: in the config",
+    "stream": "remove it",
+    "check_response": "remove it: every response is checked",
+    "srv_lookup": "write the literal host",
+    "auth": "set auth: in the config",
+    "auth_type": "set auth: in the config",
 }
 
 
@@ -59,18 +59,18 @@ def settings_of(connection: Connection, scheme: str, subject: Subject) -> HttpSe
     named = f'the connection "{connection.conn_id}"'
     for name, hint in _ELSEWHERE.items():
         if name in extra:
-            raise subject.error(BadRequestError, f'{named} has "{name}" in its extra, which has no effect here', hint)
+            raise subject.error(BadRequestError, f'{named} has "{name}" in its extra, which is ignored', hint)
     options = {name: extra.pop(name) for name in _TRANSPORT if name in extra}
     nested = extra.pop("headers", {})
     if not isinstance(nested, Mapping):
         raise subject.error(
-            BadRequestError, f'"headers" in the extra of {named} is not an object', "write names and texts"
+            BadRequestError, f'"headers" in the extra of {named} is not an object', "write header names and text values"
         )
     headers = {**extra, **nested}
     for name, value in headers.items():
         if not isinstance(value, str | int | float):
-            text = f'"{name}" in the extra of {named} is not a text, and what is there is sent as a header'
-            raise subject.error(BadRequestError, text, "write a text, or remove it")
+            text = f'"{name}" in the extra of {named} is not text, but header values must be'
+            raise subject.error(BadRequestError, text, "write text, or remove it")
     return HttpSettings(
         headers={name: str(value) for name, value in headers.items()},
         verify=_verify(options.get("verify", options.get("verify_ssl", True))),

@@ -145,14 +145,14 @@ def contradiction(model: Paginator, asked: Ask, early: Signs, last: Page, counts
     rows, pages = counts
     late = signs_of(last.document, last.records_path)
     if late.more is not None and late.more[1]:
-        return f'the pages have ended, and "{late.more[0]}" of the last answer says that there is more'
+        return f'the pages ended, but "{late.more[0]}" in the last response says there are more'
     # rows may come and go while they are read
     total = min((signs.total for signs in (early, late) if signs.total), key=lambda said: said[1], default=None)
     if total and total[1] > rows:
-        return f'"{total[0]}" of the answer says {total[1]:,} records, and {rows:,} came'
+        return f'"{total[0]}" in the response says {total[1]:,} records, but {rows:,} were read'
     number = min((signs.pages for signs in (early, late) if signs.pages), key=lambda said: said[1], default=None)
     if number and number[1] > pages:
-        return f'"{number[0]}" of the answer says {number[1]:,} pages, and {pages:,} came'
+        return f'"{number[0]}" in the response says {number[1]:,} pages, but {pages:,} were read'
     if late.more is not None or isinstance(model, OffsetPaginator | PageNumberPaginator):
         return ""
     return _another_way_on(model, asked, last, late)
@@ -161,9 +161,11 @@ def contradiction(model: Paginator, asked: Ask, early: Signs, last: Page, counts
 def _another_way_on(model: Paginator, asked: Ask, last: Page, signs: Signs) -> str:
     own = (path_of(model) or "").replace("\\.", ".")
     if signs.following and signs.following[0] != own and signs.following[1] not in _asked_for(asked):
-        return f'the pages have ended, and "{signs.following[0]}" of the last answer leads on: check paginator:'
+        return (
+            f'the pages ended, but "{signs.following[0]}" in the last response points to another page: check paginator:'
+        )
     if not isinstance(model, HeaderLinkPaginator) and link_with(last.headers.get("link", ""), "next"):
-        return "the pages have ended, and the Link header of the last answer leads on: use paginator: header_link"
+        return "the pages ended, but the last response's Link header points to another page: use paginator: header_link"
     return ""
 
 
@@ -171,7 +173,7 @@ def never_there(model: Paginator, pages_with_path: int, rows: int) -> str:
     """The remark on a cursor or link whose place is on no page; empty text where it was on one."""
     if pages_with_path or not rows or not isinstance(model, CursorPaginator | JsonLinkPaginator):
         return ""
-    return f'"{path_of(model)}" is on no page, so the first page was the last: check the path in paginator:'
+    return f'"{path_of(model)}" is on no page, so only the first page was read: check the path in paginator:'
 
 
 def path_of(model: Paginator) -> str | None:

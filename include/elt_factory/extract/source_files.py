@@ -87,8 +87,8 @@ def check_unchanged(sources: Sequence[SourceFile]) -> None:
             same = False
         if not same:
             raise SourceNotReadyError(
-                f"{source.name} was changed or removed while it was read; the next try reads it again. Let files be "
-                "written under another name or in another folder, and moved here when they are complete"
+                f"{source.name} was changed or removed while it was read; the next retry reads it again. Write files "
+                "under another name or in another folder, and move them here when they are complete"
             )
 
 
@@ -96,7 +96,9 @@ def _seen(file: Path, name: str) -> SourceFile:
     try:
         now, state, (size, modified_at), content = datetime.now(UTC), _state(file), _size_and_time(file), _hash(file)
     except FileNotFoundError:
-        raise SourceNotReadyError(f"{name} was removed while it was read; the next try reads what is there") from None
+        raise SourceNotReadyError(
+            f"{name} was removed while it was read; the next retry reads the remaining files"
+        ) from None
     return SourceFile(name, file, size, modified_at, content, now, state)
 
 

@@ -105,7 +105,7 @@ def check_cursor(
     names = list(columns)
     if incremental.cursor not in names:
         hint = near_name(incremental.cursor, names)
-        raise subject.error(BadRequestError, f'there is no column "{incremental.cursor}" for incremental.cursor', hint)
+        raise subject.error(BadRequestError, f'unknown column "{incremental.cursor}" in incremental.cursor', hint)
     kind = types.get(incremental.cursor)
     fault = lag_fault(incremental, kind.name if kind else None)
     if fault:

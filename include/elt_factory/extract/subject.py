@@ -55,7 +55,7 @@ class Subject:
 def needed_connection(request: ReadRequest, subject: Subject) -> Connection:
     """Return the request's connection; BadRequestError when it has none."""
     if request.connection is None:
-        raise subject.error(BadRequestError, "there is no connection to read from")
+        raise subject.error(BadRequestError, "no connection to read from")
     return request.connection
 
 

@@ -51,7 +51,9 @@ def endpoint_of(path: str, values: Values, zone: str) -> str:
     rendered = render(path, values, zone, partial(quote, safe=":"))
     parts = rendered.strip("/").split("/")
     if rendered != path and not {"", ".", ".."}.isdisjoint(parts):
-        raise BadRequestError(f'the path "{path}" becomes "{rendered}"; give its params values that are names')
+        raise BadRequestError(
+            f'invalid path "{rendered}" from "{path}": a template value would add or empty a path segment'
+        )
     return rendered
 
 
@@ -63,7 +65,7 @@ def pattern_of(path: str, values: Values, zone: str) -> str:
 
     def safe(text: str) -> str:
         if not text or "/" in text or "\\" in text:
-            raise BadRequestError(f'"{text}" is no part of a file name, as path: {path} would have it')
+            raise BadRequestError(f'invalid file name part "{text}" in path: {path}')
         return glob.escape(text).replace("%", "%%")
 
     return render(path, values, zone, safe)

@@ -72,7 +72,7 @@ class Walk:
     def _without_records(self, ask: Ask | None, again: bool) -> tuple[list[Page], Ask | None]:
         self._empty += 1
         if self._empty > _MOST_EMPTY:
-            raise UnreadableAnswerError(f"pagination loop: {_MOST_EMPTY} pages in a row have no records")
+            raise UnreadableAnswerError(f"pagination loop: {_MOST_EMPTY} consecutive pages have no records")
         # a cursor that leads to itself, or back, leads to no more records
         over = again or (ask is not None and ask.key in self._asked)
         return [], None if over else ask
@@ -110,7 +110,7 @@ class Walk:
             return self._ended()
         if self._stale >= _MOST_STALE:
             raise UnreadableAnswerError(
-                f"pagination loop: {told(asked)} and the pages before it hold only records that came earlier"
+                f"pagination loop: {told(asked)} and the pages before it repeat earlier records"
             )
         self._held.append(page)
         return [], ask
@@ -134,5 +134,5 @@ class Walk:
             return None
         limit = getattr(self.model, "max_pages", None)
         if limit is not None and self._pages >= limit:
-            raise UnreadableAnswerError(f"there are more than {limit:,} pages, which is max_pages of the paginator")
+            raise UnreadableAnswerError(f"more than {limit:,} pages (max_pages of the paginator)")
         return ask

@@ -32,17 +32,17 @@ def parse_answer(status: int, headers: Mapping[str, str], body: Body) -> Documen
         UnreadableAnswerError: it is something else than JSON.
     """
     if status == _ACCEPTED:
-        raise NotReadyAnswerError("the server has accepted the request and has no records yet (status 202)")
+        raise NotReadyAnswerError("the server accepted the request but has no records yet (status 202)")
     if status == _PARTIAL:
-        raise UnreadableAnswerError("the answer is a part of the data only (status 206)")
+        raise UnreadableAnswerError("the response holds only part of the data (status 206)")
     head = bytes(body[:_HEAD]).lstrip(b"\xef\xbb\xbf \t\r\n")
     if not head and not bytes(body).strip():
-        text = f"the answer is empty (status {status})"
+        text = f"empty response (status {status})"
         raise UnreadableAnswerError(text) if status in _EMPTY else DamagedAnswerError(text)
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if head[:1] == b"<" or (kind in _HTML and head[:1] not in (b"{", b"[")):
         begins = head.decode(errors="replace")[:80]
-        raise DamagedAnswerError(f"the answer is no JSON object or list but a web page: {begins}")
+        raise DamagedAnswerError(f"expected a JSON object or list, got a web page: {begins}")
     return parse(body)
 
 
@@ -64,7 +64,7 @@ def refuse_failure(document: Document, records: str | None, columns: Collection[
         alone = records is None and own.isdisjoint(document.keys)
         said = _only_words(keys) if alone else _status_failed(keys)
     if said:
-        raise UnreadableAnswerError(f"the answer says that the request failed ({said}): {_begins(document)}")
+        raise UnreadableAnswerError(f"the response reports a failure ({said}): {_begins(document)}")
 
 
 def _says_no(keys: Mapping[str, Raw]) -> str:

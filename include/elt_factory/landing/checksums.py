@@ -39,13 +39,13 @@ def proven(place: Place, files: Sequence[LandedFile]) -> Iterator[Path]:
         try:
             found = sha256_of_each([folder / file.path for file in files])
         except FileNotFoundError as error:
-            raise LandingError(f"the landing in {place} is incomplete: {error}; run the extract task again") from error
+            raise LandingError(f"landing {place} is incomplete: {error}; run the extract task again") from error
         except OSError as error:
-            raise LandingUnavailableError(f"the landing in {place} cannot be read: {error}") from error
+            raise LandingUnavailableError(f"cannot read landing {place}: {error}") from error
         for file, sha256 in zip(files, found, strict=True):
             if sha256 != file.sha256:
                 raise LandingError(
-                    f"the landing in {place} is damaged: {file.path} is not what the extract task wrote, its SHA-256 "
-                    "is another than the manifest's; run the extract task again"
+                    f"landing {place} is damaged: {file.path} has changed since the extract task wrote it: its SHA-256 "
+                    "differs from the manifest; run the extract task again"
                 )
         yield folder

@@ -178,7 +178,7 @@ def row_reason(plan: ContractPlan) -> str:
     if not plan.columns:
         causes.append(text_literal("no column has a value"))
     found = f"NULLIF(concat_ws('; ', {', '.join(causes)}), '')" if causes else "CAST(NULL AS VARCHAR)"
-    return f"CASE WHEN again THEN 'the line is the header line again' ELSE {found} END" if plan.by_header else found
+    return f"CASE WHEN again THEN 'the line repeats the header' ELSE {found} END" if plan.by_header else found
 
 
 def bad_value_count(plan: ContractPlan) -> str:
@@ -319,7 +319,7 @@ def _bad_values(plan: ContractPlan) -> list[str]:
 
 def _why_bad(column: PlannedColumn, plan: ContractPlan) -> str:
     raw, kind = plan.raw(column.name), column.type
-    other = f"concat({text_literal(f'is no {kind}: ')}, {_shown(column.name, plan)})"
+    other = f"concat({text_literal(f'is not a valid {kind}: ')}, {_shown(column.name, plan)})"
     if _is_cut(column, plan):
         longer = (
             f"concat({text_literal(f'has nanoseconds, and a {kind} has microseconds: ')}, {_shown(column.name, plan)})"

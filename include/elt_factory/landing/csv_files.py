@@ -56,9 +56,8 @@ def check_is_known(known: Known, header: Sequence[str], files: Sequence[str]) ->
     if len(named) < _FEW or any(name in named or name in existing for name in map(loaded_name, header)):
         return
     raise BadDataError(
-        f"{known.label}: {Path(files[0]).name} line 1: it has none of the table's columns: it has {_some(header)}, and "
-        f"the table has {_some(list(named))}; is it a file of this table, and are format.header and format.delimiter "
-        "right?"
+        f"{known.label}: {Path(files[0]).name} line 1: no column of the table: the file has {_some(header)}, and "
+        f"the table has {_some(list(named))}; check the file, format.header and format.delimiter"
     )
 
 
@@ -84,13 +83,13 @@ def otherwise(file: Path, form: CsvFormat) -> str:
     # a file without any has the usual one
     if quote in (form.quote, '"'):
         return ""
-    return f'its fields are enclosed in {quote}, and the config says {form.quote}: write quote: "{quote}"'
+    return f'fields are enclosed in {quote}, but the config says {form.quote}: write quote: "{quote}"'
 
 
 def say_delimiter(found: str, form: CsvFormat) -> str:
     """What to write where a file has another delimiter than the config."""
     shown = {"\t": '"\\t"'}.get(found, f'"{found}"')
-    return f'its fields are separated by {shown}, and the config says "{form.delimiter}": write delimiter: {shown}'
+    return f'fields are separated by {shown}, but the config says "{form.delimiter}": write delimiter: {shown}'
 
 
 def refuse_second_table(file: Path, width: int, form: CsvFormat) -> None:
@@ -111,8 +110,8 @@ def refuse_second_table(file: Path, width: int, form: CsvFormat) -> None:
                 return
             if names_at and len(row) == width and holds_data(row):
                 raise BadDataError(
-                    f"{file.name} line {names_at}: another table begins here: after a blank line there are names and "
-                    "then values; write one table into each file"
+                    f"{file.name} line {names_at}: another table starts here: names and values follow a blank "
+                    "line; write one table per file"
                 )
             is_names = gap and len(row) == width and len({*row}) == width and holds_names(row)
             gap, first, names_at = False, False, reader.line_num if is_names else 0
@@ -128,19 +127,19 @@ def _header(file: Path, form: CsvFormat) -> tuple[str, ...]:
         return _given_names(file, first, form)
     header = tuple(name.strip() for name in first)
     if any("\ufffd" in name for name in header):
-        raise BadDataError(f"{file.name} line 1: it is not {form.encoding}; set format.encoding")
+        raise BadDataError(f"{file.name} line 1: the text is not valid {form.encoding}; set format.encoding")
     twice = sorted({name for name in header if header.count(name) > 1 and name})
     if not header:
         raise BadDataError(
-            f"{file.name} line 1: there is no header line; write one as the first line, or set format.header: false"
+            f"{file.name} line 1: missing header line; add one as the first line, or set format.header: false"
         )
     if _holds_values(header):
         raise BadDataError(
-            f"{file.name} line 1: all names of the header line are numbers, times or addresses: is it a record? Write "
+            f"{file.name} line 1: the header holds only numbers, times or addresses, like a record; add "
             "a line with names, or set format.header: false"
         )
     if "" in header:
-        raise BadDataError(f"{file.name} line 1: a column has no name")
+        raise BadDataError(f"{file.name} line 1: column without a name")
     if twice:
         raise BadDataError(f"{file.name} line 1: column {twice[0]} is repeated")
     return header
@@ -161,15 +160,15 @@ def _first_record(file: Path, form: CsvFormat) -> tuple[str, ...]:
             )
             return tuple(next(reader, ()))
     except (UnicodeError, csv_module.Error) as error:
-        raise BadDataError(f"{file.name} line 1: it cannot be read as {form.encoding}: {error}") from None
+        raise BadDataError(f"{file.name} line 1: cannot be read as {form.encoding}: {error}") from None
 
 
 def _given_names(file: Path, first: Sequence[str], form: CsvFormat) -> tuple[str, ...]:
     names = form.names
     if names and len(names) != len(first):
         raise BadDataError(
-            f"{file.name} line 1: it has {len(first)} fields and format.names has {len(names)} names; write a name for "
-            "each field in order"
+            f"{file.name} line 1: {len(first)} fields but {len(names)} names in format.names; write one name "
+            "per field, in order"
         )
     return names or tuple(f"column_{number}" for number in range(1, len(first) + 1))
 

@@ -50,7 +50,7 @@ def with_files(plan: ContractPlan, known: Known, spool: Spool) -> ContractPlan:
     wanted = known.table.file_column if isinstance(known.table, FilesTable) else None
     if wanted and any(name.casefold() == wanted.casefold() for name in plan.raw_columns):
         raise ContractError(
-            f"{known.label}: file_column names {wanted}, which the files have too; write another name for file_column"
+            f"{known.label}: the files already have the column {wanted}; choose another name for file_column"
         )
     # appended rows belong to their file: what another one has of their key does not depend on which load brings both
     alone = known.table.write_disposition == "append" and not known.table.incremental
@@ -119,10 +119,10 @@ def refuse_unread_files(connection: duckdb.DuckDBPyConnection, known: Known, spo
         if written or rejected < lines or (rejected > 1 and good):
             which = f"all of its {lines}" if rejected == lines else f"{unread} of its {lines}"
             raise BadDataError(
-                f"{where}: {which} records are rejected; {written or 'is the format right?'}. One of them: {reason}"
+                f"{where}: {which} records are rejected; {written or 'check the format'}. One of them: {reason}"
             )
         if not rejected and spool.format == "csv" and (line := _line_with_data(Path(path), spool)):
-            raise BadDataError(f"{where} line {line}: here is data, and no record was read from the file")
+            raise BadDataError(f"{where} line {line}: data found, but no record was read from the file")
 
 
 def _line_with_data(file: Path, spool: Spool) -> int | None:

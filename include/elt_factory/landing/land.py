@@ -158,13 +158,13 @@ def _named_errors(known: Known) -> Iterator[None]:
         yield
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         raise LandingError(
-            f"{known.label}: the records cannot be read, or not written to the landing: {_first_line(error)}"
+            f"{known.label}: cannot read the records, or write them to the landing: {_first_line(error)}"
         ) from error
     except duckdb.Error as error:
         if any(column.pii for column in known.table.columns.values()):
-            message = f"{known.label}: the records cannot be read; the cause is not shown, it may hold personal data"
+            message = f"{known.label}: cannot read the records; details withheld: they may contain personal data"
             raise BadDataError(message) from None
-        raise BadDataError(f"{known.label}: the records cannot be read: {_first_line(error)}") from error
+        raise BadDataError(f"{known.label}: cannot read the records: {_first_line(error)}") from error
 
 
 def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Staged:
@@ -176,7 +176,7 @@ def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Stag
         request = replace(request, known=replace(request.known, grown=grown))
         plan, drift, spool = _stage_records(connection, request)
     if has_repeated_keys(connection, plan):
-        request.tell(f"{request.known.label}: some JSON has a key twice in one object; reading again without it")
+        request.tell(f"{request.known.label}: some JSON objects repeat a key; reading again without them")
         request = replace(request, known=replace(request.known, single_keys=True))
         plan, drift, spool = _stage_records(connection, request)
     _report_renamed(request, plan)
@@ -184,7 +184,7 @@ def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Stag
     expected = request.spool.rows_read
     if expected is not None and expected != rows_read:
         raise AccountingError(
-            f"{request.known.label}: {expected} records were read from the source and {rows_read} reached the "
+            f"{request.known.label}: {expected} records were read from the source but {rows_read} reached the "
             "contract; nothing was landed"
         )
     has_keys = plan.primary_key and all(any(c.name == key for c in plan.columns) for key in plan.primary_key)
@@ -221,7 +221,7 @@ def _stage_records(
         return *_stage_files(connection, request.known, spool), spool
     with suppress(duckdb.InvalidInputException, UnfitNameError, BrokenLinesError):
         return *_stage_files(connection, request.known, spool), spool
-    request.tell(f"{request.known.label}: some lines are no JSON objects; reading again without them")
+    request.tell(f"{request.known.label}: some lines are not JSON objects; reading again without them")
     sifted = sift(connection, spool, request.workdir)
     connection.execute("DROP TABLE IF EXISTS staged")
     note_delivered(connection, sifted.spool, request.workdir)
@@ -256,7 +256,9 @@ def _refuse_if_frozen(connection: duckdb.DuckDBPyConnection, known: Known) -> No
         return
     bad = connection.execute("SELECT count(*), min(reason) FROM staged WHERE reason IS NOT NULL").fetchall()[0]
     if bad[0]:
-        raise ContractError(f"{known.label}: the contract is frozen and {bad[0]} rows break it, as in: {bad[1]}")
+        raise ContractError(
+            f"{known.label}: schema_contract is freeze and {bad[0]} rows violate it, for example: {bad[1]}"
+        )
 
 
 def _write_parts(

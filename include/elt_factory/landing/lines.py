@@ -35,7 +35,7 @@ class BrokenLinesError(BadDataError):
     """Some lines are no records."""
 
     def __init__(self) -> None:
-        super().__init__("some lines are no JSON objects, or have a key twice")
+        super().__init__("some lines are not JSON objects, or repeat a key")
 
 
 def offer(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], name: str = LINES) -> int:

@@ -118,9 +118,7 @@ class Manifest:
     @property
     def null_cursor_words(self) -> str:
         """What was done with the rows without a cursor value, for people."""
-        done = {"ignore": "left out", "include": "read with every load"}.get(
-            self.null_cursor or "", "loaded as they came"
-        )
+        done = {"ignore": "skipped", "include": "read with every load"}.get(self.null_cursor or "", "loaded unchanged")
         return f"{self.rows_null_cursor:,} rows have no value in the cursor {self.cursor_column}: {done}"
 
     @property
@@ -150,12 +148,12 @@ def read_manifest(place: Place, owner: Owner) -> Manifest:
         LandingError: no manifest, one that is damaged or another's, or a file is missing or of another size.
     """
     if not is_attempt(owner.attempt):
-        raise LandingError(f"{owner.attempt!r} is not the name of an attempt; {_AGAIN}")
+        raise LandingError(f"{owner.attempt!r} is not a valid attempt name; {_AGAIN}")
     manifest = parse_manifest(place.below(owner.attempt))
     if manifest.owner != owner:
         raise LandingError(
-            f"the landing in {place} is another's: it was written by {manifest.owner}, and this is {owner}; {_AGAIN}, "
-            "and see that no two projects share an elt_project and a landing"
+            f"landing {place} belongs to another owner: written by {manifest.owner}, expected {owner}; {_AGAIN}, "
+            "and make sure that no two projects share an elt_project and a landing"
         )
     check_files(place, manifest)
     return manifest
@@ -173,10 +171,10 @@ def parse_manifest(place: Place) -> Manifest:
         body = _proven_body(place, place.read(MANIFEST_FILE))
         return msgspec.json.decode(body, type=Manifest)
     except FileNotFoundError:
-        raise LandingError(f"there is no landing in {place}: run the extract task first") from None
+        raise LandingError(f"no landing in {place}: run the extract task first") from None
     # deeply nested JSON is a RecursionError, text that is not UTF-8 a ValueError
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        raise LandingError(f"the manifest in {place} cannot be read: {error}; {_AGAIN}") from error
+        raise LandingError(f"cannot read the manifest in {place}: {error}; {_AGAIN}") from error
 
 
 def _proven_body(place: Place, content: bytes) -> bytes:
@@ -186,12 +184,14 @@ def _proven_body(place: Place, content: bytes) -> bytes:
     parts = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     if set(parts) != {"format", "sha256", "manifest"} or bytes(parts["format"]) != str(FORMAT).encode():
         raise LandingError(
-            f"the manifest in {place} is damaged or of another version of ELT Factory, which writes format {FORMAT}; "
+            f"the manifest in {place} is damaged or from another version of ELT Factory (expected format {FORMAT}); "
             f"{_AGAIN}"
         )
     body = bytes(parts["manifest"])
     if msgspec.json.decode(parts["sha256"], type=str) != hashlib.sha256(body).hexdigest():
-        raise LandingError(f"the manifest in {place} is damaged: it is not what the extract task wrote; {_AGAIN}")
+        raise LandingError(
+            f"the manifest in {place} is damaged: it has changed since the extract task wrote it; {_AGAIN}"
+        )
     return body
 
 
@@ -205,4 +205,4 @@ def check_files(place: Place, manifest: Manifest) -> None:
     for file in manifest.all_files:
         entry = found.get(file.path.removeprefix(f"{manifest.attempt}/"))
         if entry is None or entry.bytes != file.bytes or (file.etag and entry.etag and entry.etag != file.etag):
-            raise LandingError(f"the landing in {place} is incomplete: {file.path} is missing or changed; {_AGAIN}")
+            raise LandingError(f"landing {place} is incomplete: {file.path} is missing or changed; {_AGAIN}")

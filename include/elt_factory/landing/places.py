@@ -132,7 +132,7 @@ class LocalPlace(Place):
         for path in (self.folder / name for name in names):
             # a folder that is a link may be anywhere
             if not path.parent.resolve().is_relative_to(here):
-                raise LandingError(f"{path} leads out of the landing in {self}")
+                raise LandingError(f"{path} points outside the landing {self}")
             path.unlink(missing_ok=True)
             for folder in path.relative_to(self.folder).parents:
                 with suppress(OSError):
@@ -153,4 +153,4 @@ def check_inside(place: Place, names: Iterable[str]) -> None:
     """LandingError for a name that leads out of a place."""
     for name in names:
         if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
-            raise LandingError(f"{name} leads out of the landing in {place}")
+            raise LandingError(f"{name} points outside the landing {place}")

@@ -123,14 +123,14 @@ class RemotePlace(Place):
         except LandingError:
             raise
         except PermissionError as error:
-            text = f"the landing {self.root} refuses the access: {self._told(error)}; look at the connection landing"
+            text = f"the landing {self.root} denied access: {self._told(error)}; check the connection landing"
             raise AccessDeniedError(text) from None
         except FileNotFoundError as error:
-            raise missing(f"in the landing {self.url} something is not there: {self._told(error)}") from None
+            raise missing(f"missing object in the landing {self.url}: {self._told(error)}") from None
         except Exception as error:  # noqa: BLE001 - each vendor has exceptions of its own
             if is_full(error):
                 raise disk_full(f"the landing {self.root}", [Path(tempfile.gettempdir())]) from None
-            text = f"the landing {self.root} does not answer rightly: {self._told(error)}"
+            text = f"the landing {self.root} returned an unexpected error: {self._told(error)}"
             raise LandingUnavailableError(text) from None
 
     def _told(self, error: Exception) -> str:
@@ -153,13 +153,11 @@ def open_place(url: str, connection: Connection | None) -> RemotePlace:
     storage = _STORAGES.get(scheme)
     if storage is None:
         known = ", ".join(f"{name}://" for name in _STORAGES)
-        raise AccessDeniedError(
-            f"the landing {redact(url)} is of no known kind; it is a folder, or begins with {known}"
-        )
+        raise AccessDeniedError(f"unsupported landing {redact(url)}: use a folder, or a URL that starts with {known}")
     if connection and connection.conn_type not in storage.conn_types:
         raise AccessDeniedError(
             f'the connection "{connection.conn_id}" has the type "{connection.conn_type}"; '
-            f"for a landing in {scheme}:// it is of type {' or '.join(storage.conn_types)}"
+            f"a landing in {scheme}:// needs type {' or '.join(storage.conn_types)}"
         )
     if find_spec(storage.package) is None:
         text = (
@@ -178,7 +176,7 @@ def _filesystem(url: str, options: Mapping[str, Any], secrets: Iterable[str]) ->
         # listings that were kept would hide what other workers did
         return url_to_fs(url, **options, use_listings_cache=False, skip_instance_cache=True)[0]
     except Exception as error:  # noqa: BLE001 - each vendor has exceptions of its own
-        text = f"the landing {redact(url)} cannot be opened: {type(error).__name__}: {redact(str(error), secrets)}"
+        text = f"cannot open the landing {redact(url)}: {type(error).__name__}: {redact(str(error), secrets)}"
         raise AccessDeniedError(text) from None
 
 
@@ -186,8 +184,8 @@ def _s3(connection: Connection) -> dict[str, Any]:
     extra = connection.extra
     if extra.get("role_arn"):
         raise AccessDeniedError(
-            f'the connection "{connection.conn_id}" has a role_arn, which a landing cannot take on; '
-            "give the role to the worker and leave the connection out, or name a profile_name"
+            f'the connection "{connection.conn_id}" has a role_arn, which landings do not support; '
+            "give the role to the worker and remove the connection, or set a profile_name"
         )
     client = {key: extra[key] for key in ("region_name", "endpoint_url") if extra.get(key)}
     return _given(

@@ -112,7 +112,7 @@ def _decide(
     contract = known.table.schema_contract
     if new and contract == "freeze":
         raise ContractError(
-            f"{known.label}: the contract is frozen and the source has new columns: {', '.join(new)}; "
+            f"{known.label}: schema_contract is freeze but the source has new columns: {', '.join(new)}; "
             "add them under columns: or set schema_contract: evolve"
         )
     added = [
@@ -148,8 +148,8 @@ def _planned(known: Known, name: str, found: Mapping[str, ColumnType | None]) ->
     existing = (known.existing or {}).get(name)
     if existing is not None and (column.hashed or not holds(column.type, existing)) and existing != column.landed_type:
         raise ContractError(
-            f"{known.label}: the YAML says that {name} is {'hashed' if column.hashed else column.type}, the table has "
-            f"{existing}, and a column never shrinks: write type: {existing} under tables.{known.table_name}.columns."
+            f"{known.label}: the YAML declares {name} as {'hashed' if column.hashed else column.type}, the table has "
+            f"{existing}, and columns never narrow: write type: {existing} under tables.{known.table_name}.columns."
             f"{name}, or drop the table and run with full refresh"
         )
     return column
@@ -173,8 +173,8 @@ def check_width(known: Known, found: Collection[str]) -> None:
     if new and total > table.max_columns:
         some = ", ".join(name[:40] for name in new[:3])
         raise ContractError(
-            f"{known.label}: the source has {len(new)} new columns, such as {some}, and the table would have {total} "
-            f"that are not declared; keys that are ids or dates belong into one column of type json. Change the source "
+            f"{known.label}: the source has {len(new)} new columns, such as {some}, which would give the table {total} "
+            f"undeclared columns; put keys that are ids or dates into one column of type json. Change the source "
             f"or the query, write schema_contract: discard_value, or set max_columns (now {table.max_columns})"
         )
 
@@ -189,8 +189,8 @@ def check_names(known: Known, found: Collection[str]) -> None:
     for name in found:
         if not can_name(name):
             raise UnfitNameError(
-                f"{known.label}: {name[:50]!r} is no name for a column: it is empty, longer than 255 characters, or "
-                "has a control character; rename it in the source or a query"
+                f"{known.label}: {name[:50]!r} is not a valid column name: it is empty, longer than 255 characters, or "
+                "contains a control character; rename it in the source or a query"
             )
     _check_case(known, found)
 
@@ -209,7 +209,7 @@ def _check_case(known: Known, found: Iterable[str]) -> None:
             if other != name:
                 raise ContractError(
                     f"{known.label}: the columns {other} ({where}) and {name} ({place}) differ only by case, which "
-                    "warehouses cannot tell apart; write it one way"
+                    "warehouses cannot tell apart; use one spelling"
                 )
 
 
@@ -238,6 +238,6 @@ def _check_history(known: Known, columns: Iterable[PlannedColumn]) -> None:
     for column in columns:
         if column.name == table.incremental.cursor and column.landed_type.name not in TIMES:
             raise ContractError(
-                f"{known.label}: scd2 needs a cursor that is a time, and {column.name} is {column.landed_type}; name a "
-                "column that says when a row changed, or leave incremental out and read the whole table"
+                f"{known.label}: scd2 needs a time as its cursor, but {column.name} is {column.landed_type}; choose a "
+                "column that holds when a row changed, or remove incremental to read the whole table"
             )

@@ -27,8 +27,10 @@ _NO_RECORD = b"0\n"  # stands in for a line that DuckDB shall not see
 _CHUNK = 1024 * 1024
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 _REPEATED_KEY = "a key is repeated in the object"
-_NOT_UNICODE = "a text in the record is not valid Unicode: half of a surrogate pair"
-_UNFIT_KEY = "a key is no name for a column: it is empty, longer than 255 characters, or has a control character"
+_NOT_UNICODE = "invalid Unicode in a text of the record: half of a surrogate pair"
+_UNFIT_KEY = (
+    "a key is not a valid column name: it is empty, longer than 255 characters, or contains a control character"
+)
 _JSON_NAMES: Mapping[type, str] = {
     list: "array",
     str: "string",
@@ -175,7 +177,7 @@ def why_broken(line: bytes) -> str:
         return _NOT_UNICODE if _has_lone_surrogate(line) else str(error)
     if isinstance(value, dict):
         return _why_unfit(line, value)
-    return f"there is a JSON {_JSON_NAMES.get(type(value), 'value')} where an object must stand"
+    return f"expected a JSON object, got a JSON {_JSON_NAMES.get(type(value), 'value')}"
 
 
 def _why_unfit(line: bytes, record: Mapping[str, object]) -> str:

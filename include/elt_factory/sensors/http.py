@@ -49,15 +49,15 @@ def _poke(spec: HttpReady, look: Look) -> Verdict:
     with HttpClient(api.model_copy(update={"timeout": _TIME}), connection, subject) as client:
         url, answer = client.shown_at(spec.path), client.probe(spec.path)
     if not isinstance(answer, Answer):
-        return Verdict(False, subject.clean(f"{look.config.name}: {url} does not answer: {answer}"))
+        return Verdict(False, subject.clean(f"{look.config.name}: {url} did not respond: {answer}"))
     if answer.status in _REFUSALS:
         hint = f'check the login and password of the connection "{connection.conn_id}", and auth: in the config'
-        raise subject.error(AccessDeniedError, f"{url} answered {answer.status}", hint)
-    return Verdict(answer.is_success, f"{look.config.name}: {url} answered {answer.status}")
+        raise subject.error(AccessDeniedError, f"{url} returned status {answer.status}", hint)
+    return Verdict(answer.is_success, f"{look.config.name}: {url} returned status {answer.status}")
 
 
 def _words(spec: HttpReady) -> str:
-    return f"{spec.connection}{spec.path} answers"
+    return f"{spec.connection}{spec.path} responds"
 
 
 def _about(spec: HttpReady) -> str:

@@ -30,7 +30,7 @@ def _poke(spec: SourceReady, look: Look) -> Verdict:
     own = look.config.name
     if not look.awaited:
         # its config is broken or gone: nothing would say that it is late
-        return Verdict(False, f"{own}: no table of the source {spec.name} is known; is its config right?")
+        return Verdict(False, f"{own}: unknown source {spec.name}; check its config")
     limits = Limits(business_date_within=spec.business_date_within)
     verdicts = []
     with look.warehouse("") as opened:

@@ -26,7 +26,7 @@ def _poke(spec: SqlReady, look: Look) -> Verdict:
     connection = look.connection(spec.connection)
     subject = Subject(look.config.name, "sql sensor", secrets_of(connection))
     value = first_value(connection, look.project, spec.query, subject)
-    return Verdict(bool(value), f"{look.config.name}: {spec.query.strip()} answered {value!r}")
+    return Verdict(bool(value), f"{look.config.name}: {spec.query.strip()} returned {value!r}")
 
 
 def _words(spec: SqlReady) -> str:

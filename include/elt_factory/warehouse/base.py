@@ -246,7 +246,7 @@ class Warehouse(ABC):
             if not self.execute(audit.take_turn(dialect, manifest.source, manifest.table, whose)):
                 raise AccountingError(
                     f"{order.label}: {audit.turn(manifest.source, manifest.table).sql(dialect)} has no row; drop that "
-                    "table, the next load creates it"
+                    "table, and the next load recreates it"
                 )
             columns = self.columns(order.target)
             if self.query(audit.later_landing(dialect, manifest)).rows[0][0]:
@@ -370,7 +370,7 @@ class Warehouse(ABC):
             for (found,) in self.query(f"SELECT {d.name('reason')} FROM {staged.rejects.sql(d)} LIMIT 1").rows:
                 reason = str(found)
         raise BadDataError(
-            f"{order.label}: none of the {manifest.rows_read} rows that were read is good, as in: {reason}; they "
+            f"{order.label}: none of the {manifest.rows_read} rows read is valid, for example: {reason}; they "
             f"are in _elt.rejects with load_id {manifest.load_id}, and nothing was loaded"
         )
 
@@ -397,8 +397,8 @@ def _refuse(order: LoadOrder, changes: Iterable[SchemaChange]) -> None:
     for change in changes:
         if change.kind == "refused":
             raise ContractError(
-                f"{order.label}: {change.column} was landed as {change.new} and the table has {change.old}; "
-                "clear the extract task, so that it reads the window again with the table's types"
+                f"{order.label}: {change.column} was landed as {change.new}, but the table has {change.old}; "
+                "clear the extract task to read the window again with the table's types"
             )
 
 
@@ -406,8 +406,7 @@ def _refuse_mixture(order: LoadOrder, missing: str) -> None:
     """ContractError for a table whose rows do not say since when they hold."""
     if missing in statements.VALIDITY and not order.full_refresh:
         raise ContractError(
-            f"{order.label}: the table was not written by scd2, so that its rows do not say since when they hold; "
-            "run with full refresh"
+            f"{order.label}: existing rows have no validity columns (not written with scd2); run with full refresh"
         )
 
 

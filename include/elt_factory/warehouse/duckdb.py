@@ -146,9 +146,7 @@ class DuckDBWarehouse(Warehouse):
             files = self._view(f"files_{manifest.attempt}", delivered, folder)
             staged = Staged(rows, rejected, self._count(rows), self._count(rejected), files)
         except _unreadable() as error:
-            raise LandingError(
-                f"the landing in {order.landing} cannot be read: {error}; run the extract task again"
-            ) from error
+            raise LandingError(f"cannot read landing {order.landing}: {error}; run the extract task again") from error
         try:
             yield staged
         finally:
@@ -248,8 +246,7 @@ def _connect(path: Path, patience: float, tell: Callable[[str], None]) -> duckdb
             now = time.monotonic()
             if now > deadline:
                 raise WarehouseBusyError(
-                    f"the warehouse {path} is still in use by {_holder(error)} after {patience:.0f} s; "
-                    "try again when that is done"
+                    f"the warehouse {path} is still in use by {_holder(error)} after {patience:.0f} s; try again later"
                 ) from error
             if now - told > _BETWEEN_LINES:
                 tell(f"waiting for the warehouse {path.name}: in use by {_holder(error)}")

@@ -32,13 +32,13 @@ def translated(file: Path, but: str = "") -> Iterator[None]:
         if is_full(error):
             raise disk_full(f"the warehouse {file}", [file]) from error
         if isinstance(error, duckdb.TransactionException):
-            raise WarehouseBusyError(f"another connection changed the same at once: {error}") from error
+            raise WarehouseBusyError(f"write conflict with another connection: {error}") from error
         if isinstance(error, duckdb.PermissionException) or "permission denied" in str(error).lower():
-            raise AccessDeniedError(f"the warehouse {file} refuses the access: {_first_line(error)}") from error
+            raise AccessDeniedError(f"the warehouse {file} denied access: {_first_line(error)}") from error
         if isinstance(error, broken) or _DAMAGED.search(str(error)):
             raise _damaged(file, error) from error
         if isinstance(error, duckdb.IOException):
-            raise WarehouseUnavailableError(f"the warehouse {file} cannot be used: {_first_line(error)}") from error
+            raise WarehouseUnavailableError(f"cannot use the warehouse {file}: {_first_line(error)}") from error
         raise
 
 
@@ -46,7 +46,7 @@ def _damaged(file: Path, error: Exception) -> WarehouseDamagedError:
     if _OTHER_VERSION.search(str(error)):
         text = "was written by another version of DuckDB: install that version, or export and import it"
     else:
-        text = "is damaged or is not a DuckDB file: restore it from a backup, or move it away and run with full refresh"
+        text = "is damaged or not a DuckDB file: restore it from a backup, or move it away and run with full refresh"
     return WarehouseDamagedError(f"the warehouse {file} {text} ({_first_line(error)})")
 
 

@@ -52,7 +52,7 @@ def open_warehouse(
         return SnowflakeWarehouse(connection, purpose, tell)
     raise AccessDeniedError(
         f'the connection "{connection.conn_id}" has the type "{connection.conn_type}"; '
-        "a warehouse is of type duckdb or snowflake"
+        "a warehouse needs type duckdb or snowflake"
     )
 
 

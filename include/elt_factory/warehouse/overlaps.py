@@ -38,12 +38,12 @@ def refuse_stale(warehouse: Warehouse, order: LoadOrder) -> None:
         for load_id, end in warehouse.query(loads_past(warehouse.dialect, manifest)).rows:
             raise ContractError(
                 f"{order.label}: this full refresh reads up to {manifest.window_end}, and the load {load_id} has rows "
-                f"up to {end.isoformat()}, which it would remove; run it with a window_end of that time or later"
+                f"up to {end.isoformat()}, which it would remove; run it with that window_end or later"
             )
     for (load_id,) in warehouse.query(loads_begun_after(warehouse.dialect, manifest)).rows:
         raise ContractError(
-            f"{order.label}: the load {load_id} has read the source after this full refresh began, and is committed; "
-            "clear the extract task, so that it reads what is there now"
+            f"{order.label}: the load {load_id} has read the source after this full refresh started, and is committed; "
+            "clear the extract task to read the current data"
         )
 
 
@@ -64,7 +64,7 @@ def refuse_read_twice(warehouse: Warehouse, order: LoadOrder) -> None:
         raise ContractError(
             f"{order.label}: the rows from {manifest.cursor_column} {manifest.cursor_min} to {manifest.cursor_max} "
             f"were read by another run at the same time, and the load {load_id} has committed some of them; clear "
-            "the extract task, so that it reads what is new, or give the table a primary_key"
+            "the extract task to read what is new, or give the table a primary_key"
         )
 
 
@@ -90,8 +90,8 @@ def make_way(load: Writing) -> Iterator[str]:
             yield statements.delete_versions(dialect, order.target, load_id, load.staged.rows, keys, cursor)
         elif not (order.by_cursor and last and (manifest.cursor_min or "") > last):
             raise ContractError(
-                f"{order.label}: the full refresh {load_id} has loaded this window already, and nothing tells its rows "
-                "from those that come: run with full refresh again, or give the table a primary_key and incremental"
+                f"{order.label}: the full refresh {load_id} has already loaded this window, and its rows cannot be "
+                "told from the new ones: run with full refresh again, or give the table a primary_key and incremental"
             )
 
 

@@ -161,7 +161,7 @@ class SnowflakeWarehouse(Warehouse):
             self._connect()
             if not self.query(proof).rows[0][0]:
                 raise
-            self._tell("the connection to Snowflake broke during the commit; the commit has arrived")
+            self._tell("lost the connection to Snowflake during the commit; the commit succeeded")
         except BaseException:
             # cleaning up begins with DDL, which would commit what is open
             self._roll_back()
@@ -256,9 +256,7 @@ class SnowflakeWarehouse(Warehouse):
         try:
             report = self.query(sql.copy_into(table, folder)).dicts()
         except StatementError as error:
-            raise LandingError(
-                f"the landing in {order.landing} cannot be read: {error}; run the extract task again"
-            ) from error
+            raise LandingError(f"cannot read landing {order.landing}: {error}; run the extract task again") from error
         loaded = {row["file"].rsplit("/", 1)[-1]: int(row["rows_loaded"]) for row in report if "file" in row}
         for file in files:
             _expect_rows(order, file, loaded.get(file.path.rsplit("/", 1)[-1], 0))

@@ -61,7 +61,7 @@ def translated(secrets: Sequence[str | None] = ()) -> Iterator[None]:
         answer = getattr(getattr(error, "response", None), "status_code", 0)
         refused = HTTPStatus.BAD_REQUEST <= answer < HTTPStatus.INTERNAL_SERVER_ERROR
         kind = AccessDeniedError if refused else WarehouseUnavailableError
-        raise kind(f"Snowflake cannot be reached: {_line(error, secrets)}") from error
+        raise kind(f"cannot reach Snowflake: {_line(error, secrets)}") from error
 
 
 def _translate(error: Exception, secrets: Sequence[str | None]) -> EltError:

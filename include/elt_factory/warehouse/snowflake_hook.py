@@ -94,15 +94,15 @@ def connect(connection: Connection, query_tag: str) -> SnowflakeConnection:
 
     if not (connection.extra.get("database") or connection.extra.get("extra__snowflake__database")):
         raise AccessDeniedError(
-            f'the connection "{connection.conn_id}" names no database; '
-            'say which one is the warehouse in its extra: {"database": "ANALYTICS"}'
+            f'the connection "{connection.conn_id}" has no database; '
+            'set the one to use in its extra: {"database": "ANALYTICS"}'
         )
     with translated(secrets(connection)):
         try:
             arguments = GivenHook(connection).arguments(query_tag)
         except (ValueError, TypeError, FileNotFoundError) as error:
             raise AccessDeniedError(
-                f'the connection "{connection.conn_id}" cannot be used: {redact(str(error), secrets(connection))}'
+                f'the connection "{connection.conn_id}" is not usable: {redact(str(error), secrets(connection))}'
             ) from error
         return snowflake.connector.connect(**arguments)
 

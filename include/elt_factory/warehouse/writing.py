@@ -87,7 +87,7 @@ def expect(order: LoadOrder, what: str, expected: int, found: int) -> int:
     if expected != found:
         manifest = order.manifest
         raise AccountingError(
-            f"{manifest.source}.{manifest.table}: the landing holds {expected} {what} and the warehouse counts {found}"
+            f"{manifest.source}.{manifest.table}: the landing holds {expected} {what}, but the warehouse counts {found}"
             "; nothing was committed"
         )
     return found
