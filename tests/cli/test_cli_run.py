@@ -14,7 +14,7 @@ NEW_YORK = "timezone: America/New_York\n"
         (("--start", "2024-02-30", "--end", "2024-03-01"), 'invalid date or time "2024-02-30"'),
         (("--start", "0001-01-01", "--end", "2024-03-01"), "the year 1 is out of range: 1000 to 2999"),
         (("--start", "2024-03-01", "--end", "9999-12-31"), "the year 9999 is out of range: 1000 to 2999"),
-        (("--start", "2024-03-01"), "a window has two ends: give both --start and --end, or none"),
+        (("--start", "2024-03-01"), "use both --start and --end, or neither"),
         (("--start", "2024-03-02", "--end", "2024-03-01"), "is empty: its end must come after its start"),
         (("--start", "2024-03-10T02:30", "--end", "2024-03-11"), "does not exist in America/New_York"),
         (("--table", "order"), 'orders has no table "order"; did you mean "orders"?'),

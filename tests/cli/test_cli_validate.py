@@ -175,7 +175,7 @@ def test_a_connection_that_airflow_does_not_have_is_found_at_its_place(project: 
     project.write("orders", ORDERS.replace("folder: inbox", "connection: nowhere"))
     found = [e for e in entries(project, "--connections") if e["code"] == "unknown-connection"]
     assert [(e["line"], e["column"], e["severity"]) for e in found] == [(6, 24, "error")]
-    assert 'there is no Airflow connection "nowhere"' in found[0]["message"]
+    assert 'unknown Airflow connection "nowhere"' in found[0]["message"]
     assert "airflow_settings.yaml" in found[0]["hint"]
 
 

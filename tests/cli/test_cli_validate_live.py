@@ -198,4 +198,4 @@ def test_a_check_of_a_misspelt_column_is_a_warning(project: Project):
     project.write("shop", SHOP.replace("{row_count: {min: 1}}", "{unique: [id, emial]}"))
     found = json.loads(project.elt("validate", "--json").stdout)
     (entry,) = [e for e in found if e["code"] == "near-column"]
-    assert (entry["message"], entry["line"]) == ('no column "emial" is declared, and "email" is', 17)
+    assert (entry["message"], entry["line"]) == ('column "emial" is not declared, but "email" is', 17)

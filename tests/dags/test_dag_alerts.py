@@ -93,7 +93,7 @@ def test_a_webhook_that_cannot_be_reached_never_fails_the_task_nor_tells_its_add
 
 def test_a_connection_that_is_not_there_is_named_and_the_others_are_told(webhook, logged):
     send(["nowhere", "slack"], "hello")
-    assert 'there is no Airflow connection "nowhere"' in logged.text
+    assert 'unknown Airflow connection "nowhere"' in logged.text
     assert [text for _, text in webhook.messages] == ["hello"]
 
 

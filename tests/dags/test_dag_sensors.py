@@ -104,7 +104,7 @@ def test_a_refused_key_is_not_waited_for(look, connect, status):
 
 
 def test_a_connection_that_is_not_there_is_not_waited_for(look):
-    with pytest.raises(PermanentError, match='there is no Airflow connection "nowhere"'):
+    with pytest.raises(PermanentError, match='unknown Airflow connection "nowhere"'):
         look({"http": {"connection": "nowhere"}})
 
 
@@ -282,7 +282,7 @@ def test_a_source_whose_data_are_old_is_waited_for_however_new_the_load(look, op
 
 def test_a_source_of_which_no_table_is_known_is_never_ready(look, opened):
     ready, told = look({"source": {"name": "fleet"}}, {})
-    assert (ready, told) == (False, "tiny: no table of the source fleet is known; is its config right?")
+    assert (ready, told) == (False, "tiny: unknown source fleet; check its config")
 
 
 def test_a_fresh_table_needs_this_windows_load_and_a_new_business_date(look, opened):
@@ -470,4 +470,4 @@ def test_airflow_keeps_the_answer_between_two_looks_of_a_run(tiny, tmp_path):
     outcome = line.run("tiny", window_start="2013-01-01", window_end="2013-01-02")
     (failed,) = [task for task in outcome.tasks if task.state == "failed"]
     assert failed.detail.startswith("other.t has not loaded")
-    assert "the warehouse is not asked; timed out after 6s" in failed.detail
+    assert "skipping the warehouse query; timed out after 6s" in failed.detail

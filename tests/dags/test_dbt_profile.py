@@ -139,7 +139,7 @@ def test_a_connection_that_lacks_something_is_told_what(given, told):
 
 
 def test_dbt_has_no_warehouse_of_another_type():
-    with pytest.raises(PermanentError, match='has the type "postgres"; dbt runs on duckdb and snowflake'):
+    with pytest.raises(PermanentError, match='has the type "postgres", dbt needs duckdb or snowflake'):
         profile_of(Connection("warehouse", "postgres"), Path("/nowhere"), None, lambda _: TOKEN)
 
 
@@ -150,7 +150,7 @@ def test_secrets_do_not_show_in_a_repr():
 def test_no_connection_is_read_until_a_task_runs(monkeypatch, airflow_db):
     monkeypatch.delenv("AIRFLOW_CONN_WAREHOUSE")
     made = warehouse_profile()
-    with pytest.raises(PermanentError, match='there is no Airflow connection "warehouse"'):
+    with pytest.raises(PermanentError, match='unknown Airflow connection "warehouse"'):
         _ = made.profile_mapping.profile
 
 
@@ -249,7 +249,7 @@ def test_dbt_logs_in_with_a_token_that_the_providers_hook_gets(connect, fake_sno
 
 def test_a_token_that_is_refused_is_told(connect, fake_snowflake, token_endpoint):
     connect("warehouse", **fake_snowflake.fields(refresh_token="stale", token_endpoint=token_endpoint))
-    with pytest.raises(AccessDeniedError, match=r'connection "warehouse" gives no OAuth token: .*401') as told:
+    with pytest.raises(AccessDeniedError, match=r'connection "warehouse" returned no OAuth token: .*401') as told:
         _ = warehouse_profile().profile_mapping.profile
     assert "stale" not in str(told.value)
 

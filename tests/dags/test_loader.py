@@ -240,7 +240,7 @@ def test_what_nobody_expected_is_told_with_its_cause(tmp_path, monkeypatch):
         raise RuntimeError("of our own making")
 
     monkeypatch.setattr("elt_factory.dag.factory.build_dag", broken)
-    with pytest.raises(ConfigError, match=f"{file}:2:7: the DAG cannot be built: RuntimeError: of our own") as caught:
+    with pytest.raises(ConfigError, match=f"{file}:2:7: internal error .*: RuntimeError: of our own") as caught:
         load_file(tmp_path, file)
     assert isinstance(caught.value.__cause__, RuntimeError)
 

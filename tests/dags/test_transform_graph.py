@@ -142,9 +142,9 @@ def test_one_task_builds_all_models_with_the_tests_where_they_are_wanted(tests, 
 @pytest.mark.parametrize(
     ("select", "told"),
     [
-        ("tag:flihgts", 'no dbt model answers to "tag:flihgts"; did you mean "flights"\\?'),
-        ("stg_nothing", 'no dbt model answers to "stg_nothing"; run `elt setup` if the model is new'),
-        ("tags:flights", 'dbt does not understand the selector "tags:flights"'),
+        ("tag:flihgts", 'dbt selector "tag:flihgts" matches no models; did you mean "flights"\\?'),
+        ("stg_nothing", 'dbt selector "stg_nothing" matches no models; if the model is new, run `elt setup`'),
+        ("tags:flights", 'invalid dbt selector "tags:flights"'),
     ],
 )
 def test_a_selector_that_picks_nothing_is_told_when_the_dag_is_drawn(select, tasks, told):

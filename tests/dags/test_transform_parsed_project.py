@@ -72,5 +72,5 @@ def test_a_task_takes_up_what_setup_has_parsed(project):
 
 def test_without_the_connection_the_manifest_is_made_all_the_same(project, airflow_db):
     told = run(project, "-c", NO_CONNECTION)
-    assert 'there is no Airflow connection "warehouse"' in told
+    assert 'unknown Airflow connection "warehouse"' in told
     assert (project / "include" / "dbt" / "target" / "manifest.json").is_file()

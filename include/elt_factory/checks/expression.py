@@ -41,7 +41,7 @@ def _sql_mistakes(condition: str, table: Table) -> Iterator[MistakeError]:
     tree = _parsed(condition)
     if tree.get("error"):
         near = str(tree.get("error_message", "")).splitlines()[0]
-        hint = "write a condition over the columns, like arr_delay >= -120"
+        hint = "write a condition on the columns, like arr_delay >= -120"
         yield MistakeError(f"the expression is not a condition in SQL: {near}", hint, code="not-sql")
         return
     if table.schema_contract == "evolve" or not table.columns:

@@ -51,7 +51,7 @@ class Outcome:
 def counted(checking: Checking, statement: str) -> Outcome:
     """Return the outcome of a statement that answers with the number of rows that break a rule."""
     failing = int(checking.warehouse.query(statement).rows[0][0])
-    return Outcome(Verdict(not failing, f"{failing} rows break it" if failing else "holds"), failing)
+    return Outcome(Verdict(not failing, f"{failing} rows violate it" if failing else "holds"), failing)
 
 
 def _is_right(*_: Any) -> Iterable[MistakeError]:

@@ -59,19 +59,19 @@ def _verdict(rule: RowCount, checking: Checking) -> Verdict:
     warehouse, request = checking.warehouse, checking.request
     count = state.load_size(warehouse, request.load_id)
     if rule.min is not None and count < rule.min:
-        return Verdict(False, f"the load has {count} rows, at least {rule.min} are wanted")
+        return Verdict(False, f"the load has {count} rows; the minimum is {rule.min}")
     if rule.max is not None and count > rule.max:
-        return Verdict(False, f"the load has {count} rows, at most {rule.max} are wanted")
+        return Verdict(False, f"the load has {count} rows; the maximum is {rule.max}")
     if rule.within is None:
         return Verdict(True, f"the load has {count} rows")
     before = state.load_sizes(
         warehouse, request.config.name, request.table, request.window.start, _TRAILING[rule.compared_with]
     )
     if not before:
-        return Verdict(True, f"the load has {count} rows; there is no earlier load to compare with")
+        return Verdict(True, f"the load has {count} rows; no earlier load to compare with")
     mean = sum(before) / len(before)
-    message = f"the load has {count} rows, the {len(before)} before it {mean:.0f} on average"
-    return Verdict(abs(count - mean) <= rule.within * mean, f"{message}; {rule.within:.0%} apart is allowed")
+    message = f"the load has {count} rows; the previous {len(before)} have {mean:.0f} on average"
+    return Verdict(abs(count - mean) <= rule.within * mean, f"{message}; the allowed deviation is {rule.within:.0%}")
 
 
 def _words(rule: RowCount) -> str:
