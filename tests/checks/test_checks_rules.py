@@ -72,6 +72,6 @@ def test_a_table_check_is_a_count_of_the_rows_that_break_it(check, name, stateme
     kind = TABLE_CHECKS.get(read.kind)
     found = kind.look(read.spec, Checking(warehouse, None, ROWS))
     assert (kind.label(read.spec), warehouse.statement) == (name, statement)
-    assert (found.verdict.holds, found.verdict.message, found.failing_rows) == (False, "2 rows break it", 2)
+    assert (found.verdict.holds, found.verdict.message, found.failing_rows) == (False, "2 rows violate it", 2)
     sqlglot.parse_one(statement, dialect="duckdb")
     assert kind.look(read.spec, Checking(warehouse, None, None)) is None, "a table without a row breaks nothing"

@@ -35,7 +35,7 @@ def told(*arguments: str) -> str:
 
 
 def test_files_and_defaults_are_rewritten_once(configs: Path):
-    assert told(str(configs)).count("is rewritten") == 2
+    assert told(str(configs)).count("Rewrote") == 2
     assert (configs / "fleet.yaml").read_text() == "version: 2\n" + TEXT.replace("key", "primary_key")
     assert (configs / "_defaults.yaml").read_text() == "version: 2\nowner: us\n"
     assert "Nothing to upgrade" in told(str(configs))
