@@ -14,7 +14,11 @@ HERE = Path(__file__).resolve().parent
 
 
 def result_of(script: str, *arguments: object, environment: Mapping[str, str]) -> dict[str, Any]:
-    """What a script beside this one finds, with more in its environment; SystemExit where it finds nothing."""
+    """Return what a script beside this one finds, with more in its environment.
+
+    Raises:
+        SystemExit: it finds nothing.
+    """
     path = os.pathsep.join([str(HERE.parent / "include"), str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
     given = [str(argument) for argument in arguments]
     done = subprocess.run(

@@ -13,7 +13,7 @@ _OPERATORS = "elt_factory.dag.operators"
 
 
 def config_of(name: str) -> Any:
-    """The config that the operators take, ready: dag-factory is not charged for what its YAML cannot say."""
+    """Return the config that the operators take, ready: dag-factory is not charged for what its YAML cannot say."""
     return CONFIG[name]
 
 

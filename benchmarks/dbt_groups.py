@@ -39,7 +39,7 @@ def compare(folder: Path, groups: int) -> dict[str, Any]:
 
 
 def hold(folder: Path, groups: int, name: str) -> list[DAG]:
-    """The DAGs of all groups by one way, all in memory at once."""
+    """Return the DAGs of all groups by one way, all in memory at once."""
     way = _ways(folder, groups)[1][name]
     return [way(f"group_{number}") for number in range(groups)]
 
@@ -52,7 +52,10 @@ def _ways(folder: Path, groups: int) -> tuple[int, dict[str, Callable[[str], DAG
 
 
 def _project(folder: Path, groups: int) -> int:
-    """The manifest of the project with its nodes multiplied: two models and three tests a group, of real size."""
+    """Return the manifest of the project with its nodes multiplied.
+
+    Two models and three tests a group, of real size.
+    """
     (folder / "models").mkdir(parents=True)
     (folder / "target").mkdir()
     (folder / "dbt_project.yml").write_text("name: elt_factory\n")

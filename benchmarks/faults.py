@@ -155,7 +155,7 @@ def damage(folder: Path, disposition: str) -> tuple[int, int]:
 
 
 def undisturbed(context: Any, tool: str, disposition: str, base: Path) -> Cost:
-    """What the second window takes, after the first one; the median of three. `base` keeps the first one."""
+    """Return what the second window takes, after the first one; the median of three. `base` keeps the first one."""
     begun = base / f"{disposition}-begun"
     begun.mkdir(parents=True)
     loaded(context, tool, begun, disposition, 1)
@@ -171,7 +171,7 @@ def undisturbed(context: Any, tool: str, disposition: str, base: Path) -> Cost:
 
 
 def kill_again_and_again(context: Any, tool: str, kills: int, base: Path) -> dict[tuple[str, str], Outcome]:
-    """What the kills and their retries have left behind, by disposition and disk."""
+    """Return what the kills and their retries have left behind, by disposition and disk."""
     costs = {disposition: undisturbed(context, tool, disposition, base) for disposition in DISPOSITIONS}
     outcomes = {(disposition, disk): Outcome(costs[disposition], []) for disposition in DISPOSITIONS for disk in DISKS}
     moments = random.Random(8)

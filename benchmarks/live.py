@@ -49,7 +49,7 @@ class Live:
             return database.execute(statement, values).fetchall()
 
     def one(self, statement: str, *values: object) -> object:
-        """The one value that a query answers with."""
+        """Return the one value that a query answers with."""
         rows = self.ask(statement, *values)
         return rows[0][0] if rows else None
 
@@ -72,7 +72,7 @@ class Live:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The dag-processor, until the block ends."""
+        """Provide the dag-processor, until the block ends."""
         environment = os.environ | local_environment(ROOT) | {
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__COSMOS__CACHE_DIR": str(self.home / "cosmos"),

@@ -36,7 +36,7 @@ def main(base: str | None = None) -> int:
 
 
 def contract(folders: dict[int, Path]) -> list[str]:
-    """Records to a landing: rows a second, peak memory, and the sizes of the parts."""
+    """Return records to a landing: rows a second, peak memory, and the sizes of the parts."""
     print("the contract: NDJSON to Parquet parts")
     for rows, folder in folders.items():
         folder.mkdir()
@@ -49,7 +49,7 @@ def contract(folders: dict[int, Path]) -> list[str]:
 
 
 def speed(folders: dict[int, Path]) -> list[str]:
-    """Loads into a new table beside the bare INSERT."""
+    """Return loads into a new table beside the bare INSERT."""
     missed = []
     for rows, folder in folders.items():
         print(f"\nloads of {rows:,} rows: median of {ROUNDS}, the best, CPU seconds, peak memory")
@@ -77,7 +77,7 @@ def figure(runs: list[dict[str, float]], name: str, of: Any) -> float:
 
 
 def memory(folders: dict[int, Path]) -> list[str]:
-    """What a load needs: where DuckDB has more memory it keeps blocks in it, which are no need."""
+    """Return what a load needs: where DuckDB has more memory it keeps blocks in it, which are no need."""
     print(f"\npeak memory of an append with ELT_WAREHOUSE_MEMORY={LITTLE}")
     peaks = {}
     for rows, folder in folders.items():
@@ -95,7 +95,7 @@ def target(what: str, found: float, limit: float, *, at_least: bool = False) -> 
 
 
 def run(case: str, folder: Path, rows: int, **environment: str) -> dict[str, float]:
-    """The result of a case in a process of its own."""
+    """Return the result of a case in a process of its own."""
     return result_of("load_cases.py", case, folder, rows, environment=environment)
 
 

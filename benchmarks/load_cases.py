@@ -76,14 +76,14 @@ class Case:
         return LocalPlace(self.folder / "landing")
 
     def database(self) -> Path:
-        """A place for a database that is not there yet."""
+        """Return a place for a database that is not there yet."""
         for file in self.folder.glob("warehouse.duckdb*"):
             file.unlink()
         return self.folder / "warehouse.duckdb"
 
 
 def records(case: Case) -> None:
-    """The source's records as NDJSON, a file for each million."""
+    """Write the source's records as NDJSON, a file per million."""
     case.records.mkdir()
     for first in range(0, case.rows, FILE_ROWS):
         file = case.records / f"{first:09}.ndjson"
@@ -92,7 +92,7 @@ def records(case: Case) -> None:
 
 
 def landed(case: Case) -> None:
-    """The contract step: records through the contract into a landing."""
+    """Run the contract step: records through the contract into a landing."""
     table = Table.model_validate(
         {
             "primary_key": ["order_id"],
@@ -109,13 +109,13 @@ def landed(case: Case) -> None:
 
 
 def landing_of(case: Case) -> Manifest:
-    """The manifest of the one landing there is."""
+    """Return the manifest of the one landing there is."""
     [attempt] = case.landing.folder.iterdir()
     return read_manifest(case.landing, Owner("", "shop", "orders", LOAD_ID, attempt.name))
 
 
 def bare(case: Case) -> None:
-    """The floor: DuckDB's own INSERT of the same files, and the file closed."""
+    """Run the floor: DuckDB's own INSERT of the same files, and close the file."""
     manifest = landing_of(case)
     files = file_list(str(case.landing.folder / file.path) for file in manifest.files)
     types = DuckDBWarehouse.dialect
@@ -127,7 +127,7 @@ def bare(case: Case) -> None:
 
 
 def loaded(case: Case, disposition: WriteDisposition) -> None:
-    """The load as its task does it: from reading the manifest to closing the warehouse."""
+    """Run the load as its task does: from reading the manifest to closing the warehouse."""
     with DuckDBWarehouse(case.database()) as warehouse:
         order = LoadOrder(landing_of(case), case.landing, TARGET, disposition, ("order_id",), "run")
         report = warehouse.load(order)

@@ -77,7 +77,7 @@ def landed(folder: Path) -> None:
 
 
 def peak(folder: Path, threads: int) -> int:
-    """The peak of a landing in a process of its own."""
+    """Return the peak of a landing in a process of its own."""
     command = [sys.executable, __file__, "--land", str(folder)]
     environment = {**os.environ, "ELT_CONTRACT_THREADS": str(threads)}
     said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout

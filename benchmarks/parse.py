@@ -92,7 +92,7 @@ def dbt_groups(report: Report) -> None:
 
 
 def run(case: str, count: int) -> dict[str, Any]:
-    """The result of a case in a process of its own."""
+    """Return the result of a case in a process of its own."""
     with tempfile.TemporaryDirectory() as scratch:
         quiet = {
             "AIRFLOW_HOME": f"{scratch}/airflow",

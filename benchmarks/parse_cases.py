@@ -76,7 +76,7 @@ def write_sources(folder: Path, count: int) -> None:
 
 
 def one_config(folder: Path) -> Any:
-    """The config of the first source, valid: what a hand-written DAG gives its operators."""
+    """Return the config of the first source, valid: what a hand-written DAG gives its operators."""
     from elt_factory.config.loading import load_config
 
     write_sources(folder, 1)
@@ -84,7 +84,7 @@ def one_config(folder: Path) -> Any:
 
 
 def by_hand(config: Any, number: int, form: dict[str, Param]) -> DAG:
-    """The DAG of a source as one writes it in Python: the same operators with the same arguments."""
+    """Return the DAG of a source as one writes it in Python: the same operators with the same arguments."""
     from elt_factory.dag.documentation import dag_document
     from elt_factory.dag.operators import ExtractOperator, LoadOperator, QualityOperator
     from elt_factory.dag.sensors import ReadySensor
@@ -169,7 +169,7 @@ def floor(folder: Path, count: int) -> Callable[[], list[DAG]]:
 
 
 def floor_without_form(folder: Path, count: int) -> Callable[[], list[DAG]]:
-    """The floor without its trigger form, which ours has: what is left to the YAML alone."""
+    """Return the floor without its trigger form, which ours has: what is left to the YAML alone."""
     config = one_config(folder)
     return lambda: [by_hand(config, number, {}) for number in range(count)]
 
@@ -215,7 +215,7 @@ def folder_of(parent: Path, name: str) -> Path:
 
 
 def worker(folder: Path, count: int) -> dict[str, Any]:
-    """What a worker pays to get the DAG of its task, in milliseconds: our modules and dags/sources.py."""
+    """Return what a worker pays to get the DAG of its task, in milliseconds: our modules and dags/sources.py."""
     write_sources(folder_of(folder, "dag_configs"), count)
     os.environ |= {"ELT_PROJECT": str(folder), "_AIRFLOW_PARSING_CONTEXT_DAG_ID": f"shop_{count // 2}"}
     import airflow.dag_processing.dagbag  # noqa: F401 - every worker has it
@@ -228,7 +228,7 @@ def worker(folder: Path, count: int) -> dict[str, Any]:
 
 
 def bundle_worker(folder: Path, count: int) -> dict[str, Any]:
-    """The same through the bundle, as Airflow's task runner does it; the DAG processor has made the stubs."""
+    """Return the same through the bundle, as Airflow's task runner does it; the DAG processor has made the stubs."""
     from airflow.dag_processing.dagbag import BundleDagBag
 
     name, configs = f"shop_{count // 2}", folder_of(folder, "dag_configs")

@@ -78,7 +78,7 @@ def copy(connection: Connection, folder: Path, schema: str | None = None) -> lis
 def load_table(
     warehouse: DuckDBWarehouse, run: Run, config: SqlSource, name: str, connection: Connection, folder: Path
 ) -> None:
-    """What the tasks extract and load do, without Airflow."""
+    """Do what the tasks extract and load do, without Airflow."""
     workdir, spec, window = folder / f"work_{name}", config.tables[name], run.table_window(name)
     workdir.mkdir()
     lag = spec.incremental.time_lag if spec.incremental else timedelta()
@@ -119,7 +119,7 @@ def compared(
 
 
 def canonical(value: Any, kind: str, spec: Table, column: str, separator: str = " ") -> object:  # noqa: C901, PLR0911 - a line for each type
-    """A value of either side in one form."""
+    """Return a value of either side in one form."""
     if value is None:
         return None
     declared = spec.columns.get(column)
@@ -142,7 +142,7 @@ def canonical(value: Any, kind: str, spec: Table, column: str, separator: str = 
 
 
 def moment(value: Any) -> datetime:
-    """A date or a time on UTC's clock."""
+    """Return a date or a time on UTC's clock."""
     found = datetime.fromisoformat(value) if isinstance(value, str) else value
     if not isinstance(found, datetime) and isinstance(found, date):
         return datetime(found.year, found.month, found.day, tzinfo=UTC)
@@ -152,7 +152,7 @@ def moment(value: Any) -> datetime:
 def source_rows(
     connection: Connection, table: str, schema: str | None
 ) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
-    """A table as the database's own driver gives it."""
+    """Return a table as the database's own driver gives it."""
     mark = "`" if connection.conn_type == "mysql" else '"'
     quoted = ".".join(f"{mark}{part}{mark}" for part in (schema, table) if part)
     with closing(opened(connection)) as database, closing(database.cursor()) as cursor:
@@ -172,7 +172,7 @@ def opened(connection: Connection) -> Any:
 
 @contextmanager
 def database_of(file: Path, folder: Path) -> Iterator[tuple[Connection, str | None]]:
-    """The database of a file; on a server one of its own, dropped at the end."""
+    """Provide the database of a file; on a server one of its own, dropped at the end."""
     name = f"elt_copy_{uuid.uuid4().hex[:10]}"
     if file.suffix == ".sqlite":
         yield Connection("db", "sqlite", host=str(file)), None

@@ -69,7 +69,7 @@ with DuckDBWarehouse(Path({file!r})) as warehouse:
 
 
 def write_log(file: Path, loads: int, tables: int) -> None:
-    """A warehouse with so many loads of so many tables, and the checks of each table's last run."""
+    """Write a warehouse with that many loads of that many tables, and the checks of each table's last run."""
     names = tuple(audit.log_columns("loads"))
     values = ", ".join(VALUES.get(name, "NULL").format(tables=tables) for name in names)
     with DuckDBWarehouse(file) as warehouse:
@@ -85,7 +85,7 @@ def write_log(file: Path, loads: int, tables: int) -> None:
 
 
 def last_window(loads: int, tables: int) -> Window:
-    """The window of the newest load."""
+    """Return the window of the newest load."""
     end = START + timedelta(minutes=loads // tables)
     return Window(end - timedelta(minutes=1), end)
 

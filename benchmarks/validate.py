@@ -35,7 +35,10 @@ def main() -> None:
 
 
 def write_configs(folder: Path) -> dict[Path, dict]:
-    """Copies of the project's own configs under names of their own; the floor's data has what its models need."""
+    """Return copies of the project's own configs under names of their own.
+
+    The floor's data has what its models need.
+    """
     files: dict[Path, dict] = {}
     (folder / "_defaults.yaml").write_text((config_folder() / "_defaults.yaml").read_text())
     names = [file.stem for file in config_folder().glob("[!_]*.yaml")]
@@ -52,7 +55,7 @@ def write_configs(folder: Path) -> dict[Path, dict]:
 
 
 def parse_and_validate(data: dict[Path, dict]) -> None:
-    """The least that anybody has to do: parse the text, build the models."""
+    """Do the minimum of any tool: parse the text, build the models."""
     for file, read in data.items():
         yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
         kind = read.get("extract", {}).get("type")
@@ -60,7 +63,7 @@ def parse_and_validate(data: dict[Path, dict]) -> None:
 
 
 def best(work: Callable[[], object]) -> float:
-    """The median of some rounds, in seconds."""
+    """Return the median of some rounds, in seconds."""
     times = []
     for _ in range(ROUNDS):
         started = time.perf_counter()

@@ -67,7 +67,7 @@ def run_demo(days: int) -> int:
 
 
 def _flights_port() -> int:
-    """The API's usual port, or a free one, which Airflow then hears of through the environment."""
+    """Return the API's usual port, or a free one, which Airflow then hears of through the environment."""
     port = free_port(PORT)
     if port != PORT:
         connection = {
@@ -156,7 +156,7 @@ def _models(warehouse: Warehouse) -> Table:
 
 
 def _checks(warehouse: Warehouse, runs: list[str]) -> Table:
-    """Counts of this demo's runs; what warned is named, because a warning nobody reads is none."""
+    """Return counts of this demo's runs; what warned is named, because a warning nobody reads is none."""
     d = warehouse.dialect
     listed = ", ".join(d.literal(run) for run in runs) or "NULL"
     rows = warehouse.query(

@@ -24,7 +24,7 @@ _SAYS_FULL = re.compile(r"no space left on device|disk quota exceeded|max_temp_d
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """An empty folder for one task, removed at its end, or by a later task where this one is killed.
+    """Provide an empty folder for one task, removed at its end, or by a later task where this one is killed.
 
     The kernel holds a lock in it for as long as the process lives, however it ends.
     """
@@ -83,7 +83,7 @@ def is_full(error: BaseException) -> bool:
 
 
 def disk_full(what: str, paths: Sequence[Path]) -> DiskFullError:
-    """The error, with the paths that were written to and what is free there, the fullest disk first."""
+    """Return the error, with the paths that were written to and what is free there, the fullest disk first."""
     free = sorted((_free(path), str(path)) for path in paths)
     places = ", ".join(f"{path} ({bytes_free / 1e6:,.1f} MB free now)" for bytes_free, path in free)
     return DiskFullError(f"{what}: disk full or quota exceeded: {places}; free some space")

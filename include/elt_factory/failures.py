@@ -107,7 +107,7 @@ class ServiceError(EltError):
 
 
 def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
-    """The text without the given secrets, without logins in addresses and without keys in their queries."""
+    """Return the text without the given secrets, without logins in addresses and without keys in their queries."""
     cleaned = _URL_KEY.sub(r"\1***", _HTTP_LOGIN.sub(r"\1***@", _URL_PASSWORD.sub(r"\1:***@", text)))
     for secret in secrets:
         if secret:

@@ -26,7 +26,7 @@ class UnsafeFolderError(PermanentError):
 
 
 def chosen_umask() -> int:
-    """The umask of everything that is written.
+    """Return the umask of everything that is written.
 
     Raises:
         EltError: the environment has one that leaves the writer or nobody without access, or is not octal.
@@ -55,7 +55,7 @@ def private_files() -> Iterator[None]:
 
 
 def own_folder(name: str) -> Path:
-    """A folder of this user's in the machine's temporary folder, which nobody else can write to or prepare.
+    """Return a folder of this user's in the machine's temporary folder, which nobody else can write to or prepare.
 
     Raises:
         UnsafeFolderError: somebody else has made it, or may write to it.

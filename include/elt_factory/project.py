@@ -9,7 +9,7 @@ PROJECT_VARIABLE = "ELT_PROJECT"
 
 
 def project_root() -> Path:
-    """The folder that holds dag_configs/.
+    """Return the folder that holds dag_configs/.
 
     It is `$ELT_PROJECT`, else the checkout this package is in, else the current folder.
     """
@@ -21,10 +21,10 @@ def project_root() -> Path:
 
 
 def config_folder() -> Path:
-    """The folder of the YAML files."""
+    """Return the folder of the YAML files."""
     return project_root() / "dag_configs"
 
 
 def dbt_folder() -> Path:
-    """The folder of the dbt project."""
+    """Return the folder of the dbt project."""
     return project_root() / "include" / "dbt"

@@ -19,7 +19,7 @@ Value = str | int | float | bool | Decimal | date | datetime | None
 
 
 def identifier(name: str) -> str:
-    """A name in double quotes, whatever it holds."""
+    """Return a name in double quotes, whatever it holds."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -44,7 +44,10 @@ def file_list(files: Iterable[str]) -> str:
 
 
 def literal(value: Value) -> str:
-    """A value as SQL text. Instants are written in UTC with their type, so that no session setting changes them."""
+    """Return a value as SQL text. Instants are written in UTC with their type.
+
+    No session setting changes them.
+    """
     for kind, write in _WRITERS:
         if isinstance(value, kind):
             return write(value)
@@ -52,7 +55,7 @@ def literal(value: Value) -> str:
 
 
 def instant(value: datetime) -> str:
-    """An instant as a literal of a type with time zone."""
+    """Return an instant as a literal of a type with time zone."""
     return f"CAST({text_literal(iso_utc(value))} AS TIMESTAMP WITH TIME ZONE)"
 
 

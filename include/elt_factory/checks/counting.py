@@ -19,7 +19,7 @@ class LoadedRows:
     load_id: str
 
     def column(self, name: str) -> str:
-        """A column as SQL; one that never had a value is not in the table yet, and NULL everywhere."""
+        """Return a column as SQL; one that never had a value is not in the table yet, and NULL everywhere."""
         return self.dialect.name(name) if name in self.columns else "NULL"
 
 

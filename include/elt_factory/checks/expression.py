@@ -63,7 +63,7 @@ def _parsed(condition: str) -> Mapping[str, Any]:
 
 
 def _columns(tree: Any) -> Iterator[str]:
-    """The columns of the condition itself; those of a subquery may be another table's."""
+    """Yield the columns of the condition itself; those of a subquery may be another table's."""
     if isinstance(tree, list):
         for item in tree:
             yield from _columns(item)

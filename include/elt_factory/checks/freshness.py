@@ -61,7 +61,11 @@ def fresh(warehouse: Warehouse, source: str, table: str, window: Window, limits:
 
 
 def business_instant(text: str, zone: str) -> datetime:
-    """A business date's text as an instant: a day counts until its end. ValueError for text that is no date."""
+    """Return a business date's text as an instant: a day counts until its end.
+
+    Raises:
+        ValueError: text that is no date.
+    """
     moment = datetime.fromisoformat(text)
     if len(text) == len("2013-01-01"):
         moment += timedelta(days=1)

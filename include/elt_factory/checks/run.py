@@ -94,7 +94,7 @@ def _rejects(checking: Checking) -> Outcome:
 def _result(
     checking: Checking, name: str, severity: Severity, look: Callable[[Checking], Outcome | None]
 ) -> Iterator[Result]:
-    """What one check finds; nothing where there is nothing to check yet."""
+    """Yield what one check finds; nothing where there is nothing to check yet."""
     started = time.perf_counter()
     try:
         found = look(checking)

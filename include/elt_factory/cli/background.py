@@ -107,7 +107,7 @@ def stop(service: Service) -> bool:
 
 
 def find(service: Service) -> Server | None:
-    """The service where it is alive, or None."""
+    """Return the service where it is alive, or None."""
     if not service.pid_file.exists():
         return None
     with service.pid_file.open("r+") as pid_file:
@@ -130,7 +130,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port(wanted: int) -> int:
-    """The wanted port, or another that is free when it is taken."""
+    """Return the wanted port, or another that is free when it is taken."""
     if is_free(wanted):
         return wanted
     with socket.socket() as probe:
@@ -139,7 +139,7 @@ def free_port(wanted: int) -> int:
 
 
 def answers(port: int, path: str) -> bytes | None:
-    """The body that GET on a local port answers with status 200, else None."""
+    """Return the body that GET on a local port answers with status 200, else None."""
     # Not urllib: it would send this to a proxy that the environment names.
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:

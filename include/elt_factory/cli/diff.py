@@ -51,7 +51,7 @@ def diff(
 
 
 def _take_out(revision: str, folder: Path, into: Path) -> None:
-    """The folder as it was at a revision; empty where it was not there."""
+    """Extract the folder as of a revision; leave it empty if it did not exist."""
     listed = _git(folder, "ls-tree", "--name-only", revision, "--", ".")
     if listed.returncode:
         fail(f"git cannot read revision {revision}: {listed.stderr.decode(errors='replace').strip()}")

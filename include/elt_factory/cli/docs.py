@@ -44,7 +44,7 @@ def docs(
 
 
 def _models(configs: Sequence[Config]) -> Models:
-    """The dbt models; none, and a word about it, where the manifest is missing or a selector is wrong."""
+    """Return the dbt models; none, and a word about it, where the manifest is missing or a selector is wrong."""
     from elt_factory.cli.local import use_local_airflow
     from elt_factory.describe.models import Models, models_of, read_models
     from elt_factory.failures import EltError

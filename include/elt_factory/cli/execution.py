@@ -41,11 +41,11 @@ class Progress:
     started: dict[str, float] = field(default_factory=dict)
 
     def running(self, task_id: str) -> None:
-        """A task begins."""
+        """Report that a task has started."""
         self.started[task_id] = time.monotonic()
 
     def ended(self, task_id: str, state: str, detail: str = "") -> None:
-        """A task ended; say so."""
+        """Report that a task has ended."""
         seconds = time.monotonic() - self.started.get(task_id, time.monotonic())
         self.outcomes[task_id] = TaskOutcome(task_id, state, seconds, detail)
         if state == "success" and len(detail) > _SHOWN:
@@ -99,7 +99,10 @@ def run_dag(dag_id: str, conf: Mapping[str, Any], console: Console, log_file: Pa
 
 
 def _screen_of(console: Console) -> Console:
-    """The same console on a file descriptor of its own, which stays the screen while the others go to the log."""
+    """Return the same console on a file descriptor of its own.
+
+    It stays the screen while the others go to the log.
+    """
     stream = os.fdopen(os.dup(console.file.fileno()), "w", buffering=1, encoding="utf-8")
     return Console(file=stream, force_terminal=console.is_terminal, width=console.width)
 

@@ -81,7 +81,7 @@ def write_project(folder: Path, *, existing: bool) -> Written:
 
 
 def project_files(name: str) -> Mapping[str, str]:
-    """The text of each file of a new project, by its path below the project's folder."""
+    """Return the text of each file of a new project, by its path below the project's folder."""
     from elt_factory.cli.local import AIRFLOW_SETTINGS
     from elt_factory.describe.schema import schema_text
 
@@ -96,7 +96,10 @@ def project_files(name: str) -> Mapping[str, str]:
 
 
 def _requirement(installed: metadata.Distribution) -> str:
-    """What installs this package again: where it came from, if that was a file or a checkout, else its version."""
+    """Return what installs this package again.
+
+    Where it came from, if that was a file or a checkout, else its version.
+    """
     origin = installed.read_text("direct_url.json")
     return f"elt-factory @ {json.loads(origin)['url']}" if origin else f"elt-factory>={installed.version}"
 
@@ -119,7 +122,7 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def _missing_lines(there: str, wanted: str) -> str:
-    """The lines to append: requirements that are there in another version, and comments, are left out."""
+    """Return the lines to append: requirements that are there in another version, and comments, are left out."""
     known = {_bare(line) for line in there.splitlines()}
     missing = [line for line in wanted.splitlines() if _bare(line) not in known and not line.startswith("#")]
     start = "" if not there or there.endswith("\n") else "\n"

@@ -40,7 +40,7 @@ _MISFITS = (ContractError, BadDataError)
 
 
 def missing_connections(configs: Sequence[LoadedConfig]) -> Iterator[Finding]:
-    """The connections that the configs name and Airflow does not have; the warehouse's is asked for once."""
+    """Yield the connections that the configs name and Airflow does not have; the warehouse's is asked for once."""
     known: dict[str, str] = {}
     for item in configs:
         for path, conn_id in named_connections(item.config):
@@ -53,7 +53,7 @@ def missing_connections(configs: Sequence[LoadedConfig]) -> Iterator[Finding]:
 
 
 def named_connections(config: Config) -> Iterator[tuple[YamlPath, str]]:
-    """The connections that a config names, each with its place."""
+    """Yield the connections that a config names, each with its place."""
     if not isinstance(config, TransformOnly) and config.extract.connection:
         yield ("extract", "connection"), config.extract.connection
     for stage in ("before_extract", "before_transform"):
@@ -88,7 +88,7 @@ class Sampler:
     tell: Callable[[str], None]
 
     def sample_all(self, configs: Sequence[LoadedConfig]) -> Iterator[Finding]:
-        """What does not answer, and what does not fit."""
+        """Yield what does not answer, and what does not fit."""
         for item in configs:
             if isinstance(item.config, TransformOnly):
                 continue
@@ -129,7 +129,7 @@ class Sampler:
 
 
 def _narrowed(source: Source, table: str, window: Window) -> tuple[Source, str]:
-    """The source as it is read for a sample, and what that is in words."""
+    """Return the source as it is read for a sample, and what that is in words."""
     match source:
         case RestSource():
             return source, f"the first pages of {window}"
@@ -163,7 +163,7 @@ def _one_file(source: FilesSource, table: str, window: Window) -> tuple[Source, 
 def _landed(
     source: Source, read_as: Source, table: str, window: Window, out: tuple[Path, Callable[[str], None]]
 ) -> Manifest:
-    """The sample's landing in scratch space: the records through the table's own contract."""
+    """Return the sample's landing in scratch space: the records through the table's own contract."""
     scratch, warn = out
     folders = [scratch / name for name in ("read", "contract")]
     for folder in folders:
@@ -187,7 +187,7 @@ def _landed(
 
 
 def _reasons(manifest: Manifest, landing: Path) -> list[str]:
-    """The commonest reasons of rejects, with how often each was met."""
+    """Return the commonest reasons of rejects, with how often each was met."""
     if manifest.rejects is None:
         return []
     import duckdb

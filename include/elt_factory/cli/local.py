@@ -41,7 +41,10 @@ AIRFLOW_SETTINGS: Mapping[str, str] = {
 
 
 def local_environment(root: Path) -> dict[str, str]:
-    """The environment variables that make Airflow run in the project's own folder, quietly and without telemetry."""
+    """Return the environment variables that make Airflow run in the project's own folder.
+
+    It is quiet and sends no telemetry.
+    """
     return {
         **AIRFLOW_SETTINGS,
         "AIRFLOW_HOME": str(root / ".airflow"),
@@ -74,9 +77,9 @@ def use_local_airflow() -> bool:
 
 
 def own_connections(root: Path) -> dict[str, str]:
-    """The connections and variables of this machine alone: AIRFLOW_CONN_ and AIRFLOW_VAR_ in `.env`, which git ignores.
+    """Return the connections and variables of this machine alone.
 
-    `astro dev start` reads the same file.
+    AIRFLOW_CONN_ and AIRFLOW_VAR_ in `.env`, which git ignores. `astro dev start` reads the same file.
     """
     file = root / OWN_FILE
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []

@@ -109,7 +109,7 @@ def _check_choice(config: Config, start: str | None, end: str | None, tables: li
 
 
 def _params(given: list[str], config: Config) -> dict[str, Any]:
-    """The params of a run, each read as YAML reads it, so that it is of its default's type."""
+    """Return the params of a run, each read as YAML reads it, so that it is of its default's type."""
     found: dict[str, Any] = {}
     for text in given:
         name, _, value = text.partition("=")
@@ -184,7 +184,7 @@ def down() -> None:
 
 
 def main() -> None:
-    """The command; errors of ours are one message, not a traceback, and a signal ends all that was started."""
+    """Run the command: known errors print one message, and a signal stops everything that was started."""
     try:
         with ended_by_signals():
             app()
@@ -212,7 +212,7 @@ def _open() -> Any:
 
 
 def _healthy(found: Folder, name: str) -> Folder:
-    """The folder, unless the very config that is asked for is broken; the others' errors do not matter here."""
+    """Return the folder, unless the very config that is asked for is broken; the others' errors do not matter here."""
     for file, error in found.errors.items():
         if file.stem == name:
             raise error

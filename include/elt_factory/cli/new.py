@@ -58,7 +58,7 @@ def _asked() -> tuple[str | None, str | None, Path | None]:
 
 
 def _free_place(name: str, folder: str) -> Path:
-    """The file to write; ends the command where the name is none, or taken."""
+    """Return the file to write; ends the command where the name is none, or taken."""
     from elt_factory.config.loading import config_files
     from elt_factory.dag.neighbours import Neighbours
     from elt_factory.discover.periods import sane_name
@@ -182,7 +182,7 @@ def _write(target: Path, name: str, found: SourceFound) -> SourceFound:
 
 
 def _without_odd_tables(found: SourceFound, check: Callable[[SourceFound], object]) -> SourceFound:
-    """What was found without the tables that would make the config invalid; all of it where none is left."""
+    """Return what was found without the tables that would make the config invalid; all of it where none is left."""
     from dataclasses import replace
 
     from elt_factory.config.errors import ConfigError
@@ -203,7 +203,7 @@ def _without_odd_tables(found: SourceFound, check: Callable[[SourceFound], objec
 
 
 def _way_to(root: Path, target: Path) -> str:
-    """The JSON Schema as the editor finds it from the file."""
+    """Return the JSON Schema as the editor finds it from the file."""
     return "../" * (len(target.relative_to(root).parts) - 1) + "source.schema.json"
 
 

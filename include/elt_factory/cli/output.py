@@ -42,13 +42,13 @@ def fail(message: str) -> NoReturn:
 
 
 def short(path: Path) -> str:
-    """A path below the project without the project."""
+    """Return a path below the project without the project."""
     root = project_root()
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def named_config(name: str) -> LoadedConfig:
-    """The config of that name, held against the files around it; ends the command where there is none.
+    """Return the config of that name, held against the files around it; ends the command where there is none.
 
     Raises:
         ConfigError: it is wrong.

@@ -57,7 +57,7 @@ def _kind(asked: str | None) -> str:
 
 
 def _local_type() -> str:
-    """The type of the connection `warehouse` in the environment, else in the settings of this machine."""
+    """Return the type of the connection `warehouse` in the environment, else in the settings of this machine."""
     import yaml
 
     from elt_factory.cli.local import SETTINGS_FILE

@@ -27,7 +27,7 @@ def write_all(root: Path) -> list[str]:
 
 
 def drifted(root: Path) -> list[str]:
-    """The names of the files that are not what the models say."""
+    """Return the names of the files that are not what the models say."""
     return [name for name, make in GENERATED.items() if _read(root / name) != make()]
 
 

@@ -20,13 +20,16 @@ PIPE_WIDTH = 160
 
 
 def screen() -> Console:
-    """A console for people; where the output goes to a pipe or a file, nothing is cut to the width of a terminal."""
+    """Return a console for people.
+
+    Where the output goes to a pipe or a file, nothing is cut to the width of a terminal.
+    """
     console = Console()
     return console if console.is_terminal else Console(width=PIPE_WIDTH)
 
 
 def config_entry(item: LoadedConfig) -> dict[str, Any]:
-    """A config for machines."""
+    """Return a config for machines."""
     config = item.config
     return {
         "name": config.name,
@@ -40,7 +43,7 @@ def config_entry(item: LoadedConfig) -> dict[str, Any]:
 
 
 def config_table(items: Sequence[LoadedConfig]) -> Table:
-    """The configs for people."""
+    """Return the configs for people."""
     table = Table("name", "schedule", "owner", "tables", "description", box=SIMPLE_HEAD)
     for item in items:
         config = item.config
@@ -73,7 +76,7 @@ def status_table(entries: Sequence[TableStatus]) -> Table:
 
 
 def rows_table(rows: Rows) -> Table:
-    """The answer to a query, for people."""
+    """Return the answer to a query, for people."""
     table = Table(box=SIMPLE_HEAD)
     for index, name in enumerate(rows.columns):
         numeric = any(isinstance(row[index], (int, float, Decimal)) for row in rows.rows[:100])

@@ -57,7 +57,10 @@ def validate(
 
 
 def _selections(verdict: Verdict) -> Iterator[Finding]:
-    """What dbt says of selectors that are not plainly right: this takes the seconds that Airflow and Cosmos take."""
+    """Yield what dbt says of selectors that are not plainly right.
+
+    This takes the seconds that Airflow and Cosmos take.
+    """
     doubtful = doubtful_selections(verdict.configs, dbt_folder())
     if doubtful:
         from elt_factory.cli.local import use_local_airflow

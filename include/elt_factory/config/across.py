@@ -65,7 +65,7 @@ def _name_taken(item: LoadedConfig, owner: LoadedConfig) -> Iterator[Problem]:
 
 
 def _beside(file: Path, place: Position) -> str:
-    """A place as one finds it from a file."""
+    """Return a place as one finds it from a file."""
     return f"{os.path.relpath(place.file, file.parent)}:{place.line}:{place.column}"
 
 
@@ -83,7 +83,7 @@ def _awaited_in_vain(item: LoadedConfig, configs: Mapping[str, Config], unread: 
 
 
 def source_sensors(config: Config) -> Iterator[tuple[YamlPath, Awaited]]:
-    """The sensors of a config that wait for other sources, each with its path."""
+    """Yield the sensors of a config that wait for other sources, each with its path."""
     for stage in STAGES:
         for index, sensor in enumerate(getattr(config.sensors, stage)):
             if sensor.awaited and sensor.awaited.source:

@@ -35,7 +35,7 @@ class _Use:
 
 
 def column_mistakes(tables: Mapping[str, Table], quality: Mapping[str, Sequence[TableCheck]]) -> Iterator[MistakeError]:
-    """What is wrong with the columns of a config's tables, each at the part that has to change."""
+    """Yield what is wrong with the columns of a config's tables, each at the part that has to change."""
     for name, table in tables.items():
         at = ("tables", name)
         uses = [*_named(table, at), *_checked(quality.get(name, ()), ("quality", name))]
@@ -51,7 +51,7 @@ def column_mistakes(tables: Mapping[str, Table], quality: Mapping[str, Sequence[
 
 
 def _check_mistakes(name: str, column: Column, at: Path) -> Iterator[MistakeError]:
-    """The checks of a column that no value, or every value, of it breaks."""
+    """Yield the checks of a column that no value, or every value, of it breaks."""
     if column.pii == "drop":
         return
     for index, check in enumerate(column.checks):
@@ -111,7 +111,7 @@ def _unfit_cursor(table: Table, at: Path) -> Iterator[MistakeError]:
 
 
 def _unfit_initial(table: Table, column: Column, at: Path) -> Iterator[MistakeError]:
-    """A cursor that begins with a number and is a time, or the other way round."""
+    """Yield a cursor that begins with a number and is a time, or the other way round."""
     incremental = table.incremental
     if incremental is None or incremental.initial is None or column.type is None:
         return
@@ -148,7 +148,7 @@ def _unfit_cluster(table: Table, at: Path) -> Iterator[MistakeError]:
 
 
 def _dropped(table: Table, uses: Sequence[_Use], at: Path) -> Iterator[MistakeError]:
-    """What needs a column that `pii: drop` removes."""
+    """Yield what needs a column that `pii: drop` removes."""
     for name, column in table.columns.items():
         if column.pii != "drop":
             continue
@@ -166,7 +166,7 @@ def _dropped(table: Table, uses: Sequence[_Use], at: Path) -> Iterator[MistakeEr
 
 
 def _instead_of_drop(roles: Sequence[str]) -> str:
-    """A hash still tells rows apart; it is neither a cursor nor a date."""
+    """Return a hash still tells rows apart; it is neither a cursor nor a date."""
     if "cursor" in roles:
         return f"remove pii, or {_OTHER_CURSOR}"
     if "business_date" in roles:

@@ -26,7 +26,7 @@ class TooLargeError(OSError):
 
 
 def content_of(file: Path) -> bytes:
-    """The bytes of an ordinary file.
+    """Return the bytes of an ordinary file.
 
     Raises:
         TooLargeError: it has more than MOST_BYTES.

@@ -26,7 +26,7 @@ _PLAIN = re.compile(
 
 
 def check_cron(value: str) -> str:
-    """The text itself.
+    """Return the text itself.
 
     Raises:
         MistakeError: it is no cron expression, it has seconds or chance in it, or it never comes.

@@ -19,7 +19,7 @@ OF_A_TIME = "write a duration, as in lag: 1h"
 
 
 def cursor_mistakes(table: Table) -> Iterator[MistakeError]:
-    """The mistakes of a table's `incremental`."""
+    """Yield the mistakes of a table's `incremental`."""
     incremental = table.incremental
     if incremental is None:
         return
@@ -44,7 +44,7 @@ def lag_fault(incremental: Incremental, kind: str | None) -> tuple[str, str] | N
 
 
 def _kind(table: Table, incremental: Incremental) -> str | None:
-    """The type of the cursor, as far as the config says it."""
+    """Return the type of the cursor, as far as the config says it."""
     column = table.columns.get(incremental.cursor)
     if column and column.type:
         return column.type.name

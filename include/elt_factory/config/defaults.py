@@ -25,7 +25,7 @@ _NOT_DEFAULTS = ("name", "extract", "tables")
 
 
 def with_defaults(source: YamlSource, root: Path | None) -> YamlSource:
-    """A config's data over the defaults that hold for it.
+    """Return a config's data over the defaults that hold for it.
 
     Raises:
         ConfigError: a file of defaults cannot be read, or says what only a config may say.
@@ -35,7 +35,7 @@ def with_defaults(source: YamlSource, root: Path | None) -> YamlSource:
 
 
 def defaults_of(folder: Path, root: Path | None) -> YamlSource | None:
-    """The defaults that hold for the configs of a folder; None where there are none.
+    """Return the defaults that hold for the configs of a folder; None where there are none.
 
     Raises:
         ConfigError: as `with_defaults`.

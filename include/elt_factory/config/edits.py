@@ -44,11 +44,11 @@ class Document:
         return dict(self._found(root, ())) if root is not None else {}
 
     def paths(self, *pattern: str) -> list[YamlPath]:
-        """The paths that a pattern means, `*` standing for any one part, in the order of the text."""
+        """Return the paths that a pattern means, `*` standing for any one part, in the order of the text."""
         return [path for path in self.nodes if _matches(path, pattern)]
 
     def value(self, path: YamlPath) -> str:
-        """The text of a scalar, without quotes."""
+        """Return the text of a scalar, without quotes."""
         return str(self.nodes[path][1].value)
 
     def rename(self, path: YamlPath, name: str) -> Edit:
@@ -72,7 +72,7 @@ class Document:
         return Edit(start, start, f"{line}{self._line_end}")
 
     def edited(self, edits: Iterable[Edit]) -> Document:
-        """The document with edits made; those of what several aliases share are made once.
+        """Return the document with edits made; those of what several aliases share are made once.
 
         Raises:
             ValueError: two edits overlap.

@@ -31,7 +31,7 @@ Validate = Callable[[YamlSource], Config]
 
 
 def in_environment(source: YamlSource, validate: Validate) -> tuple[Config, YamlSource]:
-    """The config of the environment that is chosen, and its data with their places.
+    """Return the config of the environment that is chosen, and its data with their places.
 
     Raises:
         ConfigError: everything that is wrong in the config as it stands and in each of its environments.
@@ -53,7 +53,7 @@ def _chosen() -> str:
 
 
 def _overlays(source: YamlSource) -> Mapping[str, Mapping[str, Any]]:
-    """The environments that are mappings; what else stands there is told by the config's own model."""
+    """Return the environments that are mappings; what else stands there is told by the config's own model."""
     found = source.data[KEY_OF_ENVIRONMENTS]
     named = found.items() if isinstance(found, dict) else ()
     return {name: overlay for name, overlay in named if isinstance(overlay, dict) and name != _NONE}
@@ -75,7 +75,7 @@ def _fixed_keys(source: YamlSource) -> Iterator[Problem]:
 
 
 def _new(known: list[Problem], name: str, error: ConfigError) -> Iterator[Problem]:
-    """The problems that only an environment has."""
+    """Yield the problems that only an environment has."""
     seen = {(problem.position, problem.code) for problem in known}
     for problem in error.problems:
         if (problem.position, problem.code) not in seen:

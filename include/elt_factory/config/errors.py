@@ -92,7 +92,7 @@ def raise_found(found: Iterable[MistakeError]) -> None:
 
 
 def shown(value: object) -> str:
-    """A value in a message: text in quotes and shortened, collections by their kind."""
+    """Return a value in a message: text in quotes and shortened, collections by their kind."""
     match value:
         case None:
             return "nothing"

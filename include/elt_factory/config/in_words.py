@@ -38,7 +38,7 @@ def alerts_words(config: Config) -> str:
 
 
 def role_words(spec: Table) -> dict[str, tuple[str, ...]]:
-    """What columns are to their table, by name: its key, its cursor, its business date."""
+    """Return what columns are to their table, by name: its key, its cursor, its business date."""
     roles: dict[str, tuple[str, ...]] = dict.fromkeys(spec.primary_key, ("key",))
     cursor = spec.incremental.cursor if spec.incremental else None
     for name, role in ((cursor, "cursor"), (spec.business_date, "business date")):

@@ -37,7 +37,7 @@ def is_near(key: str, known: str) -> bool:
 
 
 def hint_for_key(known: Known, key: str, place: Place) -> str:
-    """The near name, the meaning in another tool's words, the place where it belongs, or all names."""
+    """Return the near name, the meaning in another tool's words, the place where it belongs, or all names."""
     glued = re.match(r"(\w+):", key)
     if glued and glued[1] in place.beside:
         return f"write a space after the colon: {glued[1]}: ..."
@@ -97,7 +97,7 @@ def _is_there(data: Any, path: tuple[str, ...]) -> bool:
 
 
 def _first_below(data: Any, path: tuple[str, ...]) -> Any:
-    """What stands at a path, where <name> and <n> are the first entry; None where nothing does."""
+    """Return what stands at a path, where <name> and <n> are the first entry; None where nothing does."""
     for part in path:
         if isinstance(data, dict):
             data = next(iter(data.values()), None) if part == "<name>" else data.get(part)

@@ -15,7 +15,7 @@ _TRANSFORM_KEYS = frozenset(TransformOnly.model_fields)
 
 
 def model_for(source: YamlSource) -> tuple[type[Config], tuple[Problem, ...]]:
-    """The model of the source's kind, or of the kind that is meant, and what is wrong with how it is said.
+    """Return the model of the source's kind, or of the kind that is meant, and what is wrong with how it is said.
 
     Raises:
         ConfigError: the config says no kind, or one that is like none. Which keys are known depends on it, so nothing

@@ -51,7 +51,7 @@ def load_config(file: Path, root: Path | None = None) -> LoadedConfig:
 
 
 def load_text(file: Path, text: str, root: Path) -> LoadedConfig:
-    """A config as it would be if a file had this text.
+    """Return a config as it would be if a file had this text.
 
     Raises:
         ConfigError: everything that would be wrong.
@@ -87,7 +87,7 @@ def load_folder(folder: Path) -> Folder:
 
 
 def config_files(folder: Path) -> list[Path]:
-    """The config files of a folder and its subfolders, sorted; names that begin with _ or . are not configs."""
+    """Return the config files of a folder and its subfolders, sorted; names that begin with _ or . are not configs."""
     found: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=partial(_keep_closed, found)):
         folders[:] = [name for name in folders if name[0] not in "_."]
@@ -103,7 +103,7 @@ def _wrong_ending(file: Path) -> Problem:
 
 
 def _keep_closed(found: list[Path], error: OSError) -> None:
-    """A folder that cannot be looked into stands for the configs in it: its error is told as a config's is."""
+    """Report an unreadable folder like a broken config."""
     if isinstance(error, PermissionError):
         found.append(Path(error.filename))
 

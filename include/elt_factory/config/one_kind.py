@@ -138,7 +138,7 @@ def _unknown(key: str, value: Any) -> InitErrorDetails:
 
 
 def _below(error: ValidationError, *above: str) -> Iterator[InitErrorDetails]:
-    """What is wrong below a key, as errors of the mapping that has the key."""
+    """Yield what is wrong below a key, as errors of the mapping that has the key."""
     for detail in error.errors(include_url=False):
         yield InitErrorDetails(
             type=detail["type"], loc=(*above, *detail["loc"]), input=detail["input"], ctx=_context(detail)

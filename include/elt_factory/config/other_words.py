@@ -379,13 +379,13 @@ def near_word(word: str, known: Iterable[str]) -> str:
 
 
 def counterparts(word: str, known: Iterable[str]) -> list[str]:
-    """The known names that a word is written for, in other letters or by other tools."""
+    """Return the known names that a word is written for, in other letters or by other tools."""
     plain, names = _plain(word), set(known)
     return [name for name in (plain, *_OURS.get(plain, ())) if name in names]
 
 
 def saying(word: str) -> str:
-    """What is meant by a word that has no counterpart here; nothing where it is not known."""
+    """Return what is meant by a word that has no counterpart here; nothing where it is not known."""
     return _SAYINGS.get(_plain(word), "")
 
 

@@ -30,7 +30,7 @@ class Place:
 
 
 def locate(model: type[Model], loc: Sequence[str | int]) -> Place:
-    """The place that a pydantic location means; the tags of unions in it do not stand in the file."""
+    """Return the place that a pydantic location means; the tags of unions in it do not stand in the file."""
     place = Place((), (model,))
     for part in loc:
         if part == KEY:
@@ -40,23 +40,23 @@ def locate(model: type[Model], loc: Sequence[str | int]) -> Place:
 
 
 def kinds(options: Sequence[Any]) -> dict[str, type[Model]]:
-    """The models of a union by their `type`; empty where there is no such union."""
+    """Return the models of a union by their `type`; empty where there is no such union."""
     models = [option for option in options if is_model(option) and "type" in option.model_fields]
     return {tag: model for model in models for tag in get_args(model.model_fields["type"].annotation)}
 
 
 def choices(options: Sequence[Any]) -> tuple[Any, ...]:
-    """The values of the literals among the options."""
+    """Return the values of the literals among the options."""
     return tuple(value for option in options if get_origin(option) is Literal for value in get_args(option))
 
 
 def fields(model: type[Model]) -> dict[str, Any]:
-    """The annotations of a model's fields, by the names they have in a file."""
+    """Return the annotations of a model's fields, by the names they have in a file."""
     return {name: field.annotation for name, field in model.keys().items()}
 
 
 def required(model: type[Model]) -> list[str]:
-    """The keys that a model cannot do without, by the names they have in a file."""
+    """Return the keys that a model cannot do without, by the names they have in a file."""
     return [name for name, field in model.keys().items() if field.is_required()]
 
 
@@ -84,7 +84,7 @@ class Home:
 
 
 def homes(model: type[Model], key: str) -> Iterator[Home]:
-    """The places in a file where a key is known below a model, the nearest first, as in `tables.<name>.path`."""
+    """Yield the places in a file where a key is known below a model, the nearest first, as in `tables.<name>.path`."""
     level: list[tuple[tuple[str, ...], Any]] = [((), model)]
     while level:
         models = [(path, option) for path, option in level if is_model(option)]
@@ -93,7 +93,7 @@ def homes(model: type[Model], key: str) -> Iterator[Home]:
 
 
 def _tag(model: type[Model]) -> str:
-    """The `type` of a model that is one kind of several; "" for others."""
+    """Return the `type` of a model that is one kind of several; "" for others."""
     field = model.model_fields.get("type")
     found = get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()
     return str(found[0]) if found else ""
@@ -117,7 +117,7 @@ def _inner(option: Any) -> tuple[Any, ...]:
 
 
 def flat(annotation: Any) -> tuple[Any, ...]:
-    """The alternatives of an annotation: unions opened, None and what only annotates left out."""
+    """Return the alternatives of an annotation: unions opened, None and what only annotates left out."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return flat(get_args(annotation)[0])

@@ -69,7 +69,7 @@ _FLAGS: Mapping[str, str] = {
 def problems(
     source: YamlSource, model: type[Model], errors: Iterable[ErrorDetails], others: Mapping[str, type[Model]]
 ) -> list[Problem]:
-    """What pydantic found wrong in a file's data, one problem for each place.
+    """Return what pydantic found wrong in a file's data, one problem for each place.
 
     Args:
         source: The file's data.
@@ -114,19 +114,19 @@ def _is_rest_of_type(source: YamlSource, detail: ErrorDetails) -> bool:
 
 
 def unknown_key(source: YamlSource, path: YamlPath, hint: str) -> Problem:
-    """The problem of a key that does not exist."""
+    """Return the problem of a key that does not exist."""
     return Problem(source.at_key(path), "unknown-key", f"unknown key {shown(path[-1])}", hint)
 
 
 def wrong_kind(value: object, known: Iterable[str], what: str) -> MistakeError:
-    """The mistake of a `type` that does not exist."""
+    """Return the mistake of a `type` that does not exist."""
     hint = near_word(value if isinstance(value, str) else "", known)
     message = f"unknown {what} type {shown(value)}" if isinstance(value, str) else f"expected text, got {shown(value)}"
     return MistakeError(message, hint, code="unknown-kind")
 
 
 def needs_kind(value: object, known: Iterable[str]) -> MistakeError:
-    """The mistake of something else where a mapping with a `type` belongs."""
+    """Return the mistake of something else where a mapping with a `type` belongs."""
     names = ", ".join(known)
     glued = re.fullmatch(r"type:(\S+)", value) if isinstance(value, str) else None
     if glued:
@@ -191,7 +191,7 @@ def _problem(source: YamlSource, place: Place, mistake: MistakeError) -> Problem
 
 
 def _typed_oddly(value: Any) -> MistakeError | None:
-    """The mistake of text with signs around it that look like others."""
+    """Return the mistake of text with signs around it that look like others."""
     text = value if isinstance(value, str) else ""
     sign = odd_sign(text[:1]) or odd_sign(text[-1:])
     if sign:
@@ -202,7 +202,7 @@ def _typed_oddly(value: Any) -> MistakeError | None:
 
 
 def _position(source: YamlSource, place: Place, mistake: MistakeError) -> Position:
-    """What is empty or incomplete is found by its key; an entry of a list has none."""
+    """Return what is empty or incomplete is found by its key; an entry of a list has none."""
     by_key = place.is_key or mistake.code == "incomplete" or _at(source.data, place.path) is None
     return source.at_key(place.path) if by_key and place.path in source.keys else source.at(place.path)
 
@@ -284,7 +284,7 @@ def _mapping_hint(value: Any, place: Place) -> str:
 
 
 def _meant_by(value: str | int, model: type[Model] | None) -> str:
-    """The mapping that a plain value in its place most likely means; nothing where that is open."""
+    """Return the mapping that a plain value in its place most likely means; nothing where that is open."""
     glued = re.fullmatch(r"(\w+):(\S.*)", str(value))
     if glued:
         return f"write a space after the colon: {glued[1]}: {glued[2]}"

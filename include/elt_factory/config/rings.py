@@ -32,7 +32,7 @@ def _awaited(item: LoadedConfig, known: Mapping[str, LoadedConfig]) -> Mapping[s
 
 
 def _in_rings(waits: Waits) -> Waits:
-    """What is left when again and again those are taken away who wait for nobody that is left."""
+    """Return what is left when again and again those are taken away who wait for nobody that is left."""
     while True:
         left = {
             name: {other: path for other, path in awaited.items() if waits.get(other)}
@@ -45,7 +45,7 @@ def _in_rings(waits: Waits) -> Waits:
 
 
 def _way(start: str, goal: str, waits: Waits) -> list[str]:
-    """The shortest way from one config to another, both ends included; empty where there is none."""
+    """Return the shortest way from one config to another, both ends included; empty where there is none."""
     came_from: dict[str, str] = {start: ""}
     reached = [start]
     for name in reached:

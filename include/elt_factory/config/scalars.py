@@ -22,7 +22,7 @@ class BeyondNumbers:
 
 
 def resolve(text: str) -> Any:
-    """The value of a plain scalar; `BeyondNumbers` for a number that is too large."""
+    """Return the value of a plain scalar; `BeyondNumbers` for a number that is too large."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _BEGINS_NUMBER:

@@ -43,21 +43,21 @@ _PAIR = re.compile(r"[?&;]([^=&;#]+)=([^&;#]*)")
 
 
 def in_headers(headers: Mapping[str, str]) -> Iterator[MistakeError]:
-    """The headers that carry a secret."""
+    """Yield the headers that carry a secret."""
     for name, value in headers.items():
         if is_secret(name, value):
             yield _mistake(f'header "{name}" contains a secret', (name, KEY))
 
 
 def in_params(params: Mapping[str, object]) -> Iterator[MistakeError]:
-    """The parameters that carry a secret."""
+    """Yield the parameters that carry a secret."""
     for name, value in params.items():
         if is_secret(name, value):
             yield _mistake(f'parameter "{name}" contains a secret', (name, KEY))
 
 
 def in_path(path: str) -> Iterator[MistakeError]:
-    """The parameters in a path's query that carry a secret, and parts of the path that are one."""
+    """Yield the parameters in a path's query that carry a secret, and parts of the path that are one."""
     for name, value in _PAIR.findall(path):
         if is_secret(unquote_plus(name), unquote_plus(value)):
             yield _mistake(f'"{unquote_plus(name)}" in the path contains a secret', ())

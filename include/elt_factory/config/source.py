@@ -231,7 +231,7 @@ def _name_mistakes(config: Pipeline) -> Iterator[MistakeError]:
 
 
 def _run_mistakes(config: Pipeline) -> Iterator[MistakeError]:
-    """What can never run, or would wait for itself."""
+    """Yield what can never run, or would wait for itself."""
     if config.catchup and config.schedule is None:
         hint = "add a schedule:, or remove `catchup`"
         yield MistakeError("`catchup` has no effect without a schedule", hint, at=("catchup",), code="conflict")
@@ -250,7 +250,7 @@ def _sensor_mistakes(config: Pipeline, sensor: Sensor, stage: Stage, path: Path)
 
 
 def _table_mistakes(config: Pipeline) -> Iterator[MistakeError]:
-    """Checks that name a table that the config does not load, or a business date that it does not have."""
+    """Yield checks that name a table that the config does not load, or a business date that it does not have."""
     for name, checks in config.quality.items():
         if name not in config.all_tables:
             yield _no_table(config, name, ("quality", name, KEY))

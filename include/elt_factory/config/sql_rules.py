@@ -37,7 +37,11 @@ _AGGREGATE = re.compile(r"\b(count|sum|avg|min|max)\s*\(", re.IGNORECASE)
 
 
 def check_reading(text: str) -> str:
-    """A query without its last semicolon; MistakeError where it is no single statement that reads rows."""
+    """Return a query without its last semicolon.
+
+    Raises:
+        MistakeError: it is no single statement that reads rows.
+    """
     query, plain = _one_statement(text, "query")
     word = _FIRST.match(plain)
     if word and word[1].lower() not in _READS:
@@ -51,7 +55,11 @@ def check_reading(text: str) -> str:
 
 
 def check_condition(text: str) -> str:
-    """A condition without its last semicolon; MistakeError where it cannot be one, whatever the dialect."""
+    """Return a condition without its last semicolon.
+
+    Raises:
+        MistakeError: it cannot be one, whatever the dialect.
+    """
     condition, plain = _one_statement(text, "expression")
     found = _STATEMENT.match(plain)
     if found:
@@ -65,12 +73,12 @@ def check_condition(text: str) -> str:
 
 
 def without_unseen(text: str) -> str:
-    """SQL with blanks for all that is in quotes or comments, of the same length."""
+    """Return SQL with blanks for all that is in quotes or comments, of the same length."""
     return _UNSEEN.sub(lambda found: " " * len(found[0]), text)
 
 
 def _one_statement(text: str, what: str) -> tuple[str, str]:
-    """The text up to its last semicolon, as it is and without what is in quotes and comments."""
+    """Return the text up to its last semicolon, as it is and without what is in quotes and comments."""
     plain = without_unseen(text)
     end = len(plain.rstrip())
     while plain[:end].endswith(";"):

@@ -240,7 +240,7 @@ def _key_mistakes(table: Table) -> Iterator[MistakeError]:
 
 
 def _history_mistakes(table: Table) -> Iterator[MistakeError]:
-    """What keeps a cursor from saying since when a version holds."""
+    """Yield what keeps a cursor from saying since when a version holds."""
     incremental = table.incremental
     if table.write_disposition != "scd2" or incremental is None:
         return
@@ -280,7 +280,7 @@ def is_reserved(name: str) -> bool:
 
 
 def loaded_name(name: str) -> str:
-    """The name under which a source's column is loaded: its own, but a reserved one begins with `_source`.
+    """Return the name under which a source's column is loaded: its own, but a reserved one begins with `_source`.
 
     No two columns get one name: `_load_id` becomes `_source_load_id`, and a column that the source itself calls
     `_source_load_id` becomes `_source_source_load_id`.
@@ -289,7 +289,7 @@ def loaded_name(name: str) -> str:
 
 
 def source_name(name: str) -> str:
-    """What the source calls a column: the inverse of `loaded_name`."""
+    """Return what the source calls a column: the inverse of `loaded_name`."""
     inner = name[len(SOURCE_PREFIX) :]
     return inner if name.casefold().startswith(SOURCE_PREFIX) and _is_reserved_below(inner) else name
 

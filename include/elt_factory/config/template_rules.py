@@ -14,7 +14,7 @@ _NUMBERS = ("integer", "decimal", "float")
 
 
 def template_mistakes(tables: Mapping[str, Table], params: Mapping[str, Value]) -> Iterator[MistakeError]:
-    """What is wrong with the templates of a config's tables."""
+    """Yield what is wrong with the templates of a config's tables."""
     for name, table in tables.items():
         for path, found in table.templates.items():
             at = ("tables", name, *path)
@@ -28,7 +28,7 @@ def template_mistakes(tables: Mapping[str, Table], params: Mapping[str, Value]) 
 
 
 def unused_params(tables: Mapping[str, Table], params: Mapping[str, Value]) -> list[str]:
-    """The params that no template names."""
+    """Return the params that no template names."""
     used = {use.name for table in tables.values() for found in table.templates.values() for use in found}
     return [name for name in params if f"params.{name}" not in used]
 

@@ -62,7 +62,11 @@ class Use(NamedTuple):
 
 
 def check_template(text: str) -> str:
-    """The text itself; ValueError when it uses a name or a filter that does not exist."""
+    """Return the text itself.
+
+    Raises:
+        ValueError: it uses a name or a filter that does not exist.
+    """
     for use in uses(text):
         _check_use(use)
     rest = _TEMPLATE.sub("", text)
@@ -72,7 +76,10 @@ def check_template(text: str) -> str:
 
 
 def check_query(text: str) -> str:
-    """The query itself; ValueError also where a template stands in quotes or a comment: its value is no text there."""
+    """Return the query itself.
+
+    ValueError also where a template stands in quotes or a comment: its value is no text there.
+    """
     found = list(query_uses(text))
     for use in found:
         _check_use(use)
@@ -89,7 +96,7 @@ def check_query(text: str) -> str:
 
 
 def refuse_template(text: str) -> str:
-    """The text of a field that is taken as it is written; a template would go unnoticed until the run fails."""
+    """Return the text of a field that is taken as it is written; a template would go unnoticed until the run fails."""
     if "{{" in text and _NAMED.search(text):
         hint = "use them in path and params of a rest_api table, query of a sql table, or path of a files table"
         raise MistakeError("templates are not supported here", hint)
@@ -113,23 +120,23 @@ def render(text: str, values: Values, zone: str = "UTC", safe: Callable[[str], s
 
 
 def typed(use: Use, values: Values, zone: str) -> Typed:
-    """The value of one template, as a value and not as text."""
+    """Return the value of one template, as a value and not as text."""
     value = values[use.name]
     return _FILTERS[use.filter](value, zone) if isinstance(value, datetime) else value
 
 
 def uses(text: str) -> Iterator[Use]:
-    """The templates of a text, in their order."""
+    """Yield the templates of a text, in their order."""
     return (_use(inner) for inner in _TEMPLATE.findall(text))
 
 
 def query_uses(text: str) -> Iterator[Use]:
-    """The templates of a query, in their order."""
+    """Yield the templates of a query, in their order."""
     return (part for part in query_parts(text) if isinstance(part, Use))
 
 
 def query_parts(text: str) -> Iterator[str | Use]:
-    """A query as its pieces of SQL and the templates between them."""
+    """Yield a query as its pieces of SQL and the templates between them."""
     end = 0
     for match in _NAMED.finditer(text):
         yield text[end : match.start()]

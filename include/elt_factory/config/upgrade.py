@@ -44,7 +44,7 @@ STEPS: tuple[Step, ...] = ()
 
 
 def plan_upgrade(file: Path, steps: Sequence[Step] = STEPS) -> str | None:
-    """The text of a config or of defaults in the newest version; None where nothing is to change.
+    """Return the text of a config or of defaults in the newest version; None where nothing is to change.
 
     Raises:
         ConfigError: the file is no YAML, or its version is no number.
@@ -57,7 +57,7 @@ def plan_upgrade(file: Path, steps: Sequence[Step] = STEPS) -> str | None:
 
 
 def steps_for(file: Path, steps: Sequence[Step] = STEPS) -> list[Step]:
-    """The steps that a file has before it, in their order.
+    """Return the steps that a file has before it, in their order.
 
     Raises:
         ConfigError: the file is no YAML, or its version is no number.

@@ -66,7 +66,11 @@ class ColumnType:
 
     @classmethod
     def parse(cls, text: str) -> ColumnType:
-        """Read `integer`, `decimal(18,2)` and the like; ValueError for anything else."""
+        """Read `integer`, `decimal(18,2)` and the like.
+
+        Raises:
+            ValueError: anything else.
+        """
         match = _TYPE.match(text.strip().lower())
         if match is None or match[1] not in get_args(TypeName):
             if re.fullmatch(r"[a-z]+\([0-9]+", text.strip().lower()):
@@ -94,7 +98,11 @@ class Rate:
 
 
 def parse_duration(value: object) -> timedelta:
-    """Read "90s", "1h", "1h30m", "2d", "1w"; ValueError for anything else, and for more than a hundred years."""
+    """Read "90s", "1h", "1h30m", "2d", "1w".
+
+    Raises:
+        ValueError: anything else, and for more than a hundred years.
+    """
     if isinstance(value, timedelta):
         return value
     if not isinstance(value, str) or not _DURATION.fullmatch(value):
@@ -111,7 +119,11 @@ def _duration_of(value: str) -> timedelta:
 
 
 def parse_lag(value: object) -> timedelta | int:
-    """Read a duration, or a whole number that is not below 0; ValueError for anything else."""
+    """Read a duration, or a whole number that is not below 0.
+
+    Raises:
+        ValueError: anything else.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
             raise MistakeError(f"invalid lag {value}: it is negative", "write a positive number, like 1000")
@@ -126,7 +138,7 @@ def _format_lag(value: timedelta | int) -> str | int:
 
 
 def format_duration(value: timedelta) -> str:
-    """The shortest text that `parse_duration` reads back to the same value."""
+    """Return the shortest text that `parse_duration` reads back to the same value."""
     seconds, text = int(value.total_seconds()), ""
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         count, seconds = divmod(seconds, size)
@@ -178,7 +190,7 @@ def _invalid_date(value: object) -> MistakeError:
 
 
 def _sensible(day: date, value: object) -> date:
-    """The day itself, when a zone's clock and a day more still leave it in the calendar."""
+    """Return the day itself, when a zone's clock and a day more still leave it in the calendar."""
     if not _EARLIEST <= day <= _LATEST:
         raise MistakeError(f"{shown(value)} is out of range", f"write a date from {_EARLIEST} to {_LATEST}")
     return day
@@ -304,7 +316,11 @@ def _check_param_name(value: object) -> object:
 
 
 def _check_param(value: object) -> object:
-    """A value of a param itself; ValueError for what is no plain value, or text that no address could carry."""
+    """Return a value of a param itself.
+
+    Raises:
+        ValueError: what is no plain value, or text that no address could carry.
+    """
     _check_scalar(value)
     if isinstance(value, str) and not re.fullmatch(_PARAM, value):
         hint = f"write at most {_LONGEST_PARAM} characters on one line"
@@ -313,7 +329,11 @@ def _check_param(value: object) -> object:
 
 
 def param_like(default: object, value: object) -> object:
-    """The value that one run has in place of a param's default; ValueError for one of another type."""
+    """Return the value that one run has in place of a param's default.
+
+    Raises:
+        ValueError: one of another type.
+    """
     _check_param(value)
     if type(value) is not type(default) and not (isinstance(default, float) and type(value) is int):
         raise MistakeError(

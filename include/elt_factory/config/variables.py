@@ -27,7 +27,7 @@ _SECRET = re.compile(r"(?:PASSWORD|PASSWD|_PWD|PASSPHRASE|TOKEN|SECRET|CREDENTIA
 
 
 def substitute(text: str) -> str:
-    """The text with the values of its variables.
+    """Return the text with the values of its variables.
 
     Raises:
         MistakeError: a variable that is not set, that looks like a secret, or that is not written as above.
@@ -68,7 +68,7 @@ def _unset_hint(name: str) -> str:
 
 
 def in_key(key: str) -> MistakeError:
-    """The mistake of a variable in a key."""
+    """Return the mistake of a variable in a key."""
     return MistakeError(
         f"variables are not allowed in keys: {shown(key)}", "write a literal key, and use the variable in its value"
     )

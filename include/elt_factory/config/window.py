@@ -39,12 +39,12 @@ class Window:
         return f"[{iso_utc(self.start)}, {iso_utc(self.end)})"
 
     def reach_back(self, lag: timedelta) -> Window:
-        """The window that also reads what arrived late, up to `lag` before its start."""
+        """Return the window that also reads what arrived late, up to `lag` before its start."""
         return Window(self.start - lag, self.end)
 
 
 def moment_in(text: str, zone: str) -> datetime:
-    """A date or a time in ISO 8601; without an offset it is what clocks in `zone` show.
+    """Return a date or a time in ISO 8601; without an offset it is what clocks in `zone` show.
 
     A time that clocks show twice, as when they go back in autumn, is the first of the two.
 
@@ -76,7 +76,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 def load_id(source: str, table: str, window: Window) -> str:
-    """The id of the load of one window: the same for every try, sorted by time, unique over sources and tables.
+    """Return the id of the load of one window: the same for every try, sorted by time, unique over sources and tables.
 
     Shape: `20130101T050000Z-20130108T050000Z-1f3a9c20`.
     """

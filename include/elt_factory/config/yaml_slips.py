@@ -27,7 +27,7 @@ class Slip(NamedTuple):
 
 
 def find_slip(text: str, line: int, column: int) -> Slip | None:
-    """The slip that explains why a text could not be read any further than a place; None where none is known."""
+    """Return the slip that explains why a text could not be read any further than a place; None where none is known."""
     lines = text.splitlines()
     if not 1 <= line <= len(lines):
         return None
@@ -36,12 +36,12 @@ def find_slip(text: str, line: int, column: int) -> Slip | None:
 
 
 def odd_sign(text: str) -> str:
-    """The first sign of a text that looks like a space, or like nothing, and is none; "" where there is none."""
+    """Return the first sign of a text that looks like a space, or like nothing, and is none; "" where there is none."""
     return next((sign for sign in text if _is_odd(sign)), "")
 
 
 def called(sign: str) -> str:
-    """A sign that nobody sees, in words."""
+    """Return a sign that nobody sees, in words."""
     what = "a no-break space" if sign == "\xa0" else "an invisible character"
     return f"{what} (U+{ord(sign):04X})"
 
@@ -51,7 +51,7 @@ def _is_odd(sign: str) -> bool:
 
 
 def _above(lines: Sequence[str], line: int) -> list[int]:
-    """The number of the nearest line above that says anything; nothing where there is none."""
+    """Return the number of the nearest line above that says anything; nothing where there is none."""
     found = (number for number in range(line - 1, 0, -1) if lines[number - 1].strip() not in ("", "---"))
     return [number for number in found if not lines[number - 1].lstrip().startswith("#")][:1]
 
@@ -85,7 +85,7 @@ def _glued(lines: Sequence[str], near: Sequence[int], _: int) -> Iterator[Slip]:
 
 
 def _unclosed_quote(lines: Sequence[str], near: Sequence[int], column: int) -> Iterator[Slip]:
-    """A quote that ended only where the next one began, on the line that could not be read."""
+    """Yield a quote that ended only where the next one began, on the line that could not be read."""
     last = near[0]
     for number in range(last - 1, max(0, last - _FURTHEST), -1):
         opened = _open_quote(lines[number - 1])
@@ -99,7 +99,7 @@ def _unclosed_quote(lines: Sequence[str], near: Sequence[int], column: int) -> I
 
 
 def _open_quote(line: str) -> tuple[str, int] | None:
-    """The quote of a line that its line does not close, and where; None where there is none."""
+    """Return the quote of a line that its line does not close, and where; None where there is none."""
     place = 0
     while found := _OPENS.search(line, place):
         quote, begin = found["quote"], found.start("quote")
@@ -128,7 +128,7 @@ def _second_colon(lines: Sequence[str], near: Sequence[int], column: int) -> Ite
 
 
 def _indentation(lines: Sequence[str], near: Sequence[int], _: int) -> Iterator[Slip]:
-    """A line at a depth at which nothing above it stands."""
+    """Yield a line at a depth at which nothing above it stands."""
     here, above = near[0], near[1] if len(near) > 1 else None
     if above is None or not _HAS_KEY.match(lines[here - 1]):
         return
@@ -159,7 +159,7 @@ def _too_deep(lines: Sequence[str], here: int, above: int) -> Iterator[Slip]:
 
 
 def _no_key(lines: Sequence[str], near: Sequence[int], _: int) -> Iterator[Slip]:
-    """A line without any key, above one that has its own."""
+    """Yield a line without any key, above one that has its own."""
     for number in near[1:]:
         line = lines[number - 1]
         is_plain = re.match(r"^\s*[A-Za-z_-]", line) and not line.lstrip().startswith("- ")
@@ -168,7 +168,7 @@ def _no_key(lines: Sequence[str], near: Sequence[int], _: int) -> Iterator[Slip]
 
 
 def _depths(lines: Sequence[str], line: int) -> list[int]:
-    """The depths of the blocks that are open above a line, the outermost first."""
+    """Return the depths of the blocks that are open above a line, the outermost first."""
     depths: list[int] = []
     for text in lines[: line - 1]:
         if text.strip() and not text.lstrip().startswith("#"):

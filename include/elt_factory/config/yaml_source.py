@@ -57,13 +57,13 @@ class YamlSource:
         return self.places.values
 
     def at(self, path: YamlPath) -> Position:
-        """The position of a path's value, or the key of its nearest ancestor that stands in a file."""
+        """Return the position of a path's value, or the key of its nearest ancestor that stands in a file."""
         if path in self.values:
             return self.values[path]
         return self.at_key(path[:-1])
 
     def at_key(self, path: YamlPath) -> Position:
-        """The position of a path's key, or of its nearest ancestor's that stands in a file."""
+        """Return the position of a path's key, or of its nearest ancestor's that stands in a file."""
         for end in range(len(path), -1, -1):
             found = self.keys.get(path[:end]) or self.values.get(path[:end])
             if found:
@@ -75,19 +75,19 @@ class YamlSource:
         return self.keys.get(path) or self.values.get(path)
 
     def part(self, path: YamlPath) -> YamlSource:
-        """What stands below a path, which must be there, as a source of its own."""
+        """Return what stands below a path, which must be there, as a source of its own."""
         data = self.data
         for key in path:
             data = data[key]
         return YamlSource(self.file, data, partial(_places_below, self, path))
 
     def without(self, key: str) -> YamlSource:
-        """The source without one of its keys."""
+        """Return the source without one of its keys."""
         data = {name: value for name, value in self.data.items() if name != key}
         return YamlSource(self.file, data, partial(_places_without, self, key))
 
     def over(self, base: YamlSource) -> YamlSource:
-        """This source laid over another: mappings are merged key by key, all else is replaced, by null too."""
+        """Return this source laid over another: mappings are merged key by key, all else is replaced, by null too."""
         return YamlSource(self.file, _merged(base.data, self.data), partial(_merged_places, base, self))
 
 
@@ -137,7 +137,7 @@ _parse_once = lru_cache(maxsize=64)(parse_yaml)
 
 
 def _places_in(file: Path, text: str) -> Places:
-    """The places in a text that has been read before."""
+    """Return the places in a text that has been read before."""
     node, tree = compose(file, text), PlacedTree(file)
     if node is not None:
         tree.build(node, ())
@@ -177,7 +177,7 @@ def _merged_places(base: YamlSource, over: YamlSource) -> Places:
 
 
 def _replaced(base: Any, over: Any, path: YamlPath) -> list[YamlPath]:
-    """The paths at which one value takes the place of another, with all that is below it."""
+    """Return the paths at which one value takes the place of another, with all that is below it."""
     if not isinstance(base, dict) or not isinstance(over, dict):
         return [path]
     return [below for key in over if key in base for below in _replaced(base[key], over[key], (*path, key))]

@@ -50,7 +50,7 @@ _LOOK_AT_BEGINNING = ("unclosed", "missing colon", "without a name")
 
 
 def syntax_error(file: Path, text: str, error: yaml.MarkedYAMLError) -> ConfigError:
-    """The error for YAML that cannot be parsed."""
+    """Return the error for YAML that cannot be parsed."""
     said = error.problem or error.context or "syntax error"
     message, hint = next(((says, fix) for part, says, fix in _MEANINGS if part in said), (said, ""))
     mark = error.problem_mark or error.context_mark
@@ -77,7 +77,10 @@ def _gave_up_at(file: Path, text: str, error: yaml.MarkedYAMLError) -> tuple[int
 
 
 def inside(file: Path, text: str, mark: Any) -> Position:
-    """The position of PyYAML's mark, moved back into the text where it lies past its end; the beginning for None."""
+    """Return the position of PyYAML's mark, moved back into the text where it lies past its end.
+
+    The beginning for None.
+    """
     lines = text.splitlines() or [""]
     if mark is None:
         return Position(file, 1, 1)

@@ -29,7 +29,7 @@ class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
     """
 
     def resolve(self, kind: type[yaml.Node], _: str | None, implicit: tuple[bool, bool] | bool) -> str:
-        """The tag of a node that has none in the text."""
+        """Return the tag of a node that has none in the text."""
         if kind is yaml.ScalarNode:
             return PLAIN if isinstance(implicit, tuple) and implicit[0] else TEXT_TAG
         return _COLLECTIONS[kind]
@@ -42,7 +42,7 @@ class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
 
 
 def text_of(file: Path) -> str:
-    """The text of a file.
+    """Return the text of a file.
 
     Raises:
         ConfigError: it cannot be read, or is no UTF-8.
@@ -66,7 +66,7 @@ def text_of(file: Path) -> str:
 
 
 def compose(file: Path, text: str) -> yaml.Node | None:
-    """The tree of a text; None where nothing is in it.
+    """Return the tree of a text; None where nothing is in it.
 
     Raises:
         ConfigError: it is no YAML, or would harm the parser.
@@ -82,7 +82,7 @@ def compose(file: Path, text: str) -> yaml.Node | None:
 
 
 def _single(position: Position, code: str, message: str, hint: str = "") -> ConfigError:
-    """The error of one problem."""
+    """Return the error of one problem."""
     return ConfigError([Problem(position, code, message, hint)])
 
 
@@ -111,6 +111,6 @@ def _refuse_deep(file: Path, text: str) -> None:
 
 
 def _end_of(file: Path, before: str) -> Position:
-    """The position right after a text."""
+    """Return the position right after a text."""
     lines = f"{before}.".splitlines()
     return Position(file, len(lines), len(lines[-1]))

@@ -27,7 +27,7 @@ class NotPlainError(ValueError):
 
 
 def plain_data(node: yaml.Node, depth: int = 0) -> Any:
-    """The data of a tree without aliases, merges, tags and mistakes.
+    """Return the data of a tree without aliases, merges, tags and mistakes.
 
     Raises:
         NotPlainError: it has one of them.
@@ -73,7 +73,7 @@ class PlacedTree:
         self.brought: dict[int, Entries] = {}
 
     def build(self, node: yaml.Node, path: YamlPath) -> Any:
-        """The data of a node at a path."""
+        """Return the data of a node at a path."""
         self.values[path] = self._position(node)
         if len(self.values) > _MAX_VALUES:
             raise ConfigError([*self.problems, self._too_large(node)])
@@ -105,7 +105,7 @@ class PlacedTree:
         return data
 
     def _entries(self, node: yaml.Node) -> Entries:
-        """The keys of a mapping with their nodes: its own first, then those that << brings and it has not."""
+        """Return the keys of a mapping with their nodes: its own first, then those that << brings and it has not."""
         own: Entries = {}
         merged: Entries = {}
         for key, value in node.value:
@@ -116,7 +116,7 @@ class PlacedTree:
         return {**own, **{name: entry for name, entry in merged.items() if name not in own}}
 
     def _merged(self, key: yaml.Node, node: yaml.Node, within: tuple[int, ...]) -> Entries:
-        """What << brings from a node; looked at once, however often it is named."""
+        """Return what << brings from a node; looked at once, however often it is named."""
         if id(node) in within or len(within) > MAX_DEPTH:
             self._problem(key, "yaml-alias", "<< refers to the block that contains it", "use another anchor")
             return {}

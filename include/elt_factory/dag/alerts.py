@@ -45,14 +45,14 @@ def _post(connection: Connection, text: str) -> str:
 
 
 def _without_secrets(text: str) -> str:
-    """The text without the secrets that Airflow knows of: those of every connection that the task has used."""
+    """Return the text without the secrets that Airflow knows of: those of every connection that the task has used."""
     from airflow.sdk._shared.secrets_masker import redact as mask
 
     return str(mask(text))
 
 
 def webhook_url(connection: Connection) -> str:
-    """The address to post to: host with its scheme, and the password, which is the secret part of the path."""
+    """Return the address to post to: host with its scheme, and the password, which is the secret part of the path."""
     host = connection.host or ""
     base = host if "://" in host else f"{connection.schema or 'https'}://{host}"
     port = f":{connection.port}" if connection.port else ""
@@ -60,7 +60,7 @@ def webhook_url(connection: Connection) -> str:
 
 
 def on_failure(config: Config) -> Callable[[Mapping[str, Any]], None] | None:
-    """The callback of a failed task; None when nobody wants to hear."""
+    """Return the callback of a failed task; None when nobody wants to hear."""
     if "failure" not in config.alerts.on or not config.alerts.to:
         return None
 

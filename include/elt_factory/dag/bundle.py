@@ -54,5 +54,5 @@ def stub_parent(name: str) -> Path:
 
 
 def stubs_of(configs: Path, parent: Path) -> StubFolder:
-    """The stubs of a folder of configs; all of them are read again when the dbt manifest changes."""
+    """Return the stubs of a folder of configs; all of them are read again when the dbt manifest changes."""
     return StubFolder(configs, parent, shared=(dbt_folder() / "target" / "manifest.json",))

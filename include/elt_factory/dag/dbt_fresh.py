@@ -29,7 +29,7 @@ def manifest_file(project: Path) -> Path:
 
 
 def changed_since(project: Path) -> Path | None:
-    """The newest file or folder of a dbt project, where the manifest is older or missing."""
+    """Return the newest file or folder of a dbt project, where the manifest is older or missing."""
     newest = max(_sources(project), key=_time_of, default=None)
     return newest if newest and _time_of(newest) > _time_of(manifest_file(project)) else None
 
@@ -82,7 +82,7 @@ def _is_writable(project: Path) -> bool:
 
 
 def _sources(project: Path) -> Iterator[Path]:
-    """What dbt parses; folders, too, whose time tells that a file went."""
+    """Yield what dbt parses; folders, too, whose time tells that a file went."""
     for place, below, names in os.walk(project):
         below[:] = [name for name in below if name not in _NOT_SOURCES and name[0] != "."]
         read = [name for name in names if name.endswith(_KINDS) and name[0] != "."]

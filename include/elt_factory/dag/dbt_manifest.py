@@ -91,7 +91,7 @@ class Manifest:
             node.has_test = node.has_non_detached_test = node.unique_id in self._tests_of
 
     def cut(self, select: str, exclude: str | None) -> dict[str, DbtNode]:
-        """The nodes that a selector picks and the tests on them, in the order of the manifest.
+        """Return the nodes that a selector picks and the tests on them, in the order of the manifest.
 
         Raises:
             SelectionError: the selector is wrong, or picks nothing that runs.
@@ -149,7 +149,7 @@ _read: dict[Path, tuple[tuple[int, int], Manifest]] = {}
 
 
 def load_manifest(project: Path) -> Manifest:
-    """The manifest of a dbt project; read again only when the file has changed.
+    """Return the manifest of a dbt project; read again only when the file has changed.
 
     Raises:
         ManifestError: there is none, or it is no manifest.

@@ -39,7 +39,7 @@ class DbtProfile:
 
 
 def warehouse_profile(compute: str | None = None) -> ProfileConfig:
-    """The profile that dbt commands of ours run with; another one makes dbt parse the whole project anew.
+    """Return the profile that dbt commands of ours run with; another one makes dbt parse the whole project anew.
 
     Args:
         compute: The virtual warehouse where it is another than the connection's.
@@ -76,7 +76,7 @@ class WarehouseProfile(BaseProfileMapping):  # type: ignore[misc]  # Cosmos has 
 def profile_of(
     connection: Connection, project: Path, compute: str | None, oauth_token: Callable[[Connection], str]
 ) -> DbtProfile:
-    """The dbt profile of a warehouse connection.
+    """Return the dbt profile of a warehouse connection.
 
     Raises:
         AccessDeniedError: the connection has not what dbt needs to log in.
@@ -94,7 +94,7 @@ def profile_of(
 
 
 def access_token(connection: Connection) -> str:
-    """An OAuth access token for a Snowflake connection, as the provider gets it for the loads.
+    """Return an OAuth access token for a Snowflake connection, as the provider gets it for the loads.
 
     Raises:
         AccessDeniedError: there is none to be had.
@@ -155,7 +155,7 @@ def _login(connection: Connection, oauth_token: Callable[[Connection], str]) -> 
 
 
 def _key(connection: Connection) -> Login | None:
-    """A key pair; the connection's password is its passphrase. None where there is no key."""
+    """Return a key pair; the connection's password is its passphrase. None where there is no key."""
     file, content = _extra(connection, "private_key_file"), _extra(connection, "private_key_content")
     passphrase = {"private_key_passphrase": connection.password.strip()} if connection.password else {}
     if file and content:
@@ -170,7 +170,7 @@ def _key(connection: Connection) -> Login | None:
 
 
 def _pem(connection: Connection, content: str) -> str:
-    """A private key as PEM text; connections hold it as it is or, so that it is one line, in base64."""
+    """Return a private key as PEM text; connections hold it as it is or, so that it is one line, in base64."""
     if content.lstrip().startswith("-----"):
         return content.strip()
     try:
@@ -191,7 +191,7 @@ def _workload_identity(connection: Connection) -> Login:
 
 
 def _account(connection: Connection) -> str:
-    """The account, with its region where that is a field of its own."""
+    """Return the account, with its region where that is a field of its own."""
     account = _needed(connection, "account", _extra(connection, "account"))
     region = _extra(connection, "region")
     return f"{account}.{region}" if region and "." not in account else account
@@ -206,7 +206,7 @@ def _needed(connection: Connection, name: str, value: Any) -> str:
 
 
 def _extra(connection: Connection, name: str) -> Any:
-    """A field of the connection's extra, under its name or the longer one of old connections."""
+    """Return a field of the connection's extra, under its name or the longer one of old connections."""
     return connection.extra.get(name) or connection.extra.get(f"extra__snowflake__{name}")
 
 

@@ -75,7 +75,7 @@ def _parse_into(target: Path, folder: Path) -> None:
 
 @contextmanager
 def _profile(folder: Path) -> Iterator[tuple[list[str], Mapping[str, str]]]:
-    """The arguments that choose the profile of the tasks, and the variables with its secrets."""
+    """Provide the arguments that choose the profile of the tasks, and the variables with its secrets."""
     from elt_factory.dag.dbt_profile import warehouse_profile
 
     profile = warehouse_profile()

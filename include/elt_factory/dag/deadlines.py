@@ -41,12 +41,12 @@ class TimeOfDayDeadline(BaseDeadlineReference):
     zone: str = "UTC"
 
     def serialize_reference(self) -> dict[str, Any]:
-        """The reference as Airflow stores it."""
+        """Return the reference as Airflow stores it."""
         return {"reference_type": self.reference_name, "by": self.by, "zone": self.zone}
 
     @classmethod
     def deserialize_reference(cls, reference_data: dict[str, Any]) -> TimeOfDayDeadline:
-        """The reference from what Airflow stored."""
+        """Return the reference from what Airflow stored."""
         return cls(by=reference_data["by"], zone=reference_data["zone"])
 
     def _evaluate_with(self, *, session: Session, **kwargs: Any) -> datetime | None:
@@ -61,7 +61,7 @@ class TimeOfDayDeadline(BaseDeadlineReference):
 
 
 def next_time_of_day(after: datetime, by: time, zone: str) -> datetime:
-    """The first instant not before `after` at which clocks in `zone` show `by`."""
+    """Return the first instant not before `after` at which clocks in `zone` show `by`."""
     day = after.astimezone(ZoneInfo(zone)).date()
     # compared as instants: within one zone Python compares what clocks show, which an hour in autumn shows twice
     moments = (datetime.combine(day + timedelta(days=ahead), by, ZoneInfo(zone)).astimezone(UTC) for ahead in (0, 1, 2))
@@ -69,7 +69,7 @@ def next_time_of_day(after: datetime, by: time, zone: str) -> datetime:
 
 
 def deadline_alerts(config: Config) -> list[DeadlineAlert]:
-    """The deadline of a config as Airflow knows it; none where none is written."""
+    """Return the deadline of a config as Airflow knows it; none where none is written."""
     deadline = config.deadline
     if deadline is None:
         return []
@@ -83,7 +83,7 @@ def deadline_alerts(config: Config) -> list[DeadlineAlert]:
 
 
 async def miss(source: str, to: list[str], context: Mapping[str, Any]) -> None:
-    """What the triggerer calls when a deadline is missed; beside its loop, which other triggers share."""
+    """Record a missed deadline and send the alert, off the triggerer's event loop, which other triggers share."""
     await asyncio.to_thread(record_miss, source, to, context)
 
 

@@ -20,7 +20,7 @@ _COLUMNS = ("column", "type", "empty?", "description", "role", "checks")
 
 
 def dag_document(config: Config) -> str:
-    """The document as Markdown."""
+    """Return the document as Markdown."""
     lines = [f"### {config.name}", "", config.description, ""]
     lines += [f"- **{name}** {_plain(text)}" for name, text in _facts(config) if text]
     tables = config.all_tables
@@ -70,7 +70,7 @@ def _table_row(name: str, table: Table) -> tuple[str, ...]:
 
 
 def _column_rows(table: Table) -> Iterator[tuple[str, ...]]:
-    """The columns that the YAML names; others are found in the data and added."""
+    """Yield the columns that the YAML names; others are found in the data and added."""
     roles = role_words(table)
     for name in dict.fromkeys((*roles, *table.columns)):
         column = table.columns.get(name, Column())
@@ -86,7 +86,7 @@ def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """A text that neither ends its cell nor its row."""
+    """Return a text that neither ends its cell nor its row."""
     return _plain(text).replace("|", r"\|") or "-"
 
 

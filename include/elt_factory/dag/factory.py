@@ -27,7 +27,7 @@ WAREHOUSE_POOL = "warehouse"
 
 
 def build_dag(config: Config, tables_of: Mapping[str, tuple[str, ...]]) -> SourceDag:
-    """The DAG of a config.
+    """Return the DAG of a config.
 
     Args:
         config: The config, valid.
@@ -107,7 +107,7 @@ def _at_warehouse(config: Config, sensor: Sensor, awaited: tuple[str, ...]) -> d
 
 
 def _awaited_tables(sensor: Sensor, tables_of: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """The tables to wait for; another source's config is looked at only where the sensor does not name them."""
+    """Return the tables to wait for; another source's config is looked at only where the sensor does not name them."""
     awaited = sensor.awaited
     if awaited is None:
         return ()

@@ -23,7 +23,7 @@ MOMENT = f"^(?:{_DAY}(?:[T ]{_TIME}{_OFFSET}?)?)?$"
 
 
 def form(config: Config) -> dict[str, Param]:
-    """The params of a config's DAG, as the UI shows them."""
+    """Return the params of a config's DAG, as the UI shows them."""
     window = {
         "window_start": _moment(
             f"Window start ({config.timezone})",
@@ -57,7 +57,7 @@ def form(config: Config) -> dict[str, Param]:
 
 
 def _schema(default: Value) -> dict[str, Any]:
-    """What a run may say in the place of a param's default: a value of its type."""
+    """Return what a run may say in the place of a param's default: a value of its type."""
     kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
     return {"type": kinds[type(default)]}
 

@@ -20,12 +20,12 @@ _BUNDLES = "elt_factory.dag.bundle"
 
 
 def discover(folder: Path) -> dict[str, SourceDag]:
-    """The DAGs of a folder for Airflow; none where a bundle of ours gives it the same ones."""
+    """Return the DAGs of a folder for Airflow; none where a bundle of ours gives it the same ones."""
     return {} if bundle_is_active() else load_dags(folder)
 
 
 def load_dags(folder: Path) -> dict[str, SourceDag]:
-    """The DAGs of a folder by id. A worker that runs one task reads and builds only the DAG of that task."""
+    """Return the DAGs of a folder by id. A worker that runs one task reads and builds only the DAG of that task."""
     wanted = get_parsing_context().dag_id
     neighbours = Neighbours(folder)
     own = neighbours.file_of(wanted) if wanted else None
@@ -35,7 +35,7 @@ def load_dags(folder: Path) -> dict[str, SourceDag]:
 
 
 def load_file(folder: Path, file: Path) -> SourceDag:
-    """The DAG of one file.
+    """Return the DAG of one file.
 
     Raises:
         ConfigError: everything that is wrong in the file, each with its line and a hint.
@@ -75,7 +75,7 @@ def _dag_or_error(file: Path, neighbours: Neighbours) -> SourceDag:
 
 
 def _error_name(file: Path, neighbours: Neighbours) -> str:
-    """The name in a broken config, so that its history goes on; its path where another file has that name."""
+    """Return the name in a broken config, so that its history goes on; its path where another file has that name."""
     for name, files in neighbours.files_by_name.items():
         if file == files[0]:
             return name

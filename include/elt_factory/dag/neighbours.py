@@ -68,7 +68,7 @@ class Neighbours(Mapping[str, tuple[str, ...]]):
         return known
 
     def file_of(self, name: str) -> Path | None:
-        """The file of a name: found among those that are called so, else by a look into each."""
+        """Return the file of a name: found among those that are called so, else by a look into each."""
         for file in chain(self._in_folder(name), self._below(name)):
             if name_in(file) == name:
                 return file
@@ -95,7 +95,10 @@ class Neighbours(Mapping[str, tuple[str, ...]]):
             raise ConfigError(found)
 
     def _around(self, item: LoadedConfig) -> tuple[list[LoadedConfig], list[Path]]:
-        """The configs that this one may clash with or waits for, and the files that could be what it waits for."""
+        """Return the configs that this one may clash with or waits for.
+
+        The files that could define what it waits for are included.
+        """
         names = [item.config.name, *(sensor.source for _, sensor in source_sensors(item.config))]
         files = {file for name in names for file in self.files_by_name.get(name, ())} | {item.file}
         loaded, broken = [], []
@@ -108,7 +111,7 @@ class Neighbours(Mapping[str, tuple[str, ...]]):
         return loaded, [*broken, *(config_files(self.folder) if unknown else ())]
 
     def _awaited(self, item: LoadedConfig) -> list[LoadedConfig]:
-        """The config, and all that it waits for, near and far."""
+        """Return the config, and all that it waits for, near and far."""
         found = {item.config.name: item}
         reached = [item]
         for waiting in reached:
@@ -135,7 +138,7 @@ def read_ahead(folder: Path) -> Mapping[str, list[Path]]:
 
 
 def files_that_look_at(folder: Path, changed: Sequence[Path]) -> set[Path]:
-    """The other files whose DAG or error may follow from files that changed, came or went, near and far.
+    """Return the other files whose DAG or error may follow from files that changed, came or went, near and far.
 
     They are found by the words in them, without parsing: one too many is read once more, and gives the same DAG.
     """
@@ -152,12 +155,15 @@ def files_that_look_at(folder: Path, changed: Sequence[Path]) -> set[Path]:
 
 
 def _known_name(file: Path) -> str:
-    """The name that a file had when this process last looked."""
+    """Return the name that a file had when this process last looked."""
     return _names[file][1] if file in _names else file.stem
 
 
 def _words(file: Path) -> set[str]:
-    """The names that a file may wait for; its own name, which another file may take, alone where it waits for none."""
+    """Return the names that a file may wait for.
+
+    Its own name, which another file may take, alone where it waits for none.
+    """
     try:
         text = content_of(file)
     except OSError:
@@ -173,7 +179,7 @@ def _files_by_name(folder: Path) -> Mapping[str, list[Path]]:
 
 
 def name_in(file: Path) -> str:
-    """The name that a file's config has, found without parsing it; the file's own name where none is found."""
+    """Return the name that a file's config has, found without parsing it; the file's own name where none is found."""
     try:
         stat = file.stat()
         state = (stat.st_mtime_ns, stat.st_size)

@@ -117,7 +117,10 @@ class ExtractOperator(TableOperator):
         }
 
     def _state(self, load: str, run: Run) -> tuple[Any, CursorRange, Ledger | None]:
-        """The table's columns, where its cursor stands, its files: a moment at the warehouse, which others wait for."""
+        """Return the table's columns, where its cursor stands, its files.
+
+        A moment at the warehouse, which others wait for.
+        """
         from elt_factory.warehouse.ledger import ledger_of
         from elt_factory.warehouse.state import cursor_range
 
@@ -179,7 +182,7 @@ class LoadOperator(TableOperator):
         return figures
 
     def _attempt(self, context: Mapping[str, Any]) -> str:
-        """The attempt that this run's own extract task has landed, and no other run's."""
+        """Return the attempt that this run's own extract task has landed, and no other run's."""
         task = f"{self.task_id.removesuffix('load')}extract"
         told = context["ti"].xcom_pull(task_ids=task)
         if not isinstance(told, Mapping) or not told.get(ATTEMPT):

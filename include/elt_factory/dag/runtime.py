@@ -39,7 +39,7 @@ class Run:
     params: Mapping[str, Value] = field(default_factory=dict)
 
     def table_window(self, table: str) -> Window:
-        """The window a table is loaded for; a full refresh begins where the table's data begin.
+        """Return the window a table is loaded for; a full refresh begins where the table's data begin.
 
         One of a history by snapshots is the snapshot at the window's end: those before it are no part of it.
         """
@@ -54,7 +54,7 @@ class Run:
         return Window(min(start, self.window.start), self.window.end)
 
     def load_id(self, table: str) -> str:
-        """The id of a table's load in this run."""
+        """Return the id of a table's load in this run."""
         return load_id(self.config.name, table, self.table_window(table))
 
 
@@ -83,7 +83,7 @@ def run_of(context: Mapping[str, Any], config: Config) -> Run:
 
 
 def _given(params: Mapping[str, Any], config: Config) -> dict[str, Value]:
-    """The config's own params as the run has them: of the type of their defaults, as the form asks for them."""
+    """Return the config's own params as the run has them: of the type of their defaults, as the form asks for them."""
     given = {}
     for name, default in config.params.items():
         value = given[name] = params.get(name, default)
@@ -120,7 +120,7 @@ def _chosen(config: Config, name: str, text: str) -> datetime:
 
 
 def last_interval(schedule: str, zone: str, now: datetime) -> tuple[datetime, datetime]:
-    """The last complete interval of a schedule, as Airflow itself counts it, changes of the clock included."""
+    """Return the last complete interval of a schedule, as Airflow itself counts it, changes of the clock included."""
     from airflow.timetables.interval import CronDataIntervalTimetable
     from pendulum import instance
 
@@ -144,7 +144,7 @@ def _in_zone(moment: datetime, zone: str) -> datetime:
 
 
 def get_connection(conn_id: str) -> Connection:
-    """An Airflow connection by id.
+    """Return an Airflow connection by id.
 
     Raises:
         PermanentError: there is none.
@@ -190,7 +190,10 @@ def _mask(connection: Connection) -> None:
 
 
 def purpose(run: Run, step: Literal["load", "quality"], table: str = "") -> Purpose:
-    """What a run opens the warehouse for: what its statements say of themselves, and on which virtual warehouse."""
+    """Return what a run opens the warehouse for.
+
+    What its statements say of themselves, and on which virtual warehouse.
+    """
     config = run.config
     tag = {"source": config.name, "table": table, "dag": config.name, "run": run.run_id}
     if table:

@@ -37,7 +37,7 @@ class SourceDag(DAG):
         vars(self)["params"] = ParamsDict(form)
 
     def shown_as(self, file: Path) -> SourceDag:
-        """This DAG, with a file as its code."""
+        """Return this DAG, with a file as its code."""
         self.yaml_file = str(file)
         return self
 
@@ -47,7 +47,7 @@ class BuildError(ConfigError):
 
 
 def dag_of(item: LoadedConfig, tables_of: Mapping[str, tuple[str, ...]]) -> SourceDag:
-    """The DAG of a config.
+    """Return the DAG of a config.
 
     Raises:
         ConfigError: the DAG cannot be built; says where in the file the cause is.
@@ -65,7 +65,10 @@ def dag_of(item: LoadedConfig, tables_of: Mapping[str, tuple[str, ...]]) -> Sour
 
 
 def error_dag(name: str, text: str) -> SourceDag:
-    """A DAG for a config that cannot be used: no schedule, the error as documentation, one task that fails with it."""
+    """Return a DAG for a config that cannot be used.
+
+    No schedule, the error as documentation, one task that fails with it.
+    """
     dag = SourceDag(
         dag_id=re.sub(r"[^\w.-]", "_", name),
         description="Invalid config: see the documentation of this DAG.",
@@ -93,7 +96,7 @@ class ConfigErrorOperator(BaseOperator):
 
 
 def _known_problem(item: LoadedConfig, error: Exception) -> Problem | None:
-    """What an author can fix, with its place in the file."""
+    """Return what an author can fix, with its place in the file."""
     if not isinstance(error, PermanentError):
         return None
     # these are of dbt's module, which takes Cosmos to import: it is imported already where one of them was raised

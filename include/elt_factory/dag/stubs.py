@@ -119,7 +119,10 @@ class StubFolder:
         return bool(lines) and all(changed == str(_changed_at(Path(folder))) for changed, _, folder in lines)
 
     def _folders(self) -> str:
-        """The folders of configs and when files last came to or went from each; nothing while one is still changing."""
+        """Return the folders of configs and when files last came to or went from each.
+
+        Nothing while one is still changing.
+        """
         places = []
         for place, below, _ in os.walk(self.configs):
             below[:] = [name for name in below if name[0] not in "_."]

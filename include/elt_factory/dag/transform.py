@@ -32,7 +32,9 @@ _NO_TESTS = "resource_type:test resource_type:unit_test"
 
 
 def dbt_group(dag: DAG, source: str, dbt: Dbt, pool: str, compute: str | None = None) -> TaskGroup:
-    """The dbt models of a config as a task group; `compute` names another virtual warehouse than the connection's.
+    """Return the dbt models of a config as a task group.
+
+    `compute` names another virtual warehouse than the connection's.
 
     Raises:
         ManifestError: there is no manifest.
@@ -49,9 +51,10 @@ def dbt_group(dag: DAG, source: str, dbt: Dbt, pool: str, compute: str | None = 
 
 
 def dbt_arguments(manifest: Manifest, source: str, pool: str, compute: str | None = None) -> dict[str, Any]:
-    """What each dbt operator is given: the same as Cosmos gives it, but one cache of parsed projects for all groups.
+    """Return what each dbt operator is given.
 
-    A cache for all of one virtual warehouse: dbt takes up only what was parsed with the same profile.
+    The same as Cosmos gives it, but one cache of parsed projects for all groups. A cache for all of one virtual
+    warehouse: dbt takes up only what was parsed with the same profile.
     """
     cache = settings.cache_dir / "-".join(filter(None, (DBT_PROJECT, compute)))
     return {
@@ -122,7 +125,7 @@ def keep_results(folder: str, *, source: str, context: Mapping[str, Any]) -> Non
 
 
 def results_of(report: Mapping[str, Any]) -> Iterator[Any]:
-    """The models and tests in dbt's run_results.json."""
+    """Yield the models and tests in dbt's run_results.json."""
     from elt_factory.checks.run import Result
 
     for node in report["results"]:

@@ -21,7 +21,7 @@ _NOBODY: str = Pipeline.model_fields["owner"].default
 
 
 def advice(item: LoadedConfig, others: Sequence[LoadedConfig]) -> Iterator[Problem]:
-    """What a careful colleague would ask about a config.
+    """Yield what a careful colleague would ask about a config.
 
     Args:
         item: The config.
@@ -55,7 +55,10 @@ def _idle_params(item: LoadedConfig) -> Iterator[Problem]:
 
 
 def _watched(config: Config, others: Sequence[LoadedConfig]) -> set[str]:
-    """The tables whose business date somebody looks at: this config's checks and sensors, or another's sensor."""
+    """Return the tables whose business date somebody looks at.
+
+    This config's checks and sensors, or another's sensor.
+    """
     checked = {
         name
         for name, checks in config.quality.items()

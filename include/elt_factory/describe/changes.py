@@ -56,7 +56,7 @@ class ConfigChange:
         return tuple(dict.fromkeys(path[1] for path in asking if path[0] == "tables"))
 
     def entry(self) -> dict[str, Any]:
-        """The change for machines."""
+        """Return the change for machines."""
         return {
             "name": self.name,
             "kind": self.kind,
@@ -107,7 +107,7 @@ def _without_nothing(value: Any) -> Any:
 
 
 def _renamed(gone: Sequence[Config], come: Sequence[Config]) -> dict[str, str]:
-    """New names to old ones: the most alike first, each once."""
+    """Return new names to old ones: the most alike first, each once."""
     pairs = sorted(((_likeness(old, new), old.name, new.name) for old in gone for new in come), reverse=True)
     found: dict[str, str] = {}
     for likeness, old_name, new_name in pairs:
@@ -117,7 +117,7 @@ def _renamed(gone: Sequence[Config], come: Sequence[Config]) -> dict[str, str]:
 
 
 def _likeness(old: Config, new: Config) -> float:
-    """The share of values in which two configs agree, of those that are no defaults in at least one of them."""
+    """Return the share of values in which two configs agree, of those that are no defaults in at least one of them."""
     plain = {name: field.get_default() for name, field in type(new).model_fields.items() if not field.is_required()}
     usual = dict(_flat(json.loads(to_json(plain, by_alias=True)), ()))
     values = [dict(_flat(_dump(config), ())) for config in (old, new)]

@@ -153,7 +153,7 @@ _MAKERS = ("Problem", "_single", "_problem")
 
 
 def codes_document() -> str:
-    """The list of codes as Markdown, out of the code."""
+    """Return the list of codes as Markdown, out of the code."""
     raised = {code: ERRORS.get(code, ("", "See the message.")) for code in sorted(raised_codes() | _elsewhere())}
     chapters = (("Errors", raised), ("Findings of `elt validate --live`", LIVE), ("Warnings", WARNINGS))
     lines = [_INTRO]
@@ -163,13 +163,13 @@ def codes_document() -> str:
 
 
 def raised_codes() -> set[str]:
-    """The codes that the reading of configs and the building of DAGs raise, found in their code."""
+    """Return the codes that the reading of configs and the building of DAGs raise, found in their code."""
     files = sorted(file for pattern in _RAISING for file in _HERE.glob(pattern))
     return {code for file in files for code in _codes_in(ast.parse(file.read_text(encoding="utf-8")))}
 
 
 def _elsewhere() -> set[str]:
-    """What `elt validate` finds by itself: with `--connections`, and in SQL that DuckDB's parser reads."""
+    """Return what `elt validate` finds by itself: with `--connections`, and in SQL that DuckDB's parser reads."""
     return {"unknown-connection", "not-sql"}
 
 

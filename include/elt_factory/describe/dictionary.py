@@ -28,7 +28,7 @@ class Entry:
 
 
 def entries(config: Config, table: str, models: Models, found: Found) -> list[Entry]:
-    """A table's columns: those of the YAML, then those that only dbt's files or the warehouse know."""
+    """Return a table's columns: those of the YAML, then those that only dbt's files or the warehouse know."""
     spec = config.all_tables[table]
     noted = models.source(config.name, table)
     notes = noted.columns if noted else {}

@@ -39,7 +39,7 @@ class Setting:
         return f"{_near(self.position.file)}:{self.position.line}" if self.position else "default"
 
     def entry(self) -> dict[str, Any]:
-        """The setting for machines."""
+        """Return the setting for machines."""
         position = self.position
         return {
             "path": ".".join(map(str, self.path)),
@@ -57,7 +57,7 @@ def settings(item: LoadedConfig) -> list[Setting]:
 
 
 def settings_text(item: LoadedConfig) -> str:
-    """The config in effect as YAML that could stand in its place, with the origin of each value beside it."""
+    """Return the config in effect as YAML that could stand in its place, with the origin of each value beside it."""
     lines = list(_lines(_effective(item), item.source, (), ""))
     width = min(max(len(text) for text, _ in lines), 72)
     return "\n".join(f"{text:<{width}}  # {where}" if where else text for text, where in lines) + "\n"
@@ -69,7 +69,10 @@ def _effective(item: LoadedConfig) -> Any:
 
 
 def _as_written(value: Any, written: Any) -> Any:
-    """The value with plain text where a file has it: `500/minute` and not its parts. Values of nobody are taken out."""
+    """Return the value with plain text where a file has it.
+
+    `500/minute` and not its parts. Values of nobody are taken out.
+    """
     if isinstance(value, dict) and (isinstance(written, dict) or written is _NOTHING):
         below = written if isinstance(written, dict) else {}
         made = {name: _as_written(part, below.get(name, _NOTHING)) for name, part in value.items()}

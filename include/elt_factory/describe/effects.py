@@ -86,7 +86,7 @@ _FROM_HISTORY = Effect("ended versions stay in the table until it is reloaded", 
 
 
 def effect_of(path: Path, before: Any, after: Any) -> Effect:
-    """The effect of a change; None stands for what is not there."""
+    """Return the effect of a change; None stands for what is not there."""
     if path[:1] == ("tables",):
         found = _of_table(path[1:], before, after)
         if found:

@@ -26,7 +26,7 @@ class Finding:
     severity: Severity
 
     def entry(self) -> dict[str, Any]:
-        """The finding for machines."""
+        """Return the finding for machines."""
         position = self.problem.position
         return {
             "file": str(position.file),
@@ -39,7 +39,7 @@ class Finding:
         }
 
     def annotation(self) -> str:
-        """The finding as a command of GitHub's workflows, which shows it beside the line."""
+        """Return the finding as a command of GitHub's workflows, which shows it beside the line."""
         problem, position = self.problem, self.problem.position
         text = f"{problem.message}\nhint: {problem.hint}" if problem.hint else problem.message
         places = f"file={_property(str(position.file))},line={position.line},col={position.column}"
@@ -59,7 +59,7 @@ class Verdict:
         return sum(finding.severity == severity for finding in self.findings)
 
     def with_more(self, more: Iterable[Finding]) -> Verdict:
-        """The verdict with what a closer look has found."""
+        """Return the verdict with what a closer look has found."""
         return replace(self, findings=_in_order([*self.findings, *more]))
 
 
@@ -84,12 +84,15 @@ def validate(paths: Sequence[Path], root: Path) -> Verdict:
 
 
 def finding(item: LoadedConfig, path: Sequence[str | int], severity: Severity, *told: str) -> Finding:
-    """A finding at a key of a config: code, message and hint."""
+    """Return a finding at a key of a config: code, message and hint."""
     return Finding(_near(Problem(item.source.at_key(tuple(path)), *told)), severity)
 
 
 def _configs_of(path: Path, root: Path) -> list[Path]:
-    """The configs that a path stands for; none for a file of the project's folder that is no config by its name."""
+    """Return the configs that a path stands for.
+
+    None for a file of the project's folder that is no config by its name.
+    """
     if path.is_dir():
         return config_files(path)
     if path.name == DEFAULTS_FILE:
@@ -132,7 +135,7 @@ def _readable(neighbours: Neighbours) -> Iterator[LoadedConfig]:
 
 
 def _near(problem: Problem) -> Problem:
-    """The problem with its file as one would type it here."""
+    """Return the problem with its file as one would type it here."""
     position, here = problem.position, Path.cwd()
     file = _real(position.file)
     shown = file.relative_to(here) if file.is_relative_to(here) else Path(os.path.normpath(position.file))
@@ -140,7 +143,7 @@ def _near(problem: Problem) -> Problem:
 
 
 def _real(path: Path) -> Path:
-    """The path without links; a link that leads to itself stays, and is that file's own error."""
+    """Return the path without links; a link that leads to itself stays, and is that file's own error."""
     return Path(os.path.realpath(path))
 
 

@@ -49,7 +49,7 @@ class Html(str):
 
 
 def put(text: str) -> Html:
-    """A text as HTML."""
+    """Return a text as HTML."""
     return text if isinstance(text, Html) else Html(escape(text))
 
 
@@ -59,22 +59,22 @@ def joined(parts: Iterable[str], between: str = " ") -> Html:
 
 
 def code(text: str) -> Html:
-    """A text as code."""
+    """Return a text as code."""
     return Html(f"<code>{escape(text)}</code>") if text else Html("")
 
 
 def tag(text: str, kind: str = "") -> Html:
-    """A small label."""
+    """Return a small label."""
     return Html(f'<span class="tag {kind}">{escape(text)}</span>')
 
 
 def link(target: str, text: str) -> Html:
-    """A link."""
+    """Return a link."""
     return Html(f'<a href="{escape(target, quote=True)}">{escape(text)}</a>')
 
 
 def bullets(items: Sequence[str]) -> Html:
-    """A list; a single item stands alone."""
+    """Return a list; a single item stands alone."""
     if len(items) <= 1:
         return joined(items)
     return Html(f"<ul>{''.join(f'<li>{put(item)}</li>' for item in items)}</ul>")
@@ -86,7 +86,7 @@ def facts(entries: Iterable[tuple[str, str]]) -> Html:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
-    """A table; columns in which no row says anything are left out."""
+    """Return a table; columns in which no row says anything are left out."""
     cells = [[put(cell) for cell in row] for row in rows]
     kept = [n for n in range(len(heads)) if any(row[n] for row in cells)]
     head = "".join(f"<th>{escape(heads[n])}</th>" for n in kept)
@@ -95,12 +95,12 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
 
 
 def picture(svg: str) -> Html:
-    """A picture of ours within the page."""
+    """Return a picture of ours within the page."""
     return Html(f'<div class="picture">{svg}</div>') if svg else Html("")
 
 
 def page(title: str, lead: str, body: Iterable[str], menu: Iterable[tuple[str, str]], here: str) -> str:
-    """A whole page; the menu has targets and names, `here` is the target of this page."""
+    """Return a whole page; the menu has targets and names, `here` is the target of this page."""
     places = "".join(f'<a href="{target}"{_class(target, here)}>{escape(name)}</a>' for target, name in menu)
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
@@ -114,7 +114,7 @@ def page(title: str, lead: str, body: Iterable[str], menu: Iterable[tuple[str, s
 
 
 def heading(text: str, anchor: str = "", level: int = 2) -> Html:
-    """A heading, with an anchor where something links to it."""
+    """Return a heading, with an anchor where something links to it."""
     return Html(f"<h{level}{f' id={chr(34)}{escape(anchor)}{chr(34)}' if anchor else ''}>{escape(text)}</h{level}>")
 
 

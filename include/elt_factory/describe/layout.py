@@ -42,7 +42,7 @@ def layered(names: Sequence[str], edges: Iterable[Edge]) -> Layout:
 
 
 def _layers(names: Sequence[str], edges: Sequence[Edge]) -> dict[str, int]:
-    """The longest way to each box."""
+    """Return the longest way to each box."""
     layers = dict.fromkeys(names, 0)
     for _ in names:
         changed = False
@@ -61,7 +61,7 @@ def _chain(edge: Edge, layers: Mapping[str, int]) -> list[str]:
 
 
 def _ordered(places: Mapping[str, int], steps: Sequence[Edge]) -> list[list[str]]:
-    """The boxes of each layer from top to bottom, near those that they are connected with."""
+    """Return the boxes of each layer from top to bottom, near those that they are connected with."""
     order: list[list[str]] = [[] for _ in range(max(places.values(), default=0) + 1)]
     for name, layer in places.items():
         order[layer].append(name)
@@ -90,7 +90,7 @@ def _rows(order: Sequence[Sequence[str]], steps: Sequence[Edge]) -> dict[str, fl
 
 
 def _apart(wanted: Sequence[float]) -> list[float]:
-    """The wanted heights, moved until each is a row below the one above; the whole keeps its middle."""
+    """Return the wanted heights, moved until each is a row below the one above; the whole keeps its middle."""
     placed: list[float] = []
     for height in wanted:
         placed.append(max(height, placed[-1] + 1) if placed else height)

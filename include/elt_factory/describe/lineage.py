@@ -11,7 +11,10 @@ from elt_factory.describe.picture import Box, Panel, picture
 
 
 def lineage_picture(title: str, configs: Sequence[Config], models: Models, about: Iterable[Config]) -> str:
-    """The SVG of what some configs load and transform, with everything before and after it; empty without any."""
+    """Return the SVG of what some configs load and transform, with everything before and after it.
+
+    Empty without any.
+    """
     boxes, edges = _graph(configs, models)
     centre = {name for config in about for name in _own(config, models)}
     kept = _reached(centre, edges) | _reached(centre, [(after, before) for before, after in edges])
@@ -57,7 +60,7 @@ def _system(config: Config) -> str:
 
 
 def _name(node_id: str, models: Models) -> str:
-    """The box of a dbt node: a source is a table that a config loads."""
+    """Return the box of a dbt node: a source is a table that a config loads."""
     relation = models.relations.get(node_id)
     return f"{relation.schema}.{relation.name}" if relation and node_id.startswith("source.") else node_id
 
@@ -68,7 +71,7 @@ def _own(config: Config, models: Models) -> Iterator[str]:
 
 
 def _reached(names: Iterable[str], edges: Sequence[Edge]) -> set[str]:
-    """The names, and all that the edges lead to from them."""
+    """Return the names, and all that the edges lead to from them."""
     onward: Mapping[str, list[str]] = {before: [] for before, _ in edges}
     for before, after in edges:
         onward[before].append(after)

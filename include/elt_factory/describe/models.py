@@ -39,13 +39,13 @@ class Models:
     of_config: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def source(self, schema: str, name: str) -> Relation | None:
-        """What dbt says of a loaded table."""
+        """Return what dbt says of a loaded table."""
         found = (one for one in self.relations.values() if one.id.startswith("source."))
         return next((one for one in found if (one.schema, one.name) == (schema, name)), None)
 
 
 def read_models(manifest: Path) -> dict[str, Relation]:
-    """The models and sources in dbt's manifest; none where there is no manifest."""
+    """Return the models and sources in dbt's manifest; none where there is no manifest."""
     if not manifest.is_file():
         return {}
     found = json.loads(manifest.read_text(encoding="utf-8"))
@@ -55,7 +55,7 @@ def read_models(manifest: Path) -> dict[str, Relation]:
 
 
 def models_of(config: Config, project: Path) -> tuple[str, ...]:
-    """The ids of the models that a config runs, as Airflow's DAG has them.
+    """Return the ids of the models that a config runs, as Airflow's DAG has them.
 
     Raises:
         PermanentError: the manifest is missing, or the config's selector picks nothing.

@@ -64,7 +64,7 @@ class Panel:
 
 
 def picture(title: str, subtitle: str, panels: Sequence[Panel]) -> str:
-    """An SVG document: the panels from left to right, each leading to the next."""
+    """Return an SVG document: the panels from left to right, each leading to the next."""
     placed = [_Placed(panel) for panel in panels if panel.boxes]
     tallest = max((panel.height for panel in placed), default=0.0)
     met = {box.kind for panel in panels for box in panel.boxes}
@@ -108,7 +108,7 @@ class _Placed:
         ]
 
     def draw(self, x: float, y: float) -> Iterator[str]:
-        """The panel with its corner at a point."""
+        """Yield the panel with its corner at a point."""
         if self.panel.title:
             yield (
                 f'<rect x="{x:.1f}" y="{y:.1f}" width="{self.width:.1f}" height="{self.height:.1f}" rx="12" '
@@ -125,7 +125,10 @@ class _Placed:
         return self.top + row * _ROW + _BOX_HEIGHT / 2
 
     def _edge(self, route: Sequence[tuple[int, float]], x: float, y: float) -> str:
-        """A line from the right side of a box to the left side of another, straight through the layers between."""
+        """Return a line from the right side of a box to the left side of another.
+
+        Straight through the layers between.
+        """
         points: list[tuple[float, float]] = []
         for layer, row in route:
             left, right = x + self.lefts[layer], x + self.lefts[layer] + self.widths[layer]
@@ -175,7 +178,7 @@ def _legend(kinds: Sequence[str], y: float) -> Iterator[str]:
 
 
 def _cut(text: str) -> str:
-    """A text that is not too long, without its middle where it is: beginnings and ends tell names apart."""
+    """Return a text that is not too long, without its middle where it is: beginnings and ends tell names apart."""
     if len(text) <= _LONGEST:
         return text
     half = (_LONGEST - 1) // 2

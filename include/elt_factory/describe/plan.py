@@ -71,7 +71,9 @@ class Plan:
 
 
 def plan(item: LoadedConfig, tables_of: Mapping[str, tuple[str, ...]], window: Window, warehouse: str) -> Plan:
-    """The plan of a run. The DAG is built as Airflow's own processor builds it; nothing is run and nobody is asked.
+    """Return the plan of a run. The DAG is built as Airflow's own processor builds it.
+
+    Nothing is run and nobody is asked.
 
     Args:
         item: The config.
@@ -122,7 +124,7 @@ def _detail(task: Any, config: Config) -> str:
 
 
 def _history(spec: Table) -> str:
-    """What the rows of a history say, where the table is one."""
+    """Return what the rows of a history say, where the table is one."""
     if spec.write_disposition != "scd2":
         return ""
     if spec.incremental:

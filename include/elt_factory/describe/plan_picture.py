@@ -17,7 +17,7 @@ _TITLES = {
 
 
 def plan_picture(plan: Plan) -> str:
-    """The SVG of a plan."""
+    """Return the SVG of a plan."""
     stages: dict[str, list[TaskPlan]] = {}
     for task in plan.tasks:
         stages.setdefault(task.group[0] if task.group else "", []).append(task)
@@ -33,5 +33,5 @@ def _panel(stage: str, tasks: Sequence[TaskPlan]) -> Panel:
 
 
 def _title(task: TaskPlan) -> str:
-    """The task's name within its stage, as in `planes · extract`; dbt's own tasks by their model."""
+    """Return the task's name within its stage, as in `planes · extract`; dbt's own tasks by their model."""
     return " · ".join(task.task_id.split(".")[1:]) or task.task_id

@@ -9,7 +9,7 @@ _FONT, _FONT_PACKAGE = "Inter", "fontpkg_inter"
 
 
 def png_of(svg: str) -> bytes:
-    """The picture of an SVG document, drawn here: no browser and no system library is needed."""
+    """Return the picture of an SVG document, drawn here: no browser and no system library is needed."""
     import resvg_py
 
     # a slim container has no fonts, and a picture of boxes without words says nothing

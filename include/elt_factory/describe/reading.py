@@ -16,7 +16,7 @@ _UNKNOWN_CURSOR = "CURSOR"
 
 
 def asked(source: Source, table: str, window: Window, load_id: str) -> list[str]:
-    """The request, the query or the files of one table; `window` reaches back by the lag already."""
+    """Return the request, the query or the files of one table; `window` reaches back by the lag already."""
     match source:
         case RestSource():
             return [_request(source, table, _values(source, table, window, load_id))]
@@ -28,7 +28,7 @@ def asked(source: Source, table: str, window: Window, load_id: str) -> list[str]
 
 
 def _values(source: Source, table: str, window: Window, load_id: str) -> Values:
-    """The values of templates; a capital word stands for what only a run knows."""
+    """Return the values of templates; a capital word stands for what only a run knows."""
     cursor = cursor_value(source.all_tables[table].incremental, window, None)
     known = cursor if isinstance(cursor, datetime) else _UNKNOWN_CURSOR
     return template_values(source, window, {"load_id": load_id, "run_id": "RUN-ID", CURSOR: known}, {})
@@ -60,7 +60,7 @@ def _query(source: SqlSource, table: str, window: Window, values: Values) -> str
 
 
 def _given(query: str, values: Values, zone: str) -> str:
-    """The query with its values as one would write them."""
+    """Return the query with its values as one would write them."""
     parts = query_parts(query.strip())
     return "".join(_literal(part, values, zone) if isinstance(part, Use) else part for part in parts)
 

@@ -137,7 +137,7 @@ _KINDS: tuple[Model, ...] = (source.RestSource, source.SqlSource, source.FilesSo
 
 
 def reference() -> str:
-    """The reference as Markdown."""
+    """Return the reference as Markdown."""
     chapters = [*_CHAPTERS, *_unplaced()]
     lines = [_INTRO]
     for title, sections in chapters:
@@ -164,7 +164,7 @@ def all_models() -> list[Model]:
 
 
 def own_fields(model: Model) -> dict[str, FieldInfo]:
-    """A model's fields by their names in a file; those of the table that every source has are told there."""
+    """Return a model's fields by their names in a file; those of the table that every source has are told there."""
     inherited = table.Table.keys() if issubclass(model, table.Table) and model is not table.Table else {}
     return {name: field for name, field in model.keys().items() if name not in inherited}
 
@@ -236,7 +236,7 @@ def _annotated(field: FieldInfo) -> Any:
 
 
 def _linked(text: str, told: list[Model]) -> str:
-    """The text with names of models in brackets as links to their sections."""
+    """Return the text with names of models in brackets as links to their sections."""
     names = {model.__name__ for model in told}
 
     def link(match: re.Match[str]) -> str:

@@ -73,12 +73,12 @@ def config_schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """The schema as the file that is committed."""
+    """Return the schema as the file that is committed."""
     return json.dumps(config_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def _with_kinds(schema: dict[str, Any], schemas: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
-    """The schema of a mapping with one key that names its kind, and a key for each."""
+    """Return the schema of a mapping with one key that names its kind, and a key for each."""
     group = schema.pop(KINDS_OF, None)
     door = next((door for door in _DOORS if door.group == group), None)
     if door is None:
@@ -94,7 +94,10 @@ def _said(kind: Written) -> dict[str, Any]:
 
 
 def _of_all(kinds: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, Any]:
-    """What any kind of source may say under a key: enough to describe it; the choice below holds it to its kind."""
+    """Return what any kind of source may say under a key: enough to describe it.
+
+    The choice below holds it to its kind.
+    """
     first = next(iter(kinds.values()))["properties"][key]
     examples = [example for kind in kinds.values() for example in kind["properties"][key]["examples"]]
     return {"description": first["description"], "examples": examples, "type": "object"}
@@ -123,7 +126,7 @@ def _rule(kind: str, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(schema: Any) -> Any:
-    """A schema without what editors do not show or know: titles, discriminators, the newer words for tuples."""
+    """Return a schema without what editors do not show or know: titles, discriminators, the newer words for tuples."""
     if isinstance(schema, list):
         return [_plain(item) for item in schema]
     if not isinstance(schema, dict):

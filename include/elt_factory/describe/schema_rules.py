@@ -102,7 +102,7 @@ def _if(key: str, values: Schema, then: Schema) -> Schema:
 
 
 def _values(ends: Schema, accepted: Schema | None = None) -> Schema:
-    """What the checks of a column may hold."""
+    """Return what the checks of a column may hold."""
     properties = {"between": {"items": ends}, "accepted_values": {"items": accepted or ends}}
     return {"properties": {"checks": {"items": {"properties": properties}}}}
 
@@ -192,7 +192,7 @@ IN_ENVIRONMENTS = (
 
 
 def hold(name: str, schema: Schema, variable: str) -> Schema:
-    """A mapping's schema with what is said of it here.
+    """Return a mapping's schema with what is said of it here.
 
     Args:
         name: The model's name; "" for the config itself.
@@ -207,7 +207,7 @@ def hold(name: str, schema: Schema, variable: str) -> Schema:
 
 
 def environments(properties: Mapping[str, Any], known: Sequence[str]) -> Schema:
-    """The schema of `environments`: keys of a config, each as in a config where it can stand alone."""
+    """Return the schema of `environments`: keys of a config, each as in a config where it can stand alone."""
     alone = {key: {"anyOf": [properties[key], {"type": "null"}]} for key in IN_ENVIRONMENTS if key in properties}
     one = {"type": "object", "propertyNames": {"enum": list(known)}, "properties": alone}
     by_name = dict.fromkeys(properties["environments"]["patternProperties"], one)

@@ -17,14 +17,20 @@ _AT = ("transform", "dbt", "select")
 
 
 def doubtful_selections(configs: Sequence[LoadedConfig], project: Path) -> list[LoadedConfig]:
-    """The configs whose selector is no plain tag or name that the manifest has; none where there is no manifest."""
+    """Return the configs whose selector is no plain tag or name that the manifest has.
+
+    None where there is no manifest.
+    """
     asking = [item for item in configs if item.config.transform.dbt]
     nodes = _nodes(manifest_file(project)) if asking else None
     return [item for item in asking if not _is_plain(item, nodes)] if nodes is not None else []
 
 
 def empty_selections(configs: Sequence[LoadedConfig], project: Path) -> Iterator[Finding]:
-    """What Airflow's loader will say of each selector: wrong for dbt, or nothing picked. Imports Airflow and Cosmos."""
+    """Yield what Airflow's loader will say of each selector.
+
+    Wrong for dbt, or nothing picked. Imports Airflow and Cosmos.
+    """
     import airflow  # noqa: F401 - Cosmos, which selects the models, can only be imported after it
 
     from elt_factory.dag.dbt_manifest import ManifestError, SelectionError, load_manifest
@@ -42,7 +48,7 @@ def empty_selections(configs: Sequence[LoadedConfig], project: Path) -> Iterator
 
 
 def _nodes(manifest: Path) -> list[Any] | None:
-    """The nodes of the manifest that dbt can run; None where there is none, or it cannot be read."""
+    """Return the nodes of the manifest that dbt can run; None where there is none, or it cannot be read."""
     import msgspec
 
     try:

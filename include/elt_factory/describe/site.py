@@ -39,7 +39,7 @@ class Estate:
 
 
 def site(estate: Estate) -> Mapping[str, str]:
-    """The files of the site, by name."""
+    """Return the files of the site, by name."""
     pages = {f"{config.name}.html": _page(config, estate) for config in estate.configs}
     return {"index.html": _overview(estate), "dictionary.html": _dictionary(estate), "style.css": html.STYLE, **pages}
 

@@ -33,14 +33,14 @@ class Staging:
 
 
 def in_duckdb_file(_: str, __: Columns) -> Staging:
-    """The landed files as views, in the worker's own process."""
+    """Return the landed files as views, in the worker's own process."""
     dialect, rows = in_duckdb.DIALECT, Relation("temp", "landed")
     count = Step("read the landed files as temp.landed, and count them", statements.count_rows(dialect, rows))
     return Staging(dialect, rows, Relation("temp", "rejects"), (count,))
 
 
 def in_snowflake(load: str, columns: Columns) -> Staging:
-    """The landed files on a stage and in a transient table, whose name no other load has."""
+    """Return the landed files on a stage and in a transient table, whose name no other load has."""
     stage, rows = Relation(audit.SCHEMA, "landing"), Relation(audit.SCHEMA, "staged")
     rejects = Relation(audit.SCHEMA, "staged_rejects")
     folder = StageFolder(stage, snowflake_sql.safe_path(*load.split("/")))
@@ -67,5 +67,5 @@ KINDS: Mapping[str, Callable[[str, Columns], Staging]] = {"duckdb": in_duckdb_fi
 
 
 def spoken(dialect: Dialect, words: Mapping[Value, str]) -> Callable[[Value], str]:
-    """A dialect's literals, with words for values that only a run knows."""
+    """Return a dialect's literals, with words for values that only a run knows."""
     return lambda value: words.get(value) or dialect.literal(value)

@@ -26,7 +26,7 @@ _WORDS: Mapping[Value, str] = {_NOW: ":now", _WINDOW_END: ":window_end"}
 
 
 def load_statements(source: Source, table: str, load_id: str, warehouse: str) -> list[Step]:
-    """What a warehouse of a kind is sent for one window, in its order and its dialect."""
+    """Return what a warehouse of a kind is sent for one window, in its order and its dialect."""
     spec, target = source.all_tables[table], Relation(source.name, table)
     columns = known_columns(spec)
     typed = {name: kind for name, kind in columns.items() if kind is not None}
@@ -64,7 +64,7 @@ def load_statements(source: Source, table: str, load_id: str, warehouse: str) ->
 
 
 def contract_statement(source: Source, table: str) -> str:
-    """The contract over the raw records, as far as the YAML says it; columns found in the data join it."""
+    """Return the contract over the raw records, as far as the YAML says it; columns found in the data join it."""
     known = Known(source.name, table, source.all_tables[table], None)
     found = {name: kind or ColumnType("text") for name, kind in known_columns(known.table).items()}
     plan, _ = plan_contract(known, found)
@@ -72,7 +72,10 @@ def contract_statement(source: Source, table: str) -> str:
 
 
 def known_columns(spec: Table) -> Mapping[str, ColumnType | None]:
-    """The columns that the YAML names and that are kept, with their types in the warehouse where it gives one."""
+    """Return the columns that the YAML names and that are kept.
+
+    Each has its type in the warehouse if the YAML declares one.
+    """
     incremental = [spec.incremental.cursor] if spec.incremental else []
     dates = [spec.business_date] if spec.business_date else []
     named = dict.fromkeys((*spec.primary_key, *incremental, *dates, *spec.cluster_by, *spec.columns))
@@ -144,5 +147,5 @@ def _account(staging: Staging, source: Source, table: str, load_id: str) -> Iter
 
 
 def _of_files(spec: Table) -> Mapping[str, ColumnType]:
-    """The column that says from which file an appended row came."""
+    """Return the column that says from which file an appended row came."""
     return ledger.OWN_COLUMN if isinstance(spec, FilesTable) and spec.write_disposition == "append" else {}

@@ -10,7 +10,9 @@ from elt_factory.config.window import Window, moment_in
 
 
 def last_window(config: Config, moment: datetime) -> Window:
-    """The window of the last run that has begun by a moment; all there is until then for a config without a schedule.
+    """Return the window of the last run that has begun by a moment.
+
+    All there is until then for a config without a schedule.
 
     Raises:
         ValueError: no run has begun by then.
@@ -23,7 +25,7 @@ def last_window(config: Config, moment: datetime) -> Window:
 
 
 def moment_of(text: str, config: Config) -> datetime:
-    """The moment that `--date` names: for a day its end, so that it means the last run that begins on that day.
+    """Return the moment that `--date` names: for a day its end, so that it means the last run that begins on that day.
 
     Raises:
         ValueError: the text is no date and no time.
@@ -36,17 +38,17 @@ def moment_of(text: str, config: Config) -> datetime:
 
 
 def in_zone(text: str, config: Config) -> datetime:
-    """A date or time; without an offset in the config's zone."""
+    """Return a date or time; without an offset in the config's zone."""
     return moment_in(text, config.timezone)
 
 
 def first_moment(config: Config) -> datetime:
-    """The beginning of the config's first day."""
+    """Return the beginning of the config's first day."""
     return datetime.combine(config.start_date, time(), ZoneInfo(config.timezone))
 
 
 def chosen_window(config: Config, start: str | None, end: str | None, moment: datetime) -> Window:
-    """The window that is asked for; without both ends the last one.
+    """Return the window that is asked for; without both ends the last one.
 
     Raises:
         ValueError: only one end is given, one is no time, or the window is empty.
@@ -59,7 +61,7 @@ def chosen_window(config: Config, start: str | None, end: str | None, moment: da
 
 
 def deadline_of(config: Config, window: Window) -> datetime | None:
-    """The instant by which the run of a window must be done; None without a deadline by the clock."""
+    """Return the instant by which the run of a window must be done; None without a deadline by the clock."""
     from elt_factory.dag.deadlines import next_time_of_day
 
     deadline = config.deadline
@@ -69,5 +71,5 @@ def deadline_of(config: Config, window: Window) -> datetime | None:
 
 
 def moment_text(moment: datetime, zone: str) -> str:
-    """An instant on a zone's clock, for people."""
+    """Return an instant on a zone's clock, for people."""
     return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}"

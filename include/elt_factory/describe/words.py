@@ -65,12 +65,12 @@ class _Dumper(yaml.SafeDumper):
 
 
 def field_words(field: FieldInfo) -> str:
-    """The type of a model's field."""
+    """Return the type of a model's field."""
     return type_words(Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation)
 
 
 def type_words(annotation: Any) -> str:
-    """A type: `list of column names`, `append, merge or replace`; models by their name in brackets."""
+    """Return a type: `list of column names`, `append, merge or replace`; models by their name in brackets."""
     if get_origin(annotation) is Annotated:
         marks = get_args(annotation)[1:]
         named = next((words for alias, words in _NAMED if all(mark in marks for mark in get_args(alias)[1:])), None)
@@ -79,7 +79,7 @@ def type_words(annotation: Any) -> str:
 
 
 def models_in(annotation: Any) -> Iterator[type[Model]]:
-    """The models that stand in a type, at any depth."""
+    """Yield the models that stand in a type, at any depth."""
     if isinstance(annotation, type) and issubclass(annotation, Model):
         yield annotation
     for argument in get_args(annotation):
@@ -87,13 +87,13 @@ def models_in(annotation: Any) -> Iterator[type[Model]]:
 
 
 def in_yaml(value: Any) -> str:
-    """A value as YAML on one line."""
+    """Return a value as YAML on one line."""
     text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=_WIDE, sort_keys=False, allow_unicode=True)
     return text.removesuffix("...\n").strip()
 
 
 def either(words: list[str]) -> str:
-    """`a, b or c`."""
+    """Return `a, b or c`."""
     return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else "".join(words)
 
 

@@ -49,7 +49,7 @@ class _First:
 
 
 def look_at_api(endpoint: Endpoint, workdir: Path) -> SourceFound:
-    """What one endpoint of an API holds, and how it is read.
+    """Return what one endpoint of an API holds, and how it is read.
 
     Raises:
         EltError: it cannot be reached, wants another secret, or answers no list of records.
@@ -120,7 +120,7 @@ class _Reader:
         return [json.loads(line) for line in self.page(answer).lines.splitlines()]
 
     def ask(self, params: Mapping[str, str]) -> list[Mapping[str, Any]] | None:
-        """The records of the first page for these parameters; None where the API refuses them."""
+        """Return the records of the first page for these parameters; None where the API refuses them."""
         try:
             return self.records(self.get(params))
         except (BadRequestError, BadDataError, UnreadableAnswerError, SourceUnavailableError):
@@ -128,7 +128,7 @@ class _Reader:
 
 
 def _first_answer(endpoint: Endpoint) -> _First:
-    """The endpoint's answer, with the first way of sending the secret that it takes."""
+    """Return the endpoint's answer, with the first way of sending the secret that it takes."""
     for auth in _auths(endpoint.connection):
         api = RestApi(type="rest_api", connection=endpoint.connection.conn_id, auth=auth)
         try:
@@ -147,7 +147,7 @@ def _auths(connection: Connection) -> list[Auth | None]:
 
 
 def _confirmed(reader: _Reader, first: Answer, body: Any) -> tuple[Paginator, list[Mapping[str, Any]]]:
-    """The first paginator that brings other records, and the records that it brought."""
+    """Return the first paginator that brings other records, and the records that it brought."""
     for model in paginator_candidates(body, first.headers, reader.page(first).records):
         try:
             more = _more(reader, model, first)

@@ -40,7 +40,7 @@ class Tables:
 
 
 def look_at_tables(wanted: Tables, workdir: Path) -> SourceFound:
-    """What the tables hold. A table that cannot be read is left out, and the others are found.
+    """Return what the tables hold. A table that cannot be read is left out, and the others are found.
 
     Raises:
         EltError: the database cannot be reached, a table is not there, or none can be read.
@@ -135,7 +135,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _beginning(first: datetime, kind: ColumnType) -> Beginning:
-    """An instant is written whole; a time without a zone as its day, which is that of the cursor's own clock."""
+    """Return an instant is written whole; a time without a zone as its day, which is that of the cursor's own clock."""
     if kind.name == "timestamp":
         return Beginning(f'"{first.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"', "1h")
     return Beginning(f"{first:%Y-%m-%d}", "1d" if kind.name == "date" else "1h")

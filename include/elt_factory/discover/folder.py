@@ -40,7 +40,7 @@ class Place:
 
 
 def look_at_files(place: Place, workdir: Path) -> SourceFound:
-    """What the files hold, a table for every pattern of names. A file that cannot be read is left out.
+    """Return what the files hold, a table for every pattern of names. A file that cannot be read is left out.
 
     Raises:
         EltError: there are no files that can be read.
@@ -67,7 +67,7 @@ def look_at_files(place: Place, workdir: Path) -> SourceFound:
 
 
 def _readable(place: Place) -> tuple[list[str], list[SkippedTable]]:
-    """The names of files of the kinds that are known, and those that are not what their names say."""
+    """Return the names of files of the kinds that are known, and those that are not what their names say."""
     known, skipped = list[str](), list[SkippedTable]()
     root = place.folder.resolve()
     for file in dict.fromkeys((place.folder / name).resolve() for name in named(place.folder, place.pattern)):
@@ -102,7 +102,7 @@ def _why_odd(file: Path, kind: str) -> str:
 def _without_odd_files(
     folder: Path, pattern: str, files: Sequence[str], workdir: Path
 ) -> tuple[list[tuple[TableFound, Sample]], list[SkippedTable]]:
-    """The table of a pattern, without those files that cannot be read by themselves; none where no file can."""
+    """Return the table of a pattern, without those files that cannot be read by themselves; none where no file can."""
     try:
         return [_table(folder, pattern, files, workdir)], []
     except _ODD as error:
@@ -145,7 +145,7 @@ def _parquet(chosen: Sequence[Path], workdir: Path) -> Spool:
 
 
 def _read_whole(table: TableFound, pattern: str) -> TableFound:
-    """The table with all its files in every run: a window may touch a file that an earlier one has read.
+    """Return the table with all its files in every run: a window may touch a file that an earlier one has read.
 
     Without a key nothing would tell that the same rows come again.
     """
@@ -156,7 +156,10 @@ def _read_whole(table: TableFound, pattern: str) -> TableFound:
 
 
 def _cheap(folder: Path, files: Sequence[str], workdir: Path) -> tuple[tuple[Path, ...], str]:
-    """The newest files, whole, as far as they are read in a moment; else the beginning of the newest; and in words."""
+    """Return the newest files, whole, as far as they are read in a moment; else the beginning of the newest.
+
+    The second value says so in words.
+    """
     chosen: list[Path] = []
     for file in (folder / name for name in reversed(files)):
         if sum(one.stat().st_size for one in (*chosen, file)) > _WHOLE_BYTES:
@@ -209,7 +212,7 @@ def _why(dialect: Dialect, header: bool) -> str:
 
 
 def _head(file: Path, workdir: Path) -> Path:
-    """The file, or a copy of its first whole lines where it is large."""
+    """Return the file, or a copy of its first whole lines where it is large."""
     if file.stat().st_size <= _HEAD_BYTES:
         return file
     copy = workdir / file.name

@@ -36,7 +36,7 @@ class Sample:
         return [row[place] for row in self.rows]
 
     def present(self, name: str) -> list[str]:
-        """The values of a column that are there."""
+        """Return the values of a column that are there."""
         return [value for value in self.values(name) if value is not None]
 
 

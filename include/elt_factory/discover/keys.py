@@ -25,7 +25,7 @@ _FEWEST_ROWS_OF_PAIRS = 10
 
 
 def key_candidates(sample: Sample) -> list[tuple[str, ...]]:
-    """The keys that the records allow, the likeliest first: single columns, else pairs."""
+    """Return the keys that the records allow, the likeliest first: single columns, else pairs."""
     columns = [name for name in sample.types if _may_be_key(sample, name)]
     single: list[tuple[str, ...]] = [(name,) for name in columns if _unique(sample, (name,))]
     if single:
@@ -50,7 +50,7 @@ def date_candidates(sample: Sample) -> list[str]:
 
 
 def temporal(sample: Sample) -> list[str]:
-    """The columns of time."""
+    """Return the columns of time."""
     return [name for name, kind in sample.types.items() if kind and kind.name in _TEMPORAL]
 
 

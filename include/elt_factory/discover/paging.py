@@ -111,5 +111,5 @@ def _is_link(path: str, value: str) -> bool:
 
 
 def _last(path: str) -> str:
-    """The last word of a path: `nextLink` of `@odata.nextLink`."""
+    """Return the last word of a path: `nextLink` of `@odata.nextLink`."""
     return steps(path)[-1].rsplit(".", 1)[-1]

@@ -28,7 +28,7 @@ _DIGITS = {"Y": "[0-9]" * 4, "m": "[0-9]" * 2, "d": "[0-9]" * 2, "H": "[0-9]" * 
 
 
 def period_pattern(name: str) -> str:
-    """The name with its period as %Y %m %d %H; the name itself (a percent sign doubled) where there is none."""
+    """Return the name with its period as %Y %m %d %H; the name itself (a percent sign doubled) where there is none."""
     for form, text in _FORMS:
         match = form.search(name)
         if match:
@@ -38,7 +38,7 @@ def period_pattern(name: str) -> str:
 
 
 def whole_pattern(pattern: str) -> str:
-    """A pattern that means the files of all periods: digits in the places of %Y %m %d %H."""
+    """Return a pattern that means the files of all periods: digits in the places of %Y %m %d %H."""
     return re.sub(r"%([YmdH%])", lambda found: _DIGITS.get(found[1], found[0]), glob.escape(pattern))
 
 
@@ -51,7 +51,7 @@ def grouped(names: Iterable[str]) -> Mapping[str, Sequence[str]]:
 
 
 def table_name(pattern: str) -> str:
-    """A name for the table of a pattern: its words without the period."""
+    """Return a name for the table of a pattern: its words without the period."""
     stem = re.sub(r"%.", "_", pattern).rsplit("/", 1)[-1].split(".")[0]
     return sane_name(stem) or "records"
 

@@ -26,7 +26,7 @@ MOST_RECORDS = 5000
 
 
 def sample_of(spool: Spool) -> Sample:
-    """A spool's types, by all of its records, and its first rows.
+    """Return a spool's types, by all of its records, and its first rows.
 
     Raises:
         ContractError: a column's name cannot stand.
@@ -95,7 +95,7 @@ def _unlike(connection: duckdb.DuckDBPyConnection, relation: str, plan: Contract
 
 
 def _looked_through(connection: duckdb.DuckDBPyConnection, relation: str, sample: Sample) -> Sample:
-    """The sample with the number of all records, and the keys that hold for them too."""
+    """Return the sample with the number of all records, and the keys that hold for them too."""
     total = int(connection.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0])
     return replace(
         sample,
@@ -112,7 +112,7 @@ def _distinct(connection: duckdb.DuckDBPyConnection, relation: str, key: tuple[s
 
 
 def spool_of(records: Iterable[Mapping[str, Any]], folder: Path, types: Mapping[str, ColumnType]) -> Spool:
-    """Records as a file for `sample_of`; values that JSON does not have become text."""
+    """Return records as a file for `sample_of`; values that JSON does not have become text."""
     file = folder / "sample.ndjson"
     lines = [json.dumps(record, default=str) for record in records]
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

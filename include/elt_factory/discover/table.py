@@ -61,7 +61,7 @@ def table_of(sample: Sample, ground: Ground) -> TableFound:
 
 
 def first_day(sample: Sample) -> str | None:
-    """The first day that the records know of, by their cursor or business date."""
+    """Return the first day that the records know of, by their cursor or business date."""
     names = [*keys.cursor_candidates(sample), *keys.date_candidates(sample)]
     days = [_first_day(sample, name) for name in names[:1]]
     return days[0] if days and days[0] else None
@@ -116,7 +116,7 @@ def _first_day(sample: Sample, name: str) -> str:
 
 
 def named_apart(tables: Sequence[TableFound]) -> list[TableFound]:
-    """The tables, each with a name of its own."""
+    """Return the tables, each with a name of its own."""
     taken: set[str] = set()
     apart = []
     for table in tables:

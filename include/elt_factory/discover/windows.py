@@ -50,7 +50,7 @@ class WindowParams:
 
 
 def confirmed(sample: Sample, ask: Ask) -> WindowParams | None:
-    """The first pair of parameters that really filters; None where none does.
+    """Return the first pair of parameters that really filters; None where none does.
 
     The bounds are of the page that comes unasked: it has records outside of them, so an API that does not know the
     parameters, and answers with that page, is not believed.
@@ -86,7 +86,7 @@ def middle(values: Sequence[str]) -> tuple[str, str] | None:
 
 
 def instant(text: str) -> datetime | None:
-    """A time in ISO form; one without an offset is taken as UTC."""
+    """Return a time in ISO form; one without an offset is taken as UTC."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

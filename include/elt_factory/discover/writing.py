@@ -15,12 +15,12 @@ _COMMENT_AT = 46
 
 
 def yaml_of(name: str, found: SourceFound, defaults: Mapping[str, Any], schema: str = "source.schema.json") -> str:
-    """A whole config. What the folder's defaults say already stands as a comment."""
+    """Return a whole config. What the folder's defaults say already stands as a comment."""
     return "\n".join([f"# yaml-language-server: $schema={schema}", *_lines(name, found, defaults)]) + "\n"
 
 
 def quoted(text: str) -> str:
-    """A text as YAML reads it back: plain where that is safe."""
+    """Return a text as YAML reads it back: plain where that is safe."""
     return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else json.dumps(text, ensure_ascii=False)
 
 
@@ -54,7 +54,7 @@ def _lines(name: str, found: SourceFound, defaults: Mapping[str, Any]) -> Iterat
 
 
 def _setting(key: str, guess: Guess, defaults: Mapping[str, Any]) -> str:
-    """A line of the config; a comment where the folder's defaults say it, with what they say."""
+    """Return a line of the config; a comment where the folder's defaults say it, with what they say."""
     if key not in defaults:
         return _line(key, guess)
     said = json.dumps(defaults[key], ensure_ascii=False, default=str)

@@ -67,7 +67,7 @@ class Document:
 
 
 def steps(path: str) -> list[str]:
-    """The keys of a dotted path; a dot within a key has a backslash before it."""
+    """Return the keys of a dotted path; a dot within a key has a backslash before it."""
     return [step.replace("\\.", ".") for step in _DOT.split(path)]
 
 
@@ -130,7 +130,7 @@ def first_byte(raw: Raw) -> bytes:
 
 
 def keys_of(raw: Raw) -> Mapping[str, Raw] | None:
-    """The keys of a value that is an object; None for any other value."""
+    """Return the keys of a value that is an object; None for any other value."""
     if first_byte(raw) != b"{":
         return None
     try:
@@ -158,7 +158,7 @@ def _items(raw: Raw | Body) -> Sequence[Raw]:
 
 
 def _loosely(body: Body, *, is_list: bool) -> Document | None:
-    """The answer taken apart where some of its records are no JSON; None where its own form is broken."""
+    """Return the answer taken apart where some of its records are no JSON; None where its own form is broken."""
     whole = bytes(body)
     try:
         if is_list:

@@ -35,7 +35,11 @@ def base_url(connection: Connection, subject: Subject) -> httpx.URL:
 
 
 def auth_headers(api: RestApi, connection: Connection, subject: Subject) -> dict[str, str]:
-    """Return the header that carries the secret; AccessDeniedError when the connection has none to send."""
+    """Return the header that carries the secret.
+
+    Raises:
+        AccessDeniedError: the connection has none to send.
+    """
     auth = _auth_of(api, connection)
     password, login = connection.password or "", connection.login or ""
     if isinstance(auth, NoAuth):
@@ -52,7 +56,11 @@ def auth_headers(api: RestApi, connection: Connection, subject: Subject) -> dict
 
 
 def auth_params(api: RestApi, connection: Connection, subject: Subject) -> dict[str, str]:
-    """Return the query parameter that carries the secret; AccessDeniedError when the connection has none to send."""
+    """Return the query parameter that carries the secret.
+
+    Raises:
+        AccessDeniedError: the connection has none to send.
+    """
     auth = _auth_of(api, connection)
     if not isinstance(auth, ApiKeyAuth) or auth.param is None:
         return {}

@@ -65,7 +65,7 @@ def _unpacked(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
 
 
 def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The unpacked bytes, a megabyte at a time: a few bytes may stand for gigabytes."""
+    """Yield the unpacked bytes, a megabyte at a time: a few bytes may stand for gigabytes."""
     unpack, begun = zlib.decompressobj(_EITHER), False
     for chunk in chunks:
         rest = chunk

@@ -149,7 +149,7 @@ def _kind(error: exc.SQLAlchemyError) -> type[EltError]:
 
 
 def _on_its_clock(database: sa.Connection, request: ReadRequest, relation: Relation, described: Described) -> Described:
-    """What is described, with the instants in a query as the clock of its cursor shows them."""
+    """Return what is described, with the instants in a query as the clock of its cursor shows them."""
     incremental = request.source.all_tables[request.table].incremental
     if relation.query is None or incremental is None:
         return described
@@ -179,7 +179,7 @@ def _place(database: sa.Connection, relation: Relation, clock: str = "UTC") -> s
 
 
 def _bound(database: sa.Connection, query: Sequence[str | Given], clock: str) -> sa.TextClause:
-    """The query with a parameter for each value in it."""
+    """Return the query with a parameter for each value in it."""
     values = {f"given_{place}": piece.value for place, piece in enumerate(query) if isinstance(piece, Given)}
     # a colon in the text would be taken for a parameter
     pieces = [
@@ -192,7 +192,7 @@ def _bound(database: sa.Connection, query: Sequence[str | Given], clock: str) ->
 
 
 def _on_the_clock(value: Typed, clock: str) -> Typed:
-    """An instant as the cursor's clock shows it: these databases keep times without a zone."""
+    """Return an instant as the cursor's clock shows it: these databases keep times without a zone."""
     return wall_clock(value, ZoneInfo(clock)) if isinstance(value, datetime) else value
 
 
@@ -218,7 +218,7 @@ def _described_table(database: sa.Connection, relation: Relation, place: sa.From
 def _conditions(
     database: sa.Connection, request: ReadRequest, described: Described, subject: Subject
 ) -> tuple[list[sa.ColumnElement[bool]], int | None]:
-    """What a load reads, and how many rows have no cursor value; None where the table has no cursor."""
+    """Return what a load reads, and how many rows have no cursor value; None where the table has no cursor."""
     incremental = request.source.all_tables[request.table].incremental
     if incremental is None:
         return [], None
@@ -239,7 +239,7 @@ def _conditions(
 def _with_null(
     column: sa.ColumnElement[Any], ends: Sequence[sa.ColumnElement[bool]], request: ReadRequest
 ) -> sa.ColumnElement[bool]:
-    """The ends, and what happens to rows that are between no ends."""
+    """Return the ends, and what happens to rows that are between no ends."""
     inside = sa.and_(column.is_not(None), *ends)
     included = request.source.all_tables[request.table].null_cursor == "include"
     return sa.or_(inside, column.is_(None)) if included else inside

@@ -14,7 +14,7 @@ _NO_CHARACTER = "\udcff"
 
 
 def utf16_of(head: bytes, encoding: str) -> str | None:
-    """The codec of a file that begins so, where it is UTF-16: by its mark, else where `encoding` says so.
+    """Return the codec of a file that begins so, where it is UTF-16: by its mark, else where `encoding` says so.
 
     Without a mark the side on which most zeros are decides: texts are mostly letters and signs of ASCII.
     """
@@ -26,7 +26,7 @@ def utf16_of(head: bytes, encoding: str) -> str | None:
 
 
 def as_utf8(file: Path, encoding: str, folder: Path) -> Path:
-    """The file, or where it is UTF-16 a copy in UTF-8, of the same name, in a new folder below `folder`.
+    """Return the file, or where it is UTF-16 a copy in UTF-8, of the same name, in a new folder below `folder`.
 
     A UTF-16 file with its mark is known as one also where `encoding` says utf-8.
     """

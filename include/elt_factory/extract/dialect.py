@@ -33,7 +33,7 @@ class Dialect:
 
 
 def dialect_of(head: bytes) -> Dialect:
-    """The dialect of a file that begins so."""
+    """Return the dialect of a file that begins so."""
     encoding = encoding_of(head)
     lines = head.decode(encoding, errors="replace").lstrip("\ufeff").splitlines()[:_MOST_LINES]
     quote = quote_of(lines)
@@ -54,7 +54,7 @@ def encoding_of(head: bytes) -> str:
 
 
 def delimiter_of(lines: Sequence[str], quote: str = '"') -> str:
-    """The sign that cuts most lines into one number of fields, the more the better."""
+    """Return the sign that cuts most lines into one number of fields, the more the better."""
 
     def score(delimiter: str) -> tuple[float, int]:
         widths = Counter(len(row) for row in _rows(lines[:50], delimiter, quote))
@@ -66,7 +66,7 @@ def delimiter_of(lines: Sequence[str], quote: str = '"') -> str:
 
 
 def quote_of(lines: Sequence[str]) -> str:
-    """The sign that encloses fields."""
+    """Return the sign that encloses fields."""
     singles = sum(len(re.findall(r"(?:^|[,;\t|])'[^']*'(?=$|[,;\t|])", line)) for line in lines[:50])
     doubles = sum(line.count('"') for line in lines[:50])
     return "'" if singles and not doubles else '"'

@@ -90,7 +90,11 @@ def _parquet(files: Sequence[Path], sources: Sequence[SourceFile], workdir: Path
 
 
 def _text(source: SourceFile, form: CsvFormat | NdjsonFormat | ParquetFormat, workdir: Path, subject: Subject) -> Path:
-    """A file of text in an encoding that DuckDB reads; BadDataError where it is something else than text."""
+    """Return a file of text in an encoding that DuckDB reads.
+
+    Raises:
+        BadDataError: it is something else than text.
+    """
     if isinstance(form, ParquetFormat):
         return source.path
     file = as_utf8(source.path, form.encoding if isinstance(form, CsvFormat) else "utf-8", workdir / "decoded")
@@ -102,7 +106,11 @@ def _text(source: SourceFile, form: CsvFormat | NdjsonFormat | ParquetFormat, wo
 
 
 def _report_empty(request: ReadRequest, empty: Sequence[SourceFile], subject: Subject, *, alone: bool) -> None:
-    """Say which files are empty; BadDataError where there was never anything else."""
+    """Say which files are empty.
+
+    Raises:
+        BadDataError: there was never anything else.
+    """
     names = ", ".join(source.name for source in empty[:_SHOWN]) + (", ..." if len(empty) > _SHOWN else "")
     if alone and not (request.ledger and request.ledger.files):
         message = f"nothing to load: every file is empty: {names}"

@@ -80,7 +80,7 @@ def named(folder: Path, pattern: str) -> list[str]:
 
 
 def _literal(folder: Path, pattern: str, names: list[str]) -> list[str]:
-    """The name alone of a file that is called as the pattern is written."""
+    """Return the name alone of a file that is called as the pattern is written."""
     others = sorted(set(names) - {pattern})
     if others and pattern not in names:
         raise BadRequestError(
@@ -100,6 +100,6 @@ def _needed(folder: Path, pattern: str) -> Iterator[Path]:
 
 
 def _there(folder: Path, wanted: str) -> str:
-    """What is there instead, the nearest name first of all."""
+    """Return what is there instead, the nearest name first of all."""
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     return textwrap.shorten(near_name(wanted, names) or "the folder is empty", _HINT_LENGTH, placeholder=" ...")

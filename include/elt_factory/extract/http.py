@@ -158,11 +158,11 @@ class HttpClient:
         return self._follow(self._own(link, found_on), _json)
 
     def probe(self, path: str) -> Answer | str:
-        """The answer of an endpoint at the first try, or the cause why there is none now."""
+        """Return the answer of an endpoint at the first try, or the cause why there is none now."""
         return self._attempt(self._below(path, {}), _anything)
 
     def shown_at(self, path: str) -> str:
-        """The address of an endpoint for people, without its query."""
+        """Return the address of an endpoint for people, without its query."""
         return shown(self._below(path, {}))
 
     def _transport(self, settings: HttpSettings) -> PunctualTransport:
@@ -192,7 +192,11 @@ class HttpClient:
         raise self._subject.error(BadDataError, f"GET {shown(url)}: more than {_MOST_REDIRECTS} redirects")
 
     def _own(self, link: str, found_on: httpx.URL) -> httpx.URL:
-        """The link's address; BadDataError when it leaves the connection's scheme, host and port."""
+        """Return the link's address.
+
+        Raises:
+            BadDataError: it leaves the connection's scheme, host and port.
+        """
         try:
             url = found_on.join(link)
             origin = _origin(url)
@@ -220,7 +224,7 @@ class HttpClient:
         raise self._given_up(url, outcome)
 
     def _given_up(self, url: httpx.URL, outcome: Answer | str) -> EltError:
-        """The error of the last try."""
+        """Return the error of the last try."""
         after = f"after {self._patience.tries} tries"
         if isinstance(outcome, _NotReady):
             return self._subject.error(SourceNotReadyError, f"GET {shown(url)}: {outcome}, {after}")
@@ -228,7 +232,7 @@ class HttpClient:
         return self._subject.error(SourceUnavailableError, f"GET {shown(url)}: {cause}, {after}")
 
     def _attempt(self, url: httpx.URL, check: Check) -> Answer | str:
-        """The answer, or the cause why there is none now."""
+        """Return the answer, or the cause why there is none now."""
         self._pace.wait()
         try:
             return self._once(url, check)
@@ -300,7 +304,7 @@ def _json(answer: Answer) -> None:
 
 
 def _within(response: httpx.Response, limit: int) -> Iterator[bytes]:
-    """The raw bytes of an answer; of one that is an error, no more than is quoted."""
+    """Yield the raw bytes of an answer; of one that is an error, no more than is quoted."""
     if response.is_success:
         yield from response.iter_raw()
         return
@@ -313,7 +317,7 @@ def _within(response: httpx.Response, limit: int) -> Iterator[bytes]:
 
 
 def _proxy_of_environment(url: httpx.URL) -> str | None:
-    """The proxy that the environment names for an address, as httpx would find it for a transport of its own."""
+    """Return the proxy that the environment names for an address, as httpx would find it for a transport of its own."""
     from urllib.request import getproxies, proxy_bypass
 
     if proxy_bypass(url.host):

@@ -74,7 +74,7 @@ def wait_for_writers(database: Database, name: str | None, subject: Subject, tel
 
 
 def highest(database: Database, place: sql.Composable, cursor: str) -> object:
-    """The highest cursor value that is there now."""
+    """Return the highest cursor value that is there now."""
     # not every type has a max()
     query = sql.SQL("SELECT {0} FROM {1} WHERE {0} IS NOT NULL ORDER BY {0} DESC LIMIT 1")
     row = database.execute(query.format(sql.Identifier(cursor), place)).fetchone()

@@ -16,7 +16,7 @@ _CLOSING = {b"[": b"]", b"{": b"}"}
 
 
 def items(raw: bytes) -> list[bytes]:
-    """The values of a list, or the entries of an object, as they were written.
+    """Return the values of a list, or the entries of an object, as they were written.
 
     ValueError where brackets or quotes do not match, or nothing is between two commas.
     """
@@ -40,9 +40,9 @@ def items(raw: bytes) -> list[bytes]:
 
 
 def keys(raw: bytes) -> dict[str, bytes]:
-    """The values of an object by their keys, as they were written; a text, number or word among them is valid JSON.
+    """Return the values of an object by their keys, as they were written.
 
-    ValueError where it is no such object.
+    A text, number or word among them is valid JSON. ValueError where it is no such object.
     """
     found = {}
     for entry in items(raw):

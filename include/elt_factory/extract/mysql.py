@@ -42,7 +42,7 @@ _Field = Any
 
 
 def described(database: sa.Connection, place: sa.FromClause) -> Described:
-    """What a SELECT of everything has: types as the server sends them, so queries have them as tables do.
+    """Return what a SELECT of everything has: types as the server sends them, so queries have them as tables do.
 
     BIT is read as a number, FLOAT with all its digits (the server shows six), TIME as text, since it may be longer than
     a day.
@@ -94,7 +94,7 @@ def _shortest(values: Sequence[float | None]) -> pa.Array:
 
 
 def _instants(values: Sequence[object]) -> pa.Array:
-    """Times of the session's zone with their offset; a zero date is no time, and the driver gives its text."""
+    """Return times of the session's zone with their offset; a zero date is no time, and the driver gives its text."""
     return text_column([v.replace(tzinfo=UTC) if isinstance(v, datetime) else v for v in values])
 
 

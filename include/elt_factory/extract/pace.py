@@ -42,7 +42,7 @@ class Pace:
             time.sleep(max(0.0, self._take(self._file) - time.time()))
 
     def _take(self, file: Path) -> float:
-        """The moment of the next request, which nobody else gets."""
+        """Return the moment of the next request, which nobody else gets."""
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "r+") as state:
             fcntl.flock(state, fcntl.LOCK_EX)

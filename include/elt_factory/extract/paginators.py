@@ -55,7 +55,7 @@ class Page:
         return len(self.found)
 
     def pieces(self) -> Iterator[bytes]:
-        """The records as NDJSON, a few thousand at a time: a large page is not copied as a whole."""
+        """Yield the records as NDJSON, a few thousand at a time: a large page is not copied as a whole."""
         for start in range(0, len(self.found), _PIECE):
             yield ndjson(self.found[start : start + _PIECE])
 
@@ -113,14 +113,14 @@ def link_with(header: str, rel: str) -> str | None:
 
 
 def told(asked: Ask) -> str:
-    """A request in a message: its cursor or number, a link without its query."""
+    """Return a request in a message: its cursor or number, a link without its query."""
     if asked.link is not None:
         return f"the link {asked.link.partition('?')[0]}"
     return ", ".join(f"{name}={value}" for name, value in asked.params.items()) or "the first page"
 
 
 def _text_at(document: Document, path: str) -> str:
-    """The cursor or link at a path; empty text where there is none."""
+    """Return the cursor or link at a path; empty text where there is none."""
     if document.keys is None:
         raise UnreadableAnswerError(f'the response is a list, so it has no "{path}": check the paginator')
     raw = document.find(path)

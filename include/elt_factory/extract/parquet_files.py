@@ -38,7 +38,7 @@ class ParquetFiles:
 
 
 def as_readable(files: Sequence[Path], folder: Path) -> ParquetFiles:
-    """The files; in place of those that DuckDB would change values of, copies below `folder`.
+    """Return the files; in place of those that DuckDB would change values of, copies below `folder`.
 
     A decimal of more than 38 digits is text in a copy, and by its type a decimal where all values fit into 38 digits,
     else text. INT96 with nanoseconds is another type of timestamp there. A column of text is text, whatever it looks
@@ -171,7 +171,7 @@ def _has_nanoseconds(file: Path, path: str) -> bool:
 
 
 def _int96(file: Path, path: str, unit: str) -> Iterator[pa.Array]:
-    """The values of a column of INT96, also of one within others, as integers."""
+    """Yield the values of a column of INT96, also of one within others, as integers."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -206,7 +206,7 @@ def _copy(file: Path, looked: _Looked, target: Path) -> dict[str, ColumnType]:
 
 
 def _whole_digits(values: pa.Array) -> int:
-    """The most digits before the point."""
+    """Return the most digits before the point."""
     import pyarrow.compute as pc
 
     ends = [end.as_py() for end in pc.min_max(values).values() if end.is_valid]

@@ -48,7 +48,7 @@ def has_periods(pattern: str) -> bool:
 
 
 def every_period(pattern: str) -> str:
-    """The pattern as a glob for the files of all periods: digits in the places of %Y %m %d %H."""
+    """Return the pattern as a glob for the files of all periods: digits in the places of %Y %m %d %H."""
     return _DIRECTIVE.sub(lambda match: _DIGITS.get(match[1], "%"), pattern)
 
 
@@ -73,7 +73,7 @@ def period_of(name: str, pattern: str, zone: str) -> Window | None:
 
 
 def _name_form(pattern: str) -> re.Pattern[str]:
-    """The names of a pattern, with a group for each directive; globs match anything here."""
+    """Return the names of a pattern, with a group for each directive; globs match anything here."""
     seen, parts = set(), []
     for piece in _PIECES.split(pattern):
         letter = piece[1:] if _DIRECTIVE.fullmatch(piece) else ""
@@ -100,7 +100,7 @@ def _moments(window: Window, zone: ZoneInfo, following: Callable[[datetime], dat
 
 
 def _step(now: datetime, zone: ZoneInfo, following: Callable[[datetime], datetime]) -> datetime:
-    """The start of the next period, or a moment on the way there when the clock is changed in between.
+    """Return the start of the next period, or a moment on the way there when the clock is changed in between.
 
     A changed clock may skip a period or repeat one; zones change on quarter hours, so creeping by those misses nothing.
     """

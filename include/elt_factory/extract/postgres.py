@@ -210,7 +210,7 @@ def _type(column: psycopg.Column, nested: frozenset[int]) -> ColumnType:
 
 
 def _where(request: ReadRequest, types: Mapping[str, ColumnType], highest: sql.Composable) -> sql.Composable:
-    """The condition of the rows that a load reads, up to the highest value that was settled before."""
+    """Return the condition of the rows that a load reads, up to the highest value that was settled before."""
     table = request.source.all_tables[request.table]
     if table.incremental is None:
         return sql.SQL("")
@@ -256,7 +256,10 @@ def _set_up(database: Database, clock: str = "UTC") -> None:
 
 
 def _clock(request: ReadRequest, relation: Relation, types: Mapping[str, ColumnType]) -> str:
-    """The zone in which the server compares a query's templates, which are instants, with a cursor without a zone."""
+    """Return the zone in which the server compares a query's templates, which are instants.
+
+    It applies to a cursor without a zone.
+    """
     incremental = request.source.all_tables[request.table].incremental
     zoneless = incremental is not None and types[incremental.cursor].name in ("datetime", "date")
     return clock_of(request) if relation.query and zoneless else "UTC"

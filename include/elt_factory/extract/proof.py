@@ -40,7 +40,7 @@ class Proof:
             self._with_path += 1
 
     def of_end(self, walk: Walk, params: Mapping[str, object], incomplete: Literal["fail", "warn"]) -> Verdict:
-        """The verdict on the end of a walk that was made with these parameters."""
+        """Return the verdict on the end of a walk that was made with these parameters."""
         if self._first is None or self._last is None:
             return Verdict()
         asked, last = self._last

@@ -27,11 +27,11 @@ class Deadline:
         self._over = time.monotonic() + seconds
 
     def begin(self) -> None:
-        """A request begins now."""
+        """Mark the start of a request."""
         self._over = time.monotonic() + self.seconds
 
     def left(self) -> float:
-        """The seconds that are left.
+        """Return the seconds that are left.
 
         Raises:
             httpcore.ReadTimeout: none are.

@@ -23,7 +23,7 @@ _ZEROS, _FEW = 20, 8  # more than one zero byte in so many is no text, if they a
 
 
 def not_text(head: bytes, form: Literal["csv", "ndjson"]) -> str:
-    """What a file that begins so is in truth; empty text where it may be what it should be."""
+    """Return what a file that begins so is in truth; empty text where it may be what it should be."""
     for sign, what in _SIGNS.items():
         if head.startswith(sign):
             return what

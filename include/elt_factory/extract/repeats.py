@@ -33,7 +33,7 @@ class Repeats:
 
 
 def page_print(records: Sequence[Raw]) -> int:
-    """A hash of a page's records in any order."""
+    """Return a hash of a page's records in any order."""
     return hash((len(records), sum(map(_print, records)) % _WORD))
 
 

@@ -38,7 +38,11 @@ class HttpSettings:
     trust_env: bool = True
 
     def tls(self) -> ssl.SSLContext | bool:
-        """How servers are known, and who we are to them; OSError for files that cannot be used."""
+        """How servers are known, and who we are to them.
+
+        Raises:
+            OSError: files that cannot be used.
+        """
         if self.verify is True and self.cert is None:
             return True
         context = httpx.create_ssl_context(verify=bool(self.verify), trust_env=self.trust_env)
@@ -51,7 +55,7 @@ class HttpSettings:
 
 
 def settings_of(connection: Connection, scheme: str, subject: Subject) -> HttpSettings:
-    """The settings in a connection's extra: what is not known there is a header, as for Airflow's own HTTP hook.
+    """Return the settings in a connection's extra: what is not known there is a header, as for Airflow's own HTTP hook.
 
     BadRequestError for what would have no effect here: nothing is passed over in silence.
     """

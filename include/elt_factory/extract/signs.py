@@ -117,7 +117,7 @@ class Signs:
 
 
 def signs_of(document: Document, records: str | None) -> Signs:
-    """What an answer says of the pages: at its top, around its records, and in objects that speak of pages."""
+    """Return what an answer says of the pages: at its top, around its records, and in objects that speak of pages."""
     found: dict[str, tuple[str, object]] = {}
     for path, raw in _said(document, records):
         kind_and_value = _sign(_plain(path), raw)
@@ -138,7 +138,7 @@ def says_complete(page: Page, rows: int) -> bool:
 
 
 def contradiction(model: Paginator, asked: Ask, early: Signs, last: Page, counts: tuple[int, int]) -> str:
-    """What the first and the last answer say against the end of the pages; empty text where they say nothing.
+    """Return what the first and the last answer say against the end of the pages; empty text where they say nothing.
 
     `counts` are the rows and the pages that were read.
     """
@@ -170,7 +170,7 @@ def _another_way_on(model: Paginator, asked: Ask, last: Page, signs: Signs) -> s
 
 
 def never_there(model: Paginator, pages_with_path: int, rows: int) -> str:
-    """The remark on a cursor or link whose place is on no page; empty text where it was on one."""
+    """Return the remark on a cursor or link whose place is on no page; empty text where it was on one."""
     if pages_with_path or not rows or not isinstance(model, CursorPaginator | JsonLinkPaginator):
         return ""
     return f'"{path_of(model)}" is on no page, so only the first page was read: check the path in paginator:'
@@ -184,7 +184,7 @@ def path_of(model: Paginator) -> str | None:
 
 
 def full_by(params: Mapping[str, object], records: int) -> str:
-    """The parameter by which a page of so many records is a full one, as in `limit=100`; empty text for none."""
+    """Return the parameter by which a page of so many records is a full one, as in `limit=100`; empty text for none."""
     for name, value in params.items():
         if _plain(name) in _SIZES and str(value) == str(records):
             return f"{name}={value}"
@@ -220,7 +220,7 @@ def _sign(name: str, raw: Raw) -> tuple[str, object] | None:
 
 
 def _target(raw: Raw) -> str:
-    """The cursor or address that a key named next holds, also as `{"href": ...}`."""
+    """Return the cursor or address that a key named next holds, also as `{"href": ...}`."""
     if first_byte(raw) == b"{":
         raw = (keys_of(raw) or {}).get("href") or Raw(b"null")
     if first_byte(raw) == b'"':

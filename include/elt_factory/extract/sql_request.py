@@ -134,7 +134,7 @@ def _window(request: ReadRequest, kind: ColumnType | None) -> tuple[Bound, ...]:
 
 
 def clock_of(request: ReadRequest) -> str:
-    """The zone of the clock that a cursor without a zone is read by."""
+    """Return the zone of the clock that a cursor without a zone is read by."""
     return request.source.all_tables[request.table].cursor_zone or request.source.timezone
 
 
@@ -155,7 +155,10 @@ def _repeats(local: datetime) -> bool:
 
 
 def _beginning_of_the_repeat(local: datetime, zone: ZoneInfo) -> datetime:
-    """The time to which clocks go back: bisected to the second between a moment of the first pass and a day later."""
+    """Return the time to which clocks go back.
+
+    Bisected to the second between a moment of the first pass and a day later.
+    """
     before, after = local.astimezone(UTC), local.astimezone(UTC) + timedelta(days=1)
     offset = local.utcoffset()
     while after - before > timedelta(seconds=1):
@@ -174,7 +177,7 @@ def on_clock(kind: ColumnType | None, moment: datetime, zone: ZoneInfo) -> datet
 
 
 def _first_date(local: datetime) -> date:
-    """The first date that begins at this moment or after it: a date stands for its midnight."""
+    """Return the first date that begins at this moment or after it: a date stands for its midnight."""
     return local.date() if local.time() == time() else local.date() + timedelta(days=1)
 
 
@@ -193,7 +196,7 @@ def _range(request: ReadRequest, incremental: Incremental) -> Iterator[Bound]:
 
 
 def _less(text: str, lag: int) -> int | str:
-    """A number less the lag, as exactly as the text has it; text that is no number as it is."""
+    """Return a number less the lag, as exactly as the text has it; text that is no number as it is."""
     try:
         value = Decimal(text) - lag
     except InvalidOperation:

@@ -60,14 +60,14 @@ def on_its_clock(column: sa.ColumnElement[object], wall: Moment, instant: Moment
 
 
 def time_text(value: Typed) -> Typed:
-    """A time as SQLite's own functions write it: `2013-01-01 05:00:00`, `2013-01-01`; all else as it is."""
+    """Return a time as SQLite's own functions write it: `2013-01-01 05:00:00`, `2013-01-01`; all else as it is."""
     if isinstance(value, datetime):
         return value.isoformat(sep=" ")
     return value.isoformat() if isinstance(value, date) else value
 
 
 def decoded(raw: bytes) -> str | bytes:
-    """A text as SQLite holds it; its bytes where they are no UTF-8."""
+    """Return a text as SQLite holds it; its bytes where they are no UTF-8."""
     try:
         return raw.decode()
     except UnicodeDecodeError:

@@ -18,7 +18,7 @@ _STORAGE = ("text", "blob", "real", "integer")
 
 
 def described(database: sa.Connection, relation: Relation, place: sa.FromClause) -> Described:
-    """What a SELECT of everything has. A query's columns have the types of the columns that they come from.
+    """Return what a SELECT of everything has. A query's columns have the types of the columns that they come from.
 
     All statements see one moment of the file.
     """
@@ -52,7 +52,7 @@ def _kind(dialect: Any, declared: str) -> ColumnType | None:
 
 
 def _stored(database: sa.Connection, place: sa.FromClause, names: Sequence[str]) -> Mapping[str, ColumnType | None]:
-    """The types of columns by the storage classes of all their values; None without a value."""
+    """Return the types of columns by the storage classes of all their values; None without a value."""
     if not names:
         return {}
     tests = [

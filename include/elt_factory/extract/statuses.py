@@ -28,7 +28,10 @@ def is_rate_limit(headers: Mapping[str, str]) -> bool:
 
 
 def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
-    """The seconds that a server asks to wait, by Retry-After or its rate limit's end; None where it says nothing."""
+    """Return the seconds that a server asks to wait, by Retry-After or its rate limit's end.
+
+    None where it says nothing.
+    """
     asked = _retry_after(headers.get("retry-after", "").strip())
     if asked is not None:
         return asked

@@ -53,14 +53,22 @@ class Subject:
 
 
 def needed_connection(request: ReadRequest, subject: Subject) -> Connection:
-    """Return the request's connection; BadRequestError when it has none."""
+    """Return the request's connection.
+
+    Raises:
+        BadRequestError: it has none.
+    """
     if request.connection is None:
         raise subject.error(BadRequestError, "no connection to read from")
     return request.connection
 
 
 def source_of(request: ReadRequest, kind: type[T]) -> T:
-    """Return the request's source; TypeError when the reader is not one for its kind."""
+    """Return the request's source.
+
+    Raises:
+        TypeError: the reader is not one for its kind.
+    """
     if not isinstance(request.source, kind):
         raise TypeError(f"{request.source.name} is a {type(request.source).__name__}, not a {kind.__name__}")
     return request.source

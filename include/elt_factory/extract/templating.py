@@ -19,7 +19,7 @@ Values = Mapping[str, datetime | Value]
 
 
 def values_of(request: ReadRequest) -> Values:
-    """The value of every name that the templates of the request's table may use."""
+    """Return the value of every name that the templates of the request's table may use."""
     ids = {"load_id": request.load_id, "run_id": request.run_id}
     spec = request.source.all_tables[request.table]
     cursor = cursor_value(spec.incremental, request.window, request.cursor.after)
@@ -29,7 +29,10 @@ def values_of(request: ReadRequest) -> Values:
 def template_values(
     source: Source, window: Window, more: Mapping[str, datetime | Value], params: Mapping[str, Value]
 ) -> Values:
-    """The values of a window, with those of the run and the load; a param that the run was not given has its own."""
+    """Return the values of a window, with those of the run and the load.
+
+    A param that the run was not given has its own.
+    """
     named = {f"params.{name}": value for name, value in {**source.params, **params}.items()}
     return {"window.start": window.start, "window.end": window.end, **more, **named}
 
@@ -44,7 +47,7 @@ def cursor_value(incremental: Incremental | None, window: Window, after: str | N
 
 
 def endpoint_of(path: str, values: Values, zone: str) -> str:
-    """The path of an address. A value stays one part of it.
+    """Return the path of an address. A value stays one part of it.
 
     BadRequestError when a value makes a part that is empty or leads to the part above.
     """
@@ -58,7 +61,7 @@ def endpoint_of(path: str, values: Values, zone: str) -> str:
 
 
 def pattern_of(path: str, values: Values, zone: str) -> str:
-    """The pattern of file names. A value stays a part of one name, and none of its signs is a pattern's.
+    """Return the pattern of file names. A value stays a part of one name, and none of its signs is a pattern's.
 
     BadRequestError when a value holds a slash.
     """

@@ -52,7 +52,7 @@ def _hex(value: bytes | bytearray | memoryview) -> str:
 
 
 def _shown(value: float) -> str:
-    """A double that stands for a decimal, with the digits that it can keep: 23.2, not 23.200000000000003."""
+    """Return a double that stands for a decimal, with the digits that it can keep: 23.2, not 23.200000000000003."""
     return f"{value:.{_DECIMAL_DIGITS}g}"
 
 

@@ -43,7 +43,7 @@ class Walk:
     _repeats: Repeats = field(default_factory=Repeats)
 
     def take(self, asked: Ask, page: Page) -> tuple[list[Page], Ask | None]:
-        """The pages whose records count by now, and the next request; None at the end.
+        """Return the pages whose records count by now, and the next request; None at the end.
 
         Raises:
             UnreadableAnswerError: the pages go round in circles, never end, or the answer cannot hold a cursor.
@@ -119,7 +119,7 @@ class Walk:
         return all(page_print(page.found) == seen for page in self._held)
 
     def _ended(self) -> tuple[list[Page], None]:
-        """The end of pages that repeat what came: nobody counts them."""
+        """Return the end of pages that repeat what came: nobody counts them."""
         self._held = []
         return [], None
 

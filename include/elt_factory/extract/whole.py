@@ -24,7 +24,7 @@ _ABOUT = _WORDS | {"details", "code", "status", "statuscode", "documentation_url
 
 
 def parse_answer(status: int, headers: Mapping[str, str], body: Body) -> Document:
-    """The JSON of an answer.
+    """Return the JSON of an answer.
 
     Raises:
         NotReadyAnswerError: the server will have it later (202).

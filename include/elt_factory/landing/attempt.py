@@ -19,7 +19,7 @@ class Attempt:
 
     @classmethod
     def begin(cls) -> Attempt:
-        """A new attempt, which begins now."""
+        """Return a new attempt, which begins now."""
         return cls(uuid.uuid4().hex[:12], datetime.now(UTC))
 
 

@@ -71,7 +71,7 @@ _EXACT_DIGITS = 15  # a decimal number of so many digits survives the way throug
 
 
 def has_nanoseconds(expression: str) -> str:
-    """The condition that a time as text says more than microseconds."""
+    """Return the condition that a time as text says more than microseconds."""
     return f"regexp_matches({expression}, {text_literal(_NANOSECONDS)})"
 
 
@@ -113,7 +113,7 @@ def cast_text(expression: str, column_type: ColumnType) -> str:
 
 
 def _guard(expression: str, column_type: ColumnType) -> str:
-    """The condition under which DuckDB's cast of a text is exact; empty where it always is."""
+    """Return the condition under which DuckDB's cast of a text is exact; empty where it always is."""
     whole = {"integer": _INTEGER, "date": _DATE}
     prefix = {"timestamp": _YEAR_FIRST, "datetime": _YEAR_FIRST, "time": _TIME}
     name = column_type.name
@@ -178,7 +178,7 @@ def infer_text_type(columns: Sequence[str]) -> str:
 
 
 def fitting_type(answer: Sequence[int | bool | None]) -> ColumnType | None:
-    """The narrowest type that holds all values, from one column's part of the answer to `infer_text_type`.
+    """Return the narrowest type that holds all values, from one column's part of the answer to `infer_text_type`.
 
     Numbers with a leading zero are codes and stay text, and so do integers of more digits than any type has. None: the
     column has no value at all.
@@ -201,7 +201,7 @@ def fitting_type(answer: Sequence[int | bool | None]) -> ColumnType | None:
 
 
 def bound_text(expression: str, kind: ColumnType) -> str:
-    """A typed value as text; instants and wall-clock times in ISO 8601, which sorts as it counts."""
+    """Return a typed value as text; instants and wall-clock times in ISO 8601, which sorts as it counts."""
     if kind.name == "timestamp":
         return f"strftime({expression} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
     if kind.name == "datetime":

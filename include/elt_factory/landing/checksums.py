@@ -16,20 +16,20 @@ AT_ONCE = 4  # files; hashing runs without Python's lock
 
 
 def sha256_of(file: Path) -> str:
-    """The SHA-256 of a file in hexadecimal, as `sha256sum` prints it."""
+    """Return the SHA-256 of a file in hexadecimal, as `sha256sum` prints it."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def sha256_of_each(files: Sequence[Path]) -> list[str]:
-    """The SHA-256 of files, several at a time."""
+    """Return the SHA-256 of files, several at a time."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(sha256_of, files))
 
 
 @contextmanager
 def proven(place: Place, files: Sequence[LandedFile]) -> Iterator[Path]:
-    """A folder of this machine with files of a landing, as long as the block lasts.
+    """Provide a folder of this machine with files of a landing, as long as the block lasts.
 
     Raises:
         LandingError: a file is missing, or is not byte for byte what the extract task wrote.

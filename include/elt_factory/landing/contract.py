@@ -95,15 +95,15 @@ class ContractPlan:
         return (*(column.name for column in self.columns if column.found), *self.unwanted)
 
     def raw(self, name: str) -> str:
-        """What a column of the records is called while it is staged."""
+        """Return what a column of the records is called while it is staged."""
         return f"r{self.raw_columns.index(name)}"
 
     def typed(self, name: str) -> str:
-        """What a planned column is called once it has its type."""
+        """Return what a planned column is called once it has its type."""
         return f"c{[column.name for column in self.columns].index(name)}"
 
     def staged(self, name: str) -> str:
-        """What a planned column is called in the table `staged`."""
+        """Return what a planned column is called in the table `staged`."""
         return f"staged.{self.typed(name)}"
 
 
@@ -154,7 +154,7 @@ def stage_nothing(plan: ContractPlan) -> str:
 
 
 def typed_value(column: PlannedColumn, plan: ContractPlan) -> str:
-    """The column's value in its landed type, from its raw text; NULL where it cannot be read."""
+    """Return the column's value in its landed type, from its raw text; NULL where it cannot be read."""
     if not column.found:
         return f"CAST(NULL AS {duckdb_type(column.landed_type)})"
     if column.hashed:
@@ -196,7 +196,7 @@ def _sum(terms: Sequence[str]) -> str:
 
 
 def record_json(plan: ContractPlan) -> str:
-    """The raw record as JSON text, without what is personal."""
+    """Return the raw record as JSON text, without what is personal."""
     shown = [name for name in plan.raw_columns if name not in plan.secret]
     if not shown:
         return "'{}'"

@@ -35,7 +35,7 @@ def comes_from_others(spool: Spool) -> bool:
 
 
 def is_header_again(header: Sequence[str], spool: Spool) -> str:
-    """The condition that a record is the header line again, as where files were put together."""
+    """Return the condition that a record is the header line again, as where files were put together."""
     if not (spool.csv.header and comes_from_others(spool)):
         return "FALSE"
     signs = "' ' || chr(9) || chr(13) || chr(65279)"
@@ -62,7 +62,10 @@ def check_is_known(known: Known, header: Sequence[str], files: Sequence[str]) ->
 
 
 def other_delimiter(file: Path, form: CsvFormat) -> str | None:
-    """The delimiter that cuts the first lines of a file into fields where the config's does not; None for none."""
+    """Return the delimiter that cuts the first lines of a file into fields where the config's does not.
+
+    None for none.
+    """
     with _text(file, form) as stream:
         lines = [line for line in islice(stream, _LOOKED_AT) if line.strip()]
     found = delimiter_of(lines, form.quote)
@@ -75,7 +78,10 @@ def other_delimiter(file: Path, form: CsvFormat) -> str | None:
 
 
 def otherwise(file: Path, form: CsvFormat) -> str:
-    """What to write for a file that is written in another way than the config says; empty text where none is found."""
+    """Return what to write for a file that is written in another way than the config says.
+
+    Empty text where none is found.
+    """
     if found := other_delimiter(file, form):
         return say_delimiter(found, form)
     with _text(file, form) as stream:
@@ -87,7 +93,7 @@ def otherwise(file: Path, form: CsvFormat) -> str:
 
 
 def say_delimiter(found: str, form: CsvFormat) -> str:
-    """What to write where a file has another delimiter than the config."""
+    """Return what to write where a file has another delimiter than the config."""
     shown = {"\t": '"\\t"'}.get(found, f'"{found}"')
     return f'fields are separated by {shown}, but the config says "{form.delimiter}": write delimiter: {shown}'
 
@@ -118,7 +124,10 @@ def refuse_second_table(file: Path, width: int, form: CsvFormat) -> None:
 
 
 def _header(file: Path, form: CsvFormat) -> tuple[str, ...]:
-    """The names of a file's columns: its first line, else those that the config gives the fields of its first line."""
+    """Return the names of a file's columns.
+
+    Its first line, else those that the config gives the fields of its first line.
+    """
     first = _first_record(file, form)
     # who names the one column knows that it is one
     if len(first) == 1 and len(form.names) != 1 and (found := other_delimiter(file, form)):
@@ -184,7 +193,7 @@ def _text(file: Path, form: CsvFormat) -> Iterator[Iterator[str]]:
 
 @contextmanager
 def _lenient() -> Iterator[None]:
-    """What the csv module refuses is for DuckDB to judge."""
+    """Provide what the csv module refuses is for DuckDB to judge."""
     try:
         yield
     except csv_module.Error:

@@ -37,9 +37,9 @@ class _Looks:
 
 
 def sift_csv(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path) -> Spool:
-    """The files with something in place of the lines that have too many fields: these are in the table `surplus`.
+    """Return the files with something in place of the lines that have too many fields.
 
-    BadDataError for a file in which a second table follows the first.
+    These are in the table `surplus`. BadDataError for a file in which a second table follows the first.
     """
     connection.execute(contract.NO_SURPLUS)
     if not comes_from_others(spool):
@@ -81,7 +81,7 @@ def _clean(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], folder:
 
 
 def _look(file: Path, columns: int, form: CsvFormat) -> _Looks:
-    """A pass over the bytes: it may find what is not there, never the other way round."""
+    """Return a pass over the bytes: it may find what is not there, never the other way round."""
     delimiter, quote = form.delimiter.encode(form.encoding), form.quote.encode(form.encoding)
     words = [re.escape(word.encode(form.encoding, "replace")) for word in form.null_values]
     ending = re.compile(re.escape(delimiter) + b"(?:" + b"|".join(words) + rb")(?=[\r\n])")
@@ -101,7 +101,7 @@ def _look(file: Path, columns: int, form: CsvFormat) -> _Looks:
 
 
 def _ending_so(block: bytes, ending: re.Pattern[bytes]) -> Iterator[bytes]:
-    """The lines that end with a field without a value; of a record over many lines the last one."""
+    """Yield the lines that end with a field without a value; of a record over many lines the last one."""
     line_end = b"\n" if b"\n" in block else b"\r"
     for match in ending.finditer(block):
         begin = block.rfind(line_end, 0, match.start()) + 1
@@ -109,7 +109,7 @@ def _ending_so(block: bytes, ending: re.Pattern[bytes]) -> Iterator[bytes]:
 
 
 def _blocks(file: Path) -> Iterator[tuple[bytes, bool]]:
-    """A file in pieces of whole lines, the last one ended by a line break; and whether it is the last."""
+    """Yield a file in pieces of whole lines, the last one ended by a line break; and whether it is the last."""
     with file.open("rb") as source:
         rest = b""
         while chunk := source.read(_CHUNK):
@@ -123,7 +123,7 @@ def _blocks(file: Path) -> Iterator[tuple[bytes, bool]]:
 
 
 def _in_utf8(files: Sequence[Path], folder: Path) -> tuple[Path, ...]:
-    """Copies of files in latin-1 for which DuckDB says places in bytes as they are in the file."""
+    """Return copies of files in latin-1 for which DuckDB says places in bytes as they are in the file."""
     copies = []
     for number, file in enumerate(files):
         copy = folder / f"{number:06}" / file.name

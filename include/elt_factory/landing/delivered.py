@@ -36,12 +36,12 @@ _COUNTS = "count(*) FILTER (s.file IS NOT NULL AND s.reason IS {}NULL)"
 
 
 def file_id(name: str) -> str:
-    """What the rows of a file carry in place of its name."""
+    """Return what the rows of a file carry in place of its name."""
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:20]
 
 
 def with_files(plan: ContractPlan, known: Known, spool: Spool) -> ContractPlan:
-    """The plan for records that come from a source's files: each row says from which.
+    """Return the plan for records that come from a source's files: each row says from which.
 
     ContractError where the files have a column of the name that the YAML gives for that.
     """
@@ -126,7 +126,7 @@ def refuse_unread_files(connection: duckdb.DuckDBPyConnection, known: Known, spo
 
 
 def _line_with_data(file: Path, spool: Spool) -> int | None:
-    """The first line after the header in which anything stands."""
+    """Return the first line after the header in which anything stands."""
     form = spool.csv
     with file.open(encoding=form.encoding, errors="replace", newline="") as lines:
         reader = csv_module.reader(lines, delimiter=form.delimiter, quotechar=form.quote)
@@ -136,6 +136,6 @@ def _line_with_data(file: Path, spool: Spool) -> int | None:
 
 
 def names_of(sources: Iterable[SourceFile]) -> str:
-    """The names of files for people, not too many of them."""
+    """Return the names of files for people, not too many of them."""
     names = [source.name for source in sources]
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")  # noqa: PLR2004

@@ -13,5 +13,8 @@ FILE_ID = "_file_id"
 
 
 def with_path(reader: str) -> str:
-    """A call of DuckDB's read_csv, read_json, read_json_objects or read_parquet that also gives each row's file."""
+    """Return a call of DuckDB's read_csv, read_json.
+
+    Read_json_objects or read_parquet that also gives each row's file.
+    """
     return f"{reader.removesuffix(')')}, filename = {text_literal(PATH)})"

@@ -33,5 +33,5 @@ class Folded(Mapping[str, Kept], Generic[Kept]):
 
 
 def exact_names(columns: Mapping[str, object]) -> tuple[str, ...]:
-    """The names whose case is known: none where the warehouse does not keep it."""
+    """Return the names whose case is known: none where the warehouse does not keep it."""
     return () if isinstance(columns, Folded) else tuple(columns)

@@ -39,16 +39,17 @@ _EXACT = ("text", "integer", "decimal")  # types whose values a double may not h
 
 
 def find_columns(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
-    """The columns of the records in their order, each with its type in the data; None where no record has a value.
+    """Return the columns of the records in their order, each with its type in the data.
 
-    They have the names under which they are loaded. Files of NDJSON have been offered to the connection.
+    None where no record has a value. They have the names under which they are loaded. Files of NDJSON have been offered
+    to the connection.
     """
     found = _FIND[spool.format](connection, known, spool) if spool.files else {}
     return {loaded_name(name): kind for name, kind in found.items()}
 
 
 def raw_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:
-    """The records as a relation in which every planned column is text."""
+    """Return the records as a relation in which every planned column is text."""
     renamed = {name: source_name(name) for name in plan.raw_columns}
     in_source = replace(
         plan,
@@ -120,7 +121,7 @@ def _find_parquet(connection: duckdb.DuckDBPyConnection, known: Known, spool: Sp
 
 
 def _finer(connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation: str) -> Found:
-    """The columns of times of which some value says more than microseconds: only text holds all of it."""
+    """Return the columns of times of which some value says more than microseconds: only text holds all of it."""
     if not names:
         return {}
     tests = [f"bool_or({casting.has_nanoseconds(f'CAST({identifier(name)} AS VARCHAR)')})" for name in names]
@@ -129,13 +130,13 @@ def _finer(connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation
 
 
 def _parquet_kinds(connection: duckdb.DuckDBPyConnection, spool: Spool) -> dict[str, str]:
-    """The DuckDB types of the columns, by the names that the source uses."""
+    """Return the DuckDB types of the columns, by the names that the source uses."""
     relation = contract.read_parquet([str(file) for file in spool.files])
     return {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
 
 
 def nanosecond_columns(connection: duckdb.DuckDBPyConnection, spool: Spool) -> frozenset[str]:
-    """The columns whose type in the source holds nanoseconds, by the names under which they are loaded."""
+    """Return the columns whose type in the source holds nanoseconds, by the names under which they are loaded."""
     kinds = _parquet_kinds(connection, spool) if spool.format == "parquet" else {}
     return frozenset(loaded_name(name) for name, kind in kinds.items() if casting.is_of_nanoseconds(kind))
 
@@ -171,7 +172,7 @@ def _infer(connection: duckdb.DuckDBPyConnection, known: Known, names: Sequence[
 
 
 def _given(known: Known, names: Sequence[str]) -> dict[str, ColumnType]:
-    """The types that are settled before the data are looked through, by the names that the source uses."""
+    """Return the types that are settled before the data are looked through, by the names that the source uses."""
     settled_names = [name for name in names if settled(known, [loaded_name(name)])]
     return {name: known.type_of(loaded_name(name)) or ColumnType("text") for name in settled_names}
 
@@ -189,7 +190,7 @@ def _ndjson_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: 
 
 
 def _exact_fields(plan: ContractPlan) -> frozenset[str]:
-    """The fields whose numbers must keep every digit; in nested ones every field."""
+    """Return the fields whose numbers must keep every digit; in nested ones every field."""
     found = [column for column in plan.columns if column.found]
     if any(column.type.name == "json" for column in found):
         return ndjson.ANY_FIELD

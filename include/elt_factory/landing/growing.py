@@ -23,7 +23,10 @@ _NUMBER = r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*"
 
 
 def grown_numbers(connection: duckdb.DuckDBPyConnection, known: Known, plan: ContractPlan) -> dict[str, ColumnType]:
-    """The columns that would take rejected rows in with a wider type, and these types; the rows are staged already."""
+    """Return the columns that would take rejected rows in with a wider type, and these types.
+
+    The rows are staged already.
+    """
     if known.table.schema_contract != "evolve":
         return {}
     open_columns = dict(_open_columns(known, plan))
@@ -55,7 +58,7 @@ def digits(columns: Mapping[str, ColumnType]) -> str:
 
 
 def _open_columns(known: Known, plan: ContractPlan) -> Iterator[tuple[str, ColumnType]]:
-    """The numbers of the table that the YAML gives no type."""
+    """Yield the numbers of the table that the YAML gives no type."""
     for column in plan.columns:
         declared = known.declared(column.name)
         in_table = column.name in (known.existing or {})

@@ -19,7 +19,10 @@ _SHORTEST_DEEP = 2 * limits.JSON_DEPTH + 2
 
 
 def _within(levels: int) -> str:
-    """A pattern for JSON that is nested no deeper: as long as the levels are many, and one pass without going back."""
+    """Return a pattern for JSON that is nested no deeper.
+
+    It is one pass without backtracking.
+    """
     rest = rf'(?:[^\[\]{{}}"]|{_TEXT}'
     return "(?s)" + rf"{rest}|[\[{{]" * levels + f"{rest})*" + r"[\]}])*" * levels
 
@@ -28,7 +31,10 @@ _NOT_TOO_DEEP = _within(limits.JSON_DEPTH)
 
 
 def fits(text: str) -> str:
-    """The condition under which a JSON text is taken; a key twice in an object is looked for by `repeated_keys`."""
+    """Return the condition under which a JSON text is taken.
+
+    A key twice in an object is looked for by `repeated_keys`.
+    """
     return (
         f"json_valid({text}) AND strlen({text}) <= {limits.TEXT_BYTES} AND NOT ({too_deep(text)}) AND "
         f"NOT ({_has_no_number(text)})"
@@ -47,13 +53,13 @@ def reason(text: str, otherwise: str) -> str:
 
 
 def may_repeat_keys(text: str) -> str:
-    """The condition that some key may appear twice in an object: it does appear twice in the text."""
+    """Return the condition that some key may appear twice in an object: it does appear twice in the text."""
     keys = f"regexp_extract_all({text}, {text_literal(_KEY)})"
     return f"len({keys}) <> len(list_distinct({keys}))"
 
 
 def shape(text: str) -> str:
-    """The keys and brackets of a JSON text: the same for every value of one form."""
+    """Return the keys and brackets of a JSON text: the same for every value of one form."""
     # of a text alone there is no part
     return f"coalesce(array_to_string(regexp_extract_all({text}, {text_literal(_SHAPE)}, 1), ''), '')"
 
@@ -75,7 +81,7 @@ def repeats_a_key(shape: str) -> bool:
 
 
 def too_deep(text: str) -> str:
-    """The condition that objects and arrays are within each other more often than any warehouse takes."""
+    """Return the condition that objects and arrays are within each other more often than any warehouse takes."""
     return f"strlen({text}) >= {_SHORTEST_DEEP} AND NOT regexp_full_match({text}, {text_literal(_NOT_TOO_DEEP)})"
 
 

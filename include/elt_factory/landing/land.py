@@ -97,7 +97,7 @@ def _land(request: LandRequest) -> Manifest:
 
 
 def _with_etags(place: Place, manifest: Manifest) -> Manifest:
-    """The manifest with what object storage calls the files that went up."""
+    """Return the manifest with what object storage calls the files that went up."""
     found = place.below(manifest.attempt).files()
 
     def known(file: LandedFile) -> LandedFile:
@@ -135,7 +135,7 @@ class _Written:
 
 @contextmanager
 def _scratch(workdir: Path, attempt: Attempt) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB file of our own: what does not fit in memory goes to disk, so memory does not grow with rows."""
+    """Provide a DuckDB file of our own: what does not fit in memory goes to disk, so memory does not grow with rows."""
     import duckdb
 
     file = workdir / f"contract-{attempt.name}.duckdb"

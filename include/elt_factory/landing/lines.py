@@ -116,7 +116,7 @@ def _batches(files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
 
 
 def _pieces(file: Path) -> Iterator[bytes]:
-    """A file in pieces of whole lines, each with a line break at its end."""
+    """Yield a file in pieces of whole lines, each with a line break at its end."""
     with file.open("rb") as source:
         source.seek(len(BOM) if source.read(len(BOM)) == BOM else 0)
         parts: list[bytes] = []
@@ -132,7 +132,7 @@ def _pieces(file: Path) -> Iterator[bytes]:
 
 
 def _batch(pieces: Sequence[tuple[Path, bytes]], number: int) -> tuple[int, pa.RecordBatch]:
-    """The number of the line behind these lines, and those that are not blank."""
+    """Return the number of the line behind these lines, and those that are not blank."""
     import numpy as np
     import pyarrow as pa
 

@@ -178,7 +178,7 @@ def parse_manifest(place: Place) -> Manifest:
 
 
 def _proven_body(place: Place, content: bytes) -> bytes:
-    """The bytes of the manifest itself, which are those that were written."""
+    """Return the bytes of the manifest itself, which are those that were written."""
     import msgspec
 
     parts = msgspec.json.decode(content, type=dict[str, msgspec.Raw])

@@ -25,7 +25,7 @@ _ROW_GROUP, _LEAST_ROW_GROUP = 64 * 1024 * 1024, 16 * 1024 * 1024
 
 
 def limit_bytes() -> int:
-    """The contract's limit: ELT_CONTRACT_MEMORY, such as 1GB or 512MiB.
+    """Return the contract's limit: ELT_CONTRACT_MEMORY, such as 1GB or 512MiB.
 
     Raises:
         LandingError: it is no size.
@@ -59,6 +59,9 @@ def set_threads(connection: duckdb.DuckDBPyConnection, columns: int, record_byte
 
 
 def row_group_bytes(connection: duckdb.DuckDBPyConnection) -> int:
-    """The size of a row group of the landed Parquet, before it is compressed: each thread fills one of its own."""
+    """Return the size of a row group of the landed Parquet, before it is compressed.
+
+    Each thread fills one of its own.
+    """
     threads = int(connection.execute("SELECT current_setting('threads')").fetchall()[0][0])
     return max(_LEAST_ROW_GROUP, min(_ROW_GROUP, limit_bytes() // (4 * threads)))

@@ -36,22 +36,22 @@ class Place(ABC):
 
     @abstractmethod
     def below(self, *names: str) -> Place:
-        """A place below this one."""
+        """Return a place below this one."""
 
     @abstractmethod
     def writing(self, name: str, workdir: Path) -> AbstractContextManager[Path]:
-        """A new folder of this machine to write files into.
+        """Return a new folder of this machine to write files into.
 
         When the block ends well, all of them are below `name`; when it fails, none need be.
         """
 
     @abstractmethod
     def fetched(self, names: Iterable[str]) -> AbstractContextManager[Path]:
-        """A folder of this machine that has these files under their names, as long as the block lasts."""
+        """Return a folder of this machine that has these files under their names, as long as the block lasts."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
-        """The content of a file.
+        """Return the content of a file.
 
         Raises:
             FileNotFoundError: it is not there.
@@ -89,7 +89,7 @@ class LocalPlace(Place):
 
     @contextmanager
     def writing(self, name: str, workdir: Path) -> Iterator[Path]:  # noqa: ARG002
-        """The folder itself: what has no manifest does not count, so it may grow where it stays."""
+        """Provide the folder itself: what has no manifest does not count, so it may grow where it stays."""
         folder = _made(self.folder / name)
         try:
             yield folder
@@ -99,7 +99,7 @@ class LocalPlace(Place):
 
     @contextmanager
     def fetched(self, names: Iterable[str]) -> Iterator[Path]:  # noqa: ARG002
-        """The folder itself."""
+        """Provide the folder itself."""
         yield self.folder
 
     def read(self, name: str) -> bytes:  # noqa: D102
@@ -140,7 +140,10 @@ class LocalPlace(Place):
 
 
 def _made(folder: Path) -> Path:
-    """A folder that is there, also where a load that removes what is old takes an empty parent away meanwhile."""
+    """Return a folder that is there.
+
+    Also where a load that removes what is old takes an empty parent away meanwhile.
+    """
     for _ in range(_TRIES - 1):
         with suppress(FileNotFoundError):
             folder.mkdir(parents=True, exist_ok=True)

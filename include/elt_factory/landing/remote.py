@@ -60,7 +60,10 @@ class RemotePlace(Place):
 
     @contextmanager
     def writing(self, name: str, workdir: Path) -> Iterator[Path]:
-        """A scratch folder; its files go up together at the end, and each leaves this machine as it has arrived."""
+        """Provide a scratch folder.
+
+        Its files go up together at the end, and each leaves this machine as it has arrived.
+        """
         with tempfile.TemporaryDirectory(dir=workdir, prefix="parts-") as scratch:
             folder = Path(scratch)
             yield folder
@@ -74,7 +77,7 @@ class RemotePlace(Place):
 
     @contextmanager
     def fetched(self, names: Iterable[str]) -> Iterator[Path]:
-        """A scratch folder with copies of the files, in the same folders as here."""
+        """Provide a scratch folder with copies of the files, in the same folders as here."""
         with scratch_folder() as folder:
             with ThreadPoolExecutor(AT_ONCE) as downloads, self._named():
                 list(downloads.map(lambda name: self._download(name, folder), names))
@@ -117,7 +120,7 @@ class RemotePlace(Place):
 
     @contextmanager
     def _named(self, missing: type[Exception] = LandingError) -> Iterator[None]:
-        """What the storage's library raises as our errors; it has a hierarchy of its own for every vendor."""
+        """Provide what the storage's library raises as our errors; it has a hierarchy of its own for every vendor."""
         try:
             yield
         except LandingError:
@@ -144,7 +147,9 @@ def is_url(place: str) -> bool:
 
 
 def open_place(url: str, connection: Connection | None) -> RemotePlace:
-    """The place of a URL, opened by an Airflow connection, or by what the worker itself may do where there is none.
+    """Return the place of a URL, opened by an Airflow connection.
+
+    Without a connection, the worker's own credentials apply.
 
     Raises:
         AccessDeniedError: no storage is known for the URL, its package is missing, or the connection does not fit.
@@ -221,7 +226,7 @@ def _azure(connection: Connection) -> dict[str, Any]:
 
 
 def _account(named: str | None) -> str | None:
-    """The account of `https://account.blob.core.windows.net`, or as it is."""
+    """Return the account of `https://account.blob.core.windows.net`, or as it is."""
     return named.rpartition("://")[2].partition(".")[0] if named else None
 
 

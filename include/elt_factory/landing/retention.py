@@ -65,5 +65,5 @@ def _manifest(landing: Place) -> Manifest | None:
 
 
 def utc(moment: datetime) -> datetime:
-    """A moment of the warehouse, which may leave out that it is UTC."""
+    """Return a moment of the warehouse, which may leave out that it is UTC."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -45,11 +45,11 @@ class Known:
         return f"{self.source}.{self.table_name}"
 
     def declared(self, name: str) -> Column:
-        """What the YAML says of a column; nothing said is an open column."""
+        """Return what the YAML says of a column; nothing said is an open column."""
         return self.table.columns.get(name, Column())
 
     def type_of(self, name: str) -> ColumnType | None:
-        """The type that is settled for the raw value: by the YAML, else by the table."""
+        """Return the type that is settled for the raw value: by the YAML, else by the table."""
         declared = self.declared(name).type
         if declared is not None or self.declared(name).pii == "hash":
             return declared or ColumnType("text")
@@ -62,7 +62,7 @@ def settled(known: Known, found: Iterable[str]) -> bool:
 
 
 def plan_contract(known: Known, found: Mapping[str, ColumnType | None]) -> tuple[ContractPlan, tuple[Drift, ...]]:
-    """What to do with each column, and the drift that was met.
+    """Return what to do with each column, and the drift that was met.
 
     `found` has the columns of the records and their types in the data; None where no record has a value: they are text
     where the table has no type for them.
@@ -93,7 +93,7 @@ def plan_contract(known: Known, found: Mapping[str, ColumnType | None]) -> tuple
 
 
 def _of_no_value(known: Known, name: str) -> ColumnType | None:
-    """A column that no record has a value for is text; to a strict contract it is new only once it has one."""
+    """Return a column that no record has a value for is text; to a strict contract it is new only once it has one."""
     strict = known.table.schema_contract != "evolve" and is_new(known, name)
     return None if strict else ColumnType("text")
 
@@ -134,7 +134,10 @@ def _decide(
 
 
 def _wanted(known: Known, found: Mapping[str, ColumnType | None]) -> list[str]:
-    """The columns to land, found ones first in their order; new ones without any value wait until there is one."""
+    """Return the columns to land, found ones first in their order.
+
+    New ones without any value wait until there is one.
+    """
     names = [name for name, kind in found.items() if kind is not None or known.type_of(name) is not None]
     names += [name for name in known.table.columns if known.type_of(name) is not None and name not in names]
     return [name for name in names if known.declared(name).pii != "drop"]
@@ -156,7 +159,7 @@ def _planned(known: Known, name: str, found: Mapping[str, ColumnType | None]) ->
 
 
 def _widened(known: Known, columns: Iterable[PlannedColumn]) -> Iterator[Drift]:
-    """The columns of the table that grow to the type of what is landed."""
+    """Yield the columns of the table that grow to the type of what is landed."""
     for column in columns:
         old = (known.existing or {}).get(column.name)
         if old is not None and old != column.landed_type:

@@ -88,7 +88,7 @@ def _sift_file(connection: duckdb.DuckDBPyConnection, source: Path, copy: Path, 
 
 
 def _lines(source: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers; of one that is too long the first bytes.
+    """Yield the lines that are not blank, with their numbers; of one that is too long the first bytes.
 
     A byte order mark is no part of the first line.
     """

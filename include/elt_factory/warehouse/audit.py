@@ -151,7 +151,7 @@ class Written:
     unchanged: int = 0
 
     def superseded(self, manifest: Manifest) -> int:
-        """The rows that the table has in a newer version; they count as duplicates."""
+        """Return the rows that the table has in a newer version; they count as duplicates."""
         return manifest.rows - self.loaded - self.unchanged
 
 
@@ -166,12 +166,12 @@ def log(table: str) -> Relation:
 
 
 def columns(table: str) -> Mapping[str, ColumnType]:
-    """An audit table's columns, as they are read."""
+    """Return an audit table's columns, as they are read."""
     return {name: ColumnType.parse(kind) for name, kind in TABLES[table].items()}
 
 
 def log_columns(table: str) -> Mapping[str, ColumnType]:
-    """An audit table's columns, as they are written."""
+    """Return an audit table's columns, as they are written."""
     more = LOG_COLUMNS.get(table, {})
     return {**columns(table), **{name: ColumnType.parse(kind) for name, kind in more.items()}}
 
@@ -206,13 +206,13 @@ def insert_load(dialect: Dialect, row: Mapping[str, Value]) -> str:
 
 
 def brought_good(dialect: Dialect, alias: str) -> str:
-    """The condition for loads that read good rows, or none at all."""
+    """Return the condition for loads that read good rows, or none at all."""
     read, rejected = (f"{alias}.{dialect.name(name)}" for name in ("rows_read", "rows_rejected"))
     return f"({rejected} = 0 OR {rejected} < {read})"
 
 
 def holds(dialect: Dialect, alias: str) -> str:
-    """The condition for commits in the log that changed something: only rejects in the place of rows did not."""
+    """Return the condition for commits in the log that changed something: only rejects in the place of rows did not."""
     return f"NOT coalesce({alias}.{dialect.name('void')}, FALSE)"
 
 
@@ -271,13 +271,13 @@ def _rejected_before(dialect: Dialect, source: str, name: str, before: datetime)
 
 
 def of_table(dialect: Dialect, source: str, name: str) -> str:
-    """The condition for rows about a source's table."""
+    """Return the condition for rows about a source's table."""
     d = dialect
     return f"{d.name('source')} = {d.literal(source)} AND {d.name('table_name')} = {d.literal(name)}"
 
 
 def turn(source: str, name: str) -> Relation:
-    """The table of one row that a commit of a source's table changes first, and nothing else changes."""
+    """Return the table of one row that a commit of a source's table changes first, and nothing else changes."""
     whose = hashlib.sha256(f"{source}.{name}".encode()).hexdigest()[:12]
     return Relation(SCHEMA, f"turn_{source}_{name}"[:200] + f"_{whose}")
 
@@ -304,7 +304,7 @@ def load_row(
     written: Written,
     loaded_at: datetime,
 ) -> dict[str, Value]:
-    """The row of `_elt.loads` for a landing."""
+    """Return the row of `_elt.loads` for a landing."""
     return {
         "load_id": manifest.load_id,
         "source": manifest.source,
@@ -338,7 +338,7 @@ def load_row(
 
 
 def drift_row(manifest: Manifest, drift: Drift, changed_at: datetime) -> dict[str, Value]:
-    """The row of `_elt.schema_changes` for one difference."""
+    """Return the row of `_elt.schema_changes` for one difference."""
     return {
         "load_id": manifest.load_id,
         "source": manifest.source,

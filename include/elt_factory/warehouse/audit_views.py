@@ -42,7 +42,7 @@ def half_taken_over(warehouse: Warehouse) -> bool:
 
 
 def _found(warehouse: Warehouse) -> dict[str, tuple[str, ...]]:
-    """The tables and views that are there, with their columns."""
+    """Return the tables and views that are there, with their columns."""
     names = {*audit.TABLES, *audit.LOGS.values(), *audit.OLD_TABLES}
     found: dict[str, list[str]] = {}
     for table, column in warehouse.query(columns_of(warehouse.dialect, audit.SCHEMA, names)).rows:
@@ -87,7 +87,7 @@ def _missing_logs(dialect: Dialect, found: Mapping[str, tuple[str, ...]]) -> Ite
 
 
 def _missing_views(dialect: Dialect, found: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    """The views that are not there, or all of them where `loads` is an older version's: that one comes last."""
+    """Yield the views that are not there, or all of them where `loads` is an older version's: that one comes last."""
     older = found.get("loads") not in (None, tuple(audit.TABLES["loads"]))
     for table in reversed(tuple(audit.LOGS)):
         if older or found.get(table) != tuple(audit.TABLES[table]):
@@ -154,7 +154,7 @@ def _later(d: Dialect, one: str, than: str, keys: tuple[str, ...]) -> str:
 
 
 def _newest_batch(table: str, keys: tuple[str, ...], moment: str) -> Callable[[Dialect], str]:
-    """A view of the rows that were written last about the same."""
+    """Return a view of the rows that were written last about the same."""
 
     def view(d: Dialect) -> str:
         names = d.names(tuple(audit.TABLES[table]))

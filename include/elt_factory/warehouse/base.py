@@ -33,7 +33,7 @@ class Rows:
     rows: Sequence[tuple[Any, ...]]
 
     def dicts(self) -> list[dict[str, Any]]:
-        """The rows as mappings from column to value."""
+        """Return the rows as mappings from column to value."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
@@ -143,10 +143,10 @@ class Warehouse(ABC):
 
     @abstractmethod
     def columns(self, table: Relation) -> Mapping[str, ColumnType] | None:
-        """A table's columns in their order; None when it does not exist."""
+        """Return a table's columns in their order; None when it does not exist."""
 
     def columns_as(self, table: Relation, wanted: Mapping[str, ColumnType]) -> Mapping[str, ColumnType] | None:
-        """A table's columns as `columns` gives them; of types that are one type here, the wanted one."""
+        """Return a table's columns as `columns` gives them; of types that are one type here, the wanted one."""
         found, of = self.columns(table), self.dialect.type
         if found is None:
             return None
@@ -155,7 +155,7 @@ class Warehouse(ABC):
         return Folded(merged) if isinstance(found, Folded) else merged
 
     def comments(self, table: Relation) -> Mapping[str, str]:  # noqa: ARG002
-        """The comments of a table's columns by their names, and under the empty name that of the table itself.
+        """Return the comments of a table's columns by their names, and under the empty name that of the table itself.
 
         Where a warehouse does not say, they are written with every load.
         """
@@ -175,7 +175,7 @@ class Warehouse(ABC):
 
     @abstractmethod
     def another(self) -> Warehouse:
-        """A second connection to the same warehouse."""
+        """Return a second connection to the same warehouse."""
 
     def sweep(self, before: datetime) -> list[str]:  # noqa: ARG002
         """Take away what loads that were killed left in the warehouse before a moment; what it was."""
@@ -332,7 +332,10 @@ class Warehouse(ABC):
     def _write(
         self, order: LoadOrder, staged: Staged, now: datetime, columns: Mapping[str, ColumnType] | None
     ) -> LoadReport:
-        """The rows, the rejects and the row in `_elt.loads`; the table has no columns where no load had one yet."""
+        """Return the rows, the rejects and the row in `_elt.loads`.
+
+        The table has no columns where no load had one yet.
+        """
         manifest, staged = order.manifest, ledger.without_overtaken(self, order, staged)
         # a load that fails leaves the rows that are there as they are
         written = audit.Written(0)
@@ -419,7 +422,7 @@ def _check_staged(order: LoadOrder, staged: Staged) -> None:
 def rolled_back_on_error(
     begin: Callable[[], object], commit: Callable[[], object], rollback: Callable[[], object]
 ) -> Iterator[None]:
-    """A transaction out of its three statements."""
+    """Provide a transaction out of its three statements."""
     begin()
     try:
         yield

@@ -21,7 +21,7 @@ class TableOptions:
 
     @classmethod
     def of(cls, table: Table) -> TableOptions:
-        """What the YAML says of a table."""
+        """Return what the YAML says of a table."""
         comments = {name: column.description for name, column in table.columns.items() if column.description}
         return cls(table.description, comments, table.transient, table.cluster_by)
 
@@ -49,7 +49,7 @@ class Dialect:
     stores_options: bool = False
 
     def type(self, column_type: ColumnType) -> str:
-        """The warehouse's name of a type."""
+        """Return the warehouse's name of a type."""
         text = self.types[column_type.name]
         return f"{text}({column_type.precision}, {column_type.scale})" if column_type.name == "decimal" else text
 
@@ -66,5 +66,5 @@ class Relation:
     name: str
 
     def sql(self, dialect: Dialect) -> str:
-        """The quoted name."""
+        """Return the quoted name."""
         return f"{dialect.name(self.schema)}.{dialect.name(self.name)}"

@@ -132,7 +132,10 @@ class DuckDBWarehouse(Warehouse):
 
     @contextmanager
     def stage(self, order: LoadOrder) -> Iterator[Staged]:
-        """Views over the landed files: DuckDB reads Parquet in place, so a copy of what is near would only cost."""
+        """Provide views over the landed files.
+
+        DuckDB reads Parquet in place, so a copy of what is near would only cost.
+        """
         with proven(order.landing, order.manifest.all_files) as folder:
             yield from self._views(order, folder)
 
@@ -212,7 +215,7 @@ def _number(digits: str) -> str:
 
 
 def _is(table: Relation) -> str:
-    """The condition for a table in DuckDB's own list of them."""
+    """Return the condition for a table in DuckDB's own list of them."""
     return (
         f"lower(schema_name) = lower({literal(table.schema)}) AND lower(table_name) = lower({literal(table.name)}) "
         "AND database_name = current_database()"
@@ -220,7 +223,7 @@ def _is(table: Relation) -> str:
 
 
 def _unreadable() -> tuple[type[Exception], ...]:
-    """What is raised for files that are missing or broken."""
+    """Return what is raised for files that are missing or broken."""
     import duckdb
 
     return (duckdb.Error,)

@@ -59,7 +59,10 @@ def statements_of(
     existing: Mapping[str, ColumnType],
     options: TableOptions,
 ) -> list[str]:
-    """The DDL of changes and of our own columns, in order. No reader ever finds a column missing or half filled."""
+    """Return the DDL of changes and of our own columns.
+
+    The statements are in order. No reader ever finds a column missing or half filled.
+    """
     new = {change.column: change.new for change in changes if change.kind == "added"} | dict(own)
     if rebuilds(dialect, changes):
         grown = {change.column.casefold(): change for change in changes if change.kind == "widened"}
@@ -76,7 +79,7 @@ def _alters(dialect: Dialect, change: SchemaChange) -> bool:
 
 
 def _grown(dialect: Dialect, name: str, change: SchemaChange | None) -> str:
-    """A column in its new type; where it does not change, as it is."""
+    """Return a column in its new type; where it does not change, as it is."""
     if change is None:
         return dialect.name(name)
     value = dialect.json_text(dialect.name(name)) if change.old and change.old.name == "json" else dialect.name(name)
@@ -101,7 +104,7 @@ def unfinished(dialect: Dialect, table: Relation, existing: Collection[str], lan
 
 
 def wide_name(column: str) -> str:
-    """What an older version called a column while it was filled with the values of a narrower one."""
+    """Return what an older version called a column while it was filled with the values of a narrower one."""
     return f"{RESERVED_PREFIX}{column}"[:255]
 
 

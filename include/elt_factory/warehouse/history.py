@@ -40,7 +40,7 @@ class History:
         return self.table.sql(self.dialect)
 
     def column(self, alias: str, name: str) -> str:
-        """A column of one of two relations."""
+        """Return a column of one of two relations."""
         return f"{alias}.{self.dialect.name(name)}"
 
     def all_columns(self, alias: str, names: Iterable[str]) -> str:
@@ -48,16 +48,16 @@ class History:
         return ", ".join(self.column(alias, name) for name in names)
 
     def same_key(self, one: str, other: str) -> str:
-        """The condition for rows about the same."""
+        """Return the condition for rows about the same."""
         return " AND ".join(f"{self.column(one, key)} = {self.column(other, key)}" for key in self.keys)
 
     def same_values(self, one: str, other: str) -> str:
-        """The condition for rows of one key that do not differ; nothing is the same as nothing."""
+        """Return the condition for rows of one key that do not differ; nothing is the same as nothing."""
         pairs = [self._same_value(one, other, name) for name in self.columns if name not in self.keys]
         return " AND ".join(pairs) or "TRUE"
 
     def same(self, one: str, other: str) -> str:
-        """The condition for rows of the same key and the same values."""
+        """Return the condition for rows of the same key and the same values."""
         return f"{self.same_key(one, other)} AND {self.same_values(one, other)}"
 
     def since(self, alias: str) -> str:
@@ -69,7 +69,7 @@ class History:
         return self.column(alias, VALID_TO)
 
     def insert(self, values: str) -> str:
-        """The beginning of an INSERT and its SELECT, up to the FROM."""
+        """Return the beginning of an INSERT and its SELECT, up to the FROM."""
         names = (*self.columns, LOAD_ID, LOADED_AT, VALID_FROM, VALID_TO)
         return f"INSERT INTO {self.rows} ({self.dialect.names(names)}) SELECT {values}"
 
@@ -91,7 +91,10 @@ class Step:
 def picture(
     dialect: Dialect, staging: Relation | None, landed: Mapping[str, ColumnType], history: Mapping[str, ColumnType]
 ) -> str:
-    """The staged rows as the history has them: all of its columns in its types, NULL in those that did not come."""
+    """Return the staged rows as the history has them.
+
+    All of its columns in its types, NULL in those that did not come.
+    """
     values = staged_values(dialect, landed, history) if staging else {}
     nothing = {name: f"CAST(NULL AS {dialect.type(kind)})" for name, kind in history.items()}
     typed = [f"{values.get(name, null)} AS {dialect.name(name)}" for name, null in nothing.items()]
@@ -101,7 +104,7 @@ def picture(
 
 
 def cursor_statements(history: History, cursor: str, load_id: str, now: datetime) -> list[Step]:
-    """What adds versions that say themselves since when they hold. They change nothing where these are there."""
+    """Return what adds versions that say themselves since when they hold. They change nothing where these are there."""
     return [
         Step("versions of the same moment and other values make way", _correct(history, cursor)),
         Step("versions that are new begin", _add(history, cursor, load_id, now)),

@@ -51,14 +51,14 @@ class Part(Relation):
     where: str = ""
 
     def sql(self, dialect: Dialect) -> str:
-        """A query in brackets, for the place of a name."""
+        """Return a query in brackets, for the place of a name."""
         return f"(SELECT * FROM {super().sql(dialect)} WHERE {self.where})"
 
 
 def ledger_of(warehouse: Warehouse, target: Relation, spec: Table) -> Ledger | None:
-    """What a load has to know of the files that were loaded before; None where it reads all that its pattern means.
+    """Return what a load has to know of the files that were loaded before.
 
-    None of them count where the table is gone.
+    None where it reads all that its pattern means. None of them count where the table is gone.
     """
     if not isinstance(spec, FilesTable) or not spec.takes_what_is_new:
         return None
@@ -66,7 +66,7 @@ def ledger_of(warehouse: Warehouse, target: Relation, spec: Table) -> Ledger | N
 
 
 def known_files(warehouse: Warehouse, source: str, table: str) -> Ledger:
-    """What was loaded of a table's files, and for which windows."""
+    """Return what was loaded of a table's files, and for which windows."""
     if warehouse.columns(FILES) is None:
         return Ledger()
     d = warehouse.dialect
@@ -102,7 +102,7 @@ def loaded_windows(dialect: Dialect, source: str, table: str) -> str:
 
 
 def without_overtaken(warehouse: Warehouse, order: LoadOrder, staged: Staged) -> Staged:
-    """What is staged, without the files of which another load has committed what it saw later and otherwise."""
+    """Return what is staged, without the files of which another load has committed what it saw later and otherwise."""
     if staged.ledger is None or order.starts_over:
         return staged
     d, manifest = warehouse.dialect, order.manifest
@@ -164,7 +164,7 @@ def insert_files(dialect: Dialect, staged: Relation, order: LoadOrder, loaded_at
 
 
 def _newest(dialect: Dialect, source: str, table: str) -> str:
-    """The newest entry of each file of a table, as a query in brackets."""
+    """Return the newest entry of each file of a table, as a query in brackets."""
     d = dialect
     return (
         f"(SELECT * FROM {FILES.sql(d)} WHERE {_counting(d, source, table)} AND {d.name('name')} IS NOT NULL "
@@ -173,7 +173,7 @@ def _newest(dialect: Dialect, source: str, table: str) -> str:
 
 
 def _counting(dialect: Dialect, source: str, table: str) -> str:
-    """The condition for entries since the table was last begun from nothing."""
+    """Return the condition for entries since the table was last begun from nothing."""
     d, mine = dialect, audit.of_table(dialect, source, table)
     return (
         f"{mine} AND {d.name('commit_number')} >= (SELECT coalesce(max({d.name('commit_number')}), 0) "

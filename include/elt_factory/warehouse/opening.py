@@ -57,7 +57,7 @@ def open_warehouse(
 
 
 def duckdb_path(connection: Connection, project: Path) -> Path:
-    """The file of a duckdb connection: its host, below the project where it is relative."""
+    """Return the file of a duckdb connection: its host, below the project where it is relative."""
     return project / (connection.host or "data/warehouse.duckdb")
 
 

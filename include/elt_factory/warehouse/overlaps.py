@@ -69,7 +69,7 @@ def refuse_read_twice(warehouse: Warehouse, order: LoadOrder) -> None:
 
 
 def make_way(load: Writing) -> Iterator[str]:
-    """The statements that remove what a full refresh wrote for the window of a load that appends.
+    """Yield the statements that remove what a full refresh wrote for the window of a load that appends.
 
     Raises:
         ContractError: nothing tells the refresh's rows of this window from its others.
@@ -127,7 +127,7 @@ def loads_begun_after(dialect: Dialect, manifest: Manifest) -> str:
 
 
 def _others(d: Dialect, manifest: Manifest) -> str:
-    """The committed loads of a landing's table that hold and wrote something, but its own: the end of a FROM."""
+    """Return the committed loads of a landing's table that hold and wrote something, but its own: the end of a FROM."""
     return f"{_committed(d, manifest)} AND {d.name('rows_loaded')} > 0"
 
 
@@ -139,7 +139,7 @@ def _committed(d: Dialect, manifest: Manifest) -> str:
 
 
 def _touches(d: Dialect, manifest: Manifest) -> str:
-    """The condition for loads of some part of a landing's window."""
+    """Return the condition for loads of some part of a landing's window."""
     start, end = (d.literal(datetime.fromisoformat(text)) for text in (manifest.window_start, manifest.window_end))
     return f"{d.name('window_start')} < {end} AND {d.name('window_end')} > {start}"
 

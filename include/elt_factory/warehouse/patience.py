@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def retrying(attempt: Callable[[], T]) -> T:
-    """The attempt's result; where the warehouse is busy it is made again, after pauses that grow.
+    """Return the attempt's result; where the warehouse is busy it is made again, after pauses that grow.
 
     Raises:
         WarehouseBusyError: the warehouse was busy each time.

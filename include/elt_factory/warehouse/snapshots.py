@@ -55,7 +55,7 @@ class Snapshot:
 
 
 def snapshot_statements(history: History, snapshot: Snapshot) -> list[Step]:
-    """What makes the history tell of a snapshot, in order. They change nothing where it does already."""
+    """Return what makes the history tell of a snapshot, in order. They change nothing where it does already."""
     keys = SnapshotSql(history, snapshot)
     steps: list[Step] = []
     if snapshot.incomplete:
@@ -78,7 +78,7 @@ def snapshot_statements(history: History, snapshot: Snapshot) -> list[Step]:
 
 
 def _undo(keys: SnapshotSql) -> list[Step]:
-    """What an earlier try of an incomplete snapshot said of keys that it does not have now is what it was before."""
+    """Undo what an earlier attempt of an incomplete snapshot wrote for keys that it no longer has."""
     after = [Step("what holds from the next snapshot on stays", keys.keep_after(keys.forgotten()))]
     return [
         *(after if keys.snapshot.later else []),
@@ -134,7 +134,7 @@ class SnapshotSql:
         return self.history.all_columns(alias, self.history.keys)
 
     def changed(self) -> str:
-        """The keys whose version at the moment of the snapshot is not what the snapshot has."""
+        """Return the keys whose version at the moment of the snapshot is not what the snapshot has."""
         history = self.history
         holds = _holds(history, "t", self._at)
         if not self.snapshot.complete:
@@ -148,11 +148,11 @@ class SnapshotSql:
         )
 
     def forgotten(self) -> str:
-        """The keys that an earlier try of the snapshot began a version of, and that it does not have now."""
+        """Return the keys that an earlier try of the snapshot began a version of, and that it does not have now."""
         return self._not_seen(self.history.since("t"))
 
     def _not_seen(self, moment: str) -> str:
-        """The keys that are not in the snapshot and have a version that begins or ends with it."""
+        """Return the keys that are not in the snapshot and have a version that begins or ends with it."""
         history = self.history
         return (
             f"SELECT {self._keys('t')} FROM {history.rows} AS t LEFT JOIN {history.picture} AS s "
@@ -172,7 +172,7 @@ class SnapshotSql:
         )
 
     def _next_seen(self) -> str:
-        """The keys that a later incomplete snapshot has, each with the first one that has it."""
+        """Return the keys that a later incomplete snapshot has, each with the first one that has it."""
         history = self.history
         return (
             f"(SELECT {self._keys('t')}, min(l.taken_at) AS next_at FROM {history.rows} AS t "
@@ -191,7 +191,7 @@ class SnapshotSql:
         return f"({' UNION ALL '.join(rows)})"
 
     def _is_unseen(self, alias: str) -> str:
-        """The condition for a key that the later snapshot `l` has not seen."""
+        """Return the condition for a key that the later snapshot `l` has not seen."""
         name = self._d.name
         return (
             f"u.{name('load_id')} = l.load_id AND u.{name('loaded_at')} = l.loaded_at "
@@ -199,7 +199,7 @@ class SnapshotSql:
         )
 
     def _key_text(self, alias: str) -> str:
-        """A key as one text, which no other key has."""
+        """Return a key as one text, which no other key has."""
         texts = [f"CAST({self.history.column(alias, key)} AS VARCHAR)" for key in self.history.keys]
         return " || ".join(f"CAST(length({text}) AS VARCHAR) || ':' || {text}" for text in texts)
 

@@ -227,7 +227,7 @@ class SnowflakeWarehouse(Warehouse):
             return self._copy_all(order, tables, senders)
 
     def _copy_all(self, order: LoadOrder, tables: _Tables[Relation], staged: _Tables[_Stager]) -> tuple[int, int]:
-        """The numbers of rows and of rejects that Snowflake says it loaded."""
+        """Return the numbers of rows and of rejects that Snowflake says it loaded."""
         landed = _landed_files(order.manifest)
         self._copy(order, tables.ledger, staged.ledger, landed.ledger, ledger.STAGED)
         return (
@@ -299,17 +299,17 @@ class SnowflakeWarehouse(Warehouse):
 
 
 def tag(source: str, table: str, run_id: str, load_id: str) -> dict[str, str]:
-    """What a load's statements say of themselves, for who looks at the cost."""
+    """Return what a load's statements say of themselves, for who looks at the cost."""
     return {"source": source, "table": table, "dag": source, "run": run_id, "load": load_id}
 
 
 def query_tag(tag: Mapping[str, str]) -> str:
-    """A tag as Snowflake keeps it: JSON of at most 2,000 characters."""
+    """Return a tag as Snowflake keeps it: JSON of at most 2,000 characters."""
     return json.dumps({key: value for key, value in tag.items() if value})[:2000]
 
 
 def staging_name(attempt: str, now: datetime) -> str:
-    """The name of a load's staging table. It says when it was made, and no other load has it."""
+    """Return the name of a load's staging table. It says when it was made, and no other load has it."""
     return f"{STAGING}{now.strftime(_MOMENT)}_{attempt}_{uuid.uuid4().hex[:8]}".lower()
 
 
@@ -334,7 +334,7 @@ def stage_folder(manifest: Manifest, name: str) -> StageFolder:
 
 
 def python_value(value: Any) -> Any:
-    """A value as DuckDB gives it: moments in UTC, bytes that do not change."""
+    """Return a value as DuckDB gives it: moments in UTC, bytes that do not change."""
     if isinstance(value, datetime) and value.tzinfo:
         return value.astimezone(UTC)
     return bytes(value) if isinstance(value, bytearray) else value

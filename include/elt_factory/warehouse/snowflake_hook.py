@@ -42,7 +42,7 @@ class GivenHook(SnowflakeHook):
         self._given = connection
 
     def get_connection(self, conn_id: str) -> AirflowConnection:
-        """The given connection, as Airflow's own class."""
+        """Return the given connection, as Airflow's own class."""
         given = self._given
         return AirflowConnection(
             conn_id=conn_id,
@@ -56,7 +56,7 @@ class GivenHook(SnowflakeHook):
         )
 
     def arguments(self, query_tag: str = "") -> dict[str, Any]:
-        """What the connector is called with: the provider's reading of the connection, and what it leaves out.
+        """Return what the connector is called with: the provider's reading of the connection, and what it leaves out.
 
         Autocommit and the session's parameters are written anew every time: the connector changes the ones it is given,
         and the provider would hand those out again.
@@ -78,7 +78,7 @@ class GivenHook(SnowflakeHook):
 
 
 def session_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The session's parameters: those of the connection over our defaults, under what our SQL rests upon."""
+    """Return the session's parameters: those of the connection over our defaults, under what our SQL rests upon."""
     named = {key.upper(): setting for key, setting in given.items() if key.upper() != "AUTOCOMMIT"}
     return {**_DEFAULTS, **named, **_FIXED}
 
@@ -108,6 +108,6 @@ def connect(connection: Connection, query_tag: str) -> SnowflakeConnection:
 
 
 def secrets(connection: Connection) -> tuple[str | None, ...]:
-    """What no message may show."""
+    """Return what no message may show."""
     hidden = ("private_key_content", "refresh_token", "token", "proxy_password")
     return (connection.password, *(str(connection.extra[key]) for key in hidden if connection.extra.get(key)))

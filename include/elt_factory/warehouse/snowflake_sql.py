@@ -51,7 +51,7 @@ _FOUND: Mapping[str, TypeName] = {
 
 
 def name(text: str) -> str:
-    """A name in capitals and in double quotes."""
+    """Return a name in capitals and in double quotes."""
     return identifier(text.upper())
 
 
@@ -61,7 +61,7 @@ def text(value: str) -> str:
 
 
 def value(value: Value) -> str:
-    """A value as SQL text; moments are of a type that no session setting changes."""
+    """Return a value as SQL text; moments are of a type that no session setting changes."""
     if isinstance(value, str):
         return text(value)
     if isinstance(value, datetime):
@@ -113,7 +113,7 @@ class StageFolder:
         return f"@{self.stage.sql(DIALECT)}/{self.path}"
 
     def below(self, folder: str) -> StageFolder:
-        """A folder in this one."""
+        """Return a folder in this one."""
         return StageFolder(self.stage, self.path + safe_path(folder))
 
 

@@ -21,7 +21,7 @@ _AZURE = re.compile(r"abfss?://([^@/]+)@([^./]+)\.(?:dfs|blob)\.core\.windows\.n
 
 
 def external_url(root: str) -> str | None:
-    """The URL of a landing as Snowflake writes it; None where it does not say all that Snowflake needs."""
+    """Return the URL of a landing as Snowflake writes it; None where it does not say all that Snowflake needs."""
     if root.startswith("s3://"):
         return f"{root}/"
     if root.startswith("gs://"):
@@ -41,14 +41,14 @@ class ExternalStage:
         self._path = landing.path
 
     def folder(self, files: Sequence[LandedFile]) -> StageFolder:
-        """What all of these files begin with, and no other of the landing."""
+        """Return what all of these files begin with, and no other of the landing."""
         first = files[0].path
         below = f"{PurePosixPath(first).parent}/" if len(files) > 1 else first
         return StageFolder(self.relation, f"{self._path}/{below}")
 
 
 def external_stage(landing: Place, connection: Connection) -> ExternalStage | None:
-    """The stage from which Snowflake reads a landing by itself, where the connection says how it may."""
+    """Return the stage from which Snowflake reads a landing by itself, where the connection says how it may."""
     integration = connection.extra.get(INTEGRATION)
     if not integration or not isinstance(landing, RemotePlace):
         return None

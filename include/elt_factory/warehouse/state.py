@@ -57,7 +57,7 @@ def cursor_range(
     load_id: str,
     window: Window,  # noqa: ARG001 - a cursor that is no time knows no windows; the loads' ids tell them apart
 ) -> CursorRange:
-    """What a load reads of a source whose cursor is no time.
+    """Return what a load reads of a source whose cursor is no time.
 
     A window that was committed with rows reads the very same range again, so that a re-run takes nothing that belongs
     to another load. Any other begins after all that was ever loaded, by earlier windows or, where it was left out and
@@ -82,7 +82,7 @@ def cursor_range(
 
 
 def _last_cursor(warehouse: Warehouse, where: str, below: str | None = None) -> str | None:
-    """The last cursor of loads, below a value where one is given: as numbers where all are, else as text.
+    """Return the last cursor of loads, below a value where one is given: as numbers where all are, else as text.
 
     ISO instants sort as they count. The warehouse looks through the loads; what is exact about numbers, which a DOUBLE
     of the warehouse is not, is decided here among the few that are equal there.
@@ -124,7 +124,7 @@ class Committed:
 
 
 def committed_loads(warehouse: Warehouse, source: str, table: str, wanted: Window) -> list[Committed]:
-    """A table's committed loads of some part of a window, in order of their windows."""
+    """Return a table's committed loads of some part of a window, in order of their windows."""
     if not audited(warehouse):
         return []
     d = warehouse.dialect
@@ -137,7 +137,7 @@ def committed_loads(warehouse: Warehouse, source: str, table: str, wanted: Windo
 
 
 def loaded_up_to(warehouse: Warehouse, source: str, table: str) -> datetime | None:
-    """The end of the last window that a table has loaded; None where it has none."""
+    """Return the end of the last window that a table has loaded; None where it has none."""
     if not audited(warehouse):
         return None
     d = warehouse.dialect
@@ -149,7 +149,7 @@ def loaded_up_to(warehouse: Warehouse, source: str, table: str) -> datetime | No
 
 
 def covering(loads: Sequence[Committed], wanted: Window) -> list[Committed]:
-    """The loads that together leave no gap in the wanted window; none of them where there is a gap."""
+    """Return the loads that together leave no gap in the wanted window; none of them where there is a gap."""
     reached, chosen = wanted.start, []
     for load in sorted(loads, key=lambda load: load.start):
         if load.start > reached or reached >= wanted.end:
@@ -315,7 +315,7 @@ def audited(warehouse: Warehouse) -> bool:
 
 
 def _audit_columns(warehouse: Warehouse) -> Collection[str] | None:
-    """The columns of `_elt.loads`; None where nothing was ever loaded."""
+    """Return the columns of `_elt.loads`; None where nothing was ever loaded."""
     found = warehouse.columns(audit.relation("loads"))
     if found is None and audit_views.half_taken_over(warehouse):
         # a load that was killed in between has left the rows without their name
@@ -325,7 +325,7 @@ def _audit_columns(warehouse: Warehouse) -> Collection[str] | None:
 
 
 def _standing(dialect: Dialect, source: str, table: str) -> str:
-    """The condition for a table's loads whose rows no full refresh has replaced."""
+    """Return the condition for a table's loads whose rows no full refresh has replaced."""
     return f"{audit.of_table(dialect, source, table)} AND {dialect.name('replaced_by')} IS NULL"
 
 

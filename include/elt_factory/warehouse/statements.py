@@ -43,7 +43,7 @@ def comment_table(dialect: Dialect, table: Relation, text: str) -> str:
 
 
 def comment_columns(dialect: Dialect, table: Relation, comments: Mapping[str, str]) -> str:
-    """The comments of many columns in one round trip."""
+    """Return the comments of many columns in one round trip."""
     if dialect.stores_options:
         listed = ", ".join(f"COLUMN {dialect.name(n)} COMMENT {dialect.literal(text)}" for n, text in comments.items())
         return f"ALTER TABLE {table.sql(dialect)} ALTER {listed}"
@@ -193,7 +193,7 @@ def count_rows(dialect: Dialect, table: Relation) -> str:
 def staged_values(
     dialect: Dialect, landed: Mapping[str, ColumnType], table: Mapping[str, ColumnType]
 ) -> dict[str, str]:
-    """The staged columns as SQL, each in the type of the table's, which holds all that it may have."""
+    """Return the staged columns as SQL, each in the type of the table's, which holds all that it may have."""
     return {name: _staged_value(dialect, name, kind, table.get(name, kind)) for name, kind in landed.items()}
 
 

@@ -73,13 +73,13 @@ def _make_way_for_appended(load: Writing, cursor: str | None) -> None:
 
 
 def _cursor_of(load: Writing) -> str | None:
-    """The cursor's column, where both the landing and the table have it."""
+    """Return the cursor's column, where both the landing and the table have it."""
     cursor = load.order.manifest.cursor_column
     return cursor if cursor in load.order.landed_columns and cursor in load.columns else None
 
 
 def expect(order: LoadOrder, what: str, expected: int, found: int) -> int:
-    """The number that was found.
+    """Return the number that was found.
 
     Raises:
         AccountingError: it is another than the landing's.
@@ -136,14 +136,17 @@ def _write_versions(load: Writing) -> Written:
 
 
 def _columns_of_versions(load: Writing) -> dict[str, ColumnType]:
-    """The table's columns but ours, named as they were landed: a warehouse may not keep the case of a name."""
+    """Return the table's columns but ours, named as they were landed: a warehouse may not keep the case of a name."""
     landed = {name.casefold(): name for name in load.order.landed_columns}
     mine = {name: kind for name, kind in load.columns.items() if name not in load.warehouse.own_columns}
     return {landed.get(name.casefold(), name): kind for name, kind in mine.items()}
 
 
 def _snapshot(load: Writing) -> Snapshot:
-    """What a landing says of its window's end. Rows that were rejected may be any: then nothing is known to be gone."""
+    """Return what a landing says of its window's end. Rows that were rejected may be any.
+
+    Then nothing is known to be gone.
+    """
     manifest = load.order.manifest
     at, complete = datetime.fromisoformat(manifest.window_end), not manifest.rows_rejected
     given = Snapshot(manifest.source, manifest.table, manifest.load_id, at, load.now, complete)
