@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from elt_factory.config.source import SOURCE_KINDS, TransformOnly
+from elt_factory.config.source import SOURCES, TransformOnly
 from elt_factory.config.yaml_source import read_yaml
 from elt_factory.describe.findings import validate
 from elt_factory.project import config_folder
@@ -59,7 +59,7 @@ def parse_and_validate(data: dict[Path, dict]) -> None:
     for file, read in data.items():
         yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
         kind = read.get("extract", {}).get("type")
-        SOURCE_KINDS.get(kind, TransformOnly).model_validate(read)
+        (SOURCES.get(kind).config if kind else TransformOnly).model_validate(read)
 
 
 def best(work: Callable[[], object]) -> float:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from elt_factory.config.other_words import near_word
-from elt_factory.config.source import SOURCE_KINDS, TransformOnly
+from elt_factory.config.source import SOURCES, TransformOnly
 from elt_factory.config.values import (
     MAX_PRECISION,
     ColumnType,
@@ -199,7 +199,9 @@ def test_load_ids_sort_by_time(minutes: list[int]):
     assert ids == sorted(ids)
 
 
-@pytest.mark.parametrize("model", [*SOURCE_KINDS.values(), TransformOnly], ids=lambda model: model.__name__)
+@pytest.mark.parametrize(
+    "model", [*(kind.config for kind in SOURCES.all()), TransformOnly], ids=lambda model: model.__name__
+)
 def test_every_model_has_a_json_schema(model: Any):
     schema = model.model_json_schema()
     assert schema["additionalProperties"] is False

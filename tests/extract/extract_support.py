@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from elt_factory.config.source import SOURCE_KINDS
+from elt_factory.config.source import SOURCES
 from elt_factory.config.window import Window
 from elt_factory.extract.request import Connection, CursorRange, ReadRequest
 
@@ -44,7 +44,7 @@ def read_request(
     workdir = folder / "work"
     workdir.mkdir(exist_ok=True)
     return ReadRequest(
-        source=SOURCE_KINDS[extract["type"]].model_validate(config),
+        source=SOURCES.get(extract["type"]).config.model_validate(config),
         table="things",
         window=window,
         load_id="load-1",

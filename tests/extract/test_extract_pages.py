@@ -14,9 +14,9 @@ from msgspec import Raw
 
 from elt_factory.extract import http
 from elt_factory.extract.http import Patience
-from elt_factory.extract.read import read
 from elt_factory.extract.repeats import Repeats
 from elt_factory.failures import BadDataError, SourceNotReadyError
+from elt_factory.sources.read import read
 
 CURSOR = {"type": "cursor", "cursor_path": "next", "cursor_param": "after"}
 NUMBERED = {"type": "page_number"}

@@ -18,7 +18,6 @@ import pytest
 from extract_support import SECRET, read_request
 
 from elt_factory.config.window import Window
-from elt_factory.extract.read import read
 from elt_factory.extract.request import Connection, CursorRange
 from elt_factory.failures import (
     AccessDeniedError,
@@ -28,6 +27,7 @@ from elt_factory.failures import (
     SourceUnavailableError,
 )
 from elt_factory.landing.casting import cast_text
+from elt_factory.sources.read import read
 
 SERVER = Connection("db", "postgres", host="127.0.0.1", port=5432, schema="test", login="postgres", password="unused")
 DAY = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC))

@@ -7,14 +7,14 @@ import pytest
 from extract_support import read_request
 
 from elt_factory.extract import files, rest, sql
-from elt_factory.extract.read import read
 from elt_factory.extract.subject import source_of
+from elt_factory.sources.read import read
 
 HEAVY = ("httpx", "msgspec", "pyarrow", "sqlalchemy", "psycopg", "duckdb", "airflow")
 
 
 def test_importing_the_door_to_the_readers_is_cheap():
-    program = f"import sys, elt_factory.extract.read; print([name for name in {HEAVY} if name in sys.modules])"
+    program = f"import sys, elt_factory.sources.read; print([name for name in {HEAVY} if name in sys.modules])"
     path = {"PYTHONPATH": ":".join(sys.path)}
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=path)
     assert run.stdout.strip() == "[]"

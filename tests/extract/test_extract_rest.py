@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from elt_factory.config.window import Window
 from elt_factory.extract import progress, rest
 from elt_factory.extract.answer import UnreadableAnswerError, check_objects, ndjson, parse
-from elt_factory.extract.read import read
 from elt_factory.failures import BadDataError, BadRequestError
+from elt_factory.sources.read import read
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

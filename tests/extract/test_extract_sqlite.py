@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from elt_factory.config.window import Window
 from elt_factory.extract.database_url import url_of
-from elt_factory.extract.read import read
 from elt_factory.extract.request import Connection, CursorRange
 from elt_factory.extract.subject import Subject
 from elt_factory.extract.values_as_text import as_text, text_column
@@ -25,6 +24,7 @@ from elt_factory.failures import (
     SourceNotReadyError,
     SourceUnavailableError,
 )
+from elt_factory.sources.read import read
 
 DAY = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC))
 

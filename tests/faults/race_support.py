@@ -33,7 +33,7 @@ tables:
 # where a task can be held, in the order in which it comes there: a function, and before or after it
 STEPS = {
     "begun": ("elt_factory.landing.attempt:Attempt.begin", "after"),
-    "read": ("elt_factory.extract.read:read", "after"),
+    "read": ("elt_factory.sources.read:read", "after"),
     "parts written": ("elt_factory.landing.land:_write_parts", "after"),
     "manifest to come": ("elt_factory.landing.land:write_manifest", "before"),
     "landed": ("elt_factory.landing.land:write_manifest", "after"),

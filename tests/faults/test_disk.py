@@ -13,7 +13,6 @@ from kill_support import TARGET, Task
 
 from elt_factory import disk
 from elt_factory.disk import LOCK, scratch_folder, sweep
-from elt_factory.extract.read import read
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.failures import (
     AccessDeniedError,
@@ -28,6 +27,7 @@ from elt_factory.landing import land as land_module
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
+from elt_factory.sources.read import read
 from elt_factory.warehouse.duckdb import DuckDBWarehouse
 
 MEGABYTES = 6
@@ -107,7 +107,7 @@ def test_a_full_scratch_disk_is_named_while_the_source_is_read(small, tmp_path):
     import sqlite3
     from contextlib import closing
 
-    from elt_factory.config.source import SqlSource
+    from elt_factory.config.extract import SqlSource
     from elt_factory.extract.request import Connection
 
     file = tmp_path / "shop.db"

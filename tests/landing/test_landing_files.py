@@ -13,12 +13,11 @@ import pytest
 from landing_support import WINDOW, Lander
 from pyarrow import parquet
 
-from elt_factory.config.extract import FilesTable
-from elt_factory.config.source import FilesSource
-from elt_factory.extract.read import read
+from elt_factory.config.extract import FilesSource, FilesTable
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.failures import ContractError, SourceNotReadyError
 from elt_factory.landing import land as landing
+from elt_factory.sources.read import read
 
 
 def put(folder: Path, *names: str, text: str = "a\n1\n") -> None:

@@ -7,13 +7,13 @@ import duckdb
 import pytest
 from landing_support import WINDOW, Lander
 
-from elt_factory.config.source import SOURCE_KINDS
+from elt_factory.config.source import SOURCES
 from elt_factory.config.table import Table
-from elt_factory.extract.read import read
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
+from elt_factory.sources.read import read
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb import DuckDBWarehouse
@@ -53,7 +53,7 @@ def test_files_of_several_such_folders_are_one_table_without_another_column(tmp_
 def test_a_project_and_a_landing_below_such_folders_change_no_value(tmp_path, form):
     project = tmp_path / "tenant=acme" / "_load_id=1"
     write(form, project / "in" / f"orders.{form}")
-    source = SOURCE_KINDS["files"].model_validate(
+    source = SOURCES.get("files").config.model_validate(
         {
             "name": "src",
             "extract": {"type": "files", "folder": "in"},

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from elt_factory.config.source import SOURCE_KINDS, Source
+from elt_factory.config.source import SOURCES, Source
 
 LAG = 6  # hours
 
@@ -58,7 +58,7 @@ class Kind:
     def config(self) -> Source:
         tables = {"tab": {**self._table(), **_TABLES[self.source]}}
         about = {"name": "src", "start_date": "2013-01-01", "extract": _EXTRACTS[self.source], "tables": tables}
-        return SOURCE_KINDS[self.source].model_validate(about)
+        return SOURCES.get(self.source).config.model_validate(about)
 
     def _table(self) -> dict[str, Any]:
         moment = "datetime" if self.source == "sql" else "timestamp"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,28 +9,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from elt_factory.config.across import LoadedConfig
-from elt_factory.config.extract import SqlTable
-from elt_factory.config.source import Config, FilesSource, RestSource, Source, SqlSource, TransformOnly
+from elt_factory.config.source import SOURCES, Config, Source, TransformOnly
 from elt_factory.config.templates import CURSOR
 from elt_factory.config.window import Window, load_id
 from elt_factory.config.yaml_source import YamlPath
 from elt_factory.dag.runtime import get_connection
 from elt_factory.describe.findings import Finding, Severity, finding
 from elt_factory.describe.windows import chosen_window
-from elt_factory.extract.files import matching_files, source_folder
-from elt_factory.extract.read import read
 from elt_factory.extract.request import Connection, ReadRequest
-from elt_factory.extract.templating import Values, pattern_of, template_values
+from elt_factory.extract.templating import Values, template_values
 from elt_factory.failures import BadDataError, ContractError, EltError, PermanentError
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.manifest import Manifest
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
 from elt_factory.project import project_root
-from elt_factory.sql_text import LITERAL_PATHS, identifier, text_literal
+from elt_factory.sources.kind import Asked, SourceKind
+from elt_factory.sources.read import read
+from elt_factory.sql_text import LITERAL_PATHS, text_literal
 from elt_factory.warehouse.opening import CONNECTION_ID
 
-SAMPLE_ROWS = 100
 # the second page shows that the way to it is right
 _PAGES = 2
 _RUN_ID = "elt-validate"
@@ -130,34 +127,10 @@ class Sampler:
 
 def _narrowed(source: Source, table: str, window: Window) -> tuple[Source, str]:
     """Return the source as it is read for a sample, and what that is in words."""
-    match source:
-        case RestSource():
-            return source, f"the first pages of {window}"
-        case SqlSource():
-            limited = _limited(source, source.tables[table], table)
-            return source.model_copy(update={"tables": {**source.tables, table: limited}}), f"{SAMPLE_ROWS} rows"
-        case FilesSource():
-            return _one_file(source, table, window)
-
-
-def _limited(source: SqlSource, spec: SqlTable, table: str) -> SqlTable:
-    """Any rows, not those of the window: the database need not look for them. A query may name its cursor itself."""
-    names = filter(None, (source.extract.schema_name, spec.table or table))
-    origin = f"({spec.query.strip().rstrip(';')}) AS q" if spec.query else ".".join(map(identifier, names))
-    query = f"SELECT * FROM {origin} LIMIT {SAMPLE_ROWS}"
-    numbered = spec.incremental if spec.query and spec.counts_by_number else None
-    return spec.model_copy(update={"query": query, "table": None, "incremental": numbered})
-
-
-def _one_file(source: FilesSource, table: str, window: Window) -> tuple[Source, str]:
-    spec = source.tables[table]
-    folder = source_folder(_connection(source), source.extract.folder, project_root())
+    kind: SourceKind = SOURCES.get(source.extract.type)
     more: Values = {"load_id": load_id(source.name, table, window), "run_id": _RUN_ID, CURSOR: window.start}
-    pattern = pattern_of(spec.path, template_values(source, window, more, {}), source.timezone)
-    first = matching_files(folder, pattern, window, source.timezone)[0]
-    name = str(first.relative_to(folder.resolve()))
-    alone = spec.model_copy(update={"path": glob.escape(name).replace("%", "%%")})
-    return source.model_copy(update={"tables": {**source.tables, table: alone}}), f"the whole file {name}"
+    asked = Asked(source, table, window, template_values(source, window, more, {}))
+    return kind.sampled(asked, _connection(source), project_root())
 
 
 def _landed(

@@ -95,30 +95,19 @@ def _from_url(name: str, url: str, scratch: Path) -> SourceFound:
 def _from_connection(
     named: tuple[str, str], path: str | None, tables: tuple[list[str], str | None], scratch: Path
 ) -> SourceFound:
+    from elt_factory.config.source import SOURCES
+    from elt_factory.sources.kind import Wish
+
     name, conn_id = named
     connection = _connection(conn_id)
-    if connection.conn_type == "http":
-        return _from_api(name, connection, path or str(typer.prompt("Path below the URL")), scratch)
-    if connection.conn_type == "fs":
-        from elt_factory.discover.folder import Place, look_at_files
-        from elt_factory.discover.found import Guess
-        from elt_factory.extract.files import source_folder
-
-        extract = {"connection": Guess(conn_id, "an Airflow connection holds the folder")}
-        folder = source_folder(connection, None, project_root())
-        return look_at_files(Place(folder, path or "*", extract), scratch)
-    from elt_factory.discover.database import Tables, look_at_tables
-
-    return look_at_tables(Tables(connection, name, *tables, project_root()), scratch)
-
-
-def _from_api(name: str, connection: Connection, path: str, scratch: Path) -> SourceFound:
-    from elt_factory.discover.address import address_of
-    from elt_factory.discover.api import Endpoint, look_at_api
-
-    # a path may carry parameters, and a secret among them, as a whole address does
-    address = address_of(f"http://host/{path.lstrip('/')}")
-    return look_at_api(Endpoint(connection, name, address.path, address.params), scratch)
+    able = [kind for kind in SOURCES.all() if kind.discover]
+    kind = next(
+        (kind for asked in (connection.conn_type, "*") for kind in able if asked in kind.connection_types), None
+    )
+    if kind is None:
+        fail(f"no kind of source can look at a connection of type {connection.conn_type}")
+    found: SourceFound = kind.discover(Wish(name, connection, path, *tables, project_root(), typer.prompt), scratch)
+    return found
 
 
 def _from_file(name: str, file: Path, scratch: Path) -> SourceFound:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from elt_factory.config import secrets
 from elt_factory.config.base import Model
 from elt_factory.config.errors import KEY, MistakeError, raise_found
+from elt_factory.config.source import Extract, Source
 from elt_factory.config.table import Path, Table, is_reserved
 from elt_factory.config.templates import Use, Verbatim, check_template, query_uses, uses
 from elt_factory.config.values import (
@@ -17,6 +18,7 @@ from elt_factory.config.values import (
     ConnectionId,
     FileTemplate,
     FolderPath,
+    Name,
     PositiveDuration,
     Query,
     RequestRate,
@@ -136,7 +138,7 @@ def _check_headers(value: dict[str, str]) -> dict[str, str]:
 Headers = Annotated[dict[str, Verbatim], AfterValidator(_check_headers)]
 
 
-class RestApi(Model):
+class RestApi(Extract):
     """A JSON API over HTTP."""
 
     type: Literal["rest_api"]
@@ -240,10 +242,17 @@ class RestTable(Table):
                 at=("incremental", KEY),
                 code="conflict",
             )
+        if self.counts_on and self.write_disposition == "append":
+            raise MistakeError(
+                "append with a cursor is not repeatable: running again would append the same records twice",
+                "use write_disposition: merge with a primary_key",
+                at=("write_disposition",),
+                code="conflict",
+            )
         return self
 
 
-class Sql(Model):
+class Sql(Extract):
     """A SQL database: PostgreSQL, SQLite, MySQL and MariaDB (`elt-factory[mysql]`), what else SQLAlchemy reaches."""
 
     type: Literal["sql"]
@@ -290,7 +299,7 @@ class SqlTable(Table):
         return self
 
 
-class Files(Model):
+class Files(Extract):
     """Files in a folder."""
 
     type: Literal["files"]
@@ -368,6 +377,8 @@ FileFormat = Annotated[CsvFormat | NdjsonFormat | ParquetFormat, Field(discrimin
 class FilesTable(Table):
     """A table read from files, every file whole."""
 
+    of_files: ClassVar[bool] = True
+
     path: FileTemplate = Field(
         description=(
             "Name pattern below the folder: globs, and %Y %m %d %H for the periods that the window touches. append and "
@@ -387,6 +398,11 @@ class FilesTable(Table):
         description="Name of a column to add that holds each row's file path, relative to the folder.",
         examples=["_file"],
     )
+
+    @property
+    def column_of_file(self) -> str | None:
+        """The column to add with the name of the file that a row came from."""
+        return self.file_column
 
     @model_validator(mode="after")
     def _file_column_is_free(self) -> Self:
@@ -418,3 +434,36 @@ class FilesTable(Table):
     def takes_window(self) -> bool:
         """Whether the window picks the files."""
         return super().takes_window or "%" in self.path.replace("%%", "")
+
+
+class RestSource(Source):
+    """Tables from a JSON API."""
+
+    extract: RestApi = Field(
+        description="How to read the source.", examples=[{"type": "rest_api", "connection": "flights_api"}]
+    )
+    tables: dict[Name, RestTable] = Field(
+        min_length=1, description="Tables to load.", examples=[{"flights": {"path": "/v1/flights"}}]
+    )
+
+
+class SqlSource(Source):
+    """Tables from a SQL database."""
+
+    extract: Sql = Field(description="How to read the source.", examples=[{"type": "sql", "connection": "fleet_db"}])
+    tables: dict[Name, SqlTable] = Field(
+        min_length=1,
+        description="Tables to load.",
+        examples=[{"planes": {"write_disposition": "replace"}}],
+    )
+
+
+class FilesSource(Source):
+    """Tables from files."""
+
+    extract: Files = Field(
+        description="How to read the source.", examples=[{"type": "files", "connection": "weather_files"}]
+    )
+    tables: dict[Name, FilesTable] = Field(
+        min_length=1, description="Tables to load.", examples=[{"weather": {"path": "weather_%Y-%m.csv"}}]
+    )

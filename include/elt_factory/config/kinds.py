@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from elt_factory.config.errors import ConfigError, MistakeError, Problem
 from elt_factory.config.key_hints import is_near
+from elt_factory.config.one_kind import BROKEN_KIND
 from elt_factory.config.problems import needs_kind, unknown_key, wrong_kind
-from elt_factory.config.source import SOURCE_KINDS, Config, TransformOnly
+from elt_factory.config.source import SOURCES, Config, Source, TransformOnly
 from elt_factory.config.yaml_source import YamlPath, YamlSource
+from elt_factory.core.kinds import KindError
 
 _TRANSFORM_KEYS = frozenset(TransformOnly.model_fields)
 
@@ -25,17 +28,35 @@ def model_for(source: YamlSource) -> tuple[type[Config], tuple[Problem, ...]]:
     if extract is None:
         return _model_without_extract(source), ()
     if not isinstance(extract, dict):
-        raise _error(source, ("extract",), needs_kind(extract, SOURCE_KINDS))
+        raise _error(source, ("extract",), needs_kind(extract, SOURCES.names()))
     if "type" not in extract:
         raise ConfigError([_missing_type(source, extract)])
     kind = extract["type"]
-    if isinstance(kind, str) and kind in SOURCE_KINDS:
-        return SOURCE_KINDS[kind], ()
-    error = _error(source, ("extract", "type"), wrong_kind(kind, SOURCE_KINDS, "source"))
-    meant = [known for known in SOURCE_KINDS if isinstance(kind, str) and is_near(kind, known)]
+    if isinstance(kind, str) and kind in SOURCES:
+        return _config_of(source, kind), ()
+    error = _error(source, ("extract", "type"), wrong_kind(kind, SOURCES.names(), "source"))
+    meant = [known for known in SOURCES.names() if isinstance(kind, str) and is_near(kind, known)]
     if not meant:
         raise error
-    return SOURCE_KINDS[meant[0]], error.problems
+    return _config_of(source, meant[0]), error.problems
+
+
+def models_of_kinds() -> Mapping[str, type[Source]]:
+    """Return the models of all kinds of source by name, for hints; those that cannot be imported are left out."""
+    found: dict[str, type[Source]] = {}
+    for name in SOURCES.names():
+        with suppress(KindError):
+            found[name] = SOURCES.get(name).config
+    return found
+
+
+def _config_of(source: YamlSource, kind: str) -> type[Source]:
+    try:
+        config: type[Source] = SOURCES.get(kind).config
+    except KindError as error:
+        mistake = MistakeError(str(error), BROKEN_KIND, code="broken-kind")
+        raise _error(source, ("extract", "type"), mistake) from None
+    return config
 
 
 def _model_without_extract(source: YamlSource) -> type[Config]:
@@ -47,7 +68,7 @@ def _model_without_extract(source: YamlSource) -> type[Config]:
     if "extract" not in source.data and "tables" not in source.data:
         return _transform_only(source)
     where = source.at_key(("extract",) if "extract" in source.data else ("tables",))
-    hint = f"write extract: {{type: ...}} with one of {', '.join(SOURCE_KINDS)}"
+    hint = f"write extract: {{type: ...}} with one of {', '.join(SOURCES.names())}"
     raise ConfigError([Problem(where, "missing-key", "`tables` needs `extract` with a type", hint)])
 
 
@@ -62,7 +83,7 @@ def _missing_type(source: YamlSource, extract: Mapping[str, Any]) -> Problem:
     misspelt = [key for key in extract if is_near(key, "type")]
     if misspelt:
         return unknown_key(source, ("extract", misspelt[0]), 'did you mean "type"?')
-    hint = f"add type: with one of {', '.join(SOURCE_KINDS)}"
+    hint = f"add type: with one of {', '.join(SOURCES.names())}"
     return Problem(source.at_key(("extract",)), "missing-key", 'missing key "type"', hint)
 
 

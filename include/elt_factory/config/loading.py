@@ -14,10 +14,10 @@ from elt_factory.config.across import LoadedConfig, problems_across
 from elt_factory.config.defaults import DEFAULTS_FILE, require_mapping, with_defaults
 from elt_factory.config.environments import KEY_OF_ENVIRONMENTS, in_environment
 from elt_factory.config.errors import ConfigError, Position, Problem
-from elt_factory.config.kinds import model_for
+from elt_factory.config.kinds import model_for, models_of_kinds
 from elt_factory.config.problems import problems
 from elt_factory.config.rings import rings
-from elt_factory.config.source import SOURCE_KINDS, Config
+from elt_factory.config.source import Config
 from elt_factory.config.versions import require_current
 from elt_factory.config.yaml_source import YamlSource, parse_yaml, read_yaml
 
@@ -114,6 +114,6 @@ def _validated(source: YamlSource) -> Config:
         config = model.model_validate(source.data)
     except ValidationError as error:
         told = {problem.position for problem in known}
-        found = problems(source, model, error.errors(include_url=False), SOURCE_KINDS)
+        found = problems(source, model, error.errors(include_url=False), models_of_kinds())
         raise ConfigError([*known, *(problem for problem in found if problem.position not in told)]) from None
     return config

@@ -22,6 +22,7 @@ from elt_factory.config.base import Model
 from elt_factory.config.errors import KEY, MistakeError
 from elt_factory.core.kinds import Door, KindError
 
+BROKEN_KIND = "fix or remove the package that provides it"
 KINDS_OF = "x-kinds-of"  # in a JSON Schema: the door whose kinds the mapping may have
 
 
@@ -119,8 +120,7 @@ def _read(door: Door[Any], name: str) -> TypeAdapter[Any]:
     try:
         return _reader(door, name)
     except KindError as error:
-        hint = "fix or remove the package that provides it"
-        raise MistakeError(str(error), hint, at=(name, KEY), code="broken-kind") from None
+        raise MistakeError(str(error), BROKEN_KIND, at=(name, KEY), code="broken-kind") from None
 
 
 _readers: dict[int, tuple[Written, TypeAdapter[Any]]] = {}  # by the id of a kind, which is kept with it

@@ -15,7 +15,6 @@ from elt_factory.config.columns import column_mistakes
 from elt_factory.config.compute import Compute, or_name
 from elt_factory.config.cron import Cron
 from elt_factory.config.errors import KEY, MistakeError, near_name, raise_found
-from elt_factory.config.extract import Files, FilesTable, RestApi, RestTable, Sql, SqlTable
 from elt_factory.config.retention import Retention
 from elt_factory.config.sensors import STAGES, Sensor, Sensors, Setting, Stage
 from elt_factory.config.table import Path, Table
@@ -35,6 +34,7 @@ from elt_factory.config.values import (
     Whole,
     format_duration,
 )
+from elt_factory.core.kinds import Door
 
 AlertEvent = Literal["failure", "deadline_missed", "schema_changed"]
 
@@ -204,7 +204,7 @@ class Pipeline(Model):
     @property
     def all_tables(self) -> Mapping[str, Table]:
         """The tables this config loads, by name; none for a transform across sources."""
-        return getattr(self, "tables", {})
+        return {}
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -266,37 +266,23 @@ def _no_table(config: Pipeline, name: str, at: tuple[str | int, ...]) -> Mistake
     return MistakeError(f'unknown table "{name}"', hint, at=at, code="unknown-table")
 
 
-class RestSource(Pipeline):
-    """Tables from a JSON API."""
+class Extract(Model):
+    """How a source is reached. Each kind of source has its own, with the kind's name as `type`."""
 
-    extract: RestApi = Field(
-        description="How to read the source.", examples=[{"type": "rest_api", "connection": "flights_api"}]
-    )
-    tables: dict[Name, RestTable] = Field(
-        min_length=1, description="Tables to load.", examples=[{"flights": {"path": "/v1/flights"}}]
-    )
+    type: str
+    connection: ConnectionId | None = None
 
 
-class SqlSource(Pipeline):
-    """Tables from a SQL database."""
+class Source(Pipeline):
+    """Tables to load, from one source."""
 
-    extract: Sql = Field(description="How to read the source.", examples=[{"type": "sql", "connection": "fleet_db"}])
-    tables: dict[Name, SqlTable] = Field(
-        min_length=1,
-        description="Tables to load.",
-        examples=[{"planes": {"write_disposition": "replace"}}],
-    )
+    extract: Extract
+    tables: Mapping[str, Table]
 
-
-class FilesSource(Pipeline):
-    """Tables from files."""
-
-    extract: Files = Field(
-        description="How to read the source.", examples=[{"type": "files", "connection": "weather_files"}]
-    )
-    tables: dict[Name, FilesTable] = Field(
-        min_length=1, description="Tables to load.", examples=[{"weather": {"path": "weather_%Y-%m.csv"}}]
-    )
+    @property
+    def all_tables(self) -> Mapping[str, Table]:
+        """The tables this config loads, by name."""
+        return self.tables
 
 
 class TransformOnly(Pipeline):
@@ -308,6 +294,9 @@ class TransformOnly(Pipeline):
     )
 
 
-Source = RestSource | SqlSource | FilesSource
 Config = Source | TransformOnly
-SOURCE_KINDS: Mapping[str, type[Source]] = {"rest_api": RestSource, "sql": SqlSource, "files": FilesSource}
+SOURCES: Door[Any] = Door(
+    "elt_factory.sources",
+    {name: f"elt_factory.sources.{name}:KIND" for name in ("rest_api", "sql", "files")},
+    takes="elt_factory.sources.kind:SourceKind",
+)

@@ -118,6 +118,8 @@ class Table(Model):
 
     # whether the source is a database, which can be asked for the rows without a cursor
     asks_by_cursor: ClassVar[bool] = False
+    # whether the records come from files, of which the ledger says which were loaded
+    of_files: ClassVar[bool] = False
 
     description: str = Field("", description="Meaning of one row.", examples=["One departure from New York"])
     primary_key: tuple[ColumnName, ...] = Field(
@@ -205,6 +207,16 @@ class Table(Model):
     def templates(self) -> Mapping[Path, Sequence[Use]]:
         """The templates in each of the table's texts, by the text's path below the table."""
         return {}
+
+    @property
+    def column_of_file(self) -> str | None:
+        """The column to add with the name of the file that a row came from; None for no such column."""
+        return None
+
+    @property
+    def takes_what_is_new(self) -> bool:
+        """Whether each file is loaded once, by the ledger."""
+        return False
 
     @property
     def takes_window(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from elt_factory.config.errors import MistakeError
-from elt_factory.config.extract import RestTable
 from elt_factory.config.other_words import near_word
 from elt_factory.config.table import Path, Table
 from elt_factory.config.templates import CURSOR, Use, Value
@@ -21,10 +20,6 @@ def template_mistakes(tables: Mapping[str, Table], params: Mapping[str, Value]) 
             for use in found:
                 yield from _unknown_param(use, params, at)
                 yield from _no_cursor(use, table, at)
-        if isinstance(table, RestTable) and table.counts_on and table.write_disposition == "append":
-            message = "append with a cursor is not repeatable: running again would append the same records twice"
-            hint = "use write_disposition: merge with a primary_key"
-            yield MistakeError(message, hint, at=("tables", name, "write_disposition"), code="conflict")
 
 
 def unused_params(tables: Mapping[str, Table], params: Mapping[str, Value]) -> list[str]:

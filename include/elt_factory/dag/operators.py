@@ -57,10 +57,10 @@ class ExtractOperator(TableOperator):
     """Read the source for the window, hold the records to the contract, leave a landing with its manifest."""
 
     def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002, D102
-        from elt_factory.extract.read import read
         from elt_factory.landing.attempt import Attempt
         from elt_factory.landing.land import LandRequest, land
         from elt_factory.landing.schema import Known
+        from elt_factory.sources.read import read
 
         load = run.load_id(self.table)
         window = run.table_window(self.table)

@@ -8,8 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from elt_factory.config.across import LoadedConfig
 from elt_factory.config.checks import TABLE_CHECKS
 from elt_factory.config.errors import Problem
-from elt_factory.config.extract import CursorPaginator, FilesTable, RestTable
-from elt_factory.config.source import Config, Pipeline, RestSource
+from elt_factory.config.source import SOURCES, Config, Pipeline, Source
 from elt_factory.config.table import Table
 from elt_factory.config.template_rules import unused_params
 from elt_factory.describe.misspelt import misspelt_columns
@@ -105,12 +104,9 @@ def _first_value(config: Config) -> Iterator[Told]:
             yield at, "start-in-future", f"nothing before {initial:%Y-%m-%d} is read", "use an earlier date"
 
 
-def _cursor_path(config: Config) -> Iterator[Told]:
-    paginator = config.extract.paginator if isinstance(config, RestSource) else None
-    if isinstance(paginator, CursorPaginator) and "cursor_path" not in paginator.model_fields_set:
-        message = f'if no response contains "{paginator.cursor_path}", only the first page is read'
-        hint = "add cursor_path: with the path of the cursor in the response"
-        yield ("extract", "paginator"), "default-cursor", message, hint
+def _of_the_kind(config: Config) -> Iterator[Told]:
+    if isinstance(config, Source):
+        yield from SOURCES.get(config.extract.type).advice(config)
 
 
 def _quality(config: Config) -> Iterator[Told]:
@@ -146,17 +142,9 @@ def _lag(name: str, table: Table) -> Iterator[Told]:
 
 
 def _again(name: str, table: Table) -> Iterator[Told]:
-    by_window = isinstance(table, (RestTable, FilesTable)) and table.takes_window
-    if isinstance(table, RestTable) and table.incremental and not by_window:
-        hint = 'use "{{ window.start }}" or "{{ cursor }}" in path or params'
-        at = ("tables", name, "incremental")
-        yield at, "window-unused", "the request does not select new records: every run reads everything", hint
     # of files the ledger says which ones were loaded
-    elif (
-        table.write_disposition == "append"
-        and not (by_window or isinstance(table, FilesTable))
-        and table.incremental is None
-    ):
+    again = not table.takes_window and not table.of_files and table.incremental is None
+    if table.write_disposition == "append" and again:
         hint = "use write_disposition: merge or replace, or read by window"
         yield ("tables", name), "append-again", f"every run appends all rows of {name} again", hint
 
@@ -173,7 +161,7 @@ _OF_THE_RUN: tuple[Callable[[Config], Iterator[Told]], ...] = (
     _deadline,
     _start,
     _first_value,
-    _cursor_path,
+    _of_the_kind,
     _quality,
     _column,
 )

@@ -16,7 +16,6 @@ from elt_factory.config import (
     checks,
     defaults,
     environments,
-    extract,
     retention,
     sensors,
     source,
@@ -58,34 +57,7 @@ codes](errors.md) explain each message.
 # chapters in the order in which a config is written: title, and per model where it stands in the file
 _CHAPTERS: tuple[tuple[str, tuple[tuple[Model, str], ...]], ...] = (
     ("The file", ((source.Pipeline, ""),)),
-    (
-        "A JSON API",
-        (
-            (extract.RestApi, "extract"),
-            (extract.RestTable, "tables.<name>"),
-            (extract.SinglePage, "extract.paginator"),
-            (extract.CursorPaginator, "extract.paginator"),
-            (extract.JsonLinkPaginator, "extract.paginator"),
-            (extract.HeaderLinkPaginator, "extract.paginator"),
-            (extract.OffsetPaginator, "extract.paginator"),
-            (extract.PageNumberPaginator, "extract.paginator"),
-            (extract.ApiKeyAuth, "extract.auth"),
-            (extract.BearerAuth, "extract.auth"),
-            (extract.BasicAuth, "extract.auth"),
-            (extract.NoAuth, "extract.auth"),
-        ),
-    ),
-    ("A SQL database", ((extract.Sql, "extract"), (extract.SqlTable, "tables.<name>"))),
-    (
-        "Files",
-        (
-            (extract.Files, "extract"),
-            (extract.FilesTable, "tables.<name>"),
-            (extract.CsvFormat, "tables.<name>.format"),
-            (extract.NdjsonFormat, "tables.<name>.format"),
-            (extract.ParquetFormat, "tables.<name>.format"),
-        ),
-    ),
+    *((kind.title, tuple(kind.places)) for kind in source.SOURCES.all()),
     (
         "Every table",
         (
@@ -133,7 +105,7 @@ _RULES: tuple[tuple[str, ModuleType], ...] = (
     ("Environments", environments),
     ("Versions", versions),
 )
-_KINDS: tuple[Model, ...] = (source.RestSource, source.SqlSource, source.FilesSource, source.TransformOnly)
+_KINDS: tuple[Model, ...] = (*(kind.config for kind in source.SOURCES.all()), source.TransformOnly)
 
 
 def reference() -> str:
@@ -197,7 +169,7 @@ def _row(name: str, field: FieldInfo) -> str:
 
 
 def _kinds() -> list[str]:
-    kinds = ", ".join(f"`{kind}`" for kind in source.SOURCE_KINDS)
+    kinds = ", ".join(f"`{kind}`" for kind in source.SOURCES.names())
     return [
         f"A source also has `extract`, whose `type` is one of {kinds}, and `tables`, a mapping from table names in the",
         "warehouse to its settings. Their fields depend on the source type and follow below. A config without",

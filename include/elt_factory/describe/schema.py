@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from elt_factory.config.checks import COLUMN_CHECKS, TABLE_CHECKS
 from elt_factory.config.one_kind import KINDS_OF, Written
 from elt_factory.config.sensors import SENSORS
-from elt_factory.config.source import SOURCE_KINDS, TransformOnly
+from elt_factory.config.source import SOURCES, TransformOnly
 from elt_factory.config.values import Type, TypeName
 from elt_factory.core.kinds import Door
 from elt_factory.describe.schema_rules import environments, hold
@@ -41,7 +41,7 @@ _COLUMN_TYPES = {
 
 def config_schema() -> dict[str, Any]:
     """One schema for the four kinds of config: `extract.type` picks what `extract` and `tables` may say."""
-    configs = {**SOURCE_KINDS, "": TransformOnly}
+    configs = {**{kind.name: kind.config for kind in SOURCES.all()}, "": TransformOnly}
     types: list[tuple[tuple[str, str], Any]] = [(("config", kind), model) for kind, model in configs.items()]
     types += [((door.group, kind.name), kind.model) for door in _DOORS for kind in door.all()]
     found, whole = TypeAdapter.json_schemas(
@@ -49,7 +49,7 @@ def config_schema() -> dict[str, Any]:
     )
     schemas = {key: _plain(schema) for (key, _), schema in found.items()}
     definitions = {name: _with_kinds(_plain(schema), schemas) for name, schema in whole["$defs"].items()}
-    kinds = {kind: definitions.pop(_name(schemas["config", kind])) for kind in SOURCE_KINDS}
+    kinds = {kind: definitions.pop(_name(schemas["config", kind])) for kind in SOURCES.names()}
     alone = definitions.pop(_name(schemas["config", ""]))
     variable = _DEFINITIONS.format(model=_VARIABLE)
     definitions = {

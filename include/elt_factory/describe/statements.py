@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from elt_factory.config.extract import FilesTable
 from elt_factory.config.source import Source
 from elt_factory.config.table import Table
 from elt_factory.config.values import ColumnType
@@ -141,11 +140,11 @@ def _account(staging: Staging, source: Source, table: str, load_id: str) -> Iter
     )
     rejects = statements.insert_rejects(dialect, staging.rejects, source.name, table, load_id, _NOW)
     yield Step("the rejected rows, each with its reason", rejects)
-    if isinstance(source.all_tables[table], FilesTable):
+    if source.all_tables[table].of_files:
         place = ledger.FILES.sql(dialect)
         yield Step("the ledger: what each file delivered; append-only", f"INSERT INTO {place} ... (...)")
 
 
 def _of_files(spec: Table) -> Mapping[str, ColumnType]:
     """Return the column that says from which file an appended row came."""
-    return ledger.OWN_COLUMN if isinstance(spec, FilesTable) and spec.write_disposition == "append" else {}
+    return ledger.OWN_COLUMN if spec.of_files and spec.write_disposition == "append" else {}

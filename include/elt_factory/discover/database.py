@@ -88,7 +88,7 @@ def _table(wanted: Tables, one: Listed, workdir: Path) -> TableFound:
 
 
 def _request(wanted: Tables, one: Listed, workdir: Path) -> ReadRequest:
-    from elt_factory.config.source import SqlSource
+    from elt_factory.config.extract import SqlSource
     from elt_factory.config.window import Window
 
     extract = {"type": "sql", "connection": wanted.connection.conn_id}

@@ -18,7 +18,7 @@ from sqlalchemy import exc
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 from elt_factory.config.errors import near_name
-from elt_factory.config.source import SqlSource
+from elt_factory.config.extract import SqlSource
 from elt_factory.config.table import Incremental
 from elt_factory.config.templates import Typed
 from elt_factory.config.values import ColumnType

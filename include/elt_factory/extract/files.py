@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from elt_factory.config.extract import CsvFormat, NdjsonFormat, ParquetFormat
-from elt_factory.config.source import FilesSource
+from elt_factory.config.extract import CsvFormat, FilesSource, NdjsonFormat, ParquetFormat
 from elt_factory.extract.decoding import as_utf8
 from elt_factory.extract.folder import matching_files, source_folder
 from elt_factory.extract.parquet_files import as_readable

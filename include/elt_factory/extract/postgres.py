@@ -12,7 +12,7 @@ import psycopg
 from psycopg import errors, pq, sql
 
 from elt_factory.config.errors import near_name
-from elt_factory.config.source import SqlSource
+from elt_factory.config.extract import SqlSource
 from elt_factory.config.values import ColumnType, TypeName
 from elt_factory.extract import late_commits
 from elt_factory.extract.described import Ends, Listed

@@ -9,8 +9,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 from urllib.parse import parse_qsl
 
-from elt_factory.config.extract import RestTable
-from elt_factory.config.source import RestSource
+from elt_factory.config.extract import RestSource, RestTable
 from elt_factory.config.templates import render
 from elt_factory.extract import paginators
 from elt_factory.extract.answer import UnreadableAnswerError

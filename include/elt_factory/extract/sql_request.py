@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from elt_factory.config.cursors import lag_fault
 from elt_factory.config.errors import near_name
-from elt_factory.config.source import SqlSource
+from elt_factory.config.extract import SqlSource
 from elt_factory.config.table import Incremental
 from elt_factory.config.templates import Typed, Use, query_parts, typed
 from elt_factory.config.values import MAX_PRECISION, ColumnType

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elt_factory.config.extract import FilesTable
 from elt_factory.extract.request import SourceFile, Spool
 from elt_factory.failures import BadDataError, ContractError
 from elt_factory.landing.contract import ContractPlan
@@ -47,7 +46,7 @@ def with_files(plan: ContractPlan, known: Known, spool: Spool) -> ContractPlan:
     """
     if not spool.sources:
         return plan
-    wanted = known.table.file_column if isinstance(known.table, FilesTable) else None
+    wanted = known.table.column_of_file
     if wanted and any(name.casefold() == wanted.casefold() for name in plan.raw_columns):
         raise ContractError(
             f"{known.label}: the files already have the column {wanted}; choose another name for file_column"

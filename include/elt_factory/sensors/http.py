@@ -10,8 +10,7 @@ from pydantic import AfterValidator, Field
 from elt_factory.config import secrets
 from elt_factory.config.base import Model
 from elt_factory.config.errors import raise_found
-from elt_factory.config.extract import NoAuth, RestApi
-from elt_factory.config.source import RestSource
+from elt_factory.config.extract import NoAuth, RestApi, RestSource
 from elt_factory.config.templates import Verbatim
 from elt_factory.config.values import ConnectionId
 from elt_factory.core.verdict import Verdict

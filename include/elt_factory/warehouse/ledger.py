@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from elt_factory.config.extract import FilesTable
 from elt_factory.config.table import Table
 from elt_factory.config.values import ColumnType
 from elt_factory.config.window import Window
@@ -60,7 +59,7 @@ def ledger_of(warehouse: Warehouse, target: Relation, spec: Table) -> Ledger | N
 
     None where it reads all that its pattern means. None of them count where the table is gone.
     """
-    if not isinstance(spec, FilesTable) or not spec.takes_what_is_new:
+    if not spec.takes_what_is_new:
         return None
     return known_files(warehouse, target.schema, target.name) if warehouse.columns(target) is not None else Ledger()
 

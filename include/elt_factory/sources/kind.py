@@ -1,0 +1,112 @@
+"""What a kind of source is: one object, `KIND`.
+
+Another package adds a kind by an entry point in the group `elt_factory.sources`: its name is the `type` of `extract`,
+its value where the object is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elt_factory.config.base import Model
+from elt_factory.config.source import Source
+from elt_factory.config.window import Window
+
+if TYPE_CHECKING:
+    from elt_factory.discover.found import SourceFound
+    from elt_factory.extract.request import Connection, ReadRequest, Spool
+    from elt_factory.extract.templating import Values
+
+Advice = tuple[tuple[str | int, ...], str, str, str]  # path, code, message, hint
+SAMPLE_ROWS = 100
+UNKNOWN_CURSOR = "CURSOR"  # in a plan: what only a run knows
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A table in a window, as a plan or a sample sees it. `values` are those of the table's templates."""
+
+    source: Any
+    table: str
+    window: Window
+    values: Values
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What `elt new` is asked to look at.
+
+    Args:
+        name: The config's name.
+        connection: The Airflow connection of the source.
+        path: What is read below it, where the kind has such a thing.
+        tables: The tables to look at; none for all of them.
+        schema: Their schema.
+        project: The project's folder.
+        ask: Asks the person for what is missing.
+    """
+
+    name: str
+    connection: Connection
+    path: str | None
+    tables: Sequence[str]
+    schema: str | None
+    project: Path
+    ask: Callable[[str], str]
+
+
+def _no_advice(_: Any) -> Iterable[Advice]:
+    return ()
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """All that is known of a kind of source.
+
+    Args:
+        name: The `type` of `extract`.
+        title: What it is called in the reference, as in "A SQL database".
+        config: The model of a whole config: `extract`, whose type is the name, and `tables`.
+        places: Its models in the order in which a config is written, each with where it stands in the file.
+        read: Reads one table for one window into files, and counts what it read.
+        asked: What the source is asked for, for people, without asking it.
+        sampled: The source as `elt validate --live` reads it, a little of one table, and what that is in words. Takes
+            the connection and the project's folder, too.
+        connection_types: The types of Airflow connections for which `elt new` takes this kind.
+        discover: What `elt new` finds behind a connection, with a folder for scratch files; None where it cannot look.
+        advice: What is legal in a config of this kind, and unwise.
+    """
+
+    name: str
+    title: str
+    config: type[Source]
+    places: Sequence[tuple[type[Model], str]]
+    read: Callable[[ReadRequest], Spool]
+    asked: Callable[[Asked], Sequence[str]]
+    sampled: Callable[[Asked, Connection | None, Path], tuple[Source, str]]
+    connection_types: Sequence[str] = ()
+    discover: Callable[[Wish, Path], SourceFound] | None = None
+    advice: Callable[[Any], Iterable[Advice]] = _no_advice
+
+    def __post_init__(self) -> None:
+        """Refuse a kind that a config could not name, or whose reference could not explain it."""
+        fields: Mapping[str, Any] = self.config.model_fields
+        extract = fields["extract"].annotation
+        if extract.model_fields["type"].annotation != _literal(self.name):
+            raise TypeError(f'the type of {extract.__name__} must be Literal["{self.name}"]')
+        placed = {model for model, _ in self.places}
+        for model in placed:
+            for name, field in model.model_fields.items():
+                if name != "type" and not (field.description and field.examples):
+                    raise TypeError(f"{model.__name__}.{name} needs a description and an example")
+        if extract not in placed:
+            raise TypeError(f"places lacks {extract.__name__}")
+
+
+def _literal(name: str) -> Any:
+    from typing import Literal
+
+    return Literal[name]

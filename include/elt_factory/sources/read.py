@@ -1,0 +1,24 @@
+"""The one way to read a source, of whatever kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from elt_factory.config.source import SOURCES
+from elt_factory.disk import naming_a_full_disk
+
+if TYPE_CHECKING:
+    from elt_factory.extract.request import ReadRequest, Spool
+    from elt_factory.sources.kind import SourceKind
+
+
+def read(request: ReadRequest) -> Spool:
+    """Read one table for one window into files, with the reader of its source's kind.
+
+    Raises:
+        SourceUnavailableError, SourceNotReadyError, DiskFullError: a later try may succeed.
+        AccessDeniedError, BadRequestError, BadDataError: something has to be changed first.
+    """
+    kind: SourceKind = SOURCES.get(request.source.extract.type)
+    with naming_a_full_disk(f"{request.source.name}.{request.table}", [request.workdir]):
+        return kind.read(request)
