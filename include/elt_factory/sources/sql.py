@@ -58,7 +58,7 @@ def _sampled(asked: Asked, _: Connection | None, __: Path) -> tuple[Source, str]
 
 
 def _limited(source: SqlSource, spec: SqlTable, table: str) -> SqlTable:
-    """Take any rows, not those of the window: the database need not look for them. A query may name its cursor itself."""
+    """Take any rows, not those of the window: the database need not look for them. A query may name its cursor."""
     names = filter(None, (source.extract.schema_name, spec.table or table))
     origin = f"({spec.query.strip().rstrip(';')}) AS q" if spec.query else ".".join(map(identifier, names))
     query = f"SELECT * FROM {origin} LIMIT {SAMPLE_ROWS}"
