@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def result_of(script: str, *arguments: object, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a script beside this one finds, with more in its environment.
+    """Return what a script next to this one finds, with more in its environment.
 
     Raises:
         SystemExit: it finds nothing.

@@ -39,7 +39,7 @@ def compare(folder: Path, groups: int) -> dict[str, Any]:
 
 
 def hold(folder: Path, groups: int, name: str) -> list[DAG]:
-    """Return the DAGs of all groups by one way, all in memory at once."""
+    """Return the DAGs of all groups by one way, all in memory at the same time."""
     way = _ways(folder, groups)[1][name]
     return [way(f"group_{number}") for number in range(groups)]
 

@@ -3,7 +3,7 @@
 `make faults` puts dlt below build/, never into .venv, and runs 200 kills of each. A kill comes at a random part of the
 time that an undisturbed run takes. The retry finds the disk of the killed process, or, as on another worker, only the
 warehouse. Time and CPU are those of an undisturbed run in a process that has everything imported already. Ends with 1
-where a row of ours is lost or doubled.
+where a row of ELT Factory is lost or doubled.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ ROUNDS = 3
 WAYS = ("bare", "append", "replace", "merge")
 SPEED, GROWTH = 0.7, 1.3  # the targets
 LITTLE = "200MB"
-CONTRACT_MB, BESIDE_MB = 1000, 150  # what DuckDB may take in the contract, and what the process takes beside it
+CONTRACT_MB, BESIDE_MB = 1000, 150  # what DuckDB may take in the contract, and what the process takes next to it
 
 
 def main(base: str | None = None) -> int:
@@ -49,7 +49,7 @@ def contract(folders: dict[int, Path]) -> list[str]:
 
 
 def speed(folders: dict[int, Path]) -> list[str]:
-    """Return loads into a new table beside the bare INSERT."""
+    """Return loads into a new table next to the bare INSERT."""
     missed = []
     for rows, folder in folders.items():
         print(f"\nloads of {rows:,} rows: median of {ROUNDS}, the best, CPU seconds, peak memory")

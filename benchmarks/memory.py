@@ -58,7 +58,7 @@ def record(shape: str, number: int) -> bytes:
 
 
 def write(folder: Path, shape: str, rows: int, files: int) -> None:
-    """Write so many records, in turn to so many files."""
+    """Write that many records, in turn to that many files."""
     folder.mkdir(parents=True)
     each = max(1, rows // files)
     for number in range(files):

@@ -1,4 +1,4 @@
-"""What it costs to ask a warehouse where it stands, with 5,256 and with 525,600 loads in its log.
+"""What it costs to ask a warehouse for the state of its tables, with 5,256 and with 525,600 loads in its log.
 
 525,600 is a load a minute for a year. The log is written into DuckDB files directly, one load in a hundred committed
 twice and one row in a hundred with a reject. Each question is asked as its users ask it: `elt status` and a sensor's

@@ -74,7 +74,7 @@ def lay_fleet(data_dir: Path, url: str | None = None, schema: str = "fleet") -> 
     Without a `url` they are in `<data_dir>/fleet.sqlite`; with `postgresql://...` in `schema`, which is
     created when it is missing. A table that is already right is not written to.
 
-    Raises DemoError when the URL is no PostgreSQL URL, the database refuses, or the dataset is not installed.
+    Raises DemoError when the URL is not a PostgreSQL URL, the database refuses, or the dataset is not installed.
     """
     target = _postgres_url(url) if url else _sqlite_url(data_dir)
     metadata = fleet_tables(schema if url else None)

@@ -41,7 +41,7 @@ def _whole(env: Mapping[str, str], name: str, default: int, *, at_least: int) ->
 
 @dataclass(slots=True)
 class TokenBucket:
-    """Admits `burst` requests at once and `per_second` from then on."""
+    """Admits `burst` requests at the same time and `per_second` from then on."""
 
     per_second: float
     burst: int

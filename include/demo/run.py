@@ -156,7 +156,7 @@ def _models(warehouse: Warehouse) -> Table:
 
 
 def _checks(warehouse: Warehouse, runs: list[str]) -> Table:
-    """Return counts of this demo's runs; what warned is named, because a warning nobody reads is none."""
+    """Return counts of this demo's runs; what warned is named, because a warning no one reads is none."""
     d = warehouse.dialect
     listed = ", ".join(d.literal(run) for run in runs) or "NULL"
     rows = warehouse.query(

@@ -20,7 +20,7 @@ _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
 
 
 class EltError(Exception):
-    """Base of every error of ours at run time."""
+    """Base of every error of ELT Factory at run time."""
 
 
 class TransientError(EltError):
@@ -28,11 +28,11 @@ class TransientError(EltError):
 
 
 class PermanentError(EltError):
-    """Heals only when somebody changes something: a wrong key, a missing column, a broken contract. Fails at once."""
+    """Not retryable, a change is needed: a wrong key, a missing column, a broken contract. Fails immediately."""
 
 
 class SourceUnavailableError(TransientError):
-    """The source system cannot be reached or does not answer rightly now."""
+    """The source system cannot be reached or does not answer correctly now."""
 
 
 class SourceNotReadyError(TransientError):
@@ -56,7 +56,7 @@ class ContractError(PermanentError):
 
 
 class EmptyWindowError(PermanentError):
-    """The run has no window, or one of no width: nothing would be read and nobody would hear."""
+    """The run has no window, or one of no width: nothing would be read and no one would hear."""
 
 
 class LandingError(PermanentError):
@@ -64,7 +64,7 @@ class LandingError(PermanentError):
 
 
 class LandingUnavailableError(TransientError):
-    """The storage that landings live in cannot be reached, or does not answer rightly now."""
+    """The storage that landings live in cannot be reached, or does not answer correctly now."""
 
 
 class DiskFullError(TransientError):
@@ -79,7 +79,7 @@ class AccountingError(PermanentError):
 
 
 class WarehouseBusyError(TransientError):
-    """Another process holds the warehouse, and went on holding it."""
+    """Another process holds the warehouse, and continued holding it."""
 
 
 class WarehouseTimeoutError(TransientError):
@@ -103,7 +103,7 @@ class QualityError(PermanentError):
 
 
 class ServiceError(EltError):
-    """A process of ours in the background cannot be started, found or ended."""
+    """A process of ELT Factory in the background cannot be started, found or ended."""
 
 
 def redact(text: str, secrets: Iterable[str | None] = ()) -> str:

@@ -29,7 +29,7 @@ def chosen_umask() -> int:
     """Return the umask of everything that is written.
 
     Raises:
-        EltError: the environment has one that leaves the writer or nobody without access, or is not octal.
+        EltError: the environment has one that leaves the writer or no one without access, or is not octal.
     """
     text = os.environ.get(UMASK_VARIABLE, "")
     if not text:
@@ -55,10 +55,10 @@ def private_files() -> Iterator[None]:
 
 
 def own_folder(name: str) -> Path:
-    """Return a folder of this user's in the machine's temporary folder, which nobody else can write to or prepare.
+    """Return a folder of this user's in the machine's temporary folder, which no one else can write to or prepare.
 
     Raises:
-        UnsafeFolderError: somebody else has made it, or may write to it.
+        UnsafeFolderError: someone else has made it, or may write to it.
     """
     folder = Path(tempfile.gettempdir()) / f"elt-{os.geteuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -90,7 +90,7 @@ def require_own_way(folder: Path) -> None:
 
 
 def _is_shared(about: os.stat_result) -> bool:
-    """Whether this is a folder like /tmp, where everybody may make files of their own."""
+    """Whether this is a folder like /tmp, where everyone may make files of their own."""
     return bool(about.st_mode & stat.S_IWOTH and about.st_mode & stat.S_ISVTX)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from elt_factory.config.templates import iso_utc
 
-# DuckDB takes a folder named `key=value` for a column unless it is told otherwise: a path holds no values here
+# DuckDB takes a folder named `key=value` for a column unless told otherwise: a path holds no values here
 LITERAL_PATHS = "hive_partitioning = false"
 
 Value = str | int | float | bool | Decimal | date | datetime | None

@@ -31,7 +31,7 @@ def _check_range(value: object) -> object:
 
 
 def _order(low: Any, high: Any) -> bool:
-    """Whether the ends of a range stand in the wrong order; numbers in quotes are compared as numbers."""
+    """Whether the ends of a range appear in the wrong order; numbers in quotes are compared as numbers."""
     try:
         return float(low) > float(high)
     except ValueError:

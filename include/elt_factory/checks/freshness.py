@@ -64,7 +64,7 @@ def business_instant(text: str, zone: str) -> datetime:
     """Return a business date's text as an instant: a day counts until its end.
 
     Raises:
-        ValueError: text that is no date.
+        ValueError: text that is not a date.
     """
     moment = datetime.fromisoformat(text)
     if len(text) == len("2013-01-01"):

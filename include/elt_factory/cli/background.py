@@ -1,4 +1,4 @@
-"""Processes of ours in the background: started once, found again, and ended without touching anybody else's.
+"""Processes of ELT Factory in the background: started once, found again, and ended without touching anyone else's.
 
 A service inherits a lock on its pid file and holds it as long as it lives. What the file says is believed only while
 the lock is held, so a process that later got the same id is never ended.
@@ -181,7 +181,7 @@ def _require_free(port: int) -> None:
 def _spawn(service: Service, port: int, pid_file: IO[str]) -> Server:
     pid_file.truncate(0)
     with service.log_file.open("ab") as log:
-        child = subprocess.Popen(  # noqa: S603 - our own command, no shell
+        child = subprocess.Popen(  # noqa: S603 - ELT Factory's own command, no shell
             service.command(port),
             env={**os.environ, **service.environment},
             stdin=subprocess.DEVNULL,

@@ -35,7 +35,7 @@ def diff(
         unread = _unread(before)
     after = load_folder(config_folder())
     found = compare(before.configs, after.configs)
-    # a config that cannot be read is no config that was taken away
+    # a config that cannot be read is not a config that was removed
     unread |= _unread(after)
     found = [change for change in found if change.name not in unread]
     if as_json:

@@ -1,6 +1,6 @@
 """SIGTERM and SIGINT end a command and everything that it started.
 
-A task in this process is run by Airflow, whose own handler of SIGTERM goes on with the task, and which takes any
+A task in this process is run by Airflow, whose own handler of SIGTERM continues with the task, and which takes any
 exception of a task for the task's failure: so the signal is remembered, and raised once more when the task has ended.
 """
 
@@ -34,7 +34,7 @@ class Ending:
         self._asked: int | None = None
 
     def listen(self) -> None:
-        """Take the signals over, whoever had them before."""
+        """Take the signals over, anyone who had them before."""
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 signal.signal(number, self._ask)

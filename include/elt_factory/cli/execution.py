@@ -19,7 +19,7 @@ from elt_factory.cli.ending import Ending, ended_by_signals
 from elt_factory.failures import PermanentError
 from elt_factory.private import private_files
 
-_SHOWN = 100  # characters of a good task's figures; a failure is told in full
+_SHOWN = 100  # characters of a good task's figures; a failure is reported in full
 
 
 @dataclass

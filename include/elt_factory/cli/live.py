@@ -72,7 +72,7 @@ def _why_not(conn_id: str) -> str:
 
 @dataclass(frozen=True)
 class Sampler:
-    """Reads a little of every table and holds it to the contract. Nothing is loaded, nothing is kept.
+    """Reads a little of every table and validates it against the contract. Nothing is loaded, nothing is kept.
 
     Args:
         start: Start of the window to read, in the config's zone.
@@ -176,4 +176,4 @@ def _connection(source: Source) -> Connection | None:
 
 
 def _quietly(_: str) -> None:
-    """Progress that nobody asked for."""
+    """Progress that no one asked for."""

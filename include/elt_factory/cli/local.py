@@ -1,6 +1,6 @@
 """Airflow on this machine: its home in the project, its database, and what airflow_settings.yaml gives it.
 
-Where AIRFLOW_HOME is set already, somebody runs Airflow their own way, and nothing here is touched.
+Where AIRFLOW_HOME is set already, someone runs Airflow their own way, and nothing here is touched.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def ensure_manifest() -> None:
 
 def _quietly(command: list[str], problem: str) -> None:
     """Run a command; its output is shown only when it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=project_root())  # noqa: S603 - our own
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=project_root())  # noqa: S603 - ELT Factory's own
     if done.returncode:
         sys.stderr.write(done.stdout + done.stderr)
         raise SystemExit(f"{problem}: see above")

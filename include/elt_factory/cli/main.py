@@ -204,7 +204,7 @@ def _open() -> Any:
     from elt_factory.dag.runtime import get_connection
     from elt_factory.warehouse.opening import CONNECTION_ID, open_warehouse
 
-    # what Airflow and the connector say of the connection would stand in the answer, which machines read
+    # what Airflow and the connector say of the connection would appear in the answer, which machines read
     logging.disable(logging.WARNING)
     return open_warehouse(
         get_connection(CONNECTION_ID), project_root(), lambda line: errors.print(line, style="yellow")

@@ -49,7 +49,7 @@ def new(  # noqa: PLR0913 - each is an option of the command
 
 
 def _asked() -> tuple[str | None, str | None, Path | None]:
-    """Where the records are, as somebody at the keyboard says it."""
+    """Where the records are, as someone at the keyboard says it."""
     answer = str(typer.prompt("Where are the records? A URL (https://...), an Airflow connection, or a file"))
     if "://" in answer:
         return answer, None, None

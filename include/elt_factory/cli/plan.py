@@ -1,4 +1,4 @@
-"""`elt plan`: what a run would do, without running anything or asking anybody."""
+"""`elt plan`: what a run would do, without running anything or asking anyone."""
 
 from __future__ import annotations
 

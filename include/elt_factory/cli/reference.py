@@ -1,4 +1,4 @@
-"""`elt reference`: the generated files of the language, written anew or compared with what is committed."""
+"""`elt reference`: the generated files of the language, written again or compared with what is committed."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def config_table(items: Sequence[LoadedConfig]) -> Table:
 
 
 def status_table(entries: Sequence[TableStatus]) -> Table:
-    """Where the tables stand, for people: figures of the last load, and what the table has now."""
+    """Return the state of the tables, for people: figures of the last load, and what the table has now."""
     table = Table(box=SIMPLE_HEAD)
     table.add_column("table", no_wrap=True)
     for name in ("read", "loaded", "rejected", "in the table"):

@@ -36,7 +36,7 @@ def validate(
         bool,
         typer.Option(
             "--live",
-            help="Also read a sample of every table, and hold it to its columns: the first page of an API, the first "
+            help="Read a sample of every table and check it against its columns: the first page of an API, the first "
             "100 rows of a database, the first file whole. Nothing is loaded.",
         ),
     ] = False,
@@ -66,7 +66,7 @@ def _selections(verdict: Verdict) -> Iterator[Finding]:
         from elt_factory.cli.local import use_local_airflow
 
         use_local_airflow()
-        # what Airflow logs while it is imported is no finding
+        # what Airflow logs while it is imported is not a finding
         with redirect_stdout(sys.stderr):
             yield from empty_selections(doubtful, dbt_folder())
 
@@ -79,7 +79,7 @@ def _looks(connections: bool, live: bool, start: str | None, end: str | None) ->
     if live:
         from elt_factory.cli.live import Sampler
 
-        # what is read is said as it is read: somebody's system is asked
+        # what is read is said as it is read: someone's system is asked
         yield Sampler(start, end, lambda line: errors.print(line, markup=False, highlight=False)).sample_all
 
 

@@ -1,1 +1,1 @@
-"""What a YAML file may say: models, loading with positions, errors. Imports nothing of ours."""
+"""What a YAML file may say: models, loading with positions, errors. Imports nothing of ELT Factory."""

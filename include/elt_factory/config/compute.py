@@ -26,5 +26,5 @@ class Compute(Model):
 
 
 def or_name(schema: dict[str, Any]) -> None:
-    """Say in the JSON Schema that a name may stand where the steps do."""
+    """Say in the JSON Schema that a name may appear where the steps do."""
     schema["anyOf"].insert(0, {"type": "string", "minLength": 1})

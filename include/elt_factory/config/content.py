@@ -1,4 +1,4 @@
-"""The content of a file that anybody may have put into a folder of configs: read only where that ends.
+"""The content of a file that anyone may have put into a folder of configs: read only where that ends.
 
 A FIFO or a device would keep its reader waiting, a huge file would take all memory: they are errors of that file.
 """

@@ -29,7 +29,7 @@ def check_cron(value: str) -> str:
     """Return the text itself.
 
     Raises:
-        MistakeError: it is no cron expression, it has seconds or chance in it, or it never comes.
+        MistakeError: it is not a cron expression, it has seconds or chance in it, or it never comes.
     """
     return value if _PLAIN.fullmatch(value) else _check_closely(value)
 
@@ -39,7 +39,7 @@ def _check_closely(value: str) -> str:
     """Ask croniter, which is light as Airflow goes, and still takes longer than all the rest of a config.
 
     Raises:
-        MistakeError: it is no cron expression, it has seconds or chance in it, or it never comes.
+        MistakeError: it is not a cron expression, it has seconds or chance in it, or it never comes.
     """
     # Airflow's own check comes too late to name the line
     from croniter import CroniterError, croniter

@@ -42,7 +42,7 @@ def defaults_of(folder: Path, root: Path | None) -> YamlSource | None:
     """
     merged: YamlSource | None = None
     for file in _places(folder, root):
-        # a link that leads nowhere is told, and not passed over
+        # a link that leads nowhere is reported, and not passed over
         if file.exists() or file.is_symlink():
             layer = _defaults(file)
             if layer is not None:
@@ -51,7 +51,7 @@ def defaults_of(folder: Path, root: Path | None) -> YamlSource | None:
 
 
 def require_mapping(source: YamlSource, message: str) -> None:
-    """Refuse a file that is no mapping.
+    """Refuse a file that is not a mapping.
 
     Raises:
         ConfigError: it is empty, or something else.

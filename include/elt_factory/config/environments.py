@@ -1,8 +1,8 @@
 """What differs between installations: `environments: {prod: {...}}`, chosen by the variable ELT_ENVIRONMENT.
 
-- What stands under an environment's name is laid over the rest of the config, after all defaults, by their rules:
+- What appears under an environment's name is laid over the rest of the config, after all defaults, by their rules:
   mappings are merged key by key, all else is replaced, null takes a value away.
-- Without the variable, or where neither the config nor its defaults have `environments:`, the config is as it stands.
+- Without the variable, or where neither the config nor its defaults have `environments:`, the config is as written.
 - A config that has environments must know the one that is chosen, so that a misspelt name does not run production
   with the settings of a laptop. One that changes nothing is declared with {}, for all configs in `_defaults.yaml`.
 - Every environment is checked always, also those that are not chosen. So a variable that only production sets needs a
@@ -34,7 +34,7 @@ def in_environment(source: YamlSource, validate: Validate) -> tuple[Config, Yaml
     """Return the config of the environment that is chosen, and its data with their places.
 
     Raises:
-        ConfigError: everything that is wrong in the config as it stands and in each of its environments.
+        ConfigError: everything that is wrong in the config as written and in each of its environments.
     """
     problems = [*_unknown_choice(source), *_fixed_keys(source)]
     outcomes: dict[str, tuple[Config, YamlSource]] = {}
@@ -53,7 +53,7 @@ def _chosen() -> str:
 
 
 def _overlays(source: YamlSource) -> Mapping[str, Mapping[str, Any]]:
-    """Return the environments that are mappings; what else stands there is told by the config's own model."""
+    """Return the environments that are mappings; what else appears there is reported by the config's own model."""
     found = source.data[KEY_OF_ENVIRONMENTS]
     named = found.items() if isinstance(found, dict) else ()
     return {name: overlay for name, overlay in named if isinstance(overlay, dict) and name != _NONE}

@@ -17,7 +17,7 @@ _SHOWN = 60  # characters of a value that a message repeats
 
 @dataclass(frozen=True)
 class Position:
-    """Where something stands in a file; line and column count from 1."""
+    """Where something appears in a file; line and column count from 1."""
 
     file: Path
     line: int
@@ -38,7 +38,7 @@ class Problem:
 
     def render(self) -> str:
         """Text of several lines: place, message, the offending line with a caret, the hint."""
-        # errors are shown in the UI and in logs, where a secret that somebody wrote into a config must not go
+        # errors are shown in the UI and in logs, where a secret that someone wrote into a config must not go
         excerpt = [] if self.code == "secret" else _excerpt(self.position)
         lines = [f"{self.position}: {self.message} [{self.code}]", *excerpt]
         if self.hint:
@@ -55,7 +55,7 @@ class ConfigError(ValueError):
 
 
 class MistakeError(ValueError):
-    """What a validator finds wrong with a value, before anybody knows where in a file it stands.
+    """What a validator finds wrong with a value, before anyone knows where in a file it appears.
 
     Args:
         message: One sentence without a full stop.
@@ -73,7 +73,7 @@ class MistakeError(ValueError):
 
 
 class MistakesError(ValueError):
-    """Several mistakes that one validator finds at once."""
+    """Several mistakes that one validator finds at the same time."""
 
     def __init__(self, found: Sequence[MistakeError]) -> None:
         super().__init__("; ".join(map(str, found)))

@@ -1,4 +1,4 @@
-"""The hint for a key that the language does not have at its place: only what is true of the file it stands in."""
+"""The hint for a key that the language does not have at its place: only what is true of the file it appears in."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _is_there(data: Any, path: tuple[str, ...]) -> bool:
 
 
 def _first_below(data: Any, path: tuple[str, ...]) -> Any:
-    """Return what stands at a path, where <name> and <n> are the first entry; None where nothing does."""
+    """Return what appears at a path, where <name> and <n> are the first entry; None where nothing does."""
     for part in path:
         if isinstance(data, dict):
             data = next(iter(data.values()), None) if part == "<name>" else data.get(part)

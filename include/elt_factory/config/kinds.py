@@ -1,4 +1,4 @@
-"""Which model a config is held to: the kind of its source, told by `extract.type`."""
+"""Which model a config is validated against: the kind of its source, chosen by `extract.type`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def model_for(source: YamlSource) -> tuple[type[Config], tuple[Problem, ...]]:
 
     Raises:
         ConfigError: the config says no kind, or one that is like none. Which keys are known depends on it, so nothing
-            else can be told.
+            else can be reported.
     """
     extract = source.data.get("extract")
     if extract is None:

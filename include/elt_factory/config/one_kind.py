@@ -31,9 +31,9 @@ class Written(Protocol):
 
     Args:
         name: The key in the YAML.
-        model: The type of what stands under the key.
+        model: The type of what appears under the key.
         description: What it is, in one sentence.
-        examples: What may stand under the key.
+        examples: What may appear under the key.
     """
 
     name: str

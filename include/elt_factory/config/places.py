@@ -1,4 +1,4 @@
-"""Where a place in the models lies in a file, and what may stand there."""
+"""Where a place in the models lies in a file, and what may appear there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Place:
         path: Its path in the file.
         options: The types that a value may have here, without None; nothing where nothing is known.
         is_key: Whether the key is meant and not its value.
-        beside: The keys that are known beside it.
+        beside: The keys that are known next to it.
     """
 
     path: YamlPath
@@ -30,7 +30,7 @@ class Place:
 
 
 def locate(model: type[Model], loc: Sequence[str | int]) -> Place:
-    """Return the place that a pydantic location means; the tags of unions in it do not stand in the file."""
+    """Return the place that a pydantic location means; the tags of unions in it do not appear in the file."""
     place = Place((), (model,))
     for part in loc:
         if part == KEY:

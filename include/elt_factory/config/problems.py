@@ -95,7 +95,7 @@ def problems(
 
 
 def _unseen_signs(source: YamlSource) -> Iterator[Problem]:
-    """Keys that begin or end with a sign that nobody sees: all else that is found follows from it."""
+    """Keys that begin or end with a sign that no one sees: all else that is found follows from it."""
     for path in source.keys:
         key = str(path[-1]) if path else ""
         sign = odd_sign(key[:1]) or odd_sign(key[-1:])
@@ -223,7 +223,7 @@ def _is_count_of_wrong(detail: ErrorDetails) -> bool:
 
 
 def _is_misspelt(missing: tuple[str | int, ...], unknown: Iterable[tuple[str | int, ...]]) -> bool:
-    """Whether a missing key stands there under a name that the hint for the unknown one fixes already."""
+    """Whether a missing key appears there under a name that the hint for the unknown one fixes already."""
     beside = [str(loc[-1]) for loc in unknown if loc[:-1] == missing[:-1]]
     return any(is_near(key, str(missing[-1])) for key in beside)
 

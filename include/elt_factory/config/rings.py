@@ -13,7 +13,7 @@ Waits = Mapping[str, Mapping[str, YamlPath]]
 
 
 def rings(loaded: Sequence[LoadedConfig]) -> Iterator[tuple[LoadedConfig, Problem]]:
-    """Every sensor that closes a ring, at the config it stands in, with the way round and the places on it."""
+    """Every sensor that closes a ring, at the config it appears in, with the way round and the places on it."""
     items: dict[str, LoadedConfig] = {}
     for item in loaded:
         items.setdefault(item.config.name, item)
@@ -27,12 +27,12 @@ def rings(loaded: Sequence[LoadedConfig]) -> Iterator[tuple[LoadedConfig, Proble
 
 def _awaited(item: LoadedConfig, known: Mapping[str, LoadedConfig]) -> Mapping[str, YamlPath]:
     sensors = [((*path, "name"), awaited.source) for path, awaited in source_sensors(item.config)]
-    # of two sensors on one source, the first is told; a source that waits for itself is told by its own model
+    # of two sensors on one source, the first is reported; a source that waits for itself is reported by its own model
     return {name: path for path, name in reversed(sensors) if name in known and name != item.config.name}
 
 
 def _in_rings(waits: Waits) -> Waits:
-    """Return what is left when again and again those are taken away who wait for nobody that is left."""
+    """Return what is left when again and again those are removed who wait for no one that is left."""
     while True:
         left = {
             name: {other: path for other, path in awaited.items() if waits.get(other)}

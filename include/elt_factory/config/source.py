@@ -50,7 +50,7 @@ _RESERVED_NAMES = ("information_schema", "pg_catalog")
 
 
 class Deadline(Model):
-    """When a run must be done: by a time of day, or so long after it was queued."""
+    """When a run must be done: by a time of day, or this long after it was queued."""
 
     by: TimeOfDay | None = Field(None, description="Time of day after the end of the window.", examples=["06:00"])
     timezone: TimeZone | None = Field(

@@ -40,7 +40,7 @@ def check_reading(text: str) -> str:
     """Return a query without its last semicolon.
 
     Raises:
-        MistakeError: it is no single statement that reads rows.
+        MistakeError: it is not a single statement that reads rows.
     """
     query, plain = _one_statement(text, "query")
     word = _FIRST.match(plain)

@@ -272,7 +272,7 @@ def _history_mistakes(table: Table) -> Iterator[MistakeError]:
 
 
 def _name_mistakes(table: Table) -> Iterator[MistakeError]:
-    """Column names that the warehouse cannot hold beside our own, or beside each other."""
+    """Column names that the warehouse cannot hold next to ELT Factory's own, or next to each other."""
     for name, where in _named_columns(table).items():
         if is_reserved(name):
             hint = f"for the source's column of that name, write {loaded_name(name)}, the name it is loaded under"

@@ -1,4 +1,4 @@
-"""Templates that are written right, and whose value nobody gives: a param that is not there, a cursor that is none."""
+"""Templates that are written right, and whose value no one gives: a param that is not there, a cursor that is none."""
 
 from __future__ import annotations
 

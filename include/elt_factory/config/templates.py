@@ -16,10 +16,10 @@ These fields take templates; all others are taken as they are written:
 | field | what a value becomes |
 | --- | --- |
 | `path`, `params` of a rest_api table | text, percent-encoded in `path`, where it stays one part of the address |
-| `query` of a sql table | a value that the database is given beside the text, never text: no quotes around it |
-| `path` of a files table | a part of one name: it cannot lead to another folder, and its signs are no pattern |
+| `query` of a sql table | a value that the database is given next to the text, never text: no quotes around it |
+| `path` of a files table | a part of one name: it cannot lead to another folder, and its characters are not a pattern |
 
-A value of `params` is no part of the `load_id`: the same window, run again with another value, replaces what it wrote.
+A value of `params` is not part of the `load_id`: the same window, run again with another value, replaces what it wrote.
 """  # noqa: E501 - rows of a Markdown table
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def check_template(text: str) -> str:
 def check_query(text: str) -> str:
     """Return the query itself.
 
-    ValueError also where a template stands in quotes or a comment: its value is no text there.
+    ValueError also where a template appears in quotes or a comment: its value is not text there.
     """
     found = list(query_uses(text))
     for use in found:

@@ -47,7 +47,7 @@ def plan_upgrade(file: Path, steps: Sequence[Step] = STEPS) -> str | None:
     """Return the text of a config or of defaults in the newest version; None where nothing is to change.
 
     Raises:
-        ConfigError: the file is no YAML, or its version is no number.
+        ConfigError: the file is not YAML, or its version is not a number.
     """
     document = Document(file, text_of(file))
     for step in steps_for(file, steps):
@@ -60,7 +60,7 @@ def steps_for(file: Path, steps: Sequence[Step] = STEPS) -> list[Step]:
     """Return the steps that a file has before it, in their order.
 
     Raises:
-        ConfigError: the file is no YAML, or its version is no number.
+        ConfigError: the file is not YAML, or its version is not a number.
     """
     version = _version_of(file)
     return sorted((step for step in steps if step.version >= version), key=lambda step: step.version)

@@ -1,4 +1,4 @@
-"""Small values that stand in YAML as text: durations, rates, shares, dates, column types, names."""
+"""Small values that appear in YAML as text: durations, rates, shares, dates, column types, names."""
 
 from __future__ import annotations
 
@@ -319,7 +319,7 @@ def _check_param(value: object) -> object:
     """Return a value of a param itself.
 
     Raises:
-        ValueError: what is no plain value, or text that no address could carry.
+        ValueError: a value that is not plain, or text that no address could carry.
     """
     _check_scalar(value)
     if isinstance(value, str) and not re.fullmatch(_PARAM, value):
@@ -346,7 +346,7 @@ def _text(pattern: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern})
 
 
-# abbreviations that are no zones, and a region that is often meant
+# abbreviations that are not zones, and a region that is often meant
 _REGIONS = {
     "AEST": "Australia/Sydney",
     "AEDT": "Australia/Sydney",
@@ -374,7 +374,7 @@ _NAME = r"^[a-z][a-z0-9_]{0,62}$"
 _CONNECTION = r"^[A-Za-z0-9_.\-]{1,250}$"
 _LONGEST_PARAM = 1000
 _PARAM = rf"[^\x00-\x1f\x7f]{{0,{_LONGEST_PARAM}}}"
-# what a run is asked for beside the config's own params
+# what a run is asked for next to the config's own params
 FORM_FIELDS = ("tables", "full_refresh", "window_start", "window_end")
 _COLUMN = r"^[^\x00-\x1f\x7f]{1,255}$"
 

@@ -6,7 +6,7 @@
 | `${NAME:-default}` | the variable's value; the default when it is not set or empty |
 | `$${` | the text `${` |
 
-A value that is one variable and nothing else, without quotes, is read as if its text stood there: numbers, true, false
+A value that is one variable and nothing else, without quotes, is read as if its text was there: numbers, true, false
 and null are what they are in YAML. Within quotes or other text it is text. What a variable holds is never looked
 through for more variables. Keys and comments stay as they are written.
 Within braces and brackets (`{a: "${NAME}"}`) YAML itself wants the quotes.
@@ -61,7 +61,7 @@ def _value(match: re.Match[str]) -> str:
 
 
 def _unset_hint(name: str) -> str:
-    # the names of variables that may hold secrets are nobody's business
+    # the names of variables that may hold secrets are no one's business
     near = near_name(name, (known for known in os.environ if not _SECRET.search(known)))
     also = f"; {near}" if near.startswith("did you mean") else ""
     return f"set it in Airflow's environment, or write ${{{name}:-default}}{also}"

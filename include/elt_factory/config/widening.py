@@ -27,7 +27,7 @@ def holds(wider: ColumnType, narrower: ColumnType) -> bool:
 
 
 def number_for(kind: ColumnType, whole_digits: int, scale: int) -> ColumnType | None:
-    """Return the decimal that holds a number type and numbers of so many digits; None where there is none, or no need.
+    """Return the decimal that holds a number type and numbers of that many digits; None without one or a need for it.
 
     It is `decimal(38,9)` where that suffices, so that a column does not grow again with every digit.
     """

@@ -18,7 +18,7 @@ class Window:
     """The time a run covers: `start` included, `end` not. Both are given with a zone and kept in UTC.
 
     Within one zone Python compares and adds what clocks show. An hour in spring is shown by none of them and an hour in
-    autumn twice, so only UTC tells which of two moments comes first.
+    autumn twice, so only UTC says which of two moments comes first.
 
     Raises:
         ValueError: an end without a zone, a window of no width, or a year before 1000 or after 2999.

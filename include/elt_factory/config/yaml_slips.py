@@ -41,7 +41,7 @@ def odd_sign(text: str) -> str:
 
 
 def called(sign: str) -> str:
-    """Return a sign that nobody sees, in words."""
+    """Return a sign that no one sees, in words."""
     what = "a no-break space" if sign == "\xa0" else "an invisible character"
     return f"{what} (U+{ord(sign):04X})"
 
@@ -128,7 +128,7 @@ def _second_colon(lines: Sequence[str], near: Sequence[int], column: int) -> Ite
 
 
 def _indentation(lines: Sequence[str], near: Sequence[int], _: int) -> Iterator[Slip]:
-    """Yield a line at a depth at which nothing above it stands."""
+    """Yield a line at a depth at which nothing above it appears."""
     here, above = near[0], near[1] if len(near) > 1 else None
     if above is None or not _HAS_KEY.match(lines[here - 1]):
         return

@@ -1,7 +1,7 @@
-"""YAML text to plain data that knows where every key and value stands.
+"""YAML text to plain data that knows where every key and value appears.
 
 libyaml parses (nine times faster than pure Python); scalars are what the YAML 1.2 core schema says. Data come first,
-and places only when somebody asks: a file that is right is seldom asked.
+and places only when someone asks: a file that is right is seldom asked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Places", "YamlPath", "YamlSource", "parse_yaml", "read_yaml", "read_
 
 
 class Places(NamedTuple):
-    """Where each path stands: its key and its value. An entry of a list has no key."""
+    """Where each path appears: its key and its value. An entry of a list has no key."""
 
     keys: Mapping[YamlPath, Position]
     values: Mapping[YamlPath, Position]
@@ -43,27 +43,27 @@ class YamlSource:
 
     @cached_property
     def places(self) -> Places:
-        """Where each path stands."""
+        """Where each path appears."""
         return self.find_places()
 
     @property
     def keys(self) -> Mapping[YamlPath, Position]:
-        """Where the key of each path stands."""
+        """Where the key of each path appears."""
         return self.places.keys
 
     @property
     def values(self) -> Mapping[YamlPath, Position]:
-        """Where the value of each path stands."""
+        """Where the value of each path appears."""
         return self.places.values
 
     def at(self, path: YamlPath) -> Position:
-        """Return the position of a path's value, or the key of its nearest ancestor that stands in a file."""
+        """Return the position of a path's value, or the key of its nearest ancestor that appears in a file."""
         if path in self.values:
             return self.values[path]
         return self.at_key(path[:-1])
 
     def at_key(self, path: YamlPath) -> Position:
-        """Return the position of a path's key, or of its nearest ancestor's that stands in a file."""
+        """Return the position of a path's key, or of its nearest ancestor's that appears in a file."""
         for end in range(len(path), -1, -1):
             found = self.keys.get(path[:end]) or self.values.get(path[:end])
             if found:
@@ -75,7 +75,7 @@ class YamlSource:
         return self.keys.get(path) or self.values.get(path)
 
     def part(self, path: YamlPath) -> YamlSource:
-        """Return what stands below a path, which must be there, as a source of its own."""
+        """Return what appears below a path, which must be there, as a source of its own."""
         data = self.data
         for key in path:
             data = data[key]
@@ -95,14 +95,14 @@ def read_yaml(file: Path) -> YamlSource:
     """Parse one file.
 
     Raises:
-        ConfigError: unreadable file, YAML syntax, duplicate key, key that is no text, unknown tag, endless alias,
+        ConfigError: unreadable file, YAML syntax, duplicate key, key that is not text, unknown tag, endless alias,
             a variable that is not set.
     """
     return parse_yaml(file, text_of(file))
 
 
 def read_yaml_again(file: Path) -> YamlSource:
-    """`read_yaml` for a file that many configs share: parsed anew only when its text has changed.
+    """`read_yaml` for a file that many configs share: parsed again only when its text has changed.
 
     Raises:
         ConfigError: as `read_yaml`.

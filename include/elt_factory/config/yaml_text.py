@@ -35,17 +35,17 @@ class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
         return _COLLECTIONS[kind]
 
     def descend_resolver(self, *_: object) -> None:
-        """Nothing depends on where a node stands."""
+        """Nothing depends on where a node appears."""
 
     def ascend_resolver(self) -> None:
-        """Nothing depends on where a node stands."""
+        """Nothing depends on where a node appears."""
 
 
 def text_of(file: Path) -> str:
     """Return the text of a file.
 
     Raises:
-        ConfigError: it cannot be read, or is no UTF-8.
+        ConfigError: it cannot be read, or is not UTF-8.
     """
     try:
         content = content_of(file)
@@ -56,7 +56,7 @@ def text_of(file: Path) -> str:
         why = error.strerror or str(error)
         raise _single(Position(file, 1, 1), "unreadable", f"cannot read the file: {why}") from error
     try:
-        # a byte order mark, as Windows editors write it, is no part of the text
+        # a byte order mark, as Windows editors write it, is not part of the text
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8-sig", errors="replace")
@@ -69,7 +69,7 @@ def compose(file: Path, text: str) -> yaml.Node | None:
     """Return the tree of a text; None where nothing is in it.
 
     Raises:
-        ConfigError: it is no YAML, or would harm the parser.
+        ConfigError: it is not YAML, or would harm the parser.
     """
     _refuse_unsafe(file, text)
     try:
@@ -87,14 +87,14 @@ def _single(position: Position, code: str, message: str, hint: str = "") -> Conf
 
 
 def _refuse_unsafe(file: Path, text: str) -> None:
-    """ConfigError for what would harm the parser, which calls itself in C for each level of nesting."""
+    """Refuse text that would harm the parser, which calls itself in C for each level of nesting."""
     found = _UNPRINTABLE.search(text)
     if found:
         message = f"invalid YAML: the character U+{ord(found[0]):04X} is not allowed"
         raise _single(_end_of(file, text[: found.start()]), "yaml-syntax", message, "delete it")
     if len(text) > _MAX_CHARACTERS:
         raise _single(Position(file, 1, 1), "too-large", f"the file has more than {_MAX_CHARACTERS} characters")
-    # each level takes one of these, or an indentation deeper than the last, of which so much text cannot hold many
+    # each level takes one of these, or an indentation deeper than the last, of which that much text cannot hold many
     if sum(map(text.count, "[{-?")) > _SAFE_DEPTH:
         _refuse_deep(file, text)
 

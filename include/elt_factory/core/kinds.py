@@ -27,7 +27,7 @@ class Door(Generic[T]):
 
     Args:
         group: The entry points' group, as in `elt_factory.sensors`.
-        built_in: Our own kinds: where the object of each is.
+        built_in: ELT Factory's own kinds: where the object of each is.
         takes: Where the class of such an object is.
     """
 
@@ -41,7 +41,7 @@ class Door(Generic[T]):
         return (*self.built_in, *(name for name in sorted(_installed(self.group)) if name not in self.built_in))
 
     def __contains__(self, name: object) -> bool:
-        """Tell whether there is a kind of this name; other packages are asked only where none of ours has it."""
+        """Tell whether there is a kind of this name; other packages are asked only where none of ELT Factory has it."""
         return name in self.built_in or name in _installed(self.group)
 
     def get(self, name: str) -> T:

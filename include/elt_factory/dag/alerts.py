@@ -60,7 +60,7 @@ def webhook_url(connection: Connection) -> str:
 
 
 def on_failure(config: Config) -> Callable[[Mapping[str, Any]], None] | None:
-    """Return the callback of a failed task; None when nobody wants to hear."""
+    """Return the callback of a failed task; None when no one wants to hear."""
     if "failure" not in config.alerts.on or not config.alerts.to:
         return None
 

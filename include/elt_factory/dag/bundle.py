@@ -42,7 +42,7 @@ class YamlBundle(LocalDagBundle):
 
 
 def stub_parent(name: str) -> Path:
-    """Where the stubs of a bundle are: where Airflow is told to keep bundles, else in its home.
+    """Where the stubs of a bundle are: where Airflow is configured to keep bundles, else in its home.
 
     Airflow's own default is the temporary folder, where any user of the machine could put a stub before us.
     """

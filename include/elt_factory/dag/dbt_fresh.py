@@ -18,7 +18,7 @@ SETUP_COMMAND = "elt setup"
 _KINDS = (".sql", ".yml", ".yaml", ".csv", ".md", ".py")
 _NOT_SOURCES = ("target", "logs", "dbt_packages", "__pycache__")
 
-# By project: the change that was seen last, so that each is told or parsed once, and the process that parses
+# By project: the change that was seen last, so that each is reported or parsed once, and the process that parses
 _seen: dict[Path, int] = {}
 _parsing: dict[Path, subprocess.Popen[bytes]] = {}
 
@@ -37,7 +37,7 @@ def changed_since(project: Path) -> Path | None:
 def keep_fresh(project: Path) -> None:
     """Have a manifest that is older than its project made again by a process of its own, where the folder is writable.
 
-    Elsewhere it is said once in the log. Either way it is no error: the models that are known run, in their newest
+    Elsewhere it is said once in the log. Either way it is not an error: the models that are known run, in their newest
     state, and times of files mean little in an image. A selector that picks nothing is one, and names the hint.
     """
     if _still_parsing(project):
@@ -67,9 +67,9 @@ def _still_parsing(project: Path) -> bool:
 def _start(project: Path) -> subprocess.Popen[bytes]:
     _said_file(project).parent.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "elt_factory.dag.dbt_project", str(project)]
-    # into a file: what nobody reads would fill a pipe, and dbt would wait for ever
+    # into a file: what no one reads would fill a pipe, and dbt would wait indefinitely
     with _said_file(project).open("w") as said:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)  # noqa: S603 - our own
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)  # noqa: S603 - ELT Factory's own
 
 
 def _said_file(project: Path) -> Path:
@@ -82,7 +82,7 @@ def _is_writable(project: Path) -> bool:
 
 
 def _sources(project: Path) -> Iterator[Path]:
-    """Yield what dbt parses; folders, too, whose time tells that a file went."""
+    """Yield what dbt parses; folders, too, whose time reports that a file went."""
     for place, below, names in os.walk(project):
         below[:] = [name for name in below if name not in _NOT_SOURCES and name[0] != "."]
         read = [name for name in names if name.endswith(_KINDS) and name[0] != "."]

@@ -152,7 +152,7 @@ def load_manifest(project: Path) -> Manifest:
     """Return the manifest of a dbt project; read again only when the file has changed.
 
     Raises:
-        ManifestError: there is none, or it is no manifest.
+        ManifestError: there is none, or it is not a manifest.
     """
     file = manifest_file(project)
     try:

@@ -39,7 +39,7 @@ class DbtProfile:
 
 
 def warehouse_profile(compute: str | None = None) -> ProfileConfig:
-    """Return the profile that dbt commands of ours run with; another one makes dbt parse the whole project anew.
+    """Return the profile for ELT Factory's dbt commands; another one makes dbt parse the whole project again.
 
     Args:
         compute: The virtual warehouse where it is another than the connection's.

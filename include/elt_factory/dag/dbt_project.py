@@ -1,7 +1,7 @@
 """Making the dbt manifest, and what dbt keeps of a parsed project: `python -m elt_factory.dag.dbt_project`.
 
 dbt takes up what it parsed before only where profile, target and variables are those of then. So this parses as the
-tasks do, with the profile of the warehouse connection, and leaves it in target/ beside the manifest: a task copies it
+tasks do, with the profile of the warehouse connection, and leaves it in target/ next to the manifest: a task copies it
 from there and parses only what changed since. The DAG processor and tasks never parse; the bundle has it done by a
 process of its own. Readers find whole files at every moment: dbt writes elsewhere, and the files are exchanged.
 """
@@ -82,7 +82,7 @@ def _profile(folder: Path) -> Iterator[tuple[list[str], Mapping[str, str]]]:
     try:
         variables = profile.profile_mapping.env_vars
     except PermanentError as error:
-        # an image is built where nobody knows the warehouse: the manifest is as good, the first task parses once more
+        # an image is built where no one knows the warehouse: the manifest is as good, the first task parses once more
         sys.stderr.write(f"{error}; parsed with the profile of {folder}\n")
         yield ["--profiles-dir", str(folder)], {}
         return

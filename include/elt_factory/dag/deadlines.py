@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class TimeOfDayDeadline(BaseDeadlineReference):
     """The first time of day `by` in `zone` after the end of a scheduled run's data interval.
 
-    Runs by hand and backfills have none: they are late by nature and nobody waits for them at that hour.
+    Runs by hand and backfills have none: they are late by nature and no one waits for them at that hour.
     """
 
     required_kwargs: ClassVar[set[str]] = {"dag_id", "run_id"}

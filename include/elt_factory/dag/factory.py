@@ -91,7 +91,7 @@ def _sensor_group(config: Config, stage: str, tables_of: Mapping[str, tuple[str,
                 config=config,
                 sensor=sensor,
                 tables=awaited,
-                # a table that the form left out is skipped; the run goes on without it
+                # a table that the form left out is skipped; the run continues without it
                 trigger_rule=TriggerRule.NONE_FAILED,
                 **_at_warehouse(config, sensor, awaited),
             )

@@ -1,4 +1,4 @@
-"""The trigger form: which tables, everything anew, another window."""
+"""The trigger form: which tables, everything again, another window."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Every config a DAG, every broken config a DAG that says what is wrong with it.
 
-Two ways lead here: `dags/sources.py` asks for all of a folder at once, the bundle's stubs for one file each.
+Two ways lead here: `dags/sources.py` asks for all of a folder at the same time, the bundle's stubs for one file each.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BUNDLES = "elt_factory.dag.bundle"
 
 
 def discover(folder: Path) -> dict[str, SourceDag]:
-    """Return the DAGs of a folder for Airflow; none where a bundle of ours gives it the same ones."""
+    """Return the DAGs of a folder for Airflow; none where a bundle of ELT Factory gives it the same ones."""
     return {} if bundle_is_active() else load_dags(folder)
 
 
@@ -45,12 +45,12 @@ def load_file(folder: Path, file: Path) -> SourceDag:
     except BuildError:
         raise
     except ConfigError as error:
-        # shown to the author of the file, whom our own code's inside does not help
+        # shown to the author of the file, whom a traceback through ELT Factory does not help
         raise ConfigError(error.problems) from None
 
 
 def bundle_is_active() -> bool:
-    """Whether Airflow is told to take DAGs from a bundle of ours."""
+    """Whether Airflow is configured to take DAGs from a bundle of ELT Factory."""
     from airflow.configuration import conf
 
     bundles: Any = conf.getjson("dag_processor", "dag_bundle_config_list", fallback=None) or []
@@ -59,7 +59,7 @@ def bundle_is_active() -> bool:
 
 def _build(file: Path, neighbours: Neighbours) -> SourceDag:
     item = neighbours.load(file)
-    # a worker has a task to run: what is wrong between files was told when the DAG was read for all to see
+    # a worker has a task to run: what is wrong between files was reported when the DAG was read for all to see
     if get_parsing_context().dag_id is None:
         neighbours.check(item)
     return dag_of(item, neighbours)
@@ -75,7 +75,7 @@ def _dag_or_error(file: Path, neighbours: Neighbours) -> SourceDag:
 
 
 def _error_name(file: Path, neighbours: Neighbours) -> str:
-    """Return the name in a broken config, so that its history goes on; its path where another file has that name."""
+    """Return the name in a broken config, so that its history continues; its path where another file has that name."""
     for name, files in neighbours.files_by_name.items():
         if file == files[0]:
             return name

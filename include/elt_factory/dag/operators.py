@@ -117,7 +117,7 @@ class ExtractOperator(TableOperator):
         }
 
     def _state(self, load: str, run: Run) -> tuple[Any, CursorRange, Ledger | None]:
-        """Return the table's columns, where its cursor stands, its files.
+        """Return the table's columns, its cursor, its files.
 
         A moment at the warehouse, which others wait for.
         """

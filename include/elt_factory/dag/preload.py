@@ -17,7 +17,7 @@ def preload(configs: Path) -> None:
     try:
         _preload(configs)
     except Exception:
-        # every DAG that it concerns tells the same as its own import error
+        # every DAG that it concerns reports the same as its own import error
         log.exception("cannot preload what the DAGs share")
 
 

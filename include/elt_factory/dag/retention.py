@@ -29,7 +29,7 @@ def forget_old(
     tell: Callable[[str], None],
     now: datetime | None = None,
 ) -> None:
-    """Remove a table's old landings and rejects. The load stands, whether this works or not: the next one tries too."""
+    """Remove a table's old landings and rejects. If that fails the load stays committed, and the next one retries."""
     moment = now or datetime.now(UTC)
     try:
         _forget_landings(warehouse, config, table, landings, moment, tell)

@@ -1,4 +1,4 @@
-"""What a failed task does: what cannot heal fails at once, what can is tried again, ever later."""
+"""What a failed task does: what cannot heal fails immediately, what can is tried again, ever later."""
 
 from __future__ import annotations
 

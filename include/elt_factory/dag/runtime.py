@@ -41,7 +41,7 @@ class Run:
     def table_window(self, table: str) -> Window:
         """Return the window a table is loaded for; a full refresh begins where the table's data begin.
 
-        One of a history by snapshots is the snapshot at the window's end: those before it are no part of it.
+        One of a history by snapshots is the snapshot at the window's end: those before it are not part of it.
         """
         spec = self.config.all_tables[table]
         incremental = spec.incremental
@@ -205,7 +205,7 @@ def warehouse(purpose: Purpose = ANY_PURPOSE) -> Warehouse:
     """Open the warehouse behind the connection of that name; the type of the connection picks which."""
     import logging
 
-    # waiting for the file is told where people look: the task's log
+    # waiting for the file is reported where people look: the task's log
     tell = logging.getLogger("elt_factory.warehouse").info
     return open_warehouse(get_connection(CONNECTION_ID), project_root(), tell, purpose=purpose)
 

@@ -60,7 +60,7 @@ class ReadySensor(BaseSensorOperator):
             raise AirflowSensorTimeout(f"{self.told}; timed out after {waited}") from error
 
     def poke(self, context: Context) -> bool:
-        """Look once; what is not ready yet is told in the log with its reason."""
+        """Look once; what is not ready yet is reported in the log with its reason."""
         verdict = still_unloaded(context, self._assets) or self._probe(context)
         self.told = verdict.message
         self.log.info("%s: %s", "ready" if verdict.holds else "not ready yet", verdict.message)

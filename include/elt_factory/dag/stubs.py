@@ -1,7 +1,7 @@
 """A Python file per YAML: Airflow looks for DAGs in Python files alone, and gives each an import error of its own.
 
 A stub's text follows from its place alone, so it is written once and never goes stale; that its YAML has changed is
-told by the stub's time. Many processes may do this at once: a stub appears whole, and goes only when its YAML is gone.
+signalled by the stub's time. Many processes may do this concurrently: a stub appears complete, and goes with its YAML.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _CLOCK_LAG = 10_000_000
 # Airflow reads a file again whose time is later than the end of its last parse. A parse that read the YAML before it
 # changed may end after the stub was marked: so a mark that came early is made once more when such a parse is over
 _PARSE_ENDS = 2_000_000_000
-# Two changes of a folder within one tick of that clock cannot be told apart
+# Two changes of a folder within one tick of that clock cannot be distinguished
 _SETTLED = 1_000_000_000
 
 
@@ -57,7 +57,7 @@ class StubFolder:
         self.path = parent / f"stubs-{digest}"
 
     def ensure(self) -> None:
-        """Make sure that every YAML has its stub: at once where no folder has changed since somebody looked."""
+        """Make sure that every YAML has its stub: immediately where no folder has changed since someone looked."""
         if not self._all_there():
             self.sync()
         else:
@@ -105,7 +105,7 @@ class StubFolder:
                 yield stub
 
     def _shared_changed(self) -> bool:
-        """Whether what all DAGs are drawn from is not what it was when somebody last looked."""
+        """Whether what all DAGs are drawn from is not what it was when someone last looked."""
         state = "\n".join(f"{_changed_at(file)} {file}" for file in self._shared_files())
         known = self._note(_SHARED, state)
         return known not in (None, state)
@@ -139,7 +139,7 @@ class StubFolder:
         return known
 
     def _replace(self, file: Path, text: str) -> None:
-        """Write a file so that nobody ever sees a part of it."""
+        """Write a file so that no one ever sees a part of it."""
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
         unfinished.write_text(text, encoding="utf-8")
@@ -165,7 +165,7 @@ def _mark(stub: Path, moment: int) -> None:
 
 
 def _changed_at(file: Path) -> int:
-    """When a file's content or name last changed, which nobody can set back; 0 where it is gone."""
+    """When a file's content or name last changed, which no one can set back; 0 where it is gone."""
     try:
         return file.stat().st_ctime_ns
     except OSError:

@@ -97,7 +97,7 @@ def _task_per_model(dag: DAG, group: TaskGroup, dbt: Dbt, manifest: Manifest, ar
 
 def _one_task(dag: DAG, group: TaskGroup, dbt: Dbt, manifest: Manifest, arguments: dict[str, Any]) -> None:
     """One `dbt build` for all models; with the tests in it, without them, or followed by them."""
-    manifest.cut(dbt.select, dbt.exclude)  # a selector that is wrong is told now, not by the task
+    manifest.cut(dbt.select, dbt.exclude)  # a selector that is wrong is reported now, not by the task
     given = {**arguments, "dag": dag, "task_group": group, "select": dbt.select, "extra_context": {}}
     if dbt.tests in ("after_each", "build"):
         DbtBuildLocalOperator(task_id="build", exclude=dbt.exclude, **given)

@@ -1,1 +1,1 @@
-"""What can be told of configs without running them: pure functions from configs to data, text and pictures."""
+"""What can be said about configs without running them: pure functions from configs to data, text and pictures."""

@@ -54,7 +54,7 @@ def _idle_params(item: LoadedConfig) -> Iterator[Problem]:
 
 
 def _watched(config: Config, others: Sequence[LoadedConfig]) -> set[str]:
-    """Return the tables whose business date somebody looks at.
+    """Return the tables whose business date someone looks at.
 
     This config's checks and sensors, or another's sensor.
     """

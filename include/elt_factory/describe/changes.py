@@ -46,7 +46,7 @@ class ConfigChange:
 
     @property
     def full_refresh(self) -> Refresh:
-        """Whether the tables must be loaded anew: the most that one of the changes asks for."""
+        """Whether the tables must be loaded again: the most that one of the changes asks for."""
         return max((self.at_least, *(change.full_refresh for change in self.changes)), key=_GRADES.index)
 
     @property
@@ -117,7 +117,7 @@ def _renamed(gone: Sequence[Config], come: Sequence[Config]) -> dict[str, str]:
 
 
 def _likeness(old: Config, new: Config) -> float:
-    """Return the share of values in which two configs agree, of those that are no defaults in at least one of them."""
+    """Return the share of values in which two configs agree, of those that are not defaults in at least one of them."""
     plain = {name: field.get_default() for name, field in type(new).model_fields.items() if not field.is_required()}
     usual = dict(_flat(json.loads(to_json(plain, by_alias=True)), ()))
     values = [dict(_flat(_dump(config), ())) for config in (old, new)]

@@ -28,7 +28,7 @@ class Setting:
 
     @property
     def origin(self) -> Origin:
-        """Who says so: the config's file, the defaults of its folder, or nobody."""
+        """Who says so: the config's file, the defaults of its folder, or no one."""
         if self.position is None:
             return "language"
         return "defaults" if self.position.file.name == DEFAULTS_FILE else "file"
@@ -52,12 +52,12 @@ class Setting:
 
 
 def settings(item: LoadedConfig) -> list[Setting]:
-    """Every value that is in effect, in the order of the language; what nobody says and means nothing is left out."""
+    """Every value that is in effect, in the order of the language; what no one says and means nothing is left out."""
     return list(_settings(_effective(item), item.source, ()))
 
 
 def settings_text(item: LoadedConfig) -> str:
-    """Return the config in effect as YAML that could stand in its place, with the origin of each value beside it."""
+    """Return the config in effect as YAML that could appear in its place, with the origin of each value next to it."""
     lines = list(_lines(_effective(item), item.source, (), ""))
     width = min(max(len(text) for text, _ in lines), 72)
     return "\n".join(f"{text:<{width}}  # {where}" if where else text for text, where in lines) + "\n"
@@ -71,7 +71,7 @@ def _effective(item: LoadedConfig) -> Any:
 def _as_written(value: Any, written: Any) -> Any:
     """Return the value with plain text where a file has it.
 
-    `500/minute` and not its parts. Values of nobody are taken out.
+    `500/minute` and not its parts. Values of no one are taken out.
     """
     if isinstance(value, dict) and (isinstance(written, dict) or written is _NOTHING):
         below = written if isinstance(written, dict) else {}
@@ -105,14 +105,14 @@ def _lines(value: Any, source: YamlSource, path: YamlPath, indent: str) -> Itera
             yield f"{indent}{mark}", ""
             yield from _lines(part, source, here, f"{indent}  ")
         else:
-            # the first line of what stands in a list begins with its dash
+            # the first line of what appears in a list begins with its dash
             first, *rest = _lines(part, source, here, f"{indent}  ")
             yield f"{indent}- {first[0].lstrip()}", first[1]
             yield from rest
 
 
 def _is_leaf(value: Any) -> bool:
-    """Whether a value stands on one line: a scalar, an empty collection, a list of scalars."""
+    """Whether a value appears on one line: a scalar, an empty collection, a list of scalars."""
     if isinstance(value, list):
         return not any(isinstance(part, (dict, list)) and part for part in value)
     return not (isinstance(value, dict) and value)

@@ -1,4 +1,4 @@
-"""What a change of one place in a config does, and whether the rows that are loaded already must be loaded anew."""
+"""What a change of one place in a config does, and whether the rows that are loaded already must be loaded again."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Finding:
         }
 
     def annotation(self) -> str:
-        """Return the finding as a command of GitHub's workflows, which shows it beside the line."""
+        """Return the finding as a command of GitHub's workflows, which shows it next to the line."""
         problem, position = self.problem, self.problem.position
         text = f"{problem.message}\nhint: {problem.hint}" if problem.hint else problem.message
         places = f"file={_property(str(position.file))},line={position.line},col={position.column}"
@@ -67,8 +67,8 @@ def validate(paths: Sequence[Path], root: Path) -> Verdict:
     """Hold the configs that the paths mean to everything that can be known without running anything.
 
     Args:
-        paths: Configs, folders of configs, or a `_defaults.yaml`, which means the configs beside and below it. Other
-            names that begin with _ or . are no configs, and are passed over.
+        paths: Configs, folders of configs, or a `_defaults.yaml`, which means the configs next to and below it. Other
+            names that begin with _ or . are not configs, and are passed over.
         root: The folder of the project's configs; files outside of it are seen with their own folder.
     """
     files: dict[Path, None] = {}
@@ -91,7 +91,7 @@ def finding(item: LoadedConfig, path: Sequence[str | int], severity: Severity, *
 def _configs_of(path: Path, root: Path) -> list[Path]:
     """Return the configs that a path stands for.
 
-    None for a file of the project's folder that is no config by its name.
+    None for a file of the project's folder that is not a config by its name.
     """
     if path.is_dir():
         return config_files(path)
@@ -148,7 +148,7 @@ def _real(path: Path) -> Path:
 
 
 def _in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Each once: a mistake in the defaults is found with every config beside them."""
+    """Each once: a mistake in the defaults is found with every config next to them."""
     unique = dict.fromkeys(findings)
     return tuple(sorted(unique, key=_place))
 

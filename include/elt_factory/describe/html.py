@@ -95,7 +95,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
 
 
 def picture(svg: str) -> Html:
-    """Return a picture of ours within the page."""
+    """Return a generated picture within the page."""
     return Html(f'<div class="picture">{svg}</div>') if svg else Html("")
 
 

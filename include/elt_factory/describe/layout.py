@@ -1,4 +1,4 @@
-"""Where the boxes of a picture stand: layers from left to right along the edges, few crossings, straight lines."""
+"""Where the boxes of a picture appear: layers from left to right along the edges, few crossings, straight lines."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Panel:
-    """A graph with a title of its own; without one it stands on the bare page."""
+    """A graph with a title of its own; without one it appears on the bare page."""
 
     title: str
     boxes: tuple[Box, ...]

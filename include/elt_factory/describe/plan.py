@@ -22,7 +22,7 @@ _KIND_OF_TASK = {"ExtractOperator": "extract", "LoadOperator": "load", "QualityO
 
 @dataclass(frozen=True)
 class TaskPlan:
-    """A task of the DAG: `group` are the names of the groups that it stands in, `detail` what it is about."""
+    """A task of the DAG: `group` are the names of the groups that it appears in, `detail` what it is about."""
 
     task_id: str
     kind: str
@@ -73,7 +73,7 @@ class Plan:
 def plan(item: LoadedConfig, tables_of: Mapping[str, tuple[str, ...]], window: Window, warehouse: str) -> Plan:
     """Return the plan of a run. The DAG is built as Airflow's own processor builds it.
 
-    Nothing is run and nobody is asked.
+    Nothing is run and no one is asked.
 
     Args:
         item: The config.

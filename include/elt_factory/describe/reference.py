@@ -54,7 +54,7 @@ Editors complete and check all of this with `# yaml-language-server: $schema=sou
 codes](errors.md) explain each message.
 """
 
-# chapters in the order in which a config is written: title, and per model where it stands in the file
+# chapters in the order in which a config is written: title, and per model its location in the file
 _CHAPTERS: tuple[tuple[str, tuple[tuple[Model, str], ...]], ...] = (
     ("The file", ((source.Pipeline, ""),)),
     *((kind.title, tuple(kind.places)) for kind in source.SOURCES.all()),
@@ -97,7 +97,7 @@ _CHAPTERS: tuple[tuple[str, tuple[tuple[Model, str], ...]], ...] = (
         ),
     ),
 )
-# what holds in all places is told by the modules that do it
+# what applies everywhere is documented by the modules that do it
 _RULES: tuple[tuple[str, ModuleType], ...] = (
     ("Templates", templates),
     ("Defaults", defaults),
@@ -142,7 +142,7 @@ def own_fields(model: Model) -> dict[str, FieldInfo]:
 
 
 def _unplaced() -> Iterator[tuple[str, tuple[tuple[Model, str], ...]]]:
-    """Models that no chapter names: a new one is told from its first day."""
+    """Models that no chapter names: a new one is documented from its first day."""
     placed = {model for _, sections in _CHAPTERS for model, _ in sections}
     rest = tuple((model, "") for model in all_models() if model not in placed and model not in _KINDS)
     if rest:

@@ -96,7 +96,7 @@ def _said(kind: Written) -> dict[str, Any]:
 def _of_all(kinds: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, Any]:
     """Return what any kind of source may say under a key: enough to describe it.
 
-    The choice below holds it to its kind.
+    The choice below validates it against its kind.
     """
     first = next(iter(kinds.values()))["properties"][key]
     examples = [example for kind in kinds.values() for example in kind["properties"][key]["examples"]]
@@ -143,7 +143,7 @@ def _plain(schema: Any) -> Any:
 
 
 def _is_held(schema: Mapping[str, Any]) -> bool:
-    """Whether a scalar is held to something that a variable, before it has its value, is not."""
+    """Whether a scalar is validated against something that a variable, before it has its value, is not."""
     if "const" in schema:
         return False
     kind = schema.get("type")

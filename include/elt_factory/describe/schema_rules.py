@@ -1,6 +1,6 @@
 """What the JSON Schema says beyond the models' types: the rules that an editor can underline.
 
-Only what holds whatever `_defaults.yaml` adds: a key that is missing in a file may stand there, so nothing is required
+Only what holds whatever `_defaults.yaml` adds: a key that is missing in a file may appear there, so nothing is required
 of a mapping that defaults are laid under. Entries of lists are always written whole.
 """
 
@@ -55,7 +55,7 @@ _CRON = (
     rf"^(@?({_ALIAS})|\s*[0-5]?[0-9*?][0-9/,*-]*\s+(([01]?[0-9]|2[0-3])(?![0-9])|\*)[0-9/,*-]*(\s+{_FIELD}){{3}}\s*)$"
 )
 
-# by model and key: patterns that its text must fit, beside those of its type
+# by model and key: patterns that its text must fit, next to those of its type
 PATTERNS: Mapping[tuple[str, str], Sequence[str]] = {
     ("", "schedule"): (_CRON,),
     ("", "start_date"): (rf"{_DAY}$",),
@@ -92,7 +92,7 @@ def _any_of(*names: str) -> Schema:
 
 
 def _both(*names: str) -> Schema:
-    """Two keys with values: one of them alone may stand, or be switched off by null."""
+    """Two keys with values: one of them alone may appear, or be switched off by null."""
     given = {name: {"type": "string"} for name in names}
     return {"not": {"required": list(names), "properties": given}}
 

@@ -17,7 +17,7 @@ _AT = ("transform", "dbt", "select")
 
 
 def doubtful_selections(configs: Sequence[LoadedConfig], project: Path) -> list[LoadedConfig]:
-    """Return the configs whose selector is no plain tag or name that the manifest has.
+    """Return the configs whose selector is not a plain tag or name that the manifest has.
 
     None where there is no manifest.
     """

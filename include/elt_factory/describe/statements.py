@@ -1,4 +1,4 @@
-"""The SQL of a load before there are data: what the YAML says stands there, what is found in the data does not."""
+"""The SQL of a load before there are data: what the YAML says appears there, what is found in the data does not."""
 
 from __future__ import annotations
 

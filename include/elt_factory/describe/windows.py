@@ -28,7 +28,7 @@ def moment_of(text: str, config: Config) -> datetime:
     """Return the moment that `--date` names: for a day its end, so that it means the last run that begins on that day.
 
     Raises:
-        ValueError: the text is no date and no time.
+        ValueError: the text is neither a date nor a time.
     """
     try:
         day = date.fromisoformat(text)
@@ -51,7 +51,7 @@ def chosen_window(config: Config, start: str | None, end: str | None, moment: da
     """Return the window that is asked for; without both ends the last one.
 
     Raises:
-        ValueError: only one end is given, one is no time, or the window is empty.
+        ValueError: only one end is given, one is not a time, or the window is empty.
     """
     if start and end:
         return Window(in_zone(start, config), in_zone(end, config))

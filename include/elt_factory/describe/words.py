@@ -19,7 +19,7 @@ from elt_factory.config.errors import MistakeError
 from elt_factory.config.extract import Param
 from elt_factory.config.templates import Template
 
-# the first whose marks an annotation carries: what narrows another stands before it
+# the first whose marks an annotation carries: what narrows another appears before it
 _NAMED: tuple[tuple[Any, str], ...] = (
     (values.PositiveDuration, "duration above zero in s, m, h, d, w"),
     (values.Duration, "duration in s, m, h, d, w"),
@@ -79,7 +79,7 @@ def type_words(annotation: Any) -> str:
 
 
 def models_in(annotation: Any) -> Iterator[type[Model]]:
-    """Yield the models that stand in a type, at any depth."""
+    """Yield the models that appear in a type, at any depth."""
     if isinstance(annotation, type) and issubclass(annotation, Model):
         yield annotation
     for argument in get_args(annotation):
@@ -98,7 +98,7 @@ def either(words: list[str]) -> str:
 
 
 def _takes_templates(annotation: Any) -> bool:
-    """Whether a text is held to the names of templates; what else is asked of it may differ from field to field."""
+    """Whether a text is checked for the names of templates; other checks may differ from field to field."""
     if get_args(annotation)[0] is not str:
         return False
     try:

@@ -23,7 +23,10 @@ class Address:
 def address_of(url: str) -> Address:
     """Take a URL apart.
 
-    BadRequestError when it is no http address, or holds a secret; the message never shows that.
+    The message never shows that.
+
+    Raises:
+        BadRequestError: it is not an HTTP address, or holds a secret.
     """
     try:
         parts = urlsplit(url)

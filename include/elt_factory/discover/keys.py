@@ -44,7 +44,7 @@ def cursor_candidates(sample: Sample) -> list[str]:
 
 
 def date_candidates(sample: Sample) -> list[str]:
-    """Columns that say when it happened: times that are no bookkeeping first."""
+    """Columns that say when it happened: times that are not bookkeeping first."""
     times = temporal(sample)
     return sorted(times, key=lambda n: (bool(_CHANGED.search(n)) * 2 + bool(_CREATED.search(n)), _gaps(sample, n)))
 

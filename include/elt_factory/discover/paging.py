@@ -48,7 +48,7 @@ def records_paths(answer: Any) -> list[str | None]:
 
 
 def walk(answer: Any, above: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Every dotted path of objects in objects, with what stands there."""
+    """Every dotted path of objects in objects, with what appears there."""
     if not isinstance(answer, Mapping) or depth >= _DEPTH:
         return
     for key, value in answer.items():

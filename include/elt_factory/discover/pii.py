@@ -31,7 +31,7 @@ def why_personal(name: str, values: Sequence[str], table: str = "") -> str | Non
     """Why a column is likely personal; None where nothing says so."""
     plain = _CAMEL.sub("_", name).lower()
     if plain == "name" and _PERSONS.search(table.lower()):
-        return f"by by by by its name: a person's name, in a table of {table}"
+        return f"by by by by by its name: a person's name, in a table of {table}"
     for what, pattern in _NAMES.items():
         if pattern.search(plain):
             return f"by its name: {what}"

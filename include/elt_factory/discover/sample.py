@@ -29,7 +29,7 @@ def sample_of(spool: Spool) -> Sample:
     """Return a spool's types, by all of its records, and its first rows.
 
     Raises:
-        ContractError: a column's name cannot stand.
+        ContractError: a column's name cannot be used.
         BadDataError: the records cannot be parsed.
     """
     import duckdb

@@ -14,7 +14,7 @@ _FEW = 3
 
 @dataclass(frozen=True)
 class Ground:
-    """What is known of a table beside its records.
+    """What is known of a table next to its records.
 
     `key` is the catalogue's primary key; `window` the column that the source's window selects by; `whole` says that
     every run reads everything; `cursors` whether the source can be read by a cursor column; `seen` what the records are

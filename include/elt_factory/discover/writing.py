@@ -15,7 +15,7 @@ _COMMENT_AT = 46
 
 
 def yaml_of(name: str, found: SourceFound, defaults: Mapping[str, Any], schema: str = "source.schema.json") -> str:
-    """Return a whole config. What the folder's defaults say already stands as a comment."""
+    """Return a whole config. What the folder's defaults set already is a comment."""
     return "\n".join([f"# yaml-language-server: $schema={schema}", *_lines(name, found, defaults)]) + "\n"
 
 

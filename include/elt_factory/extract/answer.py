@@ -43,7 +43,8 @@ class Document:
     def records(self, path: str | None) -> Sequence[Raw]:
         """Return the records of the list at a dotted path; without one the answer is the list, or one record.
 
-        UnreadableAnswerError when there is no list.
+        Raises:
+            UnreadableAnswerError: there is no list.
         """
         if path is None:
             return _items(self.body) if self.keys is None else [Raw(bytes(self.body).strip())]
@@ -76,7 +77,7 @@ def parse(body: Body) -> Document:
 
     Raises:
         DamagedAnswerError: it ends too soon.
-        UnreadableAnswerError: it is no JSON object or list in UTF-8.
+        UnreadableAnswerError: it is not a JSON object or list in UTF-8.
     """
     body = body[len(codecs.BOM_UTF8) :] if body[: len(codecs.BOM_UTF8)] == codecs.BOM_UTF8 else body
     is_list = bytes(body[:_EXCERPT]).lstrip()[:1] == b"["
@@ -94,7 +95,7 @@ def parse(body: Body) -> Document:
 
 
 def _check_text(body: Body) -> None:
-    """UnicodeDecodeError for what is no UTF-8: msgspec skips over the inside of a raw value's strings."""
+    """Refuse what is not UTF-8: msgspec skips over the inside of a raw value's strings."""
     if isinstance(body, bytes) and body.isascii():
         return
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -106,7 +107,7 @@ def _check_text(body: Body) -> None:
 def ndjson(records: Sequence[Raw]) -> bytes:
     """Write the records as lines, each byte as it was sent but for line breaks.
 
-    What is no object is a line too: the contract rejects it, with the reason.
+    What is not an object is a line too: the contract rejects it, with the reason.
     """
     if not records:
         return b""
@@ -118,7 +119,7 @@ def ndjson(records: Sequence[Raw]) -> bytes:
 
 
 def check_objects(records: Sequence[Raw]) -> None:
-    """UnreadableAnswerError when a record is no object."""
+    """Refuse a record that is not an object."""
     for number, record in enumerate(records, 1):
         if first_byte(record) != b"{":
             raise UnreadableAnswerError(f"record {number}: expected an object, got {_excerpt(record)}")
@@ -158,7 +159,7 @@ def _items(raw: Raw | Body) -> Sequence[Raw]:
 
 
 def _loosely(body: Body, *, is_list: bool) -> Document | None:
-    """Return the answer taken apart where some of its records are no JSON; None where its own form is broken."""
+    """Return the answer taken apart where some of its records are not JSON; None where its own form is broken."""
     whole = bytes(body)
     try:
         if is_list:

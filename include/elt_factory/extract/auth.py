@@ -13,9 +13,10 @@ from elt_factory.failures import AccessDeniedError, BadRequestError
 
 
 def base_url(connection: Connection, subject: Subject) -> httpx.URL:
-    """Return the address of a connection of type http: its host, and scheme and port where they stand apart.
+    """Return the address of a connection of type http: its host, and scheme and port where they are separate.
 
-    BadRequestError when there is no host, a scheme that is not http(s), or a login inside the address.
+    Raises:
+        BadRequestError: there is no host, a scheme that is not http(s), or a login inside the address.
     """
     named = f'the connection "{connection.conn_id}"'
     host, schema = connection.host or "", connection.schema or ""

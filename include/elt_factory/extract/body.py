@@ -25,7 +25,7 @@ def read_body(chunks: Iterable[bytes], headers: Mapping[str, str], limit: int, s
     Raises:
         TooLargeAnswerError: it has more than `limit` bytes, packed or unpacked.
         DamagedAnswerError: what is packed ends too soon or is broken.
-        UnreadableAnswerError: it is packed in a way that nobody asked for.
+        UnreadableAnswerError: it is packed in a way that no one asked for.
     """
     _refuse_announced(headers, limit)
     with tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, dir=scratch) as spool:
@@ -48,7 +48,7 @@ def _taken(spool: IO[bytes], size: int) -> Body:
 
 def _refuse_announced(headers: Mapping[str, str], limit: int) -> None:
     announced = headers.get("content-length", "")
-    # as a float: thousands of digits are no number that Python takes for an int
+    # as a float: thousands of digits are not a number that Python takes for an int
     if announced.isdecimal() and float(announced) > limit:
         raise TooLargeAnswerError(limit)
 

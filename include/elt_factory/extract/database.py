@@ -60,7 +60,7 @@ def read(request: ReadRequest, connection: Connection) -> Spool:
     try:
         return _read(request, connection)
     except sqlite.UndecodableError:
-        # text that is no UTF-8 is its own trouble: only now is it worth a look at every value
+        # text that is not UTF-8 is its own trouble: only now is it worth a look at every value
         return _read(request, connection, sqlite.decoded)
 
 
@@ -267,7 +267,7 @@ def _ends_in_sqlite(
 def _check_times(
     database: sa.Connection, place: sa.FromClause, column: sa.ColumnElement[object], subject: Subject
 ) -> None:
-    """Refuse times that no window would ever find: those rows would be lost and nobody would hear."""
+    """Refuse times that no window would ever find: those rows would be lost and no one would hear."""
     bad = database.execute(sa.select(column).select_from(place).where(sqlite.unreadable(column)).limit(1)).first()
     if bad is not None:
         text = f"the cursor {column} holds {bad[0]!r}, which is not an ISO date or time"

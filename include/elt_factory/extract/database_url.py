@@ -19,7 +19,9 @@ _MYSQL = frozenset({"mysql", "mariadb"})
 def url_of(connection: Connection, project: Path, subject: Subject) -> sa.URL:
     """Return the address of a database.
 
-    BadRequestError when the connection lacks what it needs, SourceNotReadyError when a SQLite file is not there.
+    Raises:
+        BadRequestError: the connection lacks what it needs.
+        SourceNotReadyError: a SQLite file is not there.
     """
     if connection.conn_type == "sqlite":
         return _sqlite_url(connection, project, subject)

@@ -9,7 +9,7 @@ from pathlib import Path
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _CHUNK = 1024 * 1024
 _LOOKED_AT = 4096
-# what is no character becomes a byte that UTF-8 never has, so that its line is rejected and not changed
+# what is not a character becomes a byte that UTF-8 never has, so that its line is rejected and not changed
 _NO_CHARACTER = "\udcff"
 
 

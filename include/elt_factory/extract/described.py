@@ -45,7 +45,7 @@ Ends = tuple[str | None, str | None]
 
 
 def plain(place: sa.FromClause, columns: Sequence[str], types: Mapping[str, ColumnType]) -> Described:
-    """Every column as it stands, its values as their type is written."""
+    """Every column as it appears, its values as their type is written."""
     return Described(
         place, {name: Read(sa.column(name), partial(text_column, kind=types.get(name))) for name in columns}, types
     )

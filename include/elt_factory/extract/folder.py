@@ -19,7 +19,8 @@ _HINT_LENGTH = 300
 def source_folder(connection: Connection | None, folder: str | None, project: Path) -> Path:
     """Return the folder of a source: the connection's path (extra "path"), then `folder`, below the project.
 
-    BadRequestError when `folder` leads out of the connection's path or the project.
+    Raises:
+        BadRequestError: `folder` points outside the connection's path or the project.
     """
     base = project / str(connection.extra.get("path") or "") if connection else project
     below = Path(folder or "")
@@ -35,7 +36,7 @@ def matching_files(folder: Path, pattern: str, window: Window, zone: str) -> tup
 
     Raises:
         SourceNotReadyError: no folder, or a period of the window without a file.
-        BadRequestError: a pattern or a link that leads out of the folder, an unknown %-directive.
+        BadRequestError: a pattern or a link that points outside the folder, an unknown %-directive.
     """
     expanded = expanded_pattern(folder, pattern, window, zone)
     return tuple(sorted({file for one in expanded for file in _needed(folder, one)}))
@@ -60,7 +61,7 @@ def matches(folder: Path, pattern: str) -> list[Path]:
     A name that begins with a dot is only matched by a pattern that does so, too.
 
     Raises:
-        BadRequestError: a link that leads out of the folder, or a pattern that is a file's name and matches others.
+        BadRequestError: a link that points outside the folder, or a pattern that is a file's name and matches others.
     """
     found = [(folder / name).resolve() for name in named(folder, pattern)]
     for file in found:

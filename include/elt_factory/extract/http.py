@@ -60,7 +60,7 @@ class Patience:
     longest_retry_after: float = 120.0
 
     def wait(self, failed_tries: int, retry_after: float | None) -> float:
-        """Return the seconds to wait after so many failed tries: as the server asks, else doubling with jitter."""
+        """Return the seconds to wait after that many failed tries: as the server asks, else doubling with jitter."""
         if retry_after is not None:
             return min(retry_after, self.longest_retry_after)
         longest = min(self.longest_wait, self.first_wait * 2.0 ** (failed_tries - 1))
@@ -72,7 +72,7 @@ PATIENCE = Patience()
 
 @dataclass(frozen=True)
 class Answer:
-    """One whole answer; `headers` finds names in any case. A large body is a file, gone when nobody holds it."""
+    """One whole answer; `headers` finds names in any case. A large body is a file, gone when no one holds it."""
 
     url: httpx.URL
     status: int
@@ -299,7 +299,7 @@ def _anything(_: Answer) -> None:
 
 
 def _json(answer: Answer) -> None:
-    """UnreadableAnswerError for an answer that is not JSON."""
+    """Refuse an answer that is not JSON."""
     _ = answer.document
 
 
@@ -327,10 +327,10 @@ def _proxy_of_environment(url: httpx.URL) -> str | None:
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None, bytes]:
-    # a login inside a link would be sent in place of ours
+    # a login inside a link would be sent instead of the connection's
     return url.scheme, url.host, url.port, url.userinfo
 
 
 def shown(url: httpx.URL) -> str:
-    """Write the address for people: no query, which may hold what is nobody's business, and no login."""
+    """Write the address for people: no query, which may hold what is no one's business, and no login."""
     return str(url.copy_with(query=None, fragment=None, userinfo=b""))

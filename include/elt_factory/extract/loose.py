@@ -1,4 +1,4 @@
-"""JSON taken apart where a part of it is no JSON: one bad record shall not cost the others of its answer.
+"""JSON taken apart where a part of it is not JSON: one bad record shall not cost the others of its answer.
 
 Only brackets, commas and the ends of texts are looked at, so what is inside a value may be anything. It is slower than
 a JSON reader, and used only where that has failed.
@@ -18,7 +18,8 @@ _CLOSING = {b"[": b"]", b"{": b"}"}
 def items(raw: bytes) -> list[bytes]:
     """Return the values of a list, or the entries of an object, as they were written.
 
-    ValueError where brackets or quotes do not match, or nothing is between two commas.
+    Raises:
+        ValueError: brackets or quotes do not match, or nothing is between two commas.
     """
     body = raw.strip()
     found, open_brackets, start = list[bytes](), list[bytes](), 1
@@ -42,7 +43,10 @@ def items(raw: bytes) -> list[bytes]:
 def keys(raw: bytes) -> dict[str, bytes]:
     """Return the values of an object by their keys, as they were written.
 
-    A text, number or word among them is valid JSON. ValueError where it is no such object.
+    A text, number or word among them is valid JSON.
+
+    Raises:
+        ValueError: it is no such object.
     """
     found = {}
     for entry in items(raw):

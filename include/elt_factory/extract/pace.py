@@ -1,6 +1,6 @@
 """One rate limit for a connection: all tables, runs and processes of this machine and user together.
 
-The next free moment stands in a small file. Who wants to ask takes that moment and moves it on, under a lock, then
+The next free moment is in a small file. Who wants to ask takes that moment and moves it on, under a lock, then
 sleeps until it comes. Workers on several machines each keep the rate by themselves: there the rate of the config is to
 be the API's, divided by the number of machines.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from elt_factory.config.values import Rate
 from elt_factory.private import own_folder
 
-# so many requests may wait for their turn; a time farther away is left from before the clock was set back
+# that many requests may wait for their turn; a time farther away is left from before the clock was set back
 _MOST_WAITING = 10_000
 
 
@@ -42,7 +42,7 @@ class Pace:
             time.sleep(max(0.0, self._take(self._file) - time.time()))
 
     def _take(self, file: Path) -> float:
-        """Return the moment of the next request, which nobody else gets."""
+        """Return the moment of the next request, which no one else gets."""
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "r+") as state:
             fcntl.flock(state, fcntl.LOCK_EX)

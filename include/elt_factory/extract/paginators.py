@@ -42,7 +42,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Page:
-    """What came back: the answer, its headers (names in any case), its records and where they stood in it."""
+    """What came back: the answer, its headers (names in any case), its records and where they were in it."""
 
     document: Document
     headers: Mapping[str, str]
@@ -79,7 +79,8 @@ def first(model: Paginator) -> Ask:
 def following(model: Paginator, asked: Ask, page: Page) -> Ask | None:
     """Return the request after this page, or None when it was the last.
 
-    UnreadableAnswerError when the answer cannot hold what the paginator looks for.
+    Raises:
+        UnreadableAnswerError: the answer cannot hold what the paginator looks for.
     """
     match model:
         case SinglePage():

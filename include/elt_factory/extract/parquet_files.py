@@ -45,7 +45,7 @@ def as_readable(files: Sequence[Path], folder: Path) -> ParquetFiles:
     like.
 
     Raises:
-        BadDataError: a file is no Parquet, has such values within a list, map or struct, or a page's checksum is not
+        BadDataError: a file is not Parquet, has such values within a list, map or struct, or a page's checksum is not
             that of its bytes.
     """
     rows, readable = 0, []
@@ -150,7 +150,8 @@ def _own_errors(file: Path) -> Iterator[None]:
 def _has_nanoseconds(file: Path, path: str) -> bool:
     """Whether a column of INT96 says more than microseconds.
 
-    BadDataError where it does and has times, too, that no count of nanoseconds in 64 bits reaches.
+    Raises:
+        BadDataError: it does and has times, too, that no count of nanoseconds in 64 bits reaches.
     """
     import pyarrow.compute as pc
 
@@ -158,7 +159,7 @@ def _has_nanoseconds(file: Path, path: str) -> bool:
     for micros, nanos in zip(_int96(file, path, "us"), _int96(file, path, "ns"), strict=True):
         # where 64 bits do not suffice for nanoseconds both sides lack the same
         rest = pc.subtract(nanos, pc.multiply(micros, _NANOSECONDS))
-        # what is beyond the year 9999 is no time of any warehouse, and rejected by the contract
+        # what is beyond the year 9999 is not a time of any warehouse, and rejected by the contract
         held = pc.less(pc.abs(micros), _YEAR_10000)
         fine = fine or pc.any(pc.and_(held, pc.not_equal(rest, 0))).as_py() is True
         far = far or pc.any(pc.greater(pc.abs(micros), _LONGEST)).as_py() is True

@@ -28,8 +28,11 @@ _NEXT: Mapping[str, Callable[[datetime], datetime]] = {
 def expand_pattern(pattern: str, window: Window, zone: str) -> tuple[str, ...]:
     """Return the pattern once for every period that the window touches on the zone's clock, in order, each once.
 
-    The finest of %Y %m %d %H sets the period; %% is a percent sign; the window's end is excluded. A pattern
-    without periods comes back alone. ValueError for any other directive.
+    The finest of %Y %m %d %H sets the period; %% is a percent sign; the window's end is excluded. A pattern without
+    periods comes back alone.
+
+    Raises:
+        ValueError: any other directive.
     """
     found = {letter for letter in _DIRECTIVE.findall(pattern) if letter != "%"}
     if found - set(_FORMATS):

@@ -303,7 +303,7 @@ def _from(relation: Relation) -> sql.Composable:
 
 
 def _piece(piece: str | Given) -> sql.Composable:
-    # COPY takes no values beside its text: the driver writes them as literals
+    # COPY takes no values next to its text: the driver writes them as literals
     return sql.Literal(piece.value) if isinstance(piece, Given) else sql.SQL(piece)
 
 

@@ -22,7 +22,7 @@ class Verdict:
 
 
 class Proof:
-    """Keeps of all pages what tells whether they are all."""
+    """Keeps of all pages what reports whether they are all."""
 
     def __init__(self, model: Paginator) -> None:
         self._model = model

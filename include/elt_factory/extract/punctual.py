@@ -1,6 +1,6 @@
 """Connections on which everything together takes no longer than one request may.
 
-httpx limits each read by itself, so a server that sends a byte now and then keeps its client for ever, in the middle of
+httpx limits each read by itself, so a server that sends a byte now and then keeps its client forever, in the middle of
 a header too.
 """
 

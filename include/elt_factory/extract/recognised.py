@@ -19,7 +19,7 @@ _SIGNS = {
     b"PAR1": "a Parquet file: write format: {type: parquet}",
 }
 _MARKUP = {b"<!doctype html": "a web page", b"<html": "a web page", b"<?xml": "an XML document"}
-_ZEROS, _FEW = 20, 8  # more than one zero byte in so many is no text, if they are not only a few
+_ZEROS, _FEW = 20, 8  # more than one zero byte in that many is not text, if they are not only a few
 
 
 def not_text(head: bytes, form: Literal["csv", "ndjson"]) -> str:

@@ -31,7 +31,7 @@ class Connection:
 
 @dataclass(frozen=True)
 class CursorRange:
-    """For a cursor that is no time: read `after < cursor <= upto`; None is open."""
+    """For a cursor that is not a time: read `after < cursor <= upto`; None is open."""
 
     after: str | None = None
     upto: str | None = None

@@ -33,7 +33,7 @@ def read(request: ReadRequest) -> Spool:
     Raises:
         SourceUnavailableError: no connection, 429 or 5xx, also after the client's own tries.
         AccessDeniedError: 401, 403. BadRequestError: other 4xx.
-        BadDataError: an answer that is no JSON, says that it is an error, has no records where they should be, or goes
+        BadDataError: an answer that is not JSON, says that it is an error, has no records where they should be, or goes
             in circles; pages that end while the answer says that there is more.
     """
     subject = Subject.of(request)

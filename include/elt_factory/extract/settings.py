@@ -57,7 +57,8 @@ class HttpSettings:
 def settings_of(connection: Connection, scheme: str, subject: Subject) -> HttpSettings:
     """Return the settings in a connection's extra: what is not known there is a header, as for Airflow's own HTTP hook.
 
-    BadRequestError for what would have no effect here: nothing is passed over in silence.
+    Raises:
+        BadRequestError: what would have no effect here: nothing is passed over in silence.
     """
     extra = dict(connection.extra)
     named = f'the connection "{connection.conn_id}"'

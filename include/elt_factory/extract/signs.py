@@ -1,4 +1,4 @@
-"""What an answer itself says of the end of the pages: has_more, totals, a next link. The pages' end is held to that."""
+"""What an answer says about the end of the pages: has_more, totals, a next link. The end is checked against that."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def path_of(model: Paginator) -> str | None:
 
 
 def full_by(params: Mapping[str, object], records: int) -> str:
-    """Return the parameter by which a page of so many records is a full one, as in `limit=100`; empty text for none."""
+    """Return the parameter by which a page of that many records is full, as in `limit=100`; empty text for none."""
     for name, value in params.items():
         if _plain(name) in _SIZES and str(value) == str(records):
             return f"{name}={value}"

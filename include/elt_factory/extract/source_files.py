@@ -79,7 +79,7 @@ class Chooser:
 
 
 def check_unchanged(sources: Sequence[SourceFile]) -> None:
-    """SourceNotReadyError for a file that was written, replaced or removed since it was seen."""
+    """Refuse a file that was written, replaced or removed since it was seen."""
     for source in sources:
         try:
             same = _state(source.path) == source.state

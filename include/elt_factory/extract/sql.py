@@ -28,7 +28,7 @@ def read(request: ReadRequest) -> Spool:
     Raises:
         SourceUnavailableError: the server is down or busy. SourceNotReadyError: there is no SQLite file.
         AccessDeniedError: login or permission. BadRequestError: a table, column or query that does not work.
-        BadDataError: a file that is no database, a cursor that cannot be read.
+        BadDataError: a file that is not a database, a cursor that cannot be read.
     """
     connection = needed_connection(request, Subject.of(request))
     if connection.conn_type in _POSTGRES:

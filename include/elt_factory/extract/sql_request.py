@@ -45,7 +45,7 @@ class Bound:
     """One end of what is read: `cursor operator value`.
 
     A datetime with a zone for instants, one without for wall-clock times and a date for dates, both on the cursor's
-    clock; for cursors that are no time an int, or text as the last load wrote it.
+    clock; for cursors that are not times an int, or text as the last load wrote it.
     """
 
     operator: Operator
@@ -92,7 +92,7 @@ def wanted(request: ReadRequest, ends: tuple[Bound, ...]) -> Wanted:
 
 
 def is_temporal(incremental: Incremental, kind: ColumnType | None) -> bool:
-    """Tell whether the cursor is a time: the catalogue says so, or nobody says that it is not."""
+    """Tell whether the cursor is a time: the catalogue says so, or no one says that it is not."""
     if isinstance(incremental.initial, int):
         return False
     return kind is None or kind.name in _TEMPORAL
@@ -101,7 +101,7 @@ def is_temporal(incremental: Incremental, kind: ColumnType | None) -> bool:
 def check_cursor(
     incremental: Incremental, columns: Iterable[str], types: Mapping[str, ColumnType], subject: Subject
 ) -> None:
-    """Raise BadRequestError when the cursor is no column of what is read, or its lag cannot work with its type."""
+    """Refuse a cursor that is not a column of what is read, or whose lag does not fit its type."""
     names = list(columns)
     if incremental.cursor not in names:
         hint = near_name(incremental.cursor, names)
@@ -141,7 +141,7 @@ def clock_of(request: ReadRequest) -> str:
 def wall_clock(moment: datetime, zone: ZoneInfo) -> datetime:
     """Return what clocks in the zone show at a moment, so that windows that follow each other share no time.
 
-    The hour that clocks show twice in autumn belongs to its second pass: until then they stand at its beginning.
+    The hour that clocks show twice in autumn belongs to its second pass: until then they appear at its beginning.
     """
     local = moment.astimezone(zone)
     if local.fold == 0 and _repeats(local):
@@ -196,7 +196,7 @@ def _range(request: ReadRequest, incremental: Incremental) -> Iterator[Bound]:
 
 
 def _less(text: str, lag: int) -> int | str:
-    """Return a number less the lag, as exactly as the text has it; text that is no number as it is."""
+    """Return a number less the lag, as exactly as the text has it; text that is not a number as it is."""
     try:
         value = Decimal(text) - lag
     except InvalidOperation:

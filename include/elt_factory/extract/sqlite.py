@@ -1,4 +1,4 @@
-"""What SQLite does in its own way: times are text in several ISO forms, errors are told apart by their text."""
+"""What SQLite does in its own way: times are text in several ISO forms, errors are distinguished by their text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Moment = datetime | date | int | str
 
 
 class UndecodableError(BadDataError):
-    """A text of the file is no UTF-8."""
+    """A text of the file is not UTF-8."""
 
 
 _KINDS: tuple[tuple[str, type[EltError]], ...] = (
@@ -67,7 +67,7 @@ def time_text(value: Typed) -> Typed:
 
 
 def decoded(raw: bytes) -> str | bytes:
-    """Return a text as SQLite holds it; its bytes where they are no UTF-8."""
+    """Return a text as SQLite holds it; its bytes where they are not UTF-8."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -75,11 +75,11 @@ def decoded(raw: bytes) -> str | bytes:
 
 
 def unreadable(column: sa.ColumnElement[object]) -> sa.ColumnElement[bool]:
-    """Return the condition for a value that no window would ever find, since it is no ISO text."""
+    """Return the condition for a value that no window would ever find, since it is not ISO text."""
     no_text = sa.func.typeof(column) != "text"
     return sa.and_(column.is_not(None), sa.or_(no_text, sa.func.julianday(column).is_(None)))
 
 
 def kind_of(message: str) -> type[EltError]:
-    """Return the kind of error that a message of SQLite tells of."""
+    """Return the kind of error that a message of SQLite means."""
     return next((kind for words, kind in _KINDS if words in message.lower()), BadRequestError)

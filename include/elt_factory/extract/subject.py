@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Subject:
-    """The table that a message is about, and what must not stand in it."""
+    """The table that a message is about, and what must not appear in it."""
 
     source: str
     table: str
@@ -77,7 +77,7 @@ def source_of(request: ReadRequest, kind: type[T]) -> T:
 def secrets_of(connection: Connection | None) -> tuple[str, ...]:
     """Return every form in which a connection's secrets could show in a text, longest first.
 
-    A secret is the password, a login that has none beside it (some APIs take a key as the login), and what is secret in
+    A secret is the password, a login without a password (some APIs take a key as the login), and what is secret in
     the extra; its forms are those of addresses, JSON, HTML, Python and base64, alone and within a longer text.
     """
     if connection is None:
@@ -121,7 +121,7 @@ def _base64_forms(text: str) -> Iterator[str]:
         return
     for before, unlike in enumerate((0, 2, 3)):
         coded = base64.b64encode(bytes(before) + data).decode()
-        # what stands before and behind shares its letters with the first and the last of these
+        # what appears before and behind shares its letters with the first and the last of these
         same = coded[unlike : 8 * (before + len(data)) // 6]
         yield from (same, same.translate(_URL_SAFE))
     yield from (base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode())

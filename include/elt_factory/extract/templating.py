@@ -1,4 +1,4 @@
-"""What the templates of a table become in one load, made harmless for the place they stand in."""
+"""What the templates of a table become in one load, made harmless for the place they appear in."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def cursor_value(incremental: Incremental | None, window: Window, after: str | N
 def endpoint_of(path: str, values: Values, zone: str) -> str:
     """Return the path of an address. A value stays one part of it.
 
-    BadRequestError when a value makes a part that is empty or leads to the part above.
+    Raises:
+        BadRequestError: a value makes a part that is empty or leads to the part above.
     """
     rendered = render(path, values, zone, partial(quote, safe=":"))
     parts = rendered.strip("/").split("/")
@@ -63,7 +64,8 @@ def endpoint_of(path: str, values: Values, zone: str) -> str:
 def pattern_of(path: str, values: Values, zone: str) -> str:
     """Return the pattern of file names. A value stays a part of one name, and none of its signs is a pattern's.
 
-    BadRequestError when a value holds a slash.
+    Raises:
+        BadRequestError: a value holds a slash.
     """
 
     def safe(text: str) -> str:

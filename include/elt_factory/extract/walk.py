@@ -1,4 +1,4 @@
-"""From page to page: what comes next, and whether it goes on, is over, or goes round in circles."""
+"""From page to page: what comes next, and whether it continues, is over, or goes round in circles."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Walk:
 
     Args:
         model: How the next page is found.
-        most_pages: After so many the walk is broken off; None for no such limit.
+        most_pages: After that many the walk is broken off; None for no such limit.
     """
 
     model: Paginator
@@ -119,7 +119,7 @@ class Walk:
         return all(page_print(page.found) == seen for page in self._held)
 
     def _ended(self) -> tuple[list[Page], None]:
-        """Return the end of pages that repeat what came: nobody counts them."""
+        """Return the end of pages that repeat what came: no one counts them."""
         self._held = []
         return [], None
 

@@ -1,7 +1,7 @@
-"""Text to typed values in DuckDB, and back: which type fits. A value that a type cannot hold exactly is no value of it.
+"""Text to typed values in DuckDB, and back: which type fits. A value that a type cannot hold exactly is not valid.
 
 DuckDB's own casts are generous: 1.5 becomes the integer 2, 1.239 the decimal 1.24, 10:30 is cut off a date, `infinity`
-is a day. Each cast here has a guard, so that a value is taken as it stands or not at all. What remains by design: a
+is a day. Each cast here has a guard, so that a value is taken as it appears or not at all. What remains by design: a
 float is the nearest double, fractions of a second beyond microseconds are cut where they are text (Parquet has types of
 nanoseconds: see `has_nanoseconds`), and a `datetime` drops the offset it is written with.
 """
@@ -57,7 +57,7 @@ _FROM_DUCKDB: Mapping[str, str] = {
 }
 _NESTED = re.compile(r"^(STRUCT|MAP|UNION|VARIANT)\b|\]$")
 
-# a fraction beside 16 digits or more has been through a double, which cannot tell such integers apart
+# a fraction next to 16 digits or more has been through a double, which cannot tell such integers apart
 _INTEGER = r"\s*[+-]?([0-9]+|[0-9]{1,15}\.0*)\s*"
 _WHOLE = r"\s*[+-]?[0-9]+\s*"
 _DATE = r"\s*[0-9]{1,4}[-/][0-9]{1,2}[-/][0-9]{1,2}([ T]00?:00(:00(\.0*)?)?(Z|[+-][0-9:]+)?)?\s*"
@@ -67,7 +67,7 @@ _TIME = r"^\s*([01]?[0-9]|2[0-3]):"
 _ISO_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ZONE = ":[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _NANOSECONDS = r"\.[0-9]{6}[0-9]*[1-9]"
-_EXACT_DIGITS = 15  # a decimal number of so many digits survives the way through a double
+_EXACT_DIGITS = 15  # a decimal number of that many digits survives the way through a double
 
 
 def has_nanoseconds(expression: str) -> str:
@@ -121,14 +121,14 @@ def _guard(expression: str, column_type: ColumnType) -> str:
         return f"regexp_full_match({expression}, {text_literal(whole[name])})"
     if name in prefix:
         fits = f"regexp_matches({expression}, {text_literal(prefix[name])})"
-        # DuckDB takes no notice of what it does not know at the end: a time before Christ would be one after
+        # DuckDB ignores what it does not know at the end: a time before Christ would be one after
         return (
             fits if name == "time" else f"{fits} AND NOT regexp_matches({expression}, {text_literal(_BEFORE_CHRIST)})"
         )
     if name == "decimal":
         return _decimal_guard(expression, column_type)
     if name == "float":
-        # 1_000 is DuckDB's own way to write numbers; 1e400 is no infinity unless it says so
+        # 1_000 is DuckDB's own way to write numbers; 1e400 is not an infinity unless it says so
         infinite = f"isinf(TRY_CAST({expression} AS DOUBLE)) AND NOT contains(lower({expression}), 'inf')"
         return f"NOT contains({expression}, '_') AND NOT ({infinite})"
     return _size_guard(expression, column_type)

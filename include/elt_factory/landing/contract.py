@@ -1,7 +1,7 @@
 """The contract as SQL: every raw value arrives as text and leaves typed, protected, or as a reject with its reason.
 
 Pure functions from values to DuckDB SQL text; `landing.land` runs them. In the table `staged` the columns have names of
-our own, so that no name of a source can meet them.
+ELT Factory's own, so that no name of a source can meet them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TIMES = ("time", "datetime", "timestamp")
 NO_WORD = "\x01"  # no field of a CSV file is this text
 _SHOWN = 100  # characters of a bad value that a reason shows
 
-# the CSV lines that DuckDB could not read, each once; an empty line before one is no part of it
+# the CSV lines that DuckDB could not read, each once; an empty line before one is not part of it
 _LINE = "ltrim(e.csv_line, chr(10) || chr(13))"
 _TOO_MANY = "e.error_type = 'TOO MANY COLUMNS'"
 BROKEN_CSV = (
@@ -68,7 +68,7 @@ class ContractPlan:
     `unwanted` columns reject the rows that have a value in them. With `single_keys` JSON of a shape that is listed in
     the table `repeated_keys` is a bad value: it has a key twice in one object. `by_file`: the records come from a
     source's files, and each row says from which; `file_column` then holds the file's name. With `key_of_file` a key
-    tells the rows of one file apart, and those of another are others. `by_header`: a row says whether it is its file's
+    distinguishes the rows of one file from each other. `by_header`: a row says whether it is its file's
     header line again. `nanoseconds` are the columns whose source has a type for them: a time of theirs is never cut.
     """
 
@@ -128,7 +128,7 @@ def read_parquet(files: Sequence[str]) -> str:
 def stage_statement(relation: str, plan: ContractPlan) -> str:
     """CREATE TABLE staged: the typed columns c0, c1, ..., `reason`, `record` and `bad_values`.
 
-    `reason` is NULL when the row is good; `record` is the raw row as JSON, for rejects only. Lines that are no records
+    `reason` is NULL when the row is good; `record` is the raw row as JSON, for rejects only. Lines that are not records
     come later, and have NULL in `bad_values`. Raw columns become r0, r1,
     ..., these c0, c1, ..., and both together the reason: each step names what the next one uses, so nothing is written,
     planned or computed twice.
@@ -276,7 +276,7 @@ def copy_rejects(file: str) -> str:
 
 
 def stage_broken_csv(plan: ContractPlan) -> str:
-    """INSERT of the CSV lines that are no record: file, line and cause, and the line where none of it is personal."""
+    """INSERT of the CSV lines that are not records: file, line and cause, and the line where none of it is personal."""
     record = "NULL" if plan.secret else "to_json({'line': text})"
     came = "file, " if plan.by_file else ""
     other = "NOT EXISTS (FROM surplus WHERE surplus.file = broken.file AND surplus.replaced = broken.text)"
@@ -292,7 +292,7 @@ def stage_broken_csv(plan: ContractPlan) -> str:
 
 
 def stage_broken_lines(plan: ContractPlan) -> str:
-    """INSERT of the NDJSON lines that are no record, which `sift` has put into a file of their own."""
+    """INSERT of the NDJSON lines that are not records, which `sift` has put into a file of their own."""
     record = "NULL" if plan.secret else "record"
     names = ("reason", "record", *(("file",) if plan.by_file else ()))
     broken = ndjson.read_columns(dict.fromkeys(names, "VARCHAR"), name=BROKEN_LINES)
@@ -350,7 +350,7 @@ def _missing_values(plan: ContractPlan) -> list[str]:
 
 
 def _given_value(column: PlannedColumn, plan: ContractPlan) -> str:
-    # a value that was discarded is no value; one that is rejected has its own cause already
+    # a value that was discarded is not a value; one that is rejected has its own cause already
     if not column.found or column.on_bad_value == "null":
         return plan.typed(column.name)
     return plan.raw(column.name)

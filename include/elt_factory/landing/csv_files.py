@@ -47,7 +47,7 @@ def is_header_again(header: Sequence[str], spool: Spool) -> str:
 
 
 def check_is_known(known: Known, header: Sequence[str], files: Sequence[str]) -> None:
-    """BadDataError for files without any of the columns that YAML and table name, if these are two or more.
+    """Refuse files without any of the columns that YAML and table name, if these are two or more.
 
     A single one may be a column that only some files have.
     """
@@ -99,9 +99,9 @@ def say_delimiter(found: str, form: CsvFormat) -> str:
 
 
 def refuse_second_table(file: Path, width: int, form: CsvFormat) -> None:
-    """BadDataError for a file in which another table follows: a blank line, a line of names, and values below it.
+    """Refuse a file in which another table follows: a blank line, a line of names, and values below it.
 
-    Lines of text alone cannot be told from names, so this is for a table with a number or a time in its first record.
+    Lines of text alone look like names, so this is for a table with a number or a time in its first record.
     """
     gap, names_at, first = False, 0, True
     with _text(file, form) as stream, _lenient():
@@ -184,7 +184,7 @@ def _given_names(file: Path, first: Sequence[str], form: CsvFormat) -> tuple[str
 
 @contextmanager
 def _text(file: Path, form: CsvFormat) -> Iterator[Iterator[str]]:
-    # a byte order mark is no part of the first name, which may be in quotes behind it
+    # a byte order mark is not part of the first name, which may be in quotes behind it
     encoding = "utf-8-sig" if form.encoding == "utf-8" else form.encoding
     # a byte of another encoding further down is that line's own trouble
     with file.open(encoding=encoding, errors="replace", newline="") as lines:

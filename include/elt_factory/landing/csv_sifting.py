@@ -1,7 +1,7 @@
 """CSV lines that DuckDB takes for records and that are none: found before the records are read, and put aside.
 
 DuckDB passes over fields beyond the last column where they have no value. But a line of more fields than columns is
-shifted somewhere, and nobody knows where, so `1,a,,` is no record of three columns.
+shifted somewhere, and no one knows where, so `1,a,,` is not a record of three columns.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class _Looks:
 def sift_csv(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path) -> Spool:
     """Return the files with something in place of the lines that have too many fields.
 
-    These are in the table `surplus`. BadDataError for a file in which a second table follows the first.
+    These are in the table `surplus`.
+
+    Raises:
+        BadDataError: a file in which a second table follows the first.
     """
     connection.execute(contract.NO_SURPLUS)
     if not comes_from_others(spool):

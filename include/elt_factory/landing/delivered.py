@@ -42,7 +42,8 @@ def file_id(name: str) -> str:
 def with_files(plan: ContractPlan, known: Known, spool: Spool) -> ContractPlan:
     """Return the plan for records that come from a source's files: each row says from which.
 
-    ContractError where the files have a column of the name that the YAML gives for that.
+    Raises:
+        ContractError: the files have a column of the name that the YAML gives for that.
     """
     if not spool.sources:
         return plan
@@ -95,9 +96,9 @@ def copy_ledger(file: str) -> str:
 
 
 def refuse_unread_files(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> None:
-    """BadDataError for a file that is written in another way than the YAML says.
+    """Refuse a file that is written in another way than the YAML says.
 
-    It has records and yields no good row, or more than half of its lines, ten at least, are no records at all. One
+    It has records and yields no good row, or more than half of its lines, ten at least, are not records at all. One
     record that is rejected, alone in its file, is one bad record.
     """
     if not spool.sources:
@@ -125,7 +126,7 @@ def refuse_unread_files(connection: duckdb.DuckDBPyConnection, known: Known, spo
 
 
 def _line_with_data(file: Path, spool: Spool) -> int | None:
-    """Return the first line after the header in which anything stands."""
+    """Return the first line after the header in which anything appears."""
     form = spool.csv
     with file.open(encoding=form.encoding, errors="replace", newline="") as lines:
         reader = csv_module.reader(lines, delimiter=form.delimiter, quotechar=form.quote)

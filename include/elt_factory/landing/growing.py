@@ -1,4 +1,4 @@
-"""Numbers that a table's column cannot hold yet: the wider type that holds them too, where nobody has said a type.
+"""Numbers that a table's column cannot hold yet: the wider type that holds them too, where no one has said a type.
 
 Only numbers grow unasked, only under `evolve`, and only as far as they stay exact. Text in a column of numbers is a bad
 value, and stays one.

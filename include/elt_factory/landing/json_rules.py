@@ -42,7 +42,7 @@ def fits(text: str) -> str:
 
 
 def reason(text: str, otherwise: str) -> str:
-    """Why a JSON text is not taken; `otherwise` is SQL for text that is no JSON at all."""
+    """Why a JSON text is not taken; `otherwise` is SQL for text that is not JSON at all."""
     return (
         f"CASE WHEN strlen({text}) > {limits.TEXT_BYTES} THEN 'is longer than {limits.TEXT_BYTES:,} bytes' "
         f"WHEN NOT json_valid({text}) THEN {otherwise} "

@@ -135,7 +135,7 @@ class _Written:
 
 @contextmanager
 def _scratch(workdir: Path, attempt: Attempt) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Provide a DuckDB file of our own: what does not fit in memory goes to disk, so memory does not grow with rows."""
+    """Provide a private DuckDB file: what does not fit in memory goes to disk, so memory does not grow with rows."""
     import duckdb
 
     file = workdir / f"contract-{attempt.name}.duckdb"
@@ -352,7 +352,7 @@ def _null_cursors(connection: duckdb.DuckDBPyConnection, request: LandRequest, p
         return 0
     found = request.spool.null_cursors
     if found is None:
-        # a cursor that is no column of the plan has no value in any row
+        # a cursor that is not a column of the plan has no value in any row
         found = _one(connection, contract.null_cursors(plan))
     if found and table.null_cursor == "fail":
         raise ContractError(

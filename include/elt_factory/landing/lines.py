@@ -32,7 +32,7 @@ _MANY = 1000  # files whose lines are one batch, so that small files cost no bat
 
 
 class BrokenLinesError(BadDataError):
-    """Some lines are no records."""
+    """Some lines are not records."""
 
     def __init__(self) -> None:
         super().__init__("some lines are not JSON objects, or repeat a key")

@@ -15,7 +15,7 @@ from elt_factory.landing.attempt import is_attempt
 from elt_factory.landing.places import Place
 
 MANIFEST_FILE = "manifest.json"
-FORMAT = 2  # of the file; the first one had neither owner nor checksums, and lay beside the folders of the attempts
+FORMAT = 2  # of the file; the first one had neither owner nor checksums, and lay next to the folders of the attempts
 _AGAIN = "run the extract task again"
 
 
@@ -108,7 +108,7 @@ class Manifest:
     rows_null_cursor: int = 0
     null_cursor: str | None = None  # what a database was asked for: include or ignore
     ledger: LandedFile | None = None  # what the load adds to the ledger of files
-    cursor_after: str | None = None  # a cursor that is no time was read from here on; None: from its beginning
+    cursor_after: str | None = None  # a cursor that is not a time was read from here on; None: from its beginning
 
     @property
     def owner(self) -> Owner:

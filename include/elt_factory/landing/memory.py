@@ -28,7 +28,7 @@ def limit_bytes() -> int:
     """Return the contract's limit: ELT_CONTRACT_MEMORY, such as 1GB or 512MiB.
 
     Raises:
-        LandingError: it is no size.
+        LandingError: it is not a size.
     """
     text = os.environ.get("ELT_CONTRACT_MEMORY", DEFAULT_LIMIT)
     found = _LIMIT.fullmatch(text.strip())
@@ -38,7 +38,7 @@ def limit_bytes() -> int:
 
 
 def threads_for(limit: int, most: int, columns: int, record_bytes: int) -> int:
-    """How many of at most so many threads fit into a limit, at least one."""
+    """How many of at most that many threads fit into a limit, at least one."""
     each = _THREAD_BYTES + columns * _COLUMN_BYTES + _RECORD_COPIES * record_bytes
     return max(1, min(most, limit // each))
 

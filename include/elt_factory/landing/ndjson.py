@@ -1,4 +1,4 @@
-"""Newline-delimited JSON in DuckDB: columns as text, numbers with all their digits, and lines that are no object.
+"""Newline-delimited JSON in DuckDB: columns as text, numbers with all their digits, and lines that are not objects.
 
 DuckDB's JSON reader turns a number with a fraction into a double before anything else sees it, also when the column
 is a decimal or text, or the number is deep inside a nested value. So numbers that a double may not hold are put in
@@ -39,7 +39,7 @@ def read_columns(types: Mapping[str, str], more: Sequence[str] = (), name: str =
 
 
 def shapes() -> str:
-    """SELECT of the keys of all records, in the order in which they come; NULL where a line is no record.
+    """SELECT of the keys of all records, in the order in which they come; NULL where a line is not a record.
 
     That is an object without a key twice that is not nested too deep. The keys of one record, its shape, are looked at
     once for all records.
@@ -121,7 +121,7 @@ def _columns(json_text: str, types: Mapping[str, str], values: Sequence[str], mo
 
 
 def _quote_long_numbers(column: str, marker: str) -> str:
-    # neither control character can stand in JSON by itself
+    # neither control character can appear in JSON by itself
     marked = f"regexp_replace({column}, {text_literal(_STRING_OR_LONG)}, '\\1\x01\\2\x02', 'g')"
     numbers_only = f"replace({marked}, '\x01\x02', '')"
     return f"replace(replace({numbers_only}, '\x01', '\"{marker}:'), '\x02', '\"')"

@@ -70,7 +70,7 @@ class Place(ABC):
         """Take away these files, the first one first, and the folders that are empty then.
 
         Raises:
-            LandingError: a name leads out of this place; nothing is removed.
+            LandingError: a name points outside this place; nothing is removed.
         """
 
 
@@ -153,7 +153,7 @@ def _made(folder: Path) -> Path:
 
 
 def check_inside(place: Place, names: Iterable[str]) -> None:
-    """LandingError for a name that leads out of a place."""
+    """Refuse a name that points outside a place."""
     for name in names:
         if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
             raise LandingError(f"{name} points outside the landing {place}")

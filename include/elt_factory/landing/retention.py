@@ -60,7 +60,7 @@ def _is_needed(landing: Place, project: str, committed: datetime | None) -> bool
 def _manifest(landing: Place) -> Manifest | None:
     try:
         return parse_manifest(landing)
-    except LandingError:  # somebody else was faster, or it cannot be read and people shall look at it
+    except LandingError:  # someone else was faster, or it cannot be read and people shall look at it
         return None
 
 

@@ -1,4 +1,4 @@
-"""Planning the contract: what was found beside what is declared and what the table already has."""
+"""Planning the contract: what was found next to what is declared and what the table already has."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def plan_contract(known: Known, found: Mapping[str, ColumnType | None]) -> tuple
     where the table has no type for them.
 
     Raises:
-        ContractError: a column that the YAML needs is nowhere, drift under `freeze`, or a name that cannot stand.
+        ContractError: a column that the YAML needs is nowhere, drift under `freeze`, or a name that cannot be used.
     """
     check_names(known, found)
     found = {name: kind or _of_no_value(known, name) for name, kind in found.items()}
@@ -167,7 +167,7 @@ def _widened(known: Known, columns: Iterable[PlannedColumn]) -> Iterator[Drift]:
 
 
 def check_width(known: Known, found: Collection[str]) -> None:
-    """ContractError where a load would add columns that are not declared to a table that has enough of them."""
+    """Refuse a load that would add undeclared columns to a table that has enough of them."""
     table, existing = known.table, known.existing or {}
     if table.schema_contract != "evolve":
         return
@@ -188,7 +188,7 @@ def can_name(text: str) -> bool:
 
 
 def check_names(known: Known, found: Collection[str]) -> None:
-    """UnfitNameError for a name that no column can have, ContractError for one that is another's but for case."""
+    """Refuse a name that no column can have, or that differs from another only by case."""
     for name in found:
         if not can_name(name):
             raise UnfitNameError(
@@ -199,7 +199,7 @@ def check_names(known: Known, found: Collection[str]) -> None:
 
 
 def _check_case(known: Known, found: Iterable[str]) -> None:
-    """ContractError for names that differ only by case: warehouses cannot tell them apart.
+    """Refuse names that differ only by case: warehouses cannot tell them apart.
 
     It would be worse than a failure where `email` is declared as personal and the source says `Email`.
     """
@@ -217,7 +217,7 @@ def _check_case(known: Known, found: Iterable[str]) -> None:
 
 
 def _check_needed(known: Known, columns: Iterable[str], found: Mapping[str, ColumnType | None]) -> None:
-    """ContractError for a key, cursor or business date that is nowhere; without records there is nothing to check."""
+    """Refuse a key, cursor or business date that does not exist; without records there is nothing to check."""
     table, names = known.table, set(columns) | set(found)
     if not found:
         return
@@ -234,7 +234,7 @@ def _check_needed(known: Known, columns: Iterable[str], found: Mapping[str, Colu
 
 
 def _check_history(known: Known, columns: Iterable[PlannedColumn]) -> None:
-    """ContractError where the cursor of a history is no time, so that nothing says since when a version holds."""
+    """Refuse a history whose cursor is not a time, since the validity of its versions would be unknown."""
     table = known.table
     if table.write_disposition != "scd2" or table.incremental is None:
         return

@@ -1,4 +1,4 @@
-"""Lines of NDJSON that are no record: found, and put aside with the reason, so that the others can be read.
+"""Lines of NDJSON that are not records: found, and put aside with the reason, so that the others can be read.
 
 It costs a pass over the files, so it is done only where reading has failed; healthy files do not pay for it.
 """
@@ -90,7 +90,7 @@ def _sift_file(connection: duckdb.DuckDBPyConnection, source: Path, copy: Path, 
 def _lines(source: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the lines that are not blank, with their numbers; of one that is too long the first bytes.
 
-    A byte order mark is no part of the first line.
+    A byte order mark is not part of the first line.
     """
     with source.open("rb") as lines:
         lines.seek(len(BOM) if lines.read(len(BOM)) == BOM else 0)
@@ -121,7 +121,7 @@ def _is_text(line: bytes) -> bool:
 
 
 def _broken_ordinals(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[int]:
-    """Which of the lines are no object, or have a key twice or one that is no name for a column, counted from 1."""
+    """Find the lines that are not objects, repeat a key, or have one that is no column name, counted from 1."""
     keys = "json_keys(json)"
     fit = f"len(list_filter({keys}, lambda key: NOT regexp_full_match(key, {text_literal(NAME)}))) = 0"
     is_object = f"json_type(json) = 'OBJECT' AND len({keys}) = len(list_distinct({keys})) AND {fit}"
@@ -136,7 +136,7 @@ def _broken_ordinals(connection: duckdb.DuckDBPyConnection, file: Path) -> Itera
 
 
 def _refuse_array(source: Path, clean: Path) -> None:
-    """BadDataError for a file that is one array over many lines, or whose lines are arrays and never a record."""
+    """Refuse a file that is one array over many lines, or whose lines are arrays and never a record."""
     first = next((line for _, line in _lines(source)), b"")
     if first.lstrip().startswith(b"[") and not (clean.stat().st_size and first.rstrip().endswith(b"]")):
         raise BadDataError(
@@ -162,7 +162,7 @@ def too_deep(line: bytes) -> bool:
 
 
 def why_broken(line: bytes) -> str:
-    """Why a line is no record, without showing what it holds."""
+    """Why a line is not a record, without showing what it holds."""
     import msgspec
 
     if len(line) > limits.RECORD_BYTES:

@@ -189,7 +189,7 @@ def insert_rows(dialect: Dialect, table: str, rows: Sequence[Mapping[str, Value]
 
 
 def insert_load(dialect: Dialect, row: Mapping[str, Value]) -> str:
-    """INSERT of a load's row as the next commit of its table, by whoever has the table's turn."""
+    """INSERT of a load's row as the next commit of its table, by anyone who has the table's turn."""
     d, names = dialect, tuple(TABLES["loads"])
     mine = f"l.{d.name('load_id')} = {d.literal(row['load_id'])}"
     only_rejects = 0 < int(str(row["rows_rejected"])) == int(str(row["rows_read"]))

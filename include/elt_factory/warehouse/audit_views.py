@@ -21,7 +21,7 @@ _TABLE, _LOAD = ("source", "table_name"), ("source", "table_name", "load_id")
 def prepare(warehouse: Warehouse) -> None:
     """Create the audit tables and views where they are not there yet, and what an older version did not have.
 
-    Each step leaves what the next try goes on from. A table of an older version becomes the log, with all its rows.
+    Each step leaves what the next try continues from. A table of an older version becomes the log, with all its rows.
     """
     found = _found(warehouse)
     if not found:

@@ -41,7 +41,7 @@ class Rows:
 class LoadOrder:
     """A landing and how it is to be written. `landing` is the place of the load's attempts.
 
-    `by_cursor` says that the source was read by the table's cursor, a number from where it stood, and `by_window` that
+    `by_cursor` says that the source was read by the table's cursor, a number from where it was, and `by_window` that
     it was read for the window alone. `clock` is the zone of the clock that a cursor without a zone has.
     """
 
@@ -84,7 +84,7 @@ class LoadOrder:
 
     @property
     def own_columns(self) -> dict[str, ColumnType]:
-        """Our own columns in the target."""
+        """ELT Factory's own columns in the target."""
         by_file = self.write_disposition == "append" and self.manifest.ledger is not None
         return {**own_columns(self.write_disposition), **(ledger.OWN_COLUMN if by_file else {})}
 
@@ -119,7 +119,7 @@ class Staged:
 
 
 class StatementError(PermanentError):
-    """The warehouse cannot answer a query: no such column, a condition that is no SQL, types that do not compare."""
+    """The warehouse cannot answer a query: no such column, a condition that is not SQL, types that do not compare."""
 
 
 class Warehouse(ABC):
@@ -296,7 +296,7 @@ class Warehouse(ABC):
             Drift(change.column, str(change.new), change.kind, str(change.old) if change.old else None)
             for change in made
         )
-        # said before it is done: after a crash in between the next try says it anew, in place of this one
+        # said before it is done: after a crash in between the next try says it again, in place of this one
         self._record_drift(order.manifest, drift)
         for statement in evolution.statements_of(self.dialect, order.target, made, own, existing, order.options):
             self.execute(statement)
@@ -388,12 +388,12 @@ class Warehouse(ABC):
 
 
 def own_columns(disposition: WriteDisposition) -> Mapping[str, ColumnType]:
-    """Our own columns in a table of that disposition."""
+    """ELT Factory's own columns in a table of that disposition."""
     return {**statements.OWN_COLUMNS, **(statements.VALIDITY if disposition == "scd2" else {})}
 
 
 def _refuse(order: LoadOrder, changes: Iterable[SchemaChange]) -> None:
-    """ContractError where a warehouse would cast, and so change, values on their way in.
+    """Refuse a load in which the warehouse would cast, and so change, values on their way in.
 
     It happens when two windows are extracted before the first of them has made the table.
     """
@@ -406,7 +406,7 @@ def _refuse(order: LoadOrder, changes: Iterable[SchemaChange]) -> None:
 
 
 def _refuse_mixture(order: LoadOrder, missing: str) -> None:
-    """ContractError for a table whose rows do not say since when they hold."""
+    """Refuse a table whose rows have no validity columns."""
     if missing in statements.VALIDITY and not order.full_refresh:
         raise ContractError(
             f"{order.label}: existing rows have no validity columns (not written with scd2); run with full refresh"

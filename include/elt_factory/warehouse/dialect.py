@@ -12,7 +12,7 @@ from elt_factory.sql_text import Value
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What a table is beside its columns, as its YAML says; `comments` are those of columns."""
+    """What a table is next to its columns, as its YAML says; `comments` are those of columns."""
 
     comment: str = ""
     comments: Mapping[str, str] = field(default_factory=dict)

@@ -20,7 +20,7 @@ _OTHER_VERSION = re.compile(r"(older|newer) version of duckdb|version number", r
 
 @contextmanager
 def translated(file: Path, but: str = "") -> Iterator[None]:
-    """Errors of the database file as our own; all others pass, and those whose message has the text `but`."""
+    """Errors of the database file as ELT Factory's own; all others pass, and those whose message has the text `but`."""
     import duckdb
 
     broken = (duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)

@@ -59,7 +59,7 @@ def statements_of(
     existing: Mapping[str, ColumnType],
     options: TableOptions,
 ) -> list[str]:
-    """Return the DDL of changes and of our own columns.
+    """Return the DDL of changes and of ELT Factory's own columns.
 
     The statements are in order. No reader ever finds a column missing or half filled.
     """

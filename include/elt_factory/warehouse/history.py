@@ -128,7 +128,7 @@ def _moment(history: History, cursor: str) -> str:
 
 
 def _correct(history: History, cursor: str) -> str:
-    """DELETE of versions that come anew with the same moment and other values."""
+    """DELETE of versions that come again with the same moment and other values."""
     return (
         f"DELETE FROM {history.rows} AS t USING {history.picture} AS s WHERE {history.same_key('t', 's')} "
         f"AND {history.since('t')} = {_moment(history, cursor)} AND NOT ({history.same_values('t', 's')})"

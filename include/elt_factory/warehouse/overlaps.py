@@ -1,7 +1,7 @@
 """Loads that read some of the same rows: neither takes or doubles what the other has committed.
 
 A full refresh is one load of all windows up to its own, and all of its rows bear its load id. A window of `append` that
-is run again after it takes the place of the refresh's rows of that window, where they can be told from the others.
+is run again after it takes the place of the refresh's rows of that window, if they can be told from the others.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def make_way(load: Writing) -> Iterator[str]:
     """Yield the statements that remove what a full refresh wrote for the window of a load that appends.
 
     Raises:
-        ContractError: nothing tells the refresh's rows of this window from its others.
+        ContractError: nothing distinguishes the refresh's rows of this window from its others.
     """
     order, dialect, manifest = load.order, load.warehouse.dialect, load.order.manifest
     cursor = manifest.cursor_column

@@ -34,5 +34,5 @@ def retrying(attempt: Callable[[], T]) -> T:
 
 
 def pause(number: int) -> float:
-    """Seconds before the next try, after so many: they grow, and differ between those who wait for the same."""
+    """Seconds before the next try, after that many: they grow, and differ between those who wait for the same."""
     return min(0.05 * 2.0**number, LONGEST_PAUSE) * random.uniform(0.5, 1)  # noqa: S311 - spreads, guards nothing

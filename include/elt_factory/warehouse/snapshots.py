@@ -31,7 +31,7 @@ class Snapshot:
     """When a snapshot was taken, and those after it that are loaded already, in order, up to a complete one.
 
     Only a `complete` one knows what is gone. One with rejected rows says nothing of the keys that are not in it: for
-    these what the snapshot before it said goes on, also where that is loaded later. Which keys these are is kept in
+    these what the snapshot before it said continues, also where that is loaded later. Which keys these are is kept in
     `_elt.unseen_keys`: afterwards the history alone does not tell a key that was confirmed from one that was not seen.
     """
 
@@ -82,7 +82,7 @@ def _undo(keys: SnapshotSql) -> list[Step]:
     after = [Step("what holds from the next snapshot on stays", keys.keep_after(keys.forgotten()))]
     return [
         *(after if keys.snapshot.later else []),
-        Step("the version before it goes on", keys.go_on()),
+        Step("the version before it continues", keys.go_on()),
         Step("and the one that the earlier try began goes", keys.forget()),
     ]
 
@@ -209,7 +209,7 @@ class SnapshotSql:
         return f"INSERT INTO {self._unseen} ({d.names(tuple(audit.TABLES['unseen_keys']))}) SELECT {', '.join(values)}"
 
     def note_unseen_later(self) -> str:
-        """INSERT of the keys that come or go on, for each later snapshot that they reach over, not seen by it."""
+        """INSERT of the keys that come or continue, for each later snapshot that they reach over, not seen by it."""
         coming = f"SELECT {self._keys('s')} FROM {self.history.picture} AS s"
         if not self.snapshot.complete:
             coming += f" UNION {self._not_seen(self.history.until('t'))}"

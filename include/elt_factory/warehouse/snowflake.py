@@ -217,7 +217,7 @@ class SnowflakeWarehouse(Warehouse):
             self._forget(made, None if outside else folder)
 
     def _send_and_copy(self, order: LoadOrder, tables: _Tables[Relation], folder: StageFolder) -> tuple[int, int]:
-        """Copy by way of our own stage. Nothing is sent before all of the landing is proven."""
+        """Copy by way of ELT Factory's own stage. Nothing is sent before all of the landing is proven."""
         with proven(order.landing, order.manifest.all_files) as here:
             if order.manifest.all_files:
                 create = f"CREATE STAGE ON SCHEMA {DIALECT.name(STAGE.schema)}"
@@ -236,7 +236,7 @@ class SnowflakeWarehouse(Warehouse):
         )
 
     def _send(self, here: Path, folder: StageFolder, files: Sequence[LandedFile]) -> StageFolder:
-        """Send files up to a folder of our own stage."""
+        """Send files up to a folder of ELT Factory's own stage."""
         self._run(sql.put(sql.wildcard(here, files), folder))
         return folder
 
@@ -265,7 +265,7 @@ class SnowflakeWarehouse(Warehouse):
     def _forget(self, tables: Sequence[Relation], folder: StageFolder | None) -> None:
         """Drop staging tables and remove the files that a load sent up.
 
-        What fails here is swept later; the load stands or fell.
+        What fails here is swept later; the load is committed already, or has failed.
         """
         for statement in [*map(sql.drop_table, tables), *([sql.remove(folder)] if tables and folder else [])]:
             try:
@@ -274,7 +274,7 @@ class SnowflakeWarehouse(Warehouse):
                 self._tell(f"left for a later sweep: {error}")
 
     def _sweep_old(self) -> None:
-        """Sweep what no load can be using any more; a load stands, whether this works or not."""
+        """Sweep what no load can be using any more; a load stays committed whether this works or not."""
         try:
             self.sweep(datetime.now(UTC) - SWEPT_AFTER)
         except EltError as error:

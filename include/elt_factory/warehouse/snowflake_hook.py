@@ -58,7 +58,7 @@ class GivenHook(SnowflakeHook):
     def arguments(self, query_tag: str = "") -> dict[str, Any]:
         """Return what the connector is called with: the provider's reading of the connection, and what it leaves out.
 
-        Autocommit and the session's parameters are written anew every time: the connector changes the ones it is given,
+        Autocommit and the session's parameters are written every time: the connector changes the ones it is given,
         and the provider would hand those out again.
         """
         found: dict[str, Any] = dict(self._get_conn_params())

@@ -31,7 +31,7 @@ def external_url(root: str) -> str | None:
 
 
 class ExternalStage:
-    """A stage over the root of all landings. Its name tells its URL, so that another root gets a stage of its own."""
+    """A stage over the root of all landings. Its name contains its URL, so another root gets another stage."""
 
     def __init__(self, landing: RemotePlace, url: str, integration: str) -> None:
         digest = hashlib.sha256(f"{url}\x00{integration}".encode()).hexdigest()[:8]

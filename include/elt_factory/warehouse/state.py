@@ -1,4 +1,4 @@
-"""What the audit tables say: where a table stands, which windows are committed, how fresh it is."""
+"""What the audit tables say: the state of a table, which windows are committed, how fresh it is."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _STATUS = (
 
 @dataclass(frozen=True)
 class TableStatus:
-    """Where one table stands; instants know their zone, None where there was nothing to say."""
+    """The state of one table; instants know their zone, None where there was nothing to say."""
 
     source: str
     table: str
@@ -55,9 +55,9 @@ def cursor_range(
     source: str,
     table: str,
     load_id: str,
-    window: Window,  # noqa: ARG001 - a cursor that is no time knows no windows; the loads' ids tell them apart
+    window: Window,  # noqa: ARG001 - a cursor that is not a time knows no windows; the loads' ids tell them apart
 ) -> CursorRange:
-    """Return what a load reads of a source whose cursor is no time.
+    """Return what a load reads of a source whose cursor is not a time.
 
     A window that was committed with rows reads the very same range again, so that a re-run takes nothing that belongs
     to another load. Any other begins after all that was ever loaded, by earlier windows or, where it was left out and
@@ -241,7 +241,7 @@ def status(warehouse: Warehouse) -> list[TableStatus]:
     d = warehouse.dialect
     keys = ("source", "table_name")
     group, turn = d.names(keys), f"coalesce({d.name('turn')}, 0)"
-    # what is counted of all loads is counted in the warehouse; the newest commit of a table always stands
+    # what is counted of all loads is counted in the warehouse; the newest commit of a table always stays
     newest = (
         f"SELECT {group}, max({turn}) AS newest_turn FROM {audit.log('loads').sql(d)} AS c "
         f"WHERE {audit.holds(d, 'c')} GROUP BY {group}"

@@ -143,7 +143,7 @@ def delete_without_cursor(dialect: Dialect, table: Relation, cursor: str) -> str
 def delete_matching(
     dialect: Dialect, table: Relation, staging: Relation, keys: tuple[str, ...], cursor: str | None
 ) -> str:
-    """DELETE of the rows that staging brings anew: same key, and no newer than what comes."""
+    """DELETE of the rows that staging brings again: same key, and no newer than what comes."""
     conditions = [f"t.{dialect.name(key)} = s.{dialect.name(key)}" for key in keys]
     if cursor:
         column = dialect.name(cursor)
@@ -160,7 +160,7 @@ def insert_rows(
     loaded_at: datetime,
     unless_newer: tuple[str, ...] = (),
 ) -> str:
-    """INSERT of `staged_values` with our own columns; `unless_newer` are keys of which only absent ones go in."""
+    """INSERT of `staged_values` with internal columns; `unless_newer` are keys of which only absent ones go in."""
     names, values = tuple(columns), list(columns.values())
     where = ""
     if unless_newer:

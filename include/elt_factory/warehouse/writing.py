@@ -129,7 +129,7 @@ def _write_versions(load: Writing) -> Written:
             return Written(0)
     for change in changes:
         load.warehouse.execute(change.sql)
-    # every row that was landed stands in the history now, as often as a load is run
+    # every row that was landed appears in the history now, as often as a load is run
     found, opened = load.warehouse.query(standing).rows[0]
     expect(order, "rows", load.staged.row_count, int(found))
     return Written(int(opened), int(found) - int(opened))
