@@ -70,7 +70,7 @@ class SourceKind:
         name: The `type` of `extract`.
         title: What it is called in the reference, as in "A SQL database".
         config: The model of a whole config: `extract`, whose type is the name, and `tables`.
-        places: Its models in the order in which a config is written, each with where it stands in the file.
+        places: Its models in the order in which a config is written, each with its location in the file.
         read: Reads one table for one window into files, and counts what it read.
         asked: What the source is asked for, for people, without asking it.
         sampled: The source as `elt validate --live` reads it, a little of one table, and what that is in words. Takes
