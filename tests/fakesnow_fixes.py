@@ -5,9 +5,11 @@ said once more beside the tests that meet it: tests/fakesnow_exceptions.py.
 """
 
 import sys
+from functools import cache
 from threading import Thread
 from typing import ClassVar
 
+import duckdb
 import fakesnow.arrow
 import fakesnow.cursor
 import fakesnow.info_schema
@@ -112,6 +114,37 @@ def a_look_at_what_is_not_there_ends_no_transaction() -> None:
     fakesnow.cursor.FakeSnowflakeCursor._execute = fixed
 
 
+def a_statement_is_parsed_once() -> None:
+    """Each was parsed to know of which kind it is, and again to run it."""
+    parse, parsed = fakesnow.server.parse_one, {}
+
+    def first(command):
+        parsed.clear()
+        parsed[command] = parse(command)
+        return parsed[command]
+
+    fakesnow.server.parse_one = first
+    fakesnow.cursor.parse_one = lambda command: parsed.pop(command, None) or parse(command)
+
+
+def an_answer_is_described_by_duckdb_alone() -> None:
+    """To describe an answer, its SQL was parsed and written again, and the description was kept as an answer itself.
+
+    What reads no table, such as the words that tell of success, is described once.
+    """
+
+    def described(self):
+        return self._duck_conn.execute(f"DESCRIBE {self._last_sql}", self._last_params).fetchall()
+
+    constant = cache(lambda sql: duckdb.execute(f"DESCRIBE {sql}").fetchall())
+
+    def fixed(self):
+        reads = self._last_params or " from " in self._last_sql.lower()
+        return described(self) if reads else constant(self._last_sql)
+
+    fakesnow.cursor.FakeSnowflakeCursor._describe_last_sql = fixed
+
+
 FIXES = (
     null_timestamps_stay_null,
     some_statements_do_nothing,
@@ -120,10 +153,13 @@ FIXES = (
     the_end_of_a_session_rolls_back,
     a_database_is_an_engine_of_its_own,
     a_look_at_what_is_not_there_ends_no_transaction,
+    a_statement_is_parsed_once,
+    an_answer_is_described_by_duckdb_alone,
 )
 
 if __name__ == "__main__":
     for fix in FIXES:
         fix()
-    Thread(target=uvicorn.run, args=(fakesnow.server.app,), kwargs={"port": int(sys.argv[1])}, daemon=True).start()
+    settings = {"port": int(sys.argv[1]), "access_log": False}
+    Thread(target=uvicorn.run, args=(fakesnow.server.app,), kwargs=settings, daemon=True).start()
     sys.stdin.read()
