@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +13,7 @@ from elt_factory.cli.init import project_files, write_project
 from elt_factory.cli.local import AIRFLOW_SETTINGS
 from elt_factory.cli.main import app
 from elt_factory.config.loading import load_folder
+from elt_process import elt_commands
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,15 +39,16 @@ def test_the_example_of_a_new_project_runs(tmp_path: Path):
     write_project(tmp_path, existing=False)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW", "ELT_"))}
     environment = {**kept, "ELT_PROJECT": str(tmp_path), "PYTHONPATH": str(ROOT / "include")}
-    elt = [sys.executable, "-c", "from elt_factory.cli.main import main; main()"]
-    for command, expected in (
-        (["run", "orders"], "3 rows loaded, 3 in the table"),
-        (["sql", "select count(distinct customer_email) as people, sum(amount) as total from orders.orders"], "215.75"),
-    ):
-        done = subprocess.run(
-            [*elt, *command], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert expected in done.stdout, done.stdout + done.stderr
+    with elt_commands(environment, tmp_path) as elt:
+        for command, expected in (
+            (["run", "orders"], "3 rows loaded, 3 in the table"),
+            (
+                ["sql", "select count(distinct customer_email) as people, sum(amount) as total from orders.orders"],
+                "215.75",
+            ),
+        ):
+            done = elt(*command)
+            assert expected in done.stdout, done.stdout + done.stderr
 
 
 def test_a_folder_with_files_is_left_alone_without_into(tmp_path: Path):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from elt_process import Elt, elt_commands
 
 ROOT = Path(__file__).resolve().parents[2]
 HOMES = """\
@@ -23,8 +23,6 @@ tables:
     write_disposition: replace
 """
 ROWS = "carrier,home,since\nDL,ATL,1941-01-01\nUA,ORD,1961-06-30\nB6,JFK,1999-08-01\n"
-
-Elt = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +39,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def elt(project: Path) -> Elt:
+def elt(project: Path) -> Iterator[Elt]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW", "ELT_"))}
-    environment = {**kept, "ELT_PROJECT": str(project), "PYTHONPATH": str(ROOT / "include")}
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from elt_factory.cli.main import main; main()", *arguments]
-        return subprocess.run(command, env=environment, cwd=project, capture_output=True, text=True, check=False)
-
-    return run
+    with elt_commands({**kept, "ELT_PROJECT": str(project), "PYTHONPATH": str(ROOT / "include")}, project) as commands:
+        yield commands
 
 
 @pytest.fixture(scope="module")

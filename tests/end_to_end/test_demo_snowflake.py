@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 from week_support import COUNTS, DAGS, MARTS, WEEK, failures
 
+from elt_process import Elt, elt_commands
 from fakesnow_exceptions import DBT_EXCEPTIONS
 
 pytest.importorskip("fakesnow", reason="fakesnow stands in for Snowflake; it is not installed")
@@ -32,6 +32,7 @@ class OnSnowflake:
     """A line whose warehouse is a database of a fakesnow server."""
 
     line: Any
+    commands: Elt
 
     def run(self) -> dict[str, Any]:
         """Run the week's DAGs up to the first that fails, for which the others would wait; how they ended."""
@@ -59,13 +60,7 @@ class OnSnowflake:
 
     def elt(self, *arguments: str) -> str:
         """What the `elt` command prints, in a process of its own."""
-        done = subprocess.run(
-            [Path(sys.executable).with_name("elt"), *arguments],
-            env=os.environ | self.line.environment | {"PYTHONPATH": str(ROOT / "include"), "ELT_PROJECT": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = self.commands(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -76,7 +71,9 @@ def snow(lines, demo_sources, demo_api, fake_snowflake, tmp_path_factory):
     shutil.copytree(demo_sources, folder / "sources")
     line = lines(folder, demo_api, DBT_EXCLUDE_RESOURCE_TYPES=" ".join(DBT_EXCEPTIONS))
     line.connect("warehouse", **(fake_snowflake.fields(network_timeout=60) | {"password": PASSWORD}))
-    return OnSnowflake(line)
+    environment = os.environ | line.environment | {"PYTHONPATH": str(ROOT / "include"), "ELT_PROJECT": str(ROOT)}
+    with elt_commands(environment, ROOT) as commands:
+        yield OnSnowflake(line, commands)
 
 
 @pytest.fixture(scope="module")
