@@ -266,14 +266,18 @@ class Line:
 
 
 @pytest.fixture(scope="session")
-def lines(airflow_db: Path, dbt_manifest: None) -> Callable[..., Line]:
+def lines(airflow_db: Path, dbt_manifest: None) -> Iterator[Callable[..., Line]]:
     """Make a line over a folder."""
+    from dbt_common.behavior_flags import BehaviorFlagRendered
 
     def make(folder: Path, api_port: int = 1, **environment: str) -> Line:
         folder.mkdir(parents=True, exist_ok=True)
         return Line(folder, connections(folder, api_port) | environment)
 
-    return make
+    with pytest.MonkeyPatch.context() as patch:
+        # for a name that a warning might tell, every command of dbt reads the source of the whole stack, which is deep
+        patch.setattr(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt"))
+        yield make
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -89,7 +90,7 @@ def run_dag(dag_id: str, conf: Mapping[str, Any], console: Console, log_file: Pa
         # dag.test() never fires deadlines, and fails at the end of a run over the form in which it holds them
         dag.deadline = None
         progress = Progress(screen)
-        with ended_by_signals() as ending, _listening(progress, ending):
+        with ended_by_signals() as ending, _listening(progress, ending), _collecting_what_is_new():
             began = time.monotonic()
             run = dag.test(logical_date=datetime.now(UTC), run_conf=dict(conf))
     seconds = time.monotonic() - began
@@ -126,6 +127,16 @@ def _output_to(file: Path) -> Iterator[None]:
             os.dup2(saved[1], 2)
             for descriptor in saved:
                 os.close(descriptor)
+
+
+@contextmanager
+def _collecting_what_is_new() -> Iterator[None]:
+    """Cosmos collects garbage after every dbt command: leave out what is there already, which is all of Airflow."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager
