@@ -16,10 +16,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from elt_factory.dag.dbt_profile import DbtProfile, profile_of, warehouse_profile
+from elt_factory.dag.dbt_profile import warehouse_profile
 from elt_factory.extract.request import Connection
 from elt_factory.failures import AccessDeniedError, PermanentError
 from elt_factory.project import dbt_folder
+from elt_factory.warehouse.kind import DbtProfile
+from elt_factory.warehouse.opening import kind_of
+from elt_factory.warehouse.snowflake_profile import snowflake_profile
 
 PASSPHRASE = "0pen-s3same"
 TOKEN = "t0ken-of-the-day"
@@ -44,7 +47,7 @@ def pem(passphrase: str | None) -> str:
 def profile(warehouse: str | None = None, password: str | None = None, **extra: object) -> DbtProfile:
     given = {"account": "acme-prod", "role": "TRANSFORMER", "warehouse": "TRANSFORMING", "database": "ANALYTICS"}
     connection = Connection("warehouse", "snowflake", login="dbt", password=password, extra=given | extra)
-    return profile_of(connection, Path("/nowhere"), warehouse, lambda _: TOKEN)
+    return snowflake_profile(connection, warehouse, lambda _: TOKEN)
 
 
 def named(name: str) -> str:
@@ -118,7 +121,7 @@ def test_a_step_may_have_another_virtual_warehouse():
 def test_the_long_names_of_old_connections_are_understood():
     old = {f"extra__snowflake__{name}": value for name, value in {"account": "old", "database": "D"}.items()}
     connection = Connection("warehouse", "snowflake", login="dbt", password="pw", extra=old)
-    made = profile_of(connection, Path("/nowhere"), None, lambda _: TOKEN).settings
+    made = snowflake_profile(connection, None, lambda _: TOKEN).settings
     assert (made["account"], made["database"]) == ("old", "D")
 
 
@@ -139,8 +142,8 @@ def test_a_connection_that_lacks_something_is_told_what(given, told):
 
 
 def test_dbt_has_no_warehouse_of_another_type():
-    with pytest.raises(PermanentError, match='has the type "postgres", dbt needs duckdb or snowflake'):
-        profile_of(Connection("warehouse", "postgres"), Path("/nowhere"), None, lambda _: TOKEN)
+    with pytest.raises(AccessDeniedError, match='has the type "postgres"; a warehouse needs type duckdb or snowflake'):
+        kind_of(Connection("warehouse", "postgres"))
 
 
 def test_secrets_do_not_show_in_a_repr():
@@ -258,7 +261,7 @@ def test_a_token_that_is_refused_is_told(connect, fake_snowflake, token_endpoint
 def test_a_model_on_duckdb_says_the_same_whatever_the_workers_clock(tmp_path, zone):
     """One instant is one date: dbt runs in UTC, as loads and checks do."""
     connection = Connection("warehouse", "duckdb", host=str(tmp_path / "warehouse.duckdb"))
-    settings = dict(profile_of(connection, tmp_path, None, lambda _: TOKEN).settings) | {"schema": "main"}
+    settings = dict(kind_of(connection).dbt_profile(connection, tmp_path, None).settings) | {"schema": "main"}
     (tmp_path / "profiles.yml").write_text(json.dumps({"elt": {"target": "it", "outputs": {"it": settings}}}))
     (tmp_path / "dbt_project.yml").write_text("name: clocks\nversion: '1.0.0'\nprofile: elt\n")
     query = "select cast(timestamptz '2013-01-01 02:00:00+00' as date)::varchar as day, current_setting('TimeZone') z"

@@ -8,8 +8,8 @@ import pytest
 
 from elt_factory.extract.request import Connection
 from elt_factory.failures import AccessDeniedError, WarehouseBusyError, WarehouseDamagedError
-from elt_factory.warehouse.duckdb import DuckDBWarehouse, release_file
-from elt_factory.warehouse.opening import duckdb_path, open_warehouse
+from elt_factory.warehouse.duckdb import DuckDBWarehouse, duckdb_path, release_file
+from elt_factory.warehouse.opening import open_warehouse
 
 HOLD = """
 import duckdb, sys, time

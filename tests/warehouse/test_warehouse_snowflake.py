@@ -30,7 +30,8 @@ from elt_factory.failures import (
 from elt_factory.landing.folded import Folded
 from elt_factory.warehouse.base import StatementError
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.opening import Purpose, open_warehouse
+from elt_factory.warehouse.kind import Purpose
+from elt_factory.warehouse.opening import open_warehouse
 from elt_factory.warehouse.snowflake import SnowflakeWarehouse, staging_name
 from elt_factory.warehouse.snowflake_errors import translated
 from elt_factory.warehouse.snowflake_hook import GivenHook, session_parameters

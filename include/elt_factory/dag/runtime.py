@@ -18,7 +18,8 @@ from elt_factory.failures import EmptyWindowError, PermanentError
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.project import project_root
 from elt_factory.warehouse.base import Warehouse
-from elt_factory.warehouse.opening import ANY_PURPOSE, CONNECTION_ID, Purpose, open_warehouse, warehouse_name
+from elt_factory.warehouse.kind import ANY_PURPOSE, Purpose
+from elt_factory.warehouse.opening import CONNECTION_ID, open_warehouse, warehouse_name
 
 _WINDOW = ("window_start", "window_end")
 LANDING_VARIABLE = "elt_landing"

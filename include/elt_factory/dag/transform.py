@@ -112,7 +112,7 @@ def keep_results(folder: str, *, source: str, context: Mapping[str, Any]) -> Non
     from elt_factory.checks.run import keep
     from elt_factory.dag.runtime import warehouse
     from elt_factory.warehouse.duckdb import release_file
-    from elt_factory.warehouse.opening import Purpose
+    from elt_factory.warehouse.kind import Purpose
 
     release_file()
     report = Path(folder) / "target" / "run_results.json"

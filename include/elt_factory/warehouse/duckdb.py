@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from elt_factory.config.values import ColumnType, TypeName
 from elt_factory.disk import naming_a_full_disk
+from elt_factory.extract.request import Connection
 from elt_factory.failures import EltError, LandingError, WarehouseBusyError
 from elt_factory.landing.casting import from_duckdb_type
 from elt_factory.landing.checksums import proven
@@ -25,6 +26,7 @@ from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, literal
 from elt_factory.warehouse.base import LoadOrder, Rows, Staged, StatementError, Warehouse, rolled_back_on_error
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.duckdb_errors import translated
+from elt_factory.warehouse.kind import DbtProfile, Opening, WarehouseKind
 
 if TYPE_CHECKING:
     import duckdb
@@ -260,3 +262,25 @@ def _connect(path: Path, patience: float, tell: Callable[[str], None]) -> duckdb
 def _holder(error: Exception) -> str:
     match = re.search(r"\(PID (\d+)\)", str(error))
     return f"process {match[1]}" if match else "another process"
+
+
+def duckdb_path(connection: Connection, project: Path) -> Path:
+    """Return the file of a duckdb connection: its host, below the project where it is relative."""
+    return project / (connection.host or "data/warehouse.duckdb")
+
+
+def _open(opening: Opening) -> DuckDBWarehouse:
+    return DuckDBWarehouse(duckdb_path(opening.connection, opening.project), opening.patience, opening.tell)
+
+
+def _label(connection: Connection, project: Path) -> str:
+    return f"duckdb {duckdb_path(connection, project).resolve()}"
+
+
+def _dbt_profile(connection: Connection, project: Path, _: str | None) -> DbtProfile:
+    path = str(duckdb_path(connection, project))
+    # what a model says of an instant must not depend on the worker's clock; loads and checks think in UTC too
+    return DbtProfile({"type": "duckdb", "path": path, "threads": 1, "settings": {"TimeZone": "UTC"}})
+
+
+KIND = WarehouseKind(name="duckdb", open=_open, label=_label, dbt_profile=_dbt_profile)

@@ -1,31 +1,16 @@
-"""The warehouse behind an Airflow connection: its type picks the implementation."""
+"""The warehouse behind an Airflow connection: its type picks the kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 from elt_factory.extract.request import Connection
 from elt_factory.failures import AccessDeniedError
 from elt_factory.warehouse.base import Warehouse
+from elt_factory.warehouse.kind import ANY_PURPOSE, WAREHOUSES, Opening, Purpose, WarehouseKind
 
 CONNECTION_ID = "warehouse"
-
-
-@dataclass(frozen=True)
-class Purpose:
-    """What a warehouse is opened for.
-
-    `tag` goes with every statement on Snowflake, so that cost can be attributed; `compute` is the virtual warehouse to
-    work on, where it is another than the connection's. DuckDB has neither.
-    """
-
-    tag: Mapping[str, str] = field(default_factory=dict)
-    compute: str | None = None
-
-
-ANY_PURPOSE = Purpose()
 
 
 def open_warehouse(
@@ -42,29 +27,23 @@ def open_warehouse(
         WarehouseBusyError: the DuckDB file was in use for `patience` seconds.
         WarehouseUnavailableError: Snowflake cannot be reached.
     """
-    if connection.conn_type == "duckdb":
-        from elt_factory.warehouse.duckdb import DuckDBWarehouse
-
-        return DuckDBWarehouse(duckdb_path(connection, project), patience, tell)
-    if connection.conn_type == "snowflake":
-        from elt_factory.warehouse.snowflake import SnowflakeWarehouse
-
-        return SnowflakeWarehouse(connection, purpose, tell)
-    raise AccessDeniedError(
-        f'the connection "{connection.conn_id}" has the type "{connection.conn_type}"; '
-        "a warehouse needs type duckdb or snowflake"
-    )
+    return kind_of(connection).open(Opening(connection, project, tell, patience, purpose))
 
 
-def duckdb_path(connection: Connection, project: Path) -> Path:
-    """Return the file of a duckdb connection: its host, below the project where it is relative."""
-    return project / (connection.host or "data/warehouse.duckdb")
+def kind_of(connection: Connection) -> WarehouseKind:
+    """Return the kind of warehouse that a connection opens.
+
+    Raises:
+        AccessDeniedError: there is none of the connection's type.
+    """
+    if connection.conn_type not in WAREHOUSES:
+        raise AccessDeniedError(
+            f'the connection "{connection.conn_id}" has the type "{connection.conn_type}"; '
+            f"a warehouse needs type {' or '.join(WAREHOUSES.names())}"
+        )
+    return WAREHOUSES.get(connection.conn_type)
 
 
 def warehouse_name(connection: Connection, project: Path) -> str:
-    """Which warehouse a connection opens, the same wherever it is opened; never a secret."""
-    if connection.conn_type == "duckdb":
-        return f"duckdb {duckdb_path(connection, project).resolve()}"
-    extra = connection.extra
-    parts = (extra.get("account") or connection.host, extra.get("region"), extra.get("database"))
-    return " ".join([connection.conn_type, *(str(part).lower() for part in parts if part)])
+    """Return which warehouse a connection opens, the same wherever it is opened; never a secret."""
+    return kind_of(connection).label(connection, project)

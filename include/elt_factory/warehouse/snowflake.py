@@ -30,7 +30,7 @@ from elt_factory.warehouse.base import (
     rolled_back_on_error,
 )
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.opening import ANY_PURPOSE, Purpose
+from elt_factory.warehouse.kind import ANY_PURPOSE, DbtProfile, Opening, Purpose, WarehouseKind
 from elt_factory.warehouse.snowflake_errors import NoSuchObjectError, translated
 from elt_factory.warehouse.snowflake_sql import DIALECT, StageFolder
 from elt_factory.warehouse.snowflake_stage import external_stage
@@ -347,3 +347,22 @@ def _expect_rows(order: LoadOrder, file: LandedFile, found: int) -> None:
             f"{manifest.source}.{manifest.table}: the landing holds {file.rows} rows in {file.path} and the warehouse "
             f"counts {found}; nothing was committed"
         )
+
+
+def _open(opening: Opening) -> SnowflakeWarehouse:
+    return SnowflakeWarehouse(opening.connection, opening.purpose, opening.tell)
+
+
+def _label(connection: Connection, _: Path) -> str:
+    extra = connection.extra
+    parts = (extra.get("account") or connection.host, extra.get("region"), extra.get("database"))
+    return " ".join([connection.conn_type, *(str(part).lower() for part in parts if part)])
+
+
+def _dbt_profile(connection: Connection, _: Path, compute: str | None) -> DbtProfile:
+    from elt_factory.warehouse.snowflake_profile import snowflake_profile
+
+    return snowflake_profile(connection, compute)
+
+
+KIND = WarehouseKind(name="snowflake", open=_open, label=_label, dbt_profile=_dbt_profile)
