@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from dag_support import SECRET, config_of
 
+from elt_factory.alerts.kind import Message
 from elt_factory.dag.alerts import on_failure, schema_changed, send
 from elt_factory.dag.deadlines import record_miss
 from elt_factory.failures import SourceUnavailableError
@@ -60,7 +61,7 @@ def test_a_missed_deadline_is_told_even_where_the_warehouse_cannot_be_opened(web
 
 
 def test_the_address_is_never_in_the_log(webhook, logged):
-    send(["slack"], "hello")
+    send(["slack"], Message("tiny", "failure", "hello"))
     assert webhook.messages
     assert SECRET not in logged.text
 
@@ -68,7 +69,7 @@ def test_the_address_is_never_in_the_log(webhook, logged):
 @pytest.mark.parametrize("status", [301, 403, 404, 500])
 def test_a_webhook_that_refuses_costs_a_line_in_the_log(webhook, logged, status):
     webhook.status = status
-    send(["slack"], "hello")
+    send(["slack"], Message("tiny", "failure", "hello"))
     assert f"could not send the alert to slack: it returned status {status}" in logged.text
     assert SECRET not in logged.text
 
@@ -86,13 +87,13 @@ def test_a_webhook_that_refuses_costs_a_line_in_the_log(webhook, logged, status)
 )
 def test_a_webhook_that_cannot_be_reached_never_fails_the_task_nor_tells_its_address(connect, logged, fields):
     connect("slack", conn_type="http", **fields)
-    send(["slack"], "hello")
+    send(["slack"], Message("tiny", "failure", "hello"))
     assert "could not send the alert to slack: " in logged.text
     assert SECRET not in logged.text
 
 
 def test_a_connection_that_is_not_there_is_named_and_the_others_are_told(webhook, logged):
-    send(["nowhere", "slack"], "hello")
+    send(["nowhere", "slack"], Message("tiny", "failure", "hello"))
     assert 'unknown Airflow connection "nowhere"' in logged.text
     assert [text for _, text in webhook.messages] == ["hello"]
 
@@ -101,6 +102,15 @@ def test_secrets_that_airflow_knows_of_are_masked_in_what_is_told(webhook):
     from airflow.sdk.log import mask_secret
 
     mask_secret("the-database-password")
-    send(["slack"], "cannot connect with the-database-password")
+    send(["slack"], Message("tiny", "failure", "cannot connect with the-database-password"))
     ((_, text),) = webhook.messages
     assert text == "cannot connect with ***"
+
+
+def test_a_connection_of_a_type_that_no_notifier_takes_costs_a_line_that_says_which_do(webhook, logged, connect):
+    connect("pager", conn_type="pagerduty", password=SECRET)
+    send(["pager", "slack"], Message("tiny", "failure", "hello"))
+    assert (
+        'could not send the alert to pager: no notifier for a connection of type "pagerduty"; use http' in logged.text
+    )
+    assert [text for _, text in webhook.messages] == ["hello"]

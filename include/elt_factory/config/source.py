@@ -134,7 +134,7 @@ class Alerts(Model):
         examples=[["failure"]],
     )
     to: tuple[ConnectionId, ...] = Field(
-        (), description="Airflow connections of incoming webhooks, in Slack's format.", examples=[["slack_data"]]
+        (), description="Airflow connections of notifiers; type http is an incoming webhook.", examples=[["slack_data"]]
     )
 
 

@@ -1,4 +1,4 @@
-"""Telling people: messages to incoming webhooks (Slack's form) whose address is an Airflow connection."""
+"""Alerts: what is reported of a run, to the notifiers that the config names."""
 
 from __future__ import annotations
 
@@ -6,42 +6,31 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from elt_factory.alerts.kind import NOTIFIERS, Message
 from elt_factory.config.source import Config
 from elt_factory.dag.runtime import get_connection
-from elt_factory.extract.request import Connection
-from elt_factory.extract.subject import secrets_of
 from elt_factory.failures import EltError, redact
 
 log = logging.getLogger(__name__)
-_SECONDS = 15
 
 
-def send(to: Sequence[str], text: str) -> None:
-    """Post a message to every listener. One that cannot be reached costs a line in the log, never the task."""
+def send(to: Sequence[str], message: Message) -> None:
+    """Send a message to every notifier. One that cannot be reached costs a line in the log, never the task."""
+    clean = Message(message.source, message.event, _without_secrets(message.text))
     for conn_id in to:
         try:
-            problem = _post(get_connection(conn_id), text)
+            problem = _send(conn_id, clean)
         except Exception as error:  # noqa: BLE001 - the task has done its work; whatever this is must not undo that
             problem = type(error).__name__ if not isinstance(error, EltError) else str(error)
         if problem:
             log.error("could not send the alert to %s: %s", conn_id, problem)
 
 
-def _post(connection: Connection, text: str) -> str:
-    """Why the message was not taken; empty when it was. The address is the secret: no error may tell it."""
-    import httpx
-
-    # its line about a request holds the address
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    try:
-        answer = httpx.post(webhook_url(connection), json={"text": _without_secrets(text)}, timeout=_SECONDS)
-    except httpx.TimeoutException:
-        return f"no response within {_SECONDS} s"
-    except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-        return "invalid webhook URL in the connection: set the server as host and the secret path as password"
-    except httpx.TransportError as error:
-        return redact(str(error), secrets_of(connection)) or type(error).__name__
-    return "" if answer.is_success else f"it returned status {answer.status_code}"
+def _send(conn_id: str, message: Message) -> str:
+    connection = get_connection(conn_id)
+    if connection.conn_type not in NOTIFIERS:
+        return f'no notifier for a connection of type "{connection.conn_type}"; use {", ".join(NOTIFIERS.names())}'
+    return NOTIFIERS.get(connection.conn_type).send(connection, message)
 
 
 def _without_secrets(text: str) -> str:
@@ -49,14 +38,6 @@ def _without_secrets(text: str) -> str:
     from airflow.sdk._shared.secrets_masker import redact as mask
 
     return str(mask(text))
-
-
-def webhook_url(connection: Connection) -> str:
-    """Return the address to post to: host with its scheme, and the password, which is the secret part of the path."""
-    host = connection.host or ""
-    base = host if "://" in host else f"{connection.schema or 'https'}://{host}"
-    port = f":{connection.port}" if connection.port else ""
-    return f"{base}{port}/{(connection.password or '').lstrip('/')}"
 
 
 def on_failure(config: Config) -> Callable[[Mapping[str, Any]], None] | None:
@@ -67,12 +48,14 @@ def on_failure(config: Config) -> Callable[[Mapping[str, Any]], None] | None:
     def tell(context: Mapping[str, Any]) -> None:
         instance, cause = context["ti"], context.get("exception")
         text = f"{config.name}: task {instance.task_id} failed in run {context['run_id']}"
-        send(config.alerts.to, f"{text}: {redact(str(cause))}" if cause else text)
+        text = f"{text}: {redact(str(cause))}" if cause else text
+        send(config.alerts.to, Message(config.name, "failure", text))
 
     return tell
 
 
 def schema_changed(config: Config, table: str, changes: Sequence[str]) -> None:
-    """Tell of columns that appeared, or grew."""
+    """Report columns that appeared, or grew."""
     if changes and "schema_changed" in config.alerts.on:
-        send(config.alerts.to, f"{config.name}.{table}: {'; '.join(changes)}")
+        message = Message(config.name, "schema_changed", f"{config.name}.{table}: {'; '.join(changes)}")
+        send(config.alerts.to, message)

@@ -96,6 +96,7 @@ def record_miss(source: str, to: list[str], context: Mapping[str, Any]) -> None:
         context: What the scheduler gives a callback: `dag_run`, the run as the REST API shows it, and `deadline`
             with its `deadline_time`, a datetime or, when it was sent over a wire, text.
     """
+    from elt_factory.alerts.kind import Message
     from elt_factory.dag.alerts import send
     from elt_factory.dag.runtime import warehouse
 
@@ -103,7 +104,7 @@ def record_miss(source: str, to: list[str], context: Mapping[str, Any]) -> None:
     text = f"{source} missed its deadline {iso_utc(due)} in run {run_id}"
     logging.getLogger(__name__).error(text)
     # first of all: the warehouse may be what is late
-    send(to, text)
+    send(to, Message(source, "deadline_missed", text))
     row: dict[str, Value] = {"source": source, "run_id": run_id, "deadline": due, "noticed_at": datetime.now(UTC)}
     with warehouse() as opened:
         _write_down(opened, row)

@@ -1,0 +1,1 @@
+"""Notifiers: a module per kind of channel."""
