@@ -7,9 +7,11 @@ PORT ?= 8080
 KILLS ?= 200
 PYTHON ?= python3
 BIN := .venv/bin
-# uv where it is there, else one of our own inside the environment
+# uv if it is installed, else one inside the environment
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 LOCK := requirements.lock
+# what people read: code with its messages and docstrings, docs
+PROSE := include plugins dags benchmarks dag_configs docs README.md CHANGELOG.md Makefile
 # what is compiled once is compiled for all: without this every process that imports Airflow takes twice as long
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -59,11 +61,12 @@ test-snowflake: setup ## Run the warehouse suite on the account that SNOWFLAKE_A
 	@test -n "$$SNOWFLAKE_ACCOUNT" || { echo "SNOWFLAKE_ACCOUNT is not set: docs/snowflake.md says what this needs"; exit 1; }
 	@$(BIN)/python -m pytest tests/warehouse -k "snowflake and not fakesnow and not warehouse_snowflake and not snowflake_statements"
 
-lint: .venv/.ready ## Style, types, import rules
+lint: .venv/.ready ## Style, types, import rules, prose
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/codespell $(PROSE)
 
 drift: .venv/.ready ## Fail where a generated file is not what the models say
 	@$(BIN)/python -m elt_factory.cli.reference --check
@@ -76,7 +79,7 @@ format: .venv/.ready ## Fix style where that is safe
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-lock: ## Pin every package anew
+lock: ## Pin every package again, at its latest version
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make lock" --group dev pyproject.toml --output-file $(LOCK) --upgrade
 

@@ -130,7 +130,7 @@ def measure(live: Live, count: int) -> None:
     (live.configs / "brand_new.yaml").unlink()
     print(f"a deleted file is gone after {live.until(lambda: live.one(alive) == count):.1f} s")
 
-    (live.configs / "_defaults.yaml").write_text("owner: everybody\n")
+    (live.configs / "_defaults.yaml").write_text("owner: data-platform\n")
     oldest = live.one("select max(last_parsed_time) from dag")
     again = live.until(lambda: str(live.one("select min(last_parsed_time) from dag where not is_stale")) > str(oldest))
     made = live.one("select count(*) from dag_version") - versions

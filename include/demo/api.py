@@ -74,7 +74,7 @@ def create_app(flights: Flights, settings: Settings) -> FastAPI:
 
 
 def serve(host: str = "127.0.0.1", port: int = 8100, *, log_level: str = "warning") -> None:
-    """Serve the API until the process is told to end; the port opens once all records are encoded.
+    """Serve the API until the process is asked to stop; the port opens once all records are encoded.
 
     Raises DemoError when the dataset is not installed, or a DEMO_* variable is not a number.
     """

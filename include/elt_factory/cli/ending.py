@@ -40,7 +40,7 @@ class Ending:
                 signal.signal(number, self._ask)
 
     def check(self) -> None:
-        """Go on, unless the end was asked for.
+        """Continue, unless the end was requested.
 
         Raises:
             EndedError: it was.

@@ -39,13 +39,13 @@ def is_near(key: str, known: str) -> bool:
 def hint_for_key(known: Known, key: str, place: Place) -> str:
     """Return the near name, the meaning in another tool's words, the place where it belongs, or all names."""
     glued = re.match(r"(\w+):", key)
-    if glued and glued[1] in place.beside:
+    if glued and glued[1] in place.siblings:
         return f"write a space after the colon: {glued[1]}: ..."
-    ours = counterparts(key, place.beside)
+    ours = counterparts(key, place.siblings)
     if ours:
         return f'did you mean "{ours[0]}"?'
-    near = difflib.get_close_matches(key, place.beside, n=1, cutoff=_VERY_NEAR)
-    return (f'did you mean "{near[0]}"?' if near else _elsewhere(known, key, place)) or near_word(key, place.beside)
+    near = difflib.get_close_matches(key, place.siblings, n=1, cutoff=_VERY_NEAR)
+    return (f'did you mean "{near[0]}"?' if near else _elsewhere(known, key, place)) or near_word(key, place.siblings)
 
 
 def _elsewhere(known: Known, key: str, place: Place) -> str:

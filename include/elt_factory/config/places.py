@@ -20,13 +20,13 @@ class Place:
         path: Its path in the file.
         options: The types that a value may have here, without None; nothing where nothing is known.
         is_key: Whether the key is meant and not its value.
-        beside: The keys that are known next to it.
+        siblings: The keys that are known next to it.
     """
 
     path: YamlPath
     options: tuple[Any, ...]
     is_key: bool = False
-    beside: tuple[str, ...] = ()
+    siblings: tuple[str, ...] = ()
 
 
 def locate(model: type[Model], loc: Sequence[str | int]) -> Place:
@@ -133,7 +133,7 @@ def _step(place: Place, part: str | int) -> Place:
     option = place.options[0] if place.options else None
     if is_model(option):
         known = fields(option)
-        return Place((*place.path, part), flat(known.get(str(part))), beside=tuple(known))
+        return Place((*place.path, part), flat(known.get(str(part))), siblings=tuple(known))
     inner = _inner(option)
     if not inner:
         # a type within a union of plain types, as in ("initial", "int")

@@ -109,8 +109,8 @@ def _is_rest_of_type(source: YamlSource, detail: ErrorDetails) -> bool:
     path = tuple(detail["loc"])
     if detail["type"] != "extra_forbidden" or not re.fullmatch(r"[0-9 ]+\)", str(path[-1])):
         return False
-    beside = _at(source.data, path[:-1])
-    return isinstance(beside, dict) and "(" in str(beside.get("type"))
+    siblings = _at(source.data, path[:-1])
+    return isinstance(siblings, dict) and "(" in str(siblings.get("type"))
 
 
 def unknown_key(source: YamlSource, path: YamlPath, hint: str) -> Problem:
@@ -224,8 +224,8 @@ def _is_count_of_wrong(detail: ErrorDetails) -> bool:
 
 def _is_misspelt(missing: tuple[str | int, ...], unknown: Iterable[tuple[str | int, ...]]) -> bool:
     """Whether a missing key appears there under a name that the hint for the unknown one fixes already."""
-    beside = [str(loc[-1]) for loc in unknown if loc[:-1] == missing[:-1]]
-    return any(is_near(key, str(missing[-1])) for key in beside)
+    siblings = [str(loc[-1]) for loc in unknown if loc[:-1] == missing[:-1]]
+    return any(is_near(key, str(missing[-1])) for key in siblings)
 
 
 def _union_mistake(place: Place, kind: str, value: Any) -> tuple[MistakeError, Place]:

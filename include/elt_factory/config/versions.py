@@ -17,7 +17,7 @@ CURRENT = 1
 
 
 def require_current(source: YamlSource) -> None:
-    """Refuse a file in another version of the language: what its keys mean is not known here.
+    """Refuse a file in another version of the language: the meaning of its keys is unknown.
 
     Raises:
         ConfigError: the version is another, or no number.

@@ -116,7 +116,7 @@ class PlacedTree:
         return {**own, **{name: entry for name, entry in merged.items() if name not in own}}
 
     def _merged(self, key: yaml.Node, node: yaml.Node, within: tuple[int, ...]) -> Entries:
-        """Return what << brings from a node; looked at once, however often it is named."""
+        """Return what << brings from a node; evaluated a single time, however often it is named."""
         if id(node) in within or len(within) > MAX_DEPTH:
             self._problem(key, "yaml-alias", "<< refers to the block that contains it", "use another anchor")
             return {}

@@ -79,7 +79,7 @@ def _as_written(value: Any, written: Any) -> Any:
         return {name: part for name, part in made.items() if part is not None or below.get(name, _NOTHING) is None}
     if isinstance(value, list) and (isinstance(written, list) or written is _NOTHING):
         parts = written if isinstance(written, list) else [_NOTHING] * len(value)
-        return [_as_written(part, beside) for part, beside in zip(value, parts, strict=True)]
+        return [_as_written(part, source) for part, source in zip(value, parts, strict=True)]
     return value if written is _NOTHING else written
 
 

@@ -68,10 +68,10 @@ def _ordered(places: Mapping[str, int], steps: Sequence[Edge]) -> list[list[str]
     before, after = _neighbours(steps)
     for sweep in range(_SWEEPS):
         forward = sweep % 2 == 0
-        beside = before if forward else after
+        neighbours = before if forward else after
         for layer in range(len(order)) if forward else reversed(range(len(order))):
             here = {name: index for row in order for index, name in enumerate(row)}
-            order[layer].sort(key=lambda name, at=here: _mean([at[o] for o in beside[name]], at[name]))  # type: ignore[misc]
+            order[layer].sort(key=lambda name, at=here: _mean([at[o] for o in neighbours[name]], at[name]))  # type: ignore[misc]
     return order
 
 
@@ -82,8 +82,8 @@ def _rows(order: Sequence[Sequence[str]], steps: Sequence[Edge]) -> dict[str, fl
     for sweep in range(_SWEEPS):
         forward = sweep % 2 == 0
         for layer in order if forward else reversed(order):
-            beside = before if forward else after
-            wanted = [_mean([rows[other] for other in beside[name]], rows[name]) for name in layer]
+            neighbours = before if forward else after
+            wanted = [_mean([rows[other] for other in neighbours[name]], rows[name]) for name in layer]
             rows.update(zip(layer, _apart(wanted), strict=True))
     top = min(rows.values(), default=0.0)
     return {name: round(row - top, 3) for name, row in rows.items()}

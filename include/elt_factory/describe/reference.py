@@ -136,7 +136,7 @@ def all_models() -> list[Model]:
 
 
 def own_fields(model: Model) -> dict[str, FieldInfo]:
-    """Return a model's fields by their names in a file; those of the table that every source has are told there."""
+    """Return a model's fields by their names in a file, without those that every table has."""
     inherited = table.Table.keys() if issubclass(model, table.Table) and model is not table.Table else {}
     return {name: field for name, field in model.keys().items() if name not in inherited}
 

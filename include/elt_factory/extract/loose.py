@@ -46,7 +46,7 @@ def keys(raw: bytes) -> dict[str, bytes]:
     A text, number or word among them is valid JSON.
 
     Raises:
-        ValueError: it is no such object.
+        ValueError: it is not such an object.
     """
     found = {}
     for entry in items(raw):

@@ -94,7 +94,7 @@ def _shortest(values: Sequence[float | None]) -> pa.Array:
 
 
 def _instants(values: Sequence[object]) -> pa.Array:
-    """Return times of the session's zone with their offset; a zero date is no time, and the driver gives its text."""
+    """Return times of the session's zone with their offset; a zero date is not one, and the driver gives its text."""
     return text_column([v.replace(tzinfo=UTC) if isinstance(v, datetime) else v for v in values])
 
 

@@ -99,7 +99,7 @@ def from_duckdb_type(text: str) -> ColumnType | None:
 
 
 def cast_text(expression: str, column_type: ColumnType) -> str:
-    """Text to a type, NULL where the text is no such value."""
+    """Text to a type, NULL where the text is not such a value."""
     cast = f"TRY_CAST({expression} AS {duckdb_type(column_type)})"
     guard = _guard(expression, column_type)
     match column_type.name:

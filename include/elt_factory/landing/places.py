@@ -67,7 +67,7 @@ class Place(ABC):
 
     @abstractmethod
     def remove(self, names: Sequence[str]) -> None:
-        """Take away these files, the first one first, and the folders that are empty then.
+        """Remove these files, the first one first, and the folders that are then empty.
 
         Raises:
             LandingError: a name points outside this place; nothing is removed.

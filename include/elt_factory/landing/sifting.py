@@ -121,7 +121,7 @@ def _is_text(line: bytes) -> bool:
 
 
 def _broken_ordinals(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[int]:
-    """Find the lines that are not objects, repeat a key, or have one that is no column name, counted from 1."""
+    """Find the lines that are not objects, repeat a key, or have one that is not a column name, counted from 1."""
     keys = "json_keys(json)"
     fit = f"len(list_filter({keys}, lambda key: NOT regexp_full_match(key, {text_literal(NAME)}))) = 0"
     is_object = f"json_type(json) = 'OBJECT' AND len({keys}) = len(list_distinct({keys})) AND {fit}"

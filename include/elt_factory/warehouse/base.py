@@ -178,7 +178,7 @@ class Warehouse(ABC):
         """Return a second connection to the same warehouse."""
 
     def sweep(self, before: datetime) -> list[str]:  # noqa: ARG002
-        """Take away what loads that were killed left in the warehouse before a moment; what it was."""
+        """Remove what killed loads left in the warehouse before a moment, and return what it was."""
         return []
 
     @abstractmethod

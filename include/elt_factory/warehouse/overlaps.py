@@ -1,7 +1,7 @@
 """Loads that read some of the same rows: neither takes or doubles what the other has committed.
 
 A full refresh is one load of all windows up to its own, and all of its rows bear its load id. A window of `append` that
-is run again after it takes the place of the refresh's rows of that window, if they can be told from the others.
+is run again after it takes the place of the refresh's rows of that window, if they differ from the others.
 """
 
 from __future__ import annotations

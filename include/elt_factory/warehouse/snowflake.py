@@ -299,7 +299,7 @@ class SnowflakeWarehouse(Warehouse):
 
 
 def tag(source: str, table: str, run_id: str, load_id: str) -> dict[str, str]:
-    """Return what a load's statements say of themselves, for who looks at the cost."""
+    """Return what a load's statements say of themselves, for cost reports."""
     return {"source": source, "table": table, "dag": source, "run": run_id, "load": load_id}
 
 
