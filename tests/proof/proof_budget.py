@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 EXAMPLES = int(os.environ.get("ELT_PROOF", "0"))  # sequences for each kind of table
 SHRINK = "ELT_PROOF_SHRINK" in os.environ  # a failure as short as can be: some minutes
+BLIND = "ELT_PROOF_BLIND" in os.environ  # look for the planted faults without their stories: does chance find them?
 BOUNDED = 2
 STEPS = 10
 

@@ -1,6 +1,6 @@
 """Short sequences of the machine's events, each of which leads to one fault where that is put in, and to nothing else.
 
-`test_proof_faults.py` plays them; with `ELT_PROOF` it looks for the faults by random sequences alone.
+`test_proof_faults.py` plays them; with `ELT_PROOF_BLIND` it looks for the faults by random sequences alone.
 """
 
 from collections.abc import Mapping, Sequence

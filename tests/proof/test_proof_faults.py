@@ -2,7 +2,7 @@
 
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
-from proof_budget import EXAMPLES, bounded
+from proof_budget import BLIND, BOUNDED, EXAMPLES, bounded
 from proof_faults import FAULTS, Fault
 from proof_line import BrokenError
 from proof_machine import machine, play, used_warehouse
@@ -11,9 +11,9 @@ KINDS_WITH_FAULTS = sorted({fault.kind for fault in FAULTS.values()})
 
 
 def look_for(fault: Fault) -> None:
-    """By its story; where more than the bounded form is asked for, by random sequences alone."""
-    if EXAMPLES:
-        run_state_machine_as_test(machine(fault.kind), settings=bounded(EXAMPLES))
+    """By its story; or blind, by random sequences alone."""
+    if BLIND:
+        run_state_machine_as_test(machine(fault.kind), settings=bounded(EXAMPLES or BOUNDED))
     else:
         play(fault.kind, fault.story)
 
