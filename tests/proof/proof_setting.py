@@ -54,7 +54,7 @@ def line(folder: Path, kind: Kind, remotely: bool) -> Iterator[Line]:
 
 def _listen(patch: pytest.MonkeyPatch, made: Line) -> None:
     """Hear when the source is read, when a landing's manifest is made, and which one is loaded."""
-    from elt_factory.extract import read as reader
+    from elt_factory.sources import read as reader
 
     real_read, real_manifest, real_load = reader.read, manifest_module.Manifest.__init__, Warehouse.load
 
