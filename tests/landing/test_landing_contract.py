@@ -45,17 +45,17 @@ def test_a_value_is_cast_hashed_or_absent(column, text):
 
 
 def test_staging_names_columns_by_their_place():
-    statement = contract.stage_statement("raw_records", ContractPlan((PlannedColumn("reason", INTEGER),)))
-    assert statement.startswith(
-        "CREATE TABLE staged AS SELECT c0, reason, CASE WHEN reason IS NOT NULL THEN CASE WHEN "
-    )
+    statement = contract.stage_records("raw_records", ContractPlan((PlannedColumn("reason", INTEGER),)))
+    assert statement.startswith("SELECT c0, reason, CASE WHEN reason IS NOT NULL THEN CASE WHEN ")
     assert 'CAST(to_json(struct_pack("reason" := r0)) AS VARCHAR)' in statement
     assert statement.endswith('AS c0 FROM (SELECT "reason" AS r0 FROM raw_records) AS raw) AS typed) AS judged')
 
 
-def test_staging_nothing_makes_the_same_table():
-    assert contract.stage_nothing(PLAN) == (
-        "CREATE TABLE staged (c0 VARCHAR, c1 BIGINT, reason VARCHAR, record VARCHAR, bad_values INTEGER)"
+def test_staging_nothing_gives_the_same_columns():
+    assert contract.no_records(PLAN) == (
+        "SELECT CAST(NULL AS VARCHAR) AS c0, CAST(NULL AS BIGINT) AS c1, CAST(NULL AS VARCHAR) AS reason, "
+        "CAST(NULL AS VARCHAR) AS record, CAST(NULL AS INTEGER) AS bad_values, "
+        "CAST(NULL AS BIGINT) AS place WHERE FALSE"
     )
 
 
@@ -101,9 +101,9 @@ def test_good_rows_have_their_names_back():
 def test_of_rows_with_one_key_the_greatest_cursor_stays_then_the_last_read():
     plan = ContractPlan((NAME, ID), ("id",), cursor="na'me")
     assert contract.newest_rows(plan).endswith(
-        "QUALIFY row_number() OVER (PARTITION BY staged.c1 ORDER BY staged.c0 DESC NULLS LAST, staged.rowid DESC) = 1"
+        "QUALIFY row_number() OVER (PARTITION BY staged.c1 ORDER BY staged.c0 DESC NULLS LAST, staged.place DESC) = 1"
     )
-    assert "ORDER BY staged.rowid DESC" in contract.newest_rows(PLAN)
+    assert "ORDER BY staged.place DESC" in contract.newest_rows(PLAN)
 
 
 def test_duplicates_are_good_rows_with_the_key_of_another():
@@ -126,7 +126,7 @@ def test_discarded_values_are_counted():
 
 
 def test_parts_are_parquet_of_a_size():
-    assert contract.copy_statement("SELECT 1", "/l'x/data", 5) == (
+    assert contract.copy_statement("SELECT 1", "/l'x/data", 5, 67108864) == (
         "COPY (SELECT 1) TO '/l''x/data' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, "
         "ROW_GROUP_SIZE_BYTES 67108864, "
         "FILE_SIZE_BYTES 5, FILENAME_PATTERN 'part-{i}', RETURN_STATS)"
@@ -135,14 +135,14 @@ def test_parts_are_parquet_of_a_size():
 
 def test_rejects_go_to_one_file_in_the_order_they_were_read():
     assert contract.copy_rejects("/l/rejects.parquet") == (
-        "COPY (SELECT reason, record FROM staged WHERE reason IS NOT NULL ORDER BY rowid) "
+        "COPY (SELECT reason, record FROM staged WHERE reason IS NOT NULL ORDER BY bad_values IS NULL, place) "
         "TO '/l/rejects.parquet' (FORMAT parquet, COMPRESSION zstd, RETURN_STATS)"
     )
 
 
 def test_a_broken_line_is_kept_only_where_nothing_is_personal():
     secret = ContractPlan((NAME,), secret=frozenset({"na'me"}))
-    assert "to_json({'line': text}) AS record" in contract.stage_broken_csv(PLAN)
-    assert "NULL AS record" in contract.stage_broken_csv(secret)
-    assert "SELECT reason, record AS record" in contract.stage_broken_lines(PLAN)
-    assert "SELECT reason, NULL AS record" in contract.stage_broken_lines(secret)
+    assert "CAST(to_json({'line': text}) AS VARCHAR) AS record" in contract.broken_csv(PLAN)
+    assert "CAST(NULL AS VARCHAR) AS record" in contract.broken_csv(secret)
+    assert "SELECT reason, CAST(record AS VARCHAR) AS record" in contract.broken_lines(PLAN)
+    assert "SELECT reason, CAST(NULL AS VARCHAR) AS record" in contract.broken_lines(secret)

@@ -38,7 +38,7 @@ def test_a_line_with_a_field_too_many_is_rejected_also_where_it_is_empty(lander,
 
 def test_a_field_too_many_of_the_only_column_is_rejected_in_its_file(lander):
     landed = lander.csv("a\n1\n2,\n", "a\n3\n4,5\n", "a\n6\n")
-    assert landed.column("a") == [1, 3, 6]
+    assert sorted(landed.column("a")) == [1, 3, 6]
     assert landed.reasons == [f"file{n}.csv line 3: Expected Number of Columns: 1 Found: 2" for n in (0, 1)]
 
 

@@ -85,7 +85,7 @@ def test_a_second_landing_from_the_same_scratch_folder_works(lander):
 STEPS = [
     "find_columns",
     "plan_contract",
-    "raw_relation",
+    "raw_relations",
     "_write_parts",
     "_write_rejects",
     "_manifest",

@@ -11,23 +11,27 @@ from elt_factory.failures import LandingError
 from elt_factory.landing import memory
 
 LANDED = """
-import resource, sys
+import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from landing_support import Lander
 from elt_factory.extract.request import Spool
-folder = Path(sys.argv[2])
-landed = Lander(folder / "out").land(Spool("ndjson", tuple(sorted(folder.glob("*.ndjson")))))
-print(landed.manifest.rows, landed.manifest.rows_rejected)
+folder, form = Path(sys.argv[2]), sys.argv[3]
+landed = Lander(folder / "out").land(Spool(form, tuple(sorted(folder.glob("*." + form)))))
+# not getrusage: it counts what the parent had before the program began
+[peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+print(landed.manifest.rows, landed.manifest.rows_rejected, int(peak) // 1024)
 """
 
 
-def land_in_a_process(folder: Path, **settings: str) -> str:
+def land_in_a_process(folder: Path, form: str = "ndjson", **settings: str) -> tuple[int, int, int]:
+    """The rows, the rejects, and the peak of the memory in megabytes."""
     environment = {**os.environ, **settings}
-    command = [sys.executable, "-c", LANDED, str(Path(__file__).parent), str(folder)]
+    command = [sys.executable, "-c", LANDED, str(Path(__file__).parent), str(folder), form]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.splitlines()[-1].strip()  # DuckDB shows its progress before it
+    rows, rejected, peak = done.stdout.splitlines()[-1].split()[-3:]  # DuckDB shows its progress before it
+    return int(rows), int(rejected), int(peak)
 
 
 @pytest.mark.parametrize("threads", ["2", "16", "64"])
@@ -36,18 +40,19 @@ def test_eight_files_of_a_megabyte_are_landed_with_any_number_of_threads(tmp_pat
     for number in range(8):
         (tmp_path / f"{number}.ndjson").write_text(line * (1_000_000 // len(line)))
     rows = 8 * (1_000_000 // len(line))
-    assert land_in_a_process(tmp_path, ELT_CONTRACT_THREADS=threads) == f"{rows} 0"
+    assert land_in_a_process(tmp_path, ELT_CONTRACT_THREADS=threads)[:2] == (rows, 0)
 
 
 def test_long_records_are_landed_with_sixteen_threads(tmp_path):
     for number in range(8):
         record = '{"id": 1, "a": "' + "x" * 15_000_000 + '", "b": "' + "y" * 15_000_000 + '"}\n'
         (tmp_path / f"{number}.ndjson").write_text(record)
-    assert land_in_a_process(tmp_path, ELT_CONTRACT_THREADS="16") == "8 0"
+    assert land_in_a_process(tmp_path, ELT_CONTRACT_THREADS="16")[:2] == (8, 0)
 
 
 @pytest.mark.parametrize(
-    ("columns", "record", "threads"), [(10, 2**20, 7), (2000, 2**20, 1), (10, 64 * 2**20, 1), (10, 16 * 2**20, 2)]
+    ("columns", "record", "threads"),
+    [(10, 2**20, 17), (200, 2**20, 9), (2000, 2**20, 1), (10, 64 * 2**20, 1), (10, 16 * 2**20, 2)],
 )
 def test_threads_are_as_many_as_the_limit_is_enough_for(columns, record, threads):
     assert memory.threads_for(1_000_000_000, 64, columns, record) == threads
@@ -73,3 +78,47 @@ def test_types_and_columns_are_those_of_all_files_however_many_there_are(lander)
     landed = lander.ndjson(*records)
     assert landed.types == {"id": "integer", "code": "json", "late": "float"}
     assert sorted(landed.column("id")) == list(range(40))
+
+
+def last_of_each_key(landed):
+    assert landed.manifest.rows_duplicate == 300_000 - 100
+    return {row["id"]: row["v"] for row in landed.rows}
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_of_one_key_the_last_record_stays_whatever_reads_and_stages_them(lander, monkeypatch, threads):
+    monkeypatch.setenv("ELT_CONTRACT_THREADS", threads)
+    table = {"primary_key": ["id"]}
+    expected = {number: 299_900 + number for number in range(100)}
+    rows = [(number % 100, number) for number in range(300_000)]
+    csv = ["id,v\n" + "".join(f"{k},{v}\n" for k, v in rows[:250_000])]
+    csv += ["v,id\n" + "".join(f"{v},{k}\n" for k, v in rows[250_000:])]  # a header of its own
+    assert last_of_each_key(lander.csv(*csv, table=table)) == expected
+    ndjson = ["".join(f'{{"id":{k},"v":{v}}}\n' for k, v in rows[n : n + 150_000]) for n in (0, 150_000)]
+    assert last_of_each_key(lander.ndjson(*ndjson, table=table)) == expected
+    query = "SELECT range % 100 AS id, range AS v FROM range({}, {})"
+    parquet = (query.format(0, 150_000), query.format(150_000, 300_000))
+    assert last_of_each_key(lander.parquet(*parquet, table=table)) == expected
+
+
+def test_nothing_of_the_staged_records_is_left_behind(lander):
+    lander.ndjson('{"id": 1}\nno record\n')
+    lander.csv("id\n1\n2,3\n")
+    assert list(lander.base.glob("work*/staged-*")) == []
+
+
+def test_types_of_many_csv_columns_take_memory_in_proportion(tmp_path):
+    names = [f"c{number}" for number in range(300)]
+    line = ",".join(map(str, range(300))) + "\n"
+    (tmp_path / "wide.csv").write_text(",".join(names) + "\n" + line * 2000)
+    rows, rejected, peak = land_in_a_process(tmp_path, "csv", ELT_CONTRACT_THREADS="2")
+    # with buffers of each aggregate for all the others it was 2,700
+    assert (rows, rejected, peak < 700) == (2000, 0, True), peak
+
+
+def test_long_records_are_staged_and_landed_below_the_limit(tmp_path):
+    text = os.urandom(200_000).hex()
+    (tmp_path / "long.ndjson").write_text("".join(f'{{"id": {n}, "text": "{text}"}}\n' for n in range(1500)))
+    rows, rejected, peak = land_in_a_process(tmp_path, ELT_CONTRACT_THREADS="4", ELT_CONTRACT_MEMORY="500MB")
+    # staged in a table they needed more than 1 GB
+    assert (rows, rejected, peak < 650) == (1500, 0, True), peak

@@ -161,7 +161,7 @@ def values_from_paths(patch: pytest.MonkeyPatch) -> None:
 def first_one_stays(patch: pytest.MonkeyPatch) -> None:
     """Of two records of one key the first one counts."""
     real = contract.newest_rows
-    patch.setattr(contract, "newest_rows", lambda plan: real(plan).replace("rowid DESC", "rowid ASC"))
+    patch.setattr(contract, "newest_rows", lambda plan: real(plan).replace("place DESC", "place ASC"))
 
 
 def history_by_the_clock(patch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from elt_factory.config.source import Source
 from elt_factory.config.table import Table
 from elt_factory.config.values import ColumnType
 from elt_factory.describe.staging import KINDS, Staging, spoken
-from elt_factory.landing.contract import stage_statement
+from elt_factory.landing.contract import stage_records
 from elt_factory.landing.schema import Known, plan_contract
 from elt_factory.sql_text import Value
 from elt_factory.warehouse import audit, history, ledger, statements
@@ -67,7 +67,7 @@ def contract_statement(source: Source, table: str) -> str:
     known = Known(source.name, table, source.all_tables[table], None)
     found = {name: kind or ColumnType("text") for name, kind in known_columns(known.table).items()}
     plan, _ = plan_contract(known, found)
-    return stage_statement("records", plan)
+    return stage_records("records", plan)
 
 
 def known_columns(spec: Table) -> Mapping[str, ColumnType | None]:

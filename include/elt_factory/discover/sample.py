@@ -34,13 +34,15 @@ def sample_of(spool: Spool) -> Sample:
     """
     import duckdb
 
-    from elt_factory.landing.found import find_columns, raw_relation
+    from elt_factory.landing import memory
+    from elt_factory.landing.found import find_columns, raw_relations
     from elt_factory.landing.lines import offer
     from elt_factory.landing.schema import Known, plan_contract
 
     known = Known("sample", "sample", Table(), None)
     with _own_errors(), duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        memory.set_limit(connection)
         if spool.format == "ndjson":
             offer(connection, spool.files)
         found = {**find_columns(connection, known, spool)}
@@ -50,7 +52,8 @@ def sample_of(spool: Spool) -> Sample:
         plan, _ = plan_contract(known, found)
         if not plan.columns:
             return Sample(found, [], 0)
-        relation = raw_relation(connection, spool, plan)
+        relations = raw_relations(connection, spool, plan)
+        relation = f"({' UNION ALL '.join(f'FROM {one}' for one in relations)})"
         unlike = _unlike(connection, relation, plan)
         if unlike:
             # what the values are is found in them where the declared type does not hold all of them

@@ -168,13 +168,18 @@ def infer_text_type(columns: Sequence[str]) -> str:
         column = identifier(name)
         tests.append(f"count({column})")
         tests.append(f"bool_or(regexp_matches({column}, '^[+-]?0[0-9]'))")
-        tests.append(f"count(*) FILTER (lower({column}) IN ('true', 'false'))")
+        tests.append(_count(f"lower({column}) IN ('true', 'false')"))
         kinds = ("integer", WIDE_INTEGER, "float", "datetime")
         tests.extend(f"count({cast_text(column, ColumnType.parse(kind))})" for kind in kinds)
-        tests.append(f"count(*) FILTER (regexp_full_match({column}, {text_literal(_WHOLE)}))")
-        tests.append(f"count(*) FILTER (regexp_full_match({column}, '{_ISO_DATE}'))")
-        tests.append(f"count(*) FILTER (regexp_matches({column}, '{_ZONE}'))")
+        tests.append(_count(f"regexp_full_match({column}, {text_literal(_WHOLE)})"))
+        tests.append(_count(f"regexp_full_match({column}, '{_ISO_DATE}')"))
+        tests.append(_count(f"regexp_matches({column}, '{_ZONE}')"))
     return f"SELECT {', '.join(tests)} FROM raw"
+
+
+def _count(condition: str) -> str:
+    # with FILTER each aggregate would have buffers for all the others' values
+    return f"count(CASE WHEN {condition} THEN TRUE END)"
 
 
 def fitting_type(answer: Sequence[int | bool | None]) -> ColumnType | None:

@@ -1,7 +1,7 @@
 """The contract as SQL: every raw value arrives as text and leaves typed, protected, or as a reject with its reason.
 
-Pure functions from values to DuckDB SQL text; `landing.land` runs them. In the table `staged` the columns have names of
-ELT Factory's own, so that no name of a source can meet them.
+Pure functions from values to DuckDB SQL text; `landing.land` runs them. In `staged`, which `landing.staging`
+makes, the columns have names of ELT Factory's own, so that no name of a source can meet them.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from elt_factory.config.extract import CsvFormat
 from elt_factory.config.values import ColumnType
 from elt_factory.landing import json_rules, limits, ndjson
 from elt_factory.landing.casting import bound_text, cast_text, duckdb_type, has_nanoseconds
-from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH
+from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH, ROW
 from elt_factory.landing.lines import BROKEN_LINES
 from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, text_list, text_literal
 
-STAGED_ONLY = ("reason VARCHAR", "record VARCHAR", "bad_values INTEGER")
 # DuckDB takes 16 times as much memory for files that it decodes to UTF-8 first
 _CSV_LINE_BYTES = {"utf-8": 64 * 1024 * 1024, "latin-1": 4 * 1024 * 1024, "utf-16": 4 * 1024 * 1024}
-_ROW_GROUP_BYTES = 64 * 1024 * 1024  # before they are compressed
 _TIMES = ("time", "datetime", "timestamp")
 NO_WORD = "\x01"  # no field of a CSV file is this text
+# where a row is in a list of Parquet files: none has more rows than that
+PLACE_IN_PARQUET = f"CAST(file_index * {2**40} + file_row_number AS BIGINT)"
 _SHOWN = 100  # characters of a bad value that a reason shows
 
 # the CSV lines that DuckDB could not read, each once; an empty line before one is not part of it
@@ -70,6 +70,7 @@ class ContractPlan:
     source's files, and each row says from which; `file_column` then holds the file's name. With `key_of_file` a key
     distinguishes the rows of one file from each other. `by_header`: a row says whether it is its file's
     header line again. `nanoseconds` are the columns whose source has a type for them: a time of theirs is never cut.
+    `numbered`: a row says at which place it was read; else one thread has to stage the rows, in their order.
     """
 
     columns: tuple[PlannedColumn, ...]
@@ -83,11 +84,18 @@ class ContractPlan:
     by_header: bool = False
     file_column: str | None = None
     nanoseconds: frozenset[str] = frozenset()
+    numbered: bool = False
 
     @property
     def own_columns(self) -> tuple[str, ...]:
         """The columns of the records as they are read that are not the source's."""
-        return (*((PATH,) if self.by_file else ()), *((AGAIN,) if self.by_header else ()))
+        own = {PATH: self.by_file, AGAIN: self.by_header, ROW: self.numbered}
+        return tuple(name for name, is_there in own.items() if is_there)
+
+    @property
+    def staged_columns(self) -> tuple[str, ...]:
+        """What `staged` calls what it keeps of them."""
+        return (*(("file",) if self.by_file else ()), *(("place",) if self.numbered else ()))
 
     @property
     def raw_columns(self) -> tuple[str, ...]:
@@ -103,7 +111,7 @@ class ContractPlan:
         return f"c{[column.name for column in self.columns].index(name)}"
 
     def staged(self, name: str) -> str:
-        """Return what a planned column is called in the table `staged`."""
+        """Return what a planned column is called in `staged`."""
         return f"staged.{self.typed(name)}"
 
 
@@ -125,32 +133,32 @@ def read_parquet(files: Sequence[str]) -> str:
     return f"read_parquet({file_list(files)}, {LITERAL_PATHS}, union_by_name = true)"
 
 
-def stage_statement(relation: str, plan: ContractPlan) -> str:
-    """CREATE TABLE staged: the typed columns c0, c1, ..., `reason`, `record` and `bad_values`.
+def stage_records(relation: str, plan: ContractPlan) -> str:
+    """SELECT of what is staged of the records: the typed columns, `reason`, `record` and `bad_values`.
 
-    `reason` is NULL when the row is good; `record` is the raw row as JSON, for rejects only. Lines that are not records
-    come later, and have NULL in `bad_values`. Raw columns become r0, r1,
+    `reason` is NULL when the row is good; `record` is the raw row as JSON, for rejects only. Raw columns become r0, r1,
     ..., these c0, c1, ..., and both together the reason: each step names what the next one uses, so nothing is written,
     planned or computed twice.
     """
     raw = ", ".join(f"{identifier(name)} AS {plan.raw(name)}" for name in plan.raw_columns) or "NULL AS r0"
-    raw += f", {identifier(PATH)} AS file" if plan.by_file else ""
-    raw += f", {identifier(AGAIN)} AS again" if plan.by_header else ""
+    own = {PATH: "file", AGAIN: "again", ROW: "place"}
+    raw += "".join(f", {identifier(name)} AS {own[name]}" for name in plan.own_columns)
     typed = "".join(f", {typed_value(column, plan)} AS {plan.typed(column.name)}" for column in plan.columns)
-    kept = "".join(f"{plan.typed(column.name)}, " for column in plan.columns) + ("file, " if plan.by_file else "")
+    kept = "".join(f"{name}, " for name in (*map(plan.typed, (c.name for c in plan.columns)), *plan.staged_columns))
     return (
-        f"CREATE TABLE staged AS SELECT {kept}reason, "
-        f"CASE WHEN reason IS NOT NULL THEN {record_json(plan)} END AS record, bad_values "
+        f"SELECT {kept}reason, CASE WHEN reason IS NOT NULL THEN {record_json(plan)} END AS record, bad_values "
         f"FROM (SELECT *, {row_reason(plan)} AS reason, {bad_value_count(plan)} AS bad_values "
         f"FROM (SELECT *{typed} FROM (SELECT {raw} FROM {relation}) AS raw) AS typed) AS judged"
     )
 
 
-def stage_nothing(plan: ContractPlan) -> str:
-    """CREATE TABLE staged, as `stage_statement` makes it, without rows."""
-    columns = [f"c{index} {duckdb_type(column.landed_type)}" for index, column in enumerate(plan.columns)]
-    file = ["file VARCHAR"] if plan.by_file else []
-    return f"CREATE TABLE staged ({', '.join([*columns, *file, *STAGED_ONLY])})"
+def no_records(plan: ContractPlan) -> str:
+    """SELECT of what is staged where there are no records."""
+    kinds = {plan.typed(column.name): duckdb_type(column.landed_type) for column in plan.columns}
+    kinds |= {"file": "VARCHAR"} if plan.by_file else {}
+    kinds |= {"reason": "VARCHAR", "record": "VARCHAR", "bad_values": "INTEGER", "place": "BIGINT"}
+    columns = (f"CAST(NULL AS {kind}) AS {name}" for name, kind in kinds.items())
+    return f"SELECT {', '.join(columns)} WHERE FALSE"
 
 
 def typed_value(column: PlannedColumn, plan: ContractPlan) -> str:
@@ -226,7 +234,7 @@ def good_rows(plan: ContractPlan) -> str:
 def newest_rows(plan: ContractPlan) -> str:
     """SELECT of the good rows, one for each key: the one with the greatest cursor, of those the last read."""
     order = [f"{plan.staged(plan.cursor)} DESC NULLS LAST"] if plan.cursor else []
-    ranking = ", ".join([*order, "staged.rowid DESC"])
+    ranking = ", ".join([*order, "staged.place DESC"])
     return f"{good_rows(plan)} QUALIFY row_number() OVER (PARTITION BY {_keys(plan)} ORDER BY {ranking}) = 1"
 
 
@@ -256,7 +264,7 @@ def bounds(plan: ContractPlan, column: str) -> str:
     return f"SELECT {low}, {high} FROM staged WHERE reason IS NULL"
 
 
-def copy_statement(select: str, folder: str, part_bytes: int, row_group_bytes: int = _ROW_GROUP_BYTES) -> str:
+def copy_statement(select: str, folder: str, part_bytes: int, row_group_bytes: int) -> str:
     """COPY of a SELECT to Parquet parts; returns one row a file: path, rows, bytes.
 
     A part ends with the row group that fills it. Row groups have their limit in bytes, too, else long texts would make
@@ -270,13 +278,19 @@ def copy_statement(select: str, folder: str, part_bytes: int, row_group_bytes: i
 
 
 def copy_rejects(file: str) -> str:
-    """COPY of the rejected rows, in the order they were read, to one Parquet file; returns path, rows, bytes."""
-    select = "SELECT reason, record FROM staged WHERE reason IS NOT NULL ORDER BY rowid"
+    """COPY of the rejected rows, in the order they were read, to one Parquet file; returns path, rows, bytes.
+
+    Lines that are not records come last.
+    """
+    select = "SELECT reason, record FROM staged WHERE reason IS NOT NULL ORDER BY bad_values IS NULL, place"
     return f"COPY ({select}) TO {text_literal(file)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS)"
 
 
-def stage_broken_csv(plan: ContractPlan) -> str:
-    """INSERT of the CSV lines that are not records: file, line and cause, and the line where none of it is personal."""
+def broken_csv(plan: ContractPlan) -> str:
+    """SELECT of the CSV lines that are not records: file, line, cause, and the line where none is personal.
+
+    In `staged` they have NULL in `bad_values`.
+    """
     record = "NULL" if plan.secret else "to_json({'line': text})"
     came = "file, " if plan.by_file else ""
     other = "NOT EXISTS (FROM surplus WHERE surplus.file = broken.file AND surplus.replaced = broken.text)"
@@ -285,20 +299,22 @@ def stage_broken_csv(plan: ContractPlan) -> str:
         "UNION ALL SELECT file, line, message, text FROM surplus"
     )
     return (
-        "INSERT INTO staged BY NAME SELECT concat(parse_filename(file), ' line ', line, ': ', message) AS reason, "
-        f"{record} AS record, {came}CAST(NULL AS INTEGER) AS bad_values FROM ({lines}) "
+        "SELECT concat(parse_filename(file), ' line ', line, ': ', message) AS reason, "
+        f"CAST({record} AS VARCHAR) AS record, {came}CAST(NULL AS INTEGER) AS bad_values FROM ({lines}) "
         "ORDER BY parse_filename(file), file, line"
     )
 
 
-def stage_broken_lines(plan: ContractPlan) -> str:
-    """INSERT of the NDJSON lines that are not records, which `sift` has put into a file of their own."""
+def broken_lines(plan: ContractPlan) -> str:
+    """SELECT of the NDJSON lines that are not records, which `sift` has put into a file of their own."""
     record = "NULL" if plan.secret else "record"
     names = ("reason", "record", *(("file",) if plan.by_file else ()))
-    broken = ndjson.read_columns(dict.fromkeys(names, "VARCHAR"), name=BROKEN_LINES)
+    broken = ndjson.read_columns(dict.fromkeys(names, "VARCHAR"), [ROW], name=BROKEN_LINES)
     came = "file, " if plan.by_file else ""
-    none = "CAST(NULL AS INTEGER) AS bad_values"
-    return f"INSERT INTO staged BY NAME SELECT reason, {record} AS record, {came}{none} FROM {broken}"
+    return (
+        f"SELECT reason, CAST({record} AS VARCHAR) AS record, {came}CAST(NULL AS INTEGER) AS bad_values, "
+        f"{identifier(ROW)} AS place FROM {broken}"
+    )
 
 
 def _checked(plan: ContractPlan) -> list[PlannedColumn]:

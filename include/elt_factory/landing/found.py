@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from elt_factory.config.table import loaded_name, source_name
 from elt_factory.config.values import ColumnType, TypeName
 from elt_factory.extract.request import Spool
-from elt_factory.landing import casting, contract, ndjson
+from elt_factory.landing import casting, contract, memory, ndjson
 from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.csv_files import by_header, check_is_known, is_header_again
 from elt_factory.landing.csv_sifting import forget_broken_lines
-from elt_factory.landing.file_names import AGAIN, PATH, with_path
+from elt_factory.landing.file_names import AGAIN, PATH, ROW, with_path
 from elt_factory.landing.lines import LINES, BrokenLinesError
 from elt_factory.landing.schema import Known, check_names, check_width, settled
 from elt_factory.sql_text import identifier, identifiers
@@ -48,20 +48,20 @@ def find_columns(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spo
     return {loaded_name(name): kind for name, kind in found.items()}
 
 
-def raw_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:
-    """Return the records as a relation in which every planned column is text."""
+def raw_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> list[str]:
+    """Return the records as relations, one after the other, in which every planned column is text."""
     renamed = {name: source_name(name) for name in plan.raw_columns}
     in_source = replace(
         plan,
         columns=tuple(replace(column, name=source_name(column.name)) for column in plan.columns),
         unwanted=tuple(map(source_name, plan.unwanted)),
     )
-    relation = _RELATION[spool.format](connection, spool, in_source)
+    relations = _RELATIONS[spool.format](connection, spool, in_source)
     if all(name == there for name, there in renamed.items()):
-        return relation
+        return relations
     columns = ", ".join(f"{identifier(there)} AS {identifier(name)}" for name, there in renamed.items())
     own = "".join(f", {identifier(name)}" for name in plan.own_columns)
-    return f"(SELECT {columns}{own} FROM {relation})"
+    return [f"(SELECT {columns}{own} FROM {relation})" for relation in relations]
 
 
 def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: Known, _: Spool) -> Found:
@@ -81,6 +81,7 @@ def _types_of_json(connection: duckdb.DuckDBPyConnection, known: Known, names: S
     """Types of fields from all their values; those without a value are left out."""
     if not names:
         return {}
+    memory.set_threads(connection, len(names))
     answer = connection.execute(ndjson.kinds(names)).fetchall()[0]
     kinds = {name: _Kind(*answer[4 * index : 4 * index + 4]) for index, name in enumerate(names)}
     unsure = [name for name, kind in kinds.items() if kind.bits is not None and kind.is_unsure]
@@ -163,6 +164,7 @@ def _infer(connection: duckdb.DuckDBPyConnection, known: Known, names: Sequence[
     open_names = [name for name in names if name not in given]
     if not open_names:
         return dict(given)
+    memory.set_threads(connection, len(open_names))
     answer = connection.execute(
         f"WITH raw AS (SELECT {identifiers(open_names)} FROM {relation}) {casting.infer_text_type(open_names)}"
     ).fetchall()[0]
@@ -177,16 +179,16 @@ def _given(known: Known, names: Sequence[str]) -> dict[str, ColumnType]:
     return {name: known.type_of(loaded_name(name)) or ColumnType("text") for name in settled_names}
 
 
-def _ndjson_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:
+def _ndjson_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> list[str]:
     types = dict.fromkeys(plan.raw_columns, "VARCHAR")
     # a nested value keeps its JSON form, a text in it its quotes
     types |= {c.name: "JSON" for c in plan.columns if c.found and c.type.name == "json"}
     if not types:
-        return LINES
+        return [LINES]
     exact = _exact_fields(plan)
     if exact and _has_long_numbers(connection, spool.files, exact):
-        return ndjson.read_exactly(types, exact, uuid.uuid4().hex, plan.own_columns)
-    return ndjson.read_columns(types, plan.own_columns)
+        return [ndjson.read_exactly(types, exact, uuid.uuid4().hex, plan.own_columns)]
+    return [ndjson.read_columns(types, plan.own_columns)]
 
 
 def _exact_fields(plan: ContractPlan) -> frozenset[str]:
@@ -204,16 +206,17 @@ def _has_long_numbers(connection: duckdb.DuckDBPyConnection, files: Sequence[Pat
     return bool(connection.execute(f"SELECT 1 FROM {LINES} WHERE {condition} LIMIT 1").fetchall())
 
 
-def _parquet_relation(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:
+def _parquet_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> list[str]:
     relation = contract.read_parquet([str(file) for file in spool.files])
     kinds = _parquet_kinds(connection, spool)
     columns = [f"{_as_text(identifier(name), kinds[name])} AS {identifier(name)}" for name in plan.raw_columns]
+    columns.append(f"{contract.PLACE_IN_PARQUET} AS {identifier(ROW)}")
     if plan.by_file:
-        return f"(SELECT {', '.join([*columns, identifier(PATH)])} FROM {with_path(relation)})"
-    return f"(SELECT {', '.join(columns or ['NULL'])} FROM {relation})"
+        columns, relation = [*columns, identifier(PATH)], with_path(relation)
+    return [f"(SELECT {', '.join(columns)} FROM {relation})"]
 
 
-def _csv_relation(_: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> str:
+def _csv_relations(_: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> list[str]:
     parts = []
     for header, files in by_header(spool).items():
         columns = [
@@ -224,8 +227,8 @@ def _csv_relation(_: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan
             columns, relation = [*columns, identifier(PATH)], with_path(relation)
         if plan.by_header:
             columns.append(f"{is_header_again(header, spool)} AS {identifier(AGAIN)}")
-        parts.append(f"SELECT {', '.join(columns or ['NULL'])} FROM {relation}")
-    return f"({' UNION ALL '.join(parts)})"
+        parts.append(f"(SELECT {', '.join(columns or ['NULL'])} FROM {relation})")
+    return parts
 
 
 _FIND: Mapping[str, Callable[[duckdb.DuckDBPyConnection, Known, Spool], Found]] = {
@@ -233,10 +236,10 @@ _FIND: Mapping[str, Callable[[duckdb.DuckDBPyConnection, Known, Spool], Found]] 
     "parquet": _find_parquet,
     "csv": _find_csv,
 }
-_RELATION: Mapping[str, Callable[[duckdb.DuckDBPyConnection, Spool, ContractPlan], str]] = {
-    "ndjson": _ndjson_relation,
-    "parquet": _parquet_relation,
-    "csv": _csv_relation,
+_RELATIONS: Mapping[str, Callable[[duckdb.DuckDBPyConnection, Spool, ContractPlan], list[str]]] = {
+    "ndjson": _ndjson_relations,
+    "parquet": _parquet_relations,
+    "csv": _csv_relations,
 }
 
 

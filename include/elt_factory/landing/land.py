@@ -16,14 +16,14 @@ from elt_factory.disk import naming_a_full_disk
 from elt_factory.extract.request import Spool
 from elt_factory.extract.source_files import check_unchanged
 from elt_factory.failures import AccountingError, BadDataError, ContractError, LandingError
-from elt_factory.landing import contract, memory
+from elt_factory.landing import contract, memory, staging
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.checksums import sha256_of_each
 from elt_factory.landing.contract import ContractPlan
-from elt_factory.landing.csv_files import comes_from_others
+from elt_factory.landing.csv_files import comes_from_others, useful_threads
 from elt_factory.landing.csv_sifting import sift_csv
 from elt_factory.landing.delivered import copy_ledger, note_delivered, refuse_unread_files, with_files
-from elt_factory.landing.found import find_columns, nanosecond_columns, raw_relation
+from elt_factory.landing.found import find_columns, nanosecond_columns, raw_relations
 from elt_factory.landing.growing import grown_numbers
 from elt_factory.landing.lines import BROKEN_LINES, BrokenLinesError, offer
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
@@ -59,6 +59,11 @@ class LandRequest:
     attempt: Attempt = field(default_factory=Attempt.begin)
     cursor_after: str | None = None
 
+    @property
+    def staged(self) -> Path:
+        """The folder of the staged records."""
+        return self.workdir / f"staged-{self.attempt.name}"
+
 
 def land(request: LandRequest) -> Manifest:
     """Run the contract over the spooled records and write the landing.
@@ -77,7 +82,7 @@ def land(request: LandRequest) -> Manifest:
 
 def _land(request: LandRequest) -> Manifest:
     attempt, place = request.attempt, request.place
-    with _scratch(request.workdir, attempt) as connection, _named_errors(request.known):
+    with _scratch(request) as connection, _named_errors(request.known):
         try:
             staged = _stage(connection, request)
         finally:
@@ -134,19 +139,23 @@ class _Written:
 
 
 @contextmanager
-def _scratch(workdir: Path, attempt: Attempt) -> Iterator[duckdb.DuckDBPyConnection]:
+def _scratch(request: LandRequest) -> Iterator[duckdb.DuckDBPyConnection]:
     """Provide a private DuckDB file: what does not fit in memory goes to disk, so memory does not grow with rows."""
     import duckdb
 
-    file = workdir / f"contract-{attempt.name}.duckdb"
+    workdir = request.workdir
+    file = workdir / f"contract-{request.attempt.name}.duckdb"
     try:
         with duckdb.connect(str(file)) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             memory.set_limit(connection)
+            # what needs an order says which
+            connection.execute("SET preserve_insertion_order = false")
             connection.execute(f"SET temp_directory = {text_literal(str(workdir / 'spill'))}")
             yield connection
     finally:
         file.unlink(missing_ok=True)
+        staging.forget(request.staged)
 
 
 @contextmanager
@@ -168,7 +177,7 @@ def _named_errors(known: Known) -> Iterator[None]:
 
 
 def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Staged:
-    """Fill the table `staged` with every record that was read, good or not."""
+    """Make `staged` with every record that was read, good or not."""
     plan, drift, spool = _stage_records(connection, request)
     grown = grown_numbers(connection, request.known, plan)
     if grown:
@@ -207,47 +216,49 @@ def _stage_records(
     import duckdb
 
     spool = request.spool
-    connection.execute("DROP TABLE IF EXISTS staged")
     note_delivered(connection, spool, request.workdir)
     if not spool.files:
         plan, drift = plan_contract(request.known, {})
         plan = with_files(plan, request.known, spool)
-        connection.execute(contract.stage_nothing(plan))
+        staging.stage_nothing(connection, plan)
         return plan, drift, spool
     if spool.format == "csv":
         spool = sift_csv(connection, spool, request.workdir)
         note_delivered(connection, spool, request.workdir)
     if spool.format != "ndjson":
-        return *_stage_files(connection, request.known, spool), spool
+        return *_stage_files(connection, request, spool), spool
     with suppress(duckdb.InvalidInputException, UnfitNameError, BrokenLinesError):
-        return *_stage_files(connection, request.known, spool), spool
+        return *_stage_files(connection, request, spool), spool
     request.tell(f"{request.known.label}: some lines are not JSON objects; reading again without them")
     sifted = sift(connection, spool, request.workdir)
-    connection.execute("DROP TABLE IF EXISTS staged")
     note_delivered(connection, sifted.spool, request.workdir)
-    plan, drift = _stage_files(connection, request.known, sifted.spool)
+    plan, drift = _stage_files(connection, request, sifted.spool)
     if sifted.broken:
         offer(connection, [sifted.broken], BROKEN_LINES)
-        connection.execute(contract.stage_broken_lines(plan))
+        staging.stage_broken(connection, request.staged, plan, contract.broken_lines(plan))
     return plan, drift, sifted.spool
 
 
 def _stage_files(
-    connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool
 ) -> tuple[ContractPlan, tuple[Drift, ...]]:
+    known = request.known
     longest = offer(connection, spool.files) if spool.format == "ndjson" else 0
-    memory.set_threads(connection, 1, longest)
+    memory.set_records(connection, longest, useful_threads(spool))
+    memory.set_threads(connection, 1)
     found = find_columns(connection, known, spool)
     plan, drift = plan_contract(known, found)
     plan = replace(
         with_files(plan, known, spool),
         by_header=spool.csv.header and comes_from_others(spool),
         nanoseconds=nanosecond_columns(connection, spool),
+        numbered=spool.format != "csv",
     )
-    memory.set_threads(connection, len(plan.columns), longest)
-    connection.execute(contract.stage_statement(raw_relation(connection, spool, plan), plan))
+    memory.set_threads(connection, len(plan.columns), most=None if plan.numbered else 1)
+    staging.stage_records(connection, request.staged, plan, raw_relations(connection, spool, plan))
+    memory.set_threads(connection, len(plan.columns))
     if spool.format == "csv":
-        connection.execute(contract.stage_broken_csv(plan))
+        staging.stage_broken(connection, request.staged, plan, contract.broken_csv(plan))
     return plan, drift
 
 
@@ -268,8 +279,6 @@ def _write_parts(
     if not plan.columns or not _one(connection, "SELECT count(*) FROM staged WHERE reason IS NULL"):
         return ()
     select = contract.newest_rows(plan) if staged.duplicates else contract.good_rows(plan)
-    # the order of records was needed for the last of each key alone, and is known by now
-    connection.execute("SET preserve_insertion_order = false")
     copy = contract.copy_statement(select, str(folder / "data"), PART_BYTES, memory.row_group_bytes(connection))
     written = connection.execute(copy).fetchall()
     return _landed([row for row in written if row[1]], folder, attempt.name)

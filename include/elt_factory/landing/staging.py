@@ -1,0 +1,66 @@
+"""The staged records: Parquet files in scratch space behind the view `staged`.
+
+In a table DuckDB would keep the blocks that it has written in memory, until its limit is reached, and long texts would
+need more than that. Of a Parquet file each thread holds the row group that it writes or reads.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from elt_factory.landing import contract
+from elt_factory.landing.contract import ContractPlan
+from elt_factory.sql_text import LITERAL_PATHS, file_list, text_literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+_ROW_GROUP_BYTES = 4 * 1024 * 1024
+
+
+def stage_records(
+    connection: duckdb.DuckDBPyConnection, folder: Path, plan: ContractPlan, relations: Sequence[str]
+) -> None:
+    """Put the records of relations, one after the other, through the contract; only they are behind `staged` then."""
+    forget(folder)
+    folder.mkdir(exist_ok=True)
+    for relation in relations:
+        _add(connection, folder, contract.stage_records(relation, plan))
+    _show(connection, folder, plan)
+
+
+def stage_broken(connection: duckdb.DuckDBPyConnection, folder: Path, plan: ContractPlan, select: str) -> None:
+    """Add the lines that are not records to `staged`, behind the records."""
+    _add(connection, folder, select)
+    _show(connection, folder, plan)
+
+
+def stage_nothing(connection: duckdb.DuckDBPyConnection, plan: ContractPlan) -> None:
+    """Make `staged` without records."""
+    connection.execute(f"CREATE OR REPLACE VIEW staged AS {contract.no_records(plan)}")
+
+
+def forget(folder: Path) -> None:
+    """Remove the files behind `staged`."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(map(str, folder.iterdir()))
+
+
+def _add(connection: duckdb.DuckDBPyConnection, folder: Path, select: str) -> None:
+    file = folder / f"{len(_files(folder)):06}.parquet"
+    connection.execute(
+        f"COPY ({select}) TO {text_literal(str(file))} (FORMAT parquet, COMPRESSION snappy, "
+        f"ROW_GROUP_SIZE_BYTES {_ROW_GROUP_BYTES})"
+    )
+
+
+def _show(connection: duckdb.DuckDBPyConnection, folder: Path, plan: ContractPlan) -> None:
+    columns = "*" if plan.numbered else f"*, {contract.PLACE_IN_PARQUET} AS place"
+    there = f"read_parquet({file_list(_files(folder))}, {LITERAL_PATHS}, union_by_name = true)"
+    connection.execute(f"CREATE OR REPLACE VIEW staged AS SELECT {columns} FROM {there}")
