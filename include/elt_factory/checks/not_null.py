@@ -1,4 +1,4 @@
-"""Every row has a value."""
+"""Require a value in every row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _label(_: Literal[True]) -> str:
 KIND = ColumnCheckKind(
     name="not_null",
     model=Literal[True],
-    description="Every row has a value.",
+    description="Require a value in every row.",
     examples=(True,),
     words=_words,
     label=_label,

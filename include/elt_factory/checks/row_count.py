@@ -1,4 +1,4 @@
-"""How many rows a load has: absolute, or against the loads before."""
+"""Number of rows of a load: absolute, or relative to earlier loads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TRAILING = {"trailing_7_runs": 7, "trailing_30_runs": 30}
 
 
 class RowCount(Model):
-    """How many rows a load has: absolute, or against the loads before."""
+    """Number of rows of a load: absolute, or relative to earlier loads."""
 
     min: Whole | None = Field(None, ge=0, description="Minimum.", examples=[1])
     max: Whole | None = Field(None, ge=0, description="Maximum.", examples=[1_000_000])

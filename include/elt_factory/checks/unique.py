@@ -53,7 +53,7 @@ def _columns(columns: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
 OF_A_COLUMN = ColumnCheckKind(
     name="unique",
     model=Literal[True],
-    description="No value is repeated in the table.",
+    description="Require unique values in the table.",
     examples=(True,),
     words=_no_words,
     label=_label,

@@ -57,6 +57,6 @@ class ColumnCheck(Check):
 
 
 class TableCheck(Check):
-    """A rule for a table after the transform."""
+    """A rule for a table, checked after the transform."""
 
     door: ClassVar[Door[Any]] = TABLE_CHECKS

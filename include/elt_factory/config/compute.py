@@ -11,7 +11,7 @@ from elt_factory.config.values import Text
 
 
 class Compute(Model):
-    """The virtual warehouse of each step; a step that is not named has the connection's. A name alone is for all."""
+    """Virtual warehouse per step; by default, that of the connection. A single name applies to all steps."""
 
     load: Text | None = Field(
         None, description="Virtual warehouse for loads, and for queries during extract.", examples=["LOADING"]

@@ -1,12 +1,12 @@
-"""What configs of a folder have in common: `_defaults.yaml`, in the config's folder and in those above it.
+"""Settings shared by the configs of a folder: `_defaults.yaml`, in the config's folder and those above it.
 
-- The nearest wins: a folder's own defaults are laid over those of the folder above, the config over all of them.
-- Mappings are merged key by key, at every depth. All else is replaced: texts, numbers, and lists as a whole.
-- `null` takes a default away: what is above counts no more, and the language's own default holds again.
-- Folders are looked at up to the folder of configs: the one that is given, else the nearest named `dag_configs`, else
+- The nearest wins: a folder's defaults override those of the folder above, and the config overrides all.
+- Mappings are merged key by key, at every depth. Everything else is replaced: text, numbers, whole lists.
+- `null` removes a default: the language's own default applies again.
+- Folders are searched up to the folder of configs: the given one, else the nearest named `dag_configs`, else
   the file's own folder.
-- `name`, `extract` and `tables` belong in a config. `version` is each file's own. Environments may be defaults: they
-  are merged like all else, and laid over the config afterwards.
+- `name`, `extract` and `tables` belong in a config. Each file has its own `version`. Environments may be defaults: they
+  are merged like the rest, and applied to the config afterwards.
 """
 
 from __future__ import annotations

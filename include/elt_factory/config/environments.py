@@ -1,13 +1,13 @@
-"""What differs between installations: `environments: {prod: {...}}`, chosen by the variable ELT_ENVIRONMENT.
+"""Overrides per installation: `environments: {prod: {...}}`, selected by the variable ELT_ENVIRONMENT.
 
-- What appears under an environment's name is laid over the rest of the config, after all defaults, by their rules:
-  mappings are merged key by key, all else is replaced, null takes a value away.
-- Without the variable, or where neither the config nor its defaults have `environments:`, the config is as written.
-- A config that has environments must know the one that is chosen, so that a misspelt name does not run production
-  with the settings of a laptop. One that changes nothing is declared with {}, for all configs in `_defaults.yaml`.
-- Every environment is checked always, also those that are not chosen. So a variable that only production sets needs a
+- The settings of an environment override the rest of the config, after all defaults and by the same rules:
+  mappings are merged key by key, everything else is replaced, null removes a value.
+- Without the variable, or without `environments:` in the config and its defaults, the config applies as written.
+- A config with environments must declare the selected one, so that a misspelt name does not run production
+  with the settings of a laptop. Declare one without changes with {}, or for all configs in `_defaults.yaml`.
+- Every environment is always checked, also those that are not selected. A variable that only production sets needs a
   default there: `${BUCKET:-none}`.
-- An environment cannot change the config's name, by which its DAG and its tables are known, nor its version.
+- An environment cannot change the config's name or version.
 """
 
 from __future__ import annotations

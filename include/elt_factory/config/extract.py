@@ -32,7 +32,7 @@ _CONNECTION = "Airflow connection that holds the address and credentials."
 
 
 class ApiKeyAuth(Model):
-    """Send the connection's password in a header of its own, or as a query parameter."""
+    """Send the connection's password in a header, or as a query parameter."""
 
     type: Literal["api_key"]
     header: Text = Field("X-API-Key", description="Name of the header.", examples=["X-API-Key"])
@@ -56,19 +56,19 @@ class BasicAuth(Model):
 
 
 class NoAuth(Model):
-    """Send no secret."""
+    """Send no credentials."""
 
     type: Literal["none"]
 
 
 class SinglePage(Model):
-    """All records come in one answer."""
+    """All records come in one response."""
 
     type: Literal["single_page"]
 
 
 class CursorPaginator(Model):
-    """The answer holds a cursor that the next request sends back; none ends the pages."""
+    """The response holds a cursor that the next request sends back; without one, pages end."""
 
     type: Literal["cursor"]
     cursor_path: Text = Field("next", description="Path of the cursor in the response.", examples=["meta.next"])
@@ -79,7 +79,7 @@ class CursorPaginator(Model):
 
 
 class JsonLinkPaginator(Model):
-    """The answer holds the address of the next page."""
+    """The response holds the URL of the next page."""
 
     type: Literal["json_link"]
     next_url_path: Text = Field(
@@ -91,7 +91,7 @@ class JsonLinkPaginator(Model):
 
 
 class HeaderLinkPaginator(Model):
-    """The `Link` header holds the address of the next page (RFC 8288)."""
+    """The `Link` header holds the URL of the next page (RFC 8288)."""
 
     type: Literal["header_link"]
     rel: Text = Field("next", description="Link relation.", examples=["next"])
@@ -101,7 +101,7 @@ class HeaderLinkPaginator(Model):
 
 
 class OffsetPaginator(Model):
-    """Pages are asked for by an offset and a limit; an empty page is past the last."""
+    """Pages are requested by offset and limit; an empty page marks the end."""
 
     type: Literal["offset"]
     limit: Whole = Field(1000, gt=0, description="Records per page.", examples=[500])
@@ -113,7 +113,7 @@ class OffsetPaginator(Model):
 
 
 class PageNumberPaginator(Model):
-    """Pages are asked for by number; an empty page is past the last."""
+    """Pages are requested by number; an empty page marks the end."""
 
     type: Literal["page_number"]
     page_param: Text = Field("page", description="Query parameter for the page number.", examples=["page"])
@@ -253,7 +253,7 @@ class RestTable(Table):
 
 
 class Sql(Extract):
-    """A SQL database: PostgreSQL, SQLite, MySQL and MariaDB (`elt-factory[mysql]`), what else SQLAlchemy reaches."""
+    """A SQL database: PostgreSQL, SQLite, MySQL and MariaDB (`elt-factory[mysql]`), and others through SQLAlchemy."""
 
     type: Literal["sql"]
     connection: ConnectionId = Field(description=_CONNECTION, examples=["fleet_db"])
@@ -316,7 +316,7 @@ class Files(Extract):
 
 
 class CsvFormat(Model):
-    """Text with separators, and a header line that names the columns."""
+    """Delimited text, by default with a header line."""
 
     type: Literal["csv"]
     header: bool = Field(
@@ -360,7 +360,7 @@ class CsvFormat(Model):
 
 
 class NdjsonFormat(Model):
-    """One JSON object a line."""
+    """One JSON object per line."""
 
     type: Literal["ndjson"]
 
@@ -375,7 +375,7 @@ FileFormat = Annotated[CsvFormat | NdjsonFormat | ParquetFormat, Field(discrimin
 
 
 class FilesTable(Table):
-    """A table read from files, every file whole."""
+    """A table read from files, each in full."""
 
     of_files: ClassVar[bool] = True
 

@@ -20,7 +20,7 @@ _LIMITS = (("business_date_within", "business date within"), ("loaded_within", "
 
 
 class Freshness(Model):
-    """How late a table may be, by when it happened and by when we took it."""
+    """Age of a table, by business date and by time of loading."""
 
     business_date_within: Duration | None = Field(
         None,

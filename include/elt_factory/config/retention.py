@@ -25,7 +25,7 @@ Age = Annotated[Duration, AfterValidator(_a_day_at_least)]
 
 
 class Retention(Model):
-    """For how long a load's files and rejects are kept once it is committed; null keeps them indefinitely."""
+    """How long a load's files and rejects are kept after its commit; null keeps them indefinitely."""
 
     landing: Age | None = Field(
         "30d",

@@ -51,7 +51,7 @@ class Setting:
 
 
 class Sensor(OneKind):
-    """One thing to wait for."""
+    """A condition to wait for."""
 
     door: ClassVar[Door[Any]] = SENSORS
     called: ClassVar[str] = "sensor"
@@ -97,7 +97,7 @@ class Sensor(OneKind):
 
 
 class Sensors(Model):
-    """What to wait for, and before what."""
+    """Conditions to wait for, before extract or before transform."""
 
     before_extract: tuple[Sensor, ...] = Field(
         (),

@@ -50,7 +50,7 @@ _RESERVED_NAMES = ("information_schema", "pg_catalog")
 
 
 class Deadline(Model):
-    """When a run must be done: by a time of day, or this long after it was queued."""
+    """When a run must finish: by a time of day, or this long after it was queued."""
 
     by: TimeOfDay | None = Field(None, description="Time of day after the end of the window.", examples=["06:00"])
     timezone: TimeZone | None = Field(
@@ -71,7 +71,7 @@ class Deadline(Model):
 
 
 class Retries(Model):
-    """How often and how fast to try again what can heal."""
+    """How often and how fast to retry transient failures."""
 
     count: Whole = Field(3, ge=0, le=20, description="Retries after the first attempt.", examples=[5])
     delay: PositiveDuration = Field(
@@ -98,7 +98,7 @@ class Retries(Model):
 
 
 class Dbt(Model):
-    """Which dbt models belong to this config."""
+    """dbt models of this config."""
 
     select: Text = Field(description="dbt selector.", examples=["tag:flights"])
     exclude: Verbatim | None = Field(
@@ -107,20 +107,20 @@ class Dbt(Model):
     tests: Literal["after_each", "after_all", "build", "none"] = Field(
         "after_each",
         description=(
-            "When dbt tests run: after_each model in a task of its own, after_all models in one task, "
-            "in the model's own task (build), or none."
+            "When dbt tests run: in a task after each model (after_each), in one task after all models (after_all), "
+            "in the model's own task (build), or never (none)."
         ),
         examples=["after_all"],
     )
     tasks: Literal["per_model", "one"] = Field(
         "per_model",
-        description="per_model shows and retries each model alone; one task for all starts dbt once.",
+        description="per_model runs and retries each model separately; one runs all in one task, starting dbt once.",
         examples=["one"],
     )
 
 
 class Transform(Model):
-    """What runs once the data is there."""
+    """Transformation to run once the data is loaded."""
 
     dbt: Dbt | None = Field(None, description="dbt models to run, one task each.", examples=[{"select": "tag:flights"}])
 
@@ -139,7 +139,7 @@ class Alerts(Model):
 
 
 class Pipeline(Model):
-    """What every config may say."""
+    """Settings of every config."""
 
     version: Literal[1] = Field(1, description="Version of the config language.", examples=[1])
     name: Name = Field(description="Name of the source and of its DAG. Unique.", examples=["flights"])
@@ -148,7 +148,7 @@ class Pipeline(Model):
     tags: tuple[str, ...] = Field((), description="Tags shown in Airflow.", examples=[["travel"]])
     schedule: Cron | None = Field(
         None,
-        description="When runs begin, as cron; each covers the time since the one before. None: only by hand.",
+        description="Cron expression. Each run covers the time since the previous one. If unset, runs are manual.",
         examples=["0 3 * * *"],
     )
     timezone: TimeZone = Field(

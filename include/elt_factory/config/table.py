@@ -35,7 +35,7 @@ Path = tuple[str | int, ...]
 
 
 class Column(Model):
-    """One column: its type, what protects it, what is checked."""
+    """A column: its type, protection and checks."""
 
     type: Type | None = Field(None, description="Type. By default, inferred from the data.", examples=["decimal(18,2)"])
     description: str = Field("", description="Meaning of the column.", examples=["Great-circle distance, miles"])
@@ -60,7 +60,7 @@ class Column(Model):
 
 
 class Incremental(Model):
-    """Read only what is new, by a column that grows."""
+    """Read only new rows, by a column that grows."""
 
     cursor: ColumnName = Field(description="Column that grows with every change.", examples=["updated_at"])
     lag: Lag = Field(
@@ -114,7 +114,7 @@ class Incremental(Model):
 
 
 class Table(Model):
-    """One table: its keys, how it is written, its contract."""
+    """A table: its keys, how it is written, its contract."""
 
     # whether the source is a database, which can be asked for the rows without a cursor
     asks_by_cursor: ClassVar[bool] = False

@@ -1,23 +1,23 @@
-"""The few names a template may use, as in `since: "{{ window.start }}"`.
+"""The names a template may use, as in `since: "{{ window.start }}"`.
 
 | name | value |
 | --- | --- |
 | window.start, window.end | the run's window, half-open; its start reaches back by the `lag` of `incremental` |
-| cursor | where the extract begins: for a cursor that is a time what window.start says; for one that is a number (`initial: 0`) the last committed load's, at first `initial` |
-| load_id | the id of the load, the same for every try of one window |
-| run_id | the id of Airflow's run |
-| params.NAME | the value of `params: {NAME: ...}`, or what the trigger form of one run says in its place |
+| cursor | where the extract starts: for a time cursor, the same as window.start; for a numeric cursor (`initial: 0`), that of the last committed load, at first `initial` |
+| load_id | the id of the load, the same for every attempt of one window |
+| run_id | the id of the Airflow run |
+| params.NAME | the value of `params: {NAME: ...}`, or the value from the run's trigger form |
 
-A filter after `|` changes the form of a time: `date` (2013-01-31, in the source's time zone), `epoch` (whole seconds
-since 1970); without one it is ISO 8601 in UTC. Names and filters that are not known are errors of the file.
+A filter after `|` formats a time: `date` (2013-01-31, in the source's time zone), `epoch` (whole seconds
+since 1970); without one it is ISO 8601 in UTC. Unknown names and filters are errors.
 
-These fields take templates; all others are taken as they are written:
+Only these fields accept templates:
 
-| field | what a value becomes |
+| field | how a value is used |
 | --- | --- |
-| `path`, `params` of a rest_api table | text, percent-encoded in `path`, where it stays one part of the address |
-| `query` of a sql table | a value that the database is given next to the text, never text: no quotes around it |
-| `path` of a files table | a part of one name: it cannot lead to another folder, and its characters are not a pattern |
+| `path`, `params` of a rest_api table | text, percent-encoded in `path`, where it stays one path segment |
+| `query` of a sql table | a bound query parameter, never SQL text: do not quote it |
+| `path` of a files table | part of one file name: it cannot escape the folder, and is not a pattern |
 
 A value of `params` is not part of the `load_id`: the same window, run again with another value, replaces what it wrote.
 """  # noqa: E501 - rows of a Markdown table

@@ -1,15 +1,15 @@
-"""`${NAME}` and `${NAME:-default}` in values: variables of the environment that differ between installations.
+"""`${NAME}` and `${NAME:-default}` in values: environment variables that differ between installations.
 
 | written | becomes |
 | --- | --- |
-| `${NAME}` | the variable's value; an error when it is not set |
-| `${NAME:-default}` | the variable's value; the default when it is not set or empty |
+| `${NAME}` | the variable's value; an error if it is not set |
+| `${NAME:-default}` | the variable's value; the default if it is unset or empty |
 | `$${` | the text `${` |
 
-A value that is one variable and nothing else, without quotes, is read as if its text was there: numbers, true, false
-and null are what they are in YAML. Within quotes or other text it is text. What a variable holds is never looked
-through for more variables. Keys and comments stay as they are written.
-Within braces and brackets (`{a: "${NAME}"}`) YAML itself wants the quotes.
+A value that is a single variable without quotes is read as if its text was written there: numbers, true, false
+and null keep their YAML type. Within quotes or other text it is text. The value of a variable is never expanded
+again. Keys and comments are not expanded.
+Within braces and brackets (`{a: "${NAME}"}`) YAML requires the quotes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The version of the language that a file is written in: `version: 1`, which is also meant where nothing is said.
+"""The language version of a file: `version: 1`, which is also the default.
 
-The number goes up only when files that load today would not load any more, or would mean something else; new keys
-need no new version. A file in an older version is an error whose fix is `elt upgrade`: it rewrites configs and
-`_defaults.yaml`, all or none, and keeps comments and layout; `--dry-run` shows the difference and writes nothing. A
-file in a version that is not known is refused. So the way to a new version is: install it, `elt upgrade`, look at
+The number increases only when existing files would no longer load, or would change their meaning; new keys
+need no new version. A file in an older version is an error. `elt upgrade` fixes it: it rewrites configs and
+`_defaults.yaml`, all or none, and keeps comments and layout; `--dry-run` only shows the changes. A
+file in an unknown version is refused. To move to a new version: install it, run `elt upgrade`, review
 `git diff`, `elt validate` and `elt diff`, and commit.
 """
 

@@ -12,7 +12,7 @@ from elt_factory.sensors.kind import Look, SensorKind
 
 
 class FileReady(Model):
-    """Files that match a pattern are there."""
+    """Wait until files match a pattern."""
 
     connection: ConnectionId | None = Field(
         None, description="Airflow connection of type fs.", examples=["weather_files"]

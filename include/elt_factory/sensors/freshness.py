@@ -15,7 +15,7 @@ from elt_factory.sensors.kind import Look, SensorKind
 
 
 class TableFresh(Freshness):
-    """One of this source's tables is fresh."""
+    """Wait until one of this source's tables is fresh."""
 
     table: Name = Field(description="Name of the table.", examples=["flights"])
 

@@ -27,7 +27,7 @@ def _check_path(value: str) -> str:
 
 
 class HttpReady(Model):
-    """A URL answers with a 2xx status."""
+    """Wait until a URL responds with a 2xx status."""
 
     connection: ConnectionId = Field(description="Airflow connection of the server.", examples=["flights_api"])
     path: Annotated[Verbatim, AfterValidator(_check_path)] = Field(

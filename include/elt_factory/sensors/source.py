@@ -13,7 +13,7 @@ from elt_factory.sensors.kind import Look, SensorKind
 
 
 class SourceReady(Model):
-    """Another source's load for this window is committed, and its business date is fresh enough."""
+    """Wait until another source's load for this window is committed, and its business date fresh enough."""
 
     name: Name = Field(description="Name of the source.", examples=["fleet"])
     tables: tuple[Name, ...] = Field((), description="Tables to wait for. By default, all.", examples=[["planes"]])

@@ -11,7 +11,7 @@ from elt_factory.sensors.kind import Look, SensorKind
 
 
 class SqlReady(Model):
-    """A query's first value is true."""
+    """Wait until a query's first value is true."""
 
     connection: ConnectionId = Field(description="Airflow connection of the database.", examples=["fleet_db"])
     query: PlainQuery = Field(
