@@ -1,0 +1,1 @@
+"""Kinds of a source, a check and a notifier for ELT Factory."""

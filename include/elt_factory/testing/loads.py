@@ -1,0 +1,129 @@
+"""Loads of a source into a DuckDB file of the test's own: read, contract, landing, one transaction."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from elt_factory.config.loading import load_text
+from elt_factory.config.source import Source
+from elt_factory.config.window import Window, load_id
+from elt_factory.extract.request import Connection, ReadRequest, Spool
+from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.manifest import Manifest
+from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.schema import Known
+from elt_factory.sources.read import read
+from elt_factory.warehouse.base import LoadOrder, LoadReport
+from elt_factory.warehouse.dialect import Relation
+from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from elt_factory.warehouse.ledger import ledger_of
+from elt_factory.warehouse.state import cursor_range
+
+WEEK = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 8, tzinfo=UTC))
+_PROJECT = "conformance"
+
+
+def source_of(config: Mapping[str, Any], folder: Path) -> Source:
+    """Return the config of a source as a file of it would be read.
+
+    Raises:
+        ConfigError: what is wrong with it.
+    """
+    text = yaml.safe_dump(dict(config), sort_keys=False)
+    file = folder / "dag_configs" / f"{config['name']}.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    found = load_text(file, text, file.parent).config
+    if not isinstance(found, Source):
+        raise TypeError("a config with extract: and tables: is needed")
+    return found
+
+
+@dataclass(frozen=True)
+class Line:
+    """A source of one table, its connection, and a folder for all that a run writes. `tell` takes what is logged."""
+
+    source: Source
+    connection: Connection | None
+    folder: Path
+    tell: Callable[[str], None]
+
+    @property
+    def table(self) -> str:
+        """The only table."""
+        (name,) = self.source.tables
+        return name
+
+    @property
+    def target(self) -> Relation:
+        """The table in the warehouse."""
+        return Relation(self.source.name, self.table)
+
+    def read(self, window: Window, workdir: Path, **given: Any) -> Spool:
+        """Read a window as the extract task does."""
+        request = ReadRequest(
+            source=self.source,
+            table=self.table,
+            window=window,
+            load_id=load_id(self.source.name, self.table, window),
+            connection=self.connection,
+            workdir=workdir,
+            project=self.folder,
+            tell=self.tell,
+            run_id="run",
+            **given,
+        )
+        return read(request)
+
+    def load(self, window: Window) -> LoadReport:
+        """Read, land and load a window, as the tasks of a run do."""
+        spec, load = self.source.tables[self.table], load_id(self.source.name, self.table, window)
+        with self.warehouse() as opened:
+            existing = opened.columns_as(self.target, spec.types)
+            given: dict[str, Any] = {"ledger": ledger_of(opened, self.target, spec)}
+            if spec.incremental:
+                given["cursor"] = cursor_range(opened, self.source.name, self.table, load, window)
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            workdir, contract = Path(scratch, "read"), Path(scratch, "contract")
+            workdir.mkdir()
+            contract.mkdir()
+            spool, place = self.read(window, workdir, **given), LocalPlace(self.folder / "landing").below(load)
+            known = Known(self.source.name, self.table, spec, existing)
+            manifest = land(LandRequest(known, window, load, spool, place, contract, self.tell, _PROJECT))
+        with self.warehouse() as opened:
+            return opened.load(self._order(manifest, place))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows that are loaded, without the columns of ELT Factory's own, in any order."""
+        with self.warehouse() as opened:
+            found = opened.query(f"SELECT * FROM {self.target.sql(opened.dialect)}").dicts()
+            own = opened.own_columns
+        return [{name: value for name, value in row.items() if name not in own} for row in found]
+
+    @contextmanager
+    def warehouse(self) -> Iterator[DuckDBWarehouse]:
+        """Open the warehouse of the test."""
+        with DuckDBWarehouse(self.folder / "warehouse.duckdb", tell=self.tell) as opened:
+            yield opened
+
+    def _order(self, manifest: Manifest, place: LocalPlace) -> LoadOrder:
+        spec = self.source.tables[self.table]
+        return LoadOrder(
+            manifest,
+            place,
+            self.target,
+            spec.write_disposition,
+            spec.primary_key,
+            "run",
+            by_cursor=spec.counts_on,
+            by_window=spec.takes_window or (spec.asks_by_cursor and spec.incremental is not None),
+            clock=spec.cursor_zone or self.source.timezone,
+        )
