@@ -71,7 +71,7 @@ def test_a_folder_in_a_shared_tmp_that_another_user_made_is_refused(shared_tmp, 
     assert mode(own_folder("pace")) == 0o700
     monkeypatch.setattr(os, "geteuid", lambda: 4242)
     (shared_tmp / "elt-4242").symlink_to(shared_tmp / f"elt-{os.getuid()}")
-    with pytest.raises(UnsafeFolderError, match="not a folder of this user"):
+    with pytest.raises(UnsafeFolderError, match="not a folder owned by this user"):
         own_folder("pace")
 
 
@@ -97,7 +97,7 @@ def test_a_folder_above_the_stubs_that_another_user_made_in_a_shared_tmp_is_refu
     theirs = shared_tmp / "airflow"
     (theirs / "bundles").mkdir(parents=True)
     os.chown(theirs, 4242, 4242)
-    with pytest.raises(UnsafeFolderError, match="another user's"):
+    with pytest.raises(UnsafeFolderError, match="belongs to another user"):
         require_own_way(theirs / "bundles")
 
 

@@ -236,7 +236,7 @@ def hostile(configs: Path) -> dict[str, str]:
     (configs / "loop.yaml").symlink_to("loop.yaml")
     with (configs / "huge.yaml").open("wb") as file:
         file.truncate(1_500_000_000)
-    return {"fifo": "it is a FIFO", "device": "it is a device", "loop": "symbolic links", "huge": "at most 2000000"}
+    return {"fifo": "it is a FIFO", "device": "it is a device", "loop": "symbolic links", "huge": "more than 2000000"}
 
 
 @pytest.mark.timeout(60)

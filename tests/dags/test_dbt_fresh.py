@@ -71,7 +71,7 @@ def test_where_nothing_can_be_written_each_change_is_told_once_with_the_hint(pro
         os.utime(model, (moment, moment))
         keep_fresh(project)
         keep_fresh(project)
-    told = f"{model} is newer than the dbt manifest: run `elt setup` to show it in the DAGs"
+    told = f"{model} is newer than the dbt manifest: run `elt setup` to update the DAGs"
     assert caplog.messages == [told, told]
 
 
@@ -93,7 +93,7 @@ def test_a_new_model_comes_into_the_manifest_by_itself_and_readers_never_see_hal
     connect("warehouse", conn_type="duckdb", host=str(tmp_path / "warehouse.duckdb"))
     keep_fresh(project)
     wait_for(project)
-    assert "which is made again" in caplog.text
+    assert "rebuilding the manifest" in caplog.text
     assert changed_since(project) is None
 
     (project / "models" / "brand_new.sql").write_text("select 1 as one")

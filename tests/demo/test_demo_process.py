@@ -54,7 +54,7 @@ def test_starting_again_on_the_same_port_gives_the_same_process(served: Path, po
 def test_starting_again_on_another_port_says_where_it_runs(
     served: Path, port: int, free_port: Callable[[], int]
 ) -> None:
-    with pytest.raises(DemoError, match=f"runs on port {port} already"):
+    with pytest.raises(DemoError, match=f"is already running on port {port}"):
         start(served, free_port())
 
 
@@ -75,7 +75,7 @@ def test_a_server_of_another_machine_that_shares_the_folder_is_not_ended(served:
     ours = pid_file.read_text()
     pid_file.write_text(json.dumps({**json.loads(ours), "machine": "elsewhere"}))
     try:
-        with pytest.raises(DemoError, match="runs on the machine elsewhere"):
+        with pytest.raises(DemoError, match="runs on another machine, elsewhere"):
             stop(served)
     finally:
         pid_file.write_text(ours)
@@ -88,14 +88,14 @@ def test_a_port_taken_by_something_else_is_refused_and_nothing_is_left_behind(tm
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(DemoError, match=f"port {port} cannot be used.*choose another port"):
+        with pytest.raises(DemoError, match=f"port {port} is in use.*choose another port"):
             start(tmp_path, port)
 
     assert find(tmp_path) is None
 
 
 def test_a_port_taken_by_the_server_of_another_folder_is_refused(served: Path, port: int, tmp_path: Path) -> None:
-    with pytest.raises(DemoError, match=f"port {port} cannot be used"):
+    with pytest.raises(DemoError, match=f"port {port} is in use"):
         start(tmp_path, port)
 
 
@@ -125,7 +125,7 @@ def test_stop_does_not_end_a_process_that_a_stale_pid_file_names(tmp_path: Path)
 def test_a_server_that_dies_while_starting_is_reported_with_its_last_words(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
-    with pytest.raises(DemoError, match="ended at once: DEMO_BURST is 'x'"):
+    with pytest.raises(DemoError, match="exited immediately: DEMO_BURST is 'x'"):
         start(tmp_path, free_port(), env={"DEMO_BURST": "x"})
 
 

@@ -173,7 +173,7 @@ def test_a_blank_line_alone_makes_no_second_table(lander, content):
 
 
 def test_a_file_with_none_of_the_tables_columns_is_an_error(lander):
-    message = r"file1\.csv line 1: no column of the table: the file has x, y, and and and and and the table has a, b"
+    message = r"file1\.csv line 1: no column of the table: the file has x, y, and the table has a, b"
     with pytest.raises(BadDataError, match=message):
         lander.csv("a,b\n1,2\n", "x,y\n1,2\n", table=columns(a="integer", b="integer"))
     with pytest.raises(BadDataError, match="no column of the table"):

@@ -123,7 +123,7 @@ def test_a_disk_that_is_full_is_named_so(lander, monkeypatch):
         raise duckdb.IOException("No space left on device")
 
     monkeypatch.setattr(land_module, "_write_parts", full)
-    with pytest.raises(DiskFullError, match=r"src\.tab: the disk is full, or a quota is used up: .*landing"):
+    with pytest.raises(DiskFullError, match=r"src\.tab: disk full or quota exceeded: .*landing"):
         lander.ndjson(TWO)
 
 

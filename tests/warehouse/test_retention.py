@@ -131,5 +131,5 @@ def test_cleaning_that_fails_is_told_and_fails_nothing(loader, landings, monkeyp
 
     monkeypatch.setattr(LocalPlace, "remove", refuse)
     assert forget(loader, landings, days=31) == [
-        "src.tab: what is old was not removed, the next load will try: read-only file system"
+        "src.tab: expired data was not removed; the next load retries: read-only file system"
     ]
