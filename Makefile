@@ -1,12 +1,14 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test proof test-snowflake bench faults lint drift reference format lock clean
+.PHONY: help setup demo up down test test-unit test-services test-fakesnow test-live proof test-snowflake coverage durations \
+  bench faults lint drift reference format lock clean
 
 DAYS ?= 7
 PORT ?= 8080
 KILLS ?= 200
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 # uv if it is installed, else one inside the environment
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 LOCK := requirements.lock
@@ -18,13 +20,13 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-setup: .venv/.ready ## Make the environment: .venv with every pinned package, Airflow's database, the dbt manifest
+setup: $(VENV)/.ready ## Make the environment: .venv with every pinned package, Airflow's database, the dbt manifest
 	@$(BIN)/elt setup
 
-.venv/.ready: $(LOCK) pyproject.toml
-	@echo "Setting up .venv (a few minutes the first time)"
+$(VENV)/.ready: $(LOCK) pyproject.toml
+	@echo "Setting up $(VENV) (a few minutes the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x "$(UV)" || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes $(LOCK)
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
@@ -42,11 +44,35 @@ down: ## End what `make up` started, and nothing else
 	@$(BIN)/elt down
 	@$(BIN)/python -m demo stop --data-dir data/sources
 
+PYTEST = $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
+# a file of tests runs in one process, which makes its expensive fixtures once
+BY_FILE := --dist loadfile
+
 test: setup ## Run all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(PYTEST) $(BY_FILE)
+
+test-unit: setup ## Run the tests that start no process; another Python: make test-unit PYTHON=python3.13 VENV=build/python3.13
+	@$(PYTEST) $(BY_FILE) -m unit
+
+test-services: setup ## Run the tests that ask databases, object storage, servers, git and dbt
+	@$(PYTEST) $(BY_FILE) -m services
+
+test-fakesnow: setup ## Run the tests that ask the stand-in for Snowflake
+	@$(PYTEST) $(BY_FILE) -m fakesnow
+
+test-live: setup ## Run the tests with an Airflow of their own
+	@$(PYTEST) $(BY_FILE) -m live
 
 proof: setup ## Run the line against its model in random order, kills included: ELT_PROOF=500 for more, docs/guarantees.md
-	@ELT_KILLS=$${ELT_KILLS:-40} $(BIN)/python -m pytest -n 2 --dist load --no-loadscope-reorder tests/proof tests/faults/test_kill_load.py
+	@ELT_KILLS=$${ELT_KILLS:-40} $(PYTEST) --dist load -m proof
+
+durations: setup ## Measure how long each file of tests takes, so that the longest begin first: tests/durations.json
+	@ELT_DURATIONS=1 $(PYTEST) $(BY_FILE)
+
+coverage: setup ## Show how much of each layer the unit tests run: a few minutes
+	@$(BIN)/coverage run -m pytest --quiet -m unit
+	@for layer in include/elt_factory/*/; do \
+	  printf '%-12s %3s %%\n' $$(basename $$layer) $$($(BIN)/coverage report --include="$$layer*" --format=total); done
 
 # Without what it depends on: dag-factory needs nothing that is not in .venv, and shall change nothing there
 bench: setup ## Measure what reading DAGs costs, against dag-factory and plain Cosmos: eleven minutes on a quiet machine
@@ -61,21 +87,21 @@ test-snowflake: setup ## Run the warehouse suite on the account that SNOWFLAKE_A
 	@test -n "$$SNOWFLAKE_ACCOUNT" || { echo "SNOWFLAKE_ACCOUNT is not set: docs/snowflake.md says what this needs"; exit 1; }
 	@$(BIN)/python -m pytest tests/warehouse -k "snowflake and not fakesnow and not warehouse_snowflake and not snowflake_statements"
 
-lint: .venv/.ready ## Style, types, import rules, prose
+lint: $(VENV)/.ready ## Style, types, import rules, prose
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/codespell $(PROSE)
 
-drift: .venv/.ready ## Fail where a generated file is not what the models say
+drift: $(VENV)/.ready ## Fail where a generated file is not what the models say
 	@$(BIN)/python -m elt_factory.cli.reference --check
 	@$(BIN)/elt validate
 
-reference: .venv/.ready ## Write the generated files: YAML reference, JSON Schema, list of error codes
+reference: $(VENV)/.ready ## Write the generated files: YAML reference, JSON Schema, list of error codes
 	@$(BIN)/python -m elt_factory.cli.reference
 
-format: .venv/.ready ## Fix style where that is safe
+format: $(VENV)/.ready ## Fix style where that is safe
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 

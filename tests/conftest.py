@@ -18,6 +18,8 @@ from time import sleep
 import duckdb
 import pytest
 
+import durations
+import tiers
 from fakesnow_server import FakeSnowflake, fakesnow_running
 
 ROOT = Path(__file__).parents[1]
@@ -35,11 +37,17 @@ NOT_INHERITED = (
 CASES_ON_FAKESNOW = 4
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Whole lines come first: a file of them takes minutes, and would keep one of two processes waiting at the end."""
     _sample_cases_on_fakesnow(config, items)
-    slow = [Path(__file__).parent / folder for folder in ("end_to_end", "dags", "faults", "proof", "warehouse")]
-    items.sort(key=lambda item: next((n for n, folder in enumerate(slow) if folder in item.path.parents), len(slow)))
+    tiers.mark_tiers(items)
+    durations.longest_first(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    with tiers.running(item):
+        return (yield)
 
 
 def _sample_cases_on_fakesnow(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -65,7 +73,11 @@ def _sample_cases_on_fakesnow(config: pytest.Config, items: list[pytest.Item]) -
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "live: runs a whole Airflow with its scheduler and web server")
+    for tier, about in tiers.TIERS.items():
+        config.addinivalue_line("markers", f"{tier}: {about}")
+    tiers.watch_processes()
+    if "ELT_DURATIONS" in os.environ and "PYTEST_XDIST_WORKER" not in os.environ:
+        config.pluginmanager.register(durations.Recorder())
     # Airflow reads its environment once, when it is first imported: before any test module is
     own = config._tmp_path_factory.getbasetemp()
     # each process that a test starts would compile Airflow and dbt anew: more than half of its time
@@ -138,7 +150,7 @@ def dbt_manifest(shared_folder: Path) -> None:
     """The dbt manifest that the DAGs are drawn from."""
     from elt_factory.cli.local import ensure_manifest
 
-    with one_at_a_time(shared_folder, "manifest"):
+    with one_at_a_time(shared_folder, "manifest"), tiers.running(None):
         ensure_manifest()
 
 

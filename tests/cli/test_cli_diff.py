@@ -7,6 +7,8 @@ import json
 import pytest
 from cli_support import ORDERS, Project
 
+pytestmark = pytest.mark.services
+
 WAITS = """\
 name: report
 owner: sales

@@ -35,6 +35,7 @@ def test_a_new_project_has_configs_that_are_valid_and_says_what_comes_next(tmp_p
     }
 
 
+@pytest.mark.live
 def test_the_example_of_a_new_project_runs(tmp_path: Path):
     write_project(tmp_path, existing=False)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW", "ELT_"))}

@@ -255,6 +255,7 @@ def test_templates_stand_there_with_their_values(project: Project):
     )
 
 
+@pytest.mark.services
 def test_nothing_is_run_and_no_database_is_made_and_the_answer_is_clean(project: Project):
     project.write("orders", ORDERS)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}

@@ -90,6 +90,7 @@ with ended_by_signals():
 """
 
 
+@pytest.mark.services
 def test_what_a_command_started_ends_with_it_even_when_it_ignores_sigterm():
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "include")}
     parent = subprocess.Popen([sys.executable, "-c", STARTS_OTHERS], env=environment, stdout=subprocess.PIPE, text=True)

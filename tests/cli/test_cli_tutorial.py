@@ -12,6 +12,8 @@ import pytest
 
 from elt_process import Elt, elt_commands
 
+pytestmark = pytest.mark.live
+
 ROOT = Path(__file__).resolve().parents[2]
 HOMES = """\
 name: homes

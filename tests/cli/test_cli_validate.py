@@ -150,6 +150,7 @@ def test_every_planted_mistake_is_found_where_the_tests_of_configs_expect_it(tmp
         assert expected is None or (int(expected[1]), expected[2]) in found, file.name
 
 
+@pytest.mark.services
 def test_it_neither_imports_engines_nor_opens_anything(project: Project):
     project.write("orders", ORDERS)
     check = (
@@ -285,6 +286,7 @@ def test_a_dbt_selector_that_picks_nothing_is_an_error(project: Project, select:
     assert all((entry["line"], entry["severity"]) == (3, "error") for entry in told)
 
 
+@pytest.mark.services
 def test_a_dbt_selector_that_is_plainly_right_imports_neither_airflow_nor_cosmos(project: Project):
     project.write("shop", "name: shop\nowner: data\ntransform: {dbt: {select: orders}}\n")
     target = project.root / "include" / "dbt" / "target"

@@ -44,6 +44,7 @@ def test_a_umask_that_gives_others_access_is_refused(monkeypatch, umask):
         pass
 
 
+@pytest.mark.services
 def test_the_files_of_a_process_in_the_background_are_private(tmp_path, unused_port):
     folder = tmp_path / "service"
     write = "import time; open('made', 'w').write('x'); print('hello', flush=True); time.sleep(99)"

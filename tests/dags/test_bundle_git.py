@@ -7,6 +7,7 @@ import pytest
 from bundle_support import GOOD, commit, git, write, write_good
 
 pytest.importorskip("airflow.providers.git", reason="needs apache-airflow-providers-git")
+pytestmark = pytest.mark.services
 
 
 @pytest.fixture

@@ -201,6 +201,7 @@ assert seen
 """
 
 
+@pytest.mark.services
 def test_twenty_processes_refresh_one_folder_and_never_see_a_broken_or_missing_stub(tmp_path):
     write_good(tmp_path / "dag_configs", [f"kept_{number}" for number in range(40)])
     StubFolder(tmp_path / "dag_configs", tmp_path / "bundle").sync()

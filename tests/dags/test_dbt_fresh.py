@@ -83,6 +83,7 @@ def wait_for(project: Path) -> None:
         keep_fresh(project)
 
 
+@pytest.mark.services
 def test_a_new_model_comes_into_the_manifest_by_itself_and_readers_never_see_half_of_it(
     tmp_path, connect, monkeypatch, caplog
 ):

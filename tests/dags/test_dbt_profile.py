@@ -257,6 +257,7 @@ def test_a_token_that_is_refused_is_told(connect, fake_snowflake, token_endpoint
     assert "stale" not in str(told.value)
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
 def test_a_model_on_duckdb_says_the_same_whatever_the_workers_clock(tmp_path, zone):
     """One instant is one date: dbt runs in UTC, as loads and checks do."""

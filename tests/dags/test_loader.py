@@ -146,6 +146,7 @@ print("RESULT" + json.dumps([dag.dag_id, dag.default_args["owner"], sorted(set(o
 """
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("way", ["loader", "bundle"])
 def test_of_a_thousand_files_a_worker_opens_its_own_and_the_defaults_above_it(tmp_path, way):
     write_good(tmp_path, [f"source_{number}" for number in range(500)])
@@ -225,6 +226,7 @@ with multiprocessing.get_context("fork").Pool(1) as child:
 """
 
 
+@pytest.mark.services
 def test_a_forked_process_knows_the_names_that_its_parent_has_read(tmp_path):
     write_good(tmp_path, ["a", "b"])
     told = subprocess.run(

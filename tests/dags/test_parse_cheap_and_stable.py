@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from bundle_support import NO_BUNDLE, write, write_good
 
+pytestmark = pytest.mark.services
+
 ROOT = Path(__file__).parents[2]
 BUNDLES = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
 

@@ -59,6 +59,7 @@ def run(project: Path, *command: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.services
 def test_a_task_takes_up_what_setup_has_parsed(project):
     told = run(project, "-m", "elt_factory.dag.dbt_project")
     assert told.rstrip().endswith(f"{project}/include/dbt/target/manifest.json")

@@ -5,6 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
+pytestmark = pytest.mark.services
+
 FIRST_WEEK = {"since": "2013-01-01T05:00:00Z", "until": "2013-01-08T05:00:00Z"}
 
 

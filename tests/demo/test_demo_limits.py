@@ -16,6 +16,7 @@ def client_of(url: str) -> httpx.Client:
     return httpx.Client(base_url=url, params={"limit": 1}, trust_env=False)
 
 
+@pytest.mark.services
 def test_every_third_authorised_request_is_503_and_keyless_ones_do_not_count(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
@@ -30,6 +31,7 @@ def test_every_third_authorised_request_is_503_and_keyless_ones_do_not_count(
     assert statuses == [200, 200, 503, 200, 200, 503, 200]
 
 
+@pytest.mark.services
 def test_a_client_past_its_burst_is_429_until_retry_after_has_passed(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:

@@ -13,6 +13,8 @@ from demo.__main__ import main
 from demo.errors import DemoError
 from demo.process import find, running, start, stop
 
+pytestmark = pytest.mark.services
+
 
 @pytest.fixture(scope="module")
 def port(free_port: Callable[[], int]) -> int:

@@ -65,6 +65,7 @@ def test_a_sqlite_database_of_oddities_is_copied_whole(copying, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.services
 def test_a_schema_of_postgresql_is_copied_whole(copying, tmp_path):
     name = f"elt_odd_{uuid.uuid4().hex[:10]}"
     try:

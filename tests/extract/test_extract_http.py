@@ -514,6 +514,7 @@ for _ in range(4):
 """
 
 
+@pytest.mark.services
 def test_one_rate_holds_for_all_processes_of_a_connection(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "include")}
     started = [

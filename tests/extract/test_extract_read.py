@@ -13,6 +13,7 @@ from elt_factory.sources.read import read
 HEAVY = ("httpx", "msgspec", "pyarrow", "sqlalchemy", "psycopg", "duckdb", "airflow")
 
 
+@pytest.mark.services
 def test_importing_the_door_to_the_readers_is_cheap():
     program = f"import sys, elt_factory.sources.read; print([name for name in {HEAVY} if name in sys.modules])"
     path = {"PYTHONPATH": ":".join(sys.path)}

@@ -34,6 +34,7 @@ def land_in_a_process(folder: Path, form: str = "ndjson", **settings: str) -> tu
     return int(rows), int(rejected), int(peak)
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("threads", ["2", "16", "64"])
 def test_eight_files_of_a_megabyte_are_landed_with_any_number_of_threads(tmp_path, threads):
     line = '{"id": 1, "name": "' + "x" * 200 + '"}\n'
@@ -43,6 +44,7 @@ def test_eight_files_of_a_megabyte_are_landed_with_any_number_of_threads(tmp_pat
     assert land_in_a_process(tmp_path, ELT_CONTRACT_THREADS=threads)[:2] == (rows, 0)
 
 
+@pytest.mark.services
 def test_long_records_are_landed_with_sixteen_threads(tmp_path):
     for number in range(8):
         record = '{"id": 1, "a": "' + "x" * 15_000_000 + '", "b": "' + "y" * 15_000_000 + '"}\n'

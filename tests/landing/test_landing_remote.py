@@ -23,6 +23,8 @@ from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb import DuckDBWarehouse
 from landings import newest
 
+pytestmark = pytest.mark.services
+
 ROWS = 300_000
 
 
@@ -103,16 +105,22 @@ def test_duckdb_loads_what_lies_in_object_storage(place, records, tmp_path):
     assert (report.rows_read, report.rows_loaded, report.rows_rejected) == (ROWS + 1, ROWS, 1)
 
 
+@pytest.fixture(scope="module")
+def processes():
+    """Processes that begin with everything imported and nothing open."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["remote_support", "duckdb", "msgspec", "s3fs"])
+    return context
+
+
 @pytest.mark.parametrize("uploads", range(5))
 def test_a_task_that_is_killed_while_files_go_up_leaves_the_landing_before_it(
-    address, place, records, tmp_path, uploads
+    processes, address, place, records, tmp_path, uploads
 ):
     one = tmp_path / "one.ndjson"
     one.write_text('{"id": 1}\n')
     before = land_records(place, one, tmp_path / "work", part_bytes=100_000)
-    process = multiprocessing.get_context("spawn").Process(
-        target=land_until, args=(address, records, tmp_path / "killed", uploads)
-    )
+    process = processes.Process(target=land_until, args=(address, records, tmp_path / "killed", uploads))
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL

@@ -15,6 +15,8 @@ from warehouse_support import FIRST_DAY, Loader, day
 from elt_factory.failures import BadDataError
 from elt_factory.warehouse.duckdb import DuckDBWarehouse
 
+pytestmark = pytest.mark.proof
+
 SNAPSHOT = {"write_disposition": "scd2", "primary_key": ["id"]}
 BY_CURSOR = SNAPSHOT | {"incremental": {"cursor": "u"}}
 DAYS, KEYS = 5, 3

@@ -231,6 +231,7 @@ LOADS = {
 }  # fmt: skip
 
 
+@pytest.mark.fakesnow
 @pytest.mark.parametrize("case", LOADS)
 def test_every_statement_of_a_load_is_snowflakes(request, tmp_path, monkeypatch, case):
     """Recorded at the connection, whoever wrote them; what fakesnow refuses of them is another test's matter."""

@@ -36,6 +36,7 @@ def test_file_and_folder_are_created(file):
     assert file.exists()
 
 
+@pytest.mark.services
 def test_a_file_that_another_process_has_is_waited_for_and_said(file):
     with DuckDBWarehouse(file):
         pass
@@ -48,6 +49,7 @@ def test_a_file_that_another_process_has_is_waited_for_and_said(file):
     assert told == [f"waiting for the warehouse warehouse.duckdb: in use by process {process.pid}"]
 
 
+@pytest.mark.services
 def test_after_its_patience_it_says_who_has_the_file(file):
     with DuckDBWarehouse(file):
         pass
@@ -76,6 +78,7 @@ def test_two_connections_of_one_process_share_the_file(file):
         assert two.query("SELECT a FROM t").rows == [(1,)]
 
 
+@pytest.mark.services
 def test_closing_lets_other_processes_in(file):
     with DuckDBWarehouse(file):
         pass
