@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.services
+
 ROOT = Path(__file__).parents[1]
 RETIRED = [line.partition("->")[0] for line in (ROOT / ".ci" / "words.txt").read_text(encoding="utf-8").splitlines()]
 

@@ -109,6 +109,7 @@ def test_nothing_of_the_staged_records_is_left_behind(lander):
     assert list(lander.base.glob("work*/staged-*")) == []
 
 
+@pytest.mark.services
 def test_types_of_many_csv_columns_take_memory_in_proportion(tmp_path):
     names = [f"c{number}" for number in range(300)]
     line = ",".join(map(str, range(300))) + "\n"
@@ -118,6 +119,7 @@ def test_types_of_many_csv_columns_take_memory_in_proportion(tmp_path):
     assert (rows, rejected, peak < 700) == (2000, 0, True), peak
 
 
+@pytest.mark.services
 def test_long_records_are_staged_and_landed_below_the_limit(tmp_path):
     text = os.urandom(200_000).hex()
     (tmp_path / "long.ndjson").write_text("".join(f'{{"id": {n}, "text": "{text}"}}\n' for n in range(1500)))
