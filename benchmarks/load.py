@@ -1,7 +1,7 @@
 """A load through the whole path, against DuckDB's own INSERT of the same files (the floor); and the contract before it.
 
 Run it with `python benchmarks/load.py [FOLDER]`: in some twelve minutes on a quiet machine it writes 5 GB below FOLDER
-and takes them away again. Each case runs in a process of its own, the ways that are compared in turn. It ends with 1
+and removes them again. Each case runs in a process of its own, the ways that are compared in turn. It exits with 1
 when a target is missed.
 """
 

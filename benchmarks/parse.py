@@ -1,7 +1,7 @@
 """What reading DAGs costs: against hand-written DAGs (the floor), dag-factory, and plain Cosmos.
 
 Run it with `make bench`, which installs the peers of the dependency group `bench` separately. Each case runs in
-a process of its own, the ways that are compared in turn in one process. It ends with 1 when a target is missed.
+a process of its own, the ways that are compared in turn in one process. It exits with status 1 when a target is missed.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class EltError(Exception):
 
 
 class TransientError(EltError):
-    """May heal by itself: a server that is down or busy, a lock, a time-out. Retried with backoff."""
+    """Transient: a server that is down or busy, a lock, a timeout. Retried with backoff."""
 
 
 class PermanentError(EltError):

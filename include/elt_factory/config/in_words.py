@@ -1,4 +1,4 @@
-"""Parts of a config as people say them: durations, deadlines, sensors, checks, roles of columns."""
+"""Human-readable parts of a config: durations, deadlines, sensors, checks, roles of columns."""
 
 from __future__ import annotations
 

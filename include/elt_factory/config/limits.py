@@ -57,7 +57,7 @@ def limit_words(spec: Any) -> Iterator[str]:
 
 
 def duration_words(value: timedelta) -> str:
-    """Return a duration as people say it: 26h rather than 1d2h."""
+    """Return a human-readable duration: 26h rather than 1d2h."""
     hours, rest = divmod(value, timedelta(hours=1))
     said_in_hours = not rest and hours % 24 and hours < _SAID_IN_HOURS
     return f"{hours}h" if said_in_hours else format_duration(value)

@@ -1,4 +1,4 @@
-"""How values and types are written for people: a field's type in words with its units, a value as YAML."""
+"""Human-readable values and types: a field's type in words with its units, a value as YAML."""
 
 from __future__ import annotations
 

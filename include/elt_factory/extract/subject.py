@@ -1,4 +1,4 @@
-"""What the messages of every reader share: whose they are, the hint, and no secret."""
+"""Error messages of readers: prefixed with source and table, with a hint, and without secrets."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class Step:
 def picture(
     dialect: Dialect, staging: Relation | None, landed: Mapping[str, ColumnType], history: Mapping[str, ColumnType]
 ) -> str:
-    """Return the staged rows as the history has them.
+    """Project staged rows onto the history's columns.
 
     All of its columns in its types, NULL in those that did not come.
     """

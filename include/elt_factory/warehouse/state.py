@@ -161,7 +161,7 @@ def covering(loads: Sequence[Committed], wanted: Window) -> list[Committed]:
 
 
 def run_verdict(warehouse: Warehouse, source: str, table: str, run_id: str) -> tuple[bool, list[str]]:
-    """Whether a run has come to its last word on a table, its checks, and the checks of that run that failed."""
+    """Whether a run has finished the checks of a table, and which of them failed."""
     d = warehouse.dialect
     columns = d.names(("kind", "table_name", "check_name", "status"))
     rows = warehouse.query(

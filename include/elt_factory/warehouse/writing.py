@@ -143,7 +143,7 @@ def _columns_of_versions(load: Writing) -> dict[str, ColumnType]:
 
 
 def _snapshot(load: Writing) -> Snapshot:
-    """Return what a landing says of its window's end. Rows that were rejected may be any.
+    """Return what a landing says of its window's end. A rejected row may be any row.
 
     Then nothing is known to be gone.
     """
