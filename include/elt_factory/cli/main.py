@@ -1,4 +1,4 @@
-"""The `elt` command: what runs, what ran, what is in the warehouse."""
+"""The `elt` command: validate, plan, run and inspect pipelines."""
 
 from __future__ import annotations
 
