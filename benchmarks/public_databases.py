@@ -29,18 +29,18 @@ from typing import Any
 import psycopg
 import pymysql
 
-from elt_factory.config.extract import SqlSource
 from elt_factory.config.loading import load_text
 from elt_factory.config.table import Table, loaded_name
 from elt_factory.config.window import Window
 from elt_factory.dag.runtime import Run
-from elt_factory.discover.database import Tables, look_at_tables
 from elt_factory.discover.writing import yaml_of
 from elt_factory.extract.request import Connection, ReadRequest
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
 from elt_factory.sources.read import read
+from elt_factory.sources.sql.discovery import Tables, look_at_tables
+from elt_factory.sources.sql.model import SqlSource
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb import DuckDBWarehouse

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 from elt_factory.checks.kind import CheckRequest
 from elt_factory.checks.run import Result, run_checks
-from elt_factory.config.extract import FilesSource
 from elt_factory.config.window import Window, load_id
 from elt_factory.extract.request import Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
+from elt_factory.sources.files.model import FilesSource
 from elt_factory.warehouse.base import LoadOrder, Warehouse
 from elt_factory.warehouse.dialect import Relation
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from checks_support import Checked
 
-from elt_factory.config.extract import FilesSource
 from elt_factory.extract.request import Connection
+from elt_factory.sources.files.model import FilesSource
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.opening import open_warehouse
 

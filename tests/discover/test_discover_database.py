@@ -6,10 +6,10 @@ import sqlite3
 
 import pytest
 
-from elt_factory.discover.database import Tables, look_at_tables
 from elt_factory.discover.writing import yaml_of
 from elt_factory.extract.request import Connection
 from elt_factory.failures import BadRequestError, EltError
+from elt_factory.sources.sql.discovery import Tables, look_at_tables
 
 
 @pytest.fixture

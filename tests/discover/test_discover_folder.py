@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from elt_factory.discover import folder as look
-from elt_factory.discover.folder import Place, look_at_files
 from elt_factory.discover.found import SourceFound
 from elt_factory.discover.writing import yaml_of
 from elt_factory.failures import SourceNotReadyError
+from elt_factory.sources.files import discovery as look
+from elt_factory.sources.files.discovery import Place, look_at_files
 
 GOOD = b"id,name\n1,x\n2,y\n"
 

@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elt_factory.config.values import ColumnType
-from elt_factory.discover import keys, paging, periods, pii, windows
-from elt_factory.discover.address import address_of
+from elt_factory.discover import keys, periods, pii
 from elt_factory.discover.found import Sample
 from elt_factory.extract import dialect
 from elt_factory.failures import BadRequestError
+from elt_factory.sources.rest_api import paging
+from elt_factory.sources.rest_api import window_params as windows
+from elt_factory.sources.rest_api.address import address_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

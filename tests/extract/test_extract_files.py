@@ -12,10 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from elt_factory.config.window import Window
-from elt_factory.extract import source_files
-from elt_factory.extract.files import expand_pattern, matching_files, source_folder
 from elt_factory.extract.request import Connection
 from elt_factory.failures import AccessDeniedError, BadDataError, BadRequestError, SourceNotReadyError
+from elt_factory.sources.files import source_files
+from elt_factory.sources.files.reader import expand_pattern, matching_files, source_folder
 from elt_factory.sources.read import read
 
 NEW_YORK = "America/New_York"

@@ -23,13 +23,8 @@ import httpx
 import pytest
 from extract_support import SECRET, Asked, Reply, in_turn, reply, serving
 
-from elt_factory.config.extract import RestApi
 from elt_factory.config.values import Rate
-from elt_factory.extract.auth import base_url
-from elt_factory.extract.http import HttpClient, Patience
-from elt_factory.extract.pace import Pace
 from elt_factory.extract.request import Connection
-from elt_factory.extract.statuses import seconds_to_wait
 from elt_factory.extract.subject import Subject, secrets_of
 from elt_factory.failures import (
     AccessDeniedError,
@@ -40,6 +35,11 @@ from elt_factory.failures import (
     SourceUnavailableError,
     redact,
 )
+from elt_factory.sources.rest_api.auth import base_url
+from elt_factory.sources.rest_api.http import HttpClient, Patience
+from elt_factory.sources.rest_api.model import RestApi
+from elt_factory.sources.rest_api.pace import Pace
+from elt_factory.sources.rest_api.statuses import seconds_to_wait
 
 QUICK = Patience(tries=3, first_wait=0.01, longest_wait=0.02, longest_retry_after=0.3)
 
@@ -505,7 +505,7 @@ CLIENT = """
 import sys, time
 from datetime import timedelta
 from elt_factory.config.values import Rate
-from elt_factory.extract.pace import Pace
+from elt_factory.sources.rest_api.pace import Pace
 from pathlib import Path
 pace = Pace(Rate(20, 1), "api", Path(sys.argv[1]))
 for _ in range(4):

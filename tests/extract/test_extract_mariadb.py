@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from extract_support import read_request
 
 from elt_factory.config.window import Window
-from elt_factory.discover.database import Tables, look_at_tables
 from elt_factory.extract.request import Connection, CursorRange
 from elt_factory.failures import AccessDeniedError, BadRequestError
 from elt_factory.sources.read import read
+from elt_factory.sources.sql.discovery import Tables, look_at_tables
 
 DAY = Window(datetime(2013, 1, 1, 5, tzinfo=UTC), datetime(2013, 1, 2, 5, tzinfo=UTC))
 HOSTILE = ["'; drop table things; --", "' or '1'='1", r"\' or 1=1 -- ", "%s", ":given_0", "😀"]

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from elt_factory.extract import http
-from elt_factory.extract.http import Patience
-from elt_factory.extract.repeats import Repeats
 from elt_factory.failures import BadDataError, SourceNotReadyError
 from elt_factory.sources.read import read
+from elt_factory.sources.rest_api import http
+from elt_factory.sources.rest_api.http import Patience
+from elt_factory.sources.rest_api.repeats import Repeats
 
 CURSOR = {"type": "cursor", "cursor_path": "next", "cursor_param": "after"}
 NUMBERED = {"type": "page_number"}
@@ -108,7 +108,7 @@ def test_random_pages_of_the_same_records_are_a_loop(tmp_path):
 
 
 def test_pages_without_records_and_without_end_are_a_loop(tmp_path, monkeypatch):
-    monkeypatch.setattr("elt_factory.extract.walk._MOST_EMPTY", 20)
+    monkeypatch.setattr("elt_factory.sources.rest_api.walk._MOST_EMPTY", 20)
     count = itertools.count()
     with serving(lambda _: reply({"data": [], "next": f"c{next(count)}"})) as server:
         with pytest.raises(BadDataError, match="20 consecutive pages have no records"):

@@ -510,7 +510,7 @@ def test_a_partition_is_waited_for_and_another_table_is_not(postgres, read_table
 def test_a_transaction_that_never_ends_is_an_error_unless_late_commits_are_ignored(
     postgres, read_table, sessions, monkeypatch
 ):
-    monkeypatch.setattr("elt_factory.extract.late_commits.PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("elt_factory.sources.sql.late_commits.PATIENCE_SECONDS", 0.3)
     made(postgres, "tickets", "id int", "1")
     slow = sessions()
     slow.execute("INSERT INTO tickets VALUES (2)")

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elt_factory.config.window import Window
-from elt_factory.extract import progress, rest
-from elt_factory.extract.answer import UnreadableAnswerError, check_objects, ndjson, parse
+from elt_factory.extract import progress
 from elt_factory.failures import BadDataError, BadRequestError
 from elt_factory.sources.read import read
+from elt_factory.sources.rest_api import reader as rest
+from elt_factory.sources.rest_api.answer import UnreadableAnswerError, check_objects, ndjson, parse
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

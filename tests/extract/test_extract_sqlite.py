@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from elt_factory.config.window import Window
-from elt_factory.extract.database_url import url_of
 from elt_factory.extract.request import Connection, CursorRange
 from elt_factory.extract.subject import Subject
-from elt_factory.extract.values_as_text import as_text, text_column
 from elt_factory.failures import (
     BadDataError,
     BadRequestError,
@@ -25,6 +23,8 @@ from elt_factory.failures import (
     SourceUnavailableError,
 )
 from elt_factory.sources.read import read
+from elt_factory.sources.sql.database_url import url_of
+from elt_factory.sources.sql.values_as_text import as_text, text_column
 
 DAY = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC))
 

@@ -109,8 +109,8 @@ def test_a_full_scratch_disk_is_named_while_the_source_is_read(small, tmp_path):
     import sqlite3
     from contextlib import closing
 
-    from elt_factory.config.extract import SqlSource
     from elt_factory.extract.request import Connection
+    from elt_factory.sources.sql.model import SqlSource
 
     file = tmp_path / "shop.db"
     with closing(sqlite3.connect(file)) as database:

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from elt_factory.config.extract import CsvFormat
+from elt_factory.config.formats import CsvFormat
 from elt_factory.config.table import Table
 from elt_factory.config.values import ColumnType
 from elt_factory.config.window import Window

@@ -13,10 +13,10 @@ import pytest
 from landing_support import WINDOW, Lander
 from pyarrow import parquet
 
-from elt_factory.config.extract import FilesSource, FilesTable
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.failures import ContractError, SourceNotReadyError
 from elt_factory.landing import land as landing
+from elt_factory.sources.files.model import FilesSource, FilesTable
 from elt_factory.sources.read import read
 
 
@@ -140,7 +140,7 @@ def test_a_file_that_changes_while_it_is_read_fails_the_try_and_lands_nothing(tm
 
 def test_a_file_that_is_removed_while_files_are_looked_for_fails_the_try(tmp_path, monkeypatch):
     put(tmp_path, "in/a.csv")
-    monkeypatch.setattr("elt_factory.extract.source_files._hash", lambda file: file.with_name("gone").read_text())
+    monkeypatch.setattr("elt_factory.sources.files.source_files._hash", lambda file: file.with_name("gone").read_text())
     with pytest.raises(SourceNotReadyError, match=r"a\.csv was removed while it was read"):
         read_files(tmp_path, "*.csv")
 

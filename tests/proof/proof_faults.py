@@ -13,9 +13,11 @@ from proof_stories import Story, runs
 
 from elt_factory.config.table import Table
 from elt_factory.config.window import Window
-from elt_factory.extract import database, rest, sql_request
 from elt_factory.landing import contract, delivered, found, growing, land, ndjson
 from elt_factory.landing import manifest as manifest_module
+from elt_factory.sources.rest_api import reader as rest
+from elt_factory.sources.sql import database
+from elt_factory.sources.sql import relation as sql_request
 from elt_factory.warehouse import (
     audit,
     audit_views,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from warehouse_support import Loader, day
 
-from elt_factory.config.extract import SqlTable
+from elt_factory.sources.sql.model import SqlTable
 
 KEYED = {"write_disposition": "append", "primary_key": ["id"]}
 

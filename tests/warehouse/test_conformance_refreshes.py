@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from warehouse_support import FIRST_DAY, Loader, day
 
-from elt_factory.config.extract import SqlTable
 from elt_factory.failures import BadDataError, ContractError
+from elt_factory.sources.sql.model import SqlTable
 
 NEW_YORK = "America/New_York"
 HOURS = range(0, 72, 12)  # of the first three days

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from warehouse_support import Crash, counted, crash_points, day
 
-from elt_factory.config.extract import FilesSource
 from elt_factory.config.window import Window, load_id
 from elt_factory.extract.request import ReadRequest
 from elt_factory.failures import BadDataError, ContractError, SourceNotReadyError
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
+from elt_factory.sources.files.model import FilesSource
 from elt_factory.sources.read import read
 from elt_factory.warehouse.base import LoadOrder, LoadReport, Warehouse
 from elt_factory.warehouse.dialect import Relation

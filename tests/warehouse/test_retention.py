@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from warehouse_support import PROJECT, day
 
-from elt_factory.config.extract import SqlSource
 from elt_factory.dag.retention import Landings, forget_old
 from elt_factory.failures import LandingError
 from elt_factory.landing.places import LocalPlace
+from elt_factory.sources.sql.model import SqlSource
 
 NOW = datetime.now(UTC)
 BAD = [{"id": 1, "n": 1}, {"id": 2, "n": "x"}]

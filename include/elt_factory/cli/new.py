@@ -81,9 +81,9 @@ def _free_place(name: str, folder: str) -> Path:
 def _from_url(name: str, url: str, scratch: Path) -> SourceFound:
     from dataclasses import replace
 
-    from elt_factory.discover.address import address_of
-    from elt_factory.discover.api import Endpoint, look_at_api
     from elt_factory.extract.request import Connection
+    from elt_factory.sources.rest_api.address import address_of
+    from elt_factory.sources.rest_api.discovery import Endpoint, look_at_api
 
     address = address_of(url)
     made = Connection(f"{name}_api", "http", host=address.host)
@@ -111,8 +111,8 @@ def _from_connection(
 
 
 def _from_file(name: str, file: Path, scratch: Path) -> SourceFound:
-    from elt_factory.discover.folder import Place, look_at_files
     from elt_factory.discover.found import Guess
+    from elt_factory.sources.files.discovery import Place, look_at_files
 
     whole = (Path.cwd() / file).absolute()
     folder, pattern = (whole, "*") if whole.is_dir() else (whole.parent, whole.name)

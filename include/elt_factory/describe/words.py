@@ -16,8 +16,8 @@ from elt_factory.config import values
 from elt_factory.config.base import Model
 from elt_factory.config.cron import Cron
 from elt_factory.config.errors import MistakeError
-from elt_factory.config.extract import Param
 from elt_factory.config.templates import Template
+from elt_factory.sources.rest_api.model import Param
 
 # the first whose marks an annotation carries: what narrows another appears before it
 _NAMED: tuple[tuple[Any, str], ...] = (

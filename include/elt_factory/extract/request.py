@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from elt_factory.config.extract import CsvFormat
+from elt_factory.config.formats import CsvFormat
 from elt_factory.config.source import Source
 from elt_factory.config.templates import Value
 from elt_factory.config.values import ColumnType

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from elt_factory.config.extract import CsvFormat
+from elt_factory.config.formats import CsvFormat
 from elt_factory.config.values import ColumnType
 from elt_factory.landing import json_rules, limits, ndjson
 from elt_factory.landing.casting import bound_text, cast_text, duckdb_type, has_nanoseconds

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from elt_factory.config.extract import CsvFormat
+from elt_factory.config.formats import CsvFormat
 from elt_factory.config.table import loaded_name
 from elt_factory.extract.dialect import delimiter_of, holds_data, holds_names, quote_of
 from elt_factory.extract.request import Spool

@@ -14,7 +14,7 @@ from elt_factory.config.values import ColumnType
 from elt_factory.config.window import Window
 from elt_factory.disk import naming_a_full_disk
 from elt_factory.extract.request import Spool
-from elt_factory.extract.source_files import check_unchanged
+from elt_factory.extract.unchanged import check_unchanged
 from elt_factory.failures import AccountingError, BadDataError, ContractError, LandingError
 from elt_factory.landing import contract, memory, staging
 from elt_factory.landing.attempt import Attempt

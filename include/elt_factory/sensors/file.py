@@ -21,8 +21,8 @@ class FileReady(Model):
 
 
 def _poke(spec: FileReady, look: Look) -> Verdict:
-    from elt_factory.extract.files import matching_files, source_folder
     from elt_factory.extract.subject import Subject
+    from elt_factory.sources.files.reader import matching_files, source_folder
 
     connection = look.connection(spec.connection) if spec.connection else None
     try:

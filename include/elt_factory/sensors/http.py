@@ -10,12 +10,12 @@ from pydantic import AfterValidator, Field
 from elt_factory.config import secrets
 from elt_factory.config.base import Model
 from elt_factory.config.errors import raise_found
-from elt_factory.config.extract import NoAuth, RestApi, RestSource
 from elt_factory.config.templates import Verbatim
 from elt_factory.config.values import ConnectionId
 from elt_factory.core.verdict import Verdict
 from elt_factory.failures import AccessDeniedError
 from elt_factory.sensors.kind import Look, SensorKind
+from elt_factory.sources.rest_api.model import NoAuth, RestApi, RestSource
 
 _TIME = timedelta(seconds=30)
 _REFUSALS = (401, 403)
@@ -36,8 +36,8 @@ class HttpReady(Model):
 
 
 def _poke(spec: HttpReady, look: Look) -> Verdict:
-    from elt_factory.extract.http import Answer, HttpClient
     from elt_factory.extract.subject import Subject, secrets_of
+    from elt_factory.sources.rest_api.http import Answer, HttpClient
 
     connection = look.connection(spec.connection)
     subject = Subject(look.config.name, "http sensor", secrets_of(connection))

@@ -20,8 +20,8 @@ class SqlReady(Model):
 
 
 def _poke(spec: SqlReady, look: Look) -> Verdict:
-    from elt_factory.extract.sql import first_value
     from elt_factory.extract.subject import Subject, secrets_of
+    from elt_factory.sources.sql.reader import first_value
 
     connection = look.connection(spec.connection)
     subject = Subject(look.config.name, "sql sensor", secrets_of(connection))

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 from elt_factory.config.cursors import NUMBERS
 from elt_factory.config.table import TIMES
-from elt_factory.extract.sql_request import on_clock
 from elt_factory.failures import ContractError
 from elt_factory.landing.manifest import Manifest
+from elt_factory.sources.sql.relation import on_clock
 from elt_factory.warehouse import audit, statements
 from elt_factory.warehouse.dialect import Dialect
 

@@ -1,0 +1,110 @@
+"""The language of files: `extract:` and what its tables add."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from elt_factory.config.errors import MistakeError
+from elt_factory.config.formats import CsvFormat, FileFormat
+from elt_factory.config.source import Extract, Source
+from elt_factory.config.table import Path, Table, is_reserved
+from elt_factory.config.templates import Use, uses
+from elt_factory.config.values import (
+    ColumnName,
+    ConnectionId,
+    FileTemplate,
+    FolderPath,
+    Name,
+)
+
+
+class Files(Extract):
+    """Files in a folder."""
+
+    type: Literal["files"]
+    connection: ConnectionId | None = Field(
+        None,
+        description="Airflow connection of type fs whose path is the folder.",
+        examples=["weather_files"],
+    )
+    folder: FolderPath | None = Field(
+        None,
+        description="Folder, relative to the connection's path or the project.",
+        examples=["data/incoming"],
+    )
+
+
+class FilesTable(Table):
+    """A table read from files, each in full."""
+
+    of_files: ClassVar[bool] = True
+
+    path: FileTemplate = Field(
+        description=(
+            "Name pattern below the folder: globs, and %Y %m %d %H for the periods that the window touches. append and "
+            "merge load each file once, and again when its content changes; a file that arrives after its window was "
+            "loaded is still found. `*` does not match hidden files; write `[[]` for a literal `[`."
+        ),
+        examples=["weather_%Y-%m.csv", "orders/*.csv", "{{ params.region }}/*.csv"],
+    )
+    format: FileFormat = Field(
+        CsvFormat(type="csv"),
+        description="File format.",
+        examples=[{"type": "csv", "null_values": ["", "NA"]}],
+    )
+
+    file_column: ColumnName | None = Field(
+        None,
+        description="Name of a column to add that holds each row's file path, relative to the folder.",
+        examples=["_file"],
+    )
+
+    @property
+    def column_of_file(self) -> str | None:
+        """The column to add with the name of the file that a row came from."""
+        return self.file_column
+
+    @model_validator(mode="after")
+    def _file_column_is_free(self) -> Self:
+        name = self.file_column
+        if name is None:
+            return self
+        if is_reserved(name):
+            raise MistakeError(
+                f'column name "{name}" is reserved', "choose another name", at=("file_column",), code="bad-name"
+            )
+        if any(other.casefold() == name.casefold() for other in self.columns):
+            hint = "remove it from columns:; the load fills it as text"
+            raise MistakeError(f'"{name}" is also declared under columns', hint, at=("file_column",), code="conflict")
+        return self
+
+    @property
+    def templates(self) -> Mapping[Path, Sequence[Use]]:
+        """The templates in each of the table's texts, by the text's path below the table."""
+        return {("path",): [*uses(self.path)]}
+
+    @property
+    def takes_what_is_new(self) -> bool:
+        """Whether a load takes the files that are new or changed, and not all that its pattern means every time."""
+        return self.write_disposition in ("append", "merge") or (
+            self.write_disposition == "scd2" and self.incremental is not None
+        )
+
+    @property
+    def takes_window(self) -> bool:
+        """Whether the window picks the files."""
+        return super().takes_window or "%" in self.path.replace("%%", "")
+
+
+class FilesSource(Source):
+    """Tables from files."""
+
+    extract: Files = Field(
+        description="How to read the source.", examples=[{"type": "files", "connection": "weather_files"}]
+    )
+    tables: dict[Name, FilesTable] = Field(
+        min_length=1, description="Tables to load.", examples=[{"weather": {"path": "weather_%Y-%m.csv"}}]
+    )

@@ -1,0 +1,1 @@
+"""JSON APIs over HTTP: the language, the reader, what a plan says, how it is sampled, what `elt new` finds."""

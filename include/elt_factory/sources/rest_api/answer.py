@@ -1,0 +1,177 @@
+"""JSON answers taken apart without a Python object per record: records stay the bytes that were sent."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Raw
+
+from elt_factory.sources.rest_api import loose
+from elt_factory.sources.rest_api.body import Body
+from elt_factory.sources.rest_api.damage import DamagedAnswerError, UnreadableAnswerError
+
+__all__ = ["Document", "UnreadableAnswerError", "check_objects", "first_byte", "keys_of", "ndjson", "parse", "steps"]
+
+_KEYS = msgspec.json.Decoder(dict[str, Raw])
+_LIST = msgspec.json.Decoder(list[Raw])
+_LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
+_EXCERPT = 80
+_PIECE = 1024 * 1024
+_CUT = "truncated"  # the word of msgspec for what ends too soon
+_DOT = re.compile(r"(?<!\\)\.")
+
+
+@dataclass(frozen=True)
+class Document:
+    """One JSON answer, an object (`keys`: its values, still bytes) or a list (`keys` is None)."""
+
+    body: Body
+    keys: Mapping[str, Raw] | None
+
+    def find(self, path: str) -> Raw | None:
+        """Return the value at a dotted path; None where there is none."""
+        node = self.keys
+        *above, last = steps(path)
+        for name in above:
+            node = keys_of(node[name]) if node and name in node else None
+        return node.get(last) if node else None
+
+    def records(self, path: str | None) -> Sequence[Raw]:
+        """Return the records of the list at a dotted path; without one the answer is the list, or one record.
+
+        Raises:
+            UnreadableAnswerError: there is no list.
+        """
+        if path is None:
+            return _items(self.body) if self.keys is None else [Raw(bytes(self.body).strip())]
+        found = self._step_to(path)
+        if first_byte(found) != b"[":
+            raise UnreadableAnswerError(f'records: "{path}" holds {_excerpt(found)}, which is not a list')
+        return _items(found)
+
+    def _step_to(self, path: str) -> Raw:
+        if self.keys is None:
+            raise UnreadableAnswerError(f'the response itself is a list: remove records: "{path}"')
+        node: Mapping[str, Raw] | None = self.keys
+        found = Raw(memoryview(self.body))
+        for name in steps(path):
+            if node is None or name not in node:
+                there = f"it has the keys: {', '.join(node)}" if node else f"found {_excerpt(found)}"
+                raise UnreadableAnswerError(f'records: "{path}" is not in the response: no "{name}", {there}')
+            found = node[name]
+            node = keys_of(found)
+        return found
+
+
+def steps(path: str) -> list[str]:
+    """Return the keys of a dotted path; a dot within a key has a backslash before it."""
+    return [step.replace("\\.", ".") for step in _DOT.split(path)]
+
+
+def parse(body: Body) -> Document:
+    """Check a whole answer. A byte order mark before it is passed over, and so is what is wrong within one record.
+
+    Raises:
+        DamagedAnswerError: it ends too soon.
+        UnreadableAnswerError: it is not a JSON object or list in UTF-8.
+    """
+    body = body[len(codecs.BOM_UTF8) :] if body[: len(codecs.BOM_UTF8)] == codecs.BOM_UTF8 else body
+    is_list = bytes(body[:_EXCERPT]).lstrip()[:1] == b"["
+    try:
+        _check_text(body)
+        if is_list:
+            _LIST.decode(body)
+            return Document(body, None)
+        return Document(body, _KEYS.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if (found := _loosely(body, is_list=is_list)) is not None:
+            return found
+        kind = DamagedAnswerError if _CUT in str(error) else UnreadableAnswerError
+        raise kind(f"the response is not a JSON object or list: {error}: {_excerpt(body[: _EXCERPT + 1])}") from None
+
+
+def _check_text(body: Body) -> None:
+    """Refuse what is not UTF-8: msgspec skips over the inside of a raw value's strings."""
+    if isinstance(body, bytes) and body.isascii():
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(body), _PIECE):
+        decoder.decode(body[start : start + _PIECE])
+    decoder.decode(b"", final=True)
+
+
+def ndjson(records: Sequence[Raw]) -> bytes:
+    """Write the records as lines, each byte as it was sent but for line breaks.
+
+    What is not an object is a line too: the contract rejects it, with the reason.
+    """
+    if not records:
+        return b""
+    lines = b"\n".join(records)
+    if lines.count(b"\n") != len(records) - 1 or b"\r" in lines:
+        # inside JSON strings line breaks are escaped, so these are between tokens
+        lines = b"\n".join(bytes(record).translate(_LINE_BREAKS) for record in records)
+    return lines + b"\n"
+
+
+def check_objects(records: Sequence[Raw]) -> None:
+    """Refuse a record that is not an object."""
+    for number, record in enumerate(records, 1):
+        if first_byte(record) != b"{":
+            raise UnreadableAnswerError(f"record {number}: expected an object, got {_excerpt(record)}")
+
+
+def first_byte(raw: Raw) -> bytes:
+    """Return what tells an object from a list from a text, without a copy of it."""
+    return bytes(memoryview(raw)[:1])
+
+
+def keys_of(raw: Raw) -> Mapping[str, Raw] | None:
+    """Return the keys of a value that is an object; None for any other value."""
+    if first_byte(raw) != b"{":
+        return None
+    try:
+        return _KEYS.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _wrapped(bytes(raw))
+
+
+def _wrapped(raw: bytes) -> Mapping[str, Raw]:
+    try:
+        return {key: Raw(value) for key, value in loose.keys(raw).items()}
+    except ValueError as error:
+        raise UnreadableAnswerError(f"cannot read an object in the response: {error}: {_excerpt(raw)}") from None
+
+
+def _items(raw: Raw | Body) -> Sequence[Raw]:
+    try:
+        return _LIST.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        try:
+            return [Raw(item) for item in loose.items(bytes(raw))]
+        except ValueError as error:
+            message = f"cannot read a list in the response: {error}: {_excerpt(bytes(memoryview(raw)[:_EXCERPT]))}"
+            raise UnreadableAnswerError(message) from None
+
+
+def _loosely(body: Body, *, is_list: bool) -> Document | None:
+    """Return the answer taken apart where some of its records are not JSON; None where its own form is broken."""
+    whole = bytes(body)
+    try:
+        if is_list:
+            loose.items(whole)
+            return Document(body, None)
+        if whole.lstrip()[:1] != b"{":
+            return None
+        return Document(body, _wrapped(whole))
+    except ValueError:
+        return None
+
+
+def _excerpt(raw: Raw | bytes) -> str:
+    text = bytes(raw).decode(errors="replace")
+    return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}..."

@@ -1,0 +1,94 @@
+"""The body of an answer: unpacked with a limit, and on disk as soon as it is large."""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import IO
+
+from elt_factory.sources.rest_api.damage import DamagedAnswerError, TooLargeAnswerError, UnreadableAnswerError
+
+Body = bytes | mmap.mmap
+
+MEMORY_BYTES = 8 * 1024 * 1024
+_STEP = 1024 * 1024
+_EITHER = 32 + zlib.MAX_WBITS  # gzip and zlib, by their first bytes
+_PLAIN = ("", "identity")
+_PACKED = ("gzip", "x-gzip", "deflate")
+
+
+def read_body(chunks: Iterable[bytes], headers: Mapping[str, str], limit: int, scratch: str | None) -> Body:
+    """Read a whole body, unpacked: in memory up to 8 MB, else in a file below `scratch` that is gone when it is let go.
+
+    Raises:
+        TooLargeAnswerError: it has more than `limit` bytes, packed or unpacked.
+        DamagedAnswerError: what is packed ends too soon or is broken.
+        UnreadableAnswerError: it is packed in a way that no one asked for.
+    """
+    _refuse_announced(headers, limit)
+    with tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, dir=scratch) as spool:
+        size = 0
+        for piece in _unpacked(chunks, headers.get("content-encoding", "").strip().lower()):
+            size += len(piece)
+            if size > limit:
+                raise TooLargeAnswerError(limit)
+            spool.write(piece)
+        return _taken(spool, size)
+
+
+def _taken(spool: IO[bytes], size: int) -> Body:
+    if size <= MEMORY_BYTES:
+        spool.seek(0)
+        return spool.read()
+    spool.flush()
+    return mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _refuse_announced(headers: Mapping[str, str], limit: int) -> None:
+    announced = headers.get("content-length", "")
+    # as a float: thousands of digits are not a number that Python takes for an int
+    if announced.isdecimal() and float(announced) > limit:
+        raise TooLargeAnswerError(limit)
+
+
+def _unpacked(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
+    if coding in _PLAIN:
+        yield from chunks
+    elif coding in _PACKED:
+        yield from _inflated(chunks)
+    else:
+        raise UnreadableAnswerError(
+            f'unsupported content-encoding "{coding}" in the response: gzip or deflate was requested'
+        )
+
+
+def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the unpacked bytes, a megabyte at a time: a few bytes may stand for gigabytes."""
+    unpack, begun = zlib.decompressobj(_EITHER), False
+    for chunk in chunks:
+        rest = chunk
+        while rest:
+            if unpack.eof:
+                # one gzip file after another is one gzip file
+                unpack = zlib.decompressobj(_EITHER)
+            if not begun and not _is_wrapped(rest):
+                unpack = zlib.decompressobj(-zlib.MAX_WBITS)  # deflate, as some servers understand it
+            begun = True
+            yield _step(unpack.decompress, rest)
+            rest = unpack.unconsumed_tail or unpack.unused_data
+    if begun and not unpack.eof:
+        raise DamagedAnswerError("truncated compressed response")
+
+
+def _step(decompress: Callable[[bytes, int], bytes], data: bytes) -> bytes:
+    try:
+        return decompress(data, _STEP)
+    except zlib.error as error:
+        raise DamagedAnswerError(f"corrupt compressed response: {error}") from None
+
+
+def _is_wrapped(head: bytes) -> bool:
+    """Whether these are the first bytes of gzip, or of zlib (RFC 1950), whose first two are a multiple of 31."""
+    return head[:1] == b"\x1f" or (head[0] & 0x0F == zlib.DEFLATED and int.from_bytes(head[:2]) % 31 == 0)

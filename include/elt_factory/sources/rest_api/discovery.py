@@ -1,0 +1,203 @@
+"""A look at a JSON API: records, paginator and window parameters, each confirmed by asking again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from elt_factory.discover.found import Guess, Sample, SourceFound
+from elt_factory.discover.periods import sane_name
+from elt_factory.discover.sample import MOST_RECORDS, sample_of, spool_of
+from elt_factory.discover.table import Ground, first_day, table_of
+from elt_factory.extract.request import Connection
+from elt_factory.extract.subject import Subject, secrets_of
+from elt_factory.failures import AccessDeniedError, BadDataError, BadRequestError, EltError, SourceUnavailableError
+from elt_factory.sources.rest_api import paginators
+from elt_factory.sources.rest_api import window_params as windows
+from elt_factory.sources.rest_api.answer import UnreadableAnswerError, check_objects
+from elt_factory.sources.rest_api.http import Answer, HttpClient, Patience
+from elt_factory.sources.rest_api.model import ApiKeyAuth, BasicAuth, BearerAuth, NoAuth, Paginator, RestApi, SinglePage
+from elt_factory.sources.rest_api.paginators import Ask, Page
+from elt_factory.sources.rest_api.paging import paginator_candidates, records_paths
+
+_PATIENCE = Patience(tries=4, longest_retry_after=10.0)
+_KEY_HEADERS = ("X-API-Key", "Api-Key", "X-Auth-Token")
+_PAGES, _MOST_PAGES, _SECONDS = 3, 50, 5.0
+_DENIED = "the API refused the request without valid credentials; hint: put the secret into the connection's password"
+Auth = ApiKeyAuth | BearerAuth | BasicAuth | NoAuth
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What to look at: one path of the API behind a connection."""
+
+    connection: Connection
+    name: str
+    path: str
+    params: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _First:
+    api: RestApi
+    auth: Auth | None
+    answer: Answer
+
+
+def look_at_api(endpoint: Endpoint, workdir: Path) -> SourceFound:
+    """Return what one endpoint of an API holds, and how it is read.
+
+    Raises:
+        EltError: it cannot be reached, wants another secret, or answers no list of records.
+    """
+    first = _first_answer(endpoint)
+    body = _json(first.answer)
+    paths = records_paths(body)
+    if not paths:
+        raise BadDataError(
+            f"GET {endpoint.path}: the response contains no list of records; hint: choose a path that lists records"
+        )
+    with _client(endpoint, first.api) as client:
+        reader = _Reader(client, endpoint, paths[0])
+        paginator, more = _confirmed(reader, first.answer, body)
+        records = [*reader.records(first.answer), *more]
+        sample = sample_of(spool_of(records, workdir, {}))
+        window = windows.confirmed(sample, reader.ask)
+    return _source(endpoint, first, paths, paginator, (sample, window))
+
+
+def _source(
+    endpoint: Endpoint,
+    first: _First,
+    paths: Sequence[str | None],
+    paginator: Paginator,
+    seen: tuple[Sample, windows.WindowParams | None],
+) -> SourceFound:
+    sample, window = seen
+    extract = {
+        "type": Guess("rest_api", ""),
+        "connection": Guess(endpoint.connection.conn_id, "an Airflow connection holds the address and credentials"),
+    }
+    if first.auth:
+        extract["auth"] = Guess(_flow(first.auth), "tried: the API accepts it")
+    extract["paginator"] = Guess(_flow(paginator), _why_paginator(paginator))
+    lines = {"path": Guess(json.dumps(endpoint.path), "")}
+    params = {**endpoint.params, **(window.templates if window else {})}
+    if params:
+        shown = ", ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in params.items())
+        lines["params"] = Guess(f"{{{shown}}}", window.why if window else "as in the URL")
+    if paths[0]:
+        also = f"; or: {', '.join(map(str, paths[1:]))}" if paths[1:] else ""
+        lines["records"] = Guess(json.dumps(paths[0]), f"the list of objects in the response{also}")
+    name = sane_name(endpoint.path.rstrip("/").rsplit("/", 1)[-1]) or "records"
+    column = window.column if window else None
+    table = table_of(sample, Ground(name, lines, window=column, whole=window is None, cursors=window is not None))
+    return SourceFound(extract, [table], first_day(sample))
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Asks the endpoint and finds the records in its answers."""
+
+    client: HttpClient
+    endpoint: Endpoint
+    path: str | None
+
+    def get(self, params: Mapping[str, str | int]) -> Answer:
+        return self.client.get_json(self.endpoint.path, {**self.endpoint.params, **params})
+
+    def page(self, answer: Answer) -> Page:
+        document = answer.document
+        found = document.records(self.path)
+        check_objects(found)
+        return Page(document, answer.headers, found)
+
+    def records(self, answer: Answer) -> list[Mapping[str, Any]]:
+        return [json.loads(line) for line in self.page(answer).lines.splitlines()]
+
+    def ask(self, params: Mapping[str, str]) -> list[Mapping[str, Any]] | None:
+        """Return the records of the first page for these parameters; None where the API refuses them."""
+        try:
+            return self.records(self.get(params))
+        except (BadRequestError, BadDataError, UnreadableAnswerError, SourceUnavailableError):
+            return None
+
+
+def _first_answer(endpoint: Endpoint) -> _First:
+    """Return the endpoint's answer, with the first way of sending the secret that it takes."""
+    for auth in _auths(endpoint.connection):
+        api = RestApi(type="rest_api", connection=endpoint.connection.conn_id, auth=auth)
+        try:
+            with _client(endpoint, api) as client:
+                return _First(api, auth, client.get(endpoint.path, dict(endpoint.params)))
+        except AccessDeniedError:
+            continue
+    raise AccessDeniedError(f"GET {endpoint.path}: {_DENIED} (bearer, basic and {', '.join(_KEY_HEADERS)} were tried)")
+
+
+def _auths(connection: Connection) -> list[Auth | None]:
+    if not connection.password:
+        return [None]
+    headers: list[Auth | None] = [ApiKeyAuth(type="api_key", header=name) for name in _KEY_HEADERS]
+    return [None, *headers, *([BearerAuth(type="bearer")] if connection.login else [])]
+
+
+def _confirmed(reader: _Reader, first: Answer, body: Any) -> tuple[Paginator, list[Mapping[str, Any]]]:
+    """Return the first paginator that brings other records, and the records that it brought."""
+    for model in paginator_candidates(body, first.headers, reader.page(first).records):
+        try:
+            more = _more(reader, model, first)
+        except (EltError, UnreadableAnswerError):
+            continue
+        if more:
+            return model, more
+    return SinglePage(type="single_page"), []
+
+
+def _more(reader: _Reader, model: Paginator, first: Answer) -> list[Mapping[str, Any]]:
+    ask: Ask | None = paginators.first(model)
+    answer = first if ask is None or not ask.params else reader.get(ask.params)
+    page = reader.page(answer)
+    seen, found = {page.lines, reader.page(first).lines}, list[Mapping[str, Any]]()
+    if ask and ask.params and page.lines != reader.page(first).lines:
+        return []
+    enough = monotonic() + _SECONDS
+    for number in range(_MOST_PAGES):
+        ask = paginators.following(model, ask or Ask(), page)
+        # types and keys are the surer the more is seen, as long as it is cheap
+        if ask is None or (number >= _PAGES and (len(found) >= MOST_RECORDS or monotonic() > enough)):
+            break
+        answer = reader.client.get_link(ask.link, answer.url) if ask.link else reader.get(ask.params)
+        page = reader.page(answer)
+        if page.lines in seen:
+            return []
+        seen.add(page.lines)
+        found += reader.records(answer)
+    return found
+
+
+def _client(endpoint: Endpoint, api: RestApi) -> HttpClient:
+    subject = Subject(endpoint.name, endpoint.path, secrets_of(endpoint.connection))
+    return HttpClient(api, endpoint.connection, subject, _PATIENCE)
+
+
+def _json(answer: Answer) -> Any:
+    try:
+        return json.loads(bytes(answer.body))
+    except ValueError:
+        raise BadDataError("the response is not JSON; hint: use a path of the API, not of a web page") from None
+
+
+def _why_paginator(model: Paginator) -> str:
+    if isinstance(model, SinglePage):
+        return "no pagination found: check that one response holds everything"
+    return "tried: the next page has different records"
+
+
+def _flow(model: Paginator | Auth) -> str:
+    values = model.model_dump(mode="json", exclude_none=True, exclude={"max_pages"})
+    return "{" + ", ".join(f"{key}: {json.dumps(v) if key != 'type' else v}" for key, v in values.items()) + "}"

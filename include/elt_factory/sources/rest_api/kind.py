@@ -1,0 +1,91 @@
+"""JSON APIs over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from elt_factory.config.templates import render
+from elt_factory.sources.kind import Advice, Asked, SourceKind, Wish
+from elt_factory.sources.rest_api import model
+from elt_factory.sources.rest_api.model import CursorPaginator, RestSource
+
+if TYPE_CHECKING:
+    from elt_factory.config.source import Source
+    from elt_factory.discover.found import SourceFound
+    from elt_factory.extract.request import Connection, ReadRequest, Spool
+
+
+def _read(request: ReadRequest) -> Spool:
+    from elt_factory.sources.rest_api import reader as rest
+
+    return rest.read(request)
+
+
+def _asked(asked: Asked) -> list[str]:
+    from elt_factory.extract.templating import endpoint_of
+
+    source: RestSource = asked.source
+    spec, zone = source.tables[asked.table], source.timezone
+    params = {
+        name: render(value, asked.values, zone) if isinstance(value, str) else value
+        for name, value in spec.params.items()
+    }
+    query = f"?{urlencode(params, safe=':/,')}" if params else ""
+    return [f"GET {source.extract.connection}:{endpoint_of(spec.path, asked.values, zone)}{query}"]
+
+
+def _sampled(asked: Asked, _: Connection | None, __: Path) -> tuple[Source, str]:
+    return asked.source, f"the first pages of {asked.window}"
+
+
+def _discover(wish: Wish, scratch: Path) -> SourceFound:
+    from elt_factory.sources.rest_api.address import address_of
+    from elt_factory.sources.rest_api.discovery import Endpoint, look_at_api
+
+    path = wish.path or wish.ask("Path below the URL")
+    # a path may carry parameters, and a secret among them, as a whole address does
+    address = address_of(f"http://host/{path.lstrip('/')}")
+    return look_at_api(Endpoint(wish.connection, wish.name, address.path, address.params), scratch)
+
+
+def _advice(source: RestSource) -> Iterator[Advice]:
+    paginator = source.extract.paginator
+    if isinstance(paginator, CursorPaginator) and "cursor_path" not in paginator.model_fields_set:
+        message = f'if no response contains "{paginator.cursor_path}", only the first page is read'
+        hint = "add cursor_path: with the path of the cursor in the response"
+        yield ("extract", "paginator"), "default-cursor", message, hint
+    for name, table in source.tables.items():
+        if table.incremental and not table.takes_window:
+            hint = 'use "{{ window.start }}" or "{{ cursor }}" in path or params'
+            at = ("tables", name, "incremental")
+            yield at, "window-unused", "the request does not select new records: every run reads everything", hint
+
+
+KIND = SourceKind(
+    name="rest_api",
+    title="A JSON API",
+    config=RestSource,
+    places=(
+        (model.RestApi, "extract"),
+        (model.RestTable, "tables.<name>"),
+        (model.SinglePage, "extract.paginator"),
+        (model.CursorPaginator, "extract.paginator"),
+        (model.JsonLinkPaginator, "extract.paginator"),
+        (model.HeaderLinkPaginator, "extract.paginator"),
+        (model.OffsetPaginator, "extract.paginator"),
+        (model.PageNumberPaginator, "extract.paginator"),
+        (model.ApiKeyAuth, "extract.auth"),
+        (model.BearerAuth, "extract.auth"),
+        (model.BasicAuth, "extract.auth"),
+        (model.NoAuth, "extract.auth"),
+    ),
+    read=_read,
+    asked=_asked,
+    sampled=_sampled,
+    connection_types=("http",),
+    discover=_discover,
+    advice=_advice,
+)

@@ -1,0 +1,115 @@
+"""What the shape of a JSON answer says of where its records are and how the next page is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from elt_factory.sources.rest_api.answer import steps
+from elt_factory.sources.rest_api.model import (
+    CursorPaginator,
+    HeaderLinkPaginator,
+    JsonLinkPaginator,
+    OffsetPaginator,
+    PageNumberPaginator,
+    Paginator,
+)
+from elt_factory.sources.rest_api.paginators import link_with
+
+_LISTS = ("results", "data", "items", "records", "rows", "entries", "values", "content", "objects")
+_LINKS = ("next", "next_url", "nexturl", "next_page", "next_page_url", "nextpageurl", "nextlink", "next_link")
+_CURSORS = (
+    "next",
+    "cursor",
+    "next_cursor",
+    "nextcursor",
+    "next_page_token",
+    "nextpagetoken",
+    "next_token",
+    "nexttoken",
+    "continuation_token",
+    "continuationtoken",
+    "end_cursor",
+    "endcursor",
+    "after",
+    "bookmark",
+    "scroll_id",
+)
+_PARAMS = ("cursor", "after", "page_token", "pageToken", "starting_after", "next_token", "token", "continuation_token")
+_DEPTH = 4
+
+
+def records_paths(answer: Any) -> list[str | None]:
+    """Where lists of objects are, the likeliest first; None is the answer itself."""
+    if isinstance(answer, list):
+        return [None]
+    found = [(path, value) for path, value in walk(answer) if _is_records(value)]
+    return [path for path, _ in sorted(found, key=_likely)]
+
+
+def walk(answer: Any, above: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Every dotted path of objects in objects, with what appears there."""
+    if not isinstance(answer, Mapping) or depth >= _DEPTH:
+        return
+    for key, value in answer.items():
+        # a path cannot say a key that ends in a backslash, since that would belong to the dot behind it
+        if isinstance(key, str) and key and "\\" not in key:
+            step = above + key.replace(".", r"\.")
+            yield step, value
+            yield from walk(value, f"{step}.", depth + 1)
+
+
+def paginator_candidates(answer: Any, headers: Mapping[str, str], records: int) -> list[Paginator]:
+    """Ways to the next page that the answer suggests, the surest first; each is to be tried."""
+    found: list[Paginator] = []
+    if link_with(headers.get("link", ""), "next"):
+        found.append(HeaderLinkPaginator(type="header_link"))
+    scalars = {path: value for path, value in walk(answer) if isinstance(value, (str, int)) and value not in ("", True)}
+    found += [
+        JsonLinkPaginator(type="json_link", next_url_path=path)
+        for path, value in scalars.items()
+        if isinstance(value, str) and _is_link(path, value)
+    ]
+    found += [
+        CursorPaginator(type="cursor", cursor_path=path, cursor_param=param)
+        for path, value in scalars.items()
+        if _last(path).lower() in _CURSORS and not _is_link(path, str(value))
+        for param in _cursor_params(_last(path))
+    ]
+    return found + _counted(records)
+
+
+def _counted(records: int) -> list[Paginator]:
+    if not records:
+        return []
+    offsets = (("limit", "offset"), ("limit", "skip"), ("per_page", "offset"))
+    return [
+        PageNumberPaginator(type="page_number", page_param="page", first_page=1),
+        *(OffsetPaginator(type="offset", limit=records, limit_param=li, offset_param=o) for li, o in offsets),
+    ]
+
+
+def _cursor_params(key: str) -> list[str]:
+    plain = key.removeprefix("next_")
+    return list(dict.fromkeys([*([plain] if plain != "next" else []), *_PARAMS, key]))
+
+
+def _is_records(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
+
+
+def _likely(found: tuple[str, list[Any]]) -> tuple[int, int, int]:
+    path, value = found
+    name = _last(path).lower()
+    return (-len(value) if name not in _LISTS else -len(value) * 10, path.count("."), len(path))
+
+
+def _is_link(path: str, value: str) -> bool:
+    looks = value.startswith(("http://", "https://", "/", "?"))
+    parts = steps(path.lower())
+    return looks and (_last(path).lower() in _LINKS or (parts[-1] == "href" and "next" in parts))
+
+
+def _last(path: str) -> str:
+    """Return the last word of a path: `nextLink` of `@odata.nextLink`."""
+    return steps(path)[-1].rsplit(".", 1)[-1]

@@ -1,0 +1,237 @@
+"""What an answer says about the end of the pages: has_more, totals, a next link. The end is checked against that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Raw
+
+from elt_factory.sources.rest_api.answer import Document, first_byte, keys_of, steps
+from elt_factory.sources.rest_api.model import (
+    CursorPaginator,
+    HeaderLinkPaginator,
+    JsonLinkPaginator,
+    OffsetPaginator,
+    PageNumberPaginator,
+    Paginator,
+)
+from elt_factory.sources.rest_api.paginators import Ask, Page, link_with
+
+# names without signs and in small letters
+_MORE = frozenset(
+    {
+        "hasmore",
+        "hasnext",
+        "hasnextpage",
+        "more",
+        "moreresults",
+        "moreavailable",
+        "hasmoreitems",
+        "hasmorepages",
+        "hasmoreresults",
+        "hasmorerecords",
+        "morepages",
+        "istruncated",
+        "truncated",
+    }
+)
+_LAST = frozenset({"last", "islast", "lastpage", "islastpage"})
+_TOTAL = frozenset(
+    {
+        "total",
+        "totalcount",
+        "totalresults",
+        "totalrecords",
+        "totalitems",
+        "totalelements",
+        "totalrows",
+        "totalhits",
+        "odatacount",
+        "numfound",
+    }
+)
+_PAGES = frozenset({"totalpages", "pagecount", "pagestotal", "numpages", "numberofpages", "lastpage", "pages"})
+_NEXT = frozenset(
+    {
+        "next",
+        "nexturl",
+        "nextpage",
+        "nextpageurl",
+        "nextlink",
+        "nexthref",
+        "nextcursor",
+        "nextpagetoken",
+        "nexttoken",
+        "continuationtoken",
+        "odatanextlink",
+    }
+)
+# objects of an answer that speak of the pages
+_ABOUT = frozenset(
+    {
+        "meta",
+        "metadata",
+        "pagination",
+        "paging",
+        "page",
+        "pager",
+        "pageinfo",
+        "links",
+        "cursor",
+        "cursors",
+        "responsemetadata",
+        "paginginfo",
+        "paginationinfo",
+        "resultinfo",
+    }
+)
+_SIZES = frozenset(
+    {
+        "limit",
+        "perpage",
+        "pagesize",
+        "size",
+        "maxresults",
+        "top",
+        "first",
+        "take",
+        "pagelimit",
+        "maxrecords",
+    }
+)
+_DEPTH = 4
+_SIGNS = re.compile(r"[^a-z0-9]")
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What an answer says: each with the name it says it by."""
+
+    more: tuple[str, bool] | None = None
+    total: tuple[str, int] | None = None
+    pages: tuple[str, int] | None = None
+    following: tuple[str, str] | None = None
+
+
+def signs_of(document: Document, records: str | None) -> Signs:
+    """Return what an answer says of the pages: at its top, around its records, and in objects that speak of pages."""
+    found: dict[str, tuple[str, object]] = {}
+    for path, raw in _said(document, records):
+        kind_and_value = _sign(_plain(path), raw)
+        if kind_and_value is not None:
+            kind, value = kind_and_value
+            found.setdefault(kind, (path, value))
+    # an object that is itself the record may have a total of its own
+    allowed = ("more", "following") if records is None else ("more", "total", "pages", "following")
+    return Signs(**{kind: found[kind] for kind in allowed if kind in found})  # type: ignore[arg-type]
+
+
+def says_complete(page: Page, rows: int) -> bool:
+    """Whether an answer says that no more records are to come."""
+    signs = signs_of(page.document, page.records_path)
+    if signs.more is not None:
+        return not signs.more[1]
+    return signs.total is not None and signs.total[1] <= rows
+
+
+def contradiction(model: Paginator, asked: Ask, early: Signs, last: Page, counts: tuple[int, int]) -> str:
+    """Return what the first and the last answer say against the end of the pages; empty text where they say nothing.
+
+    `counts` are the rows and the pages that were read.
+    """
+    rows, pages = counts
+    late = signs_of(last.document, last.records_path)
+    if late.more is not None and late.more[1]:
+        return f'the pages ended, but "{late.more[0]}" in the last response says there are more'
+    # rows may come and go while they are read
+    total = min((signs.total for signs in (early, late) if signs.total), key=lambda said: said[1], default=None)
+    if total and total[1] > rows:
+        return f'"{total[0]}" in the response says {total[1]:,} records, but {rows:,} were read'
+    number = min((signs.pages for signs in (early, late) if signs.pages), key=lambda said: said[1], default=None)
+    if number and number[1] > pages:
+        return f'"{number[0]}" in the response says {number[1]:,} pages, but {pages:,} were read'
+    if late.more is not None or isinstance(model, OffsetPaginator | PageNumberPaginator):
+        return ""
+    return _another_way_on(model, asked, last, late)
+
+
+def _another_way_on(model: Paginator, asked: Ask, last: Page, signs: Signs) -> str:
+    own = (path_of(model) or "").replace("\\.", ".")
+    if signs.following and signs.following[0] != own and signs.following[1] not in _asked_for(asked):
+        return (
+            f'the pages ended, but "{signs.following[0]}" in the last response points to another page: check paginator:'
+        )
+    if not isinstance(model, HeaderLinkPaginator) and link_with(last.headers.get("link", ""), "next"):
+        return "the pages ended, but the last response's Link header points to another page: use paginator: header_link"
+    return ""
+
+
+def never_there(model: Paginator, pages_with_path: int, rows: int) -> str:
+    """Return the remark on a cursor or link whose place is on no page; empty text where it was on one."""
+    if pages_with_path or not rows or not isinstance(model, CursorPaginator | JsonLinkPaginator):
+        return ""
+    return f'"{path_of(model)}" is on no page, so only the first page was read: check the path in paginator:'
+
+
+def path_of(model: Paginator) -> str | None:
+    """Where a paginator looks in the answer."""
+    if isinstance(model, CursorPaginator):
+        return model.cursor_path
+    return model.next_url_path if isinstance(model, JsonLinkPaginator) else None
+
+
+def full_by(params: Mapping[str, object], records: int) -> str:
+    """Return the parameter by which a page of that many records is full, as in `limit=100`; empty text for none."""
+    for name, value in params.items():
+        if _plain(name) in _SIZES and str(value) == str(records):
+            return f"{name}={value}"
+    return ""
+
+
+def _said(document: Document, records: str | None) -> Iterator[tuple[str, Raw]]:
+    way = steps(records) if records else []
+    yield from _below(document.keys or {}, way, "", 0)
+
+
+def _below(keys: Mapping[str, Raw], way: Sequence[str], above: str, depth: int) -> Iterator[tuple[str, Raw]]:
+    for name, raw in keys.items():
+        on_the_way = bool(way) and name == way[0]
+        if first_byte(raw) == b"{" and depth < _DEPTH and (on_the_way or _plain(name) in _ABOUT):
+            yield from _below(keys_of(raw) or {}, way[1:] if on_the_way else (), f"{above}{name}.", depth + 1)
+        yield f"{above}{name}", raw
+
+
+def _sign(name: str, raw: Raw) -> tuple[str, object] | None:
+    start = first_byte(raw)
+    if start in b"tf":
+        said = bytes(raw) == b"true"
+        if name in _MORE:
+            return "more", said
+        return ("more", not said) if name in _LAST else None
+    if name in _NEXT:
+        target = _target(raw)
+        return ("following", target) if target else None
+    if name in _TOTAL | _PAGES and start.isdigit():
+        return ("total" if name in _TOTAL else "pages"), int(float(bytes(raw)))
+    return None
+
+
+def _target(raw: Raw) -> str:
+    """Return the cursor or address that a key named next holds, also as `{"href": ...}`."""
+    if first_byte(raw) == b"{":
+        raw = (keys_of(raw) or {}).get("href") or Raw(b"null")
+    if first_byte(raw) == b'"':
+        return msgspec.json.decode(raw, type=str)
+    text = bytes(raw).decode()
+    return text if text.isdecimal() and text != "0" else ""
+
+
+def _asked_for(asked: Ask) -> set[str]:
+    return {*map(str, asked.params.values()), asked.link or ""}
+
+
+def _plain(path: str) -> str:
+    return _SIGNS.sub("", path.rsplit(".", 1)[-1].lower()) if not path.startswith("@") else _SIGNS.sub("", path.lower())

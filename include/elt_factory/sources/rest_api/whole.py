@@ -1,0 +1,97 @@
+"""An answer as a whole, before any of its records counts: is it JSON, is it complete, is it the answer itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from msgspec import Raw
+
+from elt_factory.sources.rest_api.answer import Document, first_byte, parse
+from elt_factory.sources.rest_api.body import Body
+from elt_factory.sources.rest_api.damage import DamagedAnswerError, NotReadyAnswerError, UnreadableAnswerError
+
+_ACCEPTED, _EMPTY, _PARTIAL = 202, (204, 205), 206
+_HTML = ("text/html", "application/xhtml+xml")
+_EXCERPT, _HEAD = 120, 100
+_SUCCESS = ("ok", "success", "successful")
+_ERRORS = ("error", "errors")
+_NO = (b"false", b'"false"', b"0")
+_NOTHING = (b"null", b"false", b'""', b"0", b"[]", b"{}")
+_FAILED = (b'"error"', b'"fail"', b'"failed"', b'"failure"')
+# an answer with nothing but these is the text of an error, whatever its status says
+_WORDS = frozenset({"message", "msg", "detail"})
+_ABOUT = _WORDS | {"details", "code", "status", "statuscode", "documentation_url", "request_id", "requestid"}
+
+
+def parse_answer(status: int, headers: Mapping[str, str], body: Body) -> Document:
+    """Return the JSON of an answer.
+
+    Raises:
+        NotReadyAnswerError: the server will have it later (202).
+        DamagedAnswerError: it is empty, cut off, or the web page of something in between.
+        UnreadableAnswerError: it is something else than JSON.
+    """
+    if status == _ACCEPTED:
+        raise NotReadyAnswerError("the server accepted the request but has no records yet (status 202)")
+    if status == _PARTIAL:
+        raise UnreadableAnswerError("the response holds only part of the data (status 206)")
+    head = bytes(body[:_HEAD]).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not head and not bytes(body).strip():
+        text = f"empty response (status {status})"
+        raise UnreadableAnswerError(text) if status in _EMPTY else DamagedAnswerError(text)
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if head[:1] == b"<" or (kind in _HTML and head[:1] not in (b"{", b"[")):
+        begins = head.decode(errors="replace")[:80]
+        raise DamagedAnswerError(f"expected a JSON object or list, got a web page: {begins}")
+    return parse(body)
+
+
+def refuse_failure(document: Document, records: str | None, columns: Collection[str]) -> None:
+    """Refuse an answer that has a status of success and says that it failed.
+
+    Where the whole answer is one record, a key that the table declares as a column is data.
+
+    Raises:
+        UnreadableAnswerError: it says so.
+    """
+    if document.keys is None:
+        return
+    own = frozenset(columns) if records is None else frozenset[str]()
+    keys = {name.casefold(): raw for name, raw in document.keys.items() if name not in own}
+    no_records = records is None or _is_nothing(document.find(records))
+    said = _says_no(keys) or _holds_error(keys, no_records)
+    if not said and no_records:
+        alone = records is None and own.isdisjoint(document.keys)
+        said = _only_words(keys) if alone else _status_failed(keys)
+    if said:
+        raise UnreadableAnswerError(f"the response reports a failure ({said}): {_begins(document)}")
+
+
+def _says_no(keys: Mapping[str, Raw]) -> str:
+    return next((f"{name} is false" for name in _SUCCESS if name in keys and bytes(keys[name]) in _NO), "")
+
+
+def _holds_error(keys: Mapping[str, Raw], no_records: bool) -> str:
+    for name in _ERRORS:
+        raw = keys.get(name)
+        # GraphQL sends a list of errors next to a part of the data
+        if raw is not None and not _is_nothing(raw) and (no_records or first_byte(raw) == b"["):
+            return name
+    return ""
+
+
+def _only_words(keys: Mapping[str, Raw]) -> str:
+    names = keys.keys()
+    return ", ".join(names) if not names.isdisjoint(_WORDS) and names <= _ABOUT else ""
+
+
+def _status_failed(keys: Mapping[str, Raw]) -> str:
+    return "status" if bytes(keys.get("status", Raw(b""))).lower() in _FAILED else ""
+
+
+def _is_nothing(raw: Raw | None) -> bool:
+    return raw is None or b"".join(bytes(memoryview(raw)[:_HEAD]).split()) in _NOTHING
+
+
+def _begins(document: Document) -> str:
+    return " ".join(bytes(document.body[:_EXCERPT]).decode(errors="replace").split())

@@ -1,0 +1,301 @@
+"""Every database that SQLAlchemy reaches, through a plain cursor: SQLite, MySQL, MariaDB and others."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import sqlalchemy as sa
+from pyarrow import parquet
+from sqlalchemy import exc
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+
+from elt_factory.config.errors import near_name
+from elt_factory.config.table import Incremental
+from elt_factory.config.templates import Typed
+from elt_factory.config.values import ColumnType
+from elt_factory.extract.progress import Progress
+from elt_factory.extract.request import Connection, ReadRequest, Spool
+from elt_factory.extract.subject import Subject, source_of
+from elt_factory.failures import (
+    AccessDeniedError,
+    BadDataError,
+    BadRequestError,
+    EltError,
+    SourceUnavailableError,
+)
+from elt_factory.sources.sql import mysql, sqlite, sqlite_types
+from elt_factory.sources.sql.database_types import type_of
+from elt_factory.sources.sql.database_url import url_of
+from elt_factory.sources.sql.described import Described, Ends, Listed, plain
+from elt_factory.sources.sql.model import SqlSource
+from elt_factory.sources.sql.relation import (
+    Bound,
+    Given,
+    Relation,
+    bounds,
+    check_cursor,
+    clock_of,
+    is_temporal,
+    relation_of,
+    wall_clock,
+)
+from elt_factory.sources.sql.values_as_text import as_text
+
+_MYSQL = frozenset({"mysql", "mariadb"})
+_MYSQL_REFUSALS = frozenset({1044, 1045, 1142, 1143, 1227, 1698})
+_MYSQL_UNKNOWN = frozenset({1049, 1054, 1146})
+_OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
+
+
+def read(request: ReadRequest, connection: Connection) -> Spool:
+    """Read a table or query into one Parquet file of text. See `elt_factory.sources.sql.reader.read`."""
+    try:
+        return _read(request, connection)
+    except sqlite.UndecodableError:
+        # text that is not UTF-8 is its own trouble: only now is it worth a look at every value
+        return _read(request, connection, sqlite.decoded)
+
+
+def _read(
+    request: ReadRequest, connection: Connection, text_factory: Callable[[bytes], str | bytes] | None = None
+) -> Spool:
+    subject = Subject.of(request)
+    source = source_of(request, SqlSource)
+    url = url_of(connection, request.project, subject)
+    with _spoken(subject), _connected(url, text_factory) as database:
+        relation = relation_of(request, source)
+        described = _on_its_clock(database, request, relation, _describe(database, relation, subject))
+        where, null_cursors = _conditions(database, request, described, subject)
+        file = request.workdir / "part-00000.parquet"
+        progress = Progress(request.tell, request.table)
+        chosen = [read.expression.label(name) for name, read in described.columns.items()]
+        statement = sa.select(*chosen).select_from(described.place).where(*where).limit(request.most_rows)
+        rows = _spool(database, statement, described, file, source.extract.fetch_rows, progress)
+    return Spool("parquet", (file,), rows, described.types, null_cursors=null_cursors)
+
+
+def catalogue(connection: Connection, project: Path, schema: str | None, subject: Subject) -> list[Listed]:
+    """Return the tables and views of a schema. See `elt_factory.sources.sql.reader.catalogue`."""
+    with _spoken(subject), _connected(url_of(connection, project, subject)) as database:
+        inspector = sa.inspect(database)
+        keys: dict[str, Any] = {key[1]: found for key, found in inspector.get_multi_pk_constraint(schema).items()}
+        tables = [
+            Listed(name, tuple((keys.get(name) or {}).get("constrained_columns") or ()))
+            for name in sorted(inspector.get_table_names(schema))
+        ]
+        return [*tables, *(Listed(name, (), is_view=True) for name in sorted(inspector.get_view_names(schema)))]
+
+
+def ends_of(connection: Connection, project: Path, relation: Relation, column: str, subject: Subject) -> Ends:
+    """Return the least and the greatest value of a column. See `elt_factory.sources.sql.reader.ends_of`."""
+    with _spoken(subject), _connected(url_of(connection, project, subject)) as database:
+        value: sa.ColumnClause[Any] = sa.column(column)
+        least, greatest = sa.func.min(value), sa.func.max(value)
+        row = database.execute(sa.select(least, greatest).select_from(_place(database, relation))).one()
+    return as_text(row[0]), as_text(row[1])
+
+
+def first_value(connection: Connection, project: Path, query: str, subject: Subject) -> object:
+    """Return the first value of a query's answer. See `elt_factory.sources.sql.reader.first_value`."""
+    with _spoken(subject), _connected(url_of(connection, project, subject)) as database:
+        # a colon in the text would be taken for a parameter
+        row = database.execute(sa.text(query.replace(":", r"\:"))).first()
+    return row[0] if row else None
+
+
+@contextmanager
+def _connected(url: sa.URL, text_factory: Callable[[bytes], str | bytes] | None = None) -> Iterator[sa.Connection]:
+    engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
+    with engine.connect() as database:
+        if text_factory:
+            database.connection.dbapi_connection.text_factory = text_factory  # type: ignore[union-attr]
+        if database.dialect.name in _MYSQL:
+            database.execute(sa.text(mysql.SESSION.replace(":", r"\:")))
+        yield database
+
+
+@contextmanager
+def _spoken(subject: Subject) -> Iterator[None]:
+    """Say what went wrong in our words, without the statement and its address."""
+    try:
+        yield
+    except exc.NoSuchModuleError as error:
+        raise subject.error(BadRequestError, f"unknown connection type: {error}") from None
+    except ModuleNotFoundError as error:
+        hint = "install it; for MySQL and MariaDB: pip install 'elt-factory[mysql]'"
+        raise subject.error(BadRequestError, f"the driver of this database is not installed: {error}", hint) from None
+    except exc.SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise subject.error(_kind(error), " ".join(str(cause).split())) from None
+
+
+def _kind(error: exc.SQLAlchemyError) -> type[EltError]:
+    cause = getattr(error, "orig", None)
+    if type(cause).__module__.startswith("sqlite3"):
+        return sqlite.kind_of(str(cause))
+    code = next(iter(getattr(cause, "args", ())), None)
+    if code in _MYSQL_REFUSALS:
+        return AccessDeniedError
+    down = isinstance(error, exc.OperationalError | exc.InterfaceError) and code not in _MYSQL_UNKNOWN
+    return SourceUnavailableError if down else BadRequestError
+
+
+def _on_its_clock(database: sa.Connection, request: ReadRequest, relation: Relation, described: Described) -> Described:
+    """Return what is described, with the instants in a query as the clock of its cursor shows them."""
+    incremental = request.source.all_tables[request.table].incremental
+    if relation.query is None or incremental is None:
+        return described
+    kind = described.types.get(incremental.cursor)
+    zoned = kind is not None and kind.name == "timestamp"
+    return described if zoned else replace(described, place=_place(database, relation, clock_of(request)))
+
+
+def _describe(database: sa.Connection, relation: Relation, subject: Subject) -> Described:
+    place, dialect = _place(database, relation), database.dialect
+    if relation.query is None:
+        _check_there(database, relation, subject)
+    if dialect.name in _MYSQL:
+        return mysql.described(database, place)
+    if isinstance(dialect, SQLiteDialect):
+        return sqlite_types.described(database, relation, place)
+    if relation.query is None:
+        return _described_table(database, relation, place)
+    empty: sa.CursorResult[Any] = database.execute(sa.select(sa.literal_column("*")).select_from(place).limit(0))
+    return plain(place, list(empty.keys()), {})
+
+
+def _place(database: sa.Connection, relation: Relation, clock: str = "UTC") -> sa.FromClause:
+    if relation.query is None:
+        return sa.table(relation.table, schema=relation.schema)
+    return _bound(database, relation.query, clock).columns().subquery("q")
+
+
+def _bound(database: sa.Connection, query: Sequence[str | Given], clock: str) -> sa.TextClause:
+    """Return the query with a parameter for each value in it."""
+    values = {f"given_{place}": piece.value for place, piece in enumerate(query) if isinstance(piece, Given)}
+    # a colon in the text would be taken for a parameter
+    pieces = [
+        f" :given_{place} " if isinstance(piece, Given) else piece.replace(":", r"\:")
+        for place, piece in enumerate(query)
+    ]
+    values = {name: _on_the_clock(value, clock) for name, value in values.items()}
+    as_kept = sqlite.time_text if isinstance(database.dialect, SQLiteDialect) else _as_it_is
+    return sa.text("".join(pieces) + "\n").bindparams(**{name: as_kept(value) for name, value in values.items()})
+
+
+def _on_the_clock(value: Typed, clock: str) -> Typed:
+    """Return an instant as the cursor's clock shows it: these databases keep times without a zone."""
+    return wall_clock(value, ZoneInfo(clock)) if isinstance(value, datetime) else value
+
+
+def _as_it_is(value: Typed) -> Typed:
+    return value
+
+
+def _check_there(database: sa.Connection, relation: Relation, subject: Subject) -> None:
+    inspector = sa.inspect(database)
+    names = [*inspector.get_table_names(relation.schema), *inspector.get_view_names(relation.schema)]
+    # a database may find a name in any case, or by a synonym
+    if relation.table not in names and not inspector.has_table(relation.table, relation.schema):
+        text = f'unknown table "{relation.table}"'
+        raise subject.error(BadRequestError, text, near_name(relation.table, names))
+
+
+def _described_table(database: sa.Connection, relation: Relation, place: sa.FromClause) -> Described:
+    columns = sa.inspect(database).get_columns(relation.table, relation.schema)
+    found = {column["name"]: type_of(column["type"]) for column in columns}
+    return plain(place, list(found), {name: kind for name, kind in found.items() if kind is not None})
+
+
+def _conditions(
+    database: sa.Connection, request: ReadRequest, described: Described, subject: Subject
+) -> tuple[list[sa.ColumnElement[bool]], int | None]:
+    """Return what a load reads, and how many rows have no cursor value; None where the table has no cursor."""
+    incremental = request.source.all_tables[request.table].incremental
+    if incremental is None:
+        return [], None
+    check_cursor(incremental, described.columns, described.types, subject)
+    if incremental.late_commits == "wait":
+        text = "late_commits: wait needs PostgreSQL"
+        raise subject.error(BadRequestError, text, "remove it, and set a lag")
+    column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
+    if isinstance(database.dialect, SQLiteDialect):
+        ends = _ends_in_sqlite(database, request, incremental, described, subject)
+    else:
+        kind = described.types.get(incremental.cursor)
+        ends = [_condition(column, end) for end in bounds(request, incremental, kind)]
+    counted = sa.select(sa.func.count()).select_from(described.place).where(column.is_(None))
+    return [_with_null(column, ends, request)], int(database.execute(counted).scalar_one())
+
+
+def _with_null(
+    column: sa.ColumnElement[Any], ends: Sequence[sa.ColumnElement[bool]], request: ReadRequest
+) -> sa.ColumnElement[bool]:
+    """Return the ends, and what happens to rows that are between no ends."""
+    inside = sa.and_(column.is_not(None), *ends)
+    included = request.source.all_tables[request.table].null_cursor == "include"
+    return sa.or_(inside, column.is_(None)) if included else inside
+
+
+def _ends_in_sqlite(
+    database: sa.Connection, request: ReadRequest, incremental: Incremental, described: Described, subject: Subject
+) -> list[sa.ColumnElement[bool]]:
+    column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
+    kind = described.types.get(incremental.cursor)
+    # text, and what SQLite has no name for, may hold times or numbers
+    kind = None if kind == ColumnType("text") else kind
+    ends = bounds(request, incremental, kind)
+    if is_temporal(incremental, kind):
+        _check_times(database, described.place, column, subject)
+        # a time with an offset is an instant, whatever the clock of those without
+        instants = bounds(request, incremental, ColumnType("timestamp"))
+        return [
+            _OPERATORS[end.operator](sqlite.comparable(column), sqlite.on_its_clock(column, end.value, instant.value))
+            for end, instant in zip(ends, instants, strict=True)
+        ]
+    return [_condition(column if kind else sa.cast(column, sa.NUMERIC), end) for end in ends]
+
+
+def _check_times(
+    database: sa.Connection, place: sa.FromClause, column: sa.ColumnElement[object], subject: Subject
+) -> None:
+    """Refuse times that no window would ever find: those rows would be lost and no one would hear."""
+    bad = database.execute(sa.select(column).select_from(place).where(sqlite.unreadable(column)).limit(1)).first()
+    if bad is not None:
+        text = f"the cursor {column} holds {bad[0]!r}, which is not an ISO date or time"
+        raise subject.error(BadDataError, text, "for a numeric cursor, write initial: 0")
+
+
+def _condition(left: sa.ColumnElement[Any], bound: Bound) -> sa.ColumnElement[bool]:
+    return cast("sa.ColumnElement[bool]", _OPERATORS[bound.operator](left, bound.value))
+
+
+def _spool(
+    database: sa.Connection,
+    statement: sa.Select[Any],
+    described: Described,
+    file: Path,
+    batch_rows: int,
+    progress: Progress,
+) -> int:
+    rows = 0
+    streamed = statement.execution_options(stream_results=True, max_row_buffer=batch_rows)
+    result = database.execute(streamed)
+    schema = pa.schema([(name, pa.string()) for name in described.columns])
+    writers = [read.as_text for read in described.columns.values()]
+    with parquet.ParquetWriter(file, schema) as writer:
+        for batch in result.partitions(batch_rows):
+            columns = [as_text(values) for as_text, values in zip(writers, zip(*batch, strict=True), strict=True)]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+            rows += len(batch)
+            progress.seen(rows)
+    progress.done(rows)
+    return rows

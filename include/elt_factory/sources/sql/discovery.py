@@ -1,0 +1,141 @@
+"""A look at tables of a SQL database: its catalogue, some rows of each as a run reads them, the ends of cursors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from elt_factory.config.errors import near_name
+from elt_factory.discover.found import Beginning, Guess, Sample, SkippedTable, SourceFound, TableFound
+from elt_factory.discover.keys import cursor_candidates
+from elt_factory.discover.periods import sane_name
+from elt_factory.discover.sample import MOST_RECORDS, sample_of
+from elt_factory.discover.table import Ground, named_apart, table_of
+from elt_factory.extract.request import Connection, ReadRequest
+from elt_factory.extract.subject import Subject, secrets_of
+from elt_factory.failures import BadRequestError, ContractError, EltError
+from elt_factory.sources.sql import reader as sql
+from elt_factory.sources.sql.relation import Relation
+
+if TYPE_CHECKING:
+    from elt_factory.config.values import ColumnType
+    from elt_factory.sources.sql.described import Listed
+
+_FIRST_YEAR = 1900  # where the language's dates begin
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What to look at: tables of the database behind a connection; none named: all of the schema."""
+
+    connection: Connection
+    name: str
+    names: Sequence[str]
+    schema: str | None
+    project: Path
+
+
+def look_at_tables(wanted: Tables, workdir: Path) -> SourceFound:
+    """Return what the tables hold. A table that cannot be read is left out, and the others are found.
+
+    Raises:
+        EltError: the database cannot be reached, a table is not there, or none can be read.
+    """
+    subject = Subject(wanted.name, "tables", secrets_of(wanted.connection))
+    listed = _chosen(wanted, sql.catalogue(wanted.connection, wanted.project, wanted.schema, subject))
+    tables, skipped = list[TableFound](), list[SkippedTable]()
+    for place, one in enumerate(listed):
+        scratch = workdir / str(place)
+        scratch.mkdir()
+        try:
+            tables.append(_table(wanted, one, scratch))
+        except (ContractError, BadRequestError) as error:
+            skipped.append(SkippedTable(one.name, str(error)))
+    if not tables:
+        raise BadRequestError(f"no readable table: {skipped[0].reason}")
+    extract = {
+        "type": Guess("sql", ""),
+        "connection": Guess(wanted.connection.conn_id, "an Airflow connection holds the address and credentials"),
+    }
+    if wanted.schema:
+        extract["schema"] = Guess(json.dumps(wanted.schema), "")
+    return SourceFound(extract, named_apart(tables), skipped=skipped)
+
+
+def _chosen(wanted: Tables, listed: Sequence[Listed]) -> list[Listed]:
+    by_name = {one.name: one for one in listed}
+    missing = [name for name in wanted.names if name not in by_name]
+    if missing:
+        raise BadRequestError(f'unknown table "{missing[0]}"; {near_name(missing[0], by_name)}')
+    chosen = [by_name[name] for name in wanted.names] or [one for one in listed if not one.is_view]
+    if not chosen:
+        raise BadRequestError("no tables found; hint: choose another schema with --schema")
+    return chosen
+
+
+def _table(wanted: Tables, one: Listed, workdir: Path) -> TableFound:
+    spool = sql.read(_request(wanted, one, workdir))
+    sample = sample_of(spool)
+    plain = sane_name(one.name) or "records"
+    lines = {"table": Guess(json.dumps(one.name), "name in the database")} if plain != one.name else {}
+    # a key may be empty in SQLite
+    key = one.key if all(name in sample.types and None not in sample.values(name) for name in one.key) else ()
+    return table_of(sample, Ground(plain, lines, key, whole=True, beginnings=_beginnings(wanted, one, sample)))
+
+
+def _request(wanted: Tables, one: Listed, workdir: Path) -> ReadRequest:
+    from elt_factory.config.window import Window
+    from elt_factory.sources.sql.model import SqlSource
+
+    extract = {"type": "sql", "connection": wanted.connection.conn_id}
+    extract |= {"schema": wanted.schema} if wanted.schema else {}
+    source = SqlSource.model_validate(
+        {"name": wanted.name, "extract": extract, "tables": {"looked_at": {"table": one.name}}}
+    )
+    now = datetime.now(UTC)
+    return ReadRequest(
+        source=source,
+        table="looked_at",
+        window=Window(now.replace(year=now.year - 1, day=1), now),
+        load_id="look",
+        connection=wanted.connection,
+        workdir=workdir,
+        project=wanted.project,
+        tell=lambda _: None,
+        most_rows=MOST_RECORDS,
+    )
+
+
+def _beginnings(wanted: Tables, one: Listed, sample: Sample) -> dict[str, Beginning]:
+    """Where the columns that may be a cursor begin, by all rows of the table; without those that no window holds."""
+    subject = Subject(wanted.name, one.name, secrets_of(wanted.connection))
+    relation, found = Relation(one.name, wanted.schema), dict[str, Beginning]()
+    for name in cursor_candidates(sample):
+        kind = sample.types[name]
+        try:
+            least, greatest = sql.ends_of(wanted.connection, wanted.project, relation, name, subject)
+        except EltError:
+            continue
+        first, last = (_moment(text) for text in (least, greatest))
+        if kind and first and last and first.year >= _FIRST_YEAR and last <= datetime.now(UTC):
+            found[name] = _beginning(first, kind)
+    return found
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _beginning(first: datetime, kind: ColumnType) -> Beginning:
+    """Return an instant is written whole; a time without a zone as its day, which is that of the cursor's own clock."""
+    if kind.name == "timestamp":
+        return Beginning(f'"{first.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"', "1h")
+    return Beginning(f"{first:%Y-%m-%d}", "1d" if kind.name == "date" else "1h")

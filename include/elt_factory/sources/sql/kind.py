@@ -1,0 +1,86 @@
+"""SQL databases."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from elt_factory.config.templates import Use, query_parts, typed
+from elt_factory.sources.kind import SAMPLE_ROWS, UNKNOWN_CURSOR, Asked, SourceKind, Wish
+from elt_factory.sources.sql import model
+from elt_factory.sources.sql.model import SqlSource, SqlTable
+from elt_factory.sql_text import identifier, text_literal
+
+if TYPE_CHECKING:
+    from elt_factory.config.source import Source
+    from elt_factory.discover.found import SourceFound
+    from elt_factory.extract.request import Connection, ReadRequest, Spool
+    from elt_factory.extract.templating import Values
+
+
+def _read(request: ReadRequest) -> Spool:
+    from elt_factory.sources.sql import reader as sql
+
+    return sql.read(request)
+
+
+def _asked(asked: Asked) -> list[str]:
+    source: SqlSource = asked.source
+    spec = source.tables[asked.table]
+    names = (source.extract.schema_name, spec.table or asked.table)
+    query = f"({_given(spec.query, asked.values, source.timezone)})" if spec.query else ""
+    read = f"{source.extract.connection}: SELECT * FROM {query or '.'.join(name for name in names if name)}"
+    if spec.incremental is None:
+        return [read]
+    cursor = spec.incremental.cursor
+    if isinstance(spec.incremental.initial, int):
+        return [f"{read} WHERE {cursor} > the last load's, from {spec.incremental.initial}"]
+    return [f"{read} WHERE {cursor} in {asked.window}, where {cursor} is a time"]
+
+
+def _given(query: str, values: Values, zone: str) -> str:
+    """Return the query with its values as one would write them."""
+    parts = query_parts(query.strip())
+    return "".join(_literal(part, values, zone) if isinstance(part, Use) else part for part in parts)
+
+
+def _literal(use: Use, values: Values, zone: str) -> str:
+    value = typed(use, values, zone)
+    known = value != UNKNOWN_CURSOR
+    return text_literal(str(value)) if isinstance(value, (str, date)) and known else str(value)
+
+
+def _sampled(asked: Asked, _: Connection | None, __: Path) -> tuple[Source, str]:
+    source: SqlSource = asked.source
+    limited = _limited(source, source.tables[asked.table], asked.table)
+    return source.model_copy(update={"tables": {**source.tables, asked.table: limited}}), f"{SAMPLE_ROWS} rows"
+
+
+def _limited(source: SqlSource, spec: SqlTable, table: str) -> SqlTable:
+    """Take any rows, not those of the window: the database need not look for them. A query may name its cursor."""
+    names = filter(None, (source.extract.schema_name, spec.table or table))
+    origin = f"({spec.query.strip().rstrip(';')}) AS q" if spec.query else ".".join(map(identifier, names))
+    query = f"SELECT * FROM {origin} LIMIT {SAMPLE_ROWS}"
+    numbered = spec.incremental if spec.query and spec.counts_by_number else None
+    return spec.model_copy(update={"query": query, "table": None, "incremental": numbered})
+
+
+def _discover(wish: Wish, scratch: Path) -> SourceFound:
+    from elt_factory.sources.sql.discovery import Tables, look_at_tables
+
+    return look_at_tables(Tables(wish.connection, wish.name, wish.tables, wish.schema, wish.project), scratch)
+
+
+KIND = SourceKind(
+    name="sql",
+    title="A SQL database",
+    config=SqlSource,
+    places=((model.Sql, "extract"), (model.SqlTable, "tables.<name>")),
+    read=_read,
+    asked=_asked,
+    sampled=_sampled,
+    # what no other kind takes is a database that SQLAlchemy may reach
+    connection_types=("postgres", "sqlite", "mysql", "*"),
+    discover=_discover,
+)

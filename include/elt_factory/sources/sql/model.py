@@ -1,0 +1,80 @@
+"""The language of SQL databases: `extract:` and what its tables add."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from elt_factory.config.errors import KEY, MistakeError
+from elt_factory.config.source import Extract, Source
+from elt_factory.config.table import Path, Table
+from elt_factory.config.templates import Use, query_uses
+from elt_factory.config.values import (
+    ConnectionId,
+    Name,
+    Query,
+    Text,
+    Whole,
+)
+
+_CONNECTION = "Airflow connection that holds the address and credentials."
+
+
+class Sql(Extract):
+    """A SQL database: PostgreSQL, SQLite, MySQL and MariaDB (`elt-factory[mysql]`), and others through SQLAlchemy."""
+
+    type: Literal["sql"]
+    connection: ConnectionId = Field(description=_CONNECTION, examples=["fleet_db"])
+    schema_name: Text | None = Field(
+        None,
+        alias="schema",
+        description="Schema of the tables, for databases that have schemas.",
+        examples=["public"],
+    )
+    fetch_rows: Whole = Field(50_000, gt=0, description="Rows per fetch.", examples=[10_000])
+
+
+class SqlTable(Table):
+    """A table, view or query of a SQL database."""
+
+    asks_by_cursor: ClassVar[bool] = True
+
+    table: Text | None = Field(
+        None, description="Name of the table in the source. By default, the same name as here.", examples=["planes"]
+    )
+    query: Query | None = Field(
+        None,
+        description="SELECT statement to read instead of a table. Templates are bound as values: do not quote them.",
+        examples=["select * from planes where seats > {{ params.seats }}"],
+    )
+
+    @property
+    def templates(self) -> Mapping[Path, Sequence[Use]]:
+        """The templates in each of the table's texts, by the text's path below the table."""
+        return {("query",): [*query_uses(self.query or "")]}
+
+    @property
+    def counts_on(self) -> bool:
+        """Whether a load begins where the cursor of the load before it ended, so that one must follow the other."""
+        return self.incremental is not None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if self.table is not None and self.query is not None:
+            raise MistakeError(
+                "`table` and `query` exclude each other", "keep one of them", at=("query", KEY), code="conflict"
+            )
+        return self
+
+
+class SqlSource(Source):
+    """Tables from a SQL database."""
+
+    extract: Sql = Field(description="How to read the source.", examples=[{"type": "sql", "connection": "fleet_db"}])
+    tables: dict[Name, SqlTable] = Field(
+        min_length=1,
+        description="Tables to load.",
+        examples=[{"planes": {"write_disposition": "replace"}}],
+    )

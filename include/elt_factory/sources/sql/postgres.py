@@ -1,0 +1,320 @@
+"""PostgreSQL, through COPY: the server writes CSV and its bytes go to the file as they come."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import psycopg
+from psycopg import errors, pq, sql
+
+from elt_factory.config.errors import near_name
+from elt_factory.config.values import ColumnType, TypeName
+from elt_factory.extract.progress import Progress
+from elt_factory.extract.request import Connection, ReadRequest, Spool
+from elt_factory.extract.subject import Subject, source_of
+from elt_factory.failures import AccessDeniedError, BadRequestError, EltError, SourceUnavailableError
+from elt_factory.sources.sql import late_commits
+from elt_factory.sources.sql.described import Ends, Listed
+from elt_factory.sources.sql.model import SqlSource
+from elt_factory.sources.sql.relation import (
+    Given,
+    Relation,
+    bounds,
+    check_cursor,
+    clock_of,
+    decimal_of,
+    is_temporal,
+    relation_of,
+)
+
+if TYPE_CHECKING:
+    Database = psycopg.Connection[tuple[object, ...]]
+
+_NUMERIC, _BYTEA, _BOOLEAN, _MONEY = 1700, 17, 16, 790
+_MONEY_TYPE = ColumnType("decimal", 19, 2)
+_TYPES: Mapping[int, TypeName] = {
+    _BOOLEAN: "boolean",
+    _BYTEA: "binary",
+    20: "integer",
+    21: "integer",
+    23: "integer",
+    26: "integer",
+    700: "float",
+    701: "float",
+    114: "json",
+    3802: "json",
+    1082: "date",
+    1083: "time",
+    1114: "datetime",
+    1184: "timestamp",
+}
+# the text of a value must not depend on how a server or role is set up
+_SESSION = (
+    "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'iso_8601'; "
+    "SET LOCAL extra_float_digits = 1"
+)
+_CONNECT_SECONDS = 30
+_ROWS_BETWEEN_LOOKS = 10_000
+_BUFFER_BYTES = 1024 * 1024
+_MAY_HEAL = frozenset({"08", "40", "53", "55", "57", "58", "XX"})
+_REFUSED = re.compile(r"authentication|no password supplied|role .* does not exist|pg_hba\.conf|permission denied")
+
+
+def read(request: ReadRequest, connection: Connection) -> Spool:
+    """Read a table or query into one CSV file. See `elt_factory.sources.sql.reader.read`."""
+    subject = Subject.of(request)
+    source = source_of(request, SqlSource)
+    relation = relation_of(request, source)
+    file = request.workdir / "part-00000.csv"
+    with _spoken(subject), _connected(connection) as database:
+        columns = _columns(database, relation, subject)
+        nested = _nested(database, [column.type_code for column in columns])
+        types = {column.name: _type(column, nested) for column in columns}
+        settled = _settled(database, relation, request, types, subject)
+        null_cursors = _null_cursors(database, relation, request)
+        statement = _select(relation, columns, nested, _where(request, types, settled))
+        if request.most_rows is not None:
+            statement += sql.SQL(" LIMIT {}").format(request.most_rows)
+        rows = _copy(database, statement, file, Progress(request.tell, request.table))
+    return Spool("csv", (file,), rows, types, null_cursors=null_cursors)
+
+
+_CATALOGUE = (
+    "SELECT c.relname, c.relkind IN ('v', 'm'), ARRAY(SELECT a.attname::text FROM pg_index i "
+    "CROSS JOIN unnest(i.indkey) WITH ORDINALITY k(number, place) "
+    "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number "
+    "WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY k.place) "
+    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    # a partition's rows are its table's
+    "WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND CASE WHEN %(schema)s::text IS NULL "
+    "THEN n.nspname NOT IN ('pg_catalog', 'information_schema') AND pg_table_is_visible(c.oid) "
+    "ELSE n.nspname = %(schema)s END ORDER BY 2, 1"
+)
+
+
+def catalogue(connection: Connection, schema: str | None, subject: Subject) -> list[Listed]:
+    """Return the tables and views of a schema. See `elt_factory.sources.sql.reader.catalogue`."""
+    with _spoken(subject), _connected(connection) as database:
+        rows = database.execute(_CATALOGUE, {"schema": schema}).fetchall()
+    return [Listed(str(name), tuple(cast("list[str]", key)), bool(view)) for name, view, key in rows]
+
+
+def ends_of(connection: Connection, relation: Relation, column: str, subject: Subject) -> Ends:
+    """Return the least and the greatest value of a column. See `elt_factory.sources.sql.reader.ends_of`."""
+    query = sql.SQL("SELECT min({0})::text, max({0})::text FROM {1}").format(sql.Identifier(column), _from(relation))
+    with _spoken(subject), _connected(connection) as database:
+        row = database.execute(query).fetchone()
+    least, greatest = cast("Ends", row)
+    return least, greatest
+
+
+def first_value(connection: Connection, query: str, subject: Subject) -> object:
+    """Return the first value of a query's answer. See `elt_factory.sources.sql.reader.first_value`."""
+    with _spoken(subject), _connected(connection) as database:
+        row = database.execute(query.encode()).fetchone()
+    return row[0] if row else None
+
+
+@contextmanager
+def _connected(connection: Connection) -> Iterator[Database]:
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+    options = {name: value for name, value in connection.extra.items() if name in known}
+    named = {
+        "host": connection.host,
+        "port": connection.port,
+        "dbname": connection.schema,
+        "user": connection.login,
+        "password": connection.password,
+    }
+    options |= {name: value for name, value in named.items() if value}
+    options = {"connect_timeout": _CONNECT_SECONDS, **options, "client_encoding": "utf8"}
+    with psycopg.connect(**options) as database:
+        database.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        database.read_only = True
+        _set_up(database)
+        yield database
+
+
+@contextmanager
+def _spoken(subject: Subject) -> Iterator[None]:
+    """Say what went wrong in our words; the driver's own error holds the connection with its password."""
+    try:
+        yield
+    except psycopg.Error as error:
+        kind, text = _kind(error), " ".join(str(error).split())
+        hint = "check login, password and privileges of the connection" if kind is AccessDeniedError else ""
+        raise subject.error(kind, text, hint) from None
+
+
+def _kind(error: psycopg.Error) -> type[EltError]:
+    state = error.sqlstate
+    if state is None:
+        # the server's refusal of a connection comes as text alone
+        text = str(error)
+        if _REFUSED.search(text):
+            return AccessDeniedError
+        unknown_database = "database" in text and "does not exist" in text
+        usable = isinstance(error, psycopg.OperationalError) and not unknown_database
+        return SourceUnavailableError if usable else BadRequestError
+    if state.startswith("28") or state == errors.InsufficientPrivilege.sqlstate:
+        return AccessDeniedError
+    return SourceUnavailableError if state[:2] in _MAY_HEAL else BadRequestError
+
+
+def _columns(database: Database, relation: Relation, subject: Subject) -> Sequence[psycopg.Column]:
+    """Return the columns that a SELECT of everything has, known without a row."""
+    try:
+        cursor = database.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(_from(relation)))
+    except errors.UndefinedTable as error:
+        if relation.query:
+            raise
+        database.rollback()
+        raise subject.error(BadRequestError, str(error).splitlines()[0], _near_table(database, relation)) from None
+    return cursor.description or []
+
+
+def _near_table(database: Database, relation: Relation) -> str:
+    if relation.schema:
+        rows = database.execute("SELECT nspname FROM pg_namespace").fetchall()
+        schemas = [str(name) for (name,) in rows if not str(name).startswith("pg_")]
+        if relation.schema not in schemas:
+            return near_name(relation.schema, schemas)
+    names = database.execute(
+        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND CASE WHEN %(schema)s::text IS NULL "
+        "THEN n.nspname <> 'pg_catalog' AND pg_table_is_visible(c.oid) ELSE n.nspname = %(schema)s END",
+        {"schema": relation.schema},
+    ).fetchall()
+    return near_name(relation.table, [str(name) for (name,) in names])
+
+
+def _nested(database: Database, codes: Sequence[int]) -> frozenset[int]:
+    """Those of the types that are arrays, rows, or pairs of keys and values: JSON says them best."""
+    found = database.execute(
+        "SELECT oid FROM pg_type WHERE (typcategory = 'A' OR typtype = 'c' OR typname = 'hstore') AND oid = ANY(%s)",
+        [list(codes)],
+    )
+    return frozenset(int(str(code)) for (code,) in found)
+
+
+def _type(column: psycopg.Column, nested: frozenset[int]) -> ColumnType:
+    if column.type_code == _NUMERIC:
+        return decimal_of(column.precision or 0, column.scale or 0)
+    if column.type_code == _MONEY:
+        return _MONEY_TYPE
+    return ColumnType("json" if column.type_code in nested else _TYPES.get(column.type_code, "text"))
+
+
+def _where(request: ReadRequest, types: Mapping[str, ColumnType], highest: sql.Composable) -> sql.Composable:
+    """Return the condition of the rows that a load reads, up to the highest value that was settled before."""
+    table = request.source.all_tables[request.table]
+    if table.incremental is None:
+        return sql.SQL("")
+    name = sql.Identifier(table.incremental.cursor)
+    ends = [
+        sql.SQL("{} {} {}").format(name, sql.SQL(end.operator), sql.Literal(end.value))
+        for end in bounds(request, table.incremental, types[table.incremental.cursor])
+    ]
+    inside = sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(name), *ends, highest])
+    null = sql.SQL(" OR {} IS NULL").format(name) if table.null_cursor == "include" else sql.SQL("")
+    return sql.SQL(" WHERE ({}){}").format(inside, null)
+
+
+def _settled(
+    database: Database, relation: Relation, request: ReadRequest, types: Mapping[str, ColumnType], subject: Subject
+) -> sql.Composable:
+    """Wait for who is writing; the condition of what is settled then. See `elt_factory.sources.sql.late_commits`."""
+    incremental = request.source.all_tables[request.table].incremental
+    if incremental is None:
+        return sql.SQL("TRUE")
+    check_cursor(incremental, types, types, subject)
+    clock = _clock(request, relation, types)
+    _set_up(database, clock)
+    if incremental.late_commits == "ignore":
+        return sql.SQL("TRUE")
+    cursor, temporal = incremental.cursor, is_temporal(incremental, types[incremental.cursor])
+    limit = None if temporal else late_commits.highest(database, _from(relation), cursor)
+    name = None if relation.query else _from(relation).as_string(database)
+    late_commits.wait_for_writers(database, name, subject, request.tell)
+    # what comes next is read at a new moment
+    database.rollback()
+    _set_up(database, clock)
+    if temporal:
+        return sql.SQL("TRUE")
+    if limit is None:
+        return sql.SQL("FALSE")
+    return sql.SQL("{} <= {}").format(sql.Identifier(cursor), sql.Literal(limit))
+
+
+def _set_up(database: Database, clock: str = "UTC") -> None:
+    database.execute(_SESSION)
+    database.execute("SELECT set_config('timezone', %s, true)", [clock])
+
+
+def _clock(request: ReadRequest, relation: Relation, types: Mapping[str, ColumnType]) -> str:
+    """Return the zone in which the server compares a query's templates, which are instants.
+
+    It applies to a cursor without a zone.
+    """
+    incremental = request.source.all_tables[request.table].incremental
+    zoneless = incremental is not None and types[incremental.cursor].name in ("datetime", "date")
+    return clock_of(request) if relation.query and zoneless else "UTC"
+
+
+def _null_cursors(database: Database, relation: Relation, request: ReadRequest) -> int | None:
+    incremental = request.source.all_tables[request.table].incremental
+    if incremental is None:
+        return None
+    query = sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL")
+    row = database.execute(query.format(_from(relation), sql.Identifier(incremental.cursor))).fetchone()
+    return int(str(row[0])) if row else None
+
+
+def _select(
+    relation: Relation, columns: Sequence[psycopg.Column], nested: frozenset[int], where: sql.Composable
+) -> sql.Composed:
+    items = sql.SQL(", ").join(_item(column, nested) for column in columns)
+    return sql.SQL("SELECT {} FROM {}{}").format(items, _from(relation), where)
+
+
+def _item(column: psycopg.Column, nested: frozenset[int]) -> sql.Composable:
+    name = sql.Identifier(column.name)
+    if column.type_code == _BYTEA:
+        return sql.SQL("encode({0}, 'hex') AS {0}").format(name)
+    if column.type_code == _BOOLEAN:
+        return sql.SQL("{0}::text AS {0}").format(name)
+    if column.type_code == _MONEY:
+        # as text it has the sign and the separators of the server's locale
+        return sql.SQL("{0}::numeric AS {0}").format(name)
+    if column.type_code in nested:
+        return sql.SQL("to_json({0}) AS {0}").format(name)
+    return name
+
+
+def _from(relation: Relation) -> sql.Composable:
+    if relation.query:
+        # the query may end in a comment
+        return sql.SQL("({}\n) AS q").format(sql.Composed([*map(_piece, relation.query)]))
+    return sql.Identifier(*filter(None, (relation.schema, relation.table)))
+
+
+def _piece(piece: str | Given) -> sql.Composable:
+    # COPY takes no values next to its text: the driver writes them as literals
+    return sql.Literal(piece.value) if isinstance(piece, Given) else sql.SQL(piece)
+
+
+def _copy(database: Database, statement: sql.Composable, file: Path, progress: Progress) -> int:
+    """Write what the server sends, a row at a time, to the file; return the rows that it says it sent."""
+    copy = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv, HEADER)").format(statement)
+    with database.cursor() as cursor:
+        with file.open("wb", _BUFFER_BYTES) as out, cursor.copy(copy) as rows:
+            for number, row in enumerate(rows):
+                out.write(row)
+                if number % _ROWS_BETWEEN_LOOKS == 0:
+                    progress.seen(number)
+        progress.done(cursor.rowcount)
+        return cursor.rowcount

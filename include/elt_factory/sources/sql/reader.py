@@ -1,0 +1,82 @@
+"""SQL databases: which reader takes which connection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from elt_factory.extract.request import Connection, ReadRequest, Spool
+from elt_factory.extract.subject import Subject, needed_connection
+
+if TYPE_CHECKING:
+    from elt_factory.sources.sql.described import Ends, Listed
+    from elt_factory.sources.sql.relation import Relation
+
+_POSTGRES = frozenset({"postgres", "postgresql"})
+
+
+def read(request: ReadRequest) -> Spool:
+    """Read a table or query in one statement, so all rows are of one moment; memory holds one batch.
+
+    PostgreSQL comes as CSV (a header line; no value is an unquoted empty field, empty text a quoted one), every other
+    database as Parquet with text columns. In both, binary values are hex digits (`00ff`), booleans `true` and `false`,
+    arrays, rows and JSON are JSON text, instants have their offset. `Spool.types` holds what the database declares, of
+    queries too; a numeric without precision is decimal(38,9), a SQLite column without a type has that of its values.
+
+    Rows whose cursor is NULL are in no window: they are never read by an incremental table.
+
+    Raises:
+        SourceUnavailableError: the server is down or busy. SourceNotReadyError: there is no SQLite file.
+        AccessDeniedError: login or permission. BadRequestError: a table, column or query that does not work.
+        BadDataError: a file that is not a database, a cursor that cannot be read.
+    """
+    connection = needed_connection(request, Subject.of(request))
+    if connection.conn_type in _POSTGRES:
+        from elt_factory.sources.sql import postgres
+
+        return postgres.read(request, connection)
+    from elt_factory.sources.sql import database
+
+    return database.read(request, connection)
+
+
+def first_value(connection: Connection, project: Path, query: str, subject: Subject) -> object:
+    """Return the first value that a query answers, None when it answers no row.
+
+    Raises as `read` does; the errors name `subject`.
+    """
+    if connection.conn_type in _POSTGRES:
+        from elt_factory.sources.sql import postgres
+
+        return postgres.first_value(connection, query, subject)
+    from elt_factory.sources.sql import database
+
+    return database.first_value(connection, project, query, subject)
+
+
+def catalogue(connection: Connection, project: Path, schema: str | None, subject: Subject) -> list[Listed]:
+    """Return the tables of a schema by their names, after them the views; without partitions of other tables.
+
+    Raises as `read` does; the errors name `subject`.
+    """
+    if connection.conn_type in _POSTGRES:
+        from elt_factory.sources.sql import postgres
+
+        return postgres.catalogue(connection, schema, subject)
+    from elt_factory.sources.sql import database
+
+    return database.catalogue(connection, project, schema, subject)
+
+
+def ends_of(connection: Connection, project: Path, relation: Relation, column: str, subject: Subject) -> Ends:
+    """Return the least and the greatest value that a column has in all of a table, as text.
+
+    Raises as `read` does; the errors name `subject`.
+    """
+    if connection.conn_type in _POSTGRES:
+        from elt_factory.sources.sql import postgres
+
+        return postgres.ends_of(connection, relation, column, subject)
+    from elt_factory.sources.sql import database
+
+    return database.ends_of(connection, project, relation, column, subject)

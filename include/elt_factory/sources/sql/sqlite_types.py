@@ -1,0 +1,72 @@
+"""What a SQLite table or query holds: the declared types, else the storage classes of all values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+
+from elt_factory.config.values import ColumnType, TypeName
+from elt_factory.sources.sql import sqlite
+from elt_factory.sources.sql.described import Described, plain
+from elt_factory.sources.sql.relation import Relation
+
+_HIDDEN = 1  # a column of a virtual table that SELECT * does not have
+_STORAGE = ("text", "blob", "real", "integer")
+
+
+def described(database: sa.Connection, relation: Relation, place: sa.FromClause) -> Described:
+    """Return what a SELECT of everything has. A query's columns have the types of the columns that they come from.
+
+    All statements see one moment of the file.
+    """
+    database.exec_driver_sql("BEGIN")
+    declared = _declared(database, relation, place)
+    open_names = [name for name, kind in declared.items() if kind is None]
+    stored = _stored(database, place, open_names)
+    # without any value nothing is known: text holds all that may come
+    types = {name: kind or stored.get(name) or ColumnType("text") for name, kind in declared.items()}
+    return plain(place, list(declared), types)
+
+
+def _declared(database: sa.Connection, relation: Relation, place: sa.FromClause) -> Mapping[str, ColumnType | None]:
+    if relation.query is None:
+        name, schema = relation.table, relation.schema
+    else:
+        # the catalogue has the types of a view's columns, and a temporary one is not in the file
+        shown: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(place)
+        compiled = shown.compile(database, compile_kwargs={"literal_binds": True})
+        database.exec_driver_sql(f"CREATE TEMPORARY VIEW elt_query AS {compiled}")
+        name, schema = "elt_query", "temp"
+    query = sa.text("SELECT name, type, hidden FROM pragma_table_xinfo(:name, :schema)")
+    rows = database.execute(query, {"name": name, "schema": schema or "main"}).fetchall()
+    return {str(name): _kind(database.dialect, str(kind)) for name, kind, hidden in rows if hidden != _HIDDEN}
+
+
+def _kind(dialect: Any, declared: str) -> ColumnType | None:
+    if not declared or not isinstance(dialect, SQLiteDialect):
+        return None
+    return sqlite.known(dialect._resolve_type_affinity(declared.upper()))  # type: ignore[no-untyped-call] # noqa: SLF001
+
+
+def _stored(database: sa.Connection, place: sa.FromClause, names: Sequence[str]) -> Mapping[str, ColumnType | None]:
+    """Return the types of columns by the storage classes of all their values; None without a value."""
+    if not names:
+        return {}
+    tests = [
+        sa.func.max(sa.func.typeof(sa.column(name)) == storage).label(f"t{place}")
+        for place, (name, storage) in enumerate((name, storage) for name in names for storage in _STORAGE)
+    ]
+    row = database.execute(sa.select(*tests).select_from(place)).one()
+    width = len(_STORAGE)
+    return {name: _of_storage(row[index * width : (index + 1) * width]) for index, name in enumerate(names)}
+
+
+def _of_storage(seen: Sequence[Any]) -> ColumnType | None:
+    text, blob, real, integer = map(bool, seen)
+    if text or (blob and (real or integer)):
+        return ColumnType("text")
+    kinds: tuple[tuple[bool, TypeName], ...] = ((blob, "binary"), (real, "float"), (integer, "integer"))
+    return next((ColumnType(name) for found, name in kinds if found), None)
