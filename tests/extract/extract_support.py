@@ -30,7 +30,7 @@ def read_request(
     window: Window = WEEK,
     cursor: CursorRange | None = None,
     timezone: str = "UTC",
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
     defaults: Mapping[str, Any] | None = None,
     **given: Any,
 ) -> ReadRequest:
@@ -51,7 +51,7 @@ def read_request(
         connection=connection,
         workdir=workdir,
         project=folder,
-        tell=tell,
+        log=log,
         cursor=cursor or CursorRange(),
         **given,
     )

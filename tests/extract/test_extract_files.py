@@ -115,10 +115,10 @@ def put(folder, *names, text="a\n1\n"):
         (folder / name).write_text(text)
 
 
-def read_files(folder, path, extract=None, connection=None, tell=lambda _: None, **table):
+def read_files(folder, path, extract=None, connection=None, log=lambda _: None, **table):
     config = {"type": "files", **(extract or {"folder": "in"})}
     covered = window("2013-01-30", "2013-02-02")
-    return read(read_request(folder, config, {"path": path, **table}, connection, covered, tell=tell))
+    return read(read_request(folder, config, {"path": path, **table}, connection, covered, log=log))
 
 
 def test_files_are_read_where_they_are_sorted_and_each_once(tmp_path):
@@ -215,7 +215,7 @@ def test_an_empty_file_among_others_is_reported_and_alone_it_is_an_error(tmp_pat
         read_files(tmp_path, f"*.{kind}", format={"type": kind})
     put(tmp_path / "in", f"a.{kind}", text={"csv": "a\n1\n", "ndjson": '{"a":1}\n'}[kind])
     told = []
-    spool = read_files(tmp_path, f"*.{kind}", format={"type": kind}, tell=told.append)
+    spool = read_files(tmp_path, f"*.{kind}", format={"type": kind}, log=told.append)
     assert [file.name for file in spool.files] == [f"a.{kind}"]
     assert [source.name for source in spool.sources] == [f"a.{kind}", f"b.{kind}"]
     assert told[0] == f"src.things: 1 empty file(s) without records: b.{kind}"

@@ -433,7 +433,7 @@ def test_all_rows_are_of_one_moment_and_are_counted(postgres, either):
     postgres.execute("DROP TABLE IF EXISTS many")
     postgres.execute("CREATE TABLE many AS SELECT g AS id, 'row ' || g AS name FROM generate_series(1, 30000) g")
     told: list[str] = []
-    spool = either(table="many", tell=told.append, fetch_rows=7000)
+    spool = either(table="many", log=told.append, fetch_rows=7000)
     assert spool.rows_read == len(values(spool)) == 30_000
     assert told[-1].startswith("things: read 30,000 rows, ")
 
@@ -454,7 +454,7 @@ def read_meanwhile(read_table, **table):
     """Start a read in a thread; it is over when its result is asked for."""
     pool = ThreadPoolExecutor(1)
     told = []
-    return pool.submit(read_table, tell=told.append, **table), told
+    return pool.submit(read_table, log=told.append, **table), told
 
 
 @pytest.mark.parametrize("how", ["table", "query", "view"])

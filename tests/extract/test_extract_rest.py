@@ -337,5 +337,5 @@ def test_progress_is_told_every_few_seconds_and_at_the_end():
 def test_the_reader_tells_its_progress(tmp_path):
     told: list[str] = []
     with serving(lambda _: reply([{}])) as server:
-        read_all(server, tmp_path, tell=told.append)
+        read_all(server, tmp_path, log=told.append)
     assert told[-1].startswith("things: read 1 rows, 1 pages, ")

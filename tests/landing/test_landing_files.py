@@ -28,13 +28,13 @@ def put(folder: Path, *names: str, text: str = "a\n1\n") -> None:
 
 
 def read_files(
-    project: Path, path: str, folder: str = "in", tell: Callable[[str], None] = lambda _: None, **table: Any
+    project: Path, path: str, folder: str = "in", log: Callable[[str], None] = lambda _: None, **table: Any
 ) -> Spool:
     config = {"name": "src", "extract": {"type": "files", "folder": folder}, "tables": {"tab": {"path": path, **table}}}
     workdir = project / "work"
     workdir.mkdir(exist_ok=True)
     source = FilesSource.model_validate(config)
-    return read(ReadRequest(source, "tab", WINDOW, "L1", None, workdir, project, tell))
+    return read(ReadRequest(source, "tab", WINDOW, "L1", None, workdir, project, log))
 
 
 @pytest.mark.parametrize("declared", ["utf-8", "utf-16"])

@@ -54,7 +54,7 @@ class LockingWarehouse(DuckDBWarehouse):
 
     def __init__(self, path, locks: Locks) -> None:
         self._locks, self._open = locks, False
-        super().__init__(path, tell=lambda _: None)
+        super().__init__(path, log=lambda _: None)
 
     def _run(self, statement):
         if statement == "BEGIN":

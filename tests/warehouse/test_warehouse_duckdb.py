@@ -42,7 +42,7 @@ def test_a_file_that_another_process_has_is_waited_for_and_said(file):
         pass
     told, process = [], hold(file, 1.5)
     try:
-        with DuckDBWarehouse(file, patience=30, tell=told.append) as opened:
+        with DuckDBWarehouse(file, patience=30, log=told.append) as opened:
             assert opened.query("SELECT 1").rows == [(1,)]
     finally:
         process.wait()
@@ -57,7 +57,7 @@ def test_after_its_patience_it_says_who_has_the_file(file):
     try:
         started = time.monotonic()
         with pytest.raises(WarehouseBusyError, match=f"still in use by process {process.pid} after 1 s; try again"):
-            DuckDBWarehouse(file, patience=1, tell=lambda _: None)
+            DuckDBWarehouse(file, patience=1, log=lambda _: None)
         assert 1 <= time.monotonic() - started < 5
     finally:
         process.kill()

@@ -274,7 +274,7 @@ def test_cleaning_that_fails_does_not_undo_a_load_and_is_told(connection, tmp_pa
 
     monkeypatch.setattr(SnowflakeWarehouse, "_run", run)
     told = []
-    with SnowflakeWarehouse(connection, tell=told.append) as opened:
+    with SnowflakeWarehouse(connection, log=told.append) as opened:
         report = Loader(tmp_path, opened).load(AB)
     assert report.rows_loaded == 2
     assert told == ["left for a later sweep: no right to"] * 2
@@ -388,7 +388,7 @@ class LostLine:
 
 def test_a_commit_that_arrived_is_a_load_even_if_nobody_heard_of_it(connection, tmp_path, monkeypatch):
     told = []
-    with SnowflakeWarehouse(connection, tell=told.append) as warehouse:
+    with SnowflakeWarehouse(connection, log=told.append) as warehouse:
         loader = Loader(tmp_path, warehouse, spec=MERGE)
         loader.load(AB, day(1))
         LostLine(monkeypatch, "COMMIT", "after")

@@ -77,12 +77,12 @@ class Sampler:
     Args:
         start: Start of the window to read, in the config's zone.
         end: Its end. Without both it is the last window that a run would have.
-        tell: Takes a line for people.
+        log: Takes a line for people.
     """
 
     start: str | None
     end: str | None
-    tell: Callable[[str], None]
+    log: Callable[[str], None]
 
     def sample_all(self, configs: Sequence[LoadedConfig]) -> Iterator[Finding]:
         """Yield what does not answer, and what does not fit."""
@@ -104,7 +104,7 @@ class Sampler:
         with tempfile.TemporaryDirectory(prefix="elt-sample-") as scratch:
             try:
                 read_as, what = _narrowed(source, table, window)
-                self.tell(f"{label}: reading {what}")
+                self.log(f"{label}: reading {what}")
                 manifest = _landed(source, read_as, table, window, (Path(scratch), remarks.append))
                 reasons = _reasons(manifest, Path(scratch) / "landing")
             except _MISFITS as error:
@@ -113,7 +113,7 @@ class Sampler:
             except EltError as error:
                 yield finding(item, at, "error", "no-answer", str(error), "")
                 return
-        self.tell(f"{label}: {manifest.rows_read} rows read, {manifest.rows_rejected} do not fit")
+        self.log(f"{label}: {manifest.rows_read} rows read, {manifest.rows_rejected} do not fit")
         for remark in remarks:
             yield finding(item, at, "warning", "end-of-pages", remark, "check a response, and paginator:")
         if not manifest.rows_read:
@@ -150,7 +150,7 @@ def _landed(
         connection=_connection(source),
         workdir=folders[0],
         project=project_root(),
-        tell=_quietly,
+        log=_quietly,
         run_id=_RUN_ID,
         warn=warn,
         most_pages=_PAGES,

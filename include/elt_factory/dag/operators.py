@@ -79,7 +79,7 @@ class ExtractOperator(TableOperator):
                     connection=get_connection(conn_id) if conn_id else None,
                     workdir=workdir,
                     project=project_root(),
-                    tell=self.log.info,
+                    log=self.log.info,
                     warn=self.log.warning,
                     cursor=cursor,
                     ledger=ledger,

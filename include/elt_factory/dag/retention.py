@@ -26,21 +26,21 @@ def forget_old(
     config: Source,
     table: str,
     landings: Landings,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     now: datetime | None = None,
 ) -> None:
     """Remove a table's old landings and rejects. If that fails the load stays committed, and the next one retries."""
     moment = now or datetime.now(UTC)
     try:
-        _forget_landings(warehouse, config, table, landings, moment, tell)
-        _forget_rejects(warehouse, config, table, moment, tell)
-        _forget_history(warehouse, config, table, moment, tell)
+        _forget_landings(warehouse, config, table, landings, moment, log)
+        _forget_rejects(warehouse, config, table, moment, log)
+        _forget_history(warehouse, config, table, moment, log)
     except (EltError, OSError) as error:
-        tell(f"{config.name}.{table}: expired data was not removed; the next load retries: {error}")
+        log(f"{config.name}.{table}: expired data was not removed; the next load retries: {error}")
 
 
 def _forget_landings(
-    warehouse: Warehouse, config: Source, table: str, landings: Landings, now: datetime, tell: Callable[[str], None]
+    warehouse: Warehouse, config: Source, table: str, landings: Landings, now: datetime, log: Callable[[str], None]
 ) -> None:
     from elt_factory.landing.retention import clean_landings, utc
 
@@ -53,11 +53,11 @@ def _forget_landings(
 
     removed = clean_landings(landings.place, landings.project, committed, now - config.retention.landing)
     if removed:
-        tell(f"{config.name}.{table}: removed {len(removed)} landings past their retention: {', '.join(removed)}")
+        log(f"{config.name}.{table}: removed {len(removed)} landings past their retention: {', '.join(removed)}")
 
 
 def _forget_rejects(
-    warehouse: Warehouse, config: Source, table: str, now: datetime, tell: Callable[[str], None]
+    warehouse: Warehouse, config: Source, table: str, now: datetime, log: Callable[[str], None]
 ) -> None:
     if config.retention.rejects is None:
         return
@@ -68,11 +68,11 @@ def _forget_rejects(
         return
     removed = warehouse.execute(audit.delete_rejects_before(dialect, config.name, table, before))
     if removed:
-        tell(f"{config.name}.{table}: removed {removed} rejects past their retention")
+        log(f"{config.name}.{table}: removed {removed} rejects past their retention")
 
 
 def _forget_history(
-    warehouse: Warehouse, config: Source, table: str, now: datetime, tell: Callable[[str], None]
+    warehouse: Warehouse, config: Source, table: str, now: datetime, log: Callable[[str], None]
 ) -> None:
     from elt_factory.warehouse.compaction import compact
 
@@ -80,4 +80,4 @@ def _forget_history(
         return
     removed = compact(warehouse, config.name, table, now - config.retention.audit)
     if removed:
-        tell(f"{config.name}.{table}: removed {removed} superseded audit rows past their retention")
+        log(f"{config.name}.{table}: removed {removed} superseded audit rows past their retention")

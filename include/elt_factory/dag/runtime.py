@@ -207,8 +207,8 @@ def warehouse(purpose: Purpose = ANY_PURPOSE) -> Warehouse:
     import logging
 
     # waiting for the file is reported where people look: the task's log
-    tell = logging.getLogger("elt_factory.warehouse").info
-    return open_warehouse(get_connection(CONNECTION_ID), project_root(), tell, purpose=purpose)
+    log = logging.getLogger("elt_factory.warehouse").info
+    return open_warehouse(get_connection(CONNECTION_ID), project_root(), log, purpose=purpose)
 
 
 def landing_place(source: str, table: str) -> Place:

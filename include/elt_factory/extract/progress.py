@@ -11,8 +11,8 @@ _SECONDS_BETWEEN = 5.0
 class Progress:
     """Tells how many rows have been read, at most every few seconds."""
 
-    def __init__(self, tell: Callable[[str], None], name: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._tell = tell
+    def __init__(self, log: Callable[[str], None], name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
         self._name = name
         self._clock = clock
         self._began = self._told = clock()
@@ -30,4 +30,4 @@ class Progress:
     def _say(self, what: str, rows: int, pages: int) -> None:
         seconds = max(self._clock() - self._began, 1e-3)
         paged = f", {pages:,} pages" if pages else ""
-        self._tell(f"{self._name}: {what} {rows:,} rows{paged}, {rows / seconds:,.0f} rows/s")
+        self._log(f"{self._name}: {what} {rows:,} rows{paged}, {rows / seconds:,.0f} rows/s")

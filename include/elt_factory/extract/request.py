@@ -77,9 +77,9 @@ class ReadRequest:
     """One table of one source for one window.
 
     `window` already reaches back by the table's lag. `workdir` is an empty folder for the raw records. `project` is the
-    folder that relative paths are below. `tell` takes a line of progress for people. `params` are those that the run
+    folder that relative paths are below. `log` takes a line of progress for people. `params` are those that the run
     was given; for others the config's own values hold. `ledger` is that of a table from files that takes what is new;
-    without one every file that is meant is read. `warn` takes what is odd and no error; by default `tell` does.
+    without one every file that is meant is read. `warn` takes what is odd and no error; by default `log` does.
     `most_pages` ends a read of a paged API early: it is for samples.
     """
 
@@ -90,7 +90,7 @@ class ReadRequest:
     connection: Connection | None
     workdir: Path
     project: Path
-    tell: Callable[[str], None]
+    log: Callable[[str], None]
     cursor: CursorRange = CursorRange()
     most_rows: int | None = None  # a look at a database's table takes the first ones
     run_id: str = ""

@@ -54,7 +54,7 @@ class LandRequest:
     spool: Spool
     place: Place
     workdir: Path
-    tell: Callable[[str], None]
+    log: Callable[[str], None]
     project: str = ""
     attempt: Attempt = field(default_factory=Attempt.begin)
     cursor_after: str | None = None
@@ -181,11 +181,11 @@ def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Stag
     plan, drift, spool = _stage_records(connection, request)
     grown = grown_numbers(connection, request.known, plan)
     if grown:
-        request.tell(f"{request.known.label}: reading again with wider types for {', '.join(grown)}")
+        request.log(f"{request.known.label}: reading again with wider types for {', '.join(grown)}")
         request = replace(request, known=replace(request.known, grown=grown))
         plan, drift, spool = _stage_records(connection, request)
     if has_repeated_keys(connection, plan):
-        request.tell(f"{request.known.label}: some JSON objects repeat a key; reading again without them")
+        request.log(f"{request.known.label}: some JSON objects repeat a key; reading again without them")
         request = replace(request, known=replace(request.known, single_keys=True))
         plan, drift, spool = _stage_records(connection, request)
     _report_renamed(request, plan)
@@ -204,7 +204,7 @@ def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Stag
 def _report_renamed(request: LandRequest, plan: ContractPlan) -> None:
     for name in plan.raw_columns:
         if source_name(name) != name:
-            request.tell(
+            request.log(
                 f"{request.known.label}: the source's column {source_name(name)} is loaded as {name}: ELT Factory "
                 "keeps the other name for itself"
             )
@@ -229,7 +229,7 @@ def _stage_records(
         return *_stage_files(connection, request, spool), spool
     with suppress(duckdb.InvalidInputException, UnfitNameError, BrokenLinesError):
         return *_stage_files(connection, request, spool), spool
-    request.tell(f"{request.known.label}: some lines are not JSON objects; reading again without them")
+    request.log(f"{request.known.label}: some lines are not JSON objects; reading again without them")
     sifted = sift(connection, spool, request.workdir)
     note_delivered(connection, sifted.spool, request.workdir)
     plan, drift = _stage_files(connection, request, sifted.spool)

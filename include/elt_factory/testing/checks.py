@@ -42,7 +42,7 @@ class ColumnCheckSuite:
     @pytest.fixture
     def loaded(self, tmp_path: Path) -> DuckDBWarehouse:
         """Return a warehouse with the good and the bad values in a column of a table, and more in another load."""
-        warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb", tell=lambda _: None)
+        warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb", log=lambda _: None)
         warehouse.create_schema(_TABLE.schema)
         table = _TABLE.sql(warehouse.dialect)
         warehouse.execute(f'CREATE TABLE {table} ("v" {self.sql_type}, "_load_id" VARCHAR)')

@@ -49,12 +49,12 @@ def source_of(config: Mapping[str, Any], folder: Path) -> Source:
 
 @dataclass(frozen=True)
 class Line:
-    """A source of one table, its connection, and a folder for all that a run writes. `tell` takes what is logged."""
+    """A source of one table, its connection, and a folder for all that a run writes. `log` takes what is logged."""
 
     source: Source
     connection: Connection | None
     folder: Path
-    tell: Callable[[str], None]
+    log: Callable[[str], None]
 
     @property
     def table(self) -> str:
@@ -77,7 +77,7 @@ class Line:
             connection=self.connection,
             workdir=workdir,
             project=self.folder,
-            tell=self.tell,
+            log=self.log,
             run_id="run",
             **given,
         )
@@ -97,7 +97,7 @@ class Line:
             contract.mkdir()
             spool, place = self.read(window, workdir, **given), LocalPlace(self.folder / "landing").below(load)
             known = Known(self.source.name, self.table, spec, existing)
-            manifest = land(LandRequest(known, window, load, spool, place, contract, self.tell, _PROJECT))
+            manifest = land(LandRequest(known, window, load, spool, place, contract, self.log, _PROJECT))
         with self.warehouse() as opened:
             return opened.load(self._order(manifest, place))
 
@@ -111,7 +111,7 @@ class Line:
     @contextmanager
     def warehouse(self) -> Iterator[DuckDBWarehouse]:
         """Open the warehouse of the test."""
-        with DuckDBWarehouse(self.folder / "warehouse.duckdb", tell=self.tell) as opened:
+        with DuckDBWarehouse(self.folder / "warehouse.duckdb", log=self.log) as opened:
             yield opened
 
     def _order(self, manifest: Manifest, place: LocalPlace) -> LoadOrder:

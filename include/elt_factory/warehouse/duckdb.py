@@ -67,7 +67,7 @@ class DuckDBWarehouse(Warehouse):
     Args:
         path: The file; it and its folder are created where they are missing.
         patience: Seconds to wait while another process has the file.
-        tell: Takes a line for people while waiting.
+        log: Takes a line for people while waiting.
 
     Raises:
         WarehouseBusyError: another process had the file all that time.
@@ -78,12 +78,12 @@ class DuckDBWarehouse(Warehouse):
 
     dialect = DIALECT
 
-    def __init__(self, path: Path, patience: float = 600, tell: Callable[[str], None] = print) -> None:
+    def __init__(self, path: Path, patience: float = 600, log: Callable[[str], None] = print) -> None:
         self._file = path
         with naming_a_full_disk(f"the warehouse {path}", [path]):
             path.parent.mkdir(parents=True, exist_ok=True)
-        self._opened_as = (path, patience, tell)
-        self._connection = _connect(path, patience, tell)
+        self._opened_as = (path, patience, log)
+        self._connection = _connect(path, patience, log)
         self._run("SET TimeZone = 'UTC'")
         # a table has no order; to keep one takes a third of the CPU and half of the memory of a large load
         self._run("SET preserve_insertion_order = false")
@@ -239,7 +239,7 @@ def release_file() -> None:
         DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
 
-def _connect(path: Path, patience: float, tell: Callable[[str], None]) -> duckdb.DuckDBPyConnection:
+def _connect(path: Path, patience: float, log: Callable[[str], None]) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     deadline, told = time.monotonic() + patience, -math.inf
@@ -254,7 +254,7 @@ def _connect(path: Path, patience: float, tell: Callable[[str], None]) -> duckdb
                     f"the warehouse {path} is still in use by {_holder(error)} after {patience:.0f} s; try again later"
                 ) from error
             if now - told > _BETWEEN_LINES:
-                tell(f"waiting for the warehouse {path.name}: in use by {_holder(error)}")
+                log(f"waiting for the warehouse {path.name}: in use by {_holder(error)}")
                 told = now
         time.sleep(random.uniform(0.05, 0.3))  # noqa: S311 - spreads the waiting, guards nothing
 
@@ -270,7 +270,7 @@ def duckdb_path(connection: Connection, project: Path) -> Path:
 
 
 def _open(opening: Opening) -> DuckDBWarehouse:
-    return DuckDBWarehouse(duckdb_path(opening.connection, opening.project), opening.patience, opening.tell)
+    return DuckDBWarehouse(duckdb_path(opening.connection, opening.project), opening.patience, opening.log)
 
 
 def _label(connection: Connection, project: Path) -> str:

@@ -44,14 +44,14 @@ class Opening:
     Args:
         connection: The Airflow connection.
         project: The project's folder, below which relative paths are.
-        tell: Takes a line for people while waiting.
+        log: Takes a line for people while waiting.
         patience: Seconds to wait for a warehouse that is in use.
         purpose: What it is opened for.
     """
 
     connection: Connection
     project: Path
-    tell: Callable[[str], None]
+    log: Callable[[str], None]
     patience: float
     purpose: Purpose
 

@@ -16,7 +16,7 @@ CONNECTION_ID = "warehouse"
 def open_warehouse(
     connection: Connection,
     project: Path,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     patience: float = 600,
     purpose: Purpose = ANY_PURPOSE,
 ) -> Warehouse:
@@ -27,7 +27,7 @@ def open_warehouse(
         WarehouseBusyError: the DuckDB file was in use for `patience` seconds.
         WarehouseUnavailableError: Snowflake cannot be reached.
     """
-    return kind_of(connection).open(Opening(connection, project, tell, patience, purpose))
+    return kind_of(connection).open(Opening(connection, project, log, patience, purpose))
 
 
 def kind_of(connection: Connection) -> WarehouseKind:

@@ -70,7 +70,7 @@ class SnowflakeWarehouse(Warehouse):
     Args:
         connection: The Airflow connection.
         purpose: What every statement's QUERY_TAG says, and the virtual warehouse where it is not the connection's.
-        tell: Takes a line for people.
+        log: Takes a line for people.
 
     Raises:
         AccessDeniedError: the connection is not complete, or Snowflake refuses it.
@@ -80,12 +80,12 @@ class SnowflakeWarehouse(Warehouse):
     dialect = DIALECT
 
     def __init__(
-        self, connection: Connection, purpose: Purpose = ANY_PURPOSE, tell: Callable[[str], None] = print
+        self, connection: Connection, purpose: Purpose = ANY_PURPOSE, log: Callable[[str], None] = print
     ) -> None:
         self._given = connection
         self._purpose = purpose
         self._tag = dict(purpose.tag)
-        self._tell = tell
+        self._log = log
         self._connect()
 
     def _connect(self) -> None:
@@ -161,7 +161,7 @@ class SnowflakeWarehouse(Warehouse):
             self._connect()
             if not self.query(proof).rows[0][0]:
                 raise
-            self._tell("lost the connection to Snowflake during the commit; the commit succeeded")
+            self._log("lost the connection to Snowflake during the commit; the commit succeeded")
         except BaseException:
             # cleaning up begins with DDL, which would commit what is open
             self._roll_back()
@@ -175,7 +175,7 @@ class SnowflakeWarehouse(Warehouse):
             self.close()
 
     def another(self) -> SnowflakeWarehouse:  # noqa: D102
-        return SnowflakeWarehouse(self._given, self._purpose, self._tell)
+        return SnowflakeWarehouse(self._given, self._purpose, self._log)
 
     def close(self) -> None:  # noqa: D102
         # what is committed is committed, and what is not ends with the session
@@ -271,14 +271,14 @@ class SnowflakeWarehouse(Warehouse):
             try:
                 self._run(statement)
             except EltError as error:
-                self._tell(f"left for a later sweep: {error}")
+                self._log(f"left for a later sweep: {error}")
 
     def _sweep_old(self) -> None:
         """Sweep what no load can be using any more; a load stays committed whether this works or not."""
         try:
             self.sweep(datetime.now(UTC) - SWEPT_AFTER)
         except EltError as error:
-            self._tell(f"left for a later sweep: {error}")
+            self._log(f"left for a later sweep: {error}")
 
     def sweep(self, before: datetime) -> list[str]:
         """Drop the staging tables and remove the staged files that loads which were killed left before a moment."""
@@ -350,7 +350,7 @@ def _expect_rows(order: LoadOrder, file: LandedFile, found: int) -> None:
 
 
 def _open(opening: Opening) -> SnowflakeWarehouse:
-    return SnowflakeWarehouse(opening.connection, opening.purpose, opening.tell)
+    return SnowflakeWarehouse(opening.connection, opening.purpose, opening.log)
 
 
 def _label(connection: Connection, _: Path) -> str:

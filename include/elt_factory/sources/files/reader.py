@@ -48,7 +48,7 @@ def read(request: ReadRequest) -> Spool:
         raise subject.error(type(error), str(error)) from None
     except PermissionError as error:
         raise subject.error(AccessDeniedError, f"cannot read {error.filename}: {error.strerror}") from None
-    progress = Progress(request.tell, request.table)
+    progress = Progress(request.log, request.table)
     spool = _spooled(request, table.format, chosen, subject)
     progress.done(spool.rows_read or 0)
     return spool
@@ -115,7 +115,7 @@ def _report_empty(request: ReadRequest, empty: Sequence[SourceFile], subject: Su
     if alone and not (request.ledger and request.ledger.files):
         message = f"nothing to load: every file is empty: {names}"
         raise subject.error(BadDataError, message, "write at least a header line or one record")
-    request.tell(f"{subject}: {len(empty)} empty file(s) without records: {names}")
+    request.log(f"{subject}: {len(empty)} empty file(s) without records: {names}")
 
 
 def is_blank(file: Path) -> bool:

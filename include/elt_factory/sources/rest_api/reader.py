@@ -37,7 +37,7 @@ def read(request: ReadRequest) -> Spool:
             in circles; pages that end while the answer says that there is more.
     """
     subject = Subject.of(request)
-    progress = Progress(request.tell, request.table)
+    progress = Progress(request.log, request.table)
     rows = pages = 0
     with Parts(request.workdir) as parts:
         for page in _pages(request, subject):
@@ -116,7 +116,7 @@ def _prove(request: ReadRequest, subject: Subject, answer: Answer, verdict: Verd
     if verdict.fails:
         raise subject.error(BadDataError, text, verdict.hint)
     if verdict.text:
-        (request.warn or request.tell)(subject.clean(f"{subject}: {text}"))
+        (request.warn or request.log)(subject.clean(f"{subject}: {text}"))
 
 
 def _query_of(path: str) -> Mapping[str, str]:

@@ -75,7 +75,7 @@ def _read(
         described = _on_its_clock(database, request, relation, _describe(database, relation, subject))
         where, null_cursors = _conditions(database, request, described, subject)
         file = request.workdir / "part-00000.parquet"
-        progress = Progress(request.tell, request.table)
+        progress = Progress(request.log, request.table)
         chosen = [read.expression.label(name) for name, read in described.columns.items()]
         statement = sa.select(*chosen).select_from(described.place).where(*where).limit(request.most_rows)
         rows = _spool(database, statement, described, file, source.extract.fetch_rows, progress)

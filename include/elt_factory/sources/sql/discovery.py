@@ -105,7 +105,7 @@ def _request(wanted: Tables, one: Listed, workdir: Path) -> ReadRequest:
         connection=wanted.connection,
         workdir=workdir,
         project=wanted.project,
-        tell=lambda _: None,
+        log=lambda _: None,
         most_rows=MOST_RECORDS,
     )
 

@@ -46,14 +46,14 @@ _TABLES = (
 )
 
 
-def wait_for_writers(database: Database, name: str | None, subject: Subject, tell: Callable[[str], None]) -> None:
+def wait_for_writers(database: Database, name: str | None, subject: Subject, log: Callable[[str], None]) -> None:
     """Wait until every transaction that is writing to a table has ended; to any table where there is no name.
 
     Raises:
         SourceNotReadyError: one of them is still open after a minute.
     """
     if database.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
-        tell("this server is a replica and does not report open transactions: only a lag catches late commits")
+        log("this server is a replica and does not report open transactions: only a lag catches late commits")
         return
     tables = [row[0] for row in database.execute(_TABLES, {"name": name}).fetchall()] if name else []
     given: dict[str, object] = {"tables": tables or None, "first": _FIRST_OF_USERS}
@@ -63,7 +63,7 @@ def wait_for_writers(database: Database, name: str | None, subject: Subject, tel
     while open_ones := waited_for.intersection(_writers(database, given)):
         pids = ", ".join(sorted(str(pid) for _, pid in open_ones))
         if not told:
-            tell(f"waiting for open write transactions (pid {pids})")
+            log(f"waiting for open write transactions (pid {pids})")
             told = True
         if time.monotonic() > until:
             text = (

@@ -79,7 +79,7 @@ def read(request: ReadRequest, connection: Connection) -> Spool:
         statement = _select(relation, columns, nested, _where(request, types, settled))
         if request.most_rows is not None:
             statement += sql.SQL(" LIMIT {}").format(request.most_rows)
-        rows = _copy(database, statement, file, Progress(request.tell, request.table))
+        rows = _copy(database, statement, file, Progress(request.log, request.table))
     return Spool("csv", (file,), rows, types, null_cursors=null_cursors)
 
 
@@ -239,7 +239,7 @@ def _settled(
     cursor, temporal = incremental.cursor, is_temporal(incremental, types[incremental.cursor])
     limit = None if temporal else late_commits.highest(database, _from(relation), cursor)
     name = None if relation.query else _from(relation).as_string(database)
-    late_commits.wait_for_writers(database, name, subject, request.tell)
+    late_commits.wait_for_writers(database, name, subject, request.log)
     # what comes next is read at a new moment
     database.rollback()
     _set_up(database, clock)
