@@ -106,9 +106,9 @@ def picture(
 def cursor_statements(history: History, cursor: str, load_id: str, now: datetime) -> list[Step]:
     """Return what adds versions that say themselves since when they hold. They change nothing where these are there."""
     return [
-        Step("versions of the same moment and other values make way", _correct(history, cursor)),
-        Step("versions that are new begin", _add(history, cursor, load_id, now)),
-        Step("each ends where the next one of its key begins", _chain(history)),
+        Step("delete versions of the same moment with other values", _correct(history, cursor)),
+        Step("insert new versions", _add(history, cursor, load_id, now)),
+        Step("end each version where the next one of its key starts", _chain(history)),
     ]
 
 

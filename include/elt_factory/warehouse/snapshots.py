@@ -59,31 +59,31 @@ def snapshot_statements(history: History, snapshot: Snapshot) -> list[Step]:
     keys = SnapshotSql(history, snapshot)
     steps: list[Step] = []
     if snapshot.incomplete:
-        steps.append(Step("snapshots after it have not seen what is new", keys.note_unseen_later()))
+        steps.append(Step("record what later snapshots have not seen", keys.note_unseen_later()))
     if not snapshot.complete:
         steps += _undo(keys)
     if snapshot.later:
-        steps.append(Step("what holds from the next snapshot on stays", keys.keep_after(keys.changed())))
+        steps.append(Step("keep what holds from the next snapshot on", keys.keep_after(keys.changed())))
     steps += [
-        Step("versions that are no more, or are another, end", keys.end()),
-        Step("what an earlier try of this window said goes", keys.remove()),
-        Step("versions that are new begin", keys.begin()),
+        Step("end versions that are gone or have changed", keys.end()),
+        Step("delete what an earlier attempt of this window wrote", keys.remove()),
+        Step("insert new versions", keys.begin()),
     ]
     if snapshot.later:
         steps += _join_at(history, [one.at for one in snapshot.later])
     steps += _join_at(history, [snapshot.at])
     if not snapshot.complete:
-        steps.append(Step("the keys that it has not seen are kept", keys.note_unseen()))
+        steps.append(Step("record the keys that it has not seen", keys.note_unseen()))
     return steps
 
 
 def _undo(keys: SnapshotSql) -> list[Step]:
     """Undo what an earlier attempt of an incomplete snapshot wrote for keys that it no longer has."""
-    after = [Step("what holds from the next snapshot on stays", keys.keep_after(keys.forgotten()))]
+    after = [Step("keep what holds from the next snapshot on", keys.keep_after(keys.forgotten()))]
     return [
         *(after if keys.snapshot.later else []),
-        Step("the version before it continues", keys.go_on()),
-        Step("and the one that the earlier try began goes", keys.forget()),
+        Step("continue the version before it", keys.go_on()),
+        Step("delete the one that the earlier attempt started", keys.forget()),
     ]
 
 
@@ -307,4 +307,4 @@ def _join_at(history: History, moments: Sequence[datetime]) -> list[Step]:
         f"AND {history.since('t')} IN ({listed}) AND {since} < {history.since('t')} "
         f"AND ({until} IS NULL OR {until} > {history.since('t')})"
     )
-    return [Step("two that meet and do not differ become one", reach), Step("and the second goes", remove)]
+    return [Step("join adjacent versions that do not differ", reach), Step("delete the second", remove)]

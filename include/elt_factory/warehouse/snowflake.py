@@ -344,7 +344,7 @@ def _expect_rows(order: LoadOrder, file: LandedFile, found: int) -> None:
     if found != file.rows:
         manifest = order.manifest
         raise AccountingError(
-            f"{manifest.source}.{manifest.table}: the landing holds {file.rows} rows in {file.path} and the warehouse "
+            f"{manifest.source}.{manifest.table}: the landing holds {file.rows} rows in {file.path}, but the warehouse "
             f"counts {found}; nothing was committed"
         )
 
