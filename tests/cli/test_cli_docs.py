@@ -13,7 +13,7 @@ import pytest
 from cli_support import ORDERS, Project
 
 from elt_factory.config.loading import load_config
-from elt_factory.describe.models import ColumnNote, Models, Relation
+from elt_factory.describe.models import ColumnNote, DbtRelation, Models
 from elt_factory.describe.site import Estate, site
 
 WAITS = """\
@@ -26,10 +26,10 @@ sensors: {before_transform: [{source: {name: orders, business_date_within: 26h}}
 """
 MODELS = Models(
     {
-        "source.p.orders.orders": Relation(
+        "source.p.orders.orders": DbtRelation(
             "source.p.orders.orders", "orders", "orders", columns={"amount": ColumnNote("decimal", "What it cost")}
         ),
-        "model.p.sold": Relation(
+        "model.p.sold": DbtRelation(
             "model.p.sold",
             "marts",
             "sold",

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from elt_factory.config.other_words import near_word
 from elt_factory.config.source import SOURCES, TransformOnly
+from elt_factory.config.synonyms import near_word
 from elt_factory.config.values import (
     MAX_PRECISION,
     ColumnType,

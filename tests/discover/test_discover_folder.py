@@ -13,19 +13,19 @@ from elt_factory.discover.found import SourceFound
 from elt_factory.discover.writing import yaml_of
 from elt_factory.failures import SourceNotReadyError
 from elt_factory.sources.files import discovery as look
-from elt_factory.sources.files.discovery import Place, look_at_files
+from elt_factory.sources.files.discovery import FilesToLookAt, look_at_files
 
 GOOD = b"id,name\n1,x\n2,y\n"
 
 
 @pytest.fixture
-def place(tmp_path) -> Place:
+def place(tmp_path) -> FilesToLookAt:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "good.csv").write_bytes(GOOD)
-    return Place(tmp_path / "in", "**/*", {})
+    return FilesToLookAt(tmp_path / "in", "**/*", {})
 
 
-def found_in(place: Place, scratch: Path) -> SourceFound:
+def found_in(place: FilesToLookAt, scratch: Path) -> SourceFound:
     (scratch / "scratch").mkdir()
     return look_at_files(place, scratch / "scratch")
 

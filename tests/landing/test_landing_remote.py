@@ -15,9 +15,9 @@ from elt_factory.extract.request import Connection
 from elt_factory.failures import AccessDeniedError, LandingError, LandingUnavailableError
 from elt_factory.landing import remote
 from elt_factory.landing.checksums import proven
+from elt_factory.landing.expiry import clean_landings
 from elt_factory.landing.manifest import Owner, read_manifest, write_manifest
 from elt_factory.landing.remote import RemotePlace, open_place
-from elt_factory.landing.retention import clean_landings
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb import DuckDBWarehouse

@@ -13,11 +13,11 @@ from proof_stories import Story, runs
 
 from elt_factory.config.table import Table
 from elt_factory.config.window import Window
-from elt_factory.landing import contract, delivered, found, growing, land, ndjson
+from elt_factory.landing import contract, delivered, found, land, ndjson, widening
 from elt_factory.landing import manifest as manifest_module
 from elt_factory.sources.rest_api import reader as rest
 from elt_factory.sources.sql import database
-from elt_factory.sources.sql import relation as sql_request
+from elt_factory.sources.sql import origin as sql_request
 from elt_factory.warehouse import (
     audit,
     audit_views,
@@ -155,7 +155,7 @@ def no_checksum(patch: pytest.MonkeyPatch) -> None:
 
 def values_from_paths(patch: pytest.MonkeyPatch) -> None:
     """A folder that looks like a partition's gives its value to every row."""
-    for module in (contract, found, ndjson, duckdb, growing):
+    for module in (contract, found, ndjson, duckdb, widening):
         if hasattr(module, "LITERAL_PATHS"):
             patch.setattr(module, "LITERAL_PATHS", "hive_partitioning = true")
 

@@ -112,7 +112,7 @@ def _from_connection(
 
 def _from_file(name: str, file: Path, scratch: Path) -> SourceFound:
     from elt_factory.discover.found import Guess
-    from elt_factory.sources.files.discovery import Place, look_at_files
+    from elt_factory.sources.files.discovery import FilesToLookAt, look_at_files
 
     whole = (Path.cwd() / file).absolute()
     folder, pattern = (whole, "*") if whole.is_dir() else (whole.parent, whole.name)
@@ -124,12 +124,12 @@ def _from_file(name: str, file: Path, scratch: Path) -> SourceFound:
         import json
 
         return look_at_files(
-            Place(folder, pattern, {"folder": Guess(json.dumps(below), "relative to the project")}), scratch
+            FilesToLookAt(folder, pattern, {"folder": Guess(json.dumps(below), "relative to the project")}), scratch
         )
     conn_id = f"{name}_files"
     extract = {"connection": Guess(conn_id, "an Airflow connection holds the folder, which is outside the project")}
     add = f'airflow connections add {conn_id} --conn-type fs --conn-extra \'{{"path": "{folder}"}}\''
-    return look_at_files(Place(folder, pattern, extract, (add,)), scratch)
+    return look_at_files(FilesToLookAt(folder, pattern, extract, (add,)), scratch)
 
 
 def _connection(conn_id: str) -> Connection:

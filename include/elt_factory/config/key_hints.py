@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from elt_factory.config.base import Model
-from elt_factory.config.other_words import counterparts, near_word, saying
-from elt_factory.config.places import Home, Place, homes
+from elt_factory.config.locations import Home, Location, homes
+from elt_factory.config.synonyms import counterparts, near_word, saying
 
 # so near that a key of another place is not meant
 _VERY_NEAR = 0.8
@@ -36,7 +36,7 @@ def is_near(key: str, known: str) -> bool:
     return near_word(key, [known]).startswith("did you mean")
 
 
-def hint_for_key(known: Known, key: str, place: Place) -> str:
+def hint_for_key(known: Known, key: str, place: Location) -> str:
     """Return the near name, the meaning in another tool's words, the place where it belongs, or all names."""
     glued = re.match(r"(\w+):", key)
     if glued and glued[1] in place.siblings:
@@ -48,7 +48,7 @@ def hint_for_key(known: Known, key: str, place: Place) -> str:
     return (f'did you mean "{near[0]}"?' if near else _elsewhere(known, key, place)) or near_word(key, place.siblings)
 
 
-def _elsewhere(known: Known, key: str, place: Place) -> str:
+def _elsewhere(known: Known, key: str, place: Location) -> str:
     """Where a key belongs, or what is written in its place; nothing where it belongs nowhere."""
     above = tuple(map(str, place.path[:-1]))
     found = list(homes(known.model, key))

@@ -11,12 +11,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from elt_factory.config.across import LoadedConfig, problems_across
+from elt_factory.config.cycles import cycles
 from elt_factory.config.defaults import DEFAULTS_FILE, require_mapping, with_defaults
 from elt_factory.config.environments import KEY_OF_ENVIRONMENTS, in_environment
 from elt_factory.config.errors import ConfigError, Position, Problem
 from elt_factory.config.kinds import model_for, models_of_kinds
 from elt_factory.config.problems import problems
-from elt_factory.config.rings import rings
 from elt_factory.config.source import Config
 from elt_factory.config.versions import require_current
 from elt_factory.config.yaml_source import YamlSource, parse_yaml, read_yaml
@@ -80,7 +80,7 @@ def load_folder(folder: Path) -> Folder:
         except ConfigError as error:
             errors[file] = error
     found = {file: list(told) for file, told in problems_across(loaded, broken=list(errors)).items()}
-    for item, problem in rings(loaded):
+    for item, problem in cycles(loaded):
         found.setdefault(item.file, []).append(problem)
     errors.update({file: ConfigError(told) for file, told in found.items()})
     return Folder(tuple(item for item in loaded if item.file not in errors), errors)

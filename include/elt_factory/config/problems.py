@@ -11,8 +11,8 @@ from pydantic_core import ErrorDetails
 from elt_factory.config.base import Model
 from elt_factory.config.errors import KEY, MistakeError, MistakesError, Position, Problem, shown
 from elt_factory.config.key_hints import Known, hint_for_key, is_near
-from elt_factory.config.other_words import near_word
-from elt_factory.config.places import Place, choices, fields, flat, is_model, kinds, locate, required
+from elt_factory.config.locations import Location, choices, fields, flat, is_model, kinds, locate, required
+from elt_factory.config.synonyms import near_word
 from elt_factory.config.yaml_slips import called, odd_sign
 from elt_factory.config.yaml_source import YamlPath, YamlSource
 
@@ -136,19 +136,19 @@ def needs_kind(value: object, known: Iterable[str]) -> MistakeError:
     return MistakeError(f"expected a mapping with a type, got {shown(value)}", hint, code="wrong-type")
 
 
-def _mistakes(known: Known, detail: ErrorDetails) -> Iterator[tuple[MistakeError, Place]]:
+def _mistakes(known: Known, detail: ErrorDetails) -> Iterator[tuple[MistakeError, Location]]:
     error = detail.get("ctx", {}).get("error")
     for mistake in error.found if isinstance(error, MistakesError) else [error]:
         if isinstance(mistake, MistakeError):
             # the mistake may lie below what was validated, and further below a union of models
             place = locate(known.model, detail["loc"])
             below = tuple(part for part in mistake.at if part != KEY)
-            yield mistake, Place((*place.path, *below), place.options, is_key=place.is_key or KEY in mistake.at)
+            yield mistake, Location((*place.path, *below), place.options, is_key=place.is_key or KEY in mistake.at)
         else:
             yield _mistake(known, detail)
 
 
-def _mistake(known: Known, detail: ErrorDetails) -> tuple[MistakeError, Place]:
+def _mistake(known: Known, detail: ErrorDetails) -> tuple[MistakeError, Location]:
     kind, value = detail["type"], detail["input"]
     place = locate(known.model, detail["loc"])
     if kind == "extra_forbidden":
@@ -161,7 +161,7 @@ def _mistake(known: Known, detail: ErrorDetails) -> tuple[MistakeError, Place]:
     return _value_mistake(detail, place), place
 
 
-def _value_mistake(detail: ErrorDetails, place: Place) -> MistakeError:
+def _value_mistake(detail: ErrorDetails, place: Location) -> MistakeError:
     kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
     if kind == "literal_error":
         return _choice_mistake(place, value)
@@ -178,7 +178,7 @@ def _value_mistake(detail: ErrorDetails, place: Place) -> MistakeError:
     return MistakeError(detail["msg"].removeprefix("Value error, "))
 
 
-def _problem(source: YamlSource, place: Place, mistake: MistakeError) -> Problem:
+def _problem(source: YamlSource, place: Location, mistake: MistakeError) -> Problem:
     if mistake.code == "unknown-key":
         return unknown_key(source, place.path, mistake.hint)
     if mistake.code == "missing-key":
@@ -201,7 +201,7 @@ def _typed_oddly(value: Any) -> MistakeError | None:
     return None
 
 
-def _position(source: YamlSource, place: Place, mistake: MistakeError) -> Position:
+def _position(source: YamlSource, place: Location, mistake: MistakeError) -> Position:
     """Return what is empty or incomplete is found by its key; an entry of a list has none."""
     by_key = place.is_key or mistake.code == "incomplete" or _at(source.data, place.path) is None
     return source.at_key(place.path) if by_key and place.path in source.keys else source.at(place.path)
@@ -228,19 +228,19 @@ def _is_misspelt(missing: tuple[str | int, ...], unknown: Iterable[tuple[str | i
     return any(is_near(key, str(missing[-1])) for key in siblings)
 
 
-def _union_mistake(place: Place, kind: str, value: Any) -> tuple[MistakeError, Place]:
+def _union_mistake(place: Location, kind: str, value: Any) -> tuple[MistakeError, Location]:
     known = kinds(place.options)
     if kind == "union_tag_invalid":
-        at_type = Place((*place.path, "type"), ())
+        at_type = Location((*place.path, "type"), ())
         return wrong_kind(value["type"], known, str(place.path[-1])), at_type
     near = next((key for key in value if is_near(key, "type")), None) if isinstance(value, dict) else None
     if near:
-        return MistakeError("", 'did you mean "type"?', code="unknown-key"), Place((*place.path, near), ())
+        return MistakeError("", 'did you mean "type"?', code="unknown-key"), Location((*place.path, near), ())
     hint = f"add type: with one of {', '.join(known)}"
-    return MistakeError('missing key "type"', hint, code="missing-key"), Place((*place.path, "type"), ())
+    return MistakeError('missing key "type"', hint, code="missing-key"), Location((*place.path, "type"), ())
 
 
-def _choice_mistake(place: Place, value: Any) -> MistakeError:
+def _choice_mistake(place: Location, value: Any) -> MistakeError:
     glued = value.split("#")[0].strip() if isinstance(value, str) and "#" in value else None
     known = choices(place.options)
     if known == (True,):
@@ -252,7 +252,7 @@ def _choice_mistake(place: Place, value: Any) -> MistakeError:
     return MistakeError(message, near_word(str(value), names), code="unknown-value")
 
 
-def _type_hint(wanted: str, value: Any, place: Place) -> str:
+def _type_hint(wanted: str, value: Any, place: Location) -> str:
     scalar = isinstance(value, (str, int, float)) and not isinstance(value, bool)
     if wanted == "text" and isinstance(value, (int, float)):
         return f'put it in quotes: "{value}"'
@@ -267,7 +267,7 @@ def _type_hint(wanted: str, value: Any, place: Place) -> str:
     return "write it after the colon" if value is None else _EXAMPLES.get(wanted, "")
 
 
-def _mapping_hint(value: Any, place: Place) -> str:
+def _mapping_hint(value: Any, place: Location) -> str:
     if isinstance(value, list):
         named = value[0].get("name") if value and isinstance(value[0], dict) else None
         return f"write {named}: with its keys below it, without dashes" if named else "write keys without dashes"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from elt_factory.config.errors import MistakeError
-from elt_factory.config.other_words import near_word
+from elt_factory.config.synonyms import near_word
 from elt_factory.config.table import Path, Table
 from elt_factory.config.templates import CURSOR, Use, Value
 

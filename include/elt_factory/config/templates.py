@@ -33,7 +33,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator
 
 from elt_factory.config.errors import MistakeError, shown
-from elt_factory.config.other_words import near_word
+from elt_factory.config.synonyms import near_word
 
 CURSOR = "cursor"
 # what asks a source for what is new; all of them may be times

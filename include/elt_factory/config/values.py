@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Strict, StringConstraints, WithJsonSchema
 
 from elt_factory.config.errors import MistakeError, invalid, shown
-from elt_factory.config.other_words import near_word
 from elt_factory.config.sql_rules import check_condition, check_reading
+from elt_factory.config.synonyms import near_word
 from elt_factory.config.templates import check_query, check_template, refuse_template
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}

@@ -77,7 +77,7 @@ _decoder = msgspec.json.Decoder(_File)
 
 
 @dataclass(frozen=True)
-class Manifest:
+class DbtManifest:
     """The nodes of a dbt project as Cosmos sees them."""
 
     file: Path
@@ -145,10 +145,10 @@ def _is_test(node: DbtNode) -> bool:
     return bool(node.resource_type == DbtResourceType.TEST)
 
 
-_read: dict[Path, tuple[tuple[int, int], Manifest]] = {}
+_read: dict[Path, tuple[tuple[int, int], DbtManifest]] = {}
 
 
-def load_manifest(project: Path) -> Manifest:
+def load_manifest(project: Path) -> DbtManifest:
     """Return the manifest of a dbt project; read again only when the file has changed.
 
     Raises:
@@ -168,7 +168,7 @@ def load_manifest(project: Path) -> Manifest:
     return known[1]
 
 
-def _parse(file: Path, project: Path) -> Manifest:
+def _parse(file: Path, project: Path) -> DbtManifest:
     try:
         found = _decoder.decode(file.read_bytes())
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -180,4 +180,4 @@ def _parse(file: Path, project: Path) -> Manifest:
         _build_dbt_node_from_manifest_resource(node_id, dict(raw), project, packages, name)
         for node_id, raw in resources.items()
     )
-    return Manifest(file, project, {node.unique_id: node for node in read if node is not None})
+    return DbtManifest(file, project, {node.unique_id: node for node in read if node is not None})

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from elt_factory.config.across import LoadedConfig, claim, problems_across, source_sensors
 from elt_factory.config.content import content_of
+from elt_factory.config.cycles import cycles
 from elt_factory.config.errors import ConfigError
 from elt_factory.config.loading import config_files, load_config
-from elt_factory.config.rings import rings
 
 _NAME_LINE = re.compile(rb"^name:[ \t]*[\"']?([a-z][a-z0-9_]*)[\"']?[ \t]*(?:#.*)?$", re.MULTILINE)
 _WORD = re.compile(rb"[a-z][a-z0-9_]*")
@@ -90,7 +90,7 @@ class Neighbours(Mapping[str, tuple[str, ...]]):
         """
         around, broken = self._around(item)
         found = list(problems_across(around, broken).get(item.file, ()))
-        found += [problem for waiting, problem in rings(self._awaited(item)) if waiting is item]
+        found += [problem for waiting, problem in cycles(self._awaited(item)) if waiting is item]
         if found:
             raise ConfigError(found)
 

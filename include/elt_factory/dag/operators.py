@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from elt_factory.config.source import Source
 from elt_factory.config.table import Table
 from elt_factory.dag.alerts import schema_changed
-from elt_factory.dag.retention import Landings, forget_old
+from elt_factory.dag.cleanup import Landings, forget_old
 from elt_factory.dag.runtime import Run, get_connection, landing_place, project_name, purpose, run_of, warehouse
 from elt_factory.disk import scratch_folder
 from elt_factory.extract.request import CursorRange, Ledger, ReadRequest

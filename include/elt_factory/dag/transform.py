@@ -16,7 +16,7 @@ from cosmos.dbt.executable import get_system_dbt
 from cosmos.operators.local import DbtBuildLocalOperator, DbtTestLocalOperator
 
 from elt_factory.config.source import Dbt
-from elt_factory.dag.dbt_manifest import Manifest, load_manifest
+from elt_factory.dag.dbt_manifest import DbtManifest, load_manifest
 from elt_factory.dag.dbt_profile import warehouse_profile
 from elt_factory.project import dbt_folder
 
@@ -50,7 +50,7 @@ def dbt_group(dag: DAG, source: str, dbt: Dbt, pool: str, compute: str | None = 
     return group
 
 
-def dbt_arguments(manifest: Manifest, source: str, pool: str, compute: str | None = None) -> dict[str, Any]:
+def dbt_arguments(manifest: DbtManifest, source: str, pool: str, compute: str | None = None) -> dict[str, Any]:
     """Return what each dbt operator is given.
 
     The same as Cosmos gives it, but one cache of parsed projects for all groups. A cache for all of one virtual
@@ -77,7 +77,7 @@ def dbt_arguments(manifest: Manifest, source: str, pool: str, compute: str | Non
     }
 
 
-def _task_per_model(dag: DAG, group: TaskGroup, dbt: Dbt, manifest: Manifest, arguments: dict[str, Any]) -> None:
+def _task_per_model(dag: DAG, group: TaskGroup, dbt: Dbt, manifest: DbtManifest, arguments: dict[str, Any]) -> None:
     build_airflow_graph(
         nodes=manifest.cut(dbt.select, dbt.exclude),
         dag=dag,
@@ -95,7 +95,7 @@ def _task_per_model(dag: DAG, group: TaskGroup, dbt: Dbt, manifest: Manifest, ar
     )
 
 
-def _one_task(dag: DAG, group: TaskGroup, dbt: Dbt, manifest: Manifest, arguments: dict[str, Any]) -> None:
+def _one_task(dag: DAG, group: TaskGroup, dbt: Dbt, manifest: DbtManifest, arguments: dict[str, Any]) -> None:
     """One `dbt build` for all models; with the tests in it, without them, or followed by them."""
     manifest.cut(dbt.select, dbt.exclude)  # a selector that is wrong is reported now, not by the task
     given = {**arguments, "dag": dag, "task_group": group, "select": dbt.select, "extra_context": {}}

@@ -20,7 +20,7 @@ class ColumnNote:
 
 
 @dataclass(frozen=True)
-class Relation:
+class DbtRelation:
     """A dbt model, or a source table that dbt knows. `parents` are the ids of what it reads."""
 
     id: str
@@ -35,16 +35,16 @@ class Relation:
 class Models:
     """The dbt project: its models and sources by id, and the models of each config by its name."""
 
-    relations: Mapping[str, Relation] = field(default_factory=dict)
+    relations: Mapping[str, DbtRelation] = field(default_factory=dict)
     of_config: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def source(self, schema: str, name: str) -> Relation | None:
+    def source(self, schema: str, name: str) -> DbtRelation | None:
         """Return what dbt says of a loaded table."""
         found = (one for one in self.relations.values() if one.id.startswith("source."))
         return next((one for one in found if (one.schema, one.name) == (schema, name)), None)
 
 
-def read_models(manifest: Path) -> dict[str, Relation]:
+def read_models(manifest: Path) -> dict[str, DbtRelation]:
     """Return the models and sources in dbt's manifest; none where there is no manifest."""
     if not manifest.is_file():
         return {}
@@ -70,11 +70,11 @@ def models_of(config: Config, project: Path) -> tuple[str, ...]:
     return tuple(node_id for node_id in picked if not node_id.startswith(("test.", "unit_test.", "source.")))
 
 
-def _relation(node_id: str, node: Mapping[str, Any]) -> Relation:
+def _relation(node_id: str, node: Mapping[str, Any]) -> DbtRelation:
     columns = {
         name: ColumnNote(column.get("data_type") or "", column.get("description") or "")
         for name, column in (node.get("columns") or {}).items()
     }
     parents = tuple((node.get("depends_on") or {}).get("nodes") or ())
     name = node.get("identifier") or node.get("alias") or node["name"]
-    return Relation(node_id, node.get("schema") or "", name, node.get("description") or "", columns, parents)
+    return DbtRelation(node_id, node.get("schema") or "", name, node.get("description") or "", columns, parents)

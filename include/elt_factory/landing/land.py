@@ -24,13 +24,13 @@ from elt_factory.landing.csv_files import comes_from_others, useful_threads
 from elt_factory.landing.csv_sifting import sift_csv
 from elt_factory.landing.delivered import copy_ledger, note_delivered, refuse_unread_files, with_files
 from elt_factory.landing.found import find_columns, nanosecond_columns, raw_relations
-from elt_factory.landing.growing import grown_numbers
 from elt_factory.landing.lines import BROKEN_LINES, BrokenLinesError, offer
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.landing.repeated import has_repeated_keys
 from elt_factory.landing.schema import Known, UnfitNameError, plan_contract
 from elt_factory.landing.sifting import sift
+from elt_factory.landing.widening import grown_numbers
 from elt_factory.sql_text import text_literal
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from elt_factory.config.cursors import NUMBERS
 from elt_factory.config.table import TIMES
 from elt_factory.failures import ContractError
 from elt_factory.landing.manifest import Manifest
-from elt_factory.sources.sql.relation import on_clock
+from elt_factory.sources.sql.origin import on_clock
 from elt_factory.warehouse import audit, statements
 from elt_factory.warehouse.dialect import Dialect
 

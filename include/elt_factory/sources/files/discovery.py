@@ -30,7 +30,7 @@ _ODD = (EltError, OSError, UnicodeError, csv.Error)
 
 
 @dataclass(frozen=True)
-class Place:
+class FilesToLookAt:
     """What to look at: files below a folder. `extract` are the lines that say where the folder is."""
 
     folder: Path
@@ -39,7 +39,7 @@ class Place:
     todo: Sequence[str] = ()
 
 
-def look_at_files(place: Place, workdir: Path) -> SourceFound:
+def look_at_files(place: FilesToLookAt, workdir: Path) -> SourceFound:
     """Return what the files hold, a table for every pattern of names. A file that cannot be read is left out.
 
     Raises:
@@ -66,7 +66,7 @@ def look_at_files(place: Place, workdir: Path) -> SourceFound:
     )
 
 
-def _readable(place: Place) -> tuple[list[str], list[SkippedTable]]:
+def _readable(place: FilesToLookAt) -> tuple[list[str], list[SkippedTable]]:
     """Return the names of files of the kinds that are known, and those that are not what their names say."""
     known, skipped = list[str](), list[SkippedTable]()
     root = place.folder.resolve()

@@ -49,12 +49,12 @@ def _sampled(asked: Asked, connection: Connection | None, project: Path) -> tupl
 
 def _discover(wish: Wish, scratch: Path) -> SourceFound:
     from elt_factory.discover.found import Guess
-    from elt_factory.sources.files.discovery import Place, look_at_files
+    from elt_factory.sources.files.discovery import FilesToLookAt, look_at_files
     from elt_factory.sources.files.reader import source_folder
 
     holds = {"connection": Guess(wish.connection.conn_id, "an Airflow connection holds the folder")}
     folder = source_folder(wish.connection, None, wish.project)
-    return look_at_files(Place(folder, wish.path or "*", holds), scratch)
+    return look_at_files(FilesToLookAt(folder, wish.path or "*", holds), scratch)
 
 
 KIND = SourceKind(

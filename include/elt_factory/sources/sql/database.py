@@ -36,10 +36,10 @@ from elt_factory.sources.sql.database_types import type_of
 from elt_factory.sources.sql.database_url import url_of
 from elt_factory.sources.sql.described import Described, Ends, Listed, plain
 from elt_factory.sources.sql.model import SqlSource
-from elt_factory.sources.sql.relation import (
+from elt_factory.sources.sql.origin import (
     Bound,
     Given,
-    Relation,
+    Origin,
     bounds,
     check_cursor,
     clock_of,
@@ -94,7 +94,7 @@ def catalogue(connection: Connection, project: Path, schema: str | None, subject
         return [*tables, *(Listed(name, (), is_view=True) for name in sorted(inspector.get_view_names(schema)))]
 
 
-def ends_of(connection: Connection, project: Path, relation: Relation, column: str, subject: Subject) -> Ends:
+def ends_of(connection: Connection, project: Path, relation: Origin, column: str, subject: Subject) -> Ends:
     """Return the least and the greatest value of a column. See `elt_factory.sources.sql.reader.ends_of`."""
     with _spoken(subject), _connected(url_of(connection, project, subject)) as database:
         value: sa.ColumnClause[Any] = sa.column(column)
@@ -148,7 +148,7 @@ def _kind(error: exc.SQLAlchemyError) -> type[EltError]:
     return SourceUnavailableError if down else BadRequestError
 
 
-def _on_its_clock(database: sa.Connection, request: ReadRequest, relation: Relation, described: Described) -> Described:
+def _on_its_clock(database: sa.Connection, request: ReadRequest, relation: Origin, described: Described) -> Described:
     """Return what is described, with the instants in a query as the clock of its cursor shows them."""
     incremental = request.source.all_tables[request.table].incremental
     if relation.query is None or incremental is None:
@@ -158,7 +158,7 @@ def _on_its_clock(database: sa.Connection, request: ReadRequest, relation: Relat
     return described if zoned else replace(described, place=_place(database, relation, clock_of(request)))
 
 
-def _describe(database: sa.Connection, relation: Relation, subject: Subject) -> Described:
+def _describe(database: sa.Connection, relation: Origin, subject: Subject) -> Described:
     place, dialect = _place(database, relation), database.dialect
     if relation.query is None:
         _check_there(database, relation, subject)
@@ -172,7 +172,7 @@ def _describe(database: sa.Connection, relation: Relation, subject: Subject) -> 
     return plain(place, list(empty.keys()), {})
 
 
-def _place(database: sa.Connection, relation: Relation, clock: str = "UTC") -> sa.FromClause:
+def _place(database: sa.Connection, relation: Origin, clock: str = "UTC") -> sa.FromClause:
     if relation.query is None:
         return sa.table(relation.table, schema=relation.schema)
     return _bound(database, relation.query, clock).columns().subquery("q")
@@ -200,7 +200,7 @@ def _as_it_is(value: Typed) -> Typed:
     return value
 
 
-def _check_there(database: sa.Connection, relation: Relation, subject: Subject) -> None:
+def _check_there(database: sa.Connection, relation: Origin, subject: Subject) -> None:
     inspector = sa.inspect(database)
     names = [*inspector.get_table_names(relation.schema), *inspector.get_view_names(relation.schema)]
     # a database may find a name in any case, or by a synonym
@@ -209,7 +209,7 @@ def _check_there(database: sa.Connection, relation: Relation, subject: Subject) 
         raise subject.error(BadRequestError, text, near_name(relation.table, names))
 
 
-def _described_table(database: sa.Connection, relation: Relation, place: sa.FromClause) -> Described:
+def _described_table(database: sa.Connection, relation: Origin, place: sa.FromClause) -> Described:
     columns = sa.inspect(database).get_columns(relation.table, relation.schema)
     found = {column["name"]: type_of(column["type"]) for column in columns}
     return plain(place, list(found), {name: kind for name, kind in found.items() if kind is not None})

@@ -19,7 +19,7 @@ from elt_factory.extract.request import Connection, ReadRequest
 from elt_factory.extract.subject import Subject, secrets_of
 from elt_factory.failures import BadRequestError, ContractError, EltError
 from elt_factory.sources.sql import reader as sql
-from elt_factory.sources.sql.relation import Relation
+from elt_factory.sources.sql.origin import Origin
 
 if TYPE_CHECKING:
     from elt_factory.config.values import ColumnType
@@ -113,7 +113,7 @@ def _request(wanted: Tables, one: Listed, workdir: Path) -> ReadRequest:
 def _beginnings(wanted: Tables, one: Listed, sample: Sample) -> dict[str, Beginning]:
     """Where the columns that may be a cursor begin, by all rows of the table; without those that no window holds."""
     subject = Subject(wanted.name, one.name, secrets_of(wanted.connection))
-    relation, found = Relation(one.name, wanted.schema), dict[str, Beginning]()
+    relation, found = Origin(one.name, wanted.schema), dict[str, Beginning]()
     for name in cursor_candidates(sample):
         kind = sample.types[name]
         try:

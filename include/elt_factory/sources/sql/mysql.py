@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from elt_factory.config.values import ColumnType, TypeName
 from elt_factory.sources.sql.described import Described, Read
-from elt_factory.sources.sql.relation import decimal_of
+from elt_factory.sources.sql.origin import decimal_of
 from elt_factory.sources.sql.values_as_text import text_column
 
 SESSION = "SET time_zone = '+00:00'"

@@ -20,9 +20,9 @@ from elt_factory.failures import AccessDeniedError, BadRequestError, EltError, S
 from elt_factory.sources.sql import late_commits
 from elt_factory.sources.sql.described import Ends, Listed
 from elt_factory.sources.sql.model import SqlSource
-from elt_factory.sources.sql.relation import (
+from elt_factory.sources.sql.origin import (
     Given,
-    Relation,
+    Origin,
     bounds,
     check_cursor,
     clock_of,
@@ -103,7 +103,7 @@ def catalogue(connection: Connection, schema: str | None, subject: Subject) -> l
     return [Listed(str(name), tuple(cast("list[str]", key)), bool(view)) for name, view, key in rows]
 
 
-def ends_of(connection: Connection, relation: Relation, column: str, subject: Subject) -> Ends:
+def ends_of(connection: Connection, relation: Origin, column: str, subject: Subject) -> Ends:
     """Return the least and the greatest value of a column. See `elt_factory.sources.sql.reader.ends_of`."""
     query = sql.SQL("SELECT min({0})::text, max({0})::text FROM {1}").format(sql.Identifier(column), _from(relation))
     with _spoken(subject), _connected(connection) as database:
@@ -165,7 +165,7 @@ def _kind(error: psycopg.Error) -> type[EltError]:
     return SourceUnavailableError if state[:2] in _MAY_HEAL else BadRequestError
 
 
-def _columns(database: Database, relation: Relation, subject: Subject) -> Sequence[psycopg.Column]:
+def _columns(database: Database, relation: Origin, subject: Subject) -> Sequence[psycopg.Column]:
     """Return the columns that a SELECT of everything has, known without a row."""
     try:
         cursor = database.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(_from(relation)))
@@ -177,7 +177,7 @@ def _columns(database: Database, relation: Relation, subject: Subject) -> Sequen
     return cursor.description or []
 
 
-def _near_table(database: Database, relation: Relation) -> str:
+def _near_table(database: Database, relation: Origin) -> str:
     if relation.schema:
         rows = database.execute("SELECT nspname FROM pg_namespace").fetchall()
         schemas = [str(name) for (name,) in rows if not str(name).startswith("pg_")]
@@ -225,7 +225,7 @@ def _where(request: ReadRequest, types: Mapping[str, ColumnType], highest: sql.C
 
 
 def _settled(
-    database: Database, relation: Relation, request: ReadRequest, types: Mapping[str, ColumnType], subject: Subject
+    database: Database, relation: Origin, request: ReadRequest, types: Mapping[str, ColumnType], subject: Subject
 ) -> sql.Composable:
     """Wait for who is writing; the condition of what is settled then. See `elt_factory.sources.sql.late_commits`."""
     incremental = request.source.all_tables[request.table].incremental
@@ -255,7 +255,7 @@ def _set_up(database: Database, clock: str = "UTC") -> None:
     database.execute("SELECT set_config('timezone', %s, true)", [clock])
 
 
-def _clock(request: ReadRequest, relation: Relation, types: Mapping[str, ColumnType]) -> str:
+def _clock(request: ReadRequest, relation: Origin, types: Mapping[str, ColumnType]) -> str:
     """Return the zone in which the server compares a query's templates, which are instants.
 
     It applies to a cursor without a zone.
@@ -265,7 +265,7 @@ def _clock(request: ReadRequest, relation: Relation, types: Mapping[str, ColumnT
     return clock_of(request) if relation.query and zoneless else "UTC"
 
 
-def _null_cursors(database: Database, relation: Relation, request: ReadRequest) -> int | None:
+def _null_cursors(database: Database, relation: Origin, request: ReadRequest) -> int | None:
     incremental = request.source.all_tables[request.table].incremental
     if incremental is None:
         return None
@@ -275,7 +275,7 @@ def _null_cursors(database: Database, relation: Relation, request: ReadRequest) 
 
 
 def _select(
-    relation: Relation, columns: Sequence[psycopg.Column], nested: frozenset[int], where: sql.Composable
+    relation: Origin, columns: Sequence[psycopg.Column], nested: frozenset[int], where: sql.Composable
 ) -> sql.Composed:
     items = sql.SQL(", ").join(_item(column, nested) for column in columns)
     return sql.SQL("SELECT {} FROM {}{}").format(items, _from(relation), where)
@@ -295,7 +295,7 @@ def _item(column: psycopg.Column, nested: frozenset[int]) -> sql.Composable:
     return name
 
 
-def _from(relation: Relation) -> sql.Composable:
+def _from(relation: Origin) -> sql.Composable:
     if relation.query:
         # the query may end in a comment
         return sql.SQL("({}\n) AS q").format(sql.Composed([*map(_piece, relation.query)]))

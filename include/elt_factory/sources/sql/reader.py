@@ -10,7 +10,7 @@ from elt_factory.extract.subject import Subject, needed_connection
 
 if TYPE_CHECKING:
     from elt_factory.sources.sql.described import Ends, Listed
-    from elt_factory.sources.sql.relation import Relation
+    from elt_factory.sources.sql.origin import Origin
 
 _POSTGRES = frozenset({"postgres", "postgresql"})
 
@@ -68,7 +68,7 @@ def catalogue(connection: Connection, project: Path, schema: str | None, subject
     return database.catalogue(connection, project, schema, subject)
 
 
-def ends_of(connection: Connection, project: Path, relation: Relation, column: str, subject: Subject) -> Ends:
+def ends_of(connection: Connection, project: Path, relation: Origin, column: str, subject: Subject) -> Ends:
     """Return the least and the greatest value that a column has in all of a table, as text.
 
     Raises as `read` does; the errors name `subject`.

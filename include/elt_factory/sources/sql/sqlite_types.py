@@ -11,13 +11,13 @@ from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from elt_factory.config.values import ColumnType, TypeName
 from elt_factory.sources.sql import sqlite
 from elt_factory.sources.sql.described import Described, plain
-from elt_factory.sources.sql.relation import Relation
+from elt_factory.sources.sql.origin import Origin
 
 _HIDDEN = 1  # a column of a virtual table that SELECT * does not have
 _STORAGE = ("text", "blob", "real", "integer")
 
 
-def described(database: sa.Connection, relation: Relation, place: sa.FromClause) -> Described:
+def described(database: sa.Connection, relation: Origin, place: sa.FromClause) -> Described:
     """Return what a SELECT of everything has. A query's columns have the types of the columns that they come from.
 
     All statements see one moment of the file.
@@ -31,7 +31,7 @@ def described(database: sa.Connection, relation: Relation, place: sa.FromClause)
     return plain(place, list(declared), types)
 
 
-def _declared(database: sa.Connection, relation: Relation, place: sa.FromClause) -> Mapping[str, ColumnType | None]:
+def _declared(database: sa.Connection, relation: Origin, place: sa.FromClause) -> Mapping[str, ColumnType | None]:
     if relation.query is None:
         name, schema = relation.table, relation.schema
     else:

@@ -13,7 +13,7 @@ from elt_factory.config.yaml_source import YamlPath
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A place in a config.
 
     Args:
@@ -29,12 +29,12 @@ class Place:
     siblings: tuple[str, ...] = ()
 
 
-def locate(model: type[Model], loc: Sequence[str | int]) -> Place:
+def locate(model: type[Model], loc: Sequence[str | int]) -> Location:
     """Return the place that a pydantic location means; the tags of unions in it do not appear in the file."""
-    place = Place((), (model,))
+    place = Location((), (model,))
     for part in loc:
         if part == KEY:
-            return Place(place.path, place.options, is_key=True)
+            return Location(place.path, place.options, is_key=True)
         place = _step(place, part)
     return place
 
@@ -126,17 +126,17 @@ def flat(annotation: Any) -> tuple[Any, ...]:
     return () if annotation in (None, type(None)) else (annotation,)
 
 
-def _step(place: Place, part: str | int) -> Place:
+def _step(place: Location, part: str | int) -> Location:
     tagged = kinds(place.options)
     if len(place.options) > 1 and part in tagged:
-        return Place(place.path, (tagged[str(part)],))
+        return Location(place.path, (tagged[str(part)],))
     option = place.options[0] if place.options else None
     if is_model(option):
         known = fields(option)
-        return Place((*place.path, part), flat(known.get(str(part))), siblings=tuple(known))
+        return Location((*place.path, part), flat(known.get(str(part))), siblings=tuple(known))
     inner = _inner(option)
     if not inner:
         # a type within a union of plain types, as in ("initial", "int")
         return place
     item = inner[part] if isinstance(part, int) and part < len(inner) else inner[0]
-    return Place((*place.path, part), flat(item))
+    return Location((*place.path, part), flat(item))

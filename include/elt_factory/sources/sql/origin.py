@@ -32,7 +32,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Relation:
+class Origin:
     """A table or view, or a query in its place: pieces of SQL, and the values between them; no semicolon at its end."""
 
     table: str
@@ -61,11 +61,11 @@ class Wanted:
     includes_null: bool
 
 
-def relation_of(request: ReadRequest, source: SqlSource) -> Relation:
+def relation_of(request: ReadRequest, source: SqlSource) -> Origin:
     """Return what the config says to read."""
     table = source.tables[request.table]
     query = _query(table.query, request) if table.query else None
-    return Relation(table.table or request.table, source.extract.schema_name, query)
+    return Origin(table.table or request.table, source.extract.schema_name, query)
 
 
 def _query(text: str, request: ReadRequest) -> tuple[str | Given, ...]:

@@ -12,12 +12,12 @@ from elt_factory.config.yaml_source import YamlPath
 Waits = Mapping[str, Mapping[str, YamlPath]]
 
 
-def rings(loaded: Sequence[LoadedConfig]) -> Iterator[tuple[LoadedConfig, Problem]]:
+def cycles(loaded: Sequence[LoadedConfig]) -> Iterator[tuple[LoadedConfig, Problem]]:
     """Every sensor that closes a ring, at the config it appears in, with the way round and the places on it."""
     items: dict[str, LoadedConfig] = {}
     for item in loaded:
         items.setdefault(item.config.name, item)
-    waits = _in_rings({name: _awaited(item, items) for name, item in items.items()})
+    waits = _in_cycles({name: _awaited(item, items) for name, item in items.items()})
     for name, awaited in waits.items():
         for other, path in awaited.items():
             way = _way(other, name, waits)
@@ -31,7 +31,7 @@ def _awaited(item: LoadedConfig, known: Mapping[str, LoadedConfig]) -> Mapping[s
     return {name: path for path, name in reversed(sensors) if name in known and name != item.config.name}
 
 
-def _in_rings(waits: Waits) -> Waits:
+def _in_cycles(waits: Waits) -> Waits:
     """Return what is left when again and again those are removed who wait for no one that is left."""
     while True:
         left = {

@@ -42,7 +42,7 @@ def forget_old(
 def _forget_landings(
     warehouse: Warehouse, config: Source, table: str, landings: Landings, now: datetime, log: Callable[[str], None]
 ) -> None:
-    from elt_factory.landing.retention import clean_landings, utc
+    from elt_factory.landing.expiry import clean_landings, utc
 
     if config.retention.landing is None:
         return
