@@ -303,12 +303,12 @@ FAULTS: Mapping[str, Fault] = {
         "merge by time", "newest-wins", older_overwrites, stories.A_LATER_TRY_ENDS_FIRST
     ),
     "a later try gives way to an older one": Fault("merge by time", "newest-wins", newer_gives_way, runs(0, 0)),
-    "a try takes away what another has landed": Fault(
+    "a try removes what another has landed": Fault(
         "merge by time", "newest-wins", clears_others, stories.AN_EARLIER_TRY_ENDS_FIRST
     ),
     "loads take no turns": Fault("append by number", "nothing-twice", no_turns, stories.ANOTHER_LOADS_MEANWHILE),
-    "nobody looks at the checksum": Fault("append of files", "own-landing", no_checksum, stories.DAMAGED),
-    "nobody asks whose a landing is": Fault("replace", "own-landing", any_owner, stories.FOREIGN),
+    "no one looks at the checksum": Fault("append of files", "own-landing", no_checksum, stories.DAMAGED),
+    "no one asks whose a landing is": Fault("replace", "own-landing", any_owner, stories.FOREIGN),
     "values come from the path": Fault("merge by time", "values-as-written", values_from_paths, runs(0)),
     "the first of two records stays": Fault("merge of files", "any-order", first_one_stays, stories.ONE_KEY_TWICE),
     "duplicates count as loaded": Fault(
@@ -317,14 +317,12 @@ FAULTS: Mapping[str, Fault] = {
     "only rejects are green": Fault(
         "merge of files", "only-rejects-fail", green_without_rows, stories.ONLY_REJECTS_COME
     ),
-    "only rejects take rows away": Fault(
-        "append of files", "nothing-lost", rejects_take_rows, stories.ONLY_REJECTS_COME
-    ),
+    "only rejects remove rows": Fault("append of files", "nothing-lost", rejects_take_rows, stories.ONLY_REJECTS_COME),
     "appended files share their keys": Fault("append of files", "nothing-lost", keys_of_all_files, stories.refresh()),
     "a re-run doubles what a full refresh has": Fault(
         "append by time", "nothing-twice", refreshed_twice, [*stories.refresh(), *runs(1)]
     ),
-    "a full refresh takes later windows away": Fault(
+    "a full refresh removes later windows": Fault(
         "merge by time", "nothing-lost", refresh_takes_later, [*runs(0, 1), *stories.refresh(2)]
     ),
     "history goes by the clock": Fault("scd2 by snapshot", "any-order", history_by_the_clock, runs(0)),
