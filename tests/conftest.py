@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import mimetypes
 import os
 import shutil
 import socket
@@ -185,7 +186,14 @@ def airflow_db(airflow_template: Path) -> Path:
 @pytest.fixture(scope="session")
 def fake_snowflake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeSnowflake]:
     """A fakesnow server; ask it for the fields of a connection to a database of its own."""
-    with fakesnow_running(tmp_path_factory.mktemp("fakesnow"), any_free_port()) as server:
+    with (
+        fakesnow_running(tmp_path_factory.mktemp("fakesnow"), any_free_port()) as server,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        # the connector looks for a cloud around this machine each time it connects, and reads a list of all types of
+        # files for each file that it uploads
+        patch.setenv("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
+        patch.setattr(mimetypes, "knownfiles", [])
         yield server
 
 
