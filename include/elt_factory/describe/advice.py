@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from elt_factory.config.across import LoadedConfig
 from elt_factory.config.checks import TABLE_CHECKS
 from elt_factory.config.errors import Problem
+from elt_factory.config.sensors import STAGES, Awaited
 from elt_factory.config.source import SOURCES, Config, Pipeline, Source
 from elt_factory.config.table import Table
 from elt_factory.config.template_rules import unused_params
@@ -19,14 +20,14 @@ _FAR = timedelta(days=366)
 _NOBODY: str = Pipeline.model_fields["owner"].default
 
 
-def advice(item: LoadedConfig, others: Sequence[LoadedConfig]) -> Iterator[Problem]:
+def advice(item: LoadedConfig, dated: Mapping[str, Sequence[Awaited]]) -> Iterator[Problem]:
     """Yield what a careful colleague would ask about a config.
 
     Args:
         item: The config.
-        others: The configs of its folder: one of them may look at what this one leaves alone.
+        dated: What the sensors of its folder ask of business dates, by source (`dated_sensors`).
     """
-    watched = _watched(item.config, others)
+    watched = _watched(item.config, dated.get(item.config.name, ()))
     yield from _idle_params(item)
     for ask in _OF_THE_RUN:
         yield from (_problem(item, told) for told in ask(item.config))
@@ -53,31 +54,27 @@ def _idle_params(item: LoadedConfig) -> Iterator[Problem]:
             yield Problem(position, "unused-param", f'unused param "{name}"', hint)
 
 
-def _watched(config: Config, others: Sequence[LoadedConfig]) -> set[str]:
-    """Return the tables whose business date someone looks at.
+def dated_sensors(configs: Iterable[LoadedConfig]) -> Mapping[str, Sequence[Awaited]]:
+    """Return what sensors ask of the business dates of each source, from any of the configs."""
+    found: dict[str, list[Awaited]] = {}
+    for item in configs:
+        for stage in STAGES:
+            for sensor in getattr(item.config.sensors, stage):
+                awaited = sensor.awaited
+                if awaited and awaited.business_date_within is not None:
+                    found.setdefault(awaited.source or item.config.name, []).append(awaited)
+    return found
 
-    This config's checks and sensors, or another's sensor.
-    """
+
+def _watched(config: Config, sensors: Sequence[Awaited]) -> set[str]:
+    """Return the tables whose business date a check or a sensor looks at."""
     checked = {
         name
         for name, checks in config.quality.items()
         for check in checks
         if TABLE_CHECKS.get(check.kind).watches_business_date(check.spec)
     }
-    waited = {
-        table
-        for sensor in config.sensors.before_transform
-        if sensor.awaited and not sensor.awaited.source and sensor.awaited.business_date_within is not None
-        for table in sensor.awaited.tables
-    }
-    return checked | waited | {table for other in others for table in _waited_for(config, other.config)}
-
-
-def _waited_for(config: Config, other: Config) -> Iterator[str]:
-    for sensor in (*other.sensors.before_extract, *other.sensors.before_transform):
-        awaited = sensor.awaited
-        if awaited and awaited.source == config.name and awaited.business_date_within is not None:
-            yield from awaited.tables or config.all_tables
+    return checked | {table for awaited in sensors for table in awaited.tables or config.all_tables}
 
 
 def _owner(config: Config) -> Iterator[Told]:

@@ -12,7 +12,7 @@ from elt_factory.config.across import LoadedConfig
 from elt_factory.config.errors import ConfigError, Position, Problem
 from elt_factory.config.loading import DEFAULTS_FILE, config_files
 from elt_factory.dag.neighbours import Neighbours
-from elt_factory.describe.advice import advice
+from elt_factory.describe.advice import advice, dated_sensors
 from elt_factory.describe.expressions import expression_problems
 
 Severity = Literal["error", "warning"]
@@ -119,10 +119,10 @@ def _look_at(folder: Path, chosen: Sequence[Path]) -> tuple[list[LoadedConfig], 
             good.append(item)
         except ConfigError as error:
             findings += [Finding(_near(problem), "error") for problem in error.problems]
-    others = list(_readable(neighbours))
+    dated = dated_sensors(_readable(neighbours))
     for item in good:
         findings += [Finding(_near(problem), "error") for problem in expression_problems(item)]
-        findings += [Finding(_near(problem), "warning") for problem in advice(item, others)]
+        findings += [Finding(_near(problem), "warning") for problem in advice(item, dated)]
     return good, findings
 
 
