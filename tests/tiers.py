@@ -53,6 +53,8 @@ def mark_tiers(items: list[pytest.Item]) -> None:
 
 def watch_processes() -> None:
     """Let a test of the tier `unit` that starts a process fail."""
+    import croniter  # noqa: F401 - when it is imported it runs `file` on Python itself
+
     sys.addaudithook(_refuse)
 
 
