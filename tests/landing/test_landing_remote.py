@@ -233,7 +233,7 @@ def test_a_role_to_take_on_is_refused_and_the_way_out_said():
     ("url", "kind", "message"),
     [
         ("ftp://host/x", "ftp", ": use a folder, or a URL that starts with s3://, gs://"),
-        ("s3://bucket", "google_cloud_platform", 'has the type "google_cloud_platform", but a landing in s3:// .* aws'),
+        ("s3://bucket", "google_cloud_platform", 'has the type "google_cloud_platform"; a landing in s3:// .* aws'),
     ],
 )
 def test_a_url_or_connection_that_does_not_fit_is_refused(url, kind, message):

@@ -205,8 +205,8 @@ def _report_renamed(request: LandRequest, plan: ContractPlan) -> None:
     for name in plan.raw_columns:
         if source_name(name) != name:
             request.log(
-                f"{request.known.label}: the source's column {source_name(name)} is loaded as {name}: ELT Factory "
-                "keeps the other name for itself"
+                f"{request.known.label}: the source's column {source_name(name)} is loaded as {name}: its name "
+                "is reserved by ELT Factory"
             )
 
 
