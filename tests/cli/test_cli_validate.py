@@ -15,7 +15,9 @@ CUSTOMERS = ORDERS.replace("orders", "customers").replace("ordered_at", "created
 
 
 def entries(project: Project, *arguments: str) -> list[dict]:
-    return json.loads(project.elt("validate", "--json", *arguments).stdout)
+    told = project.elt("validate", "--json", *arguments).stdout
+    # a command in a process of its own sends Airflow's log elsewhere; here it may come before
+    return json.loads(told[told.index("[\n") if "[\n" in told else 0 :])
 
 
 def codes(project: Project, *arguments: str) -> list[tuple[str, str, int]]:
