@@ -11,6 +11,7 @@ from elt_factory.checks.counting import breaking_rows
 from elt_factory.checks.kind import Checking, Outcome, TableCheckKind, counted
 from elt_factory.config.columns import undeclared
 from elt_factory.config.errors import MistakeError
+from elt_factory.config.schema_patterns import CONDITION, NO_TEMPLATE
 from elt_factory.config.sql_rules import without_unseen
 from elt_factory.config.table import Table
 from elt_factory.config.values import Condition
@@ -83,4 +84,5 @@ KIND = TableCheckKind(
     label=_label,
     look=_look,
     sql_mistakes=_sql_mistakes,
+    schema_patterns=(CONDITION, NO_TEMPLATE),
 )

@@ -115,6 +115,7 @@ class TableCheckKind:
         look: Checks once; None where there is nothing to check yet.
         columns: The columns that it names, each with its place below the key.
         mistakes: What cannot be true of it for the table of this name, each at its place below the key.
+        schema_patterns: Patterns that its text must fit in an editor.
         sql_mistakes: What only a SQL parser finds. `elt validate` asks for it, reading a DAG does not.
         watches_business_date: Whether it looks at how late the table's business date is.
     """
@@ -130,6 +131,7 @@ class TableCheckKind:
     mistakes: Callable[[Any, str, Mapping[str, Table]], Iterable[MistakeError]] = _is_right
     sql_mistakes: Callable[[Any, Table], Iterable[MistakeError]] = _is_right
     watches_business_date: Callable[[Any], bool] = _looks_elsewhere
+    schema_patterns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a kind that its reference or an editor could not explain."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from elt_factory.checks.kind import Checking, Outcome, TableCheckKind
 from elt_factory.config.base import Model
 from elt_factory.config.errors import MistakeError
+from elt_factory.config.schema_patterns import any_of
 from elt_factory.config.values import Share, Whole
 from elt_factory.core.verdict import Verdict
 
@@ -17,6 +19,12 @@ _TRAILING = {"trailing_7_runs": 7, "trailing_30_runs": 30}
 
 class RowCount(Model):
     """Number of rows of a load: absolute, or relative to earlier loads."""
+
+    plain_key: ClassVar[str] = "min"
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
+        any_of("min", "max", "within"),
+        {"dependencies": {"of": ["within"]}},
+    )
 
     min: Whole | None = Field(None, ge=0, description="Minimum.", examples=[1])
     max: Whole | None = Field(None, ge=0, description="Maximum.", examples=[1_000_000])

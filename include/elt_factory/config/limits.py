@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from elt_factory.config.base import Model
 from elt_factory.config.errors import MistakeError
+from elt_factory.config.schema_patterns import any_of
 from elt_factory.config.values import Duration, format_duration
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ _LIMITS = (("business_date_within", "business date within"), ("loaded_within", "
 
 class Freshness(Model):
     """Age of a table, by business date and by time of loading."""
+
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (any_of("business_date_within", "loaded_within"),)
 
     business_date_within: Duration | None = Field(
         None,

@@ -42,15 +42,6 @@ _LENGTHS: Mapping[str, tuple[str, str]] = {
     "too_long": ("too many entries", "write at most {max_length}"),
 }
 _CURLED = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
-# what a plain value most likely says, where a mapping belongs
-_ONE_KEY: Mapping[str, str] = {
-    "Retries": "count",
-    "Deadline": "within",
-    "RowCount": "min",
-    "Incremental": "cursor",
-    "Dbt": "select",
-    "SourceReady": "name",
-}
 _EXAMPLES: Mapping[str, str] = {
     "text": "write one value, without brackets, dashes or keys",
     "true or false": "write true or false",
@@ -291,5 +282,5 @@ def _meant_by(value: str | int, model: type[Model] | None) -> str:
     if model and value in fields(model):
         is_flag = True in choices(flat(fields(model)[str(value)]))
         return f"write {{{value}: {'true' if is_flag else '...'}}}"
-    key = _ONE_KEY.get(model.__name__) if model else None
+    key = model.plain_key if model else ""
     return f"write {{{key}: {value}}}" if key else ""

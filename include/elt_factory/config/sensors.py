@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from elt_factory.config.base import Model
 from elt_factory.config.errors import MistakeError
 from elt_factory.config.one_kind import OneKind
+from elt_factory.config.schema_patterns import NOT_TOO_LONG, SOME_TIME
 from elt_factory.config.values import PositiveDuration, format_duration
 from elt_factory.core.kinds import Door
 
@@ -52,6 +53,11 @@ class Setting:
 
 class Sensor(OneKind):
     """A condition to wait for."""
+
+    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {
+        "timeout": (SOME_TIME, NOT_TOO_LONG),
+        "poke_interval": (SOME_TIME, NOT_TOO_LONG),
+    }
 
     door: ClassVar[Door[Any]] = SENSORS
     called: ClassVar[str] = "sensor"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -52,6 +52,8 @@ _RESERVED_NAMES = ("information_schema", "pg_catalog")
 class Deadline(Model):
     """When a run must finish: by a time of day, or this long after it was queued."""
 
+    plain_key: ClassVar[str] = "within"
+
     by: TimeOfDay | None = Field(None, description="Time of day after the end of the window.", examples=["06:00"])
     timezone: TimeZone | None = Field(
         None, description="Time zone of `by`. By default, that of the schedule.", examples=["America/New_York"]
@@ -72,6 +74,8 @@ class Deadline(Model):
 
 class Retries(Model):
     """How often and how fast to retry transient failures."""
+
+    plain_key: ClassVar[str] = "count"
 
     count: Whole = Field(3, ge=0, le=20, description="Retries after the first attempt.", examples=[5])
     delay: PositiveDuration = Field(
@@ -99,6 +103,8 @@ class Retries(Model):
 
 class Dbt(Model):
     """dbt models of this config."""
+
+    plain_key: ClassVar[str] = "select"
 
     select: Text = Field(description="dbt selector.", examples=["tag:flights"])
     exclude: Verbatim | None = Field(

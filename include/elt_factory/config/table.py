@@ -62,6 +62,8 @@ class Column(Model):
 class Incremental(Model):
     """Read only new rows, by a column that grows."""
 
+    plain_key: ClassVar[str] = "cursor"
+
     cursor: ColumnName = Field(description="Column that grows with every change.", examples=["updated_at"])
     lag: Lag = Field(
         "0s",

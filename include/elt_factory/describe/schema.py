@@ -14,7 +14,8 @@ from elt_factory.config.sensors import SENSORS
 from elt_factory.config.source import SOURCES, TransformOnly
 from elt_factory.config.values import Type, TypeName
 from elt_factory.core.kinds import Door
-from elt_factory.describe.schema_rules import environments, hold
+from elt_factory.describe.reference import all_models
+from elt_factory.describe.schema_rules import environments, held, hold
 
 DIALECT = "http://json-schema.org/draft-07/schema#"  # the one that every editor's YAML support knows
 _DEFINITIONS = "#/definitions/{model}"
@@ -52,8 +53,10 @@ def config_schema() -> dict[str, Any]:
     kinds = {kind: definitions.pop(_name(schemas["config", kind])) for kind in SOURCES.names()}
     alone = definitions.pop(_name(schemas["config", ""]))
     variable = _DEFINITIONS.format(model=_VARIABLE)
+    models = {model.__name__: model for model in all_models()}
     definitions = {
-        name: hold(name, schema, variable) if "properties" in schema else schema for name, schema in definitions.items()
+        name: hold(name, schema, variable, models.get(name)) if "properties" in schema else schema
+        for name, schema in definitions.items()
     }
     top = hold("", {"properties": alone["properties"]}, variable)
     choice = _choice(kinds)
@@ -84,7 +87,13 @@ def _with_kinds(schema: dict[str, Any], schemas: Mapping[tuple[str, str], Any]) 
     if door is None:
         return schema
     null = {"type": "null"}
-    kinds = {kind.name: {"anyOf": [schemas[group, kind.name], null], **_said(kind)} for kind in door.all()}
+    variable = _DEFINITIONS.format(model=_VARIABLE)
+    kinds = {
+        kind.name: held(
+            {"anyOf": [schemas[group, kind.name], null], **_said(kind)}, getattr(kind, "schema_patterns", ()), variable
+        )
+        for kind in door.all()
+    }
     one = {"oneOf": [{"required": [name]} for name in kinds]}
     return {**schema, "properties": {**kinds, **schema["properties"]}, "allOf": [one]}
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from elt_factory.config.base import Model
+from elt_factory.config.schema_patterns import NO_TEMPLATE, NOT_TOO_LONG, SOME_TIME, Schema, both
+from elt_factory.config.table import Table
 from elt_factory.config.values import FORM_FIELDS
-
-Schema = dict[str, Any]
 
 _DAY = (
     r"^(?!.{4}-02-3)(?!.{4}-(0[469]|11)-31)"
@@ -26,31 +27,9 @@ _ZONES = (
     "Jamaica|Japan|Kwajalein|Libya|MET|MST|MST7MDT|NZ|NZ-CHAT|Navajo|PRC|PST8PDT|Poland|Portugal|ROC|ROK|Singapore|"
     "Turkey|UCT|UTC|Universal|W-SU|WET|Zulu|localtime"
 )
-_NAMED = r"[A-Za-z_][\w.]*\s*(\|[^{}]*)?"
-_KNOWN = r"((window\.(start|end)|cursor)\s*(\|\s*(date|epoch)\s*)?|load_id\s*|run_id\s*|params\.[a-z][a-z0-9_]*\s*)"
-_NO_TEMPLATE = rf"^(?![\s\S]*\{{\{{-?\s*{_NAMED}-?\}}\}})"
-_KNOWN_TEMPLATES = rf"^(?![\s\S]*\{{\{{(?!\s*{_KNOWN}\}}\}}))"
-_QUERY_TEMPLATES = rf"^(?![\s\S]*\{{\{{-?\s*(?!{_KNOWN}-?\}}\}}){_NAMED}-?\}}\}})"
-_BELOW = r"^(?![/\\]|[A-Za-z]:[/\\]|[\s\S]*://|([\s\S]*[/\\])?\.\.([/\\]|$))"
-_PERIODS = r"^([^%]|%[YmdH%])*$"
-_NO_ADDRESS = r"^(?![\s\S]*://)"
-_SOME_TIME = r"[1-9]"
-_NOT_TOO_LONG = r"^([0-9]{1,10}[smhdw])+$"
 _AT_LEAST_A_DAY = r"[1-9][0-9]*[dw]|([2-9][4-9]|[3-9][0-9]|[0-9]{3,})h|[0-9]{4,}[ms]"
 _FIELD = r"[0-9A-Za-z*/,#?LW-]+"
 _ALIAS = "hourly|daily|midnight|weekly|monthly|yearly|annually"
-
-
-def _any_case(words: Sequence[str]) -> str:
-    """Words in any case, as patterns of JSON Schema have no flag for it."""
-    return "|".join("".join(f"[{sign.lower()}{sign.upper()}]" if sign.isalpha() else sign for sign in w) for w in words)
-
-
-# a query begins with one of these, or with a comment
-_READS = ("select", "with", "values", "table", "from", "show", "describe", "desc", "explain", "pragma", "exec", "call")
-_READS_ROWS = rf"^[\s(]*(({_any_case(_READS)})|--|/\*|#)"
-_CONDITION = rf"^(?![\s(]*({_any_case(('select', 'where', 'having'))})\s)"
-_SECRET = _any_case(("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"))
 _CRON = (
     rf"^(@?({_ALIAS})|\s*[0-5]?[0-9*?][0-9/,*-]*\s+(([01]?[0-9]|2[0-3])(?![0-9])|\*)[0-9/,*-]*(\s+{_FIELD}){{3}}\s*)$"
 )
@@ -63,38 +42,15 @@ PATTERNS: Mapping[tuple[str, str], Sequence[str]] = {
     ("", "name"): (r"^(?!(information_schema|pg_catalog)$)",),
     ("Deadline", "timezone"): (rf"^(({_REGIONS})/.+|{_ZONES})$",),
     ("Deadline", "by"): (rf"^{_CLOCK}$",),
-    ("Deadline", "within"): (_SOME_TIME, _NOT_TOO_LONG),
-    ("Retries", "delay"): (_SOME_TIME, _NOT_TOO_LONG),
-    ("Retries", "max_delay"): (_SOME_TIME, _NOT_TOO_LONG),
-    ("Sensor", "timeout"): (_SOME_TIME, _NOT_TOO_LONG),
-    ("Sensor", "poke_interval"): (_SOME_TIME, _NOT_TOO_LONG),
-    ("RestApi", "timeout"): (_SOME_TIME, _NOT_TOO_LONG),
+    ("Deadline", "within"): (SOME_TIME, NOT_TOO_LONG),
+    ("Retries", "delay"): (SOME_TIME, NOT_TOO_LONG),
+    ("Retries", "max_delay"): (SOME_TIME, NOT_TOO_LONG),
     ("Retention", "landing"): (_AT_LEAST_A_DAY,),
     ("Retention", "rejects"): (_AT_LEAST_A_DAY,),
     ("Incremental", "initial"): (rf"{_DAY}([T ]{_CLOCK}(\.[0-9]{{1,6}})?(Z|[+-][0-9]{{2}}:[0-9]{{2}})?)?$",),
-    ("Files", "folder"): (_BELOW, _NO_TEMPLATE),
-    ("FileReady", "path"): (_BELOW, _PERIODS, _NO_TEMPLATE),
-    ("FilesTable", "path"): (_BELOW, _PERIODS, _KNOWN_TEMPLATES),
-    ("RestTable", "path"): (_NO_ADDRESS, _KNOWN_TEMPLATES),
-    ("RestTable", "records"): (_NO_TEMPLATE,),
-    ("SqlTable", "query"): (_READS_ROWS, _QUERY_TEMPLATES),
-    ("SqlTable", "table"): (_NO_TEMPLATE,),
-    ("SqlReady", "query"): (_READS_ROWS, _NO_TEMPLATE),
-    ("HttpReady", "path"): (_NO_TEMPLATE,),
-    ("TableCheck", "expression"): (_CONDITION, _NO_TEMPLATE),
-    ("Dbt", "select"): (_NO_TEMPLATE,),
-    ("Dbt", "exclude"): (_NO_TEMPLATE,),
+    ("Dbt", "select"): (NO_TEMPLATE,),
+    ("Dbt", "exclude"): (NO_TEMPLATE,),
 }
-
-
-def _any_of(*names: str) -> Schema:
-    return {"anyOf": [{"required": [name]} for name in names]}
-
-
-def _both(*names: str) -> Schema:
-    """Two keys with values: one of them alone may appear, or be switched off by null."""
-    given = {name: {"type": "string"} for name in names}
-    return {"not": {"required": list(names), "properties": given}}
 
 
 def _if(key: str, values: Schema, then: Schema) -> Schema:
@@ -146,24 +102,9 @@ RULES: Mapping[str, Sequence[Schema]] = {
         ),
     ),
     "ColumnCheck": ({"properties": {"between": _ONE_KIND}},),
-    "RowCount": (_any_of("min", "max", "within"), {"dependencies": {"of": ["within"]}}),
-    "Freshness": (_any_of("business_date_within", "loaded_within"),),
-    "TableFresh": (_any_of("business_date_within", "loaded_within"),),
-    "Deadline": (_both("by", "within"),),
+    "Deadline": (both("by", "within"),),
     "Sensors": ({"properties": {"before_extract": {"items": {"not": {"required": ["freshness"]}}}}},),
-    "RestTable": (*_TABLE, {"properties": {"params": {"additionalProperties": {"pattern": _KNOWN_TEMPLATES}}}}),
-    "FilesTable": _TABLE,
-    "SqlTable": (*_TABLE, _both("table", "query")),
-    "RestApi": (
-        {
-            "properties": {
-                "headers": {
-                    "propertyNames": {"pattern": rf"^(?!({_SECRET})$)"},
-                    "additionalProperties": {"pattern": _NO_TEMPLATE},
-                }
-            }
-        },
-    ),
+    "Table": _TABLE,
 }
 TOP_LEVEL: Sequence[Schema] = (
     {"properties": {"params": {"propertyNames": {"not": {"enum": list(FORM_FIELDS)}}}}},
@@ -191,18 +132,23 @@ IN_ENVIRONMENTS = (
 )
 
 
-def hold(name: str, schema: Schema, variable: str) -> Schema:
-    """Return a mapping's schema with what is said of it here.
+def hold(name: str, schema: Schema, variable: str, model: type[Model] | None = None) -> Schema:
+    """Return a mapping's schema with what is said of it here, and by the model itself.
 
     Args:
         name: The model's name; "" for the config itself.
         schema: Its schema.
         variable: The reference to the schema of a variable, which stands for any text.
+        model: The model, where the schema is one's.
     """
+    own = model.schema_patterns if model else {}
     properties = {
-        key: _held(below, PATTERNS.get((name, key), ()), variable) for key, below in schema["properties"].items()
+        key: held(below, (*PATTERNS.get((name, key), ()), *own.get(key, ())), variable)
+        for key, below in schema["properties"].items()
     }
-    rules = [*schema.get("allOf", ()), *(RULES.get(name, ()) if name else TOP_LEVEL)]
+    of_tables = RULES["Table"] if model and issubclass(model, Table) else ()
+    rules = [*schema.get("allOf", ()), *of_tables, *(RULES.get(name, ()) if name else TOP_LEVEL)]
+    rules += model.schema_rules if model else ()
     return {**schema, "properties": properties, **({"allOf": rules} if rules else {})}
 
 
@@ -214,7 +160,8 @@ def environments(properties: Mapping[str, Any], known: Sequence[str]) -> Schema:
     return {**properties["environments"], "patternProperties": by_name}
 
 
-def _held(schema: Any, patterns: Sequence[str], variable: str) -> Any:
+def held(schema: Any, patterns: Sequence[str], variable: str) -> Any:
+    """Return the schema of a text that must fit patterns, where it is not a variable."""
     if not patterns:
         return schema
     rules = [{"anyOf": [{"pattern": pattern}, {"$ref": variable}]} for pattern in patterns]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
 from pydantic import Field
 
 from elt_factory.config.base import Model
+from elt_factory.config.schema_patterns import BELOW, NO_TEMPLATE, PERIODS
 from elt_factory.config.values import ConnectionId, FilePattern
 from elt_factory.core.verdict import Verdict
 from elt_factory.failures import EltError
@@ -13,6 +17,8 @@ from elt_factory.sensors.kind import Look, SensorKind
 
 class FileReady(Model):
     """Wait until files match a pattern."""
+
+    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"path": (BELOW, PERIODS, NO_TEMPLATE)}
 
     connection: ConnectionId | None = Field(
         None, description="Airflow connection of type fs.", examples=["weather_files"]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
 from elt_factory.config import secrets
 from elt_factory.config.base import Model
 from elt_factory.config.errors import raise_found
+from elt_factory.config.schema_patterns import NO_TEMPLATE
 from elt_factory.config.templates import Verbatim
 from elt_factory.config.values import ConnectionId
 from elt_factory.core.verdict import Verdict
@@ -28,6 +30,8 @@ def _check_path(value: str) -> str:
 
 class HttpReady(Model):
     """Wait until a URL responds with a 2xx status."""
+
+    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"path": (NO_TEMPLATE,)}
 
     connection: ConnectionId = Field(description="Airflow connection of the server.", examples=["flights_api"])
     path: Annotated[Verbatim, AfterValidator(_check_path)] = Field(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from elt_factory.config.base import Model
@@ -14,6 +16,8 @@ from elt_factory.sensors.kind import Look, SensorKind
 
 class SourceReady(Model):
     """Wait until another source's load for this window is committed, and its business date fresh enough."""
+
+    plain_key: ClassVar[str] = "name"
 
     name: Name = Field(description="Name of the source.", examples=["fleet"])
     tables: tuple[Name, ...] = Field((), description="Tables to wait for. By default, all.", examples=[["planes"]])

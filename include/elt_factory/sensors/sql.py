@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
 from pydantic import Field
 
 from elt_factory.config.base import Model
+from elt_factory.config.schema_patterns import NO_TEMPLATE, READS_ROWS
 from elt_factory.config.values import ConnectionId, PlainQuery
 from elt_factory.core.verdict import Verdict
 from elt_factory.sensors.kind import Look, SensorKind
@@ -12,6 +16,8 @@ from elt_factory.sensors.kind import Look, SensorKind
 
 class SqlReady(Model):
     """Wait until a query's first value is true."""
+
+    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"query": (READS_ROWS, NO_TEMPLATE)}
 
     connection: ConnectionId = Field(description="Airflow connection of the database.", examples=["fleet_db"])
     query: PlainQuery = Field(

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from elt_factory.config.errors import MistakeError
 from elt_factory.config.formats import CsvFormat, FileFormat
+from elt_factory.config.schema_patterns import BELOW, KNOWN_TEMPLATES, NO_TEMPLATE, PERIODS
 from elt_factory.config.source import Extract, Source
 from elt_factory.config.table import Path, Table, is_reserved
 from elt_factory.config.templates import Use, uses
@@ -23,6 +24,8 @@ from elt_factory.config.values import (
 
 class Files(Extract):
     """Files in a folder."""
+
+    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"folder": (BELOW, NO_TEMPLATE)}
 
     type: Literal["files"]
     connection: ConnectionId | None = Field(
@@ -39,6 +42,8 @@ class Files(Extract):
 
 class FilesTable(Table):
     """A table read from files, each in full."""
+
+    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"path": (BELOW, PERIODS, KNOWN_TEMPLATES)}
 
     of_files: ClassVar[bool] = True
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from elt_factory.config import secrets
 from elt_factory.config.base import Model
 from elt_factory.config.errors import KEY, MistakeError, raise_found
+from elt_factory.config.schema_patterns import KNOWN_TEMPLATES, NO_ADDRESS, NO_TEMPLATE, NOT_TOO_LONG, SECRET, SOME_TIME
 from elt_factory.config.source import Extract, Source
 from elt_factory.config.table import Path, Table
 from elt_factory.config.templates import Use, Verbatim, check_template, uses
@@ -141,6 +142,18 @@ Headers = Annotated[dict[str, Verbatim], AfterValidator(_check_headers)]
 class RestApi(Extract):
     """A JSON API over HTTP."""
 
+    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"timeout": (SOME_TIME, NOT_TOO_LONG)}
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
+        {
+            "properties": {
+                "headers": {
+                    "propertyNames": {"pattern": rf"^(?!({SECRET})$)"},
+                    "additionalProperties": {"pattern": NO_TEMPLATE},
+                }
+            }
+        },
+    )
+
     type: Literal["rest_api"]
     connection: ConnectionId = Field(description=_CONNECTION, examples=["flights_api"])
     auth: Auth | None = Field(
@@ -217,6 +230,14 @@ Params = Annotated[dict[str, Param], AfterValidator(_check_params)]
 
 class RestTable(Table):
     """A table read from one endpoint of a JSON API."""
+
+    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {
+        "path": (NO_ADDRESS, KNOWN_TEMPLATES),
+        "records": (NO_TEMPLATE,),
+    }
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
+        {"properties": {"params": {"additionalProperties": {"pattern": KNOWN_TEMPLATES}}}},
+    )
 
     path: Endpoint = Field(description="Endpoint path, relative to the connection's address.", examples=["/v1/flights"])
     params: Params = Field(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from elt_factory.config.errors import KEY, MistakeError
+from elt_factory.config.schema_patterns import NO_TEMPLATE, QUERY_TEMPLATES, READS_ROWS, both
 from elt_factory.config.source import Extract, Source
 from elt_factory.config.table import Path, Table
 from elt_factory.config.templates import Use, query_uses
@@ -38,6 +39,12 @@ class Sql(Extract):
 
 class SqlTable(Table):
     """A table, view or query of a SQL database."""
+
+    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {
+        "query": (READS_ROWS, QUERY_TEMPLATES),
+        "table": (NO_TEMPLATE,),
+    }
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (both("table", "query"),)
 
     asks_by_cursor: ClassVar[bool] = True
 

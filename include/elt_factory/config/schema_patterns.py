@@ -1,0 +1,42 @@
+"""Patterns for the JSON Schema of what is written: text that an editor can underline before `elt validate` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+Schema = dict[str, Any]
+
+NAMED = r"[A-Za-z_][\w.]*\s*(\|[^{}]*)?"
+KNOWN = r"((window\.(start|end)|cursor)\s*(\|\s*(date|epoch)\s*)?|load_id\s*|run_id\s*|params\.[a-z][a-z0-9_]*\s*)"
+NO_TEMPLATE = rf"^(?![\s\S]*\{{\{{-?\s*{NAMED}-?\}}\}})"
+KNOWN_TEMPLATES = rf"^(?![\s\S]*\{{\{{(?!\s*{KNOWN}\}}\}}))"
+QUERY_TEMPLATES = rf"^(?![\s\S]*\{{\{{-?\s*(?!{KNOWN}-?\}}\}}){NAMED}-?\}}\}})"
+BELOW = r"^(?![/\\]|[A-Za-z]:[/\\]|[\s\S]*://|([\s\S]*[/\\])?\.\.([/\\]|$))"
+PERIODS = r"^([^%]|%[YmdH%])*$"
+NO_ADDRESS = r"^(?![\s\S]*://)"
+SOME_TIME = r"[1-9]"
+NOT_TOO_LONG = r"^([0-9]{1,10}[smhdw])+$"
+
+
+def any_case(words: Sequence[str]) -> str:
+    """Return words in any case, as patterns of JSON Schema have no flag for it."""
+    return "|".join("".join(f"[{sign.lower()}{sign.upper()}]" if sign.isalpha() else sign for sign in w) for w in words)
+
+
+# a query begins with one of these, or with a comment
+READS = ("select", "with", "values", "table", "from", "show", "describe", "desc", "explain", "pragma", "exec", "call")
+READS_ROWS = rf"^[\s(]*(({any_case(READS)})|--|/\*|#)"
+CONDITION = rf"^(?![\s(]*({any_case(('select', 'where', 'having'))})\s)"
+SECRET = any_case(("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"))
+
+
+def any_of(*names: str) -> Schema:
+    """Return that one of these keys is there at least."""
+    return {"anyOf": [{"required": [name]} for name in names]}
+
+
+def both(*names: str) -> Schema:
+    """Return that two keys do not have values both: one of them alone may appear, or be switched off by null."""
+    given = {name: {"type": "string"} for name in names}
+    return {"not": {"required": list(names), "properties": given}}
