@@ -84,11 +84,16 @@ def is_full(error: BaseException) -> bool:
 
 def disk_full(what: str, paths: Sequence[Path]) -> DiskFullError:
     """Return the error, with the paths that were written to and what is free there, the fullest disk first."""
-    free = sorted((_free(path), str(path)) for path in paths)
+    free = sorted((free_bytes(path), str(path)) for path in paths)
     places = ", ".join(f"{path} ({bytes_free / 1e6:,.1f} MB free now)" for bytes_free, path in free)
     return DiskFullError(f"{what}: disk full or quota exceeded: {places}; free some space")
 
 
-def _free(path: Path) -> int:
-    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    return shutil.disk_usage(there).free
+def free_bytes(path: Path) -> int:
+    """Return what is free on the disk of a path, which need not exist yet."""
+    return shutil.disk_usage(nearest(path)).free
+
+
+def nearest(path: Path) -> Path:
+    """Return the path, or the nearest folder above it that exists."""
+    return next(parent for parent in (path, *path.absolute().parents) if parent.exists())

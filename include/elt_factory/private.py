@@ -60,12 +60,17 @@ def own_folder(name: str) -> Path:
     Raises:
         UnsafeFolderError: someone else has made it, or may write to it.
     """
-    folder = Path(tempfile.gettempdir()) / f"elt-{os.geteuid()}"
+    folder = own_root()
     folder.mkdir(mode=0o700, exist_ok=True)
     require_own(folder)
     below = folder / name
     below.mkdir(mode=0o700, exist_ok=True)
     return below
+
+
+def own_root() -> Path:
+    """Return the folder that `own_folder` makes folders in; it need not exist."""
+    return Path(tempfile.gettempdir()) / f"elt-{os.geteuid()}"
 
 
 def use_private_files() -> None:

@@ -6,9 +6,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from elt_factory.config.across import LoadedConfig
+from elt_factory.config.sensors import SENSORS, STAGES
 from elt_factory.config.source import SOURCES, Config, Source, TransformOnly
 from elt_factory.config.templates import CURSOR
 from elt_factory.config.window import Window, load_id
@@ -36,38 +39,72 @@ _REASONS = 3
 _MISFITS = (ContractError, BadDataError)
 
 
-def missing_connections(configs: Sequence[LoadedConfig]) -> Iterator[Finding]:
-    """Yield the connections that the configs name and Airflow does not have; the warehouse's is asked for once."""
-    known: dict[str, str] = {}
+class Named(NamedTuple):
+    """A connection that a config names: where, and the types that fit there; none where any type does."""
+
+    path: YamlPath
+    conn_id: str
+    types: Sequence[str]
+
+
+def connection_problems(configs: Sequence[LoadedConfig]) -> Iterator[Finding]:
+    """Yield the connections that cannot be what the configs need; the warehouse's is asked for once."""
+    yield from config_connection_problems(configs)
+    found = _looked_up(CONNECTION_ID) if configs else None
+    if isinstance(found, PermanentError):
+        yield _unknown(configs[0], ("name",), found)
+
+
+def config_connection_problems(configs: Sequence[LoadedConfig]) -> Iterator[Finding]:
+    """Yield the connections that the configs name and Airflow does not have, or has with a type that does not fit."""
+    looked_up = cache(_looked_up)  # a secrets backend is asked once for each
     for item in configs:
-        for path, conn_id in named_connections(item.config):
-            if conn_id not in known:
-                known[conn_id] = _why_not(conn_id)
-            if known[conn_id]:
-                yield finding(item, path, "error", "unknown-connection", *known[conn_id].split("; ", 1))
-    if configs and _why_not(CONNECTION_ID):
-        yield finding(configs[0], ("name",), "error", "unknown-connection", *_why_not(CONNECTION_ID).split("; ", 1))
+        for named in named_connections(item.config):
+            found = looked_up(named.conn_id)
+            if isinstance(found, PermanentError):
+                yield _unknown(item, named.path, found)
+            else:
+                yield from _misfit(item, named, found.conn_type)
 
 
-def named_connections(config: Config) -> Iterator[tuple[YamlPath, str]]:
+def named_connections(config: Config) -> Iterator[Named]:
     """Yield the connections that a config names, each with its place."""
     if not isinstance(config, TransformOnly) and config.extract.connection:
-        yield ("extract", "connection"), config.extract.connection
-    for stage in ("before_extract", "before_transform"):
+        types = SOURCES.get(config.extract.type).connection_types
+        yield Named(("extract", "connection"), config.extract.connection, types)
+    for stage in STAGES:
         for index, sensor in enumerate(getattr(config.sensors, stage)):
             conn_id = getattr(sensor.spec, "connection", None)
             if conn_id:
-                yield ("sensors", stage, index, sensor.kind, "connection"), conn_id
+                types = SENSORS.get(sensor.kind).connection_types
+                yield Named(("sensors", stage, index, sensor.kind, "connection"), conn_id, types)
     for conn_id in config.alerts.to:
-        yield ("alerts", "to"), conn_id
+        yield Named(("alerts", "to"), conn_id, ())
 
 
-def _why_not(conn_id: str) -> str:
+def _looked_up(conn_id: str) -> Connection | PermanentError:
+    """Return a connection, or why there is none."""
     try:
-        get_connection(conn_id)
+        return get_connection(conn_id)
     except PermanentError as error:
-        return str(error)
-    return ""
+        return error
+
+
+def _unknown(item: LoadedConfig, path: YamlPath, error: PermanentError) -> Finding:
+    return finding(item, path, "error", "unknown-connection", *str(error).split("; ", 1))
+
+
+def _misfit(item: LoadedConfig, named: Named, conn_type: str) -> Iterator[Finding]:
+    """Yield what is wrong with a type: an error where it is that of another kind of source."""
+    if not named.types or conn_type in named.types:
+        return
+    others = {taken for kind in SOURCES.built_in for taken in SOURCES.get(kind).connection_types}
+    if "*" in named.types and conn_type not in others:
+        return
+    message = f'the connection "{named.conn_id}" has the type "{conn_type}"'
+    hint = f"the type should be {' or '.join(name for name in named.types if name != '*')}"
+    severity: Severity = "error" if conn_type in others else "warning"
+    yield finding(item, named.path, severity, "connection-type", message, hint)
 
 
 @dataclass(frozen=True)

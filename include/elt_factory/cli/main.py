@@ -14,6 +14,7 @@ import typer
 from elt_factory.cli import tables
 from elt_factory.cli.diff import diff
 from elt_factory.cli.docs import docs
+from elt_factory.cli.doctor import doctor
 from elt_factory.cli.ending import EndedError, ended_by_signals, leave
 from elt_factory.cli.explain import explain
 from elt_factory.cli.init import init
@@ -32,7 +33,7 @@ from elt_factory.private import use_private_files
 from elt_factory.project import config_folder, project_root
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-for command in (init, new, validate, explain, plan, diff, docs, upgrade):
+for command in (init, new, validate, doctor, explain, plan, diff, docs, upgrade):
     app.command()(command)
 console = tables.screen()
 

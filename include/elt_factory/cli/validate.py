@@ -30,7 +30,7 @@ def validate(
     as_json: AsJson = False,
     github: Annotated[bool, typer.Option("--github", help="Print annotations for GitHub Actions.")] = False,
     connections: Annotated[
-        bool, typer.Option("--connections", help="Check that the Airflow connections exist.")
+        bool, typer.Option("--connections", help="Check that the Airflow connections exist, with types that fit.")
     ] = False,
     live: Annotated[
         bool,
@@ -73,9 +73,9 @@ def _selections(verdict: Verdict) -> Iterator[Finding]:
 
 def _looks(connections: bool, live: bool, start: str | None, end: str | None) -> Iterator[Look]:
     if connections:
-        from elt_factory.cli.live import missing_connections
+        from elt_factory.cli.live import connection_problems
 
-        yield missing_connections
+        yield connection_problems
     if live:
         from elt_factory.cli.live import Sampler
 

@@ -212,7 +212,12 @@ def warehouse(purpose: Purpose = ANY_PURPOSE) -> Warehouse:
 
 
 def landing_place(source: str, table: str) -> Place:
-    """Where the landings of a table are: below the folder or URL that the Variable `elt_landing` says.
+    """Where the landings of a table are. Raises as `landing_root` does."""
+    return landing_root().below(source, table)
+
+
+def landing_root() -> Place:
+    """Where all landings are: the folder or URL that the Variable `elt_landing` says.
 
     Raises:
         AccessDeniedError: the URL is of no storage that we know, or the connection `landing` does not fit it.
@@ -222,10 +227,9 @@ def landing_place(source: str, table: str) -> Place:
     from elt_factory.landing.remote import is_url, open_place
 
     base = str(Variable.get(LANDING_VARIABLE, default=LANDING_DEFAULT))
-    place = (
-        open_place(base, _find_connection(LANDING_CONNECTION)) if is_url(base) else LocalPlace(project_root() / base)
-    )
-    return place.below(source, table)
+    if is_url(base):
+        return open_place(base, _find_connection(LANDING_CONNECTION))
+    return LocalPlace(project_root() / base)
 
 
 def project_name() -> str:

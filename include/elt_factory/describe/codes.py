@@ -19,6 +19,10 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     ),
     "cannot-build": ("The config is valid, but building the DAG failed.", "The message contains the cause."),
     "conflict": ("Two parts of the config contradict each other.", "Remove one, or complete the other."),
+    "connection-type": (
+        "An Airflow connection whose type does not fit the source or sensor that names it.",
+        "Change the connection's type, or correct its id. A type that ELT Factory does not know is a warning.",
+    ),
     "cycle": ("Sources wait for each other in a cycle.", "Remove one of the sensors in the cycle."),
     "dbt-manifest": ("The dbt manifest is missing or unreadable.", "Run `elt setup`."),
     "dbt-selection": (
@@ -170,7 +174,7 @@ def raised_codes() -> set[str]:
 
 def _elsewhere() -> set[str]:
     """Return what `elt validate` finds by itself: with `--connections`, and in SQL that DuckDB's parser reads."""
-    return {"unknown-connection", "not-sql"}
+    return {"unknown-connection", "connection-type", "not-sql"}
 
 
 def _codes_in(tree: ast.AST) -> Iterator[str]:

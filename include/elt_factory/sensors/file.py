@@ -55,4 +55,5 @@ KIND = SensorKind(
     poke=_poke,
     words=_words,
     about=_about,
+    connection_types=("fs",),
 )

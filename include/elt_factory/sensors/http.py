@@ -75,4 +75,5 @@ KIND = SensorKind(
     poke=_poke,
     words=_words,
     about=_about,
+    connection_types=("http", "https"),
 )

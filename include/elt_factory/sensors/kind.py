@@ -6,7 +6,7 @@ value where the object is. docs/extend.md shows one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,8 @@ class SensorKind:
         about: What its task is named after, besides the kind; "" for nothing.
         awaits: The tables of the warehouse that it waits for: their events come before a SELECT.
         mistakes: What cannot be true of it where it is, each at its place below the key.
+        connection_types: The types of Airflow connections that its `connection` may have; none for any, "*" for one
+            that is of no kind of source but SQL.
     """
 
     name: str
@@ -80,6 +82,7 @@ class SensorKind:
     about: Callable[[Any], str]
     awaits: Callable[[Any], Awaited | None] = _awaits_nothing
     mistakes: Callable[[Any, Setting], Iterable[MistakeError]] = _is_right
+    connection_types: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Refuse a kind that its reference or an editor could not explain."""

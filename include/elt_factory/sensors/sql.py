@@ -51,4 +51,5 @@ KIND = SensorKind(
     poke=_poke,
     words=_words,
     about=_about,
+    connection_types=("postgres", "sqlite", "mysql", "*"),
 )

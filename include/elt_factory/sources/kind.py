@@ -75,7 +75,8 @@ class SourceKind:
         asked: What the source is asked for, for people, without asking it.
         sampled: The source as `elt validate --live` reads it, a little of one table, and what that is in words. Takes
             the connection and the project's folder, too.
-        connection_types: The types of Airflow connections for which `elt new` takes this kind.
+        connection_types: The types of Airflow connections for which `elt new` takes this kind, and that fit a config of
+            it; "*" is any that no other kind takes.
         discover: What `elt new` finds behind a connection, with a folder for scratch files; None where it cannot look.
         advice: What is legal in a config of this kind, and unwise.
     """

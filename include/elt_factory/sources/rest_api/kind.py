@@ -85,7 +85,7 @@ KIND = SourceKind(
     read=_read,
     asked=_asked,
     sampled=_sampled,
-    connection_types=("http",),
+    connection_types=("http", "https"),
     discover=_discover,
     advice=_advice,
 )

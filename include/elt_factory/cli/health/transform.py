@@ -1,0 +1,56 @@
+"""What dbt needs: its packages, a profile out of the warehouse connection, a manifest as new as its project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+
+from elt_factory.cli.health.found import Found
+from elt_factory.config.across import LoadedConfig
+from elt_factory.dag.dbt_fresh import SETUP_COMMAND, changed_since, manifest_file
+from elt_factory.dag.runtime import get_connection
+from elt_factory.project import dbt_folder, project_root
+from elt_factory.warehouse.opening import CONNECTION_ID
+
+_EXTRA = "pip install 'elt-factory[dbt]'"
+
+
+def dbt(configs: Sequence[LoadedConfig]) -> Iterator[Found]:
+    """Look at dbt as far as a config uses it."""
+    users = [item.config.name for item in configs if item.config.transform.dbt]
+    if not users:
+        yield Found("dbt", "ok", "no config uses it")
+        return
+    connection = get_connection(CONNECTION_ID)
+    packages = ("cosmos", "dbt.cli", f"dbt.adapters.{connection.conn_type}")
+    missing = [name for name in packages if not _is_there(name)]
+    if missing:
+        found = f"{', '.join(missing)} not installed, and {', '.join(users)} transform with dbt"
+        yield Found("dbt", "error", found, _EXTRA)
+        return
+    from elt_factory.dag.dbt_profile import profile_of
+
+    # a token would cost a request to its server; that there is one is seen when it is used
+    profile = profile_of(connection, project_root(), None, lambda _: "")
+    yield Found("dbt", "ok", f"profile of type {profile.settings['type']}")
+
+
+def manifest(configs: Sequence[LoadedConfig]) -> Iterator[Found]:
+    """Compare the manifest that DAGs are drawn from with the dbt project, where a config uses it."""
+    if not any(item.config.transform.dbt for item in configs):
+        return
+    folder = dbt_folder()
+    changed = changed_since(folder)
+    if not manifest_file(folder).exists():
+        yield Found("manifest", "error", f"{manifest_file(folder)} does not exist", SETUP_COMMAND)
+    elif changed:
+        yield Found("manifest", "warning", f"{changed} is newer than the dbt manifest", SETUP_COMMAND)
+    else:
+        yield Found("manifest", "ok", "as new as the dbt project")
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
