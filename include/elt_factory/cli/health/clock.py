@@ -75,7 +75,8 @@ def _ahead_of_database() -> float | None:
     with create_session() as session:
         if session.get_bind().dialect.name == "sqlite":
             return None
-        return ahead(session.scalar(select(func.current_timestamp())))
+        now = session.scalar(select(func.current_timestamp()))
+        return ahead(now) if now else None
 
 
 def _ahead_of_snowflake() -> float | None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 from importlib import metadata
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from elt_factory.alerts.kind import NOTIFIERS
 from elt_factory.cli.health.found import Found
 from elt_factory.config.checks import COLUMN_CHECKS, TABLE_CHECKS
 from elt_factory.config.sensors import SENSORS
 from elt_factory.config.source import SOURCES
-from elt_factory.core.kinds import KindError
+from elt_factory.core.kinds import Door, KindError
+from elt_factory.warehouse.kind import WAREHOUSES
 
 PACKAGE = "elt-factory"
-_DOORS = (SOURCES, SENSORS, COLUMN_CHECKS, TABLE_CHECKS)
+_DOORS: tuple[Door[Any], ...] = (SOURCES, SENSORS, COLUMN_CHECKS, TABLE_CHECKS, NOTIFIERS, WAREHOUSES)
 
 
 def python() -> Iterator[Found]:
@@ -65,7 +68,8 @@ def plugin() -> Iterator[Found]:
     for source, problem in plugins_manager.get_import_errors().items():
         if "elt_factory" in f"{source} {problem}":
             yield Found("plugin", "error", f"{source}: {problem}", "fix the error; Airflow loads no broken plugin")
-    if TimeOfDayDeadline in plugins_manager.get_deadline_references_plugins().values():
+    loaded: list[object] = [*plugins_manager.get_deadline_references_plugins().values()]
+    if TimeOfDayDeadline in loaded:
         yield Found("plugin", "ok", "loaded")
     else:
         hint = f"pip install {PACKAGE} into Airflow's environment, or copy plugins/elt_factory_plugin.py"

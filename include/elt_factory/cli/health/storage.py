@@ -7,13 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from elt_factory.cli.health.found import Found
+from elt_factory.cli.health.found import Found, Status
 from elt_factory.dag.runtime import get_connection, landing_root
 from elt_factory.disk import free_bytes, nearest
 from elt_factory.landing.places import LocalPlace
 from elt_factory.private import chosen_umask, own_root, require_own
 from elt_factory.project import project_root
-from elt_factory.warehouse.opening import CONNECTION_ID, duckdb_path
+from elt_factory.warehouse.duckdb import duckdb_path
+from elt_factory.warehouse.opening import CONNECTION_ID
 
 LITTLE, TOO_LITTLE = 1_000_000_000, 100_000_000  # bytes
 _PROBE = "elt-doctor"
@@ -52,7 +53,7 @@ def disk() -> Iterator[Found]:
     free = {folder: free_bytes(folder) for folder in _folders()}
     for folder, left in free.items():
         if left < LITTLE:
-            status = "error" if left < TOO_LITTLE else "warning"
+            status: Status = "error" if left < TOO_LITTLE else "warning"
             found = f"{left / 1e6:,.0f} MB free for {folder}"
             yield Found("disk", status, found, "free some space, or move the folder to a larger disk")
     if min(free.values()) >= LITTLE:

@@ -9,8 +9,11 @@ from elt_factory.cli.health.found import Found
 from elt_factory.config.across import LoadedConfig
 from elt_factory.dag.dbt_fresh import SETUP_COMMAND, changed_since, manifest_file
 from elt_factory.dag.runtime import get_connection
+from elt_factory.extract.request import Connection
 from elt_factory.project import dbt_folder, project_root
-from elt_factory.warehouse.opening import CONNECTION_ID
+from elt_factory.warehouse.kind import DbtProfile
+from elt_factory.warehouse.opening import CONNECTION_ID, kind_of
+from elt_factory.warehouse.snowflake_profile import snowflake_profile
 
 _EXTRA = "pip install 'elt-factory[dbt]'"
 
@@ -28,11 +31,14 @@ def dbt(configs: Sequence[LoadedConfig]) -> Iterator[Found]:
         found = f"{', '.join(missing)} not installed, and {', '.join(users)} transform with dbt"
         yield Found("dbt", "error", found, _EXTRA)
         return
-    from elt_factory.dag.dbt_profile import profile_of
+    yield Found("dbt", "ok", f"profile of type {_profile(connection).settings['type']}")
 
-    # a token would cost a request to its server; that there is one is seen when it is used
-    profile = profile_of(connection, project_root(), None, lambda _: "")
-    yield Found("dbt", "ok", f"profile of type {profile.settings['type']}")
+
+def _profile(connection: Connection) -> DbtProfile:
+    if connection.conn_type == "snowflake":
+        # a token would cost a request to its server; that there is one is seen when it is used
+        return snowflake_profile(connection, None, lambda _: "")
+    return kind_of(connection).dbt_profile(connection, project_root(), None)
 
 
 def manifest(configs: Sequence[LoadedConfig]) -> Iterator[Found]:
