@@ -125,8 +125,10 @@ def test_the_statements_are_sql_that_the_warehouse_takes(disposition: str, proje
             "CREATE TEMP TABLE landed AS SELECT 1 AS id, now() AS ordered_at, 'h' AS email, 'f' AS _file_id"
         )
         connection.execute("CREATE TEMP TABLE files AS SELECT 'f' AS file_id")
+        connection.execute("CREATE TEMP TABLE rejects (reason VARCHAR, record VARCHAR)")
         for step in table["statements"]:
-            if "_elt" not in step["sql"]:
+            # the views of landed files stand for the tables above
+            if "_elt" not in step["sql"] and " TEMP VIEW " not in step["sql"] and "DROP VIEW" not in step["sql"]:
                 connection.execute(step["sql"].replace(":now", "now()").replace(":window_end", "now()"))
         assert connection.execute("SELECT id, email FROM orders.orders").fetchall() == [(1, "h")]
         columns = connection.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = 'orders'").fetchall()
@@ -134,7 +136,8 @@ def test_the_statements_are_sql_that_the_warehouse_takes(disposition: str, proje
     own += ["_file_id"] if disposition == "append" else []
     assert [name for (name,) in columns] == ["id", "ordered_at", "email", *own]
     begin, commit = (n for n, step in enumerate(table["statements"]) if step["sql"] in ("BEGIN", "COMMIT"))
-    assert begin < commit == len(table["statements"]) - 1
+    assert begin < commit
+    assert all(step["sql"].startswith("DROP VIEW") for step in table["statements"][commit + 1 :])
 
 
 @pytest.mark.parametrize(
@@ -147,6 +150,8 @@ def test_a_history_says_what_its_versions_are(disposition: str, words: str, proj
     assert words in tasks["tables.orders.load"]["detail"]
 
 
+# Snowflake's connector looks at the machine when it is imported
+@pytest.mark.services
 @pytest.mark.parametrize("disposition", ["append", "merge", "replace", "scd2"])
 def test_on_snowflake_the_files_are_staged_and_copied_and_all_of_it_is_snowflakes_sql(disposition, project: Project):
     project.write("orders", ORDERS.replace("write_disposition: merge", f"write_disposition: {disposition}"))
@@ -158,12 +163,14 @@ def test_on_snowflake_the_files_are_staged_and_copied_and_all_of_it_is_snowflake
     begin, copied = sent.index("BEGIN"), [text.split()[0] for text in sent]
     assert copied[:4] == ["CREATE", "CREATE", "PUT", "COPY"]
     assert "CREATE" not in copied[begin:]
-    assert copied[-3:] == ["COMMIT", "DROP", "REMOVE"]
+    assert set(copied[copied.index("COMMIT") + 1 :]) == {"DROP", "REMOVE"}
     # the table's turn is taken first
     assert "TURN_ORDERS_ORDERS" in sent[begin + 1]
-    assert '"ORDERS"."ORDERS"' in sent[begin + 2]
+    written = next(text for text in sent[begin + 2 :] if not text.startswith("SELECT"))
+    assert '"ORDERS"."ORDERS"' in written
 
 
+@pytest.mark.services
 @pytest.mark.parametrize(
     ("given", "kind"),
     [
@@ -181,6 +188,7 @@ def test_the_sql_is_that_of_the_local_connections_type(given, kind, project: Pro
     assert "s3cret" not in out
 
 
+@pytest.mark.services
 def test_the_settings_of_the_machine_name_the_warehouse_too(project: Project, monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_WAREHOUSE", raising=False)
     settings = "airflow: {connections: [{conn_id: warehouse, conn_type: snowflake}]}\n"

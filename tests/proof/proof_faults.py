@@ -13,7 +13,7 @@ from proof_stories import Story, runs
 
 from elt_factory.config.table import Table
 from elt_factory.config.window import Window
-from elt_factory.landing import contract, delivered, found, land, ndjson, widening
+from elt_factory.landing import contract, found, land, ndjson, outline, widening
 from elt_factory.landing import manifest as manifest_module
 from elt_factory.sources.rest_api import reader as rest
 from elt_factory.sources.sql import database
@@ -264,7 +264,7 @@ def begins_earlier(patch: pytest.MonkeyPatch) -> None:
 
 def keys_of_all_files(patch: pytest.MonkeyPatch) -> None:
     """Appended files lose a row to another file that has its key."""
-    real = delivered.with_files
+    real = outline.with_files
     patch.setattr(land, "with_files", lambda *given: replace(real(*given), key_of_file=False))
 
 

@@ -94,7 +94,7 @@ def test_the_statements_of_a_history_are_dml_that_others_parse(name, complete):
         *history.cursor_statements(versions, "u", "L1", NOW),
     ]
     assert len(steps) == (9 if complete else 13) + 3
-    kinds = {type(sqlglot.parse_one(step.sql, dialect=name)).__name__ for step in steps}
+    kinds = {type(sqlglot.parse_one(step, dialect=name)).__name__ for step in steps}
     assert kinds == {"Insert", "Update", "Delete"}
     for query in (
         snapshots.standing_in_snapshot(versions, snapshot, "L0"),

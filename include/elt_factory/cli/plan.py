@@ -48,12 +48,12 @@ def plan(  # noqa: PLR0913 - each is an option of the command
 
 def _kind(asked: str | None) -> str:
     """Whose SQL to show: what is asked for, else the connection's type where that is known without asking Airflow."""
-    from elt_factory.describe.staging import KINDS
+    from elt_factory.warehouse.kind import WAREHOUSES
 
-    if asked is not None and asked not in KINDS:
-        fail(f'unknown warehouse "{asked}"; {near_name(asked, KINDS)}')
+    if asked is not None and asked not in WAREHOUSES:
+        fail(f'unknown warehouse "{asked}"; {near_name(asked, WAREHOUSES.names())}')
     known = asked or _local_type()
-    return known if known in KINDS else "duckdb"
+    return known if known in WAREHOUSES else "duckdb"
 
 
 def _local_type() -> str:

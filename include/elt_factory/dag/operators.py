@@ -19,7 +19,7 @@ from elt_factory.extract.request import CursorRange, Ledger, ReadRequest
 from elt_factory.failures import LandingError, QualityError
 from elt_factory.private import private_files
 from elt_factory.project import project_root
-from elt_factory.warehouse.dialect import Relation, TableOptions
+from elt_factory.warehouse.dialect import Relation
 
 ATTEMPT = "attempt"  # in what an extract task returns: the landing that the load of the same run reads
 
@@ -138,25 +138,14 @@ class LoadOperator(TableOperator):
 
     def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: D102
         from elt_factory.landing.manifest import Owner, read_manifest
-        from elt_factory.warehouse.base import LoadOrder
+        from elt_factory.warehouse.order import LoadOrder
 
         load = run.load_id(self.table)
         landings = Landings(landing_place(self.config.name, self.table), project_name())
         place = landings.place.below(load)
         owner = Owner(landings.project, self.config.name, self.table, load, self._attempt(context))
-        order = LoadOrder(
-            manifest=read_manifest(place, owner),
-            landing=place,
-            target=Relation(self.config.name, self.table),
-            write_disposition=self.spec.write_disposition,
-            primary_key=self.spec.primary_key,
-            run_id=run.run_id,
-            full_refresh=run.full_refresh,
-            options=TableOptions.of(self.spec),
-            by_cursor=self.spec.counts_on,
-            by_window=self.spec.takes_window or (self.spec.asks_by_cursor and self.spec.incremental is not None),
-            clock=self.spec.cursor_zone or self.config.timezone,
-        )
+        manifest = read_manifest(place, owner)
+        order = LoadOrder.of(self.config, self.table, manifest, place, run.run_id, full_refresh=run.full_refresh)
         with warehouse(purpose(run, "load", self.table)) as opened:
             report = opened.load(order)
             forget_old(opened, self.config, self.table, landings, self.log.info)

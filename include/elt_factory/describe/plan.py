@@ -15,7 +15,7 @@ from elt_factory.config.window import Window, load_id
 from elt_factory.describe.reading import asked
 from elt_factory.describe.statements import contract_statement, load_statements
 from elt_factory.describe.windows import deadline_of, moment_text
-from elt_factory.warehouse.history import Step
+from elt_factory.warehouse.recording import Step
 
 _KIND_OF_TASK = {"ExtractOperator": "extract", "LoadOperator": "load", "QualityOperator": "quality"}
 
@@ -144,5 +144,5 @@ def _tables(config: Config, window: Window, warehouse: str) -> Iterator[TablePla
             reads=tuple(asked(config, name, reads, load)),
             window=reads,
             contract=contract_statement(config, name),
-            statements=tuple(load_statements(config, name, load, warehouse)),
+            statements=tuple(load_statements(config, name, window, warehouse)),
         )

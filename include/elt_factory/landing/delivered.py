@@ -5,13 +5,11 @@ from __future__ import annotations
 import csv as csv_module
 import hashlib
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elt_factory.extract.request import SourceFile, Spool
-from elt_factory.failures import BadDataError, ContractError
-from elt_factory.landing.contract import ContractPlan
+from elt_factory.failures import BadDataError
 from elt_factory.landing.csv_files import otherwise
 from elt_factory.landing.schema import Known
 from elt_factory.sql_text import LITERAL_PATHS, file_list, text_literal
@@ -37,24 +35,6 @@ _COUNTS = "count(*) FILTER (s.file IS NOT NULL AND s.reason IS {}NULL)"
 def file_id(name: str) -> str:
     """Return what the rows of a file carry in place of its name."""
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:20]
-
-
-def with_files(plan: ContractPlan, known: Known, spool: Spool) -> ContractPlan:
-    """Return the plan for records that come from a source's files: each row says from which.
-
-    Raises:
-        ContractError: the files have a column of the name that the YAML gives for that.
-    """
-    if not spool.sources:
-        return plan
-    wanted = known.table.column_of_file
-    if wanted and any(name.casefold() == wanted.casefold() for name in plan.raw_columns):
-        raise ContractError(
-            f"{known.label}: the files already have the column {wanted}; choose another name for file_column"
-        )
-    # appended rows belong to their file: what another one has of their key does not depend on which load brings both
-    alone = known.table.write_disposition == "append" and not known.table.incremental
-    return replace(plan, by_file=True, file_column=wanted, key_of_file=alone)
 
 
 def note_delivered(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path) -> None:

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elt_factory.config.table import TIMES, source_name
-from elt_factory.config.templates import iso_utc
-from elt_factory.config.values import ColumnType
+from elt_factory.config.table import source_name
 from elt_factory.config.window import Window
 from elt_factory.disk import naming_a_full_disk
 from elt_factory.extract.request import Spool
@@ -22,10 +20,11 @@ from elt_factory.landing.checksums import sha256_of_each
 from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.csv_files import comes_from_others, useful_threads
 from elt_factory.landing.csv_sifting import sift_csv
-from elt_factory.landing.delivered import copy_ledger, note_delivered, refuse_unread_files, with_files
+from elt_factory.landing.delivered import copy_ledger, note_delivered, refuse_unread_files
 from elt_factory.landing.found import find_columns, nanosecond_columns, raw_relations
 from elt_factory.landing.lines import BROKEN_LINES, BrokenLinesError, offer
-from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
+from elt_factory.landing.manifest import Drift, LandedFile, Manifest, write_manifest
+from elt_factory.landing.outline import outline, reads_after, with_files
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.landing.repeated import has_repeated_keys
 from elt_factory.landing.schema import Known, UnfitNameError, plan_contract
@@ -219,7 +218,7 @@ def _stage_records(
     note_delivered(connection, spool, request.workdir)
     if not spool.files:
         plan, drift = plan_contract(request.known, {})
-        plan = with_files(plan, request.known, spool)
+        plan = _of_spool(plan, request.known, spool)
         staging.stage_nothing(connection, plan)
         return plan, drift, spool
     if spool.format == "csv":
@@ -249,7 +248,7 @@ def _stage_files(
     found = find_columns(connection, known, spool)
     plan, drift = plan_contract(known, found)
     plan = replace(
-        with_files(plan, known, spool),
+        _of_spool(plan, known, spool),
         by_header=spool.csv.header and comes_from_others(spool),
         nanoseconds=nanosecond_columns(connection, spool),
         numbered=spool.format != "csv",
@@ -260,6 +259,10 @@ def _stage_files(
     if spool.format == "csv":
         staging.stage_broken(connection, request.staged, plan, contract.broken_csv(plan))
     return plan, drift
+
+
+def _of_spool(plan: ContractPlan, known: Known, spool: Spool) -> ContractPlan:
+    return with_files(plan, known) if spool.sources else plan
 
 
 def _refuse_if_frozen(connection: duckdb.DuckDBPyConnection, known: Known) -> None:
@@ -314,17 +317,11 @@ def _manifest(
 ) -> Manifest:
     _check_identity(request.known, staged, written)
     table, plan = request.known.table, staged.plan
-    types = {column.name: column.landed_type for column in plan.columns}
-    cursor = table.incremental.cursor if table.incremental else None
-    cursor_bounds = _bounds(connection, plan, cursor)
+    cursor_bounds = _bounds(connection, plan, table.incremental.cursor if table.incremental else None)
     business_bounds = _bounds(connection, plan, table.business_date)
-    return Manifest(
-        source=request.known.source,
-        table=request.known.table_name,
-        load_id=request.load_id,
-        window_start=iso_utc(request.window.start),
-        window_end=iso_utc(request.window.end),
-        columns=tuple(LandedColumn(name, str(kind)) for name, kind in {**types, **_file_column(plan)}.items()),
+    known = outline(request.known, plan, request.window, request.load_id, attempt)
+    return replace(
+        reads_after(known, request.cursor_after),
         files=written.files,
         rejects=written.rejects,
         ledger=written.ledger,
@@ -334,24 +331,13 @@ def _manifest(
         rows_duplicate=staged.duplicates,
         values_discarded=_one(connection, "SELECT coalesce(sum(bad_values), 0) FROM staged WHERE reason IS NULL"),
         drift=staged.drift,
-        cursor_column=cursor,
-        cursor_type=str(types[cursor]) if cursor in types else None,
         cursor_min=cursor_bounds[0],
         cursor_max=cursor_bounds[1],
-        cursor_after=None if cursor in types and types[cursor].name in TIMES else request.cursor_after,
         business_date_min=business_bounds[0],
         business_date_max=business_bounds[1],
-        started_at=iso_utc(attempt.started),
-        attempt=attempt.name,
         project=request.project,
         rows_null_cursor=_null_cursors(connection, request, plan),
-        null_cursor=_null_choice(request),
     )
-
-
-def _null_choice(request: LandRequest) -> str | None:
-    table = request.known.table
-    return table.null_cursor if table.incremental and table.asks_by_cursor else None
 
 
 def _null_cursors(connection: duckdb.DuckDBPyConnection, request: LandRequest, plan: ContractPlan) -> int:
@@ -369,10 +355,6 @@ def _null_cursors(connection: duckdb.DuckDBPyConnection, request: LandRequest, p
             "null_cursor is fail; nothing was landed"
         )
     return found
-
-
-def _file_column(plan: ContractPlan) -> dict[str, ColumnType]:
-    return {plan.file_column: ColumnType("text")} if plan.file_column and plan.columns else {}
 
 
 def _check_identity(known: Known, staged: _Staged, written: _Written) -> None:

@@ -17,14 +17,14 @@ from elt_factory.config.source import Source
 from elt_factory.config.window import Window, load_id
 from elt_factory.extract.request import Connection, ReadRequest, Spool
 from elt_factory.landing.land import LandRequest, land
-from elt_factory.landing.manifest import Manifest
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
 from elt_factory.sources.read import read
-from elt_factory.warehouse.base import LoadOrder, LoadReport
+from elt_factory.warehouse.base import LoadReport
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb import DuckDBWarehouse
 from elt_factory.warehouse.ledger import ledger_of
+from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.state import cursor_range
 
 WEEK = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 8, tzinfo=UTC))
@@ -99,7 +99,7 @@ class Line:
             known = Known(self.source.name, self.table, spec, existing)
             manifest = land(LandRequest(known, window, load, spool, place, contract, self.log, _PROJECT))
         with self.warehouse() as opened:
-            return opened.load(self._order(manifest, place))
+            return opened.load(LoadOrder.of(self.source, self.table, manifest, place, "run"))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows that are loaded, without the columns of ELT Factory's own, in any order."""
@@ -113,17 +113,3 @@ class Line:
         """Open the warehouse of the test."""
         with DuckDBWarehouse(self.folder / "warehouse.duckdb", log=self.log) as opened:
             yield opened
-
-    def _order(self, manifest: Manifest, place: LocalPlace) -> LoadOrder:
-        spec = self.source.tables[self.table]
-        return LoadOrder(
-            manifest,
-            place,
-            self.target,
-            spec.write_disposition,
-            spec.primary_key,
-            "run",
-            by_cursor=spec.counts_on,
-            by_window=spec.takes_window or (spec.asks_by_cursor and spec.incremental is not None),
-            clock=spec.cursor_zone or self.source.timezone,
-        )

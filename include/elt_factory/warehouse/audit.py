@@ -29,6 +29,7 @@ from elt_factory.config.values import ColumnType
 from elt_factory.landing.manifest import Drift, Manifest
 from elt_factory.sql_text import Value
 from elt_factory.warehouse.dialect import Dialect, Relation
+from elt_factory.warehouse.statement import Statement
 
 SCHEMA = "_elt"
 
@@ -188,7 +189,7 @@ def insert_rows(dialect: Dialect, table: str, rows: Sequence[Mapping[str, Value]
     return f"INSERT INTO {log(table).sql(dialect)} ({dialect.names(names)}) {' UNION ALL '.join(selects)}"
 
 
-def insert_load(dialect: Dialect, row: Mapping[str, Value]) -> str:
+def insert_load(dialect: Dialect, row: Mapping[str, Value]) -> Statement:
     """INSERT of a load's row as the next commit of its table, by anyone who has the table's turn."""
     d, names = dialect, tuple(TABLES["loads"])
     mine = f"l.{d.name('load_id')} = {d.literal(row['load_id'])}"
@@ -199,9 +200,10 @@ def insert_load(dialect: Dialect, row: Mapping[str, Value]) -> str:
         f"count(CASE WHEN {mine} THEN 1 END) > 0",
         f"count(CASE WHEN {mine} AND {brought_good(d, 'l')} THEN 1 END) > 0" if only_rejects else d.literal(False),
     ]
-    return (
+    return Statement(
         f"INSERT INTO {log('loads').sql(d)} ({d.names((*names, *LOG_COLUMNS['loads']))}) SELECT {', '.join(values)} "
-        f"FROM {log('loads').sql(d)} AS l WHERE {of_table(d, str(row['source']), str(row['table_name']))}"
+        f"FROM {log('loads').sql(d)} AS l WHERE {of_table(d, str(row['source']), str(row['table_name']))}",
+        "the record of this load: window, rows, cursor; append-only",
     )
 
 
@@ -241,7 +243,7 @@ def committed(dialect: Dialect, source: str, name: str) -> str:
     )
 
 
-def later_landing(dialect: Dialect, manifest: Manifest) -> str:
+def later_landing(dialect: Dialect, manifest: Manifest) -> Statement:
     """SELECT of how many landings are committed that were begun later and hold all that this one does.
 
     They are of the same load, or of a full refresh over its window.
@@ -249,10 +251,11 @@ def later_landing(dialect: Dialect, manifest: Manifest) -> str:
     d = dialect
     start, end = (d.literal(datetime.fromisoformat(text)) for text in (manifest.window_start, manifest.window_end))
     refreshed = f"{d.name('full_refresh')} AND {d.name('window_start')} <= {start} AND {d.name('window_end')} >= {end}"
-    return (
+    return Statement(
         f"SELECT count(*) FROM {relation('loads').sql(d)} WHERE {of_table(d, manifest.source, manifest.table)} "
         f"AND {d.name('started_at')} > {d.literal(datetime.fromisoformat(manifest.started_at))} "
-        f"AND ({d.name('load_id')} = {d.literal(manifest.load_id)} OR ({refreshed}))"
+        f"AND ({d.name('load_id')} = {d.literal(manifest.load_id)} OR ({refreshed}))",
+        "give way if a later landing of this window is committed",
     )
 
 
@@ -282,17 +285,22 @@ def turn(source: str, name: str) -> Relation:
     return Relation(SCHEMA, f"turn_{source}_{name}"[:200] + f"_{whose}")
 
 
-def create_turn(dialect: Dialect, source: str, name: str) -> str:
+def create_turn(dialect: Dialect, source: str, name: str) -> Statement:
     """CREATE TABLE with its row, in one statement, where it is not there yet."""
     table = turn(source, name).sql(dialect)
     kind, kept = ("TRANSIENT TABLE", " DATA_RETENTION_TIME_IN_DAYS = 0") if dialect.stores_options else ("TABLE", "")
     first = f"CAST({dialect.literal('none')} AS {dialect.type(ColumnType('text'))})"
-    return f"CREATE {kind} IF NOT EXISTS {table}{kept} AS SELECT {first} AS {dialect.name('turn')}"
+    return Statement(
+        f"CREATE {kind} IF NOT EXISTS {table}{kept} AS SELECT {first} AS {dialect.name('turn')}", "if it does not exist"
+    )
 
 
-def take_turn(dialect: Dialect, source: str, name: str, whose: str) -> str:
+def take_turn(dialect: Dialect, source: str, name: str, whose: str) -> Statement:
     """UPDATE that waits until no other load of the table is writing, or fails where another one is."""
-    return f"UPDATE {turn(source, name).sql(dialect)} SET {dialect.name('turn')} = {dialect.literal(whose)}"
+    return Statement(
+        f"UPDATE {turn(source, name).sql(dialect)} SET {dialect.name('turn')} = {dialect.literal(whose)}",
+        "loads of this table run one after the other",
+    )
 
 
 def load_row(

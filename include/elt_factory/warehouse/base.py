@@ -6,21 +6,22 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
-from elt_factory.config.table import WriteDisposition
 from elt_factory.config.values import ColumnType
 from elt_factory.failures import AccountingError, BadDataError, ContractError, PermanentError
+from elt_factory.landing.checksums import proven
 from elt_factory.landing.folded import Folded
 from elt_factory.landing.manifest import Drift, Manifest
-from elt_factory.landing.places import Place
 from elt_factory.sql_text import Value
 from elt_factory.warehouse import audit, audit_views, evolution, ledger, overlaps, statements
-from elt_factory.warehouse.dialect import Dialect, Relation, TableOptions
+from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.evolution import SchemaChange
+from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.patience import retrying
 from elt_factory.warehouse.writing import Writing, expect, write_rows
 
@@ -35,58 +36,6 @@ class Rows:
     def dicts(self) -> list[dict[str, Any]]:
         """Return the rows as mappings from column to value."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
-
-
-@dataclass(frozen=True)
-class LoadOrder:
-    """A landing and how it is to be written. `landing` is the place of the load's attempts.
-
-    `by_cursor` says that the source was read by the table's cursor, a number from where it was, and `by_window` that
-    it was read for the window alone. `clock` is the zone of the clock that a cursor without a zone has.
-    """
-
-    manifest: Manifest
-    landing: Place
-    target: Relation
-    write_disposition: WriteDisposition
-    primary_key: tuple[str, ...]
-    run_id: str
-    full_refresh: bool = False
-    options: TableOptions = field(default_factory=TableOptions)
-    by_cursor: bool = False
-    by_window: bool = False
-    clock: str = "UTC"
-
-    @property
-    def label(self) -> str:
-        """source.table, for messages."""
-        return f"{self.manifest.source}.{self.manifest.table}"
-
-    @property
-    def starts_over(self) -> bool:
-        """Whether the rows take the place of all that the table has."""
-        return self.full_refresh or self.write_disposition == "replace"
-
-    @property
-    def only_rejects(self) -> bool:
-        """Whether rows were read and none of them is good."""
-        return self.manifest.rows == 0 and self.manifest.rows_rejected > 0
-
-    @property
-    def landed_columns(self) -> dict[str, ColumnType]:
-        """The landing's columns and their types."""
-        return {column.name: column.column_type for column in self.manifest.columns}
-
-    @property
-    def staged_columns(self) -> dict[str, ColumnType]:
-        """The columns of the landed files: rows of a source's files also say from which."""
-        return {**self.landed_columns, **(ledger.OWN_COLUMN if self.manifest.ledger else {})}
-
-    @property
-    def own_columns(self) -> dict[str, ColumnType]:
-        """ELT Factory's own columns in the target."""
-        by_file = self.write_disposition == "append" and self.manifest.ledger is not None
-        return {**own_columns(self.write_disposition), **(ledger.OWN_COLUMN if by_file else {})}
 
 
 @dataclass(frozen=True)
@@ -177,6 +126,14 @@ class Warehouse(ABC):
     def another(self) -> Warehouse:
         """Return a second connection to the same warehouse."""
 
+    def landed_files(self, order: LoadOrder) -> AbstractContextManager[Path]:
+        """Provide a folder of this machine with a landing's files, each byte for byte what was landed."""
+        return proven(order.landing, order.manifest.all_files)
+
+    def now(self) -> datetime:
+        """Return the moment that the rows of a load, and their record, say."""
+        return datetime.now(UTC)
+
     def sweep(self, before: datetime) -> list[str]:  # noqa: ARG002
         """Remove what killed loads left in the warehouse before a moment, and return what it was."""
         return []
@@ -239,7 +196,7 @@ class Warehouse(ABC):
         The turn is taken first: what this load sees then, no other load of the table changes before it is committed.
         """
         manifest, dialect = order.manifest, self.dialect
-        now = datetime.now(UTC)
+        now = self.now()
         self.execute(audit.create_turn(dialect, manifest.source, manifest.table))
         whose = f"{manifest.load_id} {now.isoformat()} {uuid.uuid4().hex}"
         with self.transaction(audit.count_load(dialect, manifest.load_id, now)):
@@ -325,7 +282,7 @@ class Warehouse(ABC):
 
     def _record_drift(self, manifest: Manifest, drift: Sequence[Drift]) -> None:
         if drift:
-            now = datetime.now(UTC)
+            now = self.now()
             rows = [audit.drift_row(manifest, change, now) for change in drift]
             self.execute(audit.insert_rows(self.dialect, "schema_changes", rows))
 
@@ -385,11 +342,6 @@ class Warehouse(ABC):
             self.dialect, staged.rejects, manifest.source, manifest.table, manifest.load_id, now
         )
         expect(order, "rejected rows", manifest.rows_rejected, self.execute(insert))
-
-
-def own_columns(disposition: WriteDisposition) -> Mapping[str, ColumnType]:
-    """ELT Factory's own columns in a table of that disposition."""
-    return {**statements.OWN_COLUMNS, **(statements.VALIDITY if disposition == "scd2" else {})}
 
 
 def _refuse(order: LoadOrder, changes: Iterable[SchemaChange]) -> None:

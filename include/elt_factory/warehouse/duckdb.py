@@ -20,13 +20,16 @@ from elt_factory.disk import naming_a_full_disk
 from elt_factory.extract.request import Connection
 from elt_factory.failures import EltError, LandingError, WarehouseBusyError
 from elt_factory.landing.casting import from_duckdb_type
-from elt_factory.landing.checksums import proven
 from elt_factory.landing.manifest import LandedFile
 from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, literal
-from elt_factory.warehouse.base import LoadOrder, Rows, Staged, StatementError, Warehouse, rolled_back_on_error
+from elt_factory.warehouse import statements
+from elt_factory.warehouse.base import Rows, Staged, StatementError, Warehouse, rolled_back_on_error
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.duckdb_errors import translated
 from elt_factory.warehouse.kind import DbtProfile, Opening, WarehouseKind
+from elt_factory.warehouse.order import LoadOrder
+from elt_factory.warehouse.recording import Step, record
+from elt_factory.warehouse.statement import BEGIN, COMMIT, ROLLBACK, Statement
 
 if TYPE_CHECKING:
     import duckdb
@@ -80,9 +83,13 @@ class DuckDBWarehouse(Warehouse):
 
     def __init__(self, path: Path, patience: float = 600, log: Callable[[str], None] = print) -> None:
         self._file = path
+        self._opened_as = (path, patience, log)
+        self._connect()
+
+    def _connect(self) -> None:
+        path, patience, log = self._opened_as
         with naming_a_full_disk(f"the warehouse {path}", [path]):
             path.parent.mkdir(parents=True, exist_ok=True)
-        self._opened_as = (path, patience, log)
         self._connection = _connect(path, patience, log)
         self._run("SET TimeZone = 'UTC'")
         # a table has no order; to keep one takes a third of the CPU and half of the memory of a large load
@@ -138,7 +145,7 @@ class DuckDBWarehouse(Warehouse):
 
         DuckDB reads Parquet in place, so a copy of what is near would only cost.
         """
-        with proven(order.landing, order.manifest.all_files) as folder:
+        with self.landed_files(order) as folder:
             yield from self._views(order, folder)
 
     def _views(self, order: LoadOrder, folder: Path) -> Iterator[Staged]:
@@ -157,33 +164,31 @@ class DuckDBWarehouse(Warehouse):
         finally:
             for view in (rows, rejected, files):
                 if view:
-                    self._connection.execute(f"DROP VIEW IF EXISTS {view.sql(DIALECT)}")
+                    self._connection.execute(_drop_view(view))
 
     def _view(self, name: str, files: Sequence[LandedFile], landing: Path) -> Relation | None:
         if not files:
             return None
         view = Relation("temp", name)
-        listed = file_list(str(landing / file.path) for file in files)
-        self._connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS SELECT * FROM read_parquet({listed}, {LITERAL_PATHS})"
-        )
+        self._connection.execute(_create_view(name, [landing / file.path for file in files]))
         return view
 
     def _count(self, view: Relation | None) -> int:
+        if view is None:
+            return 0
         # what fails here is the landing, and the error not the warehouse's
-        count = f"SELECT count(*) FROM {view.sql(DIALECT)}" if view else "SELECT 0"
-        return int(self._connection.execute(count).fetchall()[0][0])
+        return int(self._connection.execute(statements.count_rows(DIALECT, view)).fetchall()[0][0])
 
     @contextmanager
     def transaction(self, proof: str = "") -> Iterator[None]:  # noqa: ARG002, D102
         run = self._run
-        with rolled_back_on_error(lambda: run("BEGIN"), lambda: run("COMMIT"), self._roll_back):
+        with rolled_back_on_error(lambda: run(BEGIN), lambda: run(COMMIT), self._roll_back):
             yield
 
     def _roll_back(self) -> None:
         """Roll back. A full disk or a damaged file have done so already, and are the error to see."""
         try:
-            self._run("ROLLBACK")
+            self._run(ROLLBACK)
         except EltError:
             self.close()
 
@@ -192,6 +197,19 @@ class DuckDBWarehouse(Warehouse):
 
     def close(self) -> None:  # noqa: D102
         self._connection.close()
+
+
+def _create_view(name: str, files: Sequence[Path]) -> Statement:
+    """CREATE TEMP VIEW over landed files."""
+    read = f"read_parquet({file_list(map(str, files))}, {LITERAL_PATHS})"
+    return Statement(
+        f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS SELECT * FROM {read}", "read the landed files in place"
+    )
+
+
+def _drop_view(view: Relation) -> Statement:
+    """DROP VIEW where it is there."""
+    return Statement(f"DROP VIEW IF EXISTS {view.sql(DIALECT)}", "the landed files are read")
 
 
 def _add_functions(connection: duckdb.DuckDBPyConnection) -> None:
@@ -283,4 +301,10 @@ def _dbt_profile(connection: Connection, project: Path, _: str | None) -> DbtPro
     return DbtProfile({"type": "duckdb", "path": path, "threads": 1, "settings": {"TimeZone": "UTC"}})
 
 
-KIND = WarehouseKind(name="duckdb", open=_open, label=_label, dbt_profile=_dbt_profile)
+def _record(order: LoadOrder) -> Sequence[Step]:
+    from elt_factory.warehouse.duckdb_recorder import DuckDBRecorder
+
+    return record(DuckDBRecorder(order))
+
+
+KIND = WarehouseKind(name="duckdb", open=_open, label=_label, dbt_profile=_dbt_profile, record=_record)

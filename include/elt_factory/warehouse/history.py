@@ -15,6 +15,7 @@ from datetime import datetime
 
 from elt_factory.config.values import ColumnType
 from elt_factory.warehouse.dialect import Dialect, Relation
+from elt_factory.warehouse.statement import Statement
 from elt_factory.warehouse.statements import LOAD_ID, LOADED_AT, VALID_FROM, VALID_TO, staged_values
 
 INSTANT = ColumnType("timestamp")
@@ -80,14 +81,6 @@ class History:
         return " IS NOT DISTINCT FROM ".join(columns)
 
 
-@dataclass(frozen=True)
-class Step:
-    """One statement, with a word of what it is for."""
-
-    comment: str
-    sql: str
-
-
 def picture(
     dialect: Dialect, staging: Relation | None, landed: Mapping[str, ColumnType], history: Mapping[str, ColumnType]
 ) -> str:
@@ -103,12 +96,12 @@ def picture(
     return f"(SELECT {', '.join(typed)} FROM {staging.sql(dialect)} AS s)"
 
 
-def cursor_statements(history: History, cursor: str, load_id: str, now: datetime) -> list[Step]:
+def cursor_statements(history: History, cursor: str, load_id: str, now: datetime) -> list[Statement]:
     """Return what adds versions that say themselves since when they hold. They change nothing where these are there."""
     return [
-        Step("delete versions of the same moment with other values", _correct(history, cursor)),
-        Step("insert new versions", _add(history, cursor, load_id, now)),
-        Step("end each version where the next one of its key starts", _chain(history)),
+        Statement(_correct(history, cursor), "delete versions of the same moment with other values"),
+        Statement(_add(history, cursor, load_id, now), "insert new versions"),
+        Statement(_chain(history), "end each version where the next one of its key starts"),
     ]
 
 
@@ -161,10 +154,11 @@ def _chain(history: History) -> str:
     )
 
 
-def standing(history: History, when: str, load_id: str) -> str:
+def standing(history: History, when: str, load_id: str) -> Statement:
     """SELECT of how many of the rows that come the history has at a time, and how many of these the load opened."""
     own = f"{history.column('t', LOAD_ID)} = {history.dialect.literal(load_id)}"
-    return (
+    return Statement(
         f"SELECT count(*), count(CASE WHEN {own} THEN 1 END) FROM {history.picture} AS s "
-        f"JOIN {history.rows} AS t ON {history.same('t', 's')} WHERE {when}"
+        f"JOIN {history.rows} AS t ON {history.same('t', 's')} WHERE {when}",
+        "count: every row that was landed is in the history now",
     )

@@ -6,7 +6,7 @@ its value where the object is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 from elt_factory.core.kinds import Door
 from elt_factory.extract.request import Connection
 from elt_factory.warehouse.base import Warehouse
+from elt_factory.warehouse.order import LoadOrder
+from elt_factory.warehouse.recording import Step
 
 WAREHOUSES: Door[WarehouseKind] = Door(
     "elt_factory.warehouses",
@@ -75,9 +77,11 @@ class WarehouseKind:
             and the project's folder.
         dbt_profile: The profile of its dbt adapter. Takes the connection, the project's folder and the virtual
             warehouse where it is another than the connection's.
+        record: What a load of an order sends, without a warehouse: see `recording`.
     """
 
     name: str
     open: Callable[[Opening], Warehouse]
     label: Callable[[Connection, Path], str]
     dbt_profile: Callable[[Connection, Path, str | None], DbtProfile]
+    record: Callable[[LoadOrder], Sequence[Step]]

@@ -21,9 +21,11 @@ from elt_factory.landing.manifest import Manifest
 from elt_factory.sql_text import Value
 from elt_factory.warehouse import audit
 from elt_factory.warehouse.dialect import Dialect, Relation
+from elt_factory.warehouse.statement import Statement
 
 if TYPE_CHECKING:
-    from elt_factory.warehouse.base import LoadOrder, Staged, Warehouse
+    from elt_factory.warehouse.base import Staged, Warehouse
+    from elt_factory.warehouse.order import LoadOrder
 
 FILES = audit.relation("files")
 # of the landed part
@@ -117,27 +119,29 @@ def without_overtaken(warehouse: Warehouse, order: LoadOrder, staged: Staged) ->
     return replace(staged, rows=rows, row_count=left, ledger=ledger)
 
 
-def overtaken_files(dialect: Dialect, staged: Relation, manifest: Manifest) -> str:
+def overtaken_files(dialect: Dialect, staged: Relation, manifest: Manifest) -> Statement:
     """SELECT of the staged files of which the ledger has another content that was seen later."""
     d = dialect
     newest = _newest(d, manifest.source, manifest.table)
-    return (
+    return Statement(
         f"SELECT s.{d.name('file_id')} FROM {staged.sql(d)} AS s JOIN {newest} AS f "
         f"ON f.{d.name('file_id')} = s.{d.name('file_id')} WHERE f.{d.name('seen_at')} > s.{d.name('seen_at')} "
-        f"AND f.{d.name('content_hash')} <> s.{d.name('content_hash')}"
+        f"AND f.{d.name('content_hash')} <> s.{d.name('content_hash')}",
+        "leave out files that another load has read later, with another content",
     )
 
 
-def delete_delivered(dialect: Dialect, target: Relation, staged: Relation) -> str:
+def delete_delivered(dialect: Dialect, target: Relation, staged: Relation) -> Statement:
     """DELETE of the rows that the staged files have delivered before, whichever load wrote them."""
     d = dialect
-    return (
+    return Statement(
         f"DELETE FROM {target.sql(d)} WHERE {d.name(FILE_ID)} IN "
-        f"(SELECT s.{d.name('file_id')} FROM {staged.sql(d)} AS s)"
+        f"(SELECT s.{d.name('file_id')} FROM {staged.sql(d)} AS s)",
+        "delete what the files delivered before, whichever load wrote it",
     )
 
 
-def insert_files(dialect: Dialect, staged: Relation, order: LoadOrder, loaded_at: datetime) -> str:
+def insert_files(dialect: Dialect, staged: Relation, order: LoadOrder, loaded_at: datetime) -> Statement:
     """INSERT of what was delivered, as one commit of the table; a load that starts over says so first."""
     d, manifest = dialect, order.manifest
     of_load: dict[str, Value] = {
@@ -159,7 +163,9 @@ def insert_files(dialect: Dialect, staged: Relation, order: LoadOrder, loaded_at
         started = {"seen_at": d.literal(datetime.fromisoformat(manifest.started_at))}
         nothing = [({**started, **given}).get(n, f"CAST(NULL AS {d.type(kinds[n])})") for n in names]
         select = f"SELECT {', '.join(nothing)} UNION ALL {select}"
-    return f"INSERT INTO {FILES.sql(d)} ({d.names(names)}) {select}"
+    return Statement(
+        f"INSERT INTO {FILES.sql(d)} ({d.names(names)}) {select}", "the ledger: what each file delivered; append-only"
+    )
 
 
 def _newest(dialect: Dialect, source: str, table: str) -> str:

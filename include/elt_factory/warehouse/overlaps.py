@@ -18,9 +18,11 @@ from elt_factory.landing.manifest import Manifest
 from elt_factory.sources.sql.origin import on_clock
 from elt_factory.warehouse import audit, statements
 from elt_factory.warehouse.dialect import Dialect
+from elt_factory.warehouse.statement import Statement
 
 if TYPE_CHECKING:
-    from elt_factory.warehouse.base import LoadOrder, Warehouse
+    from elt_factory.warehouse.base import Warehouse
+    from elt_factory.warehouse.order import LoadOrder
     from elt_factory.warehouse.writing import Writing
 
 
@@ -99,30 +101,33 @@ def _family(kind: str) -> str:
     return kind.partition("(")[0]
 
 
-def refreshes_over(dialect: Dialect, manifest: Manifest) -> str:
+def refreshes_over(dialect: Dialect, manifest: Manifest) -> Statement:
     """SELECT of the full refresh that holds for some part of a landing's window, with the last value of its cursor."""
     d = dialect
-    return (
+    return Statement(
         f"SELECT {d.names(('load_id', 'cursor_value'))} FROM {_others(d, manifest)} AND {d.name('full_refresh')} "
-        f"AND {_touches(d, manifest)}"
+        f"AND {_touches(d, manifest)}",
+        "find the full refresh whose rows of this window make way",
     )
 
 
-def loads_past(dialect: Dialect, manifest: Manifest) -> str:
+def loads_past(dialect: Dialect, manifest: Manifest) -> Statement:
     """SELECT of the load with rows that reaches farthest beyond the end of a landing's window, and where it ends."""
     d, end = dialect, dialect.literal(datetime.fromisoformat(manifest.window_end))
-    return (
+    return Statement(
         f"SELECT {d.names(('load_id', 'window_end'))} FROM {_others(d, manifest)} AND {d.name('window_end')} > {end} "
-        f"ORDER BY {d.name('window_end')} DESC LIMIT 1"
+        f"ORDER BY {d.name('window_end')} DESC LIMIT 1",
+        "fail if a load has rows after the end of this full refresh",
     )
 
 
-def loads_begun_after(dialect: Dialect, manifest: Manifest) -> str:
+def loads_begun_after(dialect: Dialect, manifest: Manifest) -> Statement:
     """SELECT of the loads with rows for some part of a landing's window that began to read after it did."""
     d, began = dialect, dialect.literal(datetime.fromisoformat(manifest.started_at))
-    return (
+    return Statement(
         f"SELECT {d.name('load_id')} FROM {_others(d, manifest)} AND {_touches(d, manifest)} "
-        f"AND {d.name('started_at')} > {began}"
+        f"AND {d.name('started_at')} > {began}",
+        "fail if a load has read the source after this full refresh started",
     )
 
 
@@ -144,12 +149,13 @@ def _touches(d: Dialect, manifest: Manifest) -> str:
     return f"{d.name('window_start')} < {end} AND {d.name('window_end')} > {start}"
 
 
-def overlapping(dialect: Dialect, manifest: Manifest) -> str:
+def overlapping(dialect: Dialect, manifest: Manifest) -> Statement:
     """SELECT of the committed loads of other windows with numbers of the cursor between those of a landing."""
     d = dialect
     number, low, high = "DECIMAL(38, 9)", *map(d.literal, (manifest.cursor_min, manifest.cursor_max))
-    return (
+    return Statement(
         f"SELECT {d.name('load_id')} FROM {_committed(d, manifest)} "
         f"AND TRY_CAST({d.name('cursor_min')} AS {number}) <= CAST({high} AS {number}) "
-        f"AND TRY_CAST({d.name('cursor_value')} AS {number}) >= CAST({low} AS {number})"
+        f"AND TRY_CAST({d.name('cursor_value')} AS {number}) >= CAST({low} AS {number})",
+        "fail if a load of another window has read some of the same rows",
     )

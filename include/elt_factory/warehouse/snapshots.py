@@ -12,7 +12,8 @@ from datetime import datetime
 
 from elt_factory.warehouse import audit
 from elt_factory.warehouse.dialect import Dialect
-from elt_factory.warehouse.history import INSTANT, History, Step, standing
+from elt_factory.warehouse.history import INSTANT, History, standing
+from elt_factory.warehouse.statement import Statement
 from elt_factory.warehouse.statements import LOADED_AT, VALID_TO
 
 
@@ -54,36 +55,36 @@ class Snapshot:
         return next((one for one in self.later if one.complete), None)
 
 
-def snapshot_statements(history: History, snapshot: Snapshot) -> list[Step]:
+def snapshot_statements(history: History, snapshot: Snapshot) -> list[Statement]:
     """Return what makes the history tell of a snapshot, in order. They change nothing where it does already."""
     keys = SnapshotSql(history, snapshot)
-    steps: list[Step] = []
+    steps: list[Statement] = []
     if snapshot.incomplete:
-        steps.append(Step("record what later snapshots have not seen", keys.note_unseen_later()))
+        steps.append(Statement(keys.note_unseen_later(), "record what later snapshots have not seen"))
     if not snapshot.complete:
         steps += _undo(keys)
     if snapshot.later:
-        steps.append(Step("keep what holds from the next snapshot on", keys.keep_after(keys.changed())))
+        steps.append(Statement(keys.keep_after(keys.changed()), "keep what holds from the next snapshot on"))
     steps += [
-        Step("end versions that are gone or have changed", keys.end()),
-        Step("delete what an earlier attempt of this window wrote", keys.remove()),
-        Step("insert new versions", keys.begin()),
+        Statement(keys.end(), "end versions that are gone or have changed"),
+        Statement(keys.remove(), "delete what an earlier attempt of this window wrote"),
+        Statement(keys.begin(), "insert new versions"),
     ]
     if snapshot.later:
         steps += _join_at(history, [one.at for one in snapshot.later])
     steps += _join_at(history, [snapshot.at])
     if not snapshot.complete:
-        steps.append(Step("record the keys that it has not seen", keys.note_unseen()))
+        steps.append(Statement(keys.note_unseen(), "record the keys that it has not seen"))
     return steps
 
 
-def _undo(keys: SnapshotSql) -> list[Step]:
+def _undo(keys: SnapshotSql) -> list[Statement]:
     """Undo what an earlier attempt of an incomplete snapshot wrote for keys that it no longer has."""
-    after = [Step("keep what holds from the next snapshot on", keys.keep_after(keys.forgotten()))]
+    after = [Statement(keys.keep_after(keys.forgotten()), "keep what holds from the next snapshot on")]
     return [
         *(after if keys.snapshot.later else []),
-        Step("continue the version before it", keys.go_on()),
-        Step("delete the one that the earlier attempt started", keys.forget()),
+        Statement(keys.go_on(), "continue the version before it"),
+        Statement(keys.forget(), "delete the one that the earlier attempt started"),
     ]
 
 
@@ -92,7 +93,7 @@ def standing_in_snapshot(history: History, snapshot: Snapshot, load_id: str) -> 
     return standing(history, _holds(history, "t", history.dialect.literal(snapshot.at)), load_id)
 
 
-def later_snapshots(dialect: Dialect, source: str, table: str, at: datetime) -> str:
+def later_snapshots(dialect: Dialect, source: str, table: str, at: datetime) -> Statement:
     """SELECT of the snapshots after a moment that are part of the history, up to the first complete one, in order.
 
     One of only rejects is none: it says nothing of any key.
@@ -104,10 +105,11 @@ def later_snapshots(dialect: Dialect, source: str, table: str, at: datetime) -> 
     )
     loads = audit.relation("loads").sql(d)
     complete = f"SELECT min({name('window_end')}) FROM {loads} AS c WHERE {mine} AND {name('rows_rejected')} = 0"
-    return (
+    return Statement(
         f"SELECT {d.names(('window_end', 'load_id', 'loaded_at'))}, {name('rows_rejected')} = 0 FROM {loads} AS c "
         f"WHERE {mine} AND {name('window_end')} <= coalesce(({complete}), {name('window_end')}) "
-        f"ORDER BY {name('window_end')}, {name('loaded_at')} DESC"
+        f"ORDER BY {name('window_end')}, {name('loaded_at')} DESC",
+        "find the snapshots after this one that are loaded already",
     )
 
 
@@ -294,7 +296,7 @@ def _holds(history: History, alias: str, at: str) -> str:
     return f"{history.since(alias)} <= {at} AND ({until} IS NULL OR {until} > {at})"
 
 
-def _join_at(history: History, moments: Sequence[datetime]) -> list[Step]:
+def _join_at(history: History, moments: Sequence[datetime]) -> list[Statement]:
     """UPDATE and DELETE that make one version of two that meet at one of the moments and do not differ."""
     d = history.dialect
     listed, since, until = ", ".join(map(d.literal, moments)), history.since("n"), history.until("n")
@@ -307,4 +309,4 @@ def _join_at(history: History, moments: Sequence[datetime]) -> list[Step]:
         f"AND {history.since('t')} IN ({listed}) AND {since} < {history.since('t')} "
         f"AND ({until} IS NULL OR {until} > {history.since('t')})"
     )
-    return [Step("join adjacent versions that do not differ", reach), Step("delete the second", remove)]
+    return [Statement(reach, "join adjacent versions that do not differ"), Statement(remove, "delete the second")]

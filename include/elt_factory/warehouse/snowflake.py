@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from elt_factory.config.values import ColumnType
 from elt_factory.extract.request import Connection
 from elt_factory.failures import AccessDeniedError, AccountingError, EltError, LandingError, WarehouseUnavailableError
-from elt_factory.landing.checksums import proven
 from elt_factory.landing.folded import Folded
 from elt_factory.landing.manifest import LandedFile, Manifest, check_files
 from elt_factory.warehouse import audit, ledger, statements
 from elt_factory.warehouse import snowflake_sql as sql
 from elt_factory.warehouse.base import (
-    LoadOrder,
     LoadReport,
     Rows,
     Staged,
@@ -31,9 +29,12 @@ from elt_factory.warehouse.base import (
 )
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.kind import ANY_PURPOSE, DbtProfile, Opening, Purpose, WarehouseKind
+from elt_factory.warehouse.order import LoadOrder
+from elt_factory.warehouse.recording import Step, record
 from elt_factory.warehouse.snowflake_errors import NoSuchObjectError, translated
 from elt_factory.warehouse.snowflake_sql import DIALECT, StageFolder
 from elt_factory.warehouse.snowflake_stage import external_stage
+from elt_factory.warehouse.statement import BEGIN, COMMIT, ROLLBACK
 
 if TYPE_CHECKING:
     from snowflake.connector.cursor import SnowflakeCursor
@@ -148,13 +149,13 @@ class SnowflakeWarehouse(Warehouse):
     @contextmanager
     def transaction(self, proof: str = "") -> Iterator[None]:
         """Commit what the block did, or nothing of it. BEGIN says so whatever the session's autocommit is."""
-        with rolled_back_on_error(lambda: self._run("BEGIN"), lambda: self._commit(proof), self._roll_back):
+        with rolled_back_on_error(lambda: self._run(BEGIN), lambda: self._commit(proof), self._roll_back):
             yield
 
     def _commit(self, proof: str) -> None:
         """Commit. Where the connection broke before Snowflake answered, the proof says whether it happened."""
         try:
-            self._run("COMMIT")
+            self._run(COMMIT)
         except WarehouseUnavailableError:
             if not proof:
                 raise
@@ -170,7 +171,7 @@ class SnowflakeWarehouse(Warehouse):
     def _roll_back(self) -> None:
         """Roll back; where that cannot be said any more, the end of the session does it."""
         try:
-            self._run("ROLLBACK")
+            self._run(ROLLBACK)
         except EltError:
             self.close()
 
@@ -197,14 +198,14 @@ class SnowflakeWarehouse(Warehouse):
     def stage(self, order: LoadOrder) -> Iterator[Staged]:
         """Transient tables with the landed rows and rejects; they and the files on the stage are gone afterwards."""
         manifest = order.manifest
-        check_files(order.landing, manifest)
-        name = staging_name(manifest.attempt, datetime.now(UTC))
+        name = staging_name(manifest.attempt, self.now())
         folder = stage_folder(manifest, name)
         tables = _Tables(*(Relation(audit.SCHEMA, f"{name}{of}") for of in ("", "_rejects", "_files")))
         outside = external_stage(order.landing, self._given) if manifest.all_files else None
         try:
             if outside:
-                # Snowflake reads the landing by itself: sizes and ETags, looked at above, are all the proof there is
+                # Snowflake reads the landing by itself: sizes and ETags are all the proof there is
+                check_files(order.landing, manifest)
                 self._create(outside.create, sql.describe_stage(outside.relation), outside.wanted)
                 counts = self._copy_all(order, tables, _Tables(*[outside.folder] * 3))
             else:
@@ -218,7 +219,7 @@ class SnowflakeWarehouse(Warehouse):
 
     def _send_and_copy(self, order: LoadOrder, tables: _Tables[Relation], folder: StageFolder) -> tuple[int, int]:
         """Copy by way of ELT Factory's own stage. Nothing is sent before all of the landing is proven."""
-        with proven(order.landing, order.manifest.all_files) as here:
+        with self.landed_files(order) as here:
             if order.manifest.all_files:
                 create = f"CREATE STAGE ON SCHEMA {DIALECT.name(STAGE.schema)}"
                 self._create(sql.create_stage(STAGE), sql.describe_stage(STAGE), create)
@@ -276,7 +277,7 @@ class SnowflakeWarehouse(Warehouse):
     def _sweep_old(self) -> None:
         """Sweep what no load can be using any more; a load stays committed whether this works or not."""
         try:
-            self.sweep(datetime.now(UTC) - SWEPT_AFTER)
+            self.sweep(self.now() - SWEPT_AFTER)
         except EltError as error:
             self._log(f"left for a later sweep: {error}")
 
@@ -365,4 +366,10 @@ def _dbt_profile(connection: Connection, _: Path, compute: str | None) -> DbtPro
     return snowflake_profile(connection, compute)
 
 
-KIND = WarehouseKind(name="snowflake", open=_open, label=_label, dbt_profile=_dbt_profile)
+def _record(order: LoadOrder) -> Sequence[Step]:
+    from elt_factory.warehouse.snowflake_recorder import SnowflakeRecorder
+
+    return record(SnowflakeRecorder(order))
+
+
+KIND = WarehouseKind(name="snowflake", open=_open, label=_label, dbt_profile=_dbt_profile, record=_record)

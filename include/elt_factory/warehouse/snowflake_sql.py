@@ -16,6 +16,7 @@ from elt_factory.config.values import ColumnType, TypeName
 from elt_factory.landing.manifest import LandedFile
 from elt_factory.sql_text import Value, identifier, literal, text_literal
 from elt_factory.warehouse.dialect import Dialect, Relation
+from elt_factory.warehouse.statement import Statement
 
 PARALLEL = 16  # files, and parts of a file, that one PUT sends at a time
 
@@ -150,27 +151,32 @@ def describe_stage(stage: Relation) -> str:
     return f"DESCRIBE STAGE {stage.sql(DIALECT)}"
 
 
-def create_stage(stage: Relation) -> str:
+def create_stage(stage: Relation) -> Statement:
     """CREATE STAGE, internal, where it is not there yet."""
-    return f"CREATE STAGE IF NOT EXISTS {stage.sql(DIALECT)}"
+    return Statement(f"CREATE STAGE IF NOT EXISTS {stage.sql(DIALECT)}", "if it does not exist")
 
 
-def create_external_stage(stage: Relation, url: str, integration: str) -> str:
+def create_external_stage(stage: Relation, url: str, integration: str) -> Statement:
     """CREATE STAGE over a URL, opened by a storage integration, where it is not there yet."""
-    return f"{create_stage(stage)} URL = {text(url)} STORAGE_INTEGRATION = {name(integration)}"
+    return Statement(
+        f"{create_stage(stage)} URL = {text(url)} STORAGE_INTEGRATION = {name(integration)}", "if it does not exist"
+    )
 
 
-def create_staging(table: Relation, columns: Mapping[str, ColumnType]) -> str:
+def create_staging(table: Relation, columns: Mapping[str, ColumnType]) -> Statement:
     """CREATE TRANSIENT TABLE for landed rows as the files have them: JSON is text there. Sent twice it is as once."""
     kinds = {column: ColumnType("text") if kind.name == "json" else kind for column, kind in columns.items()}
     listed = ", ".join(f"{name(column)} {DIALECT.type(kind)}" for column, kind in kinds.items())
     # what lives for minutes needs no time travel, which would be paid for a day
-    return f"CREATE TRANSIENT TABLE IF NOT EXISTS {table.sql(DIALECT)} ({listed}) DATA_RETENTION_TIME_IN_DAYS = 0"
+    return Statement(
+        f"CREATE TRANSIENT TABLE IF NOT EXISTS {table.sql(DIALECT)} ({listed}) DATA_RETENTION_TIME_IN_DAYS = 0",
+        "under a name unique to this load",
+    )
 
 
-def drop_table(table: Relation) -> str:
+def drop_table(table: Relation) -> Statement:
     """DROP TABLE where it is there."""
-    return f"DROP TABLE IF EXISTS {table.sql(DIALECT)}"
+    return Statement(f"DROP TABLE IF EXISTS {table.sql(DIALECT)}", "remove the staged rows")
 
 
 def wildcard(landing: Path, files: Sequence[LandedFile]) -> Path:
@@ -179,22 +185,26 @@ def wildcard(landing: Path, files: Sequence[LandedFile]) -> Path:
     return (folders.pop() / "*.parquet") if len(files) > 1 else landing / files[0].path
 
 
-def put(files: Path, to: StageFolder) -> str:
+def put(files: Path, to: StageFolder) -> Statement:
     """PUT of all files that a path with a wildcard means, many at a time."""
     source = text(f"file://{files.as_posix()}")
-    return f"PUT {source} {to.sql()} PARALLEL = {PARALLEL} AUTO_COMPRESS = FALSE OVERWRITE = TRUE"
+    return Statement(
+        f"PUT {source} {to.sql()} PARALLEL = {PARALLEL} AUTO_COMPRESS = FALSE OVERWRITE = TRUE",
+        "all landed files in one statement",
+    )
 
 
-def copy_into(table: Relation, source: StageFolder) -> str:
+def copy_into(table: Relation, source: StageFolder) -> Statement:
     """COPY of a folder's Parquet files into a staging table, by column name.
 
     All or nothing: a row that cannot be read fails the statement. Bytes stay bytes. INCLUDE_METADATA stays out: it
     writes over a column of the source that has the name it is given.
     """
     file_format = "TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE"
-    return (
+    return Statement(
         f"COPY INTO {table.sql(DIALECT)} FROM {source.sql()} FILE_FORMAT = ({file_format}) "
-        f"MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE ON_ERROR = ABORT_STATEMENT"
+        f"MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE ON_ERROR = ABORT_STATEMENT",
+        "count its rows per file",
     )
 
 
@@ -203,9 +213,9 @@ def list_files(stage: Relation) -> str:
     return f"LIST @{stage.sql(DIALECT)}"
 
 
-def remove(folder: StageFolder) -> str:
+def remove(folder: StageFolder) -> Statement:
     """REMOVE of a folder's files."""
-    return f"REMOVE {folder.sql()}"
+    return Statement(f"REMOVE {folder.sql()}", "remove the files on the stage")
 
 
 def staging_tables(schema: str, prefix: str) -> str:

@@ -8,23 +8,25 @@ from datetime import date, datetime
 from elt_factory.config.values import ColumnType
 from elt_factory.warehouse import audit
 from elt_factory.warehouse.dialect import Dialect, Relation, TableOptions
+from elt_factory.warehouse.statement import Statement
 
 LOAD_ID = "_load_id"
 LOADED_AT = "_loaded_at"
 OWN_COLUMNS: Mapping[str, ColumnType] = {LOAD_ID: ColumnType("text"), LOADED_AT: ColumnType("timestamp")}
 VALID_FROM = "_valid_from"
 VALID_TO = "_valid_to"
+_DESCRIPTIONS = "the descriptions of the YAML"
 VALIDITY: Mapping[str, ColumnType] = {VALID_FROM: ColumnType("timestamp"), VALID_TO: ColumnType("timestamp")}
 
 
-def create_schema(dialect: Dialect, schema: str) -> str:
+def create_schema(dialect: Dialect, schema: str) -> Statement:
     """CREATE SCHEMA where it is not there yet."""
-    return f"CREATE SCHEMA IF NOT EXISTS {dialect.name(schema)}"
+    return Statement(f"CREATE SCHEMA IF NOT EXISTS {dialect.name(schema)}", "if it does not exist")
 
 
 def create_table(
     dialect: Dialect, table: Relation, columns: Mapping[str, ColumnType], options: TableOptions | None = None
-) -> str:
+) -> Statement:
     """CREATE TABLE where it is not there yet, with its options where the warehouse takes them."""
     given = options if options and dialect.stores_options else TableOptions()
     comments = {name: f" COMMENT {dialect.literal(text)}" for name, text in given.comments.items()}
@@ -34,23 +36,27 @@ def create_table(
     transient = "TRANSIENT " if given.transient else ""
     clustered = f" CLUSTER BY ({dialect.names(given.cluster_by)})" if given.cluster_by else ""
     comment = f" COMMENT = {dialect.literal(given.comment)}" if given.comment else ""
-    return f"CREATE {transient}TABLE IF NOT EXISTS {table.sql(dialect)} ({listed}){clustered}{comment}"
+    return Statement(
+        f"CREATE {transient}TABLE IF NOT EXISTS {table.sql(dialect)} ({listed}){clustered}{comment}",
+        "if it does not exist, with every column that the data have",
+    )
 
 
-def comment_table(dialect: Dialect, table: Relation, text: str) -> str:
+def comment_table(dialect: Dialect, table: Relation, text: str) -> Statement:
     """COMMENT ON a table."""
-    return f"COMMENT ON TABLE {table.sql(dialect)} IS {dialect.literal(text)}"
+    return Statement(f"COMMENT ON TABLE {table.sql(dialect)} IS {dialect.literal(text)}", _DESCRIPTIONS)
 
 
-def comment_columns(dialect: Dialect, table: Relation, comments: Mapping[str, str]) -> str:
+def comment_columns(dialect: Dialect, table: Relation, comments: Mapping[str, str]) -> Statement:
     """Return the comments of many columns in one round trip."""
     if dialect.stores_options:
         listed = ", ".join(f"COLUMN {dialect.name(n)} COMMENT {dialect.literal(text)}" for n, text in comments.items())
-        return f"ALTER TABLE {table.sql(dialect)} ALTER {listed}"
-    return "; ".join(
+        return Statement(f"ALTER TABLE {table.sql(dialect)} ALTER {listed}", _DESCRIPTIONS)
+    each = (
         f"COMMENT ON COLUMN {table.sql(dialect)}.{dialect.name(n)} IS {dialect.literal(text)}"
         for n, text in comments.items()
     )
+    return Statement("; ".join(each), _DESCRIPTIONS)
 
 
 def add_columns(dialect: Dialect, table: Relation, columns: Mapping[str, ColumnType]) -> str:
@@ -104,51 +110,63 @@ def rename_column(dialect: Dialect, table: Relation, name: str, to: str) -> str:
     return f"ALTER TABLE {table.sql(dialect)} RENAME COLUMN {dialect.name(name)} TO {dialect.name(to)}"
 
 
-def delete_own(dialect: Dialect, table: Relation, load_id: str, unless: str = "") -> str:
+def delete_own(dialect: Dialect, table: Relation, load_id: str, unless: str = "") -> Statement:
     """DELETE of the rows that an earlier commit of this load wrote, `unless` they have a value in that column."""
     own = f"{dialect.name(LOAD_ID)} = {dialect.literal(load_id)}"
     more = f" AND {dialect.name(unless)} IS NULL" if unless else ""
-    return f"DELETE FROM {table.sql(dialect)} WHERE {own}{more}"
+    return Statement(
+        f"DELETE FROM {table.sql(dialect)} WHERE {own}{more}", "delete what an earlier attempt of this window wrote"
+    )
 
 
-def delete_between(dialect: Dialect, table: Relation, load_id: str, cursor: str, start: date, end: date) -> str:
+def delete_between(dialect: Dialect, table: Relation, load_id: str, cursor: str, start: date, end: date) -> Statement:
     """DELETE of the rows of a load whose cursor is between two moments, the end not included."""
     own, column = f"{dialect.name(LOAD_ID)} = {dialect.literal(load_id)}", dialect.name(cursor)
-    return (
+    return Statement(
         f"DELETE FROM {table.sql(dialect)} "
-        f"WHERE {own} AND {column} >= {dialect.literal(start)} AND {column} < {dialect.literal(end)}"
+        f"WHERE {own} AND {column} >= {dialect.literal(start)} AND {column} < {dialect.literal(end)}",
+        "delete what a full refresh wrote for this window",
     )
 
 
 def delete_versions(
     dialect: Dialect, table: Relation, load_id: str, staging: Relation, keys: tuple[str, ...], cursor: str
-) -> str:
+) -> Statement:
     """DELETE of the rows of a load that staging brings again: the same key and the same cursor, or none."""
     conditions = [f"t.{dialect.name(LOAD_ID)} = {dialect.literal(load_id)}"]
     conditions += [f"t.{dialect.name(key)} = s.{dialect.name(key)}" for key in keys]
     conditions.append(f"t.{dialect.name(cursor)} IS NOT DISTINCT FROM s.{dialect.name(cursor)}")
-    return f"DELETE FROM {table.sql(dialect)} AS t USING {staging.sql(dialect)} AS s WHERE {' AND '.join(conditions)}"
+    return Statement(
+        f"DELETE FROM {table.sql(dialect)} AS t USING {staging.sql(dialect)} AS s WHERE {' AND '.join(conditions)}",
+        "delete what a full refresh wrote of these rows",
+    )
 
 
-def delete_all(dialect: Dialect, table: Relation) -> str:
+def delete_all(dialect: Dialect, table: Relation) -> Statement:
     """DELETE of every row; unlike TRUNCATE it is part of the transaction everywhere."""
-    return f"DELETE FROM {table.sql(dialect)}"
+    return Statement(f"DELETE FROM {table.sql(dialect)}", "delete all rows")
 
 
-def delete_without_cursor(dialect: Dialect, table: Relation, cursor: str) -> str:
+def delete_without_cursor(dialect: Dialect, table: Relation, cursor: str) -> Statement:
     """DELETE of the rows without a cursor value: every load that includes them brings all of them."""
-    return f"DELETE FROM {table.sql(dialect)} WHERE {dialect.name(cursor)} IS NULL"
+    return Statement(
+        f"DELETE FROM {table.sql(dialect)} WHERE {dialect.name(cursor)} IS NULL",
+        "delete the rows without a cursor value: all of them are read again",
+    )
 
 
 def delete_matching(
     dialect: Dialect, table: Relation, staging: Relation, keys: tuple[str, ...], cursor: str | None
-) -> str:
+) -> Statement:
     """DELETE of the rows that staging brings again: same key, and no newer than what comes."""
     conditions = [f"t.{dialect.name(key)} = s.{dialect.name(key)}" for key in keys]
     if cursor:
         column = dialect.name(cursor)
         conditions.append(f"(t.{column} IS NULL OR t.{column} <= s.{column})")
-    return f"DELETE FROM {table.sql(dialect)} AS t USING {staging.sql(dialect)} AS s WHERE {' AND '.join(conditions)}"
+    return Statement(
+        f"DELETE FROM {table.sql(dialect)} AS t USING {staging.sql(dialect)} AS s WHERE {' AND '.join(conditions)}",
+        "delete the rows that are read again" + (", unless they are newer" if cursor else ""),
+    )
 
 
 def insert_rows(
@@ -159,7 +177,7 @@ def insert_rows(
     load_id: str,
     loaded_at: datetime,
     unless_newer: tuple[str, ...] = (),
-) -> str:
+) -> Statement:
     """INSERT of `staged_values` with internal columns; `unless_newer` are keys of which only absent ones go in."""
     names, values = tuple(columns), list(columns.values())
     where = ""
@@ -167,27 +185,32 @@ def insert_rows(
         same = " AND ".join(f"t.{dialect.name(key)} = s.{dialect.name(key)}" for key in unless_newer)
         where = f" WHERE NOT EXISTS (SELECT 1 FROM {table.sql(dialect)} AS t WHERE {same})"
     values += [dialect.literal(load_id), dialect.literal(loaded_at)]
-    return (
+    return Statement(
         f"INSERT INTO {table.sql(dialect)} ({dialect.names((*names, LOAD_ID, LOADED_AT))}) "
-        f"SELECT {', '.join(values)} FROM {staging.sql(dialect)} AS s{where}"
+        f"SELECT {', '.join(values)} FROM {staging.sql(dialect)} AS s{where}",
+        "the new rows, with every column that the data have"
+        + ("; what is there already stays" if unless_newer else ""),
     )
 
 
-def insert_rejects(dialect: Dialect, staging: Relation, source: str, table: str, load_id: str, at: datetime) -> str:
+def insert_rejects(
+    dialect: Dialect, staging: Relation, source: str, table: str, load_id: str, at: datetime
+) -> Statement:
     """INSERT of the staged rejects, as those of the table's newest commit."""
     names = tuple(audit.log_columns("rejects"))
     values = [dialect.literal(value) for value in (load_id, source, table)]
     values += [f"s.{dialect.name('reason')}", f"s.{dialect.name('record')}", dialect.literal(at)]
     values += [f"({audit.newest_turn(dialect, source, table)})"]
-    return (
+    return Statement(
         f"INSERT INTO {audit.log('rejects').sql(dialect)} ({dialect.names(names)}) "
-        f"SELECT {', '.join(values)} FROM {staging.sql(dialect)} AS s"
+        f"SELECT {', '.join(values)} FROM {staging.sql(dialect)} AS s",
+        "the rejected rows, each with its reason",
     )
 
 
-def count_rows(dialect: Dialect, table: Relation) -> str:
+def count_rows(dialect: Dialect, table: Relation) -> Statement:
     """SELECT of the number of rows."""
-    return f"SELECT count(*) FROM {table.sql(dialect)}"
+    return Statement(f"SELECT count(*) FROM {table.sql(dialect)}", "count the rows")
 
 
 def staged_values(

@@ -17,7 +17,8 @@ from elt_factory.warehouse.history import History
 from elt_factory.warehouse.snapshots import Later, Snapshot
 
 if TYPE_CHECKING:
-    from elt_factory.warehouse.base import LoadOrder, Staged, Warehouse
+    from elt_factory.warehouse.base import Staged, Warehouse
+    from elt_factory.warehouse.order import LoadOrder
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _write_versions(load: Writing) -> Written:
         if load.staged.rows is None:
             return Written(0)
     for change in changes:
-        load.warehouse.execute(change.sql)
+        load.warehouse.execute(change)
     # every row that was landed appears in the history now, as often as a load is run
     found, opened = load.warehouse.query(standing).rows[0]
     expect(order, "rows", load.staged.row_count, int(found))
