@@ -160,7 +160,7 @@ def test_a_load_whose_extract_told_nothing_of_an_attempt_says_what_to_clear(shop
     for name, value in shop.environment().items():
         monkeypatch.setenv(name, value)
     run = Run("run", shop.config(), day(1), frozenset({"tab"}), full_refresh=False)
-    with pytest.raises(LandingError, match=r"src\.tab: the task extract of this run does not say what it has landed"):
+    with pytest.raises(LandingError, match=r"src\.tab: no landing from the task extract of this run"):
         load_alone(run, told)
 
 
@@ -172,7 +172,7 @@ def test_a_load_refuses_what_another_project_landed(processes, shop, monkeypatch
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AIRFLOW_VAR_ELT_PROJECT", "prod")
     run = Run("run", shop.config(), day(1), frozenset({"tab"}), full_refresh=False)
-    with pytest.raises(LandingError, match=r'is another\'s: it was written by .*project "duckdb .*this is .*"prod"'):
+    with pytest.raises(LandingError, match=r'belongs to another owner: written by .*project "duckdb .*expected .*"prod"'):
         load_alone(run, dev["extract"])
 
 

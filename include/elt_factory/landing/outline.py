@@ -64,7 +64,7 @@ def outline(known: Known, plan: ContractPlan, window: Window, load_id: str, atte
 
 
 def reads_after(manifest: Manifest, after: str | None) -> Manifest:
-    """Return the manifest with where the source was read from, by a cursor that is no time."""
+    """Return the manifest with where the source was read from, by a cursor that is not a time."""
     kind = next((column.column_type.name for column in manifest.columns if column.name == manifest.cursor_column), None)
     return replace(manifest, cursor_after=None if kind in TIMES else after)
 

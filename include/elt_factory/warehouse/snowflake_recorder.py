@@ -18,7 +18,7 @@ _COPIED = re.compile(r"COPY INTO .*/(data|rejects|files)/ FILE_FORMAT = ")
 
 
 class SnowflakeRecorder(Recorder, SnowflakeWarehouse):
-    """A Snowflake account that nobody logs in to."""
+    """A Snowflake account that is never logged in to."""
 
     def __init__(self, order: LoadOrder) -> None:
         self.script = Script(DIALECT, order)
