@@ -172,7 +172,8 @@ def test_a_load_refuses_what_another_project_landed(processes, shop, monkeypatch
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AIRFLOW_VAR_ELT_PROJECT", "prod")
     run = Run("run", shop.config(), day(1), frozenset({"tab"}), full_refresh=False)
-    with pytest.raises(LandingError, match=r'belongs to another owner: written by .*project "duckdb .*expected .*"prod"'):
+    owners = r'belongs to another owner: written by .*project "duckdb .*expected .*"prod"'
+    with pytest.raises(LandingError, match=owners):
         load_alone(run, dev["extract"])
 
 
