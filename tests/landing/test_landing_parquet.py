@@ -33,15 +33,14 @@ def wide(*values: str | Decimal | None, kind: pa.DataType = WIDE) -> pa.Table:
 def test_a_decimal_of_more_than_38_digits_is_text_and_keeps_every_digit(tmp_path):
     found = landed(tmp_path, wide("1.5", LONG, f"-{LONG}", None), wide("7"))
     assert found.types == {"id": "integer", "d": "text"}
-    assert found.column("d") == ["1.500", str(LONG), f"-{LONG}", None, "7.000"]
+    # the parts of a landing have no order
+    assert set(found.column("d")) == {"1.500", str(LONG), f"-{LONG}", None, "7.000"}
 
 
 def test_a_decimal_of_more_than_38_digits_is_a_decimal_where_all_values_fit(tmp_path):
     found = landed(tmp_path, wide("1.5", "-12345678901234567890123456789012345.125"), wide(None))
-    assert (found.types["d"], found.column("d")[1]) == (
-        "decimal(38,3)",
-        Decimal("-12345678901234567890123456789012345.125"),
-    )
+    assert found.types["d"] == "decimal(38,3)"
+    assert set(found.column("d")) == {Decimal("1.5"), Decimal("-12345678901234567890123456789012345.125"), None}
 
 
 @pytest.mark.parametrize("existing", [None, {"id": "integer", "d": "decimal(38,3)"}])
