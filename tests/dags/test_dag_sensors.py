@@ -458,6 +458,20 @@ start_date: 2013-01-01
 extract: {type: files, connection: inbox}
 tables: {t: {path: input.csv, primary_key: [id], write_disposition: merge}}
 """
+
+
+def test_an_answer_that_airflow_cannot_give_back_is_asked_for_again(wait, opened, monkeypatch):
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse
+
+    def broken(*_: object) -> None:
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+
+    wait()
+    monkeypatch.setattr(Store, "get", broken, raising=False)
+    assert wait() == (False, True)
+
+
 WAITS_FOR_OTHER = PATIENT.replace(
     "{file: {connection: inbox, path: flag_%Y.txt}, timeout: TIMEOUT",
     "{source: {name: other, tables: [t]}, timeout: 6s",
