@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down test test-unit test-services test-fakesnow test-live proof test-snowflake coverage durations \
-  bench faults lint drift reference format lock clean
+  bench faults lint drift docs-site reference format lock clean
 
 DAYS ?= 7
 PORT ?= 8080
@@ -97,6 +97,10 @@ lint: $(VENV)/.ready ## Style, types, import rules, prose
 drift: $(VENV)/.ready ## Fail where a generated file is not what the models say
 	@$(BIN)/python -m elt_factory.cli.reference --check
 	@$(BIN)/elt validate
+
+docs-site: $(VENV)/.ready ## Build the site of docs/ into build/docs-site; a link that leads nowhere fails
+	@$(UV) pip install --quiet --python $(BIN)/python --target build/docs-tool --group docs
+	@PYTHONPATH=build/docs-tool $(BIN)/python -m zensical build --strict --clean
 
 reference: $(VENV)/.ready ## Write the generated files: YAML reference, JSON Schema, list of error codes
 	@$(BIN)/python -m elt_factory.cli.reference
