@@ -150,7 +150,7 @@ def no_checksum(patch: pytest.MonkeyPatch) -> None:
         with place.fetched(file.path for file in files) as folder:
             yield folder
 
-    patch.setattr(duckdb, "proven", proven)
+    patch.setattr(base, "proven", proven)
 
 
 def values_from_paths(patch: pytest.MonkeyPatch) -> None:
