@@ -15,7 +15,7 @@ from elt_factory.warehouse.kind import DbtProfile
 from elt_factory.warehouse.opening import CONNECTION_ID, kind_of
 from elt_factory.warehouse.snowflake_profile import snowflake_profile
 
-_EXTRA = "pip install 'elt-factory[dbt]'"
+_REINSTALL = "reinstall elt-factory, which requires them: pip install --force-reinstall elt-factory"
 
 
 def dbt(configs: Sequence[LoadedConfig]) -> Iterator[Found]:
@@ -29,7 +29,7 @@ def dbt(configs: Sequence[LoadedConfig]) -> Iterator[Found]:
     missing = [name for name in packages if not _is_there(name)]
     if missing:
         found = f"{', '.join(missing)} not installed, and {', '.join(users)} transform with dbt"
-        yield Found("dbt", "error", found, _EXTRA)
+        yield Found("dbt", "error", found, _REINSTALL)
         return
     yield Found("dbt", "ok", f"profile of type {_profile(connection).settings['type']}")
 
