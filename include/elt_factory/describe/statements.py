@@ -10,7 +10,7 @@ from elt_factory.config.values import ColumnType
 from elt_factory.config.window import Window, load_id
 from elt_factory.landing.contract import stage_records
 from elt_factory.landing.manifest import Manifest
-from elt_factory.landing.outline import outline, reads_after, with_files
+from elt_factory.landing.outline import outline, with_files
 from elt_factory.landing.schema import Known, plan_contract
 from elt_factory.warehouse import recording
 from elt_factory.warehouse.kind import WAREHOUSES
@@ -44,9 +44,7 @@ def _manifest(source: Source, table: str, window: Window) -> Manifest:
     plan, _ = plan_contract(known, _found(known.table))
     plan = with_files(plan, known) if known.table.of_files else plan
     made = outline(known, plan, window, load_id(source.name, table, window), recording.ATTEMPT)
-    if known.table.counts_by_number:
-        made = reads_after(made, recording.AFTER)
-    return recording.filled(made)
+    return recording.filled(made, known.table)
 
 
 def _found(table: Table) -> Mapping[str, ColumnType]:
@@ -62,5 +60,7 @@ def _known_columns(table: Table) -> Mapping[str, ColumnType | None]:
     """Return the columns that the YAML names, with the types that it gives."""
     cursor = [table.incremental.cursor] if table.incremental else []
     dates = [table.business_date] if table.business_date else []
-    named = dict.fromkeys((*table.primary_key, *cursor, *dates, *table.cluster_by, *table.columns))
-    return {name: table.types.get(name) for name in named}
+    open_columns = [
+        name for name in (*table.primary_key, *cursor, *dates, *table.cluster_by) if name not in table.columns
+    ]
+    return {name: table.types.get(name) for name in dict.fromkeys((*open_columns, *table.columns))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import yaml
 from elt_factory.config.loading import load_text
 from elt_factory.config.source import Source
 from elt_factory.config.window import Window, load_id
-from elt_factory.extract.request import Connection, ReadRequest, Spool
+from elt_factory.extract.request import Connection, CursorRange, ReadRequest, Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
@@ -83,23 +83,29 @@ class Line:
         )
         return read(request)
 
-    def load(self, window: Window) -> LoadReport:
+    def load(self, window: Window, *, full_refresh: bool = False) -> LoadReport:
         """Read, land and load a window, as the tasks of a run do."""
         spec, load = self.source.tables[self.table], load_id(self.source.name, self.table, window)
         with self.warehouse() as opened:
             existing = opened.columns_as(self.target, spec.types)
-            given: dict[str, Any] = {"ledger": ledger_of(opened, self.target, spec)}
-            if spec.incremental:
-                given["cursor"] = cursor_range(opened, self.source.name, self.table, load, window)
+            ledger = None if full_refresh else ledger_of(opened, self.target, spec)
+            cursor = CursorRange()
+            if spec.incremental and not full_refresh:
+                cursor = cursor_range(opened, self.source.name, self.table, load, window)
         with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
             workdir, contract = Path(scratch, "read"), Path(scratch, "contract")
             workdir.mkdir()
             contract.mkdir()
-            spool, place = self.read(window, workdir, **given), LocalPlace(self.folder / "landing").below(load)
+            spool, place = (
+                self.read(window, workdir, ledger=ledger, cursor=cursor),
+                LocalPlace(self.folder / "landing").below(load),
+            )
             known = Known(self.source.name, self.table, spec, existing)
-            manifest = land(LandRequest(known, window, load, spool, place, contract, self.log, _PROJECT))
+            request = LandRequest(known, window, load, spool, place, contract, self.log, _PROJECT)
+            manifest = land(replace(request, cursor_after=cursor.after))
+        order = LoadOrder.of(self.source, self.table, manifest, place, "run", full_refresh=full_refresh)
         with self.warehouse() as opened:
-            return opened.load(LoadOrder.of(self.source, self.table, manifest, place, "run"))
+            return opened.load(order)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows that are loaded, without the columns of ELT Factory's own, in any order."""

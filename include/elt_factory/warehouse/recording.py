@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from elt_factory.config.table import Table
 from elt_factory.config.values import ColumnType
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.manifest import LandedFile, Manifest
@@ -27,8 +28,9 @@ from elt_factory.warehouse.order import LoadOrder
 NOW = datetime(1000, 1, 1, 0, 0, 1, tzinfo=UTC)
 ATTEMPT = Attempt("a77e3b7a77e3", datetime(1000, 1, 1, 0, 0, 2, tzinfo=UTC))
 COUNT = 999_999_999_989
+READ = 3 * COUNT  # good rows, rejects and duplicates
 UNKNOWN = ColumnType("decimal", 37, 36)
-RUN_ID, AFTER = ":run_id", ":cursor_after"
+RUN_ID = ":run_id"
 FOLDER = Path("landing")
 PLACE: Place = LocalPlace(FOLDER)  # nothing is read of it
 _LOOKUP = re.compile(r"DESCRIBE |LIST |SELECT .* FROM (information_schema\.|duckdb_(tables|columns)\(\))", re.DOTALL)
@@ -47,17 +49,17 @@ def is_lookup(statement: str) -> bool:
     return _LOOKUP.match(statement) is not None
 
 
-def filled(outline: Manifest) -> Manifest:
-    """Return the manifest of a landing that has rows and rejects, and files in the ledger where these are counted."""
+def filled(outline: Manifest, table: Table) -> Manifest:
+    """Return the manifest of a landing that has rows and rejects, and entries for the ledger where files are read."""
     parts = (f"{ATTEMPT.name}/data/data.parquet", f"{ATTEMPT.name}/rejects.parquet", f"{ATTEMPT.name}/files.parquet")
     data, rejects, files = (LandedFile(part, COUNT, COUNT) for part in parts)
-    named = outline.cursor_column is not None
+    named, dated = outline.cursor_column is not None, table.business_date is not None
     return replace(
         outline,
         files=(data,),
         rejects=rejects,
-        ledger=files,
-        rows_read=COUNT,
+        ledger=files if table.of_files else None,
+        rows_read=READ,
         rows=COUNT,
         rows_rejected=COUNT,
         rows_duplicate=COUNT,
@@ -65,6 +67,8 @@ def filled(outline: Manifest) -> Manifest:
         values_discarded=COUNT,
         cursor_min=":cursor_min" if named else None,
         cursor_max=":cursor_max" if named else None,
+        business_date_min=":business_date_min" if dated else None,
+        business_date_max=":business_date_max" if dated else None,
     )
 
 
@@ -77,18 +81,17 @@ class Words:
             ":now": now,
             ":started_at": datetime.fromisoformat(manifest.started_at),
             ":run_id": order.run_id,
-            ":cursor_after": manifest.cursor_after,
             ":cursor_min": manifest.cursor_min,
             ":cursor_max": manifest.cursor_max,
             ":business_date_min": manifest.business_date_min,
             ":business_date_max": manifest.business_date_max,
-            ":count": COUNT,
         }
         turn = re.escape(f"{manifest.load_id} ") + r"\S+ [0-9a-f]{32}"
         data = rf"[^']*/{attempt}/data/[^']*"
         patterns = [
             (rf"'{turn}'", ":turn"),
             *((re.escape(dialect.literal(value)), word) for word, value in values.items() if value is not None),
+            (f"{READ}|{COUNT}", ":count"),
             (rf"{re.escape(dialect.type(UNKNOWN))}|{re.escape(str(UNKNOWN))}", ":type"),
             (rf"'(file://)?{data}'(?:, '{data}')*", r"'\1landing/data/*.parquet'"),
             (rf"'(file://)?[^']*/{attempt}/", r"'\1landing/"),
