@@ -50,6 +50,10 @@ class Shop:
     disposition: str
     landing: Mapping[str, str]  # environment variables
 
+    def __post_init__(self) -> None:
+        # once, before any process begins: one that reads while this is written would find an empty file
+        (self.folder / "src.yaml").write_text(YAML.format(disposition=self.disposition))
+
     def deliver(self, version: str, ids: range, number: int = 1) -> None:
         """Give the source other content for a day."""
         lines = ["id,v", *(f"{number},{version}" for number in ids)]
@@ -65,9 +69,7 @@ class Shop:
         return {**named, **self.landing, "ELT_PROJECT": str(self.folder)}
 
     def config(self) -> Any:
-        file = self.folder / "src.yaml"
-        file.write_text(YAML.format(disposition=self.disposition))
-        return load_config(file).config
+        return load_config(self.folder / "src.yaml").config
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.folder / "warehouse.duckdb")) as connection:
@@ -84,7 +86,6 @@ class Pair:
 
     def __init__(self, context: BaseContext, shop: Shop, name: str, window: Window, hold_at: str | None = None) -> None:
         self._here, there = context.Pipe()
-        shop.config()
         self._process = context.Process(target=_work, args=(shop, name, window, hold_at, there))
         self._process.start()
 
