@@ -27,7 +27,7 @@ from elt_factory.landing.schema import Known
 from elt_factory.sql_text import file_list, literal
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 WINDOW = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC))
 LOAD_ID = load_id("shop", "orders", WINDOW)

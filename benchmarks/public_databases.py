@@ -43,7 +43,7 @@ from elt_factory.sources.sql.discovery import Tables, look_at_tables
 from elt_factory.sources.sql.model import SqlSource
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 POSTGRES = {"host": "127.0.0.1", "port": 5432, "user": "postgres"}
 MYSQL = {"host": "127.0.0.1", "port": 3306, "user": "root"}

@@ -23,7 +23,7 @@ from pathlib import Path
 from elt_factory.checks.freshness import Limits, fresh, window_checked
 from elt_factory.config.window import Window
 from elt_factory.warehouse import audit, state
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from elt_factory.warehouse.state import cursor_range
 
 FEW, MANY = 5_256, 525_600
@@ -61,7 +61,7 @@ from datetime import datetime
 from pathlib import Path
 from elt_factory.checks.freshness import window_checked
 from elt_factory.config.window import Window
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 with DuckDBWarehouse(Path({file!r})) as warehouse:
     wanted = Window(datetime.fromisoformat({start!r}), datetime.fromisoformat({end!r}))
     assert window_checked(warehouse, "src", "tab0", wanted).holds

@@ -23,7 +23,7 @@ PRELOADED = (
     "cosmos.plugin.airflow3",
     "elt_factory.dag.loader",
     "elt_factory.landing.land",
-    "elt_factory.warehouse.duckdb",
+    "elt_factory.warehouse.duckdb.warehouse",
 )
 
 

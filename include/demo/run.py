@@ -23,7 +23,7 @@ from elt_factory.cli.tables import screen
 from elt_factory.project import dbt_folder, project_root
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.duckdb import duckdb_path
+from elt_factory.warehouse.duckdb.warehouse import duckdb_path
 from elt_factory.warehouse.opening import CONNECTION_ID
 
 FIRST_DAY = date(2013, 1, 1)

@@ -8,7 +8,7 @@ from elt_factory.checks.kind import Checking
 from elt_factory.config.checks import COLUMN_CHECKS, TABLE_CHECKS, ColumnCheck, TableCheck
 from elt_factory.warehouse.base import Rows
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.duckdb import DIALECT
+from elt_factory.warehouse.duckdb.warehouse import DIALECT
 
 ROWS = LoadedRows(DIALECT, Relation("src", "tab"), ("n", 'q"t'), "L'1")
 BREAKING = 'SELECT count(*) FROM "src"."tab" WHERE "_load_id" = \'L\'\'1\' AND NOT '

@@ -22,7 +22,7 @@ from elt_factory.failures import AccessDeniedError, PermanentError
 from elt_factory.project import dbt_folder
 from elt_factory.warehouse.kind import DbtProfile
 from elt_factory.warehouse.opening import kind_of
-from elt_factory.warehouse.snowflake_profile import snowflake_profile
+from elt_factory.warehouse.snowflake.profile import snowflake_profile
 
 PASSPHRASE = "0pen-s3same"
 TOKEN = "t0ken-of-the-day"

@@ -21,7 +21,7 @@ from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation, TableOptions
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from elt_factory.warehouse.state import cursor_range
 from landings import newest
 

@@ -28,7 +28,7 @@ from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
 from elt_factory.sources.read import read
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 MEGABYTES = 6
 

@@ -28,7 +28,8 @@ pytestmark = pytest.mark.timeout(300)
 def processes():
     """Processes that begin with everything imported and nothing open."""
     context = multiprocessing.get_context("forkserver")
-    modules = ("config.loading", "dag.operators", "extract.files", "landing.land", "landing.remote", "warehouse.duckdb")
+    modules = ("config.loading", "dag.operators", "sources.files.reader", "landing.land", "landing.remote")
+    modules = (*modules, "warehouse.duckdb.warehouse")
     context.set_forkserver_preload(["duckdb", "msgspec", "s3fs", *(f"elt_factory.{module}" for module in modules)])
     return context
 

@@ -16,7 +16,7 @@ from elt_factory.landing.schema import Known
 from elt_factory.sources.read import read
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 ROOT = Path(__file__).parents[2]
 IDS = [f"t{number}" for number in range(1000)]

@@ -16,7 +16,7 @@ from proof_setting import line
 from proof_source import DAY, Row
 from proof_stage import Pause
 
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 DAYS = 5
 PARTS = "ab"  # of the files of a day

@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 
 from elt_factory.failures import WarehouseBusyError
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 WAITERS = 20
 ROUND_TRIP = 0.01  # seconds that a statement takes at least, over a network

@@ -9,8 +9,8 @@ from typing import Any
 
 from elt_factory.extract.request import Connection
 from elt_factory.warehouse.base import Warehouse
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
-from elt_factory.warehouse.snowflake import SnowflakeWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
+from elt_factory.warehouse.snowflake.warehouse import SnowflakeWarehouse
 
 
 @contextmanager

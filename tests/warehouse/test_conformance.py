@@ -14,7 +14,7 @@ from elt_factory.failures import AccountingError, BadDataError, ContractError, L
 from elt_factory.warehouse import state
 from elt_factory.warehouse.base import LoadReport, StatementError
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from landings import newest
 
 AB = [{"id": 1, "v": "a"}, {"id": 2, "v": "b"}]

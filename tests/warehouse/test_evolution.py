@@ -7,16 +7,17 @@ import sqlglot
 
 from elt_factory.config.table import Table
 from elt_factory.config.values import ColumnType
-from elt_factory.warehouse import history, snapshots, snowflake_sql
+from elt_factory.warehouse import history, snapshots
 from elt_factory.warehouse.dialect import Relation, TableOptions
-from elt_factory.warehouse.duckdb import DIALECT as D
+from elt_factory.warehouse.duckdb.warehouse import DIALECT as D
 from elt_factory.warehouse.evolution import SchemaChange, schema_changes, statements_of, unfinished, wide_name
 from elt_factory.warehouse.history import History
 from elt_factory.warehouse.snapshots import Later, Snapshot
+from elt_factory.warehouse.snowflake.sql import DIALECT as SNOWFLAKE
 
 T, S = Relation("src", "tab"), Relation("temp", "landed")
 INTEGER, TEXT, FLOAT, WIDE = (ColumnType.parse(kind) for kind in ("integer", "text", "float", "decimal(38,9)"))
-DIALECTS = {"duckdb": D, "snowflake": snowflake_sql.DIALECT}
+DIALECTS = {"duckdb": D, "snowflake": SNOWFLAKE}
 NOW = datetime(2013, 1, 31, tzinfo=UTC)
 
 
@@ -42,7 +43,7 @@ def test_a_widening_is_one_statement_which_alters_the_column_or_replaces_the_tab
         'ALTER TABLE "src"."tab" ADD COLUMN IF NOT EXISTS "new" VARCHAR',
         'ALTER TABLE "src"."tab" ALTER COLUMN "n" SET DATA TYPE DECIMAL(38, 9)',
     ]
-    assert ddl(snowflake_sql.DIALECT, changes, {"_valid_to": FLOAT}) == [
+    assert ddl(SNOWFLAKE, changes, {"_valid_to": FLOAT}) == [
         (
             'CREATE OR REPLACE TABLE "SRC"."TAB" COPY GRANTS AS SELECT "ID" AS "ID", '
             'CAST("N" AS NUMBER(38, 9)) AS "N", "_LOAD_ID" AS "_LOAD_ID", CAST(NULL AS VARCHAR) AS "NEW", '
@@ -54,7 +55,7 @@ def test_a_widening_is_one_statement_which_alters_the_column_or_replaces_the_tab
 
 def test_a_clustered_column_grows_and_the_table_stays_clustered_and_transient():
     options = TableOptions(transient=True, cluster_by=("n", "id"))
-    [statement] = ddl(snowflake_sql.DIALECT, [SchemaChange("n", "widened", TEXT, INTEGER)], options=options)
+    [statement] = ddl(SNOWFLAKE, [SchemaChange("n", "widened", TEXT, INTEGER)], options=options)
     assert statement.startswith('CREATE OR REPLACE TRANSIENT TABLE "SRC"."TAB" CLUSTER BY ("N", "ID") COPY GRANTS AS ')
     assert "DROP COLUMN" not in statement
     sqlglot.parse_one(statement, dialect="snowflake")

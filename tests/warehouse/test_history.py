@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from warehouse_support import FIRST_DAY, Loader, day
 
 from elt_factory.failures import BadDataError
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 pytestmark = pytest.mark.proof
 

@@ -3,7 +3,7 @@
 import pytest
 from warehouse_support import Loader, day
 
-from elt_factory.warehouse.duckdb import DuckDBWarehouse, canonical
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse, canonical
 
 SNAPSHOT = {"write_disposition": "scd2", "primary_key": ["id"], "columns": {"j": {"type": "json"}}}
 

@@ -12,8 +12,8 @@ from elt_factory.failures import (
     WarehouseUnavailableError,
 )
 from elt_factory.warehouse import patience
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
-from elt_factory.warehouse.snowflake_errors import translated
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
+from elt_factory.warehouse.snowflake.errors import translated
 
 
 @pytest.fixture

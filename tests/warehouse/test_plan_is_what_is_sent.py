@@ -16,7 +16,7 @@ from elt_factory.describe.statements import load_statements
 from elt_factory.extract.request import Connection
 from elt_factory.testing.loads import WEEK, Line
 from elt_factory.warehouse.base import LoadReport, Warehouse
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from elt_factory.warehouse.opening import open_warehouse
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.recording import is_lookup

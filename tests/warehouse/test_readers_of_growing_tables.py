@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from warehouse_support import Loader, day
 
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 BETWEEN_LOOKS = 0.02  # seconds
 

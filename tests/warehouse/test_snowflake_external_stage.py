@@ -13,8 +13,8 @@ from elt_factory.failures import AccessDeniedError, AccountingError
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.remote import RemotePlace
 from elt_factory.warehouse.base import Rows
-from elt_factory.warehouse.snowflake import SnowflakeWarehouse
-from elt_factory.warehouse.snowflake_stage import external_stage, external_url
+from elt_factory.warehouse.snowflake.stage import external_stage, external_url
+from elt_factory.warehouse.snowflake.warehouse import SnowflakeWarehouse
 
 RECORDS = [{"id": 1}, {"id": 2}, "no record"]
 

@@ -13,10 +13,10 @@ from warehouse_support import MERGE, MERGE_BY_CURSOR, Loader, day
 from elt_factory.config.values import ColumnType
 from elt_factory.landing.manifest import LandedFile
 from elt_factory.warehouse import audit, snowflake, statements
-from elt_factory.warehouse import snowflake_sql as sql
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.snowflake_sql import DIALECT as D
-from elt_factory.warehouse.snowflake_sql import StageFolder
+from elt_factory.warehouse.snowflake import sql
+from elt_factory.warehouse.snowflake.sql import DIALECT as D
+from elt_factory.warehouse.snowflake.sql import StageFolder
 
 T, S = Relation("src", 'ta"b'), Relation("_elt", "staged_1")
 STAGE = Relation("_elt", "landing")

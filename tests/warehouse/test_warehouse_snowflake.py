@@ -32,9 +32,9 @@ from elt_factory.warehouse.base import StatementError
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.kind import Purpose
 from elt_factory.warehouse.opening import open_warehouse
-from elt_factory.warehouse.snowflake import SnowflakeWarehouse, staging_name
-from elt_factory.warehouse.snowflake_errors import translated
-from elt_factory.warehouse.snowflake_hook import GivenHook, session_parameters
+from elt_factory.warehouse.snowflake.errors import translated
+from elt_factory.warehouse.snowflake.hook import GivenHook, session_parameters
+from elt_factory.warehouse.snowflake.warehouse import SnowflakeWarehouse, staging_name
 
 AB = [{"id": 1, "v": "a"}, {"id": 2, "v": "b"}]
 

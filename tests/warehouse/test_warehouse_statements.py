@@ -9,7 +9,7 @@ from elt_factory.config.values import ColumnType
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest
 from elt_factory.warehouse import audit, statements
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.duckdb import DIALECT as D
+from elt_factory.warehouse.duckdb.warehouse import DIALECT as D
 
 T, S = Relation("src", 'ta"b'), Relation("temp", "landed")
 NOW = datetime(2013, 1, 31, 10, tzinfo=UTC)

@@ -21,7 +21,7 @@ from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
 from elt_factory.warehouse.base import LoadOrder, LoadReport, Warehouse
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from landings import newest
 
 PROJECT = "ours"

@@ -111,7 +111,7 @@ def keep_results(folder: str, *, source: str, context: Mapping[str, Any]) -> Non
     """Write what dbt did to `_elt.quality_results`, and give the warehouse file back: the end of every dbt command."""
     from elt_factory.checks.run import keep
     from elt_factory.dag.runtime import warehouse
-    from elt_factory.warehouse.duckdb import release_file
+    from elt_factory.warehouse.duckdb.warehouse import release_file
     from elt_factory.warehouse.kind import Purpose
 
     release_file()

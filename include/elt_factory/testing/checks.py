@@ -15,8 +15,8 @@ from elt_factory.describe.reference import reference
 from elt_factory.describe.schema import config_schema
 from elt_factory.sql_text import literal
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
-from elt_factory.warehouse.snowflake_sql import DIALECT as SNOWFLAKE
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
+from elt_factory.warehouse.snowflake.sql import DIALECT as SNOWFLAKE
 
 _TABLE, _LOAD = Relation("src", "tab"), "load-1"
 

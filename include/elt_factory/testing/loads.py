@@ -22,7 +22,7 @@ from elt_factory.landing.schema import Known
 from elt_factory.sources.read import read
 from elt_factory.warehouse.base import LoadReport
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.duckdb import DuckDBWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from elt_factory.warehouse.ledger import ledger_of
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.state import cursor_range

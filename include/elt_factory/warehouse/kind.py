@@ -19,7 +19,7 @@ from elt_factory.warehouse.recording import Step
 
 WAREHOUSES: Door[WarehouseKind] = Door(
     "elt_factory.warehouses",
-    {name: f"elt_factory.warehouse.{name}:KIND" for name in ("duckdb", "snowflake")},
+    {name: f"elt_factory.warehouse.{name}.kind:KIND" for name in ("duckdb", "snowflake")},
     takes="elt_factory.warehouse.kind:WarehouseKind",
 )
 

@@ -15,7 +15,7 @@ from elt_factory.config.across import LoadedConfig
 from elt_factory.dag.runtime import get_connection
 from elt_factory.failures import WarehouseBusyError
 from elt_factory.project import project_root
-from elt_factory.warehouse.duckdb import duckdb_path
+from elt_factory.warehouse.duckdb.warehouse import duckdb_path
 from elt_factory.warehouse.opening import CONNECTION_ID, open_warehouse
 
 _BUNDLES = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"

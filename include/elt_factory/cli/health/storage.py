@@ -13,7 +13,7 @@ from elt_factory.disk import free_bytes, nearest
 from elt_factory.landing.places import LocalPlace
 from elt_factory.private import chosen_umask, own_root, require_own
 from elt_factory.project import project_root
-from elt_factory.warehouse.duckdb import duckdb_path
+from elt_factory.warehouse.duckdb.warehouse import duckdb_path
 from elt_factory.warehouse.opening import CONNECTION_ID
 
 LITTLE, TOO_LITTLE = 1_000_000_000, 100_000_000  # bytes

@@ -13,7 +13,7 @@ from elt_factory.extract.request import Connection
 from elt_factory.project import dbt_folder, project_root
 from elt_factory.warehouse.kind import DbtProfile
 from elt_factory.warehouse.opening import CONNECTION_ID, kind_of
-from elt_factory.warehouse.snowflake_profile import snowflake_profile
+from elt_factory.warehouse.snowflake.profile import snowflake_profile
 
 _REINSTALL = "reinstall elt-factory, which requires them: pip install --force-reinstall elt-factory"
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from elt_factory.extract.request import Connection
-from elt_factory.warehouse import snowflake_sql as sql
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.recording import COUNT, Recorder, Script, is_lookup
-from elt_factory.warehouse.snowflake import SnowflakeWarehouse
-from elt_factory.warehouse.snowflake_errors import NoSuchObjectError
-from elt_factory.warehouse.snowflake_sql import DIALECT
+from elt_factory.warehouse.snowflake import sql
+from elt_factory.warehouse.snowflake.errors import NoSuchObjectError
+from elt_factory.warehouse.snowflake.sql import DIALECT
+from elt_factory.warehouse.snowflake.warehouse import SnowflakeWarehouse
 
 _COPIED = re.compile(r"COPY INTO .*/(data|rejects|files)/ FILE_FORMAT = ")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from elt_factory.warehouse.duckdb import DIALECT, DuckDBWarehouse
+from elt_factory.warehouse.duckdb.warehouse import DIALECT, DuckDBWarehouse
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.recording import Recorder, Script, is_lookup
 

@@ -18,7 +18,6 @@ from elt_factory.failures import AccessDeniedError, AccountingError, EltError, L
 from elt_factory.landing.folded import Folded
 from elt_factory.landing.manifest import LandedFile, Manifest, check_files
 from elt_factory.warehouse import audit, ledger, statements
-from elt_factory.warehouse import snowflake_sql as sql
 from elt_factory.warehouse.base import (
     LoadReport,
     Rows,
@@ -28,12 +27,12 @@ from elt_factory.warehouse.base import (
     rolled_back_on_error,
 )
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.kind import ANY_PURPOSE, DbtProfile, Opening, Purpose, WarehouseKind
+from elt_factory.warehouse.kind import ANY_PURPOSE, Purpose
 from elt_factory.warehouse.order import LoadOrder
-from elt_factory.warehouse.recording import Step, record
-from elt_factory.warehouse.snowflake_errors import NoSuchObjectError, translated
-from elt_factory.warehouse.snowflake_sql import DIALECT, StageFolder
-from elt_factory.warehouse.snowflake_stage import external_stage
+from elt_factory.warehouse.snowflake import sql
+from elt_factory.warehouse.snowflake.errors import NoSuchObjectError, translated
+from elt_factory.warehouse.snowflake.sql import DIALECT, StageFolder
+from elt_factory.warehouse.snowflake.stage import external_stage
 from elt_factory.warehouse.statement import BEGIN, COMMIT, ROLLBACK
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ class SnowflakeWarehouse(Warehouse):
         self._connect()
 
     def _connect(self) -> None:
-        from elt_factory.warehouse.snowflake_hook import connect, secrets
+        from elt_factory.warehouse.snowflake.hook import connect, secrets
 
         self._secrets = secrets(self._given)
         self._connection = connect(self._given, query_tag(self._purpose.tag))
@@ -348,28 +347,3 @@ def _expect_rows(order: LoadOrder, file: LandedFile, found: int) -> None:
             f"{manifest.source}.{manifest.table}: the landing holds {file.rows} rows in {file.path}, but the warehouse "
             f"counts {found}; nothing was committed"
         )
-
-
-def _open(opening: Opening) -> SnowflakeWarehouse:
-    return SnowflakeWarehouse(opening.connection, opening.purpose, opening.log)
-
-
-def _label(connection: Connection, _: Path) -> str:
-    extra = connection.extra
-    parts = (extra.get("account") or connection.host, extra.get("region"), extra.get("database"))
-    return " ".join([connection.conn_type, *(str(part).lower() for part in parts if part)])
-
-
-def _dbt_profile(connection: Connection, _: Path, compute: str | None) -> DbtProfile:
-    from elt_factory.warehouse.snowflake_profile import snowflake_profile
-
-    return snowflake_profile(connection, compute)
-
-
-def _record(order: LoadOrder) -> Sequence[Step]:
-    from elt_factory.warehouse.snowflake_recorder import SnowflakeRecorder
-
-    return record(SnowflakeRecorder(order))
-
-
-KIND = WarehouseKind(name="snowflake", open=_open, label=_label, dbt_profile=_dbt_profile, record=_record)

@@ -25,10 +25,8 @@ from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, literal
 from elt_factory.warehouse import statements
 from elt_factory.warehouse.base import Rows, Staged, StatementError, Warehouse, rolled_back_on_error
 from elt_factory.warehouse.dialect import Dialect, Relation
-from elt_factory.warehouse.duckdb_errors import translated
-from elt_factory.warehouse.kind import DbtProfile, Opening, WarehouseKind
+from elt_factory.warehouse.duckdb.errors import translated
 from elt_factory.warehouse.order import LoadOrder
-from elt_factory.warehouse.recording import Step, record
 from elt_factory.warehouse.statement import BEGIN, COMMIT, ROLLBACK, Statement
 
 if TYPE_CHECKING:
@@ -285,26 +283,3 @@ def _holder(error: Exception) -> str:
 def duckdb_path(connection: Connection, project: Path) -> Path:
     """Return the file of a duckdb connection: its host, below the project where it is relative."""
     return project / (connection.host or "data/warehouse.duckdb")
-
-
-def _open(opening: Opening) -> DuckDBWarehouse:
-    return DuckDBWarehouse(duckdb_path(opening.connection, opening.project), opening.patience, opening.log)
-
-
-def _label(connection: Connection, project: Path) -> str:
-    return f"duckdb {duckdb_path(connection, project).resolve()}"
-
-
-def _dbt_profile(connection: Connection, project: Path, _: str | None) -> DbtProfile:
-    path = str(duckdb_path(connection, project))
-    # what a model says of an instant must not depend on the worker's clock; loads and checks think in UTC too
-    return DbtProfile({"type": "duckdb", "path": path, "threads": 1, "settings": {"TimeZone": "UTC"}})
-
-
-def _record(order: LoadOrder) -> Sequence[Step]:
-    from elt_factory.warehouse.duckdb_recorder import DuckDBRecorder
-
-    return record(DuckDBRecorder(order))
-
-
-KIND = WarehouseKind(name="duckdb", open=_open, label=_label, dbt_profile=_dbt_profile, record=_record)

@@ -14,7 +14,7 @@ from airflow.sdk import Connection as AirflowConnection
 
 from elt_factory.extract.request import Connection
 from elt_factory.failures import AccessDeniedError, redact
-from elt_factory.warehouse.snowflake_errors import translated
+from elt_factory.warehouse.snowflake.errors import translated
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection

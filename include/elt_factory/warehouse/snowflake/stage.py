@@ -12,9 +12,9 @@ from elt_factory.landing.manifest import LandedFile
 from elt_factory.landing.places import Place
 from elt_factory.landing.remote import RemotePlace
 from elt_factory.warehouse import audit
-from elt_factory.warehouse import snowflake_sql as sql
 from elt_factory.warehouse.dialect import Relation
-from elt_factory.warehouse.snowflake_sql import DIALECT, StageFolder
+from elt_factory.warehouse.snowflake import sql
+from elt_factory.warehouse.snowflake.sql import DIALECT, StageFolder
 
 INTEGRATION = "landing_integration"  # in the extra of the connection `warehouse`
 _AZURE = re.compile(r"abfss?://([^@/]+)@([^./]+)\.(?:dfs|blob)\.core\.windows\.net(/.*)?")
