@@ -1,19 +1,30 @@
-"""How files are written."""
+"""How files are written: any format, and CSV, which the landing reads as it is."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from elt_factory.config.base import Model
+from elt_factory.config.by_type import ByType
 from elt_factory.config.errors import KEY, MistakeError
-from elt_factory.config.values import (
-    ColumnName,
+from elt_factory.config.values import ColumnName
+from elt_factory.core.kinds import Door
+
+FORMATS: Door[Any] = Door(
+    "elt_factory.formats",
+    {name: f"elt_factory.formats.{name}:KIND" for name in ("csv", "ndjson", "parquet")},
+    takes="elt_factory.formats.kind:FormatKind",
 )
 
 
-class CsvFormat(Model):
+class FileFormat(ByType):
+    """A format of files. Each has a model of its own, with the format's name as `type`."""
+
+    door: ClassVar[Door[Any]] = FORMATS
+
+
+class CsvFormat(FileFormat):
     """Delimited text, by default with a header line."""
 
     type: Literal["csv"]
@@ -55,18 +66,3 @@ class CsvFormat(Model):
                 message = f'column name "{name}" is repeated'
                 raise MistakeError(message, "give every field a unique name", at=("names", index), code="conflict")
         return self
-
-
-class NdjsonFormat(Model):
-    """One JSON object per line."""
-
-    type: Literal["ndjson"]
-
-
-class ParquetFormat(Model):
-    """Apache Parquet."""
-
-    type: Literal["parquet"]
-
-
-FileFormat = Annotated[CsvFormat | NdjsonFormat | ParquetFormat, Field(discriminator="type")]

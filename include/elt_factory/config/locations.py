@@ -8,6 +8,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
 from elt_factory.config.base import Model
+from elt_factory.config.by_type import opened
 from elt_factory.config.errors import KEY
 from elt_factory.config.yaml_source import YamlPath
 
@@ -117,13 +118,13 @@ def _inner(option: Any) -> tuple[Any, ...]:
 
 
 def flat(annotation: Any) -> tuple[Any, ...]:
-    """Return the alternatives of an annotation: unions opened, None and what only annotates left out."""
+    """Return the alternatives of an annotation: unions and doors opened, None and what only annotates left out."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return flat(get_args(annotation)[0])
     if origin in (Union, UnionType):
         return tuple(option for argument in get_args(annotation) for option in flat(argument))
-    return () if annotation in (None, type(None)) else (annotation,)
+    return () if annotation in (None, type(None)) else opened(annotation)
 
 
 def _step(place: Location, part: str | int) -> Location:

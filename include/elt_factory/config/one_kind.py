@@ -77,12 +77,12 @@ class OneKind(Model):
             try:
                 spec = _read(cls.door, key).validate_python(given[key])
             except ValidationError as error:
-                errors += _below(error, key)
+                errors += below(error, key)
         try:
             # what follows from the keys that are shared is found in the same pass
             made = handler({"kind": named[0] if named else "", "spec": spec, **shared})
         except ValidationError as error:
-            errors += _below(error)
+            errors += below(error)
         if errors:
             raise ValidationError.from_exception_data(cls.__name__, errors)
         return made
@@ -137,7 +137,7 @@ def _unknown(key: str, value: Any) -> InitErrorDetails:
     return InitErrorDetails(type="extra_forbidden", loc=(key,), input=value)
 
 
-def _below(error: ValidationError, *above: str) -> Iterator[InitErrorDetails]:
+def below(error: ValidationError, *above: str) -> Iterator[InitErrorDetails]:
     """Yield what is wrong below a key, as errors of the mapping that has the key."""
     for detail in error.errors(include_url=False):
         yield InitErrorDetails(

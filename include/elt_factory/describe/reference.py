@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from types import ModuleType
 from typing import Any, get_args
@@ -24,11 +24,20 @@ from elt_factory.config import (
     variables,
     versions,
 )
+from elt_factory.config.by_type import open_fields
 from elt_factory.config.upgrade import STEPS
 from elt_factory.config.values import format_duration
 from elt_factory.describe.words import field_words, in_yaml, models_in
 
 Model = type[base.Model]
+
+
+def _with_kinds(places: Sequence[tuple[Model, str]]) -> Iterator[tuple[Model, str]]:
+    """Yield models with their locations, and those that any kind of a door may be below the last of them."""
+    yield from places
+    for model, place in places:
+        for name, kinds in open_fields(model):
+            yield from ((one, f"{place}.{name}") for one in kinds.models().values())
 
 
 _INTRO = """\
@@ -57,7 +66,7 @@ codes](errors.md) explain each message.
 # chapters in the order in which a config is written: title, and per model its location in the file
 _CHAPTERS: tuple[tuple[str, tuple[tuple[Model, str], ...]], ...] = (
     ("The file", ((source.Pipeline, ""),)),
-    *((kind.title, tuple(kind.places)) for kind in source.SOURCES.all()),
+    *((kind.title, tuple(_with_kinds(kind.places))) for kind in source.SOURCES.all()),
     (
         "Every table",
         (

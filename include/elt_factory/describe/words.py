@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from elt_factory.config import values
 from elt_factory.config.base import Model
+from elt_factory.config.by_type import opened
 from elt_factory.config.cron import Cron
 from elt_factory.config.errors import MistakeError
 from elt_factory.config.templates import Template
@@ -75,13 +76,16 @@ def type_words(annotation: Any) -> str:
         marks = get_args(annotation)[1:]
         named = next((words for alias, words in _NAMED if all(mark in marks for mark in get_args(alias)[1:])), None)
         return named or ("text with templates" if _takes_templates(annotation) else type_words(get_args(annotation)[0]))
+    kinds = opened(annotation)
+    if kinds != (annotation,):
+        return either([type_words(kind) for kind in kinds])
     return _PLAIN.get(annotation) or _TIMES.get(annotation) or _compound(annotation)
 
 
 def models_in(annotation: Any) -> Iterator[type[Model]]:
     """Yield the models that appear in a type, at any depth."""
     if isinstance(annotation, type) and issubclass(annotation, Model):
-        yield annotation
+        yield from opened(annotation)
     for argument in get_args(annotation):
         yield from models_in(argument)
 

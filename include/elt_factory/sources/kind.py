@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elt_factory.config.base import Model
+from elt_factory.config.base import Model, require_type, require_words
 from elt_factory.config.source import Source
 from elt_factory.config.window import Window
 
@@ -96,18 +96,9 @@ class SourceKind:
         """Refuse a kind that a config could not name, or whose reference could not explain it."""
         fields: Mapping[str, Any] = self.config.model_fields
         extract = fields["extract"].annotation
-        if extract.model_fields["type"].annotation != _literal(self.name):
-            raise TypeError(f'the type of {extract.__name__} must be Literal["{self.name}"]')
+        require_type(extract, self.name)
         placed = {model for model, _ in self.places}
         for model in placed:
-            for name, field in model.model_fields.items():
-                if name != "type" and not (field.description and field.examples):
-                    raise TypeError(f"{model.__name__}.{name} needs a description and an example")
+            require_words(model)
         if extract not in placed:
             raise TypeError(f"places lacks {extract.__name__}")
-
-
-def _literal(name: str) -> Any:
-    from typing import Literal
-
-    return Literal[name]

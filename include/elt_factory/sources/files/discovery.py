@@ -5,27 +5,24 @@ from __future__ import annotations
 import csv
 import glob
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
-from elt_factory.config.formats import CsvFormat
+from elt_factory.config.formats import FORMATS
+from elt_factory.core.kinds import KindError
 from elt_factory.discover.found import Guess, Sample, SkippedTable, SourceFound, TableFound
 from elt_factory.discover.periods import grouped, table_name, whole_pattern
 from elt_factory.discover.sample import sample_of
 from elt_factory.discover.table import Ground, first_day, named_apart, table_of
-from elt_factory.extract.dialect import Dialect, dialect_of, has_header
-from elt_factory.extract.request import Spool
 from elt_factory.failures import EltError, SourceNotReadyError
-from elt_factory.sources.files.decoding import as_utf8, utf16_of
+from elt_factory.formats.kind import Delivered, FormatKind
 from elt_factory.sources.files.folder import named
-from elt_factory.sources.files.parquet_files import as_readable
-from elt_factory.sources.files.reader import is_array, is_blank
-from elt_factory.sources.files.recognised import LOOKED_AT, not_text
+from elt_factory.sources.files.reader import is_blank
 
 _HEAD_BYTES, _WHOLE_BYTES = 4 * 1024 * 1024, 64 * 1024 * 1024
-_KINDS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet"}
-
 _ODD = (EltError, OSError, UnicodeError, csv.Error)
 
 
@@ -53,8 +50,9 @@ def look_at_files(place: FilesToLookAt, workdir: Path) -> SourceFound:
         skipped += odd
     if not looked:
         reason = f": {skipped[0].name}: {skipped[0].reason}" if skipped else "; hint: use another pattern"
+        known = ", ".join(FORMATS.names())
         raise SourceNotReadyError(
-            f'no file "{place.pattern}" of csv, ndjson or parquet that can be read is in {place.folder.name}{reason}'
+            f'no file "{place.pattern}" of a known format ({known}) that can be read is in {place.folder.name}{reason}'
         )
     days = [day for _, sample in looked if (day := first_day(sample))]
     return SourceFound(
@@ -71,7 +69,7 @@ def _readable(place: FilesToLookAt) -> tuple[list[str], list[SkippedTable]]:
     known, skipped = list[str](), list[SkippedTable]()
     root = place.folder.resolve()
     for file in dict.fromkeys((place.folder / name).resolve() for name in named(place.folder, place.pattern)):
-        kind = _KINDS.get(file.suffix.lower())
+        kind = _kind_of(file)
         inside = file.is_relative_to(root)
         name = file.relative_to(root).as_posix() if inside else file.name
         if kind is None:
@@ -87,16 +85,23 @@ def _readable(place: FilesToLookAt) -> tuple[list[str], list[SkippedTable]]:
     return known, skipped
 
 
-def _why_odd(file: Path, kind: str) -> str:
-    if is_blank(file):
-        return "empty"
-    head = _first_bytes(file)
-    if kind == "parquet" or utf16_of(head, "utf-8"):
-        return ""
-    if kind == "ndjson" and is_array(file):
-        return "JSON array; ndjson needs one object per line"
-    what = not_text(head[:LOOKED_AT], "ndjson" if kind == "ndjson" else "csv")
-    return f"not {kind} but {what}" if what else ""
+def _kind_of(file: Path) -> FormatKind | None:
+    """Return the format that the file's name says; None where no format has such names."""
+    return _by_ending().get(file.suffix.lower())
+
+
+@cache
+def _by_ending() -> Mapping[str, FormatKind]:
+    found: dict[str, FormatKind] = {}
+    for name in FORMATS.names():
+        with suppress(KindError):
+            kind: FormatKind = FORMATS.get(name)
+            found |= {ending: kind for ending in kind.endings if ending not in found}
+    return found
+
+
+def _why_odd(file: Path, kind: FormatKind) -> str:
+    return "empty" if is_blank(file) else kind.odd(file)
 
 
 def _without_odd_files(
@@ -121,27 +126,16 @@ def _without_odd_files(
 
 
 def _table(folder: Path, pattern: str, files: Sequence[str], workdir: Path) -> tuple[TableFound, Sample]:
-    kind = _KINDS[Path(files[0]).suffix.lower()]
-    # the last file of its name is the newest of its periods
-    newest = folder / files[-1]
+    kind = _by_ending()[Path(files[0]).suffix.lower()]
     period = "%" in pattern.replace("%%", "")
     why = f"seen in {len(files)} name(s), such as {Path(files[-1]).name}; every period that the window touches"
     lines = {"path": Guess(json.dumps(glob.escape(pattern)), why if period else "a single file, always read in full")}
-    chosen, seen = _cheap(folder, files, workdir)
-    if kind == "csv":
-        spool, lines["format"] = _csv(newest, [as_utf8(file, "utf-8", workdir / "decoded") for file in chosen])
-    else:
-        spool = _parquet(chosen, workdir) if kind == "parquet" else Spool("ndjson", chosen)
-        lines["format"] = Guess(f"{{type: {kind}}}", "from the file name")
+    chosen, seen = _cheap(folder, files, kind, workdir)
+    spool, lines["format"] = kind.look_at(chosen, workdir)
     sample = sample_of(spool)
     ground = Ground(table_name(pattern), lines, whole=not period, cursors=False, seen=seen)
     table = table_of(sample, ground)
     return (_read_whole(table, pattern) if period and not table.key else table), sample
-
-
-def _parquet(chosen: Sequence[Path], workdir: Path) -> Spool:
-    found = as_readable(chosen, workdir / "exact")
-    return Spool("parquet", found.files, found.rows, found.types)
 
 
 def _read_whole(table: TableFound, pattern: str) -> TableFound:
@@ -155,7 +149,7 @@ def _read_whole(table: TableFound, pattern: str) -> TableFound:
     return replace(table, lines=lines, disposition=Guess("replace", "each run replaces the table with what it reads"))
 
 
-def _cheap(folder: Path, files: Sequence[str], workdir: Path) -> tuple[tuple[Path, ...], str]:
+def _cheap(folder: Path, files: Sequence[str], kind: FormatKind, workdir: Path) -> tuple[list[Delivered], str]:
     """Return the newest files, whole, as far as they are read in a moment; else the beginning of the newest.
 
     The second value says so in words.
@@ -167,48 +161,12 @@ def _cheap(folder: Path, files: Sequence[str], workdir: Path) -> tuple[tuple[Pat
         chosen.append(file)
     if not chosen:
         newest = folder / files[-1]
-        whole = newest.suffix.lower() == ".parquet"
-        return (newest if whole else _head(newest, workdir),), f"the start of {newest.name}"
+        beginning = _head(newest, workdir) if kind.by_line else newest
+        return [Delivered(newest.name, beginning)], f"the start of {newest.name}"
     count = f"{len(files)} file{'' if len(files) == 1 else 's'}"
     seen = f"all of {count}" if len(chosen) == len(files) else f"all of the newest {len(chosen)} of {count}"
     # the oldest first, so that the sample begins where the data do
-    return tuple(reversed(chosen)), seen
-
-
-def _csv(file: Path, chosen: Sequence[Path]) -> tuple[Spool, Guess]:
-    """How CSV files are written, `file` the one to look at; what is UTF-16 is UTF-8 among those that are `chosen`."""
-    head = file.read_bytes()[:_HEAD_BYTES] if file.stat().st_size <= _HEAD_BYTES else _first_bytes(file)
-    dialect = dialect_of(head)
-    lines = head.decode(dialect.encoding, errors="replace").lstrip("\ufeff").splitlines()[:1]
-    header = has_header(lines, dialect.delimiter, dialect.quote)
-    shape = CsvFormat.model_validate(
-        {
-            "type": "csv",
-            "header": header,
-            "delimiter": dialect.delimiter,
-            "quote": dialect.quote,
-            "encoding": "utf-8" if dialect.encoding == "utf-16" else dialect.encoding,
-            "null_values": ["", *dialect.null_words],
-        }
-    )
-    return Spool("csv", tuple(chosen), csv=shape), Guess(_flow(dialect, header), _why(dialect, header))
-
-
-def _flow(dialect: Dialect, header: bool) -> str:
-    parts = ["type: csv", *([] if header else ["header: false"]), f"delimiter: {json.dumps(dialect.delimiter)}"]
-    if dialect.quote != '"':
-        parts.append(f"quote: {json.dumps(dialect.quote)}")
-    if dialect.encoding != "utf-8":
-        parts.append(f"encoding: {dialect.encoding}")
-    if dialect.null_words:
-        parts.append(f"null_values: {json.dumps(['', *dialect.null_words])}")
-    return "{" + ", ".join(parts) + "}"
-
-
-def _why(dialect: Dialect, header: bool) -> str:
-    words = ", ".join(f"{word} in {column}" for word, column in dialect.null_words.items())
-    seen = "found a header line" if header else "the first line is a record: name the columns with names: [...]"
-    return f"{seen}; {words}" if words and header else seen
+    return [Delivered(file.name, file) for file in reversed(chosen)], seen
 
 
 def _head(file: Path, workdir: Path) -> Path:

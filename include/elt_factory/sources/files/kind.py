@@ -6,7 +6,6 @@ import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elt_factory.config import formats
 from elt_factory.sources.files import model
 from elt_factory.sources.files.model import FilesSource
 from elt_factory.sources.kind import Asked, SourceKind, Wish
@@ -64,9 +63,6 @@ KIND = SourceKind(
     places=(
         (model.Files, "extract"),
         (model.FilesTable, "tables.<name>"),
-        (formats.CsvFormat, "tables.<name>.format"),
-        (formats.NdjsonFormat, "tables.<name>.format"),
-        (formats.ParquetFormat, "tables.<name>.format"),
     ),
     read=_read,
     asked=_asked,

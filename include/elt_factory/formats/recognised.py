@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Literal
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from elt_factory.config.formats import FORMATS
+from elt_factory.core.kinds import KindError
+from elt_factory.formats.decoding import utf16_of
 
 LOOKED_AT = 64 * 1024
+# formats have signs of their own
 _SIGNS = {
     b"\x1f\x8b": "compressed (gzip)",
     b"PK\x03\x04": "a zip archive or an Excel workbook",
@@ -16,15 +23,14 @@ _SIGNS = {
     b"%PDF-": "a PDF document",
     b"SQLite format 3\x00": "a SQLite database",
     b"Obj\x01": "an Avro file",
-    b"PAR1": "a Parquet file: write format: {type: parquet}",
 }
 _MARKUP = {b"<!doctype html": "a web page", b"<html": "a web page", b"<?xml": "an XML document"}
 _ZEROS, _FEW = 20, 8  # more than one zero byte in that many is not text, if they are not only a few
 
 
-def not_text(head: bytes, form: Literal["csv", "ndjson"]) -> str:
-    """Return what a file that begins so is in truth; empty text where it may be what it should be."""
-    for sign, what in _SIGNS.items():
+def not_text(head: bytes, form: str) -> str:
+    """Return what a file that begins so is in truth; empty text where it may be text of this format."""
+    for sign, what in _signs().items():
         if head.startswith(sign):
             return what
     if (zeros := head.count(0)) >= _FEW and zeros * _ZEROS > len(head):
@@ -36,6 +42,23 @@ def not_text(head: bytes, form: Literal["csv", "ndjson"]) -> str:
         if begins[: len(sign)].lower() == sign:
             return what
     return "JSON: write format: {type: ndjson}" if form == "csv" and _is_json(begins) else ""
+
+
+def not_text_in(file: Path, form: str) -> str:
+    """Return why a file that is named like text of this format is not; "" where it may be."""
+    with file.open("rb") as content:
+        head = content.read(LOOKED_AT)
+    what = "" if utf16_of(head, "utf-8") else not_text(head, form)
+    return f"not {form} but {what}" if what else ""
+
+
+def _signs() -> Mapping[bytes, str]:
+    found = dict(_SIGNS)
+    for name in FORMATS.names():
+        with suppress(KindError):
+            signs = FORMATS.get(name).signs
+            found |= {sign: f"{what}: write format: {{type: {name}}}" for sign, what in signs.items()}
+    return found
 
 
 def _is_json(begins: bytes) -> bool:

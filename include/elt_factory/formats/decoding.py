@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import codecs
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+
+from elt_factory.failures import BadDataError
+from elt_factory.formats.kind import Delivered
 
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _CHUNK = 1024 * 1024
@@ -23,6 +27,26 @@ def utf16_of(head: bytes, encoding: str) -> str | None:
         return marked if encoding != "latin-1" else None
     even, odd = head[0::2].count(0), head[1::2].count(0)
     return "utf-16-be" if even > odd else "utf-16-le"
+
+
+def as_texts(files: Sequence[Delivered], encoding: str, folder: Path, form: str) -> tuple[Path, ...]:
+    """Return files of text in an encoding that DuckDB reads.
+
+    Raises:
+        BadDataError: one is something else than text.
+    """
+    return tuple(_as_text(file, encoding, folder, form) for file in files)
+
+
+def _as_text(file: Delivered, encoding: str, folder: Path, form: str) -> Path:
+    from elt_factory.formats.recognised import LOOKED_AT, not_text
+
+    text = as_utf8(file.path, encoding, folder)
+    with text.open("rb") as content:
+        what = not_text(content.read(LOOKED_AT), form)
+    if what:
+        raise BadDataError(f"{file.name} is not {form} but {what}")
+    return text
 
 
 def as_utf8(file: Path, encoding: str, folder: Path) -> Path:

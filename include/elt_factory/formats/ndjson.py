@@ -1,0 +1,65 @@
+"""NDJSON: one JSON object per line, read in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from elt_factory.config.formats import FileFormat
+from elt_factory.formats.kind import Delivered, FormatKind
+
+if TYPE_CHECKING:
+    from elt_factory.extract.request import Spool
+
+_MARK = b"\xef\xbb\xbf"
+
+
+class NdjsonFormat(FileFormat):
+    """One JSON object per line."""
+
+    type: Literal["ndjson"]
+
+
+def _spooled(_: NdjsonFormat, files: Sequence[Delivered], workdir: Path) -> Spool:
+    from elt_factory.extract.request import Spool
+    from elt_factory.failures import BadDataError
+    from elt_factory.formats.decoding import as_texts
+
+    texts = as_texts(files, "utf-8", workdir / "decoded", "ndjson")
+    for file, text in zip(files, texts, strict=True):
+        if is_array(text):
+            raise BadDataError(
+                f"{file.name} line 1: the file is a JSON array, but format ndjson needs one object per line; hint: "
+                "write one object per line, without brackets and commas around them"
+            )
+    return Spool("ndjson", texts, sum(map(_lines, texts)))
+
+
+def _odd(file: Path) -> str:
+    from elt_factory.formats.recognised import not_text_in
+
+    return "JSON array; ndjson needs one object per line" if is_array(file) else not_text_in(file, "ndjson")
+
+
+def is_array(file: Path) -> bool:
+    """Whether a file is a JSON array and not lines; one array among other lines is that line's trouble alone."""
+    with file.open("rb") as lines:
+        first = next((line for raw in lines if (line := raw.removeprefix(_MARK).strip())), b"")
+        another = any(raw.strip() for raw in lines)
+    return first.startswith(b"[") and not (another and first.endswith(b"]"))
+
+
+def _lines(file: Path) -> int:
+    with file.open("rb") as lines:
+        return sum(1 for line in lines if line.strip())
+
+
+KIND = FormatKind(
+    name="ndjson",
+    model=NdjsonFormat,
+    spooled=_spooled,
+    endings=(".ndjson", ".jsonl"),
+    by_line=True,
+    odd=_odd,
+)
