@@ -63,6 +63,12 @@ class Asked:
     params: Mapping[str, str]
     headers: Mapping[str, str]
     target: str
+    method: str = "GET"
+    body: bytes = b""
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
 
 
 @dataclass(frozen=True)
@@ -101,9 +107,14 @@ def serving(answer: Callable[[Asked], Reply]) -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_POST(self):
+            self.do_GET()
+
         def do_GET(self):
             parts = urlsplit(self.path)
-            asked = Asked(parts.path, dict(parse_qsl(parts.query)), dict(self.headers.items()), self.path)
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            params, headers = dict(parse_qsl(parts.query)), dict(self.headers.items())
+            asked = Asked(parts.path, params, headers, self.path, self.command, body)
             server.asked.append(asked)
             given = server.answer(asked)
             if given.status == 0:

@@ -17,7 +17,8 @@ from elt_factory.config.values import ConnectionId
 from elt_factory.core.verdict import Verdict
 from elt_factory.failures import AccessDeniedError
 from elt_factory.sensors.kind import Look, SensorKind
-from elt_factory.sources.rest_api.model import NoAuth, RestApi, RestSource
+from elt_factory.sources.rest_api.auth_model import NoAuth
+from elt_factory.sources.rest_api.model import RestApi, RestSource
 
 _TIME = timedelta(seconds=30)
 _REFUSALS = (401, 403)

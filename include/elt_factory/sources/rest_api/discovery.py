@@ -19,10 +19,12 @@ from elt_factory.failures import AccessDeniedError, BadDataError, BadRequestErro
 from elt_factory.sources.rest_api import paginators
 from elt_factory.sources.rest_api import window_params as windows
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError, check_objects
+from elt_factory.sources.rest_api.auth_model import ApiKeyAuth, BasicAuth, BearerAuth, NoAuth
 from elt_factory.sources.rest_api.http import Answer, HttpClient, Patience
-from elt_factory.sources.rest_api.model import ApiKeyAuth, BasicAuth, BearerAuth, NoAuth, Paginator, RestApi, SinglePage
+from elt_factory.sources.rest_api.model import RestApi
 from elt_factory.sources.rest_api.paginators import Ask, Page
 from elt_factory.sources.rest_api.paging import paginator_candidates, records_paths
+from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
 
 _PATIENCE = Patience(tries=4, longest_retry_after=10.0)
 _KEY_HEADERS = ("X-API-Key", "Api-Key", "X-Auth-Token")

@@ -9,8 +9,9 @@ from urllib.parse import urlencode
 
 from elt_factory.config.templates import render
 from elt_factory.sources.kind import Advice, Asked, SourceKind, Wish
-from elt_factory.sources.rest_api import model
-from elt_factory.sources.rest_api.model import CursorPaginator, RestSource
+from elt_factory.sources.rest_api import auth_model, model, paging_model
+from elt_factory.sources.rest_api.model import RestSource
+from elt_factory.sources.rest_api.paging_model import CursorPaginator, Paginator
 
 if TYPE_CHECKING:
     from elt_factory.config.source import Source
@@ -31,7 +32,7 @@ def _asked(asked: Asked) -> list[str]:
     spec, zone = source.tables[asked.table], source.timezone
     params = {
         name: render(value, asked.values, zone) if isinstance(value, str) else value
-        for name, value in spec.params.items()
+        for name, value in source.params_of(asked.table).items()
     }
     query = f"?{urlencode(params, safe=':/,')}" if params else ""
     return [f"GET {source.extract.connection}:{endpoint_of(spec.path, asked.values, zone)}{query}"]
@@ -52,16 +53,19 @@ def _discover(wish: Wish, scratch: Path) -> SourceFound:
 
 
 def _advice(source: RestSource) -> Iterator[Advice]:
-    paginator = source.extract.paginator
-    if isinstance(paginator, CursorPaginator) and "cursor_path" not in paginator.model_fields_set:
-        message = f'if no response contains "{paginator.cursor_path}", only the first page is read'
-        hint = "add cursor_path: with the path of the cursor in the response"
-        yield ("extract", "paginator"), "default-cursor", message, hint
+    yield from _unnamed_cursor(source.extract.paginator, ("extract", "paginator"))
     for name, table in source.tables.items():
+        yield from _unnamed_cursor(table.paginator, ("tables", name, "paginator"))
         if table.incremental and not table.takes_window:
             hint = 'use "{{ window.start }}" or "{{ cursor }}" in path or params'
             at = ("tables", name, "incremental")
             yield at, "window-unused", "the request does not select new records: every run reads everything", hint
+
+
+def _unnamed_cursor(paginator: Paginator | None, at: tuple[str | int, ...]) -> Iterator[Advice]:
+    if isinstance(paginator, CursorPaginator) and "cursor_path" not in paginator.model_fields_set:
+        message = f'if no response contains "{paginator.cursor_path}", only the first page is read'
+        yield at, "default-cursor", message, "add cursor_path: with the path of the cursor in the response"
 
 
 KIND = SourceKind(
@@ -71,16 +75,16 @@ KIND = SourceKind(
     places=(
         (model.RestApi, "extract"),
         (model.RestTable, "tables.<name>"),
-        (model.SinglePage, "extract.paginator"),
-        (model.CursorPaginator, "extract.paginator"),
-        (model.JsonLinkPaginator, "extract.paginator"),
-        (model.HeaderLinkPaginator, "extract.paginator"),
-        (model.OffsetPaginator, "extract.paginator"),
-        (model.PageNumberPaginator, "extract.paginator"),
-        (model.ApiKeyAuth, "extract.auth"),
-        (model.BearerAuth, "extract.auth"),
-        (model.BasicAuth, "extract.auth"),
-        (model.NoAuth, "extract.auth"),
+        (paging_model.SinglePage, "extract.paginator"),
+        (paging_model.CursorPaginator, "extract.paginator"),
+        (paging_model.JsonLinkPaginator, "extract.paginator"),
+        (paging_model.HeaderLinkPaginator, "extract.paginator"),
+        (paging_model.OffsetPaginator, "extract.paginator"),
+        (paging_model.PageNumberPaginator, "extract.paginator"),
+        (auth_model.ApiKeyAuth, "extract.auth"),
+        (auth_model.BearerAuth, "extract.auth"),
+        (auth_model.BasicAuth, "extract.auth"),
+        (auth_model.NoAuth, "extract.auth"),
     ),
     read=_read,
     asked=_asked,

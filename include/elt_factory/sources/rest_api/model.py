@@ -8,7 +8,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from elt_factory.config import secrets
-from elt_factory.config.base import Model
 from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.schema_patterns import KNOWN_TEMPLATES, NO_ADDRESS, NO_TEMPLATE, NOT_TOO_LONG, SECRET, SOME_TIME
 from elt_factory.config.source import Extract, Source
@@ -23,112 +22,20 @@ from elt_factory.config.values import (
     Text,
     Whole,
 )
-
-_MAX_PAGES = 100_000
-
+from elt_factory.sources.rest_api.auth_model import Auth
+from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
 
 _CONNECTION = "Airflow connection that holds the address and credentials."
 
 
-class ApiKeyAuth(Model):
-    """Send the connection's password in a header, or as a query parameter."""
-
-    type: Literal["api_key"]
-    header: Text = Field("X-API-Key", description="Name of the header.", examples=["X-API-Key"])
-    param: Text | None = Field(
-        None,
-        description="Query parameter to send it in, for an API that does not accept a header.",
-        examples=["api_key"],
-    )
-
-
-class BearerAuth(Model):
-    """Send the connection's password as `Authorization: Bearer`."""
-
-    type: Literal["bearer"]
-
-
-class BasicAuth(Model):
-    """Send the connection's login and password as HTTP basic authentication."""
-
-    type: Literal["basic"]
-
-
-class NoAuth(Model):
-    """Send no credentials."""
-
-    type: Literal["none"]
-
-
-class SinglePage(Model):
-    """All records come in one response."""
-
-    type: Literal["single_page"]
-
-
-class CursorPaginator(Model):
-    """The response holds a cursor that the next request sends back; without one, pages end."""
-
-    type: Literal["cursor"]
-    cursor_path: Text = Field("next", description="Path of the cursor in the response.", examples=["meta.next"])
-    cursor_param: Text = Field("cursor", description="Query parameter that carries the cursor.", examples=["cursor"])
-    max_pages: Whole = Field(
-        _MAX_PAGES, gt=0, description="Maximum pages per load; more are an error.", examples=[1_000_000]
-    )
-
-
-class JsonLinkPaginator(Model):
-    """The response holds the URL of the next page."""
-
-    type: Literal["json_link"]
-    next_url_path: Text = Field(
-        "next", description="Path of the next page's URL in the response.", examples=["links.next", "@odata\\.nextLink"]
-    )
-    max_pages: Whole = Field(
-        _MAX_PAGES, gt=0, description="Maximum pages per load; more are an error.", examples=[1_000_000]
-    )
-
-
-class HeaderLinkPaginator(Model):
-    """The `Link` header holds the URL of the next page (RFC 8288)."""
-
-    type: Literal["header_link"]
-    rel: Text = Field("next", description="Link relation.", examples=["next"])
-    max_pages: Whole = Field(
-        _MAX_PAGES, gt=0, description="Maximum pages per load; more are an error.", examples=[1_000_000]
-    )
-
-
-class OffsetPaginator(Model):
-    """Pages are requested by offset and limit; an empty page marks the end."""
-
-    type: Literal["offset"]
-    limit: Whole = Field(1000, gt=0, description="Records per page.", examples=[500])
-    limit_param: Text = Field("limit", description="Query parameter for the page size.", examples=["limit"])
-    offset_param: Text = Field("offset", description="Query parameter for the offset.", examples=["offset"])
-    max_pages: Whole = Field(
-        _MAX_PAGES, gt=0, description="Maximum pages per load; more are an error.", examples=[1_000_000]
-    )
-
-
-class PageNumberPaginator(Model):
-    """Pages are requested by number; an empty page marks the end."""
-
-    type: Literal["page_number"]
-    page_param: Text = Field("page", description="Query parameter for the page number.", examples=["page"])
-    first_page: Whole = Field(1, ge=0, description="Number of the first page.", examples=[0])
-    max_pages: Whole = Field(
-        _MAX_PAGES, gt=0, description="Maximum pages per load; more are an error.", examples=[1_000_000]
-    )
-
-
-Auth = Annotated[ApiKeyAuth | BearerAuth | BasicAuth | NoAuth, Field(discriminator="type")]
-
-
-Paginator = Annotated[
-    SinglePage | CursorPaginator | JsonLinkPaginator | HeaderLinkPaginator | OffsetPaginator | PageNumberPaginator,
-    Field(discriminator="type"),
-]
+_HEADERS_RULE = {
+    "properties": {
+        "headers": {
+            "propertyNames": {"pattern": rf"^(?!({SECRET})$)"},
+            "additionalProperties": {"pattern": NO_TEMPLATE},
+        }
+    }
+}
 
 
 def _check_headers(value: dict[str, str]) -> dict[str, str]:
@@ -139,19 +46,51 @@ def _check_headers(value: dict[str, str]) -> dict[str, str]:
 Headers = Annotated[dict[str, Verbatim], AfterValidator(_check_headers)]
 
 
+def _check_param(value: str | float) -> str | float:
+    return check_template(value) if isinstance(value, str) else value
+
+
+def _check_plain(value: str | float) -> str | float:
+    if isinstance(value, str) and "{{" in value:
+        raise MistakeError("templates are not supported here", "use them in params: of the tables")
+    return value
+
+
+def _check_endpoint(value: str) -> str:
+    if "://" in value:
+        hint = "write only the path, like /v1/flights; the connection holds the rest"
+        raise MistakeError("expected a path, got a full URL", hint)
+    raise_found(secrets.in_path(value))
+    return check_template(value)
+
+
+def _check_params(value: dict[str, Any]) -> dict[str, Any]:
+    raise_found(secrets.in_params(value))
+    return value
+
+
+Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
+
+
+Param = Annotated[Scalar, AfterValidator(_check_param)]
+
+
+PlainParam = Annotated[Scalar, AfterValidator(_check_plain)]
+
+
+Params = Annotated[dict[str, Param], AfterValidator(_check_params)]
+
+
+PlainParams = Annotated[dict[str, PlainParam], AfterValidator(_check_params)]
+
+
 class RestApi(Extract):
     """A JSON API over HTTP."""
 
     schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"timeout": (SOME_TIME, NOT_TOO_LONG)}
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
-        {
-            "properties": {
-                "headers": {
-                    "propertyNames": {"pattern": rf"^(?!({SECRET})$)"},
-                    "additionalProperties": {"pattern": NO_TEMPLATE},
-                }
-            }
-        },
+        _HEADERS_RULE,
+        {"properties": {"params": {"additionalProperties": {"pattern": NO_TEMPLATE}}}},
     )
 
     type: Literal["rest_api"]
@@ -168,6 +107,11 @@ class RestApi(Extract):
         {},
         description="Headers sent with every request. Secrets are refused.",
         examples=[{"Accept": "application/json"}],
+    )
+    params: PlainParams = Field(
+        {},
+        description="Query parameters sent with the requests of every table. Secrets are refused.",
+        examples=[{"api_version": 2}],
     )
     paginator: Paginator = Field(
         SinglePage(type="single_page"),
@@ -202,41 +146,17 @@ class RestApi(Extract):
     )
 
 
-def _check_param(value: str | float) -> str | float:
-    return check_template(value) if isinstance(value, str) else value
-
-
-def _check_endpoint(value: str) -> str:
-    if "://" in value:
-        hint = "write only the path, like /v1/flights; the connection holds the rest"
-        raise MistakeError("expected a path, got a full URL", hint)
-    raise_found(secrets.in_path(value))
-    return check_template(value)
-
-
-def _check_params(value: dict[str, Any]) -> dict[str, Any]:
-    raise_found(secrets.in_params(value))
-    return value
-
-
-Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
-
-
-Param = Annotated[Scalar, AfterValidator(_check_param)]
-
-
-Params = Annotated[dict[str, Param], AfterValidator(_check_params)]
-
-
 class RestTable(Table):
     """A table read from one endpoint of a JSON API."""
 
     schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {
         "path": (NO_ADDRESS, KNOWN_TEMPLATES),
         "records": (NO_TEMPLATE,),
+        "timeout": (SOME_TIME, NOT_TOO_LONG),
     }
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
         {"properties": {"params": {"additionalProperties": {"pattern": KNOWN_TEMPLATES}}}},
+        _HEADERS_RULE,
     )
 
     path: Endpoint = Field(description="Endpoint path, relative to the connection's address.", examples=["/v1/flights"])
@@ -244,6 +164,22 @@ class RestTable(Table):
         {},
         description="Query parameters. Secrets are refused.",
         examples=[{"since": "{{ window.start }}", "limit": 1000}],
+    )
+    headers: Headers = Field(
+        {},
+        description="Headers of this table's requests, on top of those in `extract`.",
+        examples=[{"Accept": "application/vnd.api+json"}],
+    )
+    paginator: Paginator | None = Field(
+        None,
+        description="How to find the next page. By default, as in `extract`.",
+        examples=[{"type": "page_number"}],
+    )
+    auth: Auth | None = Field(
+        None, description="How credentials are sent. By default, as in `extract`.", examples=[{"type": "none"}]
+    )
+    timeout: PositiveDuration | None = Field(
+        None, description="Time allowed for one request. By default, as in `extract`.", examples=["5m"]
     )
     records: Text | None = Field(
         None,
@@ -286,3 +222,15 @@ class RestSource(Source):
     tables: dict[Name, RestTable] = Field(
         min_length=1, description="Tables to load.", examples=[{"flights": {"path": "/v1/flights"}}]
     )
+
+    def api_of(self, table: str) -> RestApi:
+        """Return how one table is asked for: what it says itself, else what `extract` says."""
+        own, shared = self.tables[table], self.extract
+        chosen = {name: getattr(own, name) for name in ("paginator", "auth", "timeout") if getattr(own, name)}
+        replaced = {name.casefold() for name in own.headers}
+        kept = {name: text for name, text in shared.headers.items() if name.casefold() not in replaced}
+        return shared.model_copy(update={"headers": {**kept, **own.headers}, **chosen})
+
+    def params_of(self, table: str) -> Mapping[str, str | int | float | bool]:
+        """Return the query parameters of one table, those of all tables among them."""
+        return {**self.extract.params, **self.tables[table].params}

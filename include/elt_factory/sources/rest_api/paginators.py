@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from elt_factory.sources.rest_api.answer import Document, UnreadableAnswerError, first_byte, ndjson
-from elt_factory.sources.rest_api.model import (
+from elt_factory.sources.rest_api.paging_model import (
     CursorPaginator,
     HeaderLinkPaginator,
     JsonLinkPaginator,

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from elt_factory.sources.rest_api.answer import steps
-from elt_factory.sources.rest_api.model import (
+from elt_factory.sources.rest_api.paginators import link_with
+from elt_factory.sources.rest_api.paging_model import (
     CursorPaginator,
     HeaderLinkPaginator,
     JsonLinkPaginator,
@@ -14,7 +15,6 @@ from elt_factory.sources.rest_api.model import (
     PageNumberPaginator,
     Paginator,
 )
-from elt_factory.sources.rest_api.paginators import link_with
 
 _LISTS = ("results", "data", "items", "records", "rows", "entries", "values", "content", "objects")
 _LINKS = ("next", "next_url", "nexturl", "next_page", "next_page_url", "nextpageurl", "nextlink", "next_link")

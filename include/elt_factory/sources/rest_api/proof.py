@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from elt_factory.sources.rest_api.model import Paginator
 from elt_factory.sources.rest_api.paginators import Ask, Page
+from elt_factory.sources.rest_api.paging_model import Paginator
 from elt_factory.sources.rest_api.signs import Signs, contradiction, full_by, never_there, path_of, signs_of
 from elt_factory.sources.rest_api.walk import Walk
 

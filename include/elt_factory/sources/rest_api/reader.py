@@ -87,12 +87,13 @@ def _pages(request: ReadRequest, subject: Subject) -> Iterator[Page]:
     source = source_of(request, RestSource)
     table = source.tables[request.table]
     path, params = _rendered(request, source, subject)
-    paginator = source.extract.paginator
+    api = source.api_of(request.table)
+    paginator = api.paginator
     walk, proof = Walk(paginator, request.most_pages), Proof(paginator)
     ask: Ask | None = paginators.first(paginator)
     answer: Answer | None = None
     connection = needed_connection(request, subject)
-    with HttpClient(source.extract, connection, subject, scratch=request.workdir) as client:
+    with HttpClient(api, connection, subject, scratch=request.workdir) as client:
         while ask is not None:
             asked = ask
             if asked.link is not None and answer is not None:
@@ -105,9 +106,7 @@ def _pages(request: ReadRequest, subject: Subject) -> Iterator[Page]:
                 kept, ask = walk.take(asked, page)
             yield from kept
         if answer is not None and not walk.broken_off:
-            _prove(
-                request, subject, answer, proof.of_end(walk, {**_query_of(path), **params}, source.extract.incomplete)
-            )
+            _prove(request, subject, answer, proof.of_end(walk, {**_query_of(path), **params}, api.incomplete))
 
 
 def _prove(request: ReadRequest, subject: Subject, answer: Answer, verdict: Verdict) -> None:
@@ -128,7 +127,8 @@ def _rendered(
 ) -> tuple[str, Mapping[str, str | int | float | bool]]:
     table, values, zone = source.tables[request.table], values_of(request), source.timezone
     params = {
-        name: render(value, values, zone) if isinstance(value, str) else value for name, value in table.params.items()
+        name: render(value, values, zone) if isinstance(value, str) else value
+        for name, value in source.params_of(request.table).items()
     }
     try:
         return endpoint_of(table.path, values, zone), params

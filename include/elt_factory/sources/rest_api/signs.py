@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Raw
 
 from elt_factory.sources.rest_api.answer import Document, first_byte, keys_of, steps
-from elt_factory.sources.rest_api.model import (
+from elt_factory.sources.rest_api.paginators import Ask, Page, link_with
+from elt_factory.sources.rest_api.paging_model import (
     CursorPaginator,
     HeaderLinkPaginator,
     JsonLinkPaginator,
@@ -18,7 +19,6 @@ from elt_factory.sources.rest_api.model import (
     PageNumberPaginator,
     Paginator,
 )
-from elt_factory.sources.rest_api.paginators import Ask, Page, link_with
 
 # names without signs and in small letters
 _MORE = frozenset(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from elt_factory.sources.rest_api.damage import UnreadableAnswerError
-from elt_factory.sources.rest_api.model import OffsetPaginator, PageNumberPaginator, Paginator, SinglePage
 from elt_factory.sources.rest_api.paginators import Ask, Page, following, told
+from elt_factory.sources.rest_api.paging_model import OffsetPaginator, PageNumberPaginator, Paginator, SinglePage
 from elt_factory.sources.rest_api.repeats import Repeats, page_print
 from elt_factory.sources.rest_api.signs import says_complete
 
