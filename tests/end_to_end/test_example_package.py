@@ -54,7 +54,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(installed: Path, tmp_path: Path) -> Project:
     folder = tmp_path / "project"
-    shutil.copytree(EXAMPLE / "dag_configs", folder / "dag_configs")
+    for part in ("dag_configs", "web_logs"):
+        shutil.copytree(EXAMPLE / part, folder / part)
     connections = {
         "WAREHOUSE": {"conn_type": "duckdb", "host": str(folder / "warehouse.duckdb")},
         "OPERATIONS_LOG": {"conn_type": "logfile", "host": str(folder / "alerts.log")},
@@ -73,7 +74,7 @@ def project(installed: Path, tmp_path: Path) -> Project:
 
 
 def test_its_config_validates_is_planned_and_runs(project):
-    assert "1 config: no errors, no warnings" in project.elt("validate")
+    assert "2 configs: no errors, no warnings" in project.elt("validate")
     assert "the days of [2013-01-02T00:00:00Z, 2013-01-03T00:00:00Z)" in project.elt(
         "plan", "days", "--date", "2013-01-03"
     )
@@ -82,6 +83,18 @@ def test_its_config_validates_is_planned_and_runs(project):
         assert warehouse.execute("select count(*), min(weekday), max(weekday) from days.days").fetchall() == [(7, 1, 7)]
         checked = warehouse.execute("select check_name, status from _elt.quality_results order by 1").fetchall()
     assert ("iso_week multiple of 1", "passed") in checked
+
+
+def test_files_of_its_format_are_loaded_and_what_is_not_a_record_is_rejected(project):
+    assert "requests success" in project.elt("run", "requests", "--start", "2013-01-01", "--end", "2013-01-02")
+    with duckdb.connect(str(project.folder / "warehouse.duckdb")) as warehouse:
+        assert warehouse.execute("select path, ms from requests.requests order by ms").fetchall() == [
+            ("/a b", 7),
+            ("/", 12),
+            ("/orders", 31),
+        ]
+        (rejected,) = warehouse.execute("select reason, record from _elt.rejects").fetchall()
+    assert rejected == ("web.logfmt line 4: not key=value all along", '{"line":"restarted by hand"}')
 
 
 def test_its_failure_is_reported_by_its_notifier(project):
@@ -117,4 +130,4 @@ def test_it_is_in_the_schema_and_the_reference_and_passes_the_conformance_suites
     (project.folder / "tests").mkdir()
     shutil.copy(EXAMPLE / "tests" / "test_acme_elt.py", project.folder / "tests")
     told = project("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
-    assert "12 passed" in told
+    assert "20 passed, 3 skipped" in told

@@ -7,6 +7,7 @@ from acme_elt.calendar import row
 from elt_factory.alerts.kind import NOTIFIERS, Message
 from elt_factory.extract.request import Connection
 from elt_factory.testing.checks import ColumnCheckSuite
+from elt_factory.testing.formats import FormatSuite
 from elt_factory.testing.sources import SourceSuite
 
 
@@ -22,6 +23,14 @@ class TestCalendar(SourceSuite):
         {"day": date(2013, 1, number), "weekday": (number % 7) + 1, "iso_week": 1 if number < 7 else 2, "quarter": 1}
         for number in range(1, 8)
     ]
+
+
+class TestLogfmt(FormatSuite):
+    form = {"type": "logfmt", "comment": "//"}
+    content = b'// web-1\na=1 b="x \\"y\\" z" c=\n\nout of order\nb=u a=2\n'
+    rows = [{"a": "1", "b": 'x "y" z', "c": ""}, {"a": "2", "b": "u", "c": None}]
+    rejected = 1
+    ending = ".logfmt"
 
 
 class TestMultipleOf(ColumnCheckSuite):

@@ -109,6 +109,8 @@ class Spool:
     are what the source itself declares (a database's catalogue); for other columns they are found in the data.
     `sources` are the files that a source delivered: the first ones in the order of `files`, after them those that are
     empty.
+    `rejects` is NDJSON of `reason`, `record` (JSON) and `file` (one of `files`): records of an ndjson spool that the
+    reader could not read, which are part of its count.
     `null_cursors` counts the rows of the source without a cursor value, read or left out; None: count those that came.
     """
 
@@ -119,6 +121,7 @@ class Spool:
     csv: CsvFormat = field(default_factory=lambda: CsvFormat(type="csv"))
     sources: tuple[SourceFile, ...] = ()
     null_cursors: int | None = None
+    rejects: Path | None = None
 
 
 Reader = Callable[[ReadRequest], Spool]

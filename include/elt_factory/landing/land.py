@@ -226,16 +226,26 @@ def _stage_records(
         note_delivered(connection, spool, request.workdir)
     if spool.format != "ndjson":
         return *_stage_files(connection, request, spool), spool
+    rejects = [spool.rejects] if spool.rejects else []
     with suppress(duckdb.InvalidInputException, UnfitNameError, BrokenLinesError):
-        return *_stage_files(connection, request, spool), spool
+        plan, drift = _stage_files(connection, request, spool)
+        _stage_broken(connection, request, plan, rejects)
+        return plan, drift, spool
     request.log(f"{request.known.label}: some lines are not JSON objects; reading again without them")
     sifted = sift(connection, spool, request.workdir)
     note_delivered(connection, sifted.spool, request.workdir)
     plan, drift = _stage_files(connection, request, sifted.spool)
-    if sifted.broken:
-        offer(connection, [sifted.broken], BROKEN_LINES)
-        staging.stage_broken(connection, request.staged, plan, contract.broken_lines(plan))
+    _stage_broken(connection, request, plan, sifted.broken)
     return plan, drift, sifted.spool
+
+
+def _stage_broken(
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, plan: ContractPlan, broken: Sequence[Path]
+) -> None:
+    """Add what could not be read as records to `staged`."""
+    if broken:
+        offer(connection, broken, BROKEN_LINES)
+        staging.stage_broken(connection, request.staged, plan, contract.broken_lines(plan))
 
 
 def _stage_files(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -43,10 +43,10 @@ _JSON_NAMES: Mapping[type, str] = {
 
 @dataclass(frozen=True)
 class Sifted:
-    """Files without their broken lines, and those in a file of their own as `reason` and `record`; None without any."""
+    """Files without their broken lines, and those in a file of their own as `reason` and `record`, where there are."""
 
     spool: Spool
-    broken: Path | None
+    broken: Sequence[Path]
 
 
 def sift(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path) -> Sifted:
@@ -63,7 +63,20 @@ def sift(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path) -> 
         for source, copy in zip(spool.files, clean, strict=True):
             _sift_file(connection, source, copy, broken)
             _refuse_array(source, copy)
-    return Sifted(replace(spool, files=clean), target if target.stat().st_size else None)
+        _add_rejects(spool, dict(zip(map(str, spool.files), map(str, clean), strict=True)), broken)
+    return Sifted(replace(spool, files=clean, rejects=None), [target] if target.stat().st_size else [])
+
+
+def _add_rejects(spool: Spool, copies: Mapping[str, str], broken: IO[bytes]) -> None:
+    """Add the records that the reader could not read, each with the copy of its file."""
+    import msgspec
+
+    if spool.rejects is None:
+        return
+    with spool.rejects.open("rb") as lines:
+        for line in lines:
+            reject = msgspec.json.decode(line)
+            broken.write(msgspec.json.encode({**reject, "file": copies[reject["file"]]}) + b"\n")
 
 
 def _sift_file(connection: duckdb.DuckDBPyConnection, source: Path, copy: Path, broken: IO[bytes]) -> None:

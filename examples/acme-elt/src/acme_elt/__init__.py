@@ -1,1 +1,1 @@
-"""Kinds of a source, a check and a notifier for ELT Factory."""
+"""Kinds of a source, a format of files, a check and a notifier for ELT Factory."""

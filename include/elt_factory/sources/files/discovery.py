@@ -50,9 +50,9 @@ def look_at_files(place: FilesToLookAt, workdir: Path) -> SourceFound:
         skipped += odd
     if not looked:
         reason = f": {skipped[0].name}: {skipped[0].reason}" if skipped else "; hint: use another pattern"
-        known = ", ".join(FORMATS.names())
+        formats = ", ".join(FORMATS.names())
         raise SourceNotReadyError(
-            f'no file "{place.pattern}" of a known format ({known}) that can be read is in {place.folder.name}{reason}'
+            f'no file "{place.pattern}" of a format ({formats}) that can be read is in {place.folder.name}{reason}'
         )
     days = [day for _, sample in looked if (day := first_day(sample))]
     return SourceFound(
