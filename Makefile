@@ -92,6 +92,7 @@ lint: $(VENV)/.ready ## Style, types, import rules, prose
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --config .ci/circles.ini
 	@$(BIN)/codespell $(PROSE)
 
 drift: $(VENV)/.ready ## Fail where a generated file is not what the models say

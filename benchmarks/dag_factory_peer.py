@@ -77,7 +77,7 @@ def retry_policy() -> Any:
     from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
     return ExceptionRetryPolicy(
-        [RetryRule("elt_factory.failures.PermanentError", RetryAction.FAIL, reason="someone must change something")]
+        [RetryRule("elt_factory.core.failures.PermanentError", RetryAction.FAIL, reason="someone must change it")]
     )
 
 

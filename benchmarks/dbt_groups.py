@@ -116,7 +116,7 @@ def _by_cosmos(project: Path, tag: str) -> DAG:
 
 
 def _by_us(tag: str) -> DAG:
-    from elt_factory.config.source import Dbt
+    from elt_factory.config.models.source import Dbt
     from elt_factory.dag.transform import dbt_group
 
     with DAG("d", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=UTC), auto_register=False) as dag:

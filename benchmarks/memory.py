@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from elt_factory.config.table import Table
-from elt_factory.config.window import Window
+from elt_factory.config.models.table import Table
+from elt_factory.core.window import Window
 from elt_factory.extract.request import Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace

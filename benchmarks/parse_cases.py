@@ -91,7 +91,7 @@ def by_hand(config: Any, number: int, form: dict[str, Param]) -> DAG:
 
     name = f"shop_{number}"
     policy = ExceptionRetryPolicy(
-        [RetryRule("elt_factory.failures.PermanentError", RetryAction.FAIL, reason="someone must change something")]
+        [RetryRule("elt_factory.core.failures.PermanentError", RetryAction.FAIL, reason="someone must change it")]
     )
     with DAG(
         dag_id=name,

@@ -30,11 +30,12 @@ import psycopg
 import pymysql
 
 from elt_factory.config.loading import load_text
-from elt_factory.config.table import Table, loaded_name
-from elt_factory.config.window import Window
+from elt_factory.config.models.table import Table, loaded_name
+from elt_factory.core.connection import Connection
+from elt_factory.core.window import Window
 from elt_factory.dag.runtime import Run
 from elt_factory.discover.writing import yaml_of
-from elt_factory.extract.request import Connection, ReadRequest
+from elt_factory.extract.request import ReadRequest
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known

@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from elt_factory.checks.freshness import Limits, fresh, window_checked
-from elt_factory.config.window import Window
+from elt_factory.core.window import Window
 from elt_factory.warehouse import audit, state
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from elt_factory.warehouse.state import cursor_range
@@ -60,7 +60,7 @@ POKE = """
 from datetime import datetime
 from pathlib import Path
 from elt_factory.checks.freshness import window_checked
-from elt_factory.config.window import Window
+from elt_factory.core.window import Window
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 with DuckDBWarehouse(Path({file!r})) as warehouse:
     wanted = Window(datetime.fromisoformat({start!r}), datetime.fromisoformat({end!r}))

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import yaml
 
-from elt_factory.config.source import SOURCES, TransformOnly
-from elt_factory.config.yaml_source import read_yaml
+from elt_factory.config.models.source import SOURCES, TransformOnly
+from elt_factory.config.yaml.source import read_yaml
+from elt_factory.core.project import config_folder
 from elt_factory.describe.findings import validate
-from elt_factory.project import config_folder
 
 COPIES, ROUNDS = 50, 7
 

@@ -20,7 +20,7 @@ from elt_factory.cli.background import free_port
 from elt_factory.cli.execution import DagOutcome, run_dag
 from elt_factory.cli.local import ensure_local_airflow
 from elt_factory.cli.tables import screen
-from elt_factory.project import dbt_folder, project_root
+from elt_factory.core.project import dbt_folder, project_root
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb.warehouse import duckdb_path

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from elt_factory.checks.kind import CheckRequest
 from elt_factory.checks.run import Result, run_checks
-from elt_factory.config.window import Window, load_id
+from elt_factory.core.window import Window, load_id
 from elt_factory.extract.request import Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace

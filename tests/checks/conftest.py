@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from checks_support import Checked
 
-from elt_factory.extract.request import Connection
+from elt_factory.core.connection import Connection
 from elt_factory.sources.files.model import FilesSource
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.opening import open_warehouse

@@ -7,7 +7,7 @@ from checks_support import day
 
 from elt_factory.checks.freshness import Limits, business_instant, fresh, window_checked, window_committed
 from elt_factory.checks.run import Result, keep
-from elt_factory.config.window import Window
+from elt_factory.core.window import Window
 
 HOUR = timedelta(hours=1)
 

@@ -5,7 +5,7 @@ import sqlglot
 
 from elt_factory.checks.counting import LoadedRows
 from elt_factory.checks.kind import Checking
-from elt_factory.config.checks import COLUMN_CHECKS, TABLE_CHECKS, ColumnCheck, TableCheck
+from elt_factory.config.models.checks import COLUMN_CHECKS, TABLE_CHECKS, ColumnCheck, TableCheck
 from elt_factory.warehouse.base import Rows
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb.warehouse import DIALECT

@@ -322,7 +322,7 @@ def test_scratch_space_that_somebody_else_has_prepared(wrong: Lines, monkeypatch
 
 
 def installed_root(tmp_path: Path) -> Path:
-    from elt_factory.private import own_root
+    from elt_factory.core.private import own_root
 
     assert own_root().parent == tmp_path
     own_root().mkdir()

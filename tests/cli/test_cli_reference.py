@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from elt_factory.cli.reference import GENERATED, drifted, main, write_all
 from elt_factory.config.loading import load_config
-from elt_factory.config.yaml_source import read_yaml
+from elt_factory.config.yaml.source import read_yaml
 from elt_factory.describe.codes import ERRORS, LIVE, WARNINGS, codes_document, raised_codes
 from elt_factory.describe.reference import all_models, own_fields, reference
 from elt_factory.describe.schema import config_schema

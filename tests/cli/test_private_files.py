@@ -13,9 +13,9 @@ import yaml
 from elt_factory.cli import background
 from elt_factory.cli.background import Service
 from elt_factory.cli.local import own_connections
+from elt_factory.core.failures import EltError
+from elt_factory.core.private import UnsafeFolderError, own_folder, private_files, require_own_way
 from elt_factory.dag.stubs import StubFolder
-from elt_factory.failures import EltError
-from elt_factory.private import UnsafeFolderError, own_folder, private_files, require_own_way
 
 ROOT = Path(__file__).parents[2]
 

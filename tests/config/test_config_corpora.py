@@ -10,7 +10,7 @@ import pytest
 from config_support import EXPECTATION
 
 from elt_factory.config.errors import ConfigError
-from elt_factory.config.yaml_source import read_yaml
+from elt_factory.config.yaml.source import read_yaml
 from elt_factory.describe.findings import Finding, validate
 from elt_factory.describe.schema import config_schema
 

@@ -13,11 +13,11 @@ from croniter import croniter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elt_factory.config.cron import _PLAIN
 from elt_factory.config.errors import ConfigError
 from elt_factory.config.loading import LoadedConfig, load_config
-from elt_factory.config.yaml_text import compose
-from elt_factory.config.yaml_tree import NotPlainError, PlacedTree, plain_data
+from elt_factory.config.models.cron import _PLAIN
+from elt_factory.config.yaml.text import compose
+from elt_factory.config.yaml.tree import NotPlainError, PlacedTree, plain_data
 
 GOOD = [NORTH_STAR, *(file.read_text() for file in sorted(DAG_CONFIGS.glob("[a-z]*.yaml")))]
 GOOD.append(

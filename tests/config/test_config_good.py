@@ -9,8 +9,8 @@ import pytest
 from config_support import DAG_CONFIGS, NORTH_STAR, SMALL, load_text, problems_of
 
 from elt_factory.config.loading import load_config, load_folder
-from elt_factory.config.source import TransformOnly
-from elt_factory.config.values import Rate
+from elt_factory.config.models.source import TransformOnly
+from elt_factory.config.models.values import Rate
 from elt_factory.sources.files.model import FilesSource
 from elt_factory.sources.rest_api.model import RestSource
 from elt_factory.sources.sql.model import SqlSource

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from config_support import SMALL
 
-from elt_factory.config import content
-from elt_factory.config.content import content_of, is_ordinary
 from elt_factory.config.errors import ConfigError
 from elt_factory.config.loading import config_files, load_folder
+from elt_factory.core import content
+from elt_factory.core.content import content_of, is_ordinary
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from config_support import SMALL, load_text
 
 from elt_factory.config.errors import ConfigError, Problem
 from elt_factory.config.loading import LoadedConfig, load_config, load_folder
-from elt_factory.config.yaml_source import read_yaml
+from elt_factory.config.yaml.source import read_yaml
 
 ENVIRONMENTS = """\
 schedule: "0 3 * * *"

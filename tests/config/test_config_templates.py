@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elt_factory.config.errors import MistakeError
-from elt_factory.config.templates import (
+from elt_factory.config.models.templates import (
     Use,
     check_query,
     check_template,
-    iso_utc,
     query_parts,
     refuse_template,
     render,
     uses,
 )
+from elt_factory.core.window import iso_utc
 
 VALUES = {
     "window.start": datetime(2013, 1, 31, 3, tzinfo=UTC),

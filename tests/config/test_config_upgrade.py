@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from config_support import DAG_CONFIGS, SMALL, problems_of
 
-from elt_factory.config.edits import Document, Edit
 from elt_factory.config.errors import ConfigError
 from elt_factory.config.upgrade import STEPS, Step, plan_upgrade, steps_for
 from elt_factory.config.versions import CURRENT
+from elt_factory.config.yaml.edits import Document, Edit
 
 OLD = """\
 # é: what the fleet is   (kept)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from elt_factory.cli.main import app
 from elt_factory.config import upgrade
-from elt_factory.config.edits import Document, Edit
+from elt_factory.config.yaml.edits import Document, Edit
 
 TEXT = "name: fleet  # the fleet\ntables:\n  planes: {key: [tailnum]}\n"
 

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from elt_factory.config.source import SOURCES, TransformOnly
-from elt_factory.config.synonyms import near_word
-from elt_factory.config.values import (
+from elt_factory.config.models.source import SOURCES, TransformOnly
+from elt_factory.config.models.values import (
     MAX_PRECISION,
     ColumnType,
     Rate,
@@ -25,7 +24,8 @@ from elt_factory.config.values import (
     format_duration,
     parse_duration,
 )
-from elt_factory.config.window import Window, load_id
+from elt_factory.config.synonyms import near_word
+from elt_factory.core.window import Window, load_id
 
 MOMENTS = st.datetimes(min_value=datetime(1950, 1, 1), max_value=datetime(2150, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,10}", fullmatch=True)

@@ -1,7 +1,7 @@
 import pytest
 
-from elt_factory.config.values import ColumnType
-from elt_factory.config.widening import holds, number_for
+from elt_factory.config.models.values import ColumnType
+from elt_factory.config.models.widening import holds, number_for
 
 parse = ColumnType.parse
 TYPES = (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elt_factory.config.window import Window, moment_in
+from elt_factory.core.window import Window, moment_in
 
 NEW_YORK = ZoneInfo("America/New_York")
 ZONES = st.sampled_from(["UTC", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia"])

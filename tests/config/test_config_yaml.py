@@ -9,7 +9,7 @@ import pytest
 from config_support import is_inside
 
 from elt_factory.config.errors import ConfigError, Problem
-from elt_factory.config.yaml_source import YamlSource, read_yaml
+from elt_factory.config.yaml.source import YamlSource, read_yaml
 
 
 def read(folder: Path, text: str) -> YamlSource:

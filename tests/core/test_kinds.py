@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from elt_factory.config.loading import load_folder
-from elt_factory.config.sensors import SENSORS
+from elt_factory.config.models.sensors import SENSORS
 from elt_factory.core import kinds
 from elt_factory.core.kinds import Door, KindError
 
 QUEUE = '''
 from pydantic import Field
-from elt_factory.config.base import Model
+from elt_factory.config.models.base import Model
 from elt_factory.core.verdict import Verdict
 from elt_factory.sensors.kind import SensorKind
 

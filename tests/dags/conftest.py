@@ -12,8 +12,8 @@ from elt_factory.warehouse.base import Warehouse
 @pytest.fixture(scope="session")
 def dags(dbt_manifest):
     """The DAGs of the project's own configs."""
+    from elt_factory.core.project import config_folder
     from elt_factory.dag.loader import load_dags
-    from elt_factory.project import config_folder
 
     return load_dags(config_folder())
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import yaml
 
 from elt_factory.config.loading import load_config
-from elt_factory.config.source import Config
+from elt_factory.config.models.source import Config
 
 TINY = """
 name: tiny

@@ -7,9 +7,9 @@ import pytest
 from dag_support import SECRET, config_of
 
 from elt_factory.alerts.kind import Message
+from elt_factory.core.failures import SourceUnavailableError
 from elt_factory.dag.alerts import on_failure, schema_changed, send
 from elt_factory.dag.deadlines import record_miss
-from elt_factory.failures import SourceUnavailableError
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import pytest
 from dag_support import config_of, context_of, moment
 
 from elt_factory.checks.run import Result, keep
+from elt_factory.core.failures import AccessDeniedError, BadRequestError, PermanentError
 from elt_factory.dag.factory import build_dag
-from elt_factory.failures import AccessDeniedError, BadRequestError, PermanentError
 from elt_factory.warehouse import audit
 
 WEEK = ("2013-01-01T00:00:00Z", "2013-01-08T00:00:00Z")

@@ -10,7 +10,7 @@ from airflow.exceptions import ParamValidationError
 from dag_support import config_of
 
 from elt_factory.config.loading import load_config
-from elt_factory.project import config_folder
+from elt_factory.core.project import config_folder
 
 NAMES = ("departures", "fleet", "flights", "weather")
 TASKS = {
@@ -131,7 +131,7 @@ def test_every_task_is_retried_with_growing_waits_by_the_policy(dags, name):
         assert task.retry_exponential_backoff == 2.0
         assert task.max_retry_delay == timedelta(minutes=5)
         (rule,) = task.retry_policy.rules
-        assert (rule.action.value, rule.exception) == ("fail", "elt_factory.failures.PermanentError")
+        assert (rule.action.value, rule.exception) == ("fail", "elt_factory.core.failures.PermanentError")
 
 
 def test_owner_tags_and_no_run_for_the_past(dags):

@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from dag_support import config_of, context_of
 
+from elt_factory.core.failures import PermanentError
 from elt_factory.dag.form import form
 from elt_factory.dag.runtime import run_of
-from elt_factory.failures import PermanentError
 
 DAY = {"window_start": "2013-01-01", "window_end": "2013-01-02"}
 FILES = """

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from dag_support import TINY, config_of, context_of, moment
 
-from elt_factory.config.window import Window
+from elt_factory.core.failures import EmptyWindowError, PermanentError
+from elt_factory.core.window import Window
 from elt_factory.dag.runtime import run_of
-from elt_factory.failures import EmptyWindowError, PermanentError
 
 NEW_YORK = "America/New_York"
 

@@ -16,10 +16,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import AccessDeniedError, PermanentError
+from elt_factory.core.project import dbt_folder
 from elt_factory.dag.dbt_profile import warehouse_profile
-from elt_factory.extract.request import Connection
-from elt_factory.failures import AccessDeniedError, PermanentError
-from elt_factory.project import dbt_folder
 from elt_factory.warehouse.kind import DbtProfile
 from elt_factory.warehouse.opening import kind_of
 from elt_factory.warehouse.snowflake.profile import snowflake_profile

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from bundle_support import BROKEN, GOOD, write, write_broken, write_good
 
-from elt_factory.config import defaults, loading
+from elt_factory.config import loading
 from elt_factory.config.errors import ConfigError
+from elt_factory.config.layers import defaults
+from elt_factory.core.failures import PermanentError
 from elt_factory.dag import loader
 from elt_factory.dag.loader import bundle_is_active, discover, load_dags, load_file
-from elt_factory.failures import PermanentError
 
 WAIT = "sensors: {{before_extract: [{{source: {{name: {name}}}}}]}}\n"
 

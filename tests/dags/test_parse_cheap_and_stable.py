@@ -35,7 +35,7 @@ import hashlib, json, sys
 from pathlib import Path
 from airflow.serialization.serialized_objects import DagSerialization
 from elt_factory.dag.loader import load_dags
-from elt_factory.project import config_folder
+from elt_factory.core.project import config_folder
 dags = load_dags(Path(sys.argv[1]))
 # the names of fields come out of a set of Airflow's, which itself sorts them before it compares
 bytes_of = {name: json.dumps(DagSerialization.to_dict(dag), sort_keys=True) for name, dag in dags.items()}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from elt_factory.config.source import Dbt
-from elt_factory.project import dbt_folder
+from elt_factory.config.models.source import Dbt
+from elt_factory.core.project import dbt_folder
 
 # Whose values are our own on purpose: one cache for all groups, a path where Cosmos has one of its objects, objects
 OWN = {"cache_dir", "manifest_filepath", "task_group", "profile_config", "dag", "_BaseOperator__init_kwargs"}

@@ -21,7 +21,7 @@ from airflow.sdk import DAG
 from cosmos.operators.local import DbtLSLocalOperator
 from elt_factory.dag.dbt_manifest import load_manifest
 from elt_factory.dag.transform import dbt_arguments
-from elt_factory.project import dbt_folder
+from elt_factory.core.project import dbt_folder
 
 arguments = dbt_arguments(load_manifest(dbt_folder()), "flights", "warehouse")
 arguments |= {"callback": None, "cache_dir": Path(sys.argv[1])}

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from elt_factory.extract.request import Connection
+from elt_factory.core.connection import Connection
 
 ODD = """
 CREATE TABLE "Order Details" (order_id INTEGER, "Product ID" INTEGER, "Unit-Price" DECIMAL(10,2), discount REAL,

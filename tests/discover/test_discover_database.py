@@ -6,9 +6,9 @@ import sqlite3
 
 import pytest
 
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import BadRequestError, EltError
 from elt_factory.discover.writing import yaml_of
-from elt_factory.extract.request import Connection
-from elt_factory.failures import BadRequestError, EltError
 from elt_factory.sources.sql.discovery import Tables, look_at_tables
 
 

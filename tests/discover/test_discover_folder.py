@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from elt_factory.core.failures import SourceNotReadyError
 from elt_factory.discover.found import SourceFound
 from elt_factory.discover.writing import yaml_of
-from elt_factory.failures import SourceNotReadyError
 from elt_factory.sources.files import discovery as look
 from elt_factory.sources.files.discovery import FilesToLookAt, look_at_files
 

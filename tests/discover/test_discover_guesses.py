@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elt_factory.config.values import ColumnType
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.failures import BadRequestError
 from elt_factory.discover import keys, periods, pii
 from elt_factory.discover.found import Sample
 from elt_factory.extract import dialect
-from elt_factory.failures import BadRequestError
 from elt_factory.sources.rest_api import paging
 from elt_factory.sources.rest_api import window_params as windows
 from elt_factory.sources.rest_api.address import address_of

@@ -14,7 +14,7 @@ from time import monotonic, sleep
 import httpx
 import pytest
 
-from elt_factory.extract.request import Connection
+from elt_factory.core.connection import Connection
 from elt_factory.warehouse.opening import open_warehouse
 
 ROOT = Path(__file__).parents[2]

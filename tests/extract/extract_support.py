@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from elt_factory.config.source import SOURCES
-from elt_factory.config.window import Window
-from elt_factory.extract.request import Connection, CursorRange, ReadRequest
+from elt_factory.config.models.source import SOURCES
+from elt_factory.core.connection import Connection
+from elt_factory.core.window import Window
+from elt_factory.extract.request import CursorRange, ReadRequest
 
 SECRET = "s3cr3t/key+1"
 WEEK = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 8, tzinfo=UTC))

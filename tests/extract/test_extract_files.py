@@ -11,9 +11,9 @@ from extract_support import WEEK, read_request
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from elt_factory.config.window import Window
-from elt_factory.extract.request import Connection
-from elt_factory.failures import AccessDeniedError, BadDataError, BadRequestError, SourceNotReadyError
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import AccessDeniedError, BadDataError, BadRequestError, SourceNotReadyError
+from elt_factory.core.window import Window
 from elt_factory.sources.files import source_files
 from elt_factory.sources.files.reader import expand_pattern, matching_files, source_folder
 from elt_factory.sources.read import read

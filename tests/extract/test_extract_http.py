@@ -23,10 +23,9 @@ import httpx
 import pytest
 from extract_support import SECRET, Asked, Reply, in_turn, reply, serving
 
-from elt_factory.config.values import Rate
-from elt_factory.extract.request import Connection
-from elt_factory.extract.subject import Subject, secrets_of
-from elt_factory.failures import (
+from elt_factory.config.models.values import Rate
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import (
     AccessDeniedError,
     BadDataError,
     BadRequestError,
@@ -35,6 +34,7 @@ from elt_factory.failures import (
     SourceUnavailableError,
     redact,
 )
+from elt_factory.extract.subject import Subject, secrets_of
 from elt_factory.sources.rest_api.auth import base_url
 from elt_factory.sources.rest_api.http import HttpClient, Patience
 from elt_factory.sources.rest_api.model import RestApi
@@ -504,7 +504,7 @@ def test_a_key_in_a_query_parameter_comes_from_the_connection_and_shows_nowhere(
 CLIENT = """
 import sys, time
 from datetime import timedelta
-from elt_factory.config.values import Rate
+from elt_factory.config.models.values import Rate
 from elt_factory.sources.rest_api.pace import Pace
 from pathlib import Path
 pace = Pace(Rate(20, 1), "api", Path(sys.argv[1]))

@@ -12,9 +12,10 @@ import pytest
 import sqlalchemy as sa
 from extract_support import read_request
 
-from elt_factory.config.window import Window
-from elt_factory.extract.request import Connection, CursorRange
-from elt_factory.failures import AccessDeniedError, BadRequestError
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import AccessDeniedError, BadRequestError
+from elt_factory.core.window import Window
+from elt_factory.extract.request import CursorRange
 from elt_factory.sources.read import read
 from elt_factory.sources.sql.discovery import Tables, look_at_tables
 

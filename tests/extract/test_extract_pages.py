@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from elt_factory.failures import BadDataError, SourceNotReadyError
+from elt_factory.core.failures import BadDataError, SourceNotReadyError
 from elt_factory.sources.read import read
 from elt_factory.sources.rest_api import http
 from elt_factory.sources.rest_api.http import Patience

@@ -17,15 +17,16 @@ import pyarrow.parquet as pq
 import pytest
 from extract_support import SECRET, read_request
 
-from elt_factory.config.window import Window
-from elt_factory.extract.request import Connection, CursorRange
-from elt_factory.failures import (
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import (
     AccessDeniedError,
     BadRequestError,
     EltError,
     SourceNotReadyError,
     SourceUnavailableError,
 )
+from elt_factory.core.window import Window
+from elt_factory.extract.request import CursorRange
 from elt_factory.landing.casting import cast_text
 from elt_factory.sources.read import read
 

@@ -9,9 +9,9 @@ from extract_support import SECRET, Asked, Reply, in_turn, read_request, reply, 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elt_factory.config.window import Window
+from elt_factory.core.failures import BadDataError, BadRequestError
+from elt_factory.core.window import Window
 from elt_factory.extract import progress
-from elt_factory.failures import BadDataError, BadRequestError
 from elt_factory.sources.read import read
 from elt_factory.sources.rest_api import reader as rest
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError, check_objects, ndjson, parse

@@ -13,15 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from elt_factory.config.window import Window
-from elt_factory.extract.request import Connection, CursorRange
-from elt_factory.extract.subject import Subject
-from elt_factory.failures import (
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import (
     BadDataError,
     BadRequestError,
     SourceNotReadyError,
     SourceUnavailableError,
 )
+from elt_factory.core.window import Window
+from elt_factory.extract.request import CursorRange
+from elt_factory.extract.subject import Subject
 from elt_factory.sources.read import read
 from elt_factory.sources.sql.database_url import url_of
 from elt_factory.sources.sql.values_as_text import as_text, text_column

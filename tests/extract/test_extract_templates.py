@@ -13,10 +13,11 @@ from extract_support import read_request, reply, serving
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elt_factory.config.window import Window
-from elt_factory.extract.request import Connection, CursorRange
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import BadRequestError
+from elt_factory.core.window import Window
+from elt_factory.extract.request import CursorRange
 from elt_factory.extract.templating import endpoint_of, pattern_of
-from elt_factory.failures import BadRequestError
 from elt_factory.sources.read import read
 
 DAY = Window(datetime(2013, 1, 1, 5, tzinfo=UTC), datetime(2013, 1, 2, 5, tzinfo=UTC))

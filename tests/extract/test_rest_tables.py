@@ -6,7 +6,7 @@ import pytest
 from extract_support import SECRET, reply, serving
 from rest_support import records_of
 
-from elt_factory.failures import SourceUnavailableError
+from elt_factory.core.failures import SourceUnavailableError
 from elt_factory.sources.rest_api import http
 from elt_factory.sources.rest_api.http import Patience
 

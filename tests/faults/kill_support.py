@@ -13,8 +13,8 @@ from pathlib import Path
 from threading import Timer
 from typing import Any, Literal
 
-from elt_factory.config.table import Table
-from elt_factory.config.window import Window, load_id
+from elt_factory.config.models.table import Table
+from elt_factory.core.window import Window, load_id
 from elt_factory.extract.request import Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from elt_factory.config.loading import load_config
-from elt_factory.config.window import Window
+from elt_factory.core.window import Window
 from elt_factory.dag.operators import ExtractOperator, LoadOperator
 from elt_factory.dag.runtime import Run
 

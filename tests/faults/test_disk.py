@@ -11,10 +11,9 @@ import duckdb
 import pytest
 from kill_support import TARGET, Task
 
-from elt_factory import disk
-from elt_factory.disk import LOCK, scratch_folder, sweep
-from elt_factory.extract.request import ReadRequest, Spool
-from elt_factory.failures import (
+from elt_factory.core import disk
+from elt_factory.core.disk import LOCK, scratch_folder, sweep
+from elt_factory.core.failures import (
     AccessDeniedError,
     DiskFullError,
     EltError,
@@ -23,6 +22,7 @@ from elt_factory.failures import (
     WarehouseDamagedError,
     WarehouseUnavailableError,
 )
+from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.landing import land as land_module
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
@@ -109,7 +109,7 @@ def test_a_full_scratch_disk_is_named_while_the_source_is_read(small, tmp_path):
     import sqlite3
     from contextlib import closing
 
-    from elt_factory.extract.request import Connection
+    from elt_factory.core.connection import Connection
     from elt_factory.sources.sql.model import SqlSource
 
     file = tmp_path / "shop.db"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from race_support import STEPS, Pair, Shop, day, load_alone
 
+from elt_factory.core.failures import LandingError
 from elt_factory.dag.runtime import Run
-from elt_factory.failures import LandingError
 from elt_factory.landing.manifest import Owner, read_manifest
 from elt_factory.landing.places import LocalPlace
 

@@ -6,15 +6,15 @@ import sys
 
 import pytest
 
-from elt_factory.config.formats import FORMATS
 from elt_factory.config.loading import load_folder
+from elt_factory.config.models.formats import FORMATS
 from elt_factory.core import kinds
 from elt_factory.describe.schema import config_schema
 
 LINES = '''
 from pydantic import Field
 from typing import Literal
-from elt_factory.config.formats import FileFormat
+from elt_factory.config.models.formats import FileFormat
 from elt_factory.extract.request import Spool
 from elt_factory.formats.kind import FormatKind
 

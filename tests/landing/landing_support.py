@@ -10,10 +10,10 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from elt_factory.config.formats import CsvFormat
-from elt_factory.config.table import Table
-from elt_factory.config.values import ColumnType
-from elt_factory.config.window import Window
+from elt_factory.config.models.formats import CsvFormat
+from elt_factory.config.models.table import Table
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.window import Window
 from elt_factory.extract.request import Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.manifest import Manifest

@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 from landing_support import WINDOW
 
-from elt_factory.config.table import Table
-from elt_factory.extract.request import Connection, Spool
+from elt_factory.config.models.table import Table
+from elt_factory.core.connection import Connection
+from elt_factory.extract.request import Spool
 from elt_factory.landing import land as land_module
 from elt_factory.landing import remote
 from elt_factory.landing.land import LandRequest, land

@@ -6,7 +6,8 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from elt_factory.config.values import ColumnType
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.sql_text import text_literal
 from elt_factory.landing.casting import (
     INFERRED_WIDTH,
     bound_text,
@@ -16,7 +17,6 @@ from elt_factory.landing.casting import (
     from_duckdb_type,
     infer_text_type,
 )
-from elt_factory.sql_text import text_literal
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from elt_factory.config.formats import CsvFormat
-from elt_factory.config.values import ColumnType
+from elt_factory.config.models.formats import CsvFormat
+from elt_factory.config.models.values import ColumnType
 from elt_factory.landing import contract
 from elt_factory.landing.contract import ContractPlan, PlannedColumn
 

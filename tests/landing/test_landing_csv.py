@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from landing_support import Lander, columns
 from test_landing_files import read_files
 
-from elt_factory.failures import BadDataError
+from elt_factory.core.failures import BadDataError
 
 RUNS = itertools.count()
 LINE_ENDS = st.sampled_from(["\n", "\r\n"])

@@ -13,8 +13,8 @@ import pytest
 from landing_support import WINDOW, Lander
 from pyarrow import parquet
 
+from elt_factory.core.failures import ContractError, SourceNotReadyError
 from elt_factory.extract.request import ReadRequest, Spool
-from elt_factory.failures import ContractError, SourceNotReadyError
 from elt_factory.landing import land as landing
 from elt_factory.sources.files.model import FilesSource, FilesTable
 from elt_factory.sources.read import read

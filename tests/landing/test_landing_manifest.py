@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from landing_support import lines
 
-from elt_factory.failures import DiskFullError, EltError, LandingError
+from elt_factory.core.failures import DiskFullError, EltError, LandingError
 from elt_factory.landing import land as land_module
 from elt_factory.landing import manifest as manifest_module
 from elt_factory.landing import memory
@@ -68,7 +68,7 @@ def test_every_attempt_has_a_landing_of_its_own_and_leaves_the_others_whole(land
 
 
 def test_a_second_landing_from_the_same_scratch_folder_works(lander):
-    from elt_factory.config.table import Table
+    from elt_factory.config.models.table import Table
     from elt_factory.extract.request import Spool
     from elt_factory.landing.land import LandRequest, land
     from elt_factory.landing.schema import Known

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from elt_factory.failures import LandingError
+from elt_factory.core.failures import LandingError
 from elt_factory.landing import memory
 
 LANDED = """

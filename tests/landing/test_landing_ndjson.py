@@ -6,9 +6,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from elt_factory.core.sql_text import identifier
 from elt_factory.landing import limits, lines, ndjson
 from elt_factory.landing.file_names import PATH, ROW
-from elt_factory.sql_text import identifier
 
 PLACE = f"{identifier(PATH)}, {identifier(ROW)}"
 

@@ -9,7 +9,7 @@ from landing_support import Landed, Lander, columns
 from pyarrow import parquet
 from test_landing_files import read_files
 
-from elt_factory.failures import BadDataError
+from elt_factory.core.failures import BadDataError
 
 LONG = Decimal("1234567890123456789012345678901234567890.125")
 WIDE = pa.decimal256(60, 3)

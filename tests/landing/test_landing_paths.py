@@ -7,8 +7,8 @@ import duckdb
 import pytest
 from landing_support import WINDOW, Lander
 
-from elt_factory.config.source import SOURCES
-from elt_factory.config.table import Table
+from elt_factory.config.models.source import SOURCES
+from elt_factory.config.models.table import Table
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from landing_support import Lander, columns, lines
 
+from elt_factory.core.failures import AccountingError, BadDataError, EltError
 from elt_factory.extract.request import Spool
-from elt_factory.failures import AccountingError, BadDataError, EltError
 from elt_factory.landing import limits
 
 # NDJSON

@@ -11,8 +11,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from remote_support import SECRET, URL, empty_bucket, land_records, land_until, s3_connection, s3_server
 
-from elt_factory.extract.request import Connection
-from elt_factory.failures import AccessDeniedError, LandingError, LandingUnavailableError
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import AccessDeniedError, LandingError, LandingUnavailableError
 from elt_factory.landing import remote
 from elt_factory.landing.checksums import proven
 from elt_factory.landing.expiry import clean_landings

@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 from landing_support import columns, lines
 
-from elt_factory.config.table import loaded_name, source_name
-from elt_factory.failures import ContractError
+from elt_factory.config.models.table import loaded_name, source_name
+from elt_factory.core.failures import ContractError
 from elt_factory.landing.manifest import Drift
 
 TWO = lines('{"id": 1, "n": 5}', '{"id": 2, "n": "x"}')

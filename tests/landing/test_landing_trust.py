@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from landing_support import lines
 
-from elt_factory.failures import LandingError
+from elt_factory.core.failures import LandingError
 from elt_factory.landing.checksums import proven
 from elt_factory.landing.manifest import Manifest, read_manifest, write_manifest
 from elt_factory.landing.places import Place

@@ -209,7 +209,7 @@ def test_the_type_of_the_table_beats_what_the_data_look_like(lander):
 
 
 def test_types_that_the_source_declares_are_taken(lander):
-    from elt_factory.config.values import ColumnType
+    from elt_factory.config.models.values import ColumnType
 
     landed = lander.csv("a,b\n1,2\n", types={"a": ColumnType.parse("decimal(10,2)")})
     assert landed.types == {"a": "decimal(10,2)", "b": "integer"}

@@ -4,7 +4,7 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from elt_factory.sql_text import file_list, identifier, identifiers, literal, text_literal
+from elt_factory.core.sql_text import file_list, identifier, identifiers, literal, text_literal
 
 
 @pytest.mark.parametrize(("name", "text"), [("a", '"a"'), ('a"b', '"a""b"'), ("select", '"select"'), ("ä b", '"ä b"')])

@@ -11,8 +11,8 @@ import proof_stories as stories
 import pytest
 from proof_stories import Story, runs
 
-from elt_factory.config.table import Table
-from elt_factory.config.window import Window
+from elt_factory.config.models.table import Table
+from elt_factory.core.window import Window
 from elt_factory.landing import contract, found, land, ndjson, outline, widening
 from elt_factory.landing import manifest as manifest_module
 from elt_factory.sources.rest_api import reader as rest

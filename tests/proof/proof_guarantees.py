@@ -11,7 +11,7 @@ from proof_model import Read
 from proof_source import DAY, Row
 from proof_tables import Tables
 
-from elt_factory.failures import BadDataError, ContractError, EltError, LandingError, PermanentError
+from elt_factory.core.failures import BadDataError, ContractError, EltError, LandingError, PermanentError
 
 Found = Iterator[tuple[str, str]]  # the names of guarantees that are broken, and how
 

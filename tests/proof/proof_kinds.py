@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from elt_factory.config.source import SOURCES, Source
+from elt_factory.config.models.source import SOURCES, Source
 
 LAG = 6  # hours
 

@@ -14,7 +14,7 @@ from proof_source import DAY, FIRST, Row, Source
 from proof_stage import Pause, Stage, Try, WatchedStorage
 from proof_tables import Tables
 
-from elt_factory.config.window import Window
+from elt_factory.core.window import Window
 from elt_factory.landing.manifest import parse_manifest, write_manifest
 from elt_factory.landing.places import LocalPlace, Place
 

@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from proof_kinds import KINDS
 
-from elt_factory.config import window
-from elt_factory.failures import PermanentError
+from elt_factory.core import window
+from elt_factory.core.failures import PermanentError
 
 ZONE = "America/New_York"
 SPRING, AUTUMN = datetime.fromisoformat("2013-03-10"), datetime.fromisoformat("2013-11-03")

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import defaultdict
 
-from elt_factory.failures import WarehouseBusyError
+from elt_factory.core.failures import WarehouseBusyError
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 WAITERS = 20

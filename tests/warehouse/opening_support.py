@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from elt_factory.extract.request import Connection
+from elt_factory.core.connection import Connection
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from elt_factory.warehouse.snowflake.warehouse import SnowflakeWarehouse

@@ -6,7 +6,7 @@ import pytest
 from warehouse_support import Loader, day, everything
 
 from elt_factory.checks.run import Result, keep
-from elt_factory.failures import BadDataError
+from elt_factory.core.failures import BadDataError
 from elt_factory.warehouse import compaction
 from elt_factory.warehouse.compaction import compact
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 import pytest
 from warehouse_support import MERGE, MERGE_BY_CURSOR, Loader, crashes, day, everything
 
-from elt_factory.config.values import ColumnType
-from elt_factory.failures import AccountingError, BadDataError, ContractError, LandingError
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.failures import AccountingError, BadDataError, ContractError, LandingError
 from elt_factory.warehouse import state
 from elt_factory.warehouse.base import LoadReport, StatementError
 from elt_factory.warehouse.dialect import Relation

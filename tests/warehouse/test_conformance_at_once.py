@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from warehouse_support import MERGE, Loader, day
 
-from elt_factory.failures import ContractError, TransientError
+from elt_factory.core.failures import ContractError, TransientError
 from elt_factory.warehouse import audit
 
 SNAPSHOT = {"write_disposition": "scd2", "primary_key": ["id"]}

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from warehouse_support import FIRST_DAY, Loader, counted, crashes, day, everything
 
-from elt_factory.failures import BadDataError, ContractError
+from elt_factory.core.failures import BadDataError, ContractError
 from elt_factory.warehouse.base import LoadReport
 
 SNAPSHOT = {"write_disposition": "scd2", "primary_key": ["id"]}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from warehouse_support import FIRST_DAY, Loader, day
 
-from elt_factory.failures import BadDataError, ContractError
+from elt_factory.core.failures import BadDataError, ContractError
 from elt_factory.sources.sql.model import SqlTable
 
 NEW_YORK = "America/New_York"

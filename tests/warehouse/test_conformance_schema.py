@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from warehouse_support import MERGE, Crash, counted, crash_points, day, everything
 
-from elt_factory.failures import ContractError
+from elt_factory.core.failures import ContractError
 from elt_factory.landing.manifest import Drift
 from elt_factory.warehouse.dialect import TableOptions
 from landings import newest

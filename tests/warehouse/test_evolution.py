@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlglot
 
-from elt_factory.config.table import Table
-from elt_factory.config.values import ColumnType
+from elt_factory.config.models.table import Table
+from elt_factory.config.models.values import ColumnType
 from elt_factory.warehouse import history, snapshots
 from elt_factory.warehouse.dialect import Relation, TableOptions
 from elt_factory.warehouse.duckdb.warehouse import DIALECT as D

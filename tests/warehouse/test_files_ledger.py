@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from warehouse_support import Crash, counted, crash_points, day
 
-from elt_factory.config.window import Window, load_id
+from elt_factory.core.failures import BadDataError, ContractError, SourceNotReadyError
+from elt_factory.core.window import Window, load_id
 from elt_factory.extract.request import ReadRequest
-from elt_factory.failures import BadDataError, ContractError, SourceNotReadyError
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known

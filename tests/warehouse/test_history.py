@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from warehouse_support import FIRST_DAY, Loader, day
 
-from elt_factory.failures import BadDataError
+from elt_factory.core.failures import BadDataError
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 pytestmark = pytest.mark.proof

@@ -4,7 +4,7 @@ import pytest
 from snowflake.connector import errors
 from warehouse_support import Loader, day
 
-from elt_factory.failures import (
+from elt_factory.core.failures import (
     EltError,
     WarehouseBusyError,
     WarehouseCancelledError,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from elt_factory.config.source import SOURCES
+from elt_factory.config.models.source import SOURCES
+from elt_factory.core.connection import Connection
 from elt_factory.describe.statements import load_statements
-from elt_factory.extract.request import Connection
 from elt_factory.testing.loads import WEEK, Line
 from elt_factory.warehouse.base import LoadReport, Warehouse
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from warehouse_support import PROJECT, day
 
+from elt_factory.core.failures import LandingError
 from elt_factory.dag.cleanup import Landings, forget_old
-from elt_factory.failures import LandingError
 from elt_factory.landing.places import LocalPlace
 from elt_factory.sources.sql.model import SqlSource
 

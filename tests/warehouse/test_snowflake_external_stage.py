@@ -9,7 +9,7 @@ from opening_support import connection_of
 from sqlglot import exp
 from warehouse_support import Loader, day
 
-from elt_factory.failures import AccessDeniedError, AccountingError
+from elt_factory.core.failures import AccessDeniedError, AccountingError
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.remote import RemotePlace
 from elt_factory.warehouse.base import Rows

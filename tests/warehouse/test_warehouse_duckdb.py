@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from elt_factory.extract.request import Connection
-from elt_factory.failures import AccessDeniedError, WarehouseBusyError, WarehouseDamagedError
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import AccessDeniedError, WarehouseBusyError, WarehouseDamagedError
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse, duckdb_path, release_file
 from elt_factory.warehouse.opening import open_warehouse
 

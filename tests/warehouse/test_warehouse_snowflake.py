@@ -16,8 +16,8 @@ from snowflake.connector.cursor import SnowflakeCursor
 from snowflake.connector.network import SnowflakeRestful
 from warehouse_support import MERGE, MERGE_BY_CURSOR, Crash, Loader, as_for_a_task, crash_points, day, everything
 
-from elt_factory.extract.request import Connection
-from elt_factory.failures import (
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import (
     AccessDeniedError,
     AccountingError,
     PermanentError,

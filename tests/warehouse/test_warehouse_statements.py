@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 import sqlglot
 
-from elt_factory.config.values import ColumnType
+from elt_factory.config.models.values import ColumnType
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest
 from elt_factory.warehouse import audit, statements
 from elt_factory.warehouse.dialect import Relation

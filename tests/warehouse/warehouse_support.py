@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import duckdb
 
-from elt_factory.config.table import Table
-from elt_factory.config.window import Window, load_id
+from elt_factory.config.models.table import Table
+from elt_factory.core.window import Window, load_id
 from elt_factory.extract.request import Spool
 from elt_factory.landing.checksums import sha256_of
 from elt_factory.landing.land import LandRequest, land

@@ -5,7 +5,7 @@ from datetime import date
 from acme_elt.calendar import row
 
 from elt_factory.alerts.kind import NOTIFIERS, Message
-from elt_factory.extract.request import Connection
+from elt_factory.core.connection import Connection
 from elt_factory.testing.checks import ColumnCheckSuite
 from elt_factory.testing.formats import FormatSuite
 from elt_factory.testing.sources import SourceSuite

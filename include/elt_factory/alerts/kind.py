@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from elt_factory.config.source import AlertEvent
+from elt_factory.config.models.source import AlertEvent
+from elt_factory.core.connection import Connection
 from elt_factory.core.kinds import Door
-from elt_factory.extract.request import Connection
 
 NOTIFIERS: Door[NotifierKind] = Door(
     "elt_factory.notifiers",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 from elt_factory.alerts.kind import Message, NotifierKind
-from elt_factory.extract.request import Connection
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import redact
 from elt_factory.extract.subject import secrets_of
-from elt_factory.failures import redact
 
 _SECONDS = 15
 

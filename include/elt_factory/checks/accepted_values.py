@@ -11,8 +11,8 @@ from elt_factory.checks.counting import LoadedRows, breaking_rows
 from elt_factory.checks.kind import ColumnCheckKind
 from elt_factory.checks.values import Value, hashed, unfit
 from elt_factory.config.errors import MistakeError
-from elt_factory.config.table import Column
-from elt_factory.config.values import Scalar
+from elt_factory.config.models.table import Column
+from elt_factory.config.models.values import Scalar
 
 
 def _statement(rows: LoadedRows, column: str, values: tuple[Value, ...]) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 
 from elt_factory.checks.counting import breaking_rows
 from elt_factory.checks.kind import Checking, Outcome, TableCheckKind, counted
-from elt_factory.config.columns import undeclared
 from elt_factory.config.errors import MistakeError
-from elt_factory.config.schema_patterns import CONDITION, NO_TEMPLATE
-from elt_factory.config.sql_rules import without_unseen
-from elt_factory.config.table import Table
-from elt_factory.config.values import Condition
+from elt_factory.config.models.column_rules import undeclared
+from elt_factory.config.models.schema_patterns import CONDITION, NO_TEMPLATE
+from elt_factory.config.models.sql_rules import without_unseen
+from elt_factory.config.models.table import Table
+from elt_factory.config.models.values import Condition
 
 # Snowflake understands these, and DuckDB's parser does not
 _SNOWFLAKE_ALONE = re.compile(r"(?<!:):(?![:=])|\b(?:rlike|regexp)\b|\bi?like\s+(?:any|all)\b", re.IGNORECASE)

@@ -9,12 +9,11 @@ from zoneinfo import ZoneInfo
 
 from elt_factory.checks.kind import Checking, Outcome, TableCheckKind
 from elt_factory.config.errors import MistakeError
-from elt_factory.config.limits import Freshness, limit_words, no_business_date
-from elt_factory.config.table import Table
-from elt_factory.config.templates import iso_utc
-from elt_factory.config.values import format_duration
-from elt_factory.config.window import Window
+from elt_factory.config.models.limits import Freshness, limit_words, no_business_date
+from elt_factory.config.models.table import Table
+from elt_factory.config.models.values import format_duration
 from elt_factory.core.verdict import Verdict, all_of
+from elt_factory.core.window import Window, iso_utc
 from elt_factory.warehouse import state
 from elt_factory.warehouse.base import Warehouse
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from elt_factory.checks.counting import LoadedRows
 from elt_factory.config.errors import MistakeError
-from elt_factory.config.source import Config
-from elt_factory.config.table import Column, Path, Table
-from elt_factory.config.window import Window
+from elt_factory.config.models.source import Config
+from elt_factory.config.models.table import Column, Path, Table
 from elt_factory.core.verdict import Verdict
+from elt_factory.core.window import Window
 
 if TYPE_CHECKING:
     from elt_factory.warehouse.base import Warehouse

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from elt_factory.checks.kind import Checking, Outcome, TableCheckKind
-from elt_factory.config.base import Model
 from elt_factory.config.errors import MistakeError
-from elt_factory.config.schema_patterns import any_of
-from elt_factory.config.values import Share, Whole
+from elt_factory.config.models.base import Model
+from elt_factory.config.models.schema_patterns import any_of
+from elt_factory.config.models.values import Share, Whole
 from elt_factory.core.verdict import Verdict
 
 _TRAILING = {"trailing_7_runs": 7, "trailing_30_runs": 30}

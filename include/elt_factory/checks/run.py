@@ -11,9 +11,9 @@ from typing import Literal
 
 from elt_factory.checks.counting import LoadedRows
 from elt_factory.checks.kind import Checking, CheckRequest, ColumnCheckKind, Outcome, TableCheckKind, counted
-from elt_factory.config.checks import COLUMN_CHECKS, TABLE_CHECKS, Check, Severity
+from elt_factory.config.models.checks import COLUMN_CHECKS, TABLE_CHECKS, Check, Severity
+from elt_factory.core.sql_text import Value
 from elt_factory.core.verdict import Verdict
-from elt_factory.sql_text import Value
 from elt_factory.warehouse import audit, state
 from elt_factory.warehouse.base import StatementError, Warehouse
 from elt_factory.warehouse.dialect import Relation

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from elt_factory.checks.counting import LoadedRows, repeated_rows
 from elt_factory.checks.kind import Checking, ColumnCheckKind, Outcome, TableCheckKind, counted
-from elt_factory.config.table import Path
-from elt_factory.config.values import ColumnName
+from elt_factory.config.models.table import Path
+from elt_factory.config.models.values import ColumnName
 
 
 def _statement(rows: LoadedRows, column: str, _: Literal[True]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 
 from elt_factory.config.errors import MistakeError, shown
-from elt_factory.config.table import Column
+from elt_factory.config.models.table import Column
 
 Value = str | int | float | bool
 _NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]{1,3})?")

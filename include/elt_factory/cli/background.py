@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
 
-from elt_factory.failures import ServiceError
-from elt_factory.private import private_files
+from elt_factory.core.failures import ServiceError
+from elt_factory.core.private import private_files
 
 HOST = "127.0.0.1"
 _POLL_SECONDS = 0.05

@@ -15,10 +15,10 @@ from rich.console import Console
 from elt_factory.cli.output import AsJson, fail, print_json
 from elt_factory.cli.tables import screen
 from elt_factory.config.loading import Folder, load_folder
+from elt_factory.core.project import config_folder
 from elt_factory.dag.neighbours import name_in
 from elt_factory.describe.changes import Change, ConfigChange, compare
 from elt_factory.describe.words import in_yaml
-from elt_factory.project import config_folder
 
 _SIGNS = {"added": "[green]+[/]", "removed": "[red]-[/]", "renamed": "[yellow]→[/]", "changed": "[yellow]~[/]"}
 _REFRESH = {"needed": "[red]needs a full refresh[/]", "advised": "[yellow]may need a full refresh[/]", "no": ""}

@@ -10,8 +10,8 @@ import typer
 
 from elt_factory.cli.output import errors, say, short, silence
 from elt_factory.config.loading import load_folder
-from elt_factory.config.source import Config
-from elt_factory.project import config_folder, dbt_folder, project_root
+from elt_factory.config.models.source import Config
+from elt_factory.core.project import config_folder, dbt_folder, project_root
 
 if TYPE_CHECKING:
     from elt_factory.describe.dictionary import Found
@@ -46,8 +46,8 @@ def docs(
 def _models(configs: Sequence[Config]) -> Models:
     """Return the dbt models; none, and a word about it, where the manifest is missing or a selector is wrong."""
     from elt_factory.cli.local import use_local_airflow
+    from elt_factory.core.failures import EltError
     from elt_factory.describe.models import Models, models_of, read_models
-    from elt_factory.failures import EltError
 
     # models are selected as Airflow's DAGs do it, with the same code
     use_local_airflow()

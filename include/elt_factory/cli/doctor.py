@@ -13,7 +13,7 @@ import typer
 from elt_factory.cli.output import AsJson, print_json, short, silence
 from elt_factory.cli.tables import screen
 from elt_factory.config.loading import Folder, load_folder
-from elt_factory.project import config_folder
+from elt_factory.core.project import config_folder
 
 if TYPE_CHECKING:
     from elt_factory.cli.health.found import Check, Found

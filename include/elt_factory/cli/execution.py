@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from elt_factory.cli.ending import Ending, ended_by_signals
-from elt_factory.failures import PermanentError
-from elt_factory.private import private_files
+from elt_factory.core.failures import PermanentError
+from elt_factory.core.private import private_files
 
 _SHOWN = 100  # characters of a good task's figures; a failure is reported in full
 
@@ -83,8 +83,8 @@ def run_dag(dag_id: str, conf: Mapping[str, Any], console: Console, log_file: Pa
     """
     screen = _screen_of(console)
     with private_files(), _output_to(log_file):
+        from elt_factory.core.project import config_folder
         from elt_factory.dag.loader import load_dags
-        from elt_factory.project import config_folder
 
         dag = load_dags(config_folder())[dag_id]
         # dag.test() never fires deadlines, and fails at the end of a run over the form in which it holds them

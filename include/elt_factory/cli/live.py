@@ -10,26 +10,27 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from elt_factory.config.across import LoadedConfig
-from elt_factory.config.sensors import SENSORS, STAGES
-from elt_factory.config.source import SOURCES, Config, Source, TransformOnly
-from elt_factory.config.templates import CURSOR
-from elt_factory.config.window import Window, load_id
-from elt_factory.config.yaml_source import YamlPath
+from elt_factory.config.mistakes.across import LoadedConfig
+from elt_factory.config.models.sensors import SENSORS, STAGES
+from elt_factory.config.models.source import SOURCES, Config, Source, TransformOnly
+from elt_factory.config.models.templates import CURSOR
+from elt_factory.config.yaml.source import YamlPath
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import BadDataError, ContractError, EltError, PermanentError
+from elt_factory.core.project import project_root
+from elt_factory.core.sql_text import LITERAL_PATHS, text_literal
+from elt_factory.core.window import Window, load_id
 from elt_factory.dag.runtime import get_connection
 from elt_factory.describe.findings import Finding, Severity, finding
 from elt_factory.describe.windows import chosen_window
-from elt_factory.extract.request import Connection, ReadRequest
+from elt_factory.extract.request import ReadRequest
 from elt_factory.extract.templating import Values, template_values
-from elt_factory.failures import BadDataError, ContractError, EltError, PermanentError
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.manifest import Manifest
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
-from elt_factory.project import project_root
 from elt_factory.sources.kind import Asked, SourceKind
 from elt_factory.sources.read import read
-from elt_factory.sql_text import LITERAL_PATHS, text_literal
 from elt_factory.warehouse.opening import CONNECTION_ID
 
 # the second page shows that the way to it is right

@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
+from elt_factory.core.private import private_files
+from elt_factory.core.project import dbt_folder, project_root
 from elt_factory.dag.dbt_fresh import changed_since
-from elt_factory.private import private_files
-from elt_factory.project import dbt_folder, project_root
 
 SETTINGS_FILE = "airflow_settings.yaml"
 OWN_FILE = ".env"

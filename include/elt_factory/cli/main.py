@@ -25,12 +25,12 @@ from elt_factory.cli.upgrade import upgrade
 from elt_factory.cli.validate import validate
 from elt_factory.config.errors import ConfigError, MistakeError, near_name
 from elt_factory.config.loading import Folder, load_folder
-from elt_factory.config.scalars import resolve
-from elt_factory.config.source import Config
-from elt_factory.config.values import param_like
-from elt_factory.failures import EltError
-from elt_factory.private import use_private_files
-from elt_factory.project import config_folder, project_root
+from elt_factory.config.models.source import Config
+from elt_factory.config.models.values import param_like
+from elt_factory.config.yaml.scalars import resolve
+from elt_factory.core.failures import EltError
+from elt_factory.core.private import use_private_files
+from elt_factory.core.project import config_folder, project_root
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 for command in (init, new, validate, doctor, explain, plan, diff, docs, upgrade):

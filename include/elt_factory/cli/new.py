@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from elt_factory.cli.output import errors, fail, short
-from elt_factory.project import config_folder, project_root
+from elt_factory.core.project import config_folder, project_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from elt_factory.core.connection import Connection
     from elt_factory.discover.found import SourceFound
-    from elt_factory.extract.request import Connection
 
 
 def new(  # noqa: PLR0913 - each is an option of the command
@@ -81,7 +81,7 @@ def _free_place(name: str, folder: str) -> Path:
 def _from_url(name: str, url: str, scratch: Path) -> SourceFound:
     from dataclasses import replace
 
-    from elt_factory.extract.request import Connection
+    from elt_factory.core.connection import Connection
     from elt_factory.sources.rest_api.address import address_of
     from elt_factory.sources.rest_api.discovery import Endpoint, look_at_api
 
@@ -95,7 +95,7 @@ def _from_url(name: str, url: str, scratch: Path) -> SourceFound:
 def _from_connection(
     named: tuple[str, str], path: str | None, tables: tuple[list[str], str | None], scratch: Path
 ) -> SourceFound:
-    from elt_factory.config.source import SOURCES
+    from elt_factory.config.models.source import SOURCES
     from elt_factory.sources.kind import Wish
 
     name, conn_id = named
@@ -143,8 +143,8 @@ def _connection(conn_id: str) -> Connection:
 
 def _write(target: Path, name: str, found: SourceFound) -> SourceFound:
     """Write the file, once it is known to be a valid config, and return what it has; never over another."""
-    from elt_factory.config.defaults import defaults_of
     from elt_factory.config.errors import ConfigError
+    from elt_factory.config.layers.defaults import defaults_of
     from elt_factory.config.loading import load_text
     from elt_factory.discover.writing import yaml_of
 

@@ -15,10 +15,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from elt_factory.config.across import LoadedConfig
 from elt_factory.config.errors import near_name
+from elt_factory.config.mistakes.across import LoadedConfig
+from elt_factory.core.project import config_folder, project_root
 from elt_factory.dag.neighbours import Neighbours
-from elt_factory.project import config_folder, project_root
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

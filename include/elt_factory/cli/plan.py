@@ -14,7 +14,7 @@ import typer
 from elt_factory.cli.output import AsJson, errors, fail, named_config, print_json, silence
 from elt_factory.cli.tables import screen
 from elt_factory.config.errors import near_name
-from elt_factory.config.templates import iso_utc
+from elt_factory.core.window import iso_utc
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -61,7 +61,7 @@ def _local_type() -> str:
     import yaml
 
     from elt_factory.cli.local import SETTINGS_FILE
-    from elt_factory.project import project_root
+    from elt_factory.core.project import project_root
 
     given = os.environ.get("AIRFLOW_CONN_WAREHOUSE", "")
     if given:
@@ -77,9 +77,9 @@ def _local_type() -> str:
 def _plan(name: str, date: str | None, ends: tuple[str | None, str | None], warehouse: str) -> Plan:
     item = named_config(name)
     from elt_factory.cli.local import use_local_airflow
+    from elt_factory.core.project import config_folder
     from elt_factory.dag.neighbours import Neighbours
     from elt_factory.describe.windows import chosen_window, moment_of
-    from elt_factory.project import config_folder
 
     # the DAG is Airflow's, so Airflow is imported; neither its database nor a connection is touched
     use_local_airflow()

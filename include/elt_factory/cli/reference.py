@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from elt_factory.core.project import project_root
 from elt_factory.describe.codes import codes_document
 from elt_factory.describe.reference import reference
 from elt_factory.describe.schema import schema_text
-from elt_factory.project import project_root
 
 GENERATED: Mapping[str, Callable[[], str]] = {
     "dag_configs/source.schema.json": schema_text,

@@ -11,7 +11,7 @@ from pathlib import Path
 from elt_factory.cli import background
 from elt_factory.cli.background import HOST, Server, Service
 from elt_factory.cli.local import ensure_local_airflow, use_local_airflow
-from elt_factory.failures import ServiceError
+from elt_factory.core.failures import ServiceError
 
 DEFAULT_PORT = 8080
 _START_SECONDS = 240.0

@@ -12,8 +12,8 @@ from elt_factory.cli.output import fail, say, short
 from elt_factory.config import upgrade as language
 from elt_factory.config.loading import DEFAULTS_FILE, config_files
 from elt_factory.config.upgrade import plan_upgrade
-from elt_factory.config.yaml_text import text_of
-from elt_factory.project import config_folder
+from elt_factory.config.yaml.text import text_of
+from elt_factory.core.project import config_folder
 
 
 def upgrade(

@@ -12,11 +12,11 @@ import typer
 
 from elt_factory.cli.output import AsJson, errors, fail, print_json, say
 from elt_factory.cli.tables import screen
-from elt_factory.config.across import LoadedConfig
+from elt_factory.config.mistakes.across import LoadedConfig
+from elt_factory.core.project import config_folder, dbt_folder
 from elt_factory.describe.findings import Finding, Verdict
 from elt_factory.describe.findings import validate as find
 from elt_factory.describe.selections import doubtful_selections, empty_selections
-from elt_factory.project import config_folder, dbt_folder
 
 Look = Callable[[Sequence[LoadedConfig]], Iterable[Finding]]
 

@@ -10,9 +10,9 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, core_schema
 
-from elt_factory.config.base import Model
 from elt_factory.config.errors import KEY, MistakeError
-from elt_factory.config.one_kind import BROKEN_KIND, below
+from elt_factory.config.models.base import Model
+from elt_factory.config.models.one_kind import BROKEN_KIND, below
 from elt_factory.core.kinds import Door, KindError
 
 ModelType = type[Model]  # where `type` is a key

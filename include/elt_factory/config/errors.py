@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from elt_factory.config.content import content_of
+from elt_factory.core.content import content_of
 
 KEY = "[key]"  # ends a path that means the key and not its value; pydantic writes the same
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")

@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import Any
 
 from elt_factory.config.errors import ConfigError, MistakeError, Problem
-from elt_factory.config.key_hints import is_near
-from elt_factory.config.one_kind import BROKEN_KIND
-from elt_factory.config.problems import needs_kind, unknown_key, wrong_kind
-from elt_factory.config.source import SOURCES, Config, Source, TransformOnly
-from elt_factory.config.yaml_source import YamlPath, YamlSource
+from elt_factory.config.mistakes.key_hints import is_near
+from elt_factory.config.mistakes.problems import needs_kind, unknown_key, wrong_kind
+from elt_factory.config.models.one_kind import BROKEN_KIND
+from elt_factory.config.models.source import SOURCES, Config, Source, TransformOnly
+from elt_factory.config.yaml.source import YamlPath, YamlSource
 from elt_factory.core.kinds import KindError
 
 _TRANSFORM_KEYS = frozenset(TransformOnly.model_fields)

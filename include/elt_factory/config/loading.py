@@ -10,16 +10,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from elt_factory.config.across import LoadedConfig, problems_across
-from elt_factory.config.cycles import cycles
-from elt_factory.config.defaults import DEFAULTS_FILE, require_mapping, with_defaults
-from elt_factory.config.environments import KEY_OF_ENVIRONMENTS, in_environment
 from elt_factory.config.errors import ConfigError, Position, Problem
 from elt_factory.config.kinds import model_for, models_of_kinds
-from elt_factory.config.problems import problems
-from elt_factory.config.source import Config
+from elt_factory.config.layers.defaults import DEFAULTS_FILE, require_mapping, with_defaults
+from elt_factory.config.layers.environments import KEY_OF_ENVIRONMENTS, in_environment
+from elt_factory.config.mistakes.across import LoadedConfig, problems_across
+from elt_factory.config.mistakes.cycles import cycles
+from elt_factory.config.mistakes.problems import problems
+from elt_factory.config.models.source import Config
 from elt_factory.config.versions import require_current
-from elt_factory.config.yaml_source import YamlSource, parse_yaml, read_yaml
+from elt_factory.config.yaml.source import YamlSource, parse_yaml, read_yaml
 
 __all__ = ["DEFAULTS_FILE", "Folder", "LoadedConfig", "config_files", "load_config", "load_folder", "load_text"]
 

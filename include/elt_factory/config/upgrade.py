@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from elt_factory.config.edits import Document, Edit
 from elt_factory.config.errors import ConfigError, Position, Problem
 from elt_factory.config.versions import KEY_OF_VERSION
-from elt_factory.config.yaml_source import read_yaml
-from elt_factory.config.yaml_text import text_of
+from elt_factory.config.yaml.edits import Document, Edit
+from elt_factory.config.yaml.source import read_yaml
+from elt_factory.config.yaml.text import text_of
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ file in an unknown version is refused. To move to a new version: install it, run
 from __future__ import annotations
 
 from elt_factory.config.errors import ConfigError, Problem, shown
-from elt_factory.config.yaml_source import YamlSource
+from elt_factory.config.yaml.source import YamlSource
 
 KEY_OF_VERSION = "version"
 CURRENT = 1

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from elt_factory.alerts.kind import NOTIFIERS, Message
-from elt_factory.config.source import Config
+from elt_factory.config.models.source import Config
+from elt_factory.core.failures import EltError, redact
 from elt_factory.dag.runtime import get_connection
-from elt_factory.failures import EltError, redact
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowRuntimeError
 
-from elt_factory.config.templates import iso_utc
 from elt_factory.core.verdict import Verdict
+from elt_factory.core.window import iso_utc
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

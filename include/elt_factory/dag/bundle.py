@@ -13,9 +13,9 @@ from typing import Any
 from airflow.dag_processing.bundles.base import get_bundle_base_folder
 from airflow.dag_processing.bundles.local import LocalDagBundle
 
+from elt_factory.core.project import config_folder, dbt_folder
 from elt_factory.dag.preload import preload
 from elt_factory.dag.stubs import StubFolder
-from elt_factory.project import config_folder, dbt_folder
 
 
 class YamlBundle(LocalDagBundle):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from elt_factory.config.source import Source
-from elt_factory.failures import EltError
+from elt_factory.config.models.source import Source
+from elt_factory.core.failures import EltError
 from elt_factory.landing.places import Place
 from elt_factory.warehouse import audit
 from elt_factory.warehouse.base import Warehouse

@@ -25,8 +25,8 @@ from cosmos.dbt.selector import select_nodes
 from cosmos.exceptions import CosmosValueError
 
 from elt_factory.config.errors import near_name
+from elt_factory.core.failures import PermanentError
 from elt_factory.dag.dbt_fresh import SETUP_COMMAND, manifest_file
-from elt_factory.failures import PermanentError
 
 _PLAIN_TAG = re.compile(r"tag:([^\s,+@*:]+)")
 _RUNNABLE = (DbtResourceType.MODEL, DbtResourceType.SEED, DbtResourceType.SNAPSHOT)

@@ -12,7 +12,7 @@ from typing import Any
 from cosmos.config import ProfileConfig
 from cosmos.profiles.base import BaseProfileMapping
 
-from elt_factory.project import project_root
+from elt_factory.core.project import project_root
 from elt_factory.warehouse.kind import DbtProfile
 from elt_factory.warehouse.opening import CONNECTION_ID, kind_of
 

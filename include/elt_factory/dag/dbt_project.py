@@ -18,9 +18,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from elt_factory.core.failures import PermanentError
+from elt_factory.core.project import dbt_folder
 from elt_factory.dag.dbt_fresh import manifest_file
-from elt_factory.failures import PermanentError
-from elt_factory.project import dbt_folder
 
 # As Cosmos runs dbt
 _FLAGS = ["--no-static-parser"]

@@ -18,13 +18,13 @@ from airflow.sdk.definitions.deadline import (
     deadline_reference,
 )
 
-from elt_factory.config.source import Config
-from elt_factory.config.templates import iso_utc
+from elt_factory.config.models.source import Config
+from elt_factory.core.window import iso_utc
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from elt_factory.sql_text import Value
+    from elt_factory.core.sql_text import Value
     from elt_factory.warehouse.base import Warehouse
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from elt_factory.config.in_words import (
+from elt_factory.config.models.in_words import (
     PII,
     alerts_words,
     covers_words,
@@ -12,8 +12,8 @@ from elt_factory.config.in_words import (
     retries_words,
     role_words,
 )
-from elt_factory.config.source import Config, TransformOnly
-from elt_factory.config.table import Column, Table
+from elt_factory.config.models.source import Config, TransformOnly
+from elt_factory.config.models.table import Column, Table
 
 _TABLES = ("table", "one row is", "key", "written", "business date")
 _COLUMNS = ("column", "type", "empty?", "description", "role", "checks")

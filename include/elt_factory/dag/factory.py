@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseOperator, CronDataIntervalTimetable, TaskGroup, TriggerRule
 
-from elt_factory.config.sensors import SENSORS, Sensor
-from elt_factory.config.source import Config, TransformOnly
+from elt_factory.config.models.sensors import SENSORS, Sensor
+from elt_factory.config.models.source import Config, TransformOnly
 from elt_factory.dag.alerts import on_failure
 from elt_factory.dag.asset_events import asset_of
 from elt_factory.dag.deadlines import deadline_alerts

@@ -6,8 +6,8 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from elt_factory.config.source import Config
-from elt_factory.config.templates import Value
+from elt_factory.config.models.source import Config
+from elt_factory.config.models.templates import Value
 
 # Airflow checks a run's form against this when the run is triggered, so 30 February and the years 1 and 9999 get no
 # further. A field of format date-time would have Airflow's picker, which reads what is picked in the zone that the UI

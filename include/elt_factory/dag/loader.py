@@ -10,11 +10,12 @@ from typing import Any
 
 from airflow.sdk import get_parsing_context
 
-from elt_factory.config.content import is_ordinary
 from elt_factory.config.errors import ConfigError
 from elt_factory.config.loading import config_files
+from elt_factory.core.content import is_ordinary
+from elt_factory.dag.config_dag import BuildError, dag_of, error_dag
 from elt_factory.dag.neighbours import Neighbours
-from elt_factory.dag.source_dag import BuildError, SourceDag, dag_of, error_dag
+from elt_factory.dag.source_dag import SourceDag
 
 _BUNDLES = "elt_factory.dag.bundle"
 

@@ -9,11 +9,11 @@ from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 
-from elt_factory.config.across import LoadedConfig, claim, problems_across, source_sensors
-from elt_factory.config.content import content_of
-from elt_factory.config.cycles import cycles
 from elt_factory.config.errors import ConfigError
 from elt_factory.config.loading import config_files, load_config
+from elt_factory.config.mistakes.across import LoadedConfig, claim, problems_across, source_sensors
+from elt_factory.config.mistakes.cycles import cycles
+from elt_factory.core.content import content_of
 
 _NAME_LINE = re.compile(rb"^name:[ \t]*[\"']?([a-z][a-z0-9_]*)[\"']?[ \t]*(?:#.*)?$", re.MULTILINE)
 _WORD = re.compile(rb"[a-z][a-z0-9_]*")

@@ -9,16 +9,16 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from elt_factory.config.source import Source
-from elt_factory.config.table import Table
+from elt_factory.config.models.source import Source
+from elt_factory.config.models.table import Table
+from elt_factory.core.disk import scratch_folder
+from elt_factory.core.failures import LandingError, QualityError
+from elt_factory.core.private import private_files
+from elt_factory.core.project import project_root
 from elt_factory.dag.alerts import schema_changed
 from elt_factory.dag.cleanup import Landings, forget_old
 from elt_factory.dag.runtime import Run, get_connection, landing_place, project_name, purpose, run_of, warehouse
-from elt_factory.disk import scratch_folder
 from elt_factory.extract.request import CursorRange, Ledger, ReadRequest
-from elt_factory.failures import LandingError, QualityError
-from elt_factory.private import private_files
-from elt_factory.project import project_root
 from elt_factory.warehouse.dialect import Relation
 
 ATTEMPT = "attempt"  # in what an extract task returns: the landing that the load of the same run reads

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from elt_factory.config.content import content_of
+from elt_factory.core.content import content_of
+from elt_factory.core.project import dbt_folder
 from elt_factory.dag.dbt_fresh import keep_fresh, manifest_file
-from elt_factory.project import dbt_folder
 
 log = logging.getLogger(__name__)
 

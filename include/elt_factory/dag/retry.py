@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
-from elt_factory.config.source import Retries
+from elt_factory.config.models.source import Retries
 
 
 def retry_arguments(retries: Retries) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def retry_arguments(retries: Retries) -> dict[str, Any]:
         "retry_policy": ExceptionRetryPolicy(
             [
                 RetryRule(
-                    "elt_factory.failures.PermanentError",
+                    "elt_factory.core.failures.PermanentError",
                     RetryAction.FAIL,
                     reason="not retryable: needs a config, credential or source change",
                 )

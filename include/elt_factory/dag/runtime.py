@@ -9,14 +9,14 @@ from typing import Any, Literal, cast
 from zoneinfo import ZoneInfo
 
 from elt_factory.config.errors import MistakeError
-from elt_factory.config.source import Config
-from elt_factory.config.templates import Value
-from elt_factory.config.values import param_like
-from elt_factory.config.window import Window, load_id, moment_in
-from elt_factory.extract.request import Connection
-from elt_factory.failures import EmptyWindowError, PermanentError
+from elt_factory.config.models.source import Config
+from elt_factory.config.models.templates import Value
+from elt_factory.config.models.values import param_like
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import EmptyWindowError, PermanentError
+from elt_factory.core.project import project_root
+from elt_factory.core.window import Window, load_id, moment_in
 from elt_factory.landing.places import LocalPlace, Place
-from elt_factory.project import project_root
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.kind import ANY_PURPOSE, Purpose
 from elt_factory.warehouse.opening import CONNECTION_ID, open_warehouse, warehouse_name

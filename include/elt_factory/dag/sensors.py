@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, BaseSensorOperator
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
-from elt_factory.config.sensors import SENSORS, Sensor
-from elt_factory.config.source import Config
-from elt_factory.config.values import format_duration
+from elt_factory.config.models.sensors import SENSORS, Sensor
+from elt_factory.config.models.source import Config
+from elt_factory.config.models.values import format_duration
+from elt_factory.core.failures import TransientError
+from elt_factory.core.private import private_files
+from elt_factory.core.project import project_root
 from elt_factory.core.verdict import Verdict
 from elt_factory.dag.asset_events import remember, still_unloaded
 from elt_factory.dag.runtime import get_connection, purpose, run_of, warehouse
-from elt_factory.failures import TransientError
-from elt_factory.private import private_files
-from elt_factory.project import project_root
 from elt_factory.sensors.kind import Look, SensorKind
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from elt_factory.config.loading import DEFAULTS_FILE, config_files
+from elt_factory.core.private import private_files, require_own_way
 from elt_factory.dag.neighbours import files_that_look_at
-from elt_factory.private import private_files, require_own_way
 
 # Airflow reads only files with the words "airflow" and "dag", and imports ahead of time what they import of Airflow
 _STUB = '''"""An Airflow DAG generated from a YAML file by elt_factory.dag.stubs. Edit the YAML instead."""

@@ -15,10 +15,10 @@ from cosmos.constants import ExecutionMode, InvocationMode, TestBehavior, TestIn
 from cosmos.dbt.executable import get_system_dbt
 from cosmos.operators.local import DbtBuildLocalOperator, DbtTestLocalOperator
 
-from elt_factory.config.source import Dbt
+from elt_factory.config.models.source import Dbt
+from elt_factory.core.project import dbt_folder
 from elt_factory.dag.dbt_manifest import DbtManifest, load_manifest
 from elt_factory.dag.dbt_profile import warehouse_profile
-from elt_factory.project import dbt_folder
 
 DBT_PROJECT = "elt_factory"
 GROUP = "transform"

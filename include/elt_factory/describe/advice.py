@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from elt_factory.config.across import LoadedConfig
-from elt_factory.config.checks import TABLE_CHECKS
 from elt_factory.config.errors import Problem
-from elt_factory.config.sensors import STAGES, Awaited
-from elt_factory.config.source import SOURCES, Config, Pipeline, Source
-from elt_factory.config.table import Table
-from elt_factory.config.template_rules import unused_params
+from elt_factory.config.mistakes.across import LoadedConfig
+from elt_factory.config.models.checks import TABLE_CHECKS
+from elt_factory.config.models.sensors import STAGES, Awaited
+from elt_factory.config.models.source import SOURCES, Config, Pipeline, Source
+from elt_factory.config.models.table import Table
+from elt_factory.config.models.template_rules import unused_params
 from elt_factory.describe.misspelt import misspelt_columns
 
 Told = tuple[tuple[str | int, ...], str, str, str]  # path, code, message, hint

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic_core import to_json
 
-from elt_factory.config.across import LoadedConfig, source_sensors
-from elt_factory.config.source import Config
+from elt_factory.config.mistakes.across import LoadedConfig, source_sensors
+from elt_factory.config.models.source import Config
 from elt_factory.describe.effects import Effect, Path, Refresh, effect_of
 
 Kind = Literal["added", "removed", "renamed", "changed"]

@@ -151,7 +151,7 @@ A message about a config has a location, a code and a hint: `file:line:column: m
 with status 1 on errors; warnings report what is valid but unwise, and do not change the exit status.
 """
 _HERE = Path(__file__).resolve().parents[1]
-_RAISING = ("config/*.py", "dag/source_dag.py", "dag/neighbours.py")
+_RAISING = ("config/**/*.py", "dag/config_dag.py", "dag/neighbours.py")
 _CODE = re.compile(r"[a-z]+(?:-[a-z]+)*")
 _MAKERS = ("Problem", "_single", "_problem")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from elt_factory.config.in_words import PII, role_words
-from elt_factory.config.source import Config
-from elt_factory.config.table import Column, Table
-from elt_factory.config.values import ColumnType
+from elt_factory.config.models.in_words import PII, role_words
+from elt_factory.config.models.source import Config
+from elt_factory.config.models.table import Column, Table
+from elt_factory.config.models.values import ColumnType
 from elt_factory.describe.models import ColumnNote, Models
 
 Found = Mapping[tuple[str, str], Mapping[str, ColumnType]]  # the columns of tables in the warehouse

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from elt_factory.config.across import LoadedConfig
 from elt_factory.config.errors import Position
 from elt_factory.config.loading import DEFAULTS_FILE
-from elt_factory.config.yaml_source import YamlPath, YamlSource
+from elt_factory.config.mistakes.across import LoadedConfig
+from elt_factory.config.yaml.source import YamlPath, YamlSource
 from elt_factory.describe.words import in_yaml
 
 Origin = Literal["file", "defaults", "language"]

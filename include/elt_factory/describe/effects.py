@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from elt_factory.config.values import ColumnType
-from elt_factory.config.widening import holds
+from elt_factory.config.models.values import ColumnType
+from elt_factory.config.models.widening import holds
 
 Refresh = Literal["needed", "advised", "no"]
 Path = tuple[str, ...]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from elt_factory.config.across import LoadedConfig
-from elt_factory.config.checks import TABLE_CHECKS
 from elt_factory.config.errors import Problem
+from elt_factory.config.mistakes.across import LoadedConfig
+from elt_factory.config.models.checks import TABLE_CHECKS
 
 
 def expression_problems(item: LoadedConfig) -> Iterator[Problem]:

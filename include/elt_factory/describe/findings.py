@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from elt_factory.config.across import LoadedConfig
 from elt_factory.config.errors import ConfigError, Position, Problem
 from elt_factory.config.loading import DEFAULTS_FILE, config_files
+from elt_factory.config.mistakes.across import LoadedConfig
 from elt_factory.dag.neighbours import Neighbours
 from elt_factory.describe.advice import advice, dated_sensors
 from elt_factory.describe.expressions import expression_problems

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from elt_factory.config.source import Config, TransformOnly
+from elt_factory.config.models.source import Config, TransformOnly
 from elt_factory.describe.layout import Edge
 from elt_factory.describe.models import Models
 from elt_factory.describe.picture import Box, Panel, picture

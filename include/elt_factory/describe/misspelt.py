@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 
-from elt_factory.config.checks import TABLE_CHECKS
-from elt_factory.config.source import Config
-from elt_factory.config.table import Path, Table
+from elt_factory.config.models.checks import TABLE_CHECKS
+from elt_factory.config.models.source import Config
+from elt_factory.config.models.table import Path, Table
 
 _NEAR = 0.8
 _DIGITS = re.compile(r"[0-9]+")

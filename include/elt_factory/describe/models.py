@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from elt_factory.config.source import Config
+from elt_factory.config.models.source import Config
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from elt_factory.config.across import LoadedConfig
-from elt_factory.config.limits import duration_words
-from elt_factory.config.source import Config, TransformOnly
-from elt_factory.config.table import Table
-from elt_factory.config.window import Window, load_id
+from elt_factory.config.mistakes.across import LoadedConfig
+from elt_factory.config.models.limits import duration_words
+from elt_factory.config.models.source import Config, TransformOnly
+from elt_factory.config.models.table import Table
+from elt_factory.core.window import Window, load_id
 from elt_factory.describe.reading import asked
 from elt_factory.describe.statements import contract_statement, load_statements
 from elt_factory.describe.windows import deadline_of, moment_text
@@ -84,7 +84,7 @@ def plan(item: LoadedConfig, tables_of: Mapping[str, tuple[str, ...]], window: W
     Raises:
         ConfigError: the DAG cannot be built.
     """
-    from elt_factory.dag.source_dag import dag_of
+    from elt_factory.dag.config_dag import dag_of
 
     dag, config = dag_of(item, tables_of), item.config
     ordered: Any = dag.topological_sort()  # type: ignore[no-untyped-call]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from elt_factory.config.source import SOURCES, Source
-from elt_factory.config.templates import CURSOR
-from elt_factory.config.window import Window
+from elt_factory.config.models.source import SOURCES, Source
+from elt_factory.config.models.templates import CURSOR
+from elt_factory.core.window import Window
 from elt_factory.extract.templating import Values, cursor_value, template_values
 from elt_factory.sources.kind import UNKNOWN_CURSOR, Asked, SourceKind
 

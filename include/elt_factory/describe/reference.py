@@ -26,7 +26,7 @@ from elt_factory.config import (
 )
 from elt_factory.config.by_type import open_fields
 from elt_factory.config.upgrade import STEPS
-from elt_factory.config.values import format_duration
+from elt_factory.config.yaml import variables
 from elt_factory.describe.words import field_words, in_yaml, models_in
 
 Model = type[base.Model]

@@ -8,11 +8,11 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
-from elt_factory.config.checks import COLUMN_CHECKS, TABLE_CHECKS
-from elt_factory.config.one_kind import KINDS_OF, Written
-from elt_factory.config.sensors import SENSORS
-from elt_factory.config.source import SOURCES, TransformOnly
-from elt_factory.config.values import Type, TypeName
+from elt_factory.config.models.checks import COLUMN_CHECKS, TABLE_CHECKS
+from elt_factory.config.models.one_kind import KINDS_OF, Written
+from elt_factory.config.models.sensors import SENSORS
+from elt_factory.config.models.source import SOURCES, TransformOnly
+from elt_factory.config.models.values import Type, TypeName
 from elt_factory.core.kinds import Door
 from elt_factory.describe.reference import all_models
 from elt_factory.describe.schema_rules import environments, held, hold

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from elt_factory.config.base import Model
-from elt_factory.config.schema_patterns import NO_TEMPLATE, NOT_TOO_LONG, SOME_TIME, Schema, both
-from elt_factory.config.table import Table
-from elt_factory.config.values import FORM_FIELDS
+from elt_factory.config.models.base import Model
+from elt_factory.config.models.schema_patterns import NO_TEMPLATE, NOT_TOO_LONG, SOME_TIME, Schema, both
+from elt_factory.config.models.table import Table
+from elt_factory.config.models.values import FORM_FIELDS
 
 _DAY = (
     r"^(?!.{4}-02-3)(?!.{4}-(0[469]|11)-31)"

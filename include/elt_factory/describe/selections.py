@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from elt_factory.config.across import LoadedConfig
+from elt_factory.config.mistakes.across import LoadedConfig
 from elt_factory.dag.dbt_fresh import manifest_file
 from elt_factory.describe.findings import Finding, finding
 

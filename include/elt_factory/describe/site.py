@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from elt_factory.config.in_words import (
+from elt_factory.config.models.in_words import (
     alerts_words,
     covers_words,
     deadline_words,
     retries_words,
 )
-from elt_factory.config.limits import duration_words
-from elt_factory.config.source import Config, TransformOnly
+from elt_factory.config.models.limits import duration_words
+from elt_factory.config.models.source import Config, TransformOnly
 from elt_factory.describe import html
 from elt_factory.describe.dictionary import Entry, Found, entries
 from elt_factory.describe.html import Html

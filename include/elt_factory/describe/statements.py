@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from elt_factory.config.source import Source
-from elt_factory.config.table import Table
-from elt_factory.config.values import ColumnType
-from elt_factory.config.window import Window, load_id
+from elt_factory.config.models.source import Source
+from elt_factory.config.models.table import Table
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.window import Window, load_id
 from elt_factory.landing.contract import stage_records
 from elt_factory.landing.manifest import Manifest
 from elt_factory.landing.outline import outline, with_files

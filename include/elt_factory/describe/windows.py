@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from elt_factory.config.source import Config
-from elt_factory.config.window import Window, moment_in
+from elt_factory.config.models.source import Config
+from elt_factory.core.window import Window, moment_in
 
 
 def last_window(config: Config, moment: datetime) -> Window:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from elt_factory.config.values import ColumnType
+from elt_factory.config.models.values import ColumnType
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elt_factory.config.table import Table, loaded_name
-from elt_factory.config.values import ColumnType
+from elt_factory.config.models.table import Table, loaded_name
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.failures import BadDataError
+from elt_factory.core.sql_text import identifier
 from elt_factory.discover.found import Sample
 from elt_factory.discover.keys import key_candidates
 from elt_factory.extract.request import Spool
-from elt_factory.failures import BadDataError
-from elt_factory.sql_text import identifier
 
 if TYPE_CHECKING:
     import duckdb

@@ -6,27 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from elt_factory.config.formats import CsvFormat
-from elt_factory.config.source import Source
-from elt_factory.config.templates import Value
-from elt_factory.config.values import ColumnType
-from elt_factory.config.window import Window
-
-
-@dataclass(frozen=True)
-class Connection:
-    """An Airflow connection's fields, without Airflow. The secret parts never show in a repr."""
-
-    conn_id: str
-    conn_type: str
-    host: str | None = None
-    port: int | None = None
-    schema: str | None = None
-    login: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
-    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+from elt_factory.config.models.formats import CsvFormat
+from elt_factory.config.models.source import Source
+from elt_factory.config.models.templates import Value
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.connection import Connection
+from elt_factory.core.window import Window
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
 
-from elt_factory.extract.request import Connection, ReadRequest
-from elt_factory.failures import BadRequestError, EltError, redact
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import BadRequestError, EltError, redact
+from elt_factory.extract.request import ReadRequest
 
 _SECRET_KEY = re.compile(
     r"pass|pwd|secret|token|key|credential|auth|cookie|session|jwt|signature|sas|dsn", re.IGNORECASE

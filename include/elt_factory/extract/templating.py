@@ -8,12 +8,12 @@ from datetime import datetime
 from functools import partial
 from urllib.parse import quote
 
-from elt_factory.config.source import Source
-from elt_factory.config.table import Incremental
-from elt_factory.config.templates import CURSOR, Value, render
-from elt_factory.config.window import Window
+from elt_factory.config.models.source import Source
+from elt_factory.config.models.table import Incremental
+from elt_factory.config.models.templates import CURSOR, Value, render
+from elt_factory.core.failures import BadRequestError
+from elt_factory.core.window import Window
 from elt_factory.extract.request import ReadRequest
-from elt_factory.failures import BadRequestError
 
 Values = Mapping[str, datetime | Value]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from elt_factory.core.failures import SourceNotReadyError
 from elt_factory.extract.request import SourceFile
-from elt_factory.failures import SourceNotReadyError
 
 
 def check_unchanged(sources: Sequence[SourceFile]) -> None:

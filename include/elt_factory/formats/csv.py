@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elt_factory.config.formats import CsvFormat
+from elt_factory.config.models.formats import CsvFormat
 from elt_factory.formats.kind import Delivered, FormatKind
 
 if TYPE_CHECKING:

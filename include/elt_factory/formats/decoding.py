@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from elt_factory.failures import BadDataError
+from elt_factory.core.failures import BadDataError
 from elt_factory.formats.kind import Delivered
 
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elt_factory.config.base import require_type, require_words
-from elt_factory.config.formats import FileFormat
+from elt_factory.config.models.base import require_type, require_words
+from elt_factory.config.models.formats import FileFormat
 
 if TYPE_CHECKING:
     from elt_factory.discover.found import Guess
@@ -40,7 +40,7 @@ class FormatKind:
         model: Its keys in YAML.
         spooled: Makes of files what the landing reads: NDJSON, CSV or Parquet, a file for each in their order. Takes
             what is written under `format`, the files, and an empty folder for copies. It raises errors of
-            `elt_factory.failures` that name the file; who asks adds for which table.
+            `elt_factory.core.failures` that name the file; who asks adds for which table.
         endings: Endings of names by which `elt new` takes a file for one, as in ".csv".
         signs: What files of it begin with, and what they are in words: other formats say so where they meet one.
         by_line: Whether the first lines of a file are a file of it, too: of a large one `elt new` reads only those.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from elt_factory.config.formats import FileFormat
+from elt_factory.config.models.formats import FileFormat
 from elt_factory.formats.kind import Delivered, FormatKind
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ class NdjsonFormat(FileFormat):
 
 
 def _spooled(_: NdjsonFormat, files: Sequence[Delivered], workdir: Path) -> Spool:
+    from elt_factory.core.failures import BadDataError
     from elt_factory.extract.request import Spool
-    from elt_factory.failures import BadDataError
     from elt_factory.formats.decoding import as_texts
 
     texts = as_texts(files, "utf-8", workdir / "decoded", "ndjson")

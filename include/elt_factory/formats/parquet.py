@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from elt_factory.config.formats import FileFormat
+from elt_factory.config.models.formats import FileFormat
 from elt_factory.formats.kind import Delivered, FormatKind
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elt_factory.config.values import MAX_PRECISION, ColumnType
-from elt_factory.failures import BadDataError
+from elt_factory.config.models.values import MAX_PRECISION, ColumnType
+from elt_factory.core.failures import BadDataError
 
 if TYPE_CHECKING:
     import pyarrow as pa

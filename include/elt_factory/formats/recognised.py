@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from elt_factory.config.formats import FORMATS
+from elt_factory.config.models.formats import FORMATS
 from elt_factory.core.kinds import KindError
 from elt_factory.formats.decoding import utf16_of
 

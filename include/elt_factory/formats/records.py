@@ -11,7 +11,7 @@ from elt_factory.extract.request import Spool
 from elt_factory.formats.kind import Delivered
 
 if TYPE_CHECKING:
-    from elt_factory.config.values import ColumnType
+    from elt_factory.config.models.values import ColumnType
 
 _KEPT_CHARACTERS = 10_000  # of a record that cannot be read
 

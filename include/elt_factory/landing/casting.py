@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from elt_factory.config.values import MAX_PRECISION, ColumnType
+from elt_factory.config.models.values import MAX_PRECISION, ColumnType
+from elt_factory.core.sql_text import identifier, text_literal
 from elt_factory.landing import json_rules, limits
-from elt_factory.sql_text import identifier, text_literal
 
 INFERRED_WIDTH = 10
 WIDE_INTEGER = f"decimal({MAX_PRECISION},0)"

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from elt_factory.failures import LandingError, LandingUnavailableError
+from elt_factory.core.failures import LandingError, LandingUnavailableError
 from elt_factory.landing.manifest import LandedFile
 from elt_factory.landing.places import Place
 

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from elt_factory.config.formats import CsvFormat
-from elt_factory.config.values import ColumnType
+from elt_factory.config.models.formats import CsvFormat
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.sql_text import LITERAL_PATHS, file_list, identifier, text_list, text_literal
 from elt_factory.landing import json_rules, limits, ndjson
 from elt_factory.landing.casting import bound_text, cast_text, duckdb_type, has_nanoseconds
 from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH, ROW
 from elt_factory.landing.lines import BROKEN_LINES
-from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, text_list, text_literal
 
 # DuckDB takes 16 times as much memory for files that it decodes to UTF-8 first
 _CSV_LINE_BYTES = {"utf-8": 64 * 1024 * 1024, "latin-1": 4 * 1024 * 1024, "utf-16": 4 * 1024 * 1024}

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from elt_factory.config.formats import CsvFormat
-from elt_factory.config.table import loaded_name
+from elt_factory.config.models.formats import CsvFormat
+from elt_factory.config.models.table import loaded_name
+from elt_factory.core.failures import BadDataError
+from elt_factory.core.sql_text import identifier, text_literal
 from elt_factory.extract.dialect import delimiter_of, holds_data, holds_names, quote_of
 from elt_factory.extract.request import Spool
-from elt_factory.failures import BadDataError
 from elt_factory.landing.schema import Known
-from elt_factory.sql_text import identifier, text_literal
 
 _FEW, _SHOWN = 2, 5
 _SMALL = 256 * 1024

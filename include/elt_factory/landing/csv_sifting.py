@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from elt_factory.config.formats import CsvFormat
+from elt_factory.config.models.formats import CsvFormat
+from elt_factory.core.sql_text import text_literal
 from elt_factory.extract.request import Spool
 from elt_factory.landing import contract
 from elt_factory.landing.csv_files import by_header, comes_from_others, refuse_second_table
-from elt_factory.sql_text import text_literal
 
 if TYPE_CHECKING:
     import duckdb

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from elt_factory.core.failures import BadDataError
+from elt_factory.core.sql_text import LITERAL_PATHS, file_list, text_literal
 from elt_factory.extract.request import SourceFile, Spool
-from elt_factory.failures import BadDataError
 from elt_factory.landing.csv_files import otherwise
 from elt_factory.landing.schema import Known
-from elt_factory.sql_text import LITERAL_PATHS, file_list, text_literal
 
 if TYPE_CHECKING:
     import duckdb

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from elt_factory.failures import LandingError
+from elt_factory.core.failures import LandingError
 from elt_factory.landing.manifest import MANIFEST_FILE, Manifest, parse_manifest
 from elt_factory.landing.places import Entry, Place
 

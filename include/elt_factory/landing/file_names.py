@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from elt_factory.sql_text import text_literal
+from elt_factory.core.sql_text import text_literal
 
 # no column of a source can have such a name: it holds a control character
 PATH = "\x01file"

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elt_factory.config.table import loaded_name, source_name
-from elt_factory.config.values import ColumnType, TypeName
+from elt_factory.config.models.table import loaded_name, source_name
+from elt_factory.config.models.values import ColumnType, TypeName
+from elt_factory.core.sql_text import identifier, identifiers
 from elt_factory.extract.request import Spool
 from elt_factory.landing import casting, contract, memory, ndjson
 from elt_factory.landing.contract import ContractPlan
@@ -19,7 +20,6 @@ from elt_factory.landing.csv_sifting import forget_broken_lines
 from elt_factory.landing.file_names import AGAIN, PATH, ROW, with_path
 from elt_factory.landing.lines import LINES, BrokenLinesError
 from elt_factory.landing.schema import Known, check_names, check_width, settled
-from elt_factory.sql_text import identifier, identifiers
 
 if TYPE_CHECKING:
     import duckdb

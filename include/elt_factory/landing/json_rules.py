@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
+from elt_factory.core.sql_text import text_literal
 from elt_factory.landing import limits
-from elt_factory.sql_text import text_literal
 
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 _NUMBERS_THAT_ARE_NONE = "(?i)nan|inf"

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elt_factory.config.table import source_name
-from elt_factory.config.window import Window
-from elt_factory.disk import naming_a_full_disk
+from elt_factory.config.models.table import source_name
+from elt_factory.core.disk import naming_a_full_disk
+from elt_factory.core.failures import AccountingError, BadDataError, ContractError, LandingError
+from elt_factory.core.sql_text import text_literal
+from elt_factory.core.window import Window
 from elt_factory.extract.request import Spool
 from elt_factory.extract.unchanged import check_unchanged
-from elt_factory.failures import AccountingError, BadDataError, ContractError, LandingError
 from elt_factory.landing import contract, memory, staging
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.checksums import sha256_of_each
@@ -30,7 +31,6 @@ from elt_factory.landing.repeated import has_repeated_keys
 from elt_factory.landing.schema import Known, UnfitNameError, plan_contract
 from elt_factory.landing.sifting import sift
 from elt_factory.landing.widening import grown_numbers
-from elt_factory.sql_text import text_literal
 
 if TYPE_CHECKING:
     import duckdb

@@ -14,7 +14,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elt_factory.failures import BadDataError
+from elt_factory.core.failures import BadDataError
 from elt_factory.landing import limits
 from elt_factory.landing.file_names import PATH, ROW
 

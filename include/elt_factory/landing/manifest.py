@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 
-from elt_factory.config.values import ColumnType
-from elt_factory.failures import LandingError
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.failures import LandingError
 from elt_factory.landing.attempt import is_attempt
 from elt_factory.landing.places import Place
 

@@ -10,7 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from elt_factory.failures import LandingError
+from elt_factory.core.failures import LandingError
 
 if TYPE_CHECKING:
     import duckdb

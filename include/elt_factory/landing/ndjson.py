@@ -12,10 +12,10 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from elt_factory.core.sql_text import identifier, text_literal
 from elt_factory.landing import json_rules, limits
 from elt_factory.landing.file_names import ROW
 from elt_factory.landing.lines import LINES
-from elt_factory.sql_text import identifier, text_literal
 
 _LONG = "[0-9.]{16}[0-9.eE]"  # 16 digits and a point, or more: a double keeps 15 digits for certain
 _FRACTION = r"[0-9]\.[0-9]{8}|[0-9]{8}(\.[0-9]|[eE])"  # integers of any length are kept by the reader itself

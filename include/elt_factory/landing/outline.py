@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from elt_factory.config.table import TIMES
-from elt_factory.config.templates import iso_utc
-from elt_factory.config.values import ColumnType
-from elt_factory.config.window import Window
-from elt_factory.failures import ContractError
+from elt_factory.config.models.table import TIMES
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.failures import ContractError
+from elt_factory.core.window import Window, iso_utc
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.manifest import LandedColumn, Manifest

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from elt_factory.failures import LandingError
+from elt_factory.core.failures import LandingError
 
 _TRIES = 10  # to make a folder
 

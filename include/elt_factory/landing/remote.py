@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from elt_factory.disk import disk_full, is_full, scratch_folder
-from elt_factory.extract.request import Connection
-from elt_factory.failures import AccessDeniedError, LandingError, LandingUnavailableError, redact
+from elt_factory.core.connection import Connection
+from elt_factory.core.disk import disk_full, is_full, scratch_folder
+from elt_factory.core.failures import AccessDeniedError, LandingError, LandingUnavailableError, redact
 from elt_factory.landing.places import Entry, Place, check_inside
 
 AT_ONCE = 4  # parts on their way at the same time

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from elt_factory.config.errors import near_name
-from elt_factory.config.table import TIMES, Column, Table
-from elt_factory.config.values import ColumnType
-from elt_factory.config.widening import holds
-from elt_factory.failures import ContractError
+from elt_factory.config.models.table import TIMES, Column, Table
+from elt_factory.config.models.values import ColumnType
+from elt_factory.config.models.widening import holds
+from elt_factory.core.failures import ContractError
 from elt_factory.landing.contract import ContractPlan, PlannedColumn
 from elt_factory.landing.folded import exact_names
 from elt_factory.landing.manifest import Drift

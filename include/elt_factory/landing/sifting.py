@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from elt_factory.core.failures import BadDataError
+from elt_factory.core.sql_text import identifier, text_literal
 from elt_factory.extract.request import Spool
-from elt_factory.failures import BadDataError
 from elt_factory.landing import limits
 from elt_factory.landing.file_names import ROW
 from elt_factory.landing.lines import BOM, LINES, offer
 from elt_factory.landing.schema import NAME, can_name
-from elt_factory.sql_text import identifier, text_literal
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elt_factory.core.sql_text import LITERAL_PATHS, file_list, text_literal
 from elt_factory.landing import contract
 from elt_factory.landing.contract import ContractPlan
-from elt_factory.sql_text import LITERAL_PATHS, file_list, text_literal
 
 if TYPE_CHECKING:
     import duckdb

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from elt_factory.config.values import ColumnType
-from elt_factory.config.widening import number_for
+from elt_factory.config.models.values import ColumnType
+from elt_factory.config.models.widening import number_for
+from elt_factory.core.sql_text import text_literal
 from elt_factory.landing.casting import cast_text
 from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.schema import Known
-from elt_factory.sql_text import text_literal
 
 if TYPE_CHECKING:
     import duckdb

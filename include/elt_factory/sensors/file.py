@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from elt_factory.config.base import Model
-from elt_factory.config.schema_patterns import BELOW, NO_TEMPLATE, PERIODS
-from elt_factory.config.values import ConnectionId, FilePattern
+from elt_factory.config.models.base import Model
+from elt_factory.config.models.schema_patterns import BELOW, NO_TEMPLATE, PERIODS
+from elt_factory.config.models.values import ConnectionId, FilePattern
+from elt_factory.core.failures import EltError
 from elt_factory.core.verdict import Verdict
-from elt_factory.failures import EltError
 from elt_factory.sensors.kind import Look, SensorKind
 
 

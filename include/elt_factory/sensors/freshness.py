@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from elt_factory.config.errors import KEY, MistakeError, near_name
-from elt_factory.config.limits import Freshness, limit_words, no_business_date
-from elt_factory.config.sensors import Awaited, Setting
-from elt_factory.config.values import Name
+from elt_factory.config.models.limits import Freshness, limit_words, no_business_date
+from elt_factory.config.models.sensors import Awaited, Setting
+from elt_factory.config.models.values import Name
 from elt_factory.core.verdict import Verdict
 from elt_factory.sensors.kind import Look, SensorKind
 

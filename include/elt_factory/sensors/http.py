@@ -8,14 +8,14 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from elt_factory.config import secrets
-from elt_factory.config.base import Model
 from elt_factory.config.errors import raise_found
-from elt_factory.config.schema_patterns import NO_TEMPLATE
-from elt_factory.config.templates import Verbatim
-from elt_factory.config.values import ConnectionId
+from elt_factory.config.models import secrets
+from elt_factory.config.models.base import Model
+from elt_factory.config.models.schema_patterns import NO_TEMPLATE
+from elt_factory.config.models.templates import Verbatim
+from elt_factory.config.models.values import ConnectionId
+from elt_factory.core.failures import AccessDeniedError
 from elt_factory.core.verdict import Verdict
-from elt_factory.failures import AccessDeniedError
 from elt_factory.sensors.kind import Look, SensorKind
 from elt_factory.sources.rest_api.auth_model import NoAuth
 from elt_factory.sources.rest_api.model import RestApi, RestSource

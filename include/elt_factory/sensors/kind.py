@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elt_factory.config.base import Model
 from elt_factory.config.errors import MistakeError
-from elt_factory.config.sensors import Awaited, Setting
-from elt_factory.config.source import Config
-from elt_factory.config.window import Window
+from elt_factory.config.models.base import Model
+from elt_factory.config.models.sensors import Awaited, Setting
+from elt_factory.config.models.source import Config
 from elt_factory.core.verdict import Verdict
+from elt_factory.core.window import Window
 
 if TYPE_CHECKING:
-    from elt_factory.extract.request import Connection
+    from elt_factory.core.connection import Connection
     from elt_factory.warehouse.base import Warehouse
 
 

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from elt_factory.config.base import Model
-from elt_factory.config.schema_patterns import NO_TEMPLATE, READS_ROWS
-from elt_factory.config.values import ConnectionId, PlainQuery
+from elt_factory.config.models.base import Model
+from elt_factory.config.models.schema_patterns import NO_TEMPLATE, READS_ROWS
+from elt_factory.config.models.values import ConnectionId, PlainQuery
 from elt_factory.core.verdict import Verdict
 from elt_factory.sensors.kind import Look, SensorKind
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elt_factory.config.base import Model, require_type, require_words
-from elt_factory.config.source import Source
-from elt_factory.config.window import Window
+from elt_factory.config.models.base import Model, require_type, require_words
+from elt_factory.config.models.source import Source
+from elt_factory.core.window import Window
 
 if TYPE_CHECKING:
+    from elt_factory.core.connection import Connection
     from elt_factory.discover.found import SourceFound
-    from elt_factory.extract.request import Connection, ReadRequest, Spool
+    from elt_factory.extract.request import ReadRequest, Spool
     from elt_factory.extract.templating import Values
 
 Advice = tuple[tuple[str | int, ...], str, str, str]  # path, code, message, hint

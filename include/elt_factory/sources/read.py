@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from elt_factory.config.source import SOURCES
-from elt_factory.disk import naming_a_full_disk
+from elt_factory.config.models.source import SOURCES
+from elt_factory.core.disk import naming_a_full_disk
 
 if TYPE_CHECKING:
     from elt_factory.extract.request import ReadRequest, Spool

@@ -10,10 +10,10 @@ import sqlglot
 
 from elt_factory.checks.counting import LoadedRows
 from elt_factory.checks.kind import ColumnCheckKind
-from elt_factory.config.checks import COLUMN_CHECKS, ColumnCheck
+from elt_factory.config.models.checks import COLUMN_CHECKS, ColumnCheck
+from elt_factory.core.sql_text import literal
 from elt_factory.describe.reference import reference
 from elt_factory.describe.schema import config_schema
-from elt_factory.sql_text import literal
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from elt_factory.warehouse.snowflake.sql import DIALECT as SNOWFLAKE

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from elt_factory.config.formats import FORMATS
+from elt_factory.config.models.formats import FORMATS
+from elt_factory.core.failures import BadDataError
 from elt_factory.describe.reference import reference
 from elt_factory.describe.schema import config_schema
-from elt_factory.failures import BadDataError
 from elt_factory.formats.kind import Delivered, FormatKind
 from elt_factory.sources.files.discovery import FilesToLookAt, look_at_files
 from elt_factory.testing.loads import WEEK, Line, source_of

@@ -13,9 +13,10 @@ from typing import Any
 import yaml
 
 from elt_factory.config.loading import load_text
-from elt_factory.config.source import Source
-from elt_factory.config.window import Window, load_id
-from elt_factory.extract.request import Connection, CursorRange, ReadRequest, Spool
+from elt_factory.config.models.source import Source
+from elt_factory.core.connection import Connection
+from elt_factory.core.window import Window, load_id
+from elt_factory.extract.request import CursorRange, ReadRequest, Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from elt_factory.config.source import SOURCES
-from elt_factory.config.window import Window
+from elt_factory.config.models.source import SOURCES
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import EltError
+from elt_factory.core.window import Window
 from elt_factory.describe.reading import asked
 from elt_factory.describe.reference import reference
 from elt_factory.describe.schema import config_schema
-from elt_factory.extract.request import Connection
-from elt_factory.failures import EltError
 from elt_factory.sources.kind import SourceKind
 from elt_factory.testing.loads import WEEK, Line, source_of
 

@@ -25,9 +25,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from elt_factory.config.values import ColumnType
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.sql_text import Value
 from elt_factory.landing.manifest import Drift, Manifest
-from elt_factory.sql_text import Value
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.statement import Statement
 

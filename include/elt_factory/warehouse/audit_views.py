@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from elt_factory.failures import EltError
+from elt_factory.core.failures import EltError
 from elt_factory.warehouse import audit, statements
 from elt_factory.warehouse.dialect import Dialect
 

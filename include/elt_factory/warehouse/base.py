@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from elt_factory.config.values import ColumnType
-from elt_factory.failures import AccountingError, BadDataError, ContractError, PermanentError
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.failures import AccountingError, BadDataError, ContractError, PermanentError
+from elt_factory.core.sql_text import Value
 from elt_factory.landing.checksums import proven
 from elt_factory.landing.folded import Folded
 from elt_factory.landing.manifest import Drift, Manifest
-from elt_factory.sql_text import Value
 from elt_factory.warehouse import audit, audit_views, evolution, ledger, overlaps, statements
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.evolution import SchemaChange

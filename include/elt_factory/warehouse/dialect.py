@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from elt_factory.config.table import Table
-from elt_factory.config.values import ColumnType, TypeName
-from elt_factory.sql_text import Value
+from elt_factory.config.models.table import Table
+from elt_factory.config.models.values import ColumnType, TypeName
+from elt_factory.core.sql_text import Value
 
 
 @dataclass(frozen=True)

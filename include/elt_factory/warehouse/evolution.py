@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from elt_factory.config.table import RESERVED_PREFIX
-from elt_factory.config.values import ColumnType
-from elt_factory.config.widening import holds
+from elt_factory.config.models.table import RESERVED_PREFIX
+from elt_factory.config.models.values import ColumnType
+from elt_factory.config.models.widening import holds
 from elt_factory.warehouse import statements
 from elt_factory.warehouse.dialect import Dialect, Relation, TableOptions
 

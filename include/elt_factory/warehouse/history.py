@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from elt_factory.config.values import ColumnType
+from elt_factory.config.models.values import ColumnType
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.statement import Statement
 from elt_factory.warehouse.statements import LOAD_ID, LOADED_AT, VALID_FROM, VALID_TO, staged_values

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from elt_factory.core.connection import Connection
 from elt_factory.core.kinds import Door
-from elt_factory.extract.request import Connection
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.recording import Step

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from elt_factory.config.table import Table
-from elt_factory.config.values import ColumnType
-from elt_factory.config.window import Window
+from elt_factory.config.models.table import Table
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.sql_text import Value
+from elt_factory.core.window import Window
 from elt_factory.extract.request import KnownFile, Ledger
 from elt_factory.landing.file_names import FILE_ID
 from elt_factory.landing.manifest import Manifest
-from elt_factory.sql_text import Value
 from elt_factory.warehouse import audit
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.statement import Statement

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from elt_factory.extract.request import Connection
-from elt_factory.failures import AccessDeniedError
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import AccessDeniedError
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.kind import ANY_PURPOSE, WAREHOUSES, Opening, Purpose, WarehouseKind
 

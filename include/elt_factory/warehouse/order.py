@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from elt_factory.config.source import Source
-from elt_factory.config.table import WriteDisposition
-from elt_factory.config.values import ColumnType
+from elt_factory.config.models.source import Source
+from elt_factory.config.models.table import WriteDisposition
+from elt_factory.config.models.values import ColumnType
 from elt_factory.landing.manifest import Manifest
 from elt_factory.landing.places import Place
 from elt_factory.warehouse import ledger, statements

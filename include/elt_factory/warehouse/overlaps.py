@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from elt_factory.config.cursors import NUMBERS
-from elt_factory.config.table import TIMES
-from elt_factory.failures import ContractError
+from elt_factory.config.models.cursor_rules import NUMBERS
+from elt_factory.config.models.table import TIMES
+from elt_factory.core.failures import ContractError
 from elt_factory.landing.manifest import Manifest
 from elt_factory.sources.sql.origin import on_clock
 from elt_factory.warehouse import audit, statements

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from elt_factory.failures import WarehouseBusyError
+from elt_factory.core.failures import WarehouseBusyError
 
 TRIES = 20
 LONGEST_PAUSE = 30.0  # seconds

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from elt_factory.config.table import Table
-from elt_factory.config.values import ColumnType
+from elt_factory.config.models.table import Table
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.sql_text import Value
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.manifest import LandedFile, Manifest
 from elt_factory.landing.places import LocalPlace, Place
-from elt_factory.sql_text import Value
 from elt_factory.warehouse import audit, ledger
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.dialect import Dialect

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from elt_factory.config.window import Window
+from elt_factory.core.window import Window
 from elt_factory.extract.request import CursorRange
 from elt_factory.warehouse import audit, audit_views
 from elt_factory.warehouse.base import Rows, Warehouse

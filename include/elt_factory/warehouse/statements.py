@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from elt_factory.config.values import ColumnType
+from elt_factory.config.models.values import ColumnType
 from elt_factory.warehouse import audit
 from elt_factory.warehouse.dialect import Dialect, Relation, TableOptions
 from elt_factory.warehouse.statement import Statement

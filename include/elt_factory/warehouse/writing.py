@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from elt_factory.config.values import ColumnType
-from elt_factory.failures import AccountingError
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.failures import AccountingError
 from elt_factory.landing.file_names import FILE_ID
 from elt_factory.warehouse import history, ledger, overlaps, snapshots, statements
 from elt_factory.warehouse.audit import Written

@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from elt_factory.config.source import Extract, Source
-from elt_factory.config.table import Table
-from elt_factory.config.values import Name
-from elt_factory.config.window import Window
-from elt_factory.extract.request import Connection, ReadRequest, Spool
+from elt_factory.config.models.source import Extract, Source
+from elt_factory.config.models.table import Table
+from elt_factory.config.models.values import Name
+from elt_factory.core.connection import Connection
+from elt_factory.core.window import Window
+from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.kind import Asked, SourceKind
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from elt_factory.alerts.kind import Message, NotifierKind
-from elt_factory.extract.request import Connection
+from elt_factory.core.connection import Connection
 
 
 def _send(connection: Connection, message: Message) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from elt_factory.config.formats import FileFormat
+from elt_factory.config.models.formats import FileFormat
 from elt_factory.extract.request import Spool
 from elt_factory.formats.kind import Delivered, FormatKind
 from elt_factory.formats.records import Bad, spool_of

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from elt_factory.checks.counting import LoadedRows, breaking_rows
 from elt_factory.checks.kind import ColumnCheckKind
-from elt_factory.config.values import Whole
+from elt_factory.config.models.values import Whole
 
 
 def _statement(rows: LoadedRows, column: str, number: int) -> str:

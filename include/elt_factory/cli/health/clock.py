@@ -9,10 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from elt_factory.cli.health.found import Found
-from elt_factory.config.across import LoadedConfig
+from elt_factory.config.mistakes.across import LoadedConfig
+from elt_factory.core.project import project_root
+from elt_factory.core.sql_text import literal
 from elt_factory.dag.runtime import get_connection
-from elt_factory.project import project_root
-from elt_factory.sql_text import literal
 from elt_factory.warehouse.opening import CONNECTION_ID, open_warehouse
 
 _AHEAD = 30.0  # seconds that clocks may differ

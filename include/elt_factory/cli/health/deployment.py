@@ -11,10 +11,10 @@ from elt_factory.cli.health.found import Found
 from elt_factory.cli.live import config_connection_problems, named_connections
 from elt_factory.cli.local import AIRFLOW_SETTINGS
 from elt_factory.cli.output import short
-from elt_factory.config.across import LoadedConfig
+from elt_factory.config.mistakes.across import LoadedConfig
+from elt_factory.core.failures import WarehouseBusyError
+from elt_factory.core.project import project_root
 from elt_factory.dag.runtime import get_connection
-from elt_factory.failures import WarehouseBusyError
-from elt_factory.project import project_root
 from elt_factory.warehouse.duckdb.warehouse import duckdb_path
 from elt_factory.warehouse.opening import CONNECTION_ID, open_warehouse
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from elt_factory.failures import EltError, redact
+from elt_factory.core.failures import EltError, redact
 
 _AGAIN = "fix this, then run elt doctor again"
 

@@ -12,10 +12,10 @@ from packaging.specifiers import SpecifierSet
 
 from elt_factory.alerts.kind import NOTIFIERS
 from elt_factory.cli.health.found import Found
-from elt_factory.config.checks import COLUMN_CHECKS, TABLE_CHECKS
-from elt_factory.config.formats import FORMATS
-from elt_factory.config.sensors import SENSORS
-from elt_factory.config.source import SOURCES
+from elt_factory.config.models.checks import COLUMN_CHECKS, TABLE_CHECKS
+from elt_factory.config.models.formats import FORMATS
+from elt_factory.config.models.sensors import SENSORS
+from elt_factory.config.models.source import SOURCES
 from elt_factory.core.kinds import Door, KindError
 from elt_factory.warehouse.kind import WAREHOUSES
 

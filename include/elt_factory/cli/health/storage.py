@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from elt_factory.cli.health.found import Found, Status
+from elt_factory.core.disk import free_bytes, nearest
+from elt_factory.core.private import chosen_umask, own_root, require_own
+from elt_factory.core.project import project_root
 from elt_factory.dag.runtime import get_connection, landing_root
-from elt_factory.disk import free_bytes, nearest
 from elt_factory.landing.places import LocalPlace
-from elt_factory.private import chosen_umask, own_root, require_own
-from elt_factory.project import project_root
 from elt_factory.warehouse.duckdb.warehouse import duckdb_path
 from elt_factory.warehouse.opening import CONNECTION_ID
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
 from elt_factory.cli.health.found import Found
-from elt_factory.config.across import LoadedConfig
+from elt_factory.config.mistakes.across import LoadedConfig
+from elt_factory.core.connection import Connection
+from elt_factory.core.project import dbt_folder, project_root
 from elt_factory.dag.dbt_fresh import SETUP_COMMAND, changed_since, manifest_file
 from elt_factory.dag.runtime import get_connection
-from elt_factory.extract.request import Connection
-from elt_factory.project import dbt_folder, project_root
 from elt_factory.warehouse.kind import DbtProfile
 from elt_factory.warehouse.opening import CONNECTION_ID, kind_of
 from elt_factory.warehouse.snowflake.profile import snowflake_profile

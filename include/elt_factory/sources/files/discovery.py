@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from elt_factory.config.formats import FORMATS
+from elt_factory.config.models.formats import FORMATS
+from elt_factory.core.failures import EltError, SourceNotReadyError
 from elt_factory.core.kinds import KindError
 from elt_factory.discover.found import Guess, Sample, SkippedTable, SourceFound, TableFound
 from elt_factory.discover.periods import grouped, table_name, whole_pattern
 from elt_factory.discover.sample import sample_of
 from elt_factory.discover.table import Ground, first_day, named_apart, table_of
-from elt_factory.failures import EltError, SourceNotReadyError
 from elt_factory.formats.kind import Delivered, FormatKind
 from elt_factory.sources.files.folder import named
 from elt_factory.sources.files.reader import is_blank

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from elt_factory.config.errors import near_name
-from elt_factory.config.window import Window
-from elt_factory.extract.request import Connection
-from elt_factory.failures import BadRequestError, SourceNotReadyError
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import BadRequestError, SourceNotReadyError
+from elt_factory.core.window import Window
 from elt_factory.sources.files.periods import expand_pattern
 
 _HINT_LENGTH = 300

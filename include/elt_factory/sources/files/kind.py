@@ -11,9 +11,10 @@ from elt_factory.sources.files.model import FilesSource
 from elt_factory.sources.kind import Asked, SourceKind, Wish
 
 if TYPE_CHECKING:
-    from elt_factory.config.source import Source
+    from elt_factory.config.models.source import Source
+    from elt_factory.core.connection import Connection
     from elt_factory.discover.found import SourceFound
-    from elt_factory.extract.request import Connection, ReadRequest, Spool
+    from elt_factory.extract.request import ReadRequest, Spool
 
 
 def _read(request: ReadRequest) -> Spool:

@@ -8,12 +8,12 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from elt_factory.config.errors import MistakeError
-from elt_factory.config.formats import CsvFormat, FileFormat
-from elt_factory.config.schema_patterns import BELOW, KNOWN_TEMPLATES, NO_TEMPLATE, PERIODS
-from elt_factory.config.source import Extract, Source
-from elt_factory.config.table import Path, Table, is_reserved
-from elt_factory.config.templates import Use, uses
-from elt_factory.config.values import (
+from elt_factory.config.models.formats import CsvFormat, FileFormat
+from elt_factory.config.models.schema_patterns import BELOW, KNOWN_TEMPLATES, NO_TEMPLATE, PERIODS
+from elt_factory.config.models.source import Extract, Source
+from elt_factory.config.models.table import Path, Table, is_reserved
+from elt_factory.config.models.templates import Use, uses
+from elt_factory.config.models.values import (
     ColumnName,
     ConnectionId,
     FileTemplate,

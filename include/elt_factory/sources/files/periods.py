@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from elt_factory.config.window import Window
+from elt_factory.core.window import Window
 
 _DIRECTIVE = re.compile(r"%(.?)")
 _FORMATS = {"Y": "{0.year:04d}", "m": "{0.month:02d}", "d": "{0.day:02d}", "H": "{0.hour:02d}"}

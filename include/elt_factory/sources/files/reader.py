@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from elt_factory.config.formats import FORMATS, FileFormat
+from elt_factory.config.models.formats import FORMATS, FileFormat
+from elt_factory.core.failures import AccessDeniedError, BadDataError, EltError
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, SourceFile, Spool
 from elt_factory.extract.subject import Subject, source_of
 from elt_factory.extract.templating import pattern_of, values_of
-from elt_factory.failures import AccessDeniedError, BadDataError, EltError
 from elt_factory.formats.decoding import utf16_of
 from elt_factory.formats.kind import Delivered, FormatKind
 from elt_factory.sources.files.folder import matching_files, source_folder

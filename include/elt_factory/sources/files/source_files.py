@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from elt_factory.config.window import Window
+from elt_factory.core.failures import SourceNotReadyError
+from elt_factory.core.window import Window
 from elt_factory.extract.request import KnownFile, Ledger, SourceFile
 from elt_factory.extract.unchanged import state_of
-from elt_factory.failures import SourceNotReadyError
 from elt_factory.sources.files.folder import matches, matching_files
 from elt_factory.sources.files.periods import every_period, has_periods, period_of
 

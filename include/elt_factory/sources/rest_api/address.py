@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
-from elt_factory.failures import BadRequestError
+from elt_factory.core.failures import BadRequestError
 
 _SECRET = re.compile(r"key|token|secret|passw|pwd|auth|credential|signature|(^|_)sig$", re.IGNORECASE)
 

@@ -6,9 +6,9 @@ import base64
 
 import httpx
 
-from elt_factory.extract.request import Connection
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import AccessDeniedError, BadRequestError
 from elt_factory.extract.subject import Subject
-from elt_factory.failures import AccessDeniedError, BadRequestError
 from elt_factory.sources.rest_api.auth_model import ApiKeyAuth, Auth, BasicAuth, BearerAuth, NoAuth
 from elt_factory.sources.rest_api.model import RestApi
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from elt_factory.config.base import Model
-from elt_factory.config.values import Text
+from elt_factory.config.models.base import Model
+from elt_factory.config.models.values import Text
 
 
 class ApiKeyAuth(Model):

@@ -9,13 +9,13 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import AccessDeniedError, BadDataError, BadRequestError, EltError, SourceUnavailableError
 from elt_factory.discover.found import Guess, Sample, SourceFound
 from elt_factory.discover.periods import sane_name
 from elt_factory.discover.sample import MOST_RECORDS, sample_of, spool_of
 from elt_factory.discover.table import Ground, first_day, table_of
-from elt_factory.extract.request import Connection
 from elt_factory.extract.subject import Subject, secrets_of
-from elt_factory.failures import AccessDeniedError, BadDataError, BadRequestError, EltError, SourceUnavailableError
 from elt_factory.sources.rest_api import paginators
 from elt_factory.sources.rest_api import window_params as windows
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError, check_objects

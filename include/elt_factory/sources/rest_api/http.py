@@ -14,9 +14,8 @@ from typing import Self
 
 import httpx
 
-from elt_factory.extract.request import Connection
-from elt_factory.extract.subject import Subject
-from elt_factory.failures import (
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import (
     AccessDeniedError,
     BadDataError,
     BadRequestError,
@@ -24,6 +23,7 @@ from elt_factory.failures import (
     SourceNotReadyError,
     SourceUnavailableError,
 )
+from elt_factory.extract.subject import Subject
 from elt_factory.sources.rest_api.answer import Document
 from elt_factory.sources.rest_api.auth import auth_headers, auth_params, base_url
 from elt_factory.sources.rest_api.body import Body, read_body

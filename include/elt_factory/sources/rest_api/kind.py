@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from elt_factory.config.templates import render
+from elt_factory.config.models.templates import render
 from elt_factory.sources.kind import Advice, Asked, SourceKind, Wish
 from elt_factory.sources.rest_api import auth_model, model, paging_model
 from elt_factory.sources.rest_api.model import RestSource
 from elt_factory.sources.rest_api.paging_model import CursorPaginator, Paginator
 
 if TYPE_CHECKING:
-    from elt_factory.config.source import Source
+    from elt_factory.config.models.source import Source
+    from elt_factory.core.connection import Connection
     from elt_factory.discover.found import SourceFound
-    from elt_factory.extract.request import Connection, ReadRequest, Spool
+    from elt_factory.extract.request import ReadRequest, Spool
 
 
 def _read(request: ReadRequest) -> Spool:

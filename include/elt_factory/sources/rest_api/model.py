@@ -7,13 +7,20 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from elt_factory.config import secrets
 from elt_factory.config.errors import KEY, MistakeError, raise_found
-from elt_factory.config.schema_patterns import KNOWN_TEMPLATES, NO_ADDRESS, NO_TEMPLATE, NOT_TOO_LONG, SECRET, SOME_TIME
-from elt_factory.config.source import Extract, Source
-from elt_factory.config.table import Path, Table
-from elt_factory.config.templates import Use, Verbatim, check_template, uses
-from elt_factory.config.values import (
+from elt_factory.config.models import secrets
+from elt_factory.config.models.schema_patterns import (
+    KNOWN_TEMPLATES,
+    NO_ADDRESS,
+    NO_TEMPLATE,
+    NOT_TOO_LONG,
+    SECRET,
+    SOME_TIME,
+)
+from elt_factory.config.models.source import Extract, Source
+from elt_factory.config.models.table import Path, Table
+from elt_factory.config.models.templates import Use, Verbatim, check_template, uses
+from elt_factory.config.models.values import (
     ConnectionId,
     Name,
     PositiveDuration,

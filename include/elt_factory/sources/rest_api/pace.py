@@ -13,8 +13,8 @@ import os
 import time
 from pathlib import Path
 
-from elt_factory.config.values import Rate
-from elt_factory.private import own_folder
+from elt_factory.config.models.values import Rate
+from elt_factory.core.private import own_folder
 
 # that many requests may wait for their turn; a time farther away is left from before the clock was set back
 _MOST_WAITING = 10_000

@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import BinaryIO, Self
 from urllib.parse import parse_qsl
 
-from elt_factory.config.templates import render
+from elt_factory.config.models.templates import render
+from elt_factory.core.failures import BadDataError, BadRequestError
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.extract.subject import Subject, needed_connection, source_of
 from elt_factory.extract.templating import endpoint_of, values_of
-from elt_factory.failures import BadDataError, BadRequestError
 from elt_factory.sources.rest_api import paginators
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError
 from elt_factory.sources.rest_api.http import Answer, HttpClient, shown

@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 
-from elt_factory.extract.request import Connection
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import BadRequestError
 from elt_factory.extract.subject import Subject
-from elt_factory.failures import BadRequestError
 
 _TRANSPORT = ("verify", "verify_ssl", "cert", "proxy", "proxies", "trust_env")
 _ELSEWHERE = {

@@ -18,19 +18,20 @@ from sqlalchemy import exc
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 from elt_factory.config.errors import near_name
-from elt_factory.config.table import Incremental
-from elt_factory.config.templates import Typed
-from elt_factory.config.values import ColumnType
-from elt_factory.extract.progress import Progress
-from elt_factory.extract.request import Connection, ReadRequest, Spool
-from elt_factory.extract.subject import Subject, source_of
-from elt_factory.failures import (
+from elt_factory.config.models.table import Incremental
+from elt_factory.config.models.templates import Typed
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import (
     AccessDeniedError,
     BadDataError,
     BadRequestError,
     EltError,
     SourceUnavailableError,
 )
+from elt_factory.extract.progress import Progress
+from elt_factory.extract.request import ReadRequest, Spool
+from elt_factory.extract.subject import Subject, source_of
 from elt_factory.sources.sql import mysql, sqlite, sqlite_types
 from elt_factory.sources.sql.database_types import type_of
 from elt_factory.sources.sql.database_url import url_of

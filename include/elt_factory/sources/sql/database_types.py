@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import types as sa
 
-from elt_factory.config.values import ColumnType, TypeName
+from elt_factory.config.models.values import ColumnType, TypeName
 from elt_factory.sources.sql.origin import decimal_of
 
 # in this order: a Float is a Numeric too, an Enum a String

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from elt_factory.config.errors import near_name
-from elt_factory.extract.request import Connection
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import BadRequestError, SourceNotReadyError
 from elt_factory.extract.subject import Subject
-from elt_factory.failures import BadRequestError, SourceNotReadyError
 
 _MYSQL = frozenset({"mysql", "mariadb"})
 

@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elt_factory.config.errors import near_name
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import BadRequestError, ContractError, EltError
 from elt_factory.discover.found import Beginning, Guess, Sample, SkippedTable, SourceFound, TableFound
 from elt_factory.discover.keys import cursor_candidates
 from elt_factory.discover.periods import sane_name
 from elt_factory.discover.sample import MOST_RECORDS, sample_of
 from elt_factory.discover.table import Ground, named_apart, table_of
-from elt_factory.extract.request import Connection, ReadRequest
+from elt_factory.extract.request import ReadRequest
 from elt_factory.extract.subject import Subject, secrets_of
-from elt_factory.failures import BadRequestError, ContractError, EltError
 from elt_factory.sources.sql import reader as sql
 from elt_factory.sources.sql.origin import Origin
 
 if TYPE_CHECKING:
-    from elt_factory.config.values import ColumnType
+    from elt_factory.config.models.values import ColumnType
     from elt_factory.sources.sql.described import Listed
 
 _FIRST_YEAR = 1900  # where the language's dates begin
@@ -88,7 +89,7 @@ def _table(wanted: Tables, one: Listed, workdir: Path) -> TableFound:
 
 
 def _request(wanted: Tables, one: Listed, workdir: Path) -> ReadRequest:
-    from elt_factory.config.window import Window
+    from elt_factory.core.window import Window
     from elt_factory.sources.sql.model import SqlSource
 
     extract = {"type": "sql", "connection": wanted.connection.conn_id}

@@ -6,16 +6,17 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elt_factory.config.templates import Use, query_parts, typed
+from elt_factory.config.models.templates import Use, query_parts, typed
+from elt_factory.core.sql_text import identifier, text_literal
 from elt_factory.sources.kind import SAMPLE_ROWS, UNKNOWN_CURSOR, Asked, SourceKind, Wish
 from elt_factory.sources.sql import model
 from elt_factory.sources.sql.model import SqlSource, SqlTable
-from elt_factory.sql_text import identifier, text_literal
 
 if TYPE_CHECKING:
-    from elt_factory.config.source import Source
+    from elt_factory.config.models.source import Source
+    from elt_factory.core.connection import Connection
     from elt_factory.discover.found import SourceFound
-    from elt_factory.extract.request import Connection, ReadRequest, Spool
+    from elt_factory.extract.request import ReadRequest, Spool
     from elt_factory.extract.templating import Values
 
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
+from elt_factory.core.failures import SourceNotReadyError
 from elt_factory.extract.subject import Subject
-from elt_factory.failures import SourceNotReadyError
 
 if TYPE_CHECKING:
     import psycopg

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from elt_factory.config.errors import KEY, MistakeError
-from elt_factory.config.schema_patterns import NO_TEMPLATE, QUERY_TEMPLATES, READS_ROWS, both
-from elt_factory.config.source import Extract, Source
-from elt_factory.config.table import Path, Table
-from elt_factory.config.templates import Use, query_uses
-from elt_factory.config.values import (
+from elt_factory.config.models.schema_patterns import NO_TEMPLATE, QUERY_TEMPLATES, READS_ROWS, both
+from elt_factory.config.models.source import Extract, Source
+from elt_factory.config.models.table import Path, Table
+from elt_factory.config.models.templates import Use, query_uses
+from elt_factory.config.models.values import (
     ConnectionId,
     Name,
     Query,

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from elt_factory.config.values import ColumnType, TypeName
+from elt_factory.config.models.values import ColumnType, TypeName
 from elt_factory.sources.sql.described import Described, Read
 from elt_factory.sources.sql.origin import decimal_of
 from elt_factory.sources.sql.values_as_text import text_column

@@ -9,15 +9,15 @@ from decimal import Decimal, InvalidOperation
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from elt_factory.config.cursors import lag_fault
 from elt_factory.config.errors import near_name
-from elt_factory.config.table import Incremental
-from elt_factory.config.templates import Typed, Use, query_parts, typed
-from elt_factory.config.values import MAX_PRECISION, ColumnType
+from elt_factory.config.models.cursor_rules import lag_fault
+from elt_factory.config.models.table import Incremental
+from elt_factory.config.models.templates import Typed, Use, query_parts, typed
+from elt_factory.config.models.values import MAX_PRECISION, ColumnType
+from elt_factory.core.failures import BadRequestError
 from elt_factory.extract.request import ReadRequest
 from elt_factory.extract.subject import Subject
 from elt_factory.extract.templating import values_of
-from elt_factory.failures import BadRequestError
 from elt_factory.sources.sql.model import SqlSource
 
 Operator = Literal[">", ">=", "<", "<="]

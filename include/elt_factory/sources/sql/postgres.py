@@ -12,11 +12,12 @@ import psycopg
 from psycopg import errors, pq, sql
 
 from elt_factory.config.errors import near_name
-from elt_factory.config.values import ColumnType, TypeName
+from elt_factory.config.models.values import ColumnType, TypeName
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import AccessDeniedError, BadRequestError, EltError, SourceUnavailableError
 from elt_factory.extract.progress import Progress
-from elt_factory.extract.request import Connection, ReadRequest, Spool
+from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.extract.subject import Subject, source_of
-from elt_factory.failures import AccessDeniedError, BadRequestError, EltError, SourceUnavailableError
 from elt_factory.sources.sql import late_commits
 from elt_factory.sources.sql.described import Ends, Listed
 from elt_factory.sources.sql.model import SqlSource

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elt_factory.extract.request import Connection, ReadRequest, Spool
+from elt_factory.core.connection import Connection
+from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.extract.subject import Subject, needed_connection
 
 if TYPE_CHECKING:

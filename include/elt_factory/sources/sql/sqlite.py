@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from elt_factory.config.templates import Typed
-from elt_factory.config.values import ColumnType
-from elt_factory.failures import (
+from elt_factory.config.models.templates import Typed
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.failures import (
     BadDataError,
     BadRequestError,
     EltError,

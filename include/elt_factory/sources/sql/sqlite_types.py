@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
-from elt_factory.config.values import ColumnType, TypeName
+from elt_factory.config.models.values import ColumnType, TypeName
 from elt_factory.sources.sql import sqlite
 from elt_factory.sources.sql.described import Described, plain
 from elt_factory.sources.sql.origin import Origin

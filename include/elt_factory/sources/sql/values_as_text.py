@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from elt_factory.config.values import ColumnType
+from elt_factory.config.models.values import ColumnType
 
 
 def text_column(values: Sequence[object], kind: ColumnType | None = None) -> pa.Array:

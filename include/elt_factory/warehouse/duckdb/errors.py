@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from elt_factory.disk import disk_full, is_full
-from elt_factory.failures import AccessDeniedError, WarehouseBusyError, WarehouseDamagedError, WarehouseUnavailableError
+from elt_factory.core.disk import disk_full, is_full
+from elt_factory.core.failures import (
+    AccessDeniedError,
+    WarehouseBusyError,
+    WarehouseDamagedError,
+    WarehouseUnavailableError,
+)
 
 _DAMAGED = re.compile(
     r"corrupt database file|not a valid duckdb database|could not read enough bytes|replaying wal|"

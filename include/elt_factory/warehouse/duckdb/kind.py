@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from elt_factory.extract.request import Connection
+from elt_factory.core.connection import Connection
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse, duckdb_path
 from elt_factory.warehouse.kind import DbtProfile, Opening, WarehouseKind
 from elt_factory.warehouse.order import LoadOrder

@@ -15,13 +15,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elt_factory.config.values import ColumnType, TypeName
-from elt_factory.disk import naming_a_full_disk
-from elt_factory.extract.request import Connection
-from elt_factory.failures import EltError, LandingError, WarehouseBusyError
+from elt_factory.config.models.values import ColumnType, TypeName
+from elt_factory.core.connection import Connection
+from elt_factory.core.disk import naming_a_full_disk
+from elt_factory.core.failures import EltError, LandingError, WarehouseBusyError
+from elt_factory.core.sql_text import LITERAL_PATHS, file_list, identifier, literal
 from elt_factory.landing.casting import from_duckdb_type
 from elt_factory.landing.manifest import LandedFile
-from elt_factory.sql_text import LITERAL_PATHS, file_list, identifier, literal
 from elt_factory.warehouse import statements
 from elt_factory.warehouse.base import Rows, Staged, StatementError, Warehouse, rolled_back_on_error
 from elt_factory.warehouse.dialect import Dialect, Relation

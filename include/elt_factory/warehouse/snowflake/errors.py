@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 
-from elt_factory.failures import (
+from elt_factory.core.failures import (
     AccessDeniedError,
     EltError,
     WarehouseBusyError,

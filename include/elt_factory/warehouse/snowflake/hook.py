@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
 from airflow.sdk import Connection as AirflowConnection
 
-from elt_factory.extract.request import Connection
-from elt_factory.failures import AccessDeniedError, redact
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import AccessDeniedError, redact
 from elt_factory.warehouse.snowflake.errors import translated
 
 if TYPE_CHECKING:

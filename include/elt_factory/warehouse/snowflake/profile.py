@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from elt_factory.extract.request import Connection
-from elt_factory.failures import AccessDeniedError
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import AccessDeniedError
 from elt_factory.warehouse.kind import DbtProfile
 
 Login = tuple[Mapping[str, str | None], Mapping[str, str]]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from elt_factory.extract.request import Connection
+from elt_factory.core.connection import Connection
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.recording import COUNT, Recorder, Script, is_lookup
 from elt_factory.warehouse.snowflake import sql

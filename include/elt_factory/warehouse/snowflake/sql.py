@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from elt_factory.config.templates import iso_utc
-from elt_factory.config.values import ColumnType, TypeName
+from elt_factory.config.models.values import ColumnType, TypeName
+from elt_factory.core.sql_text import Value, identifier, literal, text_literal
+from elt_factory.core.window import iso_utc
 from elt_factory.landing.manifest import LandedFile
-from elt_factory.sql_text import Value, identifier, literal, text_literal
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.statement import Statement
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from elt_factory.extract.request import Connection
+from elt_factory.core.connection import Connection
 from elt_factory.landing.manifest import LandedFile
 from elt_factory.landing.places import Place
 from elt_factory.landing.remote import RemotePlace

@@ -12,9 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from elt_factory.config.values import ColumnType
-from elt_factory.extract.request import Connection
-from elt_factory.failures import AccessDeniedError, AccountingError, EltError, LandingError, WarehouseUnavailableError
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import (
+    AccessDeniedError,
+    AccountingError,
+    EltError,
+    LandingError,
+    WarehouseUnavailableError,
+)
 from elt_factory.landing.folded import Folded
 from elt_factory.landing.manifest import LandedFile, Manifest, check_files
 from elt_factory.warehouse import audit, ledger, statements

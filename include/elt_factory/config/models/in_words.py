@@ -1,0 +1,47 @@
+"""Human-readable parts of a config: durations, deadlines, sensors, checks, roles of columns."""
+
+from __future__ import annotations
+
+from elt_factory.config.models.limits import duration_words
+from elt_factory.config.models.source import Config
+from elt_factory.config.models.table import Table
+
+PII = {"hash": "personal data: stored as a SHA-256 hash", "drop": "personal data: dropped"}
+
+
+def deadline_words(config: Config) -> str:
+    """When a run must be done."""
+    deadline = config.deadline
+    if deadline is None:
+        return "none"
+    if deadline.within:
+        return f"{duration_words(deadline.within)} after a run is queued"
+    return f"{deadline.by:%H:%M} {deadline.timezone or config.timezone}"
+
+
+def covers_words(config: Config) -> str:
+    """Since when there are data, and whether what was missed is run."""
+    return f"from {config.start_date}" + (", with catchup" if config.catchup else "")
+
+
+def retries_words(config: Config) -> str:
+    """How often and how fast a task is tried again."""
+    retries = config.retries
+    return f"{retries.count}, after {duration_words(retries.delay)} to {duration_words(retries.max_delay)}"
+
+
+def alerts_words(config: Config) -> str:
+    """Who hears of what."""
+    if not config.alerts.to:
+        return "Airflow's UI only"
+    return f"{', '.join(event.replace('_', ' ') for event in config.alerts.on)}: to {', '.join(config.alerts.to)}"
+
+
+def role_words(spec: Table) -> dict[str, tuple[str, ...]]:
+    """Return what columns are to their table, by name: its key, its cursor, its business date."""
+    roles: dict[str, tuple[str, ...]] = dict.fromkeys(spec.primary_key, ("key",))
+    cursor = spec.incremental.cursor if spec.incremental else None
+    for name, role in ((cursor, "cursor"), (spec.business_date, "business date")):
+        if name:
+            roles[name] = (*roles.get(name, ()), role)
+    return roles

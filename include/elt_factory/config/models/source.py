@@ -1,0 +1,308 @@
+"""One config: a source with its tables, or a transform across sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from elt_factory.config.errors import KEY, MistakeError, near_name, raise_found
+from elt_factory.config.models import secrets
+from elt_factory.config.models.base import Model
+from elt_factory.config.models.checks import TABLE_CHECKS, TableCheck
+from elt_factory.config.models.column_rules import column_mistakes
+from elt_factory.config.models.compute import Compute, or_name
+from elt_factory.config.models.cron import Cron
+from elt_factory.config.models.retention import Retention
+from elt_factory.config.models.sensors import STAGES, Sensor, Sensors, Setting, Stage
+from elt_factory.config.models.table import Path, Table
+from elt_factory.config.models.template_rules import template_mistakes
+from elt_factory.config.models.templates import Verbatim
+from elt_factory.config.models.values import (
+    ConnectionId,
+    Date,
+    Flag,
+    Name,
+    ParamName,
+    ParamValue,
+    PositiveDuration,
+    Text,
+    TimeOfDay,
+    TimeZone,
+    Whole,
+    format_duration,
+)
+from elt_factory.core.kinds import Door
+
+AlertEvent = Literal["failure", "deadline_missed", "schema_changed"]
+
+
+def _check_run_params(value: dict[str, Any]) -> dict[str, Any]:
+    raise_found(secrets.in_params(value))
+    return value
+
+
+RunParams = Annotated[dict[ParamName, ParamValue], AfterValidator(_check_run_params)]
+
+_RESERVED_NAMES = ("information_schema", "pg_catalog")
+
+
+class Deadline(Model):
+    """When a run must finish: by a time of day, or this long after it was queued."""
+
+    plain_key: ClassVar[str] = "within"
+
+    by: TimeOfDay | None = Field(None, description="Time of day after the end of the window.", examples=["06:00"])
+    timezone: TimeZone | None = Field(
+        None, description="Time zone of `by`. By default, that of the schedule.", examples=["America/New_York"]
+    )
+    within: PositiveDuration | None = Field(None, description="Time allowed after queueing.", examples=["2h"])
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.by is None and self.within is None:
+            raise MistakeError(
+                "a deadline needs `by` or `within`", 'write by: "06:00" or within: 2h', code="incomplete"
+            )
+        if self.by is not None and self.within is not None:
+            hint = "keep one of them; write null to unset one that comes from the defaults"
+            raise MistakeError("`by` and `within` exclude each other", hint, at=("within", KEY), code="conflict")
+        return self
+
+
+class Retries(Model):
+    """How often and how fast to retry transient failures."""
+
+    plain_key: ClassVar[str] = "count"
+
+    count: Whole = Field(3, ge=0, le=20, description="Retries after the first attempt.", examples=[5])
+    delay: PositiveDuration = Field(
+        "1m",
+        validate_default=True,
+        description="Delay before the first retry. It doubles with each retry.",
+        examples=["30s"],
+    )
+    max_delay: PositiveDuration = Field(
+        "30m",
+        validate_default=True,
+        description="Maximum delay between retries.",
+        examples=["1h"],
+    )
+
+    @model_validator(mode="after")
+    def _grows(self) -> Self:
+        if self.delay > self.max_delay:
+            longest = format_duration(self.max_delay)
+            message = f"delay is longer than max_delay ({longest})"
+            hint = f"write max_delay: {format_duration(self.delay)} or more"
+            raise MistakeError(message, hint, at=("delay",), code="conflict")
+        return self
+
+
+class Dbt(Model):
+    """dbt models of this config."""
+
+    plain_key: ClassVar[str] = "select"
+
+    select: Text = Field(description="dbt selector.", examples=["tag:flights"])
+    exclude: Verbatim | None = Field(
+        None, description="dbt selector of the nodes to exclude.", examples=["tag:nightly"]
+    )
+    tests: Literal["after_each", "after_all", "build", "none"] = Field(
+        "after_each",
+        description=(
+            "When dbt tests run: in a task after each model (after_each), in one task after all models (after_all), "
+            "in the model's own task (build), or never (none)."
+        ),
+        examples=["after_all"],
+    )
+    tasks: Literal["per_model", "one"] = Field(
+        "per_model",
+        description="per_model runs and retries each model separately; one runs all in one task, starting dbt once.",
+        examples=["one"],
+    )
+
+
+class Transform(Model):
+    """Transformation to run once the data is loaded."""
+
+    dbt: Dbt | None = Field(None, description="dbt models to run, one task each.", examples=[{"select": "tag:flights"}])
+
+
+class Alerts(Model):
+    """Which events are reported, and where."""
+
+    on: tuple[AlertEvent, ...] = Field(
+        ("failure", "deadline_missed", "schema_changed"),
+        description="Events to report.",
+        examples=[["failure"]],
+    )
+    to: tuple[ConnectionId, ...] = Field(
+        (), description="Airflow connections of notifiers; type http is an incoming webhook.", examples=[["slack_data"]]
+    )
+
+
+class Pipeline(Model):
+    """Settings of every config."""
+
+    version: Literal[1] = Field(1, description="Version of the config language.", examples=[1])
+    name: Name = Field(description="Name of the source and of its DAG. Unique.", examples=["flights"])
+    description: str = Field("", description="Human-readable description.", examples=["Departures from New York"])
+    owner: str = Field("airflow", min_length=1, description="Owner shown in Airflow.", examples=["data-platform"])
+    tags: tuple[str, ...] = Field((), description="Tags shown in Airflow.", examples=[["travel"]])
+    schedule: Cron | None = Field(
+        None,
+        description="Cron expression. Each run covers the time since the previous one. If unset, runs are manual.",
+        examples=["0 3 * * *"],
+    )
+    timezone: TimeZone = Field(
+        "UTC", description="Time zone of the schedule and of dates.", examples=["America/New_York"]
+    )
+    start_date: Date = Field(date(2020, 1, 1), description="First day with data.", examples=["2013-01-01"])
+    catchup: Flag = Field(
+        False, description="Whether to run the intervals between start_date and now.", examples=[True]
+    )
+    deadline: Deadline | None = Field(None, description="Time by which a run must finish.", examples=[{"by": "06:00"}])
+    retries: Retries = Field(Retries(), description="How tasks are retried.", examples=[{"count": 5, "delay": "30s"}])
+    params: RunParams = Field(
+        {},
+        description="Values for templates. The trigger form can override them for one run, with the same types.",
+        examples=[{"region": "EMEA", "seats": 0}],
+    )
+    sensors: Sensors = Field(Sensors(), description="Conditions to wait for.", examples=[{"before_extract": []}])
+    transform: Transform = Field(
+        Transform(), description="Transformation to run after the loads.", examples=[{"dbt": {"select": "tag:flights"}}]
+    )
+    quality: dict[Name, tuple[TableCheck, ...]] = Field(
+        {},
+        description="Checks per table, after the transform.",
+        examples=[{"flights": [{"row_count": {"min": 1}}]}],
+    )
+    alerts: Alerts = Field(
+        Alerts(),
+        description="Which events are reported, and where.",
+        examples=[{"on": ["failure"], "to": ["slack_data"]}],
+    )
+    warehouse: Compute | None = Field(
+        None,
+        description=(
+            "Snowflake virtual warehouse: one name for all steps, or one per step. By default, that of the connection. "
+            "Ignored by DuckDB."
+        ),
+        examples=["LOADING", {"load": "LOADING", "transform": "TRANSFORMING"}],
+        json_schema_extra=or_name,
+    )
+
+    retention: Retention = Field(
+        Retention(),
+        description="How long to keep data that no load needs any more.",
+        examples=[{"landing": "90d", "rejects": "90d"}],
+    )
+
+    environments: dict[Name, dict[str, Any]] = Field(
+        {},
+        description="Overrides per installation, by name. ELT_ENVIRONMENT selects one.",
+        examples=[{"prod": {"deadline": {"within": "1h"}}}],
+    )
+
+    @property
+    def all_tables(self) -> Mapping[str, Table]:
+        """The tables this config loads, by name; none for a transform across sources."""
+        return {}
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        raise_found(
+            [
+                *_name_mistakes(self),
+                *_run_mistakes(self),
+                *_table_mistakes(self),
+                *column_mistakes(self.all_tables, self.quality),
+                *template_mistakes(self.all_tables, self.params),
+            ]
+        )
+        return self
+
+
+def _name_mistakes(config: Pipeline) -> Iterator[MistakeError]:
+    if config.name in _RESERVED_NAMES:
+        yield MistakeError(
+            f'"{config.name}" is reserved: the warehouse has a schema of that name',
+            "choose another name",
+            at=("name",),
+            code="bad-name",
+        )
+
+
+def _run_mistakes(config: Pipeline) -> Iterator[MistakeError]:
+    """Yield what can never run, or would wait for itself."""
+    if config.catchup and config.schedule is None:
+        hint = "add a schedule:, or remove `catchup`"
+        yield MistakeError("`catchup` has no effect without a schedule", hint, at=("catchup",), code="conflict")
+    for stage in STAGES:
+        for index, sensor in enumerate(getattr(config.sensors, stage)):
+            yield from _sensor_mistakes(config, sensor, stage, ("sensors", stage, index))
+
+
+def _sensor_mistakes(config: Pipeline, sensor: Sensor, stage: Stage, path: Path) -> Iterator[MistakeError]:
+    if sensor.awaited and sensor.awaited.source == config.name:
+        hint = "name another source, or use a freshness sensor in before_transform"
+        at = (*path, sensor.kind, "name")
+        yield MistakeError("a source cannot wait for itself", hint, at=at, code="conflict")
+    for mistake in sensor.mistakes(Setting(stage, config.all_tables)):
+        yield MistakeError(mistake.message, mistake.hint, at=(*path, *mistake.at), code=mistake.code)
+
+
+def _table_mistakes(config: Pipeline) -> Iterator[MistakeError]:
+    """Yield checks that name a table that the config does not load, or a business date that it does not have."""
+    for name, checks in config.quality.items():
+        if name not in config.all_tables:
+            yield _no_table(config, name, ("quality", name, KEY))
+            continue
+        for index, check in enumerate(checks):
+            for mistake in TABLE_CHECKS.get(check.kind).mistakes(check.spec, name, config.all_tables):
+                at = ("quality", name, index, check.kind, *mistake.at)
+                yield MistakeError(mistake.message, mistake.hint, at=at, code=mistake.code)
+
+
+def _no_table(config: Pipeline, name: str, at: tuple[str | int, ...]) -> MistakeError:
+    hint = near_name(name, config.all_tables) or "this config has no tables"
+    return MistakeError(f'unknown table "{name}"', hint, at=at, code="unknown-table")
+
+
+class Extract(Model):
+    """How a source is reached. Each kind of source has its own, with the kind's name as `type`."""
+
+    type: str
+    connection: ConnectionId | None = None
+
+
+class Source(Pipeline):
+    """Tables to load, from one source."""
+
+    extract: Extract
+    tables: Mapping[str, Table]
+
+    @property
+    def all_tables(self) -> Mapping[str, Table]:
+        """The tables this config loads, by name."""
+        return self.tables
+
+
+class TransformOnly(Pipeline):
+    """A transform across sources: no tables of its own."""
+
+    transform: Transform = Field(
+        description="Transformation to run when the sources are ready.",
+        examples=[{"dbt": {"select": "tag:departures"}}],
+    )
+
+
+Config = Source | TransformOnly
+SOURCES: Door[Any] = Door(
+    "elt_factory.sources",
+    {name: f"elt_factory.sources.{name}.kind:KIND" for name in ("rest_api", "sql", "files")},
+    takes="elt_factory.sources.kind:SourceKind",
+)
