@@ -9,24 +9,13 @@ from pathlib import Path
 
 from elt_factory.core.failures import BadDataError
 from elt_factory.formats.kind import Delivered
+from elt_factory.formats.recognised import LOOKED_AT, not_text
+from elt_factory.formats.utf16 import MARKS, utf16_of
 
-_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _CHUNK = 1024 * 1024
 _LOOKED_AT = 4096
 # what is not a character becomes a byte that UTF-8 never has, so that its line is rejected and not changed
 _NO_CHARACTER = "\udcff"
-
-
-def utf16_of(head: bytes, encoding: str) -> str | None:
-    """Return the codec of a file that begins so, where it is UTF-16: by its mark, else where `encoding` says so.
-
-    Without a mark the side on which most zeros are decides: texts are mostly letters and signs of ASCII.
-    """
-    marked = _MARKS.get(head[:2])
-    if marked or encoding != "utf-16":
-        return marked if encoding != "latin-1" else None
-    even, odd = head[0::2].count(0), head[1::2].count(0)
-    return "utf-16-be" if even > odd else "utf-16-le"
 
 
 def as_texts(files: Sequence[Delivered], encoding: str, folder: Path, form: str) -> tuple[Path, ...]:
@@ -39,8 +28,6 @@ def as_texts(files: Sequence[Delivered], encoding: str, folder: Path, form: str)
 
 
 def _as_text(file: Delivered, encoding: str, folder: Path, form: str) -> Path:
-    from elt_factory.formats.recognised import LOOKED_AT, not_text
-
     text = as_utf8(file.path, encoding, folder)
     with text.open("rb") as content:
         what = not_text(content.read(LOOKED_AT), form)
@@ -67,7 +54,7 @@ def _decoded(file: Path, codec: str, target: Path) -> Path:
     codecs.register_error("elt-mark", _marked)
     decoder = codecs.getincrementaldecoder(codec)("elt-mark")
     with file.open("rb") as source, target.open("wb") as copy:
-        if source.read(2) not in _MARKS:
+        if source.read(2) not in MARKS:
             source.seek(0)
         while chunk := source.read(_CHUNK):
             copy.write(decoder.decode(chunk).encode("utf-8", "surrogateescape"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from elt_factory.config.models.formats import FORMATS
 from elt_factory.core.kinds import KindError
-from elt_factory.formats.decoding import utf16_of
+from elt_factory.formats.utf16 import utf16_of
 
 LOOKED_AT = 64 * 1024
 # formats have signs of their own

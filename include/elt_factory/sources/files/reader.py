@@ -12,8 +12,8 @@ from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, SourceFile, Spool
 from elt_factory.extract.subject import Subject, source_of
 from elt_factory.extract.templating import pattern_of, values_of
-from elt_factory.formats.decoding import utf16_of
 from elt_factory.formats.kind import Delivered, FormatKind
+from elt_factory.formats.utf16 import utf16_of
 from elt_factory.sources.files.folder import matching_files, source_folder
 from elt_factory.sources.files.model import FilesSource
 from elt_factory.sources.files.periods import expand_pattern
