@@ -91,8 +91,8 @@ lint: $(VENV)/.ready ## Style, types, import rules, prose
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
-	@$(BIN)/lint-imports --config .ci/circles.ini
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --config .ci/circles.ini --no-cache
 	@$(BIN)/codespell $(PROSE)
 
 drift: $(VENV)/.ready ## Fail where a generated file is not what the models say

@@ -12,10 +12,10 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from elt_factory.config.by_type import opened
 from elt_factory.config.errors import MistakeError
 from elt_factory.config.models import values
 from elt_factory.config.models.base import Model
+from elt_factory.config.models.by_type import opened
 from elt_factory.config.models.cron import Cron
 from elt_factory.config.models.templates import Template
 from elt_factory.sources.rest_api.model import Param

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
-from elt_factory.config.by_type import opened
 from elt_factory.config.errors import KEY
 from elt_factory.config.models.base import Model
+from elt_factory.config.models.by_type import opened
 from elt_factory.config.yaml.source import YamlPath
 
 

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from elt_factory.config.by_type import ByType
 from elt_factory.config.errors import KEY, MistakeError
+from elt_factory.config.models.by_type import ByType
 from elt_factory.config.models.values import ColumnName
 from elt_factory.core.kinds import Door
 
