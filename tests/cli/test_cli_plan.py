@@ -113,6 +113,29 @@ def test_an_api_s_request_is_shown_with_the_lag_and_the_values_of_the_window(pro
 BY_CURSOR = "scd2\n    incremental: {cursor: ordered_at, lag: 1h}"
 
 
+def test_a_child_is_asked_for_each_row_of_its_parent_and_waits_for_it(project: Project):
+    children = """\
+  lines:
+    for_each: orders
+    path: /v1/orders/{{ orders.id }}/lines
+  sales:
+    for_each: {region: [EMEA, APAC], year: [1, 2]}
+    path: /v1/sales/{{ region }}
+    params: {year: "{{ year }}"}
+sensors:
+"""
+    project.write("api", FLIGHTS.replace("sensors:\n", children))
+    found = planned(project, "api", "--date", "2024-03-05")
+    reads = {table["name"]: table["reads"] for table in found["tables"]}
+    assert reads["lines"] == ["GET shop:/v1/orders/ORDERS.ID/lines for each row of orders"]
+    assert reads["sales"] == [
+        *(f"GET shop:/v1/sales/{region}?year={year}" for region, year in (("EMEA", 1), ("EMEA", 2), ("APAC", 1))),
+        "and so on",
+    ]
+    extract = next(task for task in found["tasks"] if task["task_id"] == "tables.lines.extract")
+    assert "tables.orders.extract" in extract["upstream"]
+
+
 @pytest.mark.parametrize("disposition", ["append", "merge", "replace", "scd2", BY_CURSOR])
 def test_the_statements_are_sql_that_the_warehouse_takes(disposition: str, project: Project):
     project.write("orders", ORDERS.replace("disposition: merge", f"disposition: {disposition}"))

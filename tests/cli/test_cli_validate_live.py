@@ -199,3 +199,20 @@ def test_a_check_of_a_misspelt_column_is_a_warning(project: Project):
     found = json.loads(project.elt("validate", "--json").stdout)
     (entry,) = [e for e in found if e["code"] == "near-column"]
     assert (entry["message"], entry["line"]) == ('column "emial" is not declared, but "email" is', 17)
+
+
+def test_a_child_is_sampled_with_a_few_rows_of_a_sample_of_its_parent(project: Project, api: Api):
+    child = """\
+  lines:
+    for_each: orders
+    path: /orders/{{ orders.id }}/lines
+    records: items
+    keep: {order_id: orders.id}
+    primary_key: [order_id, id]
+    write_disposition: merge
+"""
+    project.write("shop", SHOP.replace("quality:", f"{child}quality:"))
+    api.records = [{"id": number, "email": "a@b.c"} for number in range(9)]
+    assert live(project) == []
+    paths = [path for path, _ in api.asked]
+    assert {path for path in paths if path.endswith("/lines")} == {f"/orders/{number}/lines" for number in range(3)}

@@ -20,13 +20,14 @@ from elt_factory.core.failures import BadDataError, ContractError, EltError, Per
 from elt_factory.core.project import project_root
 from elt_factory.core.sql_text import LITERAL_PATHS, text_literal
 from elt_factory.core.window import Window, load_id
-from elt_factory.dag.runtime import get_connection
+from elt_factory.dag.runtime import get_connection, warehouse
 from elt_factory.describe.findings import Finding, Severity, finding
 from elt_factory.describe.windows import chosen_window
 from elt_factory.extract.request import ReadRequest
 from elt_factory.extract.templating import Values, template_values
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.manifest import Manifest
+from elt_factory.landing.parents import landed_keys, queried_keys
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
 from elt_factory.sources.kind import Asked, SourceKind
@@ -35,6 +36,7 @@ from elt_factory.warehouse.opening import CONNECTION_ID
 
 # the second page shows that the way to it is right
 _PAGES = 2
+_KEYS = 3
 _RUN_ID = "elt-validate"
 _REASONS = 3
 _MISFITS = (ContractError, BadDataError)
@@ -192,9 +194,27 @@ def _landed(
         run_id=_RUN_ID,
         warn=warn,
         most_pages=_PAGES,
+        keys=_keys(source, table, window, scratch),
     )
     known = Known(source.name, table, source.tables[table], None)
     return land(LandRequest(known, window, load, read(request), LocalPlace(scratch / "landing"), folders[1], _quietly))
+
+
+def _keys(source: Source, table: str, window: Window, scratch: Path) -> Path | None:
+    """Return a few rows to ask with: of a sample of the table that they come from, or of the query."""
+    spec = source.tables[table]
+    folder = scratch / "parent"
+    if spec.query_of_keys:
+        folder.mkdir()
+        with warehouse() as opened:
+            rows = opened.query(spec.query_of_keys).dicts()
+        return queried_keys(rows[:_KEYS], spec.columns_of_parent, folder).file
+    if spec.reads_after is None:
+        return None
+    folder.mkdir()
+    read_as, _ = _narrowed(source, spec.reads_after, window)
+    manifest = _landed(source, read_as, spec.reads_after, window, (folder, _quietly))
+    return landed_keys(LocalPlace(folder / "landing"), manifest, spec.columns_of_parent, folder, _KEYS).file
 
 
 def _reasons(manifest: Manifest, landing: Path) -> list[str]:

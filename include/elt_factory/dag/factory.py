@@ -128,13 +128,19 @@ def _sensor_names(sensors: tuple[Sensor, ...]) -> list[str]:
 def _table_groups(config: Config) -> TaskGroup | None:
     if isinstance(config, TransformOnly):
         return None
+    extracts: dict[str, ExtractOperator] = {}
     with TaskGroup("tables") as group:
         for table in config.tables:
             with TaskGroup(table):
-                extract = ExtractOperator(task_id="extract", config=config, table=table)
+                extracts[table] = ExtractOperator(task_id="extract", config=config, table=table)
                 outlets = [asset_of(config.name, table)]
                 load = LoadOperator(task_id="load", config=config, table=table, pool=WAREHOUSE_POOL, outlets=outlets)
-                extract >> load
+                extracts[table] >> load
+        for table, spec in config.tables.items():
+            if spec.reads_after:
+                # a parent that the form left out is skipped: the child fails and says so
+                extracts[table].trigger_rule = TriggerRule.NONE_FAILED
+                extracts[spec.reads_after] >> extracts[table]
     return group
 
 

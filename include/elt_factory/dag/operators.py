@@ -12,16 +12,15 @@ from airflow.sdk.exceptions import AirflowSkipException
 from elt_factory.config.models.source import Source
 from elt_factory.config.models.table import Table
 from elt_factory.core.disk import scratch_folder
-from elt_factory.core.failures import LandingError, QualityError
+from elt_factory.core.failures import QualityError
 from elt_factory.core.private import private_files
 from elt_factory.core.project import project_root
 from elt_factory.dag.alerts import schema_changed
 from elt_factory.dag.cleanup import Landings, forget_old
+from elt_factory.dag.parents import ATTEMPT, keys_of, landed_attempt
 from elt_factory.dag.runtime import Run, get_connection, landing_place, project_name, purpose, run_of, warehouse
 from elt_factory.extract.request import CursorRange, Ledger, ReadRequest
 from elt_factory.warehouse.dialect import Relation
-
-ATTEMPT = "attempt"  # in what an extract task returns: the landing that the load of the same run reads
 
 
 class TableOperator(BaseOperator):
@@ -56,7 +55,7 @@ class TableOperator(BaseOperator):
 class ExtractOperator(TableOperator):
     """Read the source for the window, hold the records to the contract, leave a landing with its manifest."""
 
-    def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002, D102
+    def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: D102
         from elt_factory.landing.attempt import Attempt
         from elt_factory.landing.land import LandRequest, land
         from elt_factory.landing.schema import Known
@@ -70,6 +69,7 @@ class ExtractOperator(TableOperator):
         conn_id = self.config.extract.connection
         place = landing_place(self.config.name, self.table).below(load)
         with scratch_folder() as workdir:
+            keys = keys_of(self.config, self.table, run, context, workdir, self.log.info)
             spool = read(
                 ReadRequest(
                     source=self.config,
@@ -85,6 +85,7 @@ class ExtractOperator(TableOperator):
                     ledger=ledger,
                     run_id=run.run_id,
                     params=run.params,
+                    keys=keys,
                 )
             )
             known = Known(self.config.name, self.table, self.spec, existing)
@@ -143,7 +144,9 @@ class LoadOperator(TableOperator):
         load = run.load_id(self.table)
         landings = Landings(landing_place(self.config.name, self.table), project_name())
         place = landings.place.below(load)
-        owner = Owner(landings.project, self.config.name, self.table, load, self._attempt(context))
+        extract = f"{self.task_id.removesuffix('load')}extract"
+        attempt = landed_attempt(context, extract, f"{self.config.name}.{self.table}")
+        owner = Owner(landings.project, self.config.name, self.table, load, attempt)
         manifest = read_manifest(place, owner)
         order = LoadOrder.of(self.config, self.table, manifest, place, run.run_id, full_refresh=run.full_refresh)
         with warehouse(purpose(run, "load", self.table)) as opened:
@@ -169,18 +172,6 @@ class LoadOperator(TableOperator):
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = {**figures, "window": str(run.table_window(self.table))}
         return figures
-
-    def _attempt(self, context: Mapping[str, Any]) -> str:
-        """Return the attempt that this run's own extract task has landed, and no other run's."""
-        task = f"{self.task_id.removesuffix('load')}extract"
-        told = context["ti"].xcom_pull(task_ids=task)
-        if not isinstance(told, Mapping) or not told.get(ATTEMPT):
-            raise LandingError(
-                f"{self.config.name}.{self.table}: no landing from the task {task} of this run: it did "
-                "not run, its XCom was removed, or an earlier version of ELT Factory ran it; clear it together with "
-                "this task"
-            )
-        return str(told[ATTEMPT])
 
 
 class QualityOperator(TableOperator):

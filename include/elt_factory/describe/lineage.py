@@ -49,8 +49,10 @@ def _loaded(config: Config) -> Iterator[Box]:
 
 
 def _loading(config: Config) -> Iterator[Edge]:
-    for name in config.all_tables:
+    for name, table in config.all_tables.items():
         yield _system(config), f"{config.name}.{name}"
+        if table.reads_after:
+            yield f"{config.name}.{table.reads_after}", f"{config.name}.{name}"
 
 
 def _system(config: Config) -> str:

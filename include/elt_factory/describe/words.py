@@ -18,7 +18,8 @@ from elt_factory.config.models.base import Model
 from elt_factory.config.models.by_type import opened
 from elt_factory.config.models.cron import Cron
 from elt_factory.config.models.templates import Template
-from elt_factory.sources.rest_api.model import Param
+from elt_factory.sources.rest_api.each_model import ForEach
+from elt_factory.sources.rest_api.request_model import Param
 
 # the first whose marks an annotation carries: what narrows another appears before it
 _NAMED: tuple[tuple[Any, str], ...] = (
@@ -39,6 +40,7 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (values.ColumnName, "column name"),
     (Cron, "cron expression"),
     (Template, "text with templates"),
+    (ForEach, "table, mapping from names to lists, or mapping from a name to a query"),
     (Param, "text with templates, number, true or false"),
     (values.ParamName, "name"),
     (values.ParamValue, "text, number, true or false"),

@@ -67,7 +67,8 @@ class ReadRequest:
     folder that relative paths are below. `log` takes a line of progress for people. `params` are those that the run
     was given; for others the config's own values hold. `ledger` is that of a table from files that takes what is new;
     without one every file that is meant is read. `warn` takes what is odd and no error; by default `log` does.
-    `most_pages` ends a read of a paged API early: it is for samples.
+    `most_pages` ends a read of a paged API early: it is for samples. `keys` has the rows that an API is asked with, an
+    object a line: those of another table's landing, or of a query.
     """
 
     source: Source
@@ -85,6 +86,7 @@ class ReadRequest:
     ledger: Ledger | None = None
     warn: Callable[[str], None] | None = None
     most_pages: int | None = None
+    keys: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,21 @@ class Table(Model):
         return None
 
     @property
+    def reads_after(self) -> str | None:
+        """The table of the same config whose landing this one is read with; None for no such table."""
+        return None
+
+    @property
+    def query_of_keys(self) -> str | None:
+        """The query of the warehouse whose rows this one is read with; None for no such query."""
+        return None
+
+    @property
+    def columns_of_parent(self) -> Sequence[str]:
+        """The columns of the rows that this one is read with."""
+        return ()
+
+    @property
     def takes_what_is_new(self) -> bool:
         """Whether each file is loaded once, by the ledger."""
         return False

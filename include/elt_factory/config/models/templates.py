@@ -7,6 +7,7 @@
 | load_id | the id of the load, the same for every attempt of one window |
 | run_id | the id of the Airflow run |
 | params.NAME | the value of `params: {NAME: ...}`, or the value from the run's trigger form |
+| TABLE.COLUMN, NAME | in a rest_api table with `for_each`: a column of the parent's row, a value of the list |
 
 A filter after `|` formats a time: `date` (2013-01-31, in the source's time zone), `epoch` (whole seconds
 since 1970); without one it is ISO 8601 in UTC. Unknown names and filters are errors.
@@ -25,7 +26,7 @@ A value of `params` is not part of the `load_id`: the same window, run again wit
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo
@@ -62,18 +63,28 @@ class Use(NamedTuple):
     filter: str
 
 
-def check_template(text: str) -> str:
+def check_template(text: str, own: Sequence[str] = ()) -> str:
     """Return the text itself.
+
+    Args:
+        text: The text with templates.
+        own: Names that it may use next to those of every template; one that ends with a dot is of any column below it.
 
     Raises:
         ValueError: it uses a name or a filter that does not exist.
     """
     for use in uses(text):
-        _check_use(use)
+        if not is_own(use.name, own) or use.filter:
+            _check_use(use, own)
     rest = _TEMPLATE.sub("", text)
     if "{{" in rest or "}}" in rest:
         raise MistakeError("unclosed template", 'write it like "{{ window.start }}"')
     return text
+
+
+def is_own(name: str, own: Sequence[str]) -> bool:
+    """Whether a name is one of those, or one of the columns below one that ends with a dot."""
+    return any(name == known or (known[-1] == "." and known != name and name.startswith(known)) for known in own)
 
 
 def check_query(text: str) -> str:
@@ -146,9 +157,9 @@ def query_parts(text: str) -> Iterator[str | Use]:
     yield text[end:]
 
 
-def _check_use(use: Use) -> None:
-    if use.name not in NAMES and not _PARAM.fullmatch(use.name):
-        raise MistakeError(f"unknown template name {shown(use.name)}", _near_use(use.name), code="unknown-name")
+def _check_use(use: Use, own: Sequence[str] = ()) -> None:
+    if use.name not in NAMES and not _PARAM.fullmatch(use.name) and not is_own(use.name, own):
+        raise MistakeError(f"unknown template name {shown(use.name)}", _near_use(use.name, own), code="unknown-name")
     if use.filter and use.filter not in FILTERS:
         message = f"unknown template filter {shown(use.filter)}"
         raise MistakeError(message, near_word(use.filter, FILTERS), code="unknown-name")
@@ -156,11 +167,16 @@ def _check_use(use: Use) -> None:
         raise MistakeError(f'the filter "{use.filter}" applies only to {", ".join(WINDOW_NAMES)}', "remove the filter")
 
 
-def _near_use(name: str) -> str:
+def _near_use(name: str, own: Sequence[str]) -> str:
     head, _, rest = name.partition(".")
-    own = [f"params.{rest.lower()}"] if rest and near_word(head, ["params"]).startswith("did you mean") else []
-    near = near_word(name, (*NAMES, *own))
-    return near if near.startswith("did you mean") else f"use one of: {', '.join(sorted(NAMES))}, params.NAME"
+    heads = ("params.", *(known for known in own if known[-1] == "."))
+    near_heads = [known for known in heads if rest and near_word(head, [known[:-1]]).startswith("did you mean")]
+    lowered = [f"{known}{rest.lower() if known == 'params.' else rest}" for known in near_heads]
+    near = near_word(name, (*NAMES, *(known for known in own if known[-1] != "."), *lowered))
+    if near.startswith("did you mean"):
+        return near
+    shapes = [f"{known}COLUMN" if known[-1] == "." else known for known in own]
+    return f"use one of: {', '.join((*sorted(NAMES), *shapes))}, params.NAME"
 
 
 def _use(inner: str) -> Use:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -10,7 +11,9 @@ from urllib.parse import urlencode
 from elt_factory.config.models.templates import render
 from elt_factory.sources.kind import Advice, Asked, SourceKind, Wish
 from elt_factory.sources.rest_api import auth_model, model, paging_model
-from elt_factory.sources.rest_api.model import RestSource
+from elt_factory.sources.rest_api.each_model import Each
+from elt_factory.sources.rest_api.keys import keys
+from elt_factory.sources.rest_api.model import RestSource, RestTable
 from elt_factory.sources.rest_api.paging_model import CursorPaginator, Paginator
 
 if TYPE_CHECKING:
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from elt_factory.core.connection import Connection
     from elt_factory.discover.found import SourceFound
     from elt_factory.extract.request import ReadRequest, Spool
+    from elt_factory.extract.templating import Values
+
+_SHOWN = 3  # of the requests of lists
 
 
 def _read(request: ReadRequest) -> Spool:
@@ -27,20 +33,46 @@ def _read(request: ReadRequest) -> Spool:
 
 
 def _asked(asked: Asked) -> list[str]:
+    source: RestSource = asked.source
+    each = source.tables[asked.table].for_each
+    if each is None:
+        return [_request(asked, {})]
+    if each.of_rows:
+        head = each.of_rows
+        # as for a cursor, a capital word stands for what only a run knows
+        names = (f"{head}.{column}" for column in source.tables[asked.table].columns_of_parent)
+        return [f"{_request(asked, {name: name.upper() for name in names})} for each row of {head}"]
+    found = [_request(asked, key.values) for key in islice(keys(each, {}, None), _SHOWN + 1)]
+    return [*found[:_SHOWN], *(["and so on"] if len(found) > _SHOWN else [])]
+
+
+def _request(asked: Asked, own: Values) -> str:
     from elt_factory.extract.templating import endpoint_of
 
     source: RestSource = asked.source
-    spec, zone = source.tables[asked.table], source.timezone
+    spec, zone, values = source.tables[asked.table], source.timezone, {**asked.values, **own}
     params = {
-        name: render(value, asked.values, zone) if isinstance(value, str) else value
+        name: render(value, values, zone) if isinstance(value, str) else value
         for name, value in source.params_of(asked.table).items()
     }
     query = f"?{urlencode(params, safe=':/,')}" if params else ""
-    return [f"GET {source.extract.connection}:{endpoint_of(spec.path, asked.values, zone)}{query}"]
+    return f"GET {source.extract.connection}:{endpoint_of(spec.path, values, zone)}{query}"
 
 
 def _sampled(asked: Asked, _: Connection | None, __: Path) -> tuple[Source, str]:
-    return asked.source, f"the first pages of {asked.window}"
+    each = asked.source.tables[asked.table].for_each
+    of = f" of some of {each.of_rows or ', '.join(each.lists)}" if each else ""
+    return _with_few_values(asked.source, asked.table), f"the first pages of {asked.window}{of}"
+
+
+def _with_few_values(source: RestSource, name: str) -> RestSource:
+    """Return the source with a table that asks for the first values of its lists only."""
+    table = source.tables[name]
+    if table.for_each is None or not table.for_each.lists:
+        return source
+    few = Each(lists={key: values[:1] for key, values in table.for_each.lists.items()})
+    tables = {**source.tables, name: table.model_copy(update={"for_each": few})}
+    return source.model_copy(update={"tables": tables})
 
 
 def _discover(wish: Wish, scratch: Path) -> SourceFound:
@@ -57,10 +89,22 @@ def _advice(source: RestSource) -> Iterator[Advice]:
     yield from _unnamed_cursor(source.extract.paginator, ("extract", "paginator"))
     for name, table in source.tables.items():
         yield from _unnamed_cursor(table.paginator, ("tables", name, "paginator"))
+        yield from _appended_again(source, name, table)
         if table.incremental and not table.takes_window:
             hint = 'use "{{ window.start }}" or "{{ cursor }}" in path or params'
             at = ("tables", name, "incremental")
             yield at, "window-unused", "the request does not select new records: every run reads everything", hint
+
+
+def _appended_again(source: RestSource, name: str, table: RestTable) -> Iterator[Advice]:
+    """Yield a table that appends the children of all rows, whatever the window."""
+    above = table
+    while above.reads_after:
+        above = source.tables[above.reads_after]
+    if table.reads_after and table.write_disposition == "append" and not above.takes_window:
+        hint = "use write_disposition: merge or replace, or read the parent by window"
+        message = f"every run appends all rows of {name} again, because it reads all of {table.reads_after}"
+        yield ("tables", name), "append-again", message, hint
 
 
 def _unnamed_cursor(paginator: Paginator | None, at: tuple[str | int, ...]) -> Iterator[Advice]:

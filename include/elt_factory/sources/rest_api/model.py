@@ -3,92 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from elt_factory.config.errors import KEY, MistakeError, raise_found
-from elt_factory.config.models import secrets
 from elt_factory.config.models.schema_patterns import (
     KNOWN_TEMPLATES,
     NO_ADDRESS,
     NO_TEMPLATE,
     NOT_TOO_LONG,
-    SECRET,
     SOME_TIME,
 )
 from elt_factory.config.models.source import Extract, Source
 from elt_factory.config.models.table import Path, Table
-from elt_factory.config.models.templates import Use, Verbatim, check_template, uses
+from elt_factory.config.models.templates import Use, uses
 from elt_factory.config.models.values import (
+    ColumnName,
     ConnectionId,
     Name,
     PositiveDuration,
     RequestRate,
-    Scalar,
     Text,
     Whole,
 )
 from elt_factory.sources.rest_api.auth_model import Auth
+from elt_factory.sources.rest_api.each_model import ForEach
+from elt_factory.sources.rest_api.each_rules import each_mistakes, parent_mistakes
 from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
+from elt_factory.sources.rest_api.request_model import HEADERS_RULE, Endpoint, Headers, Params, PlainParams
 
 _CONNECTION = "Airflow connection that holds the address and credentials."
-
-
-_HEADERS_RULE = {
-    "properties": {
-        "headers": {
-            "propertyNames": {"pattern": rf"^(?!({SECRET})$)"},
-            "additionalProperties": {"pattern": NO_TEMPLATE},
-        }
-    }
-}
-
-
-def _check_headers(value: dict[str, str]) -> dict[str, str]:
-    raise_found(secrets.in_headers(value))
-    return value
-
-
-Headers = Annotated[dict[str, Verbatim], AfterValidator(_check_headers)]
-
-
-def _check_param(value: str | float) -> str | float:
-    return check_template(value) if isinstance(value, str) else value
-
-
-def _check_plain(value: str | float) -> str | float:
-    if isinstance(value, str) and "{{" in value:
-        raise MistakeError("templates are not supported here", "use them in params: of the tables")
-    return value
-
-
-def _check_endpoint(value: str) -> str:
-    if "://" in value:
-        hint = "write only the path, like /v1/flights; the connection holds the rest"
-        raise MistakeError("expected a path, got a full URL", hint)
-    raise_found(secrets.in_path(value))
-    return check_template(value)
-
-
-def _check_params(value: dict[str, Any]) -> dict[str, Any]:
-    raise_found(secrets.in_params(value))
-    return value
-
-
-Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
-
-
-Param = Annotated[Scalar, AfterValidator(_check_param)]
-
-
-PlainParam = Annotated[Scalar, AfterValidator(_check_plain)]
-
-
-Params = Annotated[dict[str, Param], AfterValidator(_check_params)]
-
-
-PlainParams = Annotated[dict[str, PlainParam], AfterValidator(_check_params)]
 
 
 class RestApi(Extract):
@@ -96,7 +41,7 @@ class RestApi(Extract):
 
     schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"timeout": (SOME_TIME, NOT_TOO_LONG)}
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
-        _HEADERS_RULE,
+        HEADERS_RULE,
         {"properties": {"params": {"additionalProperties": {"pattern": NO_TEMPLATE}}}},
     )
 
@@ -157,15 +102,39 @@ class RestTable(Table):
     """A table read from one endpoint of a JSON API."""
 
     schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {
-        "path": (NO_ADDRESS, KNOWN_TEMPLATES),
+        "path": (NO_ADDRESS,),
         "records": (NO_TEMPLATE,),
         "timeout": (SOME_TIME, NOT_TOO_LONG),
     }
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
-        {"properties": {"params": {"additionalProperties": {"pattern": KNOWN_TEMPLATES}}}},
-        _HEADERS_RULE,
+        {
+            "if": {"not": {"required": ["for_each"]}},
+            "then": {
+                "properties": {
+                    "path": {"pattern": KNOWN_TEMPLATES},
+                    "params": {"additionalProperties": {"pattern": KNOWN_TEMPLATES}},
+                }
+            },
+        },
+        HEADERS_RULE,
     )
 
+    for_each: ForEach | None = Field(
+        None,
+        description=(
+            "Ask once for each: row that a table of this config has landed in the same run (its name), value of lists, "
+            "or row of a query of the warehouse. Templates use the columns, or the values."
+        ),
+        examples=["orders", {"region": ["EMEA", "APAC"]}, {"store": {"query": "select id from shop.stores"}}],
+    )
+    keep: dict[ColumnName, Text] = Field(
+        {},
+        description="Columns to add to each record, out of what it was asked for with.",
+        examples=[{"order_id": "orders.id"}],
+    )
+    concurrency: Whole = Field(
+        4, ge=1, le=32, description="How many of `for_each` are asked at the same time.", examples=[1]
+    )
     path: Endpoint = Field(description="Endpoint path, relative to the connection's address.", examples=["/v1/flights"])
     params: Params = Field(
         {},
@@ -200,6 +169,36 @@ class RestTable(Table):
         texts = {name: text for name, text in self.params.items() if isinstance(text, str)}
         return {("path",): [*uses(self.path)], **{("params", name): [*uses(text)] for name, text in texts.items()}}
 
+    @property
+    def reads_after(self) -> str | None:
+        """The table whose landing this one is asked with."""
+        return self.for_each.table if self.for_each else None
+
+    @property
+    def query_of_keys(self) -> str | None:
+        """The query of the warehouse whose rows this one is asked with."""
+        return self.for_each.query[1] if self.for_each and self.for_each.query else None
+
+    @property
+    def takes_window(self) -> bool:
+        """Whether the source is asked for what is new: by templates, or with the rows of a table that is."""
+        return self.reads_after is not None or super().takes_window
+
+    @property
+    def columns_of_parent(self) -> Sequence[str]:
+        """The columns of the rows of `for_each` that are used, in templates or to keep."""
+        each = self.for_each
+        if each is None or not each.of_rows:
+            return ()
+        named = [use.name for found in self.templates.values() for use in found] + list(self.keep.values())
+        head = f"{each.of_rows}."
+        return tuple(dict.fromkeys(name.removeprefix(head) for name in named if name.startswith(head)))
+
+    @model_validator(mode="after")
+    def _each_is_used(self) -> Self:
+        raise_found(each_mistakes(self))
+        return self
+
     @model_validator(mode="after")
     def _asks_for_what_it_appends(self) -> Self:
         # an API that is not asked for the window sends everything, and a window's load replaces that window's rows only
@@ -229,6 +228,11 @@ class RestSource(Source):
     tables: dict[Name, RestTable] = Field(
         min_length=1, description="Tables to load.", examples=[{"flights": {"path": "/v1/flights"}}]
     )
+
+    @model_validator(mode="after")
+    def _parents_are_there(self) -> Self:
+        raise_found(parent_mistakes(self.tables))
+        return self
 
     def api_of(self, table: str) -> RestApi:
         """Return how one table is asked for: what it says itself, else what `extract` says."""

@@ -1,0 +1,78 @@
+"""The rows that a table is asked with: those that another task of the run has landed, or a query of the warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from elt_factory.config.models.source import Source
+from elt_factory.core.failures import LandingError, PermanentError
+from elt_factory.dag.runtime import Run, landing_place, project_name, purpose, warehouse
+from elt_factory.landing.parents import Keys, landed_keys, queried_keys
+
+ATTEMPT = "attempt"  # in what an extract task returns: the landing that others of the same run read
+
+
+def landed_attempt(context: Mapping[str, Any], task_id: str, label: str) -> str:
+    """Return the attempt that an extract task of this run has landed, and of no other run.
+
+    Raises:
+        LandingError: it has landed none.
+    """
+    told = context["ti"].xcom_pull(task_ids=task_id)
+    if not isinstance(told, Mapping) or not told.get(ATTEMPT):
+        raise LandingError(
+            f"{label}: no landing from the task {task_id} of this run: it did "
+            "not run, its XCom was removed, or an earlier version of ELT Factory ran it; clear it together with "
+            "this task"
+        )
+    return str(told[ATTEMPT])
+
+
+def keys_of(
+    config: Source, table: str, run: Run, context: Mapping[str, Any], workdir: Path, log: Callable[[str], None]
+) -> Path | None:
+    """Return a file with the rows that a table is asked with; None for a table that needs none.
+
+    Raises:
+        PermanentError: the run leaves out the table that they come from.
+        LandingError: its landing is missing, another's, or damaged.
+    """
+    spec = config.all_tables[table]
+    parent, query = spec.reads_after, spec.query_of_keys
+    if parent is None and query is None:
+        return None
+    columns = spec.columns_of_parent
+    if query is not None:
+        with warehouse(purpose(run, "load", table)) as opened:
+            found = queried_keys(opened.query(query).dicts(), columns, workdir)
+    else:
+        found = _landed(config, (table, str(parent)), run, context, workdir)
+    _tell(found, f"{config.name}.{table}", parent or "the query", log)
+    return found.file
+
+
+def _landed(config: Source, names: tuple[str, str], run: Run, context: Mapping[str, Any], workdir: Path) -> Keys:
+    from elt_factory.landing.manifest import Owner, read_manifest
+
+    table, parent = names
+    if parent not in run.tables:
+        raise PermanentError(
+            f"{config.name}.{table}: it is read with the rows of {parent}, which this run leaves out; "
+            f"hint: choose {parent}, too"
+        )
+    task = context["ti"].task_id
+    attempt = landed_attempt(
+        context, f"{task.removesuffix(f'{table}.extract')}{parent}.extract", f"{config.name}.{table}"
+    )
+    load = run.load_id(parent)
+    place = landing_place(config.name, parent).below(load)
+    manifest = read_manifest(place, Owner(project_name(), config.name, parent, load, attempt))
+    return landed_keys(place, manifest, config.all_tables[table].columns_of_parent, workdir)
+
+
+def _tell(found: Keys, label: str, parent: str, log: Callable[[str], None]) -> None:
+    log(f"{label}: asking for {found.count:,} of {parent}")
+    if found.left_out:
+        log(f"{label}: {found.left_out:,} rows of {parent} lack a value to ask with, and are left out")

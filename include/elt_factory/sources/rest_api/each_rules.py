@@ -1,0 +1,70 @@
+"""What is wrong with children: names that no one gives, parents that are not there, circles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from elt_factory.config.errors import KEY, MistakeError, near_name
+from elt_factory.config.models.templates import is_own
+
+if TYPE_CHECKING:
+    from elt_factory.sources.rest_api.model import RestTable
+
+
+def each_mistakes(table: RestTable) -> Iterator[MistakeError]:
+    """Yield what is wrong with `for_each` and `keep` of a table."""
+    each = table.for_each
+    if each is None:
+        if table.keep:
+            hint = "add for_each:, or remove keep"
+            yield MistakeError("keep needs for_each:", hint, at=("keep", KEY), code="conflict")
+        return
+    for column, name in table.keep.items():
+        if not is_own(name, each.names):
+            shapes = [f"{known}COLUMN" if known[-1] == "." else known for known in each.names]
+            message = f'unknown name "{name}" in keep'
+            yield MistakeError(message, f"use {' or '.join(shapes)}", at=("keep", column), code="unknown-name")
+    used = {use.name for found in table.templates.values() for use in found}
+    names = [known for known in each.names if not any(is_own(name, [known]) for name in used)]
+    if names:
+        what = f"{names[0]}COLUMN" if names[0][-1] == "." else names[0]
+        message = "every request would be the same: no template uses what for_each gives"
+        yield MistakeError(message, f'use "{{{{ {what} }}}}" in path or params', at=("for_each", KEY), code="conflict")
+
+
+def parent_mistakes(tables: Mapping[str, RestTable]) -> Iterator[MistakeError]:
+    """Yield the parents that are not there, lead back to their child, or keep no value to ask with."""
+    for name, table in tables.items():
+        parent, at = table.reads_after, ("tables", name, "for_each")
+        if parent is None:
+            continue
+        if parent not in tables:
+            hint = near_name(parent, tables)
+            yield MistakeError(f'unknown table "{parent}"', hint, at=at, code="unknown-table")
+        elif name in _above(name, tables):
+            message = f"{name} would wait for itself: {' -> '.join((name, *_above(name, tables)))}"
+            yield MistakeError(message, "name a table that does not depend on this one", at=at, code="conflict")
+        else:
+            yield from _hidden(table, parent, tables[parent], at)
+
+
+def _above(name: str, tables: Mapping[str, RestTable]) -> list[str]:
+    """Return a table's parent, its parent and so on, each once."""
+    found: list[str] = []
+    parent = tables[name].reads_after
+    while parent and parent in tables and parent not in found:
+        found.append(parent)
+        parent = tables[parent].reads_after
+    return found
+
+
+def _hidden(table: RestTable, parent: str, rows: RestTable, at: tuple[str | int, ...]) -> Iterator[MistakeError]:
+    for column in table.columns_of_parent:
+        declared = rows.columns.get(column)
+        if declared and declared.pii:
+            done = {"hash": "hashed", "drop": "dropped"}[declared.pii]
+            message = f'"{parent}.{column}" is {done}, so the API cannot be asked with it'
+            yield MistakeError(
+                message, f"remove pii from {parent}.{column}, or use another column", at=at, code="conflict"
+            )

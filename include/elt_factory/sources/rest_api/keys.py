@@ -1,0 +1,76 @@
+"""What a table asks once for each: the values of its templates, and what each record keeps of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+import msgspec
+from msgspec import Raw
+
+from elt_factory.config.models.templates import Value
+from elt_factory.sources.rest_api.answer import UnreadableAnswerError, first_byte, keys_of
+from elt_factory.sources.rest_api.each_model import Each
+
+_ROW = msgspec.json.Decoder(dict[str, Raw])
+
+
+@dataclass(frozen=True)
+class Key:
+    """One of `for_each`: values by the names of templates, and the fields that its records keep, as JSON."""
+
+    values: Mapping[str, Value] = field(default_factory=dict)
+    kept: Mapping[str, bytes] = field(default_factory=dict)
+
+    def lines(self, records: Sequence[Raw]) -> Sequence[Raw]:
+        """Return the records with the fields that are kept before their own.
+
+        Raises:
+            UnreadableAnswerError: a record has a field of that name already.
+        """
+        if not self.kept:
+            return records
+        named = {name: json.dumps(name, ensure_ascii=False).encode() for name in self.kept}
+        head = b"{" + b",".join(named[name] + b":" + value for name, value in self.kept.items())
+        return [self._with(head, named, record) for record in records]
+
+    def _with(self, head: bytes, named: Mapping[str, bytes], record: Raw) -> Raw:
+        # what is not an object is a line for the contract, which rejects it
+        if first_byte(record) != b"{":
+            return record
+        whole = bytes(record)
+        if any(needle in whole for needle in named.values()):
+            for name in self.kept:
+                if name in (keys_of(record) or {}):
+                    raise UnreadableAnswerError(f'the records have a field "{name}" themselves: rename it in keep:')
+        rest = whole[1:].lstrip()
+        return Raw(head + (b"" if rest[:1] == b"}" else b",") + rest)
+
+
+def keys(each: Each | None, keep: Mapping[str, str], rows: Path | None) -> Iterator[Key]:
+    """Yield what a table asks for, in an order that is the same in every try; a single key without `for_each`."""
+    if each is None:
+        yield Key()
+    elif each.of_rows:
+        yield from _of_rows(each.of_rows, keep, rows)
+    else:
+        for chosen in product(*each.lists.values()):
+            values = dict(zip(each.lists, chosen, strict=True))
+            yield Key(values, {column: msgspec.json.encode(values[name]) for column, name in keep.items()})
+
+
+def _of_rows(head: str, keep: Mapping[str, str], rows: Path | None) -> Iterator[Key]:
+    if rows is None:
+        raise TypeError(f"no rows of {head} were given")
+    with rows.open("rb") as lines:
+        for line in lines:
+            found = {f"{head}.{name}": raw for name, raw in _ROW.decode(line).items()}
+            values = {name: _text(raw) for name, raw in found.items()}
+            yield Key(values, {column: bytes(found[name]) for column, name in keep.items()})
+
+
+def _text(raw: Raw) -> str:
+    return msgspec.json.decode(raw, type=str) if first_byte(raw) == b'"' else bytes(raw).decode()

@@ -1,0 +1,84 @@
+"""The language of JSON APIs: what is asked for, with templates in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ValidationInfo
+
+from elt_factory.config.errors import MistakeError, raise_found
+from elt_factory.config.models import secrets
+from elt_factory.config.models.schema_patterns import NO_TEMPLATE, SECRET
+from elt_factory.config.models.templates import Verbatim, check_template
+from elt_factory.config.models.values import Scalar
+from elt_factory.sources.rest_api.each_model import Each
+
+HEADERS_RULE = {
+    "properties": {
+        "headers": {
+            "propertyNames": {"pattern": rf"^(?!({SECRET})$)"},
+            "additionalProperties": {"pattern": NO_TEMPLATE},
+        }
+    }
+}
+
+
+def _check_headers(value: dict[str, str]) -> dict[str, str]:
+    raise_found(secrets.in_headers(value))
+    return value
+
+
+Headers = Annotated[dict[str, Verbatim], AfterValidator(_check_headers)]
+
+
+def own_names(info: ValidationInfo) -> Sequence[str] | None:
+    """Return the names that templates of a table may use next to those of all; None where `for_each` is wrong."""
+    given = info.data or {}
+    if info.field_name is not None and "for_each" not in given:
+        return None
+    each: Each | None = given.get("for_each")
+    return each.names if each else ()
+
+
+def _check_text(value: str, info: ValidationInfo) -> str:
+    own = own_names(info)
+    return value if own is None else check_template(value, own)
+
+
+def _check_param(value: str | float, info: ValidationInfo) -> str | float:
+    return _check_text(value, info) if isinstance(value, str) else value
+
+
+def _check_plain(value: str | float) -> str | float:
+    if isinstance(value, str) and "{{" in value:
+        raise MistakeError("templates are not supported here", "use them in params: of the tables")
+    return value
+
+
+def _check_endpoint(value: str, info: ValidationInfo) -> str:
+    if "://" in value:
+        hint = "write only the path, like /v1/flights; the connection holds the rest"
+        raise MistakeError("expected a path, got a full URL", hint)
+    raise_found(secrets.in_path(value))
+    return _check_text(value, info)
+
+
+def _check_params(value: dict[str, Any]) -> dict[str, Any]:
+    raise_found(secrets.in_params(value))
+    return value
+
+
+Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
+
+
+Param = Annotated[Scalar, AfterValidator(_check_param)]
+
+
+PlainParam = Annotated[Scalar, AfterValidator(_check_plain)]
+
+
+Params = Annotated[dict[str, Param], AfterValidator(_check_params)]
+
+
+PlainParams = Annotated[dict[str, PlainParam], AfterValidator(_check_params)]
