@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elt_factory.config.errors import near_name
-from elt_factory.config.models.templates import iso_utc
 from elt_factory.core.failures import BadRequestError
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, identifier, text_literal
+from elt_factory.core.window import iso_utc
 from elt_factory.landing import memory
 from elt_factory.landing.casting import bound_text
 from elt_factory.landing.checksums import proven
