@@ -19,11 +19,11 @@ from elt_factory.extract.request import Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
+from elt_factory.testing.warehouses.loader import newest
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation, TableOptions
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from elt_factory.warehouse.state import cursor_range
-from landings import newest
 
 TARGET = Relation("src", "tab")
 FIRST_DAY = datetime(2013, 1, 1, tzinfo=UTC)

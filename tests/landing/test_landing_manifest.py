@@ -15,7 +15,8 @@ from elt_factory.landing import memory
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.manifest import Owner, parse_manifest, read_manifest
 from elt_factory.landing.places import LocalPlace
-from landings import manifest_file, newest
+from elt_factory.testing.warehouses.loader import newest
+from landings import manifest_file
 
 TWO = lines('{"id": 1}', '{"id": 2}')
 

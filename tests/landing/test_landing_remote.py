@@ -18,10 +18,10 @@ from elt_factory.landing.checksums import proven
 from elt_factory.landing.expiry import clean_landings
 from elt_factory.landing.manifest import Owner, read_manifest, write_manifest
 from elt_factory.landing.remote import RemotePlace, open_place
+from elt_factory.testing.warehouses.loader import newest
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
-from landings import newest
 
 pytestmark = pytest.mark.services
 

@@ -4,8 +4,8 @@ from contextlib import AbstractContextManager
 
 import pytest
 from opening_support import duckdb_file, fakesnow_database, snowflake_account
-from warehouse_support import Loader
 
+from elt_factory.testing.warehouses.loader import Loader
 from elt_factory.warehouse.base import Warehouse
 from fakesnow_exceptions import EXCEPTIONS
 

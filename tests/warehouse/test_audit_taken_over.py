@@ -1,8 +1,8 @@
 """A warehouse of an older version, whose audit tables were tables, is taken over with every row of them."""
 
 import pytest
-from warehouse_support import Crash, Loader, counted, day
 
+from elt_factory.testing.warehouses.loader import Crash, Loader, counted, day
 from elt_factory.warehouse import audit, state, statements
 from elt_factory.warehouse.dialect import Relation
 

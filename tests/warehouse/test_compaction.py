@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from warehouse_support import Loader, day, everything
 
 from elt_factory.checks.run import Result, keep
 from elt_factory.core.failures import BadDataError
+from elt_factory.testing.warehouses.loader import Loader, day, everything
 from elt_factory.warehouse import compaction
 from elt_factory.warehouse.compaction import compact
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from warehouse_support import Crash, counted, crash_points, day
 
 from elt_factory.core.failures import BadDataError, ContractError, SourceNotReadyError
 from elt_factory.core.window import Window, load_id
@@ -20,6 +19,7 @@ from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.schema import Known
 from elt_factory.sources.files.model import FilesSource
 from elt_factory.sources.read import read
+from elt_factory.testing.warehouses.loader import Crash, counted, crash_points, day
 from elt_factory.warehouse.base import LoadOrder, LoadReport, Warehouse
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.ledger import ledger_of

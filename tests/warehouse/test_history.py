@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from warehouse_support import FIRST_DAY, Loader, day
 
 from elt_factory.core.failures import BadDataError
+from elt_factory.testing.warehouses.loader import FIRST_DAY, Loader, day
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 pytestmark = pytest.mark.proof

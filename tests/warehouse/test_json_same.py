@@ -1,8 +1,8 @@
 """When two JSON values are one and the same, for a history on DuckDB."""
 
 import pytest
-from warehouse_support import Loader, day
 
+from elt_factory.testing.warehouses.loader import Loader, day
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse, canonical
 
 SNAPSHOT = {"write_disposition": "scd2", "primary_key": ["id"], "columns": {"j": {"type": "json"}}}

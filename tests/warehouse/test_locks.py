@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 from lock_support import LockingWarehouse, Locks
-from warehouse_support import MERGE, Loader, day
+
+from elt_factory.testing.warehouses.loader import MERGE, Loader, day
 
 SPECS = {
     "append": {},

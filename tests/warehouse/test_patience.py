@@ -2,7 +2,6 @@
 
 import pytest
 from snowflake.connector import errors
-from warehouse_support import Loader, day
 
 from elt_factory.core.failures import (
     EltError,
@@ -11,6 +10,7 @@ from elt_factory.core.failures import (
     WarehouseTimeoutError,
     WarehouseUnavailableError,
 )
+from elt_factory.testing.warehouses.loader import Loader, day
 from elt_factory.warehouse import patience
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from elt_factory.warehouse.snowflake.errors import translated

@@ -5,8 +5,8 @@ import time
 from dataclasses import replace
 
 import pytest
-from warehouse_support import Loader, day
 
+from elt_factory.testing.warehouses.loader import Loader, day
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 BETWEEN_LOOKS = 0.02  # seconds

@@ -4,12 +4,12 @@ import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from warehouse_support import PROJECT, day
 
 from elt_factory.core.failures import LandingError
 from elt_factory.dag.cleanup import Landings, forget_old
 from elt_factory.landing.places import LocalPlace
 from elt_factory.sources.sql.model import SqlSource
+from elt_factory.testing.warehouses.loader import PROJECT, day
 
 NOW = datetime.now(UTC)
 BAD = [{"id": 1, "n": 1}, {"id": 2, "n": "x"}]

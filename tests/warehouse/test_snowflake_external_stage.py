@@ -7,11 +7,11 @@ import sqlglot
 from fsspec.implementations.memory import MemoryFileSystem
 from opening_support import connection_of
 from sqlglot import exp
-from warehouse_support import Loader, day
 
 from elt_factory.core.failures import AccessDeniedError, AccountingError
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.remote import RemotePlace
+from elt_factory.testing.warehouses.loader import Loader, day
 from elt_factory.warehouse.base import Rows
 from elt_factory.warehouse.snowflake.stage import external_stage, external_url
 from elt_factory.warehouse.snowflake.warehouse import SnowflakeWarehouse

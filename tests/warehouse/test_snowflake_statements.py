@@ -8,10 +8,10 @@ import pytest
 import sqlglot
 from opening_support import fakesnow_database
 from sqlglot import exp
-from warehouse_support import MERGE, MERGE_BY_CURSOR, Loader, day
 
 from elt_factory.config.models.values import ColumnType
 from elt_factory.landing.manifest import LandedFile
+from elt_factory.testing.warehouses.loader import MERGE, MERGE_BY_CURSOR, Loader, day
 from elt_factory.warehouse import audit, snowflake, statements
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.snowflake import sql

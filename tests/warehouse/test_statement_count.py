@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import duckdb
 import pytest
-from warehouse_support import MERGE, MERGE_BY_CURSOR, as_for_a_task, day
 
 from elt_factory.landing.checksums import sha256_of
 from elt_factory.landing.manifest import LandedFile
+from elt_factory.testing.warehouses.loader import MERGE, MERGE_BY_CURSOR, as_for_a_task, day
 
 
 class Recorder:

@@ -14,7 +14,6 @@ from opening_support import connection_of
 from snowflake.connector import errors
 from snowflake.connector.cursor import SnowflakeCursor
 from snowflake.connector.network import SnowflakeRestful
-from warehouse_support import MERGE, MERGE_BY_CURSOR, Crash, Loader, as_for_a_task, crash_points, day, everything
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import (
@@ -28,6 +27,16 @@ from elt_factory.core.failures import (
     WarehouseUnavailableError,
 )
 from elt_factory.landing.folded import Folded
+from elt_factory.testing.warehouses.loader import (
+    MERGE,
+    MERGE_BY_CURSOR,
+    Crash,
+    Loader,
+    as_for_a_task,
+    crash_points,
+    day,
+    everything,
+)
 from elt_factory.warehouse.base import StatementError
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.kind import Purpose

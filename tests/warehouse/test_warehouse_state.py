@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 
 import pytest
-from warehouse_support import Loader, day
 
 from elt_factory.core.window import Window
 from elt_factory.extract.request import CursorRange
+from elt_factory.testing.warehouses.loader import Loader, day
 from elt_factory.warehouse import audit, state
 from elt_factory.warehouse.state import Committed
 

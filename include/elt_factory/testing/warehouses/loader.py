@@ -3,30 +3,35 @@
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
 import duckdb
+import pytest
 
 from elt_factory.config.models.table import Table
+from elt_factory.config.models.values import ColumnType
 from elt_factory.core.window import Window, load_id
 from elt_factory.extract.request import Spool
+from elt_factory.landing.attempt import is_attempt
 from elt_factory.landing.checksums import sha256_of
 from elt_factory.landing.land import LandRequest, land
-from elt_factory.landing.manifest import Manifest, write_manifest
-from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.manifest import MANIFEST_FILE, Manifest, parse_manifest, read_manifest, write_manifest
+from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.landing.schema import Known
-from elt_factory.warehouse.base import LoadOrder, LoadReport, Warehouse
+from elt_factory.warehouse.base import LoadReport, Warehouse
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
-from landings import newest
+from elt_factory.warehouse.order import LoadOrder
 
+Connect = Callable[[], Warehouse]
 PROJECT = "ours"
 FIRST_DAY = datetime(2013, 1, 1, tzinfo=UTC)
 MERGE = {"write_disposition": "merge", "primary_key": ["id"]}
+AB: list[dict[str, Any]] = [{"id": 1, "v": "a"}, {"id": 2, "v": "b"}]
 MERGE_BY_CURSOR = MERGE | {"incremental": {"cursor": "u"}}
 
 
@@ -43,13 +48,18 @@ class Loader:
     warehouse: Warehouse
     source: str = "src"
     name: str = "tab"
-    spec: Mapping[str, Any] = field(default_factory=dict)
+    spec: dict[str, Any] = field(default_factory=dict)
     table_model: type[Table] = Table
-    numbers: ClassVar[itertools.count] = itertools.count()
+    numbers: ClassVar[Iterator[int]] = itertools.count()
 
     @property
     def target(self) -> Relation:
         return Relation(self.source, self.name)
+
+    @property
+    def columns(self) -> Mapping[str, ColumnType]:
+        """The columns of the table, those of ELT Factory too."""
+        return self.warehouse.columns(self.target) or {}
 
     @property
     def table(self) -> Table:
@@ -77,7 +87,7 @@ class Loader:
         return land(replace(whose, cursor_after=after))
 
     def land_numbers(self, ids: range, value: int, window: Window) -> None:
-        """A landing of many rows, written at once: an id and a value each."""
+        """A landing of many rows, written in one statement: an id and a value each."""
         manifest, place = self.land([{"id": ids.start, "v": value}], window), self.place(window)
         file = place.folder / manifest.files[0].path
         with duckdb.connect() as scratch:
@@ -114,7 +124,7 @@ class Loader:
         return report
 
     def rows(self, *columns: str) -> list[tuple[Any, ...]]:
-        """The table's rows without our own columns, sorted."""
+        """The table's rows without ELT Factory's columns, sorted."""
         d = self.warehouse.dialect
         names = columns or tuple(n for n in self.warehouse.columns(self.target) or {} if not n.startswith("_lo"))
         found = self.warehouse.query(f"SELECT {d.names(names)} FROM {self.target.sql(d)}").rows
@@ -130,7 +140,7 @@ class Loader:
 def everything(warehouse: Warehouse, target: Relation) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of a table and of the audit tables, without the moments at which they were written."""
     d = warehouse.dialect
-    found = {}
+    found: dict[str, list[tuple[Any, ...]]] = {}
     for relation in (
         target,
         Relation("_elt", "loads"),
@@ -145,6 +155,21 @@ def everything(warehouse: Warehouse, target: Relation) -> dict[str, list[tuple[A
         rows = warehouse.query(f"SELECT {d.names(names)} FROM {relation.sql(d)}").rows
         found[relation.name] = sorted(rows, key=repr)
     return found
+
+
+class OnWarehouse:
+    """What the tests of every suite ask for; the fixture `connect` comes from the package under test."""
+
+    @pytest.fixture
+    def warehouse(self, connect: Connect) -> Iterator[Warehouse]:
+        """Open the warehouse of the test."""
+        with connect() as opened:
+            yield opened
+
+    @pytest.fixture
+    def loader(self, warehouse: Warehouse, tmp_path: Path) -> Loader:
+        """Return what lands and loads records of one table."""
+        return Loader(tmp_path / "landing", warehouse)
 
 
 class Crash(BaseException):
@@ -196,3 +221,11 @@ def crashes(warehouse, monkeypatch, order: LoadOrder, moment: str) -> Iterator[i
             else:
                 return
         yield at
+
+
+def newest(place: Place) -> Manifest:
+    """The manifest of the attempt that began last. A task reads the one of its own run."""
+    names = [name.partition("/")[0] for name in place.files() if name.endswith(f"/{MANIFEST_FILE}")]
+    found = [parse_manifest(place.below(name)) for name in names if is_attempt(name)]
+    manifest = max(found, key=lambda manifest: manifest.started_at)
+    return read_manifest(place, manifest.owner)

@@ -1,0 +1,27 @@
+"""All of what every warehouse must do."""
+
+from __future__ import annotations
+
+from elt_factory.testing.warehouses.accounting import AccountingSuite
+from elt_factory.testing.warehouses.at_once import AtOnceSuite
+from elt_factory.testing.warehouses.cursors import CursorSuite
+from elt_factory.testing.warehouses.history import HistorySuite
+from elt_factory.testing.warehouses.interface import InterfaceSuite
+from elt_factory.testing.warehouses.loads import LoadSuite
+from elt_factory.testing.warehouses.refreshes import RefreshSuite
+from elt_factory.testing.warehouses.schema import SchemaSuite
+from elt_factory.testing.warehouses.values import ValueSuite
+
+
+class WarehouseSuite(
+    LoadSuite,
+    ValueSuite,
+    SchemaSuite,
+    AccountingSuite,
+    InterfaceSuite,
+    AtOnceSuite,
+    CursorSuite,
+    HistorySuite,
+    RefreshSuite,
+):
+    """A warehouse. Subclass it, and give a fixture `connect`."""
