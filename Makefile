@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 # uv if it is installed, else one inside the environment
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 LOCK := requirements.lock
+# what the tests and the demo use of the extras in pyproject.toml
+EXTRAS := dbt-snowflake demo git mysql pictures postgres s3
 # what people read: code with its messages and docstrings, docs
 PROSE := include examples plugins dags benchmarks dag_configs docs README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile
 # what is compiled once is compiled for all: without this every process that imports Airflow takes twice as long
@@ -112,7 +114,7 @@ format: $(VENV)/.ready ## Fix style where that is safe
 
 lock: ## Pin every package again, at its latest version
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --custom-compile-command "make lock" --group dev pyproject.toml --output-file $(LOCK) --upgrade
+	  --custom-compile-command "make lock" $(EXTRAS:%=--extra %) --group dev pyproject.toml --output-file $(LOCK) --upgrade
 
 clean: ## Remove the warehouse, the landing, Airflow's home; sources and .venv stay
 	@rm -rf data/warehouse.duckdb data/warehouse.duckdb.wal data/landing .airflow logs include/dbt/target

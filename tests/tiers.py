@@ -14,7 +14,7 @@ TIERS = {
     "proof": "goes through random sequences of loads, faults and kills",
 }
 # the first that fits: a mark, a folder, a fixture that is asked for, directly or by another
-FOLDERS = {"end_to_end": "live", "faults": "proof", "proof": "proof"}
+FOLDERS = {"end_to_end": "live", "faults": "proof", "package": "live", "proof": "proof"}
 FIXTURES = {
     "airflow_template": "live",
     "fake_snowflake": "fakesnow",

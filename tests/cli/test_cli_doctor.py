@@ -246,8 +246,8 @@ def test_dbt_is_missing_where_a_config_uses_it(healthy: Project, wrong: Lines, m
     assert wrong() == []
     healthy.write("marts", DBT)
     found, hint = one(wrong(), "dbt", "error")
-    assert found == f"{module} not installed, and marts transform with dbt"
-    assert hint.startswith("reinstall elt-factory")
+    assert found == f"{module} is not installed, and marts transform with dbt"
+    assert hint == 'pip install "elt-factory[dbt]"'
 
 
 def test_a_connection_that_makes_no_profile(healthy: Project, wrong: Lines, monkeypatch: pytest.MonkeyPatch):

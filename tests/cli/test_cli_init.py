@@ -91,10 +91,10 @@ def test_requirements_that_lack_the_package_get_it_on_a_line_of_its_own(tmp_path
 @pytest.mark.parametrize(
     ("origin", "requirement"),
     [
-        (None, "elt-factory>=0.1.0"),
+        (None, "elt-factory[dbt]>=0.1.0"),
         (
             '{"url": "file:///wheels/elt_factory-0.1.0-py3-none-any.whl"}',
-            "elt-factory @ file:///wheels/elt_factory-0.1.0-py3-none-any.whl",
+            "elt-factory[dbt] @ file:///wheels/elt_factory-0.1.0-py3-none-any.whl",
         ),
     ],
 )

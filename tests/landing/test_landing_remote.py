@@ -12,6 +12,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from remote_support import SECRET, URL, empty_bucket, land_records, land_until, s3_connection, s3_server
 
 from elt_factory.core.connection import Connection
+from elt_factory.core.extras import MissingExtraError
 from elt_factory.core.failures import AccessDeniedError, LandingError, LandingUnavailableError
 from elt_factory.landing import remote
 from elt_factory.landing.checksums import proven
@@ -245,8 +246,8 @@ def test_a_url_or_connection_that_does_not_fit_is_refused(url, kind, message):
     ("url", "extra"), [("gs://bucket", "gcs"), ("abfss://files@acc.dfs.core.windows.net", "azure")]
 )
 def test_a_package_that_is_missing_is_named_with_its_extra(monkeypatch, url, extra):
-    monkeypatch.setattr(remote, "find_spec", lambda _: None)
-    with pytest.raises(AccessDeniedError, match=rf"pip install 'elt-factory\[{extra}\]'"):
+    monkeypatch.setattr(remote, "missing", lambda asked: f"package_of_{asked}")
+    with pytest.raises(MissingExtraError, match=rf'package_of_{extra}, .* pip install "elt-factory\[{extra}\]"'):
         open_place(url, None)
 
 

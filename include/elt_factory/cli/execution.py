@@ -79,14 +79,15 @@ def run_dag(dag_id: str, conf: Mapping[str, Any], console: Console, log_file: Pa
 
     Raises:
         KeyError: there is no such DAG.
+        ConfigError: its config is broken, or needs what is not installed.
         EndedError: a signal ended the run.
     """
     screen = _screen_of(console)
     with private_files(), _output_to(log_file):
         from elt_factory.core.project import config_folder
-        from elt_factory.dag.loader import load_dags
+        from elt_factory.dag.loader import load_dag
 
-        dag = load_dags(config_folder())[dag_id]
+        dag = load_dag(config_folder(), dag_id)
         # dag.test() never fires deadlines, and fails at the end of a run over the form in which it holds them
         dag.deadline = None
         progress = Progress(screen)

@@ -16,6 +16,7 @@ from elt_factory.cli.output import fail, short
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
+_PACKAGE = "elt-factory[dbt]"
 _TEMPLATES = "project_files"
 _SUFFIX = ".tmpl"
 _HIDDEN = "dot-"
@@ -96,12 +97,12 @@ def project_files(name: str) -> Mapping[str, str]:
 
 
 def _requirement(installed: metadata.Distribution) -> str:
-    """Return what installs this package again.
+    """Return what installs this package again, with what the project's dbt skeleton needs.
 
     Where it came from, if that was a file or a checkout, else its version.
     """
     origin = installed.read_text("direct_url.json")
-    return f"elt-factory @ {json.loads(origin)['url']}" if origin else f"elt-factory>={installed.version}"
+    return f"{_PACKAGE} @ {json.loads(origin)['url']}" if origin else f"{_PACKAGE}>={installed.version}"
 
 
 def _templates(folder: Traversable, below: str) -> Iterator[tuple[str, str]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from elt_factory.config.mistakes.across import LoadedConfig
@@ -16,6 +17,7 @@ from elt_factory.config.models.source import SOURCES, Config, Source, TransformO
 from elt_factory.config.models.templates import CURSOR
 from elt_factory.config.yaml.source import YamlPath
 from elt_factory.core.connection import Connection
+from elt_factory.core.extras import MissingExtraError, missing
 from elt_factory.core.failures import BadDataError, ContractError, EltError, PermanentError
 from elt_factory.core.project import project_root
 from elt_factory.core.sql_text import LITERAL_PATHS, text_literal
@@ -43,11 +45,12 @@ _MISFITS = (ContractError, BadDataError)
 
 
 class Named(NamedTuple):
-    """A connection that a config names: where, and the types that fit there; none where any type does."""
+    """A connection that a config names: where, the types that fit there (none: any), the extras that types need."""
 
     path: YamlPath
     conn_id: str
-    types: Sequence[str]
+    types: Sequence[str] = ()
+    extras: Mapping[str, str] = MappingProxyType({})
 
 
 def connection_problems(configs: Sequence[LoadedConfig]) -> Iterator[Finding]:
@@ -68,21 +71,22 @@ def config_connection_problems(configs: Sequence[LoadedConfig]) -> Iterator[Find
                 yield _unknown(item, named.path, found)
             else:
                 yield from _misfit(item, named, found.conn_type)
+                yield from _without_extra(item, named, found.conn_type)
 
 
 def named_connections(config: Config) -> Iterator[Named]:
     """Yield the connections that a config names, each with its place."""
     if not isinstance(config, TransformOnly) and config.extract.connection:
-        types = SOURCES.get(config.extract.type).connection_types
-        yield Named(("extract", "connection"), config.extract.connection, types)
+        source, path = SOURCES.get(config.extract.type), ("extract", "connection")
+        yield Named(path, config.extract.connection, source.connection_types, source.extras)
     for stage in STAGES:
         for index, sensor in enumerate(getattr(config.sensors, stage)):
             conn_id = getattr(sensor.spec, "connection", None)
             if conn_id:
-                types = SENSORS.get(sensor.kind).connection_types
-                yield Named(("sensors", stage, index, sensor.kind, "connection"), conn_id, types)
+                kind, key = SENSORS.get(sensor.kind), ("sensors", stage, index, sensor.kind, "connection")
+                yield Named(key, conn_id, kind.connection_types, kind.extras)
     for conn_id in config.alerts.to:
-        yield Named(("alerts", "to"), conn_id, ())
+        yield Named(("alerts", "to"), conn_id)
 
 
 def _looked_up(conn_id: str) -> Connection | PermanentError:
@@ -108,6 +112,13 @@ def _misfit(item: LoadedConfig, named: Named, conn_type: str) -> Iterator[Findin
     hint = f"the type should be {' or '.join(name for name in named.types if name != '*')}"
     severity: Severity = "error" if conn_type in others else "warning"
     yield finding(item, named.path, severity, "connection-type", message, hint)
+
+
+def _without_extra(item: LoadedConfig, named: Named, conn_type: str) -> Iterator[Finding]:
+    extra = named.extras.get(conn_type)
+    if extra and (module := missing(extra)):
+        error = MissingExtraError(f'the connection "{named.conn_id}" of type {conn_type}', extra, module)
+        yield finding(item, named.path, "error", "missing-extra", error.message, error.hint)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from elt_factory.core.extras import missing
 from elt_factory.core.private import private_files
 from elt_factory.core.project import dbt_folder, project_root
 from elt_factory.dag.dbt_fresh import changed_since
@@ -170,7 +171,8 @@ def _connection(entry: Mapping[str, Any]) -> Any:
 
 def ensure_manifest() -> None:
     """Make the dbt manifest that the DAGs are drawn from, when a file of the dbt project is newer."""
-    if not (dbt_folder() / "dbt_project.yml").exists() or changed_since(dbt_folder()) is None:
+    # a project may have a dbt folder and no use for it yet; a config that uses dbt says itself what is missing
+    if not (dbt_folder() / "dbt_project.yml").exists() or missing("dbt") or changed_since(dbt_folder()) is None:
         return
     # in a process of its own: dbt keeps what it has loaded
     _quietly([sys.executable, "-m", "elt_factory.dag.dbt_project"], "could not parse the dbt project")

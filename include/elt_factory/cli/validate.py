@@ -16,7 +16,7 @@ from elt_factory.config.mistakes.across import LoadedConfig
 from elt_factory.core.project import config_folder, dbt_folder
 from elt_factory.describe.findings import Finding, Verdict
 from elt_factory.describe.findings import validate as find
-from elt_factory.describe.selections import doubtful_selections, empty_selections
+from elt_factory.describe.selections import doubtful_selections, empty_selections, selections_without_dbt
 
 Look = Callable[[Sequence[LoadedConfig]], Iterable[Finding]]
 
@@ -61,8 +61,10 @@ def _selections(verdict: Verdict) -> Iterator[Finding]:
 
     This takes the seconds that Airflow and Cosmos take.
     """
+    without_dbt = list(selections_without_dbt(verdict.configs))
+    yield from without_dbt
     doubtful = doubtful_selections(verdict.configs, dbt_folder())
-    if doubtful:
+    if doubtful and not without_dbt:
         from elt_factory.cli.local import use_local_airflow
 
         use_local_airflow()

@@ -1,6 +1,6 @@
 """The YAML bundle over a git repository: the configs of a revision, and for a task those that its run began with.
 
-It needs the package `apache-airflow-providers-git`:
+It needs the extra `git`:
 
     [{"name": "sources", "classpath": "elt_factory.dag.bundle_git.GitYamlBundle",
       "kwargs": {"git_conn_id": "configs_repo", "tracking_ref": "main", "subdir": "dag_configs"}}]
@@ -11,11 +11,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from airflow.providers.git.bundles.git import GitDagBundle
-
+from elt_factory.core.extras import needs
 from elt_factory.dag.bundle import stub_parent, stubs_of
 from elt_factory.dag.preload import preload
 from elt_factory.dag.stubs import StubFolder
+
+with needs("git", "GitYamlBundle"):
+    from airflow.providers.git.bundles.git import GitDagBundle
 
 
 class GitYamlBundle(GitDagBundle):

@@ -10,7 +10,9 @@ from airflow.sdk import BaseOperator
 
 from elt_factory.config.errors import ConfigError, Problem
 from elt_factory.config.mistakes.across import LoadedConfig
+from elt_factory.core.extras import MissingExtraError
 from elt_factory.core.failures import PermanentError
+from elt_factory.dag.dbt_errors import ManifestError, SelectionError
 from elt_factory.dag.source_dag import SourceDag
 
 ERROR_TAG = "config-error"
@@ -71,13 +73,10 @@ class ConfigErrorOperator(BaseOperator):
 
 def _known_problem(item: LoadedConfig, error: Exception) -> Problem | None:
     """Return what an author can fix, with its place in the file."""
-    if not isinstance(error, PermanentError):
-        return None
-    # these are of dbt's module, which takes Cosmos to import: it is imported already where one of them was raised
-    from elt_factory.dag.dbt_manifest import ManifestError, SelectionError
-
     if isinstance(error, SelectionError):
         return Problem(item.source.at(("transform", "dbt", "select")), "dbt-selection", error.message, error.hint)
     if isinstance(error, ManifestError):
         return Problem(item.source.at(("transform", "dbt")), "dbt-manifest", error.message, error.hint)
+    if isinstance(error, MissingExtraError):
+        return Problem(item.source.at_key(("transform", "dbt")), "missing-extra", error.message, error.hint)
     return None

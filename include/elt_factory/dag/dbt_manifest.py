@@ -18,35 +18,21 @@ from typing import Any, TypedDict
 
 import airflow.sdk  # noqa: F401 - it loads Cosmos' plugin, which must not find Cosmos half imported
 import msgspec
-from cosmos.constants import DbtResourceType
-from cosmos.dbt.graph import DbtNode, _build_dbt_node_from_manifest_resource
-from cosmos.dbt.project import get_dbt_packages_subpath
-from cosmos.dbt.selector import select_nodes
-from cosmos.exceptions import CosmosValueError
 
 from elt_factory.config.errors import near_name
-from elt_factory.core.failures import PermanentError
+from elt_factory.core.extras import needs
+from elt_factory.dag.dbt_errors import ManifestError, SelectionError
 from elt_factory.dag.dbt_fresh import SETUP_COMMAND, manifest_file
+
+with needs("dbt", "transform.dbt"):
+    from cosmos.constants import DbtResourceType
+    from cosmos.dbt.graph import DbtNode, _build_dbt_node_from_manifest_resource
+    from cosmos.dbt.project import get_dbt_packages_subpath
+    from cosmos.dbt.selector import select_nodes
+    from cosmos.exceptions import CosmosValueError
 
 _PLAIN_TAG = re.compile(r"tag:([^\s,+@*:]+)")
 _RUNNABLE = (DbtResourceType.MODEL, DbtResourceType.SEED, DbtResourceType.SNAPSHOT)
-
-
-class DbtError(PermanentError):
-    """What is wrong with the dbt side of a config, and how to fix it."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        self.message = message
-        self.hint = hint
-        super().__init__(f"{message}; {hint}")
-
-
-class ManifestError(DbtError):
-    """There is no dbt manifest to draw the DAGs from, or it cannot be read."""
-
-
-class SelectionError(DbtError):
-    """A dbt selector that dbt would not understand, or that no model answers to."""
 
 
 class _Node(TypedDict, total=False):

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from cosmos.config import ProfileConfig
-from cosmos.profiles.base import BaseProfileMapping
-
+from elt_factory.core.extras import needs
 from elt_factory.core.project import project_root
 from elt_factory.warehouse.kind import DbtProfile
 from elt_factory.warehouse.opening import CONNECTION_ID, kind_of
+
+with needs("dbt", "transform.dbt"):
+    from cosmos.config import ProfileConfig
+    from cosmos.profiles.base import BaseProfileMapping
 
 
 def warehouse_profile(compute: str | None = None) -> ProfileConfig:

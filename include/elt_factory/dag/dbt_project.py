@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from elt_factory.core.extras import needs
 from elt_factory.core.failures import PermanentError
 from elt_factory.core.project import dbt_folder
 from elt_factory.dag.dbt_fresh import manifest_file
@@ -62,8 +63,10 @@ def _alone(target: Path) -> Iterator[None]:
 
 def _parse_into(target: Path, folder: Path) -> None:
     import airflow.sdk  # noqa: F401 - it loads Cosmos' plugin, which must not find Cosmos half imported
-    from cosmos.dbt import runner
-    from cosmos.dbt.executable import get_system_dbt
+
+    with needs("dbt", "parsing the dbt project"):
+        from cosmos.dbt import runner
+        from cosmos.dbt.executable import get_system_dbt
 
     with _profile(folder) as (chosen, variables):
         places = ["--project-dir", str(folder), "--target-path", str(target)]

@@ -35,6 +35,19 @@ def load_dags(folder: Path) -> dict[str, SourceDag]:
     return {dag.dag_id: dag for dag in dags if wanted in (None, dag.dag_id)}
 
 
+def load_dag(folder: Path, name: str) -> SourceDag:
+    """Return the DAG of a config, by its name.
+
+    Raises:
+        KeyError: there is none.
+        ConfigError: see `load_file`.
+    """
+    file = Neighbours(folder).file_of(name)
+    if file is None:
+        raise KeyError(name)
+    return load_file(folder, file)
+
+
 def load_file(folder: Path, file: Path) -> SourceDag:
     """Return the DAG of one file.
 

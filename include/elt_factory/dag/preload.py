@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from elt_factory.core.content import content_of
+from elt_factory.core.extras import missing
 from elt_factory.core.project import dbt_folder
 from elt_factory.dag.dbt_fresh import keep_fresh, manifest_file
 
@@ -26,7 +27,7 @@ def _preload(configs: Path) -> None:
     from elt_factory.dag.neighbours import read_ahead
 
     files = [file for found in read_ahead(configs).values() for file in found]
-    if any(_mentions_dbt(file) for file in files):
+    if any(_mentions_dbt(file) for file in files) and not missing("dbt"):
         keep_fresh(dbt_folder())
         if manifest_file(dbt_folder()).is_file():
             from elt_factory.dag import transform  # noqa: F401

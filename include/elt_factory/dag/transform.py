@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, TaskGroup
-from cosmos import settings
-from cosmos.airflow.graph import build_airflow_graph
-from cosmos.config import RenderConfig
-from cosmos.constants import ExecutionMode, InvocationMode, TestBehavior, TestIndirectSelection
-from cosmos.dbt.executable import get_system_dbt
-from cosmos.operators.local import DbtBuildLocalOperator, DbtTestLocalOperator
 
 from elt_factory.config.models.source import Dbt
+from elt_factory.core.extras import needs
 from elt_factory.core.project import dbt_folder
 from elt_factory.dag.dbt_manifest import DbtManifest, load_manifest
 from elt_factory.dag.dbt_profile import warehouse_profile
+
+with needs("dbt", "transform.dbt"):
+    from cosmos import settings
+    from cosmos.airflow.graph import build_airflow_graph
+    from cosmos.config import RenderConfig
+    from cosmos.constants import ExecutionMode, InvocationMode, TestBehavior, TestIndirectSelection
+    from cosmos.dbt.executable import get_system_dbt
+    from cosmos.operators.local import DbtBuildLocalOperator, DbtTestLocalOperator
 
 DBT_PROJECT = "elt_factory"
 GROUP = "transform"

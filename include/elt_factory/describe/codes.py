@@ -36,6 +36,10 @@ ERRORS: Mapping[str, tuple[str, str]] = {
         "A part is missing: a deadline without a time, a check without a rule.",
         "Add the missing part.",
     ),
+    "missing-extra": (
+        "Something that the config uses needs packages that are not installed.",
+        "The hint has the command that installs them.",
+    ),
     "missing-key": ("A required key is missing.", "Add it."),
     "not-a-default": (
         "`name`, `extract` or `tables` in `_defaults.yaml`; `name`, `version` or `environments` in an environment.",

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from elt_factory.config.mistakes.across import LoadedConfig
+from elt_factory.core.extras import MissingExtraError, missing
+from elt_factory.dag.dbt_errors import ManifestError, SelectionError
 from elt_factory.dag.dbt_fresh import manifest_file
 from elt_factory.describe.findings import Finding, finding
 
@@ -33,7 +35,7 @@ def empty_selections(configs: Sequence[LoadedConfig], project: Path) -> Iterator
     """
     import airflow  # noqa: F401 - Cosmos, which selects the models, can only be imported after it
 
-    from elt_factory.dag.dbt_manifest import ManifestError, SelectionError, load_manifest
+    from elt_factory.dag.dbt_manifest import load_manifest
 
     for item in configs:
         dbt = item.config.transform.dbt
@@ -45,6 +47,15 @@ def empty_selections(configs: Sequence[LoadedConfig], project: Path) -> Iterator
             yield finding(item, _AT, "error", "dbt-selection", error.message, error.hint)
         except ManifestError as error:
             yield finding(item, _AT[:2], "error", "dbt-manifest", error.message, error.hint)
+
+
+def selections_without_dbt(configs: Sequence[LoadedConfig]) -> Iterator[Finding]:
+    """Yield the configs that transform with dbt, where it is not installed."""
+    users = [item for item in configs if item.config.transform.dbt]
+    module = missing("dbt") if users else ""
+    for item in users if module else ():
+        error = MissingExtraError("transform.dbt", "dbt", module)
+        yield finding(item, _AT[:2], "error", "missing-extra", error.message, error.hint)
 
 
 def _nodes(manifest: Path) -> list[Any] | None:

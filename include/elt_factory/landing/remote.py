@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.disk import disk_full, is_full, scratch_folder
+from elt_factory.core.extras import MissingExtraError, missing
 from elt_factory.core.failures import AccessDeniedError, LandingError, LandingUnavailableError, redact
 from elt_factory.landing.places import Entry, Place, check_inside
 
@@ -25,9 +25,8 @@ _ETAGS = ("ETag", "etag")
 
 @dataclass(frozen=True)
 class _Storage:
-    """A kind of object storage: its package, our extra with it, its connections, and fsspec's options."""
+    """A kind of object storage: the extra that brings its package, its connections, and fsspec's options."""
 
-    package: str
     extra: str
     conn_types: tuple[str, ...]
     options: Callable[[Connection], dict[str, Any]]
@@ -152,7 +151,8 @@ def open_place(url: str, connection: Connection | None) -> RemotePlace:
     Without a connection, the worker's own credentials apply.
 
     Raises:
-        AccessDeniedError: no storage is known for the URL, its package is missing, or the connection does not fit.
+        AccessDeniedError: no storage is known for the URL, or the connection does not fit.
+        MissingExtraError: the storage's package is not installed.
     """
     scheme = url.partition("://")[0]
     storage = _STORAGES.get(scheme)
@@ -164,11 +164,8 @@ def open_place(url: str, connection: Connection | None) -> RemotePlace:
             f'the connection "{connection.conn_id}" has the type "{connection.conn_type}"; '
             f"a landing in {scheme}:// needs type {' or '.join(storage.conn_types)}"
         )
-    if find_spec(storage.package) is None:
-        text = (
-            f"a landing in {scheme}:// needs the package {storage.package}: pip install 'elt-factory[{storage.extra}]'"
-        )
-        raise AccessDeniedError(text)
+    if module := missing(storage.extra):
+        raise MissingExtraError(f"a landing in {scheme}://", storage.extra, module)
     options = storage.options(connection) if connection else {}
     secrets = tuple(_secrets(connection, options))
     return RemotePlace(url.rstrip("/"), "", _filesystem(url, options, secrets), secrets)
@@ -255,10 +252,10 @@ def _entry(about: Mapping[str, Any]) -> Entry:
     return Entry(int(about["size"] or 0), moment if isinstance(moment, datetime) else None, etag)
 
 
-_AZURE = _Storage("adlfs", "azure", ("wasb", "adls"), _azure)
+_AZURE = _Storage("azure", ("wasb", "adls"), _azure)
 _STORAGES: Mapping[str, _Storage] = {
-    "s3": _Storage("s3fs", "s3", ("aws",), _s3),
-    "gs": _Storage("gcsfs", "gcs", ("google_cloud_platform",), _gcs),
+    "s3": _Storage("s3", ("aws",), _s3),
+    "gs": _Storage("gcs", ("google_cloud_platform",), _gcs),
     "abfs": _AZURE,
     "abfss": _AZURE,
     "az": _AZURE,

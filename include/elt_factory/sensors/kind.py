@@ -6,9 +6,9 @@ value where the object is. docs/extend.md shows one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,7 @@ class SensorKind:
         mistakes: What cannot be true of it where it is, each at its place below the key.
         connection_types: The types of Airflow connections that its `connection` may have; none for any, "*" for one
             that is of no kind of source but SQL.
+        extras: The extra of ELT Factory that a type of connection needs, for those that need one.
     """
 
     name: str
@@ -83,11 +84,12 @@ class SensorKind:
     awaits: Callable[[Any], Awaited | None] = _awaits_nothing
     mistakes: Callable[[Any, Setting], Iterable[MistakeError]] = _is_right
     connection_types: Sequence[str] = ()
+    extras: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a kind that its reference or an editor could not explain."""
         if not self.description or not self.examples:
             raise TypeError(f"the sensor {self.name} needs a description and an example")
-        for name, field in self.model.model_fields.items():
-            if not field.description or not field.examples:
+        for name, entry in self.model.model_fields.items():
+            if not entry.description or not entry.examples:
                 raise TypeError(f"{self.model.__name__}.{name} needs a description and an example")

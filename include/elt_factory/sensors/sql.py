@@ -12,6 +12,7 @@ from elt_factory.config.models.schema_patterns import NO_TEMPLATE, READS_ROWS
 from elt_factory.config.models.values import ConnectionId, PlainQuery
 from elt_factory.core.verdict import Verdict
 from elt_factory.sensors.kind import Look, SensorKind
+from elt_factory.sources.sql.connections import EXTRAS, TYPES
 
 
 class SqlReady(Model):
@@ -51,5 +52,6 @@ KIND = SensorKind(
     poke=_poke,
     words=_words,
     about=_about,
-    connection_types=("postgres", "sqlite", "mysql", "*"),
+    connection_types=TYPES,
+    extras=EXTRAS,
 )

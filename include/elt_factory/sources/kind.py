@@ -7,7 +7,7 @@ its value where the object is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +80,7 @@ class SourceKind:
             it; "*" is any that no other kind takes.
         discover: What `elt new` finds behind a connection, with a folder for scratch files; None where it cannot look.
         advice: What is legal in a config of this kind, and unwise.
+        extras: The extra of ELT Factory that a type of connection needs, for those that need one.
     """
 
     name: str
@@ -92,6 +93,7 @@ class SourceKind:
     connection_types: Sequence[str] = ()
     discover: Callable[[Wish, Path], SourceFound] | None = None
     advice: Callable[[Any], Iterable[Advice]] = _no_advice
+    extras: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a kind that a config could not name, or whose reference could not explain it."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 
 from elt_factory.cli.health.found import Found
 from elt_factory.config.mistakes.across import LoadedConfig
 from elt_factory.core.connection import Connection
+from elt_factory.core.extras import install, missing
 from elt_factory.core.project import dbt_folder, project_root
 from elt_factory.dag.dbt_fresh import SETUP_COMMAND, changed_since, manifest_file
 from elt_factory.dag.runtime import get_connection
 from elt_factory.warehouse.kind import DbtProfile
 from elt_factory.warehouse.opening import CONNECTION_ID, kind_of
 from elt_factory.warehouse.snowflake.profile import snowflake_profile
-
-_REINSTALL = "reinstall elt-factory, which requires them: pip install --force-reinstall elt-factory"
 
 
 def dbt(configs: Sequence[LoadedConfig]) -> Iterator[Found]:
@@ -25,11 +23,12 @@ def dbt(configs: Sequence[LoadedConfig]) -> Iterator[Found]:
         yield Found("dbt", "ok", "no config uses it")
         return
     connection = get_connection(CONNECTION_ID)
-    packages = ("cosmos", "dbt.cli", f"dbt.adapters.{connection.conn_type}")
-    missing = [name for name in packages if not _is_there(name)]
-    if missing:
-        found = f"{', '.join(missing)} not installed, and {', '.join(users)} transform with dbt"
-        yield Found("dbt", "error", found, _REINSTALL)
+    extras = ("dbt", "dbt-snowflake") if connection.conn_type == "snowflake" else ("dbt",)
+    lacking = {module: extra for extra in extras if (module := missing(extra))}
+    for module, extra in lacking.items():
+        found = f"{module} is not installed, and {', '.join(users)} transform with dbt"
+        yield Found("dbt", "error", found, install(extra))
+    if lacking:
         return
     yield Found("dbt", "ok", f"profile of type {_profile(connection).settings['type']}")
 
@@ -53,10 +52,3 @@ def manifest(configs: Sequence[LoadedConfig]) -> Iterator[Found]:
         yield Found("manifest", "warning", f"{changed} is newer than the dbt manifest", SETUP_COMMAND)
     else:
         yield Found("manifest", "ok", "as new as the dbt project")
-
-
-def _is_there(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False

@@ -10,6 +10,7 @@ from elt_factory.config.models.templates import Use, query_parts, typed
 from elt_factory.core.sql_text import identifier, text_literal
 from elt_factory.sources.kind import SAMPLE_ROWS, UNKNOWN_CURSOR, Asked, SourceKind, Wish
 from elt_factory.sources.sql import model
+from elt_factory.sources.sql.connections import EXTRAS, TYPES
 from elt_factory.sources.sql.model import SqlSource, SqlTable
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ KIND = SourceKind(
     read=_read,
     asked=_asked,
     sampled=_sampled,
-    # what no other kind takes is a database that SQLAlchemy may reach
-    connection_types=("postgres", "sqlite", "mysql", "*"),
+    connection_types=TYPES,
     discover=_discover,
+    extras=EXTRAS,
 )

@@ -18,10 +18,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from psycopg import sql
-
+from elt_factory.core.extras import needs
 from elt_factory.core.failures import SourceNotReadyError
 from elt_factory.extract.subject import Subject
+
+with needs("postgres", "a connection of type postgres"):
+    from psycopg import sql
 
 if TYPE_CHECKING:
     import psycopg

@@ -8,12 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import psycopg
-from psycopg import errors, pq, sql
-
 from elt_factory.config.errors import near_name
 from elt_factory.config.models.values import ColumnType, TypeName
 from elt_factory.core.connection import Connection
+from elt_factory.core.extras import needs
 from elt_factory.core.failures import AccessDeniedError, BadRequestError, EltError, SourceUnavailableError
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
@@ -31,6 +29,10 @@ from elt_factory.sources.sql.origin import (
     is_temporal,
     relation_of,
 )
+
+with needs("postgres", "a connection of type postgres"):
+    import psycopg
+    from psycopg import errors, pq, sql
 
 if TYPE_CHECKING:
     Database = psycopg.Connection[tuple[object, ...]]

@@ -50,11 +50,9 @@ def translated(secrets: Sequence[str | None] = ()) -> Iterator[None]:
         WarehouseUnavailableError: Snowflake cannot be reached, or the connection was lost.
         StatementError: any other statement that Snowflake refuses.
     """
-    from snowflake.connector import errors
-
     try:
         yield
-    except errors.Error as error:
+    except _raised() as error:
         raise _translate(error, secrets) from error
     except OSError as error:
         # an OAuth server that answers 4xx refuses; anything else is the way there
@@ -62,6 +60,15 @@ def translated(secrets: Sequence[str | None] = ()) -> Iterator[None]:
         refused = HTTPStatus.BAD_REQUEST <= answer < HTTPStatus.INTERNAL_SERVER_ERROR
         kind = AccessDeniedError if refused else WarehouseUnavailableError
         raise kind(f"cannot reach Snowflake: {_line(error, secrets)}") from error
+
+
+def _raised() -> tuple[type[Exception], ...]:
+    """Return what the connector raises: nothing where it is not installed, and a plan is made."""
+    try:
+        from snowflake.connector import errors
+    except ModuleNotFoundError:
+        return ()
+    return (errors.Error,)
 
 
 def _translate(error: Exception, secrets: Sequence[str | None]) -> EltError:

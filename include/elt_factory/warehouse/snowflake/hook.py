@@ -9,12 +9,15 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
 from airflow.sdk import Connection as AirflowConnection
 
 from elt_factory.core.connection import Connection
+from elt_factory.core.extras import needs
 from elt_factory.core.failures import AccessDeniedError, redact
 from elt_factory.warehouse.snowflake.errors import translated
+
+with needs("snowflake", "a connection of type snowflake"):
+    from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from elt_factory.core.connection import Connection
+from elt_factory.core.extras import needs
 from elt_factory.core.failures import AccessDeniedError
 from elt_factory.warehouse.kind import DbtProfile
 
@@ -27,7 +28,9 @@ def access_token(connection: Connection) -> str:
         AccessDeniedError: there is none to be had.
     """
     import requests
-    from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
+
+    with needs("snowflake", "a connection of type snowflake"):
+        from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
 
     hook = SnowflakeHook(snowflake_conn_id=connection.conn_id)
     azure = connection.extra.get("azure_conn_id")
