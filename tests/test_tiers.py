@@ -38,6 +38,7 @@ def item(path="tests/config/test_x.py", fixtures=(), marks=(), case=None):
         (item(fixtures=["fake_snowflake", "airflow_template"]), "live"),
         (item("tests/end_to_end/test_x.py", fixtures=["fake_snowflake"]), "live"),
         (item("tests/faults/test_x.py", fixtures=["s3_server"]), "proof"),
+        (item("tests/package/test_x.py"), "live"),
         (item("tests/faults/test_x.py", marks=["services", "timeout"]), "services"),
     ],
 )

@@ -35,7 +35,8 @@ def tier_of(item: pytest.Item) -> str:
     marked = {mark.name for mark in item.iter_markers() if mark.name in TIERS}
     if len(marked) > 1:
         raise pytest.UsageError(f"{item.nodeid} is of more than one tier: {', '.join(sorted(marked))}")
-    folders = [FOLDERS[parent.name] for parent in item.path.parents if parent.name in FOLDERS]
+    # the checkout itself may be in a folder of such a name
+    folders = [FOLDERS[name] for name in item.nodeid.partition("::")[0].split("/") if name in FOLDERS]
     asked = getattr(item, "fixturenames", ())
     by_fixture = [tier for fixture, tier in FIXTURES.items() if fixture in asked]
     # a warehouse is asked for by a parameter
