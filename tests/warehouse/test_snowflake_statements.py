@@ -12,9 +12,10 @@ from sqlglot import exp
 from elt_factory.config.models.values import ColumnType
 from elt_factory.landing.manifest import LandedFile
 from elt_factory.testing.warehouses.loader import MERGE, MERGE_BY_CURSOR, Loader, day
-from elt_factory.warehouse import audit, snowflake, statements
+from elt_factory.warehouse import audit, statements
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.snowflake import sql
+from elt_factory.warehouse.snowflake import warehouse as snowflake
 from elt_factory.warehouse.snowflake.sql import DIALECT as D
 from elt_factory.warehouse.snowflake.sql import StageFolder
 
