@@ -35,7 +35,7 @@ def found_in(place: FilesToLookAt, scratch: Path) -> SourceFound:
     [
         ("empty.csv", b"", "empty"),
         ("blank.ndjson", b"\n \n", "empty"),
-        ("packed.csv", b"\x1f\x8b\x08\x00", "not csv but compressed (gzip)"),
+        ("packed.csv", b"\x1f\x8b\x08\x00", "packed.csv is compressed, and damaged or cut off"),
         ("binary.csv", bytes(range(256)) + bytes(100), "not csv but not text"),
         ("page.ndjson", b"<html></html>", "not ndjson but a web page"),
         ("other.parquet", b"id,name", "other.parquet is not a Parquet file"),

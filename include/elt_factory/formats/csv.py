@@ -55,7 +55,9 @@ def _look(files: Sequence[Delivered], workdir: Path) -> tuple[Spool, Guess]:
             "null_values": ["", *dialect.null_words],
         }
     )
-    texts = tuple(as_utf8(file.path, "utf-8", workdir / "decoded") for file in files)
+    texts = tuple(
+        as_utf8(file.path, "utf-8", workdir / "decoded" / f"{number:06}") for number, file in enumerate(files)
+    )
     return Spool("csv", texts, csv=shape), Guess(_flow(dialect, header), _why(dialect, header))
 
 

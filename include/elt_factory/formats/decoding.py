@@ -24,7 +24,7 @@ def as_texts(files: Sequence[Delivered], encoding: str, folder: Path, form: str)
     Raises:
         BadDataError: one is something else than text.
     """
-    return tuple(_as_text(file, encoding, folder, form) for file in files)
+    return tuple(_as_text(file, encoding, folder / f"{number:06}", form) for number, file in enumerate(files))
 
 
 def _as_text(file: Delivered, encoding: str, folder: Path, form: str) -> Path:
@@ -37,7 +37,7 @@ def _as_text(file: Delivered, encoding: str, folder: Path, form: str) -> Path:
 
 
 def as_utf8(file: Path, encoding: str, folder: Path) -> Path:
-    """Return the file, or where it is UTF-16 a copy in UTF-8, of the same name, in a new folder below `folder`.
+    """Return the file, or where it is UTF-16 a copy in UTF-8, of the same name, in a folder that is not there yet.
 
     A UTF-16 file with its mark is known as one also where `encoding` says utf-8.
     """
@@ -45,9 +45,8 @@ def as_utf8(file: Path, encoding: str, folder: Path) -> Path:
         codec = utf16_of(source.read(_LOOKED_AT), encoding)
     if codec is None:
         return file
-    place = folder / f"{len(list(folder.iterdir())):06}" if folder.is_dir() else folder / "000000"
-    place.mkdir(parents=True)
-    return _decoded(file, codec, place / file.name)
+    folder.mkdir(parents=True)
+    return _decoded(file, codec, folder / file.name)
 
 
 def _decoded(file: Path, codec: str, target: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from elt_factory.config.models.formats import FORMATS
@@ -52,6 +53,7 @@ def not_text_in(file: Path, form: str) -> str:
     return f"not {form} but {what}" if what else ""
 
 
+@cache
 def _signs() -> Mapping[bytes, str]:
     found = dict(_SIGNS)
     for name in FORMATS.names():

@@ -9,16 +9,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from os import SEEK_END
 from pathlib import Path
 
 from elt_factory.config.models.formats import FORMATS
-from elt_factory.core.failures import EltError, SourceNotReadyError
+from elt_factory.core.failures import BadDataError, EltError, SourceNotReadyError
 from elt_factory.core.kinds import KindError
 from elt_factory.discover.found import Guess, Sample, SkippedTable, SourceFound, TableFound
 from elt_factory.discover.periods import grouped, table_name, whole_pattern
 from elt_factory.discover.sample import sample_of
 from elt_factory.discover.table import Ground, first_day, named_apart, table_of
 from elt_factory.formats.kind import Delivered, FormatKind
+from elt_factory.formats.packed import ENDINGS, unpacked
 from elt_factory.sources.files.folder import named
 from elt_factory.sources.files.reader import is_blank
 
@@ -42,10 +44,10 @@ def look_at_files(place: FilesToLookAt, workdir: Path) -> SourceFound:
     Raises:
         EltError: there are no files that can be read.
     """
-    known, skipped = _readable(place)
+    known, skipped = _readable(place, workdir)
     looked: list[tuple[TableFound, Sample]] = []
     for pattern, files in grouped(known).items():
-        good, odd = _without_odd_files(place.folder, pattern, files, workdir)
+        good, odd = _without_odd_files(known, pattern, files, workdir)
         looked += good
         skipped += odd
     if not looked:
@@ -64,30 +66,48 @@ def look_at_files(place: FilesToLookAt, workdir: Path) -> SourceFound:
     )
 
 
-def _readable(place: FilesToLookAt) -> tuple[list[str], list[SkippedTable]]:
-    """Return the names of files of the kinds that are known, and those that are not what their names say."""
-    known, skipped = list[str](), list[SkippedTable]()
+def _readable(place: FilesToLookAt, workdir: Path) -> tuple[dict[str, Delivered], list[SkippedTable]]:
+    """Return the files of formats that are known by their names, unpacked, and those that are not what these say."""
+    known, skipped = dict[str, Delivered](), list[SkippedTable]()
     root = place.folder.resolve()
-    for file in dict.fromkeys((place.folder / name).resolve() for name in named(place.folder, place.pattern)):
-        kind = _kind_of(file)
+    files = dict.fromkeys((place.folder / name).resolve() for name in named(place.folder, place.pattern))
+    for number, file in enumerate(files):
+        kind = _kind_of(file.name)
         inside = file.is_relative_to(root)
         name = file.relative_to(root).as_posix() if inside else file.name
         if kind is None:
             continue
         try:
-            odd = _why_odd(file, kind) if inside else f"the link points outside {root.name}"
+            near = _near(Delivered(file.name, file), kind, workdir / "unpacked" / f"{number:06}") if inside else None
+            odd = _why_odd(near.path, kind) if near else f"the link points outside {root.name}"
         except OSError as error:
-            odd = f"cannot be read: {error.strerror or error}"
+            near, odd = None, f"cannot be read: {error.strerror or error}"
+        except BadDataError as error:
+            near, odd = None, str(error)
         if odd:
             skipped.append(SkippedTable(name, odd))
-        else:
-            known.append(name)
+        elif near:
+            known[name] = near
     return known, skipped
 
 
-def _kind_of(file: Path) -> FormatKind | None:
-    """Return the format that the file's name says; None where no format has such names."""
-    return _by_ending().get(file.suffix.lower())
+def _near(file: Delivered, kind: FormatKind, folder: Path) -> Delivered:
+    """Return a file, or of a compressed one the beginning of what it holds, as far as a look reads."""
+    found = unpacked(file, kind, folder, _WHOLE_BYTES if kind.by_line else None)
+    if found is not file and found.path.stat().st_size == _WHOLE_BYTES:
+        with found.path.open("r+b") as copy:
+            copy.seek(-_HEAD_BYTES, SEEK_END)
+            # without the line that is cut
+            copy.truncate(_WHOLE_BYTES - _HEAD_BYTES + copy.read().rfind(b"\n") + 1)
+    return found
+
+
+def _kind_of(name: str) -> FormatKind | None:
+    """Return the format that a file's name says; None where no format has such names."""
+    endings = [ending.lower() for ending in Path(name).suffixes[-2:]]
+    if endings and endings[-1] in ENDINGS:
+        endings.pop()
+    return _by_ending().get(endings[-1]) if endings else None
 
 
 @cache
@@ -105,32 +125,35 @@ def _why_odd(file: Path, kind: FormatKind) -> str:
 
 
 def _without_odd_files(
-    folder: Path, pattern: str, files: Sequence[str], workdir: Path
+    near: Mapping[str, Delivered], pattern: str, files: Sequence[str], workdir: Path
 ) -> tuple[list[tuple[TableFound, Sample]], list[SkippedTable]]:
     """Return the table of a pattern, without those files that cannot be read by themselves; none where no file can."""
     try:
-        return [_table(folder, pattern, files, workdir)], []
+        return [_table([near[name] for name in files], pattern, workdir)], []
     except _ODD as error:
         together = SkippedTable(files[0] if len(files) == 1 else pattern, str(error))
     if len(files) == 1:
         return [], [together]
     good, skipped = list[str](), list[SkippedTable]()
     for file in files:
-        found, odd = _without_odd_files(folder, pattern, [file], workdir)
+        found, odd = _without_odd_files(near, pattern, [file], workdir)
         good += [file] if found else []
         skipped += odd
     if not skipped:
         return [], [together]
-    tables, more = _without_odd_files(folder, pattern, good, workdir) if good else ([], [])
+    tables, more = _without_odd_files(near, pattern, good, workdir) if good else ([], [])
     return tables, [*skipped, *more]
 
 
-def _table(folder: Path, pattern: str, files: Sequence[str], workdir: Path) -> tuple[TableFound, Sample]:
-    kind = _by_ending()[Path(files[0]).suffix.lower()]
+def _table(files: Sequence[Delivered], pattern: str, workdir: Path) -> tuple[TableFound, Sample]:
     period = "%" in pattern.replace("%%", "")
-    why = f"seen in {len(files)} name(s), such as {Path(files[-1]).name}; every period that the window touches"
+    why = f"seen in {len(files)} name(s), such as {files[-1].name}; every period that the window touches"
     lines = {"path": Guess(json.dumps(glob.escape(pattern)), why if period else "a single file, always read in full")}
-    chosen, seen = _cheap(folder, files, kind, workdir)
+    # the last file of its name is the newest of its periods
+    kind = _kind_of(files[-1].name)
+    if kind is None:
+        raise SourceNotReadyError(f"no format has files called {files[-1].name}")
+    chosen, seen = _cheap(files, kind, workdir)
     spool, lines["format"] = kind.look_at(chosen, workdir)
     sample = sample_of(spool)
     ground = Ground(table_name(pattern), lines, whole=not period, cursors=False, seen=seen)
@@ -149,34 +172,33 @@ def _read_whole(table: TableFound, pattern: str) -> TableFound:
     return replace(table, lines=lines, disposition=Guess("replace", "each run replaces the table with what it reads"))
 
 
-def _cheap(folder: Path, files: Sequence[str], kind: FormatKind, workdir: Path) -> tuple[list[Delivered], str]:
+def _cheap(files: Sequence[Delivered], kind: FormatKind, workdir: Path) -> tuple[list[Delivered], str]:
     """Return the newest files, whole, as far as they are read in a moment; else the beginning of the newest.
 
     The second value says so in words.
     """
-    chosen: list[Path] = []
-    for file in (folder / name for name in reversed(files)):
-        if sum(one.stat().st_size for one in (*chosen, file)) > _WHOLE_BYTES:
+    chosen: list[Delivered] = []
+    for file in reversed(files):
+        if sum(one.path.stat().st_size for one in (*chosen, file)) > _WHOLE_BYTES:
             break
         chosen.append(file)
     if not chosen:
-        newest = folder / files[-1]
-        beginning = _head(newest, workdir) if kind.by_line else newest
-        return [Delivered(newest.name, beginning)], f"the start of {newest.name}"
+        newest = files[-1]
+        return [_head(newest, workdir) if kind.by_line else newest], f"the start of {newest.name}"
     count = f"{len(files)} file{'' if len(files) == 1 else 's'}"
     seen = f"all of {count}" if len(chosen) == len(files) else f"all of the newest {len(chosen)} of {count}"
     # the oldest first, so that the sample begins where the data do
-    return [Delivered(file.name, file) for file in reversed(chosen)], seen
+    return chosen[::-1], seen
 
 
-def _head(file: Path, workdir: Path) -> Path:
+def _head(file: Delivered, workdir: Path) -> Delivered:
     """Return the file, or a copy of its first whole lines where it is large."""
-    if file.stat().st_size <= _HEAD_BYTES:
+    if file.path.stat().st_size <= _HEAD_BYTES:
         return file
-    copy = workdir / file.name
-    head = _first_bytes(file)
+    copy = workdir / file.path.name
+    head = _first_bytes(file.path)
     copy.write_bytes(head[: head.rfind(b"\n") + 1])
-    return copy
+    return Delivered(file.name, copy)
 
 
 def _first_bytes(file: Path) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from elt_factory.extract.request import ReadRequest, SourceFile, Spool
 from elt_factory.extract.subject import Subject, source_of
 from elt_factory.extract.templating import pattern_of, values_of
 from elt_factory.formats.kind import Delivered, FormatKind
+from elt_factory.formats.packed import unpacked
 from elt_factory.formats.utf16 import utf16_of
 from elt_factory.sources.files.folder import matching_files, source_folder
 from elt_factory.sources.files.model import FilesSource
@@ -41,11 +43,10 @@ def read(request: ReadRequest) -> Spool:
     source = source_of(request, FilesSource)
     table = source.tables[request.table]
     try:
-        folder = source_folder(request.connection, source.extract.folder, request.project)
-        pattern = pattern_of(table.path, values_of(request), source.timezone)
-        chosen = Chooser(folder, pattern, source.timezone, request.ledger).choose(request.window, request.load_id)
-    except EltError as error:
-        raise subject.error(type(error), str(error)) from None
+        with _named(subject):
+            folder = source_folder(request.connection, source.extract.folder, request.project)
+            pattern = pattern_of(table.path, values_of(request), source.timezone)
+            chosen = Chooser(folder, pattern, source.timezone, request.ledger).choose(request.window, request.load_id)
     except PermissionError as error:
         raise subject.error(AccessDeniedError, f"cannot read {error.filename}: {error.strerror}") from None
     progress = Progress(request.log, request.table)
@@ -55,16 +56,28 @@ def read(request: ReadRequest) -> Spool:
 
 
 def _spooled(request: ReadRequest, form: FileFormat, chosen: Sequence[SourceFile], subject: Subject) -> Spool:
-    full = [source for source in chosen if not is_blank(source.path)]
-    empty = [source for source in chosen if source not in full]
+    kind: FormatKind = FORMATS.get(form.type)
+    folder = request.workdir / "unpacked"
+    with _named(subject):
+        files = [
+            unpacked(Delivered(one.name, one.path), kind, folder / f"{number:06}") for number, one in enumerate(chosen)
+        ]
+    pairs = list(zip(chosen, files, map(is_blank, (file.path for file in files)), strict=True))
+    full, empty = [pair for pair in pairs if not pair[2]], [source for source, _, blank in pairs if blank]
     if empty:
         _report_empty(request, empty, subject, alone=not full)
-    kind: FormatKind = FORMATS.get(form.type)
+    with _named(subject):
+        spool = kind.spooled(form, [file for _, file, _ in full], request.workdir)
+    return replace(spool, sources=(*(source for source, _, _ in full), *empty))
+
+
+@contextmanager
+def _named(subject: Subject) -> Iterator[None]:
+    """Name source and table in errors that name a file."""
     try:
-        spool = kind.spooled(form, [Delivered(source.name, source.path) for source in full], request.workdir)
+        yield
     except EltError as error:
         raise subject.error(type(error), str(error)) from None
-    return replace(spool, sources=(*full, *empty))
 
 
 def _report_empty(request: ReadRequest, empty: Sequence[SourceFile], subject: Subject, *, alone: bool) -> None:

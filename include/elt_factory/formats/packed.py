@@ -1,0 +1,145 @@
+"""Files that are compressed, known by their first bytes whatever they are called: gzip, zip, bzip2, xz, zstd."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import IO, Any
+
+from elt_factory.core.failures import BadDataError
+from elt_factory.formats.kind import Delivered, FormatKind
+
+ENDINGS = (".gz", ".zip", ".bz2", ".xz", ".zst")
+_CHUNK = 1024 * 1024
+_LONGEST_SIGN = 16
+_OFFICE = "[Content_Types].xml"
+_SHOWN = 5  # members of an archive in a message
+
+
+class _UnfitError(Exception):
+    """An archive of which it is open what to read."""
+
+
+def is_packed(file: Path, kind: FormatKind) -> bool:
+    """Whether a file is compressed, and not of a format that begins like that itself."""
+    with file.open("rb") as content:
+        head = content.read(_LONGEST_SIGN)
+    return _way(head) is not None and not any(head.startswith(sign) for sign in kind.signs)
+
+
+def unpacked(file: Delivered, kind: FormatKind, folder: Path, most: int | None = None) -> Delivered:
+    """Return a file, or a copy of what a compressed one holds.
+
+    Args:
+        file: The file.
+        kind: Its format.
+        folder: Where the copy goes; nothing else is there.
+        most: How many bytes to take at most, for a look.
+
+    Raises:
+        BadDataError: it is damaged, encrypted, or an archive of several files.
+    """
+    if not is_packed(file.path, kind):
+        return file
+    base = Path(file.name).name
+    name = base[: -len(Path(base).suffix)] if Path(base).suffix.lower() in ENDINGS else base
+    target = folder / name
+    folder.mkdir(parents=True)
+    with _own_errors(file), _opened(file) as content, target.open("wb") as copy:
+        if most is None:
+            shutil.copyfileobj(content, copy, _CHUNK)
+        else:
+            copy.write(content.read(most))
+    return Delivered(file.name, target)
+
+
+@contextmanager
+def _opened(file: Delivered) -> Iterator[IO[bytes]]:
+    with file.path.open("rb") as packed:
+        way = _way(packed.read(_LONGEST_SIGN))
+        packed.seek(0)
+        with (way or nullcontext)(packed) as content:
+            yield content
+
+
+@contextmanager
+def _own_errors(file: Delivered) -> Iterator[None]:
+    import lzma
+    import zipfile
+    import zlib
+
+    try:
+        yield
+    except _UnfitError as error:
+        raise BadDataError(f"{file.name} is {error}") from None
+    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+        raise BadDataError(f"{file.name} is compressed, and damaged or cut off: {error}") from None
+    except OSError as error:
+        if error.errno is not None:  # the disk's, not the file's
+            raise
+        raise BadDataError(f"{file.name} is compressed, and damaged or cut off: {error}") from None
+
+
+def _gzip(packed: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
+    import gzip
+
+    return gzip.GzipFile(fileobj=packed)  # type: ignore[return-value]
+
+
+def _bzip2(packed: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
+    import bz2
+
+    return bz2.BZ2File(packed)
+
+
+def _xz(packed: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
+    import lzma
+
+    return lzma.LZMAFile(packed)
+
+
+def _zstd(packed: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
+    import pyarrow as pa
+
+    stream: Any = pa.CompressedInputStream(pa.PythonFile(packed, "r"), "zstd")
+    return stream  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _zip(packed: IO[bytes]) -> Iterator[IO[bytes]]:
+    import zipfile
+
+    with zipfile.ZipFile(packed) as archive:
+        members = [
+            member for member in archive.infolist() if not member.is_dir() and not _is_of_system(member.filename)
+        ]
+        if any(member.filename == _OFFICE for member in members):
+            raise _UnfitError("an Office document, such as an Excel workbook: write format: {type: excel}")
+        if len(members) != 1:
+            names = ": " * bool(members) + ", ".join(member.filename for member in members[:_SHOWN])
+            raise _UnfitError(f"a zip archive of {len(members)} files{names}; hint: deliver one file in each archive")
+        if members[0].flag_bits & 1:
+            raise _UnfitError("an encrypted zip archive; hint: deliver it without a password")
+        with archive.open(members[0]) as content:
+            yield content
+
+
+def _is_of_system(name: str) -> bool:
+    """Whether an archive's member was added by the system that made it, next to what people put in."""
+    return name.startswith("__MACOSX/") or Path(name).name in (".DS_Store", "Thumbs.db")
+
+
+_WAYS: Mapping[bytes, Callable[[IO[bytes]], AbstractContextManager[IO[bytes]]]] = {
+    b"\x1f\x8b": _gzip,
+    b"PK\x03\x04": _zip,
+    b"PK\x05\x06": _zip,
+    b"BZh": _bzip2,
+    b"\xfd7zXZ\x00": _xz,
+    b"\x28\xb5\x2f\xfd": _zstd,
+}
+
+
+def _way(head: bytes) -> Callable[[IO[bytes]], AbstractContextManager[IO[bytes]]] | None:
+    return next((way for sign, way in _WAYS.items() if head.startswith(sign)), None)
