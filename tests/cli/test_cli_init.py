@@ -81,6 +81,70 @@ def test_an_existing_project_keeps_its_files_and_its_lists_get_the_lines_they_la
     assert before == {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
 
 
+ASTRO_SETTINGS = """\
+# Applied by astro dev start
+airflow:
+  connections:
+    - conn_id:
+      conn_type:
+      conn_extra:
+        example_extra_field:
+  pools:
+    - pool_name:
+      pool_slot:
+  variables:
+    - variable_name:
+      variable_value:
+"""
+
+
+def astro_project(folder: Path) -> None:
+    """What `astro dev init` writes, as far as it matters."""
+    for name, text in {
+        "Dockerfile": "FROM astrocrpublic.azurecr.io/runtime:3.3-2\n",
+        "requirements.txt": "# Astro Runtime includes the following pre-installed providers packages: ...\n",
+        "packages.txt": "",
+        ".env": "",
+        "airflow_settings.yaml": ASTRO_SETTINGS,
+    }.items():
+        (folder / name).write_text(text)
+
+
+def test_what_astro_leaves_to_be_filled_is_filled(tmp_path: Path):
+    astro_project(tmp_path)
+    written = write_project(tmp_path, existing=True)
+    assert {".env", "Dockerfile", "airflow_settings.yaml", "requirements.txt"} == set(written.extended)
+    dockerfile = (tmp_path / "Dockerfile").read_text()
+    assert dockerfile == project_files("x")["Dockerfile"]
+    assert dockerfile.count("FROM") == 1
+    assert (tmp_path / ".env").read_text() == project_files("x")[".env"]
+    assert (tmp_path / "airflow_settings.yaml").read_text() == project_files("x")["airflow_settings.yaml"]
+    assert "dag_configs:rw" in (tmp_path / "docker-compose.override.yml").read_text()
+    assert write_project(tmp_path, existing=True).extended == ()
+
+
+def test_what_an_astro_project_says_itself_stays(tmp_path: Path):
+    astro_project(tmp_path)
+    own = {
+        "Dockerfile": "FROM astrocrpublic.azurecr.io/runtime:3.2-1\nRUN true\n",
+        "airflow_settings.yaml": ASTRO_SETTINGS.replace("conn_id:", "conn_id: mine"),
+        ".env": "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL=5\nSECRET=x\n",
+    }
+    for name, text in own.items():
+        (tmp_path / name).write_text(text)
+    write_project(tmp_path, existing=True)
+    assert (tmp_path / "Dockerfile").read_text() == own["Dockerfile"]
+    assert (tmp_path / "airflow_settings.yaml").read_text() == own["airflow_settings.yaml"]
+    lines = (tmp_path / ".env").read_text().splitlines()
+    assert lines[:2] == own[".env"].splitlines()
+    assert [line for line in lines if line.startswith("AIRFLOW__CORE__MIN_SERIALIZED_DAG")] == lines[:1]
+
+
+def test_a_new_project_has_no_env_file(tmp_path: Path):
+    write_project(tmp_path, existing=False)
+    assert not (tmp_path / ".env").exists()
+
+
 def test_requirements_that_lack_the_package_get_it_on_a_line_of_its_own(tmp_path: Path):
     (tmp_path / "requirements.txt").write_text("pandas==2.3")
     write_project(tmp_path, existing=True)

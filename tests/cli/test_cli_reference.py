@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from cli_support import ROOT
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
+from elt_factory.cli.packaging import requirements
 from elt_factory.cli.reference import GENERATED, drifted, main, write_all
 from elt_factory.config.loading import load_config
 from elt_factory.config.yaml.source import read_yaml
@@ -125,10 +127,45 @@ def test_the_check_fails_on_drift_and_writing_fixes_it(tmp_path: Path, monkeypat
     monkeypatch.setenv("ELT_PROJECT", str(tmp_path))
     for folder in ("dag_configs", "docs"):
         (tmp_path / folder).mkdir()
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "docs" / "install.md").write_text(
+        "# Install\n<!-- extras -->\n<!-- end of extras -->\n<!-- settings -->\nold\n<!-- end of settings -->\nMore.\n"
+    )
     assert write_all(tmp_path) == list(GENERATED)
     assert main(["--check"]) == 0
+    assert "old" not in (tmp_path / "docs" / "install.md").read_text()
     (tmp_path / "docs" / "reference.md").write_text("something else")
     assert drifted(tmp_path) == ["docs/reference.md"]
     assert main(["--check"]) == 1
     assert main([]) == 0
     assert main(["--check"]) == 0
+
+
+def test_a_page_that_lost_the_marks_of_a_generated_part_is_an_error(tmp_path: Path):
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "docs" / "install.md").write_text("<!-- extras -->\n")
+    with pytest.raises(ValueError, match="needs a part between <!-- extras --> and"):
+        drifted(tmp_path)
+
+
+def test_astro_installs_what_the_package_and_the_demo_need_but_airflow(tmp_path: Path):
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\ndependencies = ["apache-airflow>=3", "apache-airflow-providers-http", "duckdb>=2"]\n'
+        "[project.optional-dependencies]\n"
+        'dbt-snowflake = ["elt-factory[dbt,snowflake]", "dbt-snowflake"]\n'
+        'dbt = ["dbt-core<2"]\nsnowflake = ["provider"]\n'
+        'demo = ["fastapi"]\ngit = ["git-provider"]\npictures = ["resvg-py"]\npostgres = ["psycopg"]\nmysql = ["no"]\n'
+    )
+    lines = [line for line in requirements(tmp_path).splitlines() if not line.startswith("#")]
+    assert lines == [
+        "apache-airflow-providers-http",
+        "dbt-core<2",
+        "dbt-snowflake",
+        "duckdb>=2",
+        "fastapi",
+        "git-provider",
+        "provider",
+        "psycopg",
+        "resvg-py",
+    ]

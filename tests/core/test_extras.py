@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from elt_factory.core import extras
-from elt_factory.core.extras import EXTRAS, MissingExtraError, needs
+from elt_factory.core.extras import EXTRAS, Extra, MissingExtraError, needs
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 
@@ -26,7 +26,7 @@ def test_all_has_every_extra_that_runs_something():
 
 
 def test_an_import_that_finds_no_package_of_the_extra_names_the_user_and_the_command(monkeypatch):
-    monkeypatch.setitem(EXTRAS, "postgres", ("no_such_driver.c",))
+    monkeypatch.setitem(EXTRAS, "postgres", Extra("", ("no_such_driver.c",)))
     with pytest.raises(MissingExtraError) as caught, needs("postgres", "a connection of type postgres"):
         import_module("no_such_driver.c")
     assert caught.value.message == (

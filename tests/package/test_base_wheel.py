@@ -58,7 +58,7 @@ def test_what_is_not_in_the_base_is_not_there(shop):
     assert shop.run("python", "-c", asked).strip() == "[]"
 
 
-TOP = sorted({module.partition(".")[0] for modules in EXTRAS.values() for module in modules} - {"airflow"})
+TOP = sorted({module.partition(".")[0] for extra in EXTRAS.values() for module in extra.modules} - {"airflow"})
 
 
 def test_every_module_imports_or_names_its_extra(shop):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from elt_factory.cli.merging import merged
 from elt_factory.cli.output import fail, short
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ _PACKAGE = "elt-factory[dbt]"
 _TEMPLATES = "project_files"
 _SUFFIX = ".tmpl"
 _HIDDEN = "dot-"
-# Files of lists: a project that has one already gets the lines it lacks
-_LISTS = ("requirements.txt", ".gitignore")
+_PRIVATE = ".env"  # git ignores it: only one that is there gets what it lacks
 # Files that show how a new project begins: an existing project has its own
 _ONLY_NEW = ("README.md", "Makefile", "samples/orders.csv", "dag_configs/orders.yaml")
 
@@ -60,24 +60,22 @@ def write_project(folder: Path, *, existing: bool) -> Written:
 
     Args:
         folder: The project's folder; it is created if it does not exist.
-        existing: Whether the folder is a project already: it gets no example, README or Makefile, and the files that
-            are lists (`requirements.txt`, `.gitignore`) get the lines they lack.
+        existing: Whether the folder is a project already: it gets no example, README or Makefile, and some of its files
+            get what they lack, see `merged`.
     """
     created, extended, kept = list[str](), list[str](), list[str]()
     for name, text in project_files(folder.resolve().name).items():
-        if existing and name in _ONLY_NEW:
-            continue
         file = folder / name
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-            created.append(name)
-        elif name in _LISTS and (missing := _missing_lines(file.read_text(encoding="utf-8"), text)):
-            with file.open("a", encoding="utf-8") as stream:
-                stream.write(missing)
-            extended.append(name)
-        else:
+        if name in (_ONLY_NEW if existing else ()) or (name == _PRIVATE and not file.exists()):
+            continue
+        there = file.read_text(encoding="utf-8") if file.exists() else None
+        wanted = text if there is None else merged(name, there, text)
+        if wanted == there:
             kept.append(name)
+            continue
+        (created if there is None else extended).append(name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(wanted, encoding="utf-8")
     return Written(tuple(created), tuple(extended), tuple(kept))
 
 
@@ -122,25 +120,12 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
     return text
 
 
-def _missing_lines(there: str, wanted: str) -> str:
-    """Return the lines to append: requirements that are there in another version, and comments, are left out."""
-    known = {_bare(line) for line in there.splitlines()}
-    missing = [line for line in wanted.splitlines() if _bare(line) not in known and not line.startswith("#")]
-    start = "" if not there or there.endswith("\n") else "\n"
-    return start + "\n".join(missing) + "\n" if missing else ""
-
-
-def _bare(line: str) -> str:
-    for sign in "[<>=~! ":
-        line = line.split(sign, 1)[0]
-    return line.strip()
-
-
 def _next_steps(folder: Path, *, existing: bool) -> Iterator[str]:
     if folder.resolve() != Path.cwd():
         yield f"cd {short(folder)}"
     if existing:
         yield "install requirements.txt, and set what .env.example lists for Airflow"
+        yield "elt doctor          # what is still missing"
         yield "elt new NAME        # writes a config from real records"
     else:
         yield "make setup          # the environment and this machine's Airflow"

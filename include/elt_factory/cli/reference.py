@@ -1,4 +1,4 @@
-"""`elt reference`: the generated files of the language, written again or compared with what is committed."""
+"""The generated files: written again by `make reference`, compared with what is committed by `make drift`."""
 
 from __future__ import annotations
 
@@ -6,29 +6,51 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from elt_factory.cli.packaging import extras_table, requirements, settings_block
 from elt_factory.core.project import project_root
 from elt_factory.describe.codes import codes_document
 from elt_factory.describe.reference import reference
 from elt_factory.describe.schema import schema_text
 
-GENERATED: Mapping[str, Callable[[], str]] = {
-    "dag_configs/source.schema.json": schema_text,
-    "docs/reference.md": reference,
-    "docs/errors.md": codes_document,
+GENERATED: Mapping[str, Callable[[Path], str]] = {
+    "dag_configs/source.schema.json": lambda _: schema_text(),
+    "docs/reference.md": lambda _: reference(),
+    "docs/errors.md": lambda _: codes_document(),
+    "docs/install.md": lambda root: _with_parts(root / "docs" / "install.md", root),
+    "requirements.txt": requirements,
 }
+# Parts of a Markdown file, each between two comments with its name
+PARTS: Mapping[str, Callable[[Path], str]] = {"extras": extras_table, "settings": settings_block}
 
 
 def write_all(root: Path) -> list[str]:
     """Write the files that differ; their names."""
     changed = drifted(root)
     for name in changed:
-        (root / name).write_text(GENERATED[name](), encoding="utf-8")
+        (root / name).write_text(GENERATED[name](root), encoding="utf-8")
     return changed
 
 
 def drifted(root: Path) -> list[str]:
-    """Return the names of the files that are not what the models say."""
-    return [name for name, make in GENERATED.items() if _read(root / name) != make()]
+    """Return the names of the files that are not what models, settings and pyproject.toml say."""
+    return [name for name, make in GENERATED.items() if _read(root / name) != make(root)]
+
+
+def _with_parts(file: Path, root: Path) -> str:
+    """Return a file's text with its parts made again.
+
+    Raises:
+        ValueError: the file lacks the comments of a part.
+    """
+    text = _read(file)
+    for name, make in PARTS.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise ValueError(f"{file} needs a part between {begin.strip()} and {end}")
+        text = f"{before}{begin}\n{make(root)}\n\n{end}{after}"
+    return text
 
 
 def _read(file: Path) -> str:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 
 from elt_factory.core.failures import PermanentError
 
-EXTRAS: Mapping[str, Sequence[str]] = {
-    "azure": ("adlfs",),
-    "dbt": ("cosmos", "dbt.cli", "dbt.adapters.duckdb"),
-    "dbt-snowflake": ("dbt.adapters.snowflake",),
-    "gcs": ("gcsfs",),
-    "git": ("airflow.providers.git",),
-    "mysql": ("pymysql",),
-    "pictures": ("resvg_py", "fontpkg_inter"),
-    "postgres": ("psycopg",),
-    "s3": ("s3fs",),
-    "snowflake": ("airflow.providers.snowflake", "snowflake.connector"),
-    "testing": ("pytest", "sqlglot"),
+
+@dataclass(frozen=True)
+class Extra:
+    """What an extra is for, and what must import where it is installed."""
+
+    purpose: str
+    modules: tuple[str, ...]
+
+
+EXTRAS: Mapping[str, Extra] = {
+    "snowflake": Extra("Snowflake as the warehouse", ("airflow.providers.snowflake", "snowflake.connector")),
+    "dbt": Extra("`transform.dbt`, on DuckDB", ("cosmos", "dbt.cli", "dbt.adapters.duckdb")),
+    "dbt-snowflake": Extra("`transform.dbt` on Snowflake; includes both above", ("dbt.adapters.snowflake",)),
+    "postgres": Extra("PostgreSQL as a source", ("psycopg",)),
+    "mysql": Extra("MySQL and MariaDB as sources", ("pymysql",)),
+    "s3": Extra("landings in S3", ("s3fs",)),
+    "gcs": Extra("landings in Google Cloud Storage", ("gcsfs",)),
+    "azure": Extra("landings in Azure", ("adlfs",)),
+    "git": Extra("configs from a git repository: the bundle `GitYamlBundle`", ("airflow.providers.git",)),
+    "pictures": Extra("`elt plan --png`", ("resvg_py", "fontpkg_inter")),
+    "testing": Extra("the conformance suites in `elt_factory.testing`", ("pytest", "sqlglot")),
 }
 
 
@@ -48,14 +58,14 @@ def needs(extra: str, user: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         name = error.name or ""
         # where `snowflake.connector` is missing, `snowflake` may be what is not found
-        if not any(f"{name}.".startswith(f"{one}.") or one.startswith(f"{name}.") for one in EXTRAS[extra]):
+        if not any(f"{name}.".startswith(f"{one}.") or one.startswith(f"{name}.") for one in EXTRAS[extra].modules):
             raise
         raise MissingExtraError(user, extra, name) from None
 
 
 def missing(extra: str) -> str:
     """Return the first module of an extra that is not installed, "" where all are."""
-    return next((module for module in EXTRAS[extra] if not _is_there(module)), "")
+    return next((module for module in EXTRAS[extra].modules if not _is_there(module)), "")
 
 
 def install(extra: str) -> str:
