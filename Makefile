@@ -105,7 +105,7 @@ docs-site: $(VENV)/.ready ## Build the site of docs/ into build/docs-site; a lin
 	@$(UV) pip install --quiet --python $(BIN)/python --target build/docs-tool --group docs
 	@PYTHONPATH=build/docs-tool $(BIN)/python -m zensical build --strict --clean
 
-reference: $(VENV)/.ready ## Write the generated files: YAML reference, JSON Schema, list of error codes
+reference: $(VENV)/.ready ## Write the generated files: YAML reference, JSON Schema, error codes, requirements.txt, parts of docs/install.md
 	@$(BIN)/python -m elt_factory.cli.reference
 
 format: $(VENV)/.ready ## Fix style where that is safe
