@@ -236,7 +236,7 @@ def test_a_parquet_file_without_a_byte_is_an_empty_file(tmp_path):
         ("csv", b"\n<!DOCTYPE html>\n<p>404, not found</p>\n", "a web page"),
         ("ndjson", b"\xef\xbb\xbf<?xml version='1.0'?>", "an XML document"),
         ("csv", b'{"a": 1, "b": 2}\n{"a": 1, "b": 2}\n', "JSON: write format: {type: ndjson}"),
-        ("csv", b'[\n{"a": 1}\n]\n', "JSON: write format: {type: ndjson}"),
+        ("csv", b'[\n{"a": 1}\n]\n', "JSON: write format: {type: json}"),
         ("csv", "a,b\n1,2\n".encode("utf-16-le"), "not text, or UTF-16 without a byte order mark"),
     ],
 )

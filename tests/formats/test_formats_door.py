@@ -96,7 +96,7 @@ def test_it_is_in_the_schema_without_a_word_elsewhere(package):
         ("{type: lines, colum: text}", (7, 27), 'unknown key "colum"', 'did you mean "column"?'),
         ("{type: lines, column: 5}", (7, 35), "expected text, got 5", 'put it in quotes: "5"'),
         ("{type: line}", (7, 20), 'unknown format type "line"', 'did you mean "lines"?'),
-        ("{column: a}", (7, 5), 'missing key "type"', "add type: with one of csv, ndjson, parquet"),
+        ("{column: a}", (7, 5), 'missing key "type"', "add type: with one of csv, ndjson, json"),
         ("lines", (7, 13), "expected a mapping", "write {type: lines}"),
         ("{type: [lines]}", (7, 20), "expected text", ""),
     ],

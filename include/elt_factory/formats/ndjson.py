@@ -31,7 +31,7 @@ def _spooled(_: NdjsonFormat, files: Sequence[Delivered], workdir: Path) -> Spoo
         if is_array(text):
             raise BadDataError(
                 f"{file.name} line 1: the file is a JSON array, but format ndjson needs one object per line; hint: "
-                "write one object per line, without brackets and commas around them"
+                "write format: {type: json}"
             )
     return Spool("ndjson", texts, sum(map(_lines, texts)))
 

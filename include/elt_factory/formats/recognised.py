@@ -42,7 +42,8 @@ def not_text(head: bytes, form: str) -> str:
     for sign, what in _MARKUP.items():
         if begins[: len(sign)].lower() == sign:
             return what
-    return "JSON: write format: {type: ndjson}" if form == "csv" and _is_json(begins) else ""
+    found = _json_format(begins) if form == "csv" else ""
+    return f"JSON: write format: {{type: {found}}}" if found else ""
 
 
 def not_text_in(file: Path, form: str) -> str:
@@ -63,11 +64,13 @@ def _signs() -> Mapping[bytes, str]:
     return found
 
 
-def _is_json(begins: bytes) -> bool:
+def _json_format(begins: bytes) -> str:
+    """Return the format of JSON that begins so: an object a line, or a document over many; "" for other text."""
     first, _, more = begins.partition(b"\n")
     if first.strip() in (b"[", b"{") and more.strip():
-        return True
+        return "json"
     try:
-        return isinstance(json.loads(first), list | dict)
+        value = json.loads(first)
     except ValueError:
-        return False
+        return ""
+    return "ndjson" if isinstance(value, dict) else "json" if isinstance(value, list) else ""

@@ -13,7 +13,7 @@ from elt_factory.core.kinds import Door
 
 FORMATS: Door[Any] = Door(
     "elt_factory.formats",
-    {name: f"elt_factory.formats.{name}:KIND" for name in ("csv", "ndjson", "parquet")},
+    {name: f"elt_factory.formats.{name}:KIND" for name in ("csv", "ndjson", "json", "parquet")},
     takes="elt_factory.formats.kind:FormatKind",
 )
 
