@@ -1,6 +1,6 @@
 """What the contract's peak memory is for ten times the rows, by threads, files and the shape of records.
 
-    python benchmarks/memory.py [FOLDER] [--rows 200000]
+    python benchmarks/memory.py [FOLDER] [--rows 1000000]
 
 Each landing runs in a process of its own; the peak is what the kernel counts for it. Exits with status 1 when ten times
 the rows take more than 1.2 times the memory in any case.
@@ -30,7 +30,8 @@ from elt_factory.landing.schema import Known
 MOST = 1.2
 THREADS, FILES = (2, 4, 16), (1, 5000)
 WINDOW = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC))
-# the records of each shape for one row of the smallest: all shapes are about as many bytes
+# the records of each shape for one row of the narrow one: all shapes are about as many bytes, enough that even the
+# smaller landing gives each of 16 threads several row groups to write
 SHAPES = {"narrow": 1.0, "wide": 0.05, "long": 0.0005}
 
 
@@ -106,7 +107,7 @@ def main() -> int:
     """1 when a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=Path(tempfile.gettempdir()))
-    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--land", type=Path)
     given = parser.parse_args()
     if given.land:

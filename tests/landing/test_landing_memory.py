@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from elt_factory.core.failures import LandingError
@@ -126,3 +127,26 @@ def test_long_records_are_staged_and_landed_below_the_limit(tmp_path):
     rows, rejected, peak = land_in_a_process(tmp_path, ELT_CONTRACT_THREADS="4", ELT_CONTRACT_MEMORY="500MB")
     # staged in a table they needed more than 1 GB
     assert (rows, rejected, peak < 650) == (1500, 0, True), peak
+
+
+def test_what_threads_freed_goes_back_and_does_not_add_up_from_step_to_step():
+    statements = []
+
+    class Recorded:
+        def __init__(self, connection):
+            self._connection = connection
+
+        def execute(self, statement):
+            statements.append(statement)
+            return self._connection.execute(statement)
+
+    with duckdb.connect() as connection:
+        memory.set_limit(connection)
+        kept = "SELECT value FROM duckdb_settings() WHERE name LIKE 'allocator%threshold'"
+        assert {value for (value,) in connection.execute(kept).fetchall()} <= {"1MB", "976.5 KiB"}
+        memory.set_threads(Recorded(connection), 10)
+        memory.set_threads(Recorded(connection), 10)
+    # as many as before or not, each step has threads of its own: the allocator gives back what those of the last kept
+    assert [statement for statement in statements if statement.startswith("SET threads")][0::2] == [
+        "SET threads = 1"
+    ] * 2

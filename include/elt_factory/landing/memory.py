@@ -23,7 +23,7 @@ _THREAD_BYTES = 32_000_000
 _COLUMN_BYTES = 256 * 1024
 _RECORD_COPIES = 20  # the line, twice; its JSON as a tree, up to four times; the values as they are cast, the row
 _ROW_GROUP, _LEAST_ROW_GROUP = 16 * 1024 * 1024, 4 * 1024 * 1024
-_ROW_GROUP_COPIES = 8  # as it is read, as rows, as pages, compressed; allocators keep some more
+_ROW_GROUP_COPIES = 16  # as it is read, as rows, as pages, compressed; allocators keep some more
 
 
 def limit_bytes() -> int:
@@ -46,8 +46,14 @@ def threads_for(limit: int, most: int, columns: int, record_bytes: int) -> int:
 
 
 def set_limit(connection: duckdb.DuckDBPyConnection) -> None:
-    """Hold a connection to the limit; ELT_CONTRACT_THREADS takes the place of the machine's number of cores."""
+    """Hold a connection to the limit; ELT_CONTRACT_THREADS takes the place of the machine's number of cores.
+
+    The allocator keeps what a thread freed for it, outside the limit, until that is more than a threshold: at DuckDB's
+    own, 128 MB, landings of more rows take more memory.
+    """
     connection.execute(f"SET memory_limit = '{limit_bytes()}B'")
+    for threshold in ("allocator_flush_threshold", "allocator_bulk_deallocation_flush_threshold"):
+        connection.execute(f"SET {threshold} = '1MB'")
     if threads := os.environ.get("ELT_CONTRACT_THREADS"):
         connection.execute(f"SET threads = {int(threads)}")
     connection.execute("SET VARIABLE most_threads = current_setting('threads')")
@@ -62,10 +68,14 @@ def set_records(connection: duckdb.DuckDBPyConnection, record_bytes: int, useful
 
 
 def set_threads(connection: duckdb.DuckDBPyConnection, columns: int, most: int | None = None) -> None:
-    """Give a connection the threads that its limit is enough for, at most `most`."""
+    """Give a connection new threads, as many as its limit is enough for, at most `most`.
+
+    What the old ones freed and the allocator keeps for them goes with them.
+    """
     variables = "SELECT least(getvariable('most_threads'), getvariable('useful_threads')), getvariable('record_bytes')"
     useful, record_bytes = map(int, connection.execute(variables).fetchall()[0])
     threads = threads_for(limit_bytes(), most or useful, columns, record_bytes)
+    connection.execute("SET threads = 1")
     connection.execute(f"SET threads = {threads}")
 
 
