@@ -10,7 +10,7 @@ TIERS = {
     "unit": "needs nothing but this process and its files",
     "services": "asks other processes: databases, object storage, servers, git, dbt",
     "fakesnow": "asks the stand-in for Snowflake",
-    "live": "runs DAGs or commands with an Airflow of its own, or a whole Airflow",
+    "live": "runs DAGs or commands with an Airflow of its own, or a whole Airflow, or installs the wheel",
     "proof": "goes through random sequences of loads, faults and kills",
 }
 # the first that fits: a mark, a folder, a fixture that is asked for, directly or by another
