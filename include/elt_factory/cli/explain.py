@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
+from elt_factory.cli.names import ConfigName
 from elt_factory.cli.output import AsJson, named_config, print_json, say
 from elt_factory.describe.effective import settings, settings_text
 
 
-def explain(
-    name: Annotated[str, typer.Argument(help="Name of the config, as in `elt list`.")], as_json: AsJson = False
-) -> None:
+def explain(name: ConfigName, as_json: AsJson = False) -> None:
     """Show the effective config: each value with its file and line, or as a default."""
     item = named_config(name)
     if as_json:

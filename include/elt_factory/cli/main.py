@@ -18,6 +18,7 @@ from elt_factory.cli.doctor import doctor
 from elt_factory.cli.ending import EndedError, ended_by_signals, leave
 from elt_factory.cli.explain import explain
 from elt_factory.cli.init import init
+from elt_factory.cli.names import ConfigName
 from elt_factory.cli.new import new
 from elt_factory.cli.output import AsJson, errors, fail, print_json, short
 from elt_factory.cli.plan import plan
@@ -32,7 +33,7 @@ from elt_factory.core.failures import EltError
 from elt_factory.core.private import use_private_files
 from elt_factory.core.project import config_folder, project_root
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 for command in (init, new, validate, doctor, explain, plan, diff, docs, upgrade):
     app.command()(command)
 console = tables.screen()
@@ -66,7 +67,7 @@ def list_configs(as_json: AsJson = False) -> None:
 
 @app.command()
 def run(
-    name: Annotated[str, typer.Argument(help="Name of the config, as in `elt list`.")],
+    name: ConfigName,
     start: Annotated[str | None, typer.Option(help="Start of the window, inclusive, such as 2013-01-01.")] = None,
     end: Annotated[str | None, typer.Option(help="End of the window, exclusive.")] = None,
     full_refresh: Annotated[

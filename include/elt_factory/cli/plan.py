@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from elt_factory.cli.names import ConfigName
 from elt_factory.cli.output import AsJson, errors, fail, named_config, print_json, silence
 from elt_factory.cli.tables import screen
 from elt_factory.config.errors import near_name
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def plan(  # noqa: PLR0913 - each is an option of the command
-    name: Annotated[str, typer.Argument(help="Name of the config, as in `elt list`.")],
+    name: ConfigName,
     date: Annotated[
         str | None,
         typer.Option(help="Plan the last run that starts on this day, or by this time. Default: the latest run."),
