@@ -27,6 +27,8 @@ EXTRAS: Mapping[str, Extra] = {
     "s3": Extra("landings in S3", ("s3fs",)),
     "gcs": Extra("landings in Google Cloud Storage", ("gcsfs",)),
     "azure": Extra("landings in Azure", ("adlfs",)),
+    "excel": Extra("Excel workbooks as files", ("python_calamine",)),
+    "avro": Extra("Avro files", ("fastavro",)),
     "git": Extra("configs from a git repository: the bundle `GitYamlBundle`", ("airflow.providers.git",)),
     "pictures": Extra("`elt plan --png`", ("resvg_py", "fontpkg_inter")),
     "testing": Extra("the conformance suites in `elt_factory.testing`", ("pytest", "sqlglot")),

@@ -16,16 +16,17 @@ LOOKED_AT = 64 * 1024
 # formats have signs of their own
 _SIGNS = {
     b"\x1f\x8b": "compressed (gzip)",
-    b"PK\x03\x04": "a zip archive or an Excel workbook",
     b"\x28\xb5\x2f\xfd": "compressed (zstd)",
     b"BZh": "compressed (bzip2)",
     b"\xfd7zXZ\x00": "compressed (xz)",
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an Excel workbook",
     b"%PDF-": "a PDF document",
     b"SQLite format 3\x00": "a SQLite database",
-    b"Obj\x01": "an Avro file",
 }
-_MARKUP = {b"<!doctype html": "a web page", b"<html": "a web page", b"<?xml": "an XML document"}
+_MARKUP = {
+    b"<!doctype html": "a web page",
+    b"<html": "a web page",
+    b"<?xml": "an XML document: write format: {type: xml}",
+}
 _ZEROS, _FEW = 20, 8  # more than one zero byte in that many is not text, if they are not only a few
 
 

@@ -64,13 +64,14 @@ def raw_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: Con
     return [f"(SELECT {columns}{own} FROM {relation})" for relation in relations]
 
 
-def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: Known, _: Spool) -> Found:
+def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
     names = [row[0] for row in connection.execute(ndjson.shapes()).fetchall()]
     if None in names:
         raise BrokenLinesError
     check_names(known, list(map(loaded_name, names)))
     check_width(known, list(map(loaded_name, names)))
-    given = _given(known, names)
+    # the YAML and the table come before what the source says of its columns
+    given = {**{name: kind for name, kind in spool.types.items() if name in names}, **_given(known, names)}
     kinds = _types_of_json(connection, known, [name for name in names if name not in given])
     # what the table and the YAML name comes first
     declared = map(source_name, [*(known.existing or {}), *known.table.columns])

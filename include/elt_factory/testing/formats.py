@@ -149,4 +149,5 @@ _NEXT_WEEK = type(WEEK)(WEEK.end, WEEK.end + (WEEK.end - WEEK.start))
 
 
 def _sorted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(rows, key=repr)
+    # the order of the columns is not the files'
+    return sorted(rows, key=lambda row: sorted((name, str(value)) for name, value in row.items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -11,9 +12,10 @@ from elt_factory.config.models.by_type import ByType
 from elt_factory.config.models.values import ColumnName
 from elt_factory.core.kinds import Door
 
+_BUILT_IN = ("csv", "ndjson", "json", "parquet", "excel", "xml", "fixed_width", "avro", "orc")
 FORMATS: Door[Any] = Door(
     "elt_factory.formats",
-    {name: f"elt_factory.formats.{name}:KIND" for name in ("csv", "ndjson", "json", "parquet")},
+    {name: f"elt_factory.formats.{name}:KIND" for name in _BUILT_IN},
     takes="elt_factory.formats.kind:FormatKind",
 )
 
@@ -55,14 +57,23 @@ class CsvFormat(FileFormat):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
-        if self.names and self.header:
-            hint = "add header: false, or remove names:"
-            raise MistakeError(
-                "`names` applies only to files without a header line", hint, at=("names", KEY), code="conflict"
-            )
-        folded = [name.casefold() for name in self.names]
-        for index, name in enumerate(self.names):
-            if name.casefold() in folded[:index]:
-                message = f'column name "{name}" is repeated'
-                raise MistakeError(message, "give every field a unique name", at=("names", index), code="conflict")
+        check_names(self.names, "header: false", has_header=self.header)
         return self
+
+
+def check_names(names: Sequence[str], without_header: str, *, has_header: bool) -> None:
+    """Refuse names of columns next to a header, and names that are repeated.
+
+    Raises:
+        MistakeError: at the place below the format.
+    """
+    if names and has_header:
+        hint = f"add {without_header}, or remove names:"
+        raise MistakeError(
+            "`names` applies only to files without a header line", hint, at=("names", KEY), code="conflict"
+        )
+    folded = [name.casefold() for name in names]
+    for index, name in enumerate(names):
+        if name.casefold() in folded[:index]:
+            message = f'column name "{name}" is repeated'
+            raise MistakeError(message, "give every field a unique name", at=("names", index), code="conflict")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from elt_factory.config.models.formats import FORMATS, FileFormat
+from elt_factory.core.extras import MissingExtraError
 from elt_factory.core.failures import AccessDeniedError, BadDataError, EltError
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, SourceFile, Spool
@@ -76,6 +77,8 @@ def _named(subject: Subject) -> Iterator[None]:
     """Name source and table in errors that name a file."""
     try:
         yield
+    except MissingExtraError:
+        raise
     except EltError as error:
         raise subject.error(type(error), str(error)) from None
 

@@ -1,0 +1,376 @@
+# ruff: noqa: DTZ001 - workbooks, ORC and Parquet have times without a zone
+"""Formats whose files other tools write: Excel by openpyxl, Avro by Apache's own package, ORC by pyarrow, XML, text."""
+
+import io
+import json
+import subprocess
+import sys
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+
+import avro.datafile
+import avro.io
+import avro.schema
+import fastavro
+import openpyxl
+import pyarrow as pa
+import pytest
+from pyarrow import orc
+
+from elt_factory.core.extras import MissingExtraError
+from elt_factory.core.failures import BadDataError
+from elt_factory.testing.formats import FormatSuite
+from elt_factory.testing.loads import WEEK, Line, source_of
+
+
+@pytest.fixture
+def line(tmp_path):
+    """A line whose source is the files of a folder."""
+
+    def of(form, content, **table):
+        folder = tmp_path / "in"
+        folder.mkdir(exist_ok=True)
+        (folder / "a").write_bytes(content)
+        spec = {"path": "*", "format": form, **table}
+        config = {"name": "src", "extract": {"type": "files", "folder": "in"}, "tables": {"tab": spec}}
+        return Line(source_of(config, tmp_path), None, tmp_path, lambda _: None)
+
+    return of
+
+
+# Excel
+
+
+def workbook(*rows, title="Sheet", merged=(), more=()):
+    book, target = openpyxl.Workbook(), io.BytesIO()
+    sheet = book.active
+    sheet.title = title
+    for row in rows:
+        sheet.append(row)
+    for cells in merged:
+        sheet.merge_cells(cells)
+    for name in more:
+        book.create_sheet(name)
+    book.save(target)
+    return target.getvalue()
+
+
+class TestExcel(FormatSuite):
+    form = {"type": "excel"}
+    content = workbook(
+        ["id", "code", "amount", "day", "at", "clock", "flag"],
+        [1, "007", 1.5, date(2013, 1, 1), datetime(2013, 1, 1, 10, 30), time(9, 5), True],
+        [],
+        [2, "x", 2, date(2013, 1, 2), datetime(2013, 1, 2), time(0, 0), False],
+        [3, None, None, None, None, None, None, "lost"],
+        [4],
+    )
+    rows = [
+        {
+            "id": 1,
+            "code": "007",
+            "amount": 1.5,
+            "day": date(2013, 1, 1),
+            "at": datetime(2013, 1, 1, 10, 30),
+            "clock": time(9, 5),
+            "flag": True,
+        },
+        {
+            "id": 2,
+            "code": "x",
+            "amount": 2.0,
+            "day": date(2013, 1, 2),
+            "at": datetime(2013, 1, 2),
+            "clock": time(0, 0),
+            "flag": False,
+        },
+        {"id": 4, "code": None, "amount": None, "day": None, "at": None, "clock": None, "flag": None},
+    ]
+    columns = {"clock": {"type": "time"}, "at": {"type": "datetime"}}
+    rejected = 1
+    unreadable = content[:500]
+    ending = ".xlsx"
+
+
+def test_a_sheet_and_a_range_of_a_workbook_are_read(line):
+    content = workbook(
+        ["Report of January"],
+        [None, "id", "name", None, "note"],
+        [None, 1, "a"],
+        [None, 2, "b", None, "x"],
+        ["total", 3],
+        title="Orders",
+        more=["Other"],
+    )
+    form = {"type": "excel", "sheet": "Orders", "range": "B2:C4"}
+    one = line(form, content)
+    assert one.load(WEEK).rows_loaded == 2
+    assert sorted((row["id"], row["name"]) for row in one.rows()) == [(1, "a"), (2, "b")]
+
+
+def test_names_over_two_rows_are_joined_and_a_merged_cell_names_each_of_its_columns(line):
+    content = workbook(["id", "Sales", None], [None, "2012", 2013], [1, 5, 6], merged=["B1:C1", "A1:A2"])
+    one = line({"type": "excel", "header_rows": 2}, content)
+    one.load(WEEK)
+    assert one.rows() == [{"id": 1, "Sales 2012": 5, "Sales 2013": 6}]
+
+
+def test_a_workbook_without_a_header_has_the_names_of_the_yaml(line):
+    one = line({"type": "excel", "header_rows": 0, "names": ["a", "b"]}, workbook([1, "x"], [2, "y"]))
+    one.load(WEEK)
+    assert sorted(row["a"] for row in one.rows()) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "message"),
+    [
+        ({"sheet": "Ordrs"}, workbook(["id"], title="Orders"), 'a has no sheet "Ordrs"; did you mean "Orders"'),
+        ({}, workbook(["id", "id"], [1, 2]), "a row 1: column id is repeated"),
+        ({}, b"id,name\n1,a\n", "a is not a workbook, or damaged"),
+        ({"range": "F1:G9"}, workbook(["id"], [1]), "a row 1: no column has a name"),
+        ({"header_rows": 0, "names": ["x"]}, workbook([1, 2]), "a: 2 columns but 1 names in format.names"),
+        ({"header_rows": 3}, workbook(["id"], [1]), "a: no header: the sheet, or the range, has 2 rows"),
+    ],
+)
+def test_a_workbook_that_is_not_what_the_yaml_says_is_an_error(line, form, content, message):
+    with pytest.raises(BadDataError, match=rf"src\.tab: {message}"):
+        line({"type": "excel", **form}, content).load(WEEK)
+
+
+def test_without_calamine_the_error_says_what_to_install(line, monkeypatch):
+    one = line({"type": "excel"}, workbook(["id"], [1]))
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    with pytest.raises(MissingExtraError, match=r'format.type excel needs .*pip install "elt-factory\[excel\]"'):
+        one.load(WEEK)
+
+
+# Avro
+
+SCHEMA = {
+    "type": "record",
+    "name": "thing",
+    "fields": [
+        {"name": "id", "type": "long"},
+        {"name": "name", "type": ["null", "string"]},
+        {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 20, "scale": 3}},
+        {"name": "day", "type": {"type": "int", "logicalType": "date"}},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "clock", "type": {"type": "long", "logicalType": "time-micros"}},
+        {"name": "share", "type": "double"},
+        {"name": "raw", "type": "bytes"},
+        {"name": "kind", "type": {"type": "enum", "name": "kind", "symbols": ["A", "B"]}},
+        {"name": "tags", "type": {"type": "array", "items": "string"}},
+    ],
+}
+RECORDS = [
+    {
+        "id": 2**62,
+        "name": "007",
+        "price": Decimal("12345678901234567.125"),
+        "day": date(2013, 1, 31),
+        "at": datetime(2013, 1, 31, 10, 0, 0, 123456, tzinfo=UTC),
+        "clock": time(23, 59, 59, 999999),
+        "share": float("inf"),
+        "raw": b"\x00\xff",
+        "kind": "B",
+        "tags": ["a", "é"],
+    },
+    {
+        "id": 1,
+        "name": None,
+        "price": Decimal("-0.001"),
+        "day": date(1960, 1, 1),
+        "at": datetime(1960, 1, 1, tzinfo=UTC),
+        "clock": time(0),
+        "share": 0.1,
+        "raw": b"",
+        "kind": "A",
+        "tags": [],
+    },
+]
+
+
+def apache_avro(codec="deflate") -> bytes:
+    target = io.BytesIO()
+    schema = avro.schema.parse(json.dumps(SCHEMA))
+    writer = avro.datafile.DataFileWriter(target, avro.io.DatumWriter(), schema, codec=codec)
+    for record in RECORDS:
+        writer.append(record)
+    writer.flush()
+    return target.getvalue()
+
+
+def loaded(record):
+    tags = json.dumps(record["tags"], ensure_ascii=False, separators=(",", ":"))
+    return {**record, "tags": tags}
+
+
+class TestAvro(FormatSuite):
+    form = {"type": "avro"}
+    content = apache_avro()
+    rows = [loaded(record) for record in RECORDS]
+    unreadable = content[:-30]
+    ending = ".avro"
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate", "bzip2", "xz", "snappy", "zstandard"])
+def test_each_packing_of_avro_is_read(line, codec):
+    target = io.BytesIO()
+    fastavro.writer(target, SCHEMA, RECORDS, codec=codec)
+    assert line({"type": "avro"}, target.getvalue()).load(WEEK).rows_loaded == 2
+
+
+def test_values_of_several_types_have_the_type_that_holds_them(line):
+    schema = {"type": "record", "name": "r", "fields": [{"name": "v", "type": ["null", "long", "string"]}]}
+    target = io.BytesIO()
+    fastavro.writer(target, schema, [{"v": 1}, {"v": "x"}, {"v": None}])
+    one = line({"type": "avro"}, target.getvalue())
+    one.load(WEEK)
+    assert sorted(str(row["v"]) for row in one.rows()) == ['"x"', "1", "None"]
+
+
+def test_avro_values_that_are_no_records_are_an_error(line):
+    target = io.BytesIO()
+    fastavro.writer(target, "string", ["a"])
+    with pytest.raises(BadDataError, match=r"src\.tab: a: its values are not records"):
+        line({"type": "avro"}, target.getvalue()).load(WEEK)
+
+
+# ORC
+
+
+def orc_file(table) -> bytes:
+    target = io.BytesIO()
+    orc.write_table(table, target)
+    return target.getvalue()
+
+
+class TestOrc(FormatSuite):
+    form = {"type": "orc"}
+    content = orc_file(
+        pa.table(
+            {
+                "id": pa.array([1, 2]),
+                "name": ["007", None],
+                "price": pa.array([Decimal("1.250"), None], pa.decimal128(20, 3)),
+                "day": pa.array([date(2013, 1, 31), None]),
+                "at": pa.array([datetime(2013, 1, 31, 10, 0, 0, 123456), None], pa.timestamp("us")),
+            }
+        )
+    )
+    rows = [
+        {
+            "id": 1,
+            "name": "007",
+            "price": Decimal("1.250"),
+            "day": date(2013, 1, 31),
+            "at": datetime(2013, 1, 31, 10, 0, 0, 123456),
+        },
+        {"id": 2, "name": None, "price": None, "day": None, "at": None},
+    ]
+    unreadable = content[:-30]
+    ending = ".orc"
+
+
+# XML
+
+
+class TestXml(FormatSuite):
+    form = {"type": "xml", "records": "Catalog.Books.Book", "lists": ["author"]}
+    content = b"""<?xml version="1.0" encoding="windows-1252"?>
+    <c:Catalog xmlns:c="urn:x" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><Book id="0"/><c:Books>
+      <c:Book id="1"><title>Caf\xe9 &amp; b&#233;</title><author>A</author><price>1.10</price></c:Book>
+      <Book id="2"><author>A</author><author>B</author><price xsi:nil="true"/><title/></Book>
+      <Book>nothing</Book>
+    </c:Books></c:Catalog>"""
+    rows = [
+        {"id": 1, "title": "Café & bé", "author": '["A"]', "price": Decimal("1.10")},
+        {"id": 2, "title": None, "author": '["A","B"]', "price": None},
+    ]
+    columns = {"id": {"type": "integer"}, "price": {"type": "decimal(9,2)"}}
+    rejected = 1
+    unreadable = b"<Catalog><Books><Book id='1'/><Books></Catalog>"
+    ending = ".xml"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<a><b x='1'/></c>", "a line 1 column .*: not XML: mismatched tag"),
+        (b"<a>\n<b x='1'/>", "a line 2 column .*: not XML: no element found"),
+        (b"<!DOCTYPE a [<!ENTITY x 'y'>]><a><b>&x;</b></a>", "a line 1: declares entities, which are not read"),
+        (b"<!DOCTYPE a SYSTEM 'x.dtd'><a><b>&x;</b></a>", "a line 1: declares entities, which are not read"),
+        (b"<c><b x='1'/></c>", "a: no element a; the root is c"),
+        (b'{"a": 1}', "a line 1 column 1: not XML"),
+    ],
+)
+def test_what_is_not_the_xml_of_the_yaml_is_an_error_with_its_place(line, content, message):
+    with pytest.raises(BadDataError, match=rf"src\.tab: {message}"):
+        line({"type": "xml", "records": "a.b"}, content).load(WEEK)
+
+
+def test_an_element_with_text_and_more_keeps_both(line):
+    one = line({"type": "xml", "records": "a.b"}, b"<a><b x='1'>t<c>u</c><d y='2'>v</d></b></a>")
+    one.load(WEEK)
+    assert one.rows() == [{"x": "1", "c": "u", "d": '{"y":"2","text":"v"}', "text": "t"}]
+
+
+# Fixed width
+
+
+class TestFixedWidth(FormatSuite):
+    form = {
+        "type": "fixed_width",
+        "fields": {"id": 3, "name": 6, "amount": 5},
+        "skip_lines": 1,
+        "encoding": "latin-1",
+        "null_values": ["", "-"],
+    }
+    content = b"ID NAME  AMOUN\n  1caf\xe9   1.50\r\n  2-      2.5   \n\n  3cut\n  4too long  2.50\n  5             \n"
+    rows = [
+        {"id": 1, "name": "café", "amount": 1.5},
+        {"id": 2, "name": None, "amount": 2.5},
+        {"id": 5, "name": None, "amount": None},
+    ]
+    columns = {"id": {"type": "integer"}, "amount": {"type": "float"}}
+    rejected = 2
+    unreadable = b"\x1f\x8b\x08 not a packed file"
+    ending = ".txt"
+
+
+def test_lines_whose_spaces_were_cut_off_are_records_where_the_yaml_says_so(line):
+    form = {"type": "fixed_width", "fields": {"id": 3, "name": 6, "note": 9}, "trimmed": True}
+    one = line(form, b"001abc   ok\n002\n003longerxxxxxxxxxxxx\n")
+    report = one.load(WEEK)
+    assert (report.rows_loaded, report.rows_rejected) == (2, 1)
+
+
+def test_a_line_of_another_encoding_is_one_reject(line):
+    one = line({"type": "fixed_width", "fields": {"id": 1, "name": 4}}, b"1caf\xc3\xa9\n2caf\xe9\n3abcd\n")
+    report = one.load(WEEK)
+    assert (report.rows_loaded, report.rows_rejected) == (2, 1)
+
+
+def test_excel_durations_over_a_day_keep_their_hours():
+    from elt_factory.formats.excel import _plain
+
+    assert _plain(timedelta(hours=30, minutes=5)) == "30:05:00"
+
+
+@pytest.mark.services
+def test_an_xml_document_that_is_ten_times_as_long_takes_no_more_memory(tmp_path):
+    """Peak memory of a process of its own that reads 4 and 40 MB."""
+    program = (
+        "import sys; from pathlib import Path; from elt_factory.formats.xml_stream import records; "
+        "n = sum(1 for _ in records(Path(sys.argv[1]), 'x', ['a', 'b'], ())); "
+        "print(n, Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
+    )
+    peaks = []
+    for rows in (40_000, 400_000):
+        file = tmp_path / f"{rows}.xml"
+        file.write_text("<a>" + f"<b id='1'><text>{'x' * 80}</text></b>\n" * rows + "</a>")
+        out = subprocess.run([sys.executable, "-c", program, str(file)], check=True, capture_output=True, text=True)
+        count, peak = map(int, out.stdout.split())
+        assert count == rows
+        peaks.append(peak)
+    assert peaks[1] < 1.2 * peaks[0]
