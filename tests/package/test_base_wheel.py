@@ -53,6 +53,13 @@ def test_a_new_project_loads_a_csv_file_into_duckdb(shop):
     assert [row["order_id"] for row in rows] == [1, 2, 3]
 
 
+def test_a_second_run_reads_what_the_first_one_wrote(shop):
+    assert "orders success" in shop.elt("run", "orders")
+    rows = json.loads(shop.elt("sql", "select count(*) as rows, max(_loaded_at) as last from orders.orders", "--json"))
+    assert rows[0]["rows"] == 3
+    assert rows[0]["last"]
+
+
 def test_what_is_not_in_the_base_is_not_there(shop):
     asked = f"from importlib.util import find_spec; print([name for name in {TOP!r} if find_spec(name)])"
     assert shop.run("python", "-c", asked).strip() == "[]"
