@@ -13,11 +13,12 @@ from urllib.parse import unquote, urlsplit
 
 @dataclass
 class Shop:
-    """`asked` are the paths that were asked for."""
+    """`asked` are the paths that were asked for; while it is `busy`, it asks once to wait for that many seconds."""
 
     url: str = ""
     orders: list[dict] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    busy: int = 0
 
     def answer(self, path: str) -> list[dict]:
         parts = path.split("/")[1:]
@@ -35,8 +36,10 @@ def shop_api() -> Iterator[Shop]:
         def do_GET(self):
             path = urlsplit(self.path).path
             shop.asked.append(path)
+            busy, shop.busy = shop.busy, 0
             body = json.dumps(shop.answer(path)).encode()
-            self.send_response(200)
+            self.send_response(429 if busy else 200)
+            self.send_header("Retry-After", str(busy))
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 from children_support import Shop, shop_api
 
+from elt_factory.sources.rest_api import http
+from elt_factory.sources.rest_api.exchange import Patience
+
 DAY = {"window_start": "2013-01-01", "window_end": "2013-01-02"}
 SHOP = """
 name: tiny
@@ -84,3 +87,14 @@ def test_a_child_without_its_parent_in_the_run_says_so(tiny, api):
     assert state == "failed"
     assert "it is read with the rows of orders, which this run leaves out; hint: choose orders, too" in detail
     assert api.asked == []
+
+
+def test_a_source_that_asks_to_wait_for_long_gives_the_worker_back_and_the_task_comes_again(tiny, api, monkeypatch):
+    monkeypatch.setattr(http, "PATIENCE", Patience(longest_retry_after=1))
+    line = made(tiny, api)
+    api.orders, api.busy = [{"id": "a"}], 3
+    outcome = line.run("tiny", tables=["orders"], **DAY)
+    assert outcome.state == "success"
+    assert states(outcome)["tables.orders.load"] == "success"
+    assert api.asked == ["/orders", "/orders"]
+    assert line.query("select id from tiny.orders") == [("a",)]

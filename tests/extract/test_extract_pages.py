@@ -15,7 +15,7 @@ from msgspec import Raw
 from elt_factory.core.failures import BadDataError, SourceNotReadyError
 from elt_factory.sources.read import read
 from elt_factory.sources.rest_api import http
-from elt_factory.sources.rest_api.http import Patience
+from elt_factory.sources.rest_api.exchange import Patience
 from elt_factory.sources.rest_api.repeats import Repeats
 
 CURSOR = {"type": "cursor", "cursor_path": "next", "cursor_param": "after"}

@@ -8,7 +8,7 @@ from rest_support import records_of
 
 from elt_factory.core.failures import SourceUnavailableError
 from elt_factory.sources.rest_api import http
-from elt_factory.sources.rest_api.http import Patience
+from elt_factory.sources.rest_api.exchange import Patience
 
 EXTRACT = """
 paginator: {type: cursor, cursor_path: next}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 
 # an address may carry its secret in its query, also one that is signed
 _URL_KEY = re.compile(
@@ -37,6 +38,12 @@ class SourceUnavailableError(TransientError):
 
 class SourceNotReadyError(TransientError):
     """What the source should have by now is not there yet: a file, a folder."""
+
+
+class SourceBusyError(TransientError):
+    """The source asks to wait for longer than a worker should: `until` says when it may be asked again."""
+
+    until: datetime | None = None
 
 
 class AccessDeniedError(PermanentError):

@@ -18,6 +18,7 @@ from elt_factory.core.project import project_root
 from elt_factory.dag.alerts import schema_changed
 from elt_factory.dag.cleanup import Landings, forget_old
 from elt_factory.dag.parents import ATTEMPT, keys_of, landed_attempt
+from elt_factory.dag.retry import worker_given_back
 from elt_factory.dag.runtime import Run, get_connection, landing_place, project_name, purpose, run_of, warehouse
 from elt_factory.extract.request import CursorRange, Ledger, ReadRequest
 from elt_factory.warehouse.dialect import Relation
@@ -68,7 +69,7 @@ class ExtractOperator(TableOperator):
         existing, cursor, ledger = self._state(load, run)
         conn_id = self.config.extract.connection
         place = landing_place(self.config.name, self.table).below(load)
-        with scratch_folder() as workdir:
+        with scratch_folder() as workdir, worker_given_back(context, self.log.info):
             keys = keys_of(self.config, self.table, run, context, workdir, self.log.info)
             spool = read(
                 ReadRequest(

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk.exceptions import AirflowRescheduleException
 
 from elt_factory.config.models.source import Retries
+from elt_factory.core.failures import SourceBusyError
+
+_LONGEST = timedelta(days=1)  # of one task's waits for a source, all together
 
 
 def retry_arguments(retries: Retries) -> dict[str, Any]:
@@ -26,3 +33,22 @@ def retry_arguments(retries: Retries) -> dict[str, Any]:
             ]
         ),
     }
+
+
+@contextmanager
+def worker_given_back(context: Mapping[str, Any], log: Callable[[str], None]) -> Iterator[None]:
+    """Let a task whose source asks to wait for long wait without a worker. It uses up no retry.
+
+    Raises:
+        SourceBusyError: the task has waited for a day already.
+    """
+    try:
+        yield
+    except SourceBusyError as error:
+        if error.until is None:
+            raise
+        began = context["ti"].get_first_reschedule_date(context)
+        if began is not None and datetime.now(UTC) - began > _LONGEST:
+            raise
+        log(f"{error}; the task gives its worker back until then")
+        raise AirflowRescheduleException(error.until) from error  # type: ignore[no-untyped-call]

@@ -34,6 +34,7 @@ class Subject:
     source: str
     table: str
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    learned: list[str] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def of(cls, request: ReadRequest) -> Subject:
@@ -45,7 +46,11 @@ class Subject:
 
     def clean(self, text: str) -> str:
         """Return the text without secrets."""
-        return redact(text, self.secrets)
+        return redact(text, (*self.learned, *self.secrets))
+
+    def learn(self, secret: str) -> None:
+        """Keep a secret out of messages that came while reading, like a token."""
+        self.learned[:] = sorted({*_forms(secret), *self.learned}, key=len, reverse=True)
 
     def error(self, kind: type[E], text: str, hint: str = "") -> E:
         """Make an error that names source and table: `flights.flights: text; hint: how`."""

@@ -42,7 +42,8 @@ class HttpReady(Model):
 
 def _poke(spec: HttpReady, look: Look) -> Verdict:
     from elt_factory.extract.subject import Subject, secrets_of
-    from elt_factory.sources.rest_api.http import Answer, HttpClient
+    from elt_factory.sources.rest_api.exchange import Answer
+    from elt_factory.sources.rest_api.http import HttpClient
 
     connection = look.connection(spec.connection)
     subject = Subject(look.config.name, "http sensor", secrets_of(connection))

@@ -40,3 +40,10 @@ def both(*names: str) -> Schema:
     """Return that two keys do not have values both: one of them alone may appear, or be switched off by null."""
     given = {name: {"type": "string"} for name in names}
     return {"not": {"required": list(names), "properties": given}}
+
+
+def not_both(*names: str) -> Schema:
+    """Return that of several keys no two have values."""
+    given = {"not": {"type": "null"}}
+    pairs = [(one, other) for index, one in enumerate(names) for other in names[index + 1 :]]
+    return {"not": {"anyOf": [{"required": [*pair], "properties": dict.fromkeys(pair, given)} for pair in pairs]}}

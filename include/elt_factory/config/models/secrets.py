@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 from elt_factory.config.errors import KEY, MistakeError
 
-_HINT = "put the secret into the Airflow connection, and choose with auth: how to send it (header or param)"
+HINT = "put the secret into the Airflow connection, and choose with auth: how to send it (header or param)"
 # names in small letters without signs: these alone, and whatever ends with one of the others
 _NAMES = frozenset(
     {
@@ -80,4 +80,4 @@ def is_secret(name: str, value: object) -> bool:
 
 
 def _mistake(message: str, at: tuple[str, ...]) -> MistakeError:
-    return MistakeError(message, _HINT, at=at, code="secret")
+    return MistakeError(message, HINT, at=at, code="secret")

@@ -14,7 +14,17 @@ from elt_factory.sources.rest_api import loose
 from elt_factory.sources.rest_api.body import Body
 from elt_factory.sources.rest_api.damage import DamagedAnswerError, UnreadableAnswerError
 
-__all__ = ["Document", "UnreadableAnswerError", "check_objects", "first_byte", "keys_of", "ndjson", "parse", "steps"]
+__all__ = [
+    "Document",
+    "UnreadableAnswerError",
+    "check_objects",
+    "find_in",
+    "first_byte",
+    "keys_of",
+    "ndjson",
+    "parse",
+    "steps",
+]
 
 _KEYS = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
@@ -65,6 +75,15 @@ class Document:
             found = node[name]
             node = keys_of(found)
         return found
+
+
+def find_in(raw: Raw, path: str) -> Raw | None:
+    """Return the value at a dotted path below an object; None where there is none."""
+    found: Raw | None = raw
+    for name in steps(path):
+        node = keys_of(found) if found is not None else None
+        found = node.get(name) if node else None
+    return found
 
 
 def steps(path: str) -> list[str]:

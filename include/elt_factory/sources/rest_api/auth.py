@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Literal
 
 import httpx
 
@@ -36,47 +37,55 @@ def base_url(connection: Connection, subject: Subject) -> httpx.URL:
     return url
 
 
-def auth_headers(api: RestApi, connection: Connection, subject: Subject) -> dict[str, str]:
-    """Return the header that carries the secret.
+def static_headers(auth: Auth, connection: Connection, subject: Subject) -> dict[str, str]:
+    """Return the header that carries the connection's own secret.
 
     Raises:
         AccessDeniedError: the connection has none to send.
     """
-    auth = _auth_of(api, connection)
     password, login = connection.password or "", connection.login or ""
-    if isinstance(auth, NoAuth):
+    match auth:
+        case NoAuth():
+            return {}
+        case BasicAuth():
+            needed(auth.type, "login", connection, subject)
+            return basic_header(login, password)
+        case ApiKeyAuth():
+            needed(auth.type, "password", connection, subject)
+            return {auth.header: f"{auth.prefix}{password}"} if auth.param is None else {}
+    needed(auth.type, "password", connection, subject)
+    return {"Authorization": f"Bearer {password}"}
+
+
+def static_params(auth: Auth, connection: Connection) -> dict[str, str]:
+    """Return the query parameter that carries the connection's own secret."""
+    if not isinstance(auth, ApiKeyAuth) or auth.param is None:
         return {}
-    if not (login if isinstance(auth, BasicAuth) else password):
-        missing = "login" if isinstance(auth, BasicAuth) else "password"
-        text = f'auth {auth.type} needs a {missing}, but the connection "{connection.conn_id}" has none'
-        raise subject.error(AccessDeniedError, text, f"set the {missing} in the connection")
-    if isinstance(auth, ApiKeyAuth):
-        return {auth.header: password} if auth.param is None else {}
-    if isinstance(auth, BearerAuth):
-        return {"Authorization": f"Bearer {password}"}
+    return {auth.param: f"{auth.prefix}{connection.password or ''}"}
+
+
+def needed(auth: str, what: Literal["login", "password"], connection: Connection, subject: Subject) -> str:
+    """Return a part of the connection.
+
+    Raises:
+        AccessDeniedError: it has none.
+    """
+    found: str | None = getattr(connection, what)
+    if not found:
+        text = f'auth {auth} needs a {what}, but the connection "{connection.conn_id}" has none'
+        raise subject.error(AccessDeniedError, text, f"set the {what} in the connection")
+    return found
+
+
+def basic_header(login: str, password: str) -> dict[str, str]:
+    """Return HTTP basic authentication."""
     return {"Authorization": "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()}
 
 
-def auth_params(api: RestApi, connection: Connection, subject: Subject) -> dict[str, str]:
-    """Return the query parameter that carries the secret.
-
-    Raises:
-        AccessDeniedError: the connection has none to send.
-    """
-    auth = _auth_of(api, connection)
-    if not isinstance(auth, ApiKeyAuth) or auth.param is None:
-        return {}
-    auth_headers(api, connection, subject)
-    return {auth.param: connection.password or ""}
-
-
-def _auth_of(api: RestApi, connection: Connection) -> Auth:
-    return api.auth or _default_auth(connection)
-
-
-def _default_auth(connection: Connection) -> BasicAuth | BearerAuth | NoAuth:
+def auth_of(api: RestApi, connection: Connection) -> Auth:
+    """Return how credentials are sent: as the config says, else as the connection suggests."""
+    if api.auth:
+        return api.auth
     if connection.login:
         return BasicAuth(type="basic")
-    if connection.password:
-        return BearerAuth(type="bearer")
-    return NoAuth(type="none")
+    return BearerAuth(type="bearer") if connection.password else NoAuth(type="none")

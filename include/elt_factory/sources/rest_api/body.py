@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO
 
+import httpx
+
 from elt_factory.sources.rest_api.damage import DamagedAnswerError, TooLargeAnswerError, UnreadableAnswerError
 
 Body = bytes | mmap.mmap
@@ -92,3 +94,16 @@ def _step(decompress: Callable[[bytes, int], bytes], data: bytes) -> bytes:
 def _is_wrapped(head: bytes) -> bool:
     """Whether these are the first bytes of gzip, or of zlib (RFC 1950), whose first two are a multiple of 31."""
     return head[:1] == b"\x1f" or (head[0] & 0x0F == zlib.DEFLATED and int.from_bytes(head[:2]) % 31 == 0)
+
+
+def raw_bytes(response: httpx.Response, limit: int) -> Iterator[bytes]:
+    """Yield the raw bytes of an answer; of one that is an error, no more than is quoted."""
+    if response.is_success:
+        yield from response.iter_raw()
+        return
+    size = 0
+    for chunk in response.iter_raw():
+        yield chunk[: limit - size]
+        size += len(chunk)
+        if size >= limit:
+            return

@@ -20,7 +20,8 @@ from elt_factory.sources.rest_api import paginators
 from elt_factory.sources.rest_api import window_params as windows
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError, check_objects
 from elt_factory.sources.rest_api.auth_model import ApiKeyAuth, BasicAuth, BearerAuth, NoAuth
-from elt_factory.sources.rest_api.http import Answer, HttpClient, Patience
+from elt_factory.sources.rest_api.exchange import Answer, Patience
+from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.model import RestApi
 from elt_factory.sources.rest_api.paginators import Ask, Page
 from elt_factory.sources.rest_api.paging import paginator_candidates, records_paths
@@ -110,7 +111,7 @@ class _Reader:
     path: str | None
 
     def get(self, params: Mapping[str, str | int]) -> Answer:
-        return self.client.get_json(self.endpoint.path, {**self.endpoint.params, **params})
+        return self.client.ask(self.endpoint.path, {**self.endpoint.params, **params})
 
     def page(self, answer: Answer) -> Page:
         document = answer.document
@@ -173,7 +174,7 @@ def _more(reader: _Reader, model: Paginator, first: Answer) -> list[Mapping[str,
         # types and keys are the surer the more is seen, as long as it is cheap
         if ask is None or (number >= _PAGES and (len(found) >= MOST_RECORDS or monotonic() > enough)):
             break
-        answer = reader.client.get_link(ask.link, answer.url) if ask.link else reader.get(ask.params)
+        answer = reader.client.ask_link(ask.link, answer.url) if ask.link else reader.get(ask.params)
         page = reader.page(answer)
         if page.lines in seen:
             return []

@@ -1,13 +1,12 @@
-"""GET over HTTP as sources need it: paced, patient, and never giving the secret to another host."""
+"""HTTP as sources need it: paced, patient, and never giving the secret to another host."""
 
 from __future__ import annotations
 
 import logging
-import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,87 +19,53 @@ from elt_factory.core.failures import (
     BadDataError,
     BadRequestError,
     EltError,
+    SourceBusyError,
     SourceNotReadyError,
     SourceUnavailableError,
 )
+from elt_factory.core.window import iso_utc
 from elt_factory.extract.subject import Subject
-from elt_factory.sources.rest_api.answer import Document
-from elt_factory.sources.rest_api.auth import auth_headers, auth_params, base_url
-from elt_factory.sources.rest_api.body import Body, read_body
+from elt_factory.sources.rest_api.answer_model import AnswerRule
+from elt_factory.sources.rest_api.answer_rules import rule_of, seconds_of, text_at
+from elt_factory.sources.rest_api.auth import base_url
+from elt_factory.sources.rest_api.body import raw_bytes, read_body
+from elt_factory.sources.rest_api.credentials import Credentials
 from elt_factory.sources.rest_api.damage import (
     DamagedAnswerError,
     NotReadyAnswerError,
     TooLargeAnswerError,
     UnreadableAnswerError,
 )
+from elt_factory.sources.rest_api.exchange import Answer, Call, Patience, origin_of, shown
 from elt_factory.sources.rest_api.model import RestApi
 from elt_factory.sources.rest_api.pace import Pace
 from elt_factory.sources.rest_api.punctual import LOCATION, Deadline, PunctualTransport
-from elt_factory.sources.rest_api.settings import HttpSettings, settings_of
+from elt_factory.sources.rest_api.sending import GET, Sending
+from elt_factory.sources.rest_api.settings import HttpSettings, proxy_of_environment, settings_of
 from elt_factory.sources.rest_api.statuses import may_heal, seconds_to_wait
-from elt_factory.sources.rest_api.whole import parse_answer
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SAME_METHOD = frozenset({307, 308})
 _MOST_REDIRECTS = 5
+_MOST_WAITS = 20
 _EXCERPT = 200
 _MOST_OF_AN_ERROR = 100_000
 # what body.py can unpack, and no more than that is asked for
 _OURS = {"Accept-Encoding": "gzip, deflate"}
 
-Check = Callable[["Answer"], None]
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How often one request is tried, and how long is waited between tries (seconds)."""
-
-    tries: int = 5
-    first_wait: float = 0.5
-    longest_wait: float = 8.0
-    longest_retry_after: float = 120.0
-
-    def wait(self, failed_tries: int, retry_after: float | None) -> float:
-        """Return the seconds to wait after that many failed tries: as the server asks, else doubling with jitter."""
-        if retry_after is not None:
-            return min(retry_after, self.longest_retry_after)
-        longest = min(self.longest_wait, self.first_wait * 2.0 ** (failed_tries - 1))
-        return longest * random.uniform(0.5, 1)  # noqa: S311  # spreads clients, hides nothing
-
-
 PATIENCE = Patience()
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One whole answer; `headers` finds names in any case. A large body is a file, gone when no one holds it."""
-
-    url: httpx.URL
-    status: int
-    headers: Mapping[str, str]
-    body: Body
-
-    @property
-    def is_success(self) -> bool:
-        """Whether the status is one of success."""
-        return httpx.codes.is_success(self.status)
-
-    @cached_property
-    def document(self) -> Document:
-        """The JSON in it.
-
-        Raises:
-            UnreadableAnswerError: it holds none.
-        """
-        return parse_answer(self.status, self.headers, self.body)
+Params = Mapping[str, str | int | float | bool]
 
 
 class HttpClient:
-    """Sends the GET requests of one table. Use it in a `with`.
+    """Sends the requests of one table. Use it in a `with`.
 
     Every request is retried on 408, 425, 429, 5xx, a refusal that is a rate limit, broken connections and, where JSON
     is expected, answers that are cut off, empty or a web page. What is left then raises AccessDeniedError (401, 403),
     BadRequestError (other 4xx), SourceUnavailableError (429, 5xx, no connection, time-out, a damaged answer),
-    SourceNotReadyError (202) or BadDataError (an answer that leads to another host, or is too large).
+    SourceNotReadyError (202), SourceBusyError (a rate limit that takes longer than a worker should wait) or
+    BadDataError (an answer that leads to another host, or is too large). A 401 to a token fetches another one, once for
+    a request.
 
     Args:
         api: What the config says of the API.
@@ -108,6 +73,7 @@ class HttpClient:
         subject: Whose messages these are.
         patience: How often one request is tried.
         scratch: A folder for large answers.
+        credentials: Those that several clients share; by default its own.
     """
 
     def __init__(
@@ -117,6 +83,7 @@ class HttpClient:
         subject: Subject,
         patience: Patience | None = None,
         scratch: Path | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         # their lines hold query strings and the answers' headers, and a server may echo a key in those
         for name in ("httpx", "httpcore"):
@@ -126,13 +93,14 @@ class HttpClient:
         self._patience = patience or PATIENCE
         self._most_bytes = api.max_answer_mb * 1_000_000
         self._base = base_url(connection, subject)
-        self._secret_params = auth_params(api, connection, subject)
-        self._pace = Pace(api.rate_limit, f"{connection.conn_id} {'|'.join(map(str, _origin(self._base)))}")
+        self._hosts = frozenset(host.lower() for host in api.hosts)
+        self._credentials = credentials or Credentials(api, connection, subject)
+        self._pace = Pace(api.rate_limit, f"{connection.conn_id} {'|'.join(map(str, origin_of(self._base)))}")
         self._deadline = Deadline(api.timeout.total_seconds())
         settings = settings_of(connection, self._base.scheme, subject)
-        headers = {**_OURS, **settings.headers, **api.headers, **auth_headers(api, connection, subject)}
+        self._headers = {**settings.headers, **api.headers}
         self._client = httpx.Client(
-            headers=[(name.encode(), value.encode()) for name, value in headers.items()],
+            headers=_OURS,
             timeout=self._deadline.seconds,
             transport=self._transport(settings),
         )
@@ -145,21 +113,26 @@ class HttpClient:
     ) -> None:
         self._client.close()
 
-    def get(self, path: str, params: Mapping[str, str | int | float | bool]) -> Answer:
+    def get(self, path: str, params: Params) -> Answer:
         """Return the answer of an endpoint below the connection's address, whatever it holds."""
-        return self._follow(self._below(path, params), _anything)
+        return self._follow(Call(self._below(path, params)))
 
-    def get_json(self, path: str, params: Mapping[str, str | int | float | bool]) -> Answer:
-        """Return the answer of an endpoint, which is JSON: a damaged one is asked for again."""
-        return self._follow(self._below(path, params), _json)
+    def ask(self, path: str, params: Params, sending: Sending = GET, rules: Sequence[AnswerRule] = ()) -> Answer:
+        """Return the answer of an endpoint, which is JSON: a damaged one is asked for again.
 
-    def get_link(self, link: str, found_on: httpx.URL) -> Answer:
+        One that meets a rule that takes it as no records, or as the end, may be anything.
+        """
+        return self._follow(Call(self._below(path, params), sending, _json, rules))
+
+    def ask_link(
+        self, link: str, found_on: httpx.URL, sending: Sending = GET, rules: Sequence[AnswerRule] = ()
+    ) -> Answer:
         """Return the JSON at an address that an answer gave, absolute or relative to where it was found."""
-        return self._follow(self._own(link, found_on), _json)
+        return self._follow(Call(self._own(link, found_on), sending, _json, rules))
 
     def probe(self, path: str) -> Answer | str:
         """Return the answer of an endpoint at the first try, or the cause why there is none now."""
-        return self._attempt(self._below(path, {}), _anything)
+        return self._attempt(Call(self._below(path, {})))
 
     def shown_at(self, path: str) -> str:
         """Return the address of an endpoint for people, without its query."""
@@ -171,25 +144,30 @@ class HttpClient:
                 self._deadline,
                 verify=settings.tls(),
                 trust_env=settings.trust_env,
-                proxy=settings.proxy or (_proxy_of_environment(self._base) if settings.trust_env else None),
+                proxy=settings.proxy or (proxy_of_environment(self._base) if settings.trust_env else None),
             )
         except (OSError, ValueError, httpx.InvalidURL) as error:
             named = f'invalid extra in the connection "{self._connection.conn_id}": {error}'
             raise self._subject.error(BadRequestError, named, "check verify, cert and proxies") from None
 
-    def _below(self, path: str, params: Mapping[str, str | int | float | bool]) -> httpx.URL:
+    def _below(self, path: str, params: Params) -> httpx.URL:
         try:
             return httpx.URL(str(self._base).rstrip("/") + "/" + path.lstrip("/")).copy_merge_params(dict(params))
         except httpx.InvalidURL as error:
             raise self._subject.error(BadRequestError, f'the path "{path}" is not a valid URL path: {error}') from None
 
-    def _follow(self, url: httpx.URL, check: Check) -> Answer:
+    def _follow(self, call: Call) -> Answer:
+        begun = call
         for _ in range(_MOST_REDIRECTS + 1):
-            answer = self._patiently(url, check)
+            answer = self._patiently(call)
             if answer.status not in _REDIRECTS or LOCATION not in answer.headers:
-                return self._accept(answer)
+                return self._accept(call, answer)
             url = self._own(answer.headers[LOCATION], answer.url)
-        raise self._subject.error(BadDataError, f"GET {shown(url)}: more than {_MOST_REDIRECTS} redirects")
+            # another host is one that the config allows, and yet gets no secret from a redirect
+            call = replace(call, url=url, bare=call.bare or origin_of(url) != origin_of(self._base))
+            if answer.status not in _SAME_METHOD:
+                call = replace(call, sending=GET)
+        raise self._subject.error(BadDataError, f"{begun}: more than {_MOST_REDIRECTS} redirects")
 
     def _own(self, link: str, found_on: httpx.URL) -> httpx.URL:
         """Return the link's address.
@@ -199,77 +177,130 @@ class HttpClient:
         """
         try:
             url = found_on.join(link)
-            origin = _origin(url)
+            origin = origin_of(url)
         # httpx lets some of what urllib and idna find wrong through as it is
         except (httpx.InvalidURL, ValueError) as error:
             text = f'GET {shown(found_on)}: the link "{link.partition("?")[0]}" is not a valid address: {error}'
             raise self._subject.error(BadDataError, text) from None
-        if origin != _origin(self._base):
+        if origin != origin_of(self._base) and not self._is_allowed(url):
             raise self._subject.error(
                 BadDataError,
                 f"GET {shown(found_on)}: refusing to follow {shown(url)}: different host than {shown(self._base)}, "
                 "credentials are not forwarded",
-                f'if that address is correct, set it in the connection "{self._connection.conn_id}"',
+                f'if that address is correct, set it in the connection "{self._connection.conn_id}", or add the host '
+                "to hosts: in extract",
             )
         return url
 
-    def _patiently(self, url: httpx.URL, check: Check) -> Answer:
-        for failed in range(1, self._patience.tries + 1):
-            outcome = self._attempt(url, check)
-            if isinstance(outcome, Answer) and not may_heal(outcome.status, outcome.headers):
-                return outcome
-            if failed < self._patience.tries:
-                asked = seconds_to_wait(outcome.headers) if isinstance(outcome, Answer) else None
-                time.sleep(self._patience.wait(failed, asked))
-        raise self._given_up(url, outcome)
+    def _is_allowed(self, url: httpx.URL) -> bool:
+        """Whether the config names a host, which is then asked by the connection's scheme at that scheme's own port."""
+        named = url.host.lower() if url.port is None else f"{url.host.lower()}:{url.port}"
+        return named in self._hosts and url.scheme == self._base.scheme and not url.userinfo
 
-    def _given_up(self, url: httpx.URL, outcome: Answer | str) -> EltError:
+    def _patiently(self, call: Call) -> Answer:
+        failed, renewed, waits = 0, False, 0
+        while True:
+            outcome = self._attempt(call)
+            if isinstance(outcome, Answer):
+                if outcome.status == httpx.codes.UNAUTHORIZED and not renewed and self._renew(call):
+                    renewed = True
+                    continue
+                if outcome.rule and outcome.rule.do == "wait" and waits < _MOST_WAITS:
+                    waits += 1
+                    self._wait(call, seconds_of(outcome.rule, outcome.headers), waits)
+                    continue
+                if not _may_heal(outcome):
+                    return outcome
+            failed += 1
+            if failed >= self._patience.tries:
+                raise self._given_up(call, outcome)
+            self._wait(call, seconds_to_wait(outcome.headers) if isinstance(outcome, Answer) else None, failed)
+
+    def _renew(self, call: Call) -> bool:
+        return not (call.bare or call.is_login) and self._credentials.forget(self._secrets(call))
+
+    def _wait(self, call: Call, asked: float | None, failed: int) -> None:
+        """Sleep as long as the server asks.
+
+        Raises:
+            SourceBusyError: that is longer than a worker should sleep.
+        """
+        if asked is not None and asked > self._patience.longest_retry_after:
+            until = datetime.now(UTC) + timedelta(seconds=asked)
+            text = f"{call}: the server asks to wait until {iso_utc(until.replace(microsecond=0))}"
+            error = self._subject.error(SourceBusyError, text)
+            error.until = until
+            raise error
+        time.sleep(self._patience.wait(failed, asked))
+
+    def _given_up(self, call: Call, outcome: Answer | str) -> EltError:
         """Return the error of the last try."""
         after = f"after {self._patience.tries} tries"
         if isinstance(outcome, _NotReady):
-            return self._subject.error(SourceNotReadyError, f"GET {shown(url)}: {outcome}, {after}")
+            return self._subject.error(SourceNotReadyError, f"{call}: {outcome}, {after}")
         cause = self._told(outcome) if isinstance(outcome, Answer) else outcome
-        return self._subject.error(SourceUnavailableError, f"GET {shown(url)}: {cause}, {after}")
+        return self._subject.error(SourceUnavailableError, f"{call}: {cause}, {after}")
 
-    def _attempt(self, url: httpx.URL, check: Check) -> Answer | str:
+    def _attempt(self, call: Call) -> Answer | str:
         """Return the answer, or the cause why there is none now."""
+        secrets = self._secrets(call)
         self._pace.wait()
         try:
-            return self._once(url, check)
+            return self._once(call, secrets)
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
-            raise self._subject.error(BadRequestError, f"GET {shown(url)}: {error}") from None
+            raise self._subject.error(BadRequestError, f"{call}: {error}") from None
         except NotReadyAnswerError as error:
             return _NotReady(error)
         except DamagedAnswerError as error:
             return str(error)
         except UnreadableAnswerError as error:
             hint = "request smaller pages, or raise max_answer_mb" if isinstance(error, TooLargeAnswerError) else ""
-            raise self._subject.error(BadDataError, f"GET {shown(url)}: {error}", hint) from None
+            raise self._subject.error(BadDataError, f"{call}: {error}", hint) from None
         except httpx.TimeoutException:
             return f"response exceeded the total timeout of {self._deadline.seconds:g} s"
         except httpx.RequestError as error:
             return str(error) or type(error).__name__
 
-    def _once(self, url: httpx.URL, check: Check) -> Answer:
+    def _secrets(self, call: Call) -> Mapping[str, str]:
+        return {} if call.bare or call.is_login else self._credentials.headers(self._login)
+
+    def _login(self, place: str, sending: Sending) -> Answer:
+        """Return the answer of a token endpoint: one of the connection's, or a whole address that the config names."""
+        url = httpx.URL(place) if "://" in place else self._below(place, {})
+        return self._follow(Call(url, sending, _json, bare=origin_of(url) != origin_of(self._base), is_login=True))
+
+    def _once(self, call: Call, secrets: Mapping[str, str]) -> Answer:
         self._deadline.begin()
-        sent = url.copy_merge_params(self._secret_params) if self._secret_params else url
-        with self._client.stream("GET", sent) as response:
+        params = {} if call.bare or call.is_login else self._credentials.params()
+        url = call.url.copy_merge_params(params) if params else call.url
+        headers = {**({} if call.bare else self._headers), **call.sending.own_headers, **secrets}
+        sent = [(name.encode(), value.encode()) for name, value in headers.items()]
+        with self._client.stream(call.sending.method, url, headers=sent, content=call.sending.content) as response:
             status = response.status_code
             # what an error says is quoted with a few words: the rest is left where it is
             limit = self._most_bytes if response.is_success else _MOST_OF_AN_ERROR
             body = read_body(
-                _within(response, limit), response.headers, limit, str(self._scratch) if self._scratch else None
+                raw_bytes(response, limit), response.headers, limit, str(self._scratch) if self._scratch else None
             )
-            answer = Answer(url, status, response.headers, body)
+            answer = Answer(call.url, status, response.headers, body, call.sending.method)
+        rule = rule_of(call.rules, status, answer.headers, body, lambda: answer.document)
+        if rule:
+            return replace(answer, rule=rule)
         if response.is_success:
-            check(answer)
+            call.check(answer)
         return answer
 
-    def _accept(self, answer: Answer) -> Answer:
-        if httpx.codes.is_success(answer.status):
+    def _accept(self, call: Call, answer: Answer) -> Answer:
+        if answer.rule and answer.rule.do == "fail":
+            said = text_at(answer.rule.say, lambda: answer.document) if answer.rule.say else None
+            told = self._subject.clean(said)[:_EXCERPT] if said else self._told(answer)
+            raise self._subject.error(BadDataError, f"{answer.method} {shown(answer.url)}: {told}")
+        if httpx.codes.is_success(answer.status) or answer.rule:
             return answer
         kind, hint = self._meaning(answer.status)
-        raise self._subject.error(kind, f"GET {shown(answer.url)}: {self._told(answer)}", hint)
+        if call.is_login and httpx.codes.is_client_error(answer.status):
+            kind, hint = self._meaning(httpx.codes.UNAUTHORIZED)
+        raise self._subject.error(kind, f"{answer.method} {shown(answer.url)}: {self._told(answer)}", hint)
 
     def _meaning(self, status: int) -> tuple[type[EltError], str]:
         named = f'the connection "{self._connection.conn_id}"'
@@ -288,49 +319,18 @@ class HttpClient:
         return f"{status}: {text}" if text else status
 
 
+def _may_heal(answer: Answer) -> bool:
+    if answer.rule:
+        return answer.rule.do in ("retry", "wait")
+    return may_heal(answer.status, answer.headers)
+
+
 class _NotReady(str):
     """The cause of a try to which the server says that it is not ready."""
 
     __slots__ = ()
 
 
-def _anything(_: Answer) -> None:
-    """Any body will do."""
-
-
 def _json(answer: Answer) -> None:
     """Refuse an answer that is not JSON."""
     _ = answer.document
-
-
-def _within(response: httpx.Response, limit: int) -> Iterator[bytes]:
-    """Yield the raw bytes of an answer; of one that is an error, no more than is quoted."""
-    if response.is_success:
-        yield from response.iter_raw()
-        return
-    size = 0
-    for chunk in response.iter_raw():
-        yield chunk[: limit - size]
-        size += len(chunk)
-        if size >= limit:
-            return
-
-
-def _proxy_of_environment(url: httpx.URL) -> str | None:
-    """Return the proxy that the environment names for an address, as httpx would find it for a transport of its own."""
-    from urllib.request import getproxies, proxy_bypass
-
-    if proxy_bypass(url.host):
-        return None
-    proxies = getproxies()
-    return proxies.get(url.scheme) or proxies.get("all")
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None, bytes]:
-    # a login inside a link would be sent instead of the connection's
-    return url.scheme, url.host, url.port, url.userinfo
-
-
-def shown(url: httpx.URL) -> str:
-    """Write the address for people: no query, which may hold what is no one's business, and no login."""
-    return str(url.copy_with(query=None, fragment=None, userinfo=b""))

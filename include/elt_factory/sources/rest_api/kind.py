@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from elt_factory.config.models.templates import render
 from elt_factory.sources.kind import Advice, Asked, SourceKind, Wish
-from elt_factory.sources.rest_api import auth_model, model, paging_model
+from elt_factory.sources.rest_api import answer_model, auth_model, model, paging_model
 from elt_factory.sources.rest_api.each_model import Each
 from elt_factory.sources.rest_api.keys import keys
 from elt_factory.sources.rest_api.model import RestSource, RestTable
@@ -47,16 +46,15 @@ def _asked(asked: Asked) -> list[str]:
 
 
 def _request(asked: Asked, own: Values) -> str:
-    from elt_factory.extract.templating import endpoint_of
+    from elt_factory.sources.rest_api.requests import request_of
 
     source: RestSource = asked.source
-    spec, zone, values = source.tables[asked.table], source.timezone, {**asked.values, **own}
-    params = {
-        name: render(value, values, zone) if isinstance(value, str) else value
-        for name, value in source.params_of(asked.table).items()
-    }
-    query = f"?{urlencode(params, safe=':/,')}" if params else ""
-    return f"GET {source.extract.connection}:{endpoint_of(spec.path, values, zone)}{query}"
+    paginator = source.api_of(asked.table).paginator
+    request = request_of(source, asked.table, {**asked.values, **own}, paginator)
+    sending = request.sending({})
+    query = f"?{urlencode(request.params, safe=':/,')}" if request.params else ""
+    body = f" {sending.content.decode()}" if sending.content else ""
+    return f"{sending.method} {source.extract.connection}:{request.path}{query}{body}"
 
 
 def _sampled(asked: Asked, _: Connection | None, __: Path) -> tuple[Source, str]:
@@ -130,6 +128,10 @@ KIND = SourceKind(
         (auth_model.BearerAuth, "extract.auth"),
         (auth_model.BasicAuth, "extract.auth"),
         (auth_model.NoAuth, "extract.auth"),
+        (auth_model.OAuth2Auth, "extract.auth"),
+        (auth_model.SessionAuth, "extract.auth"),
+        (auth_model.JwtAuth, "extract.auth"),
+        (answer_model.AnswerRule, "extract.answers.<n>"),
     ),
     read=_read,
     asked=_asked,

@@ -14,6 +14,7 @@ from elt_factory.config.models.schema_patterns import (
     NO_TEMPLATE,
     NOT_TOO_LONG,
     SOME_TIME,
+    not_both,
 )
 from elt_factory.config.models.source import Extract, Source
 from elt_factory.config.models.table import Path, Table
@@ -27,11 +28,24 @@ from elt_factory.config.models.values import (
     Text,
     Whole,
 )
+from elt_factory.sources.rest_api.answer_model import AnswerRule
 from elt_factory.sources.rest_api.auth_model import Auth
+from elt_factory.sources.rest_api.body_rules import body_mistakes, pages_without_body
 from elt_factory.sources.rest_api.each_model import ForEach
 from elt_factory.sources.rest_api.each_rules import each_mistakes, parent_mistakes
 from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
-from elt_factory.sources.rest_api.request_model import HEADERS_RULE, Endpoint, Headers, Params, PlainParams
+from elt_factory.sources.rest_api.request_model import (
+    HEADERS_RULE,
+    BodyText,
+    Endpoint,
+    Headers,
+    HostName,
+    JsonValue,
+    Params,
+    PlainParams,
+    Variables,
+    texts_in,
+)
 
 _CONNECTION = "Airflow connection that holds the address and credentials."
 
@@ -88,6 +102,20 @@ class RestApi(Extract):
         description="Maximum size of one response in megabytes, uncompressed. A larger response is an error.",
         examples=[1000],
     )
+    answers: tuple[AnswerRule, ...] = Field(
+        (),
+        description=(
+            "What answers mean that are not just records; the first entry that fits holds. Those of a table come first."
+        ),
+        examples=[[{"status": 404, "do": "skip"}]],
+    )
+    hosts: tuple[HostName, ...] = Field(
+        (),
+        description=(
+            "Other hosts that responses may lead to. A link to one gets the credentials, a redirect to one does not."
+        ),
+        examples=[["files.example.com"]],
+    )
     incomplete: Literal["fail", "warn"] = Field(
         "fail",
         description=(
@@ -117,6 +145,7 @@ class RestTable(Table):
             },
         },
         HEADERS_RULE,
+        not_both("json", "form", "body", "graphql"),
     )
 
     for_each: ForEach | None = Field(
@@ -141,6 +170,28 @@ class RestTable(Table):
         description="Query parameters. Secrets are refused.",
         examples=[{"since": "{{ window.start }}", "limit": 1000}],
     )
+    json_body: JsonValue | None = Field(
+        None,
+        alias="json",
+        description=(
+            "JSON to send with POST. A text that is one template keeps the type of its value: a number stays a number."
+        ),
+        examples=[{"since": "{{ window.start }}", "size": 100}],
+    )
+    form: Params | None = Field(None, description="Form fields to send with POST.", examples=[{"report": "orders"}])
+    body: BodyText | None = Field(
+        None,
+        description="Text to send with POST, with its Content-Type in headers. In XML, values are escaped.",
+        examples=['<getOrders since="{{ window.start | date }}"/>'],
+    )
+    graphql: Text | None = Field(
+        None,
+        description="GraphQL query to send with POST. It takes variables, and no templates.",
+        examples=["query($since: String) { orders(since: $since) { nodes { id } } }"],
+    )
+    variables: Variables = Field(
+        {}, description="Variables of the graphql query.", examples=[{"since": "{{ window.start }}"}]
+    )
     headers: Headers = Field(
         {},
         description="Headers of this table's requests, on top of those in `extract`.",
@@ -157,6 +208,11 @@ class RestTable(Table):
     timeout: PositiveDuration | None = Field(
         None, description="Time allowed for one request. By default, as in `extract`.", examples=["5m"]
     )
+    answers: tuple[AnswerRule, ...] = Field(
+        (),
+        description="What answers of this table mean, before the entries of `extract`.",
+        examples=[[{"status": 404, "do": "skip"}]],
+    )
     records: Text | None = Field(
         None,
         description="Path of the list of records in the response. By default, the response itself is the list.",
@@ -166,8 +222,13 @@ class RestTable(Table):
     @property
     def templates(self) -> Mapping[Path, Sequence[Use]]:
         """The templates in each of the table's texts, by the text's path below the table."""
-        texts = {name: text for name, text in self.params.items() if isinstance(text, str)}
-        return {("path",): [*uses(self.path)], **{("params", name): [*uses(text)] for name, text in texts.items()}}
+        named = {"path": self.path, "body": self.body or ""}
+        nested = {"params": self.params, "form": self.form, "json": self.json_body, "variables": self.variables}
+        texts: dict[Path, str] = {(name,): text for name, text in named.items()}
+        for name, value in nested.items():
+            texts |= {(name, *at): text for at, text in texts_in(value)}
+        found = {at: [*uses(text)] for at, text in texts.items()}
+        return {at: names for at, names in found.items() if names}
 
     @property
     def reads_after(self) -> str | None:
@@ -193,6 +254,11 @@ class RestTable(Table):
         named = [use.name for found in self.templates.values() for use in found] + list(self.keep.values())
         head = f"{each.of_rows}."
         return tuple(dict.fromkeys(name.removeprefix(head) for name in named if name.startswith(head)))
+
+    @model_validator(mode="after")
+    def _sends_one_body(self) -> Self:
+        raise_found(body_mistakes(self))
+        return self
 
     @model_validator(mode="after")
     def _each_is_used(self) -> Self:
@@ -231,7 +297,7 @@ class RestSource(Source):
 
     @model_validator(mode="after")
     def _parents_are_there(self) -> Self:
-        raise_found(parent_mistakes(self.tables))
+        raise_found([*parent_mistakes(self.tables), *pages_without_body(self.tables, self.extract.paginator)])
         return self
 
     def api_of(self, table: str) -> RestApi:
@@ -240,7 +306,8 @@ class RestSource(Source):
         chosen = {name: getattr(own, name) for name in ("paginator", "auth", "timeout") if getattr(own, name)}
         replaced = {name.casefold() for name in own.headers}
         kept = {name: text for name, text in shared.headers.items() if name.casefold() not in replaced}
-        return shared.model_copy(update={"headers": {**kept, **own.headers}, **chosen})
+        answers = (*own.answers, *shared.answers)
+        return shared.model_copy(update={"headers": {**kept, **own.headers}, "answers": answers, **chosen})
 
     def params_of(self, table: str) -> Mapping[str, str | int | float | bool]:
         """Return the query parameters of one table, those of all tables among them."""

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import Raw
 
-from elt_factory.sources.rest_api.answer import Document, UnreadableAnswerError, first_byte, ndjson
+from elt_factory.sources.rest_api.answer import Document, UnreadableAnswerError, find_in, first_byte, ndjson
 from elt_factory.sources.rest_api.paging_model import (
     CursorPaginator,
     HeaderLinkPaginator,
     JsonLinkPaginator,
     OffsetPaginator,
+    Paged,
     PageNumberPaginator,
     Paginator,
     SinglePage,
@@ -22,6 +23,8 @@ from elt_factory.sources.rest_api.paging_model import (
 
 _LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:\"[^\"]*\"|[^\s;,]*))?)*)")
 _PIECE = 5000
+_SHOWN = 80
+_NO_MORE = (b"false", b"null", b'"false"', b"0", b'""')
 # some APIs end with a cursor of zero
 _NO_CURSOR = (b"null", b"false", b'""', b"0", b'"0"')
 _REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,]*))", re.IGNORECASE)
@@ -76,32 +79,72 @@ def first(model: Paginator) -> Ask:
             return Ask()
 
 
-def following(model: Paginator, asked: Ask, page: Page) -> Ask | None:
+def following(model: Paginator, asked: Ask, page: Page, rows: int = 0, pages: int = 1) -> Ask | None:
     """Return the request after this page, or None when it was the last.
+
+    `rows` are those of all pages up to this one, `pages` how many there were.
 
     Raises:
         UnreadableAnswerError: the answer cannot hold what the paginator looks for.
     """
+    if isinstance(model, SinglePage):
+        return None
+    over = says_end(model, page, rows, pages)
+    if over:
+        return None
+    # a server may cap its pages below our limit: only an empty page is past the last, if no total says otherwise
+    counted = isinstance(model, OffsetPaginator | PageNumberPaginator)
+    return None if counted and over is None and not page.records else _next(model, asked, page)
+
+
+def says_end(model: Paged, page: Page, rows: int, pages: int) -> bool | None:
+    """Whether an answer says that this was the last page, by what the paginator names; None where it says nothing."""
+    find = page.document.find
+    if model.more and (raw := find(model.more)) is not None:
+        return bytes(raw) in _NO_MORE
+    if model.total and (total := number_of(find(model.total))) is not None:
+        return rows >= total
+    if model.total_pages and (total := number_of(find(model.total_pages))) is not None:
+        return pages >= total
+    return None
+
+
+def number_of(raw: Raw | None) -> int | None:
+    """Return a count in an answer, also one in quotes; None where there is none."""
+    text = bytes(raw).strip(b'"') if raw is not None else b""
+    return int(text) if text.isdigit() else None
+
+
+def _next(model: Paginator, asked: Ask, page: Page) -> Ask | None:
     match model:
-        case SinglePage():
-            return None
         case CursorPaginator():
-            cursor = _text_at(page.document, model.cursor_path)
-            return Ask({model.cursor_param: cursor}) if cursor else None
+            cursor = _cursor(model, page)
+            return Ask({model.cursor_param: cursor}) if cursor != "" else None
         case JsonLinkPaginator():
             link = _text_at(page.document, model.next_url_path)
-            return Ask(link=link) if link else None
+            return Ask(link=str(link)) if link else None
         case HeaderLinkPaginator():
             target = link_with(page.headers.get("link", ""), model.rel)
             return Ask(link=target) if target else None
         case OffsetPaginator():
-            offset = int(asked.params[model.offset_param]) + page.records
-            following_ask = Ask({**asked.params, model.offset_param: offset})
-            # a server may cap its pages below our limit: only an empty page is past the last
-            return following_ask if page.records else None
+            offset = int(asked.params[model.offset_param]) + (page.records or model.limit)
+            return Ask({**asked.params, model.offset_param: offset})
         case PageNumberPaginator():
-            number = int(asked.params[model.page_param]) + 1
-            return Ask({model.page_param: number}) if page.records else None
+            return Ask({model.page_param: int(asked.params[model.page_param]) + 1})
+    return None
+
+
+def _cursor(model: CursorPaginator, page: Page) -> str | int:
+    if model.cursor_header:
+        return page.headers.get(model.cursor_header.lower(), "")
+    if model.cursor_record is None:
+        return _text_at(page.document, model.cursor_path)
+    if not page.records:
+        return ""
+    raw = find_in(page.found[-1], model.cursor_record)
+    if raw is None:
+        raise UnreadableAnswerError(f'the last record has no "{model.cursor_record}" (cursor_record of the paginator)')
+    return _plain(raw, model.cursor_record)
 
 
 def link_with(header: str, rel: str) -> str | None:
@@ -120,15 +163,19 @@ def told(asked: Ask) -> str:
     return ", ".join(f"{name}={value}" for name, value in asked.params.items()) or "the first page"
 
 
-def _text_at(document: Document, path: str) -> str:
+def _text_at(document: Document, path: str) -> str | int:
     """Return the cursor or link at a path; empty text where there is none."""
     if document.keys is None:
         raise UnreadableAnswerError(f'the response is a list, so it has no "{path}": check the paginator')
     raw = document.find(path)
-    if raw is None or bytes(raw) in _NO_CURSOR:
-        return ""
+    return "" if raw is None or bytes(raw) in _NO_CURSOR else _plain(raw, path)
+
+
+def _plain(raw: Raw, path: str) -> str | int:
+    """Return a text or number: in a body the two are not the same."""
     if first_byte(raw) == b'"':
         return msgspec.json.decode(raw, type=str)
-    if first_byte(raw) in b"{[t":
-        raise UnreadableAnswerError(f'"{path}" holds {bytes(raw).decode()}, which is neither a cursor nor a link')
-    return bytes(raw).decode()
+    text = bytes(raw).decode()
+    if first_byte(raw) in b"{[tfn":
+        raise UnreadableAnswerError(f'"{path}" holds {text[:_SHOWN]}, which is neither a cursor nor a link')
+    return int(text) if text.lstrip("-").isdecimal() else text

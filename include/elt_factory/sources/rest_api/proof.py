@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from elt_factory.sources.rest_api.paginators import Ask, Page
+from elt_factory.sources.rest_api.paginators import Ask, Page, number_of
 from elt_factory.sources.rest_api.paging_model import Paginator
 from elt_factory.sources.rest_api.signs import Signs, contradiction, full_by, never_there, path_of, signs_of
 from elt_factory.sources.rest_api.walk import Walk
@@ -21,6 +21,44 @@ class Verdict:
     fails: bool = False
 
 
+class Declared:
+    """What the paginator names itself: where more, totals and a cursor are; the values, and the names seen so far."""
+
+    def __init__(self, model: Paginator) -> None:
+        names = ("more", "total", "total_pages")
+        self._paths = {name: path for name in names if (path := getattr(model, name, None))}
+        self._header = getattr(model, "cursor_header", None)
+        self._unseen = {*self._paths, *(("cursor_header",) if self._header else ())}
+        self._totals: dict[str, int] = {}
+
+    def see(self, page: Page) -> None:
+        """Take a page into account."""
+        for name, path in self._paths.items():
+            raw = page.document.find(path)
+            if raw is None:
+                continue
+            self._unseen.discard(name)
+            total = number_of(raw)
+            if name != "more" and total is not None:
+                # rows may come and go while they are read
+                self._totals[name] = min(total, self._totals.get(name, total))
+        if self._header and self._header in page.headers:
+            self._unseen.discard("cursor_header")
+
+    def against(self, walk: Walk) -> str:
+        """Return what speaks against the end of a walk; empty text for nothing."""
+        read = {"total": walk.rows, "total_pages": walk.pages}
+        for name, total in self._totals.items():
+            if total > read[name]:
+                what = "records" if name == "total" else "pages"
+                return f'"{self._paths[name]}" in the response says {total:,} {what}, but {read[name]:,} were read'
+        for name in sorted(self._unseen if walk.rows else ()):
+            where = "header" if name == "cursor_header" else "path"
+            path = self._paths.get(name) or self._header
+            return f'"{path}" is on no page: check the {where} in {name}: of the paginator'
+        return ""
+
+
 class Proof:
     """Keeps of all pages what reports whether they are all."""
 
@@ -29,12 +67,14 @@ class Proof:
         self._first: Signs | None = None
         self._last: tuple[Ask, Page] | None = None
         self._with_path = 0
+        self._declared = Declared(model)
 
     def see(self, asked: Ask, page: Page) -> None:
         """Take a page into account."""
         # of the first page what it says is kept, and not its records
         self._first = self._first or signs_of(page.document, page.records_path)
         self._last = asked, page
+        self._declared.see(page)
         path = path_of(self._model)
         if path is not None and page.document.keys is not None and page.document.find(path) is not None:
             self._with_path += 1
@@ -44,7 +84,9 @@ class Proof:
         if self._first is None or self._last is None:
             return Verdict()
         asked, last = self._last
-        against = contradiction(self._model, asked, self._first, last, (walk.rows, walk.fresh))
+        against = self._declared.against(walk) or contradiction(
+            self._model, asked, self._first, last, (walk.rows, walk.fresh)
+        )
         nowhere = never_there(self._model, self._with_path, walk.rows)
         full = full_by(params, last.records) if nowhere or against else ""
         if against or (nowhere and full):

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from threading import Event, Lock
 from types import TracebackType
 from typing import BinaryIO, Self
-from urllib.parse import parse_qsl
 
-from elt_factory.config.models.templates import render
-from elt_factory.core.failures import BadDataError, BadRequestError
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.extract.subject import Subject, needed_connection, source_of
-from elt_factory.extract.templating import endpoint_of, values_of
-from elt_factory.sources.rest_api import paginators
-from elt_factory.sources.rest_api.answer import UnreadableAnswerError
-from elt_factory.sources.rest_api.http import Answer, HttpClient, shown
+from elt_factory.sources.rest_api.credentials import Credentials
+from elt_factory.sources.rest_api.http import HttpClient
+from elt_factory.sources.rest_api.key_pages import KeyPages
 from elt_factory.sources.rest_api.keys import Key, keys
 from elt_factory.sources.rest_api.model import RestApi, RestSource, RestTable
-from elt_factory.sources.rest_api.paginators import Ask, Page
-from elt_factory.sources.rest_api.proof import Proof, Verdict
-from elt_factory.sources.rest_api.walk import Walk
-from elt_factory.sources.rest_api.whole import refuse_failure
 
 PART_BYTES = 64 * 1024 * 1024
 
@@ -99,6 +91,7 @@ class _Reading:
     source: RestSource
     table: RestTable
     api: RestApi
+    credentials: Credentials
     progress: Progress
     rows: int = 0
     pages: int = 0
@@ -109,8 +102,9 @@ class _Reading:
     def of(cls, request: ReadRequest) -> Self:
         source = source_of(request, RestSource)
         name = request.table
-        progress = Progress(request.log, name)
-        return cls(request, Subject.of(request), source, source.tables[name], source.api_of(name), progress)
+        subject, api = Subject.of(request), source.api_of(name)
+        credentials = Credentials(api, needed_connection(request, subject), subject)
+        return cls(request, subject, source, source.tables[name], api, credentials, Progress(request.log, name))
 
     @contextmanager
     def stopping_on_error(self) -> Iterator[None]:
@@ -122,12 +116,11 @@ class _Reading:
             raise
 
     def share(self, number: int, workers: int) -> list[Path]:
-        """Read every so many-th key into files of its own; others stop when it fails."""
-        connection = needed_connection(self.request, self.subject)
+        """Read this worker's keys into files of its own; others stop when it fails."""
         own = f"{number:02d}-" if workers > 1 else ""
         with (
             self.stopping_on_error(),
-            HttpClient(self.api, connection, self.subject, scratch=self.request.workdir) as client,
+            self._client() as client,
             Parts(self.request.workdir, own) as parts,
         ):
             found = keys(self.table.for_each, self.table.keep, self.request.keys)
@@ -137,11 +130,15 @@ class _Reading:
                     break
         return parts.files
 
+    def _client(self) -> HttpClient:
+        connection, scratch = self.credentials.connection, self.request.workdir
+        return HttpClient(self.api, connection, self.subject, scratch=scratch, credentials=self.credentials)
+
     def done(self) -> None:
         self.progress.done(self.rows, self.pages)
 
     def _read_key(self, client: HttpClient, key: Key, parts: Parts) -> None:
-        for page in self._pages(client, key):
+        for page in KeyPages(self.request, self.subject, self.source, self.api, client).read(key):
             for lines in page.pieces():
                 parts.write(lines)
             with self._lock:
@@ -149,64 +146,3 @@ class _Reading:
                 self.progress.seen(self.rows, self.pages)
             if self._failed.is_set():
                 return
-
-    def _pages(self, client: HttpClient, key: Key) -> Iterator[Page]:
-        path, params = self._rendered(key)
-        paginator = self.api.paginator
-        walk, proof = Walk(paginator, self.request.most_pages), Proof(paginator)
-        ask: Ask | None = paginators.first(paginator)
-        answer: Answer | None = None
-        while ask is not None:
-            asked = ask
-            if asked.link is not None and answer is not None:
-                answer = client.get_link(asked.link, answer.url)
-            else:
-                answer = client.get_json(path, {**params, **asked.params})
-            with _placed(answer, self.subject):
-                page = _page(answer, self.table)
-                proof.see(asked, page)
-                kept, ask = walk.take(asked, page)
-                kept = [replace(page, found=key.lines(page.found)) for page in kept] if key.kept else kept
-            yield from kept
-        if answer is not None and not walk.broken_off:
-            verdict = proof.of_end(walk, {**_query_of(path), **params}, self.api.incomplete)
-            _prove(self.request, self.subject, answer, verdict)
-
-    def _rendered(self, key: Key) -> tuple[str, Mapping[str, str | int | float | bool]]:
-        values, zone = {**values_of(self.request), **key.values}, self.source.timezone
-        params = {
-            name: render(value, values, zone) if isinstance(value, str) else value
-            for name, value in self.source.params_of(self.request.table).items()
-        }
-        try:
-            return endpoint_of(self.table.path, values, zone), params
-        except BadRequestError as error:
-            raise self.subject.error(BadRequestError, str(error)) from None
-
-
-def _prove(request: ReadRequest, subject: Subject, answer: Answer, verdict: Verdict) -> None:
-    """Fail, or warn, where the answers say that the pages had not ended."""
-    text = f"GET {shown(answer.url)}: {verdict.text}"
-    if verdict.fails:
-        raise subject.error(BadDataError, text, verdict.hint)
-    if verdict.text:
-        (request.warn or request.log)(subject.clean(f"{subject}: {text}"))
-
-
-def _query_of(path: str) -> Mapping[str, str]:
-    return dict(parse_qsl(path.partition("?")[2]))
-
-
-def _page(answer: Answer, table: RestTable) -> Page:
-    document = answer.document
-    refuse_failure(document, table.records, table.columns)
-    return Page(document, answer.headers, document.records(table.records), table.records)
-
-
-@contextmanager
-def _placed(answer: Answer, subject: Subject) -> Iterator[None]:
-    """Say where an unreadable answer came from."""
-    try:
-        yield
-    except UnreadableAnswerError as error:
-        raise subject.error(BadDataError, f"GET {shown(answer.url)}: {error}") from None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ValidationInfo
+from pydantic import AfterValidator, ValidationInfo, WithJsonSchema
 
-from elt_factory.config.errors import MistakeError, raise_found
+from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.models import secrets
 from elt_factory.config.models.schema_patterns import NO_TEMPLATE, SECRET
 from elt_factory.config.models.templates import Verbatim, check_template
-from elt_factory.config.models.values import Scalar
+from elt_factory.config.models.values import Scalar, Text
 from elt_factory.sources.rest_api.each_model import Each
 
 HEADERS_RULE = {
@@ -82,3 +82,54 @@ Params = Annotated[dict[str, Param], AfterValidator(_check_params)]
 
 
 PlainParams = Annotated[dict[str, PlainParam], AfterValidator(_check_params)]
+
+
+def _check_host(value: str) -> str:
+    if "/" in value or "@" in value or not value.strip():
+        raise MistakeError(f'invalid host "{value}"', "write only its name, like files.example.com")
+    return value
+
+
+HostName = Annotated[Text, AfterValidator(_check_host), WithJsonSchema({"type": "string", "pattern": "^[^/@]+$"})]
+
+
+def _check_json(value: Any, info: ValidationInfo) -> Any:
+    raise_found(_json_mistakes(value, info))
+    return value
+
+
+def _json_mistakes(value: Any, info: ValidationInfo) -> Iterator[MistakeError]:
+    for at, text in texts_in(value):
+        try:
+            _check_text(text, info)
+        except MistakeError as error:
+            yield MistakeError(error.message, error.hint, at=(*at, *error.at), code=error.code)
+    for at, below in _scalars(value):
+        names = [part for part in at if isinstance(part, str)]
+        if names and secrets.is_secret(names[-1], below):
+            yield MistakeError(f'"{names[-1]}" contains a secret', secrets.HINT, at=(*at, KEY), code="secret")
+
+
+def _scalars(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    if isinstance(value, Mapping):
+        for name, below in value.items():
+            yield from _scalars(below, (*at, name))
+    elif isinstance(value, list | tuple):
+        for index, below in enumerate(value):
+            yield from _scalars(below, (*at, index))
+    else:
+        yield at, value
+
+
+def texts_in(value: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield every text of a value of JSON, with its path."""
+    return ((at, below) for at, below in _scalars(value) if isinstance(below, str))
+
+
+def _check_body(value: str, info: ValidationInfo) -> str:
+    return _check_text(value, info)
+
+
+JsonValue = Annotated[dict[str, Any] | list[Any], AfterValidator(_check_json)]
+Variables = Annotated[dict[str, Any], AfterValidator(_check_json)]
+BodyText = Annotated[str, AfterValidator(_check_body)]

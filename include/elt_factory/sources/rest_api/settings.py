@@ -15,6 +15,7 @@ from elt_factory.core.failures import BadRequestError
 from elt_factory.extract.subject import Subject
 
 _TRANSPORT = ("verify", "verify_ssl", "cert", "proxy", "proxies", "trust_env")
+REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the name: of oauth2, sent to the token endpoint alone
 _ELSEWHERE = {
     "timeout": "set timeout: in the config",
     "allow_redirects": "redirects within the connection's address are followed",
@@ -66,6 +67,7 @@ def settings_of(connection: Connection, scheme: str, subject: Subject) -> HttpSe
         if name in extra:
             raise subject.error(BadRequestError, f'{named} has "{name}" in its extra, which is ignored', hint)
     options = {name: extra.pop(name) for name in _TRANSPORT if name in extra}
+    extra.pop(REFRESH_TOKEN, None)
     nested = extra.pop("headers", {})
     if not isinstance(nested, Mapping):
         raise subject.error(
@@ -99,3 +101,13 @@ def _proxy(value: Any, scheme: str) -> str | None:
     if isinstance(value, Mapping):
         value = value.get(scheme) or value.get("all")
     return str(value) if value else None
+
+
+def proxy_of_environment(url: httpx.URL) -> str | None:
+    """Return the proxy that the environment names for an address, as httpx would find it for a transport of its own."""
+    from urllib.request import getproxies, proxy_bypass
+
+    if proxy_bypass(url.host):
+        return None
+    proxies = getproxies()
+    return proxies.get(url.scheme) or proxies.get("all")

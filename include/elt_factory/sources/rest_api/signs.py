@@ -179,7 +179,7 @@ def never_there(model: Paginator, pages_with_path: int, rows: int) -> str:
 def path_of(model: Paginator) -> str | None:
     """Where a paginator looks in the answer."""
     if isinstance(model, CursorPaginator):
-        return model.cursor_path
+        return None if model.cursor_header or model.cursor_record else model.cursor_path
     return model.next_url_path if isinstance(model, JsonLinkPaginator) else None
 
 

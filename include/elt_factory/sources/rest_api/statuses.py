@@ -32,15 +32,16 @@ def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
 
     None where it says nothing.
     """
-    asked = _retry_after(headers.get("retry-after", "").strip())
+    asked = retry_after(headers.get("retry-after", "").strip())
     if asked is not None:
         return asked
     if not any(headers.get(name, "").strip() == "0" for name in _REMAINING):
         return None
-    return next((wait for name in _RESET if (wait := _until_reset(headers.get(name, ""))) is not None), None)
+    return next((wait for name in _RESET if (wait := until_reset(headers.get(name, ""))) is not None), None)
 
 
-def _retry_after(text: str) -> float | None:
+def retry_after(text: str) -> float | None:
+    """Return the seconds that a Retry-After header asks for: a number, or a date."""
     if text.isascii() and text.isdecimal():
         return float(text)
     try:
@@ -50,7 +51,7 @@ def _retry_after(text: str) -> float | None:
         return None
 
 
-def _until_reset(text: str) -> float | None:
+def until_reset(text: str) -> float | None:
     """GitHub says when the limit ends, others how long that takes."""
     try:
         number = float(text)

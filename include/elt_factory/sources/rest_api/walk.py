@@ -42,6 +42,11 @@ class Walk:
     _held: list[Page] = field(default_factory=list)
     _repeats: Repeats = field(default_factory=Repeats)
 
+    @property
+    def pages(self) -> int:
+        """How many pages came."""
+        return self._pages
+
     def take(self, asked: Ask, page: Page) -> tuple[list[Page], Ask | None]:
         """Return the pages whose records count by now, and the next request; None at the end.
 
@@ -53,7 +58,8 @@ class Walk:
         self._pages += 1
         again = asked.key in self._asked
         self._asked.add(asked.key)
-        ask = following(self.model, asked, page)
+        held = sum(held.records for held in self._held)
+        ask = following(self.model, asked, page, self.rows + held + page.records, self._pages)
         if not page.records:
             kept, ask = self._without_records(ask, again)
         elif self._repeats.has_new(page.found):
@@ -63,6 +69,10 @@ class Walk:
         if ask is None:
             return [*kept, *self._released()], None
         return kept, self._within_limits(ask)
+
+    def rest(self) -> list[Page]:
+        """Return the pages that were held back, where the server itself says that the last one has passed."""
+        return self._released()
 
     def _keep(self, page: Page) -> list[Page]:
         self.rows += page.records

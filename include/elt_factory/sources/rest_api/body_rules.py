@@ -1,0 +1,42 @@
+"""What is wrong with the body of a request: two of them, pages in a body that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from elt_factory.config.errors import KEY, MistakeError
+
+if TYPE_CHECKING:
+    from elt_factory.sources.rest_api.model import RestTable
+    from elt_factory.sources.rest_api.paging_model import Paginator
+
+_NO_BODY, _ADD = "there is no body to put the page into", "add json: {}, form: {},"
+_BODIES = {"json": "json_body", "form": "form", "body": "body", "graphql": "graphql"}
+
+
+def body_mistakes(table: RestTable) -> Iterator[MistakeError]:
+    """Yield what is wrong with the body of a table's requests."""
+    given = [name for name, field in _BODIES.items() if getattr(table, field) is not None]
+    if len(given) > 1:
+        hint = "keep one of them"
+        yield MistakeError(f"{given[0]} and {given[1]} exclude each other", hint, at=(given[1], KEY), code="conflict")
+    if table.variables and "graphql" not in given:
+        hint = "add graphql: with a query"
+        yield MistakeError("variables needs graphql", hint, at=("variables", KEY), code="conflict")
+    if getattr(table.paginator, "place", None) == "body" and not _holds_pages(table):
+        yield MistakeError(_NO_BODY, f"{_ADD} or write in: query", at=("paginator", "in"), code="conflict")
+
+
+def pages_without_body(tables: Mapping[str, RestTable], paginator: Paginator) -> Iterator[MistakeError]:
+    """Yield the tables without a body where the paginator of all tables puts its value into one."""
+    if getattr(paginator, "place", None) != "body":
+        return
+    for name, table in tables.items():
+        if table.paginator is None and not _holds_pages(table):
+            hint = f"{_ADD} or a paginator: of its own"
+            yield MistakeError(_NO_BODY, hint, at=("tables", name, KEY), code="conflict")
+
+
+def _holds_pages(table: RestTable) -> bool:
+    return table.json_body is not None or table.form is not None or table.graphql is not None

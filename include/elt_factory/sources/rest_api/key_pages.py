@@ -1,0 +1,117 @@
+"""The pages of one key of a table, from its first request to the proof of its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl
+
+from elt_factory.core.failures import BadDataError, BadRequestError
+from elt_factory.extract.request import ReadRequest
+from elt_factory.extract.subject import Subject
+from elt_factory.extract.templating import values_of
+from elt_factory.sources.rest_api import paginators
+from elt_factory.sources.rest_api.answer import UnreadableAnswerError
+from elt_factory.sources.rest_api.answer_model import AnswerRule
+from elt_factory.sources.rest_api.exchange import Answer, shown
+from elt_factory.sources.rest_api.http import HttpClient
+from elt_factory.sources.rest_api.keys import Key
+from elt_factory.sources.rest_api.model import RestApi, RestSource, RestTable
+from elt_factory.sources.rest_api.paginators import Ask, Page
+from elt_factory.sources.rest_api.proof import Proof, Verdict
+from elt_factory.sources.rest_api.requests import Request, request_of
+from elt_factory.sources.rest_api.walk import Walk
+from elt_factory.sources.rest_api.whole import refuse_failure
+
+
+@dataclass(frozen=True)
+class KeyPages:
+    """Reads the pages of a table with a client."""
+
+    request: ReadRequest
+    subject: Subject
+    source: RestSource
+    api: RestApi
+    client: HttpClient
+
+    @property
+    def table(self) -> RestTable:
+        """What the YAML says of the table."""
+        return self.source.tables[self.request.table]
+
+    def read(self, key: Key) -> Iterator[Page]:
+        """Yield the pages of a key whose records count.
+
+        Raises:
+            BadDataError: an answer is none that can be read, or the pages end too soon.
+        """
+        request, paginator = self._request(key), self.api.paginator
+        walk, proof = Walk(paginator, self.request.most_pages), Proof(paginator)
+        ask: Ask | None = paginators.first(paginator)
+        answer: Answer | None = None
+        while ask is not None:
+            asked = ask
+            found = self._answer(request, asked, answer)
+            if found.rule and found.rule.do == "skip":
+                return
+            if found.rule:
+                yield from walk.rest()
+                break
+            answer = found
+            with _placed(answer, self.subject):
+                page = self._page(answer)
+                proof.see(asked, page)
+                kept, ask = walk.take(asked, page)
+                kept = [replace(page, found=key.lines(page.found)) for page in kept] if key.kept else kept
+            yield from kept
+        if answer is not None and not walk.broken_off:
+            asked_with = {**_query_of(request.path), **request.params}
+            self._prove(answer, proof.of_end(walk, asked_with, self.api.incomplete))
+
+    def _answer(self, request: Request, asked: Ask, before: Answer | None) -> Answer:
+        rules = [*self.api.answers, *(self._past_last() if before is not None else ())]
+        if asked.link is not None and before is not None:
+            return self.client.ask_link(asked.link, before.url, request.sending({}), rules)
+        try:
+            params, sending = request.page(asked.params)
+        except UnreadableAnswerError as error:
+            raise self.subject.error(BadRequestError, str(error)) from None
+        return self.client.ask(request.path, params, sending, rules)
+
+    def _past_last(self) -> Sequence[AnswerRule]:
+        statuses: tuple[int, ...] = getattr(self.api.paginator, "past_last", ())
+        return [AnswerRule(status=statuses, do="end")] if statuses else []
+
+    def _request(self, key: Key) -> Request:
+        values = {**values_of(self.request), **key.values}
+        try:
+            return request_of(self.source, self.request.table, values, self.api.paginator)
+        except BadRequestError as error:
+            raise self.subject.error(BadRequestError, str(error)) from None
+
+    def _page(self, answer: Answer) -> Page:
+        table, document = self.table, answer.document
+        refuse_failure(document, table.records, table.columns)
+        return Page(document, answer.headers, document.records(table.records), table.records)
+
+    def _prove(self, answer: Answer, verdict: Verdict) -> None:
+        """Fail, or warn, where the answers say that the pages had not ended."""
+        text = f"{answer.method} {shown(answer.url)}: {verdict.text}"
+        if verdict.fails:
+            raise self.subject.error(BadDataError, text, verdict.hint)
+        if verdict.text:
+            (self.request.warn or self.request.log)(self.subject.clean(f"{self.subject}: {text}"))
+
+
+def _query_of(path: str) -> Mapping[str, str]:
+    return dict(parse_qsl(path.partition("?")[2]))
+
+
+@contextmanager
+def _placed(answer: Answer, subject: Subject) -> Iterator[None]:
+    """Say where an unreadable answer came from."""
+    try:
+        yield
+    except UnreadableAnswerError as error:
+        raise subject.error(BadDataError, f"{answer.method} {shown(answer.url)}: {error}") from None

@@ -1,0 +1,114 @@
+"""The end of the pages, as the paginator names it: more, totals, a status past the last, cursors of other places."""
+
+from __future__ import annotations
+
+import pytest
+from extract_support import Reply, reply, serving
+from rest_support import records_of
+
+from elt_factory.core.failures import BadDataError, BadRequestError
+
+PAGES = [[{"id": 0}, {"id": 1}], [{"id": 2}, {"id": 3}], [{"id": 4}]]
+
+
+def read(folder, paginator, answer):
+    with serving(answer) as server:
+        found = records_of(server, folder, f"x: {{path: /x, records: items, paginator: {paginator}}}", "x")
+    return [record["id"] for record in found], server
+
+
+def numbered(pages, **more):
+    def answer(asked):
+        number = int(asked.params["page"]) - 1
+        said = {name: value(number) if callable(value) else value for name, value in more.items()}
+        return reply({"items": pages[number] if number < len(pages) else [], **said})
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("paginator", "said"),
+    [
+        ("{type: page_number, more: has_next}", {"has_next": lambda n: n < 2}),
+        ("{type: page_number, total: count}", {"count": 5}),
+        ("{type: page_number, total: count}", {"count": "5"}),
+        ("{type: page_number, total_pages: sheets}", {"sheets": 3}),
+    ],
+)
+def test_what_the_answer_says_ends_the_pages_without_a_request_too_many(tmp_path, paginator, said):
+    found, server = read(tmp_path, paginator, numbered(PAGES, **said))
+    assert found == [0, 1, 2, 3, 4]
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("said", ["total: count", "more: more_of_it"])
+def test_an_empty_page_in_between_is_no_end_where_more_are_said_to_come(tmp_path, said):
+    pages = [PAGES[0], [], [], PAGES[1], PAGES[2]]
+    answer = numbered(pages, count=5, more_of_it=lambda n: n < 4)
+    assert read(tmp_path, f"{{type: page_number, {said}}}", answer)[0] == [0, 1, 2, 3, 4]
+
+
+def test_fewer_records_than_the_total_are_an_error(tmp_path):
+    def answer(asked):
+        at = int(asked.params.get("after", 0))
+        return reply({"items": PAGES[at], "count": 6, "cursor": at + 1 if at < 2 else None})
+
+    paginator = "{type: cursor, cursor_path: cursor, cursor_param: after, total: count}"
+    with pytest.raises(BadDataError, match='"count" in the response says 6 records, but 5 were read'):
+        read(tmp_path, paginator, answer)
+
+
+@pytest.mark.parametrize(
+    ("paginator", "words"),
+    [
+        ("{type: page_number, more: has_mor}", '"has_mor" is on no page: check the path in more:'),
+        ("{type: page_number, total: tota}", '"tota" is on no page: check the path in total:'),
+        ("{type: cursor, cursor_header: X-Nxt}", '"X-Nxt" is on no page: check the header in cursor_header:'),
+    ],
+)
+def test_a_name_that_no_page_has_is_an_error_and_no_end(tmp_path, paginator, words):
+    with pytest.raises(BadDataError) as caught:
+        read(
+            tmp_path,
+            paginator,
+            lambda asked: reply({"items": PAGES[0] if asked.params.get("page", "1") == "1" else []}),
+        )
+    assert words in str(caught.value)
+
+
+def test_a_status_past_the_last_page_is_the_end_and_not_of_the_first(tmp_path):
+    def answer(asked):
+        number = int(asked.params["page"]) - first
+        return reply({"items": PAGES[number]}) if number < 3 else Reply(b"no such page", 404)
+
+    paginator, first = "{type: page_number, past_last: [400, 404]}", 1
+    assert read(tmp_path, paginator, answer)[0] == [0, 1, 2, 3, 4]
+    first = -5
+    with pytest.raises(BadRequestError, match="404"):
+        read(tmp_path, paginator, answer)
+
+
+def test_the_cursor_may_be_in_a_header(tmp_path):
+    def answer(asked):
+        at = int(asked.params.get("cursor", 0))
+        return reply({"items": PAGES[at]}, **({"X-Next": str(at + 1)} if at < 2 else {}))
+
+    assert read(tmp_path, "{type: cursor, cursor_header: X-Next}", answer)[0] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("more", ["", ", more: has_more"])
+def test_the_cursor_may_be_that_of_the_last_record(tmp_path, more):
+    def answer(asked):
+        at = int(asked.params.get("starting_after", -1)) + 1
+        rows = [{"key": {"id": number}, "id": number} for number in range(at, min(5, at + 2))]
+        return reply({"items": rows, "has_more": at + 2 < 5})
+
+    paginator = f"{{type: cursor, cursor_record: key.id, cursor_param: starting_after{more}}}"
+    found, server = read(tmp_path, paginator, answer)
+    assert found == [0, 1, 2, 3, 4]
+    assert len(server.asked) == (3 if more else 4)
+
+
+def test_a_last_record_without_the_cursor_is_named(tmp_path):
+    with pytest.raises(BadDataError, match='the last record has no "idd"'):
+        read(tmp_path, "{type: cursor, cursor_record: idd}", lambda _: reply({"items": PAGES[0]}))
