@@ -72,7 +72,11 @@ def test_the_way_to_the_next_page_is_found_and_written(project: Project, api: st
     assert result.exit_code == 0, (result.output, result.exception)
     config = load_config(project.configs / "orders.yaml", project.configs).config
     table = config.tables[path]
-    assert (config.extract.paginator.type, table.records, table.primary_key) == (kind, records, ("id",))
+    assert (config.extract.paginator.type, getattr(table.records, "path", None), table.primary_key) == (
+        kind,
+        records,
+        ("id",),
+    )
     assert table.columns["email"].pii == "hash"
     assert not table.takes_window
     assert "airflow connections add orders_api" in result.output

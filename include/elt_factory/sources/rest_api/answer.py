@@ -20,6 +20,7 @@ __all__ = [
     "check_objects",
     "find_in",
     "first_byte",
+    "items_of",
     "keys_of",
     "ndjson",
     "parse",
@@ -57,13 +58,20 @@ class Document:
             UnreadableAnswerError: there is no list.
         """
         if path is None:
-            return _items(self.body) if self.keys is None else [Raw(bytes(self.body).strip())]
-        found = self._step_to(path)
+            return items_of(self.body) if self.keys is None else [Raw(bytes(self.body).strip())]
+        found = self.at(path)
         if first_byte(found) != b"[":
             raise UnreadableAnswerError(f'records: "{path}" holds {_excerpt(found)}, which is not a list')
-        return _items(found)
+        return items_of(found)
 
-    def _step_to(self, path: str) -> Raw:
+    def at(self, path: str | None) -> Raw:
+        """Return the value at a dotted path; without one, the whole answer.
+
+        Raises:
+            UnreadableAnswerError: there is none.
+        """
+        if path is None:
+            return Raw(bytes(self.body).strip())
         if self.keys is None:
             raise UnreadableAnswerError(f'the response itself is a list: remove records: "{path}"')
         node: Mapping[str, Raw] | None = self.keys
@@ -166,7 +174,12 @@ def _wrapped(raw: bytes) -> Mapping[str, Raw]:
         raise UnreadableAnswerError(f"cannot read an object in the response: {error}: {_excerpt(raw)}") from None
 
 
-def _items(raw: Raw | Body) -> Sequence[Raw]:
+def items_of(raw: Raw | Body) -> Sequence[Raw]:
+    """Return the elements of a list.
+
+    Raises:
+        UnreadableAnswerError: it is broken.
+    """
     try:
         return _LIST.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -12,8 +11,9 @@ import msgspec
 from msgspec import Raw
 
 from elt_factory.config.models.templates import Value
-from elt_factory.sources.rest_api.answer import UnreadableAnswerError, first_byte, keys_of
+from elt_factory.sources.rest_api.answer import first_byte
 from elt_factory.sources.rest_api.each_model import Each
+from elt_factory.sources.rest_api.fields import Fields
 
 _ROW = msgspec.json.Decoder(dict[str, Raw])
 
@@ -31,23 +31,8 @@ class Key:
         Raises:
             UnreadableAnswerError: a record has a field of that name already.
         """
-        if not self.kept:
-            return records
-        named = {name: json.dumps(name, ensure_ascii=False).encode() for name in self.kept}
-        head = b"{" + b",".join(named[name] + b":" + value for name, value in self.kept.items())
-        return [self._with(head, named, record) for record in records]
-
-    def _with(self, head: bytes, named: Mapping[str, bytes], record: Raw) -> Raw:
-        # what is not an object is a line for the contract, which rejects it
-        if first_byte(record) != b"{":
-            return record
-        whole = bytes(record)
-        if any(needle in whole for needle in named.values()):
-            for name in self.kept:
-                if name in (keys_of(record) or {}):
-                    raise UnreadableAnswerError(f'the records have a field "{name}" themselves: rename it in keep:')
-        rest = whole[1:].lstrip()
-        return Raw(head + (b"" if rest[:1] == b"}" else b",") + rest)
+        fields = Fields(self.kept, "keep")
+        return [fields.before(record) for record in records] if self.kept else records
 
 
 def keys(each: Each | None, keep: Mapping[str, str], rows: Path | None) -> Iterator[Key]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from elt_factory.sources.kind import Advice, Asked, SourceKind, Wish
-from elt_factory.sources.rest_api import answer_model, auth_model, model, paging_model
+from elt_factory.sources.rest_api import answer_model, auth_model, model, paging_model, records_model
 from elt_factory.sources.rest_api.each_model import Each
 from elt_factory.sources.rest_api.keys import keys
 from elt_factory.sources.rest_api.model import RestSource, RestTable
@@ -132,6 +132,7 @@ KIND = SourceKind(
         (auth_model.SessionAuth, "extract.auth"),
         (auth_model.JwtAuth, "extract.auth"),
         (answer_model.AnswerRule, "extract.answers.<n>"),
+        (records_model.Records, "tables.<name>.records"),
     ),
     read=_read,
     asked=_asked,

@@ -34,6 +34,7 @@ from elt_factory.sources.rest_api.body_rules import body_mistakes, pages_without
 from elt_factory.sources.rest_api.each_model import ForEach
 from elt_factory.sources.rest_api.each_rules import each_mistakes, parent_mistakes
 from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
+from elt_factory.sources.rest_api.records_model import Records, or_path
 from elt_factory.sources.rest_api.request_model import (
     HEADERS_RULE,
     BodyText,
@@ -131,7 +132,6 @@ class RestTable(Table):
 
     schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {
         "path": (NO_ADDRESS,),
-        "records": (NO_TEMPLATE,),
         "timeout": (SOME_TIME, NOT_TOO_LONG),
     }
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
@@ -213,10 +213,14 @@ class RestTable(Table):
         description="What answers of this table mean, before the entries of `extract`.",
         examples=[[{"status": 404, "do": "skip"}]],
     )
-    records: Text | None = Field(
+    records: Records | None = Field(
         None,
-        description="Path of the list of records in the response. By default, the response itself is the list.",
-        examples=["data.items"],
+        description=(
+            "Where the list of records is in the response: its path, or more than that. By default, the response "
+            "itself is the list."
+        ),
+        examples=["data.items", {"path": "rates", "key": "date"}],
+        json_schema_extra=or_path,
     )
 
     @property

@@ -1,0 +1,114 @@
+"""Records in every shape that APIs put them into, each with the bytes it was sent with."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from extract_support import Reply, reply, serving
+from rest_support import records_of, request_of, source_of
+
+from elt_factory.core.failures import BadDataError
+from elt_factory.sources.read import read
+
+
+def of(folder, records, body):
+    answer = Reply(body) if isinstance(body, bytes) else reply(body)
+    with serving(lambda _: answer) as server:
+        return records_of(server, folder, f"x: {{path: /x, records: {records}}}", "x")
+
+
+A, B, C = {"a": 1}, {"b": [2]}, {"c": None}
+
+
+@pytest.mark.parametrize(
+    ("records", "body", "found"),
+    [
+        ("'items[*].order'", {"items": [{"order": A}, {"order": B}, {"x": 1}, {"order": None}]}, [A, B]),
+        ("'items[*].orders'", {"items": [{"orders": [A, B]}, {"orders": []}, {"orders": [C]}]}, [A, B, C]),
+        ("'items[*].orders[*].line'", {"items": [{"orders": [{"line": A}]}, {"orders": [{"line": B}]}]}, [A, B]),
+        ("'[*].order'", [{"order": A}, {"order": B}], [A, B]),
+        ("'groups[*].rows'", {"groups": {"one": {"rows": [A]}, "two": {"rows": [B, C]}}}, [A, B, C]),
+        ("'data[*]'", {"data": {"k1": A, "k2": B}}, [A, B]),
+        (
+            "{path: rates, key: day}",
+            {"rates": {"2013-01-01": A, 'x"y': B}},
+            [{"day": "2013-01-01", **A}, {"day": 'x"y', **B}],
+        ),
+        ("{path: rates, key: cur, value: rate}", {"rates": {"EUR": 1.5}}, [{"cur": "EUR", "rate": 1.5}]),
+        ("{path: rates, key: day}", {"rates": []}, []),
+        ("{key: day}", {"d1": A}, [{"day": "d1", **A}]),
+        (
+            "{path: rows, columns: [a, b]}",
+            {"rows": [[1, "x"], [2, {"y": 1}]]},
+            [{"a": 1, "b": "x"}, {"a": 2, "b": {"y": 1}}],
+        ),
+        (
+            "{path: d.rows, columns: d.cols}",
+            {"d": {"cols": ["a", "b c"], "rows": [[1, None]]}},
+            [{"a": 1, "b c": None}],
+        ),
+        ("{path: rows, columns: s.fields}", {"s": {"fields": [{"name": "a"}]}, "rows": [[1]]}, [{"a": 1}]),
+        ("{columns: [a]}", [[1], [2]], [{"a": 1}, {"a": 2}]),
+        ("{path: data, one: true}", {"data": A}, [A]),
+        ("{path: data.items, optional: true}", {"data": None}, []),
+        ("{path: data.items, optional: true}", {"data": {"items": None}}, []),
+        ("{path: data.items, optional: true}", {"other": 1}, []),
+        ("{path: data.items, optional: true}", {"data": {"items": [A]}}, [A]),
+        ("{path: 'data[*].x', optional: true}", {"data": [{"y": 1}]}, []),
+    ],
+)
+def test_records_are_found_in_every_shape(tmp_path, records, body, found):
+    assert of(tmp_path, records, body) == found
+
+
+@pytest.mark.parametrize(
+    ("records", "body", "words"),
+    [
+        (
+            "data",
+            {"data": None},
+            "holds null, which is not a list; if that means no records, write records: {path: ..., optional",
+        ),
+        ("data", {"dat": []}, 'no "data", it has the keys: dat; if that means no records'),
+        ("data", {"data": A}, "which is not a list; for one record write {path: ..., one: true}"),
+        ("'items[*].ordr'", {"items": [{"order": A}]}, 'no element has "ordr"'),
+        ("'items[*].x'", {"items": 3}, "goes through 3, which is neither a list nor an object"),
+        ("{path: rates, key: day}", {"rates": [A]}, "which is not an object with a record per key"),
+        (
+            "{path: rates, key: a}",
+            {"rates": {"d": A}},
+            'the records have a field "a" themselves: rename it in records: key',
+        ),
+        ("{path: data, one: true}", {"data": [A]}, "which is not an object"),
+        ("{path: rows, columns: cols}", {"rows": [[1]]}, '"cols" (columns) is not a list in the response'),
+        ("{path: rows, columns: cols}", {"rows": [[1]], "cols": [{"x": 1}]}, "cannot read column names"),
+    ],
+)
+def test_what_is_not_there_says_what_is_and_how_it_is_written(tmp_path, records, body, words):
+    with pytest.raises(BadDataError) as caught:
+        of(tmp_path, records, body)
+    assert words in str(caught.value)
+
+
+def test_numbers_keep_their_digits_in_every_shape(tmp_path):
+    body = b'{"rows": [[12345678901234567890.123456789]], "by": {"k": {"n": 1e400}}}'
+    for records, line in [
+        ("{path: rows, columns: [n]}", b'{"n":12345678901234567890.123456789}\n'),
+        ("{path: by, key: k}", b'{"k":"k","n": 1e400}\n'),
+    ]:
+        with serving(lambda _: Reply(body)) as server:
+            source = source_of(tmp_path, f"x: {{path: /x, records: {records}}}")
+            (file,) = read(request_of(server, tmp_path, source, "x")).files
+        assert file.read_bytes() == line
+
+
+def test_a_row_of_another_length_is_one_reject(tmp_path):
+    assert of(tmp_path, "{path: rows, columns: [a, b]}", {"rows": [[1, 2], [3]]}) == [{"a": 1, "b": 2}, [3]]
+
+
+def test_an_error_in_a_200_is_an_error_in_every_shape(tmp_path):
+    body = {"ok": False, "error": "no", "items": []}
+    for records in ("'items[*].order'", "{path: items, optional: true}", "{path: items, key: k}"):
+        with pytest.raises(BadDataError, match="reports a failure"):
+            of(tmp_path, records, json.loads(json.dumps(body)))
