@@ -32,11 +32,11 @@ THREADS, FILES = (2, 4, 16), (1, 5000)
 WINDOW = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC))
 # the records of each shape for one row of the narrow one: all shapes are about as many bytes, enough that even the
 # smaller landing gives each of 16 threads several row groups to write
-SHAPES = {"narrow": 1.0, "wide": 0.05, "long": 0.0005}
+SHAPES = {"narrow": 1.0, "csv": 3.0, "wide": 0.05, "long": 0.0005}
 
 
 def record(shape: str, number: int) -> bytes:
-    """One record: ten columns, two hundred columns, or half a megabyte of text."""
+    """One record: ten columns as JSON, seven as CSV, two hundred columns, or half a megabyte of text."""
     if shape == "wide":
         values: dict[str, object] = {f"c{column}": number * column for column in range(200)}
     elif shape == "long":
@@ -54,6 +54,8 @@ def record(shape: str, number: int) -> bytes:
             "count": number % 100,
             "note": "a few words of text",
         }
+    if shape == "csv":
+        return ",".join(map(str, [*values.values()][:7])).encode() + b"\n"
     return json.dumps(values).encode() + b"\n"
 
 
@@ -62,7 +64,9 @@ def write(folder: Path, shape: str, rows: int, files: int) -> None:
     folder.mkdir(parents=True)
     each = max(1, rows // files)
     for number in range(files):
-        with (folder / f"{number:05}.ndjson").open("wb") as out:
+        with (folder / f"{number:05}.{'csv' if shape == 'csv' else 'ndjson'}").open("wb") as out:
+            if shape == "csv":
+                out.write(b"id,name,code,price,day,at,ok\n")
             out.writelines(record(shape, number * each + row) for row in range(each))
 
 
@@ -70,7 +74,8 @@ def landed(folder: Path) -> None:
     """Land a folder's files and say the peak of this process, in megabytes."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         base = Path(scratch)
-        spool = Spool("ndjson", tuple(sorted(folder.iterdir())))
+        files = tuple(sorted(folder.iterdir()))
+        spool = Spool("csv" if files[0].suffix == ".csv" else "ndjson", files)
         place = LocalPlace(base / "landing")
         land(LandRequest(Known("src", "tab", Table(), None), WINDOW, "load", spool, place, base, str))
     # not getrusage: it counts what the parent had before the program began

@@ -75,7 +75,7 @@ def _listen(patch: pytest.MonkeyPatch, made: Line) -> None:
     patch.setattr(manifest_module.Manifest, "__init__", manifest)
     patch.setattr(Warehouse, "load", load)
     # object storage in this process: the same code of ours, the same library, another kind of address
-    memory = remote._Storage("fsspec", "proof", (), lambda _: {})
+    memory = remote._Storage("s3", (), lambda _: {})
     patch.setattr(remote, "_STORAGES", {**remote._STORAGES, "memory": memory})
     patch.setattr(remote, "AT_ONCE", 1)
     # whoever holds the table's turn does not go on while this one waits for it

@@ -100,6 +100,8 @@ class Spool:
     empty.
     `rejects` is NDJSON of `reason`, `record` (JSON) and `file` (one of `files`): records of an ndjson spool that the
     reader could not read, which are part of its count.
+    `longest` and `counted` are what the bytes of a csv spool say, where they can: the longest record in bytes, and how
+    many records there are.
     `null_cursors` counts the rows of the source without a cursor value, read or left out; None: count those that came.
     """
 
@@ -111,6 +113,8 @@ class Spool:
     sources: tuple[SourceFile, ...] = ()
     null_cursors: int | None = None
     rejects: Path | None = None
+    longest: int | None = None
+    counted: int | None = None
 
 
 Reader = Callable[[ReadRequest], Spool]

@@ -20,6 +20,8 @@ from elt_factory.landing.lines import BROKEN_LINES
 
 # DuckDB takes 16 times as much memory for files that it decodes to UTF-8 first
 _CSV_LINE_BYTES = {"utf-8": 64 * 1024 * 1024, "latin-1": 4 * 1024 * 1024, "utf-16": 4 * 1024 * 1024}
+_LEAST_CSV_BUFFER, _MOST_CSV_BUFFER = 4 * 1024 * 1024, 1024 * 1024 * 1024
+_BUFFERED_RECORDS = 4  # the longest one in UTF-8, where latin-1 has half as many bytes, and what stands around it
 _TIMES = ("time", "datetime", "timestamp")
 NO_WORD = "\x01"  # no field of a CSV file is this text
 # where a row is in a list of Parquet files: none has more rows than that
@@ -115,8 +117,16 @@ class ContractPlan:
         return f"staged.{self.typed(name)}"
 
 
-def read_csv(files: Sequence[str], header: Sequence[str], csv: CsvFormat) -> str:
-    """CSV files of one header as a relation of text; lines that cannot be read go to the table reject_errors."""
+def read_csv(files: Sequence[str], header: Sequence[str], csv: CsvFormat, longest: int | None = None) -> str:
+    """CSV files of one header as a relation of text; lines that cannot be read go to the table reject_errors.
+
+    Args:
+        files: The files.
+        header: The names of their columns.
+        csv: How they are written.
+        longest: Bytes of the longest record, where that is known. DuckDB holds whole buffers, and loses a record that
+            is longer than one; its own are of a gigabyte for records of 64 MB.
+    """
     columns = ", ".join(f"{text_literal(name)}: 'VARCHAR'" for name in header)
     return (
         f"read_csv({file_list(files)}, {LITERAL_PATHS}, auto_detect = false, header = {str(csv.header).lower()}, "
@@ -124,8 +134,16 @@ def read_csv(files: Sequence[str], header: Sequence[str], csv: CsvFormat) -> str
         f"quote = {text_literal(csv.quote)}, escape = {text_literal(csv.quote)}, "
         f"nullstr = {text_list(csv.null_values or (NO_WORD,))}, allow_quoted_nulls = false, "
         f"encoding = {text_literal(csv.encoding)}, "
-        f"strict_mode = true, store_rejects = true, rejects_limit = 0, max_line_size = {_CSV_LINE_BYTES[csv.encoding]})"
+        f"strict_mode = true, store_rejects = true, rejects_limit = 0, {_csv_sizes(csv, longest)})"
     )
+
+
+def _csv_sizes(csv: CsvFormat, longest: int | None) -> str:
+    most = _CSV_LINE_BYTES[csv.encoding]
+    if longest is None:
+        return f"max_line_size = {most}"
+    buffer = min(max(_LEAST_CSV_BUFFER, _BUFFERED_RECORDS * longest), _MOST_CSV_BUFFER)
+    return f"max_line_size = {min(most, buffer)}, buffer_size = {buffer}"
 
 
 def read_parquet(files: Sequence[str]) -> str:

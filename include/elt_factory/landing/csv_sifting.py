@@ -56,7 +56,7 @@ def sift_csv(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path)
         form = spool.csv.model_copy(update={"encoding": "utf-8"})
         return sift_csv(connection, replace(spool, files=_in_utf8(spool.files, workdir / "utf8"), csv=form), workdir)
     for header, files in doubtful.items():
-        _note_surplus(connection, files, header, spool.csv)
+        _note_surplus(connection, files, header, spool)
     return replace(spool, files=tuple(_clean(connection, spool.files, workdir / "sifted")))
 
 
@@ -141,12 +141,13 @@ def _in_utf8(files: Sequence[Path], folder: Path) -> tuple[Path, ...]:
 
 
 def _note_surplus(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], header: Sequence[str], form: CsvFormat
+    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], header: Sequence[str], spool: Spool
 ) -> None:
     """INSERT of the lines with too many fields, also of those that have nothing in them."""
     # where nothing means no value, nothing is passed over
+    form = spool.csv
     strict = form.model_copy(update={"null_values": ()})
-    relation = contract.read_csv([*map(str, files)], header, strict)
+    relation = contract.read_csv([*map(str, files)], header, strict, spool.longest)
     connection.execute(f"SELECT count(*) FROM {relation}").fetchall()
     replaced = text_literal(form.delimiter.join(["x"] * (len(header) + 1)))
     lines = f"SELECT * EXCLUDE (too_many), {replaced} AS replaced FROM ({contract.BROKEN_CSV}) WHERE too_many"

@@ -149,7 +149,7 @@ def _find_csv(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool)
         check_names(known, list(map(loaded_name, header)))
         check_width(known, list(map(loaded_name, header)))
         check_is_known(known, header, files)
-        relation = contract.read_csv(files, header, spool.csv)
+        relation = contract.read_csv(files, header, spool.csv, spool.longest)
         unknown = [name for name in header if name not in spool.types and found.get(name) is None]
         for name in header:
             found.setdefault(name, spool.types.get(name))
@@ -223,7 +223,7 @@ def _csv_relations(_: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPla
         columns = [
             identifier(n) if n in header else f"CAST(NULL AS VARCHAR) AS {identifier(n)}" for n in plan.raw_columns
         ]
-        relation = contract.read_csv(files, header, spool.csv)
+        relation = contract.read_csv(files, header, spool.csv, spool.longest)
         if plan.by_file:
             columns, relation = [*columns, identifier(PATH)], with_path(relation)
         if plan.by_header:

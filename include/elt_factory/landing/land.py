@@ -20,6 +20,7 @@ from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.checksums import sha256_of_each
 from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.csv_files import comes_from_others, useful_threads
+from elt_factory.landing.csv_records import measured
 from elt_factory.landing.csv_sifting import sift_csv
 from elt_factory.landing.delivered import copy_ledger, note_delivered, refuse_unread_files
 from elt_factory.landing.found import find_columns, nanosecond_columns, raw_relations
@@ -177,6 +178,7 @@ def _named_errors(known: Known) -> Iterator[None]:
 
 def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Staged:
     """Make `staged` with every record that was read, good or not."""
+    request = replace(request, spool=measured(request.spool))
     plan, drift, spool = _stage_records(connection, request)
     grown = grown_numbers(connection, request.known, plan)
     if grown:
@@ -189,15 +191,20 @@ def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Stag
         plan, drift, spool = _stage_records(connection, request)
     _report_renamed(request, plan)
     rows_read = _one(connection, "SELECT count(*) FROM staged")
-    expected = request.spool.rows_read
-    if expected is not None and expected != rows_read:
-        raise AccountingError(
-            f"{request.known.label}: {expected} records were read from the source but {rows_read} reached the "
-            "contract; nothing was landed"
-        )
+    _check_count(request, rows_read)
     has_keys = plan.primary_key and all(any(c.name == key for c in plan.columns) for key in plan.primary_key)
     duplicates = _one(connection, contract.duplicate_count(plan)) if has_keys else 0
     return _Staged(plan, drift, spool, rows_read, duplicates)
+
+
+def _check_count(request: LandRequest, staged: int) -> None:
+    """Refuse to go on where a record was lost on the way: the reader and the bytes of CSV have counts of their own."""
+    for expected, where in ((request.spool.rows_read, "read from the source"), (request.spool.counted, "in the files")):
+        if expected is not None and expected != staged:
+            raise AccountingError(
+                f"{request.known.label}: {expected} records were {where} but {staged} reached the contract; "
+                "nothing was landed"
+            )
 
 
 def _report_renamed(request: LandRequest, plan: ContractPlan) -> None:

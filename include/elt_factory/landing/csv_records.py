@@ -1,0 +1,137 @@
+"""The records of CSV files by their bytes: how long the longest is, and how many there are.
+
+Both come from a pass of its own over the bytes. How long the longest is decides how much DuckDB must hold at once; it
+passes over a longer one without a word, so the number of records is compared with what it read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from elt_factory.config.models.formats import CsvFormat
+from elt_factory.extract.request import Spool
+from elt_factory.landing.csv_files import by_header, comes_from_others
+
+_CHUNK = 1024 * 1024
+_LINE_FEED, _RETURN = 10, 13
+_MARK = b"\xef\xbb\xbf"
+
+
+def measured(spool: Spool) -> Spool:
+    """Return a csv spool with its longest record and, of files from elsewhere, the number of its records.
+
+    Neither is known where a quote stands within a field: there only DuckDB says where a record ends. A blank line is a
+    record where there is one column, and not where there are more, so there is no count of a single column.
+    """
+    if spool.format != "csv" or spool.csv.encoding == "utf-16":
+        return spool
+    found = _measure(spool.files, spool.csv)
+    if found is None:
+        return spool
+    longest, count = found
+    alone = any(len(header) == 1 for header in by_header(spool))
+    if count is None or alone or not comes_from_others(spool):
+        return replace(spool, longest=longest)
+    return replace(spool, longest=longest, counted=count - len(spool.files) * spool.csv.header)
+
+
+def _measure(files: Sequence[Path], form: CsvFormat) -> tuple[int, int | None] | None:
+    """Return the longest record in bytes, and how many lines hold one, headers too; None for what is not known."""
+    longest, count = 0, 0
+    mixed = False
+    for file in files:
+        pass_ = _Pass(form)
+        with file.open("rb") as source:
+            mark = source.read(len(_MARK))
+            rest = b"" if mark == _MARK else mark
+            while block := rest + source.read(_CHUNK):
+                rest = b""
+                if not pass_.take(block):
+                    return None
+        if not pass_.end():
+            return None
+        longest, count, mixed = max(longest, pass_.longest), count + pass_.count, mixed or pass_.mixed
+    return longest, None if mixed else count
+
+
+@dataclass
+class _Pass:
+    """One file, block by block."""
+
+    form: CsvFormat
+    longest: int = 0
+    count: int = 0
+    _returns: int = 0
+    _line_feeds: int = 0
+    _begun: int = 0  # bytes of the record that the last block did not end
+    _quoted: bool = False
+    _before: int = _LINE_FEED  # the byte before the block
+    _closing: bool = False  # the last byte closed a quoted field: what follows must be the end of it
+    _around: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        delimiter, quote = (text.encode(self.form.encoding) for text in (self.form.delimiter, self.form.quote))
+        self._quote = quote if len(quote) == 1 else b""
+        self._around = np.zeros((2, 256), dtype=bool)
+        for side, sign in enumerate((delimiter[-1], delimiter[0])):
+            self._around[side, [sign, _LINE_FEED, _RETURN, *self._quote]] = True
+
+    def take(self, block: bytes) -> bool:
+        """Go on with a block; False where its quotes do not enclose whole fields."""
+        if self._closing and not self._around[1, block[0]]:
+            return False
+        self._closing = False
+        letters = np.frombuffer(block, np.uint8)
+        quotes = np.flatnonzero(letters == self._quote[0]) if self._quote and self._quote in block else None
+        if quotes is not None and not self._enclose(letters, quotes):
+            return False
+        ends = np.flatnonzero((letters == _LINE_FEED) | (letters == _RETURN))
+        if quotes is None:
+            ends = ends[:0] if self._quoted else ends
+        else:
+            ends = ends[(np.searchsorted(quotes, ends) + self._quoted) % 2 == 0]
+            self._quoted = (len(quotes) + self._quoted) % 2 == 1
+        self._count(letters, ends)
+        self._before = block[-1]
+        return True
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some lines end in one way and some in another: DuckDB may take that for a mistake."""
+        return self._returns > 0 and self._line_feeds > 0 and self._returns != self._line_feeds
+
+    def end(self) -> bool:
+        """Close the file; False where a quoted field is still open."""
+        self._note(self._begun)
+        return not self._quoted
+
+    def _enclose(self, letters: Any, quotes: Any) -> bool:
+        """Whether each quote that opens a field follows the end of one, and each that closes is followed by it."""
+        opening, closing = quotes[int(self._quoted) :: 2], quotes[1 - int(self._quoted) :: 2]
+        before = np.where(opening > 0, letters[opening - 1], self._before)
+        if len(closing) and closing[-1] == len(letters) - 1:
+            self._closing, closing = True, closing[:-1]
+        return bool(self._around[0, before].all() and self._around[1, letters[closing + 1]].all())
+
+    def _count(self, letters: Any, ends: Any) -> None:
+        size = len(letters)
+        if not len(ends):
+            self._begun += size
+            return
+        returns = int(np.count_nonzero(letters[ends] == _RETURN))
+        self._returns, self._line_feeds = self._returns + returns, self._line_feeds + len(ends) - returns
+        self._note(self._begun + int(ends[0]))
+        lengths = np.diff(ends) - 1
+        if len(lengths):
+            self.count += int(np.count_nonzero(lengths))
+            self.longest = max(self.longest, int(lengths.max()))
+        self._begun = size - int(ends[-1]) - 1
+
+    def _note(self, length: int) -> None:
+        self.count += length > 0
+        self.longest = max(self.longest, length)
