@@ -21,7 +21,7 @@ from elt_factory.landing.lines import BROKEN_LINES
 # DuckDB takes 16 times as much memory for files that it decodes to UTF-8 first
 _CSV_LINE_BYTES = {"utf-8": 64 * 1024 * 1024, "latin-1": 4 * 1024 * 1024, "utf-16": 4 * 1024 * 1024}
 _LEAST_CSV_BUFFER, _MOST_CSV_BUFFER = 4 * 1024 * 1024, 1024 * 1024 * 1024
-_BUFFERED_RECORDS = 4  # the longest one in UTF-8, where latin-1 has half as many bytes, and what stands around it
+_BUFFERED_RECORDS = 4  # the longest one in UTF-8, where latin-1 has half as many bytes, and what is around it
 _TIMES = ("time", "datetime", "timestamp")
 NO_WORD = "\x01"  # no field of a CSV file is this text
 # where a row is in a list of Parquet files: none has more rows than that

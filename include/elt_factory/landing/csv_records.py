@@ -1,6 +1,6 @@
 """The records of CSV files by their bytes: how long the longest is, and how many there are.
 
-Both come from a pass of its own over the bytes. How long the longest is decides how much DuckDB must hold at once; it
+Both come from a pass of its own over the bytes. How long the longest is decides how much DuckDB must hold in memory; it
 passes over a longer one without a word, so the number of records is compared with what it read.
 """
 
@@ -25,7 +25,7 @@ _MARK = b"\xef\xbb\xbf"
 def measured(spool: Spool) -> Spool:
     """Return a csv spool with its longest record and, of files from elsewhere, the number of its records.
 
-    Neither is known where a quote stands within a field: there only DuckDB says where a record ends. A blank line is a
+    Neither is known where a quote is within a field: there only DuckDB says where a record ends. A blank line is a
     record where there is one column, and not where there are more, so there is no count of a single column.
     """
     if spool.format != "csv" or spool.csv.encoding == "utf-16":
@@ -82,7 +82,7 @@ class _Pass:
             self._around[side, [sign, _LINE_FEED, _RETURN, *self._quote]] = True
 
     def take(self, block: bytes) -> bool:
-        """Go on with a block; False where its quotes do not enclose whole fields."""
+        """Continue with a block; False where its quotes do not enclose whole fields."""
         if self._closing and not self._around[1, block[0]]:
             return False
         self._closing = False

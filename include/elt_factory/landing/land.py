@@ -198,7 +198,7 @@ def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Stag
 
 
 def _check_count(request: LandRequest, staged: int) -> None:
-    """Refuse to go on where a record was lost on the way: the reader and the bytes of CSV have counts of their own."""
+    """Refuse a record that was lost on the way: the reader and the bytes of CSV have counts of their own."""
     for expected, where in ((request.spool.rows_read, "read from the source"), (request.spool.counted, "in the files")):
         if expected is not None and expected != staged:
             raise AccountingError(
