@@ -62,6 +62,11 @@ EVERYTHING = {
     "b16 BIT(16)": ("integer", "4660", "4660"),
     "b64 BIT(64)": ("decimal(20,0)", "18446744073709551615", "18446744073709551615"),
     "flag BOOLEAN": ("integer", "2", "2"),
+    "byte TINYINT": ("integer", "-128", "-128"),
+    "usmall SMALLINT UNSIGNED": ("integer", "65535", "65535"),
+    "umedium MEDIUMINT UNSIGNED": ("integer", "16777215", "16777215"),
+    "signed INT": ("integer", "-2147483648", "-2147483648"),
+    "counted SERIAL": ("decimal(20,0)", "1", "1"),
     "tiny TINYINT UNSIGNED": ("integer", "255", "255"),
     "small SMALLINT": ("integer", "-32768", "-32768"),
     "medium MEDIUMINT": ("integer", "8388607", "8388607"),
@@ -73,6 +78,9 @@ EVERYTHING = {
     "single FLOAT": ("float", "16777216", "16777216"),
     "tenth FLOAT": ("float", "0.1", "0.1"),
     "twice DOUBLE": ("float", "0.1e0 + 0.2e0", "0.30000000000000004"),
+    "real_one REAL": ("float", "-1.5e300", "-1.5e+300"),
+    "usingle FLOAT UNSIGNED": ("float", "0.1", "0.1"),
+    "round_one NUMERIC(10)": ("decimal(10,0)", "-1234567890", "-1234567890"),
     "amount DECIMAL(10,2)": ("decimal(10,2)", "-12345678.90", "-12345678.90"),
     "positive DECIMAL(10,2) UNSIGNED": ("decimal(10,2)", "12345678.90", "12345678.90"),
     "wide DECIMAL(65,2)": ("decimal(38,9)", "1", "1.00"),
@@ -92,16 +100,32 @@ EVERYTHING = {
     "name VARCHAR(20)": ("text", "'é😀'", "é😀"),
     "empty VARCHAR(20)": ("text", "''", ""),
     "tiny_text TINYTEXT": ("text", "'t'", "t"),
+    "some_text TEXT": ("text", "'a,\\nb'", "a,\nb"),
+    "medium_text MEDIUMTEXT": ("text", "'x'", "x"),
+    "national NVARCHAR(20)": ("text", "'é'", "é"),
+    "latin VARCHAR(20) CHARACTER SET latin1": ("text", "'é'", "é"),
     "long_text LONGTEXT": ("text", "'1234'", "1234"),
     "binary_4 BINARY(4)": ("binary", "'AB'", "41420000"),
     "varbinary_4 VARBINARY(4)": ("binary", "'AB'", "4142"),
     "tiny_blob TINYBLOB": ("binary", "'AB'", "4142"),
     "some_blob BLOB": ("binary", "x'00ff'", "00ff"),
+    "medium_blob MEDIUMBLOB": ("binary", "'AB'", "4142"),
     "long_blob LONGBLOB": ("binary", "'AB'", "4142"),
     "pick ENUM('a','b')": ("text", "'b'", "b"),
     "picks SET('x','y')": ("text", "'x,y'", "x,y"),
     "doc JSON": ("json", """'{"a": 1}'""", '{"a": 1}'),
     "place POINT": ("binary", "POINT(1, 2)", "000000000101000000000000000000f03f0000000000000040"),
+    "way LINESTRING": (
+        "binary",
+        "LINESTRING(POINT(0, 0), POINT(1, 1))",
+        "00000000010200000002000000" + "0" * 32 + "000000000000f03f" * 2,
+    ),
+    "shape GEOMETRY": ("binary", "POINT(1, 2)", "000000000101000000000000000000f03f0000000000000040"),
+    "field POLYGON": ("binary", "NULL", None),
+    "places MULTIPOINT": ("binary", "NULL", None),
+    "ways MULTILINESTRING": ("binary", "NULL", None),
+    "fields MULTIPOLYGON": ("binary", "NULL", None),
+    "things GEOMETRYCOLLECTION": ("binary", "NULL", None),
     "id UUID": ("text", "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
     "ip INET6": ("text", "'::1'", "::1"),
     "ip4 INET4": ("text", "'10.0.0.1'", "10.0.0.1"),
@@ -114,7 +138,7 @@ def everything(shop: Connection) -> None:
     with sa.create_engine(url, poolclass=sa.NullPool).begin() as database:
         run = database.exec_driver_sql
         run("SET sql_mode = '', time_zone = '+00:00'")
-        run(f"CREATE TABLE everything (nr INT AUTO_INCREMENT PRIMARY KEY, {', '.join(EVERYTHING)})")
+        run(f"CREATE TABLE everything (nr INT PRIMARY KEY, {', '.join(EVERYTHING)})")
         run(f"INSERT INTO everything VALUES (1, {', '.join(value for _, value, _ in EVERYTHING.values())})")
         run("INSERT INTO everything (nr) VALUES (2)")
     yield
@@ -131,7 +155,8 @@ def test_every_type_has_its_value_and_its_type(tmp_path, shop, everything, how):
     if "query" in how:
         expected["doc"] = (expected["doc"][0], "text")  # MariaDB keeps JSON as text, and says so of a query
     assert {name: (filled[name], str(spool.types[name])) for name in names} == expected
-    assert {name for name, value in empty.items() if value is not None} == {"nr"}
+    # SERIAL is NOT NULL
+    assert {name for name, value in empty.items() if value is not None} == {"nr", "counted"}
 
 
 def test_expressions_of_a_query_have_the_types_that_the_server_gives_them(tmp_path, shop, everything):

@@ -77,6 +77,7 @@ def made(postgres, name, definition, *rows) -> None:
 
 EVERYTHING = {
     "i2 smallint": ("integer", "-1", "-1"),
+    "i4 integer": ("integer", "-2147483648", "-2147483648"),
     "i8 bigint": ("integer", "9223372036854775807", "9223372036854775807"),
     "f4 real": ("float", "0.1", "0.1"),
     "f8 double precision": ("float", "0.1::float8 + 0.2", "0.30000000000000004"),
@@ -123,6 +124,44 @@ RARE = {
     "place point": ("text", "'(1,2)'", "(1,2)"),
     "position pg_lsn": ("text", "'0/16B3748'", "0/16B3748"),
     "object oid": ("integer", "4294967295", "4294967295"),
+    "line_of line": ("text", "'{1,2,3}'", "{1,2,3}"),
+    "piece lseg": ("text", "'[(1,2),(3,4)]'", "[(1,2),(3,4)]"),
+    "frame box": ("text", "'(1,2),(3,4)'", "(3,4),(1,2)"),
+    "way path": ("text", "'((1,2),(3,4))'", "((1,2),(3,4))"),
+    "field polygon": ("text", "'((1,2),(3,4))'", "((1,2),(3,4))"),
+    "ring circle": ("text", "'<(1,2),3>'", "<(1,2),3>"),
+    "mac8 macaddr8": ("text", "'08:00:2b:01:02:03:04:05'", "08:00:2b:01:02:03:04:05"),
+    "big_range int8range": ("text", "'[1,5]'", "[1,6)"),
+    "num_range numrange": ("text", "'(1.5,]'", "(1.5,)"),
+    "walls tsrange": ("text", "'[2013-01-01,)'", '["2013-01-01 00:00:00",)'),
+    "days daterange": ("text", "'[2013-01-01,2013-01-03]'", "[2013-01-01,2013-01-04)"),
+    "big_gaps int8multirange": ("text", "'{[1,2)}'", "{[1,2)}"),
+    "num_gaps nummultirange": ("text", "'{[1,2)}'", "{[1,2)}"),
+    "day_gaps datemultirange": ("text", "'{[2013-01-01,2013-01-02)}'", "{[2013-01-01,2013-01-02)}"),
+    "wall_gaps tsmultirange": ("text", "'{[2013-01-01,)}'", '{["2013-01-01 00:00:00",)}'),
+    "periods tstzmultirange": ("text", "'{[2013-01-01 00:00+02,)}'", '{["2012-12-31 22:00:00+00",)}'),
+    "search tsquery": ("text", "'a & b'", "'a' & 'b'"),
+    "seen pg_snapshot": ("text", "'10:20:10,14'", "10:20:10,14"),
+    "seen_before txid_snapshot": ("text", "'10:20:10,14'", "10:20:10,14"),
+    "transaction xid": ("text", "'3'", "3"),
+    "transaction8 xid8": ("text", "'18446744073709551615'", "18446744073709551615"),
+    "command cid": ("text", "'3'", "3"),
+    "tuple tid": ("text", "'(0,1)'", "(0,1)"),
+    "reader refcursor": ("text", "'c'", "c"),
+    "rights aclitem": ("text", "'postgres=r/postgres'", "postgres=r/postgres"),
+    "a_class regclass": ("text", "'pg_class'", "pg_class"),
+    "a_collation regcollation": ("text", "'\"C\"'", '"C"'),
+    "a_config regconfig": ("text", "'simple'", "simple"),
+    "a_dictionary regdictionary": ("text", "'simple'", "simple"),
+    "a_namespace regnamespace": ("text", "'pg_catalog'", "pg_catalog"),
+    "an_oper regoper": ("text", "'^@'", "^@"),
+    "an_operator regoperator": ("text", "'+(integer,integer)'", "+(integer,integer)"),
+    "a_proc regproc": ("text", "'now'", "now"),
+    "a_procedure regprocedure": ("text", "'now()'", "now()"),
+    "a_role regrole": ("text", "'postgres'", "postgres"),
+    "a_type regtype": ("text", "'int4'", "integer"),
+    "oids oidvector": ("json", "'1 2'", '["1","2"]'),
+    "small_ones int2vector": ("json", "'1 2'", "[1,2]"),
     "path jsonpath": ("text", "'$.a'", '$."a"'),
     "pairs public.hstore": ("json", "'a=>1, b=>NULL'", '{"a": "1", "b": null}'),
     "twin pair": ("json", "ROW(1, 'a b')", '{"x":1,"y":"a b"}'),
@@ -174,6 +213,28 @@ def test_rare_types_have_their_value_and_their_type(everything, schema, read_tab
     found = dict(zip(columns(spool), zip(values(spool)[0], map(str, spool.types.values()), strict=True), strict=True))
     expected = {name: (text, kind) for name, (kind, _, text) in zip(found, RARE.values(), strict=True)}
     assert found == expected
+
+
+# what the server keeps for itself: no one can write a value of it
+INTERNAL = {"gtsvector", "pg_brin_bloom_summary", "pg_brin_minmax_multi_summary", "pg_dependencies", "pg_mcv_list",
+            "pg_ndistinct", "pg_node_tree"}  # fmt: skip
+
+
+def test_every_type_of_the_server_is_tested(postgres, everything):
+    tested = (
+        "SELECT atttypid FROM pg_attribute WHERE attnum > 0 AND attrelid IN ('everything'::regclass, 'rare'::regclass)"
+    )
+    query = (
+        "SELECT typname FROM pg_type JOIN pg_namespace n ON n.oid = typnamespace WHERE nspname = 'pg_catalog' "
+        f"AND typtype IN ('b', 'r', 'm') AND typname NOT LIKE '\\_%' AND pg_type.oid NOT IN ({tested})"
+    )
+    assert {name for (name,) in postgres.execute(query).fetchall()} == INTERNAL
+
+
+def test_a_null_of_every_type_is_no_value(everything, postgres, read_table):
+    postgres.execute("CREATE TABLE IF NOT EXISTS nothing_rare (LIKE rare)")
+    postgres.execute("INSERT INTO nothing_rare DEFAULT VALUES")
+    assert set(values(read_table(table="nothing_rare"))[0]) == {None}
 
 
 def test_what_no_warehouse_holds_is_no_value_and_all_else_is(everything, read_table):

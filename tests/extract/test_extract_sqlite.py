@@ -81,6 +81,49 @@ def test_every_value_comes_as_text_with_the_declared_types(database, read_table)
     assert (spool.format, spool.rows_read) == ("parquet", 2)
 
 
+# every name of https://www.sqlite.org/datatype3.html, and those that other databases' tables bring along
+DECLARED = {
+    **dict.fromkeys(("INT", "INTEGER", "TINYINT", "SMALLINT", "MEDIUMINT", "BIGINT", "UNSIGNED BIG INT", "INT2", "INT8",
+                     "BIGINT UNSIGNED", "INT(11)"), ("integer", 2**63 - 1, "9223372036854775807")),
+    **dict.fromkeys(("CHARACTER(20)", "VARCHAR(255)", "VARYING CHARACTER(255)", "NCHAR(55)", "NVARCHAR(100)",
+                     "NATIVE CHARACTER(70)", "TEXT", "CLOB", "LONGTEXT"), ("text", "007", "007")),
+    **dict.fromkeys(("BLOB", "BINARY(4)", "VARBINARY(4)", "BYTEA", "LONGBLOB"), ("binary", b"\0\xff", "00ff")),
+    **dict.fromkeys(("REAL", "DOUBLE", "DOUBLE PRECISION", "FLOAT", "FLOAT(5)"), ("float", 0.1 + 0.2, repr(0.1 + 0.2))),
+    **dict.fromkeys(("DECIMAL(10,5)", "NUMERIC(10,5)", "NUMBER(10,5)"), ("decimal(10,5)", 1.5, "1.5")),
+    "DECIMAL(50,2)": ("decimal(38,9)", 1.5, "1.5"),
+    **dict.fromkeys(("NUMERIC", "DECIMAL", "MONEY"), ("float", 1.5, "1.5")),
+    **dict.fromkeys(("BOOLEAN", "BOOL"), ("boolean", 1, "1")),
+    "DATE": ("date", "2013-01-02", "2013-01-02"),
+    "TIME": ("time", "03:04:05", "03:04:05"),
+    **dict.fromkeys(("DATETIME", "TIMESTAMP"), ("datetime", "2013-01-02 03:04:05", "2013-01-02 03:04:05")),
+    "JSON": ("json", '{"a": 1}', '{"a": 1}'),
+    # what a name does not say is what is stored
+    **dict.fromkeys(("", "ANY", "UUID", "GUID(36)", "ENUM(2)", "STRING", "INTERVAL", "DATETIMEOFFSET"),
+                    ("text", "a b", "a b")),
+    **dict.fromkeys(("POINT", "MULTIPOINT", "GEOMETRY"), ("binary", b"\1", "01")),
+}  # fmt: skip
+
+
+def test_every_type_of_sqlite_has_its_value_and_its_type(database, read_table):
+    columns = ", ".join(f"c{place} {name}" for place, name in enumerate(DECLARED))
+    filled(database, columns, [tuple(value for _, value, _ in DECLARED.values()), (None,) * len(DECLARED)])
+    spool = read_table()
+    found, empty = values(spool)
+    assert dict(zip(DECLARED, zip(map(str, spool.types.values()), found, strict=True), strict=True)) == {
+        name: (kind, text) for name, (kind, _, text) in DECLARED.items()
+    }
+    assert set(empty) == {None}
+
+
+def test_a_strict_table_has_its_types(database, read_table):
+    database.execute("CREATE TABLE things (a INT, b INTEGER, c REAL, d TEXT, e BLOB, f ANY) STRICT")
+    database.execute("INSERT INTO things VALUES (1, 2, 1.5, '007', x'00', '7')")
+    database.commit()
+    spool = read_table()
+    assert values(spool) == [("1", "2", "1.5", "007", "00", "7")]
+    assert list(map(str, spool.types.values())) == ["integer", "integer", "float", "text", "binary", "text"]
+
+
 def test_batches_of_different_kinds_of_values_stay_one_text_column(database, read_table):
     filled(database, "v", [(None,), (None,), (1,), ("a",), (2.5,), (b"\x01",), ("é\n",)])
     spool = read_table()

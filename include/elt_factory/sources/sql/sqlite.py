@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from typing import Any
 
 import sqlalchemy as sa
 
 from elt_factory.config.models.templates import Typed
-from elt_factory.config.models.values import ColumnType
 from elt_factory.core.failures import (
     BadDataError,
     BadRequestError,
     EltError,
     SourceUnavailableError,
 )
-from elt_factory.sources.sql.database_types import type_of
 
 Moment = datetime | date | int | str
 
@@ -32,12 +29,6 @@ _KINDS: tuple[tuple[str, type[EltError]], ...] = (
     ("malformed", BadDataError),
     ("decode to utf-8", UndecodableError),
 )
-
-
-def known(declared: sa.types.TypeEngine[Any]) -> ColumnType | None:
-    """Return the column type; None for a declaration that SQLite does not know, which it calls NUMERIC."""
-    unknown = isinstance(declared, sa.Numeric) and not isinstance(declared, sa.Float) and declared.precision is None
-    return None if unknown else type_of(declared)
 
 
 def comparable(column: sa.ColumnElement[object]) -> sa.ColumnElement[str]:

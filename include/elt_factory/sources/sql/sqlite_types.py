@@ -9,12 +9,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 from elt_factory.config.models.values import ColumnType, TypeName
-from elt_factory.sources.sql import sqlite
+from elt_factory.sources.sql.database_types import type_of
 from elt_factory.sources.sql.described import Described, plain
 from elt_factory.sources.sql.origin import Origin
 
 _HIDDEN = 1  # a column of a virtual table that SELECT * does not have
 _STORAGE = ("text", "blob", "real", "integer")
+_NUMBERS = frozenset({"NUMERIC", "DECIMAL", "DEC", "NUMBER", "FIXED"})
+_BYTES = frozenset({"BINARY", "VARBINARY", "BYTEA"})
+# SQLite takes both for integers: POINT ends in INT, INTERVAL begins with it
+_NOT_INTEGERS = ("POINT", "INTERVAL")
 
 
 def described(database: sa.Connection, relation: Origin, place: sa.FromClause) -> Described:
@@ -46,9 +50,19 @@ def _declared(database: sa.Connection, relation: Origin, place: sa.FromClause) -
 
 
 def _kind(dialect: Any, declared: str) -> ColumnType | None:
+    """Return the column type; None for a declaration that says nothing of the values."""
     if not declared or not isinstance(dialect, SQLiteDialect):
         return None
-    return sqlite.known(dialect._resolve_type_affinity(declared.upper()))  # type: ignore[no-untyped-call] # noqa: SLF001
+    name = declared.upper()
+    head = name.split("(")[0].strip()
+    if head in _BYTES:
+        return ColumnType("binary")
+    kind = dialect._resolve_type_affinity(name)  # type: ignore[no-untyped-call] # noqa: SLF001
+    # what SQLite does not know it calls NUMERIC, with the length of ENUM(5) as digits
+    unknown = isinstance(kind, sa.Numeric) and not isinstance(kind, sa.Float)
+    if head.endswith(_NOT_INTEGERS) or (unknown and (head not in _NUMBERS or kind.precision is None)):
+        return None
+    return type_of(kind)
 
 
 def _stored(database: sa.Connection, place: sa.FromClause, names: Sequence[str]) -> Mapping[str, ColumnType | None]:
