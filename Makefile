@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down test test-unit test-services test-fakesnow test-live proof test-snowflake coverage durations \
-  bench faults lint drift docs-site reference format lock clean
+  bench faults lint prose drift docs-site reference format lock clean
 
 DAYS ?= 7
 PORT ?= 8080
@@ -95,6 +95,9 @@ lint: $(VENV)/.ready ## Style, types, import rules, prose
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/lint-imports --config .ci/circles.ini --no-cache
+	@$(MAKE) --silent prose
+
+prose: $(VENV)/.ready ## Spelling, and the words that docs/glossary.md retires
 	@$(BIN)/codespell $(PROSE)
 
 drift: $(VENV)/.ready ## Fail where a generated file is not what the models say

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from types import ModuleType
 from typing import Any, get_args
 
@@ -21,6 +23,7 @@ from elt_factory.config.yaml import variables
 from elt_factory.describe.words import field_words, in_yaml, models_in
 
 Model = type[base.Model]
+_WIDTH = 120  # of a line of prose
 
 
 def _with_kinds(places: Sequence[tuple[Model, str]]) -> Iterator[tuple[Model, str]]:
@@ -121,7 +124,13 @@ def reference() -> str:
     for title, module in _RULES:
         lines += [f"## {title}", "", (module.__doc__ or "").strip(), ""]
     lines += [*(f"- {step.version} to {step.version + 1}: {step.changes}" for step in STEPS), ""] if STEPS else []
-    return _linked("\n".join(lines), [model for _, sections in chapters for model, _ in sections])
+    return _wrapped(_linked("\n".join(lines), [model for _, sections in chapters for model, _ in sections]))
+
+
+def _wrapped(text: str) -> str:
+    """Return the text with its long lines of prose broken; rows of tables cannot be."""
+    plain = partial(textwrap.fill, width=_WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(line if len(line) <= _WIDTH or line.startswith("|") else plain(line) for line in text.split("\n"))
 
 
 def all_models() -> list[Model]:

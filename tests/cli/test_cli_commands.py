@@ -1,4 +1,4 @@
-"""The tutorial's commands, in a project of their own, with an Airflow of their own."""
+"""The commands that run a config and look at it, in a project of their own, with an Airflow of their own."""
 
 from __future__ import annotations
 
