@@ -1,12 +1,13 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-unit test-services test-fakesnow test-live proof test-snowflake coverage durations \
+.PHONY: help setup demo up down test test-unit test-pythons test-services test-fakesnow test-live proof test-snowflake coverage durations \
   bench faults lint prose drift docs-site reference format lock clean
 
 DAYS ?= 7
 PORT ?= 8080
 KILLS ?= 200
 PYTHON ?= python3
+OTHER_PYTHONS ?= 3.12 3.13
 VENV ?= .venv
 BIN := $(VENV)/bin
 # uv if it is installed, else one inside the environment
@@ -55,6 +56,15 @@ test: setup ## Run all tests
 
 test-unit: setup ## Run the tests that start no process; another Python: make test-unit PYTHON=python3.13 VENV=build/python3.13
 	@$(PYTEST) $(BY_FILE) -m unit
+
+# only those that are there: none is downloaded
+test-pythons: setup ## Run the unit tests with other Pythons of this machine: OTHER_PYTHONS="3.12 3.13"
+	@for version in $(OTHER_PYTHONS); do \
+	  python=$$(for one in python$$version $(HOME)/.pyenv/versions/$$version.*/bin/python; do \
+	    "$$one" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done); \
+	  test -n "$$python" || { echo "Python $$version is not on this machine"; continue; }; \
+	  $(MAKE) --no-print-directory test-unit PYTHON="$$python" VENV=build/python$$version || exit 1; \
+	done
 
 test-services: setup ## Run the tests that ask databases, object storage, servers, git and dbt
 	@$(PYTEST) $(BY_FILE) -m services
