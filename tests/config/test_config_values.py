@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from elt_factory.config.models.source import SOURCES, TransformOnly
+from elt_factory.config.models.sql_rules import check_condition
 from elt_factory.config.models.values import (
     MAX_PRECISION,
     ColumnType,
@@ -206,3 +207,17 @@ def test_every_model_has_a_json_schema(model: Any):
     schema = model.model_json_schema()
     assert schema["additionalProperties"] is False
     assert schema["properties"]["name"]["pattern"] == "^[a-z][a-z0-9_]{0,62}$"
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("status <> 'draft';", "status <> 'draft'"),
+        ("status <> 'a;b' ; ;", "status <> 'a;b'"),
+        ("x = 1; -- why", "x = 1"),
+        ("x = 'y' -- why", "x = 'y' -- why"),
+        ('a = "b"', 'a = "b"'),
+    ],
+)
+def test_the_semicolon_at_the_end_goes_and_the_text_before_it_stays(written, kept):
+    assert check_condition(written) == kept

@@ -83,7 +83,8 @@ class Lander:
         types = None if existing is None else {name: ColumnType.parse(kind) for name, kind in existing.items()}
         known = Known("src", "tab", kind.model_validate(table or {}), types)
         manifest = land(LandRequest(known, WINDOW, "L1", spool, self.place, workdir, self.told.append))
-        assert manifest.rows_read == manifest.rows + manifest.rows_rejected + manifest.rows_duplicate
+        kept = manifest.rows + manifest.rows_rejected + manifest.rows_duplicate
+        assert manifest.rows_read == kept + manifest.rows_filtered
         assert manifest.rows == sum(file.rows for file in manifest.files)
         return Landed(manifest, self.folder)
 

@@ -105,6 +105,8 @@ class ExtractOperator(TableOperator):
             manifest.rows_duplicate,
         )
         self.told = f"{manifest.rows_read:,} rows read, {manifest.rows_rejected:,} rejected"
+        if manifest.rows_filtered:
+            self.told += f", {manifest.rows_filtered:,} filtered"
         for drift in manifest.drift:
             self.log.warning("%s: %s", known.label, drift)
         if manifest.rows_null_cursor:
@@ -167,6 +169,7 @@ class LoadOperator(TableOperator):
             "rows_rejected": report.rows_rejected,
             "rows_duplicate": report.rows_duplicate,
             "rows_unchanged": report.rows_unchanged,
+            "rows_filtered": report.rows_filtered,
             "total_rows": report.total_rows,
             **({"gave_way": True} if report.gave_way else {}),
         }

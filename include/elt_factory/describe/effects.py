@@ -64,6 +64,7 @@ _RULES: tuple[_Rule, ...] = (
         Effect("windows and scd2 version starts use the new time zone from the next load on", "advised"),
     ),
     _Rule(("tables", "*", "business_date"), Effect("freshness looks at another column from the next load on")),
+    _Rule(("tables", "*", "where"), Effect("applies from the next run on; existing rows stay", "advised")),
     _Rule(("tables", "*", "path"), _ELSEWHERE),
     _Rule(("tables", "*", "params"), _ELSEWHERE),
     _Rule(("tables", "*", "records"), _ELSEWHERE),

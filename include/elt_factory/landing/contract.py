@@ -17,6 +17,7 @@ from elt_factory.landing import json_rules, limits, ndjson
 from elt_factory.landing.casting import bound_text, cast_text, duckdb_type, has_nanoseconds
 from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH, ROW
 from elt_factory.landing.lines import BROKEN_LINES
+from elt_factory.landing.time_formats import cast_written
 
 # DuckDB takes 16 times as much memory for files that it decodes to UTF-8 first
 _CSV_LINE_BYTES = {"utf-8": 64 * 1024 * 1024, "latin-1": 4 * 1024 * 1024, "utf-16": 4 * 1024 * 1024}
@@ -46,6 +47,9 @@ NO_SURPLUS = (
 )
 
 
+_WHERE = "where_holds"
+
+
 @dataclass(frozen=True)
 class PlannedColumn:
     """What the contract does with one column of the records."""
@@ -56,6 +60,7 @@ class PlannedColumn:
     hashed: bool = False
     found: bool = True
     on_bad_value: Literal["reject", "null"] = "reject"
+    written: str | None = None  # how a date or time is written, where it is not in ISO 8601
 
     @property
     def landed_type(self) -> ColumnType:
@@ -73,6 +78,7 @@ class ContractPlan:
     distinguishes the rows of one file from each other. `by_header`: a row says whether it is its file's
     header line again. `nanoseconds` are the columns whose source has a type for them: a time of theirs is never cut.
     `numbered`: a row says at which place it was read; else one thread has to stage the rows, in their order.
+    `where` is the condition for the good rows to keep.
     """
 
     columns: tuple[PlannedColumn, ...]
@@ -87,6 +93,7 @@ class ContractPlan:
     file_column: str | None = None
     nanoseconds: frozenset[str] = frozenset()
     numbered: bool = False
+    where: str | None = None
 
     @property
     def own_columns(self) -> tuple[str, ...]:
@@ -98,6 +105,12 @@ class ContractPlan:
     def staged_columns(self) -> tuple[str, ...]:
         """What `staged` calls what it keeps of them."""
         return (*(("file",) if self.by_file else ()), *(("place",) if self.numbered else ()))
+
+    @property
+    def where_columns(self) -> tuple[PlannedColumn, ...]:
+        """The columns that the condition may mean: those whose names are in its text."""
+        text = (self.where or "").casefold()
+        return tuple(column for column in self.columns if column.name.casefold() in text)
 
     @property
     def raw_columns(self) -> tuple[str, ...]:
@@ -163,11 +176,19 @@ def stage_records(relation: str, plan: ContractPlan) -> str:
     raw += "".join(f", {identifier(name)} AS {own[name]}" for name in plan.own_columns)
     typed = "".join(f", {typed_value(column, plan)} AS {plan.typed(column.name)}" for column in plan.columns)
     kept = "".join(f"{name}, " for name in (*map(plan.typed, (c.name for c in plan.columns)), *plan.staged_columns))
+    meant = ", ".join(plan.typed(column.name) for column in plan.where_columns)
+    kept += f"CASE WHEN reason IS NULL THEN {_WHERE}({meant}) ELSE TRUE END AS kept, " if plan.where else ""
     return (
         f"SELECT {kept}reason, CASE WHEN reason IS NOT NULL THEN {record_json(plan)} END AS record, bad_values "
         f"FROM (SELECT *, {row_reason(plan)} AS reason, {bad_value_count(plan)} AS bad_values "
         f"FROM (SELECT *{typed} FROM (SELECT {raw} FROM {relation}) AS raw) AS typed) AS judged"
     )
+
+
+def where_macro(plan: ContractPlan) -> str:
+    """CREATE MACRO of the condition for the rows to keep: its parameters are the columns, whatever their names."""
+    names = ", ".join(identifier(column.name) for column in plan.where_columns)
+    return f"CREATE OR REPLACE TEMP MACRO {_WHERE}({names}) AS coalesce(({plan.where}\n), false)"
 
 
 def no_records(plan: ContractPlan) -> str:
@@ -186,6 +207,8 @@ def typed_value(column: PlannedColumn, plan: ContractPlan) -> str:
     if column.hashed:
         return f"sha256({plan.raw(column.name)})"
     raw = plan.raw(column.name)
+    if column.written:
+        return cast_written(raw, column.type, column.written)
     value = cast_text(raw, column.type)
     if plan.single_keys and column.type.name == "json":
         return f"CASE WHEN {json_rules.shape(raw)} NOT IN (SELECT shape FROM repeated_keys) THEN {value} END"

@@ -121,6 +121,7 @@ class _Staged:
     spool: Spool  # as it was read at last
     rows_read: int
     duplicates: int
+    filtered: int = 0
 
 
 @dataclass(frozen=True)
@@ -190,11 +191,12 @@ def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Stag
         request = replace(request, known=replace(request.known, single_keys=True))
         plan, drift, spool = _stage_records(connection, request)
     _report_renamed(request, plan)
-    rows_read = _one(connection, "SELECT count(*) FROM staged")
+    filtered = staging.filtered_rows(connection, request.staged, plan)
+    rows_read = filtered + _one(connection, "SELECT count(*) FROM staged")
     _check_count(request, rows_read)
     has_keys = plan.primary_key and all(any(c.name == key for c in plan.columns) for key in plan.primary_key)
     duplicates = _one(connection, contract.duplicate_count(plan)) if has_keys else 0
-    return _Staged(plan, drift, spool, rows_read, duplicates)
+    return _Staged(plan, drift, spool, rows_read, duplicates, filtered)
 
 
 def _check_count(request: LandRequest, staged: int) -> None:
@@ -346,6 +348,7 @@ def _manifest(
         rows=written.rows,
         rows_rejected=written.rejected,
         rows_duplicate=staged.duplicates,
+        rows_filtered=staged.filtered,
         values_discarded=_one(connection, "SELECT coalesce(sum(bad_values), 0) FROM staged WHERE reason IS NULL"),
         drift=staged.drift,
         cursor_min=cursor_bounds[0],
@@ -375,10 +378,10 @@ def _null_cursors(connection: duckdb.DuckDBPyConnection, request: LandRequest, p
 
 
 def _check_identity(known: Known, staged: _Staged, written: _Written) -> None:
-    if staged.rows_read != written.rows + written.rejected + staged.duplicates:
+    if staged.rows_read != written.rows + written.rejected + staged.duplicates + staged.filtered:
         raise AccountingError(
             f"{known.label}: {staged.rows_read} rows read, but {written.rows} landed + {written.rejected} rejected + "
-            f"{staged.duplicates} duplicates; nothing was landed"
+            f"{staged.duplicates} duplicates + {staged.filtered} filtered; nothing was landed"
         )
 
 

@@ -78,8 +78,9 @@ class Owner:
 class Manifest:
     """One landing: its files, its exact numbers, its schema.
 
-    `rows_read == rows + rows_rejected + rows_duplicate` holds, or there is no manifest. Bounds are text: instants in
-    ISO 8601 UTC, which sorts as it counts; None where there is no such column or no row. Window ends are ISO 8601 UTC.
+    `rows_read == rows + rows_rejected + rows_duplicate + rows_filtered` holds, or there is no manifest. Bounds are
+    text: instants in ISO 8601 UTC, which sorts as it counts; None where there is no such column or no row. Window ends
+    are ISO 8601 UTC.
     """
 
     source: str
@@ -106,6 +107,7 @@ class Manifest:
     attempt: str
     project: str = ""
     rows_null_cursor: int = 0
+    rows_filtered: int = 0  # good rows that do not meet the condition of the table
     null_cursor: str | None = None  # what a database was asked for: include or ignore
     ledger: LandedFile | None = None  # what the load adds to the ledger of files
     cursor_after: str | None = None  # a cursor that is not a time was read from here on; None: from its beginning

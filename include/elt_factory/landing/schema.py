@@ -88,6 +88,7 @@ def plan_contract(known: Known, found: Mapping[str, ColumnType | None]) -> tuple
         unwanted=tuple(unwanted),
         secret=secret,
         single_keys=known.single_keys,
+        where=table.where if columns else None,
     )
     return plan, (*drift, *_widened(known, columns))
 
@@ -147,7 +148,8 @@ def _planned(known: Known, name: str, found: Mapping[str, ColumnType | None]) ->
     declared = known.declared(name)
     kind = known.type_of(name) or found.get(name) or ColumnType("text")
     on_bad_value = declared.on_bad_value or ("null" if known.table.schema_contract == "discard_value" else "reject")
-    column = PlannedColumn(name, kind, declared.nullable, declared.pii == "hash", name in found, on_bad_value)
+    hashed = declared.pii == "hash"
+    column = PlannedColumn(name, kind, declared.nullable, hashed, name in found, on_bad_value, declared.format)
     existing = (known.existing or {}).get(name)
     if existing is not None and (column.hashed or not holds(column.type, existing)) and existing != column.landed_type:
         raise ContractError(

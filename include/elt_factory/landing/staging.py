@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elt_factory.core.failures import ContractError
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, text_literal
 from elt_factory.landing import contract
 from elt_factory.landing.contract import ContractPlan
@@ -27,6 +28,8 @@ def stage_records(
     """Put the records of relations, one after the other, through the contract; only they are behind `staged` then."""
     forget(folder)
     folder.mkdir(exist_ok=True)
+    if plan.where:
+        _make_condition(connection, plan)
     for relation in relations:
         _add(connection, folder, contract.stage_records(relation, plan))
     _show(connection, folder, plan)
@@ -41,6 +44,25 @@ def stage_broken(connection: duckdb.DuckDBPyConnection, folder: Path, plan: Cont
 def stage_nothing(connection: duckdb.DuckDBPyConnection, plan: ContractPlan) -> None:
     """Make `staged` without records."""
     connection.execute(f"CREATE OR REPLACE VIEW staged AS {contract.no_records(plan)}")
+
+
+def filtered_rows(connection: duckdb.DuckDBPyConnection, folder: Path, plan: ContractPlan) -> int:
+    """Return how many good rows do not meet the condition of the table; they are not behind `staged`."""
+    if not plan.where or not folder.is_dir():
+        return 0
+    found = connection.execute(f"SELECT count(*) FROM {_there(folder)} WHERE kept IS FALSE").fetchall()
+    return int(found[0][0])
+
+
+def _make_condition(connection: duckdb.DuckDBPyConnection, plan: ContractPlan) -> None:
+    import duckdb
+
+    try:
+        connection.execute(contract.where_macro(plan))
+    except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
+        cause = str(error).splitlines()[0].split(" because the FROM")[0]
+        names = ", ".join(column.name for column in plan.columns[:20])
+        raise ContractError(f"where: {cause}; hint: the columns are {names}") from None
 
 
 def forget(folder: Path) -> None:
@@ -62,5 +84,9 @@ def _add(connection: duckdb.DuckDBPyConnection, folder: Path, select: str) -> No
 
 def _show(connection: duckdb.DuckDBPyConnection, folder: Path, plan: ContractPlan) -> None:
     columns = "*" if plan.numbered else f"*, {contract.PLACE_IN_PARQUET} AS place"
-    there = f"read_parquet({file_list(_files(folder))}, {LITERAL_PATHS}, union_by_name = true)"
-    connection.execute(f"CREATE OR REPLACE VIEW staged AS SELECT {columns} FROM {there}")
+    kept = " WHERE kept IS NOT FALSE" if plan.where else ""
+    connection.execute(f"CREATE OR REPLACE VIEW staged AS SELECT {columns} FROM {_there(folder)}{kept}")
+
+
+def _there(folder: Path) -> str:
+    return f"read_parquet({file_list(_files(folder))}, {LITERAL_PATHS}, union_by_name = true)"

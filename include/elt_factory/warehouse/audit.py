@@ -48,6 +48,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "rows_rejected": "integer",
         "rows_duplicate": "integer",
         "rows_unchanged": "integer",
+        "rows_filtered": "integer",
         "rows_null_cursor": "integer",
         "values_discarded": "integer",
         "files": "integer",
@@ -193,7 +194,8 @@ def insert_load(dialect: Dialect, row: Mapping[str, Value]) -> Statement:
     """INSERT of a load's row as the next commit of its table, by anyone who has the table's turn."""
     d, names = dialect, tuple(TABLES["loads"])
     mine = f"l.{d.name('load_id')} = {d.literal(row['load_id'])}"
-    only_rejects = 0 < int(str(row["rows_rejected"])) == int(str(row["rows_read"]))
+    read, rejected, filtered = (int(str(row[f"rows_{name}"])) for name in ("read", "rejected", "filtered"))
+    only_rejects = rejected > 0 and rejected + filtered == read
     values = [
         *(d.literal(row[name]) for name in names),
         f"coalesce(max(l.{d.name('turn')}), 0) + 1",
@@ -210,7 +212,8 @@ def insert_load(dialect: Dialect, row: Mapping[str, Value]) -> Statement:
 def brought_good(dialect: Dialect, alias: str) -> str:
     """Return the condition for loads that read good rows, or none at all."""
     read, rejected = (f"{alias}.{dialect.name(name)}" for name in ("rows_read", "rows_rejected"))
-    return f"({rejected} = 0 OR {rejected} < {read})"
+    filtered = f"coalesce({alias}.{dialect.name('rows_filtered')}, 0)"  # an older version counted none
+    return f"({rejected} = 0 OR {rejected} + {filtered} < {read})"
 
 
 def holds(dialect: Dialect, alias: str) -> str:
@@ -327,6 +330,7 @@ def load_row(
         "rows_rejected": manifest.rows_rejected,
         "rows_duplicate": manifest.rows_duplicate + written.superseded(manifest),
         "rows_unchanged": written.unchanged,
+        "rows_filtered": manifest.rows_filtered,
         "rows_null_cursor": manifest.rows_null_cursor,
         "values_discarded": manifest.values_discarded,
         "files": len(manifest.files),

@@ -42,8 +42,8 @@ class Rows:
 class LoadReport:
     """What a load did: exact numbers, as the warehouse counted them, and the changes of the table's schema.
 
-    `rows_read == rows_loaded + rows_rejected + rows_duplicate + rows_unchanged`. `gave_way` says that nothing was
-    written, because what was read later is committed already; all numbers but the table's are 0 then.
+    `rows_read == rows_loaded + rows_rejected + rows_duplicate + rows_unchanged + rows_filtered`. `gave_way` says that
+    nothing was written, because what was read later is committed already; all numbers but the table's are 0 then.
     """
 
     rows_read: int
@@ -54,6 +54,7 @@ class LoadReport:
     rows_unchanged: int = 0
     changes: tuple[Drift, ...] = ()
     gave_way: bool = False
+    rows_filtered: int = 0
 
 
 @dataclass(frozen=True)
@@ -321,6 +322,7 @@ class Warehouse(ABC):
             manifest.rows_duplicate + written.superseded(manifest),
             total,
             written.unchanged,
+            rows_filtered=manifest.rows_filtered,
         )
 
     def _refuse_only_rejects(self, order: LoadOrder, staged: Staged) -> None:

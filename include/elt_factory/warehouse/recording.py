@@ -63,6 +63,7 @@ def filled(outline: Manifest, table: Table) -> Manifest:
         rows=COUNT,
         rows_rejected=COUNT,
         rows_duplicate=COUNT,
+        rows_filtered=COUNT if table.where else 0,
         rows_null_cursor=COUNT if named else 0,
         values_discarded=COUNT,
         cursor_min=":cursor_min" if named else None,

@@ -8,7 +8,9 @@ from typing import Any
 Schema = dict[str, Any]
 
 NAMED = r"[A-Za-z_][\w.]*\s*(\|[^{}]*)?"
-KNOWN = r"((window\.(start|end)|cursor)\s*(\|\s*(date|epoch)\s*)?|load_id\s*|run_id\s*|params\.[a-z][a-z0-9_]*\s*)"
+_FORMAT = r"""format\(\s*('[^'{}]*'|"[^"{}]*")\s*\)"""
+_FILTER = rf"(\|\s*(date|epoch|epoch_ms|{_FORMAT})\s*)?"
+KNOWN = rf"((window\.(start|end)|cursor)\s*{_FILTER}|load_id\s*|run_id\s*|params\.[a-z][a-z0-9_]*\s*)"
 NO_TEMPLATE = rf"^(?![\s\S]*\{{\{{-?\s*{NAMED}-?\}}\}})"
 KNOWN_TEMPLATES = rf"^(?![\s\S]*\{{\{{(?!\s*{KNOWN}\}}\}}))"
 QUERY_TEMPLATES = rf"^(?![\s\S]*\{{\{{-?\s*(?!{KNOWN}-?\}}\}}){NAMED}-?\}}\}})"

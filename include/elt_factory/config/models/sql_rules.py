@@ -80,10 +80,11 @@ def without_unseen(text: str) -> str:
 def _one_statement(text: str, what: str) -> tuple[str, str]:
     """Return the text up to its last semicolon, as it is and without what is in quotes and comments."""
     plain = without_unseen(text)
-    end = len(plain.rstrip())
-    while plain[:end].endswith(";"):
-        end = len(plain[: end - 1].rstrip())
-    text, plain = (text, plain) if ";" not in plain[end:] else (text[:end], plain[:end])
+    end = len(text)
+    # what is before the semicolon may end in quotes, which are blanks in `plain`
+    while plain[:end].rstrip().endswith(";"):
+        end = len(plain[:end].rstrip()) - 1
+    text, plain = (text, plain) if end == len(text) else (text[:end].rstrip(), plain[:end])
     if ";" in plain:
         hint = "remove the semicolon and what follows it"
         raise MistakeError(f"the {what} must be a single statement", hint)

@@ -13,7 +13,18 @@ from elt_factory.config.models.base import Model
 from elt_factory.config.models.checks import ColumnCheck
 from elt_factory.config.models.cursor_rules import cursor_mistakes
 from elt_factory.config.models.templates import CURSOR, WINDOW_NAMES, Use
-from elt_factory.config.models.values import Beginning, ColumnName, ColumnType, Flag, Lag, TimeZone, Type, Whole
+from elt_factory.config.models.time_formats import TimeFormat
+from elt_factory.config.models.values import (
+    Beginning,
+    ColumnName,
+    ColumnType,
+    Condition,
+    Flag,
+    Lag,
+    TimeZone,
+    Type,
+    Whole,
+)
 
 WriteDisposition = Literal["append", "merge", "replace", "scd2"]
 # scd2 alone writes _valid_from and _valid_to, tables that files are appended to _file_id; they are kept free everywhere
@@ -38,6 +49,14 @@ class Column(Model):
     """A column: its type, protection and checks."""
 
     type: Type | None = Field(None, description="Type. By default, inferred from the data.", examples=["decimal(18,2)"])
+    format: TimeFormat | None = Field(
+        None,
+        description=(
+            "How a date or time is written, for those that are not in ISO 8601: epoch, epoch_ms, or a pattern like "
+            "%d/%m/%Y %H:%M. Without an offset (%z) a timestamp is in UTC."
+        ),
+        examples=["epoch", "%d/%m/%Y"],
+    )
     description: str = Field("", description="Meaning of the column.", examples=["Great-circle distance, miles"])
     nullable: Flag = Field(
         True, description="Whether NULL is allowed. If false, rows without a value are rejected.", examples=[False]
@@ -57,6 +76,13 @@ class Column(Model):
     checks: tuple[ColumnCheck, ...] = Field(
         (), description="Checks on the column's values.", examples=[[{"between": [0, 6000]}]]
     )
+
+    @model_validator(mode="after")
+    def _format_of_a_time(self) -> Self:
+        if self.format and (self.type is None or self.type.name not in TIMES):
+            hint = f"add type: {', '.join(TIMES[:-1])} or {TIMES[-1]}"
+            raise MistakeError("format needs the type of a date or time", hint, at=("format", KEY), code="conflict")
+        return self
 
 
 class Incremental(Model):
@@ -152,6 +178,14 @@ class Table(Model):
             "freeze fails the load; discard_row rejects the row; discard_value drops the value."
         ),
         examples=["freeze"],
+    )
+    where: Condition | None = Field(
+        None,
+        description=(
+            "SQL condition for the rows to load, on the columns as they are loaded (DuckDB's SQL). Other rows are "
+            "counted as rows_filtered."
+        ),
+        examples=["status <> 'draft'"],
     )
     max_columns: Whole = Field(
         1000,

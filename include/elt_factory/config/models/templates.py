@@ -9,8 +9,9 @@
 | params.NAME | the value of `params: {NAME: ...}`, or the value from the run's trigger form |
 | TABLE.COLUMN, NAME | in a rest_api table with `for_each`: a column of the parent's row, a value of the list |
 
-A filter after `|` formats a time: `date` (2013-01-31, in the source's time zone), `epoch` (whole seconds
-since 1970); without one it is ISO 8601 in UTC. Unknown names and filters are errors.
+A filter after `|` formats a time: `date` (2013-01-31, in the source's time zone), `epoch` and `epoch_ms` (whole seconds
+and milliseconds since 1970), `format('%Y%m%d')` (any other way, in the source's time zone); without one it is ISO 8601
+in UTC. Unknown names and filters are errors.
 
 Only these fields accept templates:
 
@@ -34,6 +35,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator
 
 from elt_factory.config.errors import MistakeError, shown
+from elt_factory.config.models.directives import check_pattern
 from elt_factory.config.synonyms import near_word
 from elt_factory.core.window import iso_utc
 
@@ -41,7 +43,8 @@ CURSOR = "cursor"
 # what asks a source for what is new; all of them may be times
 WINDOW_NAMES = ("window.start", "window.end", CURSOR)
 NAMES = (*WINDOW_NAMES, "load_id", "run_id")
-FILTERS = ("date", "epoch")
+FILTERS = ("date", "epoch", "epoch_ms", "format('%Y%m%d')")
+_FORMAT = re.compile(r"format\(\s*(?:'([^']*)'|\"([^\"]*)\")\s*\)")
 _PARAM = re.compile(r"params\.[a-z][a-z0-9_]*")
 _TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 # braces alone may be meant: '{{1, 2}, {3, 4}}' is an array in SQL
@@ -134,7 +137,19 @@ def render(text: str, values: Values, zone: str = "UTC", safe: Callable[[str], s
 def typed(use: Use, values: Values, zone: str) -> Typed:
     """Return the value of one template, as a value and not as text."""
     value = values[use.name]
-    return _FILTERS[use.filter](value, zone) if isinstance(value, datetime) else value
+    return _filtered(value, use.filter, zone) if isinstance(value, datetime) else value
+
+
+def _filtered(value: datetime, text: str, zone: str) -> Typed:
+    pattern = _pattern(text)
+    if pattern is not None:
+        return value.astimezone(ZoneInfo(zone)).strftime(pattern)
+    return _FILTERS[text](value, zone)
+
+
+def _pattern(text: str) -> str | None:
+    found = _FORMAT.fullmatch(text)
+    return (found[1] or found[2] or "") if found else None
 
 
 def uses(text: str) -> Iterator[Use]:
@@ -160,7 +175,10 @@ def query_parts(text: str) -> Iterator[str | Use]:
 def _check_use(use: Use, own: Sequence[str] = ()) -> None:
     if use.name not in NAMES and not _PARAM.fullmatch(use.name) and not is_own(use.name, own):
         raise MistakeError(f"unknown template name {shown(use.name)}", _near_use(use.name, own), code="unknown-name")
-    if use.filter and use.filter not in FILTERS:
+    pattern = _pattern(use.filter)
+    if pattern is not None:
+        check_pattern(pattern)
+    elif use.filter and use.filter not in _FILTERS:
         message = f"unknown template filter {shown(use.filter)}"
         raise MistakeError(message, near_word(use.filter, FILTERS), code="unknown-name")
     if use.filter and use.name not in WINDOW_NAMES:
@@ -199,6 +217,7 @@ _FILTERS: Mapping[str, Callable[[datetime, str], Typed]] = {
     "": lambda value, _: value,
     "date": lambda value, zone: value.astimezone(ZoneInfo(zone)).date(),
     "epoch": lambda value, _: int(value.timestamp()),
+    "epoch_ms": lambda value, _: int(value.timestamp()) * 1000 + value.microsecond // 1000,
 }
 
 Template = Annotated[str, AfterValidator(check_template)]

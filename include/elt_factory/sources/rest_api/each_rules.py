@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from elt_factory.config.errors import KEY, MistakeError, near_name
-from elt_factory.config.models.templates import is_own
+from elt_factory.config.models.templates import WINDOW_NAMES, is_own
 
 if TYPE_CHECKING:
     from elt_factory.sources.rest_api.model import RestTable
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 def each_mistakes(table: RestTable) -> Iterator[MistakeError]:
     """Yield what is wrong with `for_each` and `keep` of a table."""
     each = table.for_each
+    if table.slices and not any(use.name in WINDOW_NAMES for found in table.templates.values() for use in found):
+        message = "every piece would be asked for with the same request: no template uses the window"
+        hint = 'use "{{ window.start }}" in path or params'
+        yield MistakeError(message, hint, at=("slices", KEY), code="conflict")
     if each is None:
         if table.keep:
             hint = "add for_each:, or remove keep"

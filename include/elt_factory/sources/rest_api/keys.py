@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import product
 from pathlib import Path
 
 import msgspec
 from msgspec import Raw
 
-from elt_factory.config.models.templates import Value
+from elt_factory.config.models.templates import CURSOR, Value
+from elt_factory.core.window import Window
 from elt_factory.sources.rest_api.answer import first_byte
 from elt_factory.sources.rest_api.each_model import Each
 from elt_factory.sources.rest_api.fields import Fields
@@ -22,7 +24,7 @@ _ROW = msgspec.json.Decoder(dict[str, Raw])
 class Key:
     """One of `for_each`: values by the names of templates, and the fields that its records keep, as JSON."""
 
-    values: Mapping[str, Value] = field(default_factory=dict)
+    values: Mapping[str, datetime | Value] = field(default_factory=dict)
     kept: Mapping[str, bytes] = field(default_factory=dict)
 
     def lines(self, records: Sequence[Raw]) -> Sequence[Raw]:
@@ -33,6 +35,26 @@ class Key:
         """
         fields = Fields(self.kept, "keep")
         return [fields.before(record) for record in records] if self.kept else records
+
+
+def sliced(found: Iterable[Key], window: Window, length: timedelta | None, *, by_time: bool) -> Iterator[Key]:
+    """Yield the keys for each piece of a window; without a length, for the window as it is.
+
+    Args:
+        found: The keys.
+        window: The window, which already reaches back by the lag.
+        length: How long a piece is.
+        by_time: Whether the cursor is a time, which then begins with each piece.
+    """
+    for key in found:
+        start = window.start
+        while length and start < window.end:
+            end = min(start + length, window.end)
+            own = {"window.start": start, "window.end": end, **({CURSOR: start} if by_time else {})}
+            yield Key({**key.values, **own}, key.kept)
+            start = end
+        if not length:
+            yield key
 
 
 def keys(each: Each | None, keep: Mapping[str, str], rows: Path | None) -> Iterator[Key]:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from elt_factory.sources.kind import Advice, Asked, SourceKind, Wish
 from elt_factory.sources.rest_api import answer_model, auth_model, model, paging_model, records_model
 from elt_factory.sources.rest_api.each_model import Each
-from elt_factory.sources.rest_api.keys import keys
+from elt_factory.sources.rest_api.keys import Key, keys, sliced
 from elt_factory.sources.rest_api.model import RestSource, RestTable
 from elt_factory.sources.rest_api.paging_model import CursorPaginator, Paginator
 
@@ -33,16 +33,24 @@ def _read(request: ReadRequest) -> Spool:
 
 def _asked(asked: Asked) -> list[str]:
     source: RestSource = asked.source
-    each = source.tables[asked.table].for_each
+    table = source.tables[asked.table]
+    each = table.for_each
     if each is None:
-        return [_request(asked, {})]
+        pieces = sliced([Key()], asked.window, table.slices, by_time=not table.counts_by_number)
+        return _first_requests(asked, pieces)
     if each.of_rows:
         head = each.of_rows
         # as for a cursor, a capital word stands for what only a run knows
         names = (f"{head}.{column}" for column in source.tables[asked.table].columns_of_parent)
-        return [f"{_request(asked, {name: name.upper() for name in names})} for each row of {head}"]
-    found = [_request(asked, key.values) for key in islice(keys(each, {}, None), _SHOWN + 1)]
-    return [*found[:_SHOWN], *(["and so on"] if len(found) > _SHOWN else [])]
+        more = " and each piece of the window" if table.slices else ""
+        return [f"{_request(asked, {name: name.upper() for name in names})} for each row of {head}{more}"]
+    pieces = sliced(keys(each, {}, None), asked.window, table.slices, by_time=not table.counts_by_number)
+    return _first_requests(asked, pieces)
+
+
+def _first_requests(asked: Asked, found: Iterator[Key]) -> list[str]:
+    requests = [_request(asked, key.values) for key in islice(found, _SHOWN + 1)]
+    return [*requests[:_SHOWN], *(["and so on"] if len(requests) > _SHOWN else [])]
 
 
 def _request(asked: Asked, own: Values) -> str:

@@ -133,6 +133,7 @@ class RestTable(Table):
     schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {
         "path": (NO_ADDRESS,),
         "timeout": (SOME_TIME, NOT_TOO_LONG),
+        "slices": (SOME_TIME, NOT_TOO_LONG),
     }
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
         {
@@ -162,7 +163,15 @@ class RestTable(Table):
         examples=[{"order_id": "orders.id"}],
     )
     concurrency: Whole = Field(
-        4, ge=1, le=32, description="How many of `for_each` are asked at the same time.", examples=[1]
+        4, ge=1, le=32, description="How many of `for_each` or `slices` are asked at the same time.", examples=[1]
+    )
+    slices: PositiveDuration | None = Field(
+        None,
+        description=(
+            "Ask for the window in pieces of this length, for APIs that answer only short ones; several at the same "
+            "time (`concurrency`)."
+        ),
+        examples=["1d"],
     )
     path: Endpoint = Field(description="Endpoint path, relative to the connection's address.", examples=["/v1/flights"])
     params: Params = Field(

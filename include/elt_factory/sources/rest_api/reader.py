@@ -18,9 +18,10 @@ from elt_factory.extract.subject import Subject, needed_connection, source_of
 from elt_factory.sources.rest_api.credentials import Credentials
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.key_pages import KeyPages
-from elt_factory.sources.rest_api.keys import Key, keys
+from elt_factory.sources.rest_api.keys import Key, keys, sliced
 from elt_factory.sources.rest_api.model import RestApi, RestSource, RestTable
 
+_SAMPLED = 3
 PART_BYTES = 64 * 1024 * 1024
 
 
@@ -36,7 +37,7 @@ def read(request: ReadRequest) -> Spool:
             in circles; pages that end while the answer says that there is more.
     """
     reading = _Reading.of(request)
-    workers = reading.table.concurrency if reading.table.for_each else 1
+    workers = reading.table.concurrency if reading.table.for_each or reading.table.slices else 1
     if workers == 1:
         files = reading.share(0, 1)
     else:
@@ -123,12 +124,19 @@ class _Reading:
             self._client() as client,
             Parts(self.request.workdir, own) as parts,
         ):
-            found = keys(self.table.for_each, self.table.keep, self.request.keys)
-            for key in islice(found, number, None, workers):
+            for key in islice(self._keys(), number, None, workers):
                 self._read_key(client, key, parts)
                 if self._failed.is_set():
                     break
         return parts.files
+
+    def _keys(self) -> Iterator[Key]:
+        table = self.table
+        found = keys(table.for_each, table.keep, self.request.keys)
+        by_time = not table.counts_by_number
+        pieces = sliced(found, self.request.window, table.slices, by_time=by_time)
+        # a sample is of a few
+        return islice(pieces, _SAMPLED) if self.request.most_pages else pieces
 
     def _client(self) -> HttpClient:
         connection, scratch = self.credentials.connection, self.request.workdir

@@ -119,7 +119,11 @@ class Loader:
         self.land(records, window)
         report = self.warehouse.load(self.order(window, run_id=run_id, full_refresh=full_refresh))
         assert report.rows_read == (
-            report.rows_loaded + report.rows_rejected + report.rows_duplicate + report.rows_unchanged
+            report.rows_loaded
+            + report.rows_rejected
+            + report.rows_duplicate
+            + report.rows_unchanged
+            + report.rows_filtered
         )
         return report
 

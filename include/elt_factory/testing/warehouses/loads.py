@@ -51,6 +51,18 @@ class LoadSuite(OnWarehouse):
         loader.load([{"id": 9}], day(1))
         assert loader.rows("id") == [(2,), (9,)]
 
+    def test_rows_that_the_condition_leaves_out_are_counted(self, loader: Loader) -> None:
+        loader.spec = {**MERGE, "where": "v <> 'b'"}
+        report = loader.load([*AB, {"id": 1, "v": "c"}, "{"], day(1))
+        assert loader.rows("id", "v") == [(1, "c")]
+        assert (report.rows_read, report.rows_filtered, report.rows_duplicate) == (4, 1, 1)
+        assert loader.audit("loads", "rows_loaded", "rows_rejected", "rows_filtered") == [(1, 1, 1)]
+        # nothing but rows that are left out is not an error: rejects alone are
+        assert loader.load([AB[1]], day(2)).rows_filtered == 1
+        with pytest.raises(BadDataError, match="none of the 2 rows read is valid"):
+            loader.load([AB[1], "{"], day(1))
+        assert loader.rows("id", "v") == [(1, "c")]
+
     def test_merge_replaces_rows_of_the_same_key(self, loader: Loader) -> None:
         loader.spec = MERGE
         loader.load(AB, day(1))

@@ -1,0 +1,107 @@
+"""`where`: rows that are read and not loaded are counted; `format`: dates and times in other ways than ISO 8601."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import pytest
+from landing_support import lines
+
+from elt_factory.core.failures import ContractError
+
+ROWS = (
+    '{"id": 1, "status": "new", "reason": "x", "total": 5}',
+    '{"id": 2, "status": "draft", "reason": null, "total": 7}',
+    '{"id": 2, "status": "new", "reason": null, "total": 7}',
+    '{"id": 3, "reason": "y", "total": 1}',
+    '{"id": 4, "status": "new", "total": "many"}',
+    "broken",
+)
+
+
+@pytest.mark.parametrize(
+    ("where", "ids", "filtered"),
+    [
+        ("status <> 'draft'", [1, 2], 2),  # a condition that is not true keeps no row
+        ("status is distinct from 'draft';", [1, 2, 3], 1),
+        ("reason is null", [2], 2),  # names that the contract uses for itself are the source's here
+        ("total > 5 and id < 3 -- the large ones", [2], 2),
+        ("true", [1, 2, 3], 0),
+        ("false", [], 4),
+    ],
+)
+def test_rows_that_do_not_meet_the_condition_are_counted_and_not_landed(lander, where, ids, filtered):
+    table = {
+        "where": where,
+        "primary_key": ["id"],
+        "write_disposition": "merge",
+        "columns": {"total": {"type": "integer"}, "id": {"type": "integer"}},
+    }
+    landed = lander.ndjson(lines(*ROWS), table=table)
+    assert sorted(row["id"] for row in landed.rows) == ids
+    manifest = landed.manifest
+    assert (manifest.rows_read, manifest.rows_rejected, manifest.rows_filtered) == (6, 2, filtered)
+    # the record that is filtered is no duplicate of the one that is kept
+    assert manifest.rows_duplicate == 4 - len(ids) - filtered
+
+
+def test_a_condition_on_a_column_that_is_not_there_names_it_and_those_that_are(lander):
+    with pytest.raises(ContractError, match=r'where: .*"statu" was not found; hint: the columns are .*status'):
+        lander.ndjson(lines(*ROWS), table={"where": "statu = 'new'"})
+
+
+def test_a_column_that_only_the_yaml_has_is_null_in_the_condition(lander):
+    table = {
+        "where": "later is null and status = 'new'",
+        "columns": {"later": {"type": "date"}, "total": {"type": "text"}},
+    }
+    assert lander.ndjson(lines(*ROWS[:2]), table=table).manifest.rows == 1
+
+
+def test_a_load_without_records_has_nothing_to_filter(lander):
+    assert lander.ndjson("", table={"where": "status = 'x'"}).manifest.rows_filtered == 0
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_files_are_filtered_as_records_are(lander, kind):
+    if kind == "csv":
+        landed = lander.csv("id,status\n1,new\n2,draft\n", table={"where": "status <> 'draft'"})
+    else:
+        landed = lander.parquet(
+            "SELECT * FROM (VALUES (1, 'new'), (2, 'draft')) AS t(id, status)", table={"where": "status <> 'draft'"}
+        )
+    assert [int(row["id"]) for row in landed.rows] == [1]
+    assert landed.manifest.rows_filtered == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "form", "raw", "value"),
+    [
+        ("timestamp", "epoch", "1356998400", "2013-01-01 00:00:00+00:00"),
+        ("timestamp", "epoch", '"1356998400.25"', "2013-01-01 00:00:00.25+00:00"),
+        ("timestamp", "epoch", "-1", "1969-12-31 23:59:59+00:00"),
+        ("timestamp", "epoch_ms", "1356998400123", "2013-01-01 00:00:00.123+00:00"),
+        ("datetime", "epoch", "1356998400", "2013-01-01 00:00:00"),
+        ("date", "epoch", "1356998400", "2013-01-01"),
+        ("date", "epoch", "1356998401", None),  # the time of day would be lost
+        ("timestamp", "epoch", "13569984000000000", None),  # no seconds
+        ("timestamp", "epoch", '"2013-01-01"', None),
+        ("date", "%d/%m/%Y", '"31/12/2013"', "2013-12-31"),
+        ("date", "%d/%m/%Y", '"12/31/2013"', None),
+        ("date", "%d/%m/%Y", '"31/12/2013 05:00"', None),
+        ("datetime", "%b %d, %Y %I:%M %p", '"Dec 1, 2013 3:04 PM"', "2013-12-01 15:04:00"),
+        ("timestamp", "%d.%m.%Y %H:%M", '"01.02.2013 10:00"', "2013-02-01 10:00:00+00:00"),
+        ("timestamp", "%Y%m%dT%H%M%S%z", '"20130101T050000+0500"', "2013-01-01 00:00:00+00:00"),
+        ("timestamp", "epoch", "null", None),
+    ],
+)
+def test_a_time_is_read_as_it_is_written_or_rejected(lander, kind, form, raw, value):
+    landed = lander.ndjson(
+        lines(f'{{"id": 1, "at": {raw}}}'), table={"columns": {"at": {"type": kind, "format": form}}}
+    )
+    if value is None and raw != "null":
+        assert landed.manifest.rows_rejected == 1
+        return
+    (at,) = landed.column("at")
+    expected = {"date": date, "timestamp": datetime, "datetime": datetime}[kind].fromisoformat(value) if value else None
+    assert at == expected
