@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down test test-unit test-pythons test-services test-fakesnow test-live proof test-snowflake coverage durations \
-  bench faults lint prose drift docs-site reference format lock clean
+  bench extract-bench faults lint prose drift docs-site reference format lock clean
 
 DAYS ?= 7
 PORT ?= 8080
@@ -90,6 +90,10 @@ coverage: setup ## Show how much of each layer the unit tests run: a few minutes
 bench: setup ## Measure what reading DAGs costs, against dag-factory and plain Cosmos: eleven minutes on a quiet machine
 	@$(UV) pip install --quiet --python $(BIN)/python --target build/bench --no-deps --group bench
 	@PYTHONPATH=build/bench $(BIN)/python benchmarks/parse.py
+
+extract-bench: setup ## Bring rows in, here and with dlt, connectorx and bare DuckDB: CASES="rest csv", all of them by default
+	@$(UV) pip install --quiet --python $(BIN)/python --target build/extract --group extract
+	@PYTHONPATH=build/extract $(BIN)/python benchmarks/extract.py $(CASES)
 
 faults: setup ## Kill loads here and in dlt at the same moments, count rows lost and doubled: KILLS=200
 	@$(UV) pip install --quiet --python $(BIN)/python --target build/faults --group faults

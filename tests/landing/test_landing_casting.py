@@ -9,13 +9,10 @@ import pytest
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.sql_text import text_literal
 from elt_factory.landing.casting import (
-    INFERRED_WIDTH,
     bound_text,
     cast_text,
     duckdb_type,
-    fitting_type,
     from_duckdb_type,
-    infer_text_type,
 )
 
 
@@ -107,44 +104,6 @@ def test_a_value_that_the_type_cannot_hold_exactly_is_none(database, kind, text)
 
 def test_nan_is_a_float(database):
     assert str(cast(database, "NaN", "float")) == "nan"
-
-
-def infer(database, *values):
-    listed = ", ".join(f"({'NULL' if value is None else text_literal(value)})" for value in values)
-    answer = database.execute(f"WITH raw AS (SELECT * FROM (VALUES {listed}) v(x)) {infer_text_type(['x'])}").fetchall()
-    assert len(answer[0]) == INFERRED_WIDTH
-    found = fitting_type(answer[0])
-    return None if found is None else str(found)
-
-
-@pytest.mark.parametrize(
-    ("values", "kind"),
-    [
-        (("1", "-2", None), "integer"),
-        (("1.5", "2"), "float"),
-        (("1e3",), "float"),
-        (("01", "2"), "text"),
-        (("0", "0.5"), "float"),
-        (("9223372036854775808", "1"), "decimal(38,0)"),
-        (("1" * 39,), "text"),
-        (("true", "FALSE"), "boolean"),
-        (("1", "true"), "text"),
-        (("2013-01-31",), "date"),
-        (("2013-01-31", "2013-02-30"), "text"),
-        (("2013-01-31 10:00:00",), "datetime"),
-        (("2013-01-31", "2013-01-31 10:00:00"), "datetime"),
-        (("2013-01-31T10:00:00Z", "2013-01-31 10:00:00+02"), "timestamp"),
-        # which of the two kinds of time is meant cannot be said
-        (("2013-01-31T10:00:00Z", "2013-01-31 10:00:00"), "text"),
-        (("infinity",), "float"),
-        (("10:00:00",), "text"),
-        (("x", ""), "text"),
-        (("",), "text"),
-        ((None, None), None),
-    ],
-)
-def test_the_type_found_is_the_narrowest_that_holds_every_value(database, values, kind):
-    assert infer(database, *values) == kind
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Text to typed values in DuckDB, and back: which type fits. A value that a type cannot hold exactly is not valid.
+"""Text to typed values in DuckDB, and back. A value that a type cannot hold exactly is not valid.
 
 DuckDB's own casts are generous: 1.5 becomes the integer 2, 1.239 the decimal 1.24, 10:30 is cut off a date, `infinity`
 is a day. Each cast here has a guard, so that a value is taken as it appears or not at all. What remains by design: a
@@ -9,13 +9,12 @@ nanoseconds: see `has_nanoseconds`), and a `datetime` drops the offset it is wri
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from elt_factory.config.models.values import MAX_PRECISION, ColumnType
-from elt_factory.core.sql_text import identifier, text_literal
+from elt_factory.core.sql_text import text_literal
 from elt_factory.landing import json_rules, limits
 
-INFERRED_WIDTH = 10
 WIDE_INTEGER = f"decimal({MAX_PRECISION},0)"
 
 _DUCKDB_TYPES: Mapping[str, str] = {
@@ -59,13 +58,10 @@ _NESTED = re.compile(r"^(STRUCT|MAP|UNION|VARIANT)\b|\]$")
 
 # a fraction next to 16 digits or more has been through a double, which cannot tell such integers apart
 _INTEGER = r"\s*[+-]?([0-9]+|[0-9]{1,15}\.0*)\s*"
-_WHOLE = r"\s*[+-]?[0-9]+\s*"
 _DATE = r"\s*[0-9]{1,4}[-/][0-9]{1,2}[-/][0-9]{1,2}([ T]00?:00(:00(\.0*)?)?(Z|[+-][0-9:]+)?)?\s*"
 _YEAR_FIRST = r"^\s*[0-9]{1,4}[-/]"  # neither infinity nor a year that other systems cannot hold
 _BEFORE_CHRIST = r"(?i)\bBC\b"
 _TIME = r"^\s*([01]?[0-9]|2[0-3]):"
-_ISO_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_ZONE = ":[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _NANOSECONDS = r"\.[0-9]{6}[0-9]*[1-9]"
 _EXACT_DIGITS = 15  # a decimal number of that many digits survives the way through a double
 
@@ -156,53 +152,6 @@ def _decimal_guard(expression: str, column_type: ColumnType) -> str:
         f"CASE WHEN regexp_full_match({expression}, {text_literal(plain)}) THEN TRUE "
         f"WHEN regexp_full_match({expression}, {text_literal(short)}) THEN {same} ELSE FALSE END"
     )
-
-
-def infer_text_type(columns: Sequence[str]) -> str:
-    """SELECT over a relation `raw` of text: per column how many values there are and how many fit each type.
-
-    `fitting_type` reads a column's part of the answer, `INFERRED_WIDTH` values.
-    """
-    tests = []
-    for name in columns:
-        column = identifier(name)
-        tests.append(f"count({column})")
-        tests.append(f"bool_or(regexp_matches({column}, '^[+-]?0[0-9]'))")
-        tests.append(_count(f"lower({column}) IN ('true', 'false')"))
-        kinds = ("integer", WIDE_INTEGER, "float", "datetime")
-        tests.extend(f"count({cast_text(column, ColumnType.parse(kind))})" for kind in kinds)
-        tests.append(_count(f"regexp_full_match({column}, {text_literal(_WHOLE)})"))
-        tests.append(_count(f"regexp_full_match({column}, '{_ISO_DATE}')"))
-        tests.append(_count(f"regexp_matches({column}, '{_ZONE}')"))
-    return f"SELECT {', '.join(tests)} FROM raw"
-
-
-def _count(condition: str) -> str:
-    # with FILTER each aggregate would have buffers for all the others' values
-    return f"count(CASE WHEN {condition} THEN TRUE END)"
-
-
-def fitting_type(answer: Sequence[int | bool | None]) -> ColumnType | None:
-    """Return the narrowest type that holds all values, from one column's part of the answer to `infer_text_type`.
-
-    Numbers with a leading zero are codes and stay text, and so do integers of more digits than any type has. None: the
-    column has no value at all.
-    """
-    total, leading_zero, boolean, integer, wide, number, moment, whole, date, zoned = answer
-    if not total:
-        return None
-    fitting = (
-        ("text", bool(leading_zero) and number == total),
-        ("integer", integer == total),
-        (WIDE_INTEGER, wide == total and whole == total),
-        ("text", whole == total),
-        ("float", number == total),
-        ("boolean", boolean == total),
-        ("date", date == total and moment == total),
-        ("timestamp", moment == total and zoned == total),
-        ("datetime", moment == total and not zoned),
-    )
-    return ColumnType.parse(next((kind for kind, fits in fitting if fits), "text"))
 
 
 def bound_text(expression: str, kind: ColumnType) -> str:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from elt_factory.config.models.table import loaded_name, source_name
 from elt_factory.config.models.values import ColumnType, TypeName
-from elt_factory.core.sql_text import identifier, identifiers
+from elt_factory.core.sql_text import identifier
 from elt_factory.extract.request import Spool
 from elt_factory.landing import casting, contract, memory, ndjson
 from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.csv_files import by_header, check_is_known, is_header_again
 from elt_factory.landing.csv_sifting import forget_broken_lines
 from elt_factory.landing.file_names import AGAIN, PATH, ROW, with_path
+from elt_factory.landing.inference import types_of_text
 from elt_factory.landing.lines import LINES, BrokenLinesError
 from elt_factory.landing.schema import Known, check_names, check_width, settled
 
@@ -166,12 +167,7 @@ def _infer(connection: duckdb.DuckDBPyConnection, known: Known, names: Sequence[
     if not open_names:
         return dict(given)
     memory.set_threads(connection, len(open_names))
-    answer = connection.execute(
-        f"WITH raw AS (SELECT {identifiers(open_names)} FROM {relation}) {casting.infer_text_type(open_names)}"
-    ).fetchall()[0]
-    width = casting.INFERRED_WIDTH
-    slices = {name: answer[index * width : (index + 1) * width] for index, name in enumerate(open_names)}
-    return {**given, **{name: casting.fitting_type(part) for name, part in slices.items()}}
+    return {**given, **types_of_text(connection, open_names, relation)}
 
 
 def _given(known: Known, names: Sequence[str]) -> dict[str, ColumnType]:

@@ -53,7 +53,7 @@ def digits(columns: Mapping[str, ColumnType]) -> str:
         whole = f"length(ltrim(split_part({plain}, '.', 1), '0'))"
         scale = f"length(rtrim(split_part({plain}, '.', 2), '0'))"
         bad = f"regexp_full_match({raw}, {text_literal(_NUMBER)}) AND {cast_text(raw, kind)} IS NULL"
-        # not with FILTER: see `casting.infer_text_type`
+        # not with FILTER: see `inference.infer_text_type`
         parts += [f"max(CASE WHEN {bad} THEN {part} END)" for part in (whole, scale)]
     return f"SELECT {', '.join(parts)} FROM staged WHERE reason IS NOT NULL AND record IS NOT NULL"
 

@@ -1,0 +1,130 @@
+"""The narrowest type that holds every value of a column of text.
+
+Which one that is follows from all values, and asking each value about every type is dear. So some records say what the
+type can be: text for certain, whatever follows, or a type whose usual form every other value is then asked for, by one
+test. Where a value has another form, the column's values are asked about every type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.sql_text import identifier, identifiers, text_literal
+from elt_factory.landing.casting import WIDE_INTEGER, cast_text
+
+if TYPE_CHECKING:
+    import duckdb
+
+INFERRED_WIDTH = 10
+_SOME = 2000  # records that say what a type can be
+
+_WHOLE = r"\s*[+-]?[0-9]+\s*"
+_ISO_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_ZONE = ":[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_CLOCK = f"{_ISO_DATE}[ T][0-9]{{2}}:[0-9]{{2}}:[0-9.]+"
+_OFFSET = "(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
+_NUMBER = r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?"
+# the usual form of a type, of a value $: each is of the type, and of none that comes before it in `fitting_type` where
+# some records had a value that is not
+_USUAL: Mapping[str, str] = {
+    "integer": "CAST(TRY_CAST($ AS BIGINT) AS VARCHAR) = $",
+    "float": f"regexp_full_match($, '{_NUMBER}')",
+    "boolean": "lower($) IN ('true', 'false')",
+    "date": "strlen($) = 10 AND CAST(TRY_CAST($ AS DATE) AS VARCHAR) = $",
+    "timestamp": f"TRY_CAST($ AS TIMESTAMP) IS NOT NULL AND regexp_full_match($, '{_CLOCK}{_OFFSET}')",
+    "datetime": f"TRY_CAST($ AS TIMESTAMP) IS NOT NULL AND regexp_full_match($, '{_CLOCK}')",
+}
+
+
+def types_of_text(
+    connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation: str
+) -> dict[str, ColumnType | None]:
+    """Return the narrowest type of each column of a relation of text; None for a column without a value."""
+    some = _answers(connection, names, f"(SELECT {identifiers(names)} FROM {relation} LIMIT {_SOME})")
+    guesses = {name: fitting_type(answer) for name, answer in some.items()}
+    found: dict[str, ColumnType | None] = {
+        name: ColumnType("text") for name, answer in some.items() if _is_text_for_certain(answer)
+    }
+    usual = {name: kind for name, kind in guesses.items() if name not in found and kind and kind.name in _USUAL}
+    found |= {name: usual[name] for name in _of_usual_form(connection, usual, relation)}
+    rest = [name for name in names if name not in found]
+    if rest:
+        found |= {name: fitting_type(answer) for name, answer in _answers(connection, rest, relation).items()}
+    return found
+
+
+def _answers(
+    connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation: str
+) -> dict[str, Sequence[int | bool | None]]:
+    raw = f"WITH raw AS (SELECT {identifiers(names)} FROM {relation}) {infer_text_type(names)}"
+    answer = connection.execute(raw).fetchall()[0]
+    return {name: answer[n * INFERRED_WIDTH : (n + 1) * INFERRED_WIDTH] for n, name in enumerate(names)}
+
+
+def _of_usual_form(connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, ColumnType], relation: str) -> list[str]:
+    """Return the columns of which every value has the usual form of a type."""
+    if not kinds:
+        return []
+    columns = {identifier(name): _USUAL[kind.name].replace("$", identifier(name)) for name, kind in kinds.items()}
+    tests = ", ".join(f"count({column}) = {_count(usual)}" for column, usual in columns.items())
+    answer = connection.execute(f"SELECT {tests} FROM {relation}").fetchall()[0]
+    return [name for name, usual in zip(kinds, answer, strict=True) if usual]
+
+
+def _is_text_for_certain(answer: Sequence[int | bool | None]) -> bool:
+    """Whether a column is text whatever values follow: one is of no other type, or all are numbers and one is a code.
+
+    A code, like 007, is of no type but text and number.
+    """
+    total, leading_zero, boolean, _, _, number, moment, *_ = answer
+    is_code = bool(leading_zero) and number == total
+    return bool(total) and (is_code or all(fits != total for fits in (boolean, number, moment)))
+
+
+def infer_text_type(columns: Sequence[str]) -> str:
+    """SELECT over a relation `raw` of text: per column how many values there are and how many fit each type.
+
+    `fitting_type` reads a column's part of the answer, `INFERRED_WIDTH` values.
+    """
+    tests = []
+    for name in columns:
+        column = identifier(name)
+        tests.append(f"count({column})")
+        tests.append(f"bool_or(regexp_matches({column}, '^[+-]?0[0-9]'))")
+        tests.append(_count(f"lower({column}) IN ('true', 'false')"))
+        kinds = ("integer", WIDE_INTEGER, "float", "datetime")
+        tests.extend(f"count({cast_text(column, ColumnType.parse(kind))})" for kind in kinds)
+        tests.append(_count(f"regexp_full_match({column}, {text_literal(_WHOLE)})"))
+        tests.append(_count(f"regexp_full_match({column}, '{_ISO_DATE}')"))
+        tests.append(_count(f"regexp_matches({column}, '{_ZONE}')"))
+    return f"SELECT {', '.join(tests)} FROM raw"
+
+
+def _count(condition: str) -> str:
+    # with FILTER each aggregate would have buffers for all the others' values
+    return f"count(CASE WHEN {condition} THEN TRUE END)"
+
+
+def fitting_type(answer: Sequence[int | bool | None]) -> ColumnType | None:
+    """Return the narrowest type that holds all values, from one column's part of the answer to `infer_text_type`.
+
+    Numbers with a leading zero are codes and stay text, and so do integers of more digits than any type has. None: the
+    column has no value at all.
+    """
+    total, leading_zero, boolean, integer, wide, number, moment, whole, date, zoned = answer
+    if not total:
+        return None
+    fitting = (
+        ("text", bool(leading_zero) and number == total),
+        ("integer", integer == total),
+        (WIDE_INTEGER, wide == total and whole == total),
+        ("text", whole == total),
+        ("float", number == total),
+        ("boolean", boolean == total),
+        ("date", date == total and moment == total),
+        ("timestamp", moment == total and zoned == total),
+        ("datetime", moment == total and not zoned),
+    )
+    return ColumnType.parse(next((kind for kind, fits in fitting if fits), "text"))
