@@ -105,3 +105,45 @@ def test_a_time_is_read_as_it_is_written_or_rejected(lander, kind, form, raw, va
     (at,) = landed.column("at")
     expected = {"date": date, "timestamp": datetime, "datetime": datetime}[kind].fromisoformat(value) if value else None
     assert at == expected
+
+
+def inside(lander, kind, values, **incremental):
+    table = {
+        "incremental": {"cursor": "at", "outside_window": "drop", **incremental},
+        "columns": {"at": {"type": kind}},
+        "write_disposition": "merge",
+        "primary_key": ["id"],
+    }
+    landed = lander.ndjson(lines(*(f'{{"id": {i}, "at": "{at}"}}' for i, at in enumerate(values))), table=table)
+    assert landed.manifest.rows_filtered == len(values) - len(landed.rows)
+    return sorted(landed.column("id"))
+
+
+# the window is [2013-01-01, 2013-01-02) in UTC
+@pytest.mark.parametrize(
+    ("kind", "values", "more", "kept"),
+    [
+        (
+            "timestamp",
+            ["2012-12-31T23:59:59Z", "2013-01-01T00:00:00Z", "2013-01-01T23:59:59.9Z", "2013-01-02T00:00:00Z"],
+            {},
+            [1, 2],
+        ),
+        ("timestamp", ["2012-12-31T23:00:00Z", "2013-01-02T01:00:00+02:00"], {"lag": "1h"}, [0, 1]),
+        ("date", ["2012-12-31", "2013-01-01", "2013-01-02"], {}, [1]),
+        (
+            "datetime",
+            ["2012-12-31T18:59:59", "2012-12-31T19:00:00", "2013-01-01T19:00:00"],
+            {"timezone": "America/New_York"},
+            [1],
+        ),
+    ],
+)
+def test_rows_outside_the_window_are_counted_and_not_landed_where_the_table_says_so(lander, kind, values, more, kept):
+    assert inside(lander, kind, values, **more) == kept
+
+
+def test_a_cursor_that_turns_out_to_be_no_time_is_refused(lander):
+    table = {"incremental": {"cursor": "at", "outside_window": "drop"}}
+    with pytest.raises(ContractError, match="outside_window needs a time as its cursor, but at is integer"):
+        lander.ndjson(lines('{"id": 1, "at": 5}'), table=table)

@@ -208,7 +208,9 @@ def _landed(
         keys=_keys(source, table, window, scratch),
     )
     known = Known(source.name, table, source.tables[table], None)
-    return land(LandRequest(known, window, load, read(request), LocalPlace(scratch / "landing"), folders[1], _quietly))
+    place = LocalPlace(scratch / "landing")
+    spool, zone = read(request), source.timezone
+    return land(LandRequest(known, window, load, spool, place, folders[1], _quietly, zone=zone))
 
 
 def _keys(source: Source, table: str, window: Window, scratch: Path) -> Path | None:

@@ -10,6 +10,7 @@ from elt_factory.config.errors import near_name
 _OURS: Mapping[str, tuple[str, ...]] = {
     "accepted": ("accepted_values",),
     "access_token": ("bearer",),
+    "access_token_url": ("token_url",),
     "api": ("rest_api",),
     "apikey": ("api_key",),
     "append_dedup": ("merge",),
@@ -18,6 +19,7 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "assertions": ("quality", "checks"),
     "authentication": ("auth",),
     "authenticator": ("auth",),
+    "base_page": ("first_page",),
     "base_url": ("connection",),
     "basic_auth": ("basic",),
     "batch_size": ("fetch_rows", "limit"),
@@ -39,6 +41,7 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "clustering": ("cluster_by",),
     "complex": ("json",),
     "condition": ("expression",),
+    "condition_filter": ("where",),
     "conn": ("connection",),
     "conn_id": ("connection",),
     "connection_id": ("connection",),
@@ -53,6 +56,7 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "cursor.value": ("cursor",),
     "cursor_column": ("cursor",),
     "cursor_field": ("cursor",),
+    "cursor_key": ("cursor_header",),
     "cursor_pagination": ("cursor",),
     "cursor_path": ("cursor", "cursor_path"),
     "cursorpagination": ("cursor",),
@@ -71,6 +75,7 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "datasets": ("tables",),
     "date_column": ("business_date",),
     "datetime2": ("datetime",),
+    "datetime_format": ("format",),
     "dbt": ("transform",),
     "dbt_models": ("transform",),
     "dbt_test": ("tests",),
@@ -99,6 +104,7 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "enum": ("accepted_values",),
     "env": ("environments",),
     "error_after": ("business_date_within",),
+    "error_handler": ("answers",),
     "event_date": ("business_date",),
     "excel": ("files",),
     "exclude": ("drop",),
@@ -117,7 +123,9 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "file_sensor": ("file",),
     "filename": ("path",),
     "filesystem": ("files",),
+    "filter": ("where",),
     "float64": ("float",),
+    "form_data": ("form",),
     "full": ("replace",),
     "full_refresh": ("replace",),
     "full_refresh_append": ("append",),
@@ -125,6 +133,7 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "full_table": ("replace",),
     "glob": ("path",),
     "graphql": ("rest_api",),
+    "has_more_path": ("more",),
     "hashed": ("hash",),
     "header_name": ("header",),
     "headers_link": ("header_link",),
@@ -137,6 +146,7 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "id": ("primary_key",),
     "id_column": ("primary_key",),
     "ignore": ("discard_value",),
+    "include_from_parent": ("keep",),
     "incremental": ("merge",),
     "incremental_strategy": ("write_disposition",),
     "incremental_sync": ("incremental",),
@@ -150,6 +160,7 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "iso_8859_1": ("latin-1",),
     "jdbc": ("sql",),
     "json": ("files", "ndjson"),
+    "json_body": ("json",),
     "json_lines": ("ndjson",),
     "json_path": ("records",),
     "jsonb": ("json",),
@@ -163,6 +174,7 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "latin1": ("latin-1",),
     "link": ("json_link",),
     "link_header": ("header_link",),
+    "links_next_key": ("rel",),
     "list": ("json",),
     "load_schema": ("name",),
     "loaded_at": ("business_date",),
@@ -220,8 +232,10 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "pageincrement": ("page_number",),
     "pages": ("page_number",),
     "pagination": ("paginator",),
+    "parent_stream": ("for_each",),
     "parquet": ("files",),
     "partition_by": ("cluster_by",),
+    "partition_router": ("for_each",),
     "pattern": ("path",),
     "per_page": ("limit",),
     "pk": ("primary_key",),
@@ -236,12 +250,14 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "range": ("between",),
     "range_check": ("between",),
     "real": ("float",),
+    "record_filter": ("where",),
     "record_selector": ("records",),
     "redact": ("drop",),
     "refresh": ("replace",),
     "remove": ("drop",),
     "replication_key": ("cursor",),
     "replication_method": ("write_disposition",),
+    "request_body_json": ("json",),
     "request_headers": ("headers",),
     "request_parameters": ("params",),
     "request_params": ("params",),
@@ -251,9 +267,11 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "reschedule_interval": ("poke_interval",),
     "resource": ("path",),
     "resources": ("tables",),
+    "response_actions": ("answers",),
     "rest": ("rest_api",),
     "rest_api_source": ("rest_api",),
     "retry_delay": ("delay",),
+    "row_filter": ("where",),
     "rows": ("row_count",),
     "s3": ("files",),
     "scd": ("scd2",),
@@ -284,7 +302,10 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "sqlite": ("sql",),
     "sqlite_conn_id": ("connection",),
     "start_datetime": ("initial",),
+    "start_from_page": ("first_page",),
     "start_value": ("initial",),
+    "step": ("slices",),
+    "stop_condition": ("more",),
     "str": ("text",),
     "streams": ("tables",),
     "strict": ("freeze",),
@@ -311,6 +332,9 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "timestamptz": ("timestamp",),
     "tinyint": ("integer",),
     "token": ("bearer",),
+    "token_refresh_endpoint": ("token_url",),
+    "token_url_path": ("token_path",),
+    "total_path": ("total",),
     "truncate": ("replace",),
     "tsv": ("csv",),
     "type2": ("scd2",),
@@ -341,36 +365,15 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "watermark_column": ("cursor",),
     "window.begin": ("window.start",),
 }
-# what has no place of that name, and is still meant by something here
-_SAYINGS: Mapping[str, str] = {
-    "default_args": "write owner: and retries: at the top level, or in _defaults.yaml",
-    "defaults": "write them into _defaults.yaml, in this folder",
-    "destination": "the warehouse is the Airflow connection named warehouse; no config names it",
-    "end_date": "remove it: runs continue until the DAG is paused; elt run --start --end loads one window",
-    "loaders": "the warehouse is the Airflow connection named warehouse; no config names it",
-    "max_active_runs": "remove it: runs that have to follow each other do",
-    "target": "the warehouse is the Airflow connection named warehouse; no config names it",
-    "host": "it belongs in the Airflow connection",
-    "port": "it belongs in the Airflow connection",
-    "username": "it belongs in the Airflow connection, as its login",
-    "user": "it belongs in the Airflow connection, as its login",
-    "password": "it belongs in the Airflow connection, as its password",
-    "secret": "it belongs in the Airflow connection, as its password",
-    "token": "it belongs in the Airflow connection, as its password",
-    "connection_string": "it belongs in an Airflow connection; write connection: with its id",
-    "dsn": "it belongs in an Airflow connection; write connection: with its id",
-    "method": "remove it: requests are GET",
-    "http_method": "remove it: requests are GET",
-    "tasks": "remove it: tasks follow from tables:, sensors:, transform: and quality:",
-    "operator": "remove it: tasks follow from tables:, sensors:, transform: and quality:",
-}
+
+
 _NEAR = 0.8
 
 
 def near_word(word: str, known: Iterable[str]) -> str:
     """'did you mean "x"?', knowing what other tools call x; all known names when none is near."""
     names = set(known)
-    plain, ours = _plain(word), counterparts(word, names)
+    plain, ours = in_plain(word), counterparts(word, names)
     if not ours and not difflib.get_close_matches(word, names, n=1, cutoff=0.6):
         # a slip in another tool's word
         near = difflib.get_close_matches(plain, _OURS, n=1, cutoff=_NEAR)
@@ -380,14 +383,10 @@ def near_word(word: str, known: Iterable[str]) -> str:
 
 def counterparts(word: str, known: Iterable[str]) -> list[str]:
     """Return the known names that a word is written for, in other letters or by other tools."""
-    plain, names = _plain(word), set(known)
+    plain, names = in_plain(word), set(known)
     return [name for name in (plain, *_OURS.get(plain, ())) if name in names]
 
 
-def saying(word: str) -> str:
-    """Return what is meant by a word that has no counterpart here; nothing where it is not known."""
-    return _SAYINGS.get(_plain(word), "")
-
-
-def _plain(word: str) -> str:
+def in_plain(word: str) -> str:
+    """Return a word in small letters, with underscores."""
     return word.strip().lower().replace("-", "_").replace(" ", "_")

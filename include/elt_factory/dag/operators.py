@@ -93,7 +93,19 @@ class ExtractOperator(TableOperator):
             project = project_name()
             after = cursor.after
             manifest = land(
-                LandRequest(known, window, load, spool, place, workdir, self.log.info, project, attempt, after)
+                LandRequest(
+                    known,
+                    window,
+                    load,
+                    spool,
+                    place,
+                    workdir,
+                    self.log.info,
+                    project,
+                    attempt,
+                    after,
+                    self.config.timezone,
+                )
             )
         self.log.info(
             "%s: read %s rows for %s: %s to load, %s rejected, %s duplicates",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from elt_factory.config.models.table import source_name
 from elt_factory.core.disk import naming_a_full_disk
-from elt_factory.core.failures import AccountingError, BadDataError, ContractError, LandingError
+from elt_factory.core.failures import AccountingError, ContractError
 from elt_factory.core.sql_text import text_literal
 from elt_factory.core.window import Window
 from elt_factory.extract.request import Spool
@@ -23,6 +23,7 @@ from elt_factory.landing.csv_files import comes_from_others, useful_threads
 from elt_factory.landing.csv_records import measured
 from elt_factory.landing.csv_sifting import sift_csv
 from elt_factory.landing.delivered import copy_ledger, note_delivered, refuse_unread_files
+from elt_factory.landing.duckdb_errors import named_errors
 from elt_factory.landing.found import find_columns, nanosecond_columns, raw_relations
 from elt_factory.landing.lines import BROKEN_LINES, BrokenLinesError, offer
 from elt_factory.landing.manifest import Drift, LandedFile, Manifest, write_manifest
@@ -32,6 +33,7 @@ from elt_factory.landing.repeated import has_repeated_keys
 from elt_factory.landing.schema import Known, UnfitNameError, plan_contract
 from elt_factory.landing.sifting import sift
 from elt_factory.landing.widening import grown_numbers
+from elt_factory.landing.within import within_window
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,7 +47,7 @@ class LandRequest:
 
     `place` is that of this load id; `workdir` is scratch space on this machine; `project` is whose landing it is;
     `attempt` began before the source was read; `cursor_after` is where the source was read from, by a cursor that is
-    no time.
+    no time; `zone` is the clock of times without a zone.
     """
 
     known: Known
@@ -58,6 +60,7 @@ class LandRequest:
     project: str = ""
     attempt: Attempt = field(default_factory=Attempt.begin)
     cursor_after: str | None = None
+    zone: str = "UTC"
 
     @property
     def staged(self) -> Path:
@@ -82,7 +85,7 @@ def land(request: LandRequest) -> Manifest:
 
 def _land(request: LandRequest) -> Manifest:
     attempt, place = request.attempt, request.place
-    with _scratch(request) as connection, _named_errors(request.known):
+    with _scratch(request) as connection, named_errors(request.known):
         try:
             staged = _stage(connection, request)
         finally:
@@ -157,24 +160,6 @@ def _scratch(request: LandRequest) -> Iterator[duckdb.DuckDBPyConnection]:
     finally:
         file.unlink(missing_ok=True)
         staging.forget(request.staged)
-
-
-@contextmanager
-def _named_errors(known: Known) -> Iterator[None]:
-    """DuckDB's errors as ours. Its messages may show data, so where some of it is personal they are not passed on."""
-    import duckdb
-
-    try:
-        yield
-    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-        raise LandingError(
-            f"{known.label}: cannot read the records, or write them to the landing: {_first_line(error)}"
-        ) from error
-    except duckdb.Error as error:
-        if any(column.pii for column in known.table.columns.values()):
-            message = f"{known.label}: cannot read the records; details withheld: they may contain personal data"
-            raise BadDataError(message) from None
-        raise BadDataError(f"{known.label}: cannot read the records: {_first_line(error)}") from error
 
 
 def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Staged:
@@ -266,6 +251,7 @@ def _stage_files(
     memory.set_threads(connection, 1)
     found = find_columns(connection, known, spool)
     plan, drift = plan_contract(known, found)
+    plan = within_window(plan, known, request.window, request.zone)
     plan = replace(
         _of_spool(plan, known, spool),
         by_header=spool.csv.header and comes_from_others(spool),
@@ -396,7 +382,3 @@ def _bounds(
 
 def _one(connection: duckdb.DuckDBPyConnection, statement: str) -> int:
     return int(connection.execute(statement).fetchall()[0][0])
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

@@ -10,7 +10,8 @@ from typing import Any
 
 from elt_factory.config.mistakes.locations import Home, Location, homes
 from elt_factory.config.models.base import Model
-from elt_factory.config.synonyms import counterparts, near_word, saying
+from elt_factory.config.sayings import saying
+from elt_factory.config.synonyms import counterparts, near_word
 
 # so near that a key of another place is not meant
 _VERY_NEAR = 0.8

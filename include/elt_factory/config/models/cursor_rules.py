@@ -29,6 +29,9 @@ def cursor_mistakes(table: Table) -> Iterator[MistakeError]:
     elif incremental.lag and table.write_disposition == "append" and not table.primary_key:
         message = "lag reads rows again, and append without a primary_key would duplicate them"
         yield MistakeError(message, "add primary_key:", at=("incremental", "lag"), code="conflict")
+    if incremental.outside_window == "drop" and isinstance(incremental.initial, int):
+        message = "outside_window needs a time as its cursor, but initial is a number"
+        yield MistakeError(message, "remove it", at=("incremental", "outside_window", KEY), code="conflict")
     yield from _choice_mistakes(table, incremental)
 
 

@@ -130,6 +130,15 @@ class Incremental(Model):
         examples=["wait"],
     )
 
+    outside_window: Literal["keep", "drop"] = Field(
+        "keep",
+        description=(
+            "Whether to load rows whose cursor, a time, is outside the window (with its lag). drop counts them as "
+            "rows_filtered: for sources that send everything, whatever they are asked for."
+        ),
+        examples=["drop"],
+    )
+
     @property
     def time_lag(self) -> timedelta:
         """How far the window reaches back; nothing where the lag is a number."""

@@ -275,7 +275,8 @@ def _check_column(value: object) -> object:
     return value
 
 
-def _check_scalar(value: object) -> object:
+def check_scalar(value: object) -> object:
+    """Return a text, number, true or false."""
     if not isinstance(value, (str, int, float)):
         hint = "write one value, without brackets" if isinstance(value, (list, dict)) else "write a value"
         raise MistakeError(f"expected a single value, got {shown(value)}", hint, code="wrong-type")
@@ -321,7 +322,7 @@ def _check_param(value: object) -> object:
     Raises:
         ValueError: a value that is not plain, or text that no address could carry.
     """
-    _check_scalar(value)
+    check_scalar(value)
     if isinstance(value, str) and not re.fullmatch(_PARAM, value):
         hint = f"write at most {_LONGEST_PARAM} characters on one line"
         raise MistakeError("text is too long or contains control characters", hint)
@@ -401,7 +402,7 @@ Beginning = Annotated[datetime | date | int, BeforeValidator(_parse_start)]
 Whole = Annotated[int, Strict()]
 # true and false alone: "no", "false" in quotes and 0 are text and numbers
 Flag = Annotated[bool, Strict()]
-Scalar = Annotated[str | int | float | bool, BeforeValidator(_check_scalar)]
+Scalar = Annotated[str | int | float | bool, BeforeValidator(check_scalar)]
 ParamValue = Annotated[str | int | float | bool, BeforeValidator(_check_param)]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(refuse_template)]
 Query = Annotated[str, StringConstraints(min_length=1), AfterValidator(check_query), AfterValidator(check_reading)]

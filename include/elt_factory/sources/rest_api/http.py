@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -54,7 +54,7 @@ _MOST_OF_AN_ERROR = 100_000
 _OURS = {"Accept-Encoding": "gzip, deflate"}
 
 PATIENCE = Patience()
-Params = Mapping[str, str | int | float | bool]
+Params = Mapping[str, Any]
 
 
 class HttpClient:
@@ -164,10 +164,18 @@ class HttpClient:
                 return self._accept(call, answer)
             url = self._own(answer.headers[LOCATION], answer.url)
             # another host is one that the config allows, and yet gets no secret from a redirect
-            call = replace(call, url=url, bare=call.bare or origin_of(url) != origin_of(self._base))
+            if origin_of(url) != origin_of(call.url):
+                self._refuse_login(call, url)
+                call = replace(call, bare=True, sending=replace(call.sending, headers={}))
+            call = replace(call, url=url)
             if answer.status not in _SAME_METHOD:
                 call = replace(call, sending=GET)
         raise self._subject.error(BadDataError, f"{begun}: more than {_MOST_REDIRECTS} redirects")
+
+    def _refuse_login(self, call: Call, url: httpx.URL) -> None:
+        if call.is_login:
+            text = f"{call}: refusing to follow {shown(url)} with the credentials: different host"
+            raise self._subject.error(BadDataError, text, "set the address of the login in auth:")
 
     def _own(self, link: str, found_on: httpx.URL) -> httpx.URL:
         """Return the link's address.
@@ -273,7 +281,7 @@ class HttpClient:
         self._deadline.begin()
         params = {} if call.bare or call.is_login else self._credentials.params()
         url = call.url.copy_merge_params(params) if params else call.url
-        headers = {**({} if call.bare else self._headers), **call.sending.own_headers, **secrets}
+        headers = _merged({} if call.bare else self._headers, call.sending.own_headers, secrets)
         sent = [(name.encode(), value.encode()) for name, value in headers.items()]
         with self._client.stream(call.sending.method, url, headers=sent, content=call.sending.content) as response:
             status = response.status_code
@@ -334,3 +342,11 @@ class _NotReady(str):
 def _json(answer: Answer) -> None:
     """Refuse an answer that is not JSON."""
     _ = answer.document
+
+
+def _merged(*headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers of which the last one of a name counts, in whatever case it is written."""
+    found: dict[str, tuple[str, str]] = {}
+    for name, value in (pair for some in headers for pair in some.items()):
+        found[name.casefold()] = (name, value)
+    return dict(found.values())

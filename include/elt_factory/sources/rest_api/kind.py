@@ -60,7 +60,7 @@ def _request(asked: Asked, own: Values) -> str:
     paginator = source.api_of(asked.table).paginator
     request = request_of(source, asked.table, {**asked.values, **own}, paginator)
     sending = request.sending({})
-    query = f"?{urlencode(request.params, safe=':/,')}" if request.params else ""
+    query = f"?{urlencode(request.params, doseq=True, safe=':/,')}" if request.params else ""
     body = f" {sending.content.decode()}" if sending.content else ""
     return f"{sending.method} {source.extract.connection}:{request.path}{query}{body}"
 

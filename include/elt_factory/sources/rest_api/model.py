@@ -37,8 +37,10 @@ from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
 from elt_factory.sources.rest_api.records_model import Records, or_path
 from elt_factory.sources.rest_api.request_model import (
     HEADERS_RULE,
+    SECRET_HEADERS,
     BodyText,
     Endpoint,
+    FilledHeaders,
     Headers,
     HostName,
     JsonValue,
@@ -142,10 +144,11 @@ class RestTable(Table):
                 "properties": {
                     "path": {"pattern": KNOWN_TEMPLATES},
                     "params": {"additionalProperties": {"pattern": KNOWN_TEMPLATES}},
+                    "headers": {"additionalProperties": {"pattern": KNOWN_TEMPLATES}},
                 }
             },
         },
-        HEADERS_RULE,
+        SECRET_HEADERS,
         not_both("json", "form", "body", "graphql"),
     )
 
@@ -201,10 +204,10 @@ class RestTable(Table):
     variables: Variables = Field(
         {}, description="Variables of the graphql query.", examples=[{"since": "{{ window.start }}"}]
     )
-    headers: Headers = Field(
+    headers: FilledHeaders = Field(
         {},
         description="Headers of this table's requests, on top of those in `extract`.",
-        examples=[{"Accept": "application/vnd.api+json"}],
+        examples=[{"Accept": "application/vnd.api+json", "If-Modified-Since": "{{ window.start }}"}],
     )
     paginator: Paginator | None = Field(
         None,
@@ -237,6 +240,7 @@ class RestTable(Table):
         """The templates in each of the table's texts, by the text's path below the table."""
         named = {"path": self.path, "body": self.body or ""}
         nested = {"params": self.params, "form": self.form, "json": self.json_body, "variables": self.variables}
+        nested["headers"] = self.headers
         texts: dict[Path, str] = {(name,): text for name, text in named.items()}
         for name, value in nested.items():
             texts |= {(name, *at): text for at, text in texts_in(value)}
@@ -281,10 +285,13 @@ class RestTable(Table):
     @model_validator(mode="after")
     def _asks_for_what_it_appends(self) -> Self:
         # an API that is not asked for the window sends everything, and a window's load replaces that window's rows only
-        if self.incremental and self.write_disposition == "append" and not (self.takes_window or self.counts_on):
+        drops = self.incremental and self.incremental.outside_window == "drop"
+        asked = self.takes_window or self.counts_on or drops
+        if self.incremental and self.write_disposition == "append" and not asked:
             raise MistakeError(
                 "every run would append all rows again: the request does not depend on the window",
-                'add the window to params:, as in since: "{{ window.start }}", or use write_disposition: merge',
+                'add the window to params:, as in since: "{{ window.start }}", use write_disposition: merge, or add '
+                "outside_window: drop to incremental",
                 at=("incremental", KEY),
                 code="conflict",
             )
@@ -317,11 +324,8 @@ class RestSource(Source):
         """Return how one table is asked for: what it says itself, else what `extract` says."""
         own, shared = self.tables[table], self.extract
         chosen = {name: getattr(own, name) for name in ("paginator", "auth", "timeout") if getattr(own, name)}
-        replaced = {name.casefold() for name in own.headers}
-        kept = {name: text for name, text in shared.headers.items() if name.casefold() not in replaced}
-        answers = (*own.answers, *shared.answers)
-        return shared.model_copy(update={"headers": {**kept, **own.headers}, "answers": answers, **chosen})
+        return shared.model_copy(update={"answers": (*own.answers, *shared.answers), **chosen})
 
-    def params_of(self, table: str) -> Mapping[str, str | int | float | bool]:
+    def params_of(self, table: str) -> Mapping[str, Any]:
         """Return the query parameters of one table, those of all tables among them."""
         return {**self.extract.params, **self.tables[table].params}

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema
 
 from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.models import secrets
 from elt_factory.config.models.schema_patterns import NO_TEMPLATE, SECRET
 from elt_factory.config.models.templates import Verbatim, check_template
-from elt_factory.config.models.values import Scalar, Text
+from elt_factory.config.models.values import Scalar, Text, check_scalar
 from elt_factory.sources.rest_api.each_model import Each
 
+SECRET_HEADERS = {"properties": {"headers": {"propertyNames": {"pattern": rf"^(?!({SECRET})$)"}}}}
 HEADERS_RULE = {
     "properties": {
         "headers": {
@@ -22,6 +23,24 @@ HEADERS_RULE = {
         }
     }
 }
+
+
+def check_scalars(value: object) -> object:
+    """Return a text, number, true or false, or a list of them."""
+    if not isinstance(value, list | tuple):
+        return check_scalar(value)
+    if not value:
+        raise MistakeError("the list is empty", "add a value", code="incomplete")
+    return tuple(map(check_scalar, value))
+
+
+_SCALAR = {"type": ["string", "number", "boolean"]}
+# a list is sent as a parameter for each of its values
+OneOrMore = Annotated[
+    str | int | float | bool | tuple[str | int | float | bool, ...],
+    BeforeValidator(check_scalars),
+    WithJsonSchema({"anyOf": [_SCALAR, {"type": "array", "minItems": 1, "items": _SCALAR}]}),
+]
 
 
 def _check_headers(value: dict[str, str]) -> dict[str, str]:
@@ -46,8 +65,9 @@ def _check_text(value: str, info: ValidationInfo) -> str:
     return value if own is None else check_template(value, own)
 
 
-def _check_param(value: str | float, info: ValidationInfo) -> str | float:
-    return _check_text(value, info) if isinstance(value, str) else value
+def _check_param(value: Any, info: ValidationInfo) -> Any:
+    raise_found(_json_mistakes(value, info))
+    return value
 
 
 def _check_plain(value: str | float) -> str | float:
@@ -72,7 +92,7 @@ def _check_params(value: dict[str, Any]) -> dict[str, Any]:
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
 
 
-Param = Annotated[Scalar, AfterValidator(_check_param)]
+Param = Annotated[OneOrMore, AfterValidator(_check_param)]
 
 
 PlainParam = Annotated[Scalar, AfterValidator(_check_plain)]
@@ -98,13 +118,13 @@ def _check_json(value: Any, info: ValidationInfo) -> Any:
     return value
 
 
-def _json_mistakes(value: Any, info: ValidationInfo) -> Iterator[MistakeError]:
+def _json_mistakes(value: Any, info: ValidationInfo, *, named: bool = True) -> Iterator[MistakeError]:
     for at, text in texts_in(value):
         try:
             _check_text(text, info)
         except MistakeError as error:
             yield MistakeError(error.message, error.hint, at=(*at, *error.at), code=error.code)
-    for at, below in _scalars(value):
+    for at, below in _scalars(value) if named else ():
         names = [part for part in at if isinstance(part, str)]
         if names and secrets.is_secret(names[-1], below):
             yield MistakeError(f'"{names[-1]}" contains a secret', secrets.HINT, at=(*at, KEY), code="secret")
@@ -124,6 +144,15 @@ def _scalars(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple
 def texts_in(value: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield every text of a value of JSON, with its path."""
     return ((at, below) for at, below in _scalars(value) if isinstance(below, str))
+
+
+def _check_filled(value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    raise_found([*secrets.in_headers(value), *_json_mistakes(value, info, named=False)])
+    return value
+
+
+# headers of a table, with templates
+FilledHeaders = Annotated[dict[str, str], AfterValidator(_check_filled)]
 
 
 def _check_body(value: str, info: ValidationInfo) -> str:

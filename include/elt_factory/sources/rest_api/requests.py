@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape
@@ -17,7 +18,7 @@ from elt_factory.sources.rest_api.model import RestSource, RestTable
 from elt_factory.sources.rest_api.paging_model import Paginator
 from elt_factory.sources.rest_api.sending import FORM, GET, JSON, Sending
 
-_Params = Mapping[str, str | int | float | bool]
+_Params = Mapping[str, Any]
 _QUOTES = {'"': "&quot;", "'": "&apos;"}
 
 
@@ -31,6 +32,7 @@ class Request:
     place: str
     values: Values
     zone: str
+    headers: Mapping[str, str]
 
     def page(self, params: _Params) -> tuple[_Params, Sending]:
         """Return the parameters and what is sent for a page with these values of its own."""
@@ -38,7 +40,10 @@ class Request:
         return {**self.params, **({} if in_body else params)}, self.sending(params if in_body else {})
 
     def sending(self, own: _Params) -> Sending:
-        """Return the method and body of a request."""
+        """Return the method, the headers and the body of a request."""
+        return replace(self._body(own), headers=self.headers)
+
+    def _body(self, own: _Params) -> Sending:
         table = self.table
         if table.graphql is not None:
             variables = _set(self._filled(table.variables), own)
@@ -67,12 +72,11 @@ def request_of(source: RestSource, name: str, values: Values, paginator: Paginat
         BadRequestError: a value cannot be a part of the path.
     """
     table, zone = source.tables[name], source.timezone
-    params = {
-        key: render(value, values, zone) if isinstance(value, str) else value
-        for key, value in source.params_of(name).items()
-    }
+    filled = partial(_filled, values=values, zone=zone)
+    params = {key: filled(value) for key, value in source.params_of(name).items()}
+    headers = {key: render(text, values, zone) for key, text in table.headers.items()}
     place = getattr(paginator, "place", None) or ("body" if table.graphql is not None else "query")
-    return Request(endpoint_of(table.path, values, zone), params, table, place, values, zone)
+    return Request(endpoint_of(table.path, values, zone), params, table, place, values, zone, headers)
 
 
 def _value(text: str, values: Values, zone: str) -> Any:
@@ -84,8 +88,16 @@ def _value(text: str, values: Values, zone: str) -> Any:
     return value if isinstance(value, bool | int | float) else render(text, values, zone)
 
 
-def _in_query(values: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
+def _filled(value: Any, values: Values, zone: str) -> Any:
+    """Return a parameter with its templates filled in; a list is a parameter for each of its values."""
+    if isinstance(value, tuple):
+        return [_filled(below, values, zone) for below in value]
+    return render(value, values, zone) if isinstance(value, str) else value
+
+
+def _in_query(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    pairs = [(name, one) for name, value in values.items() for one in (value if isinstance(value, list) else [value])]
+    return [(name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in pairs]
 
 
 def _set(body: Any, own: _Params) -> Any:

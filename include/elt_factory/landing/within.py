@@ -1,0 +1,49 @@
+"""The condition for the rows whose cursor is inside the window, where a table takes no others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from elt_factory.config.models.table import TIMES
+from elt_factory.core.failures import ContractError
+from elt_factory.core.sql_text import identifier, text_literal
+from elt_factory.core.window import Window, iso_utc
+from elt_factory.landing.contract import ContractPlan
+from elt_factory.landing.schema import Known
+
+
+def within_window(plan: ContractPlan, known: Known, window: Window, zone: str) -> ContractPlan:
+    """Return the plan with the window as a part of its condition, where the table says so.
+
+    Args:
+        plan: The plan.
+        known: The table.
+        window: The window of the load, without the lag.
+        zone: The clock of a cursor without a time zone, where the table does not say another.
+
+    Raises:
+        ContractError: the cursor is not a time.
+    """
+    incremental = known.table.incremental
+    if incremental is None or incremental.outside_window == "keep" or plan.cursor is None:
+        return plan
+    kind = next(column.landed_type for column in plan.columns if column.name == plan.cursor).name
+    if kind not in TIMES:
+        raise ContractError(
+            f"{known.label}: outside_window needs a time as its cursor, but {plan.cursor} is {kind}; hint: declare its "
+            "type under columns:"
+        )
+    reached = window.reach_back(incremental.time_lag)
+    clock = ZoneInfo(known.table.cursor_zone or zone)
+    start, end = (_moment(moment, kind, clock) for moment in (reached.start, reached.end))
+    name = identifier(plan.cursor)
+    inside = f"{name} >= {start} AND {name} < {end}"
+    return replace(plan, where=f"({plan.where}\n) AND {inside}" if plan.where else inside)
+
+
+def _moment(moment: datetime, kind: str, clock: ZoneInfo) -> str:
+    if kind == "timestamp":
+        return f"TIMESTAMPTZ {text_literal(iso_utc(moment))}"
+    return f"TIMESTAMP {text_literal(moment.astimezone(clock).replace(tzinfo=None).isoformat(sep=' '))}"
