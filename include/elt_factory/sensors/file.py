@@ -23,7 +23,10 @@ class FileReady(Model):
     connection: ConnectionId | None = Field(
         None, description="Airflow connection of type fs.", examples=["weather_files"]
     )
-    path: FilePattern = Field(description="Name pattern, as in a table's `path`.", examples=["weather_%Y-%m.csv"])
+    path: FilePattern = Field(
+        description="Name pattern, as in a table's `path`: below the connection's folder, or the project's.",
+        examples=["weather_%Y-%m.csv"],
+    )
 
 
 def _poke(spec: FileReady, look: Look) -> Verdict:
