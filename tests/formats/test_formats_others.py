@@ -312,7 +312,7 @@ def test_what_is_not_the_xml_of_the_yaml_is_an_error_with_its_place(line, conten
 def test_an_element_with_text_and_more_keeps_both(line):
     one = line({"type": "xml", "records": "a.b"}, b"<a><b x='1'>t<c>u</c><d y='2'>v</d></b></a>")
     one.load(WEEK)
-    assert one.rows() == [{"x": "1", "c": "u", "d": '{"y":"2","text":"v"}', "text": "t"}]
+    assert one.rows() == [{"x": 1, "c": "u", "d": '{"y":"2","text":"v"}', "text": "t"}]
 
 
 # Fixed width

@@ -42,15 +42,29 @@ def dialect_of(head: bytes) -> Dialect:
 
 
 def encoding_of(head: bytes) -> str:
-    """utf-16 by its mark, utf-8 where the bytes are, else latin-1."""
+    """utf-16 by its mark, utf-8 where the bytes are, else windows-1252; latin-1 where that says the same, or is not."""
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
+    # the head may end inside a character
+    lines = head[: head.rfind(b"\n") + 1 or None]
+    for encoding in ("utf-8", "cp1252"):
+        if _decodes(lines, encoding):
+            # most of these files have the signs that both have in the same places
+            return "latin-1" if encoding == "cp1252" and _decodes(lines, "latin-1") and not _has_c1(lines) else encoding
+    return "latin-1"
+
+
+def _decodes(text: bytes, encoding: str) -> bool:
     try:
-        # the head may end inside a character
-        head[: head.rfind(b"\n") + 1 or None].decode()
+        text.decode(encoding)
     except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
+        return False
+    return True
+
+
+def _has_c1(text: bytes) -> bool:
+    """Whether bytes are there that latin-1 has for control characters alone."""
+    return any(0x80 <= byte < 0xA0 for byte in text)  # noqa: PLR2004
 
 
 def delimiter_of(lines: Sequence[str], quote: str = '"') -> str:
@@ -99,8 +113,12 @@ def holds_names(fields: Sequence[str]) -> bool:
 
 def holds_data(fields: Sequence[str]) -> bool:
     """Whether a field of a line is a number, a time or an address."""
-    forms = (_PLAIN, _OTHER_TIME, _OTHER_NUMBER, _ADDRESS)
-    return any(form.fullmatch(field.strip()) for field in fields for form in forms)
+    return any(map(is_data, fields))
+
+
+def is_data(field: str) -> bool:
+    """Whether a field is a number, a time or an address."""
+    return any(form.fullmatch(field.strip()) for form in (_PLAIN, _OTHER_TIME, _OTHER_NUMBER, _ADDRESS))
 
 
 def _rows(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]]:

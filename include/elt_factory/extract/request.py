@@ -98,6 +98,7 @@ class Spool:
     are what the source itself declares (a database's catalogue); for other columns they are found in the data.
     `sources` are the files that a source delivered: the first ones in the order of `files`, after them those that are
     empty.
+    `texts` says that the values of an ndjson spool are texts whose types are found in them, as those of CSV are.
     `rejects` is NDJSON of `reason`, `record` (JSON) and `file` (one of `files`): records of an ndjson spool that the
     reader could not read, which are part of its count.
     `longest` and `counted` are what the bytes of a csv spool say, where they can: the longest record in bytes, and how
@@ -115,6 +116,7 @@ class Spool:
     rejects: Path | None = None
     longest: int | None = None
     counted: int | None = None
+    texts: bool = False
 
 
 Reader = Callable[[ReadRequest], Spool]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.formats.kind import Delivered, FormatKind
 
 if TYPE_CHECKING:
     from elt_factory.discover.found import Guess
-    from elt_factory.extract.dialect import Dialect
     from elt_factory.extract.request import Spool
+    from elt_factory.extract.sniffing import Sniffed
 
 _HEAD_BYTES = 4 * 1024 * 1024
 
@@ -23,8 +23,14 @@ def _spooled(form: CsvFormat, files: Sequence[Delivered], workdir: Path) -> Spoo
     from elt_factory.formats.decoding import as_texts
 
     texts = as_texts(files, form.encoding, workdir / "decoded", "csv")
-    # what was UTF-16 is UTF-8 by now
-    csv = form.model_copy(update={"encoding": "utf-8"}) if form.encoding == "utf-16" else form
+    if not form.is_plain:
+        from elt_factory.formats.csv_records import json_records
+        from elt_factory.formats.records import spool_of
+
+        paths = dict(zip(files, texts, strict=True))
+        return spool_of(files, workdir, lambda file: json_records(paths[file], file.name, form), texts=True)
+    # what was of another encoding is UTF-8 by now
+    csv = form if form.encoding == "latin-1" else form.model_copy(update={"encoding": "utf-8"})
     return Spool("csv", texts, csv=csv)
 
 
@@ -36,46 +42,32 @@ def _odd(file: Path) -> str:
 
 def _look(files: Sequence[Delivered], workdir: Path) -> tuple[Spool, Guess]:
     from elt_factory.discover.found import Guess
-    from elt_factory.extract.dialect import dialect_of, has_header
-    from elt_factory.extract.request import Spool
-    from elt_factory.formats.decoding import as_utf8
+    from elt_factory.extract.sniffing import keys_of, sniffed
 
-    with files[-1].path.open("rb") as newest:
-        head = newest.read(_HEAD_BYTES)
-    dialect = dialect_of(head)
-    lines = head.decode(dialect.encoding, errors="replace").lstrip("\ufeff").splitlines()[:1]
-    header = has_header(lines, dialect.delimiter, dialect.quote)
-    shape = CsvFormat.model_validate(
-        {
-            "type": "csv",
-            "header": header,
-            "delimiter": dialect.delimiter,
-            "quote": dialect.quote,
-            "encoding": "utf-8" if dialect.encoding == "utf-16" else dialect.encoding,
-            "null_values": ["", *dialect.null_words],
-        }
+    newest = files[-1].path
+    with newest.open("rb") as content:
+        head = content.read(_HEAD_BYTES)
+    found = sniffed(head, whole=len(head) == newest.stat().st_size)
+    keys = keys_of(found.form)
+    spool = _spooled(found.form, files, workdir)
+    return spool, Guess(_flow(keys), _why(found))
+
+
+def _flow(keys: Mapping[str, Any]) -> str:
+    return "{" + ", ".join(f"{key}: {_shown(value)}" for key, value in keys.items()) + "}"
+
+
+def _shown(value: Any) -> str:
+    plain = isinstance(value, str) and value.replace("-", "").isalnum()
+    return str(value) if plain else json.dumps(value, ensure_ascii=False)
+
+
+def _why(found: Sniffed) -> str:
+    words = ", ".join(f"{word} in {column}" for word, column in found.null_words.items())
+    seen = (
+        "found a header line" if found.form.header else "the first line is a record: name the columns with names: [...]"
     )
-    texts = tuple(
-        as_utf8(file.path, "utf-8", workdir / "decoded" / f"{number:06}") for number, file in enumerate(files)
-    )
-    return Spool("csv", texts, csv=shape), Guess(_flow(dialect, header), _why(dialect, header))
-
-
-def _flow(dialect: Dialect, header: bool) -> str:
-    parts = ["type: csv", *([] if header else ["header: false"]), f"delimiter: {json.dumps(dialect.delimiter)}"]
-    if dialect.quote != '"':
-        parts.append(f"quote: {json.dumps(dialect.quote)}")
-    if dialect.encoding != "utf-8":
-        parts.append(f"encoding: {dialect.encoding}")
-    if dialect.null_words:
-        parts.append(f"null_values: {json.dumps(['', *dialect.null_words])}")
-    return "{" + ", ".join(parts) + "}"
-
-
-def _why(dialect: Dialect, header: bool) -> str:
-    words = ", ".join(f"{word} in {column}" for word, column in dialect.null_words.items())
-    seen = "found a header line" if header else "the first line is a record: name the columns with names: [...]"
-    return f"{seen}; {words}" if words and header else seen
+    return f"{seen}; {words}" if words and found.form.header else seen
 
 
 KIND = FormatKind(

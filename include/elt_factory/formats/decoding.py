@@ -1,4 +1,4 @@
-"""Text files in UTF-16, copied as UTF-8 before anything reads them; their mark says in which order their bytes are."""
+"""Text files in other encodings, copied as UTF-8 before anything reads them; UTF-16 is known by its mark."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from elt_factory.formats.utf16 import MARKS, utf16_of
 
 _CHUNK = 1024 * 1024
 _LOOKED_AT = 4096
+_READ_AS_THEY_ARE = ("utf-8", "latin-1", "utf-16")  # the last one only without its mark: then the bytes decide
 # what is not a character becomes a byte that UTF-8 never has, so that its line is rejected and not changed
 _NO_CHARACTER = "\udcff"
 
@@ -37,12 +38,14 @@ def _as_text(file: Delivered, encoding: str, folder: Path, form: str) -> Path:
 
 
 def as_utf8(file: Path, encoding: str, folder: Path) -> Path:
-    """Return the file, or where it is UTF-16 a copy in UTF-8, of the same name, in a folder that is not there yet.
+    """Return the file, or where it is neither UTF-8 nor latin-1 a copy in UTF-8, of the same name, in a new folder.
 
     A UTF-16 file with its mark is known as one also where `encoding` says utf-8.
     """
     with file.open("rb") as source:
         codec = utf16_of(source.read(_LOOKED_AT), encoding)
+    if codec is None and encoding not in _READ_AS_THEY_ARE:
+        codec = encoding
     if codec is None:
         return file
     folder.mkdir(parents=True)

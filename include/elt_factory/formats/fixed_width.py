@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from elt_factory.config.models.formats import FileFormat
+from elt_factory.config.models.formats import Count, Encoding, FileFormat
 from elt_factory.config.models.values import ColumnName, Flag, Whole
 from elt_factory.formats.kind import Delivered, FormatKind
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from elt_factory.formats.records import Bad
 
 _Width = Annotated[Whole, Field(gt=0)]
-_Count = Annotated[Whole, Field(ge=0)]
 
 
 class FixedWidthFormat(FileFormat):
@@ -30,7 +29,7 @@ class FixedWidthFormat(FileFormat):
         description="Column names with their widths in characters, in order.",
         examples=[{"id": 8, "name": 20}],
     )
-    skip_lines: _Count = Field(0, description="Lines before the first record.", examples=[1])
+    skip_lines: Count = Field(0, description="Lines before the first record.", examples=[1])
     trimmed: Flag = Field(
         False,
         description=(
@@ -41,9 +40,7 @@ class FixedWidthFormat(FileFormat):
     null_values: tuple[str, ...] = Field(
         ("",), description="Texts to read as NULL, without the spaces around them.", examples=[["", "NA"]]
     )
-    encoding: Literal["utf-8", "latin-1", "utf-16"] = Field(
-        "utf-8", description="Character encoding.", examples=["latin-1"]
-    )
+    encoding: Encoding = Field("utf-8", description="Character encoding.", examples=["latin-1"])
 
 
 def _spooled(form: FixedWidthFormat, files: Sequence[Delivered], workdir: Path) -> Spool:
@@ -52,7 +49,7 @@ def _spooled(form: FixedWidthFormat, files: Sequence[Delivered], workdir: Path) 
 
     texts = dict(zip(files, as_texts(files, form.encoding, workdir / "decoded", "fixed_width"), strict=True))
     encoding = "latin-1" if form.encoding == "latin-1" else "utf-8-sig"
-    return spool_of(files, workdir, lambda file: _records(form, texts[file], encoding))
+    return spool_of(files, workdir, lambda file: _records(form, texts[file], encoding), texts=True)
 
 
 def _records(form: FixedWidthFormat, file: Path, encoding: str) -> Iterator[bytes | Bad]:

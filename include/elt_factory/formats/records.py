@@ -29,6 +29,8 @@ def spool_of(
     workdir: Path,
     read: Callable[[Delivered], Iterable[bytes | Bad]],
     types: Mapping[str, ColumnType] | None = None,
+    *,
+    texts: bool = False,
 ) -> Spool:
     """Return the records of files as NDJSON, counted.
 
@@ -37,6 +39,7 @@ def spool_of(
         workdir: An empty folder.
         read: Yields each record of a file, as a JSON object on one line or as what is wrong with it.
         types: What the files themselves say of their columns.
+        texts: Whether the values are texts, whose types are found in them.
     """
     import msgspec
 
@@ -57,4 +60,4 @@ def spool_of(
                     else:
                         lines.write(record + b"\n")
     found = rejects if rejects.stat().st_size else None
-    return Spool("ndjson", tuple(spooled), count, types or {}, rejects=found)
+    return Spool("ndjson", tuple(spooled), count, types or {}, rejects=found, texts=texts)

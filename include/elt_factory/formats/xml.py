@@ -42,7 +42,7 @@ def _spooled(form: XmlFormat, files: Sequence[Delivered], workdir: Path) -> Spoo
     from elt_factory.formats.xml_stream import records
 
     path = form.records.split(".")
-    return spool_of(files, workdir, lambda file: records(file.path, file.name, path, form.lists))
+    return spool_of(files, workdir, lambda file: records(file.path, file.name, path, form.lists), texts=True)
 
 
 KIND = FormatKind(name="xml", model=XmlFormat, spooled=_spooled)

@@ -73,7 +73,11 @@ def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spo
     check_width(known, list(map(loaded_name, names)))
     # the YAML and the table come before what the source says of its columns
     given = {**{name: kind for name, kind in spool.types.items() if name in names}, **_given(known, names)}
-    kinds = _types_of_json(connection, known, [name for name in names if name not in given])
+    unknown = [name for name in names if name not in given]
+    if spool.texts:
+        kinds = _infer(connection, known, unknown, ndjson.read_columns(dict.fromkeys(unknown, "VARCHAR")))
+    else:
+        kinds = _types_of_json(connection, known, unknown)
     # what the table and the YAML name comes first
     declared = map(source_name, [*(known.existing or {}), *known.table.columns])
     return {name: given.get(name) or kinds.get(name) for name in dict.fromkeys([*declared, *names]) if name in names}

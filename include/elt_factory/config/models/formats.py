@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from elt_factory.config.errors import KEY, MistakeError
+from elt_factory.config.errors import KEY, MistakeError, near_name
 from elt_factory.config.models.by_type import ByType
-from elt_factory.config.models.values import ColumnName
+from elt_factory.config.models.values import ColumnName, Flag, Whole
 from elt_factory.core.kinds import Door
 
 _BUILT_IN = ("csv", "ndjson", "json", "parquet", "excel", "xml", "fixed_width", "avro", "orc")
@@ -24,6 +25,30 @@ class FileFormat(ByType):
     """A format of files. Each has a model of its own, with the format's name as `type`."""
 
     door: ClassVar[Door[Any]] = FORMATS
+
+
+_OF_PLAIN = ("type", "header", "names", "delimiter", "quote", "null_values", "encoding")
+Count = Annotated[Whole, Field(ge=0)]
+
+
+def _known_encoding(name: str) -> str:
+    """Return a name of an encoding in its usual form.
+
+    Raises:
+        MistakeError: there is none.
+    """
+    try:
+        found = codecs.lookup(name)
+    except LookupError:
+        hint = near_name(name, ENCODINGS) or f"write one of {', '.join(ENCODINGS)}"
+        raise MistakeError(f'unknown encoding "{name}"', hint) from None
+    if not getattr(found, "_is_text_encoding", True):
+        raise MistakeError(f'"{name}" is not an encoding of text', f"write one of {', '.join(ENCODINGS)}")
+    return {"iso8859-1": "latin-1"}.get(found.name, found.name)
+
+
+ENCODINGS = ("utf-8", "latin-1", "utf-16", "windows-1252", "shift_jis", "gb18030", "koi8-r", "mac-roman")
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
 
 
 class CsvFormat(FileFormat):
@@ -43,17 +68,61 @@ class CsvFormat(FileFormat):
         ),
         examples=[["id", "day", "amount"]],
     )
-    delimiter: str = Field(",", min_length=1, max_length=1, description="Field separator.", examples=[";"])
-    quote: str = Field('"', min_length=1, max_length=1, description="Quote character.", examples=["'"])
+    delimiter: str = Field(",", min_length=1, max_length=8, description="Field separator.", examples=[";"])
+    quote: str = Field('"', max_length=1, description="Quote character; empty for none.", examples=["'"])
+    escape: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="Character before a quote or a delimiter that is text. By default, a quote in quotes is doubled.",
+        examples=["\\"],
+    )
     null_values: tuple[str, ...] = Field(("",), description="Unquoted texts to read as NULL.", examples=[["", "NA"]])
-    encoding: Literal["utf-8", "latin-1", "utf-16"] = Field(
+    encoding: Encoding = Field(
         "utf-8",
         description=(
-            "Character encoding. Files that start with a UTF-16 byte order mark are read as UTF-16, in that byte "
-            "order, even with utf-8."
+            "Character encoding, by its name in Python. Files that start with a UTF-16 byte order mark are read as "
+            "UTF-16, in that byte order, even with utf-8."
         ),
-        examples=["latin-1"],
+        examples=["latin-1", "windows-1252", "shift_jis"],
     )
+    skip_lines: Count = Field(0, description="Lines before the header, such as a title.", examples=[2])
+    header_lines: Annotated[Whole, Field(ge=1, le=9)] = Field(
+        1, description="Lines that hold the column names; those over several lines are joined by a space.", examples=[2]
+    )
+    footer_lines: Count = Field(0, description="Records at the end that are not data, such as a total.", examples=[1])
+    comment: str | None = Field(
+        None, min_length=1, description="What lines begin with that are comments.", examples=["#"]
+    )
+    trim: Flag = Field(False, description="Whether spaces around a field are not part of it.", examples=[True])
+    skip_blank: Flag = Field(False, description="Whether records without any value are left out.", examples=[True])
+    fill_short: Flag = Field(
+        False, description="Whether a record with too few fields is filled up with NULL, not rejected.", examples=[True]
+    )
+    trailing_delimiter: Flag = Field(
+        False, description="Whether records may end with a delimiter, with no field behind it.", examples=[True]
+    )
+    repair_names: Flag = Field(
+        False,
+        description=(
+            "Whether columns without a name are called column_1 and so on, and a repeated name gets a number, name_2. "
+            "If false, both are errors."
+        ),
+        examples=[True],
+    )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the landing reads such files as they are."""
+        return (
+            len(self.delimiter) == 1
+            and bool(self.quote)
+            and all(
+                getattr(self, name) == field.get_default()
+                for name, field in type(self).model_fields.items()
+                if name not in _OF_PLAIN
+            )
+        )
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:

@@ -1,0 +1,242 @@
+"""How a CSV file is written, found out from its beginning: for `elt new`, and for the reader where it fails."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product, takewhile
+from typing import Any
+
+from elt_factory.config.models.formats import CsvFormat
+from elt_factory.extract.csv_text import Record, joined_names, records
+from elt_factory.extract.dialect import encoding_of, holds_data, is_data, null_words, quote_of
+
+_DELIMITERS = (",", ";", "\t", "|", " ")
+_MOST_LINES, _SCORED_LINES = 20_000, 500
+_MOST_TITLES = 50
+_MOST_HEADERS = 3  # lines below the first that continue its names
+_LONGEST_NAME = 120
+_LONG_NAME = 25  # characters, and words: what is rather a sentence than a name
+_MOST_FOOTERS = 30
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_COMMAS = 3  # of a value that is text
+_FEW_TEXTS = 3  # columns from which a line with one value is a title
+_MOST, _SOME, _RARE = 0.8, 0.5, 0.05
+
+
+@dataclass(frozen=True)
+class Sniffed:
+    """A dialect, and its words for no value with the columns that have them."""
+
+    form: CsvFormat
+    null_words: dict[str, str]
+
+
+def sniffed(head: bytes, *, whole: bool) -> Sniffed:
+    """Return the dialect of a file that begins so; `whole` says that this is all of it."""
+    encoding = encoding_of(head)
+    text = head.decode(encoding, errors="replace").lstrip("\ufeff")
+    # as a file is read: other signs of Unicode end no line
+    lines = [*io.StringIO(text, newline="")]
+    whole = whole and len(lines) <= _MOST_LINES
+    lines = lines[:_MOST_LINES] if whole or len(lines) > _MOST_LINES else lines[:-1] or lines
+    tried = [_Tried.of(given, lines[:_SCORED_LINES]) for given in _candidates(lines[:_SCORED_LINES])]
+    best = max(tried, key=lambda one: one.score)
+    best = _Tried.of(best.given, lines) if len(lines) > _SCORED_LINES else best
+    given = {**best.given, "encoding": "utf-8" if encoding == "utf-16" else encoding, **_around(best, whole=whole)}
+    form = CsvFormat.model_validate({"type": "csv", **given})
+    rows = [[field or "" for field in one.fields] for one in records(lines, form) if not one.why]
+    words = null_words(rows)
+    return Sniffed(form.model_copy(update={"null_values": ("", *words)}), words)
+
+
+def keys_of(form: CsvFormat) -> dict[str, Any]:
+    """Return what a dialect says beyond the defaults, and always its delimiter."""
+    dumped = form.model_dump(mode="json")
+    usual = CsvFormat(type="csv").model_dump(mode="json")
+    return {key: value for key, value in dumped.items() if key in ("type", "delimiter") or value != usual[key]}
+
+
+def _candidates(lines: Sequence[str]) -> Iterator[dict[str, Any]]:
+    text = "".join(lines)
+    quotes = dict.fromkeys(['"', quote_of([line.rstrip("\r\n") for line in lines])])
+    for delimiter in (sign for sign in _DELIMITERS if sign in text):
+        for quote in quotes:
+            escapes = [None, *(sign for sign in ("\\", "\0") if f"{sign}{quote}" in text)]
+            trims = [False, True] if delimiter == " " or f"{delimiter} {quote}" in text else [False]
+            for escape, trim in product(escapes, trims):
+                yield {"delimiter": delimiter, "quote": quote, "escape": escape, "trim": trim}
+        if '"' in text:
+            yield {"delimiter": delimiter, "quote": ""}
+    yield {"delimiter": ",", "quote": next(iter(quotes))}
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A dialect and the records that it makes of some lines."""
+
+    given: dict[str, Any]
+    records: Sequence[Record]
+    width: int
+    score: float
+
+    @classmethod
+    def of(cls, given: dict[str, Any], lines: Sequence[str]) -> _Tried:
+        found = list(records(lines, CsvFormat.model_validate({"type": "csv", **given})))
+        widths = Counter(_width(one) for one in found if not one.why and any(one.fields))
+        width, times = max(widths.items(), key=lambda pair: (pair[1] * (1 - 1 / pair[0]), pair[0]), default=(1, 0))
+        total = widths.total() + sum(bool(one.why) for one in found)
+        share = times / max(1, total)
+        cells = [field for one in found if _width(one) == width for field in one.fields if field]
+        good = sum(map(_is_clean, cells)) / max(1, len(cells))
+        score = share * (1 - 1 / width) * good if width > 1 else 0.001 * share
+        # words are apart by spaces too, and a quote that is one is seldom left in the values
+        score *= (_SOME if given["delimiter"] == " " else 1) * (_MOST if not given["quote"] else 1)
+        return cls(given, found, width, score)
+
+
+def _width(record: Record) -> int:
+    """Return the number of fields, without those at the end that only a delimiter makes."""
+    return len(record.fields) - (len(record.fields) > 1 and record.fields[-1] is None)
+
+
+def _is_clean(cell: str) -> bool:
+    """Whether a value has no sign that cuts into fields, or encloses them, in another dialect."""
+    is_enclosed = cell[0] == cell[-1] and cell[0] in "'\"" and len(cell) > 1
+    return not (is_enclosed or cell[0] == '"' or cell.count(",") > _COMMAS or any(sign in cell for sign in ";\t|"))
+
+
+def _around(tried: _Tried, *, whole: bool) -> dict[str, Any]:
+    """Return what is around the table, and how its records end."""
+    good = [one for one in tried.records if not one.why]
+    block = [one for one in good if _width(one) >= tried.width] or good
+    if not block:
+        return {}
+    first = _first(block, tried.width)
+    titles = [one for one in good if one.line < first.line]
+    if len(titles) > min(_MOST_TITLES, len(good) * _SOME) or _are_records(titles):
+        # these lines are another table, and what is left out would be missed
+        first = good[0]
+    body = [one for one in good if one.line > first.line]
+    has_header = _is_header(first, body, tried.width)
+    below = sum(1 for _ in takewhile(_is_below_names, body[:_MOST_HEADERS])) if has_header else 0
+    names, body = [first, *body[:below]], body[below:]
+    found: dict[str, Any] = {
+        "header": has_header,
+        "header_lines": 1 + below,
+        "skip_lines": first.line - 1 if _has_titles(tried, first) else 0,
+    }
+    filled = [one for one in body if any(one.fields)]
+    if len(filled) < len(body):
+        found["skip_blank"] = True
+    footers = _footers(filled, tried.width) if whole else 0
+    found["footer_lines"] = len(body) - body.index(filled[-footers]) if footers else 0
+    rest = filled[: len(filled) - footers]
+    return found | _ends(first, rest, has_header=has_header) | _names(names, rest, has_header=has_header)
+
+
+def _are_records(titles: Sequence[Record]) -> bool:
+    """Whether lines are rather a table than titles, or names with a value each."""
+    return sum(_filled(one) >= _FEW_TEXTS for one in titles) > _FEW_TEXTS
+
+
+def _has_titles(tried: _Tried, first: Record) -> bool:
+    return any(one.line < first.line for one in tried.records)
+
+
+def _first(block: Sequence[Record], width: int) -> Record:
+    """Return the header or the first record: the first line that is not a title, which has one value or few."""
+    counts = sorted(filter(None, map(_filled, block))) or [1]
+    needed = min(counts[len(counts) // 2], (width + 1) // 2) if width >= _FEW_TEXTS else 1
+    found = [place for place, one in enumerate(block) if _filled(one) >= needed] or [0]
+    first, *more = (block[place] for place in found[:2])
+    if not more or not _is_sentence(first) or holds_data([field or "" for field in more[0].fields]):
+        return first
+    # where the columns hold data a sentence above two lines without any is a title
+    body = block[found[1] + 1 :]
+    columns = [place for place in range(width) if _is_of_data(body, place)]
+    return more[0] if len(columns) > width * _SOME else first
+
+
+def _filled(record: Record) -> int:
+    return sum(field is not None for field in record.fields)
+
+
+def _is_sentence(record: Record) -> bool:
+    """Whether a line is a title although it has as many fields as a record."""
+    return any(len(field) > _LONG_NAME and len(field.split()) > _FEW_TEXTS for field in record.fields if field)
+
+
+def _is_header(first: Record, body: Sequence[Record], width: int) -> bool:
+    cells = [field or "" for field in first.fields]
+    named = [cell for cell in cells if cell.strip()]
+    if any(len(cell) > _LONGEST_NAME for cell in named):
+        return False
+    if not holds_data(named):
+        return bool(named)
+    if not body:
+        return False
+    # of columns of data most have a name that is not data, or a year
+    columns = [place for place in range(min(width, len(cells))) if _is_of_data(body, place)]
+    apart = [place for place in columns if cells[place].strip() and _is_name_above(cells[place], body, place)]
+    return len(apart) > len(columns) * _SOME
+
+
+def _is_name_above(cell: str, body: Sequence[Record], place: int) -> bool:
+    if not is_data(cell):
+        return True
+    values = [one.fields[place] for one in body if place < len(one.fields)]
+    return bool(_YEAR.fullmatch(cell)) and not any(_YEAR.fullmatch(value) for value in values if value)
+
+
+def _is_of_data(body: Sequence[Record], place: int) -> bool:
+    values = [one.fields[place] for one in body if place < len(one.fields) and one.fields[place]]
+    return bool(values) and sum(is_data(value or "") for value in values) >= _MOST * len(values)
+
+
+def _footers(filled: Sequence[Record], width: int) -> int:
+    """Return how many records at the end are of another form than those before."""
+    last = [*takewhile(lambda one: _width(one) < width and len(one.fields) < width, reversed(filled))]
+    return len(last) if 0 < len(last) <= _MOST_FOOTERS and len(last) < len(filled) * _SOME else 0
+
+
+def _ends(first: Record, body: Sequence[Record], *, has_header: bool) -> dict[str, Any]:
+    """Return whether records end with a delimiter, or with fewer fields than the header has."""
+    width = len(first.fields)
+    if has_header and width > 1 and first.fields[-1] is None and all(map(_is_shorter(width), body)):
+        return {"trailing_delimiter": True, **_short(body, width - 1)}
+    more = [one for one in body if len(one.fields) == width + 1]
+    # one line that has a delimiter too many is shifted somewhere
+    if len(more) > _MOST * len(body) and all(one.fields[-1] is None for one in more):
+        return {"trailing_delimiter": True, **_short(body, width)}
+    return _short(body, width)
+
+
+def _is_shorter(width: int) -> Callable[[Record], bool]:
+    """Return whether a record has fewer fields, or nothing in the last one."""
+    return lambda one: len(one.fields) < width or (len(one.fields) == width and one.fields[-1] is None)
+
+
+def _short(body: Sequence[Record], width: int) -> dict[str, Any]:
+    short = [len(one.fields) < width for one in body]
+    # what is short from one line to the end is another table
+    is_another = any(short) and not all(short) and all(short[short.index(True) :])
+    return {"fill_short": True} if sum(short) > _RARE * len(body) and not is_another else {}
+
+
+def _is_below_names(record: Record) -> bool:
+    """Whether a line continues the names above it: its first field is empty, and none is a number or a time."""
+    filled = [field for field in record.fields if field]
+    return record.fields[0] is None and bool(filled) and not holds_data(filled)
+
+
+def _names(header: Sequence[Record], body: Sequence[Record], *, has_header: bool) -> dict[str, Any]:
+    if not has_header:
+        return {}
+    names = [name.casefold() for name in joined_names([one.fields for one in header])]
+    is_trailing = len(names) > 1 and not names[-1] and all(_width(one) < len(names) for one in body)
+    names = names[:-1] if is_trailing else names
+    return {"repair_names": True} if "" in names or len({*names}) < len(names) else {}

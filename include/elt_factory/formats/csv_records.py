@@ -1,0 +1,115 @@
+"""CSV in a dialect that the landing does not read itself: each record as JSON, or as what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from elt_factory.config.models.formats import CsvFormat
+from elt_factory.core.failures import BadDataError
+from elt_factory.extract.csv_text import Record, joined_names, records
+from elt_factory.formats.records import Bad
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+_LONGEST_NAME = 200  # of a column, with room for a number
+
+
+def json_records(file: Path, name: str, form: CsvFormat) -> Iterator[bytes | Bad]:
+    """Yield the records of a file, which is in UTF-8 or as the YAML says in latin-1.
+
+    Raises:
+        BadDataError: its header is not one.
+    """
+    encoding = "latin-1" if form.encoding == "latin-1" else "utf-8-sig"
+    # what is not of the encoding stays a sign that no text has, and its record is rejected
+    with file.open(encoding=encoding, errors="surrogateescape", newline="") as lines:
+        found = records(lines, form)
+        first = [*islice(found, form.header_lines if form.header else 1)]
+        if not first:
+            return
+        names = _names(first, name, form)
+        again = first[0].fields if form.header else None
+        if not form.header:
+            yield from _checked(first, names, form, again)
+        yield from _checked(found, names, form, again)
+
+
+def _checked(
+    found: Iterable[Record], names: Sequence[str], form: CsvFormat, header: Sequence[str | None] | None
+) -> Iterator[bytes | Bad]:
+    width = len(names)
+    for record in found:
+        fields = _fitted(record.fields, width, form)
+        if form.skip_blank and not record.why and not any(fields):
+            continue
+        why = record.why or _why_bad(record, fields, width, header)
+        if why:
+            yield Bad(f"line {record.line}: {why}", record.text.encode(errors="replace").decode())
+        else:
+            yield msgspec.json.encode(dict(zip(names, fields, strict=True)))
+
+
+def _fitted(fields: tuple[str | None, ...], width: int, form: CsvFormat) -> tuple[str | None, ...]:
+    if form.trailing_delimiter and len(fields) == width + 1 and not fields[-1]:
+        return fields[:-1]
+    if form.fill_short and len(fields) < width:
+        return (*fields, *(None for _ in range(width - len(fields))))
+    return fields
+
+
+def _why_bad(record: Record, fields: Sequence[str | None], width: int, header: Sequence[str | None] | None) -> str:
+    if len(fields) != width:
+        return f"expected number of columns: {width} found: {len(fields)}"
+    if header is not None and record.fields == header:
+        return "the header line again"
+    try:
+        record.text.encode()
+    except UnicodeEncodeError:
+        return "the text is not of the encoding"
+    return ""
+
+
+def _names(first: Sequence[Record], name: str, form: CsvFormat) -> list[str]:
+    where = f"{name} line {first[0].line}"
+    for record in first:
+        if record.why:
+            raise BadDataError(f"{name} line {record.line}: {record.why}")
+    if not form.header:
+        width = len(first[0].fields)
+        if form.names and len(form.names) != width:
+            raise BadDataError(f"{where}: {width} fields but {len(form.names)} names in format.names")
+        return [*form.names] or [f"column_{number}" for number in range(1, width + 1)]
+    names = joined_names([record.fields for record in first])
+    if form.trailing_delimiter and not names[-1] and len(names) > 1:
+        names.pop()
+    return repaired(names) if form.repair_names else _right(names, where)
+
+
+def _right(names: list[str], where: str) -> list[str]:
+    if "" in names:
+        raise BadDataError(f"{where}: column without a name; hint: add repair_names: true")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise BadDataError(f"{where}: column {twice} is repeated; hint: add repair_names: true")
+    return names
+
+
+def repaired(names: Sequence[str]) -> list[str]:
+    """Return names of which none is empty or repeated, also where letters are compared whatever their case."""
+    found: list[str] = []
+    taken = {name.casefold() for name in names if name}
+    for number, name in enumerate(names, 1):
+        base = name[:_LONGEST_NAME] or f"column_{number}"
+        made, count = base, 1
+        while made.casefold() in {one.casefold() for one in found} or (made != name and made.casefold() in taken):
+            count += 1
+            made = f"{base}_{count}"
+        found.append(made)
+    return found

@@ -1,0 +1,177 @@
+"""CSV in every dialect: what the YAML says of it, and what `elt new` finds out by itself."""
+
+import pytest
+
+from elt_factory.config.models.formats import CsvFormat
+from elt_factory.core.failures import BadDataError
+from elt_factory.extract.sniffing import keys_of, sniffed
+from elt_factory.formats.csv_records import repaired
+from elt_factory.testing.formats import FormatSuite
+from elt_factory.testing.loads import WEEK, Line, source_of
+
+
+class TestCsvInAnotherDialect(FormatSuite):
+    form = {
+        "type": "csv",
+        "delimiter": "|",
+        "quote": "'",
+        "escape": "\\",
+        "skip_lines": 2,
+        "footer_lines": 1,
+        "comment": "#",
+        "trim": True,
+        "skip_blank": True,
+        "fill_short": True,
+        "trailing_delimiter": True,
+        "repair_names": True,
+        "encoding": "windows-1252",
+    }
+    content = (
+        b"Report of January\r\n|||\r\n"
+        b"id | name | name ||\r\n"
+        b" 1 | 'caf\xe9 \\'s | x\r\ny' | a | 1.50 |\r\n"
+        b"# by hand\r\n\r\n|||\r\n"
+        b"2|b\r\n"
+        b"3|'c' d|e|f\r\n"
+        b"4|a|b|c|d|e\r\n"
+        b"id | name | name ||\r\n"
+        b"total|4\r\n"
+    )
+    rows = [
+        {"id": 1, "name": "café 's | x\r\ny", "name_2": "a", "column_4": 1.5},
+        {"id": 2, "name": "b", "name_2": None, "column_4": None},
+    ]
+    rejected = 3
+    unreadable = b"%PDF-1.7\n"
+    ending = ".data"
+
+
+@pytest.fixture
+def line(tmp_path):
+    """A line whose source is one CSV file."""
+
+    def of(content, **form):
+        folder = tmp_path / "in"
+        folder.mkdir(exist_ok=True)
+        (folder / "a.csv").write_bytes(content)
+        table = {"path": "a.csv", "format": {"type": "csv", **form}}
+        config = {"name": "src", "extract": {"type": "files", "folder": "in"}, "tables": {"tab": table}}
+        return Line(source_of(config, tmp_path), None, tmp_path, lambda _: None)
+
+    return of
+
+
+def loaded(line):
+    line.load(WEEK)
+    return sorted((tuple(row.values()) for row in line.rows()), key=repr)
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "rows"),
+    [
+        ({"delimiter": "||"}, b'a||b\n1||x|y\n2||"p||q"\n', [(1, "x|y"), (2, "p||q")]),
+        ({"quote": ""}, b'a,b\n1,"x\n2,y"z\n', [(1, '"x'), (2, 'y"z')]),
+        ({"delimiter": " ", "trim": True}, b"a    b\n1    x\n22 y\n", [(1, "x"), (22, "y")]),
+        ({"header": False, "names": ["p", "q"], "skip_lines": 1}, b"title\n1,x\n", [(1, "x")]),
+        ({"header_lines": 2}, b"a,b\n,km\n1,5\n", [(1, 5)]),
+        ({"encoding": "shift_jis"}, "a,b\n1,日本\n".encode("shift_jis"), [(1, "日本")]),
+        ({"encoding": "utf-16", "skip_lines": 1}, "t\na,b\n1,é\n".encode("utf-16"), [(1, "é")]),
+        ({"skip_lines": 1}, b'title\na,b\n1,""\n2,\n', [(1, ""), (2, None)]),
+        ({"skip_lines": 1}, b"title\ra,b\r1,x\r", [(1, "x")]),
+    ],
+)
+def test_a_dialect_is_read_as_the_yaml_says(line, form, content, rows):
+    assert loaded(line(content, **form)) == rows
+
+
+def test_a_second_header_line_is_part_of_the_names(line):
+    one = line(b"a,Distance\n,km\n1,5\n", header_lines=2)
+    one.load(WEEK)
+    assert one.rows() == [{"a": 1, "Distance km": 5}]
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "message"),
+    [
+        ({"skip_lines": 1}, b"t\na,a\n1,2\n", "a.csv line 2: column a is repeated; hint: add repair_names: true"),
+        ({"skip_lines": 1}, b"t\na,\n1,2\n", "a.csv line 2: column without a name; hint: add repair_names: true"),
+        ({"comment": "#", "header": False, "names": ["x"]}, b"1,2\n", "a.csv line 1: 2 fields but 1 names"),
+        ({"trim": True}, b'a,"b\n1,2\n', "a.csv line 1: a quoted field does not end"),
+    ],
+)
+def test_a_header_that_is_none_is_an_error_with_its_line(line, form, content, message):
+    with pytest.raises(BadDataError, match=rf"src\.tab: {message}"):
+        line(content, **form).load(WEEK)
+
+
+def test_a_quote_that_is_never_closed_costs_its_own_line_alone(line):
+    one = line(b't\na,b\n1,"x\n' + b"2,y\n" * 20_000, skip_lines=1)
+    report = one.load(WEEK)
+    assert (report.rows_loaded, report.rows_rejected) == (20_000, 1)
+    with one.warehouse() as warehouse:
+        (reject,) = warehouse.query("SELECT reason, record FROM _elt.rejects").rows
+    assert reject == ("a.csv line 3: a quoted field does not end", '{"line":"1,\\"x"}')
+
+
+def test_bytes_that_are_not_of_the_encoding_cost_their_own_line_alone(line):
+    report = line(b"t\na,b\n1,caf\xe9\n2,x\n", skip_lines=1).load(WEEK)
+    assert (report.rows_loaded, report.rows_rejected) == (1, 1)
+
+
+def test_names_are_repaired_until_each_is_its_own():
+    found = repaired(["a", "A", "", "a_2", "a"])
+    assert (found[0], found[2], found[3]) == ("a", "column_3", "a_2")
+    assert len({name.casefold() for name in found}) == 5
+
+
+@pytest.mark.parametrize("name", ["latin-1", "ISO-8859-1", "latin1", "l1"])
+def test_an_encoding_has_many_names(name):
+    assert CsvFormat(type="csv", encoding=name).encoding == "latin-1"
+
+
+@pytest.mark.parametrize(
+    ("content", "keys"),
+    [
+        (b"a;b\n1;x\n2;y\n", {"delimiter": ";"}),
+        (b"a\tb\n1\tx\n", {"delimiter": "\t"}),
+        (b"a b c\n1 2 3\n4 5 6\n", {"delimiter": " "}),
+        (b"a,b\n1,'x,y'\n2,'z'\n", {"quote": "'"}),
+        (b'a,b\n1,"x\\"y"\n2,"z,q"\n', {"escape": "\\"}),
+        (b'a, b\n1, "x,y"\n2, "z"\n', {"trim": True}),
+        (b"Report\n\na,b\n1,x\n2,y\n", {"skip_lines": 2}),
+        (b"Report,,\n,,\na,b,c\n1,x,2\n2,y,3\n", {"skip_lines": 2}),
+        (b"a,b,c\n1,x,2\n2,y,3\n4,z,5\nTotal 10\n", {"footer_lines": 1}),
+        (b"a,b\n1,2\n,\n3,4\n", {"skip_blank": True}),
+        (b"a,b\n1,2,\n3,4,\n5,6,\n", {"trailing_delimiter": True}),
+        (b"a,,a\n1,2,3\n", {"repair_names": True}),
+        (b"a,b,c\n1,2\n3,4,5\n6,7\n8,9,10\n", {"fill_short": True}),
+        (b"1,2013-01-01\n2,2013-01-02\n", {"header": False}),
+        (b"place,2012,2013\nx,1,2\ny,3,4\n", {}),
+        (b"a,b\n1,caf\xe9\n", {"encoding": "latin-1"}),
+        (b"a,b\n1,\x93x\x94\n", {"encoding": "cp1252"}),
+        (b"a,Length\n,km\n1,2\n3,4\n", {"header_lines": 2}),
+    ],
+)
+def test_elt_new_finds_how_a_file_is_written(content, keys):
+    found = keys_of(sniffed(content, whole=True).form)
+    expected = {"type": "csv", "delimiter": ",", **keys}
+    assert {key: found.get(key) for key in expected} == expected
+    assert set(found) <= {*expected, "trim", "repair_names"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a,b,c\n1,2,3\n4,5,6,\n7,8,9\n",
+        b"a,b,c\n1,2,3\n4,5,6\nx,y\n1,2\n3,4\n5,6\n7,8\n",
+        b"a,b,c\n" + b"1,2,3\n" * 40 + b"p,q,r,s\n" + b"1,2,3,4\n" * 60,
+    ],
+)
+def test_what_may_be_another_table_or_a_shifted_line_is_not_made_to_fit(line, content):
+    form = keys_of(sniffed(content, whole=True).form)
+    form.pop("type")
+    try:
+        report = line(content, **form).load(WEEK)
+    except BadDataError:
+        return
+    assert report.rows_rejected
