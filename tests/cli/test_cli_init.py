@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
+from astro_layout import SETTINGS, astro_project
 from elt_factory.cli.init import project_files, write_project
 from elt_factory.cli.local import AIRFLOW_SETTINGS
 from elt_factory.cli.main import app
@@ -81,39 +82,10 @@ def test_an_existing_project_keeps_its_files_and_its_lists_get_the_lines_they_la
     assert before == {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
 
 
-ASTRO_SETTINGS = """\
-# Applied by astro dev start
-airflow:
-  connections:
-    - conn_id:
-      conn_type:
-      conn_extra:
-        example_extra_field:
-  pools:
-    - pool_name:
-      pool_slot:
-  variables:
-    - variable_name:
-      variable_value:
-"""
-
-
-def astro_project(folder: Path) -> None:
-    """What `astro dev init` writes, as far as it matters."""
-    for name, text in {
-        "Dockerfile": "FROM astrocrpublic.azurecr.io/runtime:3.3-2\n",
-        "requirements.txt": "# Astro Runtime includes the following pre-installed providers packages: ...\n",
-        "packages.txt": "",
-        ".env": "",
-        "airflow_settings.yaml": ASTRO_SETTINGS,
-    }.items():
-        (folder / name).write_text(text)
-
-
 def test_what_astro_leaves_to_be_filled_is_filled(tmp_path: Path):
     astro_project(tmp_path)
     written = write_project(tmp_path, existing=True)
-    assert {".env", "Dockerfile", "airflow_settings.yaml", "requirements.txt"} == set(written.extended)
+    assert {".env", ".gitignore", "Dockerfile", "airflow_settings.yaml", "requirements.txt"} == set(written.extended)
     dockerfile = (tmp_path / "Dockerfile").read_text()
     assert dockerfile == project_files("x")["Dockerfile"]
     assert dockerfile.count("FROM") == 1
@@ -127,7 +99,7 @@ def test_what_an_astro_project_says_itself_stays(tmp_path: Path):
     astro_project(tmp_path)
     own = {
         "Dockerfile": "FROM astrocrpublic.azurecr.io/runtime:3.2-1\nRUN true\n",
-        "airflow_settings.yaml": ASTRO_SETTINGS.replace("conn_id:", "conn_id: mine"),
+        "airflow_settings.yaml": SETTINGS.replace("conn_id:", "conn_id: mine"),
         ".env": "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL=5\nSECRET=x\n",
     }
     for name, text in own.items():

@@ -15,37 +15,11 @@ import pytest
 import yaml
 from package_support import Installed, clean_environment
 
+from astro_layout import astro_project
 from live_airflow import Live, signed_in, within
 
 pytestmark = pytest.mark.timeout(900)
 
-ASTRO_SETTINGS = """\
-airflow:
-  connections:
-    - conn_id:
-      conn_type:
-  pools:
-    - pool_name:
-      pool_slot:
-  variables:
-    - variable_name:
-      variable_value:
-"""
-# the layout of `astro dev init`
-ASTRO = {
-    ".astro/config.yaml": "project:\n  name: shop\n",
-    ".astro/dag_integrity_exceptions.txt": "# Add dag files to exempt from parse test below.\n",
-    ".env": "",
-    ".gitignore": ".git\n.env\nairflow_settings.yaml\n__pycache__/\nastro\n",
-    "Dockerfile": "FROM astrocrpublic.azurecr.io/runtime:3.3-2\n",
-    "airflow_settings.yaml": ASTRO_SETTINGS,
-    "dags/.airflowignore": "",
-    "packages.txt": "",
-    "requirements.txt": "",
-    "include/.gitkeep": "",
-    "plugins/.gitkeep": "",
-    "tests/dags/test_dag_example.py": "",
-}
 ORDERS = """\
 name: orders
 start_date: 2026-01-01
@@ -91,9 +65,7 @@ def test_an_astro_project_gets_what_it_lacks_and_runs(
     tmp_path: Path,
 ):
     folder = tmp_path / "shop"
-    for name, text in ASTRO.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+    astro_project(folder)
     base.at(folder).elt("init", "--into", ".")
     (folder / "dag_configs" / "orders.yaml").write_text(ORDERS)
     (folder / "include" / "orders.csv").write_text(ROWS)

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-SETTINGS = "airflow_settings.yaml"
+_SETTINGS = "airflow_settings.yaml"
 _DOCKERFILE = "Dockerfile"
 _LISTS = ("requirements.txt", ".gitignore", ".env")
 _NAME_ENDS = "[<>=~! "
@@ -22,7 +22,7 @@ def merged(name: str, there: str, wanted: str) -> str:
         return there + _missing_lines(there, wanted)
     if name == _DOCKERFILE and _is_one_line(there):
         return there.rstrip("\n") + "\n" + wanted.partition("\n")[2]
-    if name == SETTINGS and _is_blank(_read(there)):
+    if name == _SETTINGS and _is_blank(_read(there)):
         return wanted
     return there
 
