@@ -151,11 +151,16 @@ def read_csv(files: Sequence[str], header: Sequence[str], csv: CsvFormat, longes
     )
 
 
+def csv_buffer(longest: int) -> int:
+    """Return the size of the buffers in which CSV is read, for the longest record in bytes."""
+    return min(max(_LEAST_CSV_BUFFER, _BUFFERED_RECORDS * longest), _MOST_CSV_BUFFER)
+
+
 def _csv_sizes(csv: CsvFormat, longest: int | None) -> str:
     most = _CSV_LINE_BYTES[csv.encoding]
     if longest is None:
         return f"max_line_size = {most}"
-    buffer = min(max(_LEAST_CSV_BUFFER, _BUFFERED_RECORDS * longest), _MOST_CSV_BUFFER)
+    buffer = csv_buffer(longest)
     return f"max_line_size = {min(most, buffer)}, buffer_size = {buffer}"
 
 

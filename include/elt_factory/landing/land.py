@@ -246,8 +246,9 @@ def _stage_files(
     connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool
 ) -> tuple[ContractPlan, tuple[Drift, ...]]:
     known = request.known
-    longest = offer(connection, spool.files) if spool.format == "ndjson" else 0
-    memory.set_records(connection, longest, useful_threads(spool))
+    longest = offer(connection, spool.files) if spool.format == "ndjson" else spool.longest or 0
+    buffer = contract.csv_buffer(spool.longest) if spool.longest is not None else 0
+    memory.set_records(connection, longest, useful_threads(spool), buffer)
     memory.set_threads(connection, 1)
     found = find_columns(connection, known, spool)
     plan, drift = plan_contract(known, found)
@@ -260,6 +261,7 @@ def _stage_files(
     )
     memory.set_threads(connection, len(plan.columns), most=None if plan.numbered else 1)
     staging.stage_records(connection, request.staged, plan, raw_relations(connection, spool, plan))
+    memory.set_records(connection, longest)
     memory.set_threads(connection, len(plan.columns))
     if spool.format == "csv":
         staging.stage_broken(connection, request.staged, plan, contract.broken_csv(plan))

@@ -22,6 +22,8 @@ _LIMIT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]I?B)", re.IGNORECASE)
 _THREAD_BYTES = 32_000_000
 _COLUMN_BYTES = 256 * 1024
 _RECORD_COPIES = 20  # the line, twice; its JSON as a tree, up to four times; the values as they are cast, the row
+# DuckDB keeps each buffer of CSV that it has read until its limit is reached, so it gets no more than it needs
+_READING_BYTES, _READING_THREAD_BYTES, _BUFFERS = 96_000_000, 8_000_000, 2
 _ROW_GROUP, _LEAST_ROW_GROUP = 16 * 1024 * 1024, 4 * 1024 * 1024
 _ROW_GROUP_COPIES = 16  # as it is read, as rows, as pages, compressed; allocators keep some more
 
@@ -60,11 +62,29 @@ def set_limit(connection: duckdb.DuckDBPyConnection) -> None:
     set_records(connection, 0)
 
 
-def set_records(connection: duckdb.DuckDBPyConnection, record_bytes: int, useful_threads: int | None = None) -> None:
-    """Note how long the longest of the records is that a connection reads from now on, and how many threads help it."""
-    connection.execute(f"SET VARIABLE record_bytes = {record_bytes}")
+def reading_limit(limit: int, threads: int, columns: int, record_bytes: int, buffer_bytes: int) -> int:
+    """Return the limit while files are read in buffers that DuckDB would keep."""
+    each = _READING_THREAD_BYTES + columns * _COLUMN_BYTES + _RECORD_COPIES * record_bytes + _BUFFERS * buffer_bytes
+    return min(limit, _READING_BYTES + threads * each)
+
+
+def set_records(
+    connection: duckdb.DuckDBPyConnection,
+    record_bytes: int,
+    useful_threads: int | None = None,
+    buffer_bytes: int = 0,
+) -> None:
+    """Note what a connection reads from now on.
+
+    Args:
+        connection: The connection.
+        record_bytes: How long the longest of the records is.
+        useful_threads: How many threads help to read them; None for all there are.
+        buffer_bytes: How large the buffers are that DuckDB would keep; 0 where it keeps none.
+    """
     useful = "getvariable('most_threads')" if useful_threads is None else str(useful_threads)
-    connection.execute(f"SET VARIABLE useful_threads = {useful}")
+    for name, value in {"record_bytes": record_bytes, "useful_threads": useful, "buffer_bytes": buffer_bytes}.items():
+        connection.execute(f"SET VARIABLE {name} = {value}")
 
 
 def set_threads(connection: duckdb.DuckDBPyConnection, columns: int, most: int | None = None) -> None:
@@ -72,11 +92,16 @@ def set_threads(connection: duckdb.DuckDBPyConnection, columns: int, most: int |
 
     What the old ones freed and the allocator keeps for them goes with them.
     """
-    variables = "SELECT least(getvariable('most_threads'), getvariable('useful_threads')), getvariable('record_bytes')"
-    useful, record_bytes = map(int, connection.execute(variables).fetchall()[0])
-    threads = threads_for(limit_bytes(), most or useful, columns, record_bytes)
+    variables = "getvariable('record_bytes'), getvariable('buffer_bytes')"
+    select = f"SELECT least(getvariable('most_threads'), getvariable('useful_threads')), {variables}"
+    useful, record_bytes, buffer_bytes = map(int, connection.execute(select).fetchall()[0])
+    limit = limit_bytes()
+    threads = threads_for(limit, most or useful, columns, record_bytes)
+    if buffer_bytes:
+        limit = reading_limit(limit, threads, columns, record_bytes, buffer_bytes)
     connection.execute("SET threads = 1")
     connection.execute(f"SET threads = {threads}")
+    connection.execute(f"SET memory_limit = '{limit}B'")
 
 
 def row_group_bytes(connection: duckdb.DuckDBPyConnection) -> int:
