@@ -270,7 +270,7 @@ def _landed(extract: Mapping[str, Any], table: Mapping[str, Any], connection: An
     from elt_factory.core.window import load_id
     from elt_factory.landing.land import LandRequest, land
     from elt_factory.landing.places import LocalPlace
-    from elt_factory.landing.schema import Known
+    from elt_factory.landing.schema import KnownTable
     from elt_factory.testing.loads import WEEK
 
     line = _line("shop", extract, table, connection, folder)
@@ -281,7 +281,7 @@ def _landed(extract: Mapping[str, Any], table: Mapping[str, Any], connection: An
         contract.mkdir()
         load, spec = load_id("shop", "rows", WEEK), line.source.tables["rows"]
         spool = line.read(WEEK, work)
-        known = Known("shop", "rows", spec, None)
+        known = KnownTable("shop", "rows", spec, None)
         place = LocalPlace(folder / "landing").below(load)
         return int(land(LandRequest(known, WEEK, load, spool, place, contract, lambda _: None)).rows)
 

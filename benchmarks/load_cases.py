@@ -24,7 +24,7 @@ from elt_factory.extract.request import Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.manifest import Manifest, Owner, read_manifest
 from elt_factory.landing.places import LocalPlace
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
@@ -101,7 +101,7 @@ def landed(case: Case) -> None:
         }
     )
     spool = Spool("ndjson", tuple(sorted(case.records.iterdir())), rows_read=case.rows)
-    known = Known("shop", "orders", table, None)
+    known = KnownTable("shop", "orders", table, None)
     workdir = case.folder / "work"
     workdir.mkdir()
     land(LandRequest(known, WINDOW, LOAD_ID, spool, case.landing, workdir, print))

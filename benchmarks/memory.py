@@ -25,7 +25,7 @@ from elt_factory.core.window import Window
 from elt_factory.extract.request import Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 
 MOST = 1.2
 THREADS, FILES = (2, 4, 16), (1, 5000)
@@ -77,7 +77,7 @@ def landed(folder: Path) -> None:
         files = tuple(sorted(folder.iterdir()))
         spool = Spool("csv" if files[0].suffix == ".csv" else "ndjson", files)
         place = LocalPlace(base / "landing")
-        land(LandRequest(Known("src", "tab", Table(), None), WINDOW, "load", spool, place, base, str))
+        land(LandRequest(KnownTable("src", "tab", Table(), None), WINDOW, "load", spool, place, base, str))
     # not getrusage: it counts what the parent had before the program began
     status = Path("/proc/self/status").read_text()
     print(f"peak {int(status.split('VmHWM:')[1].split()[0]) // 1024}")

@@ -38,7 +38,7 @@ from elt_factory.discover.writing import yaml_of
 from elt_factory.extract.request import ReadRequest
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.read import read
 from elt_factory.sources.sql.discovery import Tables, look_at_tables
 from elt_factory.sources.sql.model import SqlSource
@@ -87,7 +87,7 @@ def load_table(
         config, name, window.reach_back(lag), run.load_id(name), connection, workdir, folder, lambda _: None
     )
     place = LocalPlace(folder / "landing").below("copied", name, run.load_id(name))
-    known = Known("copied", name, spec, None)
+    known = KnownTable("copied", name, spec, None)
     manifest = land(LandRequest(known, window, run.load_id(name), read(request), place, workdir, lambda _: None))
     landing = place
     warehouse.load(

@@ -14,7 +14,7 @@ from elt_factory.core.window import Window, load_id
 from elt_factory.extract.request import Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.files.model import FilesSource
 from elt_factory.warehouse.base import LoadOrder, Warehouse
 from elt_factory.warehouse.dialect import Relation
@@ -46,7 +46,7 @@ class Checked:
         folder.mkdir(parents=True)
         file = folder / "records.ndjson"
         file.write_text("".join(json.dumps(record) + "\n" for record in records))
-        known = Known("src", "tab", table, self.warehouse.columns(target))
+        known = KnownTable("src", "tab", table, self.warehouse.columns(target))
         load = load_id("src", "tab", window)
         spool = Spool("ndjson", (file,), len(records))
         place = LocalPlace(folder / "landing")

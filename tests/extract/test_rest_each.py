@@ -17,7 +17,7 @@ from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.parents import landed_keys, queried_keys
 from elt_factory.landing.places import LocalPlace
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.read import read
 
 LINES = """
@@ -44,7 +44,7 @@ def landed(folder, records, **columns):
         source = source_of(folder, f"orders: {{path: /orders, columns: {json.dumps(columns)}}}")
         spool = read(request_of(server, folder, source, "orders"))
     request = request_of(server, folder, source, "orders")
-    known = Known("shop", "orders", source.tables["orders"], None)
+    known = KnownTable("shop", "orders", source.tables["orders"], None)
     place = LocalPlace(folder / "landing")
     return place, land(LandRequest(known, request.window, "load-1", spool, place, work, print, "", Attempt.begin()))
 

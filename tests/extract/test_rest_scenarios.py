@@ -17,7 +17,7 @@ from elt_factory.core.failures import AccessDeniedError, BadRequestError, EltErr
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.parents import landed_keys
 from elt_factory.landing.places import LocalPlace
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.read import read
 
 BOOKS = [{"id": number, "title": f"Book {number}", "day": f"2013-01-{1 + number % 9:02}"} for number in range(12)]
@@ -418,7 +418,9 @@ def landed(server, folder: Path, source, table: str):
     request = request_of(server, folder, source, table, connection=known, keys=keys)
     spool, place = read(request), LocalPlace(own / "landing")
     spec = source.tables[table]
-    return place, land(LandRequest(Known("shop", table, spec, None), request.window, "l", spool, place, work, print))
+    return place, land(
+        LandRequest(KnownTable("shop", table, spec, None), request.window, "l", spool, place, work, print)
+    )
 
 
 def test_there_are_forty_five():

@@ -18,7 +18,7 @@ from elt_factory.core.window import Window, load_id
 from elt_factory.extract.request import Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 from elt_factory.testing.warehouses.loader import newest
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation, TableOptions
@@ -107,7 +107,7 @@ class Task:
         file = workdir / "records.ndjson"
         lines = [line for number in ids for line in self.records(number)]
         file.write_text("".join(f"{line}\n" for line in lines))
-        known = Known("src", "tab", self.table, existing)
+        known = KnownTable("src", "tab", self.table, existing)
         spool = Spool("ndjson", (file,), len(lines))
         land(LandRequest(known, self.window, self.load_id, spool, self.landing, workdir, print))
 

@@ -26,7 +26,7 @@ from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.landing import land as land_module
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.read import read
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
@@ -67,7 +67,7 @@ def fill_up(folder: Path) -> None:
 def request_of(spool: Spool, workdir: Path, landing: Path) -> LandRequest:
     workdir.mkdir(exist_ok=True)
     task = Task(workdir, "replace", 1)
-    known = Known("src", "tab", task.table.model_copy(update={"columns": {}}), None)
+    known = KnownTable("src", "tab", task.table.model_copy(update={"columns": {}}), None)
     return LandRequest(known, task.window, task.load_id, spool, LocalPlace(landing), workdir, print)
 
 

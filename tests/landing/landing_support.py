@@ -18,7 +18,7 @@ from elt_factory.extract.request import Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.manifest import Manifest
 from elt_factory.landing.places import LocalPlace
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 
 WINDOW = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC))
 
@@ -81,7 +81,7 @@ class Lander:
         workdir = self.base / f"work{next(self.numbers)}"
         workdir.mkdir(parents=True)
         types = None if existing is None else {name: ColumnType.parse(kind) for name, kind in existing.items()}
-        known = Known("src", "tab", kind.model_validate(table or {}), types)
+        known = KnownTable("src", "tab", kind.model_validate(table or {}), types)
         manifest = land(LandRequest(known, WINDOW, "L1", spool, self.place, workdir, self.told.append))
         kept = manifest.rows + manifest.rows_rejected + manifest.rows_duplicate
         assert manifest.rows_read == kept + manifest.rows_filtered

@@ -16,7 +16,7 @@ from elt_factory.landing import land as land_module
 from elt_factory.landing import remote
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.remote import RemotePlace, open_place
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 
 SECRET = "s3-secret-that-never-shows"
 URL = "s3://landings/elt"
@@ -51,7 +51,7 @@ def s3_connection(address: str) -> Connection:
 def land_records(place: RemotePlace, file: Path, workdir: Path, part_bytes: int):
     workdir.mkdir(exist_ok=True)
     land_module.PART_BYTES = part_bytes
-    known = Known("src", "tab", Table(), None)
+    known = KnownTable("src", "tab", Table(), None)
     return land(LandRequest(known, WINDOW, "L1", Spool("ndjson", (file,)), place, workdir, print))
 
 

@@ -72,10 +72,10 @@ def test_a_second_landing_from_the_same_scratch_folder_works(lander):
     from elt_factory.config.models.table import Table
     from elt_factory.extract.request import Spool
     from elt_factory.landing.land import LandRequest, land
-    from elt_factory.landing.schema import Known
+    from elt_factory.landing.schema import KnownTable
 
     spool = Spool("ndjson", lander.files(TWO + "x\n", suffix="ndjson"))
-    known = Known("src", "tab", Table(), None)
+    known = KnownTable("src", "tab", Table(), None)
     from landing_support import WINDOW
 
     for _ in range(2):

@@ -12,7 +12,7 @@ from elt_factory.config.models.table import Table
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.read import read
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation
@@ -64,7 +64,7 @@ def test_a_project_and_a_landing_below_such_folders_change_no_value(tmp_path, fo
     work.mkdir()
     spool = read(ReadRequest(source, "tab", WINDOW, "L1", None, work, project, print))
     place = LocalPlace(project / "landing" / "day=7")
-    manifest = land(LandRequest(Known("src", "tab", Table(), None), WINDOW, "L1", spool, place, work, print))
+    manifest = land(LandRequest(KnownTable("src", "tab", Table(), None), WINDOW, "L1", spool, place, work, print))
     with DuckDBWarehouse(project / "warehouse.duckdb") as warehouse:
         warehouse.load(LoadOrder(manifest, place, Relation("src", "tab"), "append", (), "run"))
         query = 'SELECT tenant, day, count(*) OVER () FROM "src"."tab" ORDER BY day'

@@ -87,7 +87,7 @@ def test_the_longest_name_has_a_name_while_it_is_widened():
 @pytest.mark.parametrize("complete", [True, False])
 def test_the_statements_of_a_history_are_dml_that_others_parse(name, complete):
     dialect, columns = DIALECTS[name], {"id": INTEGER, "j": ColumnType("json"), "u": ColumnType("date")}
-    versions = History(dialect, T, history.picture(dialect, S, columns, columns), columns, ("id",))
+    versions = History(dialect, T, history.staged_rows(dialect, S, columns, columns), columns, ("id",))
     later = tuple(Later(NOW + timedelta(days=day), f"L{day}", NOW, complete=day == 3) for day in (1, 2, 3))
     snapshot = Snapshot("src", "tab", "L0", NOW, NOW, complete, later)
     steps = [

@@ -16,7 +16,7 @@ from elt_factory.core.window import Window, load_id
 from elt_factory.extract.request import ReadRequest
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.files.model import FilesSource
 from elt_factory.sources.read import read
 from elt_factory.testing.warehouses.loader import Crash, counted, crash_points, day
@@ -66,7 +66,7 @@ class Drop:
             self.source, "tab", window, load, None, workdir, self.base, self.told.append, ledger=ledger
         )
         spool = read(request)
-        known = Known("src", "tab", spec, self.warehouse.columns_as(TARGET, spec.types))
+        known = KnownTable("src", "tab", spec, self.warehouse.columns_as(TARGET, spec.types))
         manifest = land(LandRequest(known, window, load, spool, place, workdir, self.told.append))
         return LoadOrder(manifest, place, TARGET, spec.write_disposition, spec.primary_key, "run", full_refresh)
 

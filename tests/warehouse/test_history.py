@@ -51,7 +51,9 @@ def versions_of(pictures, loader):
     """What a history must say of pictures that were taken at the ends of the days, by going through them in order."""
     found = []
     for key in range(1, KEYS + 1):
-        states = [(number, picture[key]) for number, picture in enumerate(pictures, start=1) if key in picture]
+        states = [
+            (number, staged_rows[key]) for number, staged_rows in enumerate(pictures, start=1) if key in staged_rows
+        ]
         for (_, value), group in itertools.groupby(
             enumerate(states), key=lambda item: (item[1][0] - item[0], item[1][1])
         ):
@@ -87,7 +89,7 @@ def test_snapshots_in_any_order_and_again_give_the_history_of_their_days(opened,
     assert load_all(loader, records, [order[-1]]) == expected
     counts = loader.audit("loads", "rows_read", "rows_loaded", "rows_unchanged")
     assert all(read == loaded + unchanged for read, loaded, unchanged in counts)
-    assert sorted(read for read, *_ in counts) == sorted(len(picture) for picture in pictures)
+    assert sorted(read for read, *_ in counts) == sorted(len(staged_rows) for staged_rows in pictures)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -113,15 +115,15 @@ def versions_with_rejects(pictures, last_tries, loader):
     for key in range(1, KEYS + 1):
         begun, value = None, None
         for number in sorted(last_tries):
-            rejected, picture = last_tries[number], pictures[number - 1]
-            seen = key in picture and key not in (rejected or ())
+            rejected, staged_rows = last_tries[number], pictures[number - 1]
+            seen = key in staged_rows and key not in (rejected or ())
             if not seen and rejected is not None:
                 continue
-            if begun is not None and not (seen and picture[key] == value):
+            if begun is not None and not (seen and staged_rows[key] == value):
                 found.append((key, value, moment(begun), moment(number), loader.load_id(day(begun))))
                 begun = None
             if seen and begun is None:
-                begun, value = number, picture[key]
+                begun, value = number, staged_rows[key]
         if begun is not None:
             found.append((key, value, moment(begun), None, loader.load_id(day(begun))))
     return sorted(found, key=repr)

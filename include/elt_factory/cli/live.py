@@ -31,7 +31,7 @@ from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.manifest import Manifest
 from elt_factory.landing.parents import landed_keys, queried_keys
 from elt_factory.landing.places import LocalPlace
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.kind import Asked, SourceKind
 from elt_factory.sources.read import read
 from elt_factory.warehouse.opening import CONNECTION_ID
@@ -207,7 +207,7 @@ def _landed(
         most_pages=_PAGES,
         keys=_keys(source, table, window, scratch),
     )
-    known = Known(source.name, table, source.tables[table], None)
+    known = KnownTable(source.name, table, source.tables[table], None)
     place = LocalPlace(scratch / "landing")
     spool, zone = read(request), source.timezone
     return land(LandRequest(known, window, load, spool, place, folders[1], _quietly, zone=zone))

@@ -59,7 +59,7 @@ class ExtractOperator(TableOperator):
     def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: D102
         from elt_factory.landing.attempt import Attempt
         from elt_factory.landing.land import LandRequest, land
-        from elt_factory.landing.schema import Known
+        from elt_factory.landing.schema import KnownTable
         from elt_factory.sources.read import read
 
         load = run.load_id(self.table)
@@ -89,7 +89,7 @@ class ExtractOperator(TableOperator):
                     keys=keys,
                 )
             )
-            known = Known(self.config.name, self.table, self.spec, existing)
+            known = KnownTable(self.config.name, self.table, self.spec, existing)
             project = project_name()
             after = cursor.after
             manifest = land(

@@ -14,7 +14,7 @@ from elt_factory.config.models.table import Table
 from elt_factory.config.models.template_rules import unused_params
 from elt_factory.describe.misspelt import misspelt_columns
 
-Told = tuple[tuple[str | int, ...], str, str, str]  # path, code, message, hint
+Finding = tuple[tuple[str | int, ...], str, str, str]  # path, code, message, hint
 
 _FAR = timedelta(days=366)
 _NOBODY: str = Pipeline.model_fields["owner"].default
@@ -30,18 +30,18 @@ def advice(item: LoadedConfig, dated: Mapping[str, Sequence[Awaited]]) -> Iterat
     watched = _watched(item.config, dated.get(item.config.name, ()))
     yield from _idle_params(item)
     for ask in _OF_THE_RUN:
-        yield from (_problem(item, told) for told in ask(item.config))
+        yield from (_problem(item, finding) for finding in ask(item.config))
     for name, table in item.config.all_tables.items():
         for look in _OF_A_TABLE:
-            yield from (_problem(item, told) for told in look(name, table))
+            yield from (_problem(item, finding) for finding in look(name, table))
         if table.business_date and name not in watched:
             message = f"no check or sensor covers the freshness of {name}.{table.business_date}"
             hint = f"add quality: {{{name}: [{{freshness: {{business_date_within: 26h}}}}]}}, or a sensor"
             yield _problem(item, (("tables", name, "business_date"), "no-freshness", message, hint))
 
 
-def _problem(item: LoadedConfig, told: Told) -> Problem:
-    path, code, message, hint = told
+def _problem(item: LoadedConfig, finding: Finding) -> Problem:
+    path, code, message, hint = finding
     return Problem(item.source.at_key(path), code, message, hint)
 
 
@@ -77,22 +77,22 @@ def _watched(config: Config, sensors: Sequence[Awaited]) -> set[str]:
     return checked | {table for awaited in sensors for table in awaited.tables or config.all_tables}
 
 
-def _owner(config: Config) -> Iterator[Told]:
+def _owner(config: Config) -> Iterator[Finding]:
     if config.owner == _NOBODY:
         yield ("owner",), "no-owner", "this config has no owner", "add owner: here or in _defaults.yaml"
 
 
-def _deadline(config: Config) -> Iterator[Told]:
+def _deadline(config: Config) -> Iterator[Finding]:
     if config.schedule and config.deadline is None:
         yield ("schedule",), "no-deadline", "no alert is sent when a run is late", "add deadline: {within: 2h}"
 
 
-def _start(config: Config) -> Iterator[Told]:
+def _start(config: Config) -> Iterator[Finding]:
     if config.start_date > datetime.now(UTC).date() + _FAR:
         yield ("start_date",), "start-in-future", f"no run starts before {config.start_date}", "use an earlier date"
 
 
-def _first_value(config: Config) -> Iterator[Told]:
+def _first_value(config: Config) -> Iterator[Finding]:
     """Where a cursor begins in a year to come."""
     for name, table in config.all_tables.items():
         initial = table.incremental.initial if table.incremental else None
@@ -101,12 +101,12 @@ def _first_value(config: Config) -> Iterator[Told]:
             yield at, "start-in-future", f"nothing before {initial:%Y-%m-%d} is read", "use an earlier date"
 
 
-def _of_the_kind(config: Config) -> Iterator[Told]:
+def _of_the_kind(config: Config) -> Iterator[Finding]:
     if isinstance(config, Source):
         yield from SOURCES.get(config.extract.type).advice(config)
 
 
-def _quality(config: Config) -> Iterator[Told]:
+def _quality(config: Config) -> Iterator[Finding]:
     tables = config.all_tables
     checked = any(config.quality.values()) or any(c.checks for t in tables.values() for c in t.columns.values())
     if tables and not checked:
@@ -114,20 +114,20 @@ def _quality(config: Config) -> Iterator[Told]:
         yield ("tables",), "no-quality", "loaded rows are not checked", hint
 
 
-def _column(config: Config) -> Iterator[Told]:
+def _column(config: Config) -> Iterator[Finding]:
     for path, column, near in misspelt_columns(config):
         message = f'column "{column}" is not declared, but "{near}" is'
         yield path, "near-column", message, f'did you mean "{near}"? Otherwise declare {column}: under columns:'
 
 
-def _business_date(name: str, table: Table) -> Iterator[Told]:
+def _business_date(name: str, table: Table) -> Iterator[Finding]:
     # a table that is exchanged whole has no past that could end, and a history says itself since when a row holds
     if table.business_date is None and table.write_disposition not in ("replace", "scd2"):
         hint = "add business_date: with the column that holds when the event happened"
         yield ("tables", name), "no-business-date", f"{name} has no business date", hint
 
 
-def _lag(name: str, table: Table) -> Iterator[Told]:
+def _lag(name: str, table: Table) -> Iterator[Finding]:
     incremental = table.incremental
     if incremental is None:
         return
@@ -138,7 +138,7 @@ def _lag(name: str, table: Table) -> Iterator[Told]:
         yield at, "no-lag", "rows that arrive late, behind the cursor, are never read", hint
 
 
-def _again(name: str, table: Table) -> Iterator[Told]:
+def _again(name: str, table: Table) -> Iterator[Finding]:
     # of files the ledger says which ones were loaded
     again = not table.takes_window and not table.of_files and table.incremental is None
     if table.write_disposition == "append" and again:
@@ -146,14 +146,14 @@ def _again(name: str, table: Table) -> Iterator[Told]:
         yield ("tables", name), "append-again", f"every run appends all rows of {name} again", hint
 
 
-def _picture(name: str, table: Table) -> Iterator[Told]:
+def _picture(name: str, table: Table) -> Iterator[Finding]:
     if table.write_disposition == "scd2" and table.takes_window and table.incremental is None:
         message = f"only a window's rows of {name} are read, so the versions of all other rows end"
         hint = "add incremental: with the column that holds when a row changed, unless each response has all rows"
         yield ("tables", name, "write_disposition"), "window-is-all", message, hint
 
 
-_OF_THE_RUN: tuple[Callable[[Config], Iterator[Told]], ...] = (
+_OF_THE_RUN: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _owner,
     _deadline,
     _start,
@@ -162,4 +162,4 @@ _OF_THE_RUN: tuple[Callable[[Config], Iterator[Told]], ...] = (
     _quality,
     _column,
 )
-_OF_A_TABLE: tuple[Callable[[str, Table], Iterator[Told]], ...] = (_business_date, _lag, _again, _picture)
+_OF_A_TABLE: tuple[Callable[[str, Table], Iterator[Finding]], ...] = (_business_date, _lag, _again, _picture)

@@ -11,7 +11,7 @@ from elt_factory.core.window import Window, load_id
 from elt_factory.landing.contract import stage_records
 from elt_factory.landing.manifest import Manifest
 from elt_factory.landing.outline import outline, with_files
-from elt_factory.landing.schema import Known, plan_contract
+from elt_factory.landing.schema import KnownTable, plan_contract
 from elt_factory.warehouse import recording
 from elt_factory.warehouse.kind import WAREHOUSES
 from elt_factory.warehouse.order import LoadOrder
@@ -32,7 +32,7 @@ def load_statements(
 
 def contract_statement(source: Source, table: str) -> str:
     """Return the contract over the raw records, as far as the YAML says it; columns found in the data join it."""
-    known = Known(source.name, table, source.all_tables[table], None)
+    known = KnownTable(source.name, table, source.all_tables[table], None)
     found = {name: kind or _TEXT for name, kind in _known_columns(known.table).items()}
     plan, _ = plan_contract(known, found)
     return stage_records("records", plan)
@@ -40,7 +40,7 @@ def contract_statement(source: Source, table: str) -> str:
 
 def _manifest(source: Source, table: str, window: Window) -> Manifest:
     """Return the manifest of a landing that has the columns of the YAML, and what only a run knows in place of rows."""
-    known = Known(source.name, table, source.all_tables[table], None)
+    known = KnownTable(source.name, table, source.all_tables[table], None)
     plan, _ = plan_contract(known, _found(known.table))
     plan = with_files(plan, known) if known.table.of_files else plan
     made = outline(known, plan, window, load_id(source.name, table, window), recording.ATTEMPT)

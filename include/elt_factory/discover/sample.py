@@ -37,9 +37,9 @@ def sample_of(spool: Spool) -> Sample:
     from elt_factory.landing import memory
     from elt_factory.landing.found import find_columns, raw_relations
     from elt_factory.landing.lines import offer
-    from elt_factory.landing.schema import Known, plan_contract
+    from elt_factory.landing.schema import KnownTable, plan_contract
 
-    known = Known("sample", "sample", Table(), None)
+    known = KnownTable("sample", "sample", Table(), None)
     with _own_errors(), duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         memory.set_limit(connection)

@@ -14,7 +14,7 @@ from elt_factory.core.failures import BadDataError
 from elt_factory.core.sql_text import identifier, text_literal
 from elt_factory.extract.dialect import delimiter_of, holds_data, holds_names, quote_of
 from elt_factory.extract.request import Spool
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 
 _FEW, _SHOWN = 2, 5
 _SMALL = 256 * 1024
@@ -56,7 +56,7 @@ def is_header_again(header: Sequence[str], spool: Spool) -> str:
     )
 
 
-def check_is_known(known: Known, header: Sequence[str], files: Sequence[str]) -> None:
+def check_is_known(known: KnownTable, header: Sequence[str], files: Sequence[str]) -> None:
     """Refuse files without any of the columns that YAML and table name, if these are two or more.
 
     A single one may be a column that only some files have.

@@ -12,7 +12,7 @@ from elt_factory.core.failures import BadDataError
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, text_literal
 from elt_factory.extract.request import SourceFile, Spool
 from elt_factory.landing.csv_files import otherwise
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 
 if TYPE_CHECKING:
     import duckdb
@@ -75,7 +75,7 @@ def copy_ledger(file: str) -> str:
     return f"COPY ({select}) TO {text_literal(file)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS)"
 
 
-def refuse_unread_files(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> None:
+def refuse_unread_files(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool) -> None:
     """Refuse a file that is written in another way than the YAML says.
 
     It has records and yields no good row, or more than half of its lines, ten at least, are not records at all. One

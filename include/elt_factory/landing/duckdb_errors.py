@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from elt_factory.core.failures import BadDataError, LandingError
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 
 
 @contextmanager
-def named_errors(known: Known) -> Iterator[None]:
+def named_errors(known: KnownTable) -> Iterator[None]:
     """DuckDB's errors as ours. Its messages may show data, so where some of it is personal they are not passed on."""
     import duckdb
 

@@ -20,7 +20,7 @@ from elt_factory.landing.csv_sifting import forget_broken_lines
 from elt_factory.landing.file_names import AGAIN, PATH, ROW, with_path
 from elt_factory.landing.inference import types_of_text
 from elt_factory.landing.lines import LINES, BrokenLinesError
-from elt_factory.landing.schema import Known, check_names, check_width, settled
+from elt_factory.landing.schema import KnownTable, check_names, check_width, settled
 
 if TYPE_CHECKING:
     import duckdb
@@ -39,7 +39,7 @@ _SURE_DIGITS = 18
 _EXACT = ("text", "integer", "decimal")  # types whose values a double may not hold
 
 
-def find_columns(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
+def find_columns(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool) -> Found:
     """Return the columns of the records in their order, each with its type in the data.
 
     None where no record has a value. They have the names under which they are loaded. Files of NDJSON have been offered
@@ -65,7 +65,7 @@ def raw_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: Con
     return [f"(SELECT {columns}{own} FROM {relation})" for relation in relations]
 
 
-def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
+def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool) -> Found:
     names = [row[0] for row in connection.execute(ndjson.shapes()).fetchall()]
     if None in names:
         raise BrokenLinesError
@@ -83,7 +83,7 @@ def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spo
     return {name: given.get(name) or kinds.get(name) for name in dict.fromkeys([*declared, *names]) if name in names}
 
 
-def _types_of_json(connection: duckdb.DuckDBPyConnection, known: Known, names: Sequence[str]) -> Found:
+def _types_of_json(connection: duckdb.DuckDBPyConnection, known: KnownTable, names: Sequence[str]) -> Found:
     """Types of fields from all their values; those without a value are left out."""
     if not names:
         return {}
@@ -117,7 +117,7 @@ class _Kind:
         return self.bits == ndjson.INTEGER and self.longest > _SURE_DIGITS
 
 
-def _find_parquet(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
+def _find_parquet(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool) -> Found:
     relation = contract.read_parquet([str(file) for file in spool.files])
     kinds = _parquet_kinds(connection, spool)
     check_width(known, list(map(loaded_name, kinds)))
@@ -148,7 +148,7 @@ def nanosecond_columns(connection: duckdb.DuckDBPyConnection, spool: Spool) -> f
     return frozenset(loaded_name(name) for name, kind in kinds.items() if casting.is_of_nanoseconds(kind))
 
 
-def _find_csv(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool) -> Found:
+def _find_csv(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool) -> Found:
     found: Found = {}
     for header, files in by_header(spool).items():
         check_names(known, list(map(loaded_name, header)))
@@ -164,7 +164,7 @@ def _find_csv(connection: duckdb.DuckDBPyConnection, known: Known, spool: Spool)
     return found
 
 
-def _infer(connection: duckdb.DuckDBPyConnection, known: Known, names: Sequence[str], relation: str) -> Found:
+def _infer(connection: duckdb.DuckDBPyConnection, known: KnownTable, names: Sequence[str], relation: str) -> Found:
     """Types of text columns, from all their values; those that are settled are not looked through again."""
     given = _given(known, names)
     open_names = [name for name in names if name not in given]
@@ -174,7 +174,7 @@ def _infer(connection: duckdb.DuckDBPyConnection, known: Known, names: Sequence[
     return {**given, **types_of_text(connection, open_names, relation)}
 
 
-def _given(known: Known, names: Sequence[str]) -> dict[str, ColumnType]:
+def _given(known: KnownTable, names: Sequence[str]) -> dict[str, ColumnType]:
     """Return the types that are settled before the data are looked through, by the names that the source uses."""
     settled_names = [name for name in names if settled(known, [loaded_name(name)])]
     return {name: known.type_of(loaded_name(name)) or ColumnType("text") for name in settled_names}
@@ -232,7 +232,7 @@ def _csv_relations(_: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPla
     return parts
 
 
-_FIND: Mapping[str, Callable[[duckdb.DuckDBPyConnection, Known, Spool], Found]] = {
+_FIND: Mapping[str, Callable[[duckdb.DuckDBPyConnection, KnownTable, Spool], Found]] = {
     "ndjson": _find_ndjson,
     "parquet": _find_parquet,
     "csv": _find_csv,

@@ -30,7 +30,7 @@ from elt_factory.landing.manifest import Drift, LandedFile, Manifest, write_mani
 from elt_factory.landing.outline import outline, reads_after, with_files
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.landing.repeated import has_repeated_keys
-from elt_factory.landing.schema import Known, UnfitNameError, plan_contract
+from elt_factory.landing.schema import KnownTable, UnfitNameError, plan_contract
 from elt_factory.landing.sifting import sift
 from elt_factory.landing.widening import grown_numbers
 from elt_factory.landing.within import within_window
@@ -50,7 +50,7 @@ class LandRequest:
     no time; `zone` is the clock of times without a zone.
     """
 
-    known: Known
+    known: KnownTable
     window: Window
     load_id: str
     spool: Spool
@@ -268,11 +268,11 @@ def _stage_files(
     return plan, drift
 
 
-def _of_spool(plan: ContractPlan, known: Known, spool: Spool) -> ContractPlan:
+def _of_spool(plan: ContractPlan, known: KnownTable, spool: Spool) -> ContractPlan:
     return with_files(plan, known) if spool.sources else plan
 
 
-def _refuse_if_frozen(connection: duckdb.DuckDBPyConnection, known: Known) -> None:
+def _refuse_if_frozen(connection: duckdb.DuckDBPyConnection, known: KnownTable) -> None:
     if known.table.schema_contract != "freeze":
         return
     bad = connection.execute("SELECT count(*), min(reason) FROM staged WHERE reason IS NOT NULL").fetchall()[0]
@@ -365,7 +365,7 @@ def _null_cursors(connection: duckdb.DuckDBPyConnection, request: LandRequest, p
     return found
 
 
-def _check_identity(known: Known, staged: _Staged, written: _Written) -> None:
+def _check_identity(known: KnownTable, staged: _Staged, written: _Written) -> None:
     if staged.rows_read != written.rows + written.rejected + staged.duplicates + staged.filtered:
         raise AccountingError(
             f"{known.label}: {staged.rows_read} rows read, but {written.rows} landed + {written.rejected} rejected + "

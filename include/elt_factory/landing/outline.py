@@ -11,10 +11,10 @@ from elt_factory.core.window import Window, iso_utc
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.manifest import LandedColumn, Manifest
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 
 
-def with_files(plan: ContractPlan, known: Known) -> ContractPlan:
+def with_files(plan: ContractPlan, known: KnownTable) -> ContractPlan:
     """Return the plan for records that come from a source's files: each row says from which.
 
     Raises:
@@ -30,7 +30,7 @@ def with_files(plan: ContractPlan, known: Known) -> ContractPlan:
     return replace(plan, by_file=True, file_column=wanted, key_of_file=alone)
 
 
-def outline(known: Known, plan: ContractPlan, window: Window, load_id: str, attempt: Attempt) -> Manifest:
+def outline(known: KnownTable, plan: ContractPlan, window: Window, load_id: str, attempt: Attempt) -> Manifest:
     """Return the manifest of a landing without files and without rows."""
     table = known.table
     types = {column.name: column.landed_type for column in plan.columns}

@@ -24,7 +24,7 @@ class UnfitNameError(ContractError):
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownTable:
     """What is known of a table before its records are seen.
 
     `existing` are the columns that the warehouse has; None where it does not have the table yet. `grown` are those of
@@ -56,12 +56,12 @@ class Known:
         return self.grown.get(name) or (self.existing or {}).get(name)
 
 
-def settled(known: Known, found: Iterable[str]) -> bool:
+def settled(known: KnownTable, found: Iterable[str]) -> bool:
     """Whether every found column has its type already, so that the data need not be looked through for types."""
     return all(known.type_of(name) or known.declared(name).pii for name in found)
 
 
-def plan_contract(known: Known, found: Mapping[str, ColumnType | None]) -> tuple[ContractPlan, tuple[Drift, ...]]:
+def plan_contract(known: KnownTable, found: Mapping[str, ColumnType | None]) -> tuple[ContractPlan, tuple[Drift, ...]]:
     """Return what to do with each column, and the drift that was met.
 
     `found` has the columns of the records and their types in the data; None where no record has a value: they are text
@@ -93,13 +93,13 @@ def plan_contract(known: Known, found: Mapping[str, ColumnType | None]) -> tuple
     return plan, (*drift, *_widened(known, columns))
 
 
-def _of_no_value(known: Known, name: str) -> ColumnType | None:
+def _of_no_value(known: KnownTable, name: str) -> ColumnType | None:
     """Return a column that no record has a value for is text; to a strict contract it is new only once it has one."""
     strict = known.table.schema_contract != "evolve" and is_new(known, name)
     return None if strict else ColumnType("text")
 
 
-def is_new(known: Known, name: str) -> bool:
+def is_new(known: KnownTable, name: str) -> bool:
     """Whether a column is one that neither the table nor the YAML has."""
     if known.existing is None:
         # a first load sets what the table has; a strict contract with columns has set it already
@@ -108,7 +108,7 @@ def is_new(known: Known, name: str) -> bool:
 
 
 def _decide(
-    known: Known, found: Mapping[str, ColumnType | None], new: list[str]
+    known: KnownTable, found: Mapping[str, ColumnType | None], new: list[str]
 ) -> tuple[tuple[Drift, ...], list[str], set[str]]:
     contract = known.table.schema_contract
     if new and contract == "freeze":
@@ -134,7 +134,7 @@ def _decide(
     )
 
 
-def _wanted(known: Known, found: Mapping[str, ColumnType | None]) -> list[str]:
+def _wanted(known: KnownTable, found: Mapping[str, ColumnType | None]) -> list[str]:
     """Return the columns to land, found ones first in their order.
 
     New ones without any value wait until there is one.
@@ -144,7 +144,7 @@ def _wanted(known: Known, found: Mapping[str, ColumnType | None]) -> list[str]:
     return [name for name in names if known.declared(name).pii != "drop"]
 
 
-def _planned(known: Known, name: str, found: Mapping[str, ColumnType | None]) -> PlannedColumn:
+def _planned(known: KnownTable, name: str, found: Mapping[str, ColumnType | None]) -> PlannedColumn:
     declared = known.declared(name)
     kind = known.type_of(name) or found.get(name) or ColumnType("text")
     on_bad_value = declared.on_bad_value or ("null" if known.table.schema_contract == "discard_value" else "reject")
@@ -160,7 +160,7 @@ def _planned(known: Known, name: str, found: Mapping[str, ColumnType | None]) ->
     return column
 
 
-def _widened(known: Known, columns: Iterable[PlannedColumn]) -> Iterator[Drift]:
+def _widened(known: KnownTable, columns: Iterable[PlannedColumn]) -> Iterator[Drift]:
     """Yield the columns of the table that grow to the type of what is landed."""
     for column in columns:
         old = (known.existing or {}).get(column.name)
@@ -168,7 +168,7 @@ def _widened(known: Known, columns: Iterable[PlannedColumn]) -> Iterator[Drift]:
             yield Drift(column.name, str(column.landed_type), "widened", str(old))
 
 
-def check_width(known: Known, found: Collection[str]) -> None:
+def check_width(known: KnownTable, found: Collection[str]) -> None:
     """Refuse a load that would add undeclared columns to a table that has enough of them."""
     table, existing = known.table, known.existing or {}
     if table.schema_contract != "evolve":
@@ -189,7 +189,7 @@ def can_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-def check_names(known: Known, found: Collection[str]) -> None:
+def check_names(known: KnownTable, found: Collection[str]) -> None:
     """Refuse a name that no column can have, or that differs from another only by case."""
     for name in found:
         if not can_name(name):
@@ -200,7 +200,7 @@ def check_names(known: Known, found: Collection[str]) -> None:
     _check_case(known, found)
 
 
-def _check_case(known: Known, found: Iterable[str]) -> None:
+def _check_case(known: KnownTable, found: Iterable[str]) -> None:
     """Refuse names that differ only by case: warehouses cannot tell them apart.
 
     It would be worse than a failure where `email` is declared as personal and the source says `Email`.
@@ -218,7 +218,7 @@ def _check_case(known: Known, found: Iterable[str]) -> None:
                 )
 
 
-def _check_needed(known: Known, columns: Iterable[str], found: Mapping[str, ColumnType | None]) -> None:
+def _check_needed(known: KnownTable, columns: Iterable[str], found: Mapping[str, ColumnType | None]) -> None:
     """Refuse a key, cursor or business date that does not exist; without records there is nothing to check."""
     table, names = known.table, set(columns) | set(found)
     if not found:
@@ -235,7 +235,7 @@ def _check_needed(known: Known, columns: Iterable[str], found: Mapping[str, Colu
             )
 
 
-def _check_history(known: Known, columns: Iterable[PlannedColumn]) -> None:
+def _check_history(known: KnownTable, columns: Iterable[PlannedColumn]) -> None:
     """Refuse a history whose cursor is not a time, since the validity of its versions would be unknown."""
     table = known.table
     if table.write_disposition != "scd2" or table.incremental is None:

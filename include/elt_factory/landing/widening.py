@@ -14,7 +14,7 @@ from elt_factory.config.models.widening import number_for
 from elt_factory.core.sql_text import text_literal
 from elt_factory.landing.casting import cast_text
 from elt_factory.landing.contract import ContractPlan
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 
 if TYPE_CHECKING:
     import duckdb
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _NUMBER = r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*"
 
 
-def grown_numbers(connection: duckdb.DuckDBPyConnection, known: Known, plan: ContractPlan) -> dict[str, ColumnType]:
+def grown_numbers(
+    connection: duckdb.DuckDBPyConnection, known: KnownTable, plan: ContractPlan
+) -> dict[str, ColumnType]:
     """Return the columns that would take rejected rows in with a wider type, and these types.
 
     The rows are staged already.
@@ -58,7 +60,7 @@ def digits(columns: Mapping[str, ColumnType]) -> str:
     return f"SELECT {', '.join(parts)} FROM staged WHERE reason IS NOT NULL AND record IS NOT NULL"
 
 
-def _open_columns(known: Known, plan: ContractPlan) -> Iterator[tuple[str, ColumnType]]:
+def _open_columns(known: KnownTable, plan: ContractPlan) -> Iterator[tuple[str, ColumnType]]:
     """Yield the numbers of the table that the YAML gives no type."""
     for column in plan.columns:
         declared = known.declared(column.name)

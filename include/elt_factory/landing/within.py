@@ -11,10 +11,10 @@ from elt_factory.core.failures import ContractError
 from elt_factory.core.sql_text import identifier, text_literal
 from elt_factory.core.window import Window, iso_utc
 from elt_factory.landing.contract import ContractPlan
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 
 
-def within_window(plan: ContractPlan, known: Known, window: Window, zone: str) -> ContractPlan:
+def within_window(plan: ContractPlan, known: KnownTable, window: Window, zone: str) -> ContractPlan:
     """Return the plan with the window as a part of its condition, where the table says so.
 
     Args:

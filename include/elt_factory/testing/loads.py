@@ -19,7 +19,7 @@ from elt_factory.core.window import Window, load_id
 from elt_factory.extract.request import CursorRange, ReadRequest, Spool
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.read import read
 from elt_factory.warehouse.base import LoadReport
 from elt_factory.warehouse.dialect import Relation
@@ -101,7 +101,7 @@ class Line:
                 self.read(window, workdir, ledger=ledger, cursor=cursor),
                 LocalPlace(self.folder / "landing").below(load),
             )
-            known = Known(self.source.name, self.table, spec, existing)
+            known = KnownTable(self.source.name, self.table, spec, existing)
             request = LandRequest(known, window, load, spool, place, contract, self.log, _PROJECT)
             manifest = land(replace(request, cursor_after=cursor.after))
         order = LoadOrder.of(self.source, self.table, manifest, place, "run", full_refresh=full_refresh)

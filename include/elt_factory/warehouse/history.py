@@ -30,7 +30,7 @@ class History:
 
     dialect: Dialect
     table: Relation
-    picture: str
+    staged_rows: str
     columns: Mapping[str, ColumnType]
     keys: tuple[str, ...]
     clock: str = "UTC"
@@ -81,7 +81,7 @@ class History:
         return " IS NOT DISTINCT FROM ".join(columns)
 
 
-def picture(
+def staged_rows(
     dialect: Dialect, staging: Relation | None, landed: Mapping[str, ColumnType], history: Mapping[str, ColumnType]
 ) -> str:
     """Project staged rows onto the history's columns.
@@ -123,7 +123,7 @@ def _moment(history: History, cursor: str) -> str:
 def _correct(history: History, cursor: str) -> str:
     """DELETE of versions that come again with the same moment and other values."""
     return (
-        f"DELETE FROM {history.rows} AS t USING {history.picture} AS s WHERE {history.same_key('t', 's')} "
+        f"DELETE FROM {history.rows} AS t USING {history.staged_rows} AS s WHERE {history.same_key('t', 's')} "
         f"AND {history.since('t')} = {_moment(history, cursor)} AND NOT ({history.same_values('t', 's')})"
     )
 
@@ -133,7 +133,7 @@ def _add(history: History, cursor: str, load_id: str, now: datetime) -> str:
     d, moment = history.dialect, _moment(history, cursor)
     values = [history.all_columns("s", history.columns), d.literal(load_id), d.literal(now), moment, "NULL"]
     return (
-        f"{history.insert(', '.join(values))} FROM {history.picture} AS s WHERE NOT EXISTS "
+        f"{history.insert(', '.join(values))} FROM {history.staged_rows} AS s WHERE NOT EXISTS "
         f"(SELECT 1 FROM {history.rows} AS t WHERE {history.same_key('t', 's')} AND {history.since('t')} = {moment})"
     )
 
@@ -141,7 +141,7 @@ def _add(history: History, cursor: str, load_id: str, now: datetime) -> str:
 def _chain(history: History) -> str:
     """UPDATE that ends each version of the keys that came where the next one begins."""
     d, keys = history.dialect, history.all_columns("o", history.keys)
-    came = f"(SELECT DISTINCT {history.all_columns('s', history.keys)} FROM {history.picture} AS s)"
+    came = f"(SELECT DISTINCT {history.all_columns('s', history.keys)} FROM {history.staged_rows} AS s)"
     following = f"LEAD({history.since('o')}) OVER (PARTITION BY {keys} ORDER BY {history.since('o')}) AS next_from"
     chained = (
         f"(SELECT {keys}, {history.since('o')}, {following} FROM {history.rows} AS o "
@@ -158,7 +158,7 @@ def standing(history: History, when: str, load_id: str) -> Statement:
     """SELECT of how many of the rows that come the history has at a time, and how many of these the load opened."""
     own = f"{history.column('t', LOAD_ID)} = {history.dialect.literal(load_id)}"
     return Statement(
-        f"SELECT count(*), count(CASE WHEN {own} THEN 1 END) FROM {history.picture} AS s "
+        f"SELECT count(*), count(CASE WHEN {own} THEN 1 END) FROM {history.staged_rows} AS s "
         f"JOIN {history.rows} AS t ON {history.same('t', 's')} WHERE {when}",
         "count: every row that was landed is in the history now",
     )

@@ -141,11 +141,11 @@ class SnapshotSql:
         holds = _holds(history, "t", self._at)
         if not self.snapshot.complete:
             return (
-                f"SELECT {self._keys('t')} FROM {history.rows} AS t JOIN {history.picture} AS s "
+                f"SELECT {self._keys('t')} FROM {history.rows} AS t JOIN {history.staged_rows} AS s "
                 f"ON {history.same_key('t', 's')} WHERE {holds} AND NOT ({history.same_values('t', 's')})"
             )
         return (
-            f"SELECT {self._keys('t')} FROM {history.rows} AS t LEFT JOIN {history.picture} AS s "
+            f"SELECT {self._keys('t')} FROM {history.rows} AS t LEFT JOIN {history.staged_rows} AS s "
             f"ON {history.same('t', 's')} WHERE {holds} AND {history.column('s', history.keys[0])} IS NULL"
         )
 
@@ -157,7 +157,7 @@ class SnapshotSql:
         """Return the keys that are not in the snapshot and have a version that begins or ends with it."""
         history = self.history
         return (
-            f"SELECT {self._keys('t')} FROM {history.rows} AS t LEFT JOIN {history.picture} AS s "
+            f"SELECT {self._keys('t')} FROM {history.rows} AS t LEFT JOIN {history.staged_rows} AS s "
             f"ON {history.same_key('t', 's')} "
             f"WHERE {moment} = {self._at} AND {history.column('s', history.keys[0])} IS NULL"
         )
@@ -212,7 +212,7 @@ class SnapshotSql:
 
     def note_unseen_later(self) -> str:
         """INSERT of the keys that come or continue, for each later snapshot that they reach over, not seen by it."""
-        coming = f"SELECT {self._keys('s')} FROM {self.history.picture} AS s"
+        coming = f"SELECT {self._keys('s')} FROM {self.history.staged_rows} AS s"
         if not self.snapshot.complete:
             coming += f" UNION {self._not_seen(self.history.until('t'))}"
         return (
@@ -227,7 +227,7 @@ class SnapshotSql:
         mine = d.literal(self.snapshot.load_id), d.literal(self.snapshot.loaded_at)
         return (
             f"{self._insert_unseen(*mine, 't')} FROM {history.rows} AS t WHERE {_holds(history, 't', self._at)} "
-            f"AND NOT EXISTS (SELECT 1 FROM {history.picture} AS s WHERE {history.same_key('t', 's')})"
+            f"AND NOT EXISTS (SELECT 1 FROM {history.staged_rows} AS s WHERE {history.same_key('t', 's')})"
         )
 
     def keep_after(self, keys: str) -> str:
@@ -265,10 +265,10 @@ class SnapshotSql:
         """INSERT of the versions that the snapshot begins."""
         history, d, given = self.history, self._d, self.snapshot
         own = [d.literal(given.load_id), d.literal(given.loaded_at), self._at, "c.next_at"]
-        coming = f"SELECT {self._keys('s')} FROM {history.picture} AS s"
+        coming = f"SELECT {self._keys('s')} FROM {history.staged_rows} AS s"
         return (
             f"{history.insert(', '.join([history.all_columns('s', history.columns), *own]))} "
-            f"FROM {history.picture} AS s JOIN {self._reaching(coming)} AS c ON {history.same_key('s', 'c')} "
+            f"FROM {history.staged_rows} AS s JOIN {self._reaching(coming)} AS c ON {history.same_key('s', 'c')} "
             f"WHERE NOT EXISTS (SELECT 1 FROM {history.rows} AS t "
             f"WHERE {history.same_key('t', 's')} AND {_holds(history, 't', self._at)})"
         )

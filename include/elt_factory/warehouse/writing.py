@@ -116,8 +116,8 @@ def _insert(load: Writing, staging: Relation, unless_newer: tuple[str, ...] = ()
 def _write_versions(load: Writing) -> Written:
     order, dialect, load_id = load.order, load.warehouse.dialect, load.order.manifest.load_id
     kinds = _columns_of_versions(load)
-    picture = history.picture(dialect, load.staged.rows, order.landed_columns, kinds)
-    versions = History(dialect, order.target, picture, kinds, order.primary_key, order.clock)
+    staged_rows = history.staged_rows(dialect, load.staged.rows, order.landed_columns, kinds)
+    versions = History(dialect, order.target, staged_rows, kinds, order.primary_key, order.clock)
     cursor = order.manifest.cursor_column
     if cursor is None:
         snapshot = _snapshot(load)

@@ -18,7 +18,7 @@ _VERY_NEAR = 0.8
 
 
 @dataclass(frozen=True)
-class Known:
+class HintContext:
     """What a hint may follow from.
 
     Args:
@@ -37,7 +37,7 @@ def is_near(key: str, known: str) -> bool:
     return near_word(key, [known]).startswith("did you mean")
 
 
-def hint_for_key(known: Known, key: str, place: Location) -> str:
+def hint_for_key(known: HintContext, key: str, place: Location) -> str:
     """Return the near name, the meaning in another tool's words, the place where it belongs, or all names."""
     glued = re.match(r"(\w+):", key)
     if glued and glued[1] in place.siblings:
@@ -49,7 +49,7 @@ def hint_for_key(known: Known, key: str, place: Location) -> str:
     return (f'did you mean "{near[0]}"?' if near else _elsewhere(known, key, place)) or near_word(key, place.siblings)
 
 
-def _elsewhere(known: Known, key: str, place: Location) -> str:
+def _elsewhere(known: HintContext, key: str, place: Location) -> str:
     """Where a key belongs, or what is written in its place; nothing where it belongs nowhere."""
     above = tuple(map(str, place.path[:-1]))
     found = list(homes(known.model, key))
@@ -69,7 +69,7 @@ def _elsewhere(known: Known, key: str, place: Location) -> str:
     return saying(key) or _home(known, found) or _home_of_others(others)
 
 
-def _home(known: Known, found: Sequence[Home]) -> str:
+def _home(known: HintContext, found: Sequence[Home]) -> str:
     untagged = (home for home in found if not home.tag or home.tag == _type_at(known.data, home.above))
     home = next(untagged, None)
     if home:

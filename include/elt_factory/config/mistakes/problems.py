@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from elt_factory.config.errors import KEY, MistakeError, MistakesError, Position, Problem, shown
-from elt_factory.config.mistakes.key_hints import Known, hint_for_key, is_near
+from elt_factory.config.mistakes.key_hints import HintContext, hint_for_key, is_near
 from elt_factory.config.mistakes.locations import Location, choices, fields, flat, is_model, kinds, locate, required
 from elt_factory.config.models.base import Model
 from elt_factory.config.synonyms import near_word
@@ -74,7 +74,7 @@ def problems(
     found: dict[tuple[YamlPath, bool], Problem] = {}
     details = list(errors)
     unknown = [tuple(detail["loc"]) for detail in details if detail["type"] == "extra_forbidden"]
-    known = Known(source.data, model, others)
+    known = HintContext(source.data, model, others)
     for detail in details:
         if _is_count_of_wrong(detail) or _is_rest_of_type(source, detail):
             continue
@@ -127,7 +127,7 @@ def needs_kind(value: object, known: Iterable[str]) -> MistakeError:
     return MistakeError(f"expected a mapping with a type, got {shown(value)}", hint, code="wrong-type")
 
 
-def _mistakes(known: Known, detail: ErrorDetails) -> Iterator[tuple[MistakeError, Location]]:
+def _mistakes(known: HintContext, detail: ErrorDetails) -> Iterator[tuple[MistakeError, Location]]:
     error = detail.get("ctx", {}).get("error")
     for mistake in error.found if isinstance(error, MistakesError) else [error]:
         if isinstance(mistake, MistakeError):
@@ -139,7 +139,7 @@ def _mistakes(known: Known, detail: ErrorDetails) -> Iterator[tuple[MistakeError
             yield _mistake(known, detail)
 
 
-def _mistake(known: Known, detail: ErrorDetails) -> tuple[MistakeError, Location]:
+def _mistake(known: HintContext, detail: ErrorDetails) -> tuple[MistakeError, Location]:
     kind, value = detail["type"], detail["input"]
     place = locate(known.model, detail["loc"])
     if kind == "extra_forbidden":

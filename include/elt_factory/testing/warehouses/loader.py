@@ -21,7 +21,7 @@ from elt_factory.landing.checksums import sha256_of
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.manifest import MANIFEST_FILE, Manifest, parse_manifest, read_manifest, write_manifest
 from elt_factory.landing.places import LocalPlace, Place
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 from elt_factory.warehouse.base import LoadReport, Warehouse
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
@@ -80,7 +80,7 @@ class Loader:
         lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
         file = workdir / "records.ndjson"
         file.write_text("".join(line + "\n" for line in lines))
-        known = Known(self.source, self.name, self.table, self.warehouse.columns_as(self.target, self.table.types))
+        known = KnownTable(self.source, self.name, self.table, self.warehouse.columns_as(self.target, self.table.types))
         spool = Spool("ndjson", (file,), len(records))
         place = self.place(window)
         whose = LandRequest(known, window, self.load_id(window), spool, place, workdir, print, PROJECT)
