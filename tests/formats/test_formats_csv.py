@@ -175,3 +175,18 @@ def test_what_may_be_another_table_or_a_shifted_line_is_not_made_to_fit(line, co
     except BadDataError:
         return
     assert report.rows_rejected
+
+
+def test_a_file_in_another_dialect_than_the_yaml_says_is_an_error_with_what_to_write(line):
+    content = b"Report of January\n\nid,name,n\n" + b"1,a,5\n" * 20
+    with pytest.raises(BadDataError, match=r"it looks like format: {type: csv, delimiter: \",\", skip_lines: 2}"):
+        line(content).load(WEEK)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"), [(b"a,a\n1,2\n", "column a is repeated"), (b"a,\n1,2\n", "without a name")]
+)
+def test_names_that_are_not_names_say_how_they_are_repaired(line, content, what):
+    with pytest.raises(BadDataError, match=rf"line 1: .*{what}; hint: add format.repair_names: true"):
+        line(content).load(WEEK)
+    assert line(content, repair_names=True).load(WEEK).rows_loaded == 1

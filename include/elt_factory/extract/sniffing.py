@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -58,6 +59,16 @@ def keys_of(form: CsvFormat) -> dict[str, Any]:
     dumped = form.model_dump(mode="json")
     usual = CsvFormat(type="csv").model_dump(mode="json")
     return {key: value for key, value in dumped.items() if key in ("type", "delimiter") or value != usual[key]}
+
+
+def in_yaml(form: CsvFormat) -> str:
+    """Return a dialect as it is written under `format`."""
+    return "{" + ", ".join(f"{key}: {_shown(value)}" for key, value in keys_of(form).items()) + "}"
+
+
+def _shown(value: Any) -> str:
+    plain = isinstance(value, str) and value.replace("-", "").isalnum()
+    return str(value) if plain else json.dumps(value, ensure_ascii=False)
 
 
 def _candidates(lines: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.formats.kind import Delivered, FormatKind
@@ -42,24 +41,14 @@ def _odd(file: Path) -> str:
 
 def _look(files: Sequence[Delivered], workdir: Path) -> tuple[Spool, Guess]:
     from elt_factory.discover.found import Guess
-    from elt_factory.extract.sniffing import keys_of, sniffed
+    from elt_factory.extract.sniffing import in_yaml, sniffed
 
     newest = files[-1].path
     with newest.open("rb") as content:
         head = content.read(_HEAD_BYTES)
     found = sniffed(head, whole=len(head) == newest.stat().st_size)
-    keys = keys_of(found.form)
     spool = _spooled(found.form, files, workdir)
-    return spool, Guess(_flow(keys), _why(found))
-
-
-def _flow(keys: Mapping[str, Any]) -> str:
-    return "{" + ", ".join(f"{key}: {_shown(value)}" for key, value in keys.items()) + "}"
-
-
-def _shown(value: Any) -> str:
-    plain = isinstance(value, str) and value.replace("-", "").isalnum()
-    return str(value) if plain else json.dumps(value, ensure_ascii=False)
+    return spool, Guess(in_yaml(found.form), _why(found))
 
 
 def _why(found: Sniffed) -> str:

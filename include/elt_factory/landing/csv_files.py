@@ -14,9 +14,11 @@ from elt_factory.core.failures import BadDataError
 from elt_factory.core.sql_text import identifier, text_literal
 from elt_factory.extract.dialect import delimiter_of, holds_data, holds_names, quote_of
 from elt_factory.extract.request import Spool
+from elt_factory.extract.sniffing import in_yaml, sniffed
 from elt_factory.landing.schema import KnownTable
 
 _FEW, _SHOWN = 2, 5
+_SNIFFED_BYTES = 1024 * 1024
 _SMALL = 256 * 1024
 _LOOKED_AT = 50  # lines that show how a file is cut into fields
 _MOST = 0.9
@@ -98,8 +100,19 @@ def otherwise(file: Path, form: CsvFormat) -> str:
         quote = quote_of([line.rstrip("\r\n") for line in islice(stream, _LOOKED_AT)])
     # a file without any has the usual one
     if quote in (form.quote, '"'):
-        return ""
+        return _as_sniffed(file, form)
     return f'fields are enclosed in {quote}, but the config says {form.quote}: write quote: "{quote}"'
+
+
+def _as_sniffed(file: Path, form: CsvFormat) -> str:
+    """Return the format that `elt new` would write for a file, where that is another one."""
+    with file.open("rb") as content:
+        head = content.read(_SNIFFED_BYTES)
+    found = sniffed(head, whole=len(head) == file.stat().st_size).form
+    # the file may be a copy in another encoding, and words for no value are the author's
+    same = {"encoding": form.encoding, "null_values": form.null_values, "names": form.names}
+    found = found.model_copy(update=same)
+    return "" if found == form else f"it looks like format: {in_yaml(found)}"
 
 
 def say_delimiter(found: str, form: CsvFormat) -> str:
@@ -158,9 +171,9 @@ def _header(file: Path, form: CsvFormat) -> tuple[str, ...]:
             "a line with names, or set format.header: false"
         )
     if "" in header:
-        raise BadDataError(f"{file.name} line 1: column without a name")
+        raise BadDataError(f"{file.name} line 1: column without a name; hint: add format.repair_names: true")
     if twice:
-        raise BadDataError(f"{file.name} line 1: column {twice[0]} is repeated")
+        raise BadDataError(f"{file.name} line 1: column {twice[0]} is repeated; hint: add format.repair_names: true")
     return header
 
 
