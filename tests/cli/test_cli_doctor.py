@@ -99,7 +99,16 @@ def test_an_old_python(wrong: Lines, monkeypatch: pytest.MonkeyPatch):
     assert one(wrong(), "python", "error")[0] == "3.9.7, needs >=3.11"
 
 
-@pytest.mark.parametrize(("name", "version"), [("duckdb", "1.4.0"), ("apache-airflow", "3.1.0"), ("croniter", "")])
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("duckdb", "1.4.0"),
+        ("apache-airflow", "3.1.0"),
+        ("croniter", ""),
+        # of an extra, which is installed
+        ("dbt-core", "1.12.0"),
+    ],
+)
 def test_a_package_in_a_version_that_does_not_fit(wrong: Lines, monkeypatch: pytest.MonkeyPatch, name, version):
     real = metadata.version
 
@@ -112,6 +121,18 @@ def test_a_package_in_a_version_that_does_not_fit(wrong: Lines, monkeypatch: pyt
     found, hint = one(wrong(), "packages", "error")
     assert found.startswith(f"{name} {version}" if version else f"{name} is not installed")
     assert hint.startswith(f"pip install '{name}")
+
+
+def test_a_package_of_an_extra_that_is_not_installed_is_well(wrong: Lines, monkeypatch: pytest.MonkeyPatch):
+    real = metadata.version
+
+    def without(asked: str) -> str:
+        if asked in ("dbt-core", "pytest"):
+            raise metadata.PackageNotFoundError
+        return real(asked)
+
+    monkeypatch.setattr(installed.metadata, "version", without)
+    assert wrong() == []
 
 
 def test_a_plugin_that_airflow_has_not_loaded(wrong: Lines, monkeypatch: pytest.MonkeyPatch):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
@@ -16,10 +17,12 @@ from elt_factory.config.models.checks import COLUMN_CHECKS, TABLE_CHECKS
 from elt_factory.config.models.formats import FORMATS
 from elt_factory.config.models.sensors import SENSORS
 from elt_factory.config.models.source import SOURCES
+from elt_factory.core.extras import EXTRAS
 from elt_factory.core.kinds import Door, KindError
 from elt_factory.warehouse.kind import WAREHOUSES
 
 PACKAGE = "elt-factory"
+_RUNNING = EXTRAS.keys() - {"testing"}
 _DOORS: tuple[Door[Any], ...] = (SOURCES, FORMATS, SENSORS, COLUMN_CHECKS, TABLE_CHECKS, NOTIFIERS, WAREHOUSES)
 
 
@@ -35,22 +38,31 @@ def python() -> Iterator[Found]:
 
 def packages() -> Iterator[Found]:
     """Hold every installed package to what the package requires; Airflow's version is said in any case."""
-    misfits = [misfit for text in metadata.requires(PACKAGE) or () for misfit in _misfits(Requirement(text))]
+    required = map(Requirement, metadata.requires(PACKAGE) or ())
+    # a package may come with more than one extra
+    misfits = dict.fromkeys(misfit for needed in required for misfit in _misfits(needed))
     yield from misfits
     if not misfits:
         yield Found("packages", "ok", f"{PACKAGE} {_version(PACKAGE)}, apache-airflow {_version('apache-airflow')}")
 
 
 def _misfits(needed: Requirement) -> Iterator[Found]:
-    # requirements of extras are met where something needs them
-    if needed.marker and not needed.marker.evaluate({"extra": ""}):
-        return
     version = _version(needed.name)
+    if not _is_asked_for(needed.marker, version):
+        return
+    pinned = f"{needed.name}{needed.specifier}"
     if not version:
-        yield Found("packages", "error", f"{needed.name} is not installed", f"pip install '{needed}'")
+        yield Found("packages", "error", f"{needed.name} is not installed", f"pip install '{pinned}'")
     elif not needed.specifier.contains(version, prereleases=True):
         found = f"{needed.name} {version}, needs {needed.specifier}"
-        yield Found("packages", "error", found, f"pip install '{needed}'")
+        yield Found("packages", "error", found, f"pip install '{pinned}'")
+
+
+def _is_asked_for(marker: Marker | None, version: str) -> bool:
+    """Whether a requirement holds: one of an extra where it is installed; else what needs it says that it is not."""
+    if marker is None or marker.evaluate({"extra": ""}):
+        return True
+    return bool(version) and any(marker.evaluate({"extra": extra}) for extra in _RUNNING)
 
 
 def _version(name: str) -> str:
