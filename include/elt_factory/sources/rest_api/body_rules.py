@@ -28,12 +28,26 @@ def body_mistakes(table: RestTable) -> Iterator[MistakeError]:
         yield MistakeError(_NO_BODY, f"{_ADD} or write in: query", at=("paginator", "in"), code="conflict")
 
 
+def format_mistakes(table: RestTable) -> Iterator[MistakeError]:
+    """Yield what a response that is a file does not have."""
+    if table.format is None:
+        return
+    if table.records is not None:
+        hint = "remove records: a format has its own"
+        yield MistakeError("records is for JSON responses", hint, at=("records", KEY), code="conflict")
+    if table.keep:
+        yield MistakeError("keep is for JSON responses", "remove keep", at=("keep", KEY), code="conflict")
+    if table.paginator is not None and table.paginator.type != "single_page":
+        message = "a response with a format is one file, and has no pages"
+        yield MistakeError(message, "remove paginator", at=("paginator", KEY), code="conflict")
+
+
 def pages_without_body(tables: Mapping[str, RestTable], paginator: Paginator) -> Iterator[MistakeError]:
     """Yield the tables without a body where the paginator of all tables puts its value into one."""
     if getattr(paginator, "place", None) != "body":
         return
     for name, table in tables.items():
-        if table.paginator is None and not _holds_pages(table):
+        if table.paginator is None and not table.format and not _holds_pages(table):
             hint = f"{_ADD} or a paginator: of its own"
             yield MistakeError(_NO_BODY, hint, at=("tables", name, KEY), code="conflict")
 

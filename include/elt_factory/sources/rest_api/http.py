@@ -43,6 +43,7 @@ from elt_factory.sources.rest_api.punctual import LOCATION, Deadline, PunctualTr
 from elt_factory.sources.rest_api.sending import GET, Sending
 from elt_factory.sources.rest_api.settings import HttpSettings, proxy_of_environment, settings_of
 from elt_factory.sources.rest_api.statuses import may_heal, seconds_to_wait
+from elt_factory.sources.rest_api.whole import check_file
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAME_METHOD = frozenset({307, 308})
@@ -123,6 +124,10 @@ class HttpClient:
         One that meets a rule that takes it as no records, or as the end, may be anything.
         """
         return self._follow(Call(self._below(path, params), sending, _json, rules))
+
+    def download(self, path: str, params: Params, sending: Sending = GET, rules: Sequence[AnswerRule] = ()) -> Answer:
+        """Return an answer that is a file of another format than JSON."""
+        return self._follow(Call(self._below(path, params), sending, check_file, rules))
 
     def ask_link(
         self, link: str, found_on: httpx.URL, sending: Sending = GET, rules: Sequence[AnswerRule] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from elt_factory.core.failures import BadDataError, BadRequestError
@@ -24,6 +25,8 @@ from elt_factory.sources.rest_api.records import records_of
 from elt_factory.sources.rest_api.requests import Request, request_of
 from elt_factory.sources.rest_api.walk import Walk
 from elt_factory.sources.rest_api.whole import refuse_failure
+
+_BLANK, _CHUNK = 64, 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,21 @@ class KeyPages:
         if answer is not None and not walk.broken_off:
             asked_with = {**_query_of(request.path), **request.params}
             self._prove(answer, proof.of_end(walk, asked_with, self.api.incomplete))
+
+    def download(self, key: Key, file: Path) -> bool:
+        """Put the response for a key into a file; whether there is one that has something in it.
+
+        Raises:
+            BadDataError: it cannot be a file of data.
+        """
+        request = self._request(key)
+        answer = self.client.download(request.path, request.params, request.sending({}), self.api.answers)
+        if answer.rule or not bytes(answer.body[:_BLANK]).strip():
+            return False
+        with file.open("wb") as out:
+            for start in range(0, len(answer.body), _CHUNK):
+                out.write(answer.body[start : start + _CHUNK])
+        return True
 
     def _answer(self, request: Request, asked: Ask, before: Answer | None) -> Answer:
         rules = [*self.api.answers, *(self._past_last() if before is not None else ())]

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from elt_factory.config.errors import KEY, MistakeError, raise_found
+from elt_factory.config.models.formats import FileFormat
 from elt_factory.config.models.schema_patterns import (
     KNOWN_TEMPLATES,
     NO_ADDRESS,
@@ -30,7 +31,7 @@ from elt_factory.config.models.values import (
 )
 from elt_factory.sources.rest_api.answer_model import AnswerRule
 from elt_factory.sources.rest_api.auth_model import Auth
-from elt_factory.sources.rest_api.body_rules import body_mistakes, pages_without_body
+from elt_factory.sources.rest_api.body_rules import body_mistakes, format_mistakes, pages_without_body
 from elt_factory.sources.rest_api.each_model import ForEach
 from elt_factory.sources.rest_api.each_rules import each_mistakes, parent_mistakes
 from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
@@ -150,6 +151,8 @@ class RestTable(Table):
         },
         SECRET_HEADERS,
         not_both("json", "form", "body", "graphql"),
+        not_both("format", "records"),
+        not_both("format", "keep"),
     )
 
     for_each: ForEach | None = Field(
@@ -235,6 +238,15 @@ class RestTable(Table):
         json_schema_extra=or_path,
     )
 
+    format: FileFormat | None = Field(
+        None,
+        description=(
+            "Format of responses that are not JSON, as for files: each is a file, unpacked where it is gzip or zip. "
+            "There is one response for each request."
+        ),
+        examples=[{"type": "csv"}, {"type": "xml", "records": "orders.order"}],
+    )
+
     @property
     def templates(self) -> Mapping[Path, Sequence[Use]]:
         """The templates in each of the table's texts, by the text's path below the table."""
@@ -274,7 +286,7 @@ class RestTable(Table):
 
     @model_validator(mode="after")
     def _sends_one_body(self) -> Self:
-        raise_found(body_mistakes(self))
+        raise_found([*body_mistakes(self), *format_mistakes(self)])
         return self
 
     @model_validator(mode="after")
@@ -323,7 +335,8 @@ class RestSource(Source):
     def api_of(self, table: str) -> RestApi:
         """Return how one table is asked for: what it says itself, else what `extract` says."""
         own, shared = self.tables[table], self.extract
-        chosen = {name: getattr(own, name) for name in ("paginator", "auth", "timeout") if getattr(own, name)}
+        single = {"paginator": SinglePage(type="single_page")} if own.format else {}
+        chosen = single | {name: getattr(own, name) for name in ("paginator", "auth", "timeout") if getattr(own, name)}
         return shared.model_copy(update={"answers": (*own.answers, *shared.answers), **chosen})
 
     def params_of(self, table: str) -> Mapping[str, Any]:

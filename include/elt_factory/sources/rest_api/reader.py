@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +12,9 @@ from threading import Event, Lock
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from elt_factory.config.models.formats import FORMATS, FileFormat
+from elt_factory.core.extras import MissingExtraError
+from elt_factory.core.failures import EltError
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.extract.subject import Subject, needed_connection, source_of
@@ -46,7 +49,26 @@ def read(request: ReadRequest) -> Spool:
             with reading.stopping_on_error():
                 files = [file for share in shares for file in share.result()]
     reading.done()
-    return Spool("ndjson", tuple(files), reading.rows)
+    form = reading.table.format
+    return Spool("ndjson", tuple(files), reading.rows) if form is None else _of_format(form, files, reading)
+
+
+def _of_format(form: FileFormat, files: Sequence[Path], reading: _Reading) -> Spool:
+    """Return the records of responses that are files."""
+    from elt_factory.formats.kind import Delivered
+    from elt_factory.formats.packed import unpacked
+
+    kind, folder = FORMATS.get(form.type), reading.request.workdir / "unpacked"
+    if not files:
+        return Spool("ndjson", (), 0)
+    try:
+        found = [unpacked(Delivered(file.name, file), kind, folder / file.name) for file in files]
+        spool: Spool = kind.spooled(form, found, reading.request.workdir)
+    except MissingExtraError:
+        raise
+    except EltError as error:
+        raise reading.subject.error(type(error), str(error)) from None
+    return spool
 
 
 class Parts:
@@ -125,7 +147,10 @@ class _Reading:
             Parts(self.request.workdir, own) as parts,
         ):
             for key in islice(self._keys(), number, None, workers):
-                self._read_key(client, key, parts)
+                if self.table.format is None:
+                    self._read_key(client, key, parts)
+                else:
+                    self._download(client, key, parts, number)
                 if self._failed.is_set():
                     break
         return parts.files
@@ -144,6 +169,14 @@ class _Reading:
 
     def done(self) -> None:
         self.progress.done(self.rows, self.pages)
+
+    def _download(self, client: HttpClient, key: Key, parts: Parts, number: int) -> None:
+        file = self.request.workdir / f"response-{number:02d}-{len(parts.files):06d}"
+        if KeyPages(self.request, self.subject, self.source, self.api, client).download(key, file):
+            parts.files.append(file)
+            with self._lock:
+                self.pages += 1
+                self.progress.seen(self.rows, self.pages)
 
     def _read_key(self, client: HttpClient, key: Key, parts: Parts) -> None:
         for page in KeyPages(self.request, self.subject, self.source, self.api, client).read(key):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
 from elt_factory.sources.rest_api.answer import Document, first_byte, parse
 from elt_factory.sources.rest_api.body import Body
 from elt_factory.sources.rest_api.damage import DamagedAnswerError, NotReadyAnswerError, UnreadableAnswerError
+
+if TYPE_CHECKING:
+    from elt_factory.sources.rest_api.exchange import Answer
 
 _ACCEPTED, _EMPTY, _PARTIAL = 202, (204, 205), 206
 _HTML = ("text/html", "application/xhtml+xml")
@@ -31,10 +35,7 @@ def parse_answer(status: int, headers: Mapping[str, str], body: Body) -> Documen
         DamagedAnswerError: it is empty, cut off, or the web page of something in between.
         UnreadableAnswerError: it is something else than JSON.
     """
-    if status == _ACCEPTED:
-        raise NotReadyAnswerError("the server accepted the request but has no records yet (status 202)")
-    if status == _PARTIAL:
-        raise UnreadableAnswerError("the response holds only part of the data (status 206)")
+    _check_status(status)
     head = bytes(body[:_HEAD]).lstrip(b"\xef\xbb\xbf \t\r\n")
     if not head and not bytes(body).strip():
         text = f"empty response (status {status})"
@@ -44,6 +45,27 @@ def parse_answer(status: int, headers: Mapping[str, str], body: Body) -> Documen
         begins = head.decode(errors="replace")[:80]
         raise DamagedAnswerError(f"expected a JSON object or list, got a web page: {begins}")
     return parse(body)
+
+
+def check_file(answer: Answer) -> None:
+    """Refuse an answer that cannot be a file of data.
+
+    Raises:
+        NotReadyAnswerError: the server will have it later (202).
+        DamagedAnswerError: it is the web page of something in between.
+        UnreadableAnswerError: it holds only a part (206).
+    """
+    _check_status(answer.status)
+    head = bytes(answer.body[:_HEAD]).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if head.startswith((b"<!doctype html", b"<html")):
+        raise DamagedAnswerError(f"expected a file, got a web page: {head.decode(errors='replace')[:80]}")
+
+
+def _check_status(status: int) -> None:
+    if status == _ACCEPTED:
+        raise NotReadyAnswerError("the server accepted the request but has no records yet (status 202)")
+    if status == _PARTIAL:
+        raise UnreadableAnswerError("the response holds only part of the data (status 206)")
 
 
 def refuse_failure(document: Document, records: str | None, columns: Collection[str]) -> None:
