@@ -26,6 +26,7 @@ from elt_factory.core.failures import (
     SourceUnavailableError,
 )
 from elt_factory.core.window import Window
+from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import CursorRange
 from elt_factory.landing.casting import cast_text
 from elt_factory.sources.read import read
@@ -39,7 +40,7 @@ def read_table(tmp_path, schema):
     def run(connection=SERVER, source_schema=schema, fetch_rows=50_000, **more):
         table = {
             key: more.pop(key)
-            for key in ("table", "query", "incremental", "primary_key", "write_disposition")
+            for key in ("table", "query", "incremental", "primary_key", "write_disposition", "deletes")
             if key in more
         }
         extract = {"type": "sql", "connection": "db", "schema": source_schema, "fetch_rows": fetch_rows}
@@ -345,6 +346,22 @@ def test_a_number_is_read_after_the_last_up_to_the_end(postgres, either, kind, c
     made(postgres, "numbered", f"id {kind}", "1", "2", "3", "4")
     spool = either(table="numbered", incremental={"cursor": "id", "initial": initial}, cursor=cursor)
     assert sorted(row[0] for row in values(spool)) == expected
+
+
+def test_the_keys_of_all_rows_are_those_of_the_moment_of_the_rows(postgres, schema, read_table, monkeypatch):
+    about = {"incremental": {"cursor": "at"}, "primary_key": ["id", "part"], "write_disposition": "merge"}
+    real = Progress.done
+
+    def done(self, rows, pages=0):
+        postgres.execute("DELETE FROM keyed WHERE id = 2")  # the rows are read, the keys are not yet
+        real(self, rows, pages)
+
+    monkeypatch.setattr(Progress, "done", done)
+    for origin in ({"table": "keyed"}, {"query": f"select * from {schema}.keyed -- all"}):
+        made(postgres, "keyed", "id bigint, part text, at timestamptz", "1, '', '2013-01-01'", "2, 'b', '2015-01-01'")
+        spool = read_table(**origin, **about, deletes="compare")
+        assert sorted(values(spool.keys)) == [("1", ""), ("2", "b")]
+        assert {name: str(kind) for name, kind in spool.keys.types.items()} == {"id": "integer", "part": "text"}
 
 
 def test_a_text_cursor_is_read_after_the_last(postgres, read_table):

@@ -42,7 +42,7 @@ def read_table(tmp_path):
     def run(connection=None, **more):
         table = {
             key: more.pop(key)
-            for key in ("table", "query", "incremental", "primary_key", "write_disposition")
+            for key in ("table", "query", "incremental", "primary_key", "write_disposition", "deletes")
             if key in more
         }
         extract = {"type": "sql", "connection": "db", "fetch_rows": more.pop("fetch_rows", 2)}
@@ -372,6 +372,20 @@ def test_rows_without_a_cursor_value_are_counted_and_read_as_chosen(database, re
     for cursor in ("id", "at"):
         spool = read_table(incremental={"cursor": cursor, "null_cursor": choice}, cursor=CursorRange(upto="1"))
         assert (spool.null_cursors, spool.rows_read) == (2, 3 if choice == "include" else 1)
+
+
+def test_the_keys_of_all_rows_are_read_next_to_those_of_the_window(database, read_table):
+    rows = [(1, "a", "2013-01-01"), (2, "b", "2015-01-01"), (3, None, None)]
+    filled(database, "id INTEGER, part TEXT, at DATETIME", rows)
+    about = {"incremental": {"cursor": "at"}, "primary_key": ["id", "part"], "write_disposition": "merge"}
+    spool = read_table(**about, deletes="compare")
+    assert (values(spool), values(spool.keys), spool.keys.rows_read) == (
+        [("1", "a", "2013-01-01"), ("3", None, None)], [("1", "a"), ("2", "b")], 2
+    )  # fmt: skip
+    assert {name: str(kind) for name, kind in spool.keys.types.items()} == {"id": "integer", "part": "text"}
+    assert read_table(**about, deletes={"column": "at"}).keys is None
+    with pytest.raises(BadRequestError, match=r'unknown column "idd" in primary_key; hint: did you mean "id"'):
+        read_table(**about | {"primary_key": ["idd"]}, deletes="compare")
 
 
 def test_waiting_for_late_commits_works_with_postgresql_alone(database, read_table):

@@ -22,6 +22,7 @@ from elt_factory.warehouse import (
     audit,
     audit_views,
     base,
+    deletes,
     duckdb,
     history,
     ledger,
@@ -281,6 +282,16 @@ def first_page(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rest, "_prove", lambda *_: None)
 
 
+def compares_nothing(patch: pytest.MonkeyPatch) -> None:
+    """The keys are read, and nothing is compared with them."""
+    patch.setattr(writing, "follow_deletes", lambda _: 0)
+
+
+def compares_later_rows(patch: pytest.MonkeyPatch) -> None:
+    """What another load has brought since the keys were read is compared with them, too."""
+    patch.setattr(deletes, "_older", lambda _: "TRUE")
+
+
 FAULTS: Mapping[str, Fault] = {
     "the cursor is committed before the rows": Fault(
         "append by number", "cursor-and-rows-together", cursor_first, stories.killed('INSERT INTO "src"')
@@ -331,5 +342,9 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "versions begin by another clock": Fault("scd2 by cursor", "values-as-written", versions_in_utc, runs(0)),
     "windows are open at their start": Fault("merge by time", "nothing-lost", open_start, runs(0, 1)),
+    "keys are not compared": Fault("merge that follows deletes", "deletes-followed", compares_nothing, stories.DELETED),
+    "younger rows are compared with older keys": Fault(
+        "merge that follows deletes", "nothing-lost", compares_later_rows, stories.KEYS_ARE_OLDER
+    ),
     "the first page of an API is all": Fault("merge over an API", "nothing-lost", first_page, stories.MORE_THAN_A_PAGE),
 }

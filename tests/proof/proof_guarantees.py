@@ -104,6 +104,8 @@ class Look:
         found = [row[:-1] if versions else row[0] for row in self.line.tables.rows]
         expected = self._versions() if versions else [row for row, _ in self._owned()]
         lost, more = list((Counter(expected) - Counter(found)).elements()), Counter(found) - Counter(expected)
+        if self.line.kind.compares and (left := {row[0] for row in more} - {row[0] for row in expected}):
+            yield "deletes-followed", f"rows of the keys {left} are still there"
         if lost or more:
             yield from self._named(lost, list(more.elements()), (lambda row: row[0]) if versions else (lambda row: row))
 
@@ -204,6 +206,8 @@ def complete(line: Line) -> Found:
         nulls = line.kind.takes_null
         rows = [row for row in line.source.rows if row.good and (nulls if row.u is None else row.u < over)]
         yield from _missing(line, [row for row in rows if not found[model.seen(row)]])
+        if line.kind.compares and (left := {row[0] for row in found} - {row.id for row in line.source.rows}):
+            yield "deletes-followed", f"the source has no rows of the keys {left}"
         if not line.kind.versions and (twice := [row for row, count in found.items() if count > 1]):
             yield "nothing-twice", f"{twice}"
     elif line.kind.reads == "number":

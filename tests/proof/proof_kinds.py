@@ -22,6 +22,7 @@ class Kind:
     takes_null: bool = False
     keyed: bool = True
     clock: str = "UTC"
+    compares: bool = False  # keys, with every load
 
     @property
     def lag(self) -> int:
@@ -72,6 +73,8 @@ class Kind:
             table["incremental"] = {"cursor": "u", "lag": f"{self.lag}h", "timezone": self.clock}
         elif self.reads == "number":
             table["incremental"] = {"cursor": "id", "initial": 0}
+        if self.compares:
+            table["deletes"] = "compare"
         return table
 
 
@@ -94,6 +97,7 @@ KINDS: Mapping[str, Kind] = {
     "append by time": Kind("append", "time", keyed=False),
     "append of files": Kind("append", "files", "files"),
     "merge by time": Kind("merge", "time", takes_null=True),
+    "merge that follows deletes": Kind("merge", "time", takes_null=True, compares=True),
     "merge of files": Kind("merge", "files", "files"),
     "merge over an API": Kind("merge", "time", "rest_api"),
     "replace": Kind("replace", "all"),

@@ -155,7 +155,8 @@ class Line:
                 after, upto = (0, float("inf")) if attempt.full else model.numbers(self.commits, attempt.load_id)
                 rows = tuple(row for row in self.source.rows if after <= row.id <= upto)
                 read = replace(read, rows=rows, after=after)
-        attempt.read = read
+        keys = frozenset(row.id for row in self.source.rows) if kind.compares else None
+        attempt.read = replace(read, keys=keys)
 
     def _is_in(self, row: Row, start: int, end: int) -> bool:
         return self.kind.takes_null if row.u is None else start - self.kind.lag <= row.u < end
@@ -194,6 +195,8 @@ class Line:
     def has_committed(self, attempt: Attempt) -> Read:
         """What a try has read is in the warehouse now."""
         _, read = self.by_name[attempt.loading]
+        if load := self.tables.loads.get(read.load_id):
+            read = replace(read, began=load["started_at"], written=load["loaded_at"])
         self.commits.append(read)
         for row in read.rows:
             self.history.setdefault(row.id, []).append(model.seen(row))
@@ -218,6 +221,9 @@ class Line:
             done = any(read.start <= day * DAY < read.end for read in model.live(self.commits))
             if not (done and self.kind.reads == "time"):
                 self.run(day)
+        if self.kind.compares:
+            # what was written while keys were read is compared by the next load
+            self.run(self.source.now // DAY - 1)
         self.hold([*complete(self)])
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from proof_source import File, Row
 
@@ -15,7 +16,8 @@ class Read:
     """What one try read of the source, as the source has it: for a window, in hours.
 
     `files` are the rows once more, by the file they came in. `after` is where a number was read from. `full` says that
-    it is a full refresh. `at` is the number of the try: they begin in this order, and read at once.
+    it is a full refresh. `at` is the number of the try: they begin in this order, and read at once. `keys` are all that
+    the source has, where the load compares them; when it `began`, and when its rows were `written`, it says itself.
     """
 
     load_id: str
@@ -26,6 +28,9 @@ class Read:
     after: int = 0
     full: bool = False
     at: int = field(default=0, compare=False)
+    keys: frozenset[int] | None = None
+    began: datetime | None = field(default=None, compare=False)
+    written: datetime | None = field(default=None, compare=False)
 
     @property
     def bad(self) -> list[Row]:
@@ -176,13 +181,21 @@ def replaced(commits: Sequence[Read]) -> Owned:
 
 def merged(commits: Sequence[Read], cursor: str | None) -> Owned:
     """Of each key the newest by the cursor; where there is none, and of equals, the one that came last."""
-    table: dict[int, tuple[Row, str]] = {}
+    table: dict[int, tuple[Row, Read]] = {}
     for read, taken in _taken(commits):
         table = {} if read.full else table
         for row in newest(_of_files(read, taken), ("id",), cursor):
             if row.id not in table or cursor is None or _order(table[row.id][0].u) <= _order(row.u):
-                table[row.id] = (row, read.load_id)
-    return [(seen(row), load) for row, load in table.values()]
+                table[row.id] = (row, read)
+        table = {key: found for key, found in table.items() if not _gone(key, found[1], read)}
+    return [(seen(row), by.load_id) for row, by in table.values()]
+
+
+def _gone(key: int, by: Read, read: Read) -> bool:
+    """Whether a load finds that a row is gone that another had written before it began."""
+    if read.keys is None or read.full or by.written is None or read.began is None:
+        return False
+    return key not in read.keys and by.written < read.began
 
 
 def _of_files(read: Read, taken: Sequence[File]) -> list[Row]:

@@ -46,5 +46,7 @@ A_LATER_TRY_ENDS_FIRST: Story = [*begun("the extract has ended"), *runs(0), *FIN
 AN_EARLIER_TRY_ENDS_FIRST: Story = [*begun(0), *begun("the extract has ended"), *FINISHED, *FINISHED]
 ANOTHER_LOADS_MEANWHILE: Story = [*begun("COMMIT"), *runs(1), *FINISHED]
 ONE_KEY_TWICE: Story = [*delivery(0, 1, 2, twice=True), *runs(0)]
+DELETED: Story = [*runs(0, 1), ("delete_a_row", {"place": 0}), *runs(1)]
+KEYS_ARE_OLDER: Story = [*begun("the extract has ended"), *changes(5), *runs(2), *FINISHED]
 A_REJECT_COMES: Story = [*runs(0), *delivery(1, 3, bad=True), *runs(1)]
 ONLY_REJECTS_COME: Story = [*runs(0), *delivery(0, bad=True), *runs(0)]

@@ -38,6 +38,9 @@ FILES = {
     "versions": {"write_disposition": "scd2", **KEY, **CURSOR},
 }
 DATABASE = FILES | {
+    "merge that compares keys": {"write_disposition": "merge", **KEY, **CURSOR, "deletes": "compare"},
+    "merge that marks deletes": {"write_disposition": "merge", **KEY, **CURSOR, "deletes": {"compare": "soft"}},
+    "merge with a column of deletes": {"write_disposition": "merge", **KEY, **CURSOR, "deletes": {"column": "n"}},
     "append with a key": {"write_disposition": "append", **KEY},
     "append by a cursor without a key": {"write_disposition": "append", **CURSOR},
     "append with rows without a cursor": {"incremental": {"cursor": "at", "null_cursor": "include"}},

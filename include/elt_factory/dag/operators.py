@@ -121,6 +121,8 @@ class ExtractOperator(TableOperator):
             self.told += f", {manifest.rows_filtered:,} filtered"
         for drift in manifest.drift:
             self.log.warning("%s: %s", known.label, drift)
+        if manifest.keys_rejected:
+            self.log.warning("%s: %s keys cannot be read: no deletes are followed", known.label, manifest.keys_rejected)
         if manifest.rows_null_cursor:
             self.log.warning("%s: %s", known.label, manifest.null_cursor_words)
             self.told += f", {manifest.rows_null_cursor:,} without {manifest.cursor_column}"
@@ -168,6 +170,8 @@ class LoadOperator(TableOperator):
             report = opened.load(order)
             forget_old(opened, self.config, self.table, landings, self.log.info)
         self.told = f"{report.rows_loaded:,} rows loaded, {report.total_rows:,} in the table"
+        if report.rows_deleted:
+            self.told += f", {report.rows_deleted:,} deleted in the source"
         if report.gave_way:
             self.told = "nothing written: a later run or retry has already loaded this window"
         self.log.info("%s.%s: %s", self.config.name, self.table, self.told)
@@ -182,6 +186,7 @@ class LoadOperator(TableOperator):
             "rows_duplicate": report.rows_duplicate,
             "rows_unchanged": report.rows_unchanged,
             "rows_filtered": report.rows_filtered,
+            "rows_deleted": report.rows_deleted,
             "total_rows": report.total_rows,
             **({"gave_way": True} if report.gave_way else {}),
         }

@@ -103,6 +103,7 @@ class Spool:
     reader could not read, which are part of its count.
     `longest` and `counted` are what the bytes of a csv spool say, where they can: the longest record in bytes, and how
     many records there are.
+    `keys` has the primary keys of all rows of the source, where the load compares them: without those that are NULL.
     `null_cursors` counts the rows of the source without a cursor value, read or left out; None: count those that came.
     """
 
@@ -117,6 +118,7 @@ class Spool:
     longest: int | None = None
     counted: int | None = None
     texts: bool = False
+    keys: Spool | None = None
 
 
 Reader = Callable[[ReadRequest], Spool]

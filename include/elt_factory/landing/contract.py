@@ -329,6 +329,11 @@ def copy_rejects(file: str) -> str:
     Lines that are not records come last.
     """
     select = "SELECT reason, record FROM staged WHERE reason IS NOT NULL ORDER BY bad_values IS NULL, place"
+    return copy_whole(select, file)
+
+
+def copy_whole(select: str, file: str) -> str:
+    """COPY of a SELECT to one Parquet file; returns path, rows, bytes."""
     return f"COPY ({select}) TO {text_literal(file)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS)"
 
 

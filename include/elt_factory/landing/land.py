@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from elt_factory.config.models.table import source_name
 from elt_factory.core.disk import naming_a_full_disk
 from elt_factory.core.failures import AccountingError, ContractError
-from elt_factory.core.sql_text import text_literal
 from elt_factory.core.window import Window
 from elt_factory.extract.request import Spool
 from elt_factory.extract.unchanged import check_unchanged
 from elt_factory.landing import contract, memory, staging
+from elt_factory.landing.all_keys import known_of_keys
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.checksums import sha256_of_each
 from elt_factory.landing.contract import ContractPlan
@@ -26,11 +26,12 @@ from elt_factory.landing.delivered import copy_ledger, note_delivered, refuse_un
 from elt_factory.landing.duckdb_errors import named_errors
 from elt_factory.landing.found import find_columns, nanosecond_columns, raw_relations
 from elt_factory.landing.lines import BROKEN_LINES, BrokenLinesError, offer
-from elt_factory.landing.manifest import Drift, LandedFile, Manifest, write_manifest
+from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
 from elt_factory.landing.outline import outline, reads_after, with_files
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.landing.repeated import has_repeated_keys
 from elt_factory.landing.schema import KnownTable, UnfitNameError, plan_contract
+from elt_factory.landing.scratch import scratch
 from elt_factory.landing.sifting import sift
 from elt_factory.landing.widening import grown_numbers
 from elt_factory.landing.within import within_window
@@ -85,7 +86,7 @@ def land(request: LandRequest) -> Manifest:
 
 def _land(request: LandRequest) -> Manifest:
     attempt, place = request.attempt, request.place
-    with _scratch(request) as connection, named_errors(request.known):
+    with scratch(request.workdir, attempt.name, request.staged) as connection, named_errors(request.known):
         try:
             staged = _stage(connection, request)
         finally:
@@ -98,6 +99,8 @@ def _land(request: LandRequest) -> Manifest:
             rejects = _write_rejects(connection, folder, attempt)
             ledger = _write_ledger(connection, staged, folder, attempt)
             manifest = _manifest(connection, request, staged, _Written(files, rejects, ledger), attempt)
+            if request.spool.keys:
+                manifest = _with_keys(connection, request, manifest, folder)
     manifest = _with_etags(place, manifest)
     # other attempts of this load are not touched: a load may be reading one of them
     write_manifest(place, manifest)
@@ -114,7 +117,8 @@ def _with_etags(place: Place, manifest: Manifest) -> Manifest:
 
     rejects = known(manifest.rejects) if manifest.rejects else None
     ledger = known(manifest.ledger) if manifest.ledger else None
-    return replace(manifest, files=tuple(map(known, manifest.files)), rejects=rejects, ledger=ledger)
+    keys = known(manifest.keys) if manifest.keys else None
+    return replace(manifest, files=tuple(map(known, manifest.files)), rejects=rejects, ledger=ledger, keys=keys)
 
 
 @dataclass(frozen=True)
@@ -140,26 +144,6 @@ class _Written:
     @property
     def rejected(self) -> int:
         return self.rejects.rows if self.rejects else 0
-
-
-@contextmanager
-def _scratch(request: LandRequest) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Provide a private DuckDB file: what does not fit in memory goes to disk, so memory does not grow with rows."""
-    import duckdb
-
-    workdir = request.workdir
-    file = workdir / f"contract-{request.attempt.name}.duckdb"
-    try:
-        with duckdb.connect(str(file)) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            memory.set_limit(connection)
-            # what needs an order says which
-            connection.execute("SET preserve_insertion_order = false")
-            connection.execute(f"SET temp_directory = {text_literal(str(workdir / 'spill'))}")
-            yield connection
-    finally:
-        file.unlink(missing_ok=True)
-        staging.forget(request.staged)
 
 
 def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Staged:
@@ -308,6 +292,25 @@ def _write_ledger(
         return None
     written = connection.execute(copy_ledger(str(folder / "files.parquet"))).fetchall()
     return _landed(written, folder, attempt.name)[0]
+
+
+def _with_keys(
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, manifest: Manifest, folder: Path
+) -> Manifest:
+    """Put the keys of all rows through the contract, as the rows went, and land those that are good."""
+    spool = measured(request.spool.keys) if request.spool.keys else Spool("csv", ())
+    keys = replace(request, spool=spool, known=known_of_keys(request.known, manifest.columns))
+    plan, _, _ = _stage_records(connection, keys)
+    read = _one(connection, "SELECT count(*) FROM staged")
+    _check_count(keys, read)
+    bad = _one(connection, "SELECT count(*) FROM staged WHERE reason IS NOT NULL")
+    manifest = replace(manifest, keys_read=read, keys_rejected=bad)
+    if read == bad:
+        return manifest
+    copy = contract.copy_whole(contract.good_rows(plan), str(folder / "keys.parquet"))
+    landed = _landed(connection.execute(copy).fetchall(), folder, request.attempt.name)[0]
+    columns = tuple(LandedColumn(column.name, str(column.landed_type)) for column in plan.columns)
+    return replace(manifest, keys=landed, key_columns=columns)
 
 
 def _landed(rows: Sequence[Sequence[Any]], folder: Path, attempt: str) -> tuple[LandedFile, ...]:

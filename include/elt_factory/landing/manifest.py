@@ -110,6 +110,10 @@ class Manifest:
     rows_filtered: int = 0  # good rows that do not meet the condition of the table
     null_cursor: str | None = None  # what a database was asked for: include or ignore
     ledger: LandedFile | None = None  # what the load adds to the ledger of files
+    keys: LandedFile | None = None  # of all rows of the source, where the load compares them
+    key_columns: tuple[LandedColumn, ...] = ()
+    keys_read: int | None = None  # None: the load compares no keys
+    keys_rejected: int = 0  # keys that could not be read: then nothing is known to be gone
     cursor_after: str | None = None  # a cursor that is not a time was read from here on; None: from its beginning
 
     @property
@@ -130,8 +134,8 @@ class Manifest:
 
     @property
     def all_files(self) -> tuple[LandedFile, ...]:
-        """The parts, the rejects and the entries for the ledger of files, where there are some."""
-        return (*self.files, *(file for file in (self.rejects, self.ledger) if file))
+        """The parts, the rejects, the entries for the ledger of files and the keys, where there are some."""
+        return (*self.files, *(file for file in (self.rejects, self.ledger, self.keys) if file))
 
 
 def write_manifest(place: Place, manifest: Manifest) -> None:

@@ -228,6 +228,8 @@ def _check_needed(known: KnownTable, columns: Iterable[str], found: Mapping[str,
         needed[table.incremental.cursor] = "incremental.cursor"
     if table.business_date:
         needed[table.business_date] = "business_date"
+    if table.follows_deletes and table.follows_deletes.column:
+        needed[table.follows_deletes.column] = "deletes.column"
     for name, where in needed.items():
         if name not in names:
             raise ContractError(

@@ -49,6 +49,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "rows_duplicate": "integer",
         "rows_unchanged": "integer",
         "rows_filtered": "integer",
+        "rows_deleted": "integer",
         "rows_null_cursor": "integer",
         "values_discarded": "integer",
         "files": "integer",
@@ -147,10 +148,14 @@ OLD_TABLES = ("turns",)  # of older versions, with nothing that anything still n
 
 @dataclass(frozen=True)
 class Written:
-    """The rows of a landing that the load wrote, and those that the table had from another load, word for word."""
+    """The rows of a landing that the load wrote, and those that the table had from another load, word for word.
+
+    `deleted` are rows of the table that the source has deleted.
+    """
 
     loaded: int
     unchanged: int = 0
+    deleted: int = 0
 
     def superseded(self, manifest: Manifest) -> int:
         """Return the rows that the table has in a newer version; they count as duplicates."""
@@ -331,6 +336,7 @@ def load_row(
         "rows_duplicate": manifest.rows_duplicate + written.superseded(manifest),
         "rows_unchanged": written.unchanged,
         "rows_filtered": manifest.rows_filtered,
+        "rows_deleted": written.deleted,
         "rows_null_cursor": manifest.rows_null_cursor,
         "values_discarded": manifest.values_discarded,
         "files": len(manifest.files),

@@ -18,7 +18,7 @@ from elt_factory.core.sql_text import Value
 from elt_factory.landing.checksums import proven
 from elt_factory.landing.folded import Folded
 from elt_factory.landing.manifest import Drift, Manifest
-from elt_factory.warehouse import audit, audit_views, evolution, ledger, overlaps, statements
+from elt_factory.warehouse import audit, audit_views, deletes, evolution, ledger, overlaps, statements
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.evolution import SchemaChange
 from elt_factory.warehouse.order import LoadOrder
@@ -42,8 +42,9 @@ class Rows:
 class LoadReport:
     """What a load did: exact numbers, as the warehouse counted them, and the changes of the table's schema.
 
-    `rows_read == rows_loaded + rows_rejected + rows_duplicate + rows_unchanged + rows_filtered`. `gave_way` says that
-    nothing was written, because what was read later is committed already; all numbers but the table's are 0 then.
+    `rows_read == rows_loaded + rows_rejected + rows_duplicate + rows_unchanged + rows_filtered`. `rows_deleted` are
+    those of the table that the source has deleted, or that are marked so. `gave_way` says that nothing was written,
+    because what was read later is committed already; all numbers but the table's are 0 then.
     """
 
     rows_read: int
@@ -52,6 +53,7 @@ class LoadReport:
     rows_duplicate: int
     total_rows: int
     rows_unchanged: int = 0
+    rows_deleted: int = 0
     changes: tuple[Drift, ...] = ()
     gave_way: bool = False
     rows_filtered: int = 0
@@ -66,6 +68,7 @@ class Staged:
     row_count: int
     reject_count: int
     ledger: Relation | None = None
+    keys: Relation | None = None
 
 
 class StatementError(PermanentError):
@@ -76,7 +79,12 @@ class Warehouse(ABC):
     """One open connection to a warehouse. Use it as a context manager."""
 
     dialect: Dialect
-    own_columns: Collection[str] = (*statements.OWN_COLUMNS, *statements.VALIDITY, *ledger.OWN_COLUMN)
+    own_columns: Collection[str] = (
+        *statements.OWN_COLUMNS,
+        *statements.VALIDITY,
+        *ledger.OWN_COLUMN,
+        *deletes.OWN_COLUMN,
+    )
     _prepared = False
 
     @abstractmethod
@@ -323,6 +331,7 @@ class Warehouse(ABC):
             total,
             written.unchanged,
             rows_filtered=manifest.rows_filtered,
+            rows_deleted=written.deleted,
         )
 
     def _refuse_only_rejects(self, order: LoadOrder, staged: Staged) -> None:

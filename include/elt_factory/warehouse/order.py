@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from elt_factory.config.models.deletes import Deletes
 from elt_factory.config.models.source import Source
 from elt_factory.config.models.table import WriteDisposition
 from elt_factory.config.models.values import ColumnType
 from elt_factory.landing.manifest import Manifest
 from elt_factory.landing.places import Place
 from elt_factory.warehouse import ledger, statements
+from elt_factory.warehouse.deletes import OWN_COLUMN as OF_DELETES
 from elt_factory.warehouse.dialect import Relation, TableOptions
 
 
@@ -21,6 +23,7 @@ class LoadOrder:
 
     `by_cursor` says that the source was read by the table's cursor, a number from where it was, and `by_window` that
     it was read for the window alone. `clock` is the zone of the clock that a cursor without a zone has.
+    `deletes` says how rows are found that the source has deleted.
     """
 
     manifest: Manifest
@@ -34,6 +37,7 @@ class LoadOrder:
     by_cursor: bool = False
     by_window: bool = False
     clock: str = "UTC"
+    deletes: Deletes | None = None
 
     @classmethod
     def of(
@@ -53,6 +57,7 @@ class LoadOrder:
             by_cursor=spec.counts_on,
             by_window=spec.takes_window or (spec.asks_by_cursor and spec.incremental is not None),
             clock=spec.cursor_zone or config.timezone,
+            deletes=spec.follows_deletes,
         )
 
     @property
@@ -81,10 +86,17 @@ class LoadOrder:
         return {**self.landed_columns, **(ledger.OWN_COLUMN if self.manifest.ledger else {})}
 
     @property
+    def key_columns(self) -> dict[str, ColumnType]:
+        """The columns of the landed keys."""
+        return {column.name: column.column_type for column in self.manifest.key_columns}
+
+    @property
     def own_columns(self) -> dict[str, ColumnType]:
         """ELT Factory's own columns in the target."""
         by_file = self.write_disposition == "append" and self.manifest.ledger is not None
-        return {**_own_columns(self.write_disposition), **(ledger.OWN_COLUMN if by_file else {})}
+        soft = self.deletes is not None and self.deletes.compare == "soft"
+        more = {**(ledger.OWN_COLUMN if by_file else {}), **(OF_DELETES if soft else {})}
+        return {**_own_columns(self.write_disposition), **more}
 
 
 def _own_columns(disposition: WriteDisposition) -> Mapping[str, ColumnType]:

@@ -51,14 +51,16 @@ def is_lookup(statement: str) -> bool:
 
 def filled(outline: Manifest, table: Table) -> Manifest:
     """Return the manifest of a landing that has rows and rejects, and entries for the ledger where files are read."""
-    parts = (f"{ATTEMPT.name}/data/data.parquet", f"{ATTEMPT.name}/rejects.parquet", f"{ATTEMPT.name}/files.parquet")
-    data, rejects, files = (LandedFile(part, COUNT, COUNT) for part in parts)
+    parts = ("data/data", "rejects", "files", "keys")
+    data, rejects, files, keys = (LandedFile(f"{ATTEMPT.name}/{part}.parquet", COUNT, COUNT) for part in parts)
+    deletes = table.follows_deletes
     named, dated = outline.cursor_column is not None, table.business_date is not None
     return replace(
         outline,
         files=(data,),
         rejects=rejects,
         ledger=files if table.of_files else None,
+        **(_compared(outline, keys, table.primary_key) if deletes and deletes.compare else {}),
         rows_read=READ,
         rows=COUNT,
         rows_rejected=COUNT,
@@ -71,6 +73,11 @@ def filled(outline: Manifest, table: Table) -> Manifest:
         business_date_min=":business_date_min" if dated else None,
         business_date_max=":business_date_max" if dated else None,
     )
+
+
+def _compared(outline: Manifest, keys: LandedFile, primary_key: Sequence[str]) -> dict[str, Any]:
+    columns = tuple(column for column in outline.columns if column.name in primary_key)
+    return {"keys": keys, "keys_read": COUNT, "key_columns": columns}
 
 
 class Words:

@@ -12,6 +12,7 @@ from elt_factory.core.failures import AccountingError
 from elt_factory.landing.file_names import FILE_ID
 from elt_factory.warehouse import history, ledger, overlaps, snapshots, statements
 from elt_factory.warehouse.audit import Written
+from elt_factory.warehouse.deletes import follow_deletes
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.history import History
 from elt_factory.warehouse.snapshots import Later, Snapshot
@@ -33,11 +34,16 @@ class Writing:
 
 
 def write_rows(load: Writing) -> Written:
-    """Make way for the staged rows and write them.
+    """Make way for the staged rows, write them, and follow the deletes of the source.
 
     Raises:
         AccountingError: the warehouse writes another number of rows than the landing holds.
+        BadDataError: all rows would be deleted, since the source has none.
     """
+    return replace(_write(load), deleted=follow_deletes(load))
+
+
+def _write(load: Writing) -> Written:
     order, execute = load.order, load.warehouse.execute
     dialect = load.warehouse.dialect
     if order.starts_over:

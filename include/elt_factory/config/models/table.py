@@ -12,6 +12,7 @@ from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.checks import ColumnCheck
 from elt_factory.config.models.cursor_rules import cursor_mistakes
+from elt_factory.config.models.deletes import Deletes, delete_mistakes
 from elt_factory.config.models.templates import CURSOR, WINDOW_NAMES, Use
 from elt_factory.config.models.time_formats import TimeFormat
 from elt_factory.config.models.values import (
@@ -27,9 +28,9 @@ from elt_factory.config.models.values import (
 )
 
 WriteDisposition = Literal["append", "merge", "replace", "scd2"]
-# scd2 alone writes _valid_from and _valid_to, tables that files are appended to _file_id; they are kept free everywhere
-# so that a table can be written otherwise later
-RESERVED_COLUMNS = ("_load_id", "_loaded_at", "_valid_from", "_valid_to", "_file_id")
+# scd2 alone writes _valid_from and _valid_to, tables that files are appended to _file_id, soft deletes _deleted_at;
+# they are kept free everywhere so that a table can be written otherwise later
+RESERVED_COLUMNS = ("_load_id", "_loaded_at", "_valid_from", "_valid_to", "_file_id", "_deleted_at")
 # begins the name of a column that is being widened, for the moment that it takes
 RESERVED_PREFIX = "_widened_"
 # begins the name that a source's column gets where its own is reserved
@@ -274,6 +275,11 @@ class Table(Model):
         return ()
 
     @property
+    def follows_deletes(self) -> Deletes | None:
+        """How the rows are found that the source has deleted; None where no one looks."""
+        return None
+
+    @property
     def takes_what_is_new(self) -> bool:
         """Whether each file is loaded once, by the ledger."""
         return False
@@ -296,7 +302,8 @@ class Table(Model):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
-        raise_found([*_key_mistakes(self), *_history_mistakes(self), *cursor_mistakes(self), *_name_mistakes(self)])
+        found = (_key_mistakes, _history_mistakes, cursor_mistakes, delete_mistakes, _name_mistakes)
+        raise_found([mistake for look in found for mistake in look(self)])
         return self
 
 

@@ -45,6 +45,7 @@ from elt_factory.sources.sql.origin import (
     check_cursor,
     clock_of,
     is_temporal,
+    keys_of,
     relation_of,
     wall_clock,
 )
@@ -80,7 +81,28 @@ def _read(
         chosen = [read.expression.label(name) for name, read in described.columns.items()]
         statement = sa.select(*chosen).select_from(described.place).where(*where).limit(request.most_rows)
         rows = _spool(database, statement, described, file, source.extract.fetch_rows, progress)
-    return Spool("parquet", (file,), rows, described.types, null_cursors=null_cursors)
+        keys = _keys(database, request, described, source.extract.fetch_rows, subject)
+    return Spool("parquet", (file,), rows, described.types, null_cursors=null_cursors, keys=keys)
+
+
+def _keys(
+    database: sa.Connection, request: ReadRequest, described: Described, batch_rows: int, subject: Subject
+) -> Spool | None:
+    """Return the keys of all rows; None where no one compares them. Those that are NULL are of no row that is loaded.
+
+    A row that comes or goes while the rows were read is the next load's: only what was loaded before counts as gone.
+    """
+    names = keys_of(request, described.columns, subject)
+    if not names:
+        return None
+    of_keys = replace(described, columns={name: described.columns[name] for name in names})
+    chosen = [read.expression.label(name) for name, read in of_keys.columns.items()]
+    there = [sa.column(name).is_not(None) for name in names]
+    statement = sa.select(*chosen).select_from(described.place).where(*there)
+    file = request.workdir / "keys.parquet"
+    progress = Progress(request.log, f"keys of {request.table}")
+    rows = _spool(database, statement, of_keys, file, batch_rows, progress)
+    return Spool("parquet", (file,), rows, {name: kind for name, kind in described.types.items() if name in names})
 
 
 def catalogue(connection: Connection, project: Path, schema: str | None, subject: Subject) -> list[Listed]:

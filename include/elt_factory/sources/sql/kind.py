@@ -33,12 +33,23 @@ def _asked(asked: Asked) -> list[str]:
     names = (source.extract.schema_name, spec.table or asked.table)
     query = f"({_given(spec.query, asked.values, source.timezone)})" if spec.query else ""
     read = f"{source.extract.connection}: SELECT * FROM {query or '.'.join(name for name in names if name)}"
+    return [f"{read}{_part(spec, asked)}", *_all_keys(spec, read)]
+
+
+def _part(spec: SqlTable, asked: Asked) -> str:
     if spec.incremental is None:
-        return [read]
+        return ""
     cursor = spec.incremental.cursor
     if isinstance(spec.incremental.initial, int):
-        return [f"{read} WHERE {cursor} > the last load's, from {spec.incremental.initial}"]
-    return [f"{read} WHERE {cursor} in {asked.window}, where {cursor} is a time"]
+        return f" WHERE {cursor} > the last load's, from {spec.incremental.initial}"
+    return f" WHERE {cursor} in {asked.window}, where {cursor} is a time"
+
+
+def _all_keys(spec: SqlTable, read: str) -> list[str]:
+    """Return what is read next to the rows to find those that are deleted."""
+    if not (spec.deletes and spec.deletes.compare):
+        return []
+    return [read.replace("SELECT *", f"SELECT {', '.join(spec.primary_key)}", 1)]
 
 
 def _given(query: str, values: Values, zone: str) -> str:
@@ -65,7 +76,7 @@ def _limited(source: SqlSource, spec: SqlTable, table: str) -> SqlTable:
     origin = f"({spec.query.strip().rstrip(';')}) AS q" if spec.query else ".".join(map(identifier, names))
     query = f"SELECT * FROM {origin} LIMIT {SAMPLE_ROWS}"
     numbered = spec.incremental if spec.query and spec.counts_by_number else None
-    return spec.model_copy(update={"query": query, "table": None, "incremental": numbered})
+    return spec.model_copy(update={"query": query, "table": None, "incremental": numbered, "deletes": None})
 
 
 def _discover(wish: Wish, scratch: Path) -> SourceFound:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from elt_factory.config.errors import KEY, MistakeError
+from elt_factory.config.models.deletes import Deletes, or_compare
 from elt_factory.config.models.schema_patterns import NO_TEMPLATE, QUERY_TEMPLATES, READS_ROWS, both
 from elt_factory.config.models.source import Extract, Source
 from elt_factory.config.models.table import Path, Table
@@ -56,6 +57,21 @@ class SqlTable(Table):
         description="SELECT statement to read instead of a table. Templates are bound as values: do not quote them.",
         examples=["select * from planes where seats > {{ params.seats }}"],
     )
+
+    deletes: Deletes | None = Field(
+        None,
+        description=(
+            "How rows are found that the source has deleted: compare reads all keys with each load; a column says so "
+            "in the row itself. By default they stay. Needs `write_disposition: merge`."
+        ),
+        examples=["compare", {"column": "deleted_at"}],
+        json_schema_extra=or_compare,
+    )
+
+    @property
+    def follows_deletes(self) -> Deletes | None:
+        """How the rows are found that the source has deleted."""
+        return self.deletes
 
     @property
     def templates(self) -> Mapping[Path, Sequence[Use]]:

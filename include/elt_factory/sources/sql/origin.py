@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from elt_factory.config.errors import near_name
 from elt_factory.config.models.cursor_rules import lag_fault
-from elt_factory.config.models.table import Incremental
+from elt_factory.config.models.table import Incremental, source_name
 from elt_factory.config.models.templates import Typed, Use, query_parts, typed
 from elt_factory.config.models.values import MAX_PRECISION, ColumnType
 from elt_factory.core.failures import BadRequestError
@@ -74,6 +74,22 @@ def _query(text: str, request: ReadRequest) -> tuple[str | Given, ...]:
     return tuple(
         Given(typed(part, values, request.source.timezone)) if isinstance(part, Use) else part for part in parts
     )
+
+
+def keys_of(request: ReadRequest, columns: Iterable[str], subject: Subject) -> tuple[str, ...]:
+    """Return the source's names of the primary key, where its values of all rows are to be read; else none.
+
+    Raises:
+        BadRequestError: one of them is not a column of what is read.
+    """
+    table, there = request.source.all_tables[request.table], list(columns)
+    if not (table.follows_deletes and table.follows_deletes.compare):
+        return ()
+    names = tuple(map(source_name, table.primary_key))
+    for name in names:
+        if name not in there:
+            raise subject.error(BadRequestError, f'unknown column "{name}" in primary_key', near_name(name, there))
+    return names
 
 
 def bounds(request: ReadRequest, incremental: Incremental, kind: ColumnType | None) -> tuple[Bound, ...]:

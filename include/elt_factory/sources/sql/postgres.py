@@ -27,6 +27,7 @@ from elt_factory.sources.sql.origin import (
     clock_of,
     decimal_of,
     is_temporal,
+    keys_of,
     relation_of,
 )
 
@@ -83,7 +84,21 @@ def read(request: ReadRequest, connection: Connection) -> Spool:
         if request.most_rows is not None:
             statement += sql.SQL(" LIMIT {}").format(request.most_rows)
         rows = _copy(database, statement, file, Progress(request.log, request.table))
-    return Spool("csv", (file,), rows, types, null_cursors=null_cursors)
+        keys = _keys(database, request, relation, [c for c in columns if c.name in keys_of(request, types, subject)])
+    return Spool("csv", (file,), rows, types, null_cursors=null_cursors, keys=keys)
+
+
+def _keys(
+    database: Database, request: ReadRequest, relation: Origin, columns: Sequence[psycopg.Column]
+) -> Spool | None:
+    """Return the keys of all rows, of the moment at which the rows were read; None where no one compares them."""
+    if not columns:
+        return None
+    there = sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(sql.Identifier(c.name)) for c in columns)
+    statement = _select(relation, columns, frozenset(), sql.SQL(" WHERE {}").format(there))
+    file = request.workdir / "keys.csv"
+    rows = _copy(database, statement, file, Progress(request.log, f"keys of {request.table}"))
+    return Spool("csv", (file,), rows, {column.name: _type(column, frozenset()) for column in columns})
 
 
 _CATALOGUE = (

@@ -72,16 +72,18 @@ class Loader:
         return LocalPlace(self.base).below(self.source, self.name, self.load_id(window))
 
     def land(
-        self, records: Sequence[Mapping[str, Any] | str], window: Window | None = None, after: str | None = None
+        self,
+        records: Sequence[Mapping[str, Any] | str],
+        window: Window | None = None,
+        after: str | None = None,
+        keys: Sequence[Mapping[str, Any]] | None = None,
     ) -> Manifest:
         window = window or day(1)
         workdir = self.base / f"work{next(self.numbers)}"
         workdir.mkdir(parents=True)
-        lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
-        file = workdir / "records.ndjson"
-        file.write_text("".join(line + "\n" for line in lines))
         known = KnownTable(self.source, self.name, self.table, self.warehouse.columns_as(self.target, self.table.types))
-        spool = Spool("ndjson", (file,), len(records))
+        all_keys = None if keys is None else spooled(workdir / "keys.ndjson", keys)
+        spool = replace(spooled(workdir / "records.ndjson", records), keys=all_keys)
         place = self.place(window)
         whose = LandRequest(known, window, self.load_id(window), spool, place, workdir, print, PROJECT)
         return land(replace(whose, cursor_after=after))
@@ -106,6 +108,7 @@ class Loader:
             self.table.primary_key,
             run_id,
             full_refresh,
+            deletes=self.table.follows_deletes,
         )
 
     def load(
@@ -115,8 +118,9 @@ class Loader:
         *,
         run_id: str = "run",
         full_refresh: bool = False,
+        keys: Sequence[Mapping[str, Any]] | None = None,
     ) -> LoadReport:
-        self.land(records, window)
+        self.land(records, window, keys=keys)
         report = self.warehouse.load(self.order(window, run_id=run_id, full_refresh=full_refresh))
         assert report.rows_read == (
             report.rows_loaded
@@ -139,6 +143,13 @@ class Loader:
         d = self.warehouse.dialect
         mine = f"source = {d.literal(self.source)} AND table_name = {d.literal(self.name)}"
         return sorted(self.warehouse.query(f"SELECT {', '.join(columns)} FROM _elt.{table} WHERE {mine}").rows)
+
+
+def spooled(file: Path, records: Sequence[Mapping[str, Any] | str]) -> Spool:
+    """Records as a reader leaves them."""
+    lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
+    file.write_text("".join(line + "\n" for line in lines))
+    return Spool("ndjson", (file,), len(records))
 
 
 def everything(warehouse: Warehouse, target: Relation) -> dict[str, list[tuple[Any, ...]]]:

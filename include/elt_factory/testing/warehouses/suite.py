@@ -5,6 +5,7 @@ from __future__ import annotations
 from elt_factory.testing.warehouses.accounting import AccountingSuite
 from elt_factory.testing.warehouses.at_once import AtOnceSuite
 from elt_factory.testing.warehouses.cursors import CursorSuite
+from elt_factory.testing.warehouses.deletes import DeleteSuite
 from elt_factory.testing.warehouses.history import HistorySuite
 from elt_factory.testing.warehouses.interface import InterfaceSuite
 from elt_factory.testing.warehouses.loads import LoadSuite
@@ -21,6 +22,7 @@ class WarehouseSuite(
     InterfaceSuite,
     AtOnceSuite,
     CursorSuite,
+    DeleteSuite,
     HistorySuite,
     RefreshSuite,
 ):

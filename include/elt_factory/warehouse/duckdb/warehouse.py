@@ -150,17 +150,19 @@ class DuckDBWarehouse(Warehouse):
         manifest = order.manifest
         rejects = [manifest.rejects] if manifest.rejects else []
         delivered = [manifest.ledger] if manifest.ledger else []
+        all_keys = [manifest.keys] if manifest.keys else []
         try:
             rows = self._view(f"landed_{manifest.attempt}", manifest.files, folder)
             rejected = self._view(f"rejects_{manifest.attempt}", rejects, folder)
             files = self._view(f"files_{manifest.attempt}", delivered, folder)
-            staged = Staged(rows, rejected, self._count(rows), self._count(rejected), files)
+            keys = self._view(f"keys_{manifest.attempt}", all_keys, folder)
+            staged = Staged(rows, rejected, self._count(rows), self._count(rejected), files, keys)
         except _unreadable() as error:
             raise LandingError(f"cannot read landing {order.landing}: {error}; run the extract task again") from error
         try:
             yield staged
         finally:
-            for view in (rows, rejected, files):
+            for view in (rows, rejected, files, keys):
                 if view:
                     self._connection.execute(_drop_view(view))
 

@@ -14,7 +14,7 @@ from elt_factory.warehouse.snowflake.errors import NoSuchObjectError
 from elt_factory.warehouse.snowflake.sql import DIALECT
 from elt_factory.warehouse.snowflake.warehouse import SnowflakeWarehouse
 
-_COPIED = re.compile(r"COPY INTO .*/(data|rejects|files)/ FILE_FORMAT = ")
+_COPIED = re.compile(r"COPY INTO .*/(data|rejects|files|keys)/ FILE_FORMAT = ")
 
 
 class SnowflakeRecorder(Recorder, SnowflakeWarehouse):

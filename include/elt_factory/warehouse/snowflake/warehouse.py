@@ -58,16 +58,17 @@ T = TypeVar("T")
 
 
 class _Tables(NamedTuple, Generic[T]):
-    """Something for each of the three kinds of landed files."""
+    """Something for each of the four kinds of landed files."""
 
     rows: T
     rejects: T
     ledger: T
+    keys: T
 
 
 def _landed_files(manifest: Manifest) -> _Tables[Sequence[LandedFile]]:
-    rejects, delivered = ([file] if file else [] for file in (manifest.rejects, manifest.ledger))
-    return _Tables(manifest.files, rejects, delivered)
+    alone = ([file] if file else [] for file in (manifest.rejects, manifest.ledger, manifest.keys))
+    return _Tables(manifest.files, *alone)
 
 
 class SnowflakeWarehouse(Warehouse):
@@ -205,18 +206,19 @@ class SnowflakeWarehouse(Warehouse):
         manifest = order.manifest
         name = staging_name(manifest.attempt, self.now())
         folder = stage_folder(manifest, name)
-        tables = _Tables(*(Relation(audit.SCHEMA, f"{name}{of}") for of in ("", "_rejects", "_files")))
+        tables = _Tables(*(Relation(audit.SCHEMA, f"{name}{of}") for of in ("", "_rejects", "_files", "_keys")))
         outside = external_stage(order.landing, self._given) if manifest.all_files else None
         try:
             if outside:
                 # Snowflake reads the landing by itself: sizes and ETags are all the proof there is
                 check_files(order.landing, manifest)
                 self._create(outside.create, sql.describe_stage(outside.relation), outside.wanted)
-                counts = self._copy_all(order, tables, _Tables(*[outside.folder] * 3))
+                counts = self._copy_all(order, tables, _Tables(*[outside.folder] * 4))
             else:
                 counts = self._send_and_copy(order, tables, folder)
-            there = [table if files else None for table, files in zip(tables, _landed_files(manifest), strict=True)]
-            yield Staged(there[0], there[1], *counts, there[2])
+            landed = zip(tables, _landed_files(manifest), strict=True)
+            there = _Tables(*(table if files else None for table, files in landed))
+            yield Staged(there.rows, there.rejects, *counts, there.ledger, there.keys)
         finally:
             made = [table for table, files in zip(tables, _landed_files(manifest), strict=True) if files]
             # what an external stage shows is the landing itself
@@ -228,7 +230,7 @@ class SnowflakeWarehouse(Warehouse):
             if order.manifest.all_files:
                 create = f"CREATE STAGE ON SCHEMA {DIALECT.name(STAGE.schema)}"
                 self._create(sql.create_stage(STAGE), sql.describe_stage(STAGE), create)
-            parts = ("data", "rejects", "files")
+            parts = ("data", "rejects", "files", "keys")
             senders = _Tables[_Stager](*(partial(self._send, here, folder.below(part)) for part in parts))
             return self._copy_all(order, tables, senders)
 
@@ -236,6 +238,7 @@ class SnowflakeWarehouse(Warehouse):
         """Return the numbers of rows and of rejects that Snowflake says it loaded."""
         landed = _landed_files(order.manifest)
         self._copy(order, tables.ledger, staged.ledger, landed.ledger, ledger.STAGED)
+        self._copy(order, tables.keys, staged.keys, landed.keys, order.key_columns)
         return (
             self._copy(order, tables.rows, staged.rows, landed.rows, order.staged_columns),
             self._copy(order, tables.rejects, staged.rejects, landed.rejects, REJECTS),

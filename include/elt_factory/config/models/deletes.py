@@ -1,0 +1,81 @@
+"""How a load finds the rows that its source no longer has, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from elt_factory.config.errors import KEY, MistakeError, invalid
+from elt_factory.config.models.base import Model
+from elt_factory.config.models.values import ColumnName
+
+if TYPE_CHECKING:
+    from elt_factory.config.models.table import Table
+
+COMPARE = "compare"
+_HINT = "write deletes: compare, or deletes: {column: deleted_at}"
+
+
+class Deletes(Model):
+    """Rows that the source has deleted: found by comparing keys, or by a column that says so."""
+
+    plain_key: ClassVar[str] = COMPARE
+
+    compare: Literal["hard", "soft"] | None = Field(
+        None,
+        description=(
+            "Read the primary key of every row with each load. Rows of other keys are deleted (hard), or stay with "
+            "the time in `_deleted_at` (soft). `deletes: compare` means hard."
+        ),
+        examples=["soft"],
+    )
+    column: ColumnName | None = Field(
+        None,
+        description="Column that says that a row is deleted: a time, or true, or a number other than 0.",
+        examples=["deleted_at"],
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _compare(cls, given: Any) -> Any:
+        if isinstance(given, str) and given != COMPARE:
+            raise MistakeError(invalid("value for deletes", given), _HINT)
+        return {COMPARE: "hard"} if given == COMPARE else given
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.compare is None and self.column is None:
+            raise MistakeError("deletes needs `compare` or `column`", _HINT, code="incomplete")
+        if self.compare and self.column:
+            hint = "keep one of them"
+            raise MistakeError("`compare` and `column` exclude each other", hint, at=("column", KEY), code="conflict")
+        return self
+
+
+def or_compare(schema: dict[str, Any]) -> None:
+    """Say in the JSON Schema that the word compare may appear alone."""
+    schema["anyOf"].insert(0, {"const": COMPARE})
+
+
+def delete_mistakes(table: Table) -> Iterator[MistakeError]:
+    """Yield what keeps a table from following the deletes of its source."""
+    deletes = table.follows_deletes
+    if deletes is None:
+        return
+    if table.write_disposition != "merge":
+        hint = "replace and scd2 without a cursor follow deletes by themselves; write write_disposition: merge"
+        message = f"deletes needs write_disposition: merge, not {table.write_disposition}"
+        yield MistakeError(message, hint, at=("deletes", KEY), code="conflict")
+    if deletes.compare and table.takes_window:
+        message = "the query asks for the rows of a window, so every row outside of it would be taken for deleted"
+        hint = "remove the templates of the window from the query, and write incremental:"
+        yield MistakeError(message, hint, at=("deletes", KEY), code="conflict")
+    column = table.columns.get(deletes.column or "")
+    if column and column.pii:
+        message = f'"{deletes.column}" is personal data, so its value is not known to the load'
+        yield MistakeError(message, "remove pii", at=("deletes", "column"), code="conflict")
+    if deletes.column and deletes.column in table.primary_key:
+        message = f'"{deletes.column}" is part of the primary_key'
+        yield MistakeError(message, "name the column that says deleted", at=("deletes", "column"), code="conflict")

@@ -1,0 +1,33 @@
+"""The scratch database in which a contract runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from elt_factory.core.sql_text import text_literal
+from elt_factory.landing import memory, staging
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@contextmanager
+def scratch(workdir: Path, attempt: str, staged: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Provide a private DuckDB file: what does not fit in memory goes to disk, so memory does not grow with rows."""
+    import duckdb
+
+    file = workdir / f"contract-{attempt}.duckdb"
+    try:
+        with duckdb.connect(str(file)) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            memory.set_limit(connection)
+            # what needs an order says which
+            connection.execute("SET preserve_insertion_order = false")
+            connection.execute(f"SET temp_directory = {text_literal(str(workdir / 'spill'))}")
+            yield connection
+    finally:
+        file.unlink(missing_ok=True)
+        staging.forget(staged)

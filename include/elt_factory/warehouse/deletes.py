@@ -1,0 +1,139 @@
+"""Rows that the source has deleted: by the keys of all its rows, or by a column that says so.
+
+Keys are those of the moment at which a load read the source. What was committed before that load began, and has a key
+that is not among them, is gone. What another load has committed since is left to the next comparison: its rows may be
+younger than the keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.failures import BadDataError, ContractError
+from elt_factory.warehouse.dialect import Relation
+from elt_factory.warehouse.statement import Statement
+from elt_factory.warehouse.statements import LOADED_AT
+
+if TYPE_CHECKING:
+    from elt_factory.warehouse.writing import Writing
+
+DELETED_AT = "_deleted_at"
+OWN_COLUMN: Mapping[str, ColumnType] = {DELETED_AT: ColumnType("timestamp")}
+_TIMES = ("timestamp", "datetime", "date")
+_NUMBERS = ("integer", "decimal", "float")
+
+
+def follow_deletes(load: Writing) -> int:
+    """Delete, or mark, what the source has deleted; return how many rows.
+
+    Raises:
+        BadDataError: the source has no keys at all, and the table has rows.
+        ContractError: the column that says that a row is deleted has a type that does not.
+    """
+    deletes = load.order.deletes
+    if deletes is None:
+        return 0
+    if deletes.column:
+        return load.warehouse.execute(delete_marked(load, deletes.column))
+    keys, manifest = load.staged.keys, load.order.manifest
+    # a full refresh has read the very rows; a key that cannot be read may be any
+    if manifest.keys_read is None or manifest.keys_rejected or load.order.full_refresh:
+        return 0
+    if keys is None:
+        _refuse_no_keys(load)
+        return 0
+    if deletes.compare == "hard":
+        return load.warehouse.execute(delete_gone(load, keys))
+    load.warehouse.execute(restore(load, keys))
+    return load.warehouse.execute(mark_gone(load, keys))
+
+
+def _refuse_no_keys(load: Writing) -> None:
+    found = load.warehouse.query(count_older(load)).rows[0][0]
+    if found:
+        raise BadDataError(
+            f"{load.order.label}: the source has no row at all, so all {found} rows of the table would be deleted; "
+            "nothing was committed. If the source is really empty, run with full refresh"
+        )
+
+
+def delete_gone(load: Writing, keys: Relation) -> Statement:
+    """DELETE of the rows whose key the source no longer has."""
+    return Statement(
+        f"DELETE FROM {_rows(load)} WHERE {_gone(load, keys)}", "delete the rows whose key the source no longer has"
+    )
+
+
+def count_older(load: Writing) -> Statement:
+    """SELECT of how many rows are there that would be gone if the source had no key."""
+    return Statement(f"SELECT count(*) FROM {_rows(load)} WHERE {_older(load)}", "fail if all rows would be deleted")
+
+
+def mark_gone(load: Writing, keys: Relation) -> Statement:
+    """UPDATE of the rows whose key the source no longer has, and that are not marked yet."""
+    d = load.warehouse.dialect
+    return Statement(
+        f"UPDATE {_rows(load)} SET {d.name(DELETED_AT)} = {d.literal(load.now)} WHERE {_gone(load, keys)}",
+        "mark the rows whose key the source no longer has",
+    )
+
+
+def restore(load: Writing, keys: Relation) -> Statement:
+    """UPDATE of the marked rows whose key the source has again."""
+    d, began = load.warehouse.dialect, _began(load)
+    return Statement(
+        f"UPDATE {_rows(load)} SET {d.name(DELETED_AT)} = NULL "
+        f"WHERE t.{d.name(DELETED_AT)} < {began} AND EXISTS ({_same_key(load, keys)})",
+        "no longer mark the rows whose key the source has again",
+    )
+
+
+def delete_marked(load: Writing, column: str) -> Statement:
+    """DELETE of the rows that say themselves that they are deleted."""
+    return Statement(
+        f"DELETE FROM {_rows(load)} WHERE {_says_deleted(load, column)}", "delete the rows that say they are deleted"
+    )
+
+
+def _says_deleted(load: Writing, column: str) -> str:
+    name, kind = f"t.{load.warehouse.dialect.name(column)}", load.columns.get(column)
+    if kind is None:
+        raise ContractError(f"{load.order.label}: deletes.column names {column}, which the table does not have")
+    if kind.name in _TIMES:
+        return f"{name} IS NOT NULL"
+    if kind.name == "boolean":
+        return name
+    if kind.name in _NUMBERS:
+        return f"{name} <> 0"
+    raise ContractError(
+        f"{load.order.label}: {column} is {kind}, which does not say whether a row is deleted; write type: timestamp "
+        f"or boolean under columns: {column}:, or delete by key: deletes: compare"
+    )
+
+
+def _gone(load: Writing, keys: Relation) -> str:
+    return f"{_older(load)} AND NOT EXISTS ({_same_key(load, keys)})"
+
+
+def _older(load: Writing) -> str:
+    """Return the condition for rows that were committed before the keys were read, and are not marked yet."""
+    d = load.warehouse.dialect
+    marked = f" AND t.{d.name(DELETED_AT)} IS NULL" if DELETED_AT in load.columns else ""
+    return f"t.{d.name(LOADED_AT)} < {_began(load)}{marked}"
+
+
+def _same_key(load: Writing, keys: Relation) -> str:
+    d = load.warehouse.dialect
+    same = " AND ".join(f"t.{d.name(key)} = k.{d.name(key)}" for key in load.order.primary_key)
+    return f"SELECT 1 FROM {keys.sql(d)} AS k WHERE {same}"
+
+
+def _began(load: Writing) -> str:
+    return load.warehouse.dialect.literal(datetime.fromisoformat(load.order.manifest.started_at))
+
+
+def _rows(load: Writing) -> str:
+    return f"{load.order.target.sql(load.warehouse.dialect)} AS t"
