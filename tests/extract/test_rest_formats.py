@@ -13,7 +13,7 @@ from rest_support import request_of, source_of
 from elt_factory.core.failures import BadDataError, SourceNotReadyError, SourceUnavailableError
 from elt_factory.landing.land import LandRequest, land
 from elt_factory.landing.places import LocalPlace
-from elt_factory.landing.schema import Known
+from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.read import read
 from elt_factory.sources.rest_api import http
 from elt_factory.sources.rest_api.exchange import Patience
@@ -38,7 +38,7 @@ def landed(folder, answer, form, more=""):
     with serving(answer) as server:
         request = request_of(server, folder, source, "x")
         spool = read(request)
-    known = Known("shop", "x", source.tables["x"], None)
+    known = KnownTable("shop", "x", source.tables["x"], None)
     work = folder / "contract"
     work.mkdir()
     return land(LandRequest(known, request.window, "l", spool, LocalPlace(folder / "landing"), work, print))
