@@ -50,11 +50,11 @@ class TestCsvInAnotherDialect(FormatSuite):
 def line(tmp_path):
     """A line whose source is one CSV file."""
 
-    def of(content, **form):
+    def of(content, columns=None, **form):
         folder = tmp_path / "in"
         folder.mkdir(exist_ok=True)
         (folder / "a.csv").write_bytes(content)
-        table = {"path": "a.csv", "format": {"type": "csv", **form}}
+        table = {"path": "a.csv", "format": {"type": "csv", **form}, "columns": columns or {}}
         config = {"name": "src", "extract": {"type": "files", "folder": "in"}, "tables": {"tab": table}}
         return Line(source_of(config, tmp_path), None, tmp_path, lambda _: None)
 
@@ -190,3 +190,44 @@ def test_names_that_are_not_names_say_how_they_are_repaired(line, content, what)
     with pytest.raises(BadDataError, match=rf"line 1: .*{what}; hint: add format.repair_names: true"):
         line(content).load(WEEK)
     assert line(content, repair_names=True).load(WEEK).rows_loaded == 1
+
+
+GERMAN = b"id;amount;count;version;note\n1;1.234,50;1.000;1.2;a\n2;-0,5;12;1.3;1,x\n3;;1.234.567;1.4;b\n"
+
+
+@pytest.mark.parametrize("more", [{}, {"trim": True}])
+def test_numbers_have_the_signs_that_the_yaml_says(line, more):
+    one = line(GERMAN, delimiter=";", decimal=",", thousands=".", **more)
+    one.load(WEEK)
+    rows = sorted(one.rows(), key=lambda row: row["id"])
+    assert [row["amount"] for row in rows] == [1234.5, -0.5, None]
+    assert [row["count"] for row in rows] == [1000, 12, 1234567]
+    # what is not a number by these signs is text, and not another number
+    assert [row["version"] for row in rows] == ["1.2", "1.3", "1.4"]
+    assert [row["note"] for row in rows] == ["a", "1,x", "b"]
+
+
+def test_a_number_with_other_signs_than_those_of_the_yaml_is_a_reject_with_its_text(line):
+    content, columns = b"id;amount\n1;1,5\n2;1.5\n3;1.500\n", {"amount": {"type": "float"}}
+    one = line(content, columns, delimiter=";", decimal=",", thousands=".")
+    report = one.load(WEEK)
+    assert (report.rows_loaded, report.rows_rejected) == (2, 1)
+    assert sorted(row["amount"] for row in one.rows()) == [1.5, 1500.0]
+    with one.warehouse() as warehouse:
+        (reject,) = warehouse.query("SELECT reason, record FROM _elt.rejects").rows
+    assert '"1.5"' in reject[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "keys"),
+    [
+        (GERMAN.replace(b"1.2;", b"v;").replace(b"1.3;", b"v;").replace(b"1.4;", b"v;"), (",", ".")),
+        (b"a;b\n1;2,5\n2;3,25\n", (",", None)),
+        (b"a;b\n1;2.5\n2;3,25\n", (".", None)),
+        (b"a;b\n1;2.500\n", (".", None)),
+        (b"a,b\n1,2.5\n", (".", None)),
+    ],
+)
+def test_elt_new_finds_the_signs_of_numbers_only_where_they_are_sure(content, keys):
+    form = sniffed(content, whole=True).form
+    assert (form.decimal, form.thousands) == keys

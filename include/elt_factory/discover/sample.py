@@ -20,7 +20,7 @@ from elt_factory.extract.request import Spool
 if TYPE_CHECKING:
     import duckdb
 
-    from elt_factory.landing.contract import ContractPlan
+    from elt_factory.landing.contract import ContractPlan, PlannedColumn
 
 MOST_RECORDS = 5000
 
@@ -37,6 +37,7 @@ def sample_of(spool: Spool) -> Sample:
     from elt_factory.landing import memory
     from elt_factory.landing.found import find_columns, raw_relations
     from elt_factory.landing.lines import offer
+    from elt_factory.landing.numbers import Signs
     from elt_factory.landing.schema import KnownTable, plan_contract
 
     known = KnownTable("sample", "sample", Table(), None)
@@ -54,7 +55,7 @@ def sample_of(spool: Spool) -> Sample:
             return Sample(found, [], 0)
         relations = raw_relations(connection, spool, plan)
         relation = f"({' UNION ALL '.join(f'FROM {one}' for one in relations)})"
-        unlike = _unlike(connection, relation, plan)
+        unlike = _unlike(connection, relation, replace(plan, signs=Signs.of(spool.csv)))
         if unlike:
             # what the values are is found in them where the declared type does not hold all of them
             open_types = {name: kind for name, kind in spool.types.items() if loaded_name(name) not in unlike}
@@ -86,7 +87,7 @@ def _unlike(connection: duckdb.DuckDBPyConnection, relation: str, plan: Contract
     from elt_factory.landing.casting import cast_text
 
     tests = [
-        f"count({identifier(column.name)}) - count({cast_text(identifier(column.name), column.type)})"
+        f"count({identifier(column.name)}) - count({cast_text(_number(column, plan), column.type)})"
         for column in plan.columns
     ]
     row = connection.execute(f"SELECT {', '.join(tests)} FROM {relation}").fetchall()[0]
@@ -95,6 +96,11 @@ def _unlike(connection: duckdb.DuckDBPyConnection, relation: str, plan: Contract
         for column, count in zip(plan.columns, row, strict=True)
         if count
     }
+
+
+def _number(column: PlannedColumn, plan: ContractPlan) -> str:
+    name = identifier(column.name)
+    return plan.signs.plain(name) if plan.signs and plan.signs.takes(column.type) else name
 
 
 def _looked_through(connection: duckdb.DuckDBPyConnection, relation: str, sample: Sample) -> Sample:

@@ -23,6 +23,9 @@ _LONGEST_NAME = 120
 _LONG_NAME = 25  # characters, and words: what is rather a sentence than a name
 _MOST_FOOTERS = 30
 _YEAR = re.compile(r"(?:19|20)\d\d")
+_WITH_COMMA = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+")
+_WITH_POINT = re.compile(r"[-+]?\d+\.(?:\d{1,2}|\d{4,})")
+_GROUPED = re.compile(r"[-+]?\d{1,3}(?:\.\d{3})+(?:,\d+)?")
 _COMMAS = 3  # of a value that is text
 _FEW_TEXTS = 3  # columns from which a line with one value is a title
 _MOST, _SOME, _RARE = 0.8, 0.5, 0.05
@@ -51,7 +54,18 @@ def sniffed(head: bytes, *, whole: bool) -> Sniffed:
     form = CsvFormat.model_validate({"type": "csv", **given})
     rows = [[field or "" for field in one.fields] for one in records(lines, form) if not one.why]
     words = null_words(rows)
-    return Sniffed(form.model_copy(update={"null_values": ("", *words)}), words)
+    signs = _signs([value for row in rows[1:] for value in row], form.delimiter)
+    return Sniffed(form.model_copy(update={"null_values": ("", *words), **signs}), words)
+
+
+def _signs(values: Sequence[str], delimiter: str) -> dict[str, str]:
+    """Return the signs of numbers with a comma: only where some have one, and none a point as in 1.5."""
+    if delimiter == ",":
+        return {}
+    commas = sum(bool(_WITH_COMMA.fullmatch(value)) for value in values)
+    if not commas or any(_WITH_POINT.fullmatch(value) for value in values):
+        return {}
+    return {"decimal": ",", **({"thousands": "."} if any(map(_GROUPED.fullmatch, values)) else {})}
 
 
 def keys_of(form: CsvFormat) -> dict[str, Any]:

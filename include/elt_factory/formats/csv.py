@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,9 @@ def _spooled(form: CsvFormat, files: Sequence[Delivered], workdir: Path) -> Spoo
         from elt_factory.formats.records import spool_of
 
         paths = dict(zip(files, texts, strict=True))
-        return spool_of(files, workdir, lambda file: json_records(paths[file], file.name, form), texts=True)
+        spool = spool_of(files, workdir, lambda file: json_records(paths[file], file.name, form), texts=True)
+        # whose numbers have the signs of the file still
+        return replace(spool, csv=form)
     # what was of another encoding is UTF-8 by now
     csv = form if form.encoding == "latin-1" else form.model_copy(update={"encoding": "utf-8"})
     return Spool("csv", texts, csv=csv)

@@ -17,6 +17,7 @@ from elt_factory.landing import json_rules, limits, ndjson
 from elt_factory.landing.casting import bound_text, cast_text, duckdb_type, has_nanoseconds
 from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH, ROW
 from elt_factory.landing.lines import BROKEN_LINES
+from elt_factory.landing.numbers import Signs
 from elt_factory.landing.time_formats import cast_written
 
 # DuckDB takes 16 times as much memory for files that it decodes to UTF-8 first
@@ -72,9 +73,10 @@ class PlannedColumn:
 class ContractPlan:
     """What the contract does with one load.
 
-    `unwanted` columns reject the rows that have a value in them. With `single_keys` JSON of a shape that is listed in
-    the table `repeated_keys` is a bad value: it has a key twice in one object. `by_file`: the records come from a
-    source's files, and each row says from which; `file_column` then holds the file's name. With `key_of_file` a key
+    `unwanted` columns reject the rows that have a value in them. `signs` are those of numbers in the text. With
+    `single_keys` JSON of a shape in the table `repeated_keys` is a bad value: it has a key twice in one object.
+    `by_file`: the records come from a source's files, and each row says from which; `file_column` then holds the file's
+    name. With `key_of_file` a key
     distinguishes the rows of one file from each other. `by_header`: a row says whether it is its file's
     header line again. `nanoseconds` are the columns whose source has a type for them: a time of theirs is never cut.
     `numbered`: a row says at which place it was read; else one thread has to stage the rows, in their order.
@@ -87,6 +89,7 @@ class ContractPlan:
     unwanted: tuple[str, ...] = ()
     secret: frozenset[str] = field(default_factory=frozenset)
     single_keys: bool = False
+    signs: Signs | None = None
     by_file: bool = False
     key_of_file: bool = False
     by_header: bool = False
@@ -214,7 +217,8 @@ def typed_value(column: PlannedColumn, plan: ContractPlan) -> str:
     raw = plan.raw(column.name)
     if column.written:
         return cast_written(raw, column.type, column.written)
-    value = cast_text(raw, column.type)
+    text = plan.signs.plain(raw) if plan.signs and plan.signs.takes(column.type) else raw
+    value = cast_text(text, column.type)
     if plan.single_keys and column.type.name == "json":
         return f"CASE WHEN {json_rules.shape(raw)} NOT IN (SELECT shape FROM repeated_keys) THEN {value} END"
     if _is_cut(column, plan):

@@ -20,6 +20,7 @@ from elt_factory.landing.csv_sifting import forget_broken_lines
 from elt_factory.landing.file_names import AGAIN, PATH, ROW, with_path
 from elt_factory.landing.inference import types_of_text
 from elt_factory.landing.lines import LINES, BrokenLinesError
+from elt_factory.landing.numbers import Signs
 from elt_factory.landing.schema import KnownTable, check_names, check_width, settled
 
 if TYPE_CHECKING:
@@ -74,8 +75,10 @@ def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool
     # the YAML and the table come before what the source says of its columns
     given = {**{name: kind for name, kind in spool.types.items() if name in names}, **_given(known, names)}
     unknown = [name for name in names if name not in given]
-    if spool.texts:
-        kinds = _infer(connection, known, unknown, ndjson.read_columns(dict.fromkeys(unknown, "VARCHAR")))
+    if spool.texts and unknown:
+        texts = ndjson.read_columns(dict.fromkeys(unknown, "VARCHAR"))
+        signs = Signs.of(spool.csv)
+        kinds = _infer(connection, known, unknown, signs.to_look_at(texts, unknown) if signs else texts)
     else:
         kinds = _types_of_json(connection, known, unknown)
     # what the table and the YAML name comes first
@@ -159,7 +162,9 @@ def _find_csv(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: S
         for name in header:
             found.setdefault(name, spool.types.get(name))
         records = f"(FROM {relation} WHERE NOT ({is_header_again(header, spool)}))"
-        found.update(_infer(connection, known, unknown, records))
+        signs = Signs.of(spool.csv)
+        looked = signs.to_look_at(records, unknown) if signs and unknown else records
+        found.update(_infer(connection, known, unknown, looked))
     forget_broken_lines(connection)
     return found
 

@@ -27,6 +27,7 @@ from elt_factory.landing.duckdb_errors import named_errors
 from elt_factory.landing.found import find_columns, nanosecond_columns, raw_relations
 from elt_factory.landing.lines import BROKEN_LINES, BrokenLinesError, offer
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
+from elt_factory.landing.numbers import Signs
 from elt_factory.landing.outline import outline, reads_after, with_files
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.landing.repeated import has_repeated_keys
@@ -242,6 +243,7 @@ def _stage_files(
         by_header=spool.csv.header and comes_from_others(spool),
         nanoseconds=nanosecond_columns(connection, spool),
         numbered=spool.format != "csv",
+        signs=Signs.of(spool.csv),
     )
     memory.set_threads(connection, len(plan.columns), most=None if plan.numbered else 1)
     staging.stage_records(connection, request.staged, plan, raw_relations(connection, spool, plan))

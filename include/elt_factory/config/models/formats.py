@@ -27,7 +27,7 @@ class FileFormat(ByType):
     door: ClassVar[Door[Any]] = FORMATS
 
 
-_OF_PLAIN = ("type", "header", "names", "delimiter", "quote", "null_values", "encoding")
+_OF_PLAIN = ("type", "header", "names", "delimiter", "quote", "null_values", "encoding", "decimal", "thousands")
 Count = Annotated[Whole, Field(ge=0)]
 
 
@@ -78,6 +78,10 @@ class CsvFormat(FileFormat):
         examples=["\\"],
     )
     null_values: tuple[str, ...] = Field(("",), description="Unquoted texts to read as NULL.", examples=[["", "NA"]])
+    decimal: str = Field(".", min_length=1, max_length=1, description="Decimal sign of numbers.", examples=[","])
+    thousands: str | None = Field(
+        None, min_length=1, max_length=1, description="Sign between the thousands of numbers.", examples=["."]
+    )
     encoding: Encoding = Field(
         "utf-8",
         description=(
@@ -127,6 +131,10 @@ class CsvFormat(FileFormat):
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
         check_names(self.names, "header: false", has_header=self.header)
+        if self.decimal == self.thousands:
+            raise MistakeError(
+                "decimal and thousands are the same sign", "remove one of them", at=("thousands",), code="conflict"
+            )
         return self
 
 
