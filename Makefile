@@ -111,8 +111,9 @@ lint: $(VENV)/.ready ## Style, types, import rules, prose
 	@$(BIN)/lint-imports --config .ci/circles.ini --no-cache
 	@$(MAKE) --silent prose
 
-prose: $(VENV)/.ready ## Spelling, and the words that docs/glossary.md retires
+prose: $(VENV)/.ready ## Spelling, words that docs/glossary.md retires, and the lines and links of pages
 	@$(BIN)/codespell $(PROSE)
+	@$(BIN)/python -m pytest --quiet --no-header tests/test_pages.py
 
 drift: $(VENV)/.ready ## Fail where a generated file is not what the models say
 	@$(BIN)/python -m elt_factory.cli.reference --check
