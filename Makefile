@@ -113,7 +113,7 @@ lint: $(VENV)/.ready ## Style, types, import rules, prose
 
 prose: $(VENV)/.ready ## Spelling, words that docs/glossary.md retires, and the lines and links of pages
 	@$(BIN)/codespell $(PROSE)
-	@$(BIN)/python -m pytest --quiet --no-header tests/test_pages.py
+	@$(BIN)/python -m pytest --noconftest --quiet --no-header tests/test_pages.py
 
 drift: $(VENV)/.ready ## Fail where a generated file is not what the models say
 	@$(BIN)/python -m elt_factory.cli.reference --check
