@@ -26,6 +26,7 @@ from elt_factory.sources.rest_api.model import RestApi
 from elt_factory.sources.rest_api.paginators import Ask, Page
 from elt_factory.sources.rest_api.paging import paginator_candidates, records_paths
 from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
+from elt_factory.sources.rest_api.signs import contradiction, signs_of
 
 _PATIENCE = Patience(tries=4, longest_retry_after=10.0)
 _KEY_HEADERS = ("X-API-Key", "Api-Key", "X-Auth-Token")
@@ -87,7 +88,7 @@ def _source(
     }
     if first.auth:
         extract["auth"] = Guess(_flow(first.auth), "tried: the API accepts it")
-    extract["paginator"] = Guess(_flow(paginator), _why_paginator(paginator))
+    extract["paginator"] = Guess(_flow(paginator), _why_paginator(paginator, _against(first.answer, paths[0])))
     lines = {"path": Guess(json.dumps(endpoint.path), "")}
     params = {**endpoint.params, **(window.templates if window else {})}
     if params:
@@ -195,12 +196,22 @@ def _json(answer: Answer) -> Any:
         raise BadDataError("the response is not JSON; hint: use a path of the API, not of a web page") from None
 
 
-def _why_paginator(model: Paginator) -> str:
-    if isinstance(model, SinglePage):
-        return "no pagination found: check that one response holds everything"
-    return "tried: the next page has different records"
+def _why_paginator(model: Paginator, against: str) -> str:
+    if not isinstance(model, SinglePage):
+        return "tried: the next page has different records"
+    if against:
+        return f"no pagination found, but {against}: loads fail until this is right"
+    return "no pagination found: check that one response holds everything"
+
+
+def _against(answer: Answer, records: str | None) -> str:
+    """Return what a first response says against being all there is."""
+    document = answer.document
+    page = Page(document, answer.headers, document.records(records), records)
+    signs = signs_of(document, records)
+    return contradiction(SinglePage(type="single_page"), Ask(), signs, page, (page.records, 1))
 
 
 def _flow(model: Paginator | Auth) -> str:
-    values = model.model_dump(mode="json", exclude_none=True, exclude={"max_pages"})
+    values = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return "{" + ", ".join(f"{key}: {json.dumps(v) if key != 'type' else v}" for key, v in values.items()) + "}"

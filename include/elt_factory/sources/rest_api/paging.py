@@ -34,7 +34,11 @@ _CURSORS = (
     "after",
     "bookmark",
     "scroll_id",
+    "after_cursor",
 )
+_MORE = ("has_more", "hasmore", "more", "has_next", "hasnext", "has_next_page", "hasnextpage")
+_IDS = ("id", "_id", "uuid", "key", "sid", "gid", "ref")
+_AFTER = ("starting_after", "after", "after_id", "last_id", "since_id", "cursor")
 _PARAMS = ("cursor", "after", "page_token", "pageToken", "starting_after", "next_token", "token", "continuation_token")
 _DEPTH = 4
 
@@ -76,22 +80,56 @@ def paginator_candidates(answer: Any, headers: Mapping[str, str], records: int) 
         if _last(path).lower() in _CURSORS and not _is_link(path, str(value))
         for param in _cursor_params(_last(path))
     ]
-    return found + _counted(records)
+    found += [
+        # the place of the next page, in text, is no number of rows that were passed over
+        CursorPaginator(type="cursor", cursor_path=path, cursor_param=_last(path))
+        for path, value in scalars.items()
+        if isinstance(value, str) and _last(path).lower() == "offset"
+    ]
+    return [*found, *_by_last_record(answer), *_counted(answer, records)]
 
 
-def _counted(records: int) -> list[Paginator]:
+def _by_last_record(answer: Any) -> list[Paginator]:
+    """Return ways by the id of the last record, where the answer says that there are more."""
+    paths = records_paths(answer)
+    more = [path for path, value in walk(answer) if value is True and _last(path).lower() in _MORE]
+    if not more or not paths or paths[0] is None:
+        return []
+    records = next(value for path, value in walk(answer) if path == paths[0])
+    keys = [key for key in _IDS if key in records[-1]][:1]
+    return [
+        CursorPaginator(type="cursor", cursor_record=key, cursor_param=param, more=more[0])
+        for key in keys
+        for param in _AFTER
+    ]
+
+
+def _counted(answer: Any, records: int) -> list[Paginator]:
     if not records:
         return []
-    offsets = (("limit", "offset"), ("limit", "skip"), ("per_page", "offset"))
+    names = {_last(path).lower() for path, _ in walk(answer)}
+    # each API that says where it began says it by the name that it takes
+    known = (("maxResults", "startAt"), ("limit", "start"), ("count", "start"), ("$top", "$skip"), ("size", "from"))
+    told = [pair for pair in known if pair[1].lower() in names]
+    others = [("limit", "offset"), ("limit", "skip"), ("per_page", "offset"), *known]
+    zero = PageNumberPaginator(type="page_number", page_param="page", first_page=0)
+    one = PageNumberPaginator(type="page_number", page_param="page", first_page=1)
+    counted = [zero, one] if "totalpages" in names and "number" in names else [one, zero]
     return [
-        PageNumberPaginator(type="page_number", page_param="page", first_page=1),
-        *(OffsetPaginator(type="offset", limit=records, limit_param=li, offset_param=o) for li, o in offsets),
+        *(OffsetPaginator(type="offset", limit=records, limit_param=li, offset_param=o) for li, o in told),
+        *counted,
+        *(
+            OffsetPaginator(type="offset", limit=records, limit_param=li, offset_param=o)
+            for li, o in others
+            if (li, o) not in told
+        ),
     ]
 
 
 def _cursor_params(key: str) -> list[str]:
     plain = key.removeprefix("next_")
-    return list(dict.fromkeys([*([plain] if plain != "next" else []), *_PARAMS, key]))
+    paged = ["page[after]"] if key == "after_cursor" else []
+    return list(dict.fromkeys([*paged, *([plain] if plain != "next" else []), *_PARAMS, key]))
 
 
 def _is_records(value: Any) -> bool:
