@@ -31,6 +31,7 @@ from elt_factory.testing.loads import WEEK, Line, source_of
 
 Rows = Counter[tuple[str, ...]]
 KINDS = ("right", "said", "wrong")
+TARGET = 75  # files of the survey that are read right
 
 
 def clean_rows(file: Path) -> Rows:
@@ -113,14 +114,19 @@ def verdict(rows: Rows | None, why: str, clean: Rows) -> str:
     return "said"
 
 
+def _is_worse(counts: dict[str, Counter[str]]) -> bool:
+    return counts["ours"]["wrong"] >= counts["DuckDB"]["wrong"]
+
+
 def main() -> None:
-    """Print a table, and every file that is wrong or not read."""
+    """Print a table, with -v also every file that is not read right; exit with 1 where a target is missed."""
     folder, sample = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 200
     sets = {"survey": sorted((folder / "survey_sample" / "csv").iterdir())}
     polluted = sorted((folder / "polluted_files" / "csv").iterdir())
     sets["whole file"] = [file for file in polluted if not file.name.startswith("row_")]
     rows = [file for file in polluted if file.name.startswith("row_")]
     sets["one row"] = random.Random(1).sample(rows, min(sample, len(rows)))
+    missed = False
     for name, files in sets.items():
         counts = {who: Counter[str]() for who in ("ours", "DuckDB")}
         for file in files:
@@ -137,8 +143,10 @@ def main() -> None:
                         f"{sum((found - clean).values())} more, {sum((clean - found).values())} fewer" if found else ""
                     )
                     print(f"  {said}: {file.name}: {why} {difference}")
+        missed = missed or (name == "survey" and (counts["ours"]["right"] < TARGET or _is_worse(counts)))
         for who, counter in counts.items():
             print(f"{name:11} {who:7} " + " ".join(f"{kind} {counter[kind]:4}" for kind in KINDS))
+    sys.exit(missed)
 
 
 if __name__ == "__main__":
