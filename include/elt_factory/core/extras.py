@@ -24,6 +24,8 @@ EXTRAS: Mapping[str, Extra] = {
     "dbt-snowflake": Extra("`transform.dbt` on Snowflake; includes both above", ("dbt.adapters.snowflake",)),
     "postgres": Extra("PostgreSQL as a source", ("psycopg",)),
     "mysql": Extra("MySQL and MariaDB as sources", ("pymysql",)),
+    "mssql": Extra("SQL Server as a source", ("mssql_python",)),
+    "oracle": Extra("Oracle as a source", ("oracledb",)),
     "s3": Extra("landings in S3", ("s3fs",)),
     "gcs": Extra("landings in Google Cloud Storage", ("gcsfs",)),
     "azure": Extra("landings in Azure", ("adlfs",)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -32,7 +32,8 @@ from elt_factory.core.failures import (
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.extract.subject import Subject, source_of
-from elt_factory.sources.sql import mysql, sqlite, sqlite_types
+from elt_factory.sources.sql import mssql, mysql, oracle, sqlite, sqlite_types
+from elt_factory.sources.sql.connections import EXTRAS
 from elt_factory.sources.sql.database_types import type_of
 from elt_factory.sources.sql.database_url import url_of
 from elt_factory.sources.sql.described import Described, Ends, Listed, plain
@@ -54,6 +55,13 @@ from elt_factory.sources.sql.values_as_text import as_text
 _MYSQL = frozenset({"mysql", "mariadb"})
 _MYSQL_REFUSALS = frozenset({1044, 1045, 1142, 1143, 1227, 1698})
 _MYSQL_UNKNOWN = frozenset({1049, 1054, 1146})
+_REFUSALS = (mssql.REFUSALS, oracle.REFUSALS)
+# what a result says itself of its columns, as its driver hands it out
+_DESCRIBED: Mapping[str, Callable[[sa.Connection, sa.FromClause], Described]] = {
+    **dict.fromkeys(_MYSQL, mysql.described),
+    "mssql": mssql.described,
+    "oracle": oracle.described,
+}
 _OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
 
@@ -151,9 +159,11 @@ def _spoken(subject: Subject) -> Iterator[None]:
     try:
         yield
     except exc.NoSuchModuleError as error:
-        raise subject.error(BadRequestError, f"unknown connection type: {error}") from None
+        hint = "SQL Server needs SQLAlchemy 2.1" if "mssqlpython" in str(error) else ""
+        raise subject.error(BadRequestError, f"unknown connection type: {error}", hint) from None
     except ModuleNotFoundError as error:
-        hint = "install it; for MySQL and MariaDB: pip install 'elt-factory[mysql]'"
+        extras = ", ".join(sorted(EXTRAS.values()))
+        hint = f'install it; for {extras} there is an extra each: pip install "elt-factory[mysql]"'
         raise subject.error(BadRequestError, f"the driver of this database is not installed: {error}", hint) from None
     except exc.SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
@@ -165,7 +175,7 @@ def _kind(error: exc.SQLAlchemyError) -> type[EltError]:
     if type(cause).__module__.startswith("sqlite3"):
         return sqlite.kind_of(str(cause))
     code = next(iter(getattr(cause, "args", ())), None)
-    if code in _MYSQL_REFUSALS:
+    if code in _MYSQL_REFUSALS or any(words.search(str(cause)) for words in _REFUSALS):
         return AccessDeniedError
     down = isinstance(error, exc.OperationalError | exc.InterfaceError) and code not in _MYSQL_UNKNOWN
     return SourceUnavailableError if down else BadRequestError
@@ -185,8 +195,8 @@ def _describe(database: sa.Connection, relation: Origin, subject: Subject) -> De
     place, dialect = _place(database, relation), database.dialect
     if relation.query is None:
         _check_there(database, relation, subject)
-    if dialect.name in _MYSQL:
-        return mysql.described(database, place)
+    if dialect.name in _DESCRIBED:
+        return _DESCRIBED[dialect.name](database, place)
     if isinstance(dialect, SQLiteDialect):
         return sqlite_types.described(database, relation, place)
     if relation.query is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +15,18 @@ from elt_factory.core.failures import BadRequestError, SourceNotReadyError
 from elt_factory.extract.subject import Subject
 
 _MYSQL = frozenset({"mysql", "mariadb"})
+_DRIVERS: Mapping[str, str] = {"mssql": "mssql+mssqlpython", "oracle": "oracle+oracledb"}
+# keywords of its connection strings that an extra may have
+_OF_SQL_SERVER = frozenset(
+    {
+        "encrypt",
+        "trustservercertificate",
+        "authentication",
+        "applicationintent",
+        "multisubnetfailover",
+        "hostnameincertificate",
+    }
+)
 
 
 def url_of(connection: Connection, project: Path, subject: Subject) -> sa.URL:
@@ -33,15 +46,48 @@ def url_of(connection: Connection, project: Path, subject: Subject) -> sa.URL:
         password=connection.password,
         host=connection.host,
         port=connection.port,
-        database=connection.schema,
-        query={"charset": "utf8mb4"} if connection.conn_type in _MYSQL else {},
+        database=_database(connection, subject),
+        query=_options(connection, subject),
     )
 
 
 def _driver(conn_type: str) -> str:
     if conn_type in _MYSQL and find_spec("MySQLdb") is None:
         return f"{conn_type}+pymysql"
-    return conn_type
+    return _DRIVERS.get(conn_type, conn_type)
+
+
+def _database(connection: Connection, subject: Subject) -> str | None:
+    """Return the database's name; Oracle's is a service, or where the extra says so a SID."""
+    if connection.conn_type != "oracle":
+        return connection.schema
+    sid, service = (connection.extra.get(name) for name in ("sid", "service_name"))
+    if not (sid or service or connection.schema):
+        text = f'the connection "{connection.conn_id}" names no service'
+        raise subject.error(BadRequestError, text, "set the schema, or service_name or sid in the extra")
+    return str(sid) if sid else None
+
+
+def _options(connection: Connection, subject: Subject) -> dict[str, str]:
+    """Return what the address has behind its question mark."""
+    given = connection.extra.get("sqlalchemy_query", {})
+    if not isinstance(given, Mapping):
+        text = f'sqlalchemy_query in the extra of "{connection.conn_id}" is not a mapping'
+        raise subject.error(BadRequestError, text, 'write it as {"sqlalchemy_query": {"name": "value"}}')
+    options = {str(name): str(value) for name, value in given.items()}
+    if connection.conn_type in _MYSQL:
+        return {"charset": "utf8mb4", **options}
+    if connection.conn_type == "mssql":
+        named = {name: _word(value) for name, value in connection.extra.items() if name.lower() in _OF_SQL_SERVER}
+        return {**named, **options}
+    if connection.conn_type == "oracle" and not connection.extra.get("sid"):
+        return {"service_name": str(connection.extra.get("service_name") or connection.schema), **options}
+    return options
+
+
+def _word(value: object) -> str:
+    """Return a value as SQL Server's connection strings have it: yes and no, not True and False."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _sqlite_url(connection: Connection, project: Path, subject: Subject) -> sa.URL:

@@ -1,0 +1,47 @@
+"""What SQL Server does in its own way: the driver says the ODBC type of each column of a result."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from elt_factory.config.models.values import ColumnType, TypeName
+from elt_factory.sources.sql.described import Described, plain
+from elt_factory.sources.sql.origin import decimal_of
+
+REFUSALS = re.compile(r"Login failed|permission was denied|Cannot open database", re.IGNORECASE)
+_DECIMALS = frozenset({2, 3})  # money is DECIMAL(19,4), smallmoney DECIMAL(10,4)
+_NAMES: Mapping[int, TypeName] = {
+    -7: "boolean",
+    **dict.fromkeys((-6, 5, 4, -5), "integer"),
+    **dict.fromkeys((6, 7, 8), "float"),
+    **dict.fromkeys((9, 91), "date"),
+    **dict.fromkeys((10, 92, -154), "time"),
+    **dict.fromkeys((11, 93), "datetime"),
+    -155: "timestamp",  # datetimeoffset
+    **dict.fromkeys((-2, -3, -4, -151), "binary"),  # rowversion, geometry, geography and hierarchyid, too
+}
+
+
+def described(database: sa.Connection, place: sa.FromClause) -> Described:
+    """Return what a SELECT of everything has: types as the driver describes the result, of queries as of tables."""
+    empty: sa.CursorResult[Any] = database.execute(sa.select(sa.literal_column("*")).select_from(place).limit(0))
+    cursor: Any = empty.context.cursor
+    # the description of the DB API knows no difference between datetime2 and datetimeoffset
+    codes = cursor._column_sql_types  # noqa: SLF001
+    names = list(empty.keys())
+    types = {
+        name: type_of(code, column[4], column[5])
+        for name, code, column in zip(names, codes, cursor.description, strict=True)
+    }
+    return plain(place, names, types)
+
+
+def type_of(code: int, size: int | None, digits: int | None) -> ColumnType:
+    """Return the type of a column by its ODBC type, its size and its digits after the point."""
+    if code in _DECIMALS:
+        return decimal_of(size or 0, digits or 0)
+    return ColumnType(_NAMES.get(code, "text"))

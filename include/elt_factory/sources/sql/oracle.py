@@ -1,0 +1,63 @@
+"""What Oracle does in its own way: types as the driver describes a result, and values that need SQL to be exact."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from elt_factory.config.models.values import ColumnType, TypeName
+from elt_factory.sources.sql.described import Described, Read
+from elt_factory.sources.sql.origin import decimal_of
+from elt_factory.sources.sql.values_as_text import text_column
+
+REFUSALS = re.compile(r"ORA-(01017|01031|01045|28000|28001|01749|41900)\b")
+_NUMBER, _INSTANTS = "DB_TYPE_NUMBER", frozenset({"DB_TYPE_TIMESTAMP_TZ", "DB_TYPE_TIMESTAMP_LTZ"})
+_VECTOR = "DB_TYPE_VECTOR"
+_NO_SCALE = -127  # of NUMBER without digits, and of FLOAT
+_DIGITS_OF_INTEGER = 18
+_NAMES: Mapping[str, TypeName] = {
+    **dict.fromkeys(("DB_TYPE_BINARY_DOUBLE", "DB_TYPE_BINARY_FLOAT"), "float"),
+    "DB_TYPE_BINARY_INTEGER": "integer",
+    "DB_TYPE_BOOLEAN": "boolean",
+    **dict.fromkeys(("DB_TYPE_DATE", "DB_TYPE_TIMESTAMP"), "datetime"),  # a DATE has a time of day
+    **dict.fromkeys(_INSTANTS, "timestamp"),
+    **dict.fromkeys(("DB_TYPE_BLOB", "DB_TYPE_BFILE", "DB_TYPE_RAW", "DB_TYPE_LONG_RAW"), "binary"),
+    **dict.fromkeys(("DB_TYPE_JSON", _VECTOR), "json"),
+}
+_UTC = 'YYYY-MM-DD"T"HH24:MI:SS.FF6"Z"'
+
+
+def described(database: sa.Connection, place: sa.FromClause) -> Described:
+    """Return what a SELECT of everything has: types as the driver describes the result, of queries as of tables."""
+    empty: sa.CursorResult[Any] = database.execute(sa.select(sa.literal_column("*")).select_from(place).limit(0))
+    description: Sequence[Any] = empty.context.cursor.description
+    columns, types = dict[str, Read](), dict[str, ColumnType]()
+    for name, column in zip(empty.keys(), description, strict=True):
+        types[name] = type_of(column[1].name, column[4], column[5])
+        columns[name] = Read(read_as(name, column[1].name), partial(text_column, kind=types[name]))
+    return Described(place, columns, types)
+
+
+def type_of(kind: str, precision: int | None, scale: int | None) -> ColumnType:
+    """Return the type of a column by the driver's type, with the digits of a NUMBER."""
+    if kind != _NUMBER:
+        return ColumnType(_NAMES.get(kind, "text"))
+    digits, after = precision or 0, scale or 0
+    if after == _NO_SCALE:
+        # FLOAT is a NUMBER with a precision in bits
+        return ColumnType("float") if digits else decimal_of(0, 0)
+    if after == 0 and 1 <= digits <= _DIGITS_OF_INTEGER:
+        return ColumnType("integer")
+    return decimal_of(digits, after)
+
+
+def read_as(name: str, kind: str) -> sa.ColumnElement[Any]:
+    """Return how a column is read: the driver gives instants without their zone, and vectors as arrays of Python."""
+    column: sa.ColumnClause[Any] = sa.column(name)
+    if kind in _INSTANTS:
+        return sa.func.to_char(sa.func.sys_extract_utc(column), sa.literal_column(f"'{_UTC}'"))
+    return sa.func.from_vector(column) if kind == _VECTOR else column
