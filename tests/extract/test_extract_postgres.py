@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 from extract_support import SECRET, read_request
+from psycopg import sql
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import (
@@ -29,7 +31,9 @@ from elt_factory.core.window import Window
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import CursorRange
 from elt_factory.landing.casting import cast_text
+from elt_factory.landing.csv_files import by_header
 from elt_factory.sources.read import read
+from elt_factory.sources.sql.discovery import Tables, look_at_tables
 
 SERVER = Connection("db", "postgres", host="127.0.0.1", port=5432, schema="test", login="postgres", password="unused")
 DAY = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC))
@@ -273,6 +277,12 @@ def test_one_column_keeps_its_empty_rows(postgres, read_table):
     spool = read_table(table="one")
     assert values(spool) == [("x",), (None,), ("",), (None,), ("\\.",)]
     assert spool.rows_read == 5
+
+
+@pytest.mark.parametrize("name", ["a;b", "a|b", "a\tb", " a ", 'say "it"'])
+def test_a_single_column_is_one_whatever_its_name_and_values_look_like(postgres, read_table, name):
+    made(postgres, "alone", sql.SQL("{} text").format(sql.Identifier(name)).as_string(postgres), "'x;y'", "'z|1;2'")
+    assert by_header(read_table(table="alone")).keys() == {(name,)}
 
 
 def test_a_query_may_end_in_a_comment_and_hold_any_sign(read_table):
@@ -673,3 +683,21 @@ def test_a_lag_that_cannot_work_with_the_column_is_an_error(postgres, either, ki
     table = {"table": "lagging", "primary_key": ["id"], "write_disposition": "merge"}
     with pytest.raises(BadRequestError, match=rf"incremental.lag of id: .*{words}"):
         either(**table, incremental={"cursor": "id", "lag": lag})
+
+
+def test_a_look_at_a_whole_schema_leaves_out_what_the_login_cannot_read_and_folds_partitions(postgres, tmp_path):
+    name = f"looks_{uuid.uuid4().hex[:8]}"
+    with contextlib.ExitStack() as stack:
+        for statement in (f"DROP ROLE {name}", f"DROP OWNED BY {name}", f"DROP SCHEMA {name} CASCADE"):
+            stack.callback(postgres.execute, statement)
+        postgres.execute(f"CREATE ROLE {name} LOGIN; CREATE SCHEMA {name}; GRANT USAGE ON SCHEMA {name} TO {name}")
+        postgres.execute(
+            f"CREATE TABLE {name}.days (d date) PARTITION BY RANGE (d);"
+            f"CREATE TABLE {name}.days_1 PARTITION OF {name}.days FOR VALUES FROM ('2013-01-01') TO ('2013-02-01');"
+            f"CREATE TABLE {name}.shown (id int PRIMARY KEY); CREATE TABLE {name}.hidden (id int);"
+            f"GRANT SELECT ON {name}.days, {name}.shown TO {name}"
+        )
+        connection = Connection("db", "postgres", "127.0.0.1", 5432, "test", name)
+        found = look_at_tables(Tables(connection, "shop", (), name, tmp_path), tmp_path)
+    assert [table.name for table in found.tables] == ["days", "shown"]
+    assert [(one.name, "permission denied" in one.reason) for one in found.skipped] == [("hidden", True)]

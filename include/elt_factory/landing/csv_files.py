@@ -28,8 +28,15 @@ def by_header(spool: Spool) -> dict[tuple[str, ...], list[str]]:
     """CSV files grouped by their header lines, so that columns are matched by name and never by place."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for file in spool.files:
-        groups.setdefault(_header(file, spool.csv), []).append(str(file))
+        header = _header(file, spool.csv) if comes_from_others(spool) else _own_header(file)
+        groups.setdefault(header, []).append(str(file))
     return groups
+
+
+def _own_header(file: Path) -> tuple[str, ...]:
+    """Return the names that a reader of a database wrote, to the letter: `a;b` is one column."""
+    with file.open(encoding="utf-8", newline="") as lines:
+        return tuple(next(csv_module.reader(lines), ()))
 
 
 def comes_from_others(spool: Spool) -> bool:

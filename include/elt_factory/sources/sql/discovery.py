@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elt_factory.config.errors import near_name
 from elt_factory.core.connection import Connection
-from elt_factory.core.failures import BadRequestError, ContractError, EltError
+from elt_factory.core.failures import BadRequestError, EltError, PermanentError
 from elt_factory.discover.found import Beginning, Guess, Sample, SkippedTable, SourceFound, TableFound
 from elt_factory.discover.keys import cursor_candidates
 from elt_factory.discover.periods import sane_name
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from elt_factory.config.models.values import ColumnType
     from elt_factory.sources.sql.described import Listed
 
+_AT_ONCE = 4  # tables, each with a connection of its own
 _FIRST_YEAR = 1900  # where the language's dates begin
 
 
@@ -41,21 +44,18 @@ class Tables:
 
 
 def look_at_tables(wanted: Tables, workdir: Path) -> SourceFound:
-    """Return what the tables hold. A table that cannot be read is left out, and the others are found.
+    """Return what the tables hold. A table that cannot be read, or not by this login, is left out for the others.
 
     Raises:
         EltError: the database cannot be reached, a table is not there, or none can be read.
     """
     subject = Subject(wanted.name, "tables", secrets_of(wanted.connection))
     listed = _chosen(wanted, sql.catalogue(wanted.connection, wanted.project, wanted.schema, subject))
-    tables, skipped = list[TableFound](), list[SkippedTable]()
-    for place, one in enumerate(listed):
-        scratch = workdir / str(place)
-        scratch.mkdir()
-        try:
-            tables.append(_table(wanted, one, scratch))
-        except (ContractError, BadRequestError) as error:
-            skipped.append(SkippedTable(one.name, str(error)))
+    scratches = [workdir / str(place) for place in range(len(listed))]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = list(pool.map(partial(_table_or_why, wanted), listed, scratches))
+    tables = [one for one in found if isinstance(one, TableFound)]
+    skipped = [one for one in found if isinstance(one, SkippedTable)]
     if not tables:
         raise BadRequestError(f"no readable table: {skipped[0].reason}")
     extract = {
@@ -65,6 +65,14 @@ def look_at_tables(wanted: Tables, workdir: Path) -> SourceFound:
     if wanted.schema:
         extract["schema"] = Guess(json.dumps(wanted.schema), "")
     return SourceFound(extract, named_apart(tables), skipped=skipped)
+
+
+def _table_or_why(wanted: Tables, one: Listed, workdir: Path) -> TableFound | SkippedTable:
+    workdir.mkdir()
+    try:
+        return _table(wanted, one, workdir)
+    except PermanentError as error:
+        return SkippedTable(one.name, str(error))
 
 
 def _chosen(wanted: Tables, listed: Sequence[Listed]) -> list[Listed]:
