@@ -57,6 +57,7 @@ def landed(folder, answer, form, more=""):
             b"<rows><row><id>1</id><name>a</name></row><row><id>2</id><name>b</name></row></rows>",
         ),
     ],
+    ids=["csv", "gzip", "zip", "semicolons", "ndjson", "xml"],
 )
 def test_a_response_is_read_in_its_format(tmp_path, form, body):
     manifest = landed(tmp_path, lambda _: Reply(body), form)
@@ -84,6 +85,7 @@ def test_no_file_at_all_is_no_rows(tmp_path):
         (Reply(b"", 202), SourceNotReadyError, "status 202"),
         (Reply(gzip.compress(CSV, mtime=0)[:-5]), BadDataError, "shop.x: "),
     ],
+    ids=["page", "accepted", "cut"],
 )
 def test_what_is_no_file_of_data_is_an_error(tmp_path, reply, kind, words):
     with pytest.raises(kind, match=words):
