@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from elt_factory.config.errors import MistakeError, shown
-from elt_factory.config.models.directives import check_pattern
+from elt_factory.config.models.directives import DIRECTIVES, check_pattern
 from elt_factory.config.models.values import Text
 
 EPOCHS = ("epoch", "epoch_ms")
@@ -21,4 +21,6 @@ def _check(value: str) -> str:
     return check_pattern(value)
 
 
-TimeFormat = Annotated[Text, AfterValidator(_check)]
+_ONE = f"%[{DIRECTIVES}]"
+_WRITTEN = rf"^({'|'.join(EPOCHS)}|([^%]|{_ONE})*%[{DIRECTIVES.rstrip('%')}]([^%]|{_ONE})*)$"
+TimeFormat = Annotated[Text, AfterValidator(_check), WithJsonSchema({"type": "string", "pattern": _WRITTEN})]

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.models.formats import FileFormat
 from elt_factory.config.models.schema_patterns import (
+    CONDITION,
     KNOWN_TEMPLATES,
     NO_ADDRESS,
     NO_TEMPLATE,
@@ -137,6 +138,7 @@ class RestTable(Table):
         "path": (NO_ADDRESS,),
         "timeout": (SOME_TIME, NOT_TOO_LONG),
         "slices": (SOME_TIME, NOT_TOO_LONG),
+        "where": (CONDITION, NO_TEMPLATE),
     }
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
         {

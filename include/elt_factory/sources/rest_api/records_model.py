@@ -20,7 +20,10 @@ class Records(Model):
 
     plain_key: ClassVar[str] = "path"
     schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"path": (NO_TEMPLATE,)}
-    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (not_both("key", "columns", "one"),)
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
+        not_both("key", "columns", "one"),
+        {"if": {"required": ["value"]}, "then": {"required": ["key"]}},
+    )
 
     path: Text | None = Field(
         None,
