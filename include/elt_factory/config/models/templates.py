@@ -18,6 +18,7 @@ Only these fields accept templates:
 | field | how a value is used |
 | --- | --- |
 | `path`, `params` of a rest_api table | text, percent-encoded in `path`, where it stays one path segment |
+| `headers`, `form`, `json`, `variables`, `body` of a rest_api table | text; one template alone in `json` and `variables` keeps the type of its value; escaped in a `body` of XML |
 | `query` of a sql table | a bound query parameter, never SQL text: do not quote it |
 | `path` of a files table | part of one file name: it cannot escape the folder, and is not a pattern |
 
