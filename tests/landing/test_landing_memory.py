@@ -150,3 +150,16 @@ def test_what_threads_freed_goes_back_and_does_not_add_up_from_step_to_step():
     assert [statement for statement in statements if statement.startswith("SET threads")][0::2] == [
         "SET threads = 1"
     ] * 2
+
+
+def test_where_less_than_the_limit_is_not_enough_for_csv_it_is_read_with_all_of_it(lander, monkeypatch):
+    limits = []
+
+    def limit(whole, *_):
+        limits.append(whole)
+        return 1_000_000  # enough for nothing
+
+    monkeypatch.setattr(memory, "reading_limit", limit)
+    landed = lander.csv("a,b\n" + "".join(f"{number},x{number}\n" for number in range(200_000)) + "1,2,3\n")
+    assert (landed.manifest.rows, landed.manifest.rows_rejected) == (200_000, 1)
+    assert limits

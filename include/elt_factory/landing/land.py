@@ -21,7 +21,7 @@ from elt_factory.landing.checksums import sha256_of_each
 from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.csv_files import comes_from_others, useful_threads
 from elt_factory.landing.csv_records import measured
-from elt_factory.landing.csv_sifting import sift_csv
+from elt_factory.landing.csv_sifting import forget_broken_lines, sift_csv
 from elt_factory.landing.delivered import copy_ledger, note_delivered, refuse_unread_files
 from elt_factory.landing.duckdb_errors import named_errors
 from elt_factory.landing.found import find_columns, nanosecond_columns, raw_relations
@@ -230,10 +230,24 @@ def _stage_broken(
 def _stage_files(
     connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool
 ) -> tuple[ContractPlan, tuple[Drift, ...]]:
+    import duckdb
+
+    threads = useful_threads(spool)
+    if spool.format == "csv" and spool.longest is not None:
+        with suppress(duckdb.OutOfMemoryException):
+            return _stage_within(connection, request, spool, threads, contract.csv_buffer(spool.longest))
+        forget_broken_lines(connection)
+        threads = 1  # and all of the limit
+    return _stage_within(connection, request, spool, threads, 0)
+
+
+def _stage_within(
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool, threads: int | None, buffer: int
+) -> tuple[ContractPlan, tuple[Drift, ...]]:
+    """Stage files with a number of threads; `buffer` is the size of the buffers that DuckDB would keep without need."""
     known = request.known
     longest = offer(connection, spool.files) if spool.format == "ndjson" else spool.longest or 0
-    buffer = contract.csv_buffer(spool.longest) if spool.longest is not None else 0
-    memory.set_records(connection, longest, useful_threads(spool), buffer)
+    memory.set_records(connection, longest, threads, buffer)
     memory.set_threads(connection, 1)
     found = find_columns(connection, known, spool)
     plan, drift = plan_contract(known, found)

@@ -22,8 +22,9 @@ _LIMIT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]I?B)", re.IGNORECASE)
 _THREAD_BYTES = 32_000_000
 _COLUMN_BYTES = 256 * 1024
 _RECORD_COPIES = 20  # the line, twice; its JSON as a tree, up to four times; the values as they are cast, the row
-# DuckDB keeps each buffer of CSV that it has read until its limit is reached, so it gets no more than it needs
-_READING_BYTES, _READING_THREAD_BYTES, _BUFFERS = 96_000_000, 8_000_000, 2
+# DuckDB keeps each buffer of CSV that it has read until its limit is reached: where columns are few and records short,
+# what it needs is known well enough to give it no more
+_READING_BYTES, _BUFFERS, _FEW_COLUMNS, _SHORT_RECORD = 48_000_000, 2, 50, 64 * 1024
 _ROW_GROUP, _LEAST_ROW_GROUP = 16 * 1024 * 1024, 4 * 1024 * 1024
 _ROW_GROUP_COPIES = 16  # as it is read, as rows, as pages, compressed; allocators keep some more
 
@@ -63,9 +64,10 @@ def set_limit(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def reading_limit(limit: int, threads: int, columns: int, record_bytes: int, buffer_bytes: int) -> int:
-    """Return the limit while files are read in buffers that DuckDB would keep."""
-    each = _READING_THREAD_BYTES + columns * _COLUMN_BYTES + _RECORD_COPIES * record_bytes + _BUFFERS * buffer_bytes
-    return min(limit, _READING_BYTES + threads * each)
+    """Return the limit while files are read in buffers that DuckDB would keep; what it cannot know is not limited."""
+    if columns > _FEW_COLUMNS or record_bytes > _SHORT_RECORD:
+        return limit
+    return min(limit, _READING_BYTES + threads * (columns * _COLUMN_BYTES + _BUFFERS * buffer_bytes))
 
 
 def set_records(
