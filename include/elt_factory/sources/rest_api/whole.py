@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from elt_factory.sources.rest_api.answer import Document, first_byte, parse
 from elt_factory.sources.rest_api.body import Body
+from elt_factory.sources.rest_api.charset import in_utf8
 from elt_factory.sources.rest_api.damage import DamagedAnswerError, NotReadyAnswerError, UnreadableAnswerError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def parse_answer(status: int, headers: Mapping[str, str], body: Body) -> Documen
         UnreadableAnswerError: it is something else than JSON.
     """
     _check_status(status)
+    body = in_utf8(headers, body)
     head = bytes(body[:_HEAD]).lstrip(b"\xef\xbb\xbf \t\r\n")
     if not head and not bytes(body).strip():
         text = f"empty response (status {status})"
