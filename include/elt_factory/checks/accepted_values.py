@@ -9,7 +9,7 @@ from pydantic import Field
 
 from elt_factory.checks.counting import LoadedRows, breaking_rows
 from elt_factory.checks.kind import ColumnCheckKind
-from elt_factory.checks.values import Value, hashed, unfit
+from elt_factory.checks.values import SCHEMAS, Value, hashed, unfit
 from elt_factory.config.errors import MistakeError
 from elt_factory.config.models.table import Column
 from elt_factory.config.models.values import Scalar
@@ -41,4 +41,6 @@ KIND = ColumnCheckKind(
     label=_label,
     statement=_statement,
     mistakes=_mistakes,
+    schemas={kind: {"items": schema} for kind, schema in SCHEMAS.items()},
+    compares=True,
 )

@@ -9,12 +9,12 @@ from pydantic import BeforeValidator
 
 from elt_factory.checks.counting import LoadedRows, breaking_rows
 from elt_factory.checks.kind import ColumnCheckKind
-from elt_factory.checks.values import Value, can_be, hashed, is_number, unfit
+from elt_factory.checks.values import SCHEMAS, Value, can_be, hashed, is_number, unfit
 from elt_factory.config.errors import MistakeError
 from elt_factory.config.models.table import Column
-from elt_factory.config.models.values import Scalar
+from elt_factory.config.models.values import Scalar, TypeName
 
-_UNORDERED = ("boolean", "json", "binary")
+_UNORDERED: tuple[TypeName, ...] = ("boolean", "json", "binary")
 
 
 def _check_range(value: object) -> object:
@@ -77,4 +77,16 @@ KIND = ColumnCheckKind(
     label=_label,
     statement=_statement,
     mistakes=_mistakes,
+    schemas={
+        **{kind: {"items": schema} for kind, schema in SCHEMAS.items()},
+        "integer": {"items": SCHEMAS["float"]},
+        **dict.fromkeys(_UNORDERED, False),
+    },
+    schema={
+        "anyOf": [
+            {"items": {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"\$\{"}]}},
+            {"items": SCHEMAS["text"]},
+        ]
+    },
+    compares=True,
 )

@@ -7,13 +7,15 @@ its name is the key in the YAML, its value where the object is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from elt_factory.checks.counting import LoadedRows
 from elt_factory.config.errors import MistakeError
+from elt_factory.config.models.schema_patterns import Schema
 from elt_factory.config.models.source import Config
 from elt_factory.config.models.table import Column, Path, Table
+from elt_factory.config.models.values import TypeName
 from elt_factory.core.verdict import Verdict
 from elt_factory.core.window import Window
 
@@ -85,6 +87,9 @@ class ColumnCheckKind:
         statement: SQL that answers with the number of rows of the load that break it. Takes the rows, the column as
             SQL and what is written under the key.
         mistakes: What cannot be true of it for a column of this name, each at its place below the key.
+        schemas: What an editor underlines under the key, by the column's type; False where that cannot have the check.
+        schema: What an editor underlines whatever the type is.
+        compares: Whether it compares values: then a column that is hashed cannot have it.
     """
 
     name: str
@@ -95,6 +100,9 @@ class ColumnCheckKind:
     label: Callable[[Any], str]
     statement: Callable[[LoadedRows, str, Any], str]
     mistakes: Callable[[Any, str, Column], Iterable[MistakeError]] = _is_right
+    schemas: Mapping[TypeName, Schema | bool] = field(default_factory=dict)
+    schema: Schema = field(default_factory=dict)
+    compares: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a kind that its reference or an editor could not explain."""

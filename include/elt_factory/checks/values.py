@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 
 from elt_factory.config.errors import MistakeError, shown
+from elt_factory.config.models.schema_patterns import CLOCK, DAY, Schema
 from elt_factory.config.models.table import Column
+from elt_factory.config.models.values import TypeName
 
 Value = str | int | float | bool
 _NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]{1,3})?")
@@ -105,4 +107,26 @@ _HINTS: Mapping[str, str] = {
     "time": 'write a time like "06:00", or change the type',
     "timestamp": "write a time like 2013-01-31T06:00:00Z, or change the type",
     "datetime": "write a time like 2013-01-31T06:00:00, or change the type",
+}
+
+# what an editor underlines: values that a column of a type cannot have, variables apart
+_NUMERIC: Schema = {
+    "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\s*[-+]?[0-9.]+([eE][-+]?[0-9]+)?\s*$|\$\{"}]
+}
+_WHOLE: Schema = {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": r"^\s*[-+]?[0-9]+(\.0*)?\s*$|\$\{"}]}
+_FLAG: Schema = {
+    "anyOf": [{"type": "boolean"}, {"type": "string", "pattern": r"^([tT][rR][uU][eE]|[fF][aA][lL][sS][eE])$|\$\{"}]
+}
+_DATED: Schema = {"type": "string", "pattern": rf"^\s*{DAY[1:]}|\$\{{"}
+_CLOCKED: Schema = {"type": "string", "pattern": rf"^\s*{CLOCK}|\$\{{"}
+SCHEMAS: Mapping[TypeName, Schema] = {
+    "text": {"type": "string"},
+    "integer": _WHOLE,
+    "float": _NUMERIC,
+    "decimal": _NUMERIC,
+    "boolean": _FLAG,
+    "date": _DATED,
+    "time": _CLOCKED,
+    "timestamp": _DATED,
+    "datetime": _DATED,
 }

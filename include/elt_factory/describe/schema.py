@@ -95,7 +95,9 @@ def _with_kinds(schema: dict[str, Any], schemas: Mapping[tuple[str, str], Any]) 
         for kind in door.all()
     }
     one = {"oneOf": [{"required": [name]} for name in kinds]}
-    return {**schema, "properties": {**kinds, **schema["properties"]}, "allOf": [one]}
+    more = {kind.name: kind.schema for kind in door.all() if getattr(kind, "schema", None)}
+    rules = [one, *([{"properties": more}] if more else [])]
+    return {**schema, "properties": {**kinds, **schema["properties"]}, "allOf": rules}
 
 
 def _said(kind: Written) -> dict[str, Any]:

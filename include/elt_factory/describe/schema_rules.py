@@ -6,19 +6,16 @@ of a mapping that defaults are laid under. Entries of lists are always written w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, get_args
 
+from elt_factory.checks.kind import ColumnCheckKind
 from elt_factory.config.models.base import Model
-from elt_factory.config.models.schema_patterns import NO_TEMPLATE, NOT_TOO_LONG, SOME_TIME, Schema, both
+from elt_factory.config.models.checks import COLUMN_CHECKS
+from elt_factory.config.models.schema_patterns import CLOCK, DAY, NO_TEMPLATE, NOT_TOO_LONG, SOME_TIME, Schema, both
 from elt_factory.config.models.table import Table
-from elt_factory.config.models.values import FORM_FIELDS
+from elt_factory.config.models.values import FORM_FIELDS, TypeName
 
-_DAY = (
-    r"^(?!.{4}-02-3)(?!.{4}-(0[469]|11)-31)"
-    r"(19[0-9]{2}|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-)
-_CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?"
 _REGIONS = (
     "Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Brazil|Canada|Chile|Etc|Europe|Indian|Mexico|Pacific|US"
 )
@@ -27,6 +24,7 @@ _ZONES = (
     "Jamaica|Japan|Kwajalein|Libya|MET|MST|MST7MDT|NZ|NZ-CHAT|Navajo|PRC|PST8PDT|Poland|Portugal|ROC|ROK|Singapore|"
     "Turkey|UCT|UTC|Universal|W-SU|WET|Zulu|localtime"
 )
+TYPES: Sequence[TypeName] = get_args(TypeName)
 _AT_LEAST_A_DAY = r"[1-9][0-9]*[dw]|([2-9][4-9]|[3-9][0-9]|[0-9]{3,})h|[0-9]{4,}[ms]"
 _FIELD = r"[0-9A-Za-z*/,#?LW-]+"
 _ALIAS = "hourly|daily|midnight|weekly|monthly|yearly|annually"
@@ -37,17 +35,17 @@ _CRON = (
 # by model and key: patterns that its text must fit, next to those of its type
 PATTERNS: Mapping[tuple[str, str], Sequence[str]] = {
     ("", "schedule"): (_CRON,),
-    ("", "start_date"): (rf"{_DAY}$",),
+    ("", "start_date"): (rf"{DAY}$",),
     ("", "timezone"): (rf"^(({_REGIONS})/.+|{_ZONES})$",),
     ("", "name"): (r"^(?!(information_schema|pg_catalog)$)",),
     ("Deadline", "timezone"): (rf"^(({_REGIONS})/.+|{_ZONES})$",),
-    ("Deadline", "by"): (rf"^{_CLOCK}$",),
+    ("Deadline", "by"): (rf"^{CLOCK}$",),
     ("Deadline", "within"): (SOME_TIME, NOT_TOO_LONG),
     ("Retries", "delay"): (SOME_TIME, NOT_TOO_LONG),
     ("Retries", "max_delay"): (SOME_TIME, NOT_TOO_LONG),
     ("Retention", "landing"): (_AT_LEAST_A_DAY,),
     ("Retention", "rejects"): (_AT_LEAST_A_DAY,),
-    ("Incremental", "initial"): (rf"{_DAY}([T ]{_CLOCK}(\.[0-9]{{1,6}})?(Z|[+-][0-9]{{2}}:[0-9]{{2}})?)?$",),
+    ("Incremental", "initial"): (rf"{DAY}([T ]{CLOCK}(\.[0-9]{{1,6}})?(Z|[+-][0-9]{{2}}:[0-9]{{2}})?)?$",),
     ("Dbt", "select"): (NO_TEMPLATE,),
     ("Dbt", "exclude"): (NO_TEMPLATE,),
 }
@@ -57,23 +55,6 @@ def _if(key: str, values: Schema, then: Schema) -> Schema:
     return {"if": {"required": [key], "properties": {key: values}}, "then": then}
 
 
-def _values(ends: Schema, accepted: Schema | None = None) -> Schema:
-    """Return what the checks of a column may hold."""
-    properties = {"between": {"items": ends}, "accepted_values": {"items": accepted or ends}}
-    return {"properties": {"checks": {"items": {"properties": properties}}}}
-
-
-_TEXT: Schema = {"type": "string"}
-_NUMBER: Schema = {
-    "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\s*[-+]?[0-9.]+([eE][-+]?[0-9]+)?\s*$|\$\{"}]
-}
-_WHOLE: Schema = {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": r"^\s*[-+]?[0-9]+(\.0*)?\s*$|\$\{"}]}
-_FLAG: Schema = {
-    "anyOf": [{"type": "boolean"}, {"type": "string", "pattern": r"^([tT][rR][uU][eE]|[fF][aA][lL][sS][eE])$|\$\{"}]
-}
-_DATED: Schema = {"type": "string", "pattern": rf"^\s*{_DAY[1:]}|\$\{{"}
-_NO_CHECKS: Schema = {"properties": {"checks": {"items": {"properties": {"between": False, "accepted_values": False}}}}}
-_NO_RANGE: Schema = {"properties": {"checks": {"items": {"properties": {"between": False}}}}}
 _TABLE: Sequence[Schema] = (
     _if(
         "write_disposition",
@@ -82,26 +63,13 @@ _TABLE: Sequence[Schema] = (
     ),
     {"properties": {"primary_key": {"uniqueItems": True}, "cluster_by": {"uniqueItems": True}}},
 )
-_ONE_KIND: Schema = {
-    "anyOf": [{"items": {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"\$\{"}]}}, {"items": _TEXT}]
-}
-
 # by model: schemas that hold for the whole mapping
 RULES: Mapping[str, Sequence[Schema]] = {
     "Column": (
-        _if("type", {"const": "text"}, _values(_TEXT)),
-        _if("type", {"enum": ["float", "decimal"]}, _values(_NUMBER)),
-        _if("type", {"const": "integer"}, _values(_NUMBER, _WHOLE)),
-        _if("type", {"const": "boolean"}, {"allOf": [_NO_RANGE, _values({}, _FLAG)]}),
-        _if("type", {"enum": ["json", "binary"]}, _NO_RANGE),
-        _if("type", {"enum": ["date", "timestamp", "datetime"]}, _values(_DATED)),
-        _if("type", {"const": "time"}, _values({"type": "string", "pattern": rf"^\s*{_CLOCK}|\$\{{"})),
-        _if("pii", {"const": "hash"}, _NO_CHECKS),
         _if(
             "pii", {"const": "drop"}, {"properties": {"checks": {"maxItems": 0}, "nullable": {"not": {"const": False}}}}
         ),
     ),
-    "ColumnCheck": ({"properties": {"between": _ONE_KIND}},),
     "Deadline": (both("by", "within"),),
     "Sensors": ({"properties": {"before_extract": {"items": {"not": {"required": ["freshness"]}}}}},),
     "Table": _TABLE,
@@ -132,6 +100,23 @@ IN_ENVIRONMENTS = (
 )
 
 
+def column_checks() -> Iterator[Schema]:
+    """Yield what the checks of a column may hold by its type, and where it is hashed, as each kind says it."""
+    kinds: Sequence[ColumnCheckKind] = COLUMN_CHECKS.all()
+    by_type = {name: {kind.name: kind.schemas[name] for kind in kinds if name in kind.schemas} for name in TYPES}
+    for checks in [*by_type.values()]:
+        types = [name for name, same in by_type.items() if same == checks]
+        if checks and types:
+            yield _if("type", {"enum": types}, _checks(checks))
+        by_type = {name: other for name, other in by_type.items() if name not in types}
+    compared = {kind.name: False for kind in kinds if kind.compares}
+    yield _if("pii", {"const": "hash"}, _checks(compared))
+
+
+def _checks(properties: Mapping[str, Schema | bool]) -> Schema:
+    return {"properties": {"checks": {"items": {"properties": dict(properties)}}}}
+
+
 def hold(name: str, schema: Schema, variable: str, model: type[Model] | None = None) -> Schema:
     """Return a mapping's schema with what is said of it here, and by the model itself.
 
@@ -149,6 +134,7 @@ def hold(name: str, schema: Schema, variable: str, model: type[Model] | None = N
     of_tables = RULES["Table"] if model and issubclass(model, Table) else ()
     rules = [*schema.get("allOf", ()), *of_tables, *(RULES.get(name, ()) if name else TOP_LEVEL)]
     rules += model.schema_rules if model else ()
+    rules += column_checks() if name == "Column" else ()
     return {**schema, "properties": properties, **({"allOf": rules} if rules else {})}
 
 

@@ -23,4 +23,5 @@ KIND = ColumnCheckKind(
     words=str,
     label=lambda number: f"multiple of {number}",
     statement=_statement,
+    schemas=dict.fromkeys(("text", "boolean", "date", "time", "timestamp", "datetime", "json", "binary"), False),
 )

@@ -6,10 +6,11 @@ import codecs
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from elt_factory.config.errors import KEY, MistakeError, near_name
 from elt_factory.config.models.by_type import ByType
+from elt_factory.config.models.schema_patterns import any_case
 from elt_factory.config.models.values import ColumnName, Flag, Whole
 from elt_factory.core.kinds import Door
 
@@ -48,7 +49,15 @@ def _known_encoding(name: str) -> str:
 
 
 ENCODINGS = ("utf-8", "latin-1", "utf-16", "windows-1252", "shift_jis", "gb18030", "koi8-r", "mac-roman")
-Encoding = Annotated[str, AfterValidator(_known_encoding)]
+# an editor underlines what belongs to none of the families of encodings that Python has
+_FAMILIES = (
+    rf"({any_case(['utf'])})[-_]?(8|16|32)([-_].+)?|({any_case(['latin', 'l'])})[-_]?([1-9]|10)|"
+    rf"({any_case(['iso', 'cp', 'windows', 'ibm'])})[-_]?[0-9].*|"
+    rf"({any_case(['ascii', 'us-ascii', 'shift', 'sjis', 'euc', 'gb', 'big5', 'koi8', 'mac', 'hz', 'johab', 'tis'])}).*"
+)
+Encoding = Annotated[
+    str, AfterValidator(_known_encoding), WithJsonSchema({"type": "string", "pattern": rf"^({_FAMILIES})$"})
+]
 
 
 class CsvFormat(FileFormat):
