@@ -15,7 +15,7 @@ from elt_factory.config.models.table import Table
 from elt_factory.core.window import Window
 from elt_factory.landing import contract, found, land, ndjson, outline, widening
 from elt_factory.landing import manifest as manifest_module
-from elt_factory.sources.rest_api import reader as rest
+from elt_factory.sources.rest_api import key_pages
 from elt_factory.sources.sql import database
 from elt_factory.sources.sql import origin as sql_request
 from elt_factory.warehouse import (
@@ -277,9 +277,9 @@ def versions_in_utc(patch: pytest.MonkeyPatch) -> None:
 
 def first_page(patch: pytest.MonkeyPatch) -> None:
     """The first page of an API is taken for all there is."""
-    real = rest.Walk.take
-    patch.setattr(rest.Walk, "take", lambda *given: (real(*given)[0], None))
-    patch.setattr(rest, "_prove", lambda *_: None)
+    real = key_pages.Walk.take
+    patch.setattr(key_pages.Walk, "take", lambda *given: (real(*given)[0], None))
+    patch.setattr(key_pages.KeyPages, "_prove", lambda *_: None)
 
 
 def compares_nothing(patch: pytest.MonkeyPatch) -> None:
