@@ -26,6 +26,7 @@ EXTRAS: Mapping[str, Extra] = {
     "mysql": Extra("MySQL and MariaDB as sources", ("pymysql",)),
     "mssql": Extra("SQL Server as a source", ("mssql_python",)),
     "oracle": Extra("Oracle as a source", ("oracledb",)),
+    "dynamodb": Extra("DynamoDB as a source", ("boto3",)),
     "s3": Extra("landings in S3", ("s3fs",)),
     "gcs": Extra("landings in Google Cloud Storage", ("gcsfs",)),
     "azure": Extra("landings in Azure", ("adlfs",)),

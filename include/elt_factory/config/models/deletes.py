@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from elt_factory.config.errors import KEY, MistakeError, invalid
 from elt_factory.config.models.base import Model
+from elt_factory.config.models.schema_patterns import not_both
 from elt_factory.config.models.values import ColumnName
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Deletes(Model):
     """Rows that the source has deleted: found by comparing keys, or by a column that says so."""
 
     plain_key: ClassVar[str] = COMPARE
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (not_both("compare", "column"),)
 
     compare: Literal["hard", "soft"] | None = Field(
         None,
@@ -52,6 +54,27 @@ class Deletes(Model):
             hint = "keep one of them"
             raise MistakeError("`compare` and `column` exclude each other", hint, at=("column", KEY), code="conflict")
         return self
+
+
+_BY_KEY: dict[str, Any] = {"anyOf": [{"const": COMPARE}, {"type": "object", "required": [COMPARE]}]}
+# what an editor can underline of `delete_mistakes`
+SCHEMA_RULES: Sequence[dict[str, Any]] = (
+    {
+        "not": {
+            "required": ["deletes", "write_disposition"],
+            "properties": {
+                "deletes": {"not": {"type": "null"}},
+                "write_disposition": {"enum": ["append", "replace", "scd2"]},
+            },
+        }
+    },
+    {
+        "not": {
+            "required": ["deletes", "query"],
+            "properties": {"deletes": _BY_KEY, "query": {"type": "string", "pattern": r"\{\{-?\s*window\."}},
+        }
+    },
+)
 
 
 def or_compare(schema: dict[str, Any]) -> None:

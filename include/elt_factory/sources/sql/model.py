@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from elt_factory.config.errors import KEY, MistakeError
-from elt_factory.config.models.deletes import Deletes, or_compare
+from elt_factory.config.models.deletes import SCHEMA_RULES, Deletes, or_compare
 from elt_factory.config.models.schema_patterns import NO_TEMPLATE, QUERY_TEMPLATES, READS_ROWS, both
 from elt_factory.config.models.source import Extract, Source
 from elt_factory.config.models.table import Path, Table
@@ -45,7 +45,7 @@ class SqlTable(Table):
         "query": (READS_ROWS, QUERY_TEMPLATES),
         "table": (NO_TEMPLATE,),
     }
-    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (both("table", "query"),)
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (both("table", "query"), *SCHEMA_RULES)
 
     asks_by_cursor: ClassVar[bool] = True
 

@@ -1,0 +1,74 @@
+"""A look at tables of DynamoDB: some items of each, and their keys."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from elt_factory.config.errors import near_name
+from elt_factory.core.failures import BadRequestError, PermanentError
+from elt_factory.core.window import Window
+from elt_factory.discover.found import Guess, SkippedTable, SourceFound, TableFound
+from elt_factory.discover.periods import sane_name
+from elt_factory.discover.sample import MOST_RECORDS, sample_of
+from elt_factory.discover.table import Ground, named_apart, table_of
+from elt_factory.extract.request import ReadRequest
+from elt_factory.extract.subject import Subject, secrets_of
+from elt_factory.sources.dynamodb.client import client_of, names_of, spoken
+from elt_factory.sources.dynamodb.model import DynamoDbSource
+from elt_factory.sources.dynamodb.reader import read
+from elt_factory.sources.kind import Wish
+
+
+def look_at_tables(wish: Wish, workdir: Path) -> SourceFound:
+    """Return what the tables hold. One that cannot be read is left out.
+
+    Raises:
+        EltError: DynamoDB cannot be reached, a table is not there, or none can be read.
+    """
+    subject = Subject(wish.name, "tables", secrets_of(wish.connection))
+    client = client_of(wish.connection, subject)
+    with spoken(client, "", subject):
+        there = names_of(client)
+    for name in wish.tables:
+        if name not in there:
+            raise BadRequestError(f'unknown table "{name}"; {near_name(name, there)}')
+    tables, skipped = list[TableFound](), list[SkippedTable]()
+    for place, name in enumerate(wish.tables or there):
+        scratch = workdir / str(place)
+        scratch.mkdir()
+        try:
+            tables.append(_table(wish, client.describe_table(TableName=name)["Table"], scratch))
+        except PermanentError as error:
+            skipped.append(SkippedTable(name, str(error)))
+    if not tables:
+        raise BadRequestError(skipped[0].reason if skipped else "no tables found in this region")
+    holds = "an Airflow connection holds region and credentials"
+    extract = {"type": Guess("dynamodb", ""), "connection": Guess(wish.connection.conn_id, holds)}
+    return SourceFound(extract, named_apart(tables), skipped=skipped)
+
+
+def _table(wish: Wish, described: dict[str, object], workdir: Path) -> TableFound:
+    name = str(described["TableName"])
+    tables = {"looked_at": {"table": name, "write_disposition": "replace"}}
+    extract = {"type": "dynamodb", "connection": wish.connection.conn_id, "segments": 1}
+    source = DynamoDbSource.model_validate({"name": wish.name, "extract": extract, "tables": tables})
+    now = datetime.now(UTC)
+    request = ReadRequest(
+        source=source,
+        table="looked_at",
+        window=Window(now - timedelta(days=1), now),
+        load_id="look",
+        connection=wish.connection,
+        workdir=workdir,
+        project=wish.project,
+        log=lambda _: None,
+        most_rows=MOST_RECORDS,
+    )
+    sample = sample_of(read(request))
+    plain = sane_name(name) or "records"
+    lines = {"table": Guess(json.dumps(name), "name in DynamoDB")} if plain != name else {}
+    schema = described["KeySchema"]
+    keys = tuple(str(key["AttributeName"]) for key in schema) if isinstance(schema, list) else ()
+    return table_of(sample, Ground(plain, lines, keys, whole=True, cursors=False))
