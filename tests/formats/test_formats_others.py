@@ -309,6 +309,13 @@ def test_what_is_not_the_xml_of_the_yaml_is_an_error_with_its_place(line, conten
         line({"type": "xml", "records": "a.b"}, content).load(WEEK)
 
 
+def test_records_by_another_name_are_no_empty_document(line):
+    form = {"type": "xml", "records": "shop.book"}
+    with pytest.raises(BadDataError, match=r"src\.tab: a: no element shop\.book; did you mean Books\?"):
+        line(form, b"<shop><total>1</total><Books id='1'/></shop>").load(WEEK)
+    assert line(form, b"<shop><total>0</total></shop>").load(WEEK).rows_loaded == 0
+
+
 def test_an_element_with_text_and_more_keeps_both(line):
     one = line({"type": "xml", "records": "a.b"}, b"<a><b x='1'>t<c>u</c><d y='2'>v</d></b></a>")
     one.load(WEEK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from elt_factory.formats.records import Bad
 from elt_factory.landing import limits
 
 _CHUNK = 1024 * 1024
+_NEAR, _MOST_OTHERS = 0.8, 100
 _TEXT = "text"  # the key of an element's text, where it has attributes or elements, too
 
 
@@ -50,6 +52,8 @@ def records(file: Path, name: str, path: Sequence[str], lists: Collection[str]) 
     yield from reader.taken()
     if not reader.found:
         raise BadDataError(f"{name}: no element {'.'.join(path[:-1]) or path[0]}; the root is {reader.root}")
+    if meant := reader.meant():
+        raise BadDataError(f"{name}: no element {'.'.join(path)}; did you mean {meant}?")
 
 
 @dataclass
@@ -86,6 +90,7 @@ class _Reader:
         self._ready = list[bytes | Bad]()
         self._size = self._number = 0
         self.root, self.found = "", False
+        self._others = set[str]()  # elements where the records should be
 
     def parser(self) -> expat.XMLParserType:
         made = expat.ParserCreate()
@@ -100,11 +105,22 @@ class _Reader:
         ready, self._ready = self._ready, []
         return iter(ready)
 
+    def meant(self) -> str:
+        """Return the name that is almost that of the records, where there is no record; empty for none.
+
+        Elements of other names may be what a document without records has.
+        """
+        folded = {name.casefold(): name for name in self._others}
+        near = difflib.get_close_matches(self._path[-1].casefold(), folded, 1, _NEAR) if not self._number else []
+        return folded[near[0]] if near else ""
+
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         name = _local(tag)
         self._open.append(name)
         self.root = self.root or name
         self.found = self.found or self._open == (self._path[:-1] or self._path)
+        if not self._number and len(self._others) < _MOST_OTHERS and self._open[:-1] == self._path[:-1]:
+            self._others.add(name)
         if self._record or self._open == self._path:
             values = {_local(key): value for key, value in attributes.items() if not _is_of_xml(key)}
             is_null = any(key.endswith(":nil") and value in ("true", "1") for key, value in attributes.items())
