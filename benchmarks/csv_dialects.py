@@ -101,7 +101,9 @@ def sniffed(file: Path) -> tuple[Rows | None, str]:
     """Return what DuckDB reads by itself."""
     with duckdb.connect() as connection:
         try:
-            found = connection.execute("FROM read_csv(?, all_varchar = true)", [str(file)]).fetchall()
+            found = connection.execute(
+                "FROM read_csv(?, all_varchar = true, hive_partitioning = false)", [str(file)]
+            ).fetchall()
         except duckdb.Error as error:
             return None, str(error).splitlines()[0][:160]
     return counted([list(row) for row in found]), ""
