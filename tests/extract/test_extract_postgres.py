@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from extract_support import SECRET, read_request
 from psycopg import sql
+from pydantic import ValidationError
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import (
@@ -33,6 +34,7 @@ from elt_factory.extract.request import CursorRange
 from elt_factory.landing.casting import cast_text
 from elt_factory.landing.csv_files import by_header
 from elt_factory.sources.read import read
+from elt_factory.sources.sql import postgres as postgres_reader
 from elt_factory.sources.sql.discovery import Tables, look_at_tables
 
 SERVER = Connection("db", "postgres", host="127.0.0.1", port=5432, schema="test", login="postgres", password="unused")
@@ -44,7 +46,7 @@ def read_table(tmp_path, schema):
     def run(connection=SERVER, source_schema=schema, fetch_rows=50_000, **more):
         table = {
             key: more.pop(key)
-            for key in ("table", "query", "incremental", "primary_key", "write_disposition", "deletes")
+            for key in ("table", "query", "incremental", "primary_key", "write_disposition", "deletes", "partitions")
             if key in more
         }
         extract = {"type": "sql", "connection": "db", "schema": source_schema, "fetch_rows": fetch_rows}
@@ -372,6 +374,39 @@ def test_the_keys_of_all_rows_are_those_of_the_moment_of_the_rows(postgres, sche
         spool = read_table(**origin, **about, deletes="compare")
         assert sorted(values(spool.keys)) == [("1", ""), ("2", "b")]
         assert {name: str(kind) for name, kind in spool.keys.types.items()} == {"id": "integer", "part": "text"}
+
+
+@pytest.mark.parametrize("parts", [2, 3, 8])
+@pytest.mark.parametrize("rows", [0, 1, 5, 1000])
+def test_parts_of_a_table_have_each_row_once_and_are_of_one_moment(postgres, read_table, monkeypatch, parts, rows):
+    made(postgres, "parted", "id bigint, v text")
+    postgres.execute("INSERT INTO parted SELECT g * 7 - 50, 'v' FROM generate_series(1, %s) g", [rows])
+    postgres.execute("INSERT INTO parted VALUES (NULL, 'null')") if rows else None
+    real = postgres_reader._connected
+    opened = []
+
+    def connected(connection, snapshot=""):
+        if snapshot and not opened.append(1) and len(opened) == 1:
+            postgres.execute("DELETE FROM parted; INSERT INTO parted VALUES (1, 'late')")
+        return real(connection, snapshot)
+
+    monkeypatch.setattr(postgres_reader, "_connected", connected)
+    spool = read_table(table="parted", primary_key=["id"], partitions=parts)
+    found = [line for file in spool.files for line in csv.reader(file.read_text().splitlines()[1:])]
+    expected = [str(number * 7 - 50) for number in range(1, rows + 1)] + ([""] if rows else [])
+    assert sorted(key for key, _ in found) == sorted(expected)
+    assert (spool.rows_read, len(spool.files)) == (len(expected), parts if rows else 1)
+
+
+def test_parts_keep_to_the_window_and_need_a_whole_number(postgres, read_table):
+    made(postgres, "parted_by_time", "id int, at timestamptz", "1, '2013-01-01'", "2, '2013-01-01'", "3, '2015-01-01'")
+    incremental = {"cursor": "at", "null_cursor": "include"}
+    spool = read_table(table="parted_by_time", primary_key=["id"], partitions=2, incremental=incremental)
+    assert spool.rows_read == 2
+    with pytest.raises(ValidationError, match="partitions are ranges of the primary_key, which is missing"):
+        read_table(table="parted_by_time", partitions=2)
+    with pytest.raises(BadRequestError, match=r"partitions needs a whole number .* at is timestamp; hint: remove"):
+        read_table(table="parted_by_time", primary_key=["at"], partitions=2)
 
 
 def test_a_text_cursor_is_read_after_the_last(postgres, read_table):

@@ -79,6 +79,9 @@ def _read(
 ) -> Spool:
     subject = Subject.of(request)
     source = source_of(request, SqlSource)
+    if source.tables[request.table].partitions > 1:
+        text = "partitions needs PostgreSQL: other databases do not share one moment between connections"
+        raise subject.error(BadRequestError, text, "remove it")
     url = url_of(connection, request.project, subject)
     with _spoken(subject), _connected(url, text_factory) as database:
         relation = relation_of(request, source)

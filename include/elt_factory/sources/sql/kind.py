@@ -76,7 +76,8 @@ def _limited(source: SqlSource, spec: SqlTable, table: str) -> SqlTable:
     origin = f"({spec.query.strip().rstrip(';')}) AS q" if spec.query else ".".join(map(identifier, names))
     query = f"SELECT * FROM {origin} LIMIT {SAMPLE_ROWS}"
     numbered = spec.incremental if spec.query and spec.counts_by_number else None
-    return spec.model_copy(update={"query": query, "table": None, "incremental": numbered, "deletes": None})
+    whole = {"incremental": numbered, "deletes": None, "partitions": 1}
+    return spec.model_copy(update={"query": query, "table": None, **whole})
 
 
 def _discover(wish: Wish, scratch: Path) -> SourceFound:

@@ -58,6 +58,16 @@ class SqlTable(Table):
         examples=["select * from planes where seats > {{ params.seats }}"],
     )
 
+    partitions: Whole = Field(
+        1,
+        ge=1,
+        le=32,
+        description=(
+            "Parts of the table that are read concurrently, by ranges of the first column of the primary key, which "
+            "is a whole number. All are of one moment. PostgreSQL only."
+        ),
+        examples=[8],
+    )
     deletes: Deletes | None = Field(
         None,
         description=(
@@ -82,6 +92,13 @@ class SqlTable(Table):
     def counts_on(self) -> bool:
         """Whether a load begins where the cursor of the load before it ended, so that one must follow the other."""
         return self.incremental is not None
+
+    @model_validator(mode="after")
+    def _parted_by_key(self) -> Self:
+        if self.partitions > 1 and not self.primary_key:
+            message = "partitions are ranges of the primary_key, which is missing"
+            raise MistakeError(message, "add primary_key:", at=("partitions",), code="conflict")
+        return self
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:

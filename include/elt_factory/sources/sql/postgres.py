@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -34,6 +36,8 @@ from elt_factory.sources.sql.origin import (
 with needs("postgres", "a connection of type postgres"):
     import psycopg
     from psycopg import errors, pq, sql
+
+from elt_factory.sources.sql.postgres_parts import both, ranges_of, whole_key
 
 if TYPE_CHECKING:
     Database = psycopg.Connection[tuple[object, ...]]
@@ -80,12 +84,47 @@ def read(request: ReadRequest, connection: Connection) -> Spool:
         types = {column.name: _type(column, nested) for column in columns}
         settled = _settled(database, relation, request, types, subject)
         null_cursors = _null_cursors(database, relation, request)
-        statement = _select(relation, columns, nested, _where(request, types, settled))
-        if request.most_rows is not None:
-            statement += sql.SQL(" LIMIT {}").format(request.most_rows)
-        rows = _copy(database, statement, file, Progress(request.log, request.table))
+        where = _where(request, types, settled)
+        if source.tables[request.table].partitions > 1 and request.most_rows is None:
+            parted = _Parted(connection, request, _clock(request, relation, types))
+            key = whole_key(request, types, subject)
+            parts = ranges_of(database, _from(relation), key, source.tables[request.table].partitions)
+            statements = [_select(relation, columns, nested, both(where, part)) for part in parts]
+            files, rows = _copy_parts(database, parted, statements)
+        else:
+            statement = _select(relation, columns, nested, where)
+            if request.most_rows is not None:
+                statement += sql.SQL(" LIMIT {}").format(request.most_rows)
+            files, rows = (file,), _copy(database, statement, file, Progress(request.log, request.table))
         keys = _keys(database, request, relation, [c for c in columns if c.name in keys_of(request, types, subject)])
-    return Spool("csv", (file,), rows, types, null_cursors=null_cursors, keys=keys)
+    return Spool("csv", files, rows, types, null_cursors=null_cursors, keys=keys)
+
+
+@dataclass(frozen=True)
+class _Parted:
+    """A read in parts, each by a connection of its own; `clock` as in `_set_up`."""
+
+    connection: Connection
+    request: ReadRequest
+    clock: str
+
+
+def _copy_parts(
+    database: Database, parted: _Parted, statements: Sequence[sql.Composable]
+) -> tuple[tuple[Path, ...], int]:
+    """Copy each part by a connection of its own; all see what the first one sees."""
+    request = parted.request
+    snapshot = str(cast("tuple[object]", database.execute("SELECT pg_export_snapshot()").fetchone())[0])
+    files = tuple(request.workdir / f"part-{number:05}.csv" for number in range(len(statements)))
+
+    def copy(number: int) -> int:
+        progress = Progress(request.log, f"{request.table}, part {number + 1} of {len(statements)}")
+        with _connected(parted.connection, snapshot) as other:
+            _set_up(other, parted.clock)
+            return _copy(other, statements[number], files[number], progress)
+
+    with ThreadPoolExecutor(len(statements)) as pool:
+        return files, sum(pool.map(copy, range(len(statements))))
 
 
 def _keys(
@@ -138,7 +177,8 @@ def first_value(connection: Connection, query: str, subject: Subject) -> object:
 
 
 @contextmanager
-def _connected(connection: Connection) -> Iterator[Database]:
+def _connected(connection: Connection, snapshot: str = "") -> Iterator[Database]:
+    """Provide a connection; with the snapshot of another one it sees what that one sees."""
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     options = {name: value for name, value in connection.extra.items() if name in known}
     named = {
@@ -153,6 +193,8 @@ def _connected(connection: Connection) -> Iterator[Database]:
     with psycopg.connect(**options) as database:
         database.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         database.read_only = True
+        if snapshot:
+            database.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
         _set_up(database)
         yield database
 
@@ -239,7 +281,7 @@ def _where(request: ReadRequest, types: Mapping[str, ColumnType], highest: sql.C
     ]
     inside = sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(name), *ends, highest])
     null = sql.SQL(" OR {} IS NULL").format(name) if table.null_cursor == "include" else sql.SQL("")
-    return sql.SQL(" WHERE ({}){}").format(inside, null)
+    return sql.SQL(" WHERE (({}){})").format(inside, null)
 
 
 def _settled(

@@ -1,0 +1,56 @@
+"""A table of PostgreSQL in parts: conditions of which each row meets exactly one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, cast
+
+from elt_factory.config.models.table import source_name
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.extras import needs
+from elt_factory.core.failures import BadRequestError
+from elt_factory.extract.request import ReadRequest
+from elt_factory.extract.subject import Subject
+
+with needs("postgres", "a connection of type postgres"):
+    from psycopg import sql
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+def whole_key(request: ReadRequest, types: Mapping[str, ColumnType], subject: Subject) -> str:
+    """Return the column that the parts are ranges of.
+
+    Raises:
+        BadRequestError: it is not a whole number.
+    """
+    name = source_name(request.source.all_tables[request.table].primary_key[0])
+    kind = types.get(name)
+    if kind is None or kind.name not in ("integer", "decimal") or kind.scale:
+        text = f"partitions needs a whole number as the first column of primary_key, and {name} is {kind or 'unknown'}"
+        raise subject.error(BadRequestError, text, "remove partitions")
+    return name
+
+
+def ranges_of(
+    database: psycopg.Connection[tuple[object, ...]], place: sql.Composable, name: str, parts: int
+) -> list[sql.Composable]:
+    """Return conditions of which each row meets one: ranges of equal width, the first and the last open."""
+    key = sql.Identifier(name)
+    query = sql.SQL("SELECT min({0}), max({0}) FROM {1}").format(key, place)
+    low, high = cast("tuple[int | None, int | None]", database.execute(query).fetchone())
+    if low is None or high is None:
+        return [sql.SQL("TRUE")]
+    width = -(-(int(high) - int(low) + 1) // parts)
+    cuts = [sql.Literal(int(low) + width * number) for number in range(1, parts)]
+    first = sql.SQL("({0} < {1} OR {0} IS NULL)").format(key, cuts[0])
+    middle = [sql.SQL("{0} >= {1} AND {0} < {2}").format(key, one, other) for one, other in pairwise(cuts)]
+    return [first, *middle, sql.SQL("{0} >= {1}").format(key, cuts[-1])]
+
+
+def both(where: sql.Composable, part: sql.Composable) -> sql.Composable:
+    """Return a WHERE, which may be empty, for a part alone."""
+    joined = " AND ({})" if where != sql.SQL("") else " WHERE ({})"
+    return where + sql.SQL(joined).format(part)
