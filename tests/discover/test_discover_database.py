@@ -73,6 +73,21 @@ def test_an_odd_table_is_a_comment_and_the_others_are_written(look):
     assert "  # skipped odd: " in yaml_of("shop", found, {})
 
 
+def test_a_pattern_means_the_tables_that_the_catalogue_has(look):
+    found = look(
+        "CREATE TABLE sales_eu (id INTEGER); CREATE TABLE sales_us (id INTEGER); CREATE TABLE stock (id INTEGER);"
+        "CREATE VIEW sales_all AS SELECT 1 AS id",
+        "sales_*",
+        "sales_us",
+    )
+    assert [table.name for table in found.tables] == ["sales_eu", "sales_us", "sales_all"]
+
+
+def test_a_pattern_that_means_no_table_says_which_there_are(look):
+    with pytest.raises(BadRequestError, match=r'no table matches "sale\?"; hint: there are stock'):
+        look("CREATE TABLE stock (id INTEGER)", "sale?")
+
+
 def test_no_table_that_can_be_read_is_an_error(look):
     with pytest.raises(EltError, match="no readable table: "):
         look('CREATE TABLE odd (id INTEGER, "a\tb" TEXT); INSERT INTO odd VALUES (1, 2);')

@@ -25,7 +25,9 @@ def new(  # noqa: PLR0913 - each is an option of the command
     path: Annotated[
         str | None, typer.Option(help="Path of the API, or file pattern, relative to the connection.")
     ] = None,
-    table: Annotated[list[str] | None, typer.Option(help="Database table. Repeatable. Default: all tables.")] = None,
+    table: Annotated[
+        list[str] | None, typer.Option(help="Database table, or pattern such as 'sales_*'. Repeatable. Default: all.")
+    ] = None,
     schema: Annotated[str | None, typer.Option(help="Database schema of the tables.")] = None,
     file: Annotated[Path | None, typer.Option(help="File, folder, or pattern such as in/*.csv.")] = None,
     folder: Annotated[str, typer.Option(help="Folder below dag_configs to write to. Its defaults apply.")] = "",

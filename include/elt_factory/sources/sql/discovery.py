@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from elt_factory.config.models.values import ColumnType
     from elt_factory.sources.sql.described import Listed
 
+_SHOWN = 5
 _AT_ONCE = 4  # tables, each with a connection of its own
 _FIRST_YEAR = 1900  # where the language's dates begin
 
@@ -77,13 +79,28 @@ def _table_or_why(wanted: Tables, one: Listed, workdir: Path) -> TableFound | Sk
 
 def _chosen(wanted: Tables, listed: Sequence[Listed]) -> list[Listed]:
     by_name = {one.name: one for one in listed}
-    missing = [name for name in wanted.names if name not in by_name]
-    if missing:
-        raise BadRequestError(f'unknown table "{missing[0]}"; {near_name(missing[0], by_name)}')
-    chosen = [by_name[name] for name in wanted.names] or [one for one in listed if not one.is_view]
+    meant = dict.fromkeys(name for asked in wanted.names for name in _meant(asked, by_name))
+    chosen = [by_name[name] for name in meant] or [one for one in listed if not one.is_view]
     if not chosen:
         raise BadRequestError("no tables found; hint: choose another schema with --schema")
     return chosen
+
+
+def _meant(asked: str, names: Iterable[str]) -> list[str]:
+    """Return the tables that a name, or a pattern such as `sales_*`, means.
+
+    Raises:
+        BadRequestError: there is none.
+    """
+    there = list(names)
+    if asked in there:
+        return [asked]
+    found = [name for name in there if fnmatchcase(name, asked)]
+    if not found and set(asked) & set("*?["):
+        raise BadRequestError(f'no table matches "{asked}"; hint: there are {", ".join(there[:_SHOWN])}')
+    if not found:
+        raise BadRequestError(f'unknown table "{asked}"; {near_name(asked, there)}')
+    return found
 
 
 def _table(wanted: Tables, one: Listed, workdir: Path) -> TableFound:
