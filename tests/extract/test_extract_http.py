@@ -35,7 +35,7 @@ from elt_factory.core.failures import (
     SourceUnavailableError,
     redact,
 )
-from elt_factory.extract.subject import Subject, secrets_of
+from elt_factory.extract.label import TableLabel, secrets_of
 from elt_factory.sources.rest_api.auth import base_url
 from elt_factory.sources.rest_api.exchange import Patience
 from elt_factory.sources.rest_api.http import HttpClient
@@ -48,7 +48,7 @@ QUICK = Patience(tries=3, first_wait=0.01, longest_wait=0.02, longest_retry_afte
 
 def client(connection, patience=QUICK, **extract):
     api = RestApi.model_validate({"type": "rest_api", "connection": "api", **extract})
-    return HttpClient(api, connection, Subject("src", "things", secrets_of(connection)), patience)
+    return HttpClient(api, connection, TableLabel("src", "things", secrets_of(connection)), patience)
 
 
 def get(server, patience=QUICK, fields=None, **extract):
@@ -68,7 +68,7 @@ def get(server, patience=QUICK, fields=None, **extract):
 )
 def test_the_address_comes_from_the_connection(fields, expected):
     connection = Connection("api", "http", **fields)
-    assert str(base_url(connection, Subject("src", "things"))).rstrip("/") == expected.rstrip("/")
+    assert str(base_url(connection, TableLabel("src", "things"))).rstrip("/") == expected.rstrip("/")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_address_comes_from_the_connection(fields, expected):
 )
 def test_a_connection_without_a_usable_address_is_a_bad_request(fields):
     with pytest.raises(BadRequestError, match=r"src\.things: .*api"):
-        base_url(Connection("api", "http", **fields), Subject("src", "things"))
+        base_url(Connection("api", "http", **fields), TableLabel("src", "things"))
 
 
 @pytest.mark.parametrize(
@@ -282,8 +282,8 @@ def test_the_secret_shows_nowhere_even_when_the_server_echoes_it(status, caplog)
     with serving(echo) as server:
         connection = server.connection(login="me", password=SECRET, extra={"api_token": "t0ken"})
         error = failures_with(server, connection)
-        subject = Subject("src", "things", secrets_of(connection))
-    shown = f"{error} {error!r} {connection!r} {subject!r} {caplog.text}"
+        label = TableLabel("src", "things", secrets_of(connection))
+    shown = f"{error} {error!r} {connection!r} {label!r} {caplog.text}"
     assert "me" in connection.login
     for form in (SECRET, "s3cr3t", "t0ken", "bWU6czNjcjN0L2tleSsx"):
         assert form not in shown
@@ -388,7 +388,7 @@ def test_a_large_answer_is_in_a_file_that_goes_with_it(tmp_path):
     with (
         serving(lambda _: Reply(body)) as server,
         HttpClient(
-            RestApi(type="rest_api", connection="api"), server.connection(), Subject("s", "t"), scratch=tmp_path
+            RestApi(type="rest_api", connection="api"), server.connection(), TableLabel("s", "t"), scratch=tmp_path
         ) as http,
     ):
         answer = http.ask("x", {})
@@ -572,9 +572,9 @@ def forms_of_secret() -> list[str]:
 )
 def test_a_secret_is_masked_wherever_a_connection_holds_it_and_however_it_is_written(fields):
     connection = Connection("api", "http", host="https://x", **fields)
-    subject = Subject("src", "things", secrets_of(connection))
+    label = TableLabel("src", "things", secrets_of(connection))
     for form in forms_of_secret():
-        cleaned = subject.clean(f"a {form} b")
+        cleaned = label.clean(f"a {form} b")
         assert "s3cr3t" not in cleaned
         assert "key+1" not in cleaned
         assert "***" in cleaned, form

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.oracle.oracledb import OracleDialect_oracledb
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import AccessDeniedError, BadRequestError, SourceUnavailableError
-from elt_factory.extract.subject import Subject
+from elt_factory.extract.label import TableLabel
 from elt_factory.sources.read import read
 from elt_factory.sources.sql import database, mssql, oracle
 from elt_factory.sources.sql.database_url import url_of
@@ -23,7 +23,7 @@ from elt_factory.sources.sql.database_url import url_of
 MSDialect_mssqlpython = pytest.importorskip(
     "sqlalchemy.dialects.mssql.mssqlpython", reason="SQL Server's driver needs SQLAlchemy 2.1"
 ).MSDialect_mssqlpython
-SUBJECT = Subject("src", "things")
+SUBJECT = TableLabel("src", "things")
 
 
 def connection_of(kind: str, **more) -> Connection:

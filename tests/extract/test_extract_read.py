@@ -6,7 +6,7 @@ import sys
 import pytest
 from extract_support import read_request
 
-from elt_factory.extract.subject import source_of
+from elt_factory.extract.label import source_of
 from elt_factory.sources.files import reader as files
 from elt_factory.sources.read import read
 from elt_factory.sources.rest_api import reader as rest

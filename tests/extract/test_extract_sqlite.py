@@ -21,8 +21,8 @@ from elt_factory.core.failures import (
     SourceUnavailableError,
 )
 from elt_factory.core.window import Window
+from elt_factory.extract.label import TableLabel
 from elt_factory.extract.request import CursorRange
-from elt_factory.extract.subject import Subject
 from elt_factory.sources.read import read
 from elt_factory.sources.sql.database_url import url_of
 from elt_factory.sources.sql.values_as_text import as_text, text_column
@@ -310,7 +310,7 @@ def test_a_missing_driver_is_a_bad_request(read_table, monkeypatch):
 
 def test_a_mysql_address_asks_for_full_unicode(tmp_path):
     connection = Connection("db", "mariadb", "h", 3307, "shop", "u", "p/w")
-    url = url_of(connection, tmp_path, Subject("src", "things"))
+    url = url_of(connection, tmp_path, TableLabel("src", "things"))
     assert url.drivername.startswith("mariadb+")
     assert (url.host, url.port, url.database, url.username, url.password) == ("h", 3307, "shop", "u", "p/w")
     assert url.query == {"charset": "utf8mb4"}

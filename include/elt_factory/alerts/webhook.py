@@ -7,7 +7,7 @@ import logging
 from elt_factory.alerts.kind import Message, NotifierKind
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import redact
-from elt_factory.extract.subject import secrets_of
+from elt_factory.extract.label import secrets_of
 
 _SECONDS = 15
 

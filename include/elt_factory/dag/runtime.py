@@ -184,7 +184,7 @@ def _mask(connection: Connection) -> None:
     """Let Airflow mask the connection's secrets in every log and XCom, in each form that they may have."""
     from airflow.sdk.log import mask_secret
 
-    from elt_factory.extract.subject import secrets_of
+    from elt_factory.extract.label import secrets_of
 
     for form in secrets_of(connection):
         mask_secret(form)

@@ -30,7 +30,7 @@ class FileReady(Model):
 
 
 def _poke(spec: FileReady, look: Look) -> Verdict:
-    from elt_factory.extract.subject import Subject
+    from elt_factory.extract.label import TableLabel
     from elt_factory.sources.files.reader import matching_files, source_folder
 
     connection = look.connection(spec.connection) if spec.connection else None
@@ -38,7 +38,7 @@ def _poke(spec: FileReady, look: Look) -> Verdict:
         folder = source_folder(connection, None, look.project)
         found = matching_files(folder, spec.path, look.window, look.config.timezone)
     except EltError as error:
-        raise Subject(look.config.name, "file sensor").error(type(error), str(error)) from None
+        raise TableLabel(look.config.name, "file sensor").error(type(error), str(error)) from None
     return Verdict(True, f"{look.config.name}: {len(found)} files match {spec.path}")
 
 

@@ -41,23 +41,23 @@ class HttpReady(Model):
 
 
 def _poke(spec: HttpReady, look: Look) -> Verdict:
-    from elt_factory.extract.subject import Subject, secrets_of
+    from elt_factory.extract.label import TableLabel, secrets_of
     from elt_factory.sources.rest_api.exchange import Answer
     from elt_factory.sources.rest_api.http import HttpClient
 
     connection = look.connection(spec.connection)
-    subject = Subject(look.config.name, "http sensor", secrets_of(connection))
+    label = TableLabel(look.config.name, "http sensor", secrets_of(connection))
     api = look.config.extract if isinstance(look.config, RestSource) else None
     # the source's own server gets the source's own key; any other server gets none
     if api is None or api.connection != spec.connection:
         api = RestApi(type="rest_api", connection=spec.connection, auth=NoAuth(type="none"))
-    with HttpClient(api.model_copy(update={"timeout": _TIME}), connection, subject) as client:
+    with HttpClient(api.model_copy(update={"timeout": _TIME}), connection, label) as client:
         url, answer = client.shown_at(spec.path), client.probe(spec.path)
     if not isinstance(answer, Answer):
-        return Verdict(False, subject.clean(f"{look.config.name}: {url} did not respond: {answer}"))
+        return Verdict(False, label.clean(f"{look.config.name}: {url} did not respond: {answer}"))
     if answer.status in _REFUSALS:
         hint = f'check the login and password of the connection "{connection.conn_id}", and auth: in the config'
-        raise subject.error(AccessDeniedError, f"{url} returned status {answer.status}", hint)
+        raise label.error(AccessDeniedError, f"{url} returned status {answer.status}", hint)
     return Verdict(answer.is_success, f"{look.config.name}: {url} returned status {answer.status}")
 
 

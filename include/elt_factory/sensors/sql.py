@@ -27,12 +27,12 @@ class SqlReady(Model):
 
 
 def _poke(spec: SqlReady, look: Look) -> Verdict:
-    from elt_factory.extract.subject import Subject, secrets_of
+    from elt_factory.extract.label import TableLabel, secrets_of
     from elt_factory.sources.sql.reader import first_value
 
     connection = look.connection(spec.connection)
-    subject = Subject(look.config.name, "sql sensor", secrets_of(connection))
-    value = first_value(connection, look.project, spec.query, subject)
+    label = TableLabel(look.config.name, "sql sensor", secrets_of(connection))
+    value = first_value(connection, look.project, spec.query, label)
     return Verdict(bool(value), f"{look.config.name}: {spec.query.strip()} returned {value!r}")
 
 

@@ -10,7 +10,7 @@ from elt_factory.config.errors import near_name
 from elt_factory.core.connection import Connection
 from elt_factory.core.extras import needs
 from elt_factory.core.failures import AccessDeniedError, BadRequestError, EltError, SourceUnavailableError
-from elt_factory.extract.subject import Subject
+from elt_factory.extract.label import TableLabel
 
 _REFUSED = (
     "AccessDenied",
@@ -25,7 +25,7 @@ _MAY_HEAL = ("Throttling", "ProvisionedThroughput", "RequestLimit", "InternalSer
 _ATTEMPTS = 8
 
 
-def client_of(connection: Connection, subject: Subject) -> Any:
+def client_of(connection: Connection, label: TableLabel) -> Any:
     """Return a client; without a login it finds credentials as AWS does, in the environment or the machine's role.
 
     Raises:
@@ -43,14 +43,14 @@ def client_of(connection: Connection, subject: Subject) -> Any:
     )
     if not session.region_name:
         text = f'the connection "{connection.conn_id}" names no region'
-        raise subject.error(BadRequestError, text, 'write {"region_name": "eu-central-1"} in its extra')
+        raise label.error(BadRequestError, text, 'write {"region_name": "eu-central-1"} in its extra')
     retries: Any = {"mode": "adaptive", "max_attempts": _ATTEMPTS}
     config = Config(retries=retries, connect_timeout=10, read_timeout=60)
     return session.client("dynamodb", endpoint_url=extra.get("endpoint_url"), config=config)
 
 
 @contextmanager
-def spoken(client: Any, table: str, subject: Subject) -> Iterator[None]:
+def spoken(client: Any, table: str, label: TableLabel) -> Iterator[None]:
     """Say what went wrong in our words."""
     from botocore.exceptions import (  # type: ignore[import-untyped]
         BotoCoreError,
@@ -65,12 +65,12 @@ def spoken(client: Any, table: str, subject: Subject) -> Iterator[None]:
         code = error.response.get("Error", {}).get("Code", "")
         if code.startswith("ResourceNotFound"):
             hint = near_name(table, _names(client))
-            raise subject.error(BadRequestError, f'unknown table "{table}"', hint) from None
-        raise subject.error(_kind(code), " ".join(str(error).split())) from None
+            raise label.error(BadRequestError, f'unknown table "{table}"', hint) from None
+        raise label.error(_kind(code), " ".join(str(error).split())) from None
     except (NoCredentialsError, PartialCredentialsError) as error:
-        raise subject.error(AccessDeniedError, str(error), "set login and password of the connection") from None
+        raise label.error(AccessDeniedError, str(error), "set login and password of the connection") from None
     except BotoCoreError as error:
-        raise subject.error(SourceUnavailableError, " ".join(str(error).split())) from None
+        raise label.error(SourceUnavailableError, " ".join(str(error).split())) from None
 
 
 def _kind(code: str) -> type[EltError]:

@@ -13,8 +13,8 @@ from elt_factory.discover.found import Guess, SkippedTable, SourceFound, TableFo
 from elt_factory.discover.periods import sane_name
 from elt_factory.discover.sample import MOST_RECORDS, sample_of
 from elt_factory.discover.table import Ground, named_apart, table_of
+from elt_factory.extract.label import TableLabel, secrets_of
 from elt_factory.extract.request import ReadRequest
-from elt_factory.extract.subject import Subject, secrets_of
 from elt_factory.sources.dynamodb.client import client_of, names_of, spoken
 from elt_factory.sources.dynamodb.model import DynamoDbSource
 from elt_factory.sources.dynamodb.reader import read
@@ -27,9 +27,9 @@ def look_at_tables(wish: Wish, workdir: Path) -> SourceFound:
     Raises:
         EltError: DynamoDB cannot be reached, a table is not there, or none can be read.
     """
-    subject = Subject(wish.name, "tables", secrets_of(wish.connection))
-    client = client_of(wish.connection, subject)
-    with spoken(client, "", subject):
+    label = TableLabel(wish.name, "tables", secrets_of(wish.connection))
+    client = client_of(wish.connection, label)
+    with spoken(client, "", label):
         there = names_of(client)
     for name in wish.tables:
         if name not in there:

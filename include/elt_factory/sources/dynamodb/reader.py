@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from elt_factory.config.models.values import ColumnType
+from elt_factory.extract.label import TableLabel, needed_connection, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
-from elt_factory.extract.subject import Subject, needed_connection, source_of
 from elt_factory.sources.dynamodb.client import client_of, spoken
 from elt_factory.sources.dynamodb.items import as_json
 from elt_factory.sources.dynamodb.model import DynamoDbSource
@@ -27,11 +27,11 @@ def read(request: ReadRequest) -> Spool:
         SourceUnavailableError: DynamoDB cannot be reached, or has no capacity left. AccessDeniedError: credentials.
         BadRequestError: there is no such table.
     """
-    subject, source = Subject.of(request), source_of(request, DynamoDbSource)
-    client = client_of(needed_connection(request, subject), subject)
+    label, source = TableLabel.of(request), source_of(request, DynamoDbSource)
+    client = client_of(needed_connection(request, label), label)
     spec, segments = source.tables[request.table], source.extract.segments
     name = spec.table or request.table
-    with spoken(client, name, subject):
+    with spoken(client, name, label):
         described = client.describe_table(TableName=name)["Table"]
         scan = _Scan(client, name, spec.consistent, segments, request.most_pages, request.most_rows)
         with ThreadPoolExecutor(segments) as pool:

@@ -10,9 +10,9 @@ from pathlib import Path
 from elt_factory.config.models.formats import FORMATS, FileFormat
 from elt_factory.core.extras import MissingExtraError
 from elt_factory.core.failures import AccessDeniedError, BadDataError, EltError
+from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, SourceFile, Spool
-from elt_factory.extract.subject import Subject, source_of
 from elt_factory.extract.templating import pattern_of, values_of
 from elt_factory.formats.kind import Delivered, FormatKind
 from elt_factory.formats.packed import unpacked
@@ -40,50 +40,50 @@ def read(request: ReadRequest) -> Spool:
         AccessDeniedError: a folder or a file that this process may not read.
         BadDataError: nothing but empty files, a file of another kind, a JSON array where lines must be.
     """
-    subject = Subject.of(request)
+    label = TableLabel.of(request)
     source = source_of(request, FilesSource)
     table = source.tables[request.table]
     try:
-        with _named(subject):
+        with _named(label):
             folder = source_folder(request.connection, source.extract.folder, request.project)
             pattern = pattern_of(table.path, values_of(request), source.timezone)
             chosen = Chooser(folder, pattern, source.timezone, request.ledger).choose(request.window, request.load_id)
     except PermissionError as error:
-        raise subject.error(AccessDeniedError, f"cannot read {error.filename}: {error.strerror}") from None
+        raise label.error(AccessDeniedError, f"cannot read {error.filename}: {error.strerror}") from None
     progress = Progress(request.log, request.table)
-    spool = _spooled(request, table.format, chosen, subject)
+    spool = _spooled(request, table.format, chosen, label)
     progress.done(spool.rows_read or 0)
     return spool
 
 
-def _spooled(request: ReadRequest, form: FileFormat, chosen: Sequence[SourceFile], subject: Subject) -> Spool:
+def _spooled(request: ReadRequest, form: FileFormat, chosen: Sequence[SourceFile], label: TableLabel) -> Spool:
     kind: FormatKind = FORMATS.get(form.type)
     folder = request.workdir / "unpacked"
-    with _named(subject):
+    with _named(label):
         files = [
             unpacked(Delivered(one.name, one.path), kind, folder / f"{number:06}") for number, one in enumerate(chosen)
         ]
     pairs = list(zip(chosen, files, map(is_blank, (file.path for file in files)), strict=True))
     full, empty = [pair for pair in pairs if not pair[2]], [source for source, _, blank in pairs if blank]
     if empty:
-        _report_empty(request, empty, subject, alone=not full)
-    with _named(subject):
+        _report_empty(request, empty, label, alone=not full)
+    with _named(label):
         spool = kind.spooled(form, [file for _, file, _ in full], request.workdir)
     return replace(spool, sources=(*(source for source, _, _ in full), *empty))
 
 
 @contextmanager
-def _named(subject: Subject) -> Iterator[None]:
+def _named(label: TableLabel) -> Iterator[None]:
     """Name source and table in errors that name a file."""
     try:
         yield
     except MissingExtraError:
         raise
     except EltError as error:
-        raise subject.error(type(error), str(error)) from None
+        raise label.error(type(error), str(error)) from None
 
 
-def _report_empty(request: ReadRequest, empty: Sequence[SourceFile], subject: Subject, *, alone: bool) -> None:
+def _report_empty(request: ReadRequest, empty: Sequence[SourceFile], label: TableLabel, *, alone: bool) -> None:
     """Say which files are empty.
 
     Raises:
@@ -92,8 +92,8 @@ def _report_empty(request: ReadRequest, empty: Sequence[SourceFile], subject: Su
     names = ", ".join(source.name for source in empty[:_SHOWN]) + (", ..." if len(empty) > _SHOWN else "")
     if alone and not (request.ledger and request.ledger.files):
         message = f"nothing to load: every file is empty: {names}"
-        raise subject.error(BadDataError, message, "write at least a header line or one record")
-    request.log(f"{subject}: {len(empty)} empty file(s) without records: {names}")
+        raise label.error(BadDataError, message, "write at least a header line or one record")
+    request.log(f"{label}: {len(empty)} empty file(s) without records: {names}")
 
 
 def is_blank(file: Path) -> bool:

@@ -9,12 +9,12 @@ import httpx
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import AccessDeniedError, BadRequestError
-from elt_factory.extract.subject import Subject
+from elt_factory.extract.label import TableLabel
 from elt_factory.sources.rest_api.auth_model import ApiKeyAuth, Auth, BasicAuth, BearerAuth, NoAuth
 from elt_factory.sources.rest_api.model import RestApi
 
 
-def base_url(connection: Connection, subject: Subject) -> httpx.URL:
+def base_url(connection: Connection, label: TableLabel) -> httpx.URL:
     """Return the address of a connection of type http: its host, and scheme and port where they are separate.
 
     Raises:
@@ -24,20 +24,20 @@ def base_url(connection: Connection, subject: Subject) -> httpx.URL:
     host, schema = connection.host or "", connection.schema or ""
     scheme = host.partition("://")[0] if "://" in host else schema or "https"
     if not host or scheme not in ("http", "https"):
-        raise subject.error(BadRequestError, f"{named} has no HTTP address", "set a host, and http or https as schema")
+        raise label.error(BadRequestError, f"{named} has no HTTP address", "set a host, and http or https as schema")
     try:
         url = httpx.URL(host if "://" in host else f"{scheme}://{host}")
         url = url.copy_with(port=url.port or connection.port)
     except httpx.InvalidURL as error:
-        raise subject.error(BadRequestError, f"invalid host in {named}: {error}") from None
+        raise label.error(BadRequestError, f"invalid host in {named}: {error}") from None
     if not url.host:
-        raise subject.error(BadRequestError, f"invalid host in {named}: {url}")
+        raise label.error(BadRequestError, f"invalid host in {named}: {url}")
     if url.userinfo:
-        raise subject.error(BadRequestError, f"the host of {named} contains a login", "move it to login and password")
+        raise label.error(BadRequestError, f"the host of {named} contains a login", "move it to login and password")
     return url
 
 
-def static_headers(auth: Auth, connection: Connection, subject: Subject) -> dict[str, str]:
+def static_headers(auth: Auth, connection: Connection, label: TableLabel) -> dict[str, str]:
     """Return the header that carries the connection's own secret.
 
     Raises:
@@ -48,12 +48,12 @@ def static_headers(auth: Auth, connection: Connection, subject: Subject) -> dict
         case NoAuth():
             return {}
         case BasicAuth():
-            needed(auth.type, "login", connection, subject)
+            needed(auth.type, "login", connection, label)
             return basic_header(login, password)
         case ApiKeyAuth():
-            needed(auth.type, "password", connection, subject)
+            needed(auth.type, "password", connection, label)
             return {auth.header: f"{auth.prefix}{password}"} if auth.param is None else {}
-    needed(auth.type, "password", connection, subject)
+    needed(auth.type, "password", connection, label)
     return {"Authorization": f"Bearer {password}"}
 
 
@@ -64,7 +64,7 @@ def static_params(auth: Auth, connection: Connection) -> dict[str, str]:
     return {auth.param: f"{auth.prefix}{connection.password or ''}"}
 
 
-def needed(auth: str, what: Literal["login", "password"], connection: Connection, subject: Subject) -> str:
+def needed(auth: str, what: Literal["login", "password"], connection: Connection, label: TableLabel) -> str:
     """Return a part of the connection.
 
     Raises:
@@ -73,7 +73,7 @@ def needed(auth: str, what: Literal["login", "password"], connection: Connection
     found: str | None = getattr(connection, what)
     if not found:
         text = f'auth {auth} needs a {what}, but the connection "{connection.conn_id}" has none'
-        raise subject.error(AccessDeniedError, text, f"set the {what} in the connection")
+        raise label.error(AccessDeniedError, text, f"set the {what} in the connection")
     return found
 
 

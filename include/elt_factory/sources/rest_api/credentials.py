@@ -14,7 +14,7 @@ import msgspec
 from elt_factory.config.models.templates import render
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import AccessDeniedError, BadDataError
-from elt_factory.extract.subject import Subject
+from elt_factory.extract.label import TableLabel
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError
 from elt_factory.sources.rest_api.answer_rules import text_at
 from elt_factory.sources.rest_api.auth import auth_of, basic_header, needed, static_headers, static_params
@@ -46,7 +46,7 @@ class Credentials:
 
     api: RestApi
     connection: Connection
-    subject: Subject
+    label: TableLabel
     _token: Token | None = None
     _lock: Lock = field(default_factory=Lock)
 
@@ -58,7 +58,7 @@ class Credentials:
         """
         auth = auth_of(self.api, self.connection)
         if not isinstance(auth, TokenAuth):
-            return static_headers(auth, self.connection, self.subject)
+            return static_headers(auth, self.connection, self.label)
         with self._lock:
             known = self._token
             if known is None or (known.until is not None and time.monotonic() >= known.until):
@@ -88,15 +88,15 @@ class Credentials:
             case JwtAuth():
                 signed = self._signed(auth)
                 if not auth.token_path and not auth.token_url:
-                    self.subject.learn(signed)
+                    self.label.learn(signed)
                     return _token(auth, signed, auth.lifetime.total_seconds())
                 form = {"grant_type": _ASSERTION, "assertion": signed}
                 return self._issued(auth, _form(form), send)
         raise TypeError(type(auth).__name__)
 
     def _oauth2(self, auth: OAuth2Auth) -> Sending:
-        login = needed(auth.type, "login", self.connection, self.subject)
-        password = needed(auth.type, "password", self.connection, self.subject)
+        login = needed(auth.type, "login", self.connection, self.label)
+        password = needed(auth.type, "password", self.connection, self.label)
         refresh = self.connection.extra.get(REFRESH_TOKEN)
         grant = (
             {"grant_type": REFRESH_TOKEN, REFRESH_TOKEN: str(refresh)}
@@ -118,8 +118,8 @@ class Credentials:
             return _token(auth, self._found(auth.path, auth.token, answer), None)
         cookies = _cookies(answer)
         if not cookies:
-            raise self.subject.error(AccessDeniedError, f"POST {auth.path}: the login returned no cookie")
-        self.subject.learn(cookies)
+            raise self.label.error(AccessDeniedError, f"POST {auth.path}: the login returned no cookie")
+        self.label.learn(cookies)
         return Token({"Cookie": cookies})
 
     def _issued(self, auth: Issued, sending: Sending, send: Send) -> Token:
@@ -133,20 +133,20 @@ class Credentials:
         try:
             keys = answer.document.keys
         except UnreadableAnswerError as error:
-            raise self.subject.error(BadDataError, f"POST {place}: {error}") from None
+            raise self.label.error(BadDataError, f"POST {place}: {error}") from None
         found = text_at(path, lambda: answer.document)
         if not found:
             there = f"it has the keys: {', '.join(keys)}" if keys else "it is not an object"
-            raise self.subject.error(
+            raise self.label.error(
                 AccessDeniedError, f'POST {place}: no "{path}" in the response: {there}', "check token: in auth"
             )
-        self.subject.learn(found)
+        self.label.learn(found)
         return found
 
     def _signed(self, auth: JwtAuth) -> str:
         import jwt
 
-        key = needed(auth.type, "password", self.connection, self.subject).replace("\\n", "\n")
+        key = needed(auth.type, "password", self.connection, self.label).replace("\\n", "\n")
         now = int(time.time())
         claims = {"iat": now, "exp": now + int(auth.lifetime.total_seconds()), **self._filled(auth.claims)}
         try:
@@ -157,7 +157,7 @@ class Credentials:
             text = (
                 f'the password of the connection "{self.connection.conn_id}" is not a key for {auth.algorithm}: {error}'
             )
-            raise self.subject.error(AccessDeniedError, text, "set it to the private key in PEM form") from None
+            raise self.label.error(AccessDeniedError, text, "set it to the private key in PEM form") from None
 
     def _filled(self, values: Mapping[str, Any]) -> dict[str, Any]:
         own = {f"connection.{name}": getattr(self.connection, name) or "" for name in ("login", "password")}

@@ -15,7 +15,7 @@ from elt_factory.discover.found import Guess, Sample, SourceFound
 from elt_factory.discover.periods import sane_name
 from elt_factory.discover.sample import MOST_RECORDS, sample_of, spool_of
 from elt_factory.discover.table import Ground, first_day, table_of
-from elt_factory.extract.subject import Subject, secrets_of
+from elt_factory.extract.label import TableLabel, secrets_of
 from elt_factory.sources.rest_api import paginators
 from elt_factory.sources.rest_api import window_params as windows
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError, check_objects
@@ -185,8 +185,8 @@ def _more(reader: _Reader, model: Paginator, first: Answer) -> list[Mapping[str,
 
 
 def _client(endpoint: Endpoint, api: RestApi) -> HttpClient:
-    subject = Subject(endpoint.name, endpoint.path, secrets_of(endpoint.connection))
-    return HttpClient(api, endpoint.connection, subject, _PATIENCE)
+    label = TableLabel(endpoint.name, endpoint.path, secrets_of(endpoint.connection))
+    return HttpClient(api, endpoint.connection, label, _PATIENCE)
 
 
 def _json(answer: Answer) -> Any:

@@ -24,7 +24,7 @@ from elt_factory.core.failures import (
     SourceUnavailableError,
 )
 from elt_factory.core.window import iso_utc
-from elt_factory.extract.subject import Subject
+from elt_factory.extract.label import TableLabel
 from elt_factory.sources.rest_api.answer_model import AnswerRule
 from elt_factory.sources.rest_api.answer_rules import rule_of, seconds_of, text_at
 from elt_factory.sources.rest_api.auth import base_url
@@ -71,7 +71,7 @@ class HttpClient:
     Args:
         api: What the config says of the API.
         connection: Where it is, and its secret.
-        subject: Whose messages these are.
+        label: Whose messages these are.
         patience: How often one request is tried.
         scratch: A folder for large answers.
         credentials: Those that several clients share; by default its own.
@@ -81,7 +81,7 @@ class HttpClient:
         self,
         api: RestApi,
         connection: Connection,
-        subject: Subject,
+        label: TableLabel,
         patience: Patience | None = None,
         scratch: Path | None = None,
         credentials: Credentials | None = None,
@@ -89,16 +89,16 @@ class HttpClient:
         # their lines hold query strings and the answers' headers, and a server may echo a key in those
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        self._subject, self._connection = subject, connection
+        self._subject, self._connection = label, connection
         self._scratch = str(scratch) if scratch else None
         self._patience = patience or PATIENCE
         self._most_bytes = api.max_answer_mb * 1_000_000
-        self._base = base_url(connection, subject)
+        self._base = base_url(connection, label)
         self._hosts = frozenset(host.lower() for host in api.hosts)
-        self._credentials = credentials or Credentials(api, connection, subject)
+        self._credentials = credentials or Credentials(api, connection, label)
         self._pace = Pace(api.rate_limit, f"{connection.conn_id} {'|'.join(map(str, origin_of(self._base)))}")
         self._deadline = Deadline(api.timeout.total_seconds())
-        settings = settings_of(connection, self._base.scheme, subject)
+        settings = settings_of(connection, self._base.scheme, label)
         self._headers = {**settings.headers, **api.headers}
         self._client = httpx.Client(
             headers=_OURS,

@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from elt_factory.core.failures import BadDataError, BadRequestError
+from elt_factory.extract.label import TableLabel
 from elt_factory.extract.request import ReadRequest
-from elt_factory.extract.subject import Subject
 from elt_factory.extract.templating import values_of
 from elt_factory.sources.rest_api import paginators
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError
@@ -34,7 +34,7 @@ class KeyPages:
     """Reads the pages of a table with a client."""
 
     request: ReadRequest
-    subject: Subject
+    label: TableLabel
     source: RestSource
     api: RestApi
     client: HttpClient
@@ -63,7 +63,7 @@ class KeyPages:
                 yield from walk.rest()
                 break
             answer = found
-            with _placed(answer, self.subject):
+            with _placed(answer, self.label):
                 page = self._page(answer)
                 proof.see(asked, page)
                 kept, ask = walk.take(asked, page)
@@ -95,7 +95,7 @@ class KeyPages:
         try:
             params, sending = request.page(asked.params)
         except UnreadableAnswerError as error:
-            raise self.subject.error(BadRequestError, str(error)) from None
+            raise self.label.error(BadRequestError, str(error)) from None
         return self.client.ask(request.path, params, sending, rules)
 
     def _past_last(self) -> Sequence[AnswerRule]:
@@ -107,7 +107,7 @@ class KeyPages:
         try:
             return request_of(self.source, self.request.table, values, self.api.paginator)
         except BadRequestError as error:
-            raise self.subject.error(BadRequestError, str(error)) from None
+            raise self.label.error(BadRequestError, str(error)) from None
 
     def _page(self, answer: Answer) -> Page:
         table, document = self.table, answer.document
@@ -119,9 +119,9 @@ class KeyPages:
         """Fail, or warn, where the answers say that the pages had not ended."""
         text = f"{answer.method} {shown(answer.url)}: {verdict.text}"
         if verdict.fails:
-            raise self.subject.error(BadDataError, text, verdict.hint)
+            raise self.label.error(BadDataError, text, verdict.hint)
         if verdict.text:
-            (self.request.warn or self.request.log)(self.subject.clean(f"{self.subject}: {text}"))
+            (self.request.warn or self.request.log)(self.label.clean(f"{self.label}: {text}"))
 
 
 def _query_of(path: str) -> Mapping[str, str]:
@@ -129,9 +129,9 @@ def _query_of(path: str) -> Mapping[str, str]:
 
 
 @contextmanager
-def _placed(answer: Answer, subject: Subject) -> Iterator[None]:
+def _placed(answer: Answer, label: TableLabel) -> Iterator[None]:
     """Say where an unreadable answer came from."""
     try:
         yield
     except UnreadableAnswerError as error:
-        raise subject.error(BadDataError, f"{answer.method} {shown(answer.url)}: {error}") from None
+        raise label.error(BadDataError, f"{answer.method} {shown(answer.url)}: {error}") from None

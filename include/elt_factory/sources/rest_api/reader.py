@@ -15,9 +15,9 @@ from typing import BinaryIO, Self
 from elt_factory.config.models.formats import FORMATS, FileFormat
 from elt_factory.core.extras import MissingExtraError
 from elt_factory.core.failures import EltError
+from elt_factory.extract.label import TableLabel, needed_connection, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
-from elt_factory.extract.subject import Subject, needed_connection, source_of
 from elt_factory.sources.rest_api.credentials import Credentials
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.key_pages import KeyPages
@@ -67,7 +67,7 @@ def _of_format(form: FileFormat, files: Sequence[Path], reading: _Reading) -> Sp
     except MissingExtraError:
         raise
     except EltError as error:
-        raise reading.subject.error(type(error), str(error)) from None
+        raise reading.label.error(type(error), str(error)) from None
     return spool
 
 
@@ -110,7 +110,7 @@ class _Reading:
     """One table for one window, as several workers read it."""
 
     request: ReadRequest
-    subject: Subject
+    label: TableLabel
     source: RestSource
     table: RestTable
     api: RestApi
@@ -125,9 +125,9 @@ class _Reading:
     def of(cls, request: ReadRequest) -> Self:
         source = source_of(request, RestSource)
         name = request.table
-        subject, api = Subject.of(request), source.api_of(name)
-        credentials = Credentials(api, needed_connection(request, subject), subject)
-        return cls(request, subject, source, source.tables[name], api, credentials, Progress(request.log, name))
+        label, api = TableLabel.of(request), source.api_of(name)
+        credentials = Credentials(api, needed_connection(request, label), label)
+        return cls(request, label, source, source.tables[name], api, credentials, Progress(request.log, name))
 
     @contextmanager
     def stopping_on_error(self) -> Iterator[None]:
@@ -165,21 +165,21 @@ class _Reading:
 
     def _client(self) -> HttpClient:
         connection, scratch = self.credentials.connection, self.request.workdir
-        return HttpClient(self.api, connection, self.subject, scratch=scratch, credentials=self.credentials)
+        return HttpClient(self.api, connection, self.label, scratch=scratch, credentials=self.credentials)
 
     def done(self) -> None:
         self.progress.done(self.rows, self.pages)
 
     def _download(self, client: HttpClient, key: Key, parts: Parts, number: int) -> None:
         file = self.request.workdir / f"response-{number:02d}-{len(parts.files):06d}"
-        if KeyPages(self.request, self.subject, self.source, self.api, client).download(key, file):
+        if KeyPages(self.request, self.label, self.source, self.api, client).download(key, file):
             parts.files.append(file)
             with self._lock:
                 self.pages += 1
                 self.progress.seen(self.rows, self.pages)
 
     def _read_key(self, client: HttpClient, key: Key, parts: Parts) -> None:
-        for page in KeyPages(self.request, self.subject, self.source, self.api, client).read(key):
+        for page in KeyPages(self.request, self.label, self.source, self.api, client).read(key):
             for lines in page.pieces():
                 parts.write(lines)
             with self._lock:

@@ -12,7 +12,7 @@ import httpx
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import BadRequestError
-from elt_factory.extract.subject import Subject
+from elt_factory.extract.label import TableLabel
 
 _TRANSPORT = ("verify", "verify_ssl", "cert", "proxy", "proxies", "trust_env")
 REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the name: of oauth2, sent to the token endpoint alone
@@ -55,7 +55,7 @@ class HttpSettings:
         return context
 
 
-def settings_of(connection: Connection, scheme: str, subject: Subject) -> HttpSettings:
+def settings_of(connection: Connection, scheme: str, label: TableLabel) -> HttpSettings:
     """Return the settings in a connection's extra: what is not known there is a header, as for Airflow's own HTTP hook.
 
     Raises:
@@ -65,19 +65,19 @@ def settings_of(connection: Connection, scheme: str, subject: Subject) -> HttpSe
     named = f'the connection "{connection.conn_id}"'
     for name, hint in _ELSEWHERE.items():
         if name in extra:
-            raise subject.error(BadRequestError, f'{named} has "{name}" in its extra, which is ignored', hint)
+            raise label.error(BadRequestError, f'{named} has "{name}" in its extra, which is ignored', hint)
     options = {name: extra.pop(name) for name in _TRANSPORT if name in extra}
     extra.pop(REFRESH_TOKEN, None)
     nested = extra.pop("headers", {})
     if not isinstance(nested, Mapping):
-        raise subject.error(
+        raise label.error(
             BadRequestError, f'"headers" in the extra of {named} is not an object', "write header names and text values"
         )
     headers = {**extra, **nested}
     for name, value in headers.items():
         if not isinstance(value, str | int | float):
             text = f'"{name}" in the extra of {named} is not text, but header values must be'
-            raise subject.error(BadRequestError, text, "write text, or remove it")
+            raise label.error(BadRequestError, text, "write text, or remove it")
     return HttpSettings(
         headers={name: str(value) for name, value in headers.items()},
         verify=_verify(options.get("verify", options.get("verify_ssl", True))),

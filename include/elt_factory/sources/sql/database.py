@@ -29,9 +29,9 @@ from elt_factory.core.failures import (
     EltError,
     SourceUnavailableError,
 )
+from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
-from elt_factory.extract.subject import Subject, source_of
 from elt_factory.sources.sql import mssql, mysql, oracle, sqlite, sqlite_types
 from elt_factory.sources.sql.connections import EXTRAS
 from elt_factory.sources.sql.database_types import type_of
@@ -77,33 +77,33 @@ def read(request: ReadRequest, connection: Connection) -> Spool:
 def _read(
     request: ReadRequest, connection: Connection, text_factory: Callable[[bytes], str | bytes] | None = None
 ) -> Spool:
-    subject = Subject.of(request)
+    label = TableLabel.of(request)
     source = source_of(request, SqlSource)
     if source.tables[request.table].partitions > 1:
         text = "partitions needs PostgreSQL: other databases do not share one moment between connections"
-        raise subject.error(BadRequestError, text, "remove it")
-    url = url_of(connection, request.project, subject)
-    with _spoken(subject), _connected(url, text_factory) as database:
+        raise label.error(BadRequestError, text, "remove it")
+    url = url_of(connection, request.project, label)
+    with _spoken(label), _connected(url, text_factory) as database:
         relation = relation_of(request, source)
-        described = _on_its_clock(database, request, relation, _describe(database, relation, subject))
-        where, null_cursors = _conditions(database, request, described, subject)
+        described = _on_its_clock(database, request, relation, _describe(database, relation, label))
+        where, null_cursors = _conditions(database, request, described, label)
         file = request.workdir / "part-00000.parquet"
         progress = Progress(request.log, request.table)
         chosen = [read.expression.label(name) for name, read in described.columns.items()]
         statement = sa.select(*chosen).select_from(described.place).where(*where).limit(request.most_rows)
         rows = _spool(database, statement, described, file, source.extract.fetch_rows, progress)
-        keys = _keys(database, request, described, source.extract.fetch_rows, subject)
+        keys = _keys(database, request, described, source.extract.fetch_rows, label)
     return Spool("parquet", (file,), rows, described.types, null_cursors=null_cursors, keys=keys)
 
 
 def _keys(
-    database: sa.Connection, request: ReadRequest, described: Described, batch_rows: int, subject: Subject
+    database: sa.Connection, request: ReadRequest, described: Described, batch_rows: int, label: TableLabel
 ) -> Spool | None:
     """Return the keys of all rows; None where no one compares them. Those that are NULL are of no row that is loaded.
 
     A row that comes or goes while the rows were read is the next load's: only what was loaded before counts as gone.
     """
-    names = keys_of(request, described.columns, subject)
+    names = keys_of(request, described.columns, label)
     if not names:
         return None
     of_keys = replace(described, columns={name: described.columns[name] for name in names})
@@ -116,9 +116,9 @@ def _keys(
     return Spool("parquet", (file,), rows, {name: kind for name, kind in described.types.items() if name in names})
 
 
-def catalogue(connection: Connection, project: Path, schema: str | None, subject: Subject) -> list[Listed]:
+def catalogue(connection: Connection, project: Path, schema: str | None, label: TableLabel) -> list[Listed]:
     """Return the tables and views of a schema. See `elt_factory.sources.sql.reader.catalogue`."""
-    with _spoken(subject), _connected(url_of(connection, project, subject)) as database:
+    with _spoken(label), _connected(url_of(connection, project, label)) as database:
         inspector = sa.inspect(database)
         keys: dict[str, Any] = {key[1]: found for key, found in inspector.get_multi_pk_constraint(schema).items()}
         tables = [
@@ -128,18 +128,18 @@ def catalogue(connection: Connection, project: Path, schema: str | None, subject
         return [*tables, *(Listed(name, (), is_view=True) for name in sorted(inspector.get_view_names(schema)))]
 
 
-def ends_of(connection: Connection, project: Path, relation: Origin, column: str, subject: Subject) -> Ends:
+def ends_of(connection: Connection, project: Path, relation: Origin, column: str, label: TableLabel) -> Ends:
     """Return the least and the greatest value of a column. See `elt_factory.sources.sql.reader.ends_of`."""
-    with _spoken(subject), _connected(url_of(connection, project, subject)) as database:
+    with _spoken(label), _connected(url_of(connection, project, label)) as database:
         value: sa.ColumnClause[Any] = sa.column(column)
         least, greatest = sa.func.min(value), sa.func.max(value)
         row = database.execute(sa.select(least, greatest).select_from(_place(database, relation))).one()
     return as_text(row[0]), as_text(row[1])
 
 
-def first_value(connection: Connection, project: Path, query: str, subject: Subject) -> object:
+def first_value(connection: Connection, project: Path, query: str, label: TableLabel) -> object:
     """Return the first value of a query's answer. See `elt_factory.sources.sql.reader.first_value`."""
-    with _spoken(subject), _connected(url_of(connection, project, subject)) as database:
+    with _spoken(label), _connected(url_of(connection, project, label)) as database:
         # a colon in the text would be taken for a parameter
         row = database.execute(sa.text(query.replace(":", r"\:"))).first()
     return row[0] if row else None
@@ -157,20 +157,20 @@ def _connected(url: sa.URL, text_factory: Callable[[bytes], str | bytes] | None 
 
 
 @contextmanager
-def _spoken(subject: Subject) -> Iterator[None]:
+def _spoken(label: TableLabel) -> Iterator[None]:
     """Say what went wrong in our words, without the statement and its address."""
     try:
         yield
     except exc.NoSuchModuleError as error:
         hint = "SQL Server needs SQLAlchemy 2.1" if "mssqlpython" in str(error) else ""
-        raise subject.error(BadRequestError, f"unknown connection type: {error}", hint) from None
+        raise label.error(BadRequestError, f"unknown connection type: {error}", hint) from None
     except ModuleNotFoundError as error:
         extras = ", ".join(sorted(EXTRAS.values()))
         hint = f'install it; for {extras} there is an extra each: pip install "elt-factory[mysql]"'
-        raise subject.error(BadRequestError, f"the driver of this database is not installed: {error}", hint) from None
+        raise label.error(BadRequestError, f"the driver of this database is not installed: {error}", hint) from None
     except exc.SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
-        raise subject.error(_kind(error), " ".join(str(cause).split())) from None
+        raise label.error(_kind(error), " ".join(str(cause).split())) from None
 
 
 def _kind(error: exc.SQLAlchemyError) -> type[EltError]:
@@ -194,10 +194,10 @@ def _on_its_clock(database: sa.Connection, request: ReadRequest, relation: Origi
     return described if zoned else replace(described, place=_place(database, relation, clock_of(request)))
 
 
-def _describe(database: sa.Connection, relation: Origin, subject: Subject) -> Described:
+def _describe(database: sa.Connection, relation: Origin, label: TableLabel) -> Described:
     place, dialect = _place(database, relation), database.dialect
     if relation.query is None:
-        _check_there(database, relation, subject)
+        _check_there(database, relation, label)
     if dialect.name in _DESCRIBED:
         return _DESCRIBED[dialect.name](database, place)
     if isinstance(dialect, SQLiteDialect):
@@ -236,13 +236,13 @@ def _as_it_is(value: Typed) -> Typed:
     return value
 
 
-def _check_there(database: sa.Connection, relation: Origin, subject: Subject) -> None:
+def _check_there(database: sa.Connection, relation: Origin, label: TableLabel) -> None:
     inspector = sa.inspect(database)
     names = [*inspector.get_table_names(relation.schema), *inspector.get_view_names(relation.schema)]
     # a database may find a name in any case, or by a synonym
     if relation.table not in names and not inspector.has_table(relation.table, relation.schema):
         text = f'unknown table "{relation.table}"'
-        raise subject.error(BadRequestError, text, near_name(relation.table, names))
+        raise label.error(BadRequestError, text, near_name(relation.table, names))
 
 
 def _described_table(database: sa.Connection, relation: Origin, place: sa.FromClause) -> Described:
@@ -252,19 +252,19 @@ def _described_table(database: sa.Connection, relation: Origin, place: sa.FromCl
 
 
 def _conditions(
-    database: sa.Connection, request: ReadRequest, described: Described, subject: Subject
+    database: sa.Connection, request: ReadRequest, described: Described, label: TableLabel
 ) -> tuple[list[sa.ColumnElement[bool]], int | None]:
     """Return what a load reads, and how many rows have no cursor value; None where the table has no cursor."""
     incremental = request.source.all_tables[request.table].incremental
     if incremental is None:
         return [], None
-    check_cursor(incremental, described.columns, described.types, subject)
+    check_cursor(incremental, described.columns, described.types, label)
     if incremental.late_commits == "wait":
         text = "late_commits: wait needs PostgreSQL"
-        raise subject.error(BadRequestError, text, "remove it, and set a lag")
+        raise label.error(BadRequestError, text, "remove it, and set a lag")
     column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
     if isinstance(database.dialect, SQLiteDialect):
-        ends = _ends_in_sqlite(database, request, incremental, described, subject)
+        ends = _ends_in_sqlite(database, request, incremental, described, label)
     else:
         kind = described.types.get(incremental.cursor)
         ends = [_condition(column, end) for end in bounds(request, incremental, kind)]
@@ -282,7 +282,7 @@ def _with_null(
 
 
 def _ends_in_sqlite(
-    database: sa.Connection, request: ReadRequest, incremental: Incremental, described: Described, subject: Subject
+    database: sa.Connection, request: ReadRequest, incremental: Incremental, described: Described, label: TableLabel
 ) -> list[sa.ColumnElement[bool]]:
     column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
     kind = described.types.get(incremental.cursor)
@@ -290,7 +290,7 @@ def _ends_in_sqlite(
     kind = None if kind == ColumnType("text") else kind
     ends = bounds(request, incremental, kind)
     if is_temporal(incremental, kind):
-        _check_times(database, described.place, column, subject)
+        _check_times(database, described.place, column, label)
         # a time with an offset is an instant, whatever the clock of those without
         instants = bounds(request, incremental, ColumnType("timestamp"))
         return [
@@ -301,13 +301,13 @@ def _ends_in_sqlite(
 
 
 def _check_times(
-    database: sa.Connection, place: sa.FromClause, column: sa.ColumnElement[object], subject: Subject
+    database: sa.Connection, place: sa.FromClause, column: sa.ColumnElement[object], label: TableLabel
 ) -> None:
     """Refuse times that no window would ever find: those rows would be lost and no one would hear."""
     bad = database.execute(sa.select(column).select_from(place).where(sqlite.unreadable(column)).limit(1)).first()
     if bad is not None:
         text = f"the cursor {column} holds {bad[0]!r}, which is not an ISO date or time"
-        raise subject.error(BadDataError, text, "for a numeric cursor, write initial: 0")
+        raise label.error(BadDataError, text, "for a numeric cursor, write initial: 0")
 
 
 def _condition(left: sa.ColumnElement[Any], bound: Bound) -> sa.ColumnElement[bool]:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from elt_factory.config.errors import near_name
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import BadRequestError, SourceNotReadyError
-from elt_factory.extract.subject import Subject
+from elt_factory.extract.label import TableLabel
 
 _MYSQL = frozenset({"mysql", "mariadb"})
 _DRIVERS: Mapping[str, str] = {"mssql": "mssql+mssqlpython", "oracle": "oracle+oracledb"}
@@ -29,7 +29,7 @@ _OF_SQL_SERVER = frozenset(
 )
 
 
-def url_of(connection: Connection, project: Path, subject: Subject) -> sa.URL:
+def url_of(connection: Connection, project: Path, label: TableLabel) -> sa.URL:
     """Return the address of a database.
 
     Raises:
@@ -37,17 +37,17 @@ def url_of(connection: Connection, project: Path, subject: Subject) -> sa.URL:
         SourceNotReadyError: a SQLite file is not there.
     """
     if connection.conn_type == "sqlite":
-        return _sqlite_url(connection, project, subject)
+        return _sqlite_url(connection, project, label)
     if not connection.host:
-        raise subject.error(BadRequestError, f'the connection "{connection.conn_id}" has no host', "set one")
+        raise label.error(BadRequestError, f'the connection "{connection.conn_id}" has no host', "set one")
     return sa.URL.create(
         _driver(connection.conn_type),
         username=connection.login,
         password=connection.password,
         host=connection.host,
         port=connection.port,
-        database=_database(connection, subject),
-        query=_options(connection, subject),
+        database=_database(connection, label),
+        query=_options(connection, label),
     )
 
 
@@ -57,23 +57,23 @@ def _driver(conn_type: str) -> str:
     return _DRIVERS.get(conn_type, conn_type)
 
 
-def _database(connection: Connection, subject: Subject) -> str | None:
+def _database(connection: Connection, label: TableLabel) -> str | None:
     """Return the database's name; Oracle's is a service, or where the extra says so a SID."""
     if connection.conn_type != "oracle":
         return connection.schema
     sid, service = (connection.extra.get(name) for name in ("sid", "service_name"))
     if not (sid or service or connection.schema):
         text = f'the connection "{connection.conn_id}" names no service'
-        raise subject.error(BadRequestError, text, "set the schema, or service_name or sid in the extra")
+        raise label.error(BadRequestError, text, "set the schema, or service_name or sid in the extra")
     return str(sid) if sid else None
 
 
-def _options(connection: Connection, subject: Subject) -> dict[str, str]:
+def _options(connection: Connection, label: TableLabel) -> dict[str, str]:
     """Return what the address has behind its question mark."""
     given = connection.extra.get("sqlalchemy_query", {})
     if not isinstance(given, Mapping):
         text = f'sqlalchemy_query in the extra of "{connection.conn_id}" is not a mapping'
-        raise subject.error(BadRequestError, text, 'write it as {"sqlalchemy_query": {"name": "value"}}')
+        raise label.error(BadRequestError, text, 'write it as {"sqlalchemy_query": {"name": "value"}}')
     options = {str(name): str(value) for name, value in given.items()}
     if connection.conn_type in _MYSQL:
         return {"charset": "utf8mb4", **options}
@@ -90,15 +90,15 @@ def _word(value: object) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def _sqlite_url(connection: Connection, project: Path, subject: Subject) -> sa.URL:
+def _sqlite_url(connection: Connection, project: Path, label: TableLabel) -> sa.URL:
     named = connection.host or connection.schema
     if not named:
         text = f'the connection "{connection.conn_id}" has no SQLite file'
-        raise subject.error(BadRequestError, text, "set its path as the host")
+        raise label.error(BadRequestError, text, "set its path as the host")
     file = (project / named).absolute()
     if not file.is_file():
         there = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
         text = f"SQLite file {file} does not exist"
-        raise subject.error(SourceNotReadyError, text, near_name(file.name, there))
+        raise label.error(SourceNotReadyError, text, near_name(file.name, there))
     # without mode=ro SQLite makes an empty database of a name that it does not find
     return sa.URL.create("sqlite", database=f"file:{quote(str(file))}", query={"mode": "ro", "uri": "true"})

@@ -20,8 +20,8 @@ from elt_factory.discover.keys import cursor_candidates
 from elt_factory.discover.periods import sane_name
 from elt_factory.discover.sample import MOST_RECORDS, sample_of
 from elt_factory.discover.table import Ground, named_apart, table_of
+from elt_factory.extract.label import TableLabel, secrets_of
 from elt_factory.extract.request import ReadRequest
-from elt_factory.extract.subject import Subject, secrets_of
 from elt_factory.sources.sql import reader as sql
 from elt_factory.sources.sql.origin import Origin
 
@@ -51,8 +51,8 @@ def look_at_tables(wanted: Tables, workdir: Path) -> SourceFound:
     Raises:
         EltError: the database cannot be reached, a table is not there, or none can be read.
     """
-    subject = Subject(wanted.name, "tables", secrets_of(wanted.connection))
-    listed = _chosen(wanted, sql.catalogue(wanted.connection, wanted.project, wanted.schema, subject))
+    label = TableLabel(wanted.name, "tables", secrets_of(wanted.connection))
+    listed = _chosen(wanted, sql.catalogue(wanted.connection, wanted.project, wanted.schema, label))
     scratches = [workdir / str(place) for place in range(len(listed))]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = list(pool.map(partial(_table_or_why, wanted), listed, scratches))
@@ -138,12 +138,12 @@ def _request(wanted: Tables, one: Listed, workdir: Path) -> ReadRequest:
 
 def _beginnings(wanted: Tables, one: Listed, sample: Sample) -> dict[str, Beginning]:
     """Where the columns that may be a cursor begin, by all rows of the table; without those that no window holds."""
-    subject = Subject(wanted.name, one.name, secrets_of(wanted.connection))
+    label = TableLabel(wanted.name, one.name, secrets_of(wanted.connection))
     relation, found = Origin(one.name, wanted.schema), dict[str, Beginning]()
     for name in cursor_candidates(sample):
         kind = sample.types[name]
         try:
-            least, greatest = sql.ends_of(wanted.connection, wanted.project, relation, name, subject)
+            least, greatest = sql.ends_of(wanted.connection, wanted.project, relation, name, label)
         except EltError:
             continue
         first, last = (_moment(text) for text in (least, greatest))

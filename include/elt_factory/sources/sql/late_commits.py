@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from elt_factory.core.extras import needs
 from elt_factory.core.failures import SourceNotReadyError
-from elt_factory.extract.subject import Subject
+from elt_factory.extract.label import TableLabel
 
 with needs("postgres", "a connection of type postgres"):
     from psycopg import sql
@@ -48,7 +48,7 @@ _TABLES = (
 )
 
 
-def wait_for_writers(database: Database, name: str | None, subject: Subject, log: Callable[[str], None]) -> None:
+def wait_for_writers(database: Database, name: str | None, label: TableLabel, log: Callable[[str], None]) -> None:
     """Wait until every transaction that is writing to a table has ended; to any table where there is no name.
 
     Raises:
@@ -71,7 +71,7 @@ def wait_for_writers(database: Database, name: str | None, subject: Subject, log
             text = (
                 f"a transaction (pid {pids}) is still writing after {PATIENCE_SECONDS:.0f} s; its rows would be skipped"
             )
-            raise subject.error(SourceNotReadyError, text, "end it, or set late_commits: ignore and a lag")
+            raise label.error(SourceNotReadyError, text, "end it, or set late_commits: ignore and a lag")
         time.sleep(_PAUSE_SECONDS)
 
 

@@ -15,8 +15,8 @@ from elt_factory.config.models.table import Incremental, source_name
 from elt_factory.config.models.templates import Typed, Use, query_parts, typed
 from elt_factory.config.models.values import MAX_PRECISION, ColumnType
 from elt_factory.core.failures import BadRequestError
+from elt_factory.extract.label import TableLabel
 from elt_factory.extract.request import ReadRequest
-from elt_factory.extract.subject import Subject
 from elt_factory.extract.templating import values_of
 from elt_factory.sources.sql.model import SqlSource
 
@@ -76,7 +76,7 @@ def _query(text: str, request: ReadRequest) -> tuple[str | Given, ...]:
     )
 
 
-def keys_of(request: ReadRequest, columns: Iterable[str], subject: Subject) -> tuple[str, ...]:
+def keys_of(request: ReadRequest, columns: Iterable[str], label: TableLabel) -> tuple[str, ...]:
     """Return the source's names of the primary key, where its values of all rows are to be read; else none.
 
     Raises:
@@ -88,7 +88,7 @@ def keys_of(request: ReadRequest, columns: Iterable[str], subject: Subject) -> t
     names = tuple(map(source_name, table.primary_key))
     for name in names:
         if name not in there:
-            raise subject.error(BadRequestError, f'unknown column "{name}" in primary_key', near_name(name, there))
+            raise label.error(BadRequestError, f'unknown column "{name}" in primary_key', near_name(name, there))
     return names
 
 
@@ -115,17 +115,17 @@ def is_temporal(incremental: Incremental, kind: ColumnType | None) -> bool:
 
 
 def check_cursor(
-    incremental: Incremental, columns: Iterable[str], types: Mapping[str, ColumnType], subject: Subject
+    incremental: Incremental, columns: Iterable[str], types: Mapping[str, ColumnType], label: TableLabel
 ) -> None:
     """Refuse a cursor that is not a column of what is read, or whose lag does not fit its type."""
     names = list(columns)
     if incremental.cursor not in names:
         hint = near_name(incremental.cursor, names)
-        raise subject.error(BadRequestError, f'unknown column "{incremental.cursor}" in incremental.cursor', hint)
+        raise label.error(BadRequestError, f'unknown column "{incremental.cursor}" in incremental.cursor', hint)
     kind = types.get(incremental.cursor)
     fault = lag_fault(incremental, kind.name if kind else None)
     if fault:
-        raise subject.error(BadRequestError, f"incremental.lag of {incremental.cursor}: {fault[0]}", fault[1])
+        raise label.error(BadRequestError, f"incremental.lag of {incremental.cursor}: {fault[0]}", fault[1])
 
 
 def decimal_of(precision: int, scale: int) -> ColumnType:

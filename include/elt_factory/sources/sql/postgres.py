@@ -15,9 +15,9 @@ from elt_factory.config.models.values import ColumnType, TypeName
 from elt_factory.core.connection import Connection
 from elt_factory.core.extras import needs
 from elt_factory.core.failures import AccessDeniedError, BadRequestError, EltError, SourceUnavailableError
+from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
-from elt_factory.extract.subject import Subject, source_of
 from elt_factory.sources.sql import late_commits
 from elt_factory.sources.sql.described import Ends, Listed
 from elt_factory.sources.sql.model import SqlSource
@@ -74,20 +74,20 @@ _REFUSED = re.compile(r"authentication|no password supplied|role .* does not exi
 
 def read(request: ReadRequest, connection: Connection) -> Spool:
     """Read a table or query into one CSV file. See `elt_factory.sources.sql.reader.read`."""
-    subject = Subject.of(request)
+    label = TableLabel.of(request)
     source = source_of(request, SqlSource)
     relation = relation_of(request, source)
     file = request.workdir / "part-00000.csv"
-    with _spoken(subject), _connected(connection) as database:
-        columns = _columns(database, relation, subject)
+    with _spoken(label), _connected(connection) as database:
+        columns = _columns(database, relation, label)
         nested = _nested(database, [column.type_code for column in columns])
         types = {column.name: _type(column, nested) for column in columns}
-        settled = _settled(database, relation, request, types, subject)
+        settled = _settled(database, relation, request, types, label)
         null_cursors = _null_cursors(database, relation, request)
         where = _where(request, types, settled)
         if source.tables[request.table].partitions > 1 and request.most_rows is None:
             parted = _Parted(connection, request, _clock(request, relation, types))
-            key = whole_key(request, types, subject)
+            key = whole_key(request, types, label)
             parts = ranges_of(database, _from(relation), key, source.tables[request.table].partitions)
             statements = [_select(relation, columns, nested, both(where, part)) for part in parts]
             files, rows = _copy_parts(database, parted, statements)
@@ -96,7 +96,7 @@ def read(request: ReadRequest, connection: Connection) -> Spool:
             if request.most_rows is not None:
                 statement += sql.SQL(" LIMIT {}").format(request.most_rows)
             files, rows = (file,), _copy(database, statement, file, Progress(request.log, request.table))
-        keys = _keys(database, request, relation, [c for c in columns if c.name in keys_of(request, types, subject)])
+        keys = _keys(database, request, relation, [c for c in columns if c.name in keys_of(request, types, label)])
     return Spool("csv", files, rows, types, null_cursors=null_cursors, keys=keys)
 
 
@@ -153,25 +153,25 @@ _CATALOGUE = (
 )
 
 
-def catalogue(connection: Connection, schema: str | None, subject: Subject) -> list[Listed]:
+def catalogue(connection: Connection, schema: str | None, label: TableLabel) -> list[Listed]:
     """Return the tables and views of a schema. See `elt_factory.sources.sql.reader.catalogue`."""
-    with _spoken(subject), _connected(connection) as database:
+    with _spoken(label), _connected(connection) as database:
         rows = database.execute(_CATALOGUE, {"schema": schema}).fetchall()
     return [Listed(str(name), tuple(cast("list[str]", key)), bool(view)) for name, view, key in rows]
 
 
-def ends_of(connection: Connection, relation: Origin, column: str, subject: Subject) -> Ends:
+def ends_of(connection: Connection, relation: Origin, column: str, label: TableLabel) -> Ends:
     """Return the least and the greatest value of a column. See `elt_factory.sources.sql.reader.ends_of`."""
     query = sql.SQL("SELECT min({0})::text, max({0})::text FROM {1}").format(sql.Identifier(column), _from(relation))
-    with _spoken(subject), _connected(connection) as database:
+    with _spoken(label), _connected(connection) as database:
         row = database.execute(query).fetchone()
     least, greatest = cast("Ends", row)
     return least, greatest
 
 
-def first_value(connection: Connection, query: str, subject: Subject) -> object:
+def first_value(connection: Connection, query: str, label: TableLabel) -> object:
     """Return the first value of a query's answer. See `elt_factory.sources.sql.reader.first_value`."""
-    with _spoken(subject), _connected(connection) as database:
+    with _spoken(label), _connected(connection) as database:
         row = database.execute(query.encode()).fetchone()
     return row[0] if row else None
 
@@ -200,14 +200,14 @@ def _connected(connection: Connection, snapshot: str = "") -> Iterator[Database]
 
 
 @contextmanager
-def _spoken(subject: Subject) -> Iterator[None]:
+def _spoken(label: TableLabel) -> Iterator[None]:
     """Say what went wrong in our words; the driver's own error holds the connection with its password."""
     try:
         yield
     except psycopg.Error as error:
         kind, text = _kind(error), " ".join(str(error).split())
         hint = "check login, password and privileges of the connection" if kind is AccessDeniedError else ""
-        raise subject.error(kind, text, hint) from None
+        raise label.error(kind, text, hint) from None
 
 
 def _kind(error: psycopg.Error) -> type[EltError]:
@@ -225,7 +225,7 @@ def _kind(error: psycopg.Error) -> type[EltError]:
     return SourceUnavailableError if state[:2] in _MAY_HEAL else BadRequestError
 
 
-def _columns(database: Database, relation: Origin, subject: Subject) -> Sequence[psycopg.Column]:
+def _columns(database: Database, relation: Origin, label: TableLabel) -> Sequence[psycopg.Column]:
     """Return the columns that a SELECT of everything has, known without a row."""
     try:
         cursor = database.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(_from(relation)))
@@ -233,7 +233,7 @@ def _columns(database: Database, relation: Origin, subject: Subject) -> Sequence
         if relation.query:
             raise
         database.rollback()
-        raise subject.error(BadRequestError, str(error).splitlines()[0], _near_table(database, relation)) from None
+        raise label.error(BadRequestError, str(error).splitlines()[0], _near_table(database, relation)) from None
     return cursor.description or []
 
 
@@ -285,13 +285,13 @@ def _where(request: ReadRequest, types: Mapping[str, ColumnType], highest: sql.C
 
 
 def _settled(
-    database: Database, relation: Origin, request: ReadRequest, types: Mapping[str, ColumnType], subject: Subject
+    database: Database, relation: Origin, request: ReadRequest, types: Mapping[str, ColumnType], label: TableLabel
 ) -> sql.Composable:
     """Wait for who is writing; the condition of what is settled then. See `elt_factory.sources.sql.late_commits`."""
     incremental = request.source.all_tables[request.table].incremental
     if incremental is None:
         return sql.SQL("TRUE")
-    check_cursor(incremental, types, types, subject)
+    check_cursor(incremental, types, types, label)
     clock = _clock(request, relation, types)
     _set_up(database, clock)
     if incremental.late_commits == "ignore":
@@ -299,7 +299,7 @@ def _settled(
     cursor, temporal = incremental.cursor, is_temporal(incremental, types[incremental.cursor])
     limit = None if temporal else late_commits.highest(database, _from(relation), cursor)
     name = None if relation.query else _from(relation).as_string(database)
-    late_commits.wait_for_writers(database, name, subject, request.log)
+    late_commits.wait_for_writers(database, name, label, request.log)
     # what comes next is read at a new moment
     database.rollback()
     _set_up(database, clock)

@@ -10,8 +10,8 @@ from elt_factory.config.models.table import source_name
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.extras import needs
 from elt_factory.core.failures import BadRequestError
+from elt_factory.extract.label import TableLabel
 from elt_factory.extract.request import ReadRequest
-from elt_factory.extract.subject import Subject
 
 with needs("postgres", "a connection of type postgres"):
     from psycopg import sql
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import psycopg
 
 
-def whole_key(request: ReadRequest, types: Mapping[str, ColumnType], subject: Subject) -> str:
+def whole_key(request: ReadRequest, types: Mapping[str, ColumnType], label: TableLabel) -> str:
     """Return the column that the parts are ranges of.
 
     Raises:
@@ -30,7 +30,7 @@ def whole_key(request: ReadRequest, types: Mapping[str, ColumnType], subject: Su
     kind = types.get(name)
     if kind is None or kind.name not in ("integer", "decimal") or kind.scale:
         text = f"partitions needs a whole number as the first column of primary_key, and {name} is {kind or 'unknown'}"
-        raise subject.error(BadRequestError, text, "remove partitions")
+        raise label.error(BadRequestError, text, "remove partitions")
     return name
 
 

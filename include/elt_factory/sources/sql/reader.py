@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elt_factory.core.connection import Connection
+from elt_factory.extract.label import TableLabel, needed_connection
 from elt_factory.extract.request import ReadRequest, Spool
-from elt_factory.extract.subject import Subject, needed_connection
 
 if TYPE_CHECKING:
     from elt_factory.sources.sql.described import Ends, Listed
@@ -31,7 +31,7 @@ def read(request: ReadRequest) -> Spool:
         AccessDeniedError: login or permission. BadRequestError: a table, column or query that does not work.
         BadDataError: a file that is not a database, a cursor that cannot be read.
     """
-    connection = needed_connection(request, Subject.of(request))
+    connection = needed_connection(request, TableLabel.of(request))
     if connection.conn_type in _POSTGRES:
         from elt_factory.sources.sql import postgres
 
@@ -41,43 +41,43 @@ def read(request: ReadRequest) -> Spool:
     return database.read(request, connection)
 
 
-def first_value(connection: Connection, project: Path, query: str, subject: Subject) -> object:
+def first_value(connection: Connection, project: Path, query: str, label: TableLabel) -> object:
     """Return the first value that a query answers, None when it answers no row.
 
-    Raises as `read` does; the errors name `subject`.
+    Raises as `read` does; the errors name `label`.
     """
     if connection.conn_type in _POSTGRES:
         from elt_factory.sources.sql import postgres
 
-        return postgres.first_value(connection, query, subject)
+        return postgres.first_value(connection, query, label)
     from elt_factory.sources.sql import database
 
-    return database.first_value(connection, project, query, subject)
+    return database.first_value(connection, project, query, label)
 
 
-def catalogue(connection: Connection, project: Path, schema: str | None, subject: Subject) -> list[Listed]:
+def catalogue(connection: Connection, project: Path, schema: str | None, label: TableLabel) -> list[Listed]:
     """Return the tables of a schema by their names, after them the views; without partitions of other tables.
 
-    Raises as `read` does; the errors name `subject`.
+    Raises as `read` does; the errors name `label`.
     """
     if connection.conn_type in _POSTGRES:
         from elt_factory.sources.sql import postgres
 
-        return postgres.catalogue(connection, schema, subject)
+        return postgres.catalogue(connection, schema, label)
     from elt_factory.sources.sql import database
 
-    return database.catalogue(connection, project, schema, subject)
+    return database.catalogue(connection, project, schema, label)
 
 
-def ends_of(connection: Connection, project: Path, relation: Origin, column: str, subject: Subject) -> Ends:
+def ends_of(connection: Connection, project: Path, relation: Origin, column: str, label: TableLabel) -> Ends:
     """Return the least and the greatest value that a column has in all of a table, as text.
 
-    Raises as `read` does; the errors name `subject`.
+    Raises as `read` does; the errors name `label`.
     """
     if connection.conn_type in _POSTGRES:
         from elt_factory.sources.sql import postgres
 
-        return postgres.ends_of(connection, relation, column, subject)
+        return postgres.ends_of(connection, relation, column, label)
     from elt_factory.sources.sql import database
 
-    return database.ends_of(connection, project, relation, column, subject)
+    return database.ends_of(connection, project, relation, column, label)

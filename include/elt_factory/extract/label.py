@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Subject:
+class TableLabel:
     """The table that a message is about, and what must not appear in it."""
 
     source: str
@@ -37,8 +37,8 @@ class Subject:
     learned: list[str] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
-    def of(cls, request: ReadRequest) -> Subject:
-        """Return the subject of a request, with every secret of its connection."""
+    def of(cls, request: ReadRequest) -> TableLabel:
+        """Return the label of a request, with every secret of its connection."""
         return cls(request.source.name, request.table, secrets_of(request.connection))
 
     def __str__(self) -> str:
@@ -58,14 +58,14 @@ class Subject:
         return kind(self.clean(f"{self}: {text}{suffix}"))
 
 
-def needed_connection(request: ReadRequest, subject: Subject) -> Connection:
+def needed_connection(request: ReadRequest, label: TableLabel) -> Connection:
     """Return the request's connection.
 
     Raises:
         BadRequestError: it has none.
     """
     if request.connection is None:
-        raise subject.error(BadRequestError, "no connection to read from")
+        raise label.error(BadRequestError, "no connection to read from")
     return request.connection
 
 
