@@ -78,6 +78,7 @@ def test_every_module_imports_or_names_its_extra(shop):
         "dag.transform": "dbt",
         "sources.sql.late_commits": "postgres",
         "sources.sql.postgres": "postgres",
+        "sources.sql.postgres_parts": "postgres",
         "testing": "testing",
         "warehouse.snowflake.hook": "snowflake",
     }
