@@ -268,8 +268,9 @@ def rest_floor(given: Path, folder: Path) -> Callable[[], int]:
 def _landed(extract: Mapping[str, Any], table: Mapping[str, Any], connection: Any, folder: Path) -> Callable[[], int]:
     """Run the extract task: read, contract, Parquet."""
     from elt_factory.core.window import load_id
-    from elt_factory.landing.land import LandRequest, land
+    from elt_factory.landing.land import land
     from elt_factory.landing.places import LocalPlace
+    from elt_factory.landing.request import LandRequest
     from elt_factory.landing.schema import KnownTable
     from elt_factory.testing.loads import WEEK
 

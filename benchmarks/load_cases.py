@@ -21,9 +21,10 @@ from elt_factory.config.models.table import Table, WriteDisposition
 from elt_factory.core.sql_text import file_list, literal
 from elt_factory.core.window import Window, load_id
 from elt_factory.extract.request import Spool
-from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.land import land
 from elt_factory.landing.manifest import Manifest, Owner, read_manifest
 from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation

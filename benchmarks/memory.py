@@ -23,8 +23,9 @@ from pathlib import Path
 from elt_factory.config.models.table import Table
 from elt_factory.core.window import Window
 from elt_factory.extract.request import Spool
-from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.land import land
 from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 
 MOST = 1.2

@@ -36,8 +36,9 @@ from elt_factory.core.window import Window
 from elt_factory.dag.runtime import Run
 from elt_factory.discover.writing import yaml_of
 from elt_factory.extract.request import ReadRequest
-from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.land import land
 from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.read import read
 from elt_factory.sources.sql.discovery import Tables, look_at_tables

@@ -12,8 +12,9 @@ from elt_factory.checks.kind import CheckRequest
 from elt_factory.checks.run import Result, run_checks
 from elt_factory.core.window import Window, load_id
 from elt_factory.extract.request import Spool
-from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.land import land
 from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.files.model import FilesSource
 from elt_factory.warehouse.base import LoadOrder, Warehouse

@@ -124,7 +124,7 @@ def test_files_of_every_period_of_the_window_are_waited_for(look, connect, tmp_p
     assert f'no file matches "w_2013-01.csv" in {inbox}' in told
 
     (inbox / "w_2013-01.csv").touch()
-    assert look(sensor) == (True, "tiny: 1 files match w_%Y-%m.csv")
+    assert look(sensor) == (True, "tiny: 1 file matches w_%Y-%m.csv")
 
 
 @pytest.fixture

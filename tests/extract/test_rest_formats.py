@@ -11,8 +11,9 @@ from extract_support import Reply, in_turn, serving
 from rest_support import request_of, source_of
 
 from elt_factory.core.failures import BadDataError, SourceNotReadyError, SourceUnavailableError
-from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.land import land
 from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.read import read
 from elt_factory.sources.rest_api import http

@@ -14,9 +14,10 @@ from rest_support import request_of, source_of
 
 from elt_factory.config.errors import ConfigError
 from elt_factory.core.failures import AccessDeniedError, BadRequestError, EltError
-from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.land import land
 from elt_factory.landing.parents import landed_keys
 from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.read import read
 

@@ -16,8 +16,9 @@ from typing import Any, Literal
 from elt_factory.config.models.table import Table
 from elt_factory.core.window import Window, load_id
 from elt_factory.extract.request import Spool
-from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.land import land
 from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.testing.warehouses.loader import newest
 from elt_factory.warehouse.base import LoadOrder

@@ -24,8 +24,9 @@ from elt_factory.core.failures import (
 )
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.landing import land as land_module
-from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.land import land
 from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.read import read
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse

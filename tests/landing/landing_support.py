@@ -15,9 +15,10 @@ from elt_factory.config.models.table import Table
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.window import Window
 from elt_factory.extract.request import Spool
-from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.land import land
 from elt_factory.landing.manifest import Manifest
 from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 
 WINDOW = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC))

@@ -14,8 +14,9 @@ from elt_factory.core.connection import Connection
 from elt_factory.extract.request import Spool
 from elt_factory.landing import land as land_module
 from elt_factory.landing import remote
-from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.land import land
 from elt_factory.landing.remote import RemotePlace, open_place
+from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 
 SECRET = "s3-secret-that-never-shows"

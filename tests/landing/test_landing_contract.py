@@ -4,7 +4,7 @@ import pytest
 
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.config.models.values import ColumnType
-from elt_factory.landing import contract
+from elt_factory.landing import contract, csv_sql
 from elt_factory.landing.contract import ContractPlan, PlannedColumn
 
 TEXT, INTEGER = ColumnType("text"), ColumnType("integer")
@@ -21,7 +21,7 @@ def test_parquet_files_are_read_by_column_name():
 
 
 def test_csv_files_are_read_as_text_with_their_broken_lines_kept():
-    assert contract.read_csv(["a.csv"], ["a", "b'c"], CsvFormat(type="csv", null_values=("", "NA"))) == (
+    assert csv_sql.read(["a.csv"], ["a", "b'c"], CsvFormat(type="csv", null_values=("", "NA"))) == (
         "read_csv(['a.csv'], hive_partitioning = false, auto_detect = false, header = true, "
         "columns = {'a': 'VARCHAR', 'b''c': 'VARCHAR'}, compression = 'none', "
         "delim = ',', quote = '\"', escape = '\"', nullstr = ['', 'NA'], allow_quoted_nulls = false, "

@@ -71,7 +71,8 @@ def test_every_attempt_has_a_landing_of_its_own_and_leaves_the_others_whole(land
 def test_a_second_landing_from_the_same_scratch_folder_works(lander):
     from elt_factory.config.models.table import Table
     from elt_factory.extract.request import Spool
-    from elt_factory.landing.land import LandRequest, land
+    from elt_factory.landing.land import land
+    from elt_factory.landing.request import LandRequest
     from elt_factory.landing.schema import KnownTable
 
     spool = Spool("ndjson", lander.files(TWO + "x\n", suffix="ndjson"))
@@ -84,13 +85,13 @@ def test_a_second_landing_from_the_same_scratch_folder_works(lander):
 
 
 STEPS = [
-    "find_columns",
-    "plan_contract",
-    "raw_relations",
-    "_write_parts",
-    "_write_rejects",
-    "_manifest",
-    "write_manifest",
+    "reading.find_columns",
+    "reading.plan_contract",
+    "reading.raw_relations",
+    "land._write_parts",
+    "land._write_rejects",
+    "land._manifest",
+    "land.write_manifest",
 ]
 
 
@@ -103,7 +104,7 @@ def test_a_failure_anywhere_leaves_the_landing_before_it(lander, monkeypatch, st
         raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(land_module, step, fail)
+        patched.setattr(f"elt_factory.landing.{step}", fail)
         with pytest.raises((OSError, EltError, duckdb.Error, KeyboardInterrupt)):
             lander.ndjson('{"id": 3}\n')
     assert newest(lander.place) == before

@@ -10,8 +10,9 @@ from landing_support import WINDOW, Lander
 from elt_factory.config.models.source import SOURCES
 from elt_factory.config.models.table import Table
 from elt_factory.extract.request import ReadRequest, Spool
-from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.land import land
 from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.read import read
 from elt_factory.warehouse.base import LoadOrder

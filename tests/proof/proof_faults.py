@@ -13,7 +13,7 @@ from proof_stories import Story, runs
 
 from elt_factory.config.models.table import Table
 from elt_factory.core.window import Window
-from elt_factory.landing import contract, found, land, ndjson, outline, widening
+from elt_factory.landing import contract, found, land, ndjson, outline, reading, widening
 from elt_factory.landing import manifest as manifest_module
 from elt_factory.sources.rest_api import key_pages
 from elt_factory.sources.sql import database
@@ -266,7 +266,7 @@ def begins_earlier(patch: pytest.MonkeyPatch) -> None:
 def keys_of_all_files(patch: pytest.MonkeyPatch) -> None:
     """Appended files lose a row to another file that has its key."""
     real = outline.with_files
-    patch.setattr(land, "with_files", lambda *given: replace(real(*given), key_of_file=False))
+    patch.setattr(reading, "with_files", lambda *given: replace(real(*given), key_of_file=False))
 
 
 def versions_in_utc(patch: pytest.MonkeyPatch) -> None:

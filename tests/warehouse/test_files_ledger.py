@@ -14,8 +14,9 @@ import pytest
 from elt_factory.core.failures import BadDataError, ContractError, SourceNotReadyError
 from elt_factory.core.window import Window, load_id
 from elt_factory.extract.request import ReadRequest
-from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.land import land
 from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.files.model import FilesSource
 from elt_factory.sources.read import read

@@ -27,10 +27,11 @@ from elt_factory.describe.findings import Finding, Severity, finding
 from elt_factory.describe.windows import chosen_window
 from elt_factory.extract.request import ReadRequest
 from elt_factory.extract.templating import Values, template_values
-from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.land import land
 from elt_factory.landing.manifest import Manifest
 from elt_factory.landing.parents import landed_keys, queried_keys
 from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.kind import Asked, SourceKind
 from elt_factory.sources.read import read

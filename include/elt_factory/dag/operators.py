@@ -58,7 +58,8 @@ class ExtractOperator(TableOperator):
 
     def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: D102
         from elt_factory.landing.attempt import Attempt
-        from elt_factory.landing.land import LandRequest, land
+        from elt_factory.landing.land import land
+        from elt_factory.landing.request import LandRequest
         from elt_factory.landing.schema import KnownTable
         from elt_factory.sources.read import read
 

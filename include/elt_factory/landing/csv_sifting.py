@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.core.sql_text import text_literal
 from elt_factory.extract.request import Spool
-from elt_factory.landing import contract
+from elt_factory.landing import csv_sql
 from elt_factory.landing.csv_files import by_header, comes_from_others, refuse_second_table
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def sift_csv(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path)
     Raises:
         BadDataError: a file in which a second table follows the first.
     """
-    connection.execute(contract.NO_SURPLUS)
+    connection.execute(csv_sql.NO_SURPLUS)
     if not comes_from_others(spool):
         return spool
     doubtful = {
@@ -147,10 +147,10 @@ def _note_surplus(
     # where nothing means no value, nothing is passed over
     form = spool.csv
     strict = form.model_copy(update={"null_values": ()})
-    relation = contract.read_csv([*map(str, files)], header, strict, spool.longest)
+    relation = csv_sql.read([*map(str, files)], header, strict, spool.longest)
     connection.execute(f"SELECT count(*) FROM {relation}").fetchall()
     replaced = text_literal(form.delimiter.join(["x"] * (len(header) + 1)))
-    lines = f"SELECT * EXCLUDE (too_many), {replaced} AS replaced FROM ({contract.BROKEN_CSV}) WHERE too_many"
+    lines = f"SELECT * EXCLUDE (too_many), {replaced} AS replaced FROM ({csv_sql.BROKEN}) WHERE too_many"
     connection.execute(f"INSERT INTO surplus BY NAME {lines}")
     forget_broken_lines(connection)
 

@@ -13,7 +13,7 @@ from elt_factory.config.models.table import loaded_name, source_name
 from elt_factory.config.models.values import ColumnType, TypeName
 from elt_factory.core.sql_text import identifier
 from elt_factory.extract.request import Spool
-from elt_factory.landing import casting, contract, memory, ndjson
+from elt_factory.landing import casting, contract, csv_sql, memory, ndjson
 from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.csv_files import by_header, check_is_known, is_header_again
 from elt_factory.landing.csv_sifting import forget_broken_lines
@@ -157,7 +157,7 @@ def _find_csv(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: S
         check_names(known, list(map(loaded_name, header)))
         check_width(known, list(map(loaded_name, header)))
         check_is_known(known, header, files)
-        relation = contract.read_csv(files, header, spool.csv, spool.longest)
+        relation = csv_sql.read(files, header, spool.csv, spool.longest)
         unknown = [name for name in header if name not in spool.types and found.get(name) is None]
         for name in header:
             found.setdefault(name, spool.types.get(name))
@@ -228,7 +228,7 @@ def _csv_relations(_: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPla
         columns = [
             identifier(n) if n in header else f"CAST(NULL AS VARCHAR) AS {identifier(n)}" for n in plan.raw_columns
         ]
-        relation = contract.read_csv(files, header, spool.csv, spool.longest)
+        relation = csv_sql.read(files, header, spool.csv, spool.longest)
         if plan.by_file:
             columns, relation = [*columns, identifier(PATH)], with_path(relation)
         if plan.by_header:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elt_factory.config.models.table import source_name
 from elt_factory.core.disk import naming_a_full_disk
 from elt_factory.core.failures import AccountingError, ContractError
-from elt_factory.core.window import Window
 from elt_factory.extract.request import Spool
 from elt_factory.extract.unchanged import check_unchanged
 from elt_factory.landing import contract, memory, staging
@@ -19,55 +17,23 @@ from elt_factory.landing.all_keys import known_of_keys
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.checksums import sha256_of_each
 from elt_factory.landing.contract import ContractPlan
-from elt_factory.landing.csv_files import comes_from_others, useful_threads
 from elt_factory.landing.csv_records import measured
-from elt_factory.landing.csv_sifting import forget_broken_lines, sift_csv
-from elt_factory.landing.delivered import copy_ledger, note_delivered, refuse_unread_files
+from elt_factory.landing.delivered import copy_ledger, refuse_unread_files
 from elt_factory.landing.duckdb_errors import named_errors
-from elt_factory.landing.found import find_columns, nanosecond_columns, raw_relations
-from elt_factory.landing.lines import BROKEN_LINES, BrokenLinesError, offer
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
-from elt_factory.landing.numbers import Signs
-from elt_factory.landing.outline import outline, reads_after, with_files
+from elt_factory.landing.outline import outline, reads_after
 from elt_factory.landing.places import LocalPlace, Place
+from elt_factory.landing.reading import stage_spool
 from elt_factory.landing.repeated import has_repeated_keys
-from elt_factory.landing.schema import KnownTable, UnfitNameError, plan_contract
+from elt_factory.landing.request import LandRequest
+from elt_factory.landing.schema import KnownTable
 from elt_factory.landing.scratch import scratch
-from elt_factory.landing.sifting import sift
 from elt_factory.landing.widening import grown_numbers
-from elt_factory.landing.within import within_window
 
 if TYPE_CHECKING:
     import duckdb
 
 PART_BYTES = 128 * 1024 * 1024  # Snowflake loads files of 100 to 250 MB best
-
-
-@dataclass(frozen=True)
-class LandRequest:
-    """What to land.
-
-    `place` is that of this load id; `workdir` is scratch space on this machine; `project` is whose landing it is;
-    `attempt` began before the source was read; `cursor_after` is where the source was read from, by a cursor that is
-    no time; `zone` is the clock of times without a zone.
-    """
-
-    known: KnownTable
-    window: Window
-    load_id: str
-    spool: Spool
-    place: Place
-    workdir: Path
-    log: Callable[[str], None]
-    project: str = ""
-    attempt: Attempt = field(default_factory=Attempt.begin)
-    cursor_after: str | None = None
-    zone: str = "UTC"
-
-    @property
-    def staged(self) -> Path:
-        """The folder of the staged records."""
-        return self.workdir / f"staged-{self.attempt.name}"
 
 
 def land(request: LandRequest) -> Manifest:
@@ -150,16 +116,16 @@ class _Written:
 def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Staged:
     """Make `staged` with every record that was read, good or not."""
     request = replace(request, spool=measured(request.spool))
-    plan, drift, spool = _stage_records(connection, request)
+    plan, drift, spool = stage_spool(connection, request)
     grown = grown_numbers(connection, request.known, plan)
     if grown:
         request.log(f"{request.known.label}: reading again with wider types for {', '.join(grown)}")
         request = replace(request, known=replace(request.known, grown=grown))
-        plan, drift, spool = _stage_records(connection, request)
+        plan, drift, spool = stage_spool(connection, request)
     if has_repeated_keys(connection, plan):
         request.log(f"{request.known.label}: some JSON objects repeat a key; reading again without them")
         request = replace(request, known=replace(request.known, single_keys=True))
-        plan, drift, spool = _stage_records(connection, request)
+        plan, drift, spool = stage_spool(connection, request)
     _report_renamed(request, plan)
     filtered = staging.filtered_rows(connection, request.staged, plan)
     rows_read = filtered + _one(connection, "SELECT count(*) FROM staged")
@@ -186,90 +152,6 @@ def _report_renamed(request: LandRequest, plan: ContractPlan) -> None:
                 f"{request.known.label}: the source's column {source_name(name)} is loaded as {name}: its name "
                 "is reserved by ELT Factory"
             )
-
-
-def _stage_records(
-    connection: duckdb.DuckDBPyConnection, request: LandRequest
-) -> tuple[ContractPlan, tuple[Drift, ...], Spool]:
-    import duckdb
-
-    spool = request.spool
-    note_delivered(connection, spool, request.workdir)
-    if not spool.files:
-        plan, drift = plan_contract(request.known, {})
-        plan = _of_spool(plan, request.known, spool)
-        staging.stage_nothing(connection, plan)
-        return plan, drift, spool
-    if spool.format == "csv":
-        spool = sift_csv(connection, spool, request.workdir)
-        note_delivered(connection, spool, request.workdir)
-    if spool.format != "ndjson":
-        return *_stage_files(connection, request, spool), spool
-    rejects = [spool.rejects] if spool.rejects else []
-    with suppress(duckdb.InvalidInputException, UnfitNameError, BrokenLinesError):
-        plan, drift = _stage_files(connection, request, spool)
-        _stage_broken(connection, request, plan, rejects)
-        return plan, drift, spool
-    request.log(f"{request.known.label}: some lines are not JSON objects; reading again without them")
-    sifted = sift(connection, spool, request.workdir)
-    note_delivered(connection, sifted.spool, request.workdir)
-    plan, drift = _stage_files(connection, request, sifted.spool)
-    _stage_broken(connection, request, plan, sifted.broken)
-    return plan, drift, sifted.spool
-
-
-def _stage_broken(
-    connection: duckdb.DuckDBPyConnection, request: LandRequest, plan: ContractPlan, broken: Sequence[Path]
-) -> None:
-    """Add what could not be read as records to `staged`."""
-    if broken:
-        offer(connection, broken, BROKEN_LINES)
-        staging.stage_broken(connection, request.staged, plan, contract.broken_lines(plan))
-
-
-def _stage_files(
-    connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool
-) -> tuple[ContractPlan, tuple[Drift, ...]]:
-    import duckdb
-
-    threads = useful_threads(spool)
-    if spool.format == "csv" and spool.longest is not None:
-        with suppress(duckdb.OutOfMemoryException):
-            return _stage_within(connection, request, spool, threads, contract.csv_buffer(spool.longest))
-        forget_broken_lines(connection)
-        threads = 1  # and all of the limit
-    return _stage_within(connection, request, spool, threads, 0)
-
-
-def _stage_within(
-    connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool, threads: int | None, buffer: int
-) -> tuple[ContractPlan, tuple[Drift, ...]]:
-    """Stage files with a number of threads; `buffer` is the size of the buffers that DuckDB would keep without need."""
-    known = request.known
-    longest = offer(connection, spool.files) if spool.format == "ndjson" else spool.longest or 0
-    memory.set_records(connection, longest, threads, buffer)
-    memory.set_threads(connection, 1)
-    found = find_columns(connection, known, spool)
-    plan, drift = plan_contract(known, found)
-    plan = within_window(plan, known, request.window, request.zone)
-    plan = replace(
-        _of_spool(plan, known, spool),
-        by_header=spool.csv.header and comes_from_others(spool),
-        nanoseconds=nanosecond_columns(connection, spool),
-        numbered=spool.format != "csv",
-        signs=Signs.of(spool.csv),
-    )
-    memory.set_threads(connection, len(plan.columns), most=None if plan.numbered else 1)
-    staging.stage_records(connection, request.staged, plan, raw_relations(connection, spool, plan))
-    memory.set_records(connection, longest)
-    memory.set_threads(connection, len(plan.columns))
-    if spool.format == "csv":
-        staging.stage_broken(connection, request.staged, plan, contract.broken_csv(plan))
-    return plan, drift
-
-
-def _of_spool(plan: ContractPlan, known: KnownTable, spool: Spool) -> ContractPlan:
-    return with_files(plan, known) if spool.sources else plan
 
 
 def _refuse_if_frozen(connection: duckdb.DuckDBPyConnection, known: KnownTable) -> None:
@@ -316,7 +198,7 @@ def _with_keys(
     """Put the keys of all rows through the contract, as the rows went, and land those that are good."""
     spool = measured(request.spool.keys) if request.spool.keys else Spool("csv", ())
     keys = replace(request, spool=spool, known=known_of_keys(request.known, manifest.columns))
-    plan, _, _ = _stage_records(connection, keys)
+    plan, _, _ = stage_spool(connection, keys)
     read = _one(connection, "SELECT count(*) FROM staged")
     _check_count(keys, read)
     bad = _one(connection, "SELECT count(*) FROM staged WHERE reason IS NOT NULL")

@@ -39,7 +39,8 @@ def _poke(spec: FileReady, look: Look) -> Verdict:
         found = matching_files(folder, spec.path, look.window, look.config.timezone)
     except EltError as error:
         raise TableLabel(look.config.name, "file sensor").error(type(error), str(error)) from None
-    return Verdict(True, f"{look.config.name}: {len(found)} files match {spec.path}")
+    counted = "1 file matches" if len(found) == 1 else f"{len(found)} files match"
+    return Verdict(True, f"{look.config.name}: {counted} {spec.path}")
 
 
 def _words(spec: FileReady) -> str:

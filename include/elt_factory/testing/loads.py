@@ -17,8 +17,9 @@ from elt_factory.config.models.source import Source
 from elt_factory.core.connection import Connection
 from elt_factory.core.window import Window, load_id
 from elt_factory.extract.request import CursorRange, ReadRequest, Spool
-from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.land import land
 from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.read import read
 from elt_factory.warehouse.base import LoadReport

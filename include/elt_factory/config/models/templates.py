@@ -193,7 +193,9 @@ def _near_use(name: str, own: Sequence[str]) -> str:
     lowered = [f"{known}{rest.lower() if known == 'params.' else rest}" for known in near_heads]
     near = near_word(name, (*NAMES, *(known for known in own if known[-1] != "."), *lowered))
     if near.startswith("did you mean"):
-        return near
+        # either of the two may be the one that is wrong
+        parents = [known[:-1] for known in near_heads if known in own]
+        return f'{near} Or correct for_each, which is "{parents[0]}"' if parents else near
     shapes = [f"{known}COLUMN" if known[-1] == "." else known for known in own]
     return f"use one of: {', '.join((*sorted(NAMES), *shapes))}, params.NAME"
 

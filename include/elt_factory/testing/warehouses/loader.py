@@ -18,9 +18,10 @@ from elt_factory.core.window import Window, load_id
 from elt_factory.extract.request import Spool
 from elt_factory.landing.attempt import is_attempt
 from elt_factory.landing.checksums import sha256_of
-from elt_factory.landing.land import LandRequest, land
+from elt_factory.landing.land import land
 from elt_factory.landing.manifest import MANIFEST_FILE, Manifest, parse_manifest, read_manifest, write_manifest
 from elt_factory.landing.places import LocalPlace, Place
+from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.warehouse.base import LoadReport, Warehouse
 from elt_factory.warehouse.dialect import Relation

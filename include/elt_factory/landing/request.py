@@ -1,0 +1,40 @@
+"""What to land, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from elt_factory.core.window import Window
+from elt_factory.extract.request import Spool
+from elt_factory.landing.attempt import Attempt
+from elt_factory.landing.places import Place
+from elt_factory.landing.schema import KnownTable
+
+
+@dataclass(frozen=True)
+class LandRequest:
+    """What to land.
+
+    `place` is that of this load id; `workdir` is scratch space on this machine; `project` is whose landing it is;
+    `attempt` began before the source was read; `cursor_after` is where the source was read from, by a cursor that is
+    no time; `zone` is the clock of times without a zone.
+    """
+
+    known: KnownTable
+    window: Window
+    load_id: str
+    spool: Spool
+    place: Place
+    workdir: Path
+    log: Callable[[str], None]
+    project: str = ""
+    attempt: Attempt = field(default_factory=Attempt.begin)
+    cursor_after: str | None = None
+    zone: str = "UTC"
+
+    @property
+    def staged(self) -> Path:
+        """The folder of the staged records."""
+        return self.workdir / f"staged-{self.attempt.name}"
