@@ -12,19 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from elt_factory.config.models.durations import format_duration, parse_duration
 from elt_factory.config.models.source import SOURCES, TransformOnly
 from elt_factory.config.models.sql_rules import check_condition
-from elt_factory.config.models.values import (
-    MAX_PRECISION,
-    ColumnType,
-    Rate,
-    RequestRate,
-    Share,
-    Type,
-    TypeName,
-    format_duration,
-    parse_duration,
-)
+from elt_factory.config.models.values import MAX_PRECISION, ColumnType, Rate, RequestRate, Share, Type, TypeName
 from elt_factory.config.synonyms import near_word
 from elt_factory.core.window import Window, load_id
 

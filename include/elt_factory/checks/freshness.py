@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 from elt_factory.checks.kind import Checking, Outcome, TableCheckKind
 from elt_factory.config.errors import MistakeError
+from elt_factory.config.models.durations import format_duration
 from elt_factory.config.models.limits import Freshness, limit_words, no_business_date
 from elt_factory.config.models.table import Table
-from elt_factory.config.models.values import format_duration
 from elt_factory.core.verdict import Verdict, all_of
 from elt_factory.core.window import Window, iso_utc
 from elt_factory.warehouse import state

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, BaseSensorOperator
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
+from elt_factory.config.models.durations import format_duration
 from elt_factory.config.models.sensors import SENSORS, Sensor
 from elt_factory.config.models.source import Config
-from elt_factory.config.models.values import format_duration
 from elt_factory.core.failures import TransientError
 from elt_factory.core.private import private_files
 from elt_factory.core.project import project_root

@@ -17,7 +17,7 @@ from elt_factory.config import versions
 from elt_factory.config.layers import defaults, environments
 from elt_factory.config.models import base, checks, retention, sensors, source, table, templates
 from elt_factory.config.models.by_type import open_fields
-from elt_factory.config.models.values import format_duration
+from elt_factory.config.models.durations import format_duration
 from elt_factory.config.upgrade import STEPS
 from elt_factory.config.yaml import variables
 from elt_factory.describe.words import field_words, in_yaml, models_in

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from elt_factory.config.errors import MistakeError
-from elt_factory.config.models import values
+from elt_factory.config.models import durations, values
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.by_type import opened
 from elt_factory.config.models.cron import Cron
@@ -23,8 +23,8 @@ from elt_factory.sources.rest_api.request_model import Param
 
 # the first whose marks an annotation carries: what narrows another appears before it
 _NAMED: tuple[tuple[Any, str], ...] = (
-    (values.PositiveDuration, "duration above zero in s, m, h, d, w"),
-    (values.Duration, "duration in s, m, h, d, w"),
+    (durations.PositiveDuration, "duration above zero in s, m, h, d, w"),
+    (durations.Duration, "duration in s, m, h, d, w"),
     (values.RequestRate, "count/second, count/minute or count/hour"),
     (values.Share, "percentage"),
     (values.Type, "column type"),

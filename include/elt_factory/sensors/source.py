@@ -7,9 +7,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from elt_factory.config.models.base import Model
+from elt_factory.config.models.durations import Duration
 from elt_factory.config.models.limits import limit_words
 from elt_factory.config.models.sensors import Awaited
-from elt_factory.config.models.values import Duration, Name
+from elt_factory.config.models.values import Name
 from elt_factory.core.verdict import Verdict, all_of
 from elt_factory.sensors.kind import Look, SensorKind
 

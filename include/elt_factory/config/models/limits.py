@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from elt_factory.config.errors import MistakeError
 from elt_factory.config.models.base import Model
+from elt_factory.config.models.durations import Duration, format_duration
 from elt_factory.config.models.schema_patterns import any_of
-from elt_factory.config.models.values import Duration, format_duration
 
 if TYPE_CHECKING:
     from elt_factory.config.models.table import Table

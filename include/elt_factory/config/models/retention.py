@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from elt_factory.config.errors import MistakeError
 from elt_factory.config.models.base import Model
-from elt_factory.config.models.values import Duration
+from elt_factory.config.models.durations import Duration
 
 
 def _a_day_at_least(value: timedelta) -> timedelta:

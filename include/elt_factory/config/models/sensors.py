@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 
 from elt_factory.config.errors import MistakeError
 from elt_factory.config.models.base import Model
+from elt_factory.config.models.durations import PositiveDuration, format_duration
 from elt_factory.config.models.one_kind import OneKind
 from elt_factory.config.models.schema_patterns import NOT_TOO_LONG, SOME_TIME
-from elt_factory.config.models.values import PositiveDuration, format_duration
 from elt_factory.core.kinds import Door
 
 if TYPE_CHECKING:

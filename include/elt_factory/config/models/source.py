@@ -15,6 +15,7 @@ from elt_factory.config.models.checks import TABLE_CHECKS, TableCheck
 from elt_factory.config.models.column_rules import column_mistakes
 from elt_factory.config.models.compute import Compute, or_name
 from elt_factory.config.models.cron import Cron
+from elt_factory.config.models.durations import PositiveDuration, format_duration
 from elt_factory.config.models.retention import Retention
 from elt_factory.config.models.sensors import STAGES, Sensor, Sensors, Setting, Stage
 from elt_factory.config.models.table import Path, Table
@@ -27,12 +28,10 @@ from elt_factory.config.models.values import (
     Name,
     ParamName,
     ParamValue,
-    PositiveDuration,
     Text,
     TimeOfDay,
     TimeZone,
     Whole,
-    format_duration,
 )
 from elt_factory.core.kinds import Door
 

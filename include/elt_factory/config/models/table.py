@@ -13,19 +13,10 @@ from elt_factory.config.models.base import Model
 from elt_factory.config.models.checks import ColumnCheck
 from elt_factory.config.models.cursor_rules import cursor_mistakes
 from elt_factory.config.models.deletes import Deletes, delete_mistakes
+from elt_factory.config.models.durations import Lag
 from elt_factory.config.models.templates import CURSOR, WINDOW_NAMES, Use
 from elt_factory.config.models.time_formats import TimeFormat
-from elt_factory.config.models.values import (
-    Beginning,
-    ColumnName,
-    ColumnType,
-    Condition,
-    Flag,
-    Lag,
-    TimeZone,
-    Type,
-    Whole,
-)
+from elt_factory.config.models.values import Beginning, ColumnName, ColumnType, Condition, Flag, TimeZone, Type, Whole
 
 WriteDisposition = Literal["append", "merge", "replace", "scd2"]
 # scd2 alone writes _valid_from and _valid_to, tables that files are appended to _file_id, soft deletes _deleted_at;

@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from functools import lru_cache
+from datetime import date, datetime, time
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Strict, StringConstraints, WithJsonSchema
 
 from elt_factory.config.errors import MistakeError, invalid, shown
+from elt_factory.config.models.durations import SECONDS
 from elt_factory.config.models.sql_rules import check_condition, check_reading
 from elt_factory.config.models.templates import check_query, check_template, refuse_template
 from elt_factory.config.synonyms import near_word
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"(?:[0-9]+[smhdw])+")
 _RATE = re.compile(r"([0-9]+)\s*/\s*(second|minute|hour)")
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")
 _TYPE = re.compile(r"^([a-z]+)(?:\(\s*([0-9]+)\s*(?:,\s*([0-9]+)\s*)?\))?$")
@@ -26,7 +24,6 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(r"[0-9]{2}:[0-9]{2}(?::[0-9]{2})?")
 _MOMENT = re.compile(rf"{_DATE.pattern}(?:[T ]{_TIME.pattern}(?:\.[0-9]{{1,6}})?(?:Z|[+-][0-9]{{2}}:[0-9]{{2}})?)?")
 # times are added to and taken from dates: a century is more than any of them needs, and never leaves the calendar
-_LONGEST = timedelta(days=36500)
 _EARLIEST, _LATEST = date(1900, 1, 1), date(9998, 12, 31)
 MAX_PRECISION = 38
 _QUOTE_TYPE = 'put the type in quotes: "decimal(18,2)"'
@@ -97,62 +94,13 @@ class Rate:
     seconds: int
 
 
-def parse_duration(value: object) -> timedelta:
-    """Read "90s", "1h", "1h30m", "2d", "1w".
-
-    Raises:
-        ValueError: anything else, and for more than a hundred years.
-    """
-    if isinstance(value, timedelta):
-        return value
-    if not isinstance(value, str) or not _DURATION.fullmatch(value):
-        raise MistakeError(invalid("duration", value), "write it like 30s, 15m, 1h30m, 2d")
-    return _duration_of(value)
-
-
-@lru_cache(maxsize=1024)
-def _duration_of(value: str) -> timedelta:
-    seconds = sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"([0-9]+)([smhdw])", value))
-    if seconds > _LONGEST.total_seconds():
-        raise MistakeError(f"{shown(value)} is too long", "write at most 36500d")
-    return timedelta(seconds=seconds)
-
-
-def parse_lag(value: object) -> timedelta | int:
-    """Read a duration, or a whole number that is not below 0.
-
-    Raises:
-        ValueError: anything else.
-    """
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 0:
-            raise MistakeError(f"invalid lag {value}: it is negative", "write a positive number, like 1000")
-        return value
-    if isinstance(value, (str, timedelta)):
-        return parse_duration(value)
-    raise MistakeError(invalid("lag", value), "write a duration like 1h, or a number like 1000")
-
-
-def _format_lag(value: timedelta | int) -> str | int:
-    return value if isinstance(value, int) else format_duration(value)
-
-
-def format_duration(value: timedelta) -> str:
-    """Return the shortest text that `parse_duration` reads back to the same value."""
-    seconds, text = int(value.total_seconds()), ""
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        text += f"{count}{unit}" if count else ""
-    return text or "0s"
-
-
 def _parse_rate(value: object) -> Rate:
     if isinstance(value, Rate):
         return value
     match = _RATE.fullmatch(value) if isinstance(value, str) else None
     if match is None or not 0 < int(match[1]) <= _MOST_REQUESTS:
         raise MistakeError(invalid("rate", value), "write it like 10/second, 500/minute, 1000/hour")
-    return Rate(int(match[1]), _SECONDS[match[2][0]])
+    return Rate(int(match[1]), SECONDS[match[2][0]])
 
 
 def _parse_share(value: object) -> float:
@@ -224,12 +172,6 @@ def _parsed(value: object, pattern: re.Pattern[str], parse: Callable[[str], Pars
 
 def _reads_date(text: str) -> bool:
     return _parsed(text, _DATE, date.fromisoformat) is not None
-
-
-def _positive(value: timedelta) -> timedelta:
-    if not value:
-        raise MistakeError("duration must be greater than zero", "write at least 1s")
-    return value
 
 
 def _known_zone(value: str) -> str:
@@ -379,18 +321,6 @@ _PARAM = rf"[^\x00-\x1f\x7f]{{0,{_LONGEST_PARAM}}}"
 FORM_FIELDS = ("tables", "full_refresh", "window_start", "window_end")
 _COLUMN = r"^[^\x00-\x1f\x7f]{1,255}$"
 
-Duration = Annotated[
-    timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration), _text(r"^([0-9]+[smhdw])+$")
-]
-Lag = Annotated[
-    timedelta | int,
-    BeforeValidator(parse_lag),
-    PlainSerializer(_format_lag),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "pattern": r"^([0-9]+[smhdw])+$"}, {"type": "integer", "minimum": 0}]}
-    ),
-]
-PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 RequestRate = Annotated[Rate, BeforeValidator(_parse_rate), _text(r"^[0-9]+\s*/\s*(second|minute|hour)$")]
 Share = Annotated[float, BeforeValidator(_parse_share), _text(r"^[0-9]+(\.[0-9]+)?\s*%$")]
 Type = Annotated[ColumnType, BeforeValidator(_parse_type), PlainSerializer(str), _text(_TYPE.pattern)]

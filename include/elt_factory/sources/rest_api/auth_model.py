@@ -11,8 +11,9 @@ from pydantic import AfterValidator, Field, model_validator
 from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.models import secrets
 from elt_factory.config.models.base import Model
+from elt_factory.config.models.durations import PositiveDuration
 from elt_factory.config.models.schema_patterns import NO_ADDRESS, not_both
-from elt_factory.config.models.values import PositiveDuration, Scalar, Text
+from elt_factory.config.models.values import Scalar, Text
 
 _TEMPLATE = re.compile(r"\{\{(.*?)\}\}")
 OF_CONNECTION = ("connection.login", "connection.password")

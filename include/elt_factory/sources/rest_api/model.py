@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from elt_factory.config.errors import KEY, MistakeError, raise_found
+from elt_factory.config.models.durations import PositiveDuration
 from elt_factory.config.models.formats import FileFormat
 from elt_factory.config.models.schema_patterns import (
     CONDITION,
@@ -21,15 +22,7 @@ from elt_factory.config.models.schema_patterns import (
 from elt_factory.config.models.source import Extract, Source
 from elt_factory.config.models.table import Path, Table
 from elt_factory.config.models.templates import Use, uses
-from elt_factory.config.models.values import (
-    ColumnName,
-    ConnectionId,
-    Name,
-    PositiveDuration,
-    RequestRate,
-    Text,
-    Whole,
-)
+from elt_factory.config.models.values import ColumnName, ConnectionId, Name, RequestRate, Text, Whole
 from elt_factory.sources.rest_api.answer_model import AnswerRule
 from elt_factory.sources.rest_api.auth_model import Auth
 from elt_factory.sources.rest_api.body_rules import body_mistakes, format_mistakes, pages_without_body
