@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from extract_support import SECRET, Reply, reply, serving
 from rest_support import records_of
 
-from elt_factory.core.failures import AccessDeniedError
+from elt_factory.core.failures import AccessDeniedError, EltError
 from elt_factory.sources.rest_api import credentials
 
 ORDERS = "orders: {path: /orders, paginator: {type: page_number}}"
@@ -191,3 +191,36 @@ def test_a_key_may_have_a_word_before_it(tmp_path):
         extract = "auth: {type: api_key, header: Authorization, prefix: 'Token token='}"
         records_of(server, tmp_path, "x: {path: /x}", "x", extract, connection=server.connection(password=SECRET))
     assert server.asked[0].headers["Authorization"] == f"Token token={SECRET}"
+
+
+def test_what_a_login_answered_is_in_no_error(tmp_path):
+    given = Reply(b"access_token=gho_HIDDENHIDDEN123&scope=repo", 200)
+    with pytest.raises(EltError, match="the response of the login is not JSON") as caught:
+        ids(lambda _: given, tmp_path, "{type: oauth2, token_path: /token}")
+    assert "gho_" not in str(caught.value)
+
+
+def test_a_session_id_is_masked_by_itself_and_no_redirect_carries_it_to_another_host(tmp_path):
+    def other(asked):
+        return Reply(f"no session abc123secret {asked.headers}".encode(), 400)
+
+    auth = "auth: {type: session, path: /login, form: {key: x}}"
+    with serving(other) as elsewhere:
+
+        def answer(asked):
+            if asked.path == "/login":
+                return reply({}, Set_Cookie="sid=abc123secret; Path=/")
+            return Reply(b"", 302, {"Location": f"{elsewhere.url}/orders"})
+
+        with serving(answer) as server:
+            extract = f"{auth}\nhosts: ['{elsewhere.url.removeprefix('http://')}']"
+            connection = server.connection(**LOGIN)
+            with pytest.raises(EltError, match="no session") as caught:
+                records_of(server, tmp_path, "orders: {path: /orders}", "orders", extract, connection=connection)
+        (asked,) = elsewhere.asked
+    assert "Cookie" not in asked.headers
+    assert "abc123secret" not in str(caught.value)
+
+
+def test_a_token_is_in_no_repr():
+    assert "tok" not in repr(credentials.Token({"Authorization": "Bearer tok"}))

@@ -112,3 +112,26 @@ def test_the_cursor_may_be_that_of_the_last_record(tmp_path, more):
 def test_a_last_record_without_the_cursor_is_named(tmp_path):
     with pytest.raises(BadDataError, match='the last record has no "idd"'):
         read(tmp_path, "{type: cursor, cursor_record: idd}", lambda _: reply({"items": PAGES[0]}))
+
+
+def test_a_total_is_no_end_where_a_record_comes_twice_and_a_cursor_goes_on(tmp_path):
+    pages = [[0, 1], [1, 2], [2, 3]]
+
+    def answer(asked):
+        at = int(asked.params.get("after", 0))
+        items = [{"id": number} for number in pages[at]]
+        return reply({"items": items, "count": 4, "cursor": at + 1 if at < 2 else None})
+
+    paginator = "{type: cursor, cursor_path: cursor, cursor_param: after, total: count}"
+    assert set(read(tmp_path, paginator, answer)[0]) == {0, 1, 2, 3}
+
+
+def test_an_answer_to_skip_behind_the_first_page_is_an_end_that_is_proved(tmp_path):
+    def answer(asked):
+        number = int(asked.params["page"])
+        return reply({"items": PAGES[number - 1], "count": 5}) if number < 3 else Reply(b"{}", 404)
+
+    answers = "answers: [{status: 404, do: skip}]"
+    tables = f"x: {{path: /x, records: items, paginator: {{type: page_number, total: count}}, {answers}}}"
+    with serving(answer) as server, pytest.raises(BadDataError, match="says 5 records, but 4 were read"):
+        records_of(server, tmp_path, tables, "x")

@@ -95,3 +95,8 @@ def test_what_is_no_file_of_data_is_an_error(tmp_path, reply, kind, words):
 
 def test_a_web_page_in_between_is_asked_for_again(tmp_path):
     assert landed(tmp_path, in_turn([Reply(b"<html>wait"), Reply(CSV)]), "{type: csv}").rows == 2
+
+
+def test_blank_lines_before_the_first_record_are_no_empty_file(tmp_path):
+    body = b"\n" * 65 + b'{"id": 1}\n{"id": 2}\n'
+    assert landed(tmp_path, lambda _: Reply(body), "{type: ndjson}").rows == 2

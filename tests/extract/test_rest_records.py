@@ -112,3 +112,9 @@ def test_an_error_in_a_200_is_an_error_in_every_shape(tmp_path):
     for records in ("'items[*].order'", "{path: items, optional: true}", "{path: items, key: k}"):
         with pytest.raises(BadDataError, match="reports a failure"):
             of(tmp_path, records, json.loads(json.dumps(body)))
+
+
+def test_rows_that_are_lists_may_be_in_several_groups(tmp_path):
+    body = {"groups": {"a": {"rows": [[1, "x"], [2, "y"]]}, "b": {"rows": [[3, "z"]]}}}
+    found = of(tmp_path, "{path: 'groups[*].rows', columns: [id, name]}", body)
+    assert found == [{"id": 1, "name": "x"}, {"id": 2, "name": "y"}, {"id": 3, "name": "z"}]

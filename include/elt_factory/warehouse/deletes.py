@@ -121,7 +121,10 @@ def _gone(load: Writing, keys: Relation) -> str:
 def _older(load: Writing) -> str:
     """Return the condition for rows that were committed before the keys were read, and are not marked yet."""
     d = load.warehouse.dialect
-    marked = f" AND t.{d.name(DELETED_AT)} IS NULL" if DELETED_AT in load.columns else ""
+    deletes = load.order.deletes
+    # rows that were marked are deleted where the config now says so
+    is_soft = deletes is not None and deletes.compare == "soft"
+    marked = f" AND t.{d.name(DELETED_AT)} IS NULL" if is_soft else ""
     return f"t.{d.name(LOADED_AT)} < {_began(load)}{marked}"
 
 

@@ -57,6 +57,7 @@ class Deletes(Model):
 
 
 _BY_KEY: dict[str, Any] = {"anyOf": [{"const": COMPARE}, {"type": "object", "required": [COMPARE]}]}
+_TEMPLATE = r"\{\{-?\s*(window\.|params\.|cursor\b|run_id\b|load_id\b)"
 # what an editor can underline of `delete_mistakes`
 SCHEMA_RULES: Sequence[dict[str, Any]] = (
     {
@@ -71,7 +72,10 @@ SCHEMA_RULES: Sequence[dict[str, Any]] = (
     {
         "not": {
             "required": ["deletes", "query"],
-            "properties": {"deletes": _BY_KEY, "query": {"type": "string", "pattern": r"\{\{-?\s*window\."}},
+            "properties": {
+                "deletes": _BY_KEY,
+                "query": {"type": "string", "pattern": _TEMPLATE},
+            },
         }
     },
 )
@@ -91,9 +95,9 @@ def delete_mistakes(table: Table) -> Iterator[MistakeError]:
         hint = "replace and scd2 without a cursor follow deletes by themselves; write write_disposition: merge"
         message = f"deletes needs write_disposition: merge, not {table.write_disposition}"
         yield MistakeError(message, hint, at=("deletes", KEY), code="conflict")
-    if deletes.compare and table.takes_window:
-        message = "the query asks for the rows of a window, so every row outside of it would be taken for deleted"
-        hint = "remove the templates of the window from the query, and write incremental:"
+    if deletes.compare and any(table.templates.values()):
+        message = "the query asks for a part of the rows, so every row outside of it would be taken for deleted"
+        hint = "remove the templates from the query, and write incremental:"
         yield MistakeError(message, hint, at=("deletes", KEY), code="conflict")
     column = table.columns.get(deletes.column or "")
     if column and column.pii:

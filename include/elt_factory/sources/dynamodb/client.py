@@ -21,6 +21,7 @@ _REFUSED = (
     "NotAuthorized",
     "UnrecognizedClient",
 )
+_SERVER_ERROR = 500
 _MAY_HEAL = ("Throttling", "ProvisionedThroughput", "RequestLimit", "InternalServer", "ServiceUnavailable", "Limit")
 _ATTEMPTS = 8
 
@@ -66,7 +67,10 @@ def spoken(client: Any, table: str, label: TableLabel) -> Iterator[None]:
         if code.startswith("ResourceNotFound"):
             hint = near_name(table, _names(client))
             raise label.error(BadRequestError, f'unknown table "{table}"', hint) from None
-        raise label.error(_kind(code), " ".join(str(error).split())) from None
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        # a proxy may answer without a code of DynamoDB's
+        kind = SourceUnavailableError if status >= _SERVER_ERROR else _kind(code)
+        raise label.error(kind, " ".join(str(error).split())) from None
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise label.error(AccessDeniedError, str(error), "set login and password of the connection") from None
     except BotoCoreError as error:

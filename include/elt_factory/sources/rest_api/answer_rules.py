@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
@@ -52,7 +53,10 @@ def text_at(path: str, parse: Callable[[], Document]) -> str | None:
 
 
 def _text(raw: Raw) -> str:
-    return msgspec.json.decode(raw, type=str) if first_byte(raw) == b'"' else bytes(raw).decode(errors="replace")
+    with suppress(msgspec.DecodeError):  # half of a surrogate pair is not text
+        if first_byte(raw) == b'"':
+            return msgspec.json.decode(raw, type=str)
+    return bytes(raw).decode(errors="replace")
 
 
 def seconds_of(rule: AnswerRule, headers: Mapping[str, str]) -> float | None:

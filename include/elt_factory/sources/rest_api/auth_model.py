@@ -171,11 +171,6 @@ class SessionAuth(TokenAuth):
         return self
 
 
-Algorithm = Literal[
-    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"
-]
-
-
 class JwtAuth(Issued):
     """Sign a JSON Web Token with the connection's password as its key; send it, or exchange it for a token."""
 

@@ -36,7 +36,7 @@ Send = Callable[[str, Sending], Answer]
 class Token:
     """What is sent, and until when by the monotonic clock."""
 
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     until: float | None = None
 
 
@@ -47,7 +47,7 @@ class Credentials:
     api: RestApi
     connection: Connection
     label: TableLabel
-    _token: Token | None = None
+    _token: Token | None = field(default=None, repr=False)
     _lock: Lock = field(default_factory=Lock)
 
     def headers(self, send: Send) -> Mapping[str, str]:
@@ -87,8 +87,8 @@ class Credentials:
                 return self._session(auth, send)
             case JwtAuth():
                 signed = self._signed(auth)
+                self.label.learn(signed)
                 if not auth.token_path and not auth.token_url:
-                    self.label.learn(signed)
                     return _token(auth, signed, auth.lifetime.total_seconds())
                 form = {"grant_type": _ASSERTION, "assertion": signed}
                 return self._issued(auth, _form(form), send)
@@ -119,7 +119,10 @@ class Credentials:
         cookies = _cookies(answer)
         if not cookies:
             raise self.label.error(AccessDeniedError, f"POST {auth.path}: the login returned no cookie")
-        self.label.learn(cookies)
+        # together, and each value as it may show by itself
+        for secret in (cookies, *(cookie.partition("=")[2] for cookie in cookies.split("; "))):
+            if secret:
+                self.label.learn(secret)
         return Token({"Cookie": cookies})
 
     def _issued(self, auth: Issued, sending: Sending, send: Send) -> Token:
@@ -132,8 +135,9 @@ class Credentials:
     def _found(self, place: str, path: str, answer: Answer) -> str:
         try:
             keys = answer.document.keys
-        except UnreadableAnswerError as error:
-            raise self.label.error(BadDataError, f"POST {place}: {error}") from None
+        except UnreadableAnswerError:
+            # what it holds may be the token
+            raise self.label.error(BadDataError, f"POST {place}: the response is not JSON") from None
         found = text_at(path, lambda: answer.document)
         if not found:
             there = f"it has the keys: {', '.join(keys)}" if keys else "it is not an object"

@@ -88,6 +88,9 @@ def _bad_list(name: str, values: object) -> Iterator[MistakeError]:
         yield MistakeError("the list is empty", "add a value", at=(name,), code="incomplete")
     else:
         for index, one in enumerate(values):
+            if one in values[:index]:
+                message = f"{shown(one)} is repeated"
+                yield MistakeError(message, "write each value once", at=(name, index), code="conflict")
             if not isinstance(one, str | int | float) or one == "":
                 hint = "write text or a number"
                 yield MistakeError(f"expected a value, got {shown(one)}", hint, at=(name, index), code="wrong-type")

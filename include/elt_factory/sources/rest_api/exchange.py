@@ -39,8 +39,8 @@ class Answer:
 
     url: httpx.URL
     status: int
-    headers: Mapping[str, str]
-    body: Body
+    headers: Mapping[str, str] = field(repr=False)
+    body: Body = field(repr=False)
     method: str = "GET"
     rule: AnswerRule | None = None  # of `answers`, that it meets
 

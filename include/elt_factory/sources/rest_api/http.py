@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -49,6 +50,9 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAME_METHOD = frozenset({307, 308})
 _MOST_REDIRECTS = 5
 _MOST_WAITS = 20
+_LONGEST_ASKED = 366 * 86400.0  # seconds
+# its body may be the token
+_OF_A_LOGIN = "the response of the login is not JSON"
 _EXCERPT = 200
 _MOST_OF_AN_ERROR = 100_000
 # what body.py can unpack, and no more than that is asked for
@@ -104,6 +108,8 @@ class HttpClient:
             headers=_OURS,
             timeout=self._deadline.seconds,
             transport=self._transport(settings),
+            # a cookie is sent where auth says so, and no server sets one for another
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
 
     def __enter__(self) -> Self:
@@ -137,7 +143,8 @@ class HttpClient:
 
     def probe(self, path: str) -> Answer | str:
         """Return the answer of an endpoint at the first try, or the cause why there is none now."""
-        return self._attempt(Call(self._below(path, {})))
+        call = Call(self._below(path, {}))
+        return self._attempt(call, self._secrets(call))
 
     def shown_at(self, path: str) -> str:
         """Return the address of an endpoint for people, without its query."""
@@ -213,9 +220,10 @@ class HttpClient:
     def _patiently(self, call: Call) -> Answer:
         failed, renewed, waits = 0, False, 0
         while True:
-            outcome = self._attempt(call)
+            secrets = self._secrets(call)
+            outcome = self._attempt(call, secrets)
             if isinstance(outcome, Answer):
-                if outcome.status == httpx.codes.UNAUTHORIZED and not renewed and self._renew(call):
+                if outcome.status == httpx.codes.UNAUTHORIZED and not renewed and self._renew(call, secrets):
                     renewed = True
                     continue
                 if outcome.rule and outcome.rule.do == "wait" and waits < _MOST_WAITS:
@@ -229,8 +237,8 @@ class HttpClient:
                 raise self._given_up(call, outcome)
             self._wait(call, seconds_to_wait(outcome.headers) if isinstance(outcome, Answer) else None, failed)
 
-    def _renew(self, call: Call) -> bool:
-        return not (call.bare or call.is_login) and self._credentials.forget(self._secrets(call))
+    def _renew(self, call: Call, refused: Mapping[str, str]) -> bool:
+        return not (call.bare or call.is_login) and self._credentials.forget(refused)
 
     def _wait(self, call: Call, asked: float | None, failed: int) -> None:
         """Sleep as long as the server asks.
@@ -239,7 +247,7 @@ class HttpClient:
             SourceBusyError: that is longer than a worker should sleep.
         """
         if asked is not None and asked > self._patience.longest_retry_after:
-            until = datetime.now(UTC) + timedelta(seconds=asked)
+            until = datetime.now(UTC) + timedelta(seconds=min(asked, _LONGEST_ASKED))
             text = f"{call}: the server asks to wait until {iso_utc(until.replace(microsecond=0))}"
             error = self._subject.error(SourceBusyError, text)
             error.until = until
@@ -254,9 +262,8 @@ class HttpClient:
         cause = self._told(outcome) if isinstance(outcome, Answer) else outcome
         return self._subject.error(SourceUnavailableError, f"{call}: {cause}, {after}")
 
-    def _attempt(self, call: Call) -> Answer | str:
+    def _attempt(self, call: Call, secrets: Mapping[str, str]) -> Answer | str:
         """Return the answer, or the cause why there is none now."""
-        secrets = self._secrets(call)
         self._pace.wait()
         try:
             return self._once(call, secrets)
@@ -265,8 +272,10 @@ class HttpClient:
         except NotReadyAnswerError as error:
             return _NotReady(error)
         except DamagedAnswerError as error:
-            return str(error)
+            return _OF_A_LOGIN if call.is_login else str(error)
         except UnreadableAnswerError as error:
+            if call.is_login:
+                raise self._subject.error(BadDataError, f"{call}: {_OF_A_LOGIN}") from None
             hint = "request smaller pages, or raise max_answer_mb" if isinstance(error, TooLargeAnswerError) else ""
             raise self._subject.error(BadDataError, f"{call}: {error}", hint) from None
         except httpx.TimeoutException:
@@ -311,7 +320,7 @@ class HttpClient:
         if httpx.codes.is_success(answer.status) or answer.rule:
             return answer
         kind, hint = self._meaning(answer.status)
-        if call.is_login and httpx.codes.is_client_error(answer.status):
+        if call.is_login and answer.status == httpx.codes.BAD_REQUEST:
             kind, hint = self._meaning(httpx.codes.UNAUTHORIZED)
         raise self._subject.error(kind, f"{answer.method} {shown(answer.url)}: {self._told(answer)}", hint)
 

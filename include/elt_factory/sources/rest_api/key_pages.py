@@ -26,7 +26,7 @@ from elt_factory.sources.rest_api.requests import Request, request_of
 from elt_factory.sources.rest_api.walk import Walk
 from elt_factory.sources.rest_api.whole import refuse_failure
 
-_BLANK, _CHUNK = 64, 1024 * 1024
+_CHUNK = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class KeyPages:
         while ask is not None:
             asked = ask
             found = self._answer(request, asked, answer)
-            if found.rule and found.rule.do == "skip":
+            if found.rule and found.rule.do == "skip" and answer is None:
                 return
             if found.rule:
                 yield from walk.rest()
@@ -81,7 +81,8 @@ class KeyPages:
         """
         request = self._request(key)
         answer = self.client.download(request.path, request.params, request.sending({}), self.api.answers)
-        if answer.rule or not bytes(answer.body[:_BLANK]).strip():
+        pieces = (answer.body[start : start + _CHUNK] for start in range(0, len(answer.body), _CHUNK))
+        if answer.rule or not any(bytes(piece).strip() for piece in pieces):
             return False
         with file.open("wb") as out:
             for start in range(0, len(answer.body), _CHUNK):

@@ -102,7 +102,9 @@ def says_end(model: Paged, page: Page, rows: int, pages: int) -> bool | None:
     find = page.document.find
     if model.more and (raw := find(model.more)) is not None:
         return bytes(raw) in _NO_MORE
-    if model.total and (total := number_of(find(model.total))) is not None:
+    # records may come on two pages, so that a total is reached before the last one: a cursor that is there is followed
+    counts = isinstance(model, OffsetPaginator | PageNumberPaginator)
+    if counts and model.total and (total := number_of(find(model.total))) is not None:
         return rows >= total
     if model.total_pages and (total := number_of(find(model.total_pages))) is not None:
         return pages >= total

@@ -31,7 +31,7 @@ def records_of(document: Document, at: Records | None) -> Sequence[Raw]:
         return document.records(None)
     if at.path and EACH in at.path:
         found: Sequence[Raw] = list(_through(document, at))
-        return found if not at.columns else _from_lists(document, at, found)
+        return _from_lists(document, at, _rows_in(found)) if at.columns else found
     raw = _at(document, at)
     if raw is None:
         return []
@@ -82,6 +82,16 @@ def _through(document: Document, at: Records) -> Iterator[Raw]:
             yield from items_of(raw)
         elif bytes(raw) != b"null":
             yield raw
+
+
+def _rows_in(found: Sequence[Raw]) -> list[Raw]:
+    """Return rows that are lists; the last step of a path leads to one of them, or to a list of them."""
+    return [row for raw in found for row in (items_of(raw) if _is_list_of_lists(raw) else (raw,))]
+
+
+def _is_list_of_lists(raw: Raw) -> bool:
+    items = items_of(raw) if first_byte(raw) == b"[" else ()
+    return bool(items) and all(first_byte(item) == b"[" for item in items)
 
 
 def _elements(at: Records, raw: Raw) -> Sequence[Raw]:

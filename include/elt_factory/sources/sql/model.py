@@ -98,6 +98,10 @@ class SqlTable(Table):
         if self.partitions > 1 and not self.primary_key:
             message = "partitions are ranges of the primary_key, which is missing"
             raise MistakeError(message, "add primary_key:", at=("partitions",), code="conflict")
+        if self.partitions > 1 and self.query is not None:
+            # with a LIMIT, or a number that rows get in no certain order, parts would not fit together
+            message = "partitions are of a table: each part would run the query again, and may get other rows"
+            raise MistakeError(message, "write table:, or remove partitions", at=("partitions",), code="conflict")
         return self
 
     @model_validator(mode="after")

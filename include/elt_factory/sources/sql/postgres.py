@@ -63,7 +63,7 @@ _TYPES: Mapping[int, TypeName] = {
 # the text of a value must not depend on how a server or role is set up
 _SESSION = (
     "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'iso_8601'; "
-    "SET LOCAL extra_float_digits = 1"
+    "SET LOCAL extra_float_digits = 1; SET LOCAL idle_in_transaction_session_timeout = 0"
 )
 _CONNECT_SECONDS = 30
 _ROWS_BETWEEN_LOOKS = 10_000
@@ -96,7 +96,8 @@ def read(request: ReadRequest, connection: Connection) -> Spool:
             if request.most_rows is not None:
                 statement += sql.SQL(" LIMIT {}").format(request.most_rows)
             files, rows = (file,), _copy(database, statement, file, Progress(request.log, request.table))
-        keys = _keys(database, request, relation, [c for c in columns if c.name in keys_of(request, types, label)])
+        key_columns = [column for column in columns if column.name in keys_of(request, types, label)]
+        keys = _keys(database, request, relation, key_columns, nested)
     return Spool("csv", files, rows, types, null_cursors=null_cursors, keys=keys)
 
 
@@ -128,16 +129,20 @@ def _copy_parts(
 
 
 def _keys(
-    database: Database, request: ReadRequest, relation: Origin, columns: Sequence[psycopg.Column]
+    database: Database,
+    request: ReadRequest,
+    relation: Origin,
+    columns: Sequence[psycopg.Column],
+    nested: frozenset[int],
 ) -> Spool | None:
     """Return the keys of all rows, of the moment at which the rows were read; None where no one compares them."""
     if not columns:
         return None
     there = sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(sql.Identifier(c.name)) for c in columns)
-    statement = _select(relation, columns, frozenset(), sql.SQL(" WHERE {}").format(there))
+    statement = _select(relation, columns, nested, sql.SQL(" WHERE {}").format(there))
     file = request.workdir / "keys.csv"
     rows = _copy(database, statement, file, Progress(request.log, f"keys of {request.table}"))
-    return Spool("csv", (file,), rows, {column.name: _type(column, frozenset()) for column in columns})
+    return Spool("csv", (file,), rows, {column.name: _type(column, nested) for column in columns})
 
 
 _CATALOGUE = (
