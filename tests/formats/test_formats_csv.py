@@ -4,6 +4,7 @@ import pytest
 
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.core.failures import BadDataError
+from elt_factory.extract.csv_text import records
 from elt_factory.extract.sniffing import keys_of, sniffed
 from elt_factory.formats.csv_records import repaired
 from elt_factory.testing.formats import FormatSuite
@@ -231,3 +232,19 @@ def test_a_number_with_other_signs_than_those_of_the_yaml_is_a_reject_with_its_t
 def test_elt_new_finds_the_signs_of_numbers_only_where_they_are_sure(content, keys):
     form = sniffed(content, whole=True).form
     assert (form.decimal, form.thousands) == keys
+
+
+def test_a_short_last_record_is_no_footer():
+    def keys(last):
+        text = "id,name,amount\n1,a,2\n2,b,3\n4,d,5\n6,e,1\n" + last
+        return keys_of(sniffed(text.encode(), whole=True).form)
+
+    assert "footer_lines" not in keys("3,c\n")
+    assert keys("Total,4\n")["footer_lines"] == 1
+
+
+def test_a_line_of_delimiters_is_a_record_and_an_escape_at_the_end_is_text():
+    tabs = CsvFormat(type="csv", delimiter="\t", skip_blank=False)
+    assert [record.fields for record in records(["a\tb\n", "\t\n", "\n", "1\t2\n"], tabs)][1] == (None, None)
+    escaped = CsvFormat(type="csv", quote="", escape="\\")
+    assert [record.fields for record in records(["1,abc\\\n"], escaped)] == [("1", "abc\\")]

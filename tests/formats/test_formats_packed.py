@@ -11,7 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from elt_factory.config.models.formats import FORMATS
 from elt_factory.core.failures import BadDataError
+from elt_factory.formats.kind import Delivered
+from elt_factory.formats.packed import unpacked
 from elt_factory.sources.files.discovery import FilesToLookAt, look_at_files
 from elt_factory.testing.loads import WEEK, Line, source_of
 
@@ -133,3 +136,20 @@ def test_of_a_large_compressed_file_elt_new_reads_the_beginning_by_whole_lines(t
     scratch.mkdir()
     (table,) = look_at_files(FilesToLookAt(folder, "*", {}), scratch).tables
     assert [column.type.name for column in table.columns] == ["integer", "text"]
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
+def test_members_one_after_the_other_are_read_and_a_damaged_one_is_an_error(tmp_path, pack):
+    first, second = pack(b"a,b\n1,2\n"), pack(b"3,4\n")
+    for content, found in ((first + second, b"a,b\n1,2\n3,4\n"), (first + b"\0" + second[1:], None)):
+        file = tmp_path / f"{len(content)}-{found is None}"
+        file.write_bytes(content)
+        if found is not None:
+            assert _read(file, tmp_path / "whole") == found
+        else:
+            with pytest.raises(BadDataError, match="compressed, and damaged or cut off"):
+                _read(file, tmp_path / "damaged")
+
+
+def _read(file, folder):
+    return unpacked(Delivered(file.name, file), FORMATS.get("csv"), folder).path.read_bytes()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from landing_support import columns
 
 from elt_factory.config.models.formats import CsvFormat
-from elt_factory.core.failures import AccountingError
+from elt_factory.core.failures import AccountingError, BadDataError
 from elt_factory.extract.request import Spool
 from elt_factory.landing import csv_records
 from elt_factory.landing.csv_records import measured
@@ -71,3 +71,10 @@ def test_a_record_that_is_lost_on_the_way_is_an_error_and_nothing_is_landed(land
     monkeypatch.setattr("elt_factory.landing.land.measured", lambda spool: replace(measured(spool), longest=10))
     with pytest.raises(AccountingError, match="3 records were in the files but 2 reached the contract"):
         lander.csv(content, table=columns(a="integer", b="text"))
+
+
+def test_a_quote_that_takes_the_rest_of_a_file_is_an_error_and_not_one_reject(lander):
+    lines = "".join(f"{number},x\n" for number in range(20_000))
+    with pytest.raises(BadDataError, match="a quoted field does not end, and the last"):
+        lander.csv(f'a,b\n0,q\n1,"x\n{lines}')
+    assert lander.csv('a,b\n0,q\n1,"x\n2,y\n').manifest.rows_rejected == 1

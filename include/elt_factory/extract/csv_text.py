@@ -108,7 +108,8 @@ class _Lines:
 
     def _is_left_out(self, line: str) -> bool:
         form = self.form
-        if self.number <= form.skip_lines or not line.strip():
+        # a tab may be a delimiter: a line of them is a record without values
+        if self.number <= form.skip_lines or not line.rstrip(_ENDS if form.delimiter != " " else f"{_ENDS} "):
             return True
         return form.comment is not None and line.startswith(form.comment)
 
@@ -202,6 +203,6 @@ class _Fields:
     def _escaped(self, text: str, at: int, parts: list[str]) -> int:
         """Add what an escape means: a sign of the dialect is itself, before any other the escape is text."""
         following = text[at : at + 1]
-        is_sign = following in (self._form.quote, self._form.escape, self._form.delimiter)
+        is_sign = bool(following) and following in (self._form.quote, self._form.escape, self._form.delimiter)
         parts.append(following if is_sign else f"{self._form.escape}{following}")
         return at + 1

@@ -225,7 +225,16 @@ def _is_of_data(body: Sequence[Record], place: int) -> bool:
 def _footers(filled: Sequence[Record], width: int) -> int:
     """Return how many records at the end are of another form than those before."""
     last = [*takewhile(lambda one: _width(one) < width and len(one.fields) < width, reversed(filled))]
-    return len(last) if 0 < len(last) <= _MOST_FOOTERS and len(last) < len(filled) * _SOME else 0
+    if not 0 < len(last) <= _MOST_FOOTERS or len(last) >= len(filled) * _SOME:
+        return 0
+    above = filled[: len(filled) - len(last)]
+    return 0 if any(_is_cut_record(one, above) for one in last) else len(last)
+
+
+def _is_cut_record(one: Record, above: Sequence[Record]) -> bool:
+    """Whether a short record has what those above it have: it is one of them that lacks its end, and no footer."""
+    cells = [(place, cell) for place, cell in enumerate(one.fields) if cell]
+    return len(cells) > 1 and all(is_data(cell) == _is_of_data(above, place) for place, cell in cells)
 
 
 def _ends(first: Record, body: Sequence[Record], *, has_header: bool) -> dict[str, Any]:

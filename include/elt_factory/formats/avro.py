@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -105,7 +106,7 @@ def _read(file: Delivered) -> Iterator[Any]:
     try:
         with file.path.open("rb") as content:
             yield from fastavro.reader(content)
-    except (ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error, UnicodeDecodeError) as error:
+    except (ValueError, ArithmeticError, EOFError, LookupError, TypeError, struct.error, zlib.error) as error:
         raise BadDataError(f"{file.name} is damaged, or packed in a way that is not known: {error}") from None
 
 
@@ -117,6 +118,8 @@ def _plain(value: Any) -> Any:
         return [_plain(part) for part in value]
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, Decimal):
+        return format(value, "f")
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -74,7 +75,7 @@ def _own_errors(file: Delivered) -> Iterator[None]:
         yield
     except _UnfitError as error:
         raise BadDataError(f"{file.name} is {error}") from None
-    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise BadDataError(f"{file.name} is compressed, and damaged or cut off: {error}") from None
     except OSError as error:
         if error.errno is not None:  # the disk's, not the file's
@@ -88,16 +89,52 @@ def _gzip(packed: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
     return gzip.GzipFile(fileobj=packed)  # type: ignore[return-value]
 
 
+class _Members(io.RawIOBase):
+    """What was packed in one or more members, each whole: Python's own readers pass over one that is damaged."""
+
+    def __init__(self, packed: IO[bytes], begin: Callable[[], Any], padding: bytes = b"") -> None:
+        self._packed, self._begin, self._padding = packed, begin, padding
+        self._member, self._rest = begin(), b""
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer with what comes next; 0 at the end of the last member."""
+        while True:
+            if self._member.eof:
+                self._rest = self._member.unused_data.lstrip(self._padding) or self._next_member()
+                if not self._rest:
+                    return 0
+                self._member = self._begin()
+            if self._member.needs_input and not self._rest:
+                self._rest = self._packed.read(_CHUNK)
+                if not self._rest:
+                    raise EOFError("it ends before its end")
+            found = self._member.decompress(self._rest, len(buffer))
+            self._rest = b""
+            if found:
+                buffer[: len(found)] = found
+                return len(found)
+
+    def _next_member(self) -> bytes:
+        while chunk := self._packed.read(_CHUNK):
+            if found := chunk.lstrip(self._padding):
+                return found
+        return b""
+
+
 def _bzip2(packed: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
     import bz2
 
-    return bz2.BZ2File(packed)
+    return io.BufferedReader(_Members(packed, bz2.BZ2Decompressor))
 
 
 def _xz(packed: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
     import lzma
 
-    return lzma.LZMAFile(packed)
+    return io.BufferedReader(_Members(packed, lzma.LZMADecompressor, padding=b"\0"))
 
 
 def _zstd(packed: IO[bytes]) -> AbstractContextManager[IO[bytes]]:

@@ -27,13 +27,15 @@ _MARKUP = {
     b"<html": "a web page",
     b"<?xml": "an XML document: write format: {type: xml}",
 }
+_CONTROL, _FIRST = 9, 256
 _ZEROS, _FEW = 20, 8  # more than one zero byte in that many is not text, if they are not only a few
 
 
 def not_text(head: bytes, form: str) -> str:
     """Return what a file that begins so is in truth; empty text where it may be text of this format."""
     for sign, what in _signs().items():
-        if head.startswith(sign):
+        # a sign of letters alone may be the name of a column: what follows it in such a file is not text
+        if head.startswith(sign) and not (sign.isalnum() and not any(byte < _CONTROL for byte in head[:_FIRST])):
             return what
     if (zeros := head.count(0)) >= _FEW and zeros * _ZEROS > len(head):
         return "not text" + (

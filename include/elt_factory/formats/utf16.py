@@ -12,6 +12,8 @@ def utf16_of(head: bytes, encoding: str) -> str | None:
 
     Without a mark the side on which most zeros are decides: texts are mostly letters and signs of ASCII.
     """
+    if head.startswith(codecs.BOM_UTF32_LE):
+        return None
     marked = MARKS.get(head[:2])
     if marked or encoding != "utf-16":
         return marked if encoding != "latin-1" else None

@@ -47,6 +47,10 @@ def records(file: Path, name: str, path: Sequence[str], lists: Collection[str]) 
     except expat.ExpatError as error:
         why = expat.ErrorString(error.code)
         raise BadDataError(f"{name} line {error.lineno} column {error.offset + 1}: not XML: {why}") from None
+    except (ValueError, LookupError) as error:
+        raise BadDataError(f"{name}: its encoding is not known: {error}") from None
+    except RecursionError:
+        raise BadDataError(f"{name} line {parser.CurrentLineNumber}: nested too deep") from None
     except _RefusedError:
         raise BadDataError(f"{name} line {parser.CurrentLineNumber}: declares entities, which are not read") from None
     yield from reader.taken()

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from elt_factory.config.models.formats import CsvFormat
+from elt_factory.core.failures import BadDataError
 from elt_factory.extract.request import Spool
 from elt_factory.landing.csv_files import by_header, comes_from_others
 
 _CHUNK = 1024 * 1024
+_LONGEST_OPEN = 64 * 1024
 _LINE_FEED, _RETURN = 10, 13
 _MARK = b"\xef\xbb\xbf"
 
@@ -54,9 +56,22 @@ def _measure(files: Sequence[Path], form: CsvFormat) -> tuple[int, int | None] |
                 if not pass_.take(block):
                     return None
         if not pass_.end():
+            refuse_open_quote(file, pass_.begun)
             return None
         longest, count, mixed = max(longest, pass_.longest), count + pass_.count, mixed or pass_.mixed
     return longest, None if mixed else count
+
+
+def refuse_open_quote(file: Path, size: int) -> None:
+    """Refuse a file whose end is within a quoted field, where that is more than a field can be meant to be.
+
+    DuckDB takes all of it for one line that it cannot read.
+    """
+    if size > _LONGEST_OPEN:
+        raise BadDataError(
+            f"{file.name}: a quoted field does not end, and the last {size:,} bytes are within it; close the quote, or "
+            'set format.quote: "" if quotes are text'
+        )
 
 
 @dataclass
@@ -68,7 +83,7 @@ class _Pass:
     count: int = 0
     _returns: int = 0
     _line_feeds: int = 0
-    _begun: int = 0  # bytes of the record that the last block did not end
+    begun: int = 0  # bytes of the record that the last block did not end
     _quoted: bool = False
     _before: int = _LINE_FEED  # the byte before the block
     _closing: bool = False  # the last byte closed a quoted field: what follows must be the end of it
@@ -107,7 +122,7 @@ class _Pass:
 
     def end(self) -> bool:
         """Close the file; False where a quoted field is still open."""
-        self._note(self._begun)
+        self._note(self.begun)
         return not self._quoted
 
     def _enclose(self, letters: Any, quotes: Any) -> bool:
@@ -121,16 +136,16 @@ class _Pass:
     def _count(self, letters: Any, ends: Any) -> None:
         size = len(letters)
         if not len(ends):
-            self._begun += size
+            self.begun += size
             return
         returns = int(np.count_nonzero(letters[ends] == _RETURN))
         self._returns, self._line_feeds = self._returns + returns, self._line_feeds + len(ends) - returns
-        self._note(self._begun + int(ends[0]))
+        self._note(self.begun + int(ends[0]))
         lengths = np.diff(ends) - 1
         if len(lengths):
             self.count += int(np.count_nonzero(lengths))
             self.longest = max(self.longest, int(lengths.max()))
-        self._begun = size - int(ends[-1]) - 1
+        self.begun = size - int(ends[-1]) - 1
 
     def _note(self, length: int) -> None:
         self.count += length > 0

@@ -54,6 +54,14 @@ class DeleteSuite(OnWarehouse):
         loader.load([{"id": 1, "u": 5}], day(4), keys=keys(1, 2, 3))
         assert standing(loader) == [1, 2, 3]
 
+    def test_rows_that_were_marked_are_deleted_where_the_config_now_says_so(self, loader: Loader) -> None:
+        following(loader, {"compare": "soft"})
+        loader.load([A, B, C], keys=keys(1, 2, 3))
+        loader.load([], day(2), keys=keys(1, 3))
+        following(loader, "compare")
+        loader.load([], day(3), keys=keys(1))
+        assert loader.rows("id") == [(1,)]
+
     def test_a_row_that_another_load_brought_after_the_keys_were_read_stays(self, loader: Loader) -> None:
         following(loader, "compare")
         loader.load([A], keys=keys(1))
