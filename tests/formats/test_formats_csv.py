@@ -6,7 +6,7 @@ from elt_factory.config.models.formats import CsvFormat
 from elt_factory.core.failures import BadDataError
 from elt_factory.extract.csv_text import records
 from elt_factory.extract.sniffing import keys_of, sniffed
-from elt_factory.formats.csv_records import repaired
+from elt_factory.formats.csv_records import json_records, repaired
 from elt_factory.testing.formats import FormatSuite
 from elt_factory.testing.loads import WEEK, Line, source_of
 
@@ -248,3 +248,18 @@ def test_a_line_of_delimiters_is_a_record_and_an_escape_at_the_end_is_text():
     assert [record.fields for record in records(["a\tb\n", "\t\n", "\n", "1\t2\n"], tabs)][1] == (None, None)
     escaped = CsvFormat(type="csv", quote="", escape="\\")
     assert [record.fields for record in records(["1,abc\\\n"], escaped)] == [("1", "abc\\")]
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "message"),
+    [
+        ("a;b;c\n1;2;3\n4;5;6\n", {}, 'the whole line is a single field, but fields are separated by ";"'),
+        ("1,2013-01-01,5\n2,2013-01-02,6\n", {}, "the header holds only numbers, times or addresses"),
+        ("title\na,b\n1,2\n", {"skip_lines": 9}, "no header line; check skip_lines"),
+    ],
+)
+def test_a_file_that_is_written_in_another_way_fails_in_any_dialect(tmp_path, content, more, message):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text(content)
+    with pytest.raises(BadDataError, match=message):
+        list(json_records(tmp_path / "in" / "a.csv", "a.csv", CsvFormat(type="csv", trim=True, **more)))

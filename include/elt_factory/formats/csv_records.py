@@ -13,6 +13,7 @@ from elt_factory.config.models.formats import CsvFormat
 from elt_factory.core.failures import BadDataError
 from elt_factory.extract.csv_text import Record, joined_names, records
 from elt_factory.formats.records import Bad
+from elt_factory.landing.csv_files import holds_values, other_delimiter, say_delimiter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +34,12 @@ def json_records(file: Path, name: str, form: CsvFormat) -> Iterator[bytes | Bad
         found = records(lines, form)
         first = [*islice(found, form.header_lines if form.header else 1)]
         if not first:
+            if form.header:
+                raise BadDataError(
+                    f"{name}: no header line; check skip_lines, footer_lines and comment, or set header: false"
+                )
             return
+        _refuse_other_delimiter(file, first[0], f"{name} line {first[0].line}", form)
         names = _names(first, name, form)
         again = first[0].fields if form.header else None
         if not form.header:
@@ -76,6 +82,14 @@ def _why_bad(record: Record, fields: Sequence[str | None], width: int, header: S
     return ""
 
 
+def _refuse_other_delimiter(file: Path, first: Record, where: str, form: CsvFormat) -> None:
+    """Refuse a file whose first line is one field by the dialect and several by another delimiter."""
+    if len(first.fields) != 1 or len(form.names) == 1 or len(form.delimiter) > 1 or not form.quote:
+        return
+    if found := other_delimiter(file, form):
+        raise BadDataError(f"{where}: the whole line is a single field, but {say_delimiter(found, form)}")
+
+
 def _names(first: Sequence[Record], name: str, form: CsvFormat) -> list[str]:
     where = f"{name} line {first[0].line}"
     for record in first:
@@ -89,6 +103,11 @@ def _names(first: Sequence[Record], name: str, form: CsvFormat) -> list[str]:
     names = joined_names([record.fields for record in first])
     if form.trailing_delimiter and not names[-1] and len(names) > 1:
         names.pop()
+    if holds_values(names):
+        raise BadDataError(
+            f"{where}: the header holds only numbers, times or addresses, like a record; add a line with names, or set "
+            "format.header: false"
+        )
     return repaired(names) if form.repair_names else _right(names, where)
 
 

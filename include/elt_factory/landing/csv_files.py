@@ -172,7 +172,7 @@ def _header(file: Path, form: CsvFormat) -> tuple[str, ...]:
         raise BadDataError(
             f"{file.name} line 1: missing header line; add one as the first line, or set format.header: false"
         )
-    if _holds_values(header):
+    if holds_values(header):
         raise BadDataError(
             f"{file.name} line 1: the header holds only numbers, times or addresses, like a record; add "
             "a line with names, or set format.header: false"
@@ -184,7 +184,7 @@ def _header(file: Path, form: CsvFormat) -> tuple[str, ...]:
     return header
 
 
-def _holds_values(header: Sequence[str]) -> bool:
+def holds_values(header: Sequence[str]) -> bool:
     """Whether a header line is a record for certain: it has no name, and no numbering of the columns either."""
     numbered = [[str(start + place) for place in range(len(header))] for start in (0, 1)]
     return len(header) > 1 and all(holds_data([name]) for name in header) and list(header) not in numbered
