@@ -126,6 +126,18 @@ def test_a_table_that_every_run_appends_again_is_a_warning(project: Project):
     assert ("append-again", "warning", 5) in codes(project)
 
 
+def test_a_child_that_appends_below_a_parent_that_merges_is_a_warning(project: Project):
+    api = (
+        'extract: {type: rest_api, connection: shop}\ntables:\n  orders: {path: "/o?since={{ window.start }}", MERGE}\n'
+    )
+    child = '  lines: {for_each: orders, path: "/o/{{ orders.id }}", MORE}\n'
+    merge = "write_disposition: merge, primary_key: [id]"
+    for more, warned in (("primary_key: [id]", True), (merge, False)):
+        text = f"name: orders\nowner: us\n{api}{child}".replace("MERGE", merge).replace("MORE", more)
+        project.write("orders", text)
+        assert ("append-again" in [code for code, _, _ in codes(project)]) is warned
+
+
 def test_an_api_that_is_not_asked_for_the_window_is_a_warning(project: Project):
     api = "extract: {type: rest_api, connection: shop}\ntables:\n  orders:\n    path: /orders\n"
     table = "    incremental: {cursor: at, lag: 1h}\n    write_disposition: merge\n    primary_key: [id]\n"

@@ -19,6 +19,10 @@ def each_mistakes(table: RestTable) -> Iterator[MistakeError]:
         message = "every piece would be asked for with the same request: no template uses the window"
         hint = 'use "{{ window.start }}" in path or params'
         yield MistakeError(message, hint, at=("slices", KEY), code="conflict")
+    elif table.slices and not _ends_each_slice(table):
+        message = "each piece would be asked for up to the end of the window: no template says where it ends"
+        hint = 'use "{{ window.end }}" too, or a day, as in "{{ window.start | date }}"'
+        yield MistakeError(message, hint, at=("slices", KEY), code="conflict")
     if each is None:
         if table.keep:
             hint = "add for_each:, or remove keep"
@@ -35,6 +39,12 @@ def each_mistakes(table: RestTable) -> Iterator[MistakeError]:
         what = f"{names[0]}COLUMN" if names[0][-1] == "." else names[0]
         message = "every request would be the same: no template uses what for_each gives"
         yield MistakeError(message, f'use "{{{{ {what} }}}}" in path or params', at=("for_each", KEY), code="conflict")
+
+
+def _ends_each_slice(table: RestTable) -> bool:
+    """Whether requests differ by where a piece ends, or ask for the day or month that it is."""
+    used = [use for found in table.templates.values() for use in found if use.name in WINDOW_NAMES]
+    return any(use.name == "window.end" or use.filter.startswith(("date", "format")) for use in used)
 
 
 def parent_mistakes(tables: Mapping[str, RestTable]) -> Iterator[MistakeError]:

@@ -107,7 +107,14 @@ def _appended_again(source: RestSource, name: str, table: RestTable) -> Iterator
     above = table
     while above.reads_after:
         above = source.tables[above.reads_after]
-    if table.reads_after and table.write_disposition == "append" and not above.takes_window:
+    if not table.reads_after or table.write_disposition != "append":
+        return
+    parent = source.tables[table.reads_after].write_disposition
+    if parent != "append":
+        hint = "use write_disposition: merge with a primary_key"
+        message = f"a row of {table.reads_after} that is read again ({parent}) appends its rows of {name} again"
+        yield ("tables", name), "append-again", message, hint
+    elif not above.takes_window:
         hint = "use write_disposition: merge or replace, or read the parent by window"
         message = f"every run appends all rows of {name} again, because it reads all of {table.reads_after}"
         yield ("tables", name), "append-again", message, hint
