@@ -232,7 +232,7 @@ def test_a_parquet_file_without_a_byte_is_an_empty_file(tmp_path):
     ("form", "content", "what"),
     [
         ("csv", gzip.compress(gzip.compress(b"a\n1\n", mtime=0), mtime=0), r"compressed \(gzip\)"),
-        ("csv", b"PAR1...", "a Parquet file: write format: {type: parquet}"),
+        ("csv", b"PAR1\x15\x04\x15\x1e\x15\x22L", "a Parquet file: write format: {type: parquet}"),
         ("csv", b"\n<!DOCTYPE html>\n<p>404, not found</p>\n", "a web page"),
         ("ndjson", b"\xef\xbb\xbf<?xml version='1.0'?>", "an XML document"),
         ("csv", b'{"a": 1, "b": 2}\n{"a": 1, "b": 2}\n', "JSON: write format: {type: ndjson}"),
