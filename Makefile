@@ -75,7 +75,7 @@ test-fakesnow: setup ## Run the tests that ask the stand-in for Snowflake
 test-live: setup ## Run the tests with an Airflow of their own
 	@$(PYTEST) $(BY_FILE) -m live
 
-proof: setup ## Run the line against its model in random order, kills included: ELT_PROOF=500 for more, docs/guarantees.md
+proof: setup ## Run the line against its model in random order, kills included: ELT_PROOF=500 for more, docs/concepts/guarantees.md
 	@ELT_KILLS=$${ELT_KILLS:-40} $(PYTEST) --dist load -m proof
 
 durations: setup ## Measure how long each file of tests takes, so that the longest begin first: tests/durations.json
@@ -99,8 +99,8 @@ faults: setup ## Kill loads here and in dlt at the same moments, count rows lost
 	@$(UV) pip install --quiet --python $(BIN)/python --target build/faults --group faults
 	@PYTHONPATH=build/faults $(BIN)/python benchmarks/faults.py $(KILLS)
 
-test-snowflake: setup ## Run the warehouse suite on the account that SNOWFLAKE_ACCOUNT, _USER, ... name: docs/snowflake.md
-	@test -n "$$SNOWFLAKE_ACCOUNT" || { echo "SNOWFLAKE_ACCOUNT is not set: docs/snowflake.md says what this needs"; exit 1; }
+test-snowflake: setup ## Run the warehouse suite on the account that SNOWFLAKE_ACCOUNT, _USER, ... name: docs/guides/snowflake.md
+	@test -n "$$SNOWFLAKE_ACCOUNT" || { echo "SNOWFLAKE_ACCOUNT is not set: docs/guides/snowflake.md says what this needs"; exit 1; }
 	@$(BIN)/python -m pytest tests/warehouse -k "snowflake and not fakesnow and not warehouse_snowflake and not snowflake_statements"
 
 lint: $(VENV)/.ready ## Style, types, import rules, prose
@@ -111,7 +111,7 @@ lint: $(VENV)/.ready ## Style, types, import rules, prose
 	@$(BIN)/lint-imports --config .ci/circles.ini --no-cache
 	@$(MAKE) --silent prose
 
-prose: $(VENV)/.ready ## Spelling, words that docs/glossary.md retires, and the lines and links of pages
+prose: $(VENV)/.ready ## Spelling, words that docs/concepts/glossary.md retires, and the lines and links of pages
 	@$(BIN)/codespell $(PROSE)
 	@$(BIN)/python -m pytest --noconftest --quiet --no-header tests/test_pages.py
 
@@ -123,7 +123,7 @@ docs-site: $(VENV)/.ready ## Build the site of docs/ into build/docs-site; a lin
 	@$(UV) pip install --quiet --python $(BIN)/python --target build/docs-tool --group docs
 	@PYTHONPATH=build/docs-tool $(BIN)/python -m zensical build --strict --clean
 
-reference: $(VENV)/.ready ## Write the generated files: YAML reference, JSON Schema, error codes, requirements.txt, parts of docs/install.md
+reference: $(VENV)/.ready ## Write the generated files: YAML reference, JSON Schema, error codes, requirements.txt, parts of docs/guides/install.md
 	@$(BIN)/python -m elt_factory.cli.reference
 
 format: $(VENV)/.ready ## Fix style where that is safe

@@ -1,4 +1,4 @@
-"""`make lint` finds the words that docs/glossary.md retires, and passes phrases that are fine."""
+"""`make lint` finds the words that docs/concepts/glossary.md retires, and passes phrases that are fine."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def test_a_misspelling_is_found(tmp_path: Path):
 
 
 def test_every_word_that_the_glossary_retires_is_found(tmp_path: Path):
-    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").partition("## Words we do not use")[2]
+    page = (
+        (ROOT / "docs" / "concepts" / "glossary.md").read_text(encoding="utf-8").partition("## Words we do not use")[2]
+    )
     rows = [line.split(" | ")[0].removeprefix("| ") for line in page.splitlines() if line.startswith("| ")][2:]
     words = [word.removeprefix("X ").removesuffix(" Y") for row in rows for word in row.split(", ")]
     assert len(words) > 20

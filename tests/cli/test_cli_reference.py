@@ -125,26 +125,26 @@ def test_every_code_that_is_explained_stands_in_the_list():
 
 def test_the_check_fails_on_drift_and_writing_fixes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ELT_PROJECT", str(tmp_path))
-    for folder in ("dag_configs", "docs"):
-        (tmp_path / folder).mkdir()
+    for folder in ("dag_configs", "docs/guides", "docs/reference"):
+        (tmp_path / folder).mkdir(parents=True)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    (tmp_path / "docs" / "install.md").write_text(
+    (tmp_path / "docs" / "guides" / "install.md").write_text(
         "# Install\n<!-- extras -->\n<!-- end of extras -->\n<!-- settings -->\nold\n<!-- end of settings -->\nMore.\n"
     )
     assert write_all(tmp_path) == list(GENERATED)
     assert main(["--check"]) == 0
-    assert "old" not in (tmp_path / "docs" / "install.md").read_text()
-    (tmp_path / "docs" / "reference.md").write_text("something else")
-    assert drifted(tmp_path) == ["docs/reference.md"]
+    assert "old" not in (tmp_path / "docs" / "guides" / "install.md").read_text()
+    (tmp_path / "docs" / "reference" / "yaml.md").write_text("something else")
+    assert drifted(tmp_path) == ["docs/reference/yaml.md"]
     assert main(["--check"]) == 1
     assert main([]) == 0
     assert main(["--check"]) == 0
 
 
 def test_a_page_that_lost_the_marks_of_a_generated_part_is_an_error(tmp_path: Path):
-    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "guides").mkdir(parents=True)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    (tmp_path / "docs" / "install.md").write_text("<!-- extras -->\n")
+    (tmp_path / "docs" / "guides" / "install.md").write_text("<!-- extras -->\n")
     with pytest.raises(ValueError, match="needs a part between <!-- extras --> and"):
         drifted(tmp_path)
 

@@ -1,4 +1,4 @@
-"""What must hold of a line, whenever it is looked at: the names are those of docs/guarantees.md."""
+"""What must hold of a line, whenever it is looked at: the names are those of docs/concepts/guarantees.md."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The line against the model: whatever happens in whatever order, every guarantee of docs/guarantees.md holds."""
+"""The line against the model: in whatever order, every guarantee of docs/concepts/guarantees.md holds."""
 
 import pytest
 from hypothesis.stateful import run_state_machine_as_test

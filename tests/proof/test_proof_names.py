@@ -1,4 +1,4 @@
-"""docs/guarantees.md and the proof speak of the same guarantees, and of the same faults."""
+"""docs/concepts/guarantees.md and the proof speak of the same guarantees, and of the same faults."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from proof_faults import FAULTS
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "guarantees.md").read_text()
+PAGE = (ROOT / "docs" / "concepts" / "guarantees.md").read_text()
 NAMED = set(re.findall(r"^\| `([a-z-]+)` \|", PAGE, re.MULTILINE))
 
 

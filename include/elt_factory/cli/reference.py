@@ -14,9 +14,9 @@ from elt_factory.describe.schema import schema_text
 
 GENERATED: Mapping[str, Callable[[Path], str]] = {
     "dag_configs/source.schema.json": lambda _: schema_text(),
-    "docs/reference.md": lambda _: reference(),
-    "docs/errors.md": lambda _: codes_document(),
-    "docs/install.md": lambda root: _with_parts(root / "docs" / "install.md", root),
+    "docs/reference/yaml.md": lambda _: reference(),
+    "docs/reference/errors.md": lambda _: codes_document(),
+    "docs/guides/install.md": lambda root: _with_parts(root / "docs" / "guides" / "install.md", root),
     "requirements.txt": requirements,
 }
 # Parts of a Markdown file, each between two comments with its name

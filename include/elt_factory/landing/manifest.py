@@ -62,7 +62,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose landing it is: one attempt of one load, in one project. See `elt_project` in docs/operations.md."""
+    """Whose landing it is: one attempt of one load, in one project. See `elt_project` in docs/guides/operations.md."""
 
     project: str
     source: str

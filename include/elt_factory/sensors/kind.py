@@ -1,7 +1,7 @@
 """What a kind of sensor is: one object, `KIND`, in a module of its own.
 
 Another package adds a kind by an entry point in the group `elt_factory.sensors`: its name is the key in the YAML, its
-value where the object is. docs/extend.md shows one.
+value where the object is. docs/guides/extend.md shows one.
 """
 
 from __future__ import annotations
