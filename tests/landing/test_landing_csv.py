@@ -74,9 +74,10 @@ def test_a_header_line_is_that_of_its_own_file_and_without_one_there_is_none(lan
     assert len(lander.csv("x,y\nx,y\n", header=False).rows) == 2
 
 
-def test_a_header_line_again_is_known_by_the_words_for_no_value_too(lander):
-    landed = lander.csv("a,NA\n1,NA\na,NA\n", null_values=("", "NA"))
-    assert (landed.rows, len(landed.rejects)) == ([{"a": 1, "NA": None}], 1)
+@pytest.mark.parametrize("name", ["a", "long"])
+def test_a_header_line_again_is_known_by_the_words_for_no_value_too(lander, name):
+    landed = lander.csv(f"{name},NA\n1,NA\n{name},NA\n{name},2\n", null_values=("", "NA"), table=columns(NA="text"))
+    assert (landed.column(name), landed.column("NA"), len(landed.rejects)) == (["1", name], [None, "2"], 1)
 
 
 @pytest.mark.parametrize(
