@@ -118,6 +118,7 @@ def test_a_child_is_asked_for_each_row_of_its_parent_and_waits_for_it(project: P
   lines:
     for_each: orders
     path: /v1/orders/{{ orders.id }}/lines
+    write_disposition: replace
   sales:
     for_each: {region: [EMEA, APAC], year: [1, 2]}
     path: /v1/sales/{{ region }}

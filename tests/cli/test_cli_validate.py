@@ -126,16 +126,31 @@ def test_a_table_that_every_run_appends_again_is_a_warning(project: Project):
     assert ("append-again", "warning", 5) in codes(project)
 
 
-def test_a_child_that_appends_below_a_parent_that_merges_is_a_warning(project: Project):
-    api = (
-        'extract: {type: rest_api, connection: shop}\ntables:\n  orders: {path: "/o?since={{ window.start }}", MERGE}\n'
-    )
-    child = '  lines: {for_each: orders, path: "/o/{{ orders.id }}", MORE}\n'
+def test_a_child_that_appends_again_what_changed_is_an_error_and_what_is_read_whole_a_warning(project: Project):
     merge = "write_disposition: merge, primary_key: [id]"
-    for more, warned in (("primary_key: [id]", True), (merge, False)):
-        text = f"name: orders\nowner: us\n{api}{child}".replace("MERGE", merge).replace("MORE", more)
-        project.write("orders", text)
-        assert ("append-again" in [code for code, _, _ in codes(project)]) is warned
+    by_window, all_of_it, by_day = (
+        "/o?since={{ window.start }}",
+        "/o",
+        "/o/{{ orders.id }}?on={{ window.start | date }}",
+    )
+    keyed, drops = "primary_key: [id], incremental: {cursor: at}", "incremental: {cursor: at, outside_window: drop}"
+    cases = (
+        (by_window, merge, "/o/{{ orders.id }}", "primary_key: [id]", ["conflict"]),
+        (by_window, merge, "/o/{{ orders.id }}", merge, []),
+        (by_window, merge, "/o/{{ orders.id }}", "write_disposition: replace", []),
+        (by_window, merge, "/o/{{ orders.id }}", keyed, []),
+        (by_window, merge, "/o/{{ orders.id }}", drops, []),
+        (by_window, merge, by_day, "primary_key: [id]", []),
+        (by_window, "primary_key: [id]", "/o/{{ orders.id }}", "primary_key: [id]", []),
+        (all_of_it, merge, "/o/{{ orders.id }}", "primary_key: [id]", ["append-again"]),
+        (all_of_it, merge, by_day, "primary_key: [id]", []),
+    )
+    for path, parent, below, more, expected in cases:
+        tables = f'  orders: {{path: "{path}", {parent}}}\n  lines: {{for_each: orders, path: "{below}", {more}}}\n'
+        api = "extract: {type: rest_api, connection: shop}\ntables:\n"
+        project.write("orders", f"name: orders\nowner: us\n{api}{tables}")
+        found = [code for code, _, line in codes(project) if code in ("append-again", "conflict") and line == 6]
+        assert found == expected, (path, parent, below, more)
 
 
 def test_an_api_that_is_not_asked_for_the_window_is_a_warning(project: Project):

@@ -13,10 +13,10 @@ from elt_factory.extract.request import ReadRequest
 from elt_factory.sources.read import read
 
 
-def source_of(folder: Path, tables: str, extract: str = ""):
+def source_of(folder: Path, tables: str, extract: str = "", zone: str = "UTC"):
     """The config with these tables, and with more lines of `extract`."""
     file = folder / "shop.yaml"
-    lines = ["name: shop", "extract:", "  type: rest_api", "  connection: api"]
+    lines = ["name: shop", f"timezone: {zone}", "extract:", "  type: rest_api", "  connection: api"]
     lines += [f"  {line}" for line in dedent(extract).splitlines()]
     lines += ["tables:", *(f"  {line}" for line in dedent(tables).splitlines())]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")

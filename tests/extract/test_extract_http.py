@@ -609,3 +609,36 @@ def test_a_key_as_the_login_alone_is_sent_and_shows_nowhere():
 )
 def test_keys_in_the_addresses_of_any_message_are_masked(text, cleaned):
     assert redact(text) == cleaned
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:443", "LOCALHOST"])
+def test_the_port_of_a_scheme_may_be_written_or_not_in_hosts(host):
+    with client(Connection(conn_id="api", conn_type="https", host="https://127.0.0.1:9"), QUICK, hosts=[host]) as http:
+        for link in ("https://localhost/next", "https://localhost:443/next"):
+            # no one listens there, and that is asked
+            with pytest.raises(SourceUnavailableError):
+                http.ask_link(link, httpx.URL("https://127.0.0.1:9/"))
+        with pytest.raises(BadDataError, match="refusing to follow"):
+            http.ask_link("https://localhost:444/next", httpx.URL("https://127.0.0.1:9/"))
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "Token ", "Token token=", "Bearer ", "ApiKey user=me, key=", "Zoho-oauthtoken "]
+)
+def test_words_before_a_key_are_no_secret(prefix):
+    client(Connection(conn_id="api", conn_type="http", host="http://a"), auth={"type": "api_key", "prefix": prefix})
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "Token 4f9a8b7c",
+        "Token token=hunter2",
+        "ghp_0123456789abcdefghij0",
+        "4f9a8b7c6d5e4f9a8b7c",
+        "Bearer eyJ0eXAiOi.x",
+    ],
+)
+def test_a_key_among_the_words_before_it_is_refused(prefix):
+    with pytest.raises(ValueError, match="the prefix contains a secret"):
+        client(Connection(conn_id="api", conn_type="http", host="http://a"), auth={"type": "api_key", "prefix": prefix})

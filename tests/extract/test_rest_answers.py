@@ -78,13 +78,28 @@ def test_an_answer_that_comes_later_is_asked_for_again(tmp_path):
         of(tmp_path, "[{path: state, equals: busy, do: retry}]", lambda _: reply({"state": "busy"}))
 
 
-@pytest.mark.parametrize("kind", ["seconds", "epoch", "date", "iso"])
+@pytest.mark.parametrize(
+    "answer",
+    [reply({"state": "none", "why": "never"}, 202), reply({"state": "none", "why": "never"}, 302, Location="/y")],
+)
+def test_a_rule_holds_also_where_the_status_says_later_or_elsewhere(tmp_path, answer):
+    assert of(tmp_path, "[{path: state, equals: none, do: skip}]", lambda _: answer)[0] == []
+    with pytest.raises(BadDataError, match=r"/x: never$"):
+        of(tmp_path, f"[{{status: {answer.status}, do: fail, say: why}}]", lambda _: answer)
+    replies = [answer, reply([{"id": 1}])]
+    found, server = of(tmp_path, f"[{{status: {answer.status}, do: retry}}]", in_turn(replies))
+    assert found == [{"id": 1}]
+    assert [asked.path for asked in server.asked] == ["/x", "/x"]
+
+
+@pytest.mark.parametrize("kind", ["seconds", "epoch", "milliseconds", "date", "iso"])
 def test_a_rate_limit_is_waited_for_until_its_header_says(tmp_path, kind):
     # each counts by the second
     moment = (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)
     text = {
         "seconds": "1",
         "epoch": str(int(moment.timestamp())),
+        "milliseconds": str(int(moment.timestamp()) * 1000),
         "date": moment.strftime("%a, %d %b %Y %H:%M:%S GMT"),
         "iso": moment.isoformat(),
     }[kind]

@@ -156,6 +156,57 @@ def test_a_session_may_be_a_cookie(tmp_path):
     assert parse_qs(api.logins[0].body.decode()) == {"key": [SECRET]}
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(b"", 204, {"Set-Cookie": "sid=tok-1; Path=/"}),
+        Reply(b"", 302, {"Set-Cookie": "sid=tok-1; Path=/", "Location": "/home"}),
+        Reply(b"", 303, {"Set-Cookie": "sid=tok-1; Path=/", "Location": "https://people.example.com/"}),
+        Reply(b"<html>Welcome", 200, {"Set-Cookie": "sid=tok-1; Path=/"}),
+    ],
+)
+def test_a_form_that_leads_to_a_page_for_people_has_logged_in_where_it_gave_a_cookie(tmp_path, answer):
+    api = Api()
+
+    def site(asked):
+        if asked.path == "/login":
+            api(asked)
+            return answer
+        return Reply(b"<html>", 200) if asked.path == "/home" else api(asked)
+
+    assert ids(site, tmp_path, "{type: session, path: /login, form: {key: '{{ connection.password }}'}}") == [1, 2, 3]
+
+
+def test_a_refused_form_and_one_that_only_removes_cookies_are_no_login(tmp_path):
+    auth = "{type: session, path: /login, form: {key: x}}"
+    with pytest.raises(AccessDeniedError, match="403"):
+        ids(lambda _: Reply(b"no", 403, {"Set-Cookie": "sid=tok-1"}), tmp_path, auth)
+    with pytest.raises(AccessDeniedError, match="the login returned no cookie"):
+        ids(lambda _: Reply(b"", 204, {"Set-Cookie": "sid=; Max-Age=0"}), tmp_path, auth)
+
+
+def test_a_token_endpoint_may_lead_to_another_place_on_its_own_host_and_to_no_other_host(tmp_path):
+    api = Api()
+    with serving(api) as third:
+
+        def moved(asked):
+            if asked.path == "/old":
+                return Reply(b"", 307, {"Location": "/token"})
+            return Reply(b"", 307, {"Location": f"{third.url}/token"}) if asked.path == "/away" else api(asked)
+
+        with serving(moved) as other, serving(api) as server:
+            connection = server.connection(**LOGIN)
+            for place in ("old", "away"):
+                auth = f"auth: {{type: oauth2, token_url: '{other.url}/{place}'}}"
+                if place == "old":
+                    assert len(records_of(server, tmp_path, ORDERS, "orders", auth, connection=connection)) == 3
+                    assert parse_qs(api.logins[-1].body.decode())["client_secret"] == [SECRET]
+                    continue
+                with pytest.raises(EltError, match=r"refusing to follow .* with the credentials: different host"):
+                    records_of(server, tmp_path, ORDERS, "orders", auth, connection=connection)
+        assert third.asked == []
+
+
 def test_a_signed_token_is_sent_as_it_is_or_exchanged(tmp_path):
     key = rsa.generate_private_key(65537, 2048)
     pem = key.private_bytes(

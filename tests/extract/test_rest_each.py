@@ -212,3 +212,33 @@ def test_rows_of_a_query_become_keys_whatever_the_case_of_their_names(tmp_path):
     assert found.left_out == 1
     with pytest.raises(BadRequestError, match='no column "idd"; hint: did you mean "id"'):
         queried_keys(rows, ["idd"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "sent"),
+    [
+        ("17", b"17"),
+        ('"17"', b'"17"'),
+        ("12345678901234567890123", b"12345678901234567890123"),
+        ("-1.10", b"-1.10"),
+        ("true", b"true"),
+        ('"a b"', b'"a b"'),
+    ],
+)
+def test_a_key_keeps_its_type_and_digits_in_a_body_and_its_text_in_a_path(tmp_path, key, sent):
+    tables = """
+    orders: {path: /orders}
+    lines:
+      for_each: orders
+      path: /orders/{{ orders.id }}
+      json: {order: "{{ orders.id }}", text: "no. {{ orders.id }}"}
+      write_disposition: replace
+    """
+    file = tmp_path / "keys.ndjson"
+    file.write_text(f'{{"id":{key}}}\n')
+    with serving(lambda asked: reply([{"a": 1}])) as server:
+        records_of(server, tmp_path, tables, "lines", keys=file)
+    (asked,) = server.asked
+    text = sent.strip(b'"')
+    assert asked.body == b'{"order":' + sent + b',"text":"no. ' + text + b'"}'
+    assert asked.path == "/orders/" + text.decode().replace(" ", "%20")

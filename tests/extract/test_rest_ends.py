@@ -96,6 +96,19 @@ def test_the_cursor_may_be_in_a_header(tmp_path):
     assert read(tmp_path, "{type: cursor, cursor_header: X-Next}", answer)[0] == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(
+    ("paginator", "says"),
+    [
+        ("{type: cursor, cursor_header: X-Next, more: again}", {"again": False}),
+        ("{type: cursor, cursor_header: X-Next}", {"has_more": False}),
+        ("{type: cursor, cursor_header: X-Next, total: n}", {"n": 2}),
+        ("{type: cursor, cursor_header: X-Next, total_pages: n}", {"n": 1}),
+    ],
+)
+def test_one_page_has_no_header_for_the_next_where_the_api_says_that_it_is_all(tmp_path, paginator, says):
+    assert read(tmp_path, paginator, lambda _: reply({"items": PAGES[0], **says}))[0] == [0, 1]
+
+
 @pytest.mark.parametrize("more", ["", ", more: has_more"])
 def test_the_cursor_may_be_that_of_the_last_record(tmp_path, more):
     def answer(asked):

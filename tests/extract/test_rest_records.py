@@ -24,7 +24,12 @@ A, B, C = {"a": 1}, {"b": [2]}, {"c": None}
 @pytest.mark.parametrize(
     ("records", "body", "found"),
     [
-        ("'items[*].order'", {"items": [{"order": A}, {"order": B}, {"x": 1}, {"order": None}]}, [A, B]),
+        ("'items[*].order'", {"items": [{"order": A}, {"order": B}]}, [A, B]),
+        (
+            "{path: 'items[*].order', optional: true}",
+            {"items": [{"order": A}, None, {"order": B}, {"x": 1}, {"order": None}]},
+            [A, B],
+        ),
         ("'items[*].orders'", {"items": [{"orders": [A, B]}, {"orders": []}, {"orders": [C]}]}, [A, B, C]),
         ("'items[*].orders[*].line'", {"items": [{"orders": [{"line": A}]}, {"orders": [{"line": B}]}]}, [A, B]),
         ("'[*].order'", [{"order": A}, {"order": B}], [A, B]),
@@ -72,7 +77,6 @@ def test_records_are_found_in_every_shape(tmp_path, records, body, found):
         ),
         ("data", {"dat": []}, 'no "data", it has the keys: dat; if that means no records'),
         ("data", {"data": A}, "which is not a list; for one record write {path: ..., one: true}"),
-        ("'items[*].ordr'", {"items": [{"order": A}]}, 'no element has "ordr"'),
         ("'items[*].x'", {"items": 3}, "goes through 3, which is neither a list nor an object"),
         ("{path: rates, key: day}", {"rates": [A]}, "which is not an object with a record per key"),
         (
@@ -105,6 +109,42 @@ def test_numbers_keep_their_digits_in_every_shape(tmp_path):
 
 def test_a_row_of_another_length_is_one_reject(tmp_path):
     assert of(tmp_path, "{path: rows, columns: [a, b]}", {"rows": [[1, 2], [3]]}) == [{"a": 1, "b": 2}, [3]]
+
+
+def test_an_element_without_its_record_is_a_line_that_the_contract_rejects(tmp_path):
+    body = {"items": [{"order": A}, {"x": 1}, None, {"order": None}, {"order": B}]}
+    texts = [
+        f'no "order" in {element}; if that means no records, write records: {{path: ..., optional: true}}'
+        for element in ('{"x": 1}', "null", '{"order": null}')
+    ]
+    assert of(tmp_path, "'items[*].order'", body) == [*texts, A, B]
+    body = {"items": [{"orders": [{"line": A}, {"l": 1}]}, {"o": 2}]}
+    *lost, found = of(tmp_path, "'items[*].orders[*].line'", body)
+    assert found == A
+    assert [text.partition(";")[0] for text in lost] == ['no "orders" in {"o": 2}', 'no "line" in {"l": 1}']
+    assert of(tmp_path, "'items[*]'", {"items": [A, None]}) == [A, None]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "Not authorized"},
+        {"code": 40001, "msg": "invalid credential"},
+        {"errcode": 40001, "errmsg": "invalid credential"},
+        {"fault": {"faultstring": "Invalid ApiKey"}},
+        {"status": "error", "title": "denied"},
+        {"errorMessage": "denied", "request": 17},
+    ],
+)
+def test_an_error_where_no_records_are_is_an_error_also_where_they_are_optional(tmp_path, body):
+    for records in ("{path: items, optional: true}", "{path: 'items[*].order', optional: true}"):
+        with pytest.raises(BadDataError, match="reports a failure"):
+            of(tmp_path, records, body)
+
+
+def test_words_next_to_a_list_without_records_are_no_error(tmp_path):
+    body = {"items": None, "message": "no orders in this period"}
+    assert of(tmp_path, "{path: items, optional: true}", body) == []
 
 
 def test_an_error_in_a_200_is_an_error_in_every_shape(tmp_path):

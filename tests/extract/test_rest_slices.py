@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
-from extract_support import reply, serving
-from rest_support import records_of
+import pytest
+from extract_support import reply, serving, spooled
+from rest_support import records_of, request_of, source_of
 
 from elt_factory.core.window import Window
+from elt_factory.sources.read import read
 
 SALES = """
 sales:
@@ -40,3 +43,44 @@ def test_each_value_of_a_list_has_all_pieces(tmp_path):
     with serving(lambda asked: reply([{"of": asked.path}])) as server:
         found = records_of(server, tmp_path, tables, "sales")
     assert sorted(record["of"] for record in found) == ["/sales/a"] * 3 + ["/sales/b"] * 3
+
+
+DAYS = 'sales: {path: /sales, params: {day: "{{ window.start | date }}"}, slices: 1d}\n'
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "days"),
+    [
+        ("Europe/Berlin", date(2024, 3, 30), 3),
+        ("Europe/Berlin", date(2024, 10, 26), 3),
+        ("America/New_York", date(2024, 11, 2), 4),
+        # clocks skip midnight itself, and show it twice
+        ("America/Santiago", date(2024, 9, 7), 3),
+        ("America/Havana", date(2024, 11, 2), 3),
+    ],
+)
+def test_each_day_is_asked_for_once_also_when_clocks_change(tmp_path, zone, first, days):
+    found = _days_asked(tmp_path, zone, first, first + timedelta(days=days))
+    assert found == [str(first + timedelta(days=number)) for number in range(days)]
+
+
+def test_a_day_that_a_zone_leaves_out_is_not_asked_for(tmp_path):
+    found = _days_asked(tmp_path, "Pacific/Apia", date(2011, 12, 29), date(2012, 1, 1))
+    assert found == ["2011-12-29", "2011-12-31"]
+
+
+def _days_asked(folder, zone, first, last):
+    """The days that a window of whole days in a zone is asked for with."""
+    ends = [datetime.combine(day, time(), ZoneInfo(zone)) for day in (first, last)]
+    source = source_of(folder, DAYS, zone=zone)
+    with serving(lambda asked: reply([asked.params])) as server:
+        spool = read(request_of(server, folder, source, "sales", window=Window(*ends)))
+    return sorted(record["day"] for record in spooled(spool.files))
+
+
+def test_a_month_is_asked_for_once_however_many_pieces_are_in_it(tmp_path):
+    window = Window(datetime(2013, 1, 30, tzinfo=UTC), datetime(2013, 3, 2, tzinfo=UTC))
+    tables = DAYS.replace("date", "format('%Y-%m')")
+    with serving(lambda asked: reply([asked.params])) as server:
+        found = records_of(server, tmp_path, tables, "sales", window=window)
+    assert sorted(record["day"] for record in found) == ["2013-01", "2013-02", "2013-03"]

@@ -37,6 +37,7 @@ _VALUES = re.compile(
 )
 # a key named "key" is one only where its value looks like one
 _RANDOM = re.compile(r"^(?=.*\d)(?=.*[A-Za-z])[\w-]{16,}$")
+_AFTER_A_WORD = re.compile(r"(?=.*\d)[\w.+/-]{6,}=*")
 _SIGNS = re.compile(r"[^a-z0-9]")
 _WHOLE_TEMPLATE = re.compile(r"\s*\{\{(?P<name>[^{}]*)\}\}\s*")
 _PAIR = re.compile(r"[?&;]([^=&;#]+)=([^&;#]*)")
@@ -63,6 +64,17 @@ def in_path(path: str) -> Iterator[MistakeError]:
             yield _mistake(f'"{unquote_plus(name)}" in the path contains a secret', ())
     if any(_VALUES.search(part) for part in path.partition("?")[0].split("/")):
         yield _mistake("part of the path looks like a secret", ())
+
+
+def is_in_words(text: str) -> bool:
+    """Whether a few words, as they are before a secret, hold one: `Token token=` does not, `Token hunter2` does."""
+    words = text.split()
+    pairs = [word.partition("=") for word in words]
+    return (
+        any(_VALUES.search(word) or _RANDOM.fullmatch(word) for word in words)
+        or any(value and is_secret(name, value) for name, _, value in pairs)
+        or any(_AFTER_A_WORD.fullmatch(word) for word in words[1:])
+    )
 
 
 def is_secret(name: str, value: object) -> bool:

@@ -30,6 +30,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -55,7 +56,7 @@ _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--[^\n]*|/\*.*
 _OPEN_QUOTE = re.compile(r"['\"`]|/\*")
 _OTHER_QUOTES = re.compile(r"\\['\"]|\$\w*\$")
 
-Value = str | int | float | bool
+Value = str | int | float | bool | Decimal
 Values = Mapping[str, datetime | Value]
 Typed = date | datetime | Value
 

@@ -50,6 +50,14 @@ def _check_login(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _check_prefix(value: str) -> str:
+    if secrets.is_in_words(value):
+        hint = "put the secret into the connection: it is sent after the prefix"
+        raise MistakeError("the prefix contains a secret", hint, code="secret")
+    return value
+
+
+Prefix = Annotated[str, AfterValidator(_check_prefix)]
 Url = Annotated[Text, AfterValidator(_check_url)]
 TokenPath = Annotated[Text, AfterValidator(_check_path)]
 # "{{ connection.password }}" and no other templates
@@ -66,7 +74,7 @@ class ApiKeyAuth(Model):
         description="Query parameter to send it in, for an API that does not accept a header.",
         examples=["api_key"],
     )
-    prefix: str = Field("", description="Text before the key.", examples=["Token "])
+    prefix: Prefix = Field("", description="Text before the key.", examples=["Token "])
 
 
 class BearerAuth(Model):
@@ -91,7 +99,7 @@ class TokenAuth(Model):
     """What every way to a token may say of sending it."""
 
     header: Text = Field("Authorization", description="Header that carries the token.", examples=["X-Session"])
-    prefix: str = Field("Bearer ", description="Text before the token.", examples=[""])
+    prefix: Prefix = Field("Bearer ", description="Text before the token.", examples=[""])
 
 
 class Issued(TokenAuth):

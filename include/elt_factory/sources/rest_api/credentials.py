@@ -28,8 +28,8 @@ _EARLY = 30.0  # seconds before its end a token counts as ended
 _ASSERTION = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
-# sends one request without credentials, to a path of the connection or to a whole address
-Send = Callable[[str, Sending], Answer]
+# sends one request without credentials, to a path of the connection or to a whole address; for cookies, or for JSON
+Send = Callable[[str, Sending, bool], Answer]
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Credentials:
             sending = _form(self._filled(auth.form))
         else:
             sending = Sending("POST", msgspec.json.encode(self._filled(auth.body or {})), JSON)
-        answer = send(auth.path, sending)
+        answer = send(auth.path, sending, auth.token is None)
         if auth.token is not None:
             return _token(auth, self._found(auth.path, auth.token, answer), None)
         cookies = _cookies(answer)
@@ -127,7 +127,7 @@ class Credentials:
 
     def _issued(self, auth: Issued, sending: Sending, send: Send) -> Token:
         place = auth.token_url or auth.token_path or ""
-        answer = send(place, sending)
+        answer = send(place, sending, False)
         text = text_at("expires_in", lambda: answer.document)
         seconds = float(text) if text and text.isdecimal() else None
         return _token(auth, self._found(place, auth.token, answer), seconds)
@@ -180,4 +180,6 @@ def _form(values: Mapping[str, Any], headers: Mapping[str, str] | None = None) -
 def _cookies(answer: Answer) -> str:
     # httpx joins headers of one name; a cookie's own comma is in its date, which is not part of its value
     given = getattr(answer.headers, "get_list", lambda name: [answer.headers[name]])("set-cookie")
-    return "; ".join(cookie.partition(";")[0].strip() for cookie in given)
+    pairs = (cookie.partition(";")[0].strip() for cookie in given)
+    # without a value it is one that the server removes
+    return "; ".join(pair for pair in pairs if pair.partition("=")[2].strip('"'))

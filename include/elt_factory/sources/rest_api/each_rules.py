@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from elt_factory.config.errors import KEY, MistakeError, near_name
@@ -11,18 +13,14 @@ from elt_factory.config.models.templates import WINDOW_NAMES, is_own
 if TYPE_CHECKING:
     from elt_factory.sources.rest_api.model import RestTable
 
+_DAY = timedelta(days=1)
+_HOURS = re.compile("%[HIMSfp]")
+
 
 def each_mistakes(table: RestTable) -> Iterator[MistakeError]:
     """Yield what is wrong with `for_each` and `keep` of a table."""
     each = table.for_each
-    if table.slices and not any(use.name in WINDOW_NAMES for found in table.templates.values() for use in found):
-        message = "every piece would be asked for with the same request: no template uses the window"
-        hint = 'use "{{ window.start }}" in path or params'
-        yield MistakeError(message, hint, at=("slices", KEY), code="conflict")
-    elif table.slices and not _ends_each_slice(table):
-        message = "each piece would be asked for up to the end of the window: no template says where it ends"
-        hint = 'use "{{ window.end }}" too, or a day, as in "{{ window.start | date }}"'
-        yield MistakeError(message, hint, at=("slices", KEY), code="conflict")
+    yield from _slices_mistakes(table)
     if each is None:
         if table.keep:
             hint = "add for_each:, or remove keep"
@@ -41,10 +39,29 @@ def each_mistakes(table: RestTable) -> Iterator[MistakeError]:
         yield MistakeError(message, f'use "{{{{ {what} }}}}" in path or params', at=("for_each", KEY), code="conflict")
 
 
-def _ends_each_slice(table: RestTable) -> bool:
-    """Whether requests differ by where a piece ends, or ask for the day or month that it is."""
+def _slices_mistakes(table: RestTable) -> Iterator[MistakeError]:
+    """Yield what keeps the pieces of a window from being asked for, each moment of it once."""
+    if table.slices is None:
+        return
+    at = ("slices", KEY)
     used = [use for found in table.templates.values() for use in found if use.name in WINDOW_NAMES]
-    return any(use.name == "window.end" or use.filter.startswith(("date", "format")) for use in used)
+    by_day = [use for use in used if _is_of_a_day(use.filter)]
+    if not used:
+        message = "every piece would be asked for with the same request: no template uses the window"
+        yield MistakeError(message, 'use "{{ window.start }}" in path or params', at=at, code="conflict")
+    elif not by_day and not any(use.name == "window.end" or use.filter.startswith("format") for use in used):
+        message = "each piece would be asked for up to the end of the window: no template says where it ends"
+        hint = 'use "{{ window.end }}" too, or a day, as in "{{ window.start | date }}"'
+        yield MistakeError(message, hint, at=at, code="conflict")
+    elif len(by_day) == len(used) and table.slices % _DAY:
+        message = "the templates ask for days, and a piece has another length: days would be repeated or left out"
+        hint = 'write slices: 1d, or ask by the hour, as in "{{ window.start }}"'
+        yield MistakeError(message, hint, at=("slices",), code="conflict")
+
+
+def _is_of_a_day(text: str) -> bool:
+    """Whether a filter gives the same text for all of a day."""
+    return text == "date" or (text.startswith("format") and not _HOURS.search(text))
 
 
 def parent_mistakes(tables: Mapping[str, RestTable]) -> Iterator[MistakeError]:
@@ -61,6 +78,24 @@ def parent_mistakes(tables: Mapping[str, RestTable]) -> Iterator[MistakeError]:
             yield MistakeError(message, "name a table that does not depend on this one", at=at, code="conflict")
         else:
             yield from _hidden(table, parent, tables[parent], at)
+            yield from _appended_again(name, tables, at)
+
+
+def first_above(name: str, tables: Mapping[str, RestTable]) -> RestTable | None:
+    """Return the table that a table's parents begin with; None for a table without one."""
+    above = _above(name, tables)
+    return tables[above[-1]] if above else None
+
+
+def _appended_again(name: str, tables: Mapping[str, RestTable], at: tuple[str | int, ...]) -> Iterator[MistakeError]:
+    """Yield a table that would append the rows of a parent's row again when that has changed."""
+    table, first = tables[name], first_above(name, tables)
+    parent = str(table.reads_after)
+    again = tables[parent].write_disposition in ("merge", "scd2")
+    if again and first and first.takes_window and table.appends_all_it_is_sent:
+        message = f"a row of {parent} that has changed is read again, and would append its rows of {name} once more"
+        hint = "use write_disposition: merge with a primary_key"
+        yield MistakeError(message, hint, at=at, code="conflict")
 
 
 def _above(name: str, tables: Mapping[str, RestTable]) -> list[str]:

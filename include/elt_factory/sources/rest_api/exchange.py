@@ -13,7 +13,7 @@ from elt_factory.sources.rest_api.answer import Document
 from elt_factory.sources.rest_api.answer_model import AnswerRule
 from elt_factory.sources.rest_api.body import Body
 from elt_factory.sources.rest_api.sending import GET, Sending
-from elt_factory.sources.rest_api.whole import parse_answer
+from elt_factory.sources.rest_api.whole import check_status, parse_answer
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,16 @@ class Answer:
         Raises:
             UnreadableAnswerError: it holds none.
         """
+        check_status(self.status)
+        return self.parsed
+
+    @cached_property
+    def parsed(self) -> Document:
+        """The JSON in it, also where the status says that it holds no records.
+
+        Raises:
+            UnreadableAnswerError: it holds none.
+        """
         return parse_answer(self.status, self.headers, self.body)
 
 
@@ -73,6 +83,7 @@ class Call:
         rules: The rules of `answers` for it.
         bare: It goes to another host than the connection's, which gets nothing that may be secret.
         is_login: It asks for a token, so it has none.
+        for_cookies: It is a login whose cookies count, and whatever else it answers does not.
     """
 
     url: httpx.URL
@@ -81,6 +92,7 @@ class Call:
     rules: Sequence[AnswerRule] = ()
     bare: bool = False
     is_login: bool = False
+    for_cookies: bool = False
 
     def __str__(self) -> str:
         return f"{self.sending.method} {shown(self.url)}"

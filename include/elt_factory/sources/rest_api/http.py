@@ -98,7 +98,7 @@ class HttpClient:
         self._patience = patience or PATIENCE
         self._most_bytes = api.max_answer_mb * 1_000_000
         self._base = base_url(connection, label)
-        self._hosts = frozenset(host.lower() for host in api.hosts)
+        self._hosts = frozenset(origin_of(httpx.URL(f"{self._base.scheme}://{host}")) for host in api.hosts)
         self._credentials = credentials or Credentials(api, connection, label)
         self._pace = Pace(api.rate_limit, f"{connection.conn_id} {'|'.join(map(str, origin_of(self._base)))}")
         self._deadline = Deadline(api.timeout.total_seconds())
@@ -172,17 +172,22 @@ class HttpClient:
         begun = call
         for _ in range(_MOST_REDIRECTS + 1):
             answer = self._patiently(call)
-            if answer.status not in _REDIRECTS or LOCATION not in answer.headers:
+            if answer.rule or not _leads_on(call, answer):
                 return self._accept(call, answer)
-            url = self._own(answer.headers[LOCATION], answer.url)
-            # another host is one that the config allows, and yet gets no secret from a redirect
-            if origin_of(url) != origin_of(call.url):
-                self._refuse_login(call, url)
-                call = replace(call, bare=True, sending=replace(call.sending, headers={}))
-            call = replace(call, url=url)
-            if answer.status not in _SAME_METHOD:
-                call = replace(call, sending=GET)
+            call = self._redirected(call, answer)
         raise self._subject.error(BadDataError, f"{begun}: more than {_MOST_REDIRECTS} redirects")
+
+    def _redirected(self, call: Call, answer: Answer) -> Call:
+        """Return the request that a redirect asks for."""
+        link = answer.headers[LOCATION]
+        # a login may be at another host than the connection's, which keeps to that one
+        url = self._joined(link, answer.url) if call.is_login else self._own(link, answer.url)
+        # another host is one that the config allows, and yet gets no secret from a redirect
+        if origin_of(url) != origin_of(call.url):
+            self._refuse_login(call, url)
+            call = replace(call, bare=True, sending=replace(call.sending, headers={}))
+        call = replace(call, url=url)
+        return call if answer.status in _SAME_METHOD else replace(call, sending=GET)
 
     def _refuse_login(self, call: Call, url: httpx.URL) -> None:
         if call.is_login:
@@ -195,14 +200,8 @@ class HttpClient:
         Raises:
             BadDataError: it leaves the connection's scheme, host and port.
         """
-        try:
-            url = found_on.join(link)
-            origin = origin_of(url)
-        # httpx lets some of what urllib and idna find wrong through as it is
-        except (httpx.InvalidURL, ValueError) as error:
-            text = f'GET {shown(found_on)}: the link "{link.partition("?")[0]}" is not a valid address: {error}'
-            raise self._subject.error(BadDataError, text) from None
-        if origin != origin_of(self._base) and not self._is_allowed(url):
+        url = self._joined(link, found_on)
+        if origin_of(url) != origin_of(self._base) and not self._is_allowed(url):
             raise self._subject.error(
                 BadDataError,
                 f"GET {shown(found_on)}: refusing to follow {shown(url)}: different host than {shown(self._base)}, "
@@ -212,10 +211,19 @@ class HttpClient:
             )
         return url
 
+    def _joined(self, link: str, found_on: httpx.URL) -> httpx.URL:
+        try:
+            url = found_on.join(link)
+            origin_of(url)
+        # httpx lets some of what urllib and idna find wrong through as it is
+        except (httpx.InvalidURL, ValueError) as error:
+            text = f'GET {shown(found_on)}: the link "{link.partition("?")[0]}" is not a valid address: {error}'
+            raise self._subject.error(BadDataError, text) from None
+        return url
+
     def _is_allowed(self, url: httpx.URL) -> bool:
         """Whether the config names a host, which is then asked by the connection's scheme at that scheme's own port."""
-        named = url.host.lower() if url.port is None else f"{url.host.lower()}:{url.port}"
-        return named in self._hosts and url.scheme == self._base.scheme and not url.userinfo
+        return origin_of(url) in self._hosts
 
     def _patiently(self, call: Call) -> Answer:
         failed, renewed, waits = 0, False, 0
@@ -286,10 +294,12 @@ class HttpClient:
     def _secrets(self, call: Call) -> Mapping[str, str]:
         return {} if call.bare or call.is_login else self._credentials.headers(self._login)
 
-    def _login(self, place: str, sending: Sending) -> Answer:
+    def _login(self, place: str, sending: Sending, for_cookies: bool) -> Answer:
         """Return the answer of a token endpoint: one of the connection's, or a whole address that the config names."""
         url = httpx.URL(place) if "://" in place else self._below(place, {})
-        return self._follow(Call(url, sending, _json, bare=origin_of(url) != origin_of(self._base), is_login=True))
+        check = _anything if for_cookies else _json
+        bare = origin_of(url) != origin_of(self._base)
+        return self._follow(Call(url, sending, check, bare=bare, is_login=True, for_cookies=for_cookies))
 
     def _once(self, call: Call, secrets: Mapping[str, str]) -> Answer:
         self._deadline.begin()
@@ -305,7 +315,7 @@ class HttpClient:
                 raw_bytes(response, limit), response.headers, limit, str(self._scratch) if self._scratch else None
             )
             answer = Answer(call.url, status, response.headers, body, call.sending.method)
-        rule = rule_of(call.rules, status, answer.headers, body, lambda: answer.document)
+        rule = rule_of(call.rules, status, answer.headers, body, lambda: answer.parsed)
         if rule:
             return replace(answer, rule=rule)
         if response.is_success:
@@ -314,10 +324,10 @@ class HttpClient:
 
     def _accept(self, call: Call, answer: Answer) -> Answer:
         if answer.rule and answer.rule.do == "fail":
-            said = text_at(answer.rule.say, lambda: answer.document) if answer.rule.say else None
+            said = text_at(answer.rule.say, lambda: answer.parsed) if answer.rule.say else None
             told = self._subject.clean(said)[:_EXCERPT] if said else self._told(answer)
             raise self._subject.error(BadDataError, f"{answer.method} {shown(answer.url)}: {told}")
-        if httpx.codes.is_success(answer.status) or answer.rule:
+        if httpx.codes.is_success(answer.status) or answer.rule or _gave_cookies(call, answer):
             return answer
         kind, hint = self._meaning(answer.status)
         if call.is_login and answer.status == httpx.codes.BAD_REQUEST:
@@ -341,6 +351,15 @@ class HttpClient:
         return f"{status}: {text}" if text else status
 
 
+def _leads_on(call: Call, answer: Answer) -> bool:
+    return answer.status in _REDIRECTS and LOCATION in answer.headers and not _gave_cookies(call, answer)
+
+
+def _gave_cookies(call: Call, answer: Answer) -> bool:
+    """Whether a login that was asked for cookies has given some: forms lead to a page for people then."""
+    return call.for_cookies and answer.status < httpx.codes.BAD_REQUEST and "set-cookie" in answer.headers
+
+
 def _may_heal(answer: Answer) -> bool:
     if answer.rule:
         return answer.rule.do in ("retry", "wait")
@@ -356,6 +375,10 @@ class _NotReady(str):
 def _json(answer: Answer) -> None:
     """Refuse an answer that is not JSON."""
     _ = answer.document
+
+
+def _anything(_: Answer) -> None:
+    """Take whatever came."""
 
 
 def _merged(*headers: Mapping[str, str]) -> dict[str, str]:

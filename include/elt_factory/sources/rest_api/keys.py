@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import product
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Raw
 
-from elt_factory.config.models.templates import CURSOR, Value
+from elt_factory.config.models.templates import CURSOR, Typed, Value, Values, typed
 from elt_factory.core.window import Window
 from elt_factory.sources.rest_api.answer import first_byte
 from elt_factory.sources.rest_api.each_model import Each
 from elt_factory.sources.rest_api.fields import Fields
+from elt_factory.sources.rest_api.model import RestTable
 
+_DAY = timedelta(days=1)
 _ROW = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -37,24 +41,50 @@ class Key:
         return [fields.before(record) for record in records] if self.kept else records
 
 
-def sliced(found: Iterable[Key], window: Window, length: timedelta | None, *, by_time: bool) -> Iterator[Key]:
-    """Yield the keys for each piece of a window; without a length, for the window as it is.
+def sliced(found: Iterable[Key], window: Window, table: RestTable, zone: str) -> Iterator[Key]:
+    """Yield the keys for each piece of a window; of a table without `slices`, for the window as it is.
 
     Args:
         found: The keys.
         window: The window, which already reaches back by the lag.
-        length: How long a piece is.
-        by_time: Whether the cursor is a time, which then begins with each piece.
+        table: What the YAML says of the table. A cursor that is a time begins with each piece.
+        zone: The time zone of the source, whose days are meant.
     """
+    if table.slices is None:
+        yield from found
+        return
+    own = _different(_pieces(window, table.slices, ZoneInfo(zone)), table, zone)
     for key in found:
-        start = window.start
-        while length and start < window.end:
-            end = min(start + length, window.end)
-            own = {"window.start": start, "window.end": end, **({CURSOR: start} if by_time else {})}
-            yield Key({**key.values, **own}, key.kept)
-            start = end
-        if not length:
-            yield key
+        for piece in own:
+            yield Key({**key.values, **piece}, key.kept)
+
+
+def _pieces(window: Window, length: timedelta, zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
+    """Yield where each piece starts and ends: days are those of the calendar, of 23 or 25 hours when clocks change."""
+    start, clock = window.start, window.start.astimezone(zone).replace(tzinfo=None)
+    while start < window.end:
+        clock += length
+        # a time that clocks skip is the moment at which they skip it
+        step = start + length if length % _DAY else clock.replace(tzinfo=zone).astimezone(UTC)
+        end = min(step, window.end)
+        # a day that a zone leaves out, as Samoa did in 2011, has no moments
+        if start < end:
+            yield start, end
+        start = max(start, end)
+
+
+def _different(pieces: Iterable[tuple[datetime, datetime]], table: RestTable, zone: str) -> list[Values]:
+    """Return the values of pieces whose requests differ: days of one month may be asked for by their month."""
+    found: dict[tuple[Typed, ...], Values] = {}
+    uses = [use for below in table.templates.values() for use in below]
+    for start, end in pieces:
+        values: Values = {
+            "window.start": start,
+            "window.end": end,
+            **({} if table.counts_by_number else {CURSOR: start}),
+        }
+        found.setdefault(tuple(typed(use, values, zone) for use in uses if use.name in values), values)
+    return list(found.values())
 
 
 def keys(each: Each | None, keep: Mapping[str, str], rows: Path | None) -> Iterator[Key]:
@@ -75,9 +105,19 @@ def _of_rows(head: str, keep: Mapping[str, str], rows: Path | None) -> Iterator[
     with rows.open("rb") as lines:
         for line in lines:
             found = {f"{head}.{name}": raw for name, raw in _ROW.decode(line).items()}
-            values = {name: _text(raw) for name, raw in found.items()}
+            values = {name: _value(raw) for name, raw in found.items()}
             yield Key(values, {column: bytes(found[name]) for column, name in keep.items()})
 
 
-def _text(raw: Raw) -> str:
-    return msgspec.json.decode(raw, type=str) if first_byte(raw) == b'"' else bytes(raw).decode()
+def _value(raw: Raw) -> Value:
+    """Return a value that keeps its type where a body takes one, and the digits that it was written with."""
+    text = bytes(raw).decode()
+    if text in ("true", "false"):
+        return text == "true"
+    if text.removeprefix("-").isdecimal():
+        return int(text)
+    first = first_byte(raw)
+    if first == b'"':
+        return msgspec.json.decode(raw, type=str)
+    # a list or an object, and a number whose text would become another one
+    return text if first in b"[{" or str(Decimal(text)) != text else Decimal(text)

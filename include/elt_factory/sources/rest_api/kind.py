@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from elt_factory.sources.kind import Advice, Asked, SourceKind, Wish
 from elt_factory.sources.rest_api import answer_model, auth_model, model, paging_model, records_model
 from elt_factory.sources.rest_api.each_model import Each
+from elt_factory.sources.rest_api.each_rules import first_above
 from elt_factory.sources.rest_api.keys import Key, keys, sliced
 from elt_factory.sources.rest_api.model import RestSource, RestTable
 from elt_factory.sources.rest_api.paging_model import CursorPaginator, Paginator
@@ -36,7 +37,7 @@ def _asked(asked: Asked) -> list[str]:
     table = source.tables[asked.table]
     each = table.for_each
     if each is None:
-        pieces = sliced([Key()], asked.window, table.slices, by_time=not table.counts_by_number)
+        pieces = sliced([Key()], asked.window, table, source.timezone)
         return _first_requests(asked, pieces)
     if each.of_rows:
         head = each.of_rows
@@ -44,7 +45,7 @@ def _asked(asked: Asked) -> list[str]:
         names = (f"{head}.{column}" for column in source.tables[asked.table].columns_of_parent)
         more = " and each piece of the window" if table.slices else ""
         return [f"{_request(asked, {name: name.upper() for name in names})} for each row of {head}{more}"]
-    pieces = sliced(keys(each, {}, None), asked.window, table.slices, by_time=not table.counts_by_number)
+    pieces = sliced(keys(each, {}, None), asked.window, table, source.timezone)
     return _first_requests(asked, pieces)
 
 
@@ -103,18 +104,9 @@ def _advice(source: RestSource) -> Iterator[Advice]:
 
 
 def _appended_again(source: RestSource, name: str, table: RestTable) -> Iterator[Advice]:
-    """Yield a table that appends the children of all rows, whatever the window."""
-    above = table
-    while above.reads_after:
-        above = source.tables[above.reads_after]
-    if not table.reads_after or table.write_disposition != "append":
-        return
-    parent = source.tables[table.reads_after].write_disposition
-    if parent != "append":
-        hint = "use write_disposition: merge with a primary_key"
-        message = f"a row of {table.reads_after} that is read again ({parent}) appends its rows of {name} again"
-        yield ("tables", name), "append-again", message, hint
-    elif not above.takes_window:
+    """Yield a table that appends the children of all rows with every run."""
+    first = first_above(name, source.tables)
+    if table.appends_all_it_is_sent and table.reads_after and first and not first.takes_window:
         hint = "use write_disposition: merge or replace, or read the parent by window"
         message = f"every run appends all rows of {name} again, because it reads all of {table.reads_after}"
         yield ("tables", name), "append-again", message, hint

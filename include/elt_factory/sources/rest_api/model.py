@@ -270,6 +270,13 @@ class RestTable(Table):
         return self.reads_after is not None or super().takes_window
 
     @property
+    def appends_all_it_is_sent(self) -> bool:
+        """Whether every row that comes again is there once more: not asked for by the window, not known by its key."""
+        incremental = self.incremental
+        known = incremental is not None and (bool(self.primary_key) or incremental.outside_window == "drop")
+        return self.write_disposition == "append" and not super().takes_window and not known
+
+    @property
     def columns_of_parent(self) -> Sequence[str]:
         """The columns of the rows of `for_each` that are used, in templates or to keep."""
         each = self.for_each

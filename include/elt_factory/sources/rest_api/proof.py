@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from elt_factory.sources.rest_api.paginators import Ask, Page, number_of
-from elt_factory.sources.rest_api.paging_model import Paginator
-from elt_factory.sources.rest_api.signs import Signs, contradiction, full_by, never_there, path_of, signs_of
+from elt_factory.sources.rest_api.paginators import Ask, Page, number_of, says_end
+from elt_factory.sources.rest_api.paging_model import Paged, Paginator
+from elt_factory.sources.rest_api.signs import (
+    Signs,
+    contradiction,
+    full_by,
+    never_there,
+    path_of,
+    says_complete,
+    signs_of,
+)
 from elt_factory.sources.rest_api.walk import Walk
 
 
@@ -45,14 +53,19 @@ class Declared:
         if self._header and self._header in page.headers:
             self._unseen.discard("cursor_header")
 
-    def against(self, walk: Walk) -> str:
-        """Return what speaks against the end of a walk; empty text for nothing."""
+    def against(self, walk: Walk, *, is_said: bool) -> str:
+        """Return what speaks against the end of a walk; empty text for nothing.
+
+        `is_said`: the API itself says that this was all, so that a header for the next page is on none.
+        """
         read = {"total": walk.rows, "total_pages": walk.pages}
         for name, total in self._totals.items():
             if total > read[name]:
                 what = "records" if name == "total" else "pages"
                 return f'"{self._paths[name]}" in the response says {total:,} {what}, but {read[name]:,} were read'
         for name in sorted(self._unseen if walk.rows else ()):
+            if name == "cursor_header" and (is_said or "total" in self._totals):
+                continue
             where = "header" if name == "cursor_header" else "path"
             path = self._paths.get(name) or self._header
             return f'"{path}" is on no page: check the {where} in {name}: of the paginator'
@@ -84,7 +97,8 @@ class Proof:
         if self._first is None or self._last is None:
             return Verdict()
         asked, last = self._last
-        against = self._declared.against(walk) or contradiction(
+        over = _is_said(self._model, last, walk)
+        against = self._declared.against(walk, is_said=over) or contradiction(
             self._model, asked, self._first, last, (walk.rows, walk.fresh)
         )
         nowhere = never_there(self._model, self._with_path, walk.rows)
@@ -94,3 +108,9 @@ class Proof:
             hint = "check paginator: and records:; if the response is wrong, incomplete: warn loads what was read"
             return Verdict(text, hint, incomplete == "fail")
         return Verdict(nowhere)
+
+
+def _is_said(model: Paginator, last: Page, walk: Walk) -> bool:
+    """Whether the API itself says that the last page was the last."""
+    declared = isinstance(model, Paged) and says_end(model, last, walk.rows, walk.pages)
+    return declared or says_complete(last, walk.rows)

@@ -158,8 +158,7 @@ class _Reading:
     def _keys(self) -> Iterator[Key]:
         table = self.table
         found = keys(table.for_each, table.keep, self.request.keys)
-        by_time = not table.counts_by_number
-        pieces = sliced(found, self.request.window, table.slices, by_time=by_time)
+        pieces = sliced(found, self.request.window, table, self.source.timezone)
         # a sample is of a few
         return islice(pieces, _SAMPLED) if self.request.most_pages else pieces
 

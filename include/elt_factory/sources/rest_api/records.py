@@ -70,18 +70,29 @@ def _through(document: Document, at: Records) -> Iterator[Raw]:
     for step in rest:
         below = step.strip(".")
         if below:
-            reached = [raw for raw in (find_in(raw, below) for raw in found) if raw is not None]
-            if found and not reached and not at.optional:
-                raise UnreadableAnswerError(f'{_named(at)}: no element has "{below}"')
-            found = reached
+            reached = [(raw, _below(raw, below)) for raw in found]
+            found = [raw for _, raw in reached if raw is not None]
+            if not at.optional:
+                yield from (_lost(above, below) for above, raw in reached if raw is None)
         if step is not rest[-1]:
             found = [inner for raw in found for inner in _elements(at, raw)]
     for raw in found:
         # the last step may lead to one record, or to a list of them
         if first_byte(raw) == b"[" and not at.columns:
             yield from items_of(raw)
-        elif bytes(raw) != b"null":
+        elif not at.optional or bytes(raw) != b"null":
             yield raw
+
+
+def _below(raw: Raw, path: str) -> Raw | None:
+    found = find_in(raw, path)
+    return None if found is None or bytes(found) == b"null" else found
+
+
+def _lost(element: Raw, below: str) -> Raw:
+    """Return a line for an element that has no record: the contract rejects it, and it is not lost."""
+    text = f'no "{below}" in {_shown(element)}{_MAY_BE_MISSING}'
+    return Raw(msgspec.json.encode(text))
 
 
 def _rows_in(found: Sequence[Raw]) -> list[Raw]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -104,13 +105,18 @@ Params = Annotated[dict[str, Param], AfterValidator(_check_params)]
 PlainParams = Annotated[dict[str, PlainParam], AfterValidator(_check_params)]
 
 
+_HOST = re.compile(r"([^/@:\s]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?")
+
+
 def _check_host(value: str) -> str:
-    if "/" in value or "@" in value or not value.strip():
+    if not _HOST.fullmatch(value):
         raise MistakeError(f'invalid host "{value}"', "write only its name, like files.example.com")
     return value
 
 
-HostName = Annotated[Text, AfterValidator(_check_host), WithJsonSchema({"type": "string", "pattern": "^[^/@]+$"})]
+HostName = Annotated[
+    Text, AfterValidator(_check_host), WithJsonSchema({"type": "string", "pattern": f"^{_HOST.pattern}$"})
+]
 
 
 def _check_json(value: Any, info: ValidationInfo) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -19,6 +20,7 @@ from elt_factory.sources.rest_api.paging_model import Paginator
 from elt_factory.sources.rest_api.sending import FORM, GET, JSON, Sending
 
 _Params = Mapping[str, Any]
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 _QUOTES = {'"': "&quot;", "'": "&apos;"}
 
 
@@ -85,7 +87,7 @@ def _value(text: str, values: Values, zone: str) -> Any:
     if len(found) != 1 or not (text.startswith("{{") and text.endswith("}}")):
         return render(text, values, zone)
     value = typed(found[0], values, zone)
-    return value if isinstance(value, bool | int | float) else render(text, values, zone)
+    return value if isinstance(value, bool | int | float | Decimal) else render(text, values, zone)
 
 
 def _filled(value: Any, values: Values, zone: str) -> Any:
@@ -114,4 +116,4 @@ def _set(body: Any, own: _Params) -> Any:
 
 
 def _json(value: Any) -> Sending:
-    return Sending("POST", msgspec.json.encode(value), JSON)
+    return Sending("POST", _ENCODER.encode(value), JSON)

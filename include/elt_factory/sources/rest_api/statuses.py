@@ -10,6 +10,7 @@ import httpx
 
 # a moment in seconds since 1970, rather than a number of seconds
 _A_MOMENT = 1_000_000_000
+_MILLI = 1000
 _REMAINING = ("x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit-remaining")
 _RESET = ("x-ratelimit-reset", "x-rate-limit-reset", "ratelimit-reset", "x-ratelimit-reset-after")
 _BUSY = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_EARLY})
@@ -52,11 +53,15 @@ def retry_after(text: str) -> float | None:
 
 
 def until_reset(text: str) -> float | None:
-    """GitHub says when the limit ends, others how long that takes."""
+    """Return the seconds until a rate limit ends.
+
+    GitHub says when that is, others in milliseconds, others how long it takes.
+    """
     try:
         number = float(text)
     except ValueError:
         return None
-    if not 0 <= number < 100 * _A_MOMENT:
+    if not 0 <= number < 100 * _A_MOMENT * _MILLI:
         return None
+    number = number / _MILLI if number >= _A_MOMENT * _MILLI else number
     return max(0.0, number - datetime.now(UTC).timestamp()) if number >= _A_MOMENT else number

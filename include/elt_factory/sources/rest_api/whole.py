@@ -20,6 +20,8 @@ _HTML = ("text/html", "application/xhtml+xml")
 _EXCERPT, _HEAD = 120, 100
 _SUCCESS = ("ok", "success", "successful")
 _ERRORS = ("error", "errors")
+# errors where records should be and are not; a record by itself may have such a field
+_LIKE_ERRORS = ("errorcode", "error_code", "errormessage", "error_message", "error_description", "errmsg", "fault")
 _NO = (b"false", b'"false"', b"0")
 _NOTHING = (b"null", b"false", b'""', b"0", b"[]", b"{}")
 _FAILED = (b'"error"', b'"fail"', b'"failed"', b'"failure"')
@@ -29,14 +31,12 @@ _ABOUT = _WORDS | {"details", "code", "status", "statuscode", "documentation_url
 
 
 def parse_answer(status: int, headers: Mapping[str, str], body: Body) -> Document:
-    """Return the JSON of an answer.
+    """Return the JSON of an answer, whatever its status says.
 
     Raises:
-        NotReadyAnswerError: the server will have it later (202).
         DamagedAnswerError: it is empty, cut off, or the web page of something in between.
         UnreadableAnswerError: it is something else than JSON.
     """
-    _check_status(status)
     body = in_utf8(headers, body)
     head = bytes(body[:_HEAD]).lstrip(b"\xef\xbb\xbf \t\r\n")
     if not head and not bytes(body).strip():
@@ -57,13 +57,19 @@ def check_file(answer: Answer) -> None:
         DamagedAnswerError: it is the web page of something in between.
         UnreadableAnswerError: it holds only a part (206).
     """
-    _check_status(answer.status)
+    check_status(answer.status)
     head = bytes(answer.body[:_HEAD]).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith((b"<!doctype html", b"<html")):
         raise DamagedAnswerError(f"expected a file, got a web page: {head.decode(errors='replace')[:80]}")
 
 
-def _check_status(status: int) -> None:
+def check_status(status: int) -> None:
+    """Refuse an answer whose status says that it has no records, or not all of them.
+
+    Raises:
+        NotReadyAnswerError: the server will have them later (202).
+        UnreadableAnswerError: it holds only a part (206).
+    """
     if status == _ACCEPTED:
         raise NotReadyAnswerError("the server accepted the request but has no records yet (status 202)")
     if status == _PARTIAL:
@@ -85,8 +91,9 @@ def refuse_failure(document: Document, records: str | None, columns: Collection[
     no_records = records is None or _is_nothing(document.find(records))
     said = _says_no(keys) or _holds_error(keys, no_records)
     if not said and no_records:
-        alone = records is None and own.isdisjoint(document.keys)
-        said = _only_words(keys) if alone else _status_failed(keys)
+        said = _status_failed(keys) if own and not own.isdisjoint(document.keys) else _only_words(keys)
+        if records is not None:
+            said = said or _status_failed(keys) or next((name for name in _LIKE_ERRORS if name in keys), "")
     if said:
         raise UnreadableAnswerError(f"the response reports a failure ({said}): {_begins(document)}")
 
