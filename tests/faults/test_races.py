@@ -30,7 +30,7 @@ def processes():
     context = multiprocessing.get_context("forkserver")
     modules = ("config.loading", "dag.operators", "sources.files.reader", "landing.land", "landing.remote")
     modules = (*modules, "warehouse.duckdb.warehouse")
-    context.set_forkserver_preload(["duckdb", "msgspec", "s3fs", *(f"elt_factory.{module}" for module in modules)])
+    context.set_forkserver_preload(["duckdb", "msgspec", "obstore", *(f"elt_factory.{module}" for module in modules)])
     return context
 
 

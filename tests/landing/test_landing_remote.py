@@ -8,17 +8,18 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
+from obstore.store import MemoryStore
 from remote_support import SECRET, URL, empty_bucket, land_records, land_until, s3_connection, s3_server
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.extras import MissingExtraError
 from elt_factory.core.failures import AccessDeniedError, LandingError, LandingUnavailableError
-from elt_factory.landing import remote
 from elt_factory.landing.checksums import proven
 from elt_factory.landing.expiry import clean_landings
 from elt_factory.landing.manifest import Owner, read_manifest, write_manifest
 from elt_factory.landing.remote import RemotePlace, open_place
+from elt_factory.storage import opening
+from elt_factory.storage.objects import Objects
 from elt_factory.testing.warehouses.loader import newest
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation
@@ -50,8 +51,7 @@ def place(address):
 def any_place(request):
     if request.param == "s3":
         return request.getfixturevalue("place")
-    MemoryFileSystem.store.clear()
-    return RemotePlace("memory://landings", "src/tab/L1", MemoryFileSystem(skip_instance_cache=True))
+    return RemotePlace(Objects("memory://landings", "", MemoryStore()), "src/tab/L1")
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_duckdb_loads_what_lies_in_object_storage(place, records, tmp_path):
 def processes():
     """Processes that begin with everything imported and nothing open."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["remote_support", "duckdb", "msgspec", "s3fs"])
+    context.set_forkserver_preload(["remote_support", "duckdb", "msgspec", "obstore"])
     return context
 
 
@@ -137,7 +137,7 @@ def test_a_part_that_is_missing_or_changed_is_an_error(place, records, tmp_path,
     manifest = land_records(place, records, tmp_path / "work", part_bytes=100_000)
     part = manifest.files[1].path
     if damage == "missing":
-        place.filesystem.rm(f"{place.url}/{part}")
+        place.remove([part])
     elif damage == "flipped":
         content = bytearray(place.read(part))
         content[len(content) // 2] ^= 1
@@ -164,9 +164,9 @@ def test_a_bucket_that_is_not_there_is_said(address, tmp_path, records):
         land_records(nowhere, records, tmp_path / "work", part_bytes=100_000)
 
 
-def test_a_storage_that_does_not_answer_is_tried_again_later(place, address):
-    gone = replace(place, filesystem=open_place(URL, s3_connection("http://127.0.0.1:1")).filesystem)
-    gone.filesystem.retries = 1
+def test_a_storage_that_does_not_answer_is_tried_again_later(monkeypatch):
+    monkeypatch.setitem(opening._RETRIES, "max_retries", 1)
+    gone = open_place(URL, s3_connection("http://127.0.0.1:1"))
     with pytest.raises(LandingUnavailableError, match="s3://landings/elt returned an unexpected error"):
         gone.write("x", b"")
 
@@ -181,53 +181,13 @@ def test_no_secret_is_in_the_manifest_or_in_words(place, records, tmp_path):
     assert SECRET not in json.dumps(asdict(manifest)) + repr(place) + str(place)
 
     class Broken:
-        def cat_file(self, _):
+        def get(self, _):
             raise RuntimeError(f"denied for {SECRET}")
 
     with pytest.raises(LandingUnavailableError) as caught:
-        replace(place, filesystem=Broken()).read("x")
+        replace(place, objects=replace(place.objects, store=Broken())).read("x")
     assert SECRET not in str(caught.value)
     assert "***" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("given", "options"),
-    [
-        (Connection("landing", "aws"), {}),
-        (
-            Connection("landing", "aws", login="k", password="s", extra={"aws_session_token": "t", "region_name": "r"}),
-            {"key": "k", "secret": "s", "token": "t", "client_kwargs": {"region_name": "r"}},
-        ),
-        (Connection("landing", "aws", extra={"profile_name": "p"}), {"profile": "p"}),
-        (
-            Connection("landing", "google_cloud_platform", extra={"keyfile_dict": '{"a": "b"}', "project": "p"}),
-            {"token": {"a": "b"}, "project": "p"},
-        ),
-        (Connection("landing", "google_cloud_platform", extra={"key_path": "/key.json"}), {"token": "/key.json"}),
-        (
-            Connection("landing", "wasb", host="https://acc.blob.core.windows.net", login="acc", password="k"),
-            {"account_name": "acc", "account_key": "k"},
-        ),
-        (
-            Connection("landing", "wasb", login="acc", extra={"sas_token": "t"}),
-            {"account_name": "acc", "sas_token": "t"},
-        ),
-        (Connection("landing", "wasb", extra={"connection_string": "c"}), {"connection_string": "c"}),
-        (
-            Connection("landing", "adls", host="acc", login="app", password="s", extra={"tenant_id": "t"}),
-            {"account_name": "acc", "tenant_id": "t", "client_id": "app", "client_secret": "s"},
-        ),
-    ],
-)
-def test_a_connection_becomes_the_storages_options(given, options):
-    kinds = {"aws": "s3", "google_cloud_platform": "gs", "wasb": "abfs", "adls": "abfss"}
-    assert remote._STORAGES[kinds[given.conn_type]].options(given) == options
-
-
-def test_a_role_to_take_on_is_refused_and_the_way_out_said():
-    given = Connection("landing", "aws", extra={"role_arn": "arn:aws:iam::1:role/x"})
-    with pytest.raises(AccessDeniedError, match="give the role to the worker"):
-        open_place("s3://bucket", given)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +206,7 @@ def test_a_url_or_connection_that_does_not_fit_is_refused(url, kind, message):
     ("url", "extra"), [("gs://bucket", "gcs"), ("abfss://files@acc.dfs.core.windows.net", "azure")]
 )
 def test_a_package_that_is_missing_is_named_with_its_extra(monkeypatch, url, extra):
-    monkeypatch.setattr(remote, "missing", lambda asked: f"package_of_{asked}")
+    monkeypatch.setattr(opening, "missing", lambda asked: f"package_of_{asked}")
     with pytest.raises(MissingExtraError, match=rf'package_of_{extra}, .* pip install "elt-factory\[{extra}\]"'):
         open_place(url, None)
 
@@ -289,13 +249,13 @@ def test_old_landings_are_removed_from_object_storage(any_place, records, tmp_pa
 
 def test_a_refused_access_names_the_place_and_the_connection(place):
     class Refusing:
-        def cat_file(self, _):
+        def get(self, _):
             raise PermissionError(f"Forbidden for {SECRET}")
 
     with pytest.raises(AccessDeniedError) as caught:
-        replace(place, filesystem=Refusing()).read("x")
+        replace(place, objects=replace(place.objects, store=Refusing())).read("x")
     assert str(caught.value) == (
-        "the landing s3://landings/elt denied access: PermissionError: Forbidden for ***; check the connection landing"
+        "the landing s3://landings/elt denied access: Forbidden for ***; check the connection landing"
     )
 
 

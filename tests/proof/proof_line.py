@@ -11,7 +11,7 @@ import proof_model as model
 from proof_kinds import Kind
 from proof_model import Read
 from proof_source import DAY, FIRST, Row, Source
-from proof_stage import Pause, Stage, Try, WatchedStorage
+from proof_stage import Pause, Stage, Try
 from proof_tables import Tables
 
 from elt_factory.core.window import Window
@@ -252,4 +252,4 @@ def _flip(place: Place, name: str, at: int) -> None:
     if isinstance(place, LocalPlace):
         (place.folder / name).write_bytes(content)
     else:
-        WatchedStorage.change(f"{place.url}/{name}", bytes(content))
+        place.objects.change(f"{place.path}/{name}", bytes(content))

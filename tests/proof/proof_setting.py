@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fsspec.registry import _registry as fsspec_registry
 from proof_kinds import Kind
 from proof_line import Line
 from proof_source import api
@@ -16,6 +15,7 @@ from proof_stage import WatchedStorage, staged
 
 from elt_factory.landing import manifest as manifest_module
 from elt_factory.landing import remote
+from elt_factory.landing.remote import RemotePlace
 from elt_factory.warehouse import patience
 from elt_factory.warehouse.base import Warehouse
 
@@ -75,10 +75,8 @@ def _listen(patch: pytest.MonkeyPatch, made: Line) -> None:
     patch.setattr(manifest_module.Manifest, "__init__", manifest)
     patch.setattr(Warehouse, "load", load)
     # object storage in this process: the same code of ours, the same library, another kind of address
-    memory = remote._Storage("s3", (), lambda _: {})
-    patch.setattr(remote, "_STORAGES", {**remote._STORAGES, "memory": memory})
+    patch.setattr(remote, "open_place", lambda url, _: RemotePlace(WatchedStorage.at(url)))
     patch.setattr(remote, "AT_ONCE", 1)
     # whoever holds the table's turn does not go on while this one waits for it
     patch.setattr(patience, "TRIES", 2)
     patch.setattr(patience, "pause", lambda _: 0.0)
-    patch.setitem(fsspec_registry, "memory", WatchedStorage)

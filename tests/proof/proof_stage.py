@@ -8,13 +8,17 @@ killed has no further effect, not even that of cleaning up: as after `kill -9`.
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import duckdb
-from fsspec.implementations.memory import MemoryFileSystem
+from obstore.store import MemoryStore
+
+from elt_factory.core.stores import address_of
+from elt_factory.storage.objects import Entry, Objects
 
 Pause = int | str | None  # after so many effects, at the first one whose name holds a text, or not at all
 PATIENCE = 60  # seconds, for a try that should have come to its next effect
@@ -140,32 +144,37 @@ class WatchedConnection:
         self._real.close()
 
 
-class WatchedStorage(MemoryFileSystem):
+class WatchedStorage(Objects):
     """Object storage whose requests are effects: an object is there whole, or not at all."""
 
-    store: ClassVar[dict[str, Any]] = {}
-    pseudo_dirs: ClassVar[list[str]] = [""]
-
-    def put_file(self, lpath: str, rpath: str, *args: Any, **kwargs: Any) -> None:
-        _effect(f"put {rpath}")
-        super().put_file(lpath, rpath, *args, **kwargs)
-
-    def pipe_file(self, path: str, value: bytes, *args: Any, **kwargs: Any) -> None:
-        _effect(f"put {path}")
-        super().pipe_file(path, value, *args, **kwargs)
+    kept: ClassVar[MemoryStore] = MemoryStore()
 
     @classmethod
-    def change(cls, url: str, content: bytes) -> None:
-        """Other bytes of an object that is there."""
-        kept = cls.store[cls._strip_protocol(url)]
-        kept.seek(0)
-        kept.write(content)
+    def at(cls, url: str) -> Self:
+        address = address_of(url)
+        return cls(url, f"{address.host}/{address.path}", cls.kept)
 
-    def rm(self, path: Any, *args: Any, **kwargs: Any) -> None:
+    def upload(self, file: Path, name: str) -> None:
+        _effect(f"put {self.url}/{name}")
+        super().upload(file, name)
+
+    def write(self, name: str, content: bytes) -> None:
+        _effect(f"put {self.url}/{name}")
+        super().write(name, content)
+
+    def change(self, name: str, content: bytes) -> None:
+        """Other bytes of an object that is there."""
+        super().write(name, content)
+
+    def remove(self, names: Sequence[str]) -> None:
         # one request takes many away, and a kill may come among them
-        for one in [path] if isinstance(path, str) else path:
-            _effect(f"remove {one}")
-            super().rm(one, *args, **kwargs)
+        for name in names:
+            _effect(f"remove {self.url}/{name}")
+            super().remove([name])
+
+    def _entry(self, found: Any) -> Entry:
+        # without ETags, so that a change is found by the checksum
+        return replace(super()._entry(found), etag="")
 
 
 def _effect(what: str) -> None:
@@ -195,8 +204,7 @@ def staged(folder: Path, warehouse: Path) -> Iterator[Stage]:
     stage.looking = keeper = real(str(warehouse))
     keeper.execute("SET threads = 1; SET TimeZone = 'UTC'")
     duckdb.connect, _here = connect, stage
-    WatchedStorage.store.clear()
-    WatchedStorage.pseudo_dirs[:] = [""]
+    WatchedStorage.kept = MemoryStore()
     try:
         yield stage
     finally:

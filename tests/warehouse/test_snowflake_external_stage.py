@@ -4,27 +4,20 @@ from dataclasses import replace
 
 import pytest
 import sqlglot
-from fsspec.implementations.memory import MemoryFileSystem
+from obstore.store import MemoryStore
 from opening_support import connection_of
 from sqlglot import exp
 
 from elt_factory.core.failures import AccessDeniedError, AccountingError
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.remote import RemotePlace
+from elt_factory.storage.objects import Objects
 from elt_factory.testing.warehouses.loader import Loader, day
 from elt_factory.warehouse.base import Rows
 from elt_factory.warehouse.snowflake.stage import external_stage, external_url
 from elt_factory.warehouse.snowflake.warehouse import SnowflakeWarehouse
 
 RECORDS = [{"id": 1}, {"id": 2}, "no record"]
-
-
-class InMemory(MemoryFileSystem):
-    """A storage of any address."""
-
-    @classmethod
-    def _strip_protocol(cls, path):
-        return "/" + path.partition("://")[2] if "://" in path else super()._strip_protocol(path)
 
 
 class Recorded(SnowflakeWarehouse):
@@ -59,8 +52,7 @@ def order(warehouse, tmp_path):
     loader = Loader(tmp_path, warehouse)
     loader.land(RECORDS)
     here = loader.place(day(1))
-    InMemory.store.clear()
-    place = RemotePlace("s3://lake/elt", "src/tab/L1", InMemory(skip_instance_cache=True))
+    place = RemotePlace(Objects("s3://lake/elt", "elt", MemoryStore()), "src/tab/L1")
     for name in here.files():
         place.write(name, here.read(name))
     return replace(loader.order(), landing=place)

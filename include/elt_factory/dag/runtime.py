@@ -224,7 +224,8 @@ def landing_root() -> Place:
     """
     from airflow.sdk import Variable
 
-    from elt_factory.landing.remote import is_url, open_place
+    from elt_factory.core.stores import is_url
+    from elt_factory.landing.remote import open_place
 
     base = str(Variable.get(LANDING_VARIABLE, default=LANDING_DEFAULT))
     if is_url(base):

@@ -11,6 +11,7 @@ from elt_factory.core.connection import Connection
 from elt_factory.core.extras import needs
 from elt_factory.core.failures import AccessDeniedError, BadRequestError, EltError, SourceUnavailableError
 from elt_factory.extract.label import TableLabel
+from elt_factory.storage.aws import endpoint_of, session_of
 
 _REFUSED = (
     "AccessDenied",
@@ -33,21 +34,15 @@ def client_of(connection: Connection, label: TableLabel) -> Any:
         BadRequestError: the connection names no region.
     """
     with needs("dynamodb", "a source of type dynamodb"):
-        import boto3  # type: ignore[import-untyped]
         from botocore.config import Config  # type: ignore[import-untyped]
-    extra = connection.extra
-    session = boto3.session.Session(
-        aws_access_key_id=connection.login,
-        aws_secret_access_key=connection.password,
-        aws_session_token=extra.get("aws_session_token"),
-        region_name=extra.get("region_name"),
-    )
+
+        session = session_of(connection)
     if not session.region_name:
         text = f'the connection "{connection.conn_id}" names no region'
         raise label.error(BadRequestError, text, 'write {"region_name": "eu-central-1"} in its extra')
     retries: Any = {"mode": "adaptive", "max_attempts": _ATTEMPTS}
     config = Config(retries=retries, connect_timeout=10, read_timeout=60)
-    return session.client("dynamodb", endpoint_url=extra.get("endpoint_url"), config=config)
+    return session.client("dynamodb", endpoint_url=endpoint_of(connection, "dynamodb"), config=config)
 
 
 @contextmanager

@@ -1,0 +1,147 @@
+"""The objects below a URL of object storage: listed, read and written, each of them whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any
+
+from elt_factory.core.failures import redact
+
+_CHUNK = 1024 * 1024
+_PAGE = 1000  # what one request lists
+_CODE = re.compile(r"<Code>([^<]+)</Code>")
+_SAID = re.compile(r"<Message>([^<]*)</Message>")
+_STATUS = re.compile(r"status code: (\d{3})")
+_PROVIDER = re.compile(r"External .* credential provider: ((\w+): .*)")
+_NO_WAY = re.compile(r"Connect|Timeout|Transport")
+_REFUSED = ("401", "403")
+_REST = re.compile(r"\n\s*\n?Debug source:.*", re.DOTALL)
+_LONGEST = 300
+# each vendor has codes of its own
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "InvalidBucketName", "AccountNotFound")
+_DENIED = (
+    "AccessDenied",
+    "AuthenticationFailed",
+    "AuthorizationFailure",
+    "AuthorizationPermissionMismatch",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+)
+_REGION = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect")
+_REDIRECTS = ("301", "307")
+
+
+class Trouble(Enum):
+    """What a request that failed comes down to."""
+
+    DENIED = auto()
+    NO_BUCKET = auto()
+    NOT_THERE = auto()
+    CHANGED = auto()
+    REGION = auto()
+    UNAVAILABLE = auto()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object: its name below the URL, and what the storage says of it."""
+
+    name: str
+    size: int
+    modified: datetime
+    etag: str
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects below a URL. `store` is obstore's, of the whole bucket; `secrets` are what no message may show.
+
+    What its methods raise is the library's: `trouble` and `told` say what it means.
+    """
+
+    url: str
+    prefix: str
+    store: Any = field(repr=False)
+    secrets: Sequence[str] = field(default=(), repr=False)
+
+    def list(self, below: str = "") -> Iterator[Entry]:
+        """Yield the objects in a folder and below it, a page of them at a time."""
+        for page in self.store.list(self._at(below) or None, chunk_size=_PAGE):
+            yield from (self._entry(found) for found in page)
+
+    def look(self, name: str) -> Entry:
+        """Return what is said of an object."""
+        return self._entry(self.store.head(self._at(name)))
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a small object."""
+        return bytes(self.store.get(self._at(name)).bytes())
+
+    def download(self, name: str, target: Path, etag: str = "") -> None:
+        """Write an object into a file, in little memory; only the version that an ETag names."""
+        found = self.store.get(self._at(name), options={"if_match": etag} if etag else None)
+        with target.open("wb") as copy:
+            for chunk in found.stream(min_chunk_size=_CHUNK):
+                copy.write(chunk)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a small object there by one request."""
+        self.store.put(self._at(name), content, use_multipart=False)
+
+    def upload(self, file: Path, name: str) -> None:
+        """Put a file there, which appears whole with the end of its upload."""
+        self.store.put(self._at(name), file)
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove objects, in the order that the storage likes."""
+        self.store.delete([self._at(name) for name in names])
+
+    def told(self, error: Exception) -> str:
+        """Return what a storage said, in one line and without secrets."""
+        text = _REST.sub("", str(error)).strip()
+        code, said = _CODE.search(text), _SAID.search(text)
+        if found := _PROVIDER.search(text):
+            text = f"no credentials: {found[1]}"
+        elif code:
+            text = f"{code[1]}: {said[1]}" if said else code[1]
+        elif status := _STATUS.search(text):
+            text = f"status {status[1]}"
+        lines = redact(text, self.secrets).splitlines()
+        return (lines[0] if lines else type(error).__name__)[:_LONGEST]
+
+    def _at(self, name: str) -> str:
+        return "/".join(filter(None, (self.prefix, name)))
+
+    def _entry(self, found: Any) -> Entry:
+        name = found["path"][len(self.prefix) + 1 if self.prefix else 0 :]
+        return Entry(name, int(found["size"]), found["last_modified"], (found["e_tag"] or "").strip('"'))
+
+
+def trouble(error: Exception) -> Trouble:
+    """Return what an error of the storage's library comes down to."""
+    from obstore import exceptions
+
+    denied = (PermissionError, exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
+    text = str(error)
+    code, status = _CODE.search(text), _STATUS.search(text)
+    said = code[1] if code else ""
+    # a server that hands out credentials may be down, too
+    if (found := _PROVIDER.search(text)) and _NO_WAY.search(found[2]):
+        return Trouble.UNAVAILABLE
+    if said in _NO_BUCKET:
+        return Trouble.NO_BUCKET
+    if said in _REGION or (status and status[1] in _REDIRECTS):
+        return Trouble.REGION
+    if said in _DENIED or isinstance(error, denied) or (status and status[1] in _REFUSED):
+        return Trouble.DENIED
+    if isinstance(error, exceptions.PreconditionError):
+        return Trouble.CHANGED
+    return Trouble.NOT_THERE if isinstance(error, FileNotFoundError) else Trouble.UNAVAILABLE
