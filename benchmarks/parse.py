@@ -1,4 +1,4 @@
-"""What reading DAGs costs: against hand-written DAGs (the floor), dag-factory, and plain Cosmos.
+"""What reading DAGs costs in CPU time: against hand-written DAGs (the floor), dag-factory, and plain Cosmos.
 
 Run it with `make bench`, which installs the peers of the dependency group `bench` separately. Each case runs in
 a process of its own, the ways that are compared in turn in one process. It exits with status 1 when a target is missed.
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def dags(report: Report, ways: list[str]) -> None:
-    print("milliseconds per DAG of 8 tasks, reading and validating YAML included (median); peak MB of a process")
+    print("milliseconds of CPU per DAG of 8 tasks, reading and validating YAML included (median); peak MB of a process")
     for count in COUNTS:
         taken = run(",".join(ways), count)["ms"]
         memory = {way: run(way, count)["mb"] for way in ways}
@@ -69,7 +69,7 @@ def dags(report: Report, ways: list[str]) -> None:
 
 
 def workers(report: Report) -> None:
-    print("\nmilliseconds until a worker has the DAG of its task, our imports included, Airflow's not (median)")
+    print("\nmilliseconds of CPU until a worker has the DAG of its task, our imports included, Airflow's not (median)")
     for case, way in (("worker", "by dags/sources.py"), ("bundle_worker", "by the bundle")):
         taken: dict[int, list[dict[str, float]]] = {1: [], 1000: []}
         for _ in range(WORKER_RUNS):

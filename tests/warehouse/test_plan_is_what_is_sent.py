@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from difflib import unified_diff
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -49,9 +52,22 @@ DATABASE = FILES | {
         "incremental": {"cursor": "id", "initial": 0},
     },
 }
+IN_WINDOW = {"params": {"since": "{{ window.start }}", "until": "{{ window.end }}"}}
+API = {
+    **FILES,
+    "append by a cursor": FILES["append by a cursor"] | IN_WINDOW,
+    "append by the window": {"write_disposition": "append", "business_date": "at", **IN_WINDOW},
+    "replace of pages": {"write_disposition": "replace", "paginator": {"type": "page_number"}},
+    "merge with a filter": {"write_disposition": "merge", **KEY, "where": "v <> 'b'"},
+    "replace for each of a list": {
+        "write_disposition": "replace",
+        "for_each": {"region": ["EMEA", "APAC"]},
+        "params": {"region": "{{ region }}"},
+    },
+}
 CASES = {
     f"{kind} {name}{' anew' if refresh else ''}": (kind, spec, refresh)
-    for kind, specs in (("files", FILES), ("sql", DATABASE))
+    for kind, specs in (("files", FILES), ("sql", DATABASE), ("rest_api", API))
     for name, spec in specs.items()
     for refresh in (False, True)
 }
@@ -62,10 +78,35 @@ ROWS = [
 ]
 
 
-def line_of(kind: str, spec: dict, folder: Path, columns: dict = COLUMNS) -> Line:
+@pytest.fixture(scope="module")
+def api() -> Iterator[Connection]:
+    """The rows as the first page of an API, and no page more."""
+    first = json.dumps([dict(zip(COLUMNS, row, strict=True)) for row in ROWS]).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = b"[]" if "page=" in self.path and "page=1" not in self.path else first
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Connection("api", "http", host=f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+
+
+def line_of(kind: str, spec: dict, folder: Path, api: Connection, columns: dict = COLUMNS) -> Line:
     """A source of two good rows and a bad one."""
     table = {"columns": columns, "description": "Orders", **spec}
-    if kind == "files":
+    if kind == "rest_api":
+        extract, connection = {"type": "rest_api", "connection": "api"}, api
+        table["path"] = "/orders"
+    elif kind == "files":
         (folder / "in").mkdir()
         (folder / "in" / "orders.csv").write_text("".join(",".join(row) + "\n" for row in [tuple(COLUMNS), *ROWS]))
         extract, connection = {"type": "files", "folder": "in"}, None
@@ -131,8 +172,8 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Callable[[Warehouse], None]:
 
 
 @pytest.mark.parametrize(("kind", "spec", "refresh"), CASES.values(), ids=CASES)
-def test_on_duckdb(kind: str, spec: dict, refresh: bool, tmp_path: Path, held):
-    line, sent = line_of(kind, spec, tmp_path), []
+def test_on_duckdb(kind: str, spec: dict, refresh: bool, tmp_path: Path, api: Connection, held):
+    line, sent = line_of(kind, spec, tmp_path, api), []
     with DuckDBWarehouse(tmp_path / "warehouse.duckdb", log=lambda _: None) as warehouse:
         real = warehouse._connection
 
@@ -152,9 +193,9 @@ def test_on_duckdb(kind: str, spec: dict, refresh: bool, tmp_path: Path, held):
 
 
 @pytest.mark.parametrize(("kind", "spec", "refresh"), CASES.values(), ids=CASES)
-def test_on_snowflake(kind: str, spec: dict, refresh: bool, tmp_path: Path, held, fake_snowflake):
+def test_on_snowflake(kind: str, spec: dict, refresh: bool, tmp_path: Path, api: Connection, held, fake_snowflake):
     # fakesnow does not say that a column has its comment already, so a load would write it again
-    line, sent = line_of(kind, spec, tmp_path, COLUMNS | {"v": {"type": "text"}}), []
+    line, sent = line_of(kind, spec, tmp_path, api, COLUMNS | {"v": {"type": "text"}}), []
     connection = Connection("warehouse", **fake_snowflake.fields(network_timeout=30))
     with open_warehouse(connection, tmp_path, lambda _: None) as warehouse:
         real = warehouse._run
