@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-unit test-pythons test-services test-fakesnow test-live proof test-snowflake coverage durations \
+.PHONY: help setup demo up down test test-unit test-pythons test-duckdb test-services test-fakesnow test-live proof test-snowflake coverage durations \
   bench extract-bench faults lint prose drift docs-site reference format lock clean
 
 DAYS ?= 7
@@ -65,6 +65,9 @@ test-pythons: setup ## Run the unit tests with other Pythons of this machine: OT
 	  test -n "$$python" || { echo "Python $$version is not on this machine"; continue; }; \
 	  $(MAKE) --no-print-directory test-unit PYTHON="$$python" VENV=build/python$$version || exit 1; \
 	done
+
+test-duckdb: setup ## Run the tests that load into the embedded warehouse
+	@$(PYTEST) $(BY_FILE) -m duckdb
 
 test-services: setup ## Run the tests that ask databases, object storage, servers, git and dbt
 	@$(PYTEST) $(BY_FILE) -m services

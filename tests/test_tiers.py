@@ -35,6 +35,7 @@ def item(path="tests/config/test_x.py", fixtures=(), marks=(), case=None):
         (item(), "unit"),
         (item(fixtures=["tmp_path", "postgres"]), "services"),
         (item(case="fakesnow-append"), "fakesnow"),
+        (item(case="duckdb-append"), "duckdb"),
         (item(fixtures=["fake_snowflake", "airflow_template"]), "live"),
         (item("tests/end_to_end/test_x.py", fixtures=["fake_snowflake"]), "live"),
         (item("tests/faults/test_x.py", fixtures=["s3_server"]), "proof"),

@@ -8,6 +8,7 @@ import pytest
 
 TIERS = {
     "unit": "needs nothing but this process and its files",
+    "duckdb": "loads into the embedded warehouse: the suite that every warehouse passes",
     "services": "asks other processes: databases, object storage, servers, git, dbt",
     "fakesnow": "asks the stand-in for Snowflake",
     "live": "runs DAGs or commands with an Airflow of its own, or a whole Airflow, or installs the wheel",
@@ -25,6 +26,7 @@ FIXTURES = {
     "s3_server": "services",
     "shop": "services",
 }
+WAREHOUSES = ("fakesnow", "duckdb")
 STARTS_A_PROCESS = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system")
 
 _running: list[pytest.Item | None] = []
@@ -40,7 +42,7 @@ def tier_of(item: pytest.Item) -> str:
     asked = getattr(item, "fixturenames", ())
     by_fixture = [tier for fixture, tier in FIXTURES.items() if fixture in asked]
     # a warehouse is asked for by a parameter
-    by_parameter = ["fakesnow"] if hasattr(item, "callspec") and "fakesnow" in item.callspec.id else []
+    by_parameter = [name for name in WAREHOUSES if hasattr(item, "callspec") and name in item.callspec.id]
     return next(iter([*marked, *folders, *by_parameter, *by_fixture]), "unit")
 
 

@@ -16,8 +16,8 @@ import pytest
 import sqlglot
 from cli_support import ORDERS, ROOT, Project
 
+from elt_factory.describe.graph_svg import Box, Panel, graph_svg
 from elt_factory.describe.layout import layered
-from elt_factory.describe.picture import Box, Panel, picture
 from elt_factory.describe.png import png_of
 
 FLIGHTS = """\
@@ -263,7 +263,7 @@ def test_every_text_of_a_picture_is_drawn_also_where_the_machine_has_no_fonts(st
 
     draw = resvg_py.svg_to_bytes
     monkeypatch.setattr(resvg_py, "svg_to_bytes", lambda **told: draw(**told, skip_system_fonts=True))
-    text = picture("Name", "Window", [Panel("STAGE", (Box("a", "Task", "about it"),))])
+    text = graph_svg("Name", "Window", [Panel("STAGE", (Box("a", "Task", "about it"),))])
     assert png_of(text) != png_of(re.sub(f'(<text class="{style}"[^>]*>)[^<]*', r"\1", text))
 
 
@@ -319,5 +319,5 @@ def test_boxes_stand_in_layers_along_the_edges_and_never_on_each_other():
 
 def test_whatever_a_text_holds_the_picture_is_well_formed():
     box = Box("a", '<b>&"' * 30, "]]>", "unheard of")
-    tree = ET.fromstring(picture("<&>", "'\"", [Panel("", (box,)), Panel("<p>", (box,), (("a", "none"),))]))
+    tree = ET.fromstring(graph_svg("<&>", "'\"", [Panel("", (box,)), Panel("<p>", (box,), (("a", "none"),))]))
     assert tree.tag.endswith("svg")

@@ -97,14 +97,14 @@ def _plan(name: str, date: str | None, ends: tuple[str | None, str | None], ware
 
 
 def _draw(made: Plan, svg: Path | None, png: Path | None) -> None:
-    from elt_factory.describe.plan_picture import plan_picture
+    from elt_factory.describe.plan_svg import plan_svg
 
     if svg:
-        _save(svg, plan_picture(made).encode())
+        _save(svg, plan_svg(made).encode())
     if png:
         from elt_factory.describe.png import png_of
 
-        _save(png, png_of(plan_picture(made)))
+        _save(png, png_of(plan_svg(made)))
 
 
 def _save(file: Path, picture: bytes) -> None:

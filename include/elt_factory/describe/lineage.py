@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from elt_factory.config.models.source import Config, TransformOnly
+from elt_factory.describe.graph_svg import Box, Panel, graph_svg
 from elt_factory.describe.layout import Edge
 from elt_factory.describe.models import Models
-from elt_factory.describe.picture import Box, Panel, picture
 
 
-def lineage_picture(title: str, configs: Sequence[Config], models: Models, about: Iterable[Config]) -> str:
+def lineage_svg(title: str, configs: Sequence[Config], models: Models, about: Iterable[Config]) -> str:
     """Return the SVG of what some configs load and transform, with everything before and after it.
 
     Empty without any.
@@ -22,7 +22,7 @@ def lineage_picture(title: str, configs: Sequence[Config], models: Models, about
     if not shown:
         return ""
     inside = tuple(edge for edge in edges if edge[0] in kept and edge[1] in kept)
-    return picture(title, "from the systems through the loaded tables to the models", [Panel("", shown, inside)])
+    return graph_svg(title, "from the systems through the loaded tables to the models", [Panel("", shown, inside)])
 
 
 def _graph(configs: Sequence[Config], models: Models) -> tuple[dict[str, Box], list[Edge]]:

@@ -16,7 +16,7 @@ from elt_factory.config.models.source import Config, TransformOnly
 from elt_factory.describe import html
 from elt_factory.describe.dictionary import Entry, Found, entries
 from elt_factory.describe.html import Html
-from elt_factory.describe.lineage import lineage_picture
+from elt_factory.describe.lineage import lineage_svg
 from elt_factory.describe.models import Models
 from elt_factory.describe.words import in_yaml
 
@@ -60,7 +60,7 @@ def _overview(estate: Estate) -> str:
     body = [
         html.table(("pipeline", "description", "runs", "deadline", "owner", "tables", "models"), rows),
         Html("<br>"),
-        html.picture(lineage_picture("Lineage", estate.configs, estate.models, estate.configs)),
+        html.picture(lineage_svg("Lineage", estate.configs, estate.models, estate.configs)),
     ]
     count = len(estate.configs)
     lead = f"{count} pipeline{'' if count == 1 else 's'}, each described by one YAML file."
@@ -83,7 +83,7 @@ def _page(config: Config, estate: Estate) -> str:
     body = [
         html.facts(_specification(config)),
         Html("<br>"),
-        html.picture(lineage_picture(f"Lineage of {config.name}", estate.configs, estate.models, [config])),
+        html.picture(lineage_svg(f"Lineage of {config.name}", estate.configs, estate.models, [config])),
         *_tables(config, estate),
         *_models(config, estate.models),
     ]

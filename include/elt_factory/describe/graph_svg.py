@@ -63,7 +63,7 @@ class Panel:
     edges: tuple[Edge, ...] = ()
 
 
-def picture(title: str, subtitle: str, panels: Sequence[Panel]) -> str:
+def graph_svg(title: str, subtitle: str, panels: Sequence[Panel]) -> str:
     """Return an SVG document: the panels from left to right, each leading to the next."""
     placed = [_Placed(panel) for panel in panels if panel.boxes]
     tallest = max((panel.height for panel in placed), default=0.0)

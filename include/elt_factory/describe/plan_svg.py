@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from elt_factory.describe.picture import Box, Panel, picture
+from elt_factory.describe.graph_svg import Box, Panel, graph_svg
 from elt_factory.describe.plan import Plan, TaskPlan
 
 _TITLES = {
@@ -16,13 +16,13 @@ _TITLES = {
 }
 
 
-def plan_picture(plan: Plan) -> str:
+def plan_svg(plan: Plan) -> str:
     """Return the SVG of a plan."""
     stages: dict[str, list[TaskPlan]] = {}
     for task in plan.tasks:
         stages.setdefault(task.group[0] if task.group else "", []).append(task)
     panels = [_panel(stage, tasks) for stage, tasks in stages.items()]
-    return picture(plan.config.name, f"window {plan.covers}   ·   deadline {plan.due}", panels)
+    return graph_svg(plan.config.name, f"window {plan.covers}   ·   deadline {plan.due}", panels)
 
 
 def _panel(stage: str, tasks: Sequence[TaskPlan]) -> Panel:
