@@ -110,6 +110,17 @@ def test_an_api_s_request_is_shown_with_the_lag_and_the_values_of_the_window(pro
     assert table["reads"] == ["GET shop:/v1/orders?since=2024-03-04T07:00:00Z&limit=10"]
 
 
+def test_a_delta_token_is_said_to_be_there_and_not_shown(project: Project):
+    table = """\
+  users: {path: /v1/users, delta_token: next, primary_key: [id], write_disposition: merge}
+sensors:
+"""
+    project.write("api", FLIGHTS.replace("sensors:\n", table))
+    found = planned(project, "api", "--date", "2024-03-05")
+    reads = {table["name"]: table["reads"] for table in found["tables"]}
+    assert reads["users"] == ["GET shop:/v1/users at first, and then what the API's delta token of the last load says"]
+
+
 BY_CURSOR = "scd2\n    incremental: {cursor: ordered_at, lag: 1h}"
 
 

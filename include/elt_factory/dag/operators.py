@@ -92,7 +92,6 @@ class ExtractOperator(TableOperator):
             )
             known = KnownTable(self.config.name, self.table, self.spec, existing)
             project = project_name()
-            after = cursor.after
             manifest = land(
                 LandRequest(
                     known,
@@ -104,7 +103,8 @@ class ExtractOperator(TableOperator):
                     self.log.info,
                     project,
                     attempt,
-                    after,
+                    cursor.after,
+                    cursor.token,
                     self.config.timezone,
                 )
             )
@@ -141,15 +141,15 @@ class ExtractOperator(TableOperator):
         A moment at the warehouse, which others wait for.
         """
         from elt_factory.warehouse.ledger import ledger_of
-        from elt_factory.warehouse.state import cursor_range
+        from elt_factory.warehouse.state import beginning
 
         with warehouse(purpose(run, "load", self.table)) as opened:
             existing = opened.columns_as(Relation(self.config.name, self.table), self.spec.types)
             ledger = None if run.full_refresh else ledger_of(opened, Relation(self.config.name, self.table), self.spec)
-            if run.full_refresh or not self.spec.incremental:
+            if run.full_refresh:
                 return existing, CursorRange(), ledger
             window = run.table_window(self.table)
-            return existing, cursor_range(opened, self.config.name, self.table, load, window), ledger
+            return existing, beginning(opened, self.config.name, self.table, self.spec, load, window), ledger
 
 
 class LoadOperator(TableOperator):

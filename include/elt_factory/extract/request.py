@@ -18,10 +18,14 @@ from elt_factory.core.window import Window
 
 @dataclass(frozen=True)
 class CursorRange:
-    """For a cursor that is not a time: read `after < cursor <= upto`; None is open."""
+    """For a cursor that is not a time: read `after < cursor <= upto`; None is open.
+
+    `token` is an API's own: it sends what has changed since it gave that.
+    """
 
     after: str | None = None
     upto: str | None = None
+    token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ class Spool:
     `longest` and `counted` are what the bytes of a csv spool say, where they can: the longest record in bytes, and how
     many records there are.
     `keys` has the primary keys of all rows of the source, where the load compares them: without those that are NULL.
+    `token` is what the API gave to ask with the next time.
     `null_cursors` counts the rows of the source without a cursor value, read or left out; None: count those that came.
     """
 
@@ -119,6 +124,7 @@ class Spool:
     counted: int | None = None
     texts: bool = False
     keys: Spool | None = None
+    token: str | None = field(default=None, repr=False)
 
 
 Reader = Callable[[ReadRequest], Spool]

@@ -245,6 +245,8 @@ def _manifest(
         business_date_min=business_bounds[0],
         business_date_max=business_bounds[1],
         project=request.project,
+        delta_token=request.spool.token,
+        delta_token_after=request.token_after,
         rows_null_cursor=_null_cursors(connection, request, plan),
     )
 

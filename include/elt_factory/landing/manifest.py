@@ -114,6 +114,8 @@ class Manifest:
     key_columns: tuple[LandedColumn, ...] = ()
     keys_read: int | None = None  # None: the load compares no keys
     keys_rejected: int = 0  # keys that could not be read: then nothing is known to be gone
+    delta_token: str | None = None  # what the API gave to ask with the next time
+    delta_token_after: str | None = None  # what it was asked with; None: for all it has
     cursor_after: str | None = None  # a cursor that is not a time was read from here on; None: from its beginning
 
     @property

@@ -19,7 +19,7 @@ class LandRequest:
 
     `place` is that of this load id; `workdir` is scratch space on this machine; `project` is whose landing it is;
     `attempt` began before the source was read; `cursor_after` is where the source was read from, by a cursor that is
-    no time; `zone` is the clock of times without a zone.
+    no time, and `token_after` by a token of the API; `zone` is the clock of times without a zone.
     """
 
     known: KnownTable
@@ -32,6 +32,7 @@ class LandRequest:
     project: str = ""
     attempt: Attempt = field(default_factory=Attempt.begin)
     cursor_after: str | None = None
+    token_after: str | None = field(default=None, repr=False)
     zone: str = "UTC"
 
     @property

@@ -27,7 +27,7 @@ from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from elt_factory.warehouse.ledger import ledger_of
 from elt_factory.warehouse.order import LoadOrder
-from elt_factory.warehouse.state import cursor_range
+from elt_factory.warehouse.state import beginning
 
 WEEK = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 8, tzinfo=UTC))
 _PROJECT = "conformance"
@@ -92,8 +92,8 @@ class Line:
             existing = opened.columns_as(self.target, spec.types)
             ledger = None if full_refresh else ledger_of(opened, self.target, spec)
             cursor = CursorRange()
-            if spec.incremental and not full_refresh:
-                cursor = cursor_range(opened, self.source.name, self.table, load, window)
+            if not full_refresh:
+                cursor = beginning(opened, self.source.name, self.table, spec, load, window)
         with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
             workdir, contract = Path(scratch, "read"), Path(scratch, "contract")
             workdir.mkdir()
@@ -104,7 +104,7 @@ class Line:
             )
             known = KnownTable(self.source.name, self.table, spec, existing)
             request = LandRequest(known, window, load, spool, place, contract, self.log, _PROJECT)
-            manifest = land(replace(request, cursor_after=cursor.after))
+            manifest = land(replace(request, cursor_after=cursor.after, token_after=cursor.token))
         order = LoadOrder.of(self.source, self.table, manifest, place, "run", full_refresh=full_refresh)
         with self.warehouse() as opened:
             return opened.load(order)

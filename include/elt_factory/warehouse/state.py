@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from elt_factory.config.models.table import Table
 from elt_factory.core.window import Window
 from elt_factory.extract.request import CursorRange
 from elt_factory.warehouse import audit, audit_views
@@ -48,6 +49,35 @@ class TableStatus:
     total_rows: int
     cursor: str | None
     last_business_date: str | None
+
+
+def beginning(warehouse: Warehouse, source: str, table: str, spec: Table, load_id: str, window: Window) -> CursorRange:
+    """Return what a load begins with: where the cursor of those before it ended, or the token that they were given."""
+    if spec.keeps_token:
+        return CursorRange(token=_token(warehouse, source, table, load_id))
+    return cursor_range(warehouse, source, table, load_id, window) if spec.incremental else CursorRange()
+
+
+def _token(warehouse: Warehouse, source: str, table: str, load_id: str) -> str | None:
+    """Return the token that an API gave last; for a window that was committed, the one that this had begun with."""
+    if "delta_token" not in (_audit_columns(warehouse) or ()):
+        return None
+    d = warehouse.dialect
+    own = f"{_standing(d, source, table)} AND {d.name('load_id')} = {d.literal(load_id)}"
+    mine = _loads(warehouse, ("delta_token_after",), own).rows
+    if mine:
+        return _text(mine)
+    last = f"{audit.of_table(d, source, table)} AND {audit.holds(d, 'l')} AND {d.name('delta_token')} IS NOT NULL"
+    rows = warehouse.query(
+        f"SELECT {d.name('delta_token')} FROM {audit.log('loads').sql(d)} AS l WHERE {last} "
+        f"ORDER BY {d.name('turn')} DESC LIMIT 1"
+    ).rows
+    return _text(rows)
+
+
+def _text(rows: Sequence[Sequence[Any]]) -> str | None:
+    """Return the one value of an answer; None where there is none, or NULL."""
+    return None if not rows or rows[0][0] is None else str(rows[0][0])
 
 
 def cursor_range(
@@ -236,7 +266,8 @@ def _size(row: Sequence[Any]) -> int:
 
 def status(warehouse: Warehouse) -> list[TableStatus]:
     """Every table that was ever loaded, by source and table."""
-    if not audited(warehouse):
+    known = _audit_columns(warehouse)
+    if known is None:
         return []
     d = warehouse.dialect
     keys = ("source", "table_name")
@@ -253,8 +284,10 @@ def status(warehouse: Warehouse) -> list[TableStatus]:
     )
     rank = f"row_number() OVER (PARTITION BY {_of('l', d, keys)} ORDER BY {_of('l', d, ('loaded_at',))} DESC, "
     rank += f"{_of('l', d, ('window_end',))} DESC)"
+    # the token itself may be a secret
+    token = f"l.{d.name('delta_token')} IS NOT NULL" if "delta_token" in known else d.literal(False)
     rows = warehouse.query(
-        f"SELECT {_of('l', d, _STATUS)}, t.last_business_date, t.all_rejected, {rank} "
+        f"SELECT {_of('l', d, _STATUS)}, {token}, t.last_business_date, t.all_rejected, {rank} "
         f"FROM {audit.log('loads').sql(d)} AS l "
         f"JOIN ({newest}) AS n ON {_same(d, 'l', 'n', keys)} AND coalesce(l.{d.name('turn')}, 0) = n.newest_turn "
         f"JOIN ({totals}) AS t ON {_same(d, 'l', 't', keys)} ORDER BY {_of('l', d, keys)}"
@@ -283,6 +316,7 @@ def _status(warehouse: Warehouse, row: tuple[Any, ...]) -> TableStatus:
         duplicate,
         unchanged,
         cursor,
+        has_token,
         business,
         all_rejected,
         _,
@@ -304,7 +338,7 @@ def _status(warehouse: Warehouse, row: tuple[Any, ...]) -> TableStatus:
         rows_unchanged=int(unchanged or 0),
         rejected_rows=int(all_rejected),
         total_rows=total,
-        cursor=cursor,
+        cursor="delta token" if has_token else cursor,
         last_business_date=business,
     )
 

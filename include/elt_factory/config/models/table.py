@@ -281,6 +281,11 @@ class Table(Model):
         return any(use.name in WINDOW_NAMES for found in self.templates.values() for use in found)
 
     @property
+    def keeps_token(self) -> bool:
+        """Whether a load begins with a token that the API gave to the load before it."""
+        return False
+
+    @property
     def counts_on(self) -> bool:
         """Whether a load begins at the cursor that the load before it left, so that one has to follow the other."""
         takes_cursor = any(use.name == CURSOR for found in self.templates.values() for use in found)

@@ -136,10 +136,13 @@ class HttpClient:
         return self._follow(Call(self._below(path, params), sending, check_file, rules))
 
     def ask_link(
-        self, link: str, found_on: httpx.URL, sending: Sending = GET, rules: Sequence[AnswerRule] = ()
+        self, link: str, found_on: httpx.URL | None, sending: Sending = GET, rules: Sequence[AnswerRule] = ()
     ) -> Answer:
-        """Return the JSON at an address that an answer gave, absolute or relative to where it was found."""
-        return self._follow(Call(self._own(link, found_on), sending, _json, rules))
+        """Return the JSON at an address that an answer gave, absolute or relative to where it was found.
+
+        None is an answer of an earlier load: the link is then relative to the connection's address.
+        """
+        return self._follow(Call(self._own(link, found_on or self._base), sending, _json, rules))
 
     def probe(self, path: str) -> Answer | str:
         """Return the answer of an endpoint at the first try, or the cause why there is none now."""
@@ -338,6 +341,8 @@ class HttpClient:
         named = f'the connection "{self._connection.conn_id}"'
         if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             return AccessDeniedError, f"check the login and password of {named}, and auth: in the config"
+        if status == httpx.codes.GONE:
+            return BadRequestError, "where a delta_token has expired, run with full refresh; else check path:"
         if status == httpx.codes.NOT_FOUND:
             return BadRequestError, f"check path: in the config and the host of {named}"
         if httpx.codes.is_client_error(status):

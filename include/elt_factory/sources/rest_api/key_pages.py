@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +12,9 @@ from elt_factory.core.failures import BadDataError, BadRequestError
 from elt_factory.extract.label import TableLabel
 from elt_factory.extract.request import ReadRequest
 from elt_factory.extract.templating import values_of
-from elt_factory.sources.rest_api import paginators
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError
 from elt_factory.sources.rest_api.answer_model import AnswerRule
+from elt_factory.sources.rest_api.delta import Delta
 from elt_factory.sources.rest_api.exchange import Answer, shown
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.keys import Key
@@ -38,6 +38,7 @@ class KeyPages:
     source: RestSource
     api: RestApi
     client: HttpClient
+    keep_token: Callable[[str | None], None]
 
     @property
     def table(self) -> RestTable:
@@ -51,13 +52,15 @@ class KeyPages:
             BadDataError: an answer is none that can be read, or the pages end too soon.
         """
         request, paginator = self._request(key), self.api.paginator
-        walk, proof = Walk(paginator, self.request.most_pages), Proof(paginator)
-        ask: Ask | None = paginators.first(paginator)
+        walk, proof = Walk(paginator, self.request.most_pages), Proof(paginator, self.table.delta_token)
+        delta = Delta(self.table, self.request, self.label)
+        ask: Ask | None = delta.first(paginator)
         answer: Answer | None = None
         while ask is not None:
             asked = ask
             found = self._answer(request, asked, answer)
             if found.rule and found.rule.do == "skip" and answer is None:
+                self.keep_token(delta.following(None))
                 return
             if found.rule:
                 yield from walk.rest()
@@ -72,6 +75,8 @@ class KeyPages:
         if answer is not None and not walk.broken_off:
             asked_with = {**_query_of(request.path), **request.params}
             self._prove(answer, proof.of_end(walk, asked_with, self.api.incomplete))
+        if not walk.broken_off:
+            self.keep_token(delta.following(answer.document if answer else None))
 
     def download(self, key: Key, file: Path) -> bool:
         """Put the response for a key into a file; whether there is one that has something in it.
@@ -91,8 +96,8 @@ class KeyPages:
 
     def _answer(self, request: Request, asked: Ask, before: Answer | None) -> Answer:
         rules = [*self.api.answers, *(self._past_last() if before is not None else ())]
-        if asked.link is not None and before is not None:
-            return self.client.ask_link(asked.link, before.url, request.sending({}), rules)
+        if asked.link is not None:
+            return self.client.ask_link(asked.link, before.url if before else None, request.sending({}), rules)
         try:
             params, sending = request.page(asked.params)
         except UnreadableAnswerError as error:
@@ -104,7 +109,8 @@ class KeyPages:
         return [AnswerRule(status=statuses, do="end")] if statuses else []
 
     def _request(self, key: Key) -> Request:
-        values = {**values_of(self.request), **key.values}
+        delta = Delta(self.table, self.request, self.label)
+        values = {**values_of(self.request), **delta.values, **key.values}
         try:
             return request_of(self.source, self.request.table, values, self.api.paginator)
         except BadRequestError as error:

@@ -36,6 +36,9 @@ def _asked(asked: Asked) -> list[str]:
     source: RestSource = asked.source
     table = source.tables[asked.table]
     each = table.for_each
+    if table.keeps_token:
+        first = _request(asked, {})
+        return [f"{first} at first, and then what the API's delta token of the last load says"]
     if each is None:
         pieces = sliced([Key()], asked.window, table, source.timezone)
         return _first_requests(asked, pieces)

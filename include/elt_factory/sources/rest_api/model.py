@@ -44,6 +44,7 @@ from elt_factory.sources.rest_api.request_model import (
     Variables,
     texts_in,
 )
+from elt_factory.sources.rest_api.token_rules import token_mistakes
 
 _CONNECTION = "Airflow connection that holds the address and credentials."
 
@@ -148,6 +149,11 @@ class RestTable(Table):
         not_both("json", "form", "body", "graphql"),
         not_both("format", "records"),
         not_both("format", "keep"),
+        *(not_both("delta_token", name) for name in ("for_each", "slices", "format")),
+        {
+            "if": {"required": ["delta_token"]},
+            "then": {"properties": {"write_disposition": {"const": "merge"}}},
+        },
     )
 
     for_each: ForEach | None = Field(
@@ -157,6 +163,15 @@ class RestTable(Table):
             "or row of a query of the warehouse. Templates use the columns, or the values."
         ),
         examples=["orders", {"region": ["EMEA", "APAC"]}, {"store": {"query": "select id from shop.stores"}}],
+    )
+    delta_token: Text | None = Field(
+        None,
+        description=(
+            "Path in the last page of the token by which the API sends what has changed since. It is kept with the "
+            "load and used by the next one: a link is requested in place of path and params, another text is the "
+            "value of `{{ delta_token }}` in params, json, form or variables; the first load leaves that out."
+        ),
+        examples=["@odata\\\\.deltaLink", "nextSyncToken"],
     )
     keep: dict[ColumnName, Text] = Field(
         {},
@@ -267,7 +282,17 @@ class RestTable(Table):
     @property
     def takes_window(self) -> bool:
         """Whether the source is asked for what is new: by templates, or with the rows of a table that is."""
-        return self.reads_after is not None or super().takes_window
+        return self.reads_after is not None or self.keeps_token or super().takes_window
+
+    @property
+    def keeps_token(self) -> bool:
+        """Whether a load begins with a token that the API gave to the load before it."""
+        return self.delta_token is not None
+
+    @property
+    def counts_on(self) -> bool:
+        """Whether a load begins where the load before it ended."""
+        return self.keeps_token or super().counts_on
 
     @property
     def appends_all_it_is_sent(self) -> bool:
@@ -293,7 +318,7 @@ class RestTable(Table):
 
     @model_validator(mode="after")
     def _each_is_used(self) -> Self:
-        raise_found(each_mistakes(self))
+        raise_found([*each_mistakes(self), *token_mistakes(self)])
         return self
 
     @model_validator(mode="after")

@@ -123,7 +123,7 @@ def _next(model: Paginator, asked: Ask, page: Page) -> Ask | None:
             cursor = _cursor(model, page)
             return Ask({model.cursor_param: cursor}) if cursor != "" else None
         case JsonLinkPaginator():
-            link = _text_at(page.document, model.next_url_path)
+            link = text_at(page.document, model.next_url_path)
             return Ask(link=str(link)) if link else None
         case HeaderLinkPaginator():
             target = link_with(page.headers.get("link", ""), model.rel)
@@ -140,7 +140,7 @@ def _cursor(model: CursorPaginator, page: Page) -> str | int:
     if model.cursor_header:
         return page.headers.get(model.cursor_header.lower(), "")
     if model.cursor_record is None:
-        return _text_at(page.document, model.cursor_path)
+        return text_at(page.document, model.cursor_path)
     if not page.records:
         return ""
     raw = find_in(page.found[-1], model.cursor_record)
@@ -165,7 +165,7 @@ def told(asked: Ask) -> str:
     return ", ".join(f"{name}={value}" for name, value in asked.params.items()) or "the first page"
 
 
-def _text_at(document: Document, path: str) -> str | int:
+def text_at(document: Document, path: str) -> str | int:
     """Return the cursor or link at a path; empty text where there is none."""
     if document.keys is None:
         raise UnreadableAnswerError(f'the response is a list, so it has no "{path}": check the paginator')

@@ -73,10 +73,11 @@ class Declared:
 
 
 class Proof:
-    """Keeps of all pages what reports whether they are all."""
+    """Keeps of all pages what reports whether they are all; at the path `at_end` only the last one has a value."""
 
-    def __init__(self, model: Paginator) -> None:
+    def __init__(self, model: Paginator, at_end: str | None = None) -> None:
         self._model = model
+        self._at_end = at_end
         self._first: Signs | None = None
         self._last: tuple[Ask, Page] | None = None
         self._with_path = 0
@@ -101,7 +102,8 @@ class Proof:
         against = self._declared.against(walk, is_said=over) or contradiction(
             self._model, asked, self._first, last, (walk.rows, walk.fresh)
         )
-        nowhere = never_there(self._model, self._with_path, walk.rows)
+        is_last = self._at_end is not None and last.document.find(self._at_end) is not None
+        nowhere = "" if is_last else never_there(self._model, self._with_path, walk.rows)
         full = full_by(params, last.records) if nowhere or against else ""
         if against or (nowhere and full):
             text = against or f"{nowhere}; the page is full, according to {full}"

@@ -50,7 +50,11 @@ def read(request: ReadRequest) -> Spool:
                 files = [file for share in shares for file in share.result()]
     reading.done()
     form = reading.table.format
-    return Spool("ndjson", tuple(files), reading.rows) if form is None else _of_format(form, files, reading)
+    return (
+        Spool("ndjson", tuple(files), reading.rows, token=reading.token)
+        if form is None
+        else _of_format(form, files, reading)
+    )
 
 
 def _of_format(form: FileFormat, files: Sequence[Path], reading: _Reading) -> Spool:
@@ -118,6 +122,7 @@ class _Reading:
     progress: Progress
     rows: int = 0
     pages: int = 0
+    token: str | None = field(default=None, repr=False)
     _lock: Lock = field(default_factory=Lock)
     _failed: Event = field(default_factory=Event)
 
@@ -169,16 +174,22 @@ class _Reading:
     def done(self) -> None:
         self.progress.done(self.rows, self.pages)
 
+    def _pages(self, client: HttpClient) -> KeyPages:
+        return KeyPages(self.request, self.label, self.source, self.api, client, self._keep_token)
+
+    def _keep_token(self, token: str | None) -> None:
+        self.token = token
+
     def _download(self, client: HttpClient, key: Key, parts: Parts, number: int) -> None:
         file = self.request.workdir / f"response-{number:02d}-{len(parts.files):06d}"
-        if KeyPages(self.request, self.label, self.source, self.api, client).download(key, file):
+        if self._pages(client).download(key, file):
             parts.files.append(file)
             with self._lock:
                 self.pages += 1
                 self.progress.seen(self.rows, self.pages)
 
     def _read_key(self, client: HttpClient, key: Key, parts: Parts) -> None:
-        for page in KeyPages(self.request, self.label, self.source, self.api, client).read(key):
+        for page in self._pages(client).read(key):
             for lines in page.pieces():
                 parts.write(lines)
             with self._lock:

@@ -17,6 +17,7 @@ from elt_factory.extract.templating import endpoint_of
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError, steps
 from elt_factory.sources.rest_api.model import RestSource, RestTable
 from elt_factory.sources.rest_api.paging_model import Paginator
+from elt_factory.sources.rest_api.request_model import DELTA_TOKEN
 from elt_factory.sources.rest_api.sending import FORM, GET, JSON, Sending
 
 _Params = Mapping[str, Any]
@@ -61,7 +62,8 @@ class Request:
 
     def _filled(self, value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {name: self._filled(below) for name, below in value.items()}
+            kept = {name: below for name, below in value.items() if not _lacks_token(below, self.values)}
+            return {name: self._filled(below) for name, below in kept.items()}
         if isinstance(value, Sequence) and not isinstance(value, str):
             return [self._filled(below) for below in value]
         return _value(value, self.values, self.zone) if isinstance(value, str) else value
@@ -75,10 +77,15 @@ def request_of(source: RestSource, name: str, values: Values, paginator: Paginat
     """
     table, zone = source.tables[name], source.timezone
     filled = partial(_filled, values=values, zone=zone)
-    params = {key: filled(value) for key, value in source.params_of(name).items()}
+    params = {key: filled(value) for key, value in source.params_of(name).items() if not _lacks_token(value, values)}
     headers = {key: render(text, values, zone) for key, text in table.headers.items()}
     place = getattr(paginator, "place", None) or ("body" if table.graphql is not None else "query")
     return Request(endpoint_of(table.path, values, zone), params, table, place, values, zone, headers)
+
+
+def _lacks_token(value: Any, values: Values) -> bool:
+    """Whether a text needs the API's token of the load before, and there is none: the first load asks for all."""
+    return isinstance(value, str) and any(use.name == DELTA_TOKEN and use.name not in values for use in uses(value))
 
 
 def _value(text: str, values: Values, zone: str) -> Any:

@@ -1,0 +1,188 @@
+"""An API's own token for what has changed: committed with its rows, sent with the next load, and shown nowhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from extract_support import Reply, reply, serving
+
+from elt_factory.core.failures import BadDataError, BadRequestError
+from elt_factory.core.window import Window
+from elt_factory.testing.loads import Line, source_of
+from elt_factory.warehouse.state import status
+
+LINK = {
+    "path": "/users/delta",
+    "records": "value",
+    "delta_token": r"@odata\.deltaLink",
+    "paginator": {"type": "json_link", "next_url_path": r"@odata\.nextLink"},
+}
+PARAM = {
+    "path": "/events",
+    "records": "items",
+    "params": {"syncToken": "{{ delta_token }}", "max": 2},
+    "delta_token": "nextSyncToken",
+    "paginator": {"type": "cursor", "cursor_path": "nextPageToken", "cursor_param": "pageToken"},
+}
+MERGE = {"primary_key": ["id"], "write_disposition": "merge"}
+
+
+def day(number):
+    start = datetime(2013, 1, number, tzinfo=UTC)
+    return Window(start, start + timedelta(days=1))
+
+
+class Graph:
+    """Users in versions; a token is the number of changes that were there."""
+
+    def __init__(self) -> None:
+        self.changes, self.broken = [{"id": n, "name": f"u{n}"} for n in range(3)], False
+
+    def __call__(self, asked):
+        if self.broken:
+            return Reply(b"no", 400)
+        since, skip = int(asked.params.get("token", 0)), int(asked.params.get("skip", 0))
+        found = self.changes[since:]
+        page = {"value": found[skip : skip + 2]}
+        if skip + 2 < len(found):
+            return reply({**page, "@odata.nextLink": f"/users/delta?token={since}&skip={skip + 2}"})
+        return reply({**page, "@odata.deltaLink": f"/users/delta?token={len(self.changes)}"})
+
+
+def line_of(server, folder, table):
+    config = {"name": "graph", "extract": {"type": "rest_api", "connection": "api"}, "tables": {"users": table}}
+    return Line(source_of(config, folder), server.connection(), folder, lambda _: None)
+
+
+def test_the_token_of_the_last_page_begins_the_next_load_and_a_failed_one_does_not_move_it(tmp_path):
+    graph = Graph()
+    with serving(graph) as server:
+        line = line_of(server, tmp_path, LINK | MERGE)
+        line.load(day(1))
+        assert [asked.target for asked in server.asked] == ["/users/delta", "/users/delta?token=0&skip=2"]
+        graph.changes += [{"id": 1, "name": "new"}, {"id": 7, "name": "u7"}, {"id": 8, "name": "u8"}]
+        graph.broken = True
+        with pytest.raises(BadRequestError):
+            line.load(day(2))
+        graph.broken = False
+        server.asked.clear()
+        assert line.load(day(2)).rows_read == 3
+        assert [asked.target for asked in server.asked] == ["/users/delta?token=3", "/users/delta?token=3&skip=2"]
+        assert line.load(day(3)).rows_read == 0
+        assert {row["id"]: row["name"] for row in line.rows()} == {0: "u0", 1: "new", 2: "u2", 7: "u7", 8: "u8"}
+        # a window that was loaded before reads from where it began, and the next one from where that ended
+        graph.changes += [{"id": 9, "name": "u9"}]
+        assert line.load(day(2)).rows_read == 4
+        server.asked.clear()
+        assert line.load(day(4)).rows_read == 0
+        assert [asked.target for asked in server.asked] == ["/users/delta?token=7"]
+
+
+def test_a_full_refresh_forgets_the_token_and_keeps_the_one_that_it_is_given(tmp_path):
+    graph = Graph()
+    with serving(graph) as server:
+        line = line_of(server, tmp_path, LINK | MERGE)
+        line.load(day(1))
+        server.asked.clear()
+        assert line.load(Window(day(1).start, day(2).end), full_refresh=True).rows_read == 3
+        assert server.asked[0].target == "/users/delta"
+        server.asked.clear()
+        line.load(day(3))
+        assert [asked.target for asked in server.asked] == ["/users/delta?token=3"]
+
+
+def test_a_token_that_is_no_link_goes_where_its_template_is_and_the_first_load_leaves_that_out(tmp_path):
+    def answer(asked):
+        token, page = asked.params.get("syncToken"), asked.params.get("pageToken")
+        if token is None and page is None:
+            return reply({"items": [{"id": 1}], "nextPageToken": "p2"})
+        return reply({"items": [{"id": 2 if token is None else 3}], "nextSyncToken": "s2" if token else "s1"})
+
+    with serving(answer) as server:
+        line = line_of(server, tmp_path, PARAM | MERGE)
+        line.load(day(1))
+        line.load(day(2))
+        assert [asked.params for asked in server.asked] == [
+            {"max": "2"},
+            {"max": "2", "pageToken": "p2"},
+            {"max": "2", "syncToken": "s1"},
+        ]
+        assert sorted(row["id"] for row in line.rows()) == [1, 2, 3]
+
+
+def test_a_token_may_be_sent_in_a_body(tmp_path):
+    table = {
+        "path": "/sync",
+        "json": {"sync": {"from": "{{ delta_token }}"}, "size": 5},
+        "records": "items",
+        "delta_token": "token",
+        **MERGE,
+    }
+    with serving(lambda _: reply({"items": [{"id": 1}], "token": 17})) as server:
+        line = line_of(server, tmp_path, table)
+        line.load(day(1))
+        line.load(day(2))
+        assert [asked.json for asked in server.asked] == [{"sync": {}, "size": 5}, {"sync": {"from": "17"}, "size": 5}]
+
+
+def test_the_state_of_a_table_says_that_there_is_a_token_and_not_which(tmp_path):
+    with serving(Graph()) as server:
+        line = line_of(server, tmp_path, LINK | MERGE)
+        line.load(day(1))
+        with line.warehouse() as opened:
+            (state,) = status(opened)
+    assert state.cursor == "delta token"
+
+
+def test_a_last_page_without_its_token_fails_and_a_refused_one_says_what_helps(tmp_path):
+    with serving(lambda _: reply({"value": [{"id": 1}]})) as server:
+        line = line_of(server, tmp_path, LINK | MERGE)
+        with pytest.raises(BadDataError, match=r"the last page has no .* would not know where to begin"):
+            line.load(day(1))
+
+    def answer(asked):
+        if "secret-7" in asked.target:
+            return Reply(b"token secret-7 has expired", 410)
+        return reply({"value": [{"id": 1}], "@odata.deltaLink": "/users/delta?token=secret-7"})
+
+    with serving(answer) as server:
+        line = line_of(server, tmp_path, LINK | MERGE)
+        line.load(day(1))
+        with pytest.raises(BadRequestError, match="run with full refresh") as caught:
+            line.load(day(2))
+        assert "secret-7" not in str(caught.value)
+
+
+def test_a_token_that_nothing_sends_is_an_error(tmp_path):
+    table = {**PARAM, "params": {"max": 2}, **MERGE}
+    with serving(lambda _: reply({"items": [{"id": 1}], "nextSyncToken": "s1"})) as server:
+        line = line_of(server, tmp_path, table)
+        line.load(day(1))
+        with pytest.raises(BadRequestError, match=r"is not a link, and no template sends it"):
+            line.load(day(2))
+    numbered = {**LINK, "paginator": {"type": "page_number"}, **MERGE}
+    with serving(lambda asked: reply({"value": [], "@odata.deltaLink": "/x"})) as server:
+        line = line_of(server, tmp_path / "numbered", numbered)
+        line.load(day(3))
+        with pytest.raises(BadRequestError, match="page_number would ask for its second page without it"):
+            line.load(day(4))
+
+
+def test_an_answer_that_is_skipped_keeps_the_token(tmp_path):
+    state = {"skip": False}
+
+    def answer(asked):
+        if state["skip"]:
+            return Reply(b"nothing new", 404)
+        return reply({"value": [{"id": 1}], "@odata.deltaLink": "/users/delta?token=1"})
+
+    table = {**LINK, **MERGE, "answers": [{"status": 404, "do": "skip"}]}
+    with serving(answer) as server:
+        line = line_of(server, tmp_path, table)
+        line.load(day(1))
+        state["skip"] = True
+        line.load(day(2))
+        state["skip"] = False
+        line.load(day(3))
+        assert [asked.params.get("token") for asked in server.asked] == [None, "1", "1"]
