@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from time import sleep
 
+import httpx
 import psycopg
 import pytest
 from dag_support import config_of, context_of, moment
@@ -106,6 +108,48 @@ def test_a_refused_key_is_not_waited_for(look, connect, status):
 def test_a_connection_that_is_not_there_is_not_waited_for(look):
     with pytest.raises(PermanentError, match='unknown Airflow connection "nowhere"'):
         look({"http": {"connection": "nowhere"}})
+
+
+def test_a_file_sensor_without_a_folder_looks_where_the_configs_own_source_is(look, connect, tmp_path):
+    connect("inbox", conn_type="fs", extra={"path": str(tmp_path / "in")})
+    (tmp_path / "in").mkdir()
+    (tmp_path / "w.csv").touch()
+    ready, told = look({"file": {"path": "w.csv"}})
+    assert not ready
+    assert f'no file matches "w.csv" in {tmp_path / "in"}' in told
+    (tmp_path / "in" / "w.csv").touch()
+    assert look({"file": {"path": "w.csv"}}) == (True, "tiny: 1 file matches w.csv")
+
+
+def test_a_file_that_is_still_written_is_waited_for(look, connect, tmp_path):
+    connect("inbox", conn_type="fs", extra={"path": str(tmp_path / "in")})
+    (tmp_path / "in").mkdir()
+    file = tmp_path / "in" / "w.csv"
+    file.touch()
+    ready, told = look({"file": {"path": "*.csv", "unchanged_for": "2m"}})
+    assert (ready, told) == (False, "tiny: 1 file matches *.csv, w.csv was written less than 2m ago")
+    long_ago = time.time() - 121
+    os.utime(file, (long_ago, long_ago))
+    assert look({"file": {"path": "*.csv", "unchanged_for": "2m"}})[0]
+
+
+def test_objects_in_a_bucket_are_waited_for(look, connect):
+    from moto.server import ThreadedMotoServer
+
+    served = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    served.start()
+    try:
+        address = "http://{}:{}".format(*served.get_host_and_port())
+        extra = {"endpoint_url": address, "region_name": "us-east-1"}
+        connect("shop", conn_type="aws", login="k", password="s3cret", extra=extra)
+        sensor = {"file": {"connection": "shop", "folder": "s3://lake/in", "path": "*.csv"}}
+        httpx.put(f"{address}/lake").raise_for_status()
+        ready, told = look(sensor)
+        assert (ready, 'no file matches "*.csv" in s3://lake/in' in told) == (False, True)
+        httpx.put(f"{address}/lake/in/w.csv", content=b"a").raise_for_status()
+        assert look(sensor) == (True, "tiny: 1 file matches *.csv")
+    finally:
+        served.stop()
 
 
 def test_files_of_every_period_of_the_window_are_waited_for(look, connect, tmp_path):

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import AccessDeniedError, BadDataError, BadRequestError, SourceNotReadyError
 from elt_factory.core.window import Window
-from elt_factory.sources.files import source_files
-from elt_factory.sources.files.reader import expand_pattern, matching_files, source_folder
+from elt_factory.sources.files import fetching
+from elt_factory.sources.files.local import LocalStore, source_folder
+from elt_factory.sources.files.matching import matching_files
+from elt_factory.sources.files.periods import expand_pattern
 from elt_factory.sources.read import read
 
 NEW_YORK = "America/New_York"
@@ -167,7 +169,7 @@ def test_globs_reach_into_subfolders_and_folders_are_no_files(tmp_path):
 def test_a_pattern_that_leaves_the_folder_is_refused(tmp_path, path):
     put(tmp_path, "in/a/x.csv", "secret.csv")
     with pytest.raises(BadRequestError, match="points outside"):
-        matching_files(tmp_path / "in", path, WEEK, "UTC")
+        matching_files(LocalStore(tmp_path / "in"), path, WEEK, "UTC")
 
 
 @pytest.mark.parametrize("path", ["link.csv", "dir/*.csv"])
@@ -253,7 +255,7 @@ def test_a_file_that_may_not_be_read_is_an_error_that_names_it(tmp_path, monkeyp
     def refused(file):
         raise PermissionError(13, "Permission denied", str(file))
 
-    monkeypatch.setattr(source_files, "_hash", refused)
+    monkeypatch.setattr(fetching, "_hash", refused)
     with pytest.raises(AccessDeniedError, match=r"src\.things: cannot read .*a\.csv: Permission denied"):
         read_files(tmp_path, "a.csv")
 
@@ -323,5 +325,5 @@ def test_parquet_rows_are_counted_from_the_metadata(tmp_path):
 
 def test_the_sensor_sees_the_files_that_the_reader_reads(tmp_path):
     put(tmp_path / "in", "w_2013-01.csv")
-    found = matching_files(tmp_path / "in", "w_%Y-%m.csv", window("2013-01-30", "2013-02-01"), "UTC")
-    assert found == (tmp_path / "in" / "w_2013-01.csv",)
+    found = matching_files(LocalStore(tmp_path / "in"), "w_%Y-%m.csv", window("2013-01-30", "2013-02-01"), "UTC")
+    assert [one.name for one in found] == ["w_2013-01.csv"]

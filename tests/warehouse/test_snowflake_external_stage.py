@@ -105,11 +105,11 @@ def test_the_stage_parses_as_snowflake(warehouse, order):
 
 def test_another_root_has_another_stage_and_without_an_integration_or_a_url_there_is_none(warehouse, order, tmp_path):
     given, place = warehouse._given, order.landing
-    other = external_stage(replace(place, root="s3://lake/other"), given)
+    other = external_stage(replace(place, objects=replace(place.objects, url="s3://lake/other")), given)
     assert other.relation != external_stage(place, given).relation
     assert external_stage(place, replace(given, extra={})) is None
     assert external_stage(LocalPlace(tmp_path), given) is None
-    assert external_stage(replace(place, root="az://container/x"), given) is None
+    assert external_stage(replace(place, objects=replace(place.objects, url="az://container/x")), given) is None
 
 
 @pytest.mark.parametrize(

@@ -79,13 +79,15 @@ def named_connections(config: Config) -> Iterator[Named]:
     """Yield the connections that a config names, each with its place."""
     if not isinstance(config, TransformOnly) and config.extract.connection:
         source, path = SOURCES.get(config.extract.type), ("extract", "connection")
-        yield Named(path, config.extract.connection, source.connection_types, source.extras)
+        types = source.types_of(config.extract) if source.types_of else source.connection_types
+        yield Named(path, config.extract.connection, types, source.extras)
     for stage in STAGES:
         for index, sensor in enumerate(getattr(config.sensors, stage)):
             conn_id = getattr(sensor.spec, "connection", None)
             if conn_id:
                 kind, key = SENSORS.get(sensor.kind), ("sensors", stage, index, sensor.kind, "connection")
-                yield Named(key, conn_id, kind.connection_types, kind.extras)
+                types = kind.types_of(sensor.spec) if kind.types_of else kind.connection_types
+                yield Named(key, conn_id, types, kind.extras)
     for conn_id in config.alerts.to:
         yield Named(("alerts", "to"), conn_id)
 

@@ -10,6 +10,7 @@ import typer
 
 from elt_factory.cli.output import errors, fail, short
 from elt_factory.core.project import config_folder, project_root
+from elt_factory.core.stores import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,34 +30,53 @@ def new(  # noqa: PLR0913 - each is an option of the command
         list[str] | None, typer.Option(help="Database table, or pattern such as 'sales_*'. Repeatable. Default: all.")
     ] = None,
     schema: Annotated[str | None, typer.Option(help="Database schema of the tables.")] = None,
-    file: Annotated[Path | None, typer.Option(help="File, folder, or pattern such as in/*.csv.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            help="File, folder, or pattern such as in/*.csv; or that in a store, such as s3://bucket/in/*.csv, which "
+            "--connection opens."
+        ),
+    ] = None,
     folder: Annotated[str, typer.Option(help="Folder below dag_configs to write to. Its defaults apply.")] = "",
 ) -> None:
     """Sample records of a source and write a complete, commented config for it."""
+    if name and is_url(name) and not file:
+        name, file = _name_for(name), name
     name = name or typer.prompt("Name of the config")
     target = _free_place(str(name), folder)
     if not (url or connection or file):
         url, connection, file = _asked()
-    if sum(map(bool, (url, connection, file))) > 1:
-        fail("use only one of --url, --connection and --file")
+    in_store = bool(file and is_url(file))
+    if sum(map(bool, (url, connection and not in_store, file))) > 1:
+        fail("use only one of --url, --connection and --file; a --file in a store may have a --connection")
     with tempfile.TemporaryDirectory() as scratch:
         if url:
             found = _from_url(str(name), url, Path(scratch))
+        elif file and in_store:
+            found = _from_store(file, connection, Path(scratch))
         elif file:
-            found = _from_file(str(name), file, Path(scratch))
+            found = _from_file(str(name), Path(file), Path(scratch))
         else:
             found = _from_connection((str(name), str(connection)), path, (table or [], schema), Path(scratch))
     found = _write(target, str(name), found)
     _tell(target, str(name), found)
 
 
-def _asked() -> tuple[str | None, str | None, Path | None]:
+def _asked() -> tuple[str | None, str | None, str | None]:
     """Where the records are, as someone at the keyboard says it."""
     answer = str(typer.prompt("Where are the records? A URL (https://...), an Airflow connection, or a file"))
-    if "://" in answer:
+    if answer.startswith(("http://", "https://")):
         return answer, None, None
     there = Path(answer).exists() or any(sign in answer for sign in "/*")
-    return (None, None, Path(answer)) if there else (None, answer, None)
+    return (None, None, answer) if there else (None, answer, None)
+
+
+def _name_for(url: str) -> str:
+    """Return a name for a config: that of the folder, or of the bucket."""
+    from elt_factory.discover.periods import sane_name
+    from elt_factory.sources.files.sampling import place_of
+
+    return sane_name(place_of(url).folder.rsplit("/", 1)[-1]) or "files"
 
 
 def _free_place(name: str, folder: str) -> Path:
@@ -132,6 +152,29 @@ def _from_file(name: str, file: Path, scratch: Path) -> SourceFound:
     extract = {"connection": Guess(conn_id, "an Airflow connection holds the folder, which is outside the project")}
     add = f'airflow connections add {conn_id} --conn-type fs --conn-extra \'{{"path": "{folder}"}}\''
     return look_at_files(FilesToLookAt(folder, pattern, extract, (add,)), scratch)
+
+
+def _from_store(url: str, conn_id: str | None, scratch: Path) -> SourceFound:
+    import json
+
+    from elt_factory.config.models.values import check_folder
+    from elt_factory.discover.found import Guess
+    from elt_factory.sources.files.discovery import look_at_store
+    from elt_factory.sources.files.opening import open_store
+    from elt_factory.sources.files.sampling import place_of
+
+    place = place_of(url)
+    try:
+        check_folder(place.folder)
+    except ValueError as error:
+        fail(str(error))
+    extract = {"folder": Guess(json.dumps(place.folder), "")}
+    connection = None
+    if conn_id:
+        connection = _connection(conn_id)
+        extract = {"connection": Guess(conn_id, "an Airflow connection opens the folder"), **extract}
+    with open_store(place.folder, connection, project_root()) as store:
+        return look_at_store(store, place.pattern, extract, scratch)
 
 
 def _connection(conn_id: str) -> Connection:

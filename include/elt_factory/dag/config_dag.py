@@ -14,6 +14,7 @@ from elt_factory.core.extras import MissingExtraError
 from elt_factory.core.failures import PermanentError
 from elt_factory.dag.dbt_errors import ManifestError, SelectionError
 from elt_factory.dag.source_dag import SourceDag
+from elt_factory.sources.extras import missing_extras
 
 ERROR_TAG = "config-error"
 
@@ -30,6 +31,8 @@ def dag_of(item: LoadedConfig, tables_of: Mapping[str, tuple[str, ...]]) -> Sour
     """
     from elt_factory.dag.factory import build_dag
 
+    if lacking := list(missing_extras(item)):
+        raise ConfigError(lacking)
     try:
         return build_dag(item.config, tables_of).shown_as(item.file)
     except Exception as error:

@@ -14,6 +14,7 @@ from elt_factory.config.mistakes.across import LoadedConfig
 from elt_factory.dag.neighbours import Neighbours
 from elt_factory.describe.advice import advice, dated_sensors
 from elt_factory.describe.expressions import expression_problems
+from elt_factory.sources.extras import missing_extras
 
 Severity = Literal["error", "warning"]
 
@@ -121,7 +122,9 @@ def _look_at(folder: Path, chosen: Sequence[Path]) -> tuple[list[LoadedConfig], 
             findings += [Finding(_near(problem), "error") for problem in error.problems]
     dated = dated_sensors(_readable(neighbours))
     for item in good:
-        findings += [Finding(_near(problem), "error") for problem in expression_problems(item)]
+        findings += [
+            Finding(_near(problem), "error") for problem in (*expression_problems(item), *missing_extras(item))
+        ]
         findings += [Finding(_near(problem), "warning") for problem in advice(item, dated)]
     return good, findings
 

@@ -1,46 +1,87 @@
-"""Wait until files are there."""
+"""Wait until files are there, and written to their end."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from elt_factory.config.models.base import Model
-from elt_factory.config.models.schema_patterns import BELOW, NO_TEMPLATE, PERIODS
-from elt_factory.config.models.values import ConnectionId, FilePattern
+from elt_factory.config.models.durations import PositiveDuration, format_duration
+from elt_factory.config.models.schema_patterns import BELOW, FOLDER, NO_TEMPLATE, NOT_TOO_LONG, PERIODS, SOME_TIME
+from elt_factory.config.models.values import ConnectionId, FilePattern, FolderPath
 from elt_factory.core.failures import EltError
+from elt_factory.core.stores import store_of
 from elt_factory.core.verdict import Verdict
 from elt_factory.sensors.kind import Look, SensorKind
+from elt_factory.sources.files.model import FilesSource
+
+if TYPE_CHECKING:
+    from elt_factory.sources.files.store import Found
 
 
 class FileReady(Model):
     """Wait until files match a pattern."""
 
-    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"path": (BELOW, PERIODS, NO_TEMPLATE)}
+    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {
+        "path": (BELOW, PERIODS, NO_TEMPLATE),
+        "folder": (FOLDER, NO_TEMPLATE),
+        "unchanged_for": (SOME_TIME, NOT_TOO_LONG),
+    }
 
     connection: ConnectionId | None = Field(
-        None, description="Airflow connection of type fs.", examples=["weather_files"]
+        None,
+        description=(
+            "Airflow connection, as for a source of type files. Without `connection` and `folder` those of the "
+            "config's own source are looked at."
+        ),
+        examples=["weather_files"],
+    )
+    folder: FolderPath | None = Field(
+        None, description="Folder or URL, as for a source of type files.", examples=["s3://shop-exports/orders"]
     )
     path: FilePattern = Field(
-        description="Name pattern, as in a table's `path`: below the connection's folder, or the project's.",
+        description="Name pattern below the folder, as in a table's `path`.",
         examples=["weather_%Y-%m.csv"],
+    )
+    unchanged_for: PositiveDuration | None = Field(
+        None,
+        description="Wait until each file was written at least this long ago, where it appears before it is complete.",
+        examples=["5m"],
     )
 
 
 def _poke(spec: FileReady, look: Look) -> Verdict:
-    from elt_factory.extract.label import TableLabel
-    from elt_factory.sources.files.reader import matching_files, source_folder
+    from elt_factory.extract.label import TableLabel, secrets_of
+    from elt_factory.sources.files.matching import matching_files
+    from elt_factory.sources.files.opening import open_store
 
-    connection = look.connection(spec.connection) if spec.connection else None
+    conn_id, folder = _place(spec, look)
+    connection = look.connection(conn_id) if conn_id else None
+    label = TableLabel(look.config.name, "file sensor", secrets_of(connection))
     try:
-        folder = source_folder(connection, None, look.project)
-        found = matching_files(folder, spec.path, look.window, look.config.timezone)
+        with open_store(folder, connection, look.project) as store:
+            found = matching_files(store, spec.path, look.window, look.config.timezone)
     except EltError as error:
-        raise TableLabel(look.config.name, "file sensor").error(type(error), str(error)) from None
+        raise label.error(type(error), str(error)) from None
     counted = "1 file matches" if len(found) == 1 else f"{len(found)} files match"
+    if spec.unchanged_for and (young := _written_since(found, datetime.now(UTC) - spec.unchanged_for)):
+        since = format_duration(spec.unchanged_for)
+        return Verdict(False, f"{look.config.name}: {counted} {spec.path}, {young} was written less than {since} ago")
     return Verdict(True, f"{look.config.name}: {counted} {spec.path}")
+
+
+def _place(spec: FileReady, look: Look) -> tuple[str | None, str | None]:
+    """Return the connection and the folder: those of the config's own source where the sensor has neither."""
+    if spec.connection or spec.folder or not isinstance(look.config, FilesSource):
+        return spec.connection, spec.folder
+    return look.config.extract.connection, look.config.extract.folder
+
+
+def _written_since(found: Iterable[Found], moment: datetime) -> str:
+    return next((file.name for file in found if file.modified is None or file.modified > moment), "")
 
 
 def _words(spec: FileReady) -> str:
@@ -49,6 +90,11 @@ def _words(spec: FileReady) -> str:
 
 def _about(spec: FileReady) -> str:
     return spec.connection or ""
+
+
+def _types_of(spec: FileReady) -> Sequence[str]:
+    store = store_of(spec.folder or "")
+    return store.conn_types if store else ("fs",)
 
 
 KIND = SensorKind(
@@ -60,4 +106,5 @@ KIND = SensorKind(
     words=_words,
     about=_about,
     connection_types=("fs",),
+    types_of=_types_of,
 )

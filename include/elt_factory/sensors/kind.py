@@ -72,6 +72,7 @@ class SensorKind:
         connection_types: The types of Airflow connections that its `connection` may have; none for any, "*" for one
             that is of no kind of source but SQL.
         extras: The extra of ELT Factory that a type of connection needs, for those that need one.
+        types_of: The types that fit what one sensor says, where that is not those of the kind.
     """
 
     name: str
@@ -85,6 +86,7 @@ class SensorKind:
     mistakes: Callable[[Any, Setting], Iterable[MistakeError]] = _is_right
     connection_types: Sequence[str] = ()
     extras: Mapping[str, str] = field(default_factory=dict)
+    types_of: Callable[[Any], Sequence[str]] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a kind that its reference or an editor could not explain."""

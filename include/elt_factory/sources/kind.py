@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from elt_factory.extract.templating import Values
 
 Advice = tuple[tuple[str | int, ...], str, str, str]  # path, code, message, hint
+Need = tuple[tuple[str | int, ...], str, str]  # path, user, extra
 SAMPLE_ROWS = 100
 UNKNOWN_CURSOR = "CURSOR"  # in a plan: what only a run knows
 
@@ -59,6 +60,10 @@ class Wish:
     ask: Callable[[str], str]
 
 
+def _no_needs(_: Any) -> Iterable[Need]:
+    return ()
+
+
 def _no_advice(_: Any) -> Iterable[Advice]:
     return ()
 
@@ -81,6 +86,8 @@ class SourceKind:
         discover: What `elt new` finds behind a connection, with a folder for scratch files; None where it cannot look.
         advice: What is legal in a config of this kind, and unwise.
         extras: The extra of ELT Factory that a type of connection needs, for those that need one.
+        types_of: The types of connections that fit what one `extract` says, where that is not those of the kind.
+        needs: The extras that a config needs by what it says: the place of each, its user for people, its name.
     """
 
     name: str
@@ -94,6 +101,8 @@ class SourceKind:
     discover: Callable[[Wish, Path], SourceFound] | None = None
     advice: Callable[[Any], Iterable[Advice]] = _no_advice
     extras: Mapping[str, str] = field(default_factory=dict)
+    types_of: Callable[[Any], Sequence[str]] | None = None
+    needs: Callable[[Any], Iterable[Need]] = _no_needs
 
     def __post_init__(self) -> None:
         """Refuse a kind that a config could not name, or whose reference could not explain it."""

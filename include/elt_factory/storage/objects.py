@@ -37,6 +37,7 @@ _DENIED = (
 )
 _REGION = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect")
 _REDIRECTS = ("301", "307")
+_WRONG_REGION = "incorrectly configured region"
 
 
 class Trouble(Enum):
@@ -85,9 +86,10 @@ class Objects:
         """Return the content of a small object."""
         return bytes(self.store.get(self._at(name)).bytes())
 
-    def download(self, name: str, target: Path, etag: str = "") -> None:
-        """Write an object into a file, in little memory; only the version that an ETag names."""
-        found = self.store.get(self._at(name), options={"if_match": etag} if etag else None)
+    def download(self, name: str, target: Path, etag: str = "", most: int | None = None) -> None:
+        """Write an object into a file, in little memory: only the version that an ETag names, `most` bytes at most."""
+        options = {"if_match": etag} if etag else {}
+        found = self.store.get(self._at(name), options={**options, "range": (0, most)} if most else options)
         with target.open("wb") as copy:
             for chunk in found.stream(min_chunk_size=_CHUNK):
                 copy.write(chunk)
@@ -138,7 +140,7 @@ def trouble(error: Exception) -> Trouble:
         return Trouble.UNAVAILABLE
     if said in _NO_BUCKET:
         return Trouble.NO_BUCKET
-    if said in _REGION or (status and status[1] in _REDIRECTS):
+    if said in _REGION or (status and status[1] in _REDIRECTS) or _WRONG_REGION in text:
         return Trouble.REGION
     if said in _DENIED or isinstance(error, denied) or (status and status[1] in _REFUSED):
         return Trouble.DENIED

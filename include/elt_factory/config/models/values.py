@@ -16,6 +16,7 @@ from elt_factory.config.models.durations import SECONDS
 from elt_factory.config.models.sql_rules import check_condition, check_reading
 from elt_factory.config.models.templates import check_query, check_template, refuse_template
 from elt_factory.config.synonyms import near_word
+from elt_factory.core.stores import AZURE, STORES, address_of, is_url, store_of
 
 _RATE = re.compile(r"([0-9]+)\s*/\s*(second|minute|hour)")
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")
@@ -225,13 +226,34 @@ def check_scalar(value: object) -> object:
     return value
 
 
-def _check_folder_path(value: str) -> str:
-    if "://" in value:
-        hint = "write a local folder, like data/incoming; reading files from a bucket is not supported"
-        raise MistakeError(f"expected a folder, got the URL {shown(value)}", hint)
+def check_folder(value: str) -> str:
+    """Return a folder: a path that stays below the project or the connection's path, or a URL of a store.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if is_url(value):
+        return _check_folder_url(value)
     if _leads_out(value):
         hint = "write a folder below it, or use a connection of type fs, which may hold any path"
         raise MistakeError(f"{shown(value)} points outside the project or the connection's path", hint)
+    return value
+
+
+def _check_folder_url(value: str) -> str:
+    address, store = address_of(value), store_of(value)
+    if store is None:
+        raise MistakeError(f"unknown store {shown(address.scheme + '://')}", near_word(address.scheme, STORES))
+    if "@" in address.host and (store is not AZURE or ":" in address.host):
+        # the value stays out of the message
+        raise MistakeError("the URL contains a login", "put login and password into the connection", code="secret")
+    like = f"write one like {store.example}"
+    if not address.host:
+        raise MistakeError(f"{shown(value)} names no bucket", like)
+    if address.path and not {"", ".", ".."}.isdisjoint(address.path.split("/")):
+        raise MistakeError(f"{shown(value)} has a part that is empty or points outside", like)
+    if re.search(r"[*?\[]", address.path):
+        raise MistakeError(f"{shown(value)} is a pattern, not a folder", "write the pattern in path: of each table")
     return value
 
 
@@ -339,7 +361,7 @@ Query = Annotated[str, StringConstraints(min_length=1), AfterValidator(check_que
 # a query that takes no templates
 PlainQuery = Annotated[Text, AfterValidator(check_reading)]
 Condition = Annotated[Text, AfterValidator(check_condition)]
-FolderPath = Annotated[Text, AfterValidator(_check_folder_path)]
+FolderPath = Annotated[Text, AfterValidator(check_folder)]
 # a name pattern below a folder: globs, and %Y %m %d %H for periods
 FilePattern = Annotated[Text, AfterValidator(_check_file_pattern)]
 FileTemplate = Annotated[

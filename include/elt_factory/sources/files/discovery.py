@@ -21,8 +21,10 @@ from elt_factory.discover.sample import sample_of
 from elt_factory.discover.table import Ground, first_day, named_apart, table_of
 from elt_factory.formats.kind import Delivered, FormatKind
 from elt_factory.formats.packed import ENDINGS, unpacked
-from elt_factory.sources.files.folder import named
+from elt_factory.sources.files.local import named
 from elt_factory.sources.files.reader import is_blank
+from elt_factory.sources.files.sampling import bring_sample
+from elt_factory.sources.files.store import Store
 
 _HEAD_BYTES, _WHOLE_BYTES = 4 * 1024 * 1024, 64 * 1024 * 1024
 _ODD = (EltError, OSError, UnicodeError, csv.Error)
@@ -66,13 +68,24 @@ def look_at_files(place: FilesToLookAt, workdir: Path) -> SourceFound:
     )
 
 
+def look_at_store(
+    store: Store, pattern: str, extract: Mapping[str, Guess], workdir: Path, todo: Sequence[str] = ()
+) -> SourceFound:
+    """Return what the newest files of a store hold; the errors are those of `look_at_files`."""
+    folder = workdir / "sample"
+    folder.mkdir()
+    bring_sample(store, pattern, folder, kind_of)
+    return look_at_files(FilesToLookAt(folder, "**/*" if "/" in pattern else "*", dict(extract), todo), workdir)
+
+
 def _readable(place: FilesToLookAt, workdir: Path) -> tuple[dict[str, Delivered], list[SkippedTable]]:
     """Return the files of formats that are known by their names, unpacked, and those that are not what these say."""
     known, skipped = dict[str, Delivered](), list[SkippedTable]()
     root = place.folder.resolve()
-    files = dict.fromkeys((place.folder / name).resolve() for name in named(place.folder, place.pattern))
+    names = named(place.folder, place.pattern) or [place.pattern] * (place.folder / place.pattern).is_file()
+    files = dict.fromkeys((place.folder / name).resolve() for name in names)
     for number, file in enumerate(files):
-        kind = _kind_of(file.name)
+        kind = kind_of(file.name)
         inside = file.is_relative_to(root)
         name = file.relative_to(root).as_posix() if inside else file.name
         if kind is None:
@@ -102,7 +115,7 @@ def _near(file: Delivered, kind: FormatKind, folder: Path) -> Delivered:
     return found
 
 
-def _kind_of(name: str) -> FormatKind | None:
+def kind_of(name: str) -> FormatKind | None:
     """Return the format that a file's name says; None where no format has such names."""
     endings = [ending.lower() for ending in Path(name).suffixes[-2:]]
     if endings and endings[-1] in ENDINGS:
@@ -150,7 +163,7 @@ def _table(files: Sequence[Delivered], pattern: str, workdir: Path) -> tuple[Tab
     why = f"seen in {len(files)} name(s), such as {files[-1].name}; every period that the window touches"
     lines = {"path": Guess(json.dumps(glob.escape(pattern)), why if period else "a single file, always read in full")}
     # the last file of its name is the newest of its periods
-    kind = _kind_of(files[-1].name)
+    kind = kind_of(files[-1].name)
     if kind is None:
         raise SourceNotReadyError(f"no format has files called {files[-1].name}")
     chosen, seen = _cheap(files, kind, workdir)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elt_factory.core.stores import address_of, is_url, store_of
 from elt_factory.sources.files import model
 from elt_factory.sources.files.model import FilesSource
-from elt_factory.sources.kind import Asked, SourceKind, Wish
+from elt_factory.sources.kind import Asked, Need, SourceKind, Wish
 
 if TYPE_CHECKING:
     from elt_factory.config.models.source import Source
@@ -33,16 +35,19 @@ def _pattern(asked: Asked) -> str:
 def _asked(asked: Asked) -> list[str]:
     from elt_factory.sources.files.periods import expand_pattern
 
-    return list(expand_pattern(_pattern(asked), asked.window, asked.source.timezone))
+    source: FilesSource = asked.source
+    place = source.extract.folder
+    where = f"{place}: " if place and is_url(place) else ""
+    return [where + one for one in expand_pattern(_pattern(asked), asked.window, source.timezone)]
 
 
 def _sampled(asked: Asked, connection: Connection | None, project: Path) -> tuple[Source, str]:
-    from elt_factory.sources.files.reader import matching_files, source_folder
+    from elt_factory.sources.files.matching import matching_files
+    from elt_factory.sources.files.opening import open_store
 
     source: FilesSource = asked.source
-    folder = source_folder(connection, source.extract.folder, project)
-    first = matching_files(folder, _pattern(asked), asked.window, source.timezone)[0]
-    name = str(first.relative_to(folder.resolve()))
+    with open_store(source.extract.folder, connection, project) as store:
+        name = matching_files(store, _pattern(asked), asked.window, source.timezone)[0].name
     alone = source.tables[asked.table].model_copy(update={"path": glob.escape(name).replace("%", "%%")})
     return source.model_copy(update={"tables": {**source.tables, asked.table: alone}}), f"the whole file {name}"
 
@@ -50,11 +55,23 @@ def _sampled(asked: Asked, connection: Connection | None, project: Path) -> tupl
 def _discover(wish: Wish, scratch: Path) -> SourceFound:
     from elt_factory.discover.found import Guess
     from elt_factory.sources.files.discovery import FilesToLookAt, look_at_files
-    from elt_factory.sources.files.reader import source_folder
+    from elt_factory.sources.files.local import source_folder
 
     holds = {"connection": Guess(wish.connection.conn_id, "an Airflow connection holds the folder")}
     folder = source_folder(wish.connection, None, wish.project)
     return look_at_files(FilesToLookAt(folder, wish.path or "*", holds), scratch)
+
+
+def _types_of(extract: model.Files) -> Sequence[str]:
+    store = store_of(extract.folder or "")
+    return store.conn_types if store else ("fs",)
+
+
+def _needs(source: FilesSource) -> Iterator[Need]:
+    folder = source.extract.folder or ""
+    store = store_of(folder)
+    if store and store.extra:
+        yield ("extract", "folder"), f"a folder in {address_of(folder).scheme}://", store.extra
 
 
 KIND = SourceKind(
@@ -70,4 +87,6 @@ KIND = SourceKind(
     sampled=_sampled,
     connection_types=("fs",),
     discover=_discover,
+    types_of=_types_of,
+    needs=_needs,
 )

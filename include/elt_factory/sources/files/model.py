@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from elt_factory.config.errors import MistakeError
 from elt_factory.config.models.formats import CsvFormat, FileFormat
-from elt_factory.config.models.schema_patterns import BELOW, KNOWN_TEMPLATES, NO_TEMPLATE, PERIODS
+from elt_factory.config.models.schema_patterns import BELOW, FOLDER, KNOWN_TEMPLATES, NO_TEMPLATE, PERIODS
 from elt_factory.config.models.source import Extract, Source
 from elt_factory.config.models.table import Path, Table, is_reserved
 from elt_factory.config.models.templates import Use, uses
@@ -23,20 +23,26 @@ from elt_factory.config.models.values import (
 
 
 class Files(Extract):
-    """Files in a folder."""
+    """Files in a folder, of this machine or of object storage."""
 
-    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"folder": (BELOW, NO_TEMPLATE)}
+    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"folder": (FOLDER, NO_TEMPLATE)}
 
     type: Literal["files"]
     connection: ConnectionId | None = Field(
         None,
-        description="Airflow connection of type fs whose path is the folder.",
+        description=(
+            "Airflow connection: of type fs its path is the folder; of type aws, google_cloud_platform, wasb or adls "
+            "it opens the bucket that `folder` names. Without one, a bucket is opened by the worker's own identity."
+        ),
         examples=["weather_files"],
     )
     folder: FolderPath | None = Field(
         None,
-        description="Folder, relative to the connection's path or the project.",
-        examples=["data/incoming"],
+        description=(
+            "Folder, relative to the connection's path or the project; or a URL of object storage: s3://bucket/folder, "
+            "gs://bucket/folder, abfs://container/folder."
+        ),
+        examples=["data/incoming", "s3://shop-exports/orders"],
     )
 
 

@@ -1,4 +1,4 @@
-"""Files in a folder, read where they are."""
+"""Files in a folder, read where they are, or in a copy where that is a store."""
 
 from __future__ import annotations
 
@@ -14,15 +14,12 @@ from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, SourceFile, Spool
 from elt_factory.extract.templating import pattern_of, values_of
-from elt_factory.formats.kind import Delivered, FormatKind
-from elt_factory.formats.packed import unpacked
+from elt_factory.formats.kind import FormatKind
 from elt_factory.formats.utf16 import utf16_of
-from elt_factory.sources.files.folder import matching_files, source_folder
-from elt_factory.sources.files.model import FilesSource
-from elt_factory.sources.files.periods import expand_pattern
+from elt_factory.sources.files.fetching import Fetched, fetched
+from elt_factory.sources.files.model import FilesSource, FilesTable
+from elt_factory.sources.files.opening import open_store
 from elt_factory.sources.files.source_files import Chooser
-
-__all__ = ["expand_pattern", "matching_files", "read", "source_folder"]
 
 _MARK, _BLANK = b"\xef\xbb\xbf", b" \t\r\n\v\f"
 _CHUNK = 1024 * 1024
@@ -30,55 +27,57 @@ _SHOWN = 10  # names in one line for people
 
 
 def read(request: ReadRequest) -> Spool:
-    """Find the table's files for the window; nothing is copied but what DuckDB could not read.
+    """Find the table's files for the window; of this machine's nothing is copied but what DuckDB could not read.
 
     Rows are counted for ndjson (lines that are not blank) and parquet, not for csv.
 
     Raises:
         SourceNotReadyError: the folder, or the files of a period, are not there, or a file goes away.
-        BadRequestError: a path that leaves the folder.
-        AccessDeniedError: a folder or a file that this process may not read.
+        SourceUnavailableError: the store does not answer.
+        BadRequestError: a path that leaves the folder, a bucket that is not there.
+        AccessDeniedError: what this process or the connection may not read.
         BadDataError: nothing but empty files, a file of another kind, a JSON array where lines must be.
     """
     label = TableLabel.of(request)
     source = source_of(request, FilesSource)
     table = source.tables[request.table]
-    try:
-        with _named(label):
-            folder = source_folder(request.connection, source.extract.folder, request.project)
-            pattern = pattern_of(table.path, values_of(request), source.timezone)
-            chosen = Chooser(folder, pattern, source.timezone, request.ledger).choose(request.window, request.load_id)
-    except PermissionError as error:
-        raise label.error(AccessDeniedError, f"cannot read {error.filename}: {error.strerror}") from None
+    with _named(label):
+        found = _found(request, source, table)
     progress = Progress(request.log, request.table)
-    spool = _spooled(request, table.format, chosen, label)
+    spool = _spooled(request, table.format, found, label)
     progress.done(spool.rows_read or 0)
     return spool
 
 
-def _spooled(request: ReadRequest, form: FileFormat, chosen: Sequence[SourceFile], label: TableLabel) -> Spool:
+def _found(request: ReadRequest, source: FilesSource, table: FilesTable) -> list[Fetched]:
+    """Return the files that the load takes, on this machine."""
+    kind: FormatKind = FORMATS.get(table.format.type)
+    pattern = pattern_of(table.path, values_of(request), source.timezone)
+    with open_store(source.extract.folder, request.connection, request.project) as store:
+        chosen = Chooser(store, pattern, source.timezone, request.ledger).choose(request.window, request.load_id)
+        return fetched(store, chosen, kind, request.workdir)
+
+
+def _spooled(request: ReadRequest, form: FileFormat, found: Sequence[Fetched], label: TableLabel) -> Spool:
     kind: FormatKind = FORMATS.get(form.type)
-    folder = request.workdir / "unpacked"
-    with _named(label):
-        files = [
-            unpacked(Delivered(one.name, one.path), kind, folder / f"{number:06}") for number, one in enumerate(chosen)
-        ]
-    pairs = list(zip(chosen, files, map(is_blank, (file.path for file in files)), strict=True))
-    full, empty = [pair for pair in pairs if not pair[2]], [source for source, _, blank in pairs if blank]
+    pairs = [(one, is_blank(one.file.path)) for one in found]
+    full, empty = [one for one, blank in pairs if not blank], [one.source for one, blank in pairs if blank]
     if empty:
         _report_empty(request, empty, label, alone=not full)
     with _named(label):
-        spool = kind.spooled(form, [file for _, file, _ in full], request.workdir)
-    return replace(spool, sources=(*(source for source, _, _ in full), *empty))
+        spool = kind.spooled(form, [one.file for one in full], request.workdir)
+    return replace(spool, sources=(*(one.source for one in full), *empty))
 
 
 @contextmanager
 def _named(label: TableLabel) -> Iterator[None]:
-    """Name source and table in errors that name a file."""
+    """Name source and table in errors that name a file; one that may not be read is an AccessDeniedError."""
     try:
         yield
     except MissingExtraError:
         raise
+    except PermissionError as error:
+        raise label.error(AccessDeniedError, f"cannot read {error.filename}: {error.strerror}") from None
     except EltError as error:
         raise label.error(type(error), str(error)) from None
 

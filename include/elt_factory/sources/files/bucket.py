@@ -1,0 +1,101 @@
+"""A folder in object storage: S3, Google Cloud Storage or Azure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+from elt_factory.core.failures import (
+    AccessDeniedError,
+    BadRequestError,
+    EltError,
+    SourceNotReadyError,
+    SourceUnavailableError,
+)
+from elt_factory.sources.files.store import Found, Store, fixed_folder, is_match
+from elt_factory.storage.objects import Entry, Objects, Trouble, trouble
+
+_SHOWN = 1000  # names that a hint chooses from
+
+
+class BucketStore(Store):
+    """The objects below a URL. An object is fetched as the version that was listed, or not at all."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def __str__(self) -> str:
+        return self._objects.url
+
+    def look(self, name: str) -> Found | None:
+        """Return the object of a name."""
+        try:
+            return _found(self._objects.look(name))
+        except FileNotFoundError:
+            return None
+        except Exception:
+            with self._spoken(name):
+                # a HEAD that is refused has no words: a list that is refused has
+                next(self._objects.list(fixed_folder(name)), None)
+                raise
+
+    def matches(self, pattern: str) -> Iterator[Found]:
+        """Yield the objects that a pattern matches, of all that are below its fixed part."""
+        with self._spoken(pattern):
+            for entry in self._objects.list(fixed_folder(pattern)):
+                # what consoles make in place of an empty folder is listed, and not there
+                if is_match(entry.name, pattern) and (entry.size or self.look(entry.name)):
+                    yield _found(entry)
+
+    def names(self, folder: str) -> list[str]:
+        """Return what is in a folder."""
+        with self._spoken(folder):
+            listed = islice(self._objects.list(folder), _SHOWN)
+            start = len(folder) + 1 if folder else 0
+            return list(dict.fromkeys(entry.name[start:].partition("/")[0] for entry in listed))
+
+    def fetch(self, found: Found, folder: Path, most: int | None = None) -> Path:
+        """Return a copy of an object."""
+        target = folder / Path(found.name).name
+        folder.mkdir(parents=True)
+        with self._spoken(found.name):
+            self._objects.download(found.name, target, found.tag, most)
+        return target
+
+    @contextmanager
+    def _spoken(self, name: str) -> Iterator[None]:
+        """Say what went wrong in our words."""
+        try:
+            yield
+        except (EltError, OSError) as error:
+            if not isinstance(error, FileNotFoundError):
+                raise
+            raise SourceNotReadyError(_gone(name)) from None
+        except Exception as error:  # noqa: BLE001 - the library has exceptions of its own
+            kind, text = self._failure(trouble(error), name, self._objects.told(error))
+            raise kind(text) from None
+
+    def _failure(self, found: Trouble, name: str, said: str) -> tuple[type[EltError], str]:
+        if found is Trouble.NO_BUCKET:
+            return BadRequestError, f"{self}: {said}; hint: check the name of the bucket, and the connection's account"
+        if found is Trouble.DENIED:
+            hint = "check the connection, and its right to list and read there"
+            return AccessDeniedError, f"{self} denied access: {said}; hint: {hint}"
+        if found is Trouble.REGION:
+            hint = (
+                'write the region_name of the bucket in the extra of the connection, as in {"region_name": "eu-west-1"}'
+            )
+            return BadRequestError, f"{self} is in another region: {said}; hint: {hint}"
+        if found in {Trouble.CHANGED, Trouble.NOT_THERE}:
+            return SourceNotReadyError, _gone(name)
+        return SourceUnavailableError, f"{self} did not answer: {said}"
+
+
+def _gone(name: str) -> str:
+    return f"{name} was changed or removed while it was read; the next retry reads it again"
+
+
+def _found(entry: Entry) -> Found:
+    return Found(entry.name, entry.size, entry.modified, entry.etag)
