@@ -104,3 +104,17 @@ def test_a_missing_driver_is_the_message_of_a_run(tmp_path, monkeypatch):
     connection = Connection("db", "mysql", host="127.0.0.1", schema="x", login="root")
     with pytest.raises(BadRequestError, match=r"driver of this database is not installed.*elt-factory\[mysql\]"):
         look_at_tables(Tables(connection, "shop", (), None, tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "suggested"),
+    [("deleted_at DATETIME", "deleted_at"), ("is_deleted BOOLEAN", "is_deleted"), ("deleted TEXT", None)],
+)
+def test_a_column_that_may_say_that_a_row_is_deleted_is_suggested(look, column, suggested):
+    value = {"DATETIME": "'2013-01-01'", "BOOLEAN": "0", "TEXT": "'N'"}[column.split()[1]]
+    found = look(
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, updated_at DATETIME, {column});"
+        f"INSERT INTO t VALUES (1, '2013-01-01', {value})"
+    )
+    assert (f"# deletes: {{column: {suggested}}}" in yaml_of("t", found, {})) == bool(suggested)
+    assert found.tables[0].deleted == suggested

@@ -8,12 +8,14 @@ from contextlib import closing
 
 import boto3
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from extract_support import SECRET, read_request
 from moto.server import ThreadedMotoServer
 from pydantic import ValidationError
 
 from elt_factory.core.connection import Connection
-from elt_factory.core.failures import BadRequestError, SourceUnavailableError
+from elt_factory.core.failures import AccessDeniedError, BadRequestError, SourceUnavailableError
 from elt_factory.discover.writing import yaml_of
 from elt_factory.sources.dynamodb.client import _kind
 from elt_factory.sources.dynamodb.discovery import look_at_tables
@@ -122,6 +124,49 @@ def test_a_connection_without_a_region_is_an_error_with_a_hint(read_table, addre
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     with pytest.raises(BadRequestError, match=r'names no region; hint: write \{"region_name"'):
         read_table(aws(address, region_name=None))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"region_name": "not a region"}, "not a region"),
+        ({"endpoint_url": "no address"}, "no address"),
+        ({"profile_name": "nobody"}, "nobody"),
+    ],
+)
+def test_an_extra_that_aws_cannot_use_is_one_message(read_table, address, more, words):
+    with pytest.raises(BadRequestError, match=rf"src\.things: .*{words}.*; hint: check region_name, endpoint_url"):
+        read_table(aws(address, **more))
+
+
+def test_a_table_that_cannot_be_described_is_left_out_of_a_look(tmp_path, address, database, monkeypatch):
+    def refused(self, operation, given):
+        if operation == "DescribeTable" and given["TableName"] == "many":
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, operation)
+        return real(self, operation, given)
+
+    real = BaseClient._make_api_call
+    monkeypatch.setattr(BaseClient, "_make_api_call", refused)
+    wish = Wish("shop", aws(address), None, ("many", "Shop-Orders"), None, tmp_path, lambda _: "")
+    found = look_at_tables(wish, tmp_path)
+    assert [(one.name, "AccessDenied" in one.reason) for one in found.skipped] == [("many", True)]
+
+
+def test_a_segment_that_fails_stops_the_others(read_table, monkeypatch):
+    asked = []
+
+    def scan(self, operation, given):
+        if operation == "Scan" and given["Segment"] == 0:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, operation)
+        if operation == "Scan":
+            asked.append(given["Segment"])
+            return {"Items": [], "LastEvaluatedKey": {"id": {"S": str(len(asked))}}}  # without end
+        return real(self, operation, given)
+
+    real = BaseClient._make_api_call
+    monkeypatch.setattr(BaseClient, "_make_api_call", scan)
+    with pytest.raises(AccessDeniedError, match="AccessDeniedException"):
+        read_table(table="many", segments=3)
 
 
 def test_what_heals_is_tried_again_and_what_is_refused_is_not():

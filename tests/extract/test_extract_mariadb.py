@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
-from extract_support import read_request
+from extract_support import SECRET, read_request
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import AccessDeniedError, BadRequestError
 from elt_factory.core.window import Window
+from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import CursorRange
 from elt_factory.sources.read import read
 from elt_factory.sources.sql.discovery import Tables, look_at_tables
@@ -259,3 +261,32 @@ def test_a_timestamp_is_an_instant_and_a_datetime_is_on_the_cursors_clock(tmp_pa
             spool = read(request)
             assert [row["id"] for row in rows_of(spool)] == ["1", "2"]
             assert spool.null_cursors == ("query" not in of)
+
+
+def test_the_keys_of_all_rows_are_those_of_the_moment_of_the_rows(tmp_path, shop, monkeypatch):
+    """Also where the server lets every statement see a moment of its own."""
+    url = sa.URL.create("mysql+pymysql", "root", host="127.0.0.1", port=3306, database=shop.schema)
+    other = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    with other.connect() as writer:
+        writer.execute(sa.text("CREATE TABLE keyed (id INT PRIMARY KEY, updated_at DATETIME)"))
+        writer.execute(sa.text("INSERT INTO keyed VALUES (1, '2013-01-01 06:00:00'), (2, '2015-01-01')"))
+        real = Progress.done
+
+        def done(self, rows, pages=0):
+            writer.execute(sa.text("DELETE FROM keyed WHERE id = 2"))  # the rows are read, the keys are not yet
+            real(self, rows, pages)
+
+        monkeypatch.setattr(Progress, "done", done)
+        committed = {"init_command": "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"}
+        connection = replace(shop, extra={"sqlalchemy_query": committed})
+        about = {"table": "keyed", "primary_key": ["id"], "write_disposition": "merge", "deletes": "compare"}
+        spool = read(request_of(tmp_path, connection, about | {"incremental": {"cursor": "updated_at"}}))
+        assert sorted(pq.read_table(spool.keys.files[0])["id"].to_pylist()) == ["1", "2"]
+
+
+@pytest.mark.parametrize("options", [{"nonsense": "1"}, {"charset": "nope"}, {"connect_timeout": "soon"}])
+def test_options_that_the_driver_does_not_take_are_one_message(tmp_path, shop, options):
+    connection = replace(shop, password=SECRET, extra={"sqlalchemy_query": options})
+    with pytest.raises(BadRequestError, match=r"options of the connection: .* correct sqlalchemy_query") as error:
+        read(request_of(tmp_path, connection, {}))
+    assert SECRET not in str(error.value)

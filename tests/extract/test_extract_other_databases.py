@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import oracledb
 import pytest
@@ -16,8 +16,9 @@ from elt_factory.core.connection import Connection
 from elt_factory.core.failures import AccessDeniedError, BadRequestError, SourceUnavailableError
 from elt_factory.extract.label import TableLabel
 from elt_factory.sources.read import read
-from elt_factory.sources.sql import database, mssql, oracle
+from elt_factory.sources.sql import connections, database, moments, mssql, oracle
 from elt_factory.sources.sql.database_url import url_of
+from elt_factory.sources.sql.values_as_text import as_text
 
 # the Snowflake provider keeps SQLAlchemy below 2.1 on Python 3.12 and newer
 MSDialect_mssqlpython = pytest.importorskip(
@@ -70,6 +71,19 @@ def test_any_dialect_takes_its_options_from_the_extra(tmp_path):
     assert str(url) == "clickhouse+native://me:***@127.0.0.1:1/shop?secure=True"
     with pytest.raises(BadRequestError, match=r"sqlalchemy_query .* is not a mapping; hint: write it as"):
         url_of(connection_of("clickhouse", extra={"sqlalchemy_query": "secure=1"}), tmp_path, SUBJECT)
+
+
+def test_every_type_of_connection_names_its_extra():
+    assert {kind: connections.EXTRAS.get(kind) for kind in connections.TYPES} == {
+        "postgres": "postgres",
+        "postgresql": "postgres",
+        "sqlite": None,
+        "mysql": "mysql",
+        "mariadb": "mysql",
+        "mssql": "mssql",
+        "oracle": "oracle",
+        "*": None,
+    }
 
 
 # what the driver says of each type: its code, size and digits
@@ -180,6 +194,73 @@ def test_statements_are_those_of_the_dialect(dialect, expected):
     assert WINDOW[0] not in compiled.split()
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (timedelta(days=1, hours=2, seconds=3, microseconds=500_000), "P1DT2H3.5S"),
+        (timedelta(days=-1, hours=22, minutes=-5), "PT-2H-5M"),
+        (timedelta(minutes=10), "PT10M"),
+        (timedelta(days=400), "P400D"),
+        (timedelta(microseconds=-1), "PT-0.000001S"),
+        (timedelta(), "PT0S"),
+        (None, None),
+    ],
+)
+def test_an_interval_is_iso_8601_as_that_of_postgresql(value, text):
+    assert as_text(value) == text
+
+
+@pytest.mark.parametrize(("years", "months", "text"), [(1, 2, "P1Y2M"), (0, -3, "P-3M"), (0, 0, "P0Y")])
+def test_years_and_months_of_oracle_are_iso_8601(years, months, text):
+    assert oracle.months_text(oracledb.IntervalYM(years, months)) == text
+    assert oracle.months_text(None) is None
+
+
+class Recorded:
+    """A connection of SQLAlchemy that keeps what it is asked: of SQL Server and Oracle there is no server here."""
+
+    def __init__(self, dialect, answer=()):
+        self.dialect, self.answer, self.asked, self.info = dialect, answer, [], {}
+
+    def exec_driver_sql(self, statement):
+        self.asked.append(statement)
+        return self
+
+    def one(self):
+        return self.answer
+
+    def commit(self):
+        self.asked.append("commit")
+
+    def execution_options(self, **options):
+        self.asked.append(options)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ((1, False), ["commit", {"isolation_level": "SNAPSHOT"}]),
+        ((0, True), ["commit"]),  # each statement is of one moment
+        ((0, False), ["commit"]),
+    ],
+)
+def test_sql_server_reads_a_snapshot_where_it_may_and_compares_no_keys_where_rows_may_be_missed(state, expected):
+    database = Recorded(MSDialect_mssqlpython(), state)
+    moments.begin(database)
+    assert database.asked[1:] == expected
+    if any(state):
+        moments.check_keys(database, SUBJECT)
+    else:
+        with pytest.raises(BadRequestError, match=r"compare needs a snapshot.*; hint: ALTER DATABASE"):
+            moments.check_keys(database, SUBJECT)
+
+
+def test_oracle_reads_rows_and_keys_of_one_moment():
+    database = Recorded(OracleDialect_oracledb())
+    moments.begin(database)
+    assert database.asked == ["SET TRANSACTION READ ONLY"]
+
+
 def test_an_instant_of_oracle_is_read_in_utc_and_a_vector_as_text():
     texts = [str(oracle.read_as("at", f"DB_TYPE_{kind}").compile(dialect=OracleDialect_oracledb()))
              for kind in ("TIMESTAMP_TZ", "VECTOR", "DATE")]  # fmt: skip
@@ -203,8 +284,11 @@ def test_a_server_that_does_not_answer_is_unavailable_and_the_password_is_not_sh
         ("[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]Login failed for user 'me'.", AccessDeniedError),
         ("The SELECT permission was denied on the object 'orders'", AccessDeniedError),
         ("Invalid object name 'orders'.", BadRequestError),
+        ("ORA-01555: snapshot too old: rollback segment number 9 too small", SourceUnavailableError),
+        ("ORA-00060: deadlock detected while waiting for resource", SourceUnavailableError),
+        ("Transaction (Process ID 52) has been chosen as the deadlock victim", SourceUnavailableError),
     ],
 )
-def test_what_a_server_refuses_is_not_tried_again(message, kind):
+def test_what_a_server_refuses_is_not_tried_again_and_what_heals_is(message, kind):
     error = sa.exc.DatabaseError("select", {}, oracledb.DatabaseError(message))
     assert database._kind(error) is kind

@@ -409,6 +409,27 @@ def test_parts_keep_to_the_window_and_need_a_whole_number(postgres, read_table):
         read_table(table="parted_by_time", primary_key=["at"], partitions=2)
 
 
+def test_a_part_that_fails_stops_the_others(postgres, schema, read_table):
+    made(postgres, "uneven", "id bigint")
+    postgres.execute("INSERT INTO uneven SELECT generate_series(1, 20)")
+    postgres.execute(
+        f"CREATE VIEW {schema}.slow_view AS SELECT id, "
+        "CASE WHEN id = 1 THEN 1 / (id - 1) ELSE length(pg_sleep(3)::text) END AS v FROM uneven"
+    )
+    began = time.monotonic()
+    with pytest.raises(BadRequestError, match="division by zero"):
+        read_table(table="slow_view", primary_key=["id"], partitions=2)
+    assert time.monotonic() - began < 10
+
+
+def test_parts_of_a_numeric_key_have_what_is_no_number_too(postgres, read_table):
+    made(postgres, "parted_numeric", "id numeric(9,0)", "1", "'NaN'", "5")
+    spool = read_table(table="parted_numeric", primary_key=["id"], partitions=3)
+    found = [line[0] for file in spool.files for line in csv.reader(file.read_text().splitlines()[1:])]
+    assert sorted(line for line in found) == ["1", "5", "NaN"]
+    assert (spool.rows_read, len(spool.files)) == (3, 3)
+
+
 def test_a_text_cursor_is_read_after_the_last(postgres, read_table):
     made(postgres, "ulids", "id text", "'01A'", "'01B'", "'O''C'")
     spool = read_table(table="ulids", incremental={"cursor": "id"}, cursor=CursorRange(after="01A"))

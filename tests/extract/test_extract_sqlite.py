@@ -22,6 +22,7 @@ from elt_factory.core.failures import (
 )
 from elt_factory.core.window import Window
 from elt_factory.extract.label import TableLabel
+from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import CursorRange
 from elt_factory.sources.read import read
 from elt_factory.sources.sql.database_url import url_of
@@ -386,6 +387,21 @@ def test_the_keys_of_all_rows_are_read_next_to_those_of_the_window(database, rea
     assert read_table(**about, deletes={"column": "at"}).keys is None
     with pytest.raises(BadRequestError, match=r'unknown column "idd" in primary_key; hint: did you mean "id"'):
         read_table(**about | {"primary_key": ["idd"]}, deletes="compare")
+
+
+def test_the_keys_of_all_rows_are_those_of_the_moment_of_the_rows(database, read_table, monkeypatch):
+    filled(database, "id INTEGER, at TEXT", [(1, "2013-01-01"), (2, "2015-01-01")])
+    database.execute("PRAGMA journal_mode = WAL")
+    real = Progress.done
+
+    def done(self, rows, pages=0):
+        database.execute("DELETE FROM things WHERE id = 2")  # the rows are read, the keys are not yet
+        database.commit()
+        real(self, rows, pages)
+
+    monkeypatch.setattr(Progress, "done", done)
+    about = {"incremental": {"cursor": "at"}, "primary_key": ["id"], "write_disposition": "merge"}
+    assert sorted(values(read_table(**about, deletes="compare").keys)) == [("1",), ("2",)]
 
 
 def test_waiting_for_late_commits_works_with_postgresql_alone(database, read_table):

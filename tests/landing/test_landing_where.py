@@ -8,6 +8,8 @@ import pytest
 from landing_support import lines
 
 from elt_factory.core.failures import ContractError
+from elt_factory.extract.request import Spool
+from elt_factory.sources.sql.model import SqlTable
 
 ROWS = (
     '{"id": 1, "status": "new", "reason": "x", "total": 5}',
@@ -56,6 +58,28 @@ def test_a_column_that_only_the_yaml_has_is_null_in_the_condition(lander):
         "columns": {"later": {"type": "date"}, "total": {"type": "text"}},
     }
     assert lander.ndjson(lines(*ROWS[:2]), table=table).manifest.rows == 1
+
+
+@pytest.mark.parametrize("deleted", ['"2013-01-01T00:00:00Z"', "true", "1"])
+def test_a_row_that_says_it_is_deleted_passes_the_condition(lander, deleted):
+    table = {
+        "where": "status = 'active'",
+        "primary_key": ["id"],
+        "write_disposition": "merge",
+        "deletes": {"column": "deleted"},
+    }
+    values = ((1, "active", "null"), (2, "closed", "null"), (3, "closed", deleted))
+    rows = (f'{{"id": {key}, "status": "{status}", "deleted": {value}}}' for key, status, value in values)
+    spool = Spool("ndjson", lander.files(lines(*rows), suffix="ndjson"))
+    landed = lander.land(spool, table, kind=SqlTable)
+    assert (landed.column("id"), landed.manifest.rows_filtered) == ([1, 3], 1)
+
+
+def test_a_column_that_cannot_say_that_a_row_is_deleted_is_refused_before_the_load(lander):
+    table = {"primary_key": ["id"], "write_disposition": "merge", "deletes": {"column": "gone"}}
+    spool = Spool("ndjson", lander.files(lines('{"id": 1, "gone": "N"}'), suffix="ndjson"))
+    with pytest.raises(ContractError, match="gone is text, which does not say whether a row is deleted; hint: write"):
+        lander.land(spool, table, kind=SqlTable)
 
 
 def test_a_load_without_records_has_nothing_to_filter(lander):

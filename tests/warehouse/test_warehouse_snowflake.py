@@ -518,3 +518,16 @@ def test_a_table_of_another_database_is_not_taken_for_ours(connection, warehouse
     warehouse.execute(f"USE DATABASE {connection.extra['database']}")
     assert warehouse.query('SELECT * FROM other."SRC"."TAB"').rows == []
     assert warehouse.columns(Relation("src", "tab")) is None
+
+
+def test_the_clock_is_that_of_snowflake_and_not_of_the_worker(warehouse, monkeypatch):
+    """What a worker whose clock is slow has loaded would else count as older than the keys of a later read."""
+    real = datetime
+
+    class Slow(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return real.now(tz) - timedelta(hours=1)
+
+    monkeypatch.setattr("elt_factory.warehouse.snowflake.warehouse.datetime", Slow)
+    assert abs(warehouse.now() - real.now(UTC)) < timedelta(seconds=10)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator
@@ -66,8 +66,8 @@ class ExtractOperator(TableOperator):
         load = run.load_id(self.table)
         window = run.table_window(self.table)
         # of two attempts the later one counts, and what counts is when it began to read
-        attempt = Attempt.begin()
-        existing, cursor, ledger = self._state(load, run)
+        existing, cursor, ledger, began = self._state(load, run)
+        attempt = Attempt.begin(began)
         conn_id = self.config.extract.connection
         place = landing_place(self.config.name, self.table).below(load)
         with scratch_folder() as workdir, worker_given_back(context, self.log.info):
@@ -135,8 +135,8 @@ class ExtractOperator(TableOperator):
             "rows_null_cursor": manifest.rows_null_cursor,
         }
 
-    def _state(self, load: str, run: Run) -> tuple[Any, CursorRange, Ledger | None]:
-        """Return the table's columns, its cursor, its files.
+    def _state(self, load: str, run: Run) -> tuple[Any, CursorRange, Ledger | None, datetime]:
+        """Return the table's columns, its cursor, its files, and the moment by the warehouse's clock.
 
         A moment at the warehouse, which others wait for.
         """
@@ -144,12 +144,14 @@ class ExtractOperator(TableOperator):
         from elt_factory.warehouse.state import beginning
 
         with warehouse(purpose(run, "load", self.table)) as opened:
+            began = opened.now()
             existing = opened.columns_as(Relation(self.config.name, self.table), self.spec.types)
             ledger = None if run.full_refresh else ledger_of(opened, Relation(self.config.name, self.table), self.spec)
             if run.full_refresh:
-                return existing, CursorRange(), ledger
+                return existing, CursorRange(), ledger, began
             window = run.table_window(self.table)
-            return existing, beginning(opened, self.config.name, self.table, self.spec, load, window), ledger
+            cursor = beginning(opened, self.config.name, self.table, self.spec, load, window)
+            return existing, cursor, ledger, began
 
 
 class LoadOperator(TableOperator):

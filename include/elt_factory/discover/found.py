@@ -76,7 +76,10 @@ class KeyFound:
 
 @dataclass(frozen=True)
 class TableFound:
-    """One table. `lines` are the settings of its kind of source, in their order."""
+    """One table. `lines` are the settings of its kind of source, in their order.
+
+    `deleted` is the column by which rows may say that they are deleted.
+    """
 
     name: str
     rows: int
@@ -91,6 +94,7 @@ class TableFound:
     business_date: Guess | None = None
     other_dates: Sequence[str] = ()
     disposition: Guess = Guess("append", "")
+    deleted: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from elt_factory.config.models.deletes import says_deleted
 from elt_factory.discover import keys
 from elt_factory.discover.found import Beginning, ColumnFound, Guess, KeyFound, Sample, TableFound
 from elt_factory.discover.pii import why_personal
 
 _FEW = 3
+_DELETED = re.compile(r"_?(is_?)?(deleted|removed)(_?(at|on|date|time|flag))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,8 @@ class Ground:
 
     `key` is the catalogue's primary key; `window` the column that the source's window selects by; `whole` says that
     every run reads everything; `cursors` whether the source can be read by a cursor column; `seen` what the records are
-    of the whole; `beginnings` are the columns that may be the cursor; None: all that look like one.
+    of the whole; `deletes` whether the kind of source can follow deletes; `beginnings` are the columns that may be the
+    cursor; None: all that look like one.
     """
 
     name: str
@@ -28,6 +32,7 @@ class Ground:
     whole: bool = False
     cursors: bool = True
     seen: str = ""
+    deletes: bool = False
     beginnings: Mapping[str, Beginning] | None = None
 
 
@@ -57,7 +62,14 @@ def table_of(sample: Sample, ground: Ground) -> TableFound:
         business_date=Guess(dates[0], _why_date(sample, dates[0])) if dates else None,
         other_dates=dates[1:],
         disposition=_disposition(ground, bool(key), bool(cursor)),
+        deleted=_deleted(sample) if ground.deletes and cursor else None,
     )
+
+
+def _deleted(sample: Sample) -> str | None:
+    """Return the column by which rows say that they are deleted, as its name and its type suggest."""
+    named = ((name, kind) for name, kind in sample.types.items() if _DELETED.fullmatch(name))
+    return next((name for name, kind in named if kind is None or says_deleted(name, kind)), None)
 
 
 def first_day(sample: Sample) -> str | None:

@@ -93,6 +93,9 @@ def _times(table: TableFound) -> Iterator[str]:
         initial = f", initial: {begins.initial}" if begins.initial else ""
         cursor = f"{{cursor: {quoted(table.cursor.value)}, lag: {begins.lag}{initial}}}"
         yield _line("    incremental", Guess(cursor, table.cursor.why))
+    if table.deleted:
+        deleted = quoted(table.deleted)
+        yield f"    # deletes: {{column: {deleted}}}    the source seems to keep rows that are deleted"
     for other in table.other_cursors:
         yield f"    # incremental: {{cursor: {quoted(other)}}}    also changes with updates"
     if table.business_date:

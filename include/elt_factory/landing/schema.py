@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from elt_factory.config.errors import near_name
+from elt_factory.config.models.deletes import a_column_that_says, says_deleted, says_nothing
 from elt_factory.config.models.table import TIMES, Column, Table
 from elt_factory.config.models.values import ColumnType
 from elt_factory.config.models.widening import holds
 from elt_factory.core.failures import ContractError
+from elt_factory.core.sql_text import identifier
 from elt_factory.landing.contract import ContractPlan, PlannedColumn
 from elt_factory.landing.folded import exact_names
 from elt_factory.landing.manifest import Drift
@@ -88,9 +90,29 @@ def plan_contract(known: KnownTable, found: Mapping[str, ColumnType | None]) -> 
         unwanted=tuple(unwanted),
         secret=secret,
         single_keys=known.single_keys,
-        where=table.where if columns else None,
+        where=_condition(known, columns),
     )
     return plan, (*drift, *_widened(known, columns))
+
+
+def _condition(known: KnownTable, columns: Sequence[PlannedColumn]) -> str | None:
+    """Return the condition for the rows to load.
+
+    One that says that it is deleted always is: filtered, the row would stay in the warehouse as it was.
+
+    Raises:
+        ContractError: the column that is to say so has a type that does not.
+    """
+    where = known.table.where if columns else None
+    follows = known.table.follows_deletes
+    column = next((one for one in columns if follows and one.name == follows.column), None)
+    if column is None:
+        return where
+    deleted = says_deleted(identifier(column.name), column.landed_type)
+    if deleted is None:
+        text = says_nothing(column.name, column.landed_type)
+        raise ContractError(f"{known.label}: {text}; hint: {a_column_that_says(column.name)}")
+    return f"({where}\n) OR {deleted}" if where else None
 
 
 def _of_no_value(known: KnownTable, name: str) -> ColumnType | None:

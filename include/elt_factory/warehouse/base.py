@@ -140,7 +140,7 @@ class Warehouse(ABC):
         return proven(order.landing, order.manifest.all_files)
 
     def now(self) -> datetime:
-        """Return the moment that the rows of a load, and their record, say."""
+        """Return the moment by the one clock that decides what came first: of a shared warehouse, its own."""
         return datetime.now(UTC)
 
     def sweep(self, before: datetime) -> list[str]:  # noqa: ARG002

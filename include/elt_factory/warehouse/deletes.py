@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from elt_factory.config.models.deletes import a_column_that_says, says_deleted, says_nothing
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.failures import BadDataError, ContractError
 from elt_factory.warehouse.dialect import Relation
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 DELETED_AT = "_deleted_at"
 OWN_COLUMN: Mapping[str, ColumnType] = {DELETED_AT: ColumnType("timestamp")}
-_TIMES = ("timestamp", "datetime", "date")
-_NUMBERS = ("integer", "decimal", "float")
 
 
 def follow_deletes(load: Writing) -> int:
@@ -102,16 +101,10 @@ def _says_deleted(load: Writing, column: str) -> str:
     name, kind = f"t.{load.warehouse.dialect.name(column)}", load.columns.get(column)
     if kind is None:
         raise ContractError(f"{load.order.label}: deletes.column names {column}, which the table does not have")
-    if kind.name in _TIMES:
-        return f"{name} IS NOT NULL"
-    if kind.name == "boolean":
-        return name
-    if kind.name in _NUMBERS:
-        return f"{name} <> 0"
-    raise ContractError(
-        f"{load.order.label}: {column} is {kind}, which does not say whether a row is deleted; write type: timestamp "
-        f"or boolean under columns: {column}:, or delete by key: deletes: compare"
-    )
+    condition = says_deleted(name, kind)
+    if condition is None:
+        raise ContractError(f"{load.order.label}: {says_nothing(column, kind)}; hint: {a_column_that_says(column)}")
+    return condition
 
 
 def _gone(load: Writing, keys: Relation) -> str:

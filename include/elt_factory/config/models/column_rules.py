@@ -65,6 +65,8 @@ def _named(table: Table, at: Path) -> Iterator[_Use]:
         yield _Use("cursor", table.incremental.cursor, (*at, "incremental", "cursor"))
     if table.business_date:
         yield _Use("business_date", table.business_date, (*at, "business_date"))
+    if table.follows_deletes and table.follows_deletes.column:
+        yield _Use("deletes", table.follows_deletes.column, (*at, "deletes", "column"))
     for role, names in (("primary_key", table.primary_key), ("cluster_by", table.cluster_by)):
         yield from (_Use(role, column, (*at, role, index)) for index, column in enumerate(names))
 

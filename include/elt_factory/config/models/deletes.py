@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -10,13 +10,18 @@ from pydantic import Field, model_validator
 from elt_factory.config.errors import KEY, MistakeError, invalid
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.schema_patterns import not_both
-from elt_factory.config.models.values import ColumnName
+from elt_factory.config.models.values import ColumnName, ColumnType, TypeName
 
 if TYPE_CHECKING:
     from elt_factory.config.models.table import Table
 
 COMPARE = "compare"
 _HINT = "write deletes: compare, or deletes: {column: deleted_at}"
+_SAYS_DELETED: Mapping[TypeName, str] = {
+    **dict.fromkeys(("timestamp", "datetime", "date"), "{} IS NOT NULL"),
+    "boolean": "{}",
+    **dict.fromkeys(("integer", "decimal", "float"), "{} <> 0"),
+}
 
 
 class Deletes(Model):
@@ -54,6 +59,22 @@ class Deletes(Model):
             hint = "keep one of them"
             raise MistakeError("`compare` and `column` exclude each other", hint, at=("column", KEY), code="conflict")
         return self
+
+
+def says_deleted(name: str, kind: ColumnType) -> str | None:
+    """Return the SQL condition for the rows of which a column says that they are deleted; None where no type does."""
+    condition = _SAYS_DELETED.get(kind.name)
+    return condition.format(name) if condition else None
+
+
+def says_nothing(name: str, kind: ColumnType) -> str:
+    """Return the fault of a column that cannot say that a row is deleted."""
+    return f"{name} is {kind}, which does not say whether a row is deleted"
+
+
+def a_column_that_says(name: str) -> str:
+    """Return the hint that goes with `says_nothing`."""
+    return f"write type: timestamp or boolean under columns: {name}:, or delete by key: deletes: compare"
 
 
 _BY_KEY: dict[str, Any] = {"anyOf": [{"const": COMPARE}, {"type": "object", "required": [COMPARE]}]}
@@ -103,6 +124,9 @@ def delete_mistakes(table: Table) -> Iterator[MistakeError]:
     if column and column.pii:
         message = f'"{deletes.column}" is personal data, so its value is not known to the load'
         yield MistakeError(message, "remove pii", at=("deletes", "column"), code="conflict")
+    elif deletes.column and column and column.type and says_deleted("", column.type) is None:
+        message, hint = says_nothing(f'"{deletes.column}"', column.type), a_column_that_says(deletes.column)
+        yield MistakeError(message, hint, at=("columns", deletes.column, "type"), code="conflict")
     if deletes.column and deletes.column in table.primary_key:
         message = f'"{deletes.column}" is part of the primary_key'
         yield MistakeError(message, "name the column that says deleted", at=("deletes", "column"), code="conflict")

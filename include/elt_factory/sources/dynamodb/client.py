@@ -34,9 +34,19 @@ def client_of(connection: Connection, label: TableLabel) -> Any:
         BadRequestError: the connection names no region.
     """
     with needs("dynamodb", "a source of type dynamodb"):
-        from botocore.config import Config  # type: ignore[import-untyped]
+        from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
 
-        session = session_of(connection)
+    try:
+        return _client(connection, label)
+    except (BotoCoreError, ValueError) as error:
+        hint = "check region_name, endpoint_url and profile_name in its extra"
+        raise label.error(BadRequestError, " ".join(str(error).split()), hint) from None
+
+
+def _client(connection: Connection, label: TableLabel) -> Any:
+    from botocore.config import Config  # type: ignore[import-untyped]
+
+    session = session_of(connection)
     if not session.region_name:
         text = f'the connection "{connection.conn_id}" names no region'
         raise label.error(BadRequestError, text, 'write {"region_name": "eu-central-1"} in its extra')
@@ -48,7 +58,7 @@ def client_of(connection: Connection, label: TableLabel) -> Any:
 @contextmanager
 def spoken(client: Any, table: str, label: TableLabel) -> Iterator[None]:
     """Say what went wrong in our words."""
-    from botocore.exceptions import (  # type: ignore[import-untyped]
+    from botocore.exceptions import (
         BotoCoreError,
         ClientError,
         NoCredentialsError,

@@ -39,7 +39,9 @@ def look_at_tables(wish: Wish, workdir: Path) -> SourceFound:
         scratch = workdir / str(place)
         scratch.mkdir()
         try:
-            tables.append(_table(wish, client.describe_table(TableName=name)["Table"], scratch))
+            with spoken(client, name, label):
+                described = client.describe_table(TableName=name)["Table"]
+            tables.append(_table(wish, described, scratch))
         except PermanentError as error:
             skipped.append(SkippedTable(name, str(error)))
     if not tables:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from elt_factory.config.models.values import ColumnType
 from elt_factory.extract.label import TableLabel, needed_connection, source_of
+from elt_factory.extract.parts import all_parts
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.dynamodb.client import client_of, spoken
@@ -34,9 +34,8 @@ def read(request: ReadRequest) -> Spool:
     with spoken(client, name, label):
         described = client.describe_table(TableName=name)["Table"]
         scan = _Scan(client, name, spec.consistent, segments, request.most_pages, request.most_rows)
-        with ThreadPoolExecutor(segments) as pool:
-            files = [request.workdir / f"part-{segment:05}.ndjson" for segment in range(segments)]
-            counts = list(pool.map(partial(_write, scan, request), range(segments), files))
+        files = [request.workdir / f"part-{segment:05}.ndjson" for segment in range(segments)]
+        counts = all_parts(segments, lambda segment: _write(scan, request, segment, files[segment]), scan.stopped.set)
     types = {
         key["AttributeName"]: _KEY_TYPES[key["AttributeType"]]
         for key in described.get("AttributeDefinitions", ())
@@ -54,6 +53,7 @@ class _Scan:
     segments: int
     most_pages: int | None
     most_rows: int | None
+    stopped: Event = field(default_factory=Event)
 
     def pages(self, segment: int) -> Iterator[list[dict[str, Any]]]:
         """Yield the pages of a segment; those of a sample end early."""
@@ -66,7 +66,7 @@ class _Scan:
             yield page["Items"]
             number += 1
             after = page.get("LastEvaluatedKey")
-            if not after or limit or number == self.most_pages:
+            if not after or limit or number == self.most_pages or self.stopped.is_set():
                 return
             asked["ExclusiveStartKey"] = after
 

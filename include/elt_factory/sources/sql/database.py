@@ -32,7 +32,7 @@ from elt_factory.core.failures import (
 from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
-from elt_factory.sources.sql import mssql, mysql, oracle, sqlite, sqlite_types
+from elt_factory.sources.sql import moments, mssql, mysql, oracle, sqlite, sqlite_types
 from elt_factory.sources.sql.connections import EXTRAS
 from elt_factory.sources.sql.database_types import type_of
 from elt_factory.sources.sql.database_url import url_of
@@ -56,6 +56,9 @@ _MYSQL = frozenset({"mysql", "mariadb"})
 _MYSQL_REFUSALS = frozenset({1044, 1045, 1142, 1143, 1227, 1698})
 _MYSQL_UNKNOWN = frozenset({1049, 1054, 1146})
 _REFUSALS = (mssql.REFUSALS, oracle.REFUSALS)
+_MAY_HEAL = (mssql.MAY_HEAL, oracle.MAY_HEAL)
+# what drivers make of an option that they do not know, or whose value they cannot use
+_UNFIT = (TypeError, ValueError, LookupError, AttributeError)
 # what a result says itself of its columns, as its driver hands it out
 _DESCRIBED: Mapping[str, Callable[[sa.Connection, sa.FromClause], Described]] = {
     **dict.fromkeys(_MYSQL, mysql.described),
@@ -84,6 +87,7 @@ def _read(
         raise label.error(BadRequestError, text, "remove it")
     url = url_of(connection, request.project, label)
     with _spoken(label), _connected(url, text_factory) as database:
+        moments.begin(database)
         relation = relation_of(request, source)
         described = _on_its_clock(database, request, relation, _describe(database, relation, label))
         where, null_cursors = _conditions(database, request, described, label)
@@ -106,6 +110,7 @@ def _keys(
     names = keys_of(request, described.columns, label)
     if not names:
         return None
+    moments.check_keys(database, label)
     of_keys = replace(described, columns={name: described.columns[name] for name in names})
     chosen = [read.expression.label(name) for name, read in of_keys.columns.items()]
     there = [sa.column(name).is_not(None) for name in names]
@@ -147,13 +152,23 @@ def first_value(connection: Connection, project: Path, query: str, label: TableL
 
 @contextmanager
 def _connected(url: sa.URL, text_factory: Callable[[bytes], str | bytes] | None = None) -> Iterator[sa.Connection]:
-    engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
-    with engine.connect() as database:
+    with _opened(url) as database:
         if text_factory:
             database.connection.dbapi_connection.text_factory = text_factory  # type: ignore[union-attr]
         if database.dialect.name in _MYSQL:
             database.execute(sa.text(mysql.SESSION.replace(":", r"\:")))
         yield database
+
+
+def _opened(url: sa.URL) -> sa.Connection:
+    try:
+        return sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True).connect()
+    except _UNFIT as error:
+        raise _UnfitOptionsError(" ".join(str(error).split())) from error
+
+
+class _UnfitOptionsError(Exception):
+    """What the connection says next to address and login is not what the driver takes."""
 
 
 @contextmanager
@@ -165,9 +180,12 @@ def _spoken(label: TableLabel) -> Iterator[None]:
         hint = "SQL Server needs SQLAlchemy 2.1" if "mssqlpython" in str(error) else ""
         raise label.error(BadRequestError, f"unknown connection type: {error}", hint) from None
     except ModuleNotFoundError as error:
-        extras = ", ".join(sorted(EXTRAS.values()))
+        extras = ", ".join(sorted({*EXTRAS.values()}))
         hint = f'install it; for {extras} there is an extra each: pip install "elt-factory[mysql]"'
         raise label.error(BadRequestError, f"the driver of this database is not installed: {error}", hint) from None
+    except _UnfitOptionsError as error:
+        hint = "correct sqlalchemy_query in its extra"
+        raise label.error(BadRequestError, f"the driver refuses the options of the connection: {error}", hint) from None
     except exc.SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
         raise label.error(_kind(error), " ".join(str(cause).split())) from None
@@ -180,6 +198,8 @@ def _kind(error: exc.SQLAlchemyError) -> type[EltError]:
     code = next(iter(getattr(cause, "args", ())), None)
     if code in _MYSQL_REFUSALS or any(words.search(str(cause)) for words in _REFUSALS):
         return AccessDeniedError
+    if any(words.search(str(cause)) for words in _MAY_HEAL):
+        return SourceUnavailableError
     down = isinstance(error, exc.OperationalError | exc.InterfaceError) and code not in _MYSQL_UNKNOWN
     return SourceUnavailableError if down else BadRequestError
 

@@ -110,7 +110,8 @@ def _table(wanted: Tables, one: Listed, workdir: Path) -> TableFound:
     lines = {"table": Guess(json.dumps(one.name), "name in the database")} if plain != one.name else {}
     # a key may be empty in SQLite
     key = one.key if all(name in sample.types and None not in sample.values(name) for name in one.key) else ()
-    return table_of(sample, Ground(plain, lines, key, whole=True, beginnings=_beginnings(wanted, one, sample)))
+    beginnings = _beginnings(wanted, one, sample)
+    return table_of(sample, Ground(plain, lines, key, whole=True, deletes=True, beginnings=beginnings))
 
 
 def _request(wanted: Tables, one: Listed, workdir: Path) -> ReadRequest:

@@ -13,6 +13,7 @@ from elt_factory.sources.sql.described import Described, plain
 from elt_factory.sources.sql.origin import decimal_of
 
 REFUSALS = re.compile(r"Login failed|permission was denied|Cannot open database", re.IGNORECASE)
+MAY_HEAL = re.compile(r"deadlock victim|Lock request time out period exceeded", re.IGNORECASE)
 _DECIMALS = frozenset({2, 3})  # money is DECIMAL(19,4), smallmoney DECIMAL(10,4)
 _NAMES: Mapping[int, TypeName] = {
     -7: "boolean",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 
 from elt_factory.config.models.values import ColumnType, TypeName
@@ -15,8 +16,13 @@ from elt_factory.sources.sql.origin import decimal_of
 from elt_factory.sources.sql.values_as_text import text_column
 
 REFUSALS = re.compile(r"ORA-(01017|01031|01045|28000|28001|01749|41900)\b")
+# a snapshot that is too old, sessions used up, locks, an instance that starts or stops, a connection that was lost
+MAY_HEAL = re.compile(
+    r"ORA-(00018|00020|00028|00054|00060|01033|01034|01089|01090|01555|01652|02391|03113|03114|03135|04031|08103|08176|"
+    r"12170|12516|12519|12520|12528|12537|12541|12547|12571|30036)\b"
+)
 _NUMBER, _INSTANTS = "DB_TYPE_NUMBER", frozenset({"DB_TYPE_TIMESTAMP_TZ", "DB_TYPE_TIMESTAMP_LTZ"})
-_VECTOR = "DB_TYPE_VECTOR"
+_VECTOR, _MONTHS = "DB_TYPE_VECTOR", "DB_TYPE_INTERVAL_YM"
 _NO_SCALE = -127  # of NUMBER without digits, and of FLOAT
 _DIGITS_OF_INTEGER = 18
 _NAMES: Mapping[str, TypeName] = {
@@ -38,7 +44,8 @@ def described(database: sa.Connection, place: sa.FromClause) -> Described:
     columns, types = dict[str, Read](), dict[str, ColumnType]()
     for name, column in zip(empty.keys(), description, strict=True):
         types[name] = type_of(column[1].name, column[4], column[5])
-        columns[name] = Read(read_as(name, column[1].name), partial(text_column, kind=types[name]))
+        as_text = _months if column[1].name == _MONTHS else partial(text_column, kind=types[name])
+        columns[name] = Read(read_as(name, column[1].name), as_text)
     return Described(place, columns, types)
 
 
@@ -53,6 +60,19 @@ def type_of(kind: str, precision: int | None, scale: int | None) -> ColumnType:
     if after == 0 and 1 <= digits <= _DIGITS_OF_INTEGER:
         return ColumnType("integer")
     return decimal_of(digits, after)
+
+
+def _months(values: Sequence[Any]) -> pa.Array:
+    """Return intervals of years and months in ISO 8601."""
+    return pa.array([months_text(value) for value in values], pa.string())
+
+
+def months_text(value: Any) -> str | None:
+    """Write the driver's pair of years and months: `P1Y2M`, `P-3M`, `P0Y`."""
+    if value is None:
+        return None
+    parts = ((value.years, "Y"), (value.months, "M"))
+    return f"P{''.join(f'{number}{unit}' for number, unit in parts if number) or '0Y'}"
 
 
 def read_as(name: str, kind: str) -> sa.ColumnElement[Any]:

@@ -52,15 +52,6 @@ class Bound:
     value: datetime | date | int | str
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """The part of a relation that a load reads: rows between the ends, and what happens to those without a value."""
-
-    cursor: str
-    ends: tuple[Bound, ...]
-    includes_null: bool
-
-
 def relation_of(request: ReadRequest, source: SqlSource) -> Origin:
     """Return what the config says to read."""
     table = source.tables[request.table]
@@ -97,14 +88,6 @@ def bounds(request: ReadRequest, incremental: Incremental, kind: ColumnType | No
     if is_temporal(incremental, kind):
         return _window(request, kind)
     return tuple(_range(request, incremental))
-
-
-def wanted(request: ReadRequest, ends: tuple[Bound, ...]) -> Wanted:
-    """Return what a load reads of a table with a cursor, for its ends."""
-    table = request.source.all_tables[request.table]
-    if table.incremental is None:
-        raise ValueError(f"{request.table} has no cursor")
-    return Wanted(table.incremental.cursor, ends, table.null_cursor == "include")
 
 
 def is_temporal(incremental: Incremental, kind: ColumnType | None) -> bool:

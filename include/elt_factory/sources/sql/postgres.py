@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -16,6 +15,7 @@ from elt_factory.core.connection import Connection
 from elt_factory.core.extras import needs
 from elt_factory.core.failures import AccessDeniedError, BadRequestError, EltError, SourceUnavailableError
 from elt_factory.extract.label import TableLabel, source_of
+from elt_factory.extract.parts import all_parts
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.sql import late_commits
@@ -66,9 +66,11 @@ _SESSION = (
     "SET LOCAL extra_float_digits = 1; SET LOCAL idle_in_transaction_session_timeout = 0"
 )
 _CONNECT_SECONDS = 30
+_CANCEL_SECONDS = 5.0
 _ROWS_BETWEEN_LOOKS = 10_000
 _BUFFER_BYTES = 1024 * 1024
-_MAY_HEAL = frozenset({"08", "40", "53", "55", "57", "58", "XX"})
+# 72: a snapshot that is too old
+_MAY_HEAL = frozenset({"08", "40", "53", "55", "57", "58", "72", "XX"})
 _REFUSED = re.compile(r"authentication|no password supplied|role .* does not exist|pg_hba\.conf|permission denied")
 
 
@@ -117,15 +119,21 @@ def _copy_parts(
     request = parted.request
     snapshot = str(cast("tuple[object]", database.execute("SELECT pg_export_snapshot()").fetchone())[0])
     files = tuple(request.workdir / f"part-{number:05}.csv" for number in range(len(statements)))
+    opened: list[Database] = []
 
     def copy(number: int) -> int:
         progress = Progress(request.log, f"{request.table}, part {number + 1} of {len(statements)}")
         with _connected(parted.connection, snapshot) as other:
+            opened.append(other)
             _set_up(other, parted.clock)
             return _copy(other, statements[number], files[number], progress)
 
-    with ThreadPoolExecutor(len(statements)) as pool:
-        return files, sum(pool.map(copy, range(len(statements))))
+    def stop() -> None:
+        for other in opened:
+            with suppress(psycopg.Error):
+                other.cancel_safe(timeout=_CANCEL_SECONDS)
+
+    return files, sum(all_parts(len(statements), copy, stop))
 
 
 def _keys(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
@@ -18,6 +19,8 @@ with needs("postgres", "a connection of type postgres"):
 
 if TYPE_CHECKING:
     import psycopg
+
+    _Whole = int | Decimal | None
 
 
 def whole_key(request: ReadRequest, types: Mapping[str, ColumnType], label: TableLabel) -> str:
@@ -40,7 +43,11 @@ def ranges_of(
     """Return conditions of which each row meets one: ranges of equal width, the first and the last open."""
     key = sql.Identifier(name)
     query = sql.SQL("SELECT min({0}), max({0}) FROM {1}").format(key, place)
-    low, high = cast("tuple[int | None, int | None]", database.execute(query).fetchone())
+    low, high = cast("tuple[_Whole, _Whole]", database.execute(query).fetchone())
+    if not all(value is None or Decimal(value).is_finite() for value in (low, high)):
+        # NaN and the infinities of a numeric are before all other numbers or after them: in an open range
+        finite = sql.SQL(" WHERE {}::text NOT IN ('NaN', 'Infinity', '-Infinity')").format(key)
+        low, high = cast("tuple[_Whole, _Whole]", database.execute(query + finite).fetchone())
     if low is None or high is None:
         return [sql.SQL("TRUE")]
     width = -(-(int(high) - int(low) + 1) // parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import msgspec
@@ -33,8 +33,8 @@ def text_column(values: Sequence[object], kind: ColumnType | None = None) -> pa.
 def as_text(value: object) -> str | None:
     """Write one value as text.
 
-    Bytes as hex digits, booleans as true and false, times in ISO 8601, floats with all their digits, lists and mappings
-    as JSON.
+    Bytes as hex digits, booleans as true and false, times and their differences in ISO 8601, floats with all their
+    digits, lists and mappings as JSON.
     """
     if value is None:
         return None
@@ -64,6 +64,19 @@ def _iso(value: date | datetime | time) -> str:
     return value.isoformat()
 
 
+def _duration(value: timedelta) -> str:
+    """Write a duration as PostgreSQL does: `P1DT2H3.5S`, `PT-1.5S`, `PT0S`; each part has the sign."""
+    sign = "-" if value < timedelta() else ""
+    whole = abs(value)
+    hours, rest = divmod(whole.seconds, 3600)
+    minutes, seconds = divmod(rest, 60)
+    fraction = f".{whole.microseconds:06}".rstrip("0") if whole.microseconds else ""
+    parts = {"H": str(hours or ""), "M": str(minutes or ""), "S": f"{seconds}{fraction}" if seconds or fraction else ""}
+    clock = "".join(f"{sign}{number}{unit}" for unit, number in parts.items() if number)
+    days = f"{sign}{whole.days}D" if whole.days else ""
+    return f"P{days}{'T' if clock else ''}{clock}" if days or clock else "PT0S"
+
+
 # Arrow takes bytes for text too, as if they were UTF-8
 _TEXT_ALREADY = {str, type(None)}
 _BYTE_KINDS = (bytes, bytearray, memoryview)
@@ -78,6 +91,7 @@ _TEXT: Mapping[type, Callable[[Any], str]] = {
     date: _iso,
     datetime: _iso,
     time: _iso,
+    timedelta: _duration,
     dict: _json,
     list: _json,
     tuple: _json,

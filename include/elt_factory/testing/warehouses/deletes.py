@@ -96,6 +96,11 @@ class DeleteSuite(OnWarehouse):
         assert loader.load([], day(2), keys=[{"id": 1, "mail": "b"}]).rows_deleted == 2
         assert loader.rows("id") == [(1,)]
 
+    def test_a_key_that_is_not_a_number_is_a_key_like_others(self, loader: Loader) -> None:
+        following(loader, "compare", columns={"id": {"type": "float"}})
+        loader.load([{"id": key, "u": 1} for key in ("NaN", "1.5", "-0.0", "2")], keys=keys("NaN", "1.5", "0", "2"))
+        assert loader.load([], day(2), keys=keys("NaN", "1.5", "0")).rows_deleted == 1
+
     @pytest.mark.parametrize("compare", ["hard", "soft"])
     @pytest.mark.parametrize("moment", ["before", "after"])
     def test_a_load_that_ends_anywhere_can_be_run_again(

@@ -18,6 +18,7 @@ from elt_factory.landing.manifest import LandedFile
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.statement import Statement
 
+NOW = "SELECT CURRENT_TIMESTAMP()"
 PARALLEL = 16  # files, and parts of a file, that one PUT sends at a time
 
 _TYPES: Mapping[TypeName, str] = {

@@ -93,6 +93,7 @@ class SnowflakeWarehouse(Warehouse):
         self._purpose = purpose
         self._tag = dict(purpose.tag)
         self._log = log
+        self._ahead: timedelta | None = None  # how far Snowflake's clock is ahead of this machine's
         self._connect()
 
     def _connect(self) -> None:
@@ -109,6 +110,12 @@ class SnowflakeWarehouse(Warehouse):
             cursor = self._connection.cursor()
             cursor.execute(statement, _statement_params={"QUERY_TAG": query_tag(self._tag)})
             return cursor
+
+    def now(self) -> datetime:  # noqa: D102
+        if self._ahead is None:
+            asked = datetime.now(UTC)
+            self._ahead = self.query(sql.NOW).rows[0][0].astimezone(UTC) - asked
+        return datetime.now(UTC) + self._ahead
 
     def execute(self, statement: str) -> int:  # noqa: D102
         cursor = self._run(statement)
