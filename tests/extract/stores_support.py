@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ def line(tmp_path: Path, given: Mapping[str, Any], connection: Connection, log: 
     return Line(source_of(given, tmp_path), connection, tmp_path, log)
 
 
-def spool(tmp_path: Path, folder: str, path: str, connection: Connection | None, **table: Any) -> Spool:
-    extract = {"type": "files", "folder": folder}
-    return read(read_request(tmp_path, extract, {"path": path, **table}, connection, WEEK))
+def spool(tmp_path: Path, folder: str | None, path: str, connection: Connection | None, **table: Any) -> Spool:
+    extract = {"type": "files", "folder": folder} if folder else {"type": "files"}
+    # each read has a scratch folder of its own
+    fresh = Path(tempfile.mkdtemp(dir=tmp_path))
+    return read(read_request(fresh, extract, {"path": path, **table}, connection, WEEK))
 
 
 def names(found: Spool) -> list[str]:

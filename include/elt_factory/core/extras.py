@@ -30,6 +30,7 @@ EXTRAS: Mapping[str, Extra] = {
     "s3": Extra("files and landings in S3", ("obstore", "boto3")),
     "gcs": Extra("files and landings in Google Cloud Storage", ("obstore", "google.auth", "requests")),
     "azure": Extra("files and landings in Azure", ("obstore",)),
+    "sftp": Extra("files on SFTP servers", ("paramiko",)),
     "excel": Extra("Excel workbooks as files", ("python_calamine",)),
     "avro": Extra("Avro files", ("fastavro",)),
     "git": Extra("configs from a git repository: the bundle `GitYamlBundle`", ("airflow.providers.git",)),

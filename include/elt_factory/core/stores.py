@@ -21,7 +21,10 @@ GOOGLE = StoreType("Google Cloud Storage", ("google_cloud_platform",), "gcs", "g
 AZURE = StoreType("Azure", ("wasb", "adls"), "azure", "abfs://container/orders")
 # object storage: what landings can be in, too
 OBJECT_STORES: Mapping[str, StoreType] = {"s3": S3, "gs": GOOGLE, "abfs": AZURE, "abfss": AZURE, "az": AZURE}
-STORES: Mapping[str, StoreType] = OBJECT_STORES
+SFTP = StoreType("SFTP", ("sftp", "ssh"), "sftp", "sftp://files.example.com/orders")
+STORES: Mapping[str, StoreType] = {**OBJECT_STORES, "sftp": SFTP}
+# what a folder that is not a URL may be on
+FOLDER_TYPES = ("fs", *SFTP.conn_types)
 
 
 @dataclass(frozen=True)

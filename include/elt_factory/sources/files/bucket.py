@@ -14,7 +14,7 @@ from elt_factory.core.failures import (
     SourceNotReadyError,
     SourceUnavailableError,
 )
-from elt_factory.sources.files.store import Found, Store, fixed_folder, is_match
+from elt_factory.sources.files.store import Found, Store, changed, fixed_folder, is_match
 from elt_factory.storage.objects import Entry, Objects, Trouble, trouble
 
 _SHOWN = 1000  # names that a hint chooses from
@@ -72,7 +72,7 @@ class BucketStore(Store):
         except (EltError, OSError) as error:
             if not isinstance(error, FileNotFoundError):
                 raise
-            raise SourceNotReadyError(_gone(name)) from None
+            raise changed(name) from None
         except Exception as error:  # noqa: BLE001 - the library has exceptions of its own
             kind, text = self._failure(trouble(error), name, self._objects.told(error))
             raise kind(text) from None
@@ -89,12 +89,8 @@ class BucketStore(Store):
             )
             return BadRequestError, f"{self} is in another region: {said}; hint: {hint}"
         if found in {Trouble.CHANGED, Trouble.NOT_THERE}:
-            return SourceNotReadyError, _gone(name)
+            return SourceNotReadyError, str(changed(name))
         return SourceUnavailableError, f"{self} did not answer: {said}"
-
-
-def _gone(name: str) -> str:
-    return f"{name} was changed or removed while it was read; the next retry reads it again"
 
 
 def _found(entry: Entry) -> Found:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elt_factory.core.stores import address_of, is_url, store_of
+from elt_factory.core.stores import FOLDER_TYPES, address_of, is_url, store_of
 from elt_factory.sources.files import model
 from elt_factory.sources.files.model import FilesSource
 from elt_factory.sources.kind import Asked, Need, SourceKind, Wish
@@ -54,17 +54,20 @@ def _sampled(asked: Asked, connection: Connection | None, project: Path) -> tupl
 
 def _discover(wish: Wish, scratch: Path) -> SourceFound:
     from elt_factory.discover.found import Guess
-    from elt_factory.sources.files.discovery import FilesToLookAt, look_at_files
-    from elt_factory.sources.files.local import source_folder
+    from elt_factory.sources.files.discovery import FilesToLookAt, look_at_files, look_at_store
+    from elt_factory.sources.files.local import LocalStore
+    from elt_factory.sources.files.opening import open_store
 
     holds = {"connection": Guess(wish.connection.conn_id, "an Airflow connection holds the folder")}
-    folder = source_folder(wish.connection, None, wish.project)
-    return look_at_files(FilesToLookAt(folder, wish.path or "*", holds), scratch)
+    with open_store(None, wish.connection, wish.project) as store:
+        if isinstance(store, LocalStore):
+            return look_at_files(FilesToLookAt(store.folder, wish.path or "*", holds), scratch)
+        return look_at_store(store, wish.path or "*", holds, scratch)
 
 
 def _types_of(extract: model.Files) -> Sequence[str]:
     store = store_of(extract.folder or "")
-    return store.conn_types if store else ("fs",)
+    return store.conn_types if store else FOLDER_TYPES
 
 
 def _needs(source: FilesSource) -> Iterator[Need]:
@@ -85,7 +88,15 @@ KIND = SourceKind(
     read=_read,
     asked=_asked,
     sampled=_sampled,
-    connection_types=("fs",),
+    connection_types=FOLDER_TYPES,
+    extras={
+        "sftp": "sftp",
+        "ssh": "sftp",
+        "aws": "s3",
+        "google_cloud_platform": "gcs",
+        "wasb": "azure",
+        "adls": "azure",
+    },
     discover=_discover,
     types_of=_types_of,
     needs=_needs,

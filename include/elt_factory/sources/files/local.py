@@ -9,7 +9,7 @@ from pathlib import Path
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import BadRequestError
-from elt_factory.sources.files.store import Found, Store, removed
+from elt_factory.sources.files.store import Found, Store, outside, removed
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,7 +67,7 @@ class LocalStore(Store):
     def _found(self, name: str, pattern: str) -> Found:
         file = (self.folder / name).resolve()
         if not file.is_relative_to(self._real):
-            raise BadRequestError(f'a link that matches "{pattern}" points outside the folder {self}')
+            raise outside(pattern, self)
         try:
             about = file.stat()
         except FileNotFoundError:

@@ -31,16 +31,17 @@ class Files(Extract):
     connection: ConnectionId | None = Field(
         None,
         description=(
-            "Airflow connection: of type fs its path is the folder; of type aws, google_cloud_platform, wasb or adls "
-            "it opens the bucket that `folder` names. Without one, a bucket is opened by the worker's own identity."
+            "Airflow connection: of type fs its path is the folder; of type sftp or ssh it is the server; of type aws, "
+            "google_cloud_platform, wasb or adls it opens the bucket that `folder` names; without one, the worker's "
+            "own identity does."
         ),
         examples=["weather_files"],
     )
     folder: FolderPath | None = Field(
         None,
         description=(
-            "Folder, relative to the connection's path or the project; or a URL of object storage: s3://bucket/folder, "
-            "gs://bucket/folder, abfs://container/folder."
+            "Folder, relative to the connection's path or the project; or a URL: s3://bucket/folder, "
+            "gs://bucket/folder, abfs://container/folder, sftp://host/folder."
         ),
         examples=["data/incoming", "s3://shop-exports/orders"],
     )

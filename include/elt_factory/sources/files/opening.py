@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import AccessDeniedError
-from elt_factory.core.stores import OBJECT_STORES, address_of, is_url
+from elt_factory.core.stores import FOLDER_TYPES, OBJECT_STORES, SFTP, address_of, is_url
 from elt_factory.sources.files.bucket import BucketStore
 from elt_factory.sources.files.local import LocalStore, source_folder
+from elt_factory.sources.files.sftp import SftpStore, place_of
 from elt_factory.sources.files.store import Store
 from elt_factory.storage.opening import open_objects
 
@@ -28,15 +30,28 @@ def open_store(folder: str | None, connection: Connection | None, project: Path)
     """
     if folder and is_url(folder):
         return _remote(folder, connection)
-    if connection and connection.conn_type != "fs":
-        raise AccessDeniedError(
-            f'the connection "{connection.conn_id}" has the type "{connection.conn_type}"; a folder needs type fs'
-        )
+    if connection and connection.conn_type in SFTP.conn_types:
+        base = PurePosixPath(str(connection.extra.get("path") or ""))
+        return SftpStore(place_of("", str(base / (folder or "")).removeprefix("."), connection))
+    if connection and connection.conn_type not in FOLDER_TYPES:
+        raise _misfit(connection, "a folder", FOLDER_TYPES)
     return LocalStore(source_folder(connection, folder, project))
 
 
 def _remote(url: str, connection: Connection | None) -> Store:
-    scheme = address_of(url).scheme
-    if scheme in OBJECT_STORES:
-        return BucketStore(open_objects(url, connection, f"a folder in {scheme}://"))
-    raise AccessDeniedError(f"unsupported folder {url}")
+    address = address_of(url)
+    user = f"a folder in {address.scheme}://"
+    if address.scheme in OBJECT_STORES:
+        return BucketStore(open_objects(url, connection, user))
+    if connection is None:
+        raise AccessDeniedError(f"{user} needs a connection of type {' or '.join(SFTP.conn_types)}")
+    if connection.conn_type not in SFTP.conn_types:
+        raise _misfit(connection, user, SFTP.conn_types)
+    return SftpStore(place_of(address.host, f"/{address.path}", connection))
+
+
+def _misfit(connection: Connection, user: str, types: Sequence[str]) -> AccessDeniedError:
+    return AccessDeniedError(
+        f'the connection "{connection.conn_id}" has the type "{connection.conn_type}"; '
+        f"{user} needs type {' or '.join(types)}"
+    )

@@ -126,6 +126,16 @@ def removed(name: str) -> SourceNotReadyError:
     return SourceNotReadyError(f"{name} was removed while it was read; the next retry reads the remaining files")
 
 
+def changed(name: str) -> SourceNotReadyError:
+    """Return the error for a file that is not what was found any more."""
+    return SourceNotReadyError(f"{name} was changed or removed while it was read; the next retry reads it again")
+
+
+def outside(pattern: str, store: Store) -> BadRequestError:
+    """Return the error for a link that escapes from a folder."""
+    return BadRequestError(f'a link that matches "{pattern}" points outside the folder {store}')
+
+
 def there(names: Sequence[str], wanted: str) -> str:
     """Return what is there instead, the nearest name first of all."""
     return textwrap.shorten(near_name(wanted, names) or "the folder is empty", _HINT_LENGTH, placeholder=" ...")
