@@ -121,6 +121,25 @@ sensors:
     assert reads["users"] == ["GET shop:/v1/users at first, and then what the API's delta token of the last load says"]
 
 
+def test_a_job_is_planned_with_its_start_its_looks_and_its_results(project: Project):
+    table = """\
+  users:
+    path: /v1/exports
+    json: {day: "{{ window.start | date }}"}
+    job: {id: id, path: "/v1/exports/{{ job.id }}", status: state, done: [ok, empty], result: "files[*].url"}
+    format: {type: csv}
+sensors:
+"""
+    project.write("api", FLIGHTS.replace("sensors:\n", table))
+    found = planned(project, "api", "--date", "2024-03-05")
+    reads = {table["name"]: table["reads"] for table in found["tables"]}
+    assert reads["users"] == [
+        'POST shop:/v1/exports {"day":"2024-03-04"}',
+        "GET shop:/v1/exports/JOB.ID every 30s until state is ok or empty",
+        "GET the links at files[*].url",
+    ]
+
+
 BY_CURSOR = "scd2\n    incremental: {cursor: ordered_at, lag: 1h}"
 
 

@@ -108,9 +108,6 @@ def serving(answer: Callable[[Asked], Reply]) -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self):
-            self.do_GET()
-
         def do_GET(self):
             parts = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -130,6 +127,8 @@ def serving(answer: Callable[[Asked], Reply]) -> Iterator[Server]:
             for start in range(0, len(given.body), 10 if given.pause else 1_000_000_000):
                 self.wfile.write(given.body[start : start + 10] if given.pause else given.body)
                 time.sleep(given.pause)
+
+        do_POST = do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, *_):
             pass

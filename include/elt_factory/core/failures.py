@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 # an address may carry its secret in its query, also one that is signed
 _URL_KEY = re.compile(
@@ -44,6 +44,12 @@ class SourceBusyError(TransientError):
     """The source asks to wait for longer than a worker should: `until` says when it may be asked again."""
 
     until: datetime | None = None
+
+
+class JobRunningError(SourceBusyError):
+    """A job that the source does for us is not done: look again `every` so often, at most `until` then."""
+
+    every: timedelta = timedelta(seconds=30)
 
 
 class AccessDeniedError(PermanentError):

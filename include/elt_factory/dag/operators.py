@@ -9,18 +9,19 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from elt_factory.config.models.source import Source
+from elt_factory.config.models.source import SOURCES, Source
 from elt_factory.config.models.table import Table
 from elt_factory.core.disk import scratch_folder
-from elt_factory.core.failures import QualityError
+from elt_factory.core.failures import EltError, JobRunningError, QualityError
 from elt_factory.core.private import private_files
 from elt_factory.core.project import project_root
 from elt_factory.dag.alerts import schema_changed
 from elt_factory.dag.cleanup import Landings, forget_old
+from elt_factory.dag.jobs import JobTrigger, PlaceMemory
 from elt_factory.dag.parents import ATTEMPT, keys_of, landed_attempt
 from elt_factory.dag.retry import worker_given_back
 from elt_factory.dag.runtime import Run, get_connection, landing_place, project_name, purpose, run_of, warehouse
-from elt_factory.extract.request import CursorRange, Ledger, ReadRequest
+from elt_factory.extract.request import CursorRange, Ledger, ReadRequest, Spool
 from elt_factory.warehouse.dialect import Relation
 
 
@@ -56,12 +57,13 @@ class TableOperator(BaseOperator):
 class ExtractOperator(TableOperator):
     """Read the source for the window, hold the records to the contract, leave a landing with its manifest."""
 
+    reading: ReadRequest | None = None
+
     def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: D102
         from elt_factory.landing.attempt import Attempt
         from elt_factory.landing.land import land
         from elt_factory.landing.request import LandRequest
         from elt_factory.landing.schema import KnownTable
-        from elt_factory.sources.read import read
 
         load = run.load_id(self.table)
         window = run.table_window(self.table)
@@ -70,26 +72,27 @@ class ExtractOperator(TableOperator):
         attempt = Attempt.begin(began)
         conn_id = self.config.extract.connection
         place = landing_place(self.config.name, self.table).below(load)
+        memory = PlaceMemory.of(place, run.run_id)
         with scratch_folder() as workdir, worker_given_back(context, self.log.info):
             keys = keys_of(self.config, self.table, run, context, workdir, self.log.info)
-            spool = read(
-                ReadRequest(
-                    source=self.config,
-                    table=self.table,
-                    window=window.reach_back(self.spec.incremental.time_lag if self.spec.incremental else timedelta()),
-                    load_id=load,
-                    connection=get_connection(conn_id) if conn_id else None,
-                    workdir=workdir,
-                    project=project_root(),
-                    log=self.log.info,
-                    warn=self.log.warning,
-                    cursor=cursor,
-                    ledger=ledger,
-                    run_id=run.run_id,
-                    params=run.params,
-                    keys=keys,
-                )
+            self.reading = ReadRequest(
+                source=self.config,
+                table=self.table,
+                window=window.reach_back(self.spec.incremental.time_lag if self.spec.incremental else timedelta()),
+                load_id=load,
+                connection=get_connection(conn_id) if conn_id else None,
+                workdir=workdir,
+                project=project_root(),
+                log=self.log.info,
+                warn=self.log.warning,
+                cursor=cursor,
+                ledger=ledger,
+                run_id=run.run_id,
+                params=run.params,
+                keys=keys,
+                memory=memory,
             )
+            spool = self._read(self.reading)
             known = KnownTable(self.config.name, self.table, self.spec, existing)
             project = project_name()
             manifest = land(
@@ -108,6 +111,8 @@ class ExtractOperator(TableOperator):
                     self.config.timezone,
                 )
             )
+        if self.spec.has_job:
+            memory.forget()
         self.log.info(
             "%s: read %s rows for %s: %s to load, %s rejected, %s duplicates",
             known.label,
@@ -134,6 +139,29 @@ class ExtractOperator(TableOperator):
             "rows_rejected": manifest.rows_rejected,
             "rows_null_cursor": manifest.rows_null_cursor,
         }
+
+    def _read(self, request: ReadRequest) -> Spool:
+        """Read the source. A job that it does for us is waited for in the triggerer."""
+        from elt_factory.sources.read import read
+
+        try:
+            return read(request)
+        except JobRunningError as error:
+            self.log.info("%s; the task gives its worker back", error)
+            self.defer(trigger=JobTrigger.of(request, error), method_name=self.look_again.__name__)
+
+    def look_again(self, context: Mapping[str, Any], event: Any = None) -> Any:  # noqa: ARG002
+        """Begin again when the job needs a worker; the source is not asked for another one."""
+        return self.execute(context)
+
+    def on_kill(self) -> None:
+        """Cancel the job that the source does for us: a person has ended the task."""
+        kind = SOURCES.get(self.config.extract.type)
+        if self.reading is not None and self.spec.has_job and kind.jobs:
+            try:
+                kind.jobs.cancel(self.reading)
+            except EltError as error:
+                self.log.warning("%s", error)
 
     def _state(self, load: str, run: Run) -> tuple[Any, CursorRange, Ledger | None, datetime]:
         """Return the table's columns, its cursor, its files, and the moment by the warehouse's clock.

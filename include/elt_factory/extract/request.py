@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.config.models.source import Source
@@ -63,6 +63,19 @@ class Ledger:
     windows: tuple[Window, ...] = ()
 
 
+class Memory(Protocol):
+    """What a try of a run leaves for the next one of the same run: a few bytes."""
+
+    def read(self) -> bytes | None:
+        """Return them; None where there are none."""
+
+    def write(self, content: bytes) -> None:
+        """Keep them in place of others."""
+
+    def forget(self) -> None:
+        """Keep them no longer."""
+
+
 @dataclass(frozen=True)
 class ReadRequest:
     """One table of one source for one window.
@@ -72,7 +85,8 @@ class ReadRequest:
     was given; for others the config's own values hold. `ledger` is that of a table from files that takes what is new;
     without one every file that is meant is read. `warn` takes what is odd and no error; by default `log` does.
     `most_pages` ends a read of a paged API early: it is for samples. `keys` has the rows that an API is asked with, an
-    object a line: those of another table's landing, or of a query.
+    object a line: those of another table's landing, or of a query. `memory` is for a source that does a job for us:
+    with one a read that has to wait raises a JobRunningError, without one it waits.
     """
 
     source: Source
@@ -91,6 +105,7 @@ class ReadRequest:
     warn: Callable[[str], None] | None = None
     most_pages: int | None = None
     keys: Path | None = None
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True)

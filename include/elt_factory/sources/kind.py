@@ -69,6 +69,19 @@ def _no_advice(_: Any) -> Iterable[Advice]:
 
 
 @dataclass(frozen=True)
+class Jobs:
+    """How a kind looks after jobs that its sources do for us; a request's memory says which one it is.
+
+    Args:
+        is_over: Whether a worker has something to do: the job is done, or will not be.
+        cancel: Cancels it.
+    """
+
+    is_over: Callable[[ReadRequest], bool]
+    cancel: Callable[[ReadRequest], None]
+
+
+@dataclass(frozen=True)
 class SourceKind:
     """All that is known of a kind of source.
 
@@ -85,6 +98,7 @@ class SourceKind:
             it; "*" is any that no other kind takes.
         discover: What `elt new` finds behind a connection, with a folder for scratch files; None where it cannot look.
         advice: What is legal in a config of this kind, and unwise.
+        jobs: How it looks after jobs, where its reader raises JobRunningError.
         extras: The extra of ELT Factory that a type of connection needs, for those that need one.
         types_of: The types of connections that fit what one `extract` says, where that is not those of the kind.
         needs: The extras that a config needs by what it says: the place of each, its user for people, its name.
@@ -100,6 +114,7 @@ class SourceKind:
     connection_types: Sequence[str] = ()
     discover: Callable[[Wish, Path], SourceFound] | None = None
     advice: Callable[[Any], Iterable[Advice]] = _no_advice
+    jobs: Jobs | None = None
     extras: Mapping[str, str] = field(default_factory=dict)
     types_of: Callable[[Any], Sequence[str]] | None = None
     needs: Callable[[Any], Iterable[Need]] = _no_needs

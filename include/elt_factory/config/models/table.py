@@ -286,6 +286,11 @@ class Table(Model):
         return False
 
     @property
+    def has_job(self) -> bool:
+        """Whether the source does a job for a load, whose results are read when it is done."""
+        return False
+
+    @property
     def counts_on(self) -> bool:
         """Whether a load begins at the cursor that the load before it left, so that one has to follow the other."""
         takes_cursor = any(use.name == CURSOR for found in self.templates.values() for use in found)

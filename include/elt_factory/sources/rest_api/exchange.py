@@ -83,6 +83,7 @@ class Call:
         rules: The rules of `answers` for it.
         bare: It goes to another host than the connection's, which gets nothing that may be secret.
         is_login: It asks for a token, so it has none.
+        once: It starts something, and is not sent again where it may have done so.
         for_cookies: It is a login whose cookies count, and whatever else it answers does not.
     """
 
@@ -93,6 +94,7 @@ class Call:
     bare: bool = False
     is_login: bool = False
     for_cookies: bool = False
+    once: bool = False
 
     def __str__(self) -> str:
         return f"{self.sending.method} {shown(self.url)}"

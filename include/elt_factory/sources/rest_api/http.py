@@ -16,7 +16,6 @@ import httpx
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import (
-    AccessDeniedError,
     BadDataError,
     BadRequestError,
     EltError,
@@ -39,14 +38,26 @@ from elt_factory.sources.rest_api.damage import (
 )
 from elt_factory.sources.rest_api.exchange import Answer, Call, Patience, origin_of, shown
 from elt_factory.sources.rest_api.model import RestApi
+from elt_factory.sources.rest_api.outcomes import (
+    NotReady,
+    any_json,
+    anything,
+    cause_of,
+    gave_cookies,
+    is_refusal,
+    leads_on,
+    meaning_of,
+    merged,
+    outcome_may_heal,
+    records_json,
+)
 from elt_factory.sources.rest_api.pace import Pace
 from elt_factory.sources.rest_api.punctual import LOCATION, Deadline, PunctualTransport
 from elt_factory.sources.rest_api.sending import GET, Sending
 from elt_factory.sources.rest_api.settings import HttpSettings, proxy_of_environment, settings_of
-from elt_factory.sources.rest_api.statuses import may_heal, seconds_to_wait
+from elt_factory.sources.rest_api.statuses import seconds_to_wait
 from elt_factory.sources.rest_api.whole import check_file
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAME_METHOD = frozenset({307, 308})
 _MOST_REDIRECTS = 5
 _MOST_WAITS = 20
@@ -129,11 +140,29 @@ class HttpClient:
 
         One that meets a rule that takes it as no records, or as the end, may be anything.
         """
-        return self._follow(Call(self._below(path, params), sending, _json, rules))
+        return self._follow(Call(self._below(path, params), sending, records_json, rules))
 
     def download(self, path: str, params: Params, sending: Sending = GET, rules: Sequence[AnswerRule] = ()) -> Answer:
         """Return an answer that is a file of another format than JSON."""
         return self._follow(Call(self._below(path, params), sending, check_file, rules))
+
+    def start(self, path: str, params: Params, sending: Sending, rules: Sequence[AnswerRule] = ()) -> Answer:
+        """Return the JSON that says which job is started. The request is sent again only where it was refused."""
+        return self._follow(Call(self._below(path, params), sending, any_json, rules, once=True))
+
+    def look(self, path: str, rules: Sequence[AnswerRule] = (), *, empty: bool = False) -> Answer:
+        """Return the JSON of an endpoint, whatever its status of success; it may also be empty."""
+        return self._follow(Call(self._below(path, {}), GET, anything if empty else any_json, rules))
+
+    def result(self, link: str, found_on: httpx.URL, rules: Sequence[AnswerRule] = (), *, is_json: bool) -> Answer:
+        """Return the response at a link to a result, which gets the credentials on the connection's host alone."""
+        url = self._own(link, found_on)
+        bare = origin_of(url) != origin_of(self._base)
+        return self._follow(Call(url, GET, records_json if is_json else check_file, rules, bare=bare))
+
+    def send(self, method: str, path: str) -> Answer:
+        """Send a request whose response does not matter."""
+        return self._follow(Call(self._below(path, {}), Sending(method), anything))
 
     def ask_link(
         self, link: str, found_on: httpx.URL | None, sending: Sending = GET, rules: Sequence[AnswerRule] = ()
@@ -142,7 +171,7 @@ class HttpClient:
 
         None is an answer of an earlier load: the link is then relative to the connection's address.
         """
-        return self._follow(Call(self._own(link, found_on or self._base), sending, _json, rules))
+        return self._follow(Call(self._own(link, found_on or self._base), sending, records_json, rules))
 
     def probe(self, path: str) -> Answer | str:
         """Return the answer of an endpoint at the first try, or the cause why there is none now."""
@@ -175,7 +204,7 @@ class HttpClient:
         begun = call
         for _ in range(_MOST_REDIRECTS + 1):
             answer = self._patiently(call)
-            if answer.rule or not _leads_on(call, answer):
+            if answer.rule or not leads_on(call, answer):
                 return self._accept(call, answer)
             call = self._redirected(call, answer)
         raise self._subject.error(BadDataError, f"{begun}: more than {_MOST_REDIRECTS} redirects")
@@ -241,8 +270,11 @@ class HttpClient:
                     waits += 1
                     self._wait(call, seconds_of(outcome.rule, outcome.headers), waits)
                     continue
-                if not _may_heal(outcome):
+                if not outcome_may_heal(outcome):
                     return outcome
+            if call.once and not is_refusal(outcome):
+                text = f"{call}: {self._cause(outcome)}: whether a job was started is not known"
+                raise self._subject.error(SourceUnavailableError, text)
             failed += 1
             if failed >= self._patience.tries:
                 raise self._given_up(call, outcome)
@@ -268,10 +300,12 @@ class HttpClient:
     def _given_up(self, call: Call, outcome: Answer | str) -> EltError:
         """Return the error of the last try."""
         after = f"after {self._patience.tries} tries"
-        if isinstance(outcome, _NotReady):
+        if isinstance(outcome, NotReady):
             return self._subject.error(SourceNotReadyError, f"{call}: {outcome}, {after}")
-        cause = self._told(outcome) if isinstance(outcome, Answer) else outcome
-        return self._subject.error(SourceUnavailableError, f"{call}: {cause}, {after}")
+        return self._subject.error(SourceUnavailableError, f"{call}: {self._cause(outcome)}, {after}")
+
+    def _cause(self, outcome: Answer | str) -> str:
+        return self._told(outcome) if isinstance(outcome, Answer) else outcome
 
     def _attempt(self, call: Call, secrets: Mapping[str, str]) -> Answer | str:
         """Return the answer, or the cause why there is none now."""
@@ -281,7 +315,7 @@ class HttpClient:
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
             raise self._subject.error(BadRequestError, f"{call}: {error}") from None
         except NotReadyAnswerError as error:
-            return _NotReady(error)
+            return NotReady(error)
         except DamagedAnswerError as error:
             return _OF_A_LOGIN if call.is_login else str(error)
         except UnreadableAnswerError as error:
@@ -289,10 +323,8 @@ class HttpClient:
                 raise self._subject.error(BadDataError, f"{call}: {_OF_A_LOGIN}") from None
             hint = "request smaller pages, or raise max_answer_mb" if isinstance(error, TooLargeAnswerError) else ""
             raise self._subject.error(BadDataError, f"{call}: {error}", hint) from None
-        except httpx.TimeoutException:
-            return f"response exceeded the total timeout of {self._deadline.seconds:g} s"
         except httpx.RequestError as error:
-            return str(error) or type(error).__name__
+            return cause_of(error, self._deadline.seconds)
 
     def _secrets(self, call: Call) -> Mapping[str, str]:
         return {} if call.bare or call.is_login else self._credentials.headers(self._login)
@@ -300,7 +332,7 @@ class HttpClient:
     def _login(self, place: str, sending: Sending, for_cookies: bool) -> Answer:
         """Return the answer of a token endpoint: one of the connection's, or a whole address that the config names."""
         url = httpx.URL(place) if "://" in place else self._below(place, {})
-        check = _anything if for_cookies else _json
+        check = anything if for_cookies else records_json
         bare = origin_of(url) != origin_of(self._base)
         return self._follow(Call(url, sending, check, bare=bare, is_login=True, for_cookies=for_cookies))
 
@@ -308,7 +340,7 @@ class HttpClient:
         self._deadline.begin()
         params = {} if call.bare or call.is_login else self._credentials.params()
         url = call.url.copy_merge_params(params) if params else call.url
-        headers = _merged({} if call.bare else self._headers, call.sending.own_headers, secrets)
+        headers = merged({} if call.bare else self._headers, call.sending.own_headers, secrets)
         sent = [(name.encode(), value.encode()) for name, value in headers.items()]
         with self._client.stream(call.sending.method, url, headers=sent, content=call.sending.content) as response:
             status = response.status_code
@@ -330,65 +362,15 @@ class HttpClient:
             said = text_at(answer.rule.say, lambda: answer.parsed) if answer.rule.say else None
             told = self._subject.clean(said)[:_EXCERPT] if said else self._told(answer)
             raise self._subject.error(BadDataError, f"{answer.method} {shown(answer.url)}: {told}")
-        if httpx.codes.is_success(answer.status) or answer.rule or _gave_cookies(call, answer):
+        if httpx.codes.is_success(answer.status) or answer.rule or gave_cookies(call, answer):
             return answer
-        kind, hint = self._meaning(answer.status)
+        kind, hint = meaning_of(answer.status, self._connection.conn_id)
         if call.is_login and answer.status == httpx.codes.BAD_REQUEST:
-            kind, hint = self._meaning(httpx.codes.UNAUTHORIZED)
+            kind, hint = meaning_of(httpx.codes.UNAUTHORIZED, self._connection.conn_id)
         raise self._subject.error(kind, f"{answer.method} {shown(answer.url)}: {self._told(answer)}", hint)
-
-    def _meaning(self, status: int) -> tuple[type[EltError], str]:
-        named = f'the connection "{self._connection.conn_id}"'
-        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            return AccessDeniedError, f"check the login and password of {named}, and auth: in the config"
-        if status == httpx.codes.GONE:
-            return BadRequestError, "where a delta_token has expired, run with full refresh; else check path:"
-        if status == httpx.codes.NOT_FOUND:
-            return BadRequestError, f"check path: in the config and the host of {named}"
-        if httpx.codes.is_client_error(status):
-            return BadRequestError, "check path: and params: in the config"
-        return BadDataError, ""
 
     def _told(self, answer: Answer) -> str:
         """`404 Not Found: {"error": ...}`; cleaned before it is cut, or half a secret could stay."""
         text = self._subject.clean(" ".join(bytes(answer.body).decode(errors="replace").split()))[:_EXCERPT]
         status = f"{answer.status} {httpx.codes.get_reason_phrase(answer.status)}".strip()
         return f"{status}: {text}" if text else status
-
-
-def _leads_on(call: Call, answer: Answer) -> bool:
-    return answer.status in _REDIRECTS and LOCATION in answer.headers and not _gave_cookies(call, answer)
-
-
-def _gave_cookies(call: Call, answer: Answer) -> bool:
-    """Whether a login that was asked for cookies has given some: forms lead to a page for people then."""
-    return call.for_cookies and answer.status < httpx.codes.BAD_REQUEST and "set-cookie" in answer.headers
-
-
-def _may_heal(answer: Answer) -> bool:
-    if answer.rule:
-        return answer.rule.do in ("retry", "wait")
-    return may_heal(answer.status, answer.headers)
-
-
-class _NotReady(str):
-    """The cause of a try to which the server says that it is not ready."""
-
-    __slots__ = ()
-
-
-def _json(answer: Answer) -> None:
-    """Refuse an answer that is not JSON."""
-    _ = answer.document
-
-
-def _anything(_: Answer) -> None:
-    """Take whatever came."""
-
-
-def _merged(*headers: Mapping[str, str]) -> dict[str, str]:
-    """Return headers of which the last one of a name counts, in whatever case it is written."""
-    found: dict[str, tuple[str, str]] = {}
-    for name, value in (pair for some in headers for pair in some.items()):
-        found[name.casefold()] = (name, value)
-    return dict(found.values())

@@ -85,14 +85,12 @@ class KeyPages:
             BadDataError: it cannot be a file of data.
         """
         request = self._request(key)
-        answer = self.client.download(request.path, request.params, request.sending({}), self.api.answers)
-        pieces = (answer.body[start : start + _CHUNK] for start in range(0, len(answer.body), _CHUNK))
-        if answer.rule or not any(bytes(piece).strip() for piece in pieces):
-            return False
-        with file.open("wb") as out:
-            for start in range(0, len(answer.body), _CHUNK):
-                out.write(answer.body[start : start + _CHUNK])
-        return True
+        return saved(self.client.download(request.path, request.params, request.sending({}), self.api.answers), file)
+
+    def page_of(self, answer: Answer) -> Page:
+        """Return the records of an answer that is not one of several pages."""
+        with _placed(answer, self.label):
+            return self._page(answer)
 
     def _answer(self, request: Request, asked: Ask, before: Answer | None) -> Answer:
         rules = [*self.api.answers, *(self._past_last() if before is not None else ())]
@@ -142,3 +140,14 @@ def _placed(answer: Answer, label: TableLabel) -> Iterator[None]:
         yield
     except UnreadableAnswerError as error:
         raise label.error(BadDataError, f"{answer.method} {shown(answer.url)}: {error}") from None
+
+
+def saved(answer: Answer, file: Path) -> bool:
+    """Put a response into a file; whether there is something in it."""
+    pieces = (answer.body[start : start + _CHUNK] for start in range(0, len(answer.body), _CHUNK))
+    if answer.rule or not any(bytes(piece).strip() for piece in pieces):
+        return False
+    with file.open("wb") as out:
+        for start in range(0, len(answer.body), _CHUNK):
+            out.write(answer.body[start : start + _CHUNK])
+    return True

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from elt_factory.sources.kind import Advice, Asked, SourceKind, Wish
-from elt_factory.sources.rest_api import answer_model, auth_model, model, paging_model, records_model
+from elt_factory.config.models.durations import format_duration
+from elt_factory.config.models.templates import render
+from elt_factory.sources.kind import Advice, Asked, Jobs, SourceKind, Wish
+from elt_factory.sources.rest_api import answer_model, auth_model, job_model, model, paging_model, records_model
 from elt_factory.sources.rest_api.each_model import Each
 from elt_factory.sources.rest_api.each_rules import first_above
 from elt_factory.sources.rest_api.keys import Key, keys, sliced
@@ -32,6 +34,18 @@ def _read(request: ReadRequest) -> Spool:
     return rest.read(request)
 
 
+def _is_over(request: ReadRequest) -> bool:
+    from elt_factory.sources.rest_api import jobs
+
+    return jobs.is_over(request)
+
+
+def _cancel(request: ReadRequest) -> None:
+    from elt_factory.sources.rest_api import jobs
+
+    jobs.cancel(request)
+
+
 def _asked(asked: Asked) -> list[str]:
     source: RestSource = asked.source
     table = source.tables[asked.table]
@@ -39,6 +53,8 @@ def _asked(asked: Asked) -> list[str]:
     if table.keeps_token:
         first = _request(asked, {})
         return [f"{first} at first, and then what the API's delta token of the last load says"]
+    if table.job:
+        return _requests_of_job(asked, table.job)
     if each is None:
         pieces = sliced([Key()], asked.window, table, source.timezone)
         return _first_requests(asked, pieces)
@@ -50,6 +66,20 @@ def _asked(asked: Asked) -> list[str]:
         return [f"{_request(asked, {name: name.upper() for name in names})} for each row of {head}{more}"]
     pieces = sliced(keys(each, {}, None), asked.window, table, source.timezone)
     return _first_requests(asked, pieces)
+
+
+def _requests_of_job(asked: Asked, job: job_model.Job) -> list[str]:
+    named, done = f"GET {asked.source.extract.connection}:", " or ".join(map(str, job.done))
+    until = f"{job.status} is {done}" if job.status else "the status is not 202"
+
+    def path(text: str) -> str:
+        return render(text, {**asked.values, job_model.JOB_ID: "JOB.ID"}, asked.source.timezone)
+
+    return [
+        _request(asked, {}),
+        f"{named}{path(job.path)} every {format_duration(job.every)} until {until}",
+        f"{named}{path(job.download)}" if job.download else f"GET the links at {job.result}",
+    ]
 
 
 def _first_requests(asked: Asked, found: Iterator[Key]) -> list[str]:
@@ -143,6 +173,7 @@ KIND = SourceKind(
         (auth_model.JwtAuth, "extract.auth"),
         (answer_model.AnswerRule, "extract.answers.<n>"),
         (records_model.Records, "tables.<name>.records"),
+        (job_model.Job, "tables.<name>.job"),
     ),
     read=_read,
     asked=_asked,
@@ -150,4 +181,5 @@ KIND = SourceKind(
     connection_types=("http", "https"),
     discover=_discover,
     advice=_advice,
+    jobs=Jobs(_is_over, _cancel),
 )

@@ -17,6 +17,7 @@ from elt_factory.config.models.schema_patterns import (
     NO_TEMPLATE,
     NOT_TOO_LONG,
     SOME_TIME,
+    any_of,
     not_both,
 )
 from elt_factory.config.models.source import Extract, Source
@@ -28,6 +29,7 @@ from elt_factory.sources.rest_api.auth_model import Auth
 from elt_factory.sources.rest_api.body_rules import body_mistakes, format_mistakes, pages_without_body
 from elt_factory.sources.rest_api.each_model import ForEach
 from elt_factory.sources.rest_api.each_rules import each_mistakes, parent_mistakes
+from elt_factory.sources.rest_api.job_model import Job, job_mistakes
 from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
 from elt_factory.sources.rest_api.records_model import Records, or_path
 from elt_factory.sources.rest_api.request_model import (
@@ -136,7 +138,7 @@ class RestTable(Table):
     }
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
         {
-            "if": {"not": {"required": ["for_each"]}},
+            "if": {"not": any_of("for_each", "delta_token")},
             "then": {
                 "properties": {
                     "path": {"pattern": KNOWN_TEMPLATES},
@@ -150,6 +152,7 @@ class RestTable(Table):
         not_both("format", "records"),
         not_both("format", "keep"),
         *(not_both("delta_token", name) for name in ("for_each", "slices", "format")),
+        *(not_both("job", name) for name in ("for_each", "slices", "delta_token", "keep")),
         {
             "if": {"required": ["delta_token"]},
             "then": {"properties": {"write_disposition": {"const": "merge"}}},
@@ -257,6 +260,15 @@ class RestTable(Table):
         examples=[{"type": "csv"}, {"type": "xml", "records": "orders.order"}],
     )
 
+    job: Job | None = Field(
+        None,
+        description=(
+            "The request starts a job, like an export: ask until it is done, then fetch its results. With `format` "
+            "these are files, else JSON."
+        ),
+        examples=[{"id": "id", "path": "/exports/{{ job.id }}", "status": "state", "done": ["finished"]}],
+    )
+
     @property
     def templates(self) -> Mapping[Path, Sequence[Use]]:
         """The templates in each of the table's texts, by the text's path below the table."""
@@ -264,6 +276,7 @@ class RestTable(Table):
         nested = {"params": self.params, "form": self.form, "json": self.json_body, "variables": self.variables}
         nested["headers"] = self.headers
         texts: dict[Path, str] = {(name,): text for name, text in named.items()}
+        texts |= {("job", name): text for name, text in (self.job.texts if self.job else {}).items()}
         for name, value in nested.items():
             texts |= {(name, *at): text for at, text in texts_in(value)}
         found = {at: [*uses(text)] for at, text in texts.items()}
@@ -288,6 +301,11 @@ class RestTable(Table):
     def keeps_token(self) -> bool:
         """Whether a load begins with a token that the API gave to the load before it."""
         return self.delta_token is not None
+
+    @property
+    def has_job(self) -> bool:
+        """Whether the source does a job for a load, whose results are read when it is done."""
+        return self.job is not None
 
     @property
     def counts_on(self) -> bool:
@@ -318,7 +336,7 @@ class RestTable(Table):
 
     @model_validator(mode="after")
     def _each_is_used(self) -> Self:
-        raise_found([*each_mistakes(self), *token_mistakes(self)])
+        raise_found([*each_mistakes(self), *token_mistakes(self), *job_mistakes(self)])
         return self
 
     @model_validator(mode="after")
@@ -362,7 +380,8 @@ class RestSource(Source):
     def api_of(self, table: str) -> RestApi:
         """Return how one table is asked for: what it says itself, else what `extract` says."""
         own, shared = self.tables[table], self.extract
-        single = {"paginator": SinglePage(type="single_page")} if own.format else {}
+        alone = own.format or (own.job and own.job.result)
+        single = {"paginator": SinglePage(type="single_page")} if alone else {}
         chosen = single | {name: getattr(own, name) for name in ("paginator", "auth", "timeout") if getattr(own, name)}
         return shared.model_copy(update={"answers": (*own.answers, *shared.answers), **chosen})
 

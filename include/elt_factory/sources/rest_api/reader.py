@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,9 +20,12 @@ from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.rest_api.credentials import Credentials
 from elt_factory.sources.rest_api.http import HttpClient
-from elt_factory.sources.rest_api.key_pages import KeyPages
+from elt_factory.sources.rest_api.job_model import Job
+from elt_factory.sources.rest_api.jobs import JobRun, of_results
+from elt_factory.sources.rest_api.key_pages import KeyPages, saved
 from elt_factory.sources.rest_api.keys import Key, keys, sliced
 from elt_factory.sources.rest_api.model import RestApi, RestSource, RestTable
+from elt_factory.sources.rest_api.paginators import Page
 
 _SAMPLED = 3
 PART_BYTES = 64 * 1024 * 1024
@@ -151,13 +154,10 @@ class _Reading:
             self._client() as client,
             Parts(self.request.workdir, own) as parts,
         ):
-            for key in islice(self._keys(), number, None, workers):
-                if self.table.format is None:
-                    self._read_key(client, key, parts)
-                else:
-                    self._download(client, key, parts, number)
-                if self._failed.is_set():
-                    break
+            if self.table.job:
+                self._read_job(client, self.table.job, parts)
+            else:
+                self._read_keys(client, islice(self._keys(), number, None, workers), parts, number)
         return parts.files
 
     def _keys(self) -> Iterator[Key]:
@@ -166,6 +166,49 @@ class _Reading:
         pieces = sliced(found, self.request.window, table, self.source.timezone)
         # a sample is of a few
         return islice(pieces, _SAMPLED) if self.request.most_pages else pieces
+
+    def _read_keys(self, client: HttpClient, found: Iterable[Key], parts: Parts, number: int = 0) -> None:
+        for key in found:
+            if self.table.format is None:
+                for page in self._pages(client).read(key):
+                    self._take(page, parts)
+                    if self._failed.is_set():
+                        return
+            else:
+                file = self.request.workdir / f"response-{number:02d}-{len(parts.files):06d}"
+                self._add(file, parts, is_there=self._pages(client).download(key, file))
+            if self._failed.is_set():
+                return
+
+    def _read_job(self, client: HttpClient, job: Job, parts: Parts) -> None:
+        """Wait until the table's job is done, and read its results."""
+        done = JobRun(self.request, self.label, self.source, job, client).finished()
+        if done is None:
+            return
+        self.source = of_results(self.source, self.request.table)
+        if job.download:
+            self._read_keys(client, [Key(done.values)], parts)
+        for number, link in enumerate(done.links):
+            answer = client.result(link, done.found_on, self.api.answers, is_json=self.table.format is None)
+            if self.table.format is None:
+                self._take(self._pages(client).page_of(answer), parts)
+            else:
+                file = self.request.workdir / f"result-{number:06d}"
+                self._add(file, parts, is_there=saved(answer, file))
+
+    def _take(self, page: Page, parts: Parts) -> None:
+        for lines in page.pieces():
+            parts.write(lines)
+        with self._lock:
+            self.rows, self.pages = self.rows + page.records, self.pages + 1
+            self.progress.seen(self.rows, self.pages)
+
+    def _add(self, file: Path, parts: Parts, *, is_there: bool) -> None:
+        if is_there:
+            parts.files.append(file)
+            with self._lock:
+                self.pages += 1
+                self.progress.seen(self.rows, self.pages)
 
     def _client(self) -> HttpClient:
         connection, scratch = self.credentials.connection, self.request.workdir
@@ -179,21 +222,3 @@ class _Reading:
 
     def _keep_token(self, token: str | None) -> None:
         self.token = token
-
-    def _download(self, client: HttpClient, key: Key, parts: Parts, number: int) -> None:
-        file = self.request.workdir / f"response-{number:02d}-{len(parts.files):06d}"
-        if self._pages(client).download(key, file):
-            parts.files.append(file)
-            with self._lock:
-                self.pages += 1
-                self.progress.seen(self.rows, self.pages)
-
-    def _read_key(self, client: HttpClient, key: Key, parts: Parts) -> None:
-        for page in self._pages(client).read(key):
-            for lines in page.pieces():
-                parts.write(lines)
-            with self._lock:
-                self.rows, self.pages = self.rows + page.records, self.pages + 1
-                self.progress.seen(self.rows, self.pages)
-            if self._failed.is_set():
-                return

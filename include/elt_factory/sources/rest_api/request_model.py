@@ -78,12 +78,17 @@ def _check_plain(value: str | float) -> str | float:
     return value
 
 
-def _check_endpoint(value: str, info: ValidationInfo) -> str:
+def check_path(value: str) -> str:
+    """Return a path below the connection's address, without a secret in it."""
     if "://" in value:
         hint = "write only the path, like /v1/flights; the connection holds the rest"
         raise MistakeError("expected a path, got a full URL", hint)
     raise_found(secrets.in_path(value))
-    return _check_text(value, info)
+    return value
+
+
+def _check_endpoint(value: str, info: ValidationInfo) -> str:
+    return _check_text(check_path(value), info)
 
 
 def _check_params(value: dict[str, Any]) -> dict[str, Any]:

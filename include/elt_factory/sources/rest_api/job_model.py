@@ -1,0 +1,131 @@
+"""The language of JSON APIs: a job that a request starts, and whose results are fetched when it is done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+
+from elt_factory.config.errors import KEY, MistakeError
+from elt_factory.config.models.base import Model
+from elt_factory.config.models.durations import PositiveDuration
+from elt_factory.config.models.schema_patterns import NO_ADDRESS, NOT_TOO_LONG, SOME_TIME, not_both
+from elt_factory.config.models.templates import check_template
+from elt_factory.config.models.values import Scalar, Text
+from elt_factory.sources.rest_api.request_model import check_path
+
+if TYPE_CHECKING:
+    from elt_factory.sources.rest_api.model import RestTable
+
+JOB_ID = "job.id"
+_CANCEL = re.compile(r"(DELETE|POST|PUT)\s+(\S.*)")
+_ALONE = ("for_each", "slices", "delta_token", "keep")
+
+
+def _check_job_path(value: str) -> str:
+    return check_template(check_path(value), (JOB_ID,))
+
+
+def _check_cancel(value: str) -> str:
+    found = _CANCEL.fullmatch(value)
+    if found is None:
+        message = "expected a method and a path"
+        raise MistakeError(message, "write it like DELETE /exports/{{ job.id }}, or with POST or PUT")
+    _check_job_path(found[2])
+    return value
+
+
+JobPath = Annotated[str, Field(min_length=1), AfterValidator(_check_job_path)]
+Cancel = Annotated[
+    str, AfterValidator(_check_cancel), WithJsonSchema({"type": "string", "pattern": r"^(DELETE|POST|PUT)\s+\S"})
+]
+
+
+class Job(Model):
+    """A job that the table's request starts; it is asked for until it is done, without a worker."""
+
+    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {
+        "path": (NO_ADDRESS,),
+        "download": (NO_ADDRESS,),
+        "every": (SOME_TIME, NOT_TOO_LONG),
+        "within": (SOME_TIME, NOT_TOO_LONG),
+    }
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
+        not_both("result", "download"),
+        {"anyOf": [{"required": ["result"]}, {"required": ["download"]}]},
+        {"dependentRequired": {"status": ["done"], "done": ["status"], "failed": ["status"]}},
+    )
+
+    id: Text = Field(description="Path of the job's id in the response that starts it.", examples=["data.id"])
+    path: JobPath = Field(description="Path that says how the job is.", examples=["/exports/{{ job.id }}"])
+    status: Text | None = Field(
+        None,
+        description="Path of the status in that response. Without it, 202 means that the job is not done.",
+        examples=["state"],
+    )
+    done: tuple[Scalar, ...] = Field((), description="Statuses of a job that is done.", examples=[["finished"]])
+    failed: tuple[Scalar, ...] = Field((), description="Statuses of a job that has failed.", examples=[["error"]])
+    say: Text | None = Field(None, description="Path of the message of a job that has failed.", examples=["error"])
+    every: PositiveDuration = Field(
+        "30s", validate_default=True, description="Time between two requests.", examples=["1m"]
+    )
+    within: PositiveDuration = Field(
+        "2h", validate_default=True, description="Time that a job may take.", examples=["6h"]
+    )
+    result: Text | None = Field(
+        None,
+        description=(
+            "Path of the links to the results in the last response; `[*]` goes through a list. A link to another host "
+            "(see `hosts`) gets no credentials."
+        ),
+        examples=["files[*].url"],
+    )
+    download: JobPath | None = Field(
+        None, description="Path of the result, in place of links.", examples=["/exports/{{ job.id }}/file"]
+    )
+    cancel: Cancel | None = Field(
+        None,
+        description="Request that cancels a job whose run is ended by a person.",
+        examples=["DELETE /exports/{{ job.id }}"],
+    )
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if (self.result is None) == (self.download is None):
+            message = "a job needs result or download, and not both"
+            at = ("download", KEY) if self.download else ()
+            raise MistakeError(message, "write result: with the path of its links", at=at, code="incomplete")
+        if self.status and not self.done:
+            raise MistakeError("status needs done", "add done: [finished]", at=("status", KEY), code="incomplete")
+        for name in ("done", "failed"):
+            if getattr(self, name) and not self.status:
+                hint = "add status: with its path in the response"
+                raise MistakeError(f"{name} needs status", hint, at=(name, KEY), code="incomplete")
+        return self
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """The texts that take templates, by their keys."""
+        found = {"path": self.path, "download": self.download, "cancel": self.cancel}
+        return {name: text for name, text in found.items() if text}
+
+    @property
+    def cancelling(self) -> tuple[str, str] | None:
+        """The method and the path that cancel a job."""
+        found = _CANCEL.fullmatch(self.cancel or "")
+        return (found[1], found[2]) if found else None
+
+
+def job_mistakes(table: RestTable) -> Iterator[MistakeError]:
+    """Yield what a table with a job cannot have."""
+    if table.job is None:
+        return
+    for name in _ALONE:
+        if getattr(table, name):
+            message = f"job and {name} exclude each other: a load has one job"
+            yield MistakeError(message, "keep one of them", at=("job", KEY), code="conflict")
+    if table.job.result and table.paginator is not None and table.paginator.type != "single_page":
+        message = "each link of a job's result is one response, and has no pages"
+        yield MistakeError(message, "remove paginator", at=("paginator", KEY), code="conflict")

@@ -1,0 +1,339 @@
+"""A job of a table: started once, asked for until it is done, and where its results are."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+from msgspec import Raw
+
+from elt_factory.config.models.durations import format_duration
+from elt_factory.core.failures import (
+    BadDataError,
+    EltError,
+    JobRunningError,
+    PermanentError,
+    SourceBusyError,
+    SourceNotReadyError,
+    SourceUnavailableError,
+)
+from elt_factory.extract.label import TableLabel, needed_connection, source_of
+from elt_factory.extract.request import ReadRequest
+from elt_factory.extract.templating import endpoint_of, values_of
+from elt_factory.sources.rest_api.answer import Document, UnreadableAnswerError, find_in, first_byte, items_of
+from elt_factory.sources.rest_api.answer_model import AnswerRule
+from elt_factory.sources.rest_api.answer_rules import text_at
+from elt_factory.sources.rest_api.exchange import Answer, shown
+from elt_factory.sources.rest_api.http import HttpClient
+from elt_factory.sources.rest_api.job_model import JOB_ID, Job
+from elt_factory.sources.rest_api.model import RestSource, RestTable
+from elt_factory.sources.rest_api.records_model import EACH
+from elt_factory.sources.rest_api.requests import request_of
+from elt_factory.sources.rest_api.whole import refuse_failure
+
+_GONE = (404, 410)
+_NO_BODY: Mapping[str, Any] = {
+    "params": {},
+    "json_body": None,
+    "form": None,
+    "body": None,
+    "graphql": None,
+    "variables": {},
+}
+
+
+class JobLostError(SourceUnavailableError):
+    """A job has failed or is gone: another try starts another one."""
+
+
+class State(msgspec.Struct):
+    """What the attempts of a run know of their job; without an id it was asked for, and no answer came."""
+
+    started: datetime
+    id: str | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job that is done, and the links to its results with the address that they are relative to."""
+
+    id: str
+    links: Sequence[str]
+    found_on: httpx.URL
+
+    @property
+    def values(self) -> Mapping[str, str]:
+        """The values of templates that only a job gives."""
+        return {JOB_ID: self.id}
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """The job of one table for one run."""
+
+    request: ReadRequest
+    label: TableLabel
+    source: RestSource
+    job: Job
+    client: HttpClient
+
+    @classmethod
+    @contextmanager
+    def of(cls, request: ReadRequest) -> Iterator[JobRun]:
+        """Open a client for a look at a job from elsewhere than its reader.
+
+        Raises:
+            TypeError: the table has no job.
+        """
+        source, label = source_of(request, RestSource), TableLabel.of(request)
+        job = source.tables[request.table].job
+        if job is None:
+            raise TypeError(f"{label} has no job")
+        api = source.api_of(request.table)
+        with HttpClient(api, needed_connection(request, label), label, scratch=request.workdir) as client:
+            yield cls(request, label, source, job, client)
+
+    def finished(self) -> Done | None:
+        """Return the job when it is done, joined or started; None where a rule of `answers` says that there is none.
+
+        Raises:
+            JobRunningError: it is not done, and the request has a memory by which another try can join it.
+            SourceNotReadyError: it takes longer than `within`.
+            JobLostError: it has failed, or the API does not know it any more.
+        """
+        state = self._known() or self._started()
+        while state is not None:
+            answer = self._look(state)
+            if answer.rule:
+                return None
+            if self._is_done(answer):
+                return self._done(state, answer)
+            self._wait(state, answer)
+        return None
+
+    def is_over(self) -> bool:
+        """Whether a worker has something to do: the job is done, has failed, or is not there."""
+        state = self._state()
+        if state is None or state.id is None:
+            return True
+        try:
+            answer = self._look(state)
+        except SourceBusyError:
+            return False
+        except JobLostError:
+            return True
+        return answer.rule is not None or self._is_done(answer)
+
+    def cancel(self) -> None:
+        """Cancel a job that is known, where the config says how, and forget it."""
+        state = self._state()
+        if state is None or state.id is None or self.job.cancelling is None:
+            return
+        method, path = self.job.cancelling
+        self.request.log(f"{self.label}: cancelling the job {state.id}")
+        self.client.send(method, self._path(path, state))
+        self._forget()
+
+    def _known(self) -> State | None:
+        """Return the job that an earlier try of the run has started."""
+        state = self._state()
+        if state is None:
+            return None
+        if state.id is None:
+            warn = self.request.warn or self.request.log
+            warn(f"{self.label}: an earlier try asked for a job and got no answer; another one is started")
+            return None
+        self.request.log(f"{self.label}: joining the job {state.id}, started at {state.started:%Y-%m-%d %H:%M} UTC")
+        return state
+
+    def _state(self) -> State | None:
+        kept = self.request.memory.read() if self.request.memory else None
+        return msgspec.json.decode(kept, type=State) if kept else None
+
+    def _keep(self, state: State) -> None:
+        if self.request.memory:
+            self.request.memory.write(msgspec.json.encode(state))
+
+    def _forget(self) -> None:
+        if self.request.memory:
+            self.request.memory.forget()
+
+    def _started(self) -> State | None:
+        asked = request_of(self.source, self.request.table, values_of(self.request), self.source.extract.paginator)
+        state = State(datetime.now(UTC))
+        self._keep(state)
+        try:
+            answer = self.client.start(asked.path, asked.params, asked.sending({}), self._rules)
+        except (PermanentError, SourceBusyError):
+            # it was refused, so there is none
+            self._forget()
+            raise
+        if answer.rule:
+            self._forget()
+            return None
+        with self._placed(answer):
+            refuse_failure(answer.parsed, None, ())
+        state.id = text_at(self.job.id, lambda: answer.parsed)
+        if not state.id:
+            there = f"it has the keys: {', '.join(answer.parsed.keys or ())}"
+            text = f'{self._of(answer)}: no "{self.job.id}" in the response: {there}'
+            raise self.label.error(BadDataError, text, "check id: in job")
+        self._keep(state)
+        self.request.log(f"{self.label}: the job {state.id} is started")
+        return state
+
+    @property
+    def _rules(self) -> Sequence[AnswerRule]:
+        return self.source.api_of(self.request.table).answers
+
+    def _look(self, state: State) -> Answer:
+        """Return how a job is.
+
+        Raises:
+                JobLostError: it has failed, or is gone.
+        """
+        gone = AnswerRule(status=_GONE, do="end")
+        answer = self.client.look(self._path(self.job.path, state), [*self._rules, gone], empty=not self.job.status)
+        if answer.rule is gone:
+            self._forget()
+            text = f"{self._of(answer)}: the API does not know the job {state.id} ({answer.status})"
+            raise self.label.error(JobLostError, text, "a retry starts another one")
+        said = self._status(answer)
+        if said is not None and said in map(_written, self.job.failed):
+            self._forget()
+            why = text_at(self.job.say, lambda: answer.parsed) if self.job.say else None
+            told = f": {why}" if why else ""
+            text = f'{self._of(answer)}: the job {state.id} has failed, its status is "{said}"{told}'
+            raise self.label.error(JobLostError, text, "a retry starts another one")
+        return answer
+
+    def _status(self, answer: Answer) -> str | None:
+        if self.job.status is None or answer.rule:
+            return None
+        said = text_at(self.job.status, lambda: answer.parsed)
+        if said is None:
+            text = f'{self._of(answer)}: no "{self.job.status}" in the response'
+            raise self.label.error(BadDataError, text, "check status: in job")
+        return said
+
+    def _is_done(self, answer: Answer) -> bool:
+        if self.job.status is None:
+            return answer.status != httpx.codes.ACCEPTED
+        return self._status(answer) in [*map(_written, self.job.done)]
+
+    def _wait(self, state: State, answer: Answer) -> None:
+        """Wait until the next look, here or, with a memory, by way of who called."""
+        said = self._status(answer)
+        status = f', its status is "{said}"' if said else ""
+        left = state.started + self.job.within - datetime.now(UTC)
+        if left <= timedelta():
+            text = (
+                f"{self._of(answer)}: the job {state.id} is not done within {format_duration(self.job.within)}{status}"
+            )
+            raise self.label.error(SourceNotReadyError, text, "raise within: in job; a retry looks at the same job")
+        if self.request.memory is None:
+            time.sleep(min(self.job.every, left).total_seconds())
+            return
+        error = self.label.error(JobRunningError, f"the job {state.id} is not done{status}")
+        error.every, error.until = self.job.every, state.started + self.job.within
+        raise error
+
+    def _done(self, state: State, answer: Answer) -> Done:
+        links: Sequence[str] = ()
+        if self.job.result:
+            with self._placed(answer):
+                links = list(links_at(answer.parsed, self.job.result))
+        self.request.log(f"{self.label}: the job {state.id} is done")
+        return Done(str(state.id), links, answer.url)
+
+    def _path(self, path: str, state: State) -> str:
+        values = {**values_of(self.request), JOB_ID: state.id or ""}
+        try:
+            return endpoint_of(path, values, self.source.timezone)
+        except EltError as error:
+            raise self.label.error(type(error), str(error)) from None
+
+    def _of(self, answer: Answer) -> str:
+        return f"{answer.method} {shown(answer.url)}"
+
+    @contextmanager
+    def _placed(self, answer: Answer) -> Iterator[None]:
+        try:
+            yield
+        except UnreadableAnswerError as error:
+            raise self.label.error(BadDataError, f"{self._of(answer)}: {error}") from None
+
+
+def of_results(source: RestSource, name: str) -> RestSource:
+    """Return the source with a table that asks for the results of its job, and no longer for the job."""
+    table = source.tables[name]
+    path = (table.job.download if table.job else None) or table.path
+    asking: RestTable = table.model_copy(update={**_NO_BODY, "path": path})
+    return source.model_copy(update={"tables": {**source.tables, name: asking}})
+
+
+def is_over(request: ReadRequest) -> bool:
+    """Whether the job that the request's memory names needs a worker."""
+    with tempfile.TemporaryDirectory() as scratch, JobRun.of(_in(request, scratch)) as job:
+        return job.is_over()
+
+
+def cancel(request: ReadRequest) -> None:
+    """Cancel the job that the request's memory names."""
+    with tempfile.TemporaryDirectory() as scratch, JobRun.of(_in(request, scratch)) as job:
+        job.cancel()
+
+
+def _in(request: ReadRequest, scratch: str) -> ReadRequest:
+    return replace(request, workdir=Path(scratch))
+
+
+def links_at(document: Document, path: str) -> Iterator[str]:
+    """Yield the links at a path; null and empty lists are none.
+
+    Raises:
+        UnreadableAnswerError: something else is there, or nothing.
+    """
+    found = [document.at(None)]
+    for number, step in enumerate(path.split(EACH)):
+        if number:
+            found = [item for raw in found if not _is_null(raw) for item in items_of(raw)]
+        below = step.strip(".")
+        if below:
+            found = [_at(raw, below, path) for raw in found]
+    for raw in found:
+        yield from _links(raw, path)
+
+
+def _at(raw: Raw, below: str, path: str) -> Raw:
+    found = find_in(raw, below)
+    if found is None:
+        raise UnreadableAnswerError(f'result: "{path}" is not in the response: no "{below}"')
+    return found
+
+
+def _links(raw: Raw, path: str) -> Iterator[str]:
+    first = first_byte(raw)
+    if first == b'"':
+        yield msgspec.json.decode(raw, type=str)
+    elif first == b"[":
+        for item in items_of(raw):
+            yield from _links(item, path)
+    elif not _is_null(raw):
+        raise UnreadableAnswerError(f'result: "{path}" holds {bytes(raw)[:80].decode(errors="replace")}, not a link')
+
+
+def _is_null(raw: Raw) -> bool:
+    return bytes(raw) == b"null"
+
+
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,341 @@
+"""Jobs: a request starts one, it is asked for until it is done, and its results are fetched; every way it may go."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+
+import pytest
+from extract_support import SECRET, Reply, reply, serving
+from rest_support import records_of, request_of, source_of
+
+from elt_factory.core.failures import (
+    BadDataError,
+    BadRequestError,
+    JobRunningError,
+    SourceNotReadyError,
+    SourceUnavailableError,
+)
+from elt_factory.sources.read import read
+from elt_factory.sources.rest_api import http, jobs
+from elt_factory.sources.rest_api.exchange import Patience
+
+EXPORT = """
+export:
+  path: /exports
+  json: {day: "{{ window.start | date }}"}
+  job:
+    id: data.id
+    path: /exports/{{ job.id }}
+    status: state
+    done: [finished]
+    failed: [error]
+    say: why
+    every: 1s
+    result: files[*].url
+    cancel: DELETE /exports/{{ job.id }}
+  format: {type: csv}
+"""
+CSV = [b"id,name\n1,a\n2,b\n", b"id,name\n3,c\n"]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(http, "PATIENCE", Patience(tries=2, first_wait=0.01, longest_wait=0.02))
+    monkeypatch.setattr(jobs.time, "sleep", lambda _: None)
+
+
+@dataclass
+class Kept:
+    """The memory of a run."""
+
+    content: bytes | None = None
+    history: list[bytes | None] = field(default_factory=list)
+
+    def read(self):
+        return self.content
+
+    def write(self, content):
+        self.history.append(content)
+        self.content = content
+
+    def forget(self):
+        self.content = None
+
+
+class Exports:
+    """Jobs that are `busy` for some looks, and then end in a state with files."""
+
+    def __init__(self, files=CSV, state="finished", busy=2, elsewhere="") -> None:
+        self.files, self.state, self.busy, self.elsewhere = list(files), state, busy, elsewhere
+        self.started, self.looks, self.cancelled = 0, 0, []
+
+    def __call__(self, asked):
+        if asked.path == "/exports" and asked.method == "POST":
+            self.started += 1
+            return reply({"data": {"id": f"j/{self.started}"}}, 202)
+        if asked.path.startswith("/files/"):
+            return Reply(self.files[int(asked.path.rsplit("/", 1)[1])])
+        if asked.method == "DELETE":
+            self.cancelled.append(asked.target)
+            return Reply(b"", 204)
+        self.looks += 1
+        if self.looks <= self.busy:
+            return reply({"state": "queued"}, 202 if self.looks == 1 else 200)
+        links = [{"url": f"{self.elsewhere}/files/{number}?sig=x"} for number in range(len(self.files))]
+        return reply({"state": self.state, "why": "no disk", "files": links})
+
+
+def rows_of(folder, api, tables=EXPORT, extract="", connection=None, **given):
+    with serving(api) as server:
+        source = source_of(folder, tables, extract)
+        opened = server.connection(**(connection or {}))
+        spool = read(request_of(server, folder, source, "export", connection=opened, **given))
+    return spool, server
+
+
+def lines(spool):
+    return b"".join(file.read_bytes() for file in spool.files)
+
+
+def test_a_job_is_started_once_asked_for_until_it_is_done_and_its_files_are_the_records(tmp_path):
+    spool, server = rows_of(tmp_path, Exports())
+    assert spool.format == "csv"
+    assert [file.read_bytes() for file in spool.files] == CSV
+    assert [(asked.method, asked.target) for asked in server.asked] == [
+        ("POST", "/exports"),
+        *[("GET", "/exports/j%2F1")] * 3,
+        ("GET", "/files/0?sig=x"),
+        ("GET", "/files/1?sig=x"),
+    ]
+    assert server.asked[0].json == {"day": "2013-01-01"}
+
+
+def packed():
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.writestr("part.csv", CSV[0])
+    return [gzip.compress(CSV[0]), whole.getvalue()]
+
+
+@pytest.mark.parametrize(
+    ("form", "files", "count"),
+    [
+        ("{type: csv}", packed(), None),
+        ("{type: ndjson}", [b'{"id": 1}\n{"id": 2}\n', gzip.compress(b'{"id": 3}\n')], 3),
+        ("{type: xml, records: r.o}", [b"<r><o><id>1</id></o><o><id>2</id></o></r>"], 2),
+        ("{type: json, records: items}", [b'{"items": [{"id": 1}]}'], 1),
+    ],
+)
+def test_results_are_files_of_any_format_packed_or_not(tmp_path, form, files, count):
+    spool, _ = rows_of(tmp_path, Exports(files), EXPORT.replace("{type: csv}", form))
+    if count is None:
+        assert lines(spool).count(b"1,a\n2,b\n") == 2
+    else:
+        assert spool.rows_read == count
+
+
+def test_results_may_be_json_with_records_by_links_or_by_pages_below_a_path(tmp_path):
+    tables = EXPORT.replace("format: {type: csv}", "records: rows")
+    files = [json.dumps({"rows": [{"id": n}, {"id": n + 10}]}).encode() for n in (1, 2)]
+    with serving(Exports(files)) as server:
+        found = records_of(server, tmp_path, tables, "export")
+    assert [row["id"] for row in found] == [1, 11, 2, 12]
+
+    def answer(asked):
+        if asked.path != "/exports/j%2F1/rows":
+            return api(asked)
+        page = int(asked.params["page"])
+        return reply({"rows": [{"id": page}] if page < 4 else []})
+
+    api = Exports()
+    more = "records: rows\n  paginator: {type: page_number}"
+    tables = EXPORT.replace("format: {type: csv}", more).replace(
+        "result: files[*].url", "download: /exports/{{ job.id }}/rows"
+    )
+    with serving(answer) as server:
+        found = records_of(server, tmp_path, tables, "export")
+    assert [row["id"] for row in found] == [1, 2, 3]
+    assert server.asked[-1].method == "GET"
+
+
+def test_a_job_without_a_status_is_done_when_it_is_no_longer_202(tmp_path):
+    tables = """
+    export:
+      path: /exports
+      job: {id: data.id, path: "/exports/{{ job.id }}", every: 1s, download: "/files/0"}
+      json: {}
+      format: {type: csv}
+    """
+    api = Exports(busy=1)
+    spool, _ = rows_of(tmp_path, api, tables)
+    assert lines(spool) == CSV[0]
+    assert api.looks == 2
+
+
+def test_a_retry_joins_the_job_that_runs_and_never_starts_another(tmp_path):
+    api, memory = Exports(busy=3), Kept()
+    for tries in range(1, 4):
+        with pytest.raises(JobRunningError, match=r'the job j/1 is not done, its status is "queued"') as caught:
+            rows_of(tmp_path, api, memory=memory)
+        assert (api.started, api.looks) == (1, tries)
+        assert caught.value.every.total_seconds() == 1
+    told = []
+    spool, _ = rows_of(tmp_path, api, memory=memory, log=told.append)
+    assert lines(spool) == b"".join(CSV)
+    assert api.started == 1
+    assert any("joining the job j/1" in line for line in told)
+
+
+def test_a_start_whose_answer_never_came_is_said_and_not_repeated_within_a_try(tmp_path):
+    api, memory = Exports(busy=0), Kept()
+
+    def answer(asked):
+        if asked.method == "POST" and broken.pop() if broken else False:
+            api.started += 1
+            return Reply(b"oh", 502)
+        return api(asked)
+
+    broken = [True]
+    with pytest.raises(SourceUnavailableError, match="502 Bad Gateway: oh: whether a job was started is not known"):
+        rows_of(tmp_path, answer, memory=memory)
+    assert api.started == 1
+    warned = []
+    rows_of(tmp_path, answer, memory=memory, warn=warned.append)
+    assert api.started == 2
+    assert "an earlier try asked for a job and got no answer" in warned[0]
+
+
+def test_a_start_that_was_refused_is_sent_again_or_forgotten(tmp_path):
+    api, memory = Exports(busy=0), Kept()
+    refusals = [Reply(b"slow down", 429), Reply(b"slow down", 429)]
+
+    def answer(asked):
+        return refusals.pop() if asked.method == "POST" and len(refusals) > 1 else api(asked)
+
+    spool, _ = rows_of(tmp_path, answer, memory=memory)
+    assert lines(spool) == b"".join(CSV)
+    memory = Kept()
+    with pytest.raises(BadRequestError, match="400"):
+        rows_of(tmp_path, lambda _: Reply(b"no such report", 400), memory=memory)
+    assert memory.content is None
+    assert memory.history
+
+
+def test_a_job_that_failed_says_why_and_the_next_try_starts_another(tmp_path):
+    api, memory = Exports(state="error", busy=0), Kept()
+    with pytest.raises(
+        SourceUnavailableError, match=r'the job j/1 has failed, its status is "error": no disk; hint: a r'
+    ):
+        rows_of(tmp_path, api, memory=memory)
+    api.state = "finished"
+    rows_of(tmp_path, api, memory=memory)
+    assert api.started == 2
+
+
+def test_a_job_that_the_api_has_forgotten_is_started_again_by_the_next_try(tmp_path):
+    api, memory = Exports(busy=0), Kept()
+    lost = [True]
+
+    def answer(asked):
+        return Reply(b"", 404) if asked.method == "GET" and lost and lost.pop() else api(asked)
+
+    with pytest.raises(SourceUnavailableError, match=r"does not know the job j/1 \(404\)"):
+        rows_of(tmp_path, answer, memory=memory)
+    rows_of(tmp_path, answer, memory=memory)
+    assert api.started == 2
+
+
+def test_a_job_that_takes_too_long_fails_and_is_looked_at_again(tmp_path):
+    api, memory = Exports(busy=1), Kept()
+    with pytest.raises(JobRunningError):
+        rows_of(tmp_path, api, memory=memory)
+    late = memory.content.replace(b'"started":"20', b'"started":"19')
+    memory.write(late)
+    api.busy = 2
+    with pytest.raises(SourceNotReadyError, match=r'j/1 is not done within 2h, its status is "queued"'):
+        rows_of(tmp_path, api, memory=memory)
+    spool, _ = rows_of(tmp_path, api, memory=memory)
+    assert lines(spool) == b"".join(CSV)
+    assert api.started == 1
+
+
+def test_a_signed_link_to_another_host_needs_its_name_and_gets_no_secret(tmp_path):
+    with serving(Exports()) as other:
+        api, login = Exports(elsewhere=other.url), {"password": SECRET, "extra": {"X-Own": SECRET}}
+        with pytest.raises(BadDataError, match="refusing to follow"):
+            rows_of(tmp_path, api, connection=login)
+        assert other.asked == []
+        hosts = f"hosts: ['{other.url.removeprefix('http://')}']"
+        api.looks = 0
+        spool, server = rows_of(tmp_path, api, extract=hosts, connection=login)
+        assert lines(spool) == b"".join(CSV)
+        assert len(other.asked) == 2
+        assert not any(SECRET in str(asked.headers) for asked in other.asked)
+        assert all(SECRET in str(asked.headers) for asked in server.asked)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("data.id", "data.job"), 'no "data.job" in the response: it has the keys: data'),
+        (("status: state", "status: stat"), 'no "stat" in the response'),
+        (("files[*].url", "files[*].link"), 'result: "files[*].link" is not in the response: no "link"'),
+        (("files[*].url", "state[*].url"), "cannot read a list"),
+        (("files[*].url", "files"), 'result: "files" holds {"url"'),
+    ],
+)
+def test_what_is_not_where_the_config_says_is_an_error(tmp_path, change, words):
+    with pytest.raises(BadDataError) as caught:
+        rows_of(tmp_path, Exports(busy=0), EXPORT.replace(*change))
+    assert words in str(caught.value)
+
+
+def test_a_start_that_reports_a_failure_is_one(tmp_path):
+    with pytest.raises(BadDataError, match="reports a failure"):
+        rows_of(tmp_path, lambda _: reply({"error": "quota", "data": {"id": 1}}))
+
+
+@pytest.mark.parametrize("files", [[], None])
+def test_a_job_without_results_has_no_rows(tmp_path, files):
+    def answer(asked):
+        return reply({"data": {"id": 1}}) if asked.method == "POST" else reply({"state": "finished", "files": files})
+
+    spool, _ = rows_of(tmp_path, answer)
+    assert (spool.files, spool.rows_read) == ((), 0)
+
+
+def test_a_rule_may_say_that_there_is_no_job(tmp_path):
+    tables = EXPORT + "  answers: [{status: 409, do: skip}]\n"
+    memory = Kept()
+    spool, _ = rows_of(tmp_path, lambda _: Reply(b"nothing to export", 409), tables, memory=memory)
+    assert spool.files == ()
+    assert memory.content is None
+
+
+def test_a_job_is_cancelled_where_the_config_says_how(tmp_path):
+    api, memory = Exports(busy=9), Kept()
+    with serving(api) as server:
+        request = request_of(server, tmp_path, source_of(tmp_path, EXPORT), "export", memory=memory)
+        with pytest.raises(JobRunningError):
+            read(request)
+        assert not jobs.is_over(request)
+        jobs.cancel(request)
+        assert api.cancelled == ["/exports/j%2F1"]
+        assert memory.content is None
+        # a second time there is nothing to cancel, and a worker would start another
+        jobs.cancel(request)
+        assert len(api.cancelled) == 1
+        assert jobs.is_over(request)
+
+
+def test_a_large_result_goes_to_disk(tmp_path):
+    big = b"id,name\n" + b"".join(b"%d,%s\n" % (n, b"x" * 90) for n in range(200_000))
+    api = Exports([big], busy=0)
+    spool, _ = rows_of(tmp_path, api)
+    assert sum(file.stat().st_size for file in spool.files) == len(big)
+    with pytest.raises(BadDataError, match="larger than 10 MB"):
+        rows_of(tmp_path, Exports([big], busy=0), extract="max_answer_mb: 10")
