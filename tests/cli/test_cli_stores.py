@@ -116,3 +116,25 @@ def test_a_plan_says_which_files_are_read(project: Project):
     told = project.elt("plan", "shop", "--start", "2013-01-01", "--end", "2013-01-03")
     assert told.exit_code == 0, told.output
     assert "s3://shop/orders: orders_2013-01-01.csv" in told.output
+
+
+def test_a_file_of_a_web_server_is_looked_at_without_a_connection(project: Project, tmp_path):
+    import functools
+    import http.server
+    import threading
+
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "sales_2013-01-01.csv").write_text("id,amount\n1,2.5\n2,3.5\n")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        host = f"http://127.0.0.1:{server.server_address[1]}/exports"
+        result = project.elt("new", "shop", "--file", f"{host}/sales_2013-01-01.csv")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert result.exit_code == 0, (result.output, result.exception)
+    config = load_config(project.configs / "shop.yaml", project.configs).config
+    assert (config.extract.folder, config.extract.connection) == (host, None)
+    assert config.tables["sales"].path == "sales_%Y-%m-%d.csv"

@@ -22,9 +22,10 @@ AZURE = StoreType("Azure", ("wasb", "adls"), "azure", "abfs://container/orders")
 # object storage: what landings can be in, too
 OBJECT_STORES: Mapping[str, StoreType] = {"s3": S3, "gs": GOOGLE, "abfs": AZURE, "abfss": AZURE, "az": AZURE}
 SFTP = StoreType("SFTP", ("sftp", "ssh"), "sftp", "sftp://files.example.com/orders")
-STORES: Mapping[str, StoreType] = {**OBJECT_STORES, "sftp": SFTP}
+WEB = StoreType("a web server", ("http", "https"), "", "https://data.example.com/orders")
+STORES: Mapping[str, StoreType] = {**OBJECT_STORES, "sftp": SFTP, "http": WEB, "https": WEB}
 # what a folder that is not a URL may be on
-FOLDER_TYPES = ("fs", *SFTP.conn_types)
+FOLDER_TYPES = ("fs", *SFTP.conn_types, *WEB.conn_types)
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,21 @@ def endpoint_of(path: str, values: Values, zone: str) -> str:
     return rendered
 
 
+def web_path_of(path: str, values: Values, zone: str) -> str:
+    """Return a path of a web server with periods. A value stays one part of it, and none of its signs is the path's.
+
+    Raises:
+        BadRequestError: as `endpoint_of`.
+    """
+    rendered = render(path, values, zone, lambda text: quote(text, safe=":").replace("%", "%%"))
+    parts = rendered.partition("?")[0].strip("/").split("/")
+    if rendered != path and not {"", ".", ".."}.isdisjoint(parts):
+        raise BadRequestError(
+            f'invalid path "{rendered}" from "{path}": a template value would add or empty a path segment'
+        )
+    return rendered
+
+
 def pattern_of(path: str, values: Values, zone: str) -> str:
     """Return the pattern of file names. A value stays a part of one name, and none of its signs is a pattern's.
 

@@ -16,7 +16,7 @@ from elt_factory.extract.unchanged import state_of
 from elt_factory.formats.kind import Delivered, FormatKind
 from elt_factory.formats.packed import unpacked
 from elt_factory.sources.files.source_files import Chosen
-from elt_factory.sources.files.store import Store, removed
+from elt_factory.sources.files.store import UNKNOWN_SIZE, Store, removed
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,12 @@ def _fetched(store: Store, one: Chosen, kind: FormatKind, folders: tuple[Path, P
         if is_copy:
             path.unlink()
         return None
+    size = path.stat().st_size if found.size == UNKNOWN_SIZE else found.size
     file = unpacked(Delivered(found.name, path), kind, folders[1])
     if is_copy and file.path != path:
         path.unlink()
         path, state = file.path, state_of(file.path)
-    source = SourceFile(found.name, path, found.size, found.modified or seen_at, content, seen_at, state)
+    source = SourceFile(found.name, path, size, found.modified or seen_at, content, seen_at, state)
     return Fetched(source, file)
 
 
@@ -88,7 +89,7 @@ def _hash(file: Path) -> str:
 
 
 def _check_room(store: Store, chosen: Sequence[Chosen], workdir: Path) -> None:
-    needed, free = sum(one.found.size for one in chosen), free_bytes(workdir)
+    needed, free = sum(max(one.found.size, 0) for one in chosen), free_bytes(workdir)
     if needed > free:
         raise DiskFullError(
             f"{len(chosen)} files of {store} have {needed / 1e6:,.1f} MB, but {workdir} has {free / 1e6:,.1f} MB free; "

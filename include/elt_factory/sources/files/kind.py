@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elt_factory.core.stores import FOLDER_TYPES, address_of, is_url, store_of
+from elt_factory.core.stores import FOLDER_TYPES, WEB, address_of, is_url, store_of
 from elt_factory.sources.files import model
 from elt_factory.sources.files.model import FilesSource
 from elt_factory.sources.kind import Asked, Need, SourceKind, Wish
@@ -25,30 +25,30 @@ def _read(request: ReadRequest) -> Spool:
     return files.read(request)
 
 
-def _pattern(asked: Asked) -> str:
-    from elt_factory.extract.templating import pattern_of
-
-    source: FilesSource = asked.source
-    return pattern_of(source.tables[asked.table].path, asked.values, source.timezone)
-
-
 def _asked(asked: Asked) -> list[str]:
+    from elt_factory.extract.templating import pattern_of, web_path_of
     from elt_factory.sources.files.periods import expand_pattern
 
     source: FilesSource = asked.source
-    place = source.extract.folder
-    where = f"{place}: " if place and is_url(place) else ""
-    return [where + one for one in expand_pattern(_pattern(asked), asked.window, source.timezone)]
+    place, zone = source.extract.folder or "", source.timezone
+    written = web_path_of if store_of(place) is WEB else pattern_of
+    pattern = written(source.tables[asked.table].path, asked.values, zone)
+    where = f"{place}: " if is_url(place) else ""
+    return [where + one for one in expand_pattern(pattern, asked.window, zone)]
 
 
 def _sampled(asked: Asked, connection: Connection | None, project: Path) -> tuple[Source, str]:
+    from elt_factory.extract.templating import pattern_of, web_path_of
     from elt_factory.sources.files.matching import matching_files
     from elt_factory.sources.files.opening import open_store
 
     source: FilesSource = asked.source
     with open_store(source.extract.folder, connection, project) as store:
-        name = matching_files(store, _pattern(asked), asked.window, source.timezone)[0].name
-    alone = source.tables[asked.table].model_copy(update={"path": glob.escape(name).replace("%", "%%")})
+        written = pattern_of if store.lists else web_path_of
+        pattern = written(source.tables[asked.table].path, asked.values, source.timezone)
+        name = matching_files(store, pattern, asked.window, source.timezone)[0].name
+    literal = glob.escape(name) if store.lists else name
+    alone = source.tables[asked.table].model_copy(update={"path": literal.replace("%", "%%")})
     return source.model_copy(update={"tables": {**source.tables, asked.table: alone}}), f"the whole file {name}"
 
 
@@ -88,7 +88,7 @@ KIND = SourceKind(
     read=_read,
     asked=_asked,
     sampled=_sampled,
-    connection_types=FOLDER_TYPES,
+    connection_types=("fs", "sftp", "ssh"),
     extras={
         "sftp": "sftp",
         "ssh": "sftp",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from elt_factory.config.errors import MistakeError
+from elt_factory.config.errors import MistakeError, raise_found, shown
 from elt_factory.config.models.formats import CsvFormat, FileFormat
 from elt_factory.config.models.schema_patterns import BELOW, FOLDER, KNOWN_TEMPLATES, NO_TEMPLATE, PERIODS
 from elt_factory.config.models.source import Extract, Source
@@ -20,6 +21,7 @@ from elt_factory.config.models.values import (
     FolderPath,
     Name,
 )
+from elt_factory.core.stores import WEB, store_of
 
 
 class Files(Extract):
@@ -31,9 +33,9 @@ class Files(Extract):
     connection: ConnectionId | None = Field(
         None,
         description=(
-            "Airflow connection: of type fs its path is the folder; of type sftp or ssh it is the server; of type aws, "
-            "google_cloud_platform, wasb or adls it opens the bucket that `folder` names; without one, the worker's "
-            "own identity does."
+            "Airflow connection: of type fs its path is the folder; of type sftp, ssh or http it is the server; "
+            "of type aws, google_cloud_platform, wasb or adls it opens the bucket that `folder` names; without one, "
+            "the worker's own identity does."
         ),
         examples=["weather_files"],
     )
@@ -41,7 +43,7 @@ class Files(Extract):
         None,
         description=(
             "Folder, relative to the connection's path or the project; or a URL: s3://bucket/folder, "
-            "gs://bucket/folder, abfs://container/folder, sftp://host/folder."
+            "gs://bucket/folder, abfs://container/folder, sftp://host/folder, https://host/folder."
         ),
         examples=["data/incoming", "s3://shop-exports/orders"],
     )
@@ -111,6 +113,16 @@ class FilesTable(Table):
         return super().takes_window or "%" in self.path.replace("%%", "")
 
 
+def _web_mistakes(source: FilesSource) -> Iterator[MistakeError]:
+    if store_of(source.extract.folder or "") is not WEB:
+        return
+    for name, table in source.tables.items():
+        if re.search(r"\*|\[", re.sub(r"\[[*?\[]\]", "", table.path)):
+            hint = "write the name of one file, with %Y %m %d %H or templates for what changes"
+            text = f"a web server lists no files, and {shown(table.path)} is a pattern"
+            yield MistakeError(text, hint, at=("tables", name, "path"), code="conflict")
+
+
 class FilesSource(Source):
     """Tables from files."""
 
@@ -120,3 +132,8 @@ class FilesSource(Source):
     tables: dict[Name, FilesTable] = Field(
         min_length=1, description="Tables to load.", examples=[{"weather": {"path": "weather_%Y-%m.csv"}}]
     )
+
+    @model_validator(mode="after")
+    def _paths_fit_the_store(self) -> Self:
+        raise_found([*_web_mistakes(self)])
+        return self

@@ -7,12 +7,16 @@ from pathlib import Path, PurePosixPath
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import AccessDeniedError
-from elt_factory.core.stores import FOLDER_TYPES, OBJECT_STORES, SFTP, address_of, is_url
+from elt_factory.core.stores import FOLDER_TYPES, OBJECT_STORES, SFTP, WEB, address_of, is_url
 from elt_factory.sources.files.bucket import BucketStore
 from elt_factory.sources.files.local import LocalStore, source_folder
 from elt_factory.sources.files.sftp import SftpStore, place_of
 from elt_factory.sources.files.store import Store
+from elt_factory.sources.files.web import WebStore
+from elt_factory.sources.files.web import place_of as web_place
 from elt_factory.storage.opening import open_objects
+
+_WEB = ("http", "https")
 
 
 def open_store(folder: str | None, connection: Connection | None, project: Path) -> Store:
@@ -33,6 +37,8 @@ def open_store(folder: str | None, connection: Connection | None, project: Path)
     if connection and connection.conn_type in SFTP.conn_types:
         base = PurePosixPath(str(connection.extra.get("path") or ""))
         return SftpStore(place_of("", str(base / (folder or "")).removeprefix("."), connection))
+    if connection and connection.conn_type in WEB.conn_types:
+        return WebStore(connection, folder or "")
     if connection and connection.conn_type not in FOLDER_TYPES:
         raise _misfit(connection, "a folder", FOLDER_TYPES)
     return LocalStore(source_folder(connection, folder, project))
@@ -43,6 +49,10 @@ def _remote(url: str, connection: Connection | None) -> Store:
     user = f"a folder in {address.scheme}://"
     if address.scheme in OBJECT_STORES:
         return BucketStore(open_objects(url, connection, user))
+    if address.scheme in _WEB:
+        if connection and connection.conn_type not in WEB.conn_types:
+            raise _misfit(connection, user, WEB.conn_types)
+        return WebStore(*web_place(url, connection))
     if connection is None:
         raise AccessDeniedError(f"{user} needs a connection of type {' or '.join(SFTP.conn_types)}")
     if connection.conn_type not in SFTP.conn_types:

@@ -13,7 +13,7 @@ from elt_factory.core.failures import AccessDeniedError, BadDataError, EltError
 from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, SourceFile, Spool
-from elt_factory.extract.templating import pattern_of, values_of
+from elt_factory.extract.templating import pattern_of, values_of, web_path_of
 from elt_factory.formats.kind import FormatKind
 from elt_factory.formats.utf16 import utf16_of
 from elt_factory.sources.files.fetching import Fetched, fetched
@@ -52,8 +52,9 @@ def read(request: ReadRequest) -> Spool:
 def _found(request: ReadRequest, source: FilesSource, table: FilesTable) -> list[Fetched]:
     """Return the files that the load takes, on this machine."""
     kind: FormatKind = FORMATS.get(table.format.type)
-    pattern = pattern_of(table.path, values_of(request), source.timezone)
     with open_store(source.extract.folder, request.connection, request.project) as store:
+        written = pattern_of if store.lists else web_path_of
+        pattern = written(table.path, values_of(request), source.timezone)
         chosen = Chooser(store, pattern, source.timezone, request.ledger).choose(request.window, request.load_id)
         return fetched(store, chosen, kind, request.workdir)
 

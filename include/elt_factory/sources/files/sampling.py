@@ -32,7 +32,9 @@ def place_of(url: str) -> Place:
     address = address_of(url)
     parts = [part for part in address.path.split("/") if part]
     is_file = bool(parts) and not url.endswith("/") and "." in parts[-1]
-    fixed = next((index for index, part in enumerate(parts) if glob.has_magic(part)), len(parts) - is_file)
+    # on a web server a ? begins a query
+    magic = (lambda _: False) if address.scheme.startswith("http") else glob.has_magic
+    fixed = next((index for index, part in enumerate(parts) if magic(part)), len(parts) - is_file)
     return Place(f"{address.scheme}://{'/'.join([address.host, *parts[:fixed]])}", "/".join(parts[fixed:]) or "*")
 
 

@@ -10,7 +10,7 @@ from elt_factory.core.window import Window
 from elt_factory.extract.request import KnownFile, Ledger
 from elt_factory.sources.files.matching import matching_files
 from elt_factory.sources.files.periods import every_period, has_periods, period_of
-from elt_factory.sources.files.store import Found, Store
+from elt_factory.sources.files.store import UNKNOWN_SIZE, Found, Store
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class Chooser:
         if known is None or known.load_id == load_id:
             yield Chosen(file)
         elif not _same(file, known):
-            yield Chosen(file, "" if file.tag or file.size != known.size else known.hash)
+            # of a size that is not said, only its content tells
+            yield Chosen(file, "" if file.tag or file.size not in (known.size, UNKNOWN_SIZE) else known.hash)
 
 
 def _in_order(chosen: Iterable[Chosen]) -> list[Chosen]:

@@ -17,6 +17,7 @@ from elt_factory.config.errors import near_name
 from elt_factory.core.failures import BadRequestError, SourceNotReadyError
 
 _HINT_LENGTH = 300
+UNKNOWN_SIZE = -1
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Found:
     """A file as its store names it.
 
     `tag` is what the store calls its content and changes with every write, "" where it has no such thing; `modified` is
-    None where it does not say when the file was written.
+    None where it does not say when the file was written, `size` UNKNOWN_SIZE where it does not say that.
     """
 
     name: str
