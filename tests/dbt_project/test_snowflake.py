@@ -10,6 +10,8 @@ import fakesnow
 import pytest
 import sqlglot
 
+pytestmark = pytest.mark.services
+
 SOURCES = ("flights.flights", "weather.weather", "fleet.planes", "fleet.airlines", "fleet.airports")
 # the stand-in has no query tags
 IGNORED = ["alter session set query_tag"]

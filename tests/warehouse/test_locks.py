@@ -8,6 +8,8 @@ from lock_support import LockingWarehouse, Locks
 
 from elt_factory.testing.warehouses.loader import MERGE, Loader, day
 
+pytestmark = pytest.mark.duckdb
+
 SPECS = {
     "append": {},
     "merge": MERGE,

@@ -172,6 +172,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Callable[[Warehouse], None]:
 
 
 @pytest.mark.parametrize(("kind", "spec", "refresh"), CASES.values(), ids=CASES)
+@pytest.mark.duckdb
 def test_on_duckdb(kind: str, spec: dict, refresh: bool, tmp_path: Path, api: Connection, held):
     line, sent = line_of(kind, spec, tmp_path, api), []
     with DuckDBWarehouse(tmp_path / "warehouse.duckdb", log=lambda _: None) as warehouse:
