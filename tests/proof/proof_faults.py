@@ -219,18 +219,18 @@ def duplicates_count(patch: pytest.MonkeyPatch) -> None:
 
 def green_without_rows(patch: pytest.MonkeyPatch) -> None:
     """A load of only rejects succeeds."""
-    patch.setattr(Warehouse, "_refuse_only_rejects", lambda *_: None)
+    patch.setattr(Warehouse, "_refuse_rejects", lambda *_: None)
 
 
 def rejects_take_rows(patch: pytest.MonkeyPatch) -> None:
     """A load of only rejects fails, and has taken away what its window had."""
-    real = Warehouse._refuse_only_rejects
+    real = Warehouse._refuse_rejects
 
     def refuse(self: Any, order: Any, *given: Any) -> None:
         self.execute(statements.delete_own(self.dialect, order.target, order.manifest.load_id))
         real(self, order, *given)
 
-    patch.setattr(Warehouse, "_refuse_only_rejects", refuse)
+    patch.setattr(Warehouse, "_refuse_rejects", refuse)
 
 
 def no_turns(patch: pytest.MonkeyPatch) -> None:

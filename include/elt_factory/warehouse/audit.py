@@ -5,10 +5,10 @@ of a shared table would lock it until the commit. What is appended goes to a *lo
 the known name shows what holds of it (see `audit_views`):
 
 - `loads` has a row per load id: the newest commit of that window. Where a full refresh took the place of its rows,
-  `replaced_by` is the refresh's load id, and the load counts for nothing any more. A load that read only rejects
-  changed nothing: it is there where no commit of its window was before it.
+  `replaced_by` is the refresh's load id, and the load counts for nothing any more. A load that failed for its rejects
+  changed nothing: it is there where no commit of its window was before it, with its good rows as `rows_withheld`.
 - `rejects` has the rows that were not loaded, each with its reason: those of the commit that `loads` has, and those of
-  the newest load that brought only rejects after it.
+  the newest load that failed after it.
 - `unseen_keys` has the keys that a snapshot of an `scd2` table with rejects says nothing of: see `history`.
 - `schema_changes`, `quality_results` and `deadline_misses` say what changed, what was checked, what was late.
 
@@ -22,8 +22,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.sql_text import Value
@@ -49,6 +50,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "rows_duplicate": "integer",
         "rows_unchanged": "integer",
         "rows_filtered": "integer",
+        "rows_withheld": "integer",
         "rows_deleted": "integer",
         "rows_null_cursor": "integer",
         "values_discarded": "integer",
@@ -138,13 +140,18 @@ LOGS: Mapping[str, str] = {
     "schema_changes": "schema_change_log",
     "quality_results": "quality_log",
 }
-# What only the logs have. `again`: an earlier commit of the same load is in the log. `void`: only rejects came, and an
-# earlier commit of the same load holds on. `kept_at`: one moment for all results of one try.
+# What only the logs have. `again`: an earlier commit of the same load is in the log. `void`: the load failed for its
+# rejects, and an earlier commit of the same load holds on. `kept_at`: one moment for all results of one try.
 LOG_COLUMNS: Mapping[str, Mapping[str, str]] = {
     "loads": {"turn": "integer", "again": "boolean", "void": "boolean"},
     "rejects": {"turn": "integer"},
     "quality_results": {"kept_at": "timestamp"},
 }
+_GOOD = ("loaded", "unchanged", "duplicate")
+# what a load that fails for its rejects does not move on
+_STILL: dict[str, Any] = dict.fromkeys(
+    ("cursor_min", "cursor_max", "business_date_min", "business_date_max", "delta_token")
+)
 OLD_TABLES = ("turns",)  # of older versions, with nothing that anything still needs
 
 
@@ -158,10 +165,11 @@ class Written:
     loaded: int
     unchanged: int = 0
     deleted: int = 0
+    withheld: int = 0  # good rows that a load with too many rejects did not write
 
-    def superseded(self, manifest: Manifest) -> int:
-        """Return the rows that the table has in a newer version; they count as duplicates."""
-        return manifest.rows - self.loaded - self.unchanged
+    def duplicate(self, manifest: Manifest) -> int:
+        """Return the rows that came twice, or that the table has in a newer version."""
+        return manifest.rows + manifest.rows_duplicate - self.loaded - self.unchanged - self.withheld
 
 
 def relation(table: str) -> Relation:
@@ -201,13 +209,13 @@ def insert_load(dialect: Dialect, row: Mapping[str, Value]) -> Statement:
     """INSERT of a load's row as the next commit of its table, by anyone who has the table's turn."""
     d, names = dialect, tuple(TABLES["loads"])
     mine = f"l.{d.name('load_id')} = {d.literal(row['load_id'])}"
-    read, rejected, filtered = (int(str(row[f"rows_{name}"])) for name in ("read", "rejected", "filtered"))
-    only_rejects = rejected > 0 and rejected + filtered == read
+    rejected, *good = (int(str(row[f"rows_{name}"])) for name in ("rejected", *_GOOD))
+    earlier = f"count(CASE WHEN {mine} AND {brought_good(d, 'l')} THEN 1 END) > 0"
     values = [
         *(d.literal(row[name]) for name in names),
         f"coalesce(max(l.{d.name('turn')}), 0) + 1",
         f"count(CASE WHEN {mine} THEN 1 END) > 0",
-        f"count(CASE WHEN {mine} AND {brought_good(d, 'l')} THEN 1 END) > 0" if only_rejects else d.literal(False),
+        earlier if rejected and not any(good) else d.literal(False),
     ]
     return Statement(
         f"INSERT INTO {log('loads').sql(d)} ({d.names((*names, *LOG_COLUMNS['loads']))}) SELECT {', '.join(values)} "
@@ -216,11 +224,11 @@ def insert_load(dialect: Dialect, row: Mapping[str, Value]) -> Statement:
     )
 
 
-def brought_good(dialect: Dialect, alias: str) -> str:
-    """Return the condition for loads that read good rows, or none at all."""
-    read, rejected = (f"{alias}.{dialect.name(name)}" for name in ("rows_read", "rows_rejected"))
-    filtered = f"coalesce({alias}.{dialect.name('rows_filtered')}, 0)"  # an older version counted none
-    return f"({rejected} = 0 OR {rejected} + {filtered} < {read})"
+def brought_good(dialect: Dialect, alias: str = "") -> str:
+    """Return the condition for loads whose rejects did not make them fail: of others nothing is in the table."""
+    of = f"{alias}." if alias else ""
+    rejected, *good = (f"coalesce({of}{dialect.name(f'rows_{name}')}, 0)" for name in ("rejected", *_GOOD))
+    return f"({rejected} = 0 OR {' + '.join(good)} > 0)"
 
 
 def holds(dialect: Dialect, alias: str) -> str:
@@ -322,7 +330,8 @@ def load_row(
     written: Written,
     loaded_at: datetime,
 ) -> dict[str, Value]:
-    """Return the row of `_elt.loads` for a landing."""
+    """Return the row of `_elt.loads` for a landing. A load that failed for its rejects moves nothing on."""
+    moves = manifest if manifest.rows > written.withheld else replace(manifest, **_STILL)
     return {
         "load_id": manifest.load_id,
         "source": manifest.source,
@@ -335,9 +344,10 @@ def load_row(
         "rows_read": manifest.rows_read,
         "rows_loaded": written.loaded,
         "rows_rejected": manifest.rows_rejected,
-        "rows_duplicate": manifest.rows_duplicate + written.superseded(manifest),
+        "rows_duplicate": written.duplicate(manifest),
         "rows_unchanged": written.unchanged,
         "rows_filtered": manifest.rows_filtered,
+        "rows_withheld": written.withheld,
         "rows_deleted": written.deleted,
         "rows_null_cursor": manifest.rows_null_cursor,
         "values_discarded": manifest.values_discarded,
@@ -346,12 +356,12 @@ def load_row(
         "cursor_column": manifest.cursor_column,
         "cursor_type": manifest.cursor_type,
         "cursor_after": manifest.cursor_after,
-        "cursor_min": manifest.cursor_min,
-        "cursor_value": manifest.cursor_max,
-        "delta_token": manifest.delta_token,
+        "cursor_min": moves.cursor_min,
+        "cursor_value": moves.cursor_max,
+        "delta_token": moves.delta_token,
         "delta_token_after": manifest.delta_token_after,
-        "business_date_min": manifest.business_date_min,
-        "business_date_max": manifest.business_date_max,
+        "business_date_min": moves.business_date_min,
+        "business_date_max": moves.business_date_max,
         "columns": json.dumps([asdict(column) for column in manifest.columns]),
         "started_at": datetime.fromisoformat(manifest.started_at),
         "loaded_at": loaded_at,

@@ -42,9 +42,10 @@ class Rows:
 class LoadReport:
     """What a load did: exact numbers, as the warehouse counted them, and the changes of the table's schema.
 
-    `rows_read == rows_loaded + rows_rejected + rows_duplicate + rows_unchanged + rows_filtered`. `rows_deleted` are
-    those of the table that the source has deleted, or that are marked so. `gave_way` says that nothing was written,
-    because what was read later is committed already; all numbers but the table's are 0 then.
+    `rows_read == rows_loaded + rows_rejected + rows_duplicate + rows_unchanged + rows_filtered + rows_withheld`.
+    `rows_withheld` are the good ones of a load that fails for its rejects. `rows_deleted` are those of the table that
+    the source has deleted, or that are marked so. `gave_way` says that nothing was written, because what was read later
+    is committed already; all numbers but the table's are 0 then.
     """
 
     rows_read: int
@@ -57,6 +58,7 @@ class LoadReport:
     changes: tuple[Drift, ...] = ()
     gave_way: bool = False
     rows_filtered: int = 0
+    rows_withheld: int = 0
 
 
 @dataclass(frozen=True)
@@ -183,8 +185,8 @@ class Warehouse(ABC):
         A landing gives way to one that was begun later and is committed for the same window, or for all of the table.
 
         Raises:
-            BadDataError: rows were read, and none of them is good. They are kept in `_elt.rejects`, with the load's row
-                in `_elt.loads`; what a table has that would be replaced stays.
+            BadDataError: rows were read, and none of them is good, or more are rejected than the order allows. The
+                rejects are kept in `_elt.rejects`, with the load's row in `_elt.loads`; the table is not changed.
             AccountingError: the warehouse sees or writes another number of rows than the manifest says.
             ContractError: the table has another type for a column than the landing.
             LandingError: a landed file cannot be read.
@@ -193,10 +195,10 @@ class Warehouse(ABC):
         self.prepare()
         with self.stage(order) as staged:
             _check_staged(order, staged)
-            changes = retrying(partial(self._shape_target, order))
+            changes = () if order.too_many_rejects else retrying(partial(self._shape_target, order))
             report = retrying(partial(self._load_once, order, staged))
-            if order.only_rejects and not report.gave_way:
-                self._refuse_only_rejects(order, staged)
+            if order.too_many_rejects and not report.gave_way:
+                self._refuse_rejects(order, staged)
         return replace(report, changes=changes)
 
     def _load_once(self, order: LoadOrder, staged: Staged) -> LoadReport:
@@ -304,8 +306,9 @@ class Warehouse(ABC):
         """
         manifest, staged = order.manifest, ledger.without_overtaken(self, order, staged)
         # a load that fails leaves the rows that are there as they are
-        written = audit.Written(0)
-        if columns and not order.only_rejects:
+        failed = order.too_many_rejects
+        written = audit.Written(0, withheld=manifest.rows + manifest.rows_duplicate if failed else 0)
+        if columns and not failed:
             written = write_rows(Writing(self, order, staged, columns, now))
         # what was added or widened is said already
         self._record_drift(manifest, [drift for drift in manifest.drift if drift.action in ("dropped", "rejected")])
@@ -313,36 +316,41 @@ class Warehouse(ABC):
             manifest,
             run_id=order.run_id,
             write_disposition=order.write_disposition,
-            full_refresh=order.full_refresh and not order.only_rejects,
+            full_refresh=order.full_refresh and not failed,
             written=written,
             loaded_at=now,
         )
         self.execute(audit.insert_load(self.dialect, row))
         self._write_rejects(order, staged, now)
         # files of which nothing could be loaded are still to be loaded
-        if staged.ledger and not order.only_rejects:
+        if staged.ledger and not failed:
             self.execute(ledger.insert_files(self.dialect, staged.ledger, order, now))
         total = int(self.query(statements.count_rows(self.dialect, order.target)).rows[0][0]) if columns else 0
         return LoadReport(
             manifest.rows_read,
             written.loaded,
             manifest.rows_rejected,
-            manifest.rows_duplicate + written.superseded(manifest),
+            written.duplicate(manifest),
             total,
             written.unchanged,
             rows_filtered=manifest.rows_filtered,
             rows_deleted=written.deleted,
+            rows_withheld=written.withheld,
         )
 
-    def _refuse_only_rejects(self, order: LoadOrder, staged: Staged) -> None:
+    def _refuse_rejects(self, order: LoadOrder, staged: Staged) -> None:
         manifest, reason = order.manifest, "unknown"
         if staged.rejects is not None:
             d = self.dialect
             for (found,) in self.query(f"SELECT {d.name('reason')} FROM {staged.rejects.sql(d)} LIMIT 1").rows:
                 reason = str(found)
+        what = f"none of the {manifest.rows_read} rows read is valid"
+        if not order.only_rejects:
+            what = f"{manifest.rows_rejected} of {manifest.rows_read} rows read were rejected; rejects: allows "
+            what += str(order.limit)
         raise BadDataError(
-            f"{order.label}: none of the {manifest.rows_read} rows read is valid, for example: {reason}; they "
-            f"are in _elt.rejects with load_id {manifest.load_id}, and nothing was loaded"
+            f"{order.label}: {what}, for example: {reason}; they are in _elt.rejects with load_id "
+            f"{manifest.load_id}, and nothing was loaded"
         )
 
     def _write_rejects(self, order: LoadOrder, staged: Staged, now: datetime) -> None:

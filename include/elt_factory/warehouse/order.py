@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from elt_factory.config.models.deletes import Deletes
+from elt_factory.config.models.reject_limit import RejectLimit
 from elt_factory.config.models.source import Source
 from elt_factory.config.models.table import WriteDisposition
 from elt_factory.config.models.values import ColumnType
@@ -23,7 +24,7 @@ class LoadOrder:
 
     `by_cursor` says that the source was read by the table's cursor, a number from where it was, and `by_window` that
     it was read for the window alone. `clock` is the zone of the clock that a cursor without a zone has.
-    `deletes` says how rows are found that the source has deleted.
+    `deletes` says how rows are found that the source has deleted, `limit` how many rows may be rejected.
     """
 
     manifest: Manifest
@@ -38,6 +39,7 @@ class LoadOrder:
     by_window: bool = False
     clock: str = "UTC"
     deletes: Deletes | None = None
+    limit: RejectLimit | None = None
 
     @classmethod
     def of(
@@ -58,6 +60,7 @@ class LoadOrder:
             by_window=spec.takes_window or (spec.asks_by_cursor and spec.incremental is not None),
             clock=spec.cursor_zone or config.timezone,
             deletes=spec.follows_deletes,
+            limit=spec.rejects,
         )
 
     @property
@@ -74,6 +77,13 @@ class LoadOrder:
     def only_rejects(self) -> bool:
         """Whether rows were read and none of them is good."""
         return self.manifest.rows == 0 and self.manifest.rows_rejected > 0
+
+    @property
+    def too_many_rejects(self) -> bool:
+        """Whether nothing is loaded, since no row is good or more are rejected than the limit allows."""
+        manifest = self.manifest
+        allowed = self.limit is None or self.limit.allows(manifest.rows_rejected, manifest.rows_read)
+        return self.only_rejects or not allowed
 
     @property
     def landed_columns(self) -> dict[str, ColumnType]:

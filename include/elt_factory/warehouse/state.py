@@ -359,8 +359,9 @@ def _audit_columns(warehouse: Warehouse) -> Collection[str] | None:
 
 
 def _standing(dialect: Dialect, source: str, table: str) -> str:
-    """Return the condition for a table's loads whose rows no full refresh has replaced."""
-    return f"{audit.of_table(dialect, source, table)} AND {dialect.name('replaced_by')} IS NULL"
+    """Return the condition for a table's loads whose rows no full refresh has replaced, and that did not fail."""
+    mine = f"{audit.of_table(dialect, source, table)} AND {dialect.name('replaced_by')} IS NULL"
+    return f"{mine} AND {audit.brought_good(dialect)}"
 
 
 def _loads(warehouse: Warehouse, columns: tuple[str, ...], where: str) -> Rows:

@@ -14,6 +14,7 @@ from elt_factory.config.models.checks import ColumnCheck
 from elt_factory.config.models.cursor_rules import cursor_mistakes
 from elt_factory.config.models.deletes import Deletes, delete_mistakes
 from elt_factory.config.models.durations import Lag
+from elt_factory.config.models.reject_limit import RejectLimit
 from elt_factory.config.models.templates import CURSOR, WINDOW_NAMES, Use
 from elt_factory.config.models.time_formats import TimeFormat
 from elt_factory.config.models.values import Beginning, ColumnName, ColumnType, Condition, Flag, TimeZone, Type, Whole
@@ -187,6 +188,14 @@ class Table(Model):
             "counted as rows_filtered."
         ),
         examples=["status <> 'draft'"],
+    )
+    rejects: RejectLimit = Field(
+        RejectLimit(),
+        description=(
+            "Rows that may be rejected. A load with more fails before it changes the table: its rows are counted as "
+            "rows_withheld, its rejects are in `_elt.rejects`. A load without a valid row always fails."
+        ),
+        examples=[{"max": "1%", "or": 100}],
     )
     max_columns: Whole = Field(
         1000,

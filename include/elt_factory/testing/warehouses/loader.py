@@ -110,6 +110,7 @@ class Loader:
             run_id,
             full_refresh,
             deletes=self.table.follows_deletes,
+            limit=self.table.rejects,
         )
 
     def load(
@@ -129,6 +130,7 @@ class Loader:
             + report.rows_duplicate
             + report.rows_unchanged
             + report.rows_filtered
+            + report.rows_withheld
         )
         return report
 

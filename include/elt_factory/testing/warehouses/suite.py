@@ -10,6 +10,7 @@ from elt_factory.testing.warehouses.history import HistorySuite
 from elt_factory.testing.warehouses.interface import InterfaceSuite
 from elt_factory.testing.warehouses.loads import LoadSuite
 from elt_factory.testing.warehouses.refreshes import RefreshSuite
+from elt_factory.testing.warehouses.rejects import RejectLimitSuite
 from elt_factory.testing.warehouses.schema import SchemaSuite
 from elt_factory.testing.warehouses.values import ValueSuite
 
@@ -25,5 +26,6 @@ class WarehouseSuite(
     DeleteSuite,
     HistorySuite,
     RefreshSuite,
+    RejectLimitSuite,
 ):
     """A warehouse. Subclass it, and give a fixture `connect`."""
