@@ -18,8 +18,10 @@ from elt_factory.core.failures import AccessDeniedError, BadRequestError
 from elt_factory.core.window import Window
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import CursorRange
+from elt_factory.sources.kind import Asked
 from elt_factory.sources.read import read
 from elt_factory.sources.sql.discovery import Tables, look_at_tables
+from elt_factory.sources.sql.kind import KIND
 
 DAY = Window(datetime(2013, 1, 1, 5, tzinfo=UTC), datetime(2013, 1, 2, 5, tzinfo=UTC))
 HOSTILE = ["'; drop table things; --", "' or '1'='1", r"\' or 1=1 -- ", "%s", ":given_0", "😀"]
@@ -290,3 +292,11 @@ def test_options_that_the_driver_does_not_take_are_one_message(tmp_path, shop, o
     with pytest.raises(BadRequestError, match=r"options of the connection: .* correct sqlalchemy_query") as error:
         read(request_of(tmp_path, connection, {}))
     assert SECRET not in str(error.value)
+
+
+def test_a_sample_is_asked_for_as_the_database_writes_it(tmp_path, shop):
+    """Names in double quotes are text in MySQL, and not every database knows LIMIT."""
+    table = {"table": "things", "incremental": {"cursor": "updated_at"}}
+    request = request_of(tmp_path, shop, table, most_rows=2)
+    narrowed, said = KIND.sampled(Asked(request.source, "things", DAY, {}), shop, tmp_path)
+    assert (read(replace(request, source=narrowed)).rows_read, said) == (2, "100 rows")

@@ -82,6 +82,7 @@ def test_every_type_of_connection_names_its_extra():
         "mariadb": "mysql",
         "mssql": "mssql",
         "oracle": "oracle",
+        "snowflake": "snowflake",
         "*": None,
     }
 

@@ -80,6 +80,7 @@ def test_every_module_imports_or_names_its_extra(shop):
         "sources.sql.postgres": "postgres",
         "sources.sql.postgres_parts": "postgres",
         "testing": "testing",
+        "storage.snowflake": "snowflake",
         "warehouse.snowflake.hook": "snowflake",
     }
 

@@ -27,6 +27,7 @@ from elt_factory.core.failures import (
     WarehouseUnavailableError,
 )
 from elt_factory.landing.folded import Folded
+from elt_factory.storage.snowflake import GivenHook, session_parameters
 from elt_factory.testing.warehouses.loader import (
     MERGE,
     MERGE_BY_CURSOR,
@@ -42,7 +43,6 @@ from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.kind import Purpose
 from elt_factory.warehouse.opening import open_warehouse
 from elt_factory.warehouse.snowflake.errors import translated
-from elt_factory.warehouse.snowflake.hook import GivenHook, session_parameters
 from elt_factory.warehouse.snowflake.warehouse import SnowflakeWarehouse, staging_name
 
 AB = [{"id": 1, "v": "a"}, {"id": 2, "v": "b"}]

@@ -33,7 +33,7 @@ from elt_factory.landing.parents import landed_keys, queried_keys
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
-from elt_factory.sources.kind import Asked, SourceKind
+from elt_factory.sources.kind import SAMPLE_ROWS, Asked, SourceKind
 from elt_factory.sources.read import read
 from elt_factory.warehouse.opening import CONNECTION_ID
 
@@ -208,6 +208,7 @@ def _landed(
         run_id=_RUN_ID,
         warn=warn,
         most_pages=_PAGES,
+        most_rows=SAMPLE_ROWS,
         keys=_keys(source, table, window, scratch),
     )
     known = KnownTable(source.name, table, source.tables[table], None)

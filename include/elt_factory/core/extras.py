@@ -19,7 +19,9 @@ class Extra:
 
 
 EXTRAS: Mapping[str, Extra] = {
-    "snowflake": Extra("Snowflake as the warehouse", ("airflow.providers.snowflake", "snowflake.connector")),
+    "snowflake": Extra(
+        "Snowflake as the warehouse, and as a source", ("airflow.providers.snowflake", "snowflake.connector")
+    ),
     "dbt": Extra("`transform.dbt`, on DuckDB", ("cosmos", "dbt.cli", "dbt.adapters.duckdb")),
     "dbt-snowflake": Extra("`transform.dbt` on Snowflake; includes both above", ("dbt.adapters.snowflake",)),
     "postgres": Extra("PostgreSQL as a source", ("psycopg",)),

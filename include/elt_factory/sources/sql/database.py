@@ -47,6 +47,7 @@ from elt_factory.sources.sql.origin import (
     clock_of,
     is_temporal,
     keys_of,
+    only_postgres,
     relation_of,
     wall_clock,
 )
@@ -82,9 +83,7 @@ def _read(
 ) -> Spool:
     label = TableLabel.of(request)
     source = source_of(request, SqlSource)
-    if source.tables[request.table].partitions > 1:
-        text = "partitions needs PostgreSQL: other databases do not share one moment between connections"
-        raise label.error(BadRequestError, text, "remove it")
+    only_postgres(request, label)
     url = url_of(connection, request.project, label)
     with _spoken(label), _connected(url, text_factory) as database:
         moments.begin(database)
@@ -279,9 +278,6 @@ def _conditions(
     if incremental is None:
         return [], None
     check_cursor(incremental, described.columns, described.types, label)
-    if incremental.late_commits == "wait":
-        text = "late_commits: wait needs PostgreSQL"
-        raise label.error(BadRequestError, text, "remove it, and set a lag")
     column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
     if isinstance(database.dialect, SQLiteDialect):
         ends = _ends_in_sqlite(database, request, incremental, described, label)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elt_factory.config.models.templates import Use, query_parts, typed
-from elt_factory.core.sql_text import identifier, text_literal
+from elt_factory.core.sql_text import text_literal
 from elt_factory.sources.kind import SAMPLE_ROWS, UNKNOWN_CURSOR, Asked, SourceKind, Wish
 from elt_factory.sources.sql import model
 from elt_factory.sources.sql.connections import EXTRAS, TYPES
@@ -66,18 +66,14 @@ def _literal(use: Use, values: Values, zone: str) -> str:
 
 def _sampled(asked: Asked, _: Connection | None, __: Path) -> tuple[Source, str]:
     source: SqlSource = asked.source
-    limited = _limited(source, source.tables[asked.table], asked.table)
-    return source.model_copy(update={"tables": {**source.tables, asked.table: limited}}), f"{SAMPLE_ROWS} rows"
+    anywhere = _anywhere(source.tables[asked.table])
+    return source.model_copy(update={"tables": {**source.tables, asked.table: anywhere}}), f"{SAMPLE_ROWS} rows"
 
 
-def _limited(source: SqlSource, spec: SqlTable, table: str) -> SqlTable:
+def _anywhere(spec: SqlTable) -> SqlTable:
     """Take any rows, not those of the window: the database need not look for them. A query may name its cursor."""
-    names = filter(None, (source.extract.schema_name, spec.table or table))
-    origin = f"({spec.query.strip().rstrip(';')}) AS q" if spec.query else ".".join(map(identifier, names))
-    query = f"SELECT * FROM {origin} LIMIT {SAMPLE_ROWS}"
     numbered = spec.incremental if spec.query and spec.counts_by_number else None
-    whole = {"incremental": numbered, "deletes": None, "partitions": 1}
-    return spec.model_copy(update={"query": query, "table": None, **whole})
+    return spec.model_copy(update={"incremental": numbered, "deletes": None, "partitions": 1})
 
 
 def _discover(wish: Wish, scratch: Path) -> SourceFound:

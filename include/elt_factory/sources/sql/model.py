@@ -25,7 +25,7 @@ _CONNECTION = "Airflow connection that holds the address and credentials."
 
 
 class Sql(Extract):
-    """A SQL database: PostgreSQL, SQLite, MySQL, MariaDB, SQL Server, Oracle, and others through SQLAlchemy."""
+    """A SQL database: PostgreSQL, SQLite, MySQL, MariaDB, SQL Server, Oracle, Snowflake, others by SQLAlchemy."""
 
     type: Literal["sql"]
     connection: ConnectionId = Field(description=_CONNECTION, examples=["fleet_db"])

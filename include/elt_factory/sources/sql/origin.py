@@ -15,7 +15,7 @@ from elt_factory.config.models.table import Incremental, source_name
 from elt_factory.config.models.templates import Typed, Use, query_parts, typed
 from elt_factory.config.models.values import MAX_PRECISION, ColumnType
 from elt_factory.core.failures import BadRequestError
-from elt_factory.extract.label import TableLabel
+from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.request import ReadRequest
 from elt_factory.extract.templating import values_of
 from elt_factory.sources.sql.model import SqlSource
@@ -65,6 +65,20 @@ def _query(text: str, request: ReadRequest) -> tuple[str | Given, ...]:
     return tuple(
         Given(typed(part, values, request.source.timezone)) if isinstance(part, Use) else part for part in parts
     )
+
+
+def only_postgres(request: ReadRequest, label: TableLabel) -> None:
+    """Refuse what no other database can do.
+
+    Raises:
+        BadRequestError: the table asks for it.
+    """
+    table = source_of(request, SqlSource).tables[request.table]
+    if table.partitions > 1:
+        text = "partitions needs PostgreSQL: other databases do not share one moment between connections"
+        raise label.error(BadRequestError, text, "remove it")
+    if table.incremental and table.incremental.late_commits == "wait":
+        raise label.error(BadRequestError, "late_commits: wait needs PostgreSQL", "remove it, and set a lag")
 
 
 def keys_of(request: ReadRequest, columns: Iterable[str], label: TableLabel) -> tuple[str, ...]:

@@ -166,14 +166,14 @@ _CATALOGUE = (
 )
 
 
-def catalogue(connection: Connection, schema: str | None, label: TableLabel) -> list[Listed]:
+def catalogue(connection: Connection, project: Path, schema: str | None, label: TableLabel) -> list[Listed]:  # noqa: ARG001
     """Return the tables and views of a schema. See `elt_factory.sources.sql.reader.catalogue`."""
     with _spoken(label), _connected(connection) as database:
         rows = database.execute(_CATALOGUE, {"schema": schema}).fetchall()
     return [Listed(str(name), tuple(cast("list[str]", key)), bool(view)) for name, view, key in rows]
 
 
-def ends_of(connection: Connection, relation: Origin, column: str, label: TableLabel) -> Ends:
+def ends_of(connection: Connection, project: Path, relation: Origin, column: str, label: TableLabel) -> Ends:  # noqa: ARG001
     """Return the least and the greatest value of a column. See `elt_factory.sources.sql.reader.ends_of`."""
     query = sql.SQL("SELECT min({0})::text, max({0})::text FROM {1}").format(sql.Identifier(column), _from(relation))
     with _spoken(label), _connected(connection) as database:
@@ -182,7 +182,7 @@ def ends_of(connection: Connection, relation: Origin, column: str, label: TableL
     return least, greatest
 
 
-def first_value(connection: Connection, query: str, label: TableLabel) -> object:
+def first_value(connection: Connection, project: Path, query: str, label: TableLabel) -> object:  # noqa: ARG001
     """Return the first value of a query's answer. See `elt_factory.sources.sql.reader.first_value`."""
     with _spoken(label), _connected(connection) as database:
         row = database.execute(query.encode()).fetchone()

@@ -1,19 +1,44 @@
-"""SQL databases: which reader takes which connection."""
+"""SQL databases: which road leads to which connection."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from elt_factory.core.connection import Connection
 from elt_factory.extract.label import TableLabel, needed_connection
 from elt_factory.extract.request import ReadRequest, Spool
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from elt_factory.sources.sql.described import Ends, Listed
     from elt_factory.sources.sql.origin import Origin
 
-_POSTGRES = frozenset({"postgres", "postgresql"})
+_ROADS: Mapping[str, str] = {"postgres": "postgres", "postgresql": "postgres", "snowflake": "snowflake"}
+
+
+class Road(Protocol):
+    """A module of this package that reads some databases: what it does is said by the functions here."""
+
+    def read(self, request: ReadRequest, connection: Connection) -> Spool: ...  # noqa: D102
+
+    def first_value(self, connection: Connection, project: Path, query: str, label: TableLabel) -> object: ...  # noqa: D102
+
+    def catalogue(  # noqa: D102
+        self, connection: Connection, project: Path, schema: str | None, label: TableLabel
+    ) -> list[Listed]: ...
+
+    def ends_of(  # noqa: D102
+        self, connection: Connection, project: Path, relation: Origin, column: str, label: TableLabel
+    ) -> Ends: ...
+
+
+def road_to(connection: Connection) -> Road:
+    """Return the road of a connection: that of its own driver, else the slow one of SQLAlchemy."""
+    name = _ROADS.get(connection.conn_type, "database")
+    return cast("Road", import_module(f"elt_factory.sources.sql.{name}"))
 
 
 def read(request: ReadRequest) -> Spool:
@@ -32,13 +57,7 @@ def read(request: ReadRequest) -> Spool:
         BadDataError: a file that is not a database, a cursor that cannot be read.
     """
     connection = needed_connection(request, TableLabel.of(request))
-    if connection.conn_type in _POSTGRES:
-        from elt_factory.sources.sql import postgres
-
-        return postgres.read(request, connection)
-    from elt_factory.sources.sql import database
-
-    return database.read(request, connection)
+    return road_to(connection).read(request, connection)
 
 
 def first_value(connection: Connection, project: Path, query: str, label: TableLabel) -> object:
@@ -46,13 +65,7 @@ def first_value(connection: Connection, project: Path, query: str, label: TableL
 
     Raises as `read` does; the errors name `label`.
     """
-    if connection.conn_type in _POSTGRES:
-        from elt_factory.sources.sql import postgres
-
-        return postgres.first_value(connection, query, label)
-    from elt_factory.sources.sql import database
-
-    return database.first_value(connection, project, query, label)
+    return road_to(connection).first_value(connection, project, query, label)
 
 
 def catalogue(connection: Connection, project: Path, schema: str | None, label: TableLabel) -> list[Listed]:
@@ -60,13 +73,7 @@ def catalogue(connection: Connection, project: Path, schema: str | None, label: 
 
     Raises as `read` does; the errors name `label`.
     """
-    if connection.conn_type in _POSTGRES:
-        from elt_factory.sources.sql import postgres
-
-        return postgres.catalogue(connection, schema, label)
-    from elt_factory.sources.sql import database
-
-    return database.catalogue(connection, project, schema, label)
+    return road_to(connection).catalogue(connection, project, schema, label)
 
 
 def ends_of(connection: Connection, project: Path, relation: Origin, column: str, label: TableLabel) -> Ends:
@@ -74,10 +81,4 @@ def ends_of(connection: Connection, project: Path, relation: Origin, column: str
 
     Raises as `read` does; the errors name `label`.
     """
-    if connection.conn_type in _POSTGRES:
-        from elt_factory.sources.sql import postgres
-
-        return postgres.ends_of(connection, relation, column, label)
-    from elt_factory.sources.sql import database
-
-    return database.ends_of(connection, project, relation, column, label)
+    return road_to(connection).ends_of(connection, project, relation, column, label)

@@ -97,7 +97,8 @@ class SnowflakeWarehouse(Warehouse):
         self._connect()
 
     def _connect(self) -> None:
-        from elt_factory.warehouse.snowflake.hook import connect, secrets
+        from elt_factory.storage.snowflake import secrets
+        from elt_factory.warehouse.snowflake.hook import connect
 
         self._secrets = secrets(self._given)
         self._connection = connect(self._given, query_tag(self._purpose.tag))
