@@ -28,6 +28,13 @@ tables:
     params: {since: "{{ window.start }}"}
     primary_key: [id]
     write_disposition: merge
+  both:
+    for_each: {one: {query: "select o.id, l.no from orders o join lines l on o.id = l.order_id", of: [orders, lines]}}
+    path: /orders/{{ one.id }}/lines
+    params: {no: "{{ one.no }}"}
+    keep: {order_id: one.id, line: one.no}
+    primary_key: [order_id, line, no]
+    write_disposition: merge
   notes:
     for_each: {store: {query: "select distinct order_id as id from tiny.lines;"}}
     path: /stores/{{ store.id }}/notes
@@ -73,6 +80,12 @@ def test_children_are_asked_for_over_the_rows_that_the_run_has_landed(tiny, api)
     assert line.run("tiny", tables=["orders", "lines"], **DAY).state == "success"
     newest = "select rows_read from _elt.loads where table_name = 'lines' order by loaded_at desc limit 1"
     assert line.query(newest) == [(0,)]
+    # several parents, by a query over what this run has landed of them
+    api.orders = [{"id": "c", "total": 1}]
+    assert line.run("tiny", tables=["orders", "lines", "both"], **DAY).state == "success"
+    assert sorted(line.query("select order_id, line, no from tiny.both")) == [
+        ("c", of, no) for of in (1, 2) for no in (1, 2)
+    ]
     # the rows of a query of the warehouse
     assert line.run("tiny", tables=["zz_notes"], **DAY).state == "success"
     assert {row[0] for row in line.query("select of from tiny.zz_notes")} == {"a/1", "b", "c"}

@@ -15,7 +15,7 @@ from rest_support import records_of, request_of, source_of
 from elt_factory.core.failures import BadDataError, BadRequestError, LandingError
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.land import land
-from elt_factory.landing.parents import landed_keys, queried_keys
+from elt_factory.landing.parents import keys_of_landings, landed_keys, queried_keys
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
@@ -199,6 +199,70 @@ def test_a_column_that_the_parent_does_not_have_is_named(tmp_path):
 def test_a_landing_without_rows_gives_no_keys(tmp_path):
     place, manifest = landed(tmp_path, [])
     assert landed_keys(place, manifest, ["id"], tmp_path).count == 0
+
+
+QUERY = """
+select id from boards
+union -- those that only a group has
+select unnest(from_json(board_ids, '["VARCHAR"]')) from groups where owner->>'$.name' <> 'x'
+"""
+
+
+def two(folder, boards=({"id": "b1"}, {"id": "b2"}), groups=()):
+    made = [{"board_ids": ["b2", "b3"], "owner": {"name": "a"}}, {"board_ids": ["b9"], "owner": {"name": "x"}}]
+    return {
+        "boards": landed(folder / "boards", list(boards)),
+        "groups": landed(folder / "groups", [*made, *groups], board_ids={"type": "json"}, owner={"type": "json"}),
+    }
+
+
+def test_several_parents_are_asked_for_by_a_query_over_what_they_landed(tmp_path):
+    found = keys_of_landings(two(tmp_path), QUERY, ["id"], tmp_path)
+    assert found.file.read_text().splitlines() == ['{"id":"b1"}', '{"id":"b2"}', '{"id":"b3"}']
+    assert (found.count, found.left_out) == (3, 0)
+    again = keys_of_landings(two(tmp_path / "again"), QUERY, ["ID"], tmp_path / "again", most=1)
+    assert again.file.read_text() == '{"ID":"b1"}\n'
+
+
+def test_values_of_a_query_keep_their_digits_and_rows_without_one_are_left_out(tmp_path):
+    query = "select 1.50::decimal(9,2) as price, 12345678901234567890123::hugeint as n, id, true as t from boards"
+    landings = two(tmp_path, boards=[{"id": "b1"}, {"id": None}, {"id": ""}])
+    found = keys_of_landings(landings, query, ["price", "n", "id", "t"], tmp_path)
+    assert found.file.read_text() == '{"price":1.50,"n":12345678901234567890123,"id":"b1","t":true}\n'
+    assert found.left_out == 2
+
+
+def test_a_parent_without_rows_is_one_without_keys_where_its_columns_are_known(tmp_path):
+    (tmp_path / "declared").mkdir()
+    empty = {"boards": landed(tmp_path / "empty", [], id={"type": "text"})}
+    assert keys_of_landings(empty, "select id from boards", ["id"], tmp_path).count == 0
+    unknown = {"boards": landed(tmp_path / "unknown", [])}
+    with pytest.raises(BadRequestError, match="boards has no rows yet: declare its columns"):
+        keys_of_landings(unknown, "select id from boards", ["id"], tmp_path / "declared")
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("select idd from boards", 'Referenced column "idd" not found'),
+        ("select id as other from boards", 'has no column "id"; hint: use one of: other'),
+        ("select content as id from read_text('/etc/hostname')", "Permission Error"),
+        ("select id from read_csv('/etc/passwd')", "Permission Error"),
+    ],
+)
+def test_a_query_over_landings_sees_these_and_nothing_else(tmp_path, query, words):
+    with pytest.raises(BadRequestError) as caught:
+        keys_of_landings(two(tmp_path), query, ["id"], tmp_path)
+    assert words in str(caught.value)
+
+
+def test_a_query_over_a_landing_that_has_changed_is_not_run(tmp_path):
+    landings = two(tmp_path)
+    _, manifest = landings["boards"]
+    part = tmp_path / "boards" / "landing" / manifest.files[0].path
+    part.write_bytes(part.read_bytes()[:-9] + b"x" * 9)
+    with pytest.raises(LandingError, match="is damaged"):
+        keys_of_landings(landings, QUERY, ["id"], tmp_path)
 
 
 def test_rows_of_a_query_become_keys_whatever_the_case_of_their_names(tmp_path):

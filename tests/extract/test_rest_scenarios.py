@@ -411,9 +411,9 @@ def landed(server, folder: Path, source, table: str):
     own = folder / table
     work = own / "contract"
     work.mkdir(parents=True)
-    parent, keys = source.tables[table].reads_after, None
-    if parent:
-        place, manifest = landed(server, folder, source, parent)
+    parents, keys = source.tables[table].parents, None
+    if parents:
+        place, manifest = landed(server, folder, source, parents[0])
         keys = landed_keys(place, manifest, source.tables[table].columns_of_parent, own).file
     known = server.connection(login="reader", password="s3cret")
     request = request_of(server, folder, source, table, connection=known, keys=keys)

@@ -29,8 +29,8 @@ from elt_factory.extract.request import ReadRequest
 from elt_factory.extract.templating import Values, template_values
 from elt_factory.landing.land import land
 from elt_factory.landing.manifest import Manifest
-from elt_factory.landing.parents import landed_keys, queried_keys
-from elt_factory.landing.places import LocalPlace
+from elt_factory.landing.parents import keys_of_landings, queried_keys
+from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.kind import SAMPLE_ROWS, Asked, SourceKind
@@ -221,17 +221,21 @@ def _keys(source: Source, table: str, window: Window, scratch: Path) -> Path | N
     """Return a few rows to ask with: of a sample of the table that they come from, or of the query."""
     spec = source.tables[table]
     folder = scratch / "parent"
-    if spec.query_of_keys:
-        folder.mkdir()
-        with warehouse() as opened:
-            rows = opened.query(spec.query_of_keys).dicts()
-        return queried_keys(rows[:_KEYS], spec.columns_of_parent, folder).file
-    if spec.reads_after is None:
+    if not spec.parents and spec.query_of_keys is None:
         return None
     folder.mkdir()
-    read_as, _ = _narrowed(source, spec.reads_after, window)
-    manifest = _landed(source, read_as, spec.reads_after, window, (folder, _quietly))
-    return landed_keys(LocalPlace(folder / "landing"), manifest, spec.columns_of_parent, folder, _KEYS).file
+    if not spec.parents:
+        with warehouse() as opened:
+            rows = opened.query(str(spec.query_of_keys)).dicts()
+        return queried_keys(rows[:_KEYS], spec.columns_of_parent, folder).file
+    landings = {parent: _sampled(source, parent, window, folder / parent) for parent in spec.parents}
+    return keys_of_landings(landings, spec.query_of_keys, spec.columns_of_parent, folder, _KEYS).file
+
+
+def _sampled(source: Source, table: str, window: Window, folder: Path) -> tuple[Place, Manifest]:
+    folder.mkdir()
+    read_as, _ = _narrowed(source, table, window)
+    return LocalPlace(folder / "landing"), _landed(source, read_as, table, window, (folder, _quietly))
 
 
 def _reasons(manifest: Manifest, landing: Path) -> list[str]:

@@ -137,10 +137,10 @@ def _table_groups(config: Config) -> TaskGroup | None:
                 load = LoadOperator(task_id="load", config=config, table=table, pool=WAREHOUSE_POOL, outlets=outlets)
                 extracts[table] >> load
         for table, spec in config.tables.items():
-            if spec.reads_after:
+            for parent in spec.parents:
                 # a parent that the form left out is skipped: the child fails and says so
                 extracts[table].trigger_rule = TriggerRule.NONE_FAILED
-                extracts[spec.reads_after] >> extracts[table]
+                extracts[parent] >> extracts[table]
     return group
 
 

@@ -9,7 +9,9 @@ from typing import Any
 from elt_factory.config.models.source import Source
 from elt_factory.core.failures import LandingError, PermanentError
 from elt_factory.dag.runtime import Run, landing_place, project_name, purpose, warehouse
-from elt_factory.landing.parents import Keys, landed_keys, queried_keys
+from elt_factory.landing.manifest import Manifest
+from elt_factory.landing.parents import Keys, keys_of_landings, queried_keys
+from elt_factory.landing.places import Place
 
 ATTEMPT = "attempt"  # in what an extract task returns: the landing that others of the same run read
 
@@ -40,20 +42,20 @@ def keys_of(
         LandingError: its landing is missing, another's, or damaged.
     """
     spec = config.all_tables[table]
-    parent, query = spec.reads_after, spec.query_of_keys
-    if parent is None and query is None:
+    query, columns = spec.query_of_keys, spec.columns_of_parent
+    if not spec.parents and query is None:
         return None
-    columns = spec.columns_of_parent
-    if query is not None:
+    if not spec.parents:
         with warehouse(purpose(run, "load", table)) as opened:
-            found = queried_keys(opened.query(query).dicts(), columns, workdir)
+            found = queried_keys(opened.query(str(query)).dicts(), columns, workdir)
     else:
-        found = _landed(config, (table, str(parent)), run, context, workdir)
-    _tell(found, f"{config.name}.{table}", parent or "the query", log)
+        landings = {parent: _landing(config, (table, parent), run, context) for parent in spec.parents}
+        found = keys_of_landings(landings, query, columns, workdir)
+    _tell(found, f"{config.name}.{table}", "the query" if query else spec.parents[0], log)
     return found.file
 
 
-def _landed(config: Source, names: tuple[str, str], run: Run, context: Mapping[str, Any], workdir: Path) -> Keys:
+def _landing(config: Source, names: tuple[str, str], run: Run, context: Mapping[str, Any]) -> tuple[Place, Manifest]:
     from elt_factory.landing.manifest import Owner, read_manifest
 
     table, parent = names
@@ -68,8 +70,7 @@ def _landed(config: Source, names: tuple[str, str], run: Run, context: Mapping[s
     )
     load = run.load_id(parent)
     place = landing_place(config.name, parent).below(load)
-    manifest = read_manifest(place, Owner(project_name(), config.name, parent, load, attempt))
-    return landed_keys(place, manifest, config.all_tables[table].columns_of_parent, workdir)
+    return place, read_manifest(place, Owner(project_name(), config.name, parent, load, attempt))
 
 
 def _tell(found: Keys, label: str, parent: str, log: Callable[[str], None]) -> None:

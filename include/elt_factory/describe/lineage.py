@@ -51,8 +51,8 @@ def _loaded(config: Config) -> Iterator[Box]:
 def _loading(config: Config) -> Iterator[Edge]:
     for name, table in config.all_tables.items():
         yield _system(config), f"{config.name}.{name}"
-        if table.reads_after:
-            yield f"{config.name}.{table.reads_after}", f"{config.name}.{name}"
+        for parent in table.parents:
+            yield f"{config.name}.{parent}", f"{config.name}.{name}"
 
 
 def _system(config: Config) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -15,7 +16,7 @@ from elt_factory.core.failures import BadRequestError
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, identifier, text_literal
 from elt_factory.core.window import iso_utc
 from elt_factory.landing import memory
-from elt_factory.landing.casting import bound_text
+from elt_factory.landing.casting import bound_text, duckdb_type
 from elt_factory.landing.checksums import proven
 from elt_factory.landing.manifest import LandedColumn, Manifest
 from elt_factory.landing.places import Place
@@ -66,6 +67,89 @@ def landed_keys(
         return Keys(file, write_lines(file, _lines(connection, query)), left_out)
 
 
+def keys_of_landings(
+    landings: Mapping[str, tuple[Place, Manifest]],
+    query: str | None,
+    columns: Sequence[str],
+    workdir: Path,
+    most: int | None = None,
+) -> Keys:
+    """Write the rows of a landing, or those of a query over several by their tables' names, as `landed_keys` does.
+
+    Raises:
+        BadRequestError: the query cannot be run, or has no such column.
+        LandingError: a file is missing or has changed.
+    """
+    if query is None:
+        ((place, manifest),) = landings.values()
+        return landed_keys(place, manifest, columns, workdir, most)
+    import duckdb
+
+    with ExitStack() as stack:
+        connection = stack.enter_context(duckdb.connect(str(workdir / "keys.duckdb")))
+        connection.execute("SET TimeZone = 'UTC'")
+        memory.set_limit(connection)
+        folders = []
+        for name, (place, manifest) in landings.items():
+            folders.append(stack.enter_context(proven(place, manifest.files)))
+            connection.execute(f"CREATE VIEW {identifier(name)} AS {_rows_of(manifest, folders[-1])}")
+        _confine(connection, folders)
+        try:
+            rows, left_out = _distinct(connection, query, columns, most)
+            return Keys(workdir / "keys.ndjson", write_lines(workdir / "keys.ndjson", rows), left_out)
+        except duckdb.Error as error:
+            empty = [name for name, (_, manifest) in landings.items() if not manifest.columns]
+            hint = f"; hint: {empty[0]} has no rows yet: declare its columns" if empty else ""
+            raise BadRequestError(f"the query of for_each: {str(error).splitlines()[0]}{hint}") from None
+
+
+def _rows_of(manifest: Manifest, folder: Path) -> str:
+    """SELECT of the rows of a landing, each column in its type, also where there are none."""
+    if manifest.files:
+        parts = file_list([str(folder / part.path) for part in manifest.files])
+        return f"SELECT * FROM read_parquet({parts}, {LITERAL_PATHS}, union_by_name = true)"
+    columns = [
+        f"CAST(NULL AS {duckdb_type(column.column_type)}) AS {identifier(column.name)}" for column in manifest.columns
+    ]
+    return f"SELECT {', '.join(columns) or 'NULL'} WHERE FALSE"
+
+
+def _confine(connection: duckdb.DuckDBPyConnection, folders: Sequence[Path]) -> None:
+    """Let a query read the landings, and nothing else of this machine."""
+    allowed = ", ".join(text_literal(str(folder)) for folder in folders)
+    connection.execute(f"SET allowed_directories = [{allowed}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _distinct(
+    connection: duckdb.DuckDBPyConnection, query: str, columns: Sequence[str], most: int | None
+) -> tuple[Iterator[str], int]:
+    """Return the rows of a query as lines, each once in an order that does not change; how many lack a value."""
+    described = connection.execute(f"DESCRIBE ({query}\n)").fetchall()
+    found = {str(row[0]).casefold(): str(row[0]) for row in described}
+    missing = next((name for name in columns if name.casefold() not in found), None)
+    if missing:
+        raise BadRequestError(f'the query of for_each has no column "{missing}"; hint: {near_name(missing, found)}')
+    wanted = ", ".join(f"{identifier(found[name.casefold()])} AS {identifier(name)}" for name in columns)
+    empty = " OR ".join(f"coalesce(CAST({identifier(name)} AS VARCHAR), '') = ''" for name in columns)
+    chosen = f"(SELECT {wanted} FROM ({query}\n))"
+    left_out = int(connection.execute(f"SELECT count(*) FROM {chosen} WHERE {empty}").fetchall()[0][0])
+    limit = f" LIMIT {most}" if most is not None else ""
+    rows = connection.execute(f"SELECT DISTINCT * FROM {chosen} WHERE NOT ({empty}) ORDER BY ALL{limit}")
+    return _as_lines(rows, columns), left_out
+
+
+def _as_lines(rows: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> Iterator[str]:
+    while some := rows.fetchmany(_AT_ONCE):
+        for row in some:
+            yield _object(dict(zip(columns, row, strict=True)))
+
+
+def _object(values: Mapping[str, Any]) -> str:
+    return "{" + ",".join(f"{_text(name)}:{_value(value)}" for name, value in values.items()) + "}"
+
+
 def queried_keys(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], workdir: Path) -> Keys:
     """Write some columns of a query's rows, as `landed_keys` does.
 
@@ -85,7 +169,7 @@ def queried_keys(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], work
         if any(value is None or value == "" for value in values.values()):
             left_out += 1
         else:
-            complete.add("{" + ",".join(f"{_text(name)}:{_value(value)}" for name, value in values.items()) + "}")
+            complete.add(_object(values))
     return Keys(file, write_lines(file, sorted(complete)), left_out)
 
 

@@ -260,13 +260,13 @@ class Table(Model):
         return None
 
     @property
-    def reads_after(self) -> str | None:
-        """The table of the same config whose landing this one is read with; None for no such table."""
-        return None
+    def parents(self) -> Sequence[str]:
+        """The tables of the same config whose landings this one is read with."""
+        return ()
 
     @property
     def query_of_keys(self) -> str | None:
-        """The query of the warehouse whose rows this one is read with; None for no such query."""
+        """The query whose rows this one is read with: of its parents, else of the warehouse; None for no query."""
         return None
 
     @property

@@ -13,7 +13,7 @@ from elt_factory.config.errors import KEY, MistakeError, raise_found, shown
 from elt_factory.config.models.sql_rules import check_reading
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_QUERY = "query"
+_QUERY, _OF = "query", "of"
 _TAKEN = ("window", "params", "cursor", "load_id", "run_id")
 _EXAMPLE = "write the name of a table, or a list as in {region: [EMEA, APAC]}"
 
@@ -25,12 +25,19 @@ class Each:
     Args:
         table: The table.
         lists: The values by their names; of several lists each combination.
-        query: A query of the warehouse, with the name of its rows.
+        query: A query, with the name of its rows: of the warehouse, or of tables of this config.
+        of: These tables.
     """
 
     table: str | None = None
     lists: Mapping[str, tuple[str | int | float | bool, ...]] = field(default_factory=dict)
     query: tuple[str, str] | None = None
+    of: tuple[str, ...] = ()
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The tables of this config whose landed rows are meant."""
+        return (self.table,) if self.table else self.of
 
     @property
     def of_rows(self) -> str:
@@ -46,7 +53,7 @@ class Each:
     def written(self) -> Any:
         """What the YAML says."""
         if self.query:
-            return {self.query[0]: {_QUERY: self.query[1]}}
+            return {self.query[0]: {_QUERY: self.query[1], **({_OF: list(self.of)} if self.of else {})}}
         return self.table or {name: list(values) for name, values in self.lists.items()}
 
 
@@ -70,7 +77,7 @@ def _parse(value: object) -> Each:
         raise MistakeError(
             "a query stands alone", "join what is needed within the query", at=(name, KEY), code="conflict"
         )
-    return Each(query=(name, _query_of(name, value[name])))
+    return Each(query=(name, _query_of(name, value[name])), of=_tables_of(name, value[name]))
 
 
 def _bad_names(value: Mapping[Any, Any]) -> Iterator[MistakeError]:
@@ -98,8 +105,8 @@ def _bad_list(name: str, values: object) -> Iterator[MistakeError]:
 
 def _query_of(name: str, below: Mapping[Any, Any]) -> str:
     for key in below:
-        if key != _QUERY:
-            hint = f'did you mean "{_QUERY}"?'
+        if key not in (_QUERY, _OF):
+            hint = f"write {_QUERY}, or {_OF} with the tables of this config that it reads"
             raise MistakeError(f"unknown key {shown(key)}", hint, at=(name, key, KEY), code="bad-value")
     query = below.get(_QUERY)
     if not isinstance(query, str) or not query.strip():
@@ -109,6 +116,15 @@ def _query_of(name: str, below: Mapping[Any, Any]) -> str:
         return check_reading(query)
     except MistakeError as error:
         raise MistakeError(error.message, error.hint, at=(name, _QUERY, *error.at), code=error.code) from None
+
+
+def _tables_of(name: str, below: Mapping[Any, Any]) -> tuple[str, ...]:
+    given = below.get(_OF, ())
+    is_list = isinstance(given, list | tuple) and all(isinstance(table, str) for table in given)
+    if not is_list or (_OF in below and not given):
+        hint = "write a list of tables of this config, as in of: [orders]"
+        raise MistakeError(f"expected tables, got {shown(given)}", hint, at=(name, _OF), code="wrong-type")
+    return tuple(given)
 
 
 _SCALAR = {"type": ["string", "number", "boolean"]}
@@ -131,7 +147,10 @@ ForEach = Annotated[
                                 "type": "object",
                                 "additionalProperties": False,
                                 "required": [_QUERY],
-                                "properties": {_QUERY: {"type": "string", "minLength": 1}},
+                                "properties": {
+                                    _QUERY: {"type": "string", "minLength": 1},
+                                    _OF: {"type": "array", "minItems": 1, "items": {"type": "string"}},
+                                },
                             },
                         ]
                     },

@@ -67,45 +67,52 @@ def _is_of_a_day(text: str) -> bool:
 def parent_mistakes(tables: Mapping[str, RestTable]) -> Iterator[MistakeError]:
     """Yield the parents that are not there, lead back to their child, or keep no value to ask with."""
     for name, table in tables.items():
-        parent, at = table.reads_after, ("tables", name, "for_each")
-        if parent is None:
-            continue
-        if parent not in tables:
-            hint = near_name(parent, tables)
-            yield MistakeError(f'unknown table "{parent}"', hint, at=at, code="unknown-table")
-        elif name in _above(name, tables):
-            message = f"{name} would wait for itself: {' -> '.join((name, *_above(name, tables)))}"
+        at = ("tables", name, "for_each")
+        unknown = [parent for parent in table.parents if parent not in tables]
+        for parent in unknown:
+            yield MistakeError(f'unknown table "{parent}"', near_name(parent, tables), at=at, code="unknown-table")
+        way = _way_back(name, name, tables)
+        if way:
+            message = f"{name} would wait for itself: {' -> '.join((name, *way))}"
             yield MistakeError(message, "name a table that does not depend on this one", at=at, code="conflict")
-        else:
-            yield from _hidden(table, parent, tables[parent], at)
+        elif not unknown and table.parents:
+            if table.query_of_keys is None:
+                yield from _hidden(table, table.parents[0], tables[table.parents[0]], at)
             yield from _appended_again(name, tables, at)
 
 
-def first_above(name: str, tables: Mapping[str, RestTable]) -> RestTable | None:
-    """Return the table that a table's parents begin with; None for a table without one."""
-    above = _above(name, tables)
-    return tables[above[-1]] if above else None
+def roots_of(name: str, tables: Mapping[str, RestTable]) -> list[RestTable]:
+    """Return the tables without a parent that a table's parents, theirs and so on begin with."""
+    found, to_look = dict[str, None](), [*tables[name].parents]
+    while to_look:
+        parent = to_look.pop()
+        if parent in tables and parent not in found:
+            found[parent] = None
+            to_look += tables[parent].parents
+    return [tables[parent] for parent in found if not tables[parent].parents]
 
 
 def _appended_again(name: str, tables: Mapping[str, RestTable], at: tuple[str | int, ...]) -> Iterator[MistakeError]:
     """Yield a table that would append the rows of a parent's row again when that has changed."""
-    table, first = tables[name], first_above(name, tables)
-    parent = str(table.reads_after)
-    again = tables[parent].write_disposition in ("merge", "scd2")
-    if again and first and first.takes_window and table.appends_all_it_is_sent:
-        message = f"a row of {parent} that has changed is read again, and would append its rows of {name} once more"
+    table = tables[name]
+    again = [parent for parent in table.parents if tables[parent].write_disposition in ("merge", "scd2")]
+    by_window = any(root.takes_window for root in roots_of(name, tables))
+    if again and by_window and table.appends_all_it_is_sent:
+        message = f"a row of {again[0]} that has changed is read again, and would append its rows of {name} once more"
         hint = "use write_disposition: merge with a primary_key"
         yield MistakeError(message, hint, at=at, code="conflict")
 
 
-def _above(name: str, tables: Mapping[str, RestTable]) -> list[str]:
-    """Return a table's parent, its parent and so on, each once."""
-    found: list[str] = []
-    parent = tables[name].reads_after
-    while parent and parent in tables and parent not in found:
-        found.append(parent)
-        parent = tables[parent].reads_after
-    return found
+def _way_back(name: str, start: str, tables: Mapping[str, RestTable], seen: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return a way from a table over its parents back to where it started; empty where there is none."""
+    for parent in tables[name].parents:
+        if parent == start:
+            return (parent,)
+        if parent in tables and parent not in seen:
+            further = _way_back(parent, start, tables, (*seen, parent))
+            if further:
+                return (parent, *further)
+    return ()
 
 
 def _hidden(table: RestTable, parent: str, rows: RestTable, at: tuple[str | int, ...]) -> Iterator[MistakeError]:

@@ -13,7 +13,7 @@ from elt_factory.config.models.templates import render
 from elt_factory.sources.kind import Advice, Asked, Jobs, SourceKind, Wish
 from elt_factory.sources.rest_api import answer_model, auth_model, job_model, model, paging_model, records_model
 from elt_factory.sources.rest_api.each_model import Each
-from elt_factory.sources.rest_api.each_rules import first_above
+from elt_factory.sources.rest_api.each_rules import roots_of
 from elt_factory.sources.rest_api.keys import Key, keys, sliced
 from elt_factory.sources.rest_api.model import RestSource, RestTable
 from elt_factory.sources.rest_api.paging_model import CursorPaginator, Paginator
@@ -63,7 +63,8 @@ def _asked(asked: Asked) -> list[str]:
         # as for a cursor, a capital word stands for what only a run knows
         names = (f"{head}.{column}" for column in source.tables[asked.table].columns_of_parent)
         more = " and each piece of the window" if table.slices else ""
-        return [f"{_request(asked, {name: name.upper() for name in names})} for each row of {head}{more}"]
+        of = f" ({', '.join(each.of)})" if each.of else ""
+        return [f"{_request(asked, {name: name.upper() for name in names})} for each row of {head}{of}{more}"]
     pieces = sliced(keys(each, {}, None), asked.window, table, source.timezone)
     return _first_requests(asked, pieces)
 
@@ -138,10 +139,10 @@ def _advice(source: RestSource) -> Iterator[Advice]:
 
 def _appended_again(source: RestSource, name: str, table: RestTable) -> Iterator[Advice]:
     """Yield a table that appends the children of all rows with every run."""
-    first = first_above(name, source.tables)
-    if table.appends_all_it_is_sent and table.reads_after and first and not first.takes_window:
+    roots = roots_of(name, source.tables)
+    if table.appends_all_it_is_sent and roots and not all(root.takes_window for root in roots):
         hint = "use write_disposition: merge or replace, or read the parent by window"
-        message = f"every run appends all rows of {name} again, because it reads all of {table.reads_after}"
+        message = f"every run appends all rows of {name} again, because it reads all of {', '.join(table.parents)}"
         yield ("tables", name), "append-again", message, hint
 
 

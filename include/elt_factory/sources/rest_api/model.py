@@ -163,7 +163,8 @@ class RestTable(Table):
         None,
         description=(
             "Ask once for each: row that a table of this config has landed in the same run (its name), value of lists, "
-            "or row of a query of the warehouse. Templates use the columns, or the values."
+            "row of a query of such tables (`of`, in DuckDB's SQL), or of the warehouse. Templates use the columns, or "
+            "the values."
         ),
         examples=["orders", {"region": ["EMEA", "APAC"]}, {"store": {"query": "select id from shop.stores"}}],
     )
@@ -283,19 +284,19 @@ class RestTable(Table):
         return {at: names for at, names in found.items() if names}
 
     @property
-    def reads_after(self) -> str | None:
-        """The table whose landing this one is asked with."""
-        return self.for_each.table if self.for_each else None
+    def parents(self) -> Sequence[str]:
+        """The tables whose landings this one is asked with."""
+        return self.for_each.parents if self.for_each else ()
 
     @property
     def query_of_keys(self) -> str | None:
-        """The query of the warehouse whose rows this one is asked with."""
+        """The query whose rows this one is asked with: of its parents, else of the warehouse."""
         return self.for_each.query[1] if self.for_each and self.for_each.query else None
 
     @property
     def takes_window(self) -> bool:
         """Whether the source is asked for what is new: by templates, or with the rows of a table that is."""
-        return self.reads_after is not None or self.keeps_token or super().takes_window
+        return bool(self.parents) or self.keeps_token or super().takes_window
 
     @property
     def keeps_token(self) -> bool:
