@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-unit test-pythons test-duckdb test-services test-fakesnow test-live proof test-snowflake coverage durations \
+.PHONY: help setup azurite demo up down test test-unit test-pythons test-duckdb test-services test-fakesnow test-live proof test-snowflake coverage durations \
   bench extract-bench faults lint prose drift docs-site reference format lock clean
 
 DAYS ?= 7
@@ -13,6 +13,7 @@ BIN := $(VENV)/bin
 # uv if it is installed, else one inside the environment
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 LOCK := requirements.lock
+AZURITE := build/azurite/node_modules/.bin/azurite-blob
 # what the tests and the demo use of the extras in pyproject.toml
 EXTRAS := avro azure dbt-snowflake demo dynamodb excel gcs git mssql mysql oracle pictures postgres s3 sftp
 # what people read: code with its messages and docstrings, docs
@@ -50,6 +51,11 @@ down: ## End what `make up` started, and nothing else
 PYTEST = $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 # a file of tests runs in one process, which makes its expensive fixtures once
 BY_FILE := --dist loadfile
+
+azurite: $(AZURITE) ## Install the stand-in for Azure that its tests ask
+
+$(AZURITE):
+	@npm install --silent --no-audit --no-fund --prefix build/azurite azurite@3.37.0
 
 test: setup ## Run all tests
 	@$(PYTEST) $(BY_FILE)

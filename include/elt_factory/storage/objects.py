@@ -40,6 +40,10 @@ _REDIRECTS = ("301", "307")
 _WRONG_REGION = "incorrectly configured region"
 
 
+class ChangedError(Exception):
+    """An object is not the version that was asked for."""
+
+
 class Trouble(Enum):
     """What a request that failed comes down to."""
 
@@ -90,6 +94,9 @@ class Objects:
         """Write an object into a file, in little memory: only the version that an ETag names, `most` bytes at most."""
         options = {"if_match": etag} if etag else {}
         found = self.store.get(self._at(name), options={**options, "range": (0, most)} if most else options)
+        # not every server heeds If-Match
+        if etag and _plain(found.meta["e_tag"]) != etag:
+            raise ChangedError
         with target.open("wb") as copy:
             for chunk in found.stream(min_chunk_size=_CHUNK):
                 copy.write(chunk)
@@ -124,7 +131,11 @@ class Objects:
 
     def _entry(self, found: Any) -> Entry:
         name = found["path"][len(self.prefix) + 1 if self.prefix else 0 :]
-        return Entry(name, int(found["size"]), found["last_modified"], (found["e_tag"] or "").strip('"'))
+        return Entry(name, int(found["size"]), found["last_modified"], _plain(found["e_tag"]))
+
+
+def _plain(etag: str | None) -> str:
+    return (etag or "").strip('"')
 
 
 def trouble(error: Exception) -> Trouble:
@@ -144,6 +155,6 @@ def trouble(error: Exception) -> Trouble:
         return Trouble.REGION
     if said in _DENIED or isinstance(error, denied) or (status and status[1] in _REFUSED):
         return Trouble.DENIED
-    if isinstance(error, exceptions.PreconditionError):
+    if isinstance(error, exceptions.PreconditionError | ChangedError):
         return Trouble.CHANGED
     return Trouble.NOT_THERE if isinstance(error, FileNotFoundError) else Trouble.UNAVAILABLE
