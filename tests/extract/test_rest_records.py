@@ -158,3 +158,29 @@ def test_rows_that_are_lists_may_be_in_several_groups(tmp_path):
     body = {"groups": {"a": {"rows": [[1, "x"], [2, "y"]]}, "b": {"rows": [[3, "z"]]}}}
     found = of(tmp_path, "{path: 'groups[*].rows', columns: [id, name]}", body)
     assert found == [{"id": 1, "name": "x"}, {"id": 2, "name": "y"}, {"id": 3, "name": "z"}]
+
+
+@pytest.mark.parametrize(
+    "flatten", ["[customer.email, customer.address.city, 'a\\.b.c']", "{customer_email: customer.email}"]
+)
+def test_values_inside_others_become_columns_and_keep_their_bytes(tmp_path, flatten):
+    first = b'{"id":1,"customer":{"email":"a@b.c","address":{"city":1.50}},"a.b":{"c":[1, 2]}}'
+    body = b"[" + first + b',{"customer":null},{"id":3}, 4]'
+    with serving(lambda _: Reply(body)) as server:
+        source = source_of(tmp_path, f"x: {{path: /x, flatten: {flatten}}}")
+        (file,) = read(request_of(server, tmp_path, source, "x")).files
+    found, *rest = file.read_bytes().splitlines()
+    fields = b'{"customer_email":"a@b.c",'
+    if "city" in flatten:
+        fields += b'"customer_address_city":1.50,"a.b_c":[1, 2],'
+    assert found == fields + first[1:]
+    assert rest == [b'{"customer":null}', b'{"id":3}', b"4"]
+
+
+def test_a_value_that_would_take_the_place_of_a_field_is_an_error(tmp_path):
+    with serving(lambda _: reply([{"a": {"b": 1}, "a_b": 2}])) as server:
+        with pytest.raises(BadDataError, match='have a field "a_b" themselves: rename it in flatten'):
+            records_of(server, tmp_path, "x: {path: /x, flatten: [a.b]}", "x")
+        assert records_of(server, tmp_path, "x: {path: /x, flatten: {c: a.b}}", "x") == [
+            {"c": 1, "a": {"b": 1}, "a_b": 2}
+        ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from msgspec import Raw
 from elt_factory.sources.rest_api import loose
 from elt_factory.sources.rest_api.body import Body
 from elt_factory.sources.rest_api.damage import DamagedAnswerError, UnreadableAnswerError
+from elt_factory.sources.rest_api.records_model import steps
 
 __all__ = [
     "Document",
@@ -33,7 +33,6 @@ _LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
 _EXCERPT = 80
 _PIECE = 1024 * 1024
 _CUT = "truncated"  # the word of msgspec for what ends too soon
-_DOT = re.compile(r"(?<!\\)\.")
 
 
 @dataclass(frozen=True)
@@ -92,11 +91,6 @@ def find_in(raw: Raw, path: str) -> Raw | None:
         node = keys_of(found) if found is not None else None
         found = node.get(name) if node else None
     return found
-
-
-def steps(path: str) -> list[str]:
-    """Return the keys of a dotted path; a dot within a key has a backslash before it."""
-    return [step.replace("\\.", ".") for step in _DOT.split(path)]
 
 
 def parse(body: Body) -> Document:

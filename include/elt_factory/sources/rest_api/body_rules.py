@@ -35,8 +35,9 @@ def format_mistakes(table: RestTable) -> Iterator[MistakeError]:
     if table.records is not None:
         hint = "remove records: a format has its own"
         yield MistakeError("records is for JSON responses", hint, at=("records", KEY), code="conflict")
-    if table.keep:
-        yield MistakeError("keep is for JSON responses", "remove keep", at=("keep", KEY), code="conflict")
+    for name in ("keep", "flatten"):
+        if getattr(table, name):
+            yield MistakeError(f"{name} is for JSON responses", f"remove {name}", at=(name, KEY), code="conflict")
     if table.paginator is not None and table.paginator.type != "single_page":
         message = "a response with a format is one file, and has no pages"
         yield MistakeError(message, "remove paginator", at=("paginator", KEY), code="conflict")

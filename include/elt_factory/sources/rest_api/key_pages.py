@@ -21,7 +21,7 @@ from elt_factory.sources.rest_api.keys import Key
 from elt_factory.sources.rest_api.model import RestApi, RestSource, RestTable
 from elt_factory.sources.rest_api.paginators import Ask, Page
 from elt_factory.sources.rest_api.proof import Proof, Verdict
-from elt_factory.sources.rest_api.records import records_of
+from elt_factory.sources.rest_api.records import flattened, records_of
 from elt_factory.sources.rest_api.requests import Request, request_of
 from elt_factory.sources.rest_api.walk import Walk
 from elt_factory.sources.rest_api.whole import refuse_failure
@@ -118,7 +118,8 @@ class KeyPages:
         table, document = self.table, answer.document
         above = table.records.above if table.records else None
         refuse_failure(document, above, table.columns)
-        return Page(document, answer.headers, records_of(document, table.records), above)
+        found = flattened(records_of(document, table.records), table.flatten)
+        return Page(document, answer.headers, found, above)
 
     def _prove(self, answer: Answer, verdict: Verdict) -> None:
         """Fail, or warn, where the answers say that the pages had not ended."""

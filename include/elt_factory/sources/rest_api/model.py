@@ -31,7 +31,7 @@ from elt_factory.sources.rest_api.each_model import ForEach
 from elt_factory.sources.rest_api.each_rules import each_mistakes, parent_mistakes
 from elt_factory.sources.rest_api.job_model import Job, job_mistakes
 from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
-from elt_factory.sources.rest_api.records_model import Records, or_path
+from elt_factory.sources.rest_api.records_model import Flatten, Records, or_path
 from elt_factory.sources.rest_api.request_model import (
     HEADERS_RULE,
     SECRET_HEADERS,
@@ -151,6 +151,7 @@ class RestTable(Table):
         not_both("json", "form", "body", "graphql"),
         not_both("format", "records"),
         not_both("format", "keep"),
+        not_both("format", "flatten"),
         *(not_both("delta_token", name) for name in ("for_each", "slices", "format")),
         *(not_both("job", name) for name in ("for_each", "slices", "delta_token", "keep")),
         {
@@ -252,6 +253,14 @@ class RestTable(Table):
         json_schema_extra=or_path,
     )
 
+    flatten: Flatten = Field(
+        {},
+        description=(
+            "Paths of values inside others that become columns of their own: customer.email becomes customer_email, "
+            "or the name that a mapping gives."
+        ),
+        examples=[["customer.email"], {"email": "customer.email"}],
+    )
     format: FileFormat | None = Field(
         None,
         description=(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -42,6 +42,21 @@ def records_of(document: Document, at: Records | None) -> Sequence[Raw]:
     if first_byte(raw) != b"[":
         raise UnreadableAnswerError(f"{_named(at)} holds {_shown(raw)}, which is not a list{_instead(raw)}")
     return _from_lists(document, at, items_of(raw)) if at.columns else items_of(raw)
+
+
+def flattened(records: Sequence[Raw], columns: Mapping[str, str]) -> Sequence[Raw]:
+    """Return the records with values from inside of others as fields of their own, where they are.
+
+    Raises:
+        UnreadableAnswerError: a record has a field of that name already.
+    """
+    return [_flattened(record, columns) for record in records] if columns else records
+
+
+def _flattened(record: Raw, columns: Mapping[str, str]) -> Raw:
+    found = {column: find_in(record, path) for column, path in columns.items()}
+    there = {column: bytes(raw) for column, raw in found.items() if raw is not None}
+    return Fields(there, "flatten").before(record) if there else record
 
 
 def _at(document: Document, at: Records) -> Raw | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from elt_factory.config.errors import KEY, MistakeError
 from elt_factory.config.models.base import Model
@@ -13,6 +14,7 @@ from elt_factory.config.models.schema_patterns import NO_TEMPLATE, not_both
 from elt_factory.config.models.values import ColumnName, Flag, Text
 
 EACH = "[*]"
+_DOT = re.compile(r"(?<!\\)\.")
 
 
 class Records(Model):
@@ -65,6 +67,37 @@ class Records(Model):
     def above(self) -> str | None:
         """The path to the first list or object that is gone through; None for the whole answer."""
         return (self.path or "").partition(EACH)[0].strip(".") or None
+
+
+def steps(path: str) -> list[str]:
+    """Return the keys of a dotted path; a dot within a key has a backslash before it."""
+    return [step.replace("\\.", ".") for step in _DOT.split(path)]
+
+
+def _by_column(value: Any) -> Any:
+    """Return the paths by their columns: those of a list are called as their steps are, with _ between them."""
+    if not isinstance(value, list | tuple):
+        return value
+    if not all(isinstance(path, str) for path in value):
+        raise MistakeError("expected paths", "write a list, as in [customer.email]", code="wrong-type")
+    return {"_".join(steps(path)): path for path in value}
+
+
+def _check_nested(value: dict[str, str]) -> dict[str, str]:
+    for column, path in value.items():
+        if len(steps(path)) < 2:  # noqa: PLR2004 - of a step into a value, and one within it
+            hint = "write the path of a value inside another one, as in customer.email"
+            raise MistakeError(f'"{path}" is a column already', hint, at=(column,), code="bad-value")
+    return value
+
+
+_PATHS = {"type": "string", "minLength": 1, "pattern": NO_TEMPLATE}
+Flatten = Annotated[
+    dict[ColumnName, Text],
+    BeforeValidator(_by_column),
+    AfterValidator(_check_nested),
+    WithJsonSchema({"anyOf": [{"type": "array", "items": _PATHS}, {"type": "object", "additionalProperties": _PATHS}]}),
+]
 
 
 def or_path(schema: dict[str, Any]) -> None:
