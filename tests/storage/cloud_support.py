@@ -107,5 +107,5 @@ def _running(command: list[str], port: int) -> Iterator[None]:
             time.sleep(0.1)
         yield
     finally:
-        process.terminate()
+        process.kill()
         process.wait(30)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -16,6 +15,7 @@ ENDINGS = (".gz", ".zip", ".bz2", ".xz", ".zst")
 _CHUNK = 1024 * 1024
 _LONGEST_SIGN = 16
 _OFFICE = "[Content_Types].xml"
+LIMIT = 50_000_000_000  # bytes
 _SHOWN = 5  # members of an archive in a message
 
 
@@ -30,7 +30,7 @@ def is_packed(file: Path, kind: FormatKind) -> bool:
     return _way(head) is not None and not any(head.startswith(sign) for sign in kind.signs)
 
 
-def unpacked(file: Delivered, kind: FormatKind, folder: Path, most: int | None = None) -> Delivered:
+def unpacked(file: Delivered, kind: FormatKind, folder: Path, most: int | None = None, limit: int = LIMIT) -> Delivered:
     """Return a file, or a copy of what a compressed one holds.
 
     Args:
@@ -38,9 +38,10 @@ def unpacked(file: Delivered, kind: FormatKind, folder: Path, most: int | None =
         kind: Its format.
         folder: Where the copy goes; nothing else is there.
         most: How many bytes to take at most, for a look.
+        limit: How many bytes it may have, unpacked.
 
     Raises:
-        BadDataError: it is damaged, encrypted, or an archive of several files.
+        BadDataError: it is damaged, encrypted, larger than it may be, or an archive of several files.
     """
     if not is_packed(file.path, kind):
         return file
@@ -48,9 +49,9 @@ def unpacked(file: Delivered, kind: FormatKind, folder: Path, most: int | None =
     name = base[: -len(Path(base).suffix)] if Path(base).suffix.lower() in ENDINGS else base
     target = folder / name
     folder.mkdir(parents=True)
-    with _own_errors(file), _opened(file) as content, target.open("wb") as copy:
+    with damage_named(file.name), _opened(file) as content, target.open("wb") as copy:
         if most is None:
-            shutil.copyfileobj(content, copy, _CHUNK)
+            copied(content, copy, file.name, limit)
         else:
             copy.write(content.read(most))
     return Delivered(file.name, target)
@@ -65,8 +66,26 @@ def _opened(file: Delivered) -> Iterator[IO[bytes]]:
             yield content
 
 
+def copied(content: IO[bytes], copy: IO[bytes], name: str, limit: int) -> None:
+    """Copy what is unpacked, up to a limit: a few bytes may stand for terabytes.
+
+    Raises:
+        BadDataError: it has more bytes.
+    """
+    size = 0
+    while chunk := content.read(_CHUNK):
+        size += len(chunk)
+        if size > limit:
+            raise BadDataError(
+                f"{name} has more than {limit / 1e6:,.0f} MB unpacked; hint: if that is correct, raise max_unpacked_mb "
+                "in extract"
+            )
+        copy.write(chunk)
+
+
 @contextmanager
-def _own_errors(file: Delivered) -> Iterator[None]:
+def damage_named(name: str) -> Iterator[None]:
+    """Name what is packed in the errors of what unpacks it."""
     import lzma
     import zipfile
     import zlib
@@ -74,13 +93,13 @@ def _own_errors(file: Delivered) -> Iterator[None]:
     try:
         yield
     except _UnfitError as error:
-        raise BadDataError(f"{file.name} is {error}") from None
+        raise BadDataError(f"{name} is {error}") from None
     except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise BadDataError(f"{file.name} is compressed, and damaged or cut off: {error}") from None
+        raise BadDataError(f"{name} is compressed, and damaged or cut off: {error}") from None
     except OSError as error:
         if error.errno is not None:  # the disk's, not the file's
             raise
-        raise BadDataError(f"{file.name} is compressed, and damaged or cut off: {error}") from None
+        raise BadDataError(f"{name} is compressed, and damaged or cut off: {error}") from None
 
 
 def _gzip(packed: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
@@ -149,21 +168,20 @@ def _zip(packed: IO[bytes]) -> Iterator[IO[bytes]]:
     import zipfile
 
     with zipfile.ZipFile(packed) as archive:
-        members = [
-            member for member in archive.infolist() if not member.is_dir() and not _is_of_system(member.filename)
-        ]
+        members = [member for member in archive.infolist() if not member.is_dir() and not is_of_system(member.filename)]
         if any(member.filename == _OFFICE for member in members):
             raise _UnfitError("an Office document, such as an Excel workbook: write format: {type: excel}")
         if len(members) != 1:
             names = ": " * bool(members) + ", ".join(member.filename for member in members[:_SHOWN])
-            raise _UnfitError(f"a zip archive of {len(members)} files{names}; hint: deliver one file in each archive")
+            hint = "write which of them in path, as in archive.zip/*.csv"
+            raise _UnfitError(f"a zip archive of {len(members)} files{names}; hint: {hint}")
         if members[0].flag_bits & 1:
             raise _UnfitError("an encrypted zip archive; hint: deliver it without a password")
         with archive.open(members[0]) as content:
             yield content
 
 
-def _is_of_system(name: str) -> bool:
+def is_of_system(name: str) -> bool:
     """Whether an archive's member was added by the system that made it, next to what people put in."""
     return name.startswith("__MACOSX/") or Path(name).name in (".DS_Store", "Thumbs.db")
 

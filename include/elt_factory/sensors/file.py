@@ -55,6 +55,7 @@ class FileReady(Model):
 
 def _poke(spec: FileReady, look: Look) -> Verdict:
     from elt_factory.extract.label import TableLabel, secrets_of
+    from elt_factory.sources.files.archives import split
     from elt_factory.sources.files.matching import matching_files
     from elt_factory.sources.files.opening import open_store
 
@@ -63,7 +64,7 @@ def _poke(spec: FileReady, look: Look) -> Verdict:
     label = TableLabel(look.config.name, "file sensor", secrets_of(connection))
     try:
         with open_store(folder, connection, look.project) as store:
-            found = matching_files(store, spec.path, look.window, look.config.timezone)
+            found = matching_files(store, split(spec.path)[0], look.window, look.config.timezone)
     except EltError as error:
         raise label.error(type(error), str(error)) from None
     counted = "1 file matches" if len(found) == 1 else f"{len(found)} files match"

@@ -267,6 +267,9 @@ def _check_file_pattern(value: str) -> str:
         raise MistakeError(f"expected a name pattern, got the URL {shown(value)}", hint)
     if _leads_out(value):
         raise MistakeError(f"{shown(value)} points outside the folder", "write a pattern below it, like orders/*.csv")
+    if re.search(r"\.zip/.*%[YmdH]", value, re.IGNORECASE):
+        hint = "write the period in the archive's name, or all files of the archive, as in orders.zip/*.csv"
+        raise MistakeError(f"{shown(value)} has a period within an archive", hint)
     unknown = [letter for letter in re.findall(r"%(.?)", value) if letter not in _DIRECTIVES]
     if unknown:
         raise MistakeError(f"unsupported date directive %{unknown[0]}", "write %Y %m %d %H, or %% for a percent sign")

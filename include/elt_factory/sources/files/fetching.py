@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from elt_factory.core.failures import DiskFullError
 from elt_factory.extract.request import SourceFile
 from elt_factory.extract.unchanged import state_of
 from elt_factory.formats.kind import Delivered, FormatKind
-from elt_factory.formats.packed import unpacked
-from elt_factory.sources.files.source_files import Chosen
+from elt_factory.formats.packed import LIMIT, unpacked
+from elt_factory.sources.files.archives import members_of
+from elt_factory.sources.files.source_files import OF_MEMBER, Chosen
 from elt_factory.sources.files.store import UNKNOWN_SIZE, Store, removed
 
 
@@ -27,30 +28,40 @@ class Fetched:
     file: Delivered
 
 
-def fetched(store: Store, chosen: Sequence[Chosen], kind: FormatKind, workdir: Path) -> list[Fetched]:
+def fetched(
+    store: Store, chosen: Sequence[Chosen], kind: FormatKind, workdir: Path, limit: int = LIMIT
+) -> list[Fetched]:
     """Return what was chosen, in its order, without what turns out to be known.
+
+    Args:
+        store: Where they are.
+        chosen: The files.
+        kind: Their format.
+        workdir: An empty folder for copies.
+        limit: How many bytes one may have, unpacked.
 
     Raises:
         SourceNotReadyError: a file was changed or removed since it was found.
         DiskFullError: they have more bytes than the disk has free.
+        BadDataError: what is packed is damaged, or too large.
     """
     if store.at_once > 1:
         _check_room(store, chosen, workdir)
 
-    def fetch(numbered: tuple[int, Chosen]) -> Fetched | None:
+    def fetch(numbered: tuple[int, Chosen]) -> list[Fetched]:
         number, one = numbered
         folders = workdir / "fetched" / f"{number:06}", workdir / "unpacked" / f"{number:06}"
         try:
-            return _fetched(store, one, kind, folders)
+            return list(_Fetch(store, kind, limit, *folders).of(one))
         except FileNotFoundError:
             raise removed(one.found.name) from None
 
-    return [found for found in _each(store.at_once, fetch, list(enumerate(chosen))) if found]
+    return [found for each in _each(store.at_once, fetch, list(enumerate(chosen))) for found in each]
 
 
 def _each(
-    at_once: int, work: Callable[[tuple[int, Chosen]], Fetched | None], items: Sequence[tuple[int, Chosen]]
-) -> Iterable[Fetched | None]:
+    at_once: int, work: Callable[[tuple[int, Chosen]], list[Fetched]], items: Sequence[tuple[int, Chosen]]
+) -> Iterable[list[Fetched]]:
     if at_once == 1:
         return map(work, items)
     with ThreadPoolExecutor(at_once) as pool:
@@ -63,24 +74,60 @@ def _each(
             raise
 
 
-def _fetched(store: Store, one: Chosen, kind: FormatKind, folders: tuple[Path, Path]) -> Fetched | None:
-    seen_at = datetime.now(UTC)
-    path = store.fetch(one.found, folders[0])
-    state = state_of(path)
-    found = store.now(one.found)
-    content = found.tag or _hash(path)
-    is_copy = folders[0] in path.parents
-    if one.unless == content:
-        if is_copy:
+@dataclass(frozen=True)
+class _Fetch:
+    """One file on its way: `copies` is for what comes from a store, `folder` for what is unpacked."""
+
+    store: Store
+    kind: FormatKind
+    limit: int
+    copies: Path
+    folder: Path
+
+    def of(self, one: Chosen) -> Iterator[Fetched]:
+        """Yield the file, or the members of an archive."""
+        seen_at = datetime.now(UTC)
+        path = self.store.fetch(one.found, self.copies)
+        state = state_of(path)
+        found = self.store.now(one.found)
+        size = path.stat().st_size if found.size == UNKNOWN_SIZE else found.size
+        source = SourceFile(found.name, path, size, found.modified or seen_at, found.tag, seen_at, state)
+        if one.members:
+            yield from self._members(one, source)
+            self._let_go(path)
+            return
+        source = replace(source, hash=found.tag or _hash(path))
+        if one.unless == source.hash:
+            self._let_go(path)
+            return
+        yield self._as_delivered(source, Delivered(found.name, path), self.folder)
+
+    def _members(self, one: Chosen, archive: SourceFile) -> Iterator[Fetched]:
+        below = self.folder / "members"
+        for name, path in members_of(archive.path, archive.name, one.members, below, self.limit):
+            member = f"{archive.name}{OF_MEMBER}{name}"
+            content = _hash(path)
+            if one.known.get(member) == content:
+                path.unlink()
+                continue
+            source = replace(archive, name=member, hash=f"{archive.hash}{OF_MEMBER}{content}")
+            yield self._as_delivered(source, Delivered(member, path), path.parent / "unpacked")
+
+    def _as_delivered(self, source: SourceFile, file: Delivered, folder: Path) -> Fetched:
+        unpacked_file = unpacked(file, self.kind, folder, limit=self.limit)
+        if unpacked_file.path != file.path:
+            self._let_go(file.path)
+        if self._is_copy(source.path):
+            source = replace(source, path=unpacked_file.path, state=state_of(unpacked_file.path))
+        return Fetched(source, unpacked_file)
+
+    def _is_copy(self, path: Path) -> bool:
+        return self.copies in path.parents or self.folder in path.parents
+
+    def _let_go(self, path: Path) -> None:
+        """Remove a copy that is not needed any more."""
+        if self._is_copy(path):
             path.unlink()
-        return None
-    size = path.stat().st_size if found.size == UNKNOWN_SIZE else found.size
-    file = unpacked(Delivered(found.name, path), kind, folders[1])
-    if is_copy and file.path != path:
-        path.unlink()
-        path, state = file.path, state_of(file.path)
-    source = SourceFile(found.name, path, size, found.modified or seen_at, content, seen_at, state)
-    return Fetched(source, file)
 
 
 def _hash(file: Path) -> str:

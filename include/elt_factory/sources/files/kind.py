@@ -39,6 +39,7 @@ def _asked(asked: Asked) -> list[str]:
 
 def _sampled(asked: Asked, connection: Connection | None, project: Path) -> tuple[Source, str]:
     from elt_factory.extract.templating import pattern_of, web_path_of
+    from elt_factory.sources.files.archives import split
     from elt_factory.sources.files.matching import matching_files
     from elt_factory.sources.files.opening import open_store
 
@@ -46,9 +47,11 @@ def _sampled(asked: Asked, connection: Connection | None, project: Path) -> tupl
     with open_store(source.extract.folder, connection, project) as store:
         written = pattern_of if store.lists else web_path_of
         pattern = written(source.tables[asked.table].path, asked.values, source.timezone)
-        name = matching_files(store, pattern, asked.window, source.timezone)[0].name
-    literal = glob.escape(name) if store.lists else name
-    alone = source.tables[asked.table].model_copy(update={"path": literal.replace("%", "%%")})
+        archives, members = split(pattern)
+        name = matching_files(store, archives, asked.window, source.timezone)[0].name
+    literal = (glob.escape(name) if store.lists else name).replace("%", "%%")
+    below = f"/{members}".replace("%", "%%") if members else ""
+    alone = source.tables[asked.table].model_copy(update={"path": literal + below})
     return source.model_copy(update={"tables": {**source.tables, asked.table: alone}}), f"the whole file {name}"
 
 

@@ -20,6 +20,7 @@ from elt_factory.config.models.values import (
     FileTemplate,
     FolderPath,
     Name,
+    Whole,
 )
 from elt_factory.core.stores import WEB, store_of
 
@@ -47,6 +48,12 @@ class Files(Extract):
         ),
         examples=["data/incoming", "s3://shop-exports/orders"],
     )
+    max_unpacked_mb: Whole = Field(
+        50_000,
+        gt=0,
+        description="Maximum size of one file in megabytes, unpacked. A larger one is an error.",
+        examples=[200_000],
+    )
 
 
 class FilesTable(Table):
@@ -60,7 +67,8 @@ class FilesTable(Table):
         description=(
             "Name pattern below the folder: globs, and %Y %m %d %H for the periods that the window touches. append and "
             "merge load each file once, and again when its content changes; a file that arrives after its window was "
-            "loaded is still found. `*` does not match hidden files; write `[[]` for a literal `[`."
+            "loaded is still found. `*` does not match hidden files; write `[[]` for a literal `[`. "
+            "`archive.zip/*.csv` means files in an archive."
         ),
         examples=["weather_%Y-%m.csv", "orders/*.csv", "{{ params.region }}/*.csv"],
     )

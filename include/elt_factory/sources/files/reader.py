@@ -56,7 +56,8 @@ def _found(request: ReadRequest, source: FilesSource, table: FilesTable) -> list
         written = pattern_of if store.lists else web_path_of
         pattern = written(table.path, values_of(request), source.timezone)
         chosen = Chooser(store, pattern, source.timezone, request.ledger).choose(request.window, request.load_id)
-        return fetched(store, chosen, kind, request.workdir)
+        limit = source.extract.max_unpacked_mb * 1_000_000
+        return fetched(store, chosen, kind, request.workdir, limit)
 
 
 def _spooled(request: ReadRequest, form: FileFormat, found: Sequence[Fetched], label: TableLabel) -> Spool:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from elt_factory.core.failures import SourceNotReadyError
 from elt_factory.core.window import Window
 from elt_factory.extract.request import KnownFile, Ledger
+from elt_factory.sources.files.archives import split
 from elt_factory.sources.files.matching import matching_files
 from elt_factory.sources.files.periods import every_period, has_periods, period_of
 from elt_factory.sources.files.store import UNKNOWN_SIZE, Found, Store
 
+OF_MEMBER = "/"  # between what an archive is and what a member of it is
+
 
 @dataclass(frozen=True)
 class Chosen:
-    """A file that a load takes. With `unless` only if its content is another than that: the store does not say so."""
+    """A file that a load takes. With `unless` only if its content is another than that: the store does not say so.
+
+    Of an archive `members` is the pattern of what is taken of it, and `known` the content of those that are loaded.
+    """
 
     found: Found
     unless: str = ""
+    members: str = ""
+    known: Mapping[str, str] = field(default_factory=dict)
 
 
 class Chooser:
@@ -33,7 +41,7 @@ class Chooser:
 
     def __init__(self, store: Store, pattern: str, zone: str, ledger: Ledger | None) -> None:
         self._store = store
-        self._pattern = pattern
+        self._pattern, self._members = split(pattern)
         self._zone = zone
         self._ledger = ledger
 
@@ -49,9 +57,9 @@ class Chooser:
         """
         if has_periods(self._pattern):
             own = matching_files(self._store, self._pattern, window, self._zone)
-            return _in_order([*map(Chosen, own), *self._late({file.name for file in own})])
+            return _in_order([*map(self._whole, own), *self._late({file.name for file in own})])
         if self._ledger is None or not self._ledger.files:
-            return [*map(Chosen, matching_files(self._store, self._pattern, window, self._zone))]
+            return [*map(self._whole, matching_files(self._store, self._pattern, window, self._zone))]
         try:
             found = matching_files(self._store, self._pattern, window, self._zone)
         except SourceNotReadyError:
@@ -60,6 +68,9 @@ class Chooser:
                 raise
             return []
         return _in_order(one for file in found for one in self._open(file, load_id))
+
+    def _whole(self, file: Found) -> Chosen:
+        return Chosen(file, members=self._members)
 
     def _late(self, own: set[str]) -> Iterator[Chosen]:
         """Files of windows that were loaded before: new ones and changed ones."""
@@ -74,12 +85,26 @@ class Chooser:
 
     def _open(self, file: Found, load_id: str) -> Iterator[Chosen]:
         """Yield a file that is still to be loaded, or was loaded by this very load."""
+        if self._members:
+            yield from self._open_archive(file, load_id)
+            return
         known = self._ledger.files.get(file.name) if self._ledger else None
         if known is None or known.load_id == load_id:
             yield Chosen(file)
         elif not _same(file, known):
             # of a size that is not said, only its content tells
             yield Chosen(file, "" if file.tag or file.size not in (known.size, UNKNOWN_SIZE) else known.hash)
+
+    def _open_archive(self, file: Found, load_id: str) -> Iterator[Chosen]:
+        """Yield an archive that has members still to be loaded, as far as the store says it."""
+        files = self._ledger.files if self._ledger else {}
+        loaded = {name: known for name, known in files.items() if name.startswith(f"{file.name}/")}
+        # of a member the ledger has what its archive is, and its own content
+        as_archive = [replace(known, hash=known.hash.rpartition(OF_MEMBER)[0]) for known in loaded.values()]
+        if loaded and all(_same(file, known) and known.load_id != load_id for known in as_archive):
+            return
+        kept = {name: known.hash.rpartition(OF_MEMBER)[2] for name, known in loaded.items() if known.load_id != load_id}
+        yield Chosen(file, members=self._members, known=kept)
 
 
 def _in_order(chosen: Iterable[Chosen]) -> list[Chosen]:
