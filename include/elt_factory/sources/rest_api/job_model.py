@@ -42,6 +42,22 @@ Cancel = Annotated[
     str, AfterValidator(_check_cancel), WithJsonSchema({"type": "string", "pattern": r"^(DELETE|POST|PUT)\s+\S"})
 ]
 
+_PAGED = {"required": ["type"], "properties": {"type": {"not": {"const": "single_page"}}}}
+# what an editor can underline of it: a file, and a link of a job's result, are one response
+NO_PAGES: Mapping[str, Any] = {
+    "not": {
+        "allOf": [
+            {"required": ["paginator"], "properties": {"paginator": _PAGED}},
+            {
+                "anyOf": [
+                    {"required": ["format"], "properties": {"format": {"type": "object"}}},
+                    {"required": ["job"], "properties": {"job": {"type": "object", "required": ["result"]}}},
+                ]
+            },
+        ]
+    }
+}
+
 
 class Job(Model):
     """A job that the table's request starts; it is asked for until it is done, without a worker."""
@@ -55,7 +71,7 @@ class Job(Model):
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
         not_both("result", "download"),
         {"anyOf": [{"required": ["result"]}, {"required": ["download"]}]},
-        {"dependentRequired": {"status": ["done"], "done": ["status"], "failed": ["status"]}},
+        {"dependencies": {"status": ["done"], "done": ["status"], "failed": ["status"]}},
     )
 
     id: Text = Field(description="Path of the job's id in the response that starts it.", examples=["data.id"])

@@ -29,7 +29,7 @@ from elt_factory.sources.rest_api.auth_model import Auth
 from elt_factory.sources.rest_api.body_rules import body_mistakes, format_mistakes, pages_without_body
 from elt_factory.sources.rest_api.each_model import ForEach
 from elt_factory.sources.rest_api.each_rules import each_mistakes, parent_mistakes
-from elt_factory.sources.rest_api.job_model import Job, job_mistakes
+from elt_factory.sources.rest_api.job_model import NO_PAGES, Job, job_mistakes
 from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
 from elt_factory.sources.rest_api.records_model import Flatten, Records, or_path
 from elt_factory.sources.rest_api.request_model import (
@@ -152,6 +152,8 @@ class RestTable(Table):
         not_both("format", "records"),
         not_both("format", "keep"),
         not_both("format", "flatten"),
+        dict(NO_PAGES),
+        {"dependencies": {"keep": ["for_each"], "variables": ["graphql"]}},
         *(not_both("delta_token", name) for name in ("for_each", "slices", "format")),
         *(not_both("job", name) for name in ("for_each", "slices", "delta_token", "keep")),
         {
@@ -276,7 +278,7 @@ class RestTable(Table):
             "The request starts a job, like an export: ask until it is done, then fetch its results. With `format` "
             "these are files, else JSON."
         ),
-        examples=[{"id": "id", "path": "/exports/{{ job.id }}", "status": "state", "done": ["finished"]}],
+        examples=[{"id": "id", "path": "/exports/{{ job.id }}", "result": "files[*].url"}],
     )
 
     @property
