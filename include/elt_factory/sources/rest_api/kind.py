@@ -147,7 +147,8 @@ def _appended_again(source: RestSource, name: str, table: RestTable) -> Iterator
 
 
 def _unnamed_cursor(paginator: Paginator | None, at: tuple[str | int, ...]) -> Iterator[Advice]:
-    if isinstance(paginator, CursorPaginator) and "cursor_path" not in paginator.model_fields_set:
+    # a cursor in a header or in the last record has no path
+    if isinstance(paginator, CursorPaginator) and paginator.model_fields_set.isdisjoint(paginator.cursors):
         message = f'if no response contains "{paginator.cursor_path}", only the first page is read'
         yield at, "default-cursor", message, "add cursor_path: with the path of the cursor in the response"
 
