@@ -12,8 +12,7 @@ from landing_support import WINDOW
 from elt_factory.config.models.table import Table
 from elt_factory.core.connection import Connection
 from elt_factory.extract.request import Spool
-from elt_factory.landing import land as land_module
-from elt_factory.landing import remote
+from elt_factory.landing import direct, remote
 from elt_factory.landing.land import land
 from elt_factory.landing.remote import RemotePlace, open_place
 from elt_factory.landing.request import LandRequest
@@ -51,7 +50,7 @@ def s3_connection(address: str) -> Connection:
 
 def land_records(place: RemotePlace, file: Path, workdir: Path, part_bytes: int):
     workdir.mkdir(exist_ok=True)
-    land_module.PART_BYTES = part_bytes
+    direct.PART_BYTES = part_bytes
     known = KnownTable("src", "tab", Table(), None)
     return land(LandRequest(known, WINDOW, "L1", Spool("ndjson", (file,)), place, workdir, print))
 

@@ -9,9 +9,9 @@ import pytest
 from landing_support import lines
 
 from elt_factory.core.failures import DiskFullError, EltError, LandingError
+from elt_factory.landing import direct, memory
 from elt_factory.landing import land as land_module
 from elt_factory.landing import manifest as manifest_module
-from elt_factory.landing import memory
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.manifest import Owner, parse_manifest, read_manifest
 from elt_factory.landing.places import LocalPlace
@@ -85,7 +85,7 @@ def test_a_second_landing_from_the_same_scratch_folder_works(lander):
 
 
 STEPS = [
-    "reading.find_columns",
+    "reading.presumed_columns",
     "reading.plan_contract",
     "reading.raw_relations",
     "land._write_parts",
@@ -139,7 +139,7 @@ def test_rows_that_do_not_add_up_are_never_landed(lander, monkeypatch):
 
 
 def test_big_loads_are_split_into_parts(lander, monkeypatch):
-    monkeypatch.setattr(land_module, "PART_BYTES", 100_000)
+    monkeypatch.setattr(direct, "PART_BYTES", 100_000)
     landed = lander.ndjson(lines(*(f'{{"id": {i}, "h": "{hash(i) * 7919 % 2**64}"}}' for i in range(300_000))))
     assert len(landed.manifest.files) > 1
     assert landed.manifest.rows == 300_000
@@ -153,7 +153,7 @@ def text_of(number: int, length: int) -> str:
 
 def test_parts_have_the_size_that_is_asked_for_and_a_row_group_more_at_most(lander, monkeypatch):
     part, group = 400_000, 100_000
-    monkeypatch.setattr(land_module, "PART_BYTES", part)
+    monkeypatch.setattr(direct, "PART_BYTES", part)
     monkeypatch.setattr(memory, "_ROW_GROUP", group)
     monkeypatch.setattr(memory, "_LEAST_ROW_GROUP", group)
     # far fewer rows than a row group may have: only their bytes can end one

@@ -17,6 +17,7 @@ from elt_factory.landing.casting import bound_text, cast_text, duckdb_type, has_
 from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH, ROW
 from elt_factory.landing.lines import BROKEN_LINES
 from elt_factory.landing.numbers import Signs
+from elt_factory.landing.presumption import Presumption, confirmed
 from elt_factory.landing.time_formats import cast_written
 
 _TIMES = ("time", "datetime", "timestamp")
@@ -56,7 +57,7 @@ class ContractPlan:
     distinguishes the rows of one file from each other. `by_header`: a row says whether it is its file's
     header line again. `nanoseconds` are the columns whose source has a type for them: a time of theirs is never cut.
     `numbered`: a row says at which place it was read; else one thread has to stage the rows, in their order.
-    `where` is the condition for the good rows to keep.
+    `where` is the condition for the good rows to keep. `presumed` is what the first records say of all.
     """
 
     columns: tuple[PlannedColumn, ...]
@@ -73,6 +74,7 @@ class ContractPlan:
     nanoseconds: frozenset[str] = frozenset()
     numbered: bool = False
     where: str | None = None
+    presumed: Presumption = field(default_factory=Presumption)
 
     @property
     def own_columns(self) -> tuple[str, ...]:
@@ -154,11 +156,16 @@ def typed_value(column: PlannedColumn, plan: ContractPlan) -> str:
     """Return the column's value in its landed type, from its raw text; NULL where it cannot be read."""
     if not column.found:
         return f"CAST(NULL AS {duckdb_type(column.landed_type)})"
-    if column.hashed:
-        return f"sha256({plan.raw(column.name)})"
     raw = plan.raw(column.name)
-    if column.written:
-        return cast_written(raw, column.type, column.written)
+    if column.hashed:
+        return f"sha256({raw})"
+    if test := plan.presumed.tests.get(column.name):
+        return confirmed(raw, test, duckdb_type(column.type))
+    return cast_written(raw, column.type, column.written) if column.written else _cast(column, plan)
+
+
+def _cast(column: PlannedColumn, plan: ContractPlan) -> str:
+    raw = plan.raw(column.name)
     text = plan.signs.plain(raw) if plan.signs and plan.signs.takes(column.type) else raw
     value = cast_text(text, column.type)
     if plan.single_keys and column.type.name == "json":
@@ -211,16 +218,37 @@ def _raw_bytes(plan: ContractPlan, names: Sequence[str]) -> str:
     return f"strlen(concat({', '.join(map(plan.raw, names))}))"
 
 
-def good_rows(plan: ContractPlan) -> str:
-    """SELECT of the good rows under their names."""
+def good_rows(plan: ContractPlan, staged: str = "staged") -> str:
+    """SELECT of the good rows under their names, of what is staged or of a SELECT of what would be."""
     columns = ", ".join(f"staged.c{index} AS {identifier(column.name)}" for index, column in enumerate(plan.columns))
     if not plan.by_file:
-        return f"SELECT {columns} FROM staged WHERE staged.reason IS NULL"
+        return f"SELECT {columns} FROM {staged} WHERE staged.reason IS NULL"
     named = f", delivered.name AS {identifier(plan.file_column)}" if plan.file_column else ""
     return (
         f"SELECT {columns}{named}, delivered.file_id AS {identifier(FILE_ID)} "
-        "FROM staged JOIN delivered ON delivered.path = staged.file WHERE staged.reason IS NULL"
+        f"FROM {staged} JOIN delivered ON delivered.path = staged.file WHERE staged.reason IS NULL"
     )
+
+
+def good_records(relation: str, plan: ContractPlan) -> str:
+    """SELECT of the good ones of the records under their names."""
+    return good_rows(plan, f"({stage_records(relation, plan)}) AS staged")
+
+
+def rejected_records(relation: str, plan: ContractPlan) -> str:
+    """SELECT of what is staged of the records that are rejected."""
+    kept = ", ".join([*plan.staged_columns, "reason", "record", "bad_values"])
+    return f"SELECT {kept} FROM ({stage_records(relation, plan)}) WHERE reason IS NOT NULL"
+
+
+def landed_as_staged(parts: str, plan: ContractPlan) -> str:
+    """SELECT of rows that were landed, as they would be staged."""
+    columns = ", ".join(f"parts.{identifier(column.name)} AS {plan.typed(column.name)}" for column in plan.columns)
+    more = "CAST(NULL AS VARCHAR) AS reason, CAST(NULL AS VARCHAR) AS record, 0 AS bad_values"
+    if not plan.by_file:
+        return f"SELECT {columns}, {more} FROM {parts} AS parts"
+    here = f"delivered.file_id = parts.{identifier(FILE_ID)}"
+    return f"SELECT {columns}, delivered.path AS file, {more} FROM {parts} AS parts JOIN delivered ON {here}"
 
 
 def newest_rows(plan: ContractPlan) -> str:

@@ -40,66 +40,8 @@ _SURE_DIGITS = 18
 _EXACT = ("text", "integer", "decimal")  # types whose values a double may not hold
 
 
-def find_columns(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool) -> Found:
-    """Return the columns of the records in their order, each with its type in the data.
-
-    None where no record has a value. They have the names under which they are loaded. Files of NDJSON have been offered
-    to the connection.
-    """
-    found = _FIND[spool.format](connection, known, spool) if spool.files else {}
-    return {loaded_name(name): kind for name, kind in found.items()}
-
-
-def raw_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> list[str]:
-    """Return the records as relations, one after the other, in which every planned column is text."""
-    renamed = {name: source_name(name) for name in plan.raw_columns}
-    in_source = replace(
-        plan,
-        columns=tuple(replace(column, name=source_name(column.name)) for column in plan.columns),
-        unwanted=tuple(map(source_name, plan.unwanted)),
-    )
-    relations = _RELATIONS[spool.format](connection, spool, in_source)
-    if all(name == there for name, there in renamed.items()):
-        return relations
-    columns = ", ".join(f"{identifier(there)} AS {identifier(name)}" for name, there in renamed.items())
-    own = "".join(f", {identifier(name)}" for name in plan.own_columns)
-    return [f"(SELECT {columns}{own} FROM {relation})" for relation in relations]
-
-
-def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool) -> Found:
-    names = [row[0] for row in connection.execute(ndjson.shapes()).fetchall()]
-    if None in names:
-        raise BrokenLinesError
-    check_names(known, list(map(loaded_name, names)))
-    check_width(known, list(map(loaded_name, names)))
-    # the YAML and the table come before what the source says of its columns
-    given = {**{name: kind for name, kind in spool.types.items() if name in names}, **_given(known, names)}
-    unknown = [name for name in names if name not in given]
-    if spool.texts and unknown:
-        texts = ndjson.read_columns(dict.fromkeys(unknown, "VARCHAR"))
-        signs = Signs.of(spool.csv)
-        kinds = _infer(connection, known, unknown, signs.to_look_at(texts, unknown) if signs else texts)
-    else:
-        kinds = _types_of_json(connection, known, unknown)
-    # what the table and the YAML name comes first
-    declared = map(source_name, [*(known.existing or {}), *known.table.columns])
-    return {name: given.get(name) or kinds.get(name) for name in dict.fromkeys([*declared, *names]) if name in names}
-
-
-def _types_of_json(connection: duckdb.DuckDBPyConnection, known: KnownTable, names: Sequence[str]) -> Found:
-    """Types of fields from all their values; those without a value are left out."""
-    if not names:
-        return {}
-    memory.set_threads(connection, len(names))
-    answer = connection.execute(ndjson.kinds(names)).fetchall()[0]
-    kinds = {name: _Kind(*answer[4 * index : 4 * index + 4]) for index, name in enumerate(names)}
-    unsure = [name for name, kind in kinds.items() if kind.bits is not None and kind.is_unsure]
-    looked = _infer(connection, known, unsure, ndjson.read_columns(dict.fromkeys(unsure, "VARCHAR")))
-    return {name: looked.get(name) or kind.type for name, kind in kinds.items() if kind.bits is not None}
-
-
 @dataclass(frozen=True)
-class _Kind:
+class JsonKind:
     """What the values of a field are: their kinds as bits, the least, the greatest, and the length of the longest."""
 
     bits: int | None
@@ -120,14 +62,93 @@ class _Kind:
         return self.bits == ndjson.INTEGER and self.longest > _SURE_DIGITS
 
 
-def _find_parquet(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool) -> Found:
+class Look:
+    """A look at all values of columns for their types."""
+
+    def note_keys(self, names: Sequence[str]) -> None:
+        """Note the keys of NDJSON."""
+
+    def types_of_text(self, connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation: str) -> Found:
+        """Return the types of columns of text."""
+        return types_of_text(connection, names, relation)
+
+    def types_of_json(self, connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, JsonKind]) -> Found:
+        """Return the types of fields whose kinds are known; those without a value are left out."""
+        unsure = [name for name, kind in kinds.items() if kind.bits is not None and kind.is_unsure]
+        relation = ndjson.read_columns(dict.fromkeys(unsure, "VARCHAR"))
+        memory.set_threads(connection, len(unsure))
+        looked = self.types_of_text(connection, unsure, relation) if unsure else {}
+        return {name: looked.get(name) or kind.type for name, kind in kinds.items() if kind.bits is not None}
+
+
+_WHOLE = Look()
+
+
+def find_columns(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool, look: Look = _WHOLE) -> Found:
+    """Return the columns of the records in their order, each with its type in the data.
+
+    None where no record has a value. They have the names under which they are loaded. Files of NDJSON have been offered
+    to the connection.
+    """
+    found = _FIND[spool.format](connection, known, spool, look) if spool.files else {}
+    return {loaded_name(name): kind for name, kind in found.items()}
+
+
+def raw_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> list[str]:
+    """Return the records as relations, one after the other, in which every planned column is text."""
+    renamed = {name: source_name(name) for name in plan.raw_columns}
+    in_source = replace(
+        plan,
+        columns=tuple(replace(column, name=source_name(column.name)) for column in plan.columns),
+        unwanted=tuple(map(source_name, plan.unwanted)),
+        presumed=plan.presumed.renamed(source_name),
+    )
+    relations = _RELATIONS[spool.format](connection, spool, in_source)
+    if all(name == there for name, there in renamed.items()):
+        return relations
+    columns = ", ".join(f"{identifier(there)} AS {identifier(name)}" for name, there in renamed.items())
+    own = "".join(f", {identifier(name)}" for name in plan.own_columns)
+    return [f"(SELECT {columns}{own} FROM {relation})" for relation in relations]
+
+
+def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool, look: Look) -> Found:
+    names = [row[0] for row in connection.execute(ndjson.shapes()).fetchall()]
+    if None in names:
+        raise BrokenLinesError
+    look.note_keys(names)
+    check_names(known, list(map(loaded_name, names)))
+    check_width(known, list(map(loaded_name, names)))
+    # the YAML and the table come before what the source says of its columns
+    given = {**{name: kind for name, kind in spool.types.items() if name in names}, **_given(known, names)}
+    unknown = [name for name in names if name not in given]
+    if spool.texts and unknown:
+        texts = ndjson.read_columns(dict.fromkeys(unknown, "VARCHAR"))
+        signs = Signs.of(spool.csv)
+        kinds = _infer(connection, known, unknown, signs.to_look_at(texts, unknown) if signs else texts, look)
+    else:
+        kinds = _types_of_json(connection, unknown, look)
+    # what the table and the YAML name comes first
+    declared = map(source_name, [*(known.existing or {}), *known.table.columns])
+    return {name: given.get(name) or kinds.get(name) for name in dict.fromkeys([*declared, *names]) if name in names}
+
+
+def _types_of_json(connection: duckdb.DuckDBPyConnection, names: Sequence[str], look: Look) -> Found:
+    if not names:
+        return {}
+    memory.set_threads(connection, len(names))
+    answer = connection.execute(ndjson.kinds(names)).fetchall()[0]
+    kinds = {name: JsonKind(*answer[4 * index : 4 * index + 4]) for index, name in enumerate(names)}
+    return look.types_of_json(connection, kinds)
+
+
+def _find_parquet(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool, look: Look) -> Found:
     relation = contract.read_parquet([str(file) for file in spool.files])
     kinds = _parquet_kinds(connection, spool)
     check_width(known, list(map(loaded_name, kinds)))
     found = {name: spool.types.get(name, casting.from_duckdb_type(kind)) for name, kind in kinds.items()}
     text = [name for name, kind in kinds.items() if kind == "VARCHAR" and name not in spool.types]
     fine = [name for name, kind in kinds.items() if casting.is_of_nanoseconds(kind) and not _given(known, [name])]
-    return {**found, **_infer(connection, known, text, relation), **_finer(connection, fine, relation)}
+    return {**found, **_infer(connection, known, text, relation, look), **_finer(connection, fine, relation)}
 
 
 def _finer(connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation: str) -> Found:
@@ -151,7 +172,7 @@ def nanosecond_columns(connection: duckdb.DuckDBPyConnection, spool: Spool) -> f
     return frozenset(loaded_name(name) for name, kind in kinds.items() if casting.is_of_nanoseconds(kind))
 
 
-def _find_csv(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool) -> Found:
+def _find_csv(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool, look: Look) -> Found:
     found: Found = {}
     for header, files in by_header(spool).items():
         check_names(known, list(map(loaded_name, header)))
@@ -164,19 +185,21 @@ def _find_csv(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: S
         records = f"(FROM {relation} WHERE NOT ({is_header_again(header, spool)}))"
         signs = Signs.of(spool.csv)
         looked = signs.to_look_at(records, unknown) if signs and unknown else records
-        found.update(_infer(connection, known, unknown, looked))
+        found.update(_infer(connection, known, unknown, looked, look))
     forget_broken_lines(connection)
     return found
 
 
-def _infer(connection: duckdb.DuckDBPyConnection, known: KnownTable, names: Sequence[str], relation: str) -> Found:
-    """Types of text columns, from all their values; those that are settled are not looked through again."""
+def _infer(
+    connection: duckdb.DuckDBPyConnection, known: KnownTable, names: Sequence[str], relation: str, look: Look
+) -> Found:
+    """Types of text columns, from their values; those that are settled are not looked through again."""
     given = _given(known, names)
     open_names = [name for name in names if name not in given]
     if not open_names:
         return dict(given)
     memory.set_threads(connection, len(open_names))
-    return {**given, **types_of_text(connection, open_names, relation)}
+    return {**given, **look.types_of_text(connection, open_names, relation)}
 
 
 def _given(known: KnownTable, names: Sequence[str]) -> dict[str, ColumnType]:
@@ -189,12 +212,14 @@ def _ndjson_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan:
     types = dict.fromkeys(plan.raw_columns, "VARCHAR")
     # a nested value keeps its JSON form, a text in it its quotes
     types |= {c.name: "JSON" for c in plan.columns if c.found and c.type.name == "json"}
+    # so does one whose kind is presumed
+    types |= {name: "JSON" for name in types if name in plan.presumed.in_json | plan.presumed.texts}
     if not types:
         return [LINES]
     exact = _exact_fields(plan)
     if exact and _has_long_numbers(connection, spool.files, exact):
-        return [ndjson.read_exactly(types, exact, uuid.uuid4().hex, plan.own_columns)]
-    return [ndjson.read_columns(types, plan.own_columns)]
+        return [ndjson.read_exactly(types, exact, uuid.uuid4().hex, plan.own_columns, plan.presumed)]
+    return [ndjson.read_columns(types, plan.own_columns, presumed=plan.presumed)]
 
 
 def _exact_fields(plan: ContractPlan) -> frozenset[str]:
@@ -237,7 +262,7 @@ def _csv_relations(_: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPla
     return parts
 
 
-_FIND: Mapping[str, Callable[[duckdb.DuckDBPyConnection, KnownTable, Spool], Found]] = {
+_FIND: Mapping[str, Callable[[duckdb.DuckDBPyConnection, KnownTable, Spool, Look], Found]] = {
     "ndjson": _find_ndjson,
     "parquet": _find_parquet,
     "csv": _find_csv,

@@ -27,8 +27,8 @@ _CLOCK = f"{_ISO_DATE}[ T][0-9]{{2}}:[0-9]{{2}}:[0-9.]+"
 _OFFSET = "(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
 _NUMBER = r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?"
 # the usual form of a type, of a value $: each is of the type, and of none that comes before it in `fitting_type` where
-# some records had a value that is not
-_USUAL: Mapping[str, str] = {
+# some records had a value that is not; and DuckDB's own cast of it is exact
+USUAL: Mapping[str, str] = {
     "integer": "CAST(TRY_CAST($ AS BIGINT) AS VARCHAR) = $",
     "float": f"regexp_full_match($, '{_NUMBER}')",
     "boolean": "lower($) IN ('true', 'false')",
@@ -38,16 +38,19 @@ _USUAL: Mapping[str, str] = {
 }
 
 
+Answers = dict[str, Sequence[int | bool | None]]
+
+
 def types_of_text(
     connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation: str
 ) -> dict[str, ColumnType | None]:
     """Return the narrowest type of each column of a relation of text; None for a column without a value."""
-    some = _answers(connection, names, f"(SELECT {identifiers(names)} FROM {relation} LIMIT {_SOME})")
+    some = answers_of_some(connection, names, relation)
     guesses = {name: fitting_type(answer) for name, answer in some.items()}
     found: dict[str, ColumnType | None] = {
-        name: ColumnType("text") for name, answer in some.items() if _is_text_for_certain(answer)
+        name: ColumnType("text") for name, answer in some.items() if is_text_for_certain(answer)
     }
-    usual = {name: kind for name, kind in guesses.items() if name not in found and kind and kind.name in _USUAL}
+    usual = {name: kind for name, kind in guesses.items() if name not in found and kind and kind.name in USUAL}
     found |= {name: usual[name] for name in _of_usual_form(connection, usual, relation)}
     rest = [name for name in names if name not in found]
     if rest:
@@ -55,9 +58,12 @@ def types_of_text(
     return found
 
 
-def _answers(
-    connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation: str
-) -> dict[str, Sequence[int | bool | None]]:
+def answers_of_some(connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation: str) -> Answers:
+    """Return for some records what `fitting_type` and its like read, by column."""
+    return _answers(connection, names, f"(SELECT {identifiers(names)} FROM {relation} LIMIT {_SOME})")
+
+
+def _answers(connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation: str) -> Answers:
     raw = f"WITH raw AS (SELECT {identifiers(names)} FROM {relation}) {infer_text_type(names)}"
     answer = connection.execute(raw).fetchall()[0]
     return {name: answer[n * INFERRED_WIDTH : (n + 1) * INFERRED_WIDTH] for n, name in enumerate(names)}
@@ -67,13 +73,13 @@ def _of_usual_form(connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, Co
     """Return the columns of which every value has the usual form of a type."""
     if not kinds:
         return []
-    columns = {identifier(name): _USUAL[kind.name].replace("$", identifier(name)) for name, kind in kinds.items()}
+    columns = {identifier(name): USUAL[kind.name].replace("$", identifier(name)) for name, kind in kinds.items()}
     tests = ", ".join(f"count({column}) = {_count(usual)}" for column, usual in columns.items())
     answer = connection.execute(f"SELECT {tests} FROM {relation}").fetchall()[0]
     return [name for name, usual in zip(kinds, answer, strict=True) if usual]
 
 
-def _is_text_for_certain(answer: Sequence[int | bool | None]) -> bool:
+def is_text_for_certain(answer: Sequence[int | bool | None]) -> bool:
     """Whether a column is text whatever values follow: one is of no other type, or all are numbers and one is a code.
 
     A code, like 007, is of no type but text and number.
@@ -81,6 +87,12 @@ def _is_text_for_certain(answer: Sequence[int | bool | None]) -> bool:
     total, leading_zero, boolean, _, _, number, moment, *_ = answer
     is_code = bool(leading_zero) and number == total
     return bool(total) and (is_code or all(fits != total for fits in (boolean, number, moment)))
+
+
+def is_no_moment(answer: Sequence[int | bool | None]) -> bool:
+    """Whether some value is not a date or time, so that the column is of no such type whatever follows."""
+    total, *_ = answer
+    return answer[6] != total
 
 
 def infer_text_type(columns: Sequence[str]) -> str:

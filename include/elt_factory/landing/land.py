@@ -12,13 +12,14 @@ from elt_factory.core.disk import naming_a_full_disk
 from elt_factory.core.failures import AccountingError, ContractError
 from elt_factory.extract.request import Spool
 from elt_factory.extract.unchanged import check_unchanged
-from elt_factory.landing import contract, memory, staging
+from elt_factory.landing import contract, staging
 from elt_factory.landing.all_keys import known_of_keys
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.checksums import sha256_of_each
 from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.csv_records import measured
 from elt_factory.landing.delivered import copy_ledger, refuse_unread_files
+from elt_factory.landing.direct import Parts, write_parts
 from elt_factory.landing.duckdb_errors import named_errors
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
 from elt_factory.landing.outline import outline, reads_after
@@ -33,7 +34,7 @@ from elt_factory.landing.widening import grown_numbers
 if TYPE_CHECKING:
     import duckdb
 
-PART_BYTES = 128 * 1024 * 1024  # Snowflake loads files of 100 to 250 MB best
+PARTS = "data"
 
 
 def land(request: LandRequest) -> Manifest:
@@ -53,21 +54,24 @@ def land(request: LandRequest) -> Manifest:
 
 def _land(request: LandRequest) -> Manifest:
     attempt, place = request.attempt, request.place
-    with scratch(request.workdir, attempt.name, request.staged) as connection, named_errors(request.known):
+    with (
+        scratch(request.workdir, attempt.name, request.staged) as connection,
+        named_errors(request.known),
+        place.writing(attempt.name, request.workdir) as folder,
+    ):
         try:
-            staged = _stage(connection, request)
+            staged = _stage(connection, request, folder / PARTS)
         finally:
             # also where it could not be read: a file that was being written looks broken
             check_unchanged(request.spool.sources)
         refuse_unread_files(connection, request.known, staged.spool)
         _refuse_if_frozen(connection, request.known)
-        with place.writing(attempt.name, request.workdir) as folder:
-            files = _write_parts(connection, staged, folder, attempt)
-            rejects = _write_rejects(connection, folder, attempt)
-            ledger = _write_ledger(connection, staged, folder, attempt)
-            manifest = _manifest(connection, request, staged, _Written(files, rejects, ledger), attempt)
-            if request.spool.keys:
-                manifest = _with_keys(connection, request, manifest, folder)
+        files = _write_parts(connection, staged, folder, attempt)
+        rejects = _write_rejects(connection, folder, attempt)
+        ledger = _write_ledger(connection, staged, folder, attempt)
+        manifest = _manifest(connection, request, staged, _Written(files, rejects, ledger), attempt)
+        if request.spool.keys:
+            manifest = _with_keys(connection, request, manifest, folder)
     manifest = _with_etags(place, manifest)
     # other attempts of this load are not touched: a load may be reading one of them
     write_manifest(place, manifest)
@@ -96,6 +100,7 @@ class _Staged:
     rows_read: int
     duplicates: int
     filtered: int = 0
+    parts: Parts = ()  # those that have the good rows already
 
 
 @dataclass(frozen=True)
@@ -113,26 +118,34 @@ class _Written:
         return self.rejects.rows if self.rejects else 0
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest) -> _Staged:
-    """Make `staged` with every record that was read, good or not."""
+def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest, parts: Path) -> _Staged:
+    """Make `staged` with every record that was read, good or not; the good ones may be in parts already."""
     request = replace(request, spool=measured(request.spool))
-    plan, drift, spool = stage_spool(connection, request)
-    grown = grown_numbers(connection, request.known, plan)
+    read = stage_spool(connection, request, parts)
+    grown = grown_numbers(connection, request.known, read.plan)
     if grown:
         request.log(f"{request.known.label}: reading again with wider types for {', '.join(grown)}")
         request = replace(request, known=replace(request.known, grown=grown))
-        plan, drift, spool = stage_spool(connection, request)
-    if has_repeated_keys(connection, plan):
+        read = stage_spool(connection, request, parts)
+    if has_repeated_keys(connection, read.plan):
         request.log(f"{request.known.label}: some JSON objects repeat a key; reading again without them")
         request = replace(request, known=replace(request.known, single_keys=True))
-        plan, drift, spool = stage_spool(connection, request)
-    _report_renamed(request, plan)
-    filtered = staging.filtered_rows(connection, request.staged, plan)
+        read = stage_spool(connection, request, parts)
+    duplicates = _duplicates(connection, read.plan)
+    if duplicates and read.parts:
+        # which of them is the newest follows from their places
+        staging.forget(parts)
+        read = stage_spool(connection, request)
+    _report_renamed(request, read.plan)
+    filtered = staging.filtered_rows(connection, request.staged, read.plan)
     rows_read = filtered + _one(connection, "SELECT count(*) FROM staged")
     _check_count(request, rows_read)
+    return _Staged(read.plan, read.drift, read.spool, rows_read, duplicates, filtered, read.parts)
+
+
+def _duplicates(connection: duckdb.DuckDBPyConnection, plan: ContractPlan) -> int:
     has_keys = plan.primary_key and all(any(c.name == key for c in plan.columns) for key in plan.primary_key)
-    duplicates = _one(connection, contract.duplicate_count(plan)) if has_keys else 0
-    return _Staged(plan, drift, spool, rows_read, duplicates, filtered)
+    return _one(connection, contract.duplicate_count(plan)) if has_keys else 0
 
 
 def _check_count(request: LandRequest, staged: int) -> None:
@@ -168,12 +181,12 @@ def _write_parts(
     connection: duckdb.DuckDBPyConnection, staged: _Staged, folder: Path, attempt: Attempt
 ) -> tuple[LandedFile, ...]:
     plan = staged.plan
+    if staged.parts:
+        return _landed(staged.parts, folder, attempt.name)
     if not plan.columns or not _one(connection, "SELECT count(*) FROM staged WHERE reason IS NULL"):
         return ()
     select = contract.newest_rows(plan) if staged.duplicates else contract.good_rows(plan)
-    copy = contract.copy_statement(select, str(folder / "data"), PART_BYTES, memory.row_group_bytes(connection))
-    written = connection.execute(copy).fetchall()
-    return _landed([row for row in written if row[1]], folder, attempt.name)
+    return _landed(write_parts(connection, select, folder / PARTS), folder, attempt.name)
 
 
 def _write_rejects(connection: duckdb.DuckDBPyConnection, folder: Path, attempt: Attempt) -> LandedFile | None:
@@ -198,7 +211,7 @@ def _with_keys(
     """Put the keys of all rows through the contract, as the rows went, and land those that are good."""
     spool = measured(request.spool.keys) if request.spool.keys else Spool("csv", ())
     keys = replace(request, spool=spool, known=known_of_keys(request.known, manifest.columns))
-    plan, _, _ = stage_spool(connection, keys)
+    plan = stage_spool(connection, keys).plan
     read = _one(connection, "SELECT count(*) FROM staged")
     _check_count(keys, read)
     bad = _one(connection, "SELECT count(*) FROM staged WHERE reason IS NOT NULL")

@@ -9,8 +9,9 @@ from __future__ import annotations
 import codecs
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,16 @@ def offer(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], name: st
     return longest
 
 
+@contextmanager
+def only_first(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> Iterator[None]:
+    """Let a connection read no more of offered files than the first batch, as long as the block lasts."""
+    connection.register(LINES, _Stream(tuple(files), most=1))
+    try:
+        yield
+    finally:
+        connection.register(LINES, _Stream(tuple(files)))
+
+
 def _look(files: Sequence[Path]) -> tuple[int, bool]:
     longest, is_text = 0, True
     for file in files:
@@ -83,6 +94,7 @@ class _Stream:
     """The protocol by which Arrow's streams are handed over, each time from the beginning."""
 
     files: tuple[Path, ...]
+    most: int | None = None  # batches
 
     def __arrow_c_schema__(self) -> object:
         return _schema().__arrow_c_schema__()
@@ -90,7 +102,7 @@ class _Stream:
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         import pyarrow as pa
 
-        reader = pa.RecordBatchReader.from_batches(_schema(), _batches(self.files))
+        reader = pa.RecordBatchReader.from_batches(_schema(), islice(_batches(self.files), self.most))
         return reader.__arrow_c_stream__(requested_schema)
 
 

@@ -12,10 +12,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from elt_factory.core.sql_text import identifier, text_literal
+from elt_factory.core.sql_text import identifier, text_list, text_literal
 from elt_factory.landing import json_rules, limits
 from elt_factory.landing.file_names import ROW
 from elt_factory.landing.lines import LINES
+from elt_factory.landing.presumption import Presumption, confirmed_record, confirmed_text
 
 _LONG = "[0-9.]{16}[0-9.eE]"  # 16 digits and a point, or more: a double keeps 15 digits for certain
 _FRACTION = r"[0-9]\.[0-9]{8}|[0-9]{8}(\.[0-9]|[eE])"  # integers of any length are kept by the reader itself
@@ -30,12 +31,18 @@ TEXT, NESTED, BOOLEAN, INTEGER, NUMBER = 1, 2, 4, 8, 16
 ANY_FIELD = frozenset({"*"})  # also a field inside of another
 
 
-def read_columns(types: Mapping[str, str], more: Sequence[str] = (), name: str = LINES) -> str:
+_NOTHING = Presumption()
+
+
+def read_columns(
+    types: Mapping[str, str], more: Sequence[str] = (), name: str = LINES, presumed: Presumption = _NOTHING
+) -> str:
     """Offered files as a relation whose columns have the given DuckDB types (VARCHAR or JSON).
 
     `more` are columns of theirs that are passed on.
     """
-    return _columns("json", types, [f"record.{identifier(column)}" for column in types], more, name)
+    values = {column: f"record.{identifier(column)}" for column in types}
+    return _columns(confirmed_keys("json", presumed.keys), types, _confirmed(values, presumed), more, name)
 
 
 def shapes() -> str:
@@ -44,11 +51,10 @@ def shapes() -> str:
     That is an object without a key twice that is not nested too deep. The keys of one record, its shape, are looked at
     once for all records.
     """
-    deep = f"CASE WHEN {_may_be_deep('json')} THEN {json_rules.too_deep('json')} ELSE FALSE END"
     other = "CASE WHEN len(keys) = 0 THEN json_type(json) <> 'OBJECT' ELSE FALSE END"
     shape = (
         f"SELECT keys, min({identifier(ROW)}) AS begins, "
-        f"bool_or({other} OR {deep}) OR len(keys) <> list_unique(keys) AS broken "
+        f"bool_or({other} OR {_too_deep('json')}) OR len(keys) <> list_unique(keys) AS broken "
         f"FROM (SELECT *, json_keys(json) AS keys FROM {LINES}) GROUP BY keys"
     )
     each = "SELECT begins, unnest(CASE WHEN broken THEN [NULL] ELSE keys END) AS key, unnest(range(len(keys))) AS place"
@@ -57,7 +63,24 @@ def shapes() -> str:
 
 def _may_be_deep(text: str) -> str:
     opened = f"2 * strlen({text}) - strlen(replace({text}, '[', '')) - strlen(replace({text}, '{{', ''))"
-    return f"strlen({text}) > {2 * limits.JSON_DEPTH} AND {opened} > {limits.JSON_DEPTH}"
+    return f"CASE WHEN strlen({text}) > {2 * limits.JSON_DEPTH} THEN {opened} > {limits.JSON_DEPTH} ELSE FALSE END"
+
+
+def _too_deep(text: str) -> str:
+    return f"CASE WHEN {_may_be_deep(text)} THEN {json_rules.too_deep(text)} ELSE FALSE END"
+
+
+def confirmed_keys(text: str, keys: Sequence[str]) -> str:
+    """Return the JSON text of a record, if it is an object that has none but these keys, each once.
+
+    What has no keys at all may be something else.
+    """
+    if not keys:
+        return text
+    found, known = f"json_keys({text})", text_list(keys)
+    others = f"len({found}) > 0 AND len({found}) = list_unique({found}) AND list_has_all({known}, {found})"
+    shape = f"CASE WHEN {found} = {known} THEN TRUE ELSE {others} END"
+    return confirmed_record(text, f"{shape} AND NOT {_too_deep(text)}")
 
 
 def kinds(names: Sequence[str]) -> str:
@@ -104,11 +127,28 @@ def has_long_number(names: Collection[str]) -> str:
     return " AND ".join(conditions)
 
 
-def read_exactly(types: Mapping[str, str], names: Collection[str], marker: str, more: Sequence[str] = ()) -> str:
+def read_exactly(
+    types: Mapping[str, str],
+    names: Collection[str],
+    marker: str,
+    more: Sequence[str] = (),
+    presumed: Presumption = _NOTHING,
+) -> str:
     """`read_columns`, but numbers keep all of their digits. `marker` is text that does not appear in the data."""
-    quoted = f"CASE WHEN {has_long_number(names)} THEN {_quote_long_numbers('json', marker)} ELSE json END"
-    values = [_unquote(f"record.{identifier(name)}", marker) for name in types]
-    return _columns(quoted, types, values, more, LINES)
+    record = confirmed_keys("json", presumed.keys)
+    quoted = f"CASE WHEN {has_long_number(names)} THEN {_quote_long_numbers(record, marker)} ELSE {record} END"
+    values = {name: _unquote(f"record.{identifier(name)}", marker) for name in types}
+    return _columns(quoted, types, _confirmed(values, presumed), more, LINES)
+
+
+def _confirmed(values: Mapping[str, str], presumed: Presumption) -> list[str]:
+    return [_as_text(name, value, presumed) for name, value in values.items()]
+
+
+def _as_text(name: str, value: str, presumed: Presumption) -> str:
+    if name in presumed.texts:
+        return confirmed_text(value)
+    return f"CAST({value} AS VARCHAR)" if name in presumed.in_json else value
 
 
 def _columns(json_text: str, types: Mapping[str, str], values: Sequence[str], more: Sequence[str], lines: str) -> str:

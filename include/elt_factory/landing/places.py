@@ -95,6 +95,9 @@ class LocalPlace(Place):
             yield folder
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                # where it has other attempts it stays
+                self.folder.rmdir()
             raise
 
     @contextmanager

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elt_factory.core.failures import BadDataError, ContractError
 from elt_factory.extract.request import Spool
 from elt_factory.landing import contract, csv_sql, memory, staging
 from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.csv_files import comes_from_others, useful_threads
 from elt_factory.landing.csv_sifting import forget_broken_lines, sift_csv
 from elt_factory.landing.delivered import note_delivered
-from elt_factory.landing.found import find_columns, nanosecond_columns, raw_relations
+from elt_factory.landing.direct import LONGEST, Parts, may_be_direct, stage_directly
+from elt_factory.landing.first_look import NotPresumedError, presumed_columns
+from elt_factory.landing.found import Found, find_columns, nanosecond_columns, raw_relations
 from elt_factory.landing.lines import BROKEN_LINES, BrokenLinesError, offer
 from elt_factory.landing.manifest import Drift
 from elt_factory.landing.numbers import Signs
@@ -28,10 +31,33 @@ if TYPE_CHECKING:
     import duckdb
 
 
-def stage_spool(
-    connection: duckdb.DuckDBPyConnection, request: LandRequest
-) -> tuple[ContractPlan, tuple[Drift, ...], Spool]:
-    """Make `staged` of the records of a spool; returns the plan, the drift, and what was read in place of the spool."""
+@dataclass(frozen=True)
+class ReadRecords:
+    """The records behind `staged`: how they were planned, and the drift that was met.
+
+    `spool` is what was read in place of the request's; `parts` are those of the landing that the good records are in
+    already.
+    """
+
+    plan: ContractPlan
+    drift: tuple[Drift, ...]
+    spool: Spool
+    parts: Parts = ()
+
+    @property
+    def part_files(self) -> list[str]:
+        """The files of the parts."""
+        return [part[0] for part in self.parts]
+
+
+def stage_spool(connection: duckdb.DuckDBPyConnection, request: LandRequest, parts: Path | None = None) -> ReadRecords:
+    """Make `staged` of the records of a spool, and of the good ones parts of the landing where that is possible.
+
+    Args:
+        connection: The scratch database.
+        request: What to land.
+        parts: Where the parts may be written; None where they are not to be written yet.
+    """
     import duckdb
 
     spool = request.spool
@@ -40,58 +66,128 @@ def stage_spool(
         plan, drift = plan_contract(request.known, {})
         plan = _of_spool(plan, request.known, spool)
         staging.stage_nothing(connection, plan)
-        return plan, drift, spool
+        return ReadRecords(plan, drift, spool)
     if spool.format == "csv":
         spool = sift_csv(connection, spool, request.workdir)
         note_delivered(connection, spool, request.workdir)
     if spool.format != "ndjson":
-        return *_stage_files(connection, request, spool), spool
+        return _stage_files(connection, request, spool, parts)
     rejects = [spool.rejects] if spool.rejects else []
     with suppress(duckdb.InvalidInputException, UnfitNameError, BrokenLinesError):
-        plan, drift = _stage_files(connection, request, spool)
-        _stage_broken(connection, request, plan, rejects)
-        return plan, drift, spool
+        read = _stage_files(connection, request, spool, parts)
+        _stage_broken(connection, request, read, rejects)
+        return read
     request.log(f"{request.known.label}: some lines are not JSON objects; reading again without them")
     sifted = sift(connection, spool, request.workdir)
     note_delivered(connection, sifted.spool, request.workdir)
-    plan, drift = _stage_files(connection, request, sifted.spool)
-    _stage_broken(connection, request, plan, sifted.broken)
-    return plan, drift, sifted.spool
+    read = _stage_files(connection, request, sifted.spool, parts)
+    _stage_broken(connection, request, read, sifted.broken)
+    return read
 
 
 def _stage_broken(
-    connection: duckdb.DuckDBPyConnection, request: LandRequest, plan: ContractPlan, broken: Sequence[Path]
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, read: ReadRecords, broken: Sequence[Path]
 ) -> None:
     """Add what could not be read as records to `staged`."""
     if broken:
         offer(connection, broken, BROKEN_LINES)
-        staging.stage_broken(connection, request.staged, plan, contract.broken_lines(plan))
+        select = contract.broken_lines(read.plan)
+        staging.stage_more(connection, request.staged, read.plan, select, read.part_files)
 
 
 def _stage_files(
-    connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool
-) -> tuple[ContractPlan, tuple[Drift, ...]]:
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool, parts: Path | None
+) -> ReadRecords:
     import duckdb
 
     threads = useful_threads(spool)
     if spool.format == "csv" and spool.longest is not None:
         with suppress(duckdb.OutOfMemoryException):
-            return _stage_within(connection, request, spool, threads, csv_sql.buffer_bytes(spool.longest))
+            return _stage_within(
+                connection, request, spool, _Means(threads, csv_sql.buffer_bytes(spool.longest), parts)
+            )
         request.log(f"{request.known.label}: reading again with one thread and all of the memory limit")
         forget_broken_lines(connection)
         threads = 1
-    return _stage_within(connection, request, spool, threads, 0)
+    return _stage_within(connection, request, spool, _Means(threads, 0, parts))
+
+
+@dataclass(frozen=True)
+class _Means:
+    """How files are read: with how many threads, with buffers of what size that DuckDB would keep, into what parts."""
+
+    threads: int | None
+    buffer: int
+    parts: Path | None
 
 
 def _stage_within(
-    connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool, threads: int | None, buffer: int
-) -> tuple[ContractPlan, tuple[Drift, ...]]:
-    """Stage files with a number of threads; `buffer` is the size of the buffers that DuckDB would keep without need."""
-    known = request.known
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool, means: _Means
+) -> ReadRecords:
     longest = offer(connection, spool.files) if spool.format == "ndjson" else spool.longest or 0
-    memory.set_records(connection, longest, threads, buffer)
+    memory.set_records(connection, longest, means.threads, means.buffer)
     memory.set_threads(connection, 1)
-    found = find_columns(connection, known, spool)
+    direct = means.parts if longest <= LONGEST else None
+    read = _stage_directly(connection, request, spool, direct) if direct else None
+    read = read or _stage_with_care(connection, request, spool)
+    memory.set_records(connection, longest)
+    memory.set_threads(connection, len(read.plan.columns))
+    if spool.format == "csv":
+        staging.stage_more(connection, request.staged, read.plan, contract.broken_csv(read.plan), read.part_files)
+    return read
+
+
+def _stage_directly(
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool, parts: Path
+) -> ReadRecords | None:
+    """Stage by what the first records say; None where others contradict, or what they say is not enough."""
+    import duckdb
+
+    staging.forget(parts)
+    with suppress(
+        NotPresumedError, ContractError, BadDataError, duckdb.InvalidInputException, duckdb.OutOfMemoryException
+    ):
+        found, presumed = presumed_columns(connection, request.known, spool)
+        plan, drift = _planned(connection, request, spool, found)
+        plan = replace(plan, presumed=presumed)
+        if may_be_direct(request.known, plan):
+            memory.set_threads(connection, len(plan.columns))
+            relations = raw_relations(connection, spool, plan)
+            if written := stage_directly(connection, request.staged, plan, relations, parts):
+                read = ReadRecords(plan, drift, spool, written)
+                _stage_rejected(connection, request, read, relations)
+                return read
+    staging.forget(parts)
+    forget_broken_lines(connection)
+    return None
+
+
+def _stage_rejected(
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, read: ReadRecords, relations: Sequence[str]
+) -> None:
+    """Add the records that are not in parts to `staged`, unless there are none by the counts."""
+    expected = read.spool.counted if read.spool.rows_read is None else read.spool.rows_read
+    if expected == sum(part[1] for part in read.parts):
+        return
+    # what is noted of broken lines is noted again
+    forget_broken_lines(connection)
+    memory.set_threads(connection, len(read.plan.columns), most=None if read.plan.numbered else 1)
+    for relation in relations:
+        select = contract.rejected_records(relation, read.plan)
+        staging.stage_more(connection, request.staged, read.plan, select, read.part_files)
+
+
+def _stage_with_care(connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool) -> ReadRecords:
+    plan, drift = _planned(connection, request, spool, find_columns(connection, request.known, spool))
+    memory.set_threads(connection, len(plan.columns), most=None if plan.numbered else 1)
+    staging.stage_records(connection, request.staged, plan, raw_relations(connection, spool, plan))
+    return ReadRecords(plan, drift, spool)
+
+
+def _planned(
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool, found: Found
+) -> tuple[ContractPlan, tuple[Drift, ...]]:
+    known = request.known
     plan, drift = plan_contract(known, found)
     plan = within_window(plan, known, request.window, request.zone)
     plan = replace(
@@ -101,12 +197,6 @@ def _stage_within(
         numbered=spool.format != "csv",
         signs=Signs.of(spool.csv),
     )
-    memory.set_threads(connection, len(plan.columns), most=None if plan.numbered else 1)
-    staging.stage_records(connection, request.staged, plan, raw_relations(connection, spool, plan))
-    memory.set_records(connection, longest)
-    memory.set_threads(connection, len(plan.columns))
-    if spool.format == "csv":
-        staging.stage_broken(connection, request.staged, plan, contract.broken_csv(plan))
     return plan, drift
 
 

@@ -35,10 +35,19 @@ def stage_records(
     _show(connection, folder, plan)
 
 
-def stage_broken(connection: duckdb.DuckDBPyConnection, folder: Path, plan: ContractPlan, select: str) -> None:
-    """Add the lines that are not records to `staged`, behind the records."""
+def stage_more(
+    connection: duckdb.DuckDBPyConnection, folder: Path, plan: ContractPlan, select: str, parts: Sequence[str] = ()
+) -> None:
+    """Add what is rejected to `staged`, behind the records, which may be in parts of the landing already."""
     _add(connection, folder, select)
-    _show(connection, folder, plan)
+    _show(connection, folder, plan, parts)
+
+
+def stage_landed(connection: duckdb.DuckDBPyConnection, folder: Path, plan: ContractPlan, parts: Sequence[str]) -> None:
+    """Put the rows of a landing's parts behind `staged`, and only them."""
+    forget(folder)
+    folder.mkdir(exist_ok=True)
+    _show(connection, folder, plan, parts)
 
 
 def stage_nothing(connection: duckdb.DuckDBPyConnection, plan: ContractPlan) -> None:
@@ -82,10 +91,13 @@ def _add(connection: duckdb.DuckDBPyConnection, folder: Path, select: str) -> No
     )
 
 
-def _show(connection: duckdb.DuckDBPyConnection, folder: Path, plan: ContractPlan) -> None:
-    columns = "*" if plan.numbered else f"*, {contract.PLACE_IN_PARQUET} AS place"
-    kept = " WHERE kept IS NOT FALSE" if plan.where else ""
-    connection.execute(f"CREATE OR REPLACE VIEW staged AS SELECT {columns} FROM {_there(folder)}{kept}")
+def _show(connection: duckdb.DuckDBPyConnection, folder: Path, plan: ContractPlan, parts: Sequence[str] = ()) -> None:
+    selects = [contract.landed_as_staged(contract.read_parquet(parts), plan)] if parts else []
+    if _files(folder):
+        columns = "*" if plan.numbered else f"*, {contract.PLACE_IN_PARQUET} AS place"
+        kept = " WHERE kept IS NOT FALSE" if plan.where else ""
+        selects.append(f"SELECT {columns} FROM {_there(folder)}{kept}")
+    connection.execute(f"CREATE OR REPLACE VIEW staged AS {' UNION ALL BY NAME '.join(selects)}")
 
 
 def _there(folder: Path) -> str:

@@ -1,0 +1,56 @@
+"""What is presumed of all records, and the SQL that asks each of them.
+
+A value that contradicts ends the statement with an error, and the records are read with care.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from elt_factory.core.sql_text import text_literal
+
+_CONTRADICTED = f"error({text_literal('the first records say otherwise')})"
+
+
+@dataclass(frozen=True)
+class Presumption:
+    """What is presumed, by the names of columns.
+
+    `tests` are conditions on a raw value $, which has the presumed type then and is none of another type. Of NDJSON:
+    `in_json` are the columns that are tested as JSON writes them, `texts` those whose values are all texts, and `keys`
+    are all keys that records have, in the order of most.
+    """
+
+    tests: Mapping[str, str] = field(default_factory=dict)
+    in_json: frozenset[str] = frozenset()
+    texts: frozenset[str] = frozenset()
+    keys: tuple[str, ...] = ()
+
+    def renamed(self, rename: Callable[[str], str]) -> Presumption:
+        """Return the same for columns of other names; keys are always those of the source."""
+        return replace(
+            self,
+            tests={rename(name): test for name, test in self.tests.items()},
+            in_json=frozenset(map(rename, self.in_json)),
+            texts=frozenset(map(rename, self.texts)),
+        )
+
+
+def confirmed(raw: str, test: str, kind: str) -> str:
+    """Return SQL for a raw value in a DuckDB type, if it meets a test under which DuckDB's own cast is exact."""
+    return (
+        f"CASE WHEN {raw} IS NULL THEN NULL WHEN {test.replace('$', raw)} THEN TRY_CAST({raw} AS {kind}) "
+        f"ELSE {_CONTRADICTED} END"
+    )
+
+
+def confirmed_text(json: str) -> str:
+    """Return SQL for the text that a JSON value is."""
+    text = f"starts_with({json}, '\"') THEN json_extract_string({json}, '$')"
+    return f"CASE WHEN {json} IS NULL THEN NULL WHEN {text} ELSE {_CONTRADICTED} END"
+
+
+def confirmed_record(json: str, condition: str) -> str:
+    """Return SQL for the text of a record that meets a condition."""
+    return f"CASE WHEN {condition} THEN {json} ELSE {_CONTRADICTED} END"
