@@ -16,7 +16,7 @@ from elt_factory.core.failures import BadDataError, SourceNotReadyError
 from elt_factory.sources.read import read
 from elt_factory.sources.rest_api import http
 from elt_factory.sources.rest_api.exchange import Patience
-from elt_factory.sources.rest_api.repeats import Repeats
+from elt_factory.sources.rest_api.repeats import Prints, Repeats
 
 CURSOR = {"type": "cursor", "cursor_path": "next", "cursor_param": "after"}
 NUMBERED = {"type": "page_number"}
@@ -323,8 +323,8 @@ def test_a_page_has_something_new_exactly_when_a_record_of_it_came_on_no_page_be
     repeats, came = Repeats(), set()
     for page in pages:
         records = [Raw(str(n).encode()) for n in page]
-        assert repeats.has_new(records) == (not came.issuperset(page))
-        repeats.remember(records)
+        assert repeats.has_new(Prints.of(records)) == (not came.issuperset(page))
+        repeats.remember(Prints.of(records))
         came.update(page)
 
 
@@ -332,6 +332,6 @@ def test_beyond_what_is_remembered_record_by_record_whole_pages_still_are():
     repeats = Repeats(most_records=2)
     pages = [[Raw(str(n).encode()) for n in range(start, start + 5)] for start in (0, 5, 10)]
     for page in pages:
-        assert repeats.has_new(page)
-        repeats.remember(page)
-    assert not any(repeats.has_new(page[::-1]) for page in pages)
+        assert repeats.has_new(Prints.of(page))
+        repeats.remember(Prints.of(page))
+    assert not any(repeats.has_new(Prints.of(page[::-1])) for page in pages)

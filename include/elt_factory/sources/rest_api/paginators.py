@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import msgspec
 from msgspec import Raw
@@ -20,6 +21,7 @@ from elt_factory.sources.rest_api.paging_model import (
     Paginator,
     SinglePage,
 )
+from elt_factory.sources.rest_api.repeats import Prints
 
 _LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:\"[^\"]*\"|[^\s;,]*))?)*)")
 _PIECE = 5000
@@ -51,6 +53,11 @@ class Page:
     headers: Mapping[str, str]
     found: Sequence[Raw]
     records_path: str | None = None
+
+    @cached_property
+    def prints(self) -> Prints:
+        """The hashes of its records."""
+        return Prints.of(self.found)
 
     @property
     def records(self) -> int:

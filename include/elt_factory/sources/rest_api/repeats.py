@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from msgspec import Raw
@@ -10,6 +11,20 @@ from msgspec import Raw
 # eight bytes each, and what Python needs to hold them: about ten megabytes
 _MOST_RECORDS = 100_000
 _WORD = 2**64
+
+
+@dataclass(frozen=True)
+class Prints:
+    """The hashes of a page's records, each taken once, and that of the page whatever their order."""
+
+    records: tuple[int, ...]
+    page: int
+
+    @classmethod
+    def of(cls, records: Sequence[Raw]) -> Prints:
+        """Return the hashes of the records of a page."""
+        prints = tuple(hash(bytes(record)) for record in records)
+        return cls(prints, hash((len(prints), sum(prints) % _WORD)))
 
 
 class Repeats:
@@ -20,22 +35,11 @@ class Repeats:
         self._records: set[int] = set()
         self._pages: set[int] = set()
 
-    def has_new(self, records: Sequence[Raw]) -> bool:
+    def has_new(self, prints: Prints) -> bool:
         """Whether a page has a record that came on none before; their order does not matter."""
-        if page_print(records) in self._pages:
-            return False
-        return any(_print(record) not in self._records for record in records)
+        return prints.page not in self._pages and not self._records.issuperset(prints.records)
 
-    def remember(self, records: Sequence[Raw]) -> None:
+    def remember(self, prints: Prints) -> None:
         """Take a page into account."""
-        self._pages.add(page_print(records))
-        self._records.update(map(_print, islice(records, max(0, self._most - len(self._records)))))
-
-
-def page_print(records: Sequence[Raw]) -> int:
-    """Return a hash of a page's records in any order."""
-    return hash((len(records), sum(map(_print, records)) % _WORD))
-
-
-def _print(record: Raw) -> int:
-    return hash(bytes(record))
+        self._pages.add(prints.page)
+        self._records.update(islice(prints.records, max(0, self._most - len(self._records))))

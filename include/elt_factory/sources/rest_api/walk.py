@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from elt_factory.sources.rest_api.damage import UnreadableAnswerError
 from elt_factory.sources.rest_api.paginators import Ask, Page, following, told
 from elt_factory.sources.rest_api.paging_model import OffsetPaginator, PageNumberPaginator, Paginator, SinglePage
-from elt_factory.sources.rest_api.repeats import Repeats, page_print
+from elt_factory.sources.rest_api.repeats import Repeats
 from elt_factory.sources.rest_api.signs import says_complete
 
 # a filter on the server's side may leave many pages empty, with more records behind them
@@ -62,7 +62,7 @@ class Walk:
         ask = following(self.model, asked, page, self.rows + held + page.records, self._pages)
         if not page.records:
             kept, ask = self._without_records(ask, again)
-        elif self._repeats.has_new(page.found):
+        elif self._repeats.has_new(page.prints):
             kept = self._with_new(asked, page, again)
         else:
             kept, ask = self._with_nothing_new(asked, page, ask, again)
@@ -93,8 +93,8 @@ class Walk:
                 f"pagination loop: {told(asked)} was returned twice, with new records each time"
             )
         self._empty = self._stale = 0
-        self._repeats.remember(page.found)
-        self._print = page_print(page.found)
+        self._repeats.remember(page.prints)
+        self._print = page.prints.page
         if self._first_print is None:
             self._first_print = self._print
         return [*self._released(), *self._keep(page)]
@@ -106,7 +106,7 @@ class Walk:
         ask: Ask | None,
         again: bool,
     ) -> tuple[list[Page], Ask | None]:
-        seen = page_print(page.found)
+        seen = page.prints.page
         if again or says_complete(page, self.rows):
             return self._ended()
         if self._pages == 2 and seen == self._first_print:  # noqa: PLR2004
@@ -126,7 +126,7 @@ class Walk:
         return [], ask
 
     def _all_held_are(self, seen: int) -> bool:
-        return all(page_print(page.found) == seen for page in self._held)
+        return all(page.prints.page == seen for page in self._held)
 
     def _ended(self) -> tuple[list[Page], None]:
         """Return the end of pages that repeat what came: no one counts them."""
