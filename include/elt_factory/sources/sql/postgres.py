@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from elt_factory.config.errors import near_name
 from elt_factory.config.models.values import ColumnType, TypeName
@@ -36,10 +36,13 @@ from elt_factory.sources.sql.origin import (
 with needs("postgres", "a connection of type postgres"):
     import psycopg
     from psycopg import errors, pq, sql
+    from psycopg.generators import copy_from
 
 from elt_factory.sources.sql.postgres_parts import both, ranges_of, whole_key
 
 if TYPE_CHECKING:
+    from psycopg.abc import PQGen
+
     Database = psycopg.Connection[tuple[object, ...]]
 
 _NUMERIC, _BYTEA, _BOOLEAN, _MONEY = 1700, 17, 16, 790
@@ -383,11 +386,18 @@ def _piece(piece: str | Given) -> sql.Composable:
 def _copy(database: Database, statement: sql.Composable, file: Path, progress: Progress) -> int:
     """Write what the server sends, a row at a time, to the file; return the rows that it says it sent."""
     copy = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv, HEADER)").format(statement)
-    with database.cursor() as cursor:
-        with file.open("wb", _BUFFER_BYTES) as out, cursor.copy(copy) as rows:
-            for number, row in enumerate(rows):
-                out.write(row)
-                if number % _ROWS_BETWEEN_LOOKS == 0:
-                    progress.seen(number)
-        progress.done(cursor.rowcount)
-        return cursor.rowcount
+    with database.cursor() as cursor, file.open("wb", _BUFFER_BYTES) as out, cursor.copy(copy):
+        rows = database.wait(_sent(database.pgconn, out, progress))
+    progress.done(rows)
+    return rows
+
+
+def _sent(server: pq.abc.PGconn, out: IO[bytes], progress: Progress) -> PQGen[int]:
+    # the driver's own iterator begins to wait for each row, which costs more than all else
+    number = 0
+    while isinstance(row := (yield from copy_from(server)), memoryview):
+        out.write(row)
+        number += 1
+        if number % _ROWS_BETWEEN_LOOKS == 0:
+            progress.seen(number)
+    return row.command_tuples or 0
