@@ -438,6 +438,12 @@ def test_a_text_cursor_is_read_after_the_last(postgres, read_table):
     assert values(spool) == []
 
 
+def test_a_text_cursor_of_digits_is_text(postgres, read_table):
+    made(postgres, "digits", "id text", "'007'", "'008'", "'10'")
+    found = values(read_table(table="digits", incremental={"cursor": "id"}, cursor=CursorRange("007", "10")))
+    assert found == [("008",), ("10",)]
+
+
 def test_an_incremental_query_is_cut_from_outside(postgres, schema, read_table):
     made(postgres, "numbered", "id int", "1", "2", "3")
     query = f"select id * 10 as ten from {schema}.numbered order by 1 desc -- all"

@@ -13,11 +13,11 @@ from proof_stories import Story, runs
 
 from elt_factory.config.models.table import Table
 from elt_factory.core.window import Window
+from elt_factory.extract import bounds as cursor_bounds
 from elt_factory.landing import contract, found, land, ndjson, outline, reading, widening
 from elt_factory.landing import manifest as manifest_module
 from elt_factory.sources.rest_api import key_pages
 from elt_factory.sources.sql import database
-from elt_factory.sources.sql import origin as sql_request
 from elt_factory.warehouse import (
     audit,
     audit_views,
@@ -186,12 +186,12 @@ def ends_what_it_has_not_seen(patch: pytest.MonkeyPatch) -> None:
 
 def open_start(patch: pytest.MonkeyPatch) -> None:
     """A row that changed at the very moment that a window begins is in none."""
-    real = sql_request.bounds
+    real = cursor_bounds.bounds
 
     def bounds(*given: Any) -> Any:
         return [replace(end, operator=">") if end.operator == ">=" else end for end in real(*given)]
 
-    for module in (sql_request, database):
+    for module in (cursor_bounds, database):
         patch.setattr(module, "bounds", bounds)
     no_lag(patch)
 

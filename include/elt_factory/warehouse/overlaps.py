@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 from elt_factory.config.models.cursor_rules import NUMBERS
 from elt_factory.config.models.table import TIMES
 from elt_factory.core.failures import ContractError
+from elt_factory.extract.bounds import on_clock
 from elt_factory.landing.manifest import Manifest
-from elt_factory.sources.sql.origin import on_clock
 from elt_factory.warehouse import audit, statements
 from elt_factory.warehouse.dialect import Dialect
 from elt_factory.warehouse.statement import Statement

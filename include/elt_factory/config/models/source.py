@@ -302,6 +302,6 @@ class TransformOnly(Pipeline):
 Config = Source | TransformOnly
 SOURCES: Door[Any] = Door(
     "elt_factory.sources",
-    {name: f"elt_factory.sources.{name}.kind:KIND" for name in ("rest_api", "sql", "files", "dynamodb")},
+    {name: f"elt_factory.sources.{name}.kind:KIND" for name in ("rest_api", "sql", "files", "dynamodb", "mongodb")},
     takes="elt_factory.sources.kind:SourceKind",
 )

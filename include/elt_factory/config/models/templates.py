@@ -20,6 +20,7 @@ Only these fields accept templates:
 | `path`, `params` of a rest_api table | text, percent-encoded in `path`, where it stays one path segment |
 | `headers`, `form`, `json`, `variables`, `body` of a rest_api table | text; one template alone in `json` and `variables` keeps the type of its value; escaped in a `body` of XML |
 | `query` of a sql table | a bound query parameter, never SQL text: do not quote it |
+| `filter` of a mongodb table | a value, never an operator; one template alone keeps its type: a time is a date |
 | `path` of a files table | part of one file name: it cannot escape the folder, and is not a pattern |
 
 A value of `params` is not part of the `load_id`: the same window, run again with another value, replaces what it wrote.

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Protocol
 
 from elt_factory.core.failures import BadRequestError
+from elt_factory.extract.bounds import check_cursor, clock_of
 from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.sql.described import Ends
 from elt_factory.sources.sql.model import SqlSource
-from elt_factory.sources.sql.origin import Origin, check_cursor, clock_of, keys_of, only_postgres, relation_of
+from elt_factory.sources.sql.origin import Origin, keys_of, only_postgres, relation_of
 from elt_factory.sources.sql.statements import Column, Speech, Sql, in_window, place_of, selected
 from elt_factory.sources.sql.values_as_text import as_text
 

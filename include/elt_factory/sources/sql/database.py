@@ -29,6 +29,7 @@ from elt_factory.core.failures import (
     EltError,
     SourceUnavailableError,
 )
+from elt_factory.extract.bounds import Bound, bounds, check_cursor, clock_of, is_temporal, wall_clock
 from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
@@ -38,19 +39,7 @@ from elt_factory.sources.sql.database_types import type_of
 from elt_factory.sources.sql.database_url import url_of
 from elt_factory.sources.sql.described import Described, Ends, Listed, plain
 from elt_factory.sources.sql.model import SqlSource
-from elt_factory.sources.sql.origin import (
-    Bound,
-    Given,
-    Origin,
-    bounds,
-    check_cursor,
-    clock_of,
-    is_temporal,
-    keys_of,
-    only_postgres,
-    relation_of,
-    wall_clock,
-)
+from elt_factory.sources.sql.origin import Given, Origin, keys_of, only_postgres, relation_of
 from elt_factory.sources.sql.values_as_text import as_text
 
 _MYSQL = frozenset({"mysql", "mariadb"})

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from elt_factory.config.errors import near_name
 from elt_factory.core.connection import Connection
-from elt_factory.core.failures import BadRequestError, EltError, PermanentError
-from elt_factory.discover.found import Beginning, Guess, Sample, SkippedTable, SourceFound, TableFound
-from elt_factory.discover.keys import cursor_candidates
+from elt_factory.core.failures import BadRequestError, PermanentError
+from elt_factory.discover.beginnings import beginnings_of
+from elt_factory.discover.found import Guess, SkippedTable, SourceFound, TableFound
 from elt_factory.discover.periods import sane_name
 from elt_factory.discover.sample import MOST_RECORDS, sample_of
 from elt_factory.discover.table import Ground, named_apart, table_of
@@ -26,12 +26,10 @@ from elt_factory.sources.sql import reader as sql
 from elt_factory.sources.sql.origin import Origin
 
 if TYPE_CHECKING:
-    from elt_factory.config.models.values import ColumnType
     from elt_factory.sources.sql.described import Listed
 
 _SHOWN = 5
 _AT_ONCE = 4  # tables, each with a connection of its own
-_FIRST_YEAR = 1900  # where the language's dates begin
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def _table(wanted: Tables, one: Listed, workdir: Path) -> TableFound:
     lines = {"table": Guess(json.dumps(one.name), "name in the database")} if plain != one.name else {}
     # a key may be empty in SQLite
     key = one.key if all(name in sample.types and None not in sample.values(name) for name in one.key) else ()
-    beginnings = _beginnings(wanted, one, sample)
+    beginnings = beginnings_of(sample, partial(_ends_of, wanted, one))
     return table_of(sample, Ground(plain, lines, key, whole=True, deletes=True, beginnings=beginnings))
 
 
@@ -137,32 +135,6 @@ def _request(wanted: Tables, one: Listed, workdir: Path) -> ReadRequest:
     )
 
 
-def _beginnings(wanted: Tables, one: Listed, sample: Sample) -> dict[str, Beginning]:
-    """Where the columns that may be a cursor begin, by all rows of the table; without those that no window holds."""
+def _ends_of(wanted: Tables, one: Listed, column: str) -> tuple[str | None, str | None]:
     label = TableLabel(wanted.name, one.name, secrets_of(wanted.connection))
-    relation, found = Origin(one.name, wanted.schema), dict[str, Beginning]()
-    for name in cursor_candidates(sample):
-        kind = sample.types[name]
-        try:
-            least, greatest = sql.ends_of(wanted.connection, wanted.project, relation, name, label)
-        except EltError:
-            continue
-        first, last = (_moment(text) for text in (least, greatest))
-        if kind and first and last and first.year >= _FIRST_YEAR and last <= datetime.now(UTC):
-            found[name] = _beginning(first, kind)
-    return found
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _beginning(first: datetime, kind: ColumnType) -> Beginning:
-    """Return an instant is written whole; a time without a zone as its day, which is that of the cursor's own clock."""
-    if kind.name == "timestamp":
-        return Beginning(f'"{first.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"', "1h")
-    return Beginning(f"{first:%Y-%m-%d}", "1d" if kind.name == "date" else "1h")
+    return sql.ends_of(wanted.connection, wanted.project, Origin(one.name, wanted.schema), column, label)

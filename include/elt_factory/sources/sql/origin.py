@@ -1,17 +1,12 @@
-"""What is read from a database: the relation, and the part of it that belongs to a window or a range of the cursor."""
+"""What is read from a database: a table or a query, and its keys."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
-from typing import Literal
-from zoneinfo import ZoneInfo
 
 from elt_factory.config.errors import near_name
-from elt_factory.config.models.cursor_rules import lag_fault
-from elt_factory.config.models.table import Incremental, source_name
+from elt_factory.config.models.table import source_name
 from elt_factory.config.models.templates import Typed, Use, query_parts, typed
 from elt_factory.config.models.values import MAX_PRECISION, ColumnType
 from elt_factory.core.failures import BadRequestError
@@ -19,9 +14,6 @@ from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.request import ReadRequest
 from elt_factory.extract.templating import values_of
 from elt_factory.sources.sql.model import SqlSource
-
-Operator = Literal[">", ">=", "<", "<="]
-_TEMPORAL = frozenset({"timestamp", "datetime", "date"})
 
 
 @dataclass(frozen=True)
@@ -38,18 +30,6 @@ class Origin:
     table: str
     schema: str | None = None
     query: tuple[str | Given, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Bound:
-    """One end of what is read: `cursor operator value`.
-
-    A datetime with a zone for instants, one without for wall-clock times and a date for dates, both on the cursor's
-    clock; for cursors that are not times an int, or text as the last load wrote it.
-    """
-
-    operator: Operator
-    value: datetime | date | int | str
 
 
 def relation_of(request: ReadRequest, source: SqlSource) -> Origin:
@@ -97,34 +77,6 @@ def keys_of(request: ReadRequest, columns: Iterable[str], label: TableLabel) -> 
     return names
 
 
-def bounds(request: ReadRequest, incremental: Incremental, kind: ColumnType | None) -> tuple[Bound, ...]:
-    """Return the ends of what is read, for a cursor of this type (None: not known, taken for a time)."""
-    if is_temporal(incremental, kind):
-        return _window(request, kind)
-    return tuple(_range(request, incremental))
-
-
-def is_temporal(incremental: Incremental, kind: ColumnType | None) -> bool:
-    """Tell whether the cursor is a time: the catalogue says so, or no one says that it is not."""
-    if isinstance(incremental.initial, int):
-        return False
-    return kind is None or kind.name in _TEMPORAL
-
-
-def check_cursor(
-    incremental: Incremental, columns: Iterable[str], types: Mapping[str, ColumnType], label: TableLabel
-) -> None:
-    """Refuse a cursor that is not a column of what is read, or whose lag does not fit its type."""
-    names = list(columns)
-    if incremental.cursor not in names:
-        hint = near_name(incremental.cursor, names)
-        raise label.error(BadRequestError, f'unknown column "{incremental.cursor}" in incremental.cursor', hint)
-    kind = types.get(incremental.cursor)
-    fault = lag_fault(incremental, kind.name if kind else None)
-    if fault:
-        raise label.error(BadRequestError, f"incremental.lag of {incremental.cursor}: {fault[0]}", fault[1])
-
-
 def decimal_of(precision: int, scale: int) -> ColumnType:
     """Return the decimal type; decimal(38,9) when none is declared or it has more digits than the warehouse's.
 
@@ -138,87 +90,3 @@ def decimal_of(precision: int, scale: int) -> ColumnType:
     if scale < 0 and precision - scale <= MAX_PRECISION:  # numeric(3,-2): 12300
         return ColumnType("decimal", precision - scale, 0)
     return ColumnType.parse("decimal")
-
-
-def _window(request: ReadRequest, kind: ColumnType | None) -> tuple[Bound, ...]:
-    zone = ZoneInfo(clock_of(request))
-    start, end = (on_clock(kind, moment, zone) for moment in (request.window.start, request.window.end))
-    return Bound(">=", start), Bound("<", end)
-
-
-def clock_of(request: ReadRequest) -> str:
-    """Return the zone of the clock that a cursor without a zone is read by."""
-    return request.source.all_tables[request.table].cursor_zone or request.source.timezone
-
-
-def wall_clock(moment: datetime, zone: ZoneInfo) -> datetime:
-    """Return what clocks in the zone show at a moment, so that windows that follow each other share no time.
-
-    The hour that clocks show twice in autumn belongs to its second pass: until then they appear at its beginning.
-    """
-    local = moment.astimezone(zone)
-    if local.fold == 0 and _repeats(local):
-        return _beginning_of_the_repeat(local, zone)
-    return local.replace(tzinfo=None, fold=0)
-
-
-def _repeats(local: datetime) -> bool:
-    first, second = local.replace(fold=0).utcoffset(), local.replace(fold=1).utcoffset()
-    return first is not None and second is not None and first > second
-
-
-def _beginning_of_the_repeat(local: datetime, zone: ZoneInfo) -> datetime:
-    """Return the time to which clocks go back.
-
-    Bisected to the second between a moment of the first pass and a day later.
-    """
-    before, after = local.astimezone(UTC), local.astimezone(UTC) + timedelta(days=1)
-    offset = local.utcoffset()
-    while after - before > timedelta(seconds=1):
-        middle = before + (after - before) // 2
-        before, after = (middle, after) if middle.astimezone(zone).utcoffset() == offset else (before, middle)
-    return after.replace(microsecond=0).astimezone(zone).replace(tzinfo=None, fold=0)
-
-
-def on_clock(kind: ColumnType | None, moment: datetime, zone: ZoneInfo) -> datetime | date:
-    """Return a moment as a cursor of this type has it, whose clock is the zone's where it has no zone of its own."""
-    if kind is not None and kind.name == "timestamp":
-        return moment.astimezone(UTC)
-    if kind is not None and kind.name == "date":
-        return _first_date(moment.astimezone(zone))
-    return wall_clock(moment, zone)
-
-
-def _first_date(local: datetime) -> date:
-    """Return the first date that begins at this moment or after it: a date stands for its midnight."""
-    return local.date() if local.time() == time() else local.date() + timedelta(days=1)
-
-
-def _range(request: ReadRequest, incremental: Incremental) -> Iterator[Bound]:
-    after, upto = request.cursor.after, request.cursor.upto
-    if after is not None and request.source.all_tables[request.table].primary_key:
-        # more rows may have the last value, and lower ones be committed late: those that come again are found by key
-        yield Bound(">=", _less(after, incremental.number_lag))
-    elif after is not None:
-        yield Bound(">", _number_or_text(after))
-    elif incremental.initial is not None:
-        initial = incremental.initial
-        yield Bound(">=", initial if isinstance(initial, int) else initial.isoformat())
-    if upto is not None:
-        yield Bound("<=", _number_or_text(upto))
-
-
-def _less(text: str, lag: int) -> int | str:
-    """Return a number less the lag, as exactly as the text has it; text that is not a number as it is."""
-    try:
-        value = Decimal(text) - lag
-    except InvalidOperation:
-        return text
-    return int(value) if value == value.to_integral_value() else str(value)
-
-
-def _number_or_text(text: str) -> int | str:
-    try:
-        return int(text)
-    except ValueError:
-        return text

@@ -14,6 +14,7 @@ from elt_factory.config.models.values import ColumnType, TypeName
 from elt_factory.core.connection import Connection
 from elt_factory.core.extras import needs
 from elt_factory.core.failures import AccessDeniedError, BadRequestError, EltError, SourceUnavailableError
+from elt_factory.extract.bounds import bounds, check_cursor, clock_of, is_temporal
 from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.parts import all_parts
 from elt_factory.extract.progress import Progress
@@ -21,17 +22,7 @@ from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.sql import late_commits
 from elt_factory.sources.sql.described import Ends, Listed
 from elt_factory.sources.sql.model import SqlSource
-from elt_factory.sources.sql.origin import (
-    Given,
-    Origin,
-    bounds,
-    check_cursor,
-    clock_of,
-    decimal_of,
-    is_temporal,
-    keys_of,
-    relation_of,
-)
+from elt_factory.sources.sql.origin import Given, Origin, decimal_of, keys_of, relation_of
 
 with needs("postgres", "a connection of type postgres"):
     import psycopg

@@ -8,8 +8,9 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from elt_factory.config.models.values import ColumnType
+from elt_factory.extract.bounds import bounds, wall_clock
 from elt_factory.extract.request import ReadRequest
-from elt_factory.sources.sql.origin import Given, Origin, bounds, wall_clock
+from elt_factory.sources.sql.origin import Given, Origin
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,112 @@
+"""Documents of MongoDB as JSON: plain values where JSON or text has them exactly, else MongoDB's extended JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from elt_factory.config.models.values import ColumnType, TypeName
+from elt_factory.core.extras import needs
+from elt_factory.core.window import iso_utc
+from elt_factory.extract.json_numbers import json_number
+
+with needs("mongodb", "a source of type mongodb"):
+    from bson import Binary, Decimal128, Int64, ObjectId, json_util
+    from bson.binary import UUID_SUBTYPE
+    from bson.errors import BSONError
+
+_CANONICAL = json_util.CANONICAL_JSON_OPTIONS
+# what a field is whose values are all of one kind; a number may have another kind in the next document
+_TYPES: Mapping[str, TypeName] = {
+    "str": "text",
+    "ObjectId": "text",
+    "datetime": "timestamp",
+    "bool": "boolean",
+    "dict": "json",
+    "list": "json",
+    "bytes": "binary",
+}
+
+
+class Kinds:
+    """What the fields of documents hold, by the types that MongoDB keeps with each value."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, set[type]] = {}
+
+    def see(self, document: Mapping[str, Any]) -> None:
+        """Take a document into account."""
+        for name, value in document.items():
+            if value is not None:
+                self._seen.setdefault(name, set()).add(type(value))
+
+    def types(self) -> dict[str, ColumnType]:
+        """Return the types of the fields whose values all have one."""
+        found = {name: {_TYPES.get(kind.__name__) for kind in kinds} for name, kinds in self._seen.items()}
+        return {name: ColumnType(kind) for name, kinds in found.items() if len(kinds) == 1 for kind in kinds if kind}
+
+
+def as_json(document: Mapping[str, Any]) -> bytes:
+    """Return a document as one line of JSON."""
+    return msgspec.json.encode(plain(document))
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it.
+
+    An ObjectId and a UUID as their text, a date in UTC to the millisecond, a Decimal128 with all its digits, bytes as
+    hex digits, a number that is none as NaN, Infinity, -Infinity; what only MongoDB has, and a date that no calendar
+    has, as extended JSON.
+    """
+    write = _KINDS.get(type(value))
+    return write(value) if write else _extended(value)
+
+
+def _float(value: float) -> Any:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _decimal(value: Decimal128) -> Any:
+    exact = value.to_decimal()
+    return json_number(str(value)) if exact.is_finite() else str(value)
+
+
+def _binary(value: Binary) -> str:
+    if value.subtype == UUID_SUBTYPE and len(value) == 16:  # noqa: PLR2004 - bytes of a UUID
+        return str(value.as_uuid())
+    return value.hex()
+
+
+def _date(value: datetime) -> str:
+    return iso_utc(value)
+
+
+def _extended(value: Any) -> Any:
+    try:
+        found = json_util.default(value, _CANONICAL)
+    except (TypeError, BSONError):
+        return str(value)
+    return plain(found)
+
+
+_KINDS: Mapping[type, Callable[[Any], Any]] = {
+    str: lambda value: value,
+    int: lambda value: value,
+    Int64: int,
+    bool: lambda value: value,
+    type(None): lambda value: value,
+    float: _float,
+    ObjectId: str,
+    datetime: _date,
+    Decimal128: _decimal,
+    Binary: _binary,
+    bytes: bytes.hex,
+    dict: lambda value: {name: plain(inner) for name, inner in value.items()},
+    list: lambda value: [plain(inner) for inner in value],
+}
