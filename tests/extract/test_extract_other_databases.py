@@ -83,6 +83,7 @@ def test_every_type_of_connection_names_its_extra():
         "mssql": "mssql",
         "oracle": "oracle",
         "snowflake": "snowflake",
+        "duckdb": None,
         "*": None,
     }
 

@@ -90,15 +90,26 @@ def _word(value: object) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def _sqlite_url(connection: Connection, project: Path, label: TableLabel) -> sa.URL:
+def file_of(connection: Connection, project: Path, label: TableLabel, kind: str) -> Path:
+    """Return the file of a database that is one.
+
+    Raises:
+        BadRequestError: the connection names none.
+        SourceNotReadyError: it is not there.
+    """
     named = connection.host or connection.schema
     if not named:
-        text = f'the connection "{connection.conn_id}" has no SQLite file'
+        text = f'the connection "{connection.conn_id}" has no {kind} file'
         raise label.error(BadRequestError, text, "set its path as the host")
     file = (project / named).absolute()
     if not file.is_file():
         there = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
-        text = f"SQLite file {file} does not exist"
+        text = f"{kind} file {file} does not exist"
         raise label.error(SourceNotReadyError, text, near_name(file.name, there))
+    return file
+
+
+def _sqlite_url(connection: Connection, project: Path, label: TableLabel) -> sa.URL:
+    file = file_of(connection, project, label, "SQLite")
     # without mode=ro SQLite makes an empty database of a name that it does not find
     return sa.URL.create("sqlite", database=f"file:{quote(str(file))}", query={"mode": "ro", "uri": "true"})

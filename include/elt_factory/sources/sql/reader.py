@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from elt_factory.sources.sql.described import Ends, Listed
     from elt_factory.sources.sql.origin import Origin
 
-_ROADS: Mapping[str, str] = {"postgres": "postgres", "postgresql": "postgres", "snowflake": "snowflake"}
+_ROADS: Mapping[str, str] = {
+    "postgres": "postgres",
+    "postgresql": "postgres",
+    "snowflake": "snowflake",
+    "duckdb": "duckdb",
+}
 
 
 class Road(Protocol):
