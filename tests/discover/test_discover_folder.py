@@ -98,3 +98,12 @@ def test_a_decimal_of_more_than_38_digits_is_no_float(place, tmp_path):
     parquet.write_table(table, place.folder / "wide.parquet")
     found = found_in(place, tmp_path)
     assert [str(column.type) for table in found.tables for column in table.columns if column.name == "d"] == ["text"]
+
+
+def test_a_damaged_workbook_is_left_out_with_its_reason(place, tmp_path):
+    (place.folder / "broken.xlsx").write_bytes(b"PK\x03\x04 and no more")
+    found = found_in(place, tmp_path)
+    assert [table.name for table in found.tables] == ["good"]
+    (skipped,) = found.skipped
+    assert skipped.name == "broken.xlsx"
+    assert "broken.xlsx is not a workbook, or damaged" in skipped.reason

@@ -1,5 +1,7 @@
 """CSV in every dialect: what the YAML says of it, and what `elt new` finds out by itself."""
 
+from collections import Counter
+
 import pytest
 
 from elt_factory.config.models.formats import CsvFormat
@@ -262,4 +264,57 @@ def test_a_file_that_is_written_in_another_way_fails_in_any_dialect(tmp_path, co
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.csv").write_text(content)
     with pytest.raises(BadDataError, match=message):
-        list(json_records(tmp_path / "in" / "a.csv", "a.csv", CsvFormat(type="csv", trim=True, **more)))
+        list(json_records(tmp_path / "in" / "a.csv", "a.csv", CsvFormat(type="csv", trim=True, **more), Counter()))
+
+
+BLOCK = 1024 * 1024 - 8  # of letters, before the return that ends the block
+MIXED = {
+    "a lone return in a file of line feeds": (b"a,b\n1,x\ry\n2,z\n", [(1, "x\ry"), (2, "z")]),
+    "a lone return in a file of both": (b"a,b\r\n1,x\ry\r\n2,z\r\n", [(1, "x\ry"), (2, "z")]),
+    "line feeds after both": (b"a,b\r\n1,x\r\n2,z\n", [(1, "x"), (2, "z")]),
+    "both after line feeds": (b"a,b\n1,x\r\n2,z\n", [(1, "x"), (2, "z")]),
+    "returns alone": (b"a,b\r1,x\r2,z\r", [(1, "x"), (2, "z")]),
+    "both within quotes": (b'a,b\n1,"x\r\ny"\n2,z\n', [(1, "x\r\ny"), (2, "z")]),
+    "a return at the end of a block": (
+        b"a,b\r\n1," + b"x" * (1024 * 1024 - 9) + b"\r\n",
+        [(1, "x" * (1024 * 1024 - 9))],
+    ),
+}
+
+
+@pytest.mark.parametrize("way", MIXED)
+@pytest.mark.parametrize("form", [{}, {"fill_short": True}, {"trim": True}])
+def test_lines_that_end_in_several_ways_are_the_same_records_on_both_roads(line, way, form):
+    content, expected = MIXED[way]
+    one = line(content, **form)
+    assert one.load(WEEK).rows_rejected == 0
+    assert sorted((row["a"], row["b"]) for row in one.rows()) == expected
+
+
+@pytest.mark.parametrize("form", [{}, {"trim": True}])
+def test_a_column_may_be_called_like_a_word_for_no_value(line, form):
+    one = line(b"NA,b\nNA,x\n2,y\nNA,b\n", null_values=["", "NA"], **form)
+    assert one.load(WEEK).rows_rejected == 1
+    assert sorted((row["b"], row["NA"]) for row in one.rows()) == [("x", None), ("y", 2)]
+
+
+@pytest.mark.parametrize("form", [{}, {"trim": True}, {"comment": "#"}])
+def test_a_second_table_is_an_error_on_both_roads(line, form):
+    with pytest.raises(BadDataError, match=r"a\.csv line 5: another table starts here"):
+        line(b"a,b\n1,x\n2,y\n\nc,d\n5,z\n", **form).load(WEEK)
+    assert line(b"a,b\n1,x\n\n2,y\n\n\n3,z\n", **form).load(WEEK).rows_loaded == 3
+
+
+@pytest.mark.parametrize("form", [{}, {"trim": True}])
+def test_a_file_of_other_columns_is_an_error_on_both_roads(line, form):
+    columns = {"a": {"type": "integer"}, "b": {"type": "text"}}
+    with pytest.raises(BadDataError, match=r"a\.csv line 1: no column of the table: the file has x, y"):
+        line(b"x,y\n1,2\n", columns, **form).load(WEEK)
+
+
+def test_lines_that_are_left_out_are_counted_and_logged(line):
+    told = []
+    one = line(b"Report\nof today\na,b\n1,x\n# by hand\n\n2,y\ntotal,2\n", skip_lines=2, footer_lines=1, comment="#")
+    one = Line(one.source, None, one.folder, told.append)
+    assert one.load(WEEK).rows_loaded == 2
+    assert "src.tab: left out as the format says: 2 title lines, 1 comment, 1 footer line" in told

@@ -137,3 +137,23 @@ def test_a_document_that_is_ten_times_as_long_takes_no_more_memory(tmp_path):
         assert count == rows
         peaks.append(peak)
     assert peaks[1] < 1.2 * peaks[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        (b'{"data": {"items": [{"a": 1}], "items": [{"a": 2}]}}', "data.items"),
+        (b'{"data": {"items": [{"a": 1}]}, "x": 1, "data": {"items": [{"a": 2}]}}', "data"),
+    ],
+)
+def test_a_key_on_the_way_to_the_records_that_is_repeated_is_an_error(tmp_path, content, key):
+    file = tmp_path / "a.json"
+    file.write_bytes(content)
+    with pytest.raises(BadDataError, match=rf"a\.json line 1: the key {key} is repeated, and so are its records"):
+        list(json_stream.records(file, "a.json", ["data", "items"]))
+
+
+def test_a_key_that_is_repeated_elsewhere_is_none_of_the_records(tmp_path):
+    file = tmp_path / "a.json"
+    file.write_bytes(b'{"items": 1, "data": {"data": 2, "items": [{"a": 1}], "x": {"items": 3}}, "y": {"data": 4}}')
+    assert list(json_stream.records(file, "a.json", ["data", "items"])) == ['{"a": 1}']

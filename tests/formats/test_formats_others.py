@@ -381,3 +381,29 @@ def test_an_xml_document_that_is_ten_times_as_long_takes_no_more_memory(tmp_path
         assert count == rows
         peaks.append(peak)
     assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_durations_in_excel_keep_their_sign_and_what_there_is_of_a_second():
+    from elt_factory.formats.excel import _plain
+
+    spans = {
+        timedelta(hours=30, minutes=5): "30:05:00",
+        timedelta(milliseconds=250): "0:00:00.250",
+        timedelta(seconds=59, milliseconds=999): "0:00:59.999",
+        -timedelta(hours=1, minutes=30): "-1:30:00",
+        -timedelta(milliseconds=1500): "-0:00:01.500",
+        timedelta(microseconds=1): "0:00:00",
+        -timedelta(microseconds=1): "0:00:00",
+    }
+    assert {span: _plain(span) for span in spans} == spans
+
+
+def test_an_xml_element_that_is_nil_keeps_its_attributes(line):
+    content = (
+        b'<r xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><o id="1"><p xsi:nil="true" why="none"/></o>'
+        b'<o id="2"><p xsi:nil="true"/></o><o id="3" xsi:nil="true"/></r>'
+    )
+    one = line({"type": "xml", "records": "r.o"}, content)
+    assert one.load(WEEK).rows_rejected == 0
+    found = {row["id"]: row["p"] for row in one.rows()}
+    assert {key: found[key] for key in found} == {1: '{"why":"none"}', 2: None, 3: None}

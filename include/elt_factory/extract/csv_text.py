@@ -6,7 +6,7 @@ A line without a quote is split; only others are looked through field by field.
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,16 +15,22 @@ from elt_factory.config.models.formats import CsvFormat
 _MOST_LINES = 5000  # of one record: a quote that is never closed shall not take the rest of the file
 _MOST_CHARACTERS = 16 * 1024 * 1024
 _ENDS = "\r\n"
+# what lines are that are left out
+TITLE, FOOTER, COMMENT, BLANK = "title line", "footer line", "comment", "blank line"
 
 
 @dataclass(frozen=True)
 class Record:
-    """A record: its first line, its text, and its fields. `why` says why it has none."""
+    """A record: its first line, its text, and its fields. `why` says why it has none.
+
+    `below_gap` says that a blank line is above it.
+    """
 
     line: int
     text: str
     fields: tuple[str | None, ...]
     why: str = ""
+    below_gap: bool = False
 
 
 class _UnclosedError(Exception):
@@ -35,18 +41,22 @@ class _WrongError(Exception):
     """Something follows a quoted field that is not a delimiter."""
 
 
-def records(lines: Iterable[str], form: CsvFormat) -> Iterator[Record]:
+def records(lines: Iterable[str], form: CsvFormat, left_out: Counter[str] | None = None) -> Iterator[Record]:
     """Yield the records of a file, the header among them; blank lines, comments, and what is around them left out.
 
     Args:
         lines: The lines with their ends, which may be any.
         form: The dialect.
+        left_out: Counts the lines that are left out, by what they are.
     """
     waiting: deque[Record] = deque()
-    for record in _records(_Lines(iter(lines), form), splitter(form)):
+    count = Counter[str]() if left_out is None else left_out
+    for record in _records(_Lines(iter(lines), form, count), splitter(form)):
         waiting.append(record)
         if len(waiting) > form.footer_lines:
             yield waiting.popleft()
+    if waiting:
+        count[FOOTER] += len(waiting)
 
 
 def joined_names(lines: Sequence[Sequence[str | None]]) -> list[str]:
@@ -61,7 +71,7 @@ def _records(lines: _Lines, split: Callable[[str], tuple[str | None, ...]]) -> I
         text, taken = first.rstrip(_ENDS), [first]
         while True:
             try:
-                yield Record(lines.number - len(taken) + 1, text, split(text))
+                yield Record(lines.number - len(taken) + 1, text, split(text), below_gap=lines.gap)
             except _WrongError:
                 yield _broken(lines, taken, "text follows a quoted field; check format.quote and format.escape")
             except _UnclosedError:
@@ -86,14 +96,20 @@ class _Lines:
 
     rest: Iterator[str]
     form: CsvFormat
+    left_out: Counter[str]
     number: int = 0
+    gap: bool = False
     _again: deque[str] = field(default_factory=deque)
 
     def take(self, *, inside: bool = False) -> str | None:
         """Return the next line, inside of a record whatever it is; None at the end."""
+        self.gap = self.gap and inside
         for line in iter(self._next, None):
-            if inside or not self._is_left_out(line):
+            what = "" if inside else self._left_out(line)
+            if not what:
                 return line
+            self.gap = self.gap or what == BLANK
+            self.left_out[what] += 1
         return None
 
     def give_back(self, lines: list[str]) -> None:
@@ -106,12 +122,15 @@ class _Lines:
         self.number += line is not None
         return line
 
-    def _is_left_out(self, line: str) -> bool:
+    def _left_out(self, line: str) -> str:
+        """Return why a line is not part of a record; "" where it is."""
         form = self.form
+        if self.number <= form.skip_lines:
+            return TITLE
         # a tab may be a delimiter: a line of them is a record without values
-        if self.number <= form.skip_lines or not line.rstrip(_ENDS if form.delimiter != " " else f"{_ENDS} "):
-            return True
-        return form.comment is not None and line.startswith(form.comment)
+        if not line.rstrip(_ENDS if form.delimiter != " " else f"{_ENDS} "):
+            return BLANK
+        return COMMENT if form.comment is not None and line.startswith(form.comment) else ""
 
 
 def splitter(form: CsvFormat) -> Callable[[str], tuple[str | None, ...]]:

@@ -124,6 +124,7 @@ class Spool:
     many records there are.
     `keys` has the primary keys of all rows of the source, where the load compares them: without those that are NULL.
     `token` is what the API gave to ask with the next time.
+    `remarks` are what people should know of how it was read, as what was left out.
     `null_cursors` counts the rows of the source without a cursor value, read or left out; None: count those that came.
     """
 
@@ -140,6 +141,7 @@ class Spool:
     texts: bool = False
     keys: Spool | None = None
     token: str | None = field(default=None, repr=False)
+    remarks: tuple[str, ...] = ()
 
 
 Reader = Callable[[ReadRequest], Spool]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from elt_factory.extract.sniffing import Sniffed
 
 _HEAD_BYTES = 4 * 1024 * 1024
+_CHUNK = 1024 * 1024
 
 
 def _spooled(form: CsvFormat, files: Sequence[Delivered], workdir: Path) -> Spool:
@@ -23,17 +25,43 @@ def _spooled(form: CsvFormat, files: Sequence[Delivered], workdir: Path) -> Spoo
     from elt_factory.formats.decoding import as_texts
 
     texts = as_texts(files, form.encoding, workdir / "decoded", "csv")
-    if not form.is_plain:
+    if not form.is_plain or any(map(_has_mixed_ends, texts)):
         from elt_factory.formats.csv_records import json_records
         from elt_factory.formats.records import spool_of
 
-        paths = dict(zip(files, texts, strict=True))
-        spool = spool_of(files, workdir, lambda file: json_records(paths[file], file.name, form), texts=True)
+        paths, left_out = dict(zip(files, texts, strict=True)), Counter[str]()
+        spool = spool_of(files, workdir, lambda file: json_records(paths[file], file.name, form, left_out), texts=True)
         # whose numbers have the signs of the file still
-        return replace(spool, csv=form)
+        return replace(spool, csv=form, remarks=_remarks(left_out))
     # what was of another encoding is UTF-8 by now
     csv = form if form.encoding == "latin-1" else form.model_copy(update={"encoding": "utf-8"})
     return Spool("csv", texts, csv=csv)
+
+
+def _has_mixed_ends(file: Path) -> bool:
+    """Whether lines end in more than one way: DuckDB reads no such file, except within quotes."""
+    returns = feeds = both = 0
+    with file.open("rb") as content:
+        before = b""
+        while chunk := content.read(_CHUNK):
+            returns += chunk.count(b"\r")
+            if returns:
+                both += chunk.count(b"\r\n") + (before == b"\r" and chunk[:1] == b"\n")
+            feeds += chunk.count(b"\n")
+            before = chunk[-1:]
+            # a return at the end may have its line feed still
+            alone = returns - both - (before == b"\r")
+            if (feeds and alone) or (both and feeds - both):
+                return True
+    return False
+
+
+def _remarks(left_out: Mapping[str, int]) -> tuple[str, ...]:
+    """Say how many lines are left out, and as what; blank ones are none that anyone would miss."""
+    from elt_factory.extract.csv_text import BLANK
+
+    counts = [f"{count} {what}{'' if count == 1 else 's'}" for what, count in left_out.items() if what != BLANK]
+    return (f"left out as the format says: {', '.join(counts)}",) if counts else ()
 
 
 def _odd(file: Path) -> str:

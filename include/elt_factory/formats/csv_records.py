@@ -11,27 +11,36 @@ import msgspec
 
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.core.failures import BadDataError
-from elt_factory.extract.csv_text import Record, joined_names, records
+from elt_factory.extract.csv_text import Record, joined_names, records, splitter
+from elt_factory.extract.second_table import SecondTable
 from elt_factory.formats.records import Bad
 from elt_factory.landing.csv_files import holds_values, other_delimiter, say_delimiter
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterable
 
 
+_LONGEST_LINE = 1024 * 1024  # of which its end is looked at
 _LONGEST_NAME = 200  # of a column, with room for a number
 
 
-def json_records(file: Path, name: str, form: CsvFormat) -> Iterator[bytes | Bad]:
+def json_records(file: Path, name: str, form: CsvFormat, left_out: Counter[str]) -> Iterator[bytes | Bad]:
     """Yield the records of a file, which is in UTF-8 or as the YAML says in latin-1.
 
+    Args:
+        file: The file.
+        name: What people call it.
+        form: The dialect.
+        left_out: Counts the lines that are left out, by what they are.
+
     Raises:
-        BadDataError: its header is not one.
+        BadDataError: its header is not one, or another table follows.
     """
     encoding = "latin-1" if form.encoding == "latin-1" else "utf-8-sig"
     # what is not of the encoding stays a sign that no text has, and its record is rejected
-    with file.open(encoding=encoding, errors="surrogateescape", newline="") as lines:
-        found = records(lines, form)
+    with file.open(encoding=encoding, errors="surrogateescape", newline=_line_end(file)) as lines:
+        found = records(lines, form, left_out)
         first = [*islice(found, form.header_lines if form.header else 1)]
         if not first:
             if form.header:
@@ -42,16 +51,30 @@ def json_records(file: Path, name: str, form: CsvFormat) -> Iterator[bytes | Bad
         _refuse_other_delimiter(file, first[0], f"{name} line {first[0].line}", form)
         names = _names(first, name, form)
         again = first[0].fields if form.header else None
+        seen = SecondTable(name, len(names))
         if not form.header:
-            yield from _checked(first, names, form, again)
-        yield from _checked(found, names, form, again)
+            yield from _checked(first, names, form, again, seen)
+        yield from _checked(found, names, form, again, seen)
+
+
+def _line_end(file: Path) -> str:
+    """Return how the lines of a file end: where the first one ends in a line feed, a return alone is text."""
+    with file.open("rb") as content:
+        first = content.readline(_LONGEST_LINE)
+    return "\n" if first.endswith(b"\n") and b"\r" not in first[:-2] else ""
 
 
 def _checked(
-    found: Iterable[Record], names: Sequence[str], form: CsvFormat, header: Sequence[str | None] | None
+    found: Iterable[Record],
+    names: Sequence[str],
+    form: CsvFormat,
+    header: Sequence[str | None] | None,
+    seen: SecondTable,
 ) -> Iterator[bytes | Bad]:
     width = len(names)
     for record in found:
+        if not (record.why or seen.is_over):
+            seen.see([field or "" for field in record.fields], record.line, below_gap=record.below_gap)
         fields = _fitted(record.fields, width, form)
         if form.skip_blank and not record.why and not any(fields):
             continue
@@ -100,7 +123,9 @@ def _names(first: Sequence[Record], name: str, form: CsvFormat) -> list[str]:
         if form.names and len(form.names) != width:
             raise BadDataError(f"{where}: {width} fields but {len(form.names)} names in format.names")
         return [*form.names] or [f"column_{number}" for number in range(1, width + 1)]
-    names = joined_names([record.fields for record in first])
+    # a name may be a word that stands for no value
+    split = splitter(form.model_copy(update={"null_values": ()}))
+    names = joined_names([split(record.text) for record in first])
     if form.trailing_delimiter and not names[-1] and len(names) > 1:
         names.pop()
     if holds_values(names):

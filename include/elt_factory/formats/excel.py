@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -22,7 +23,7 @@ from elt_factory.core.failures import BadDataError
 from elt_factory.formats.kind import Delivered, FormatKind
 
 if TYPE_CHECKING:
-    from python_calamine import CalamineSheet
+    from python_calamine import CalamineSheet, CalamineWorkbook
 
     from elt_factory.discover.found import Guess
     from elt_factory.extract.request import Spool
@@ -114,14 +115,20 @@ class _Area:
 
 
 def _sheet(form: ExcelFormat, file: Delivered) -> CalamineSheet:
-    with needs("excel", "format.type excel"):
-        import python_calamine as calamine
-    try:
-        book = calamine.load_workbook(str(file.path))
+    with _book(file) as book:
         name = form.sheet or book.sheet_names[0]
         if name not in book.sheet_names:
             raise BadDataError(f'{file.name} has no sheet "{name}"; {near_name(name, book.sheet_names)}')
         return book.get_sheet_by_name(name)
+
+
+@contextmanager
+def _book(file: Delivered) -> Iterator[CalamineWorkbook]:
+    """Provide a workbook; what is wrong with it is an error that names the file."""
+    with needs("excel", "format.type excel"):
+        import python_calamine as calamine
+    try:
+        yield calamine.load_workbook(str(file.path))
     except calamine.PasswordError:
         raise BadDataError(f"{file.name} is a workbook with a password; hint: save it without one") from None
     except calamine.CalamineError as error:
@@ -176,9 +183,16 @@ def _plain(cell: Any) -> Any:
     if isinstance(cell, float) and cell.is_integer():
         return int(cell)
     if isinstance(cell, timedelta):
-        seconds = round(cell.total_seconds())
-        return f"{seconds // _HOUR}:{seconds // _MINUTE % _MINUTE:02}:{seconds % _MINUTE:02}"
+        return _duration(cell)
     return cell
+
+
+def _duration(value: timedelta) -> str:
+    """Return hours, minutes and seconds, with what there is of a second, to the millisecond that Excel shows."""
+    millis = round(abs(value) / timedelta(milliseconds=1))
+    seconds, rest = divmod(millis, 1000)
+    sign, fraction = "-" * (value < timedelta() and millis > 0), f".{rest:03}" if rest else ""
+    return f"{sign}{seconds // _HOUR}:{seconds // _MINUTE % _MINUTE:02}:{seconds % _MINUTE:02}{fraction}"
 
 
 def _number(letters: str) -> int:
@@ -192,9 +206,8 @@ def _number(letters: str) -> int:
 def _look(files: Sequence[Delivered], workdir: Path) -> tuple[Spool, Guess]:
     from elt_factory.discover.found import Guess
 
-    with needs("excel", "format.type excel"):
-        import python_calamine as calamine
-    sheets = calamine.load_workbook(str(files[-1].path)).sheet_names
+    with _book(files[-1]) as book:
+        sheets = book.sheet_names
     form = ExcelFormat(type="excel", sheet=sheets[0] if len(sheets) > 1 else None)
     shown = f"{{type: excel, sheet: {json.dumps(sheets[0])}}}" if len(sheets) > 1 else "{type: excel}"
     why = f"the first of {len(sheets)} sheets: {', '.join(sheets)}" if len(sheets) > 1 else "from the file name"

@@ -48,8 +48,8 @@ def _document(text: _Text, path: Sequence[str]) -> Iterator[str]:
         yield from _elements(text)
     else:
         yield text.value()
-    for _ in path:
-        _skip_members(text)
+    for depth in reversed(range(len(path))):
+        _skip_members(text, path[: depth + 1])
 
 
 def _elements(text: _Text) -> Iterator[str]:
@@ -81,11 +81,16 @@ def _go_to(text: _Text, key: str) -> bool:
     return False
 
 
-def _skip_members(text: _Text) -> None:
-    """Pass over what follows in an object, up to its end."""
+def _skip_members(text: _Text, path: Sequence[str]) -> None:
+    """Pass over what follows in an object, up to its end.
+
+    Raises:
+        BadDataError: it has the last key of the path again, whose records would be lost.
+    """
     while text.peek() == ",":
         text.take(",")
-        text.value()
+        if text.peek() == '"' and json.loads(text.value()) == path[-1]:
+            raise text.error(f"the key {'.'.join(path)} is repeated, and so are its records")
         text.take(":")
         text.value()
     text.take("}")

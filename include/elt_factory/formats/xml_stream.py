@@ -78,7 +78,8 @@ class _Element:
     def value(self) -> Any:
         text = "".join(self.text)
         if self.is_null:
-            return None
+            # what is nil may say why
+            return self.values or None
         if not self.values:
             return text or None
         if text.strip():

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
+import msgspec
+
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.config.models.table import loaded_name
 from elt_factory.core.failures import BadDataError
 from elt_factory.core.sql_text import identifier, text_literal
-from elt_factory.extract.dialect import delimiter_of, holds_data, holds_names, quote_of
+from elt_factory.extract.dialect import delimiter_of, holds_data, quote_of
 from elt_factory.extract.request import Spool
+from elt_factory.extract.second_table import SecondTable
 from elt_factory.extract.sniffing import in_yaml, sniffed
 from elt_factory.landing.schema import KnownTable
 
@@ -30,6 +33,16 @@ def by_header(spool: Spool) -> dict[tuple[str, ...], list[str]]:
     for file in spool.files:
         header = _header(file, spool.csv) if comes_from_others(spool) else _own_header(file)
         groups.setdefault(header, []).append(str(file))
+    return groups
+
+
+def by_first_record(spool: Spool) -> dict[tuple[str, ...], list[str]]:
+    """NDJSON files of texts grouped by the names in their first records; those without any are left out."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for file in spool.files:
+        with file.open("rb") as lines:
+            if first := lines.readline():
+                groups.setdefault(tuple(msgspec.json.decode(first)), []).append(str(file))
     return groups
 
 
@@ -134,28 +147,18 @@ def say_delimiter(found: str, form: CsvFormat) -> str:
 
 
 def refuse_second_table(file: Path, width: int, form: CsvFormat) -> None:
-    """Refuse a file in which another table follows: a blank line, a line of names, and values below it.
-
-    Lines of text alone look like names, so this is for a table with a number or a time in its first record.
-    """
-    gap, names_at, first = False, 0, True
+    """Refuse a file in which another table follows."""
+    seen, gap = SecondTable(file.name, width), False
     with _text(file, form) as stream, _lenient():
         reader = csv_module.reader(stream, delimiter=form.delimiter, quotechar=form.quote)
         if form.header:
             next(reader, None)
         for row in reader:
-            if not row:
-                gap = not first
-                continue
-            if first and not holds_data(row):
+            if row:
+                seen.see(row, reader.line_num, below_gap=gap)
+            if seen.is_over:
                 return
-            if names_at and len(row) == width and holds_data(row):
-                raise BadDataError(
-                    f"{file.name} line {names_at}: another table starts here: names and values follow a blank "
-                    "line; write one table per file"
-                )
-            is_names = gap and len(row) == width and len({*row}) == width and holds_names(row)
-            gap, first, names_at = False, False, reader.line_num if is_names else 0
+            gap = not row
 
 
 def _header(file: Path, form: CsvFormat) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from elt_factory.core.sql_text import identifier
 from elt_factory.extract.request import Spool
 from elt_factory.landing import casting, contract, csv_sql, memory, ndjson
 from elt_factory.landing.contract import ContractPlan
-from elt_factory.landing.csv_files import by_header, check_is_known, is_header_again
+from elt_factory.landing.csv_files import by_first_record, by_header, check_is_known, is_header_again
 from elt_factory.landing.csv_sifting import forget_broken_lines
 from elt_factory.landing.file_names import AGAIN, PATH, ROW, with_path
 from elt_factory.landing.inference import types_of_text
@@ -118,6 +118,9 @@ def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool
     look.note_keys(names)
     check_names(known, list(map(loaded_name, names)))
     check_width(known, list(map(loaded_name, names)))
+    if spool.texts:
+        for header, files in by_first_record(spool).items():
+            check_is_known(known, header, files)
     # the YAML and the table come before what the source says of its columns
     given = {**{name: kind for name, kind in spool.types.items() if name in names}, **_given(known, names)}
     unknown = [name for name in names if name not in given]

@@ -68,6 +68,8 @@ def _spooled(request: ReadRequest, form: FileFormat, found: Sequence[Fetched], l
         _report_empty(request, empty, label, alone=not full)
     with _named(label):
         spool = kind.spooled(form, [one.file for one in full], request.workdir)
+    for remark in spool.remarks:
+        request.log(f"{label}: {remark}")
     return replace(spool, sources=(*(one.source for one in full), *empty))
 
 
