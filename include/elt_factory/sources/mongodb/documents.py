@@ -11,7 +11,6 @@ import msgspec
 
 from elt_factory.config.models.values import ColumnType, TypeName
 from elt_factory.core.extras import needs
-from elt_factory.core.window import iso_utc
 from elt_factory.extract.json_numbers import json_number
 
 with needs("mongodb", "a source of type mongodb"):
@@ -19,6 +18,9 @@ with needs("mongodb", "a source of type mongodb"):
     from bson.binary import UUID_SUBTYPE
     from bson.errors import BSONError
 
+_ENCODER = msgspec.json.Encoder()
+# the encoder writes them: dates have the zone UTC
+_AS_THEY_ARE = frozenset({str, int, bool, type(None), datetime})
 _CANONICAL = json_util.CANONICAL_JSON_OPTIONS
 # what a field is whose values are all of one kind; a number may have another kind in the next document
 _TYPES: Mapping[str, TypeName] = {
@@ -52,7 +54,7 @@ class Kinds:
 
 def as_json(document: Mapping[str, Any]) -> bytes:
     """Return a document as one line of JSON."""
-    return msgspec.json.encode(plain(document))
+    return _ENCODER.encode(_members(document))
 
 
 def plain(value: Any) -> Any:
@@ -62,8 +64,14 @@ def plain(value: Any) -> Any:
     hex digits, a number that is none as NaN, Infinity, -Infinity; what only MongoDB has, and a date that no calendar
     has, as extended JSON.
     """
-    write = _KINDS.get(type(value))
-    return write(value) if write else _extended(value)
+    if type(value) in _AS_THEY_ARE:
+        return value
+    return _KINDS.get(type(value), _extended)(value)
+
+
+def _members(document: Mapping[str, Any]) -> dict[str, Any]:
+    # most values need no call
+    return {name: value if type(value) in _AS_THEY_ARE else plain(value) for name, value in document.items()}
 
 
 def _float(value: float) -> Any:
@@ -83,10 +91,6 @@ def _binary(value: Binary) -> str:
     return value.hex()
 
 
-def _date(value: datetime) -> str:
-    return iso_utc(value)
-
-
 def _extended(value: Any) -> Any:
     try:
         found = json_util.default(value, _CANONICAL)
@@ -96,17 +100,12 @@ def _extended(value: Any) -> Any:
 
 
 _KINDS: Mapping[type, Callable[[Any], Any]] = {
-    str: lambda value: value,
-    int: lambda value: value,
     Int64: int,
-    bool: lambda value: value,
-    type(None): lambda value: value,
     float: _float,
     ObjectId: str,
-    datetime: _date,
     Decimal128: _decimal,
     Binary: _binary,
     bytes: bytes.hex,
-    dict: lambda value: {name: plain(inner) for name, inner in value.items()},
+    dict: _members,
     list: lambda value: [plain(inner) for inner in value],
 }

@@ -19,9 +19,10 @@ from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.extract.templating import Values, values_of
 from elt_factory.sources.mongodb.client import SNAPSHOT_GONE, UNAUTHORIZED, client_of, was_cut
 from elt_factory.sources.mongodb.cursors import Condition, Part, all_of, part_of
-from elt_factory.sources.mongodb.documents import Kinds, as_json
+from elt_factory.sources.mongodb.documents import Kinds, as_json, plain
 from elt_factory.sources.mongodb.filters import filled
 from elt_factory.sources.mongodb.model import MongoDbSource, MongoDbTable
+from elt_factory.sources.sql.values_as_text import as_text
 
 with needs("mongodb", "a source of type mongodb"):
     from bson.errors import BSONError
@@ -209,9 +210,7 @@ def _write(found: Iterator[dict[str, Any]], file: Path, progress: Progress, kind
 
 def ends_of(collection: Documents, field: str) -> tuple[str | None, str | None]:
     """Return the least and the greatest value of a field, as text."""
-    from elt_factory.sources.mongodb.documents import plain
-
     there = {field: {"$ne": None}}
     found = (collection.find_one(there, {field: 1}, sort=[(field, way)]) for way in (1, -1))
-    least, greatest = (str(plain(one[field])) if one else None for one in found)
+    least, greatest = (as_text(plain(one[field])) if one else None for one in found)
     return least, greatest

@@ -69,7 +69,7 @@ def _connected(connection: Connection, project: Path, label: TableLabel) -> Iter
     file = file_of(connection, project, label, "DuckDB")
     # a query of the config could else read any file of the worker
     with duckdb.connect(str(file), read_only=True, config={"enable_external_access": False}) as opened:
-        opened.execute("SET TimeZone = 'UTC'")
+        opened.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         # all statements see one moment
         opened.execute("BEGIN")
         yield _DuckDB(opened)
