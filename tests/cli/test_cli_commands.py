@@ -95,7 +95,21 @@ def test_bad_rows_become_rejects_with_their_reasons_and_the_others_are_loaded(lo
         'since is not a valid date: "soon"',
     ]
     (entry,) = json.loads(loaded("status", "--json").stdout)
-    assert (entry["total_rows"], entry["rows_rejected"]) == (3, 2)
+    assert (entry["total_rows"], entry["rows_rejected"], entry["failed"]) == (3, 2, False)
+
+
+def test_rejects_are_listed_with_their_reasons_until_they_are_healed(loaded: Elt, project: Path) -> None:
+    file = project / "data" / "incoming" / "homes.csv"
+    file.write_text(ROWS + "AA,DFW\n")
+    assert loaded("run", "homes").returncode == 0
+    (load,) = json.loads(loaded("rejects", "list", "homes", "--json").stdout)
+    assert (load["table"], load["rows"], load["state"]) == ("homes", 1, "open")
+    assert "homes.homes" in loaded("rejects", "list").stdout
+    assert "Expected Number of Columns: 3 Found: 2" in loaded("rejects", "show", "homes").stdout
+    file.write_text(ROWS)
+    assert loaded("run", "homes").returncode == 0
+    assert "No open rejects of homes" in loaded("rejects", "show", "homes").stdout
+    assert [load["state"] for load in json.loads(loaded("rejects", "list", "--all", "--json").stdout)] == ["healed"] * 2
 
 
 def test_a_query_that_is_wrong_is_answered_in_the_warehouse_s_own_words(loaded: Elt) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -20,8 +19,10 @@ from elt_factory.cli.explain import explain
 from elt_factory.cli.init import init
 from elt_factory.cli.names import ConfigName
 from elt_factory.cli.new import new
+from elt_factory.cli.opening import opened_warehouse
 from elt_factory.cli.output import AsJson, errors, fail, print_json, short
 from elt_factory.cli.plan import plan
+from elt_factory.cli.rejects import app as rejects
 from elt_factory.cli.upgrade import upgrade
 from elt_factory.cli.validate import validate
 from elt_factory.config.errors import ConfigError, MistakeError, near_name
@@ -30,12 +31,12 @@ from elt_factory.config.models.source import Config
 from elt_factory.config.models.values import param_like
 from elt_factory.config.yaml.scalars import resolve
 from elt_factory.core.failures import EltError
-from elt_factory.core.private import use_private_files
 from elt_factory.core.project import config_folder, project_root
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 for command in (init, new, validate, doctor, explain, plan, diff, docs, upgrade):
     app.command()(command)
+app.add_typer(rejects, name="rejects")
 console = tables.screen()
 
 
@@ -130,7 +131,7 @@ def status(as_json: AsJson = False) -> None:
     """Show the state of every table: last load, rows, rejects, cursor, business date."""
     from elt_factory.warehouse.state import status as table_status
 
-    with _open() as warehouse:
+    with opened_warehouse() as warehouse:
         found = table_status(warehouse)
     if as_json:
         print_json([asdict(entry) for entry in found])
@@ -143,7 +144,7 @@ def status(as_json: AsJson = False) -> None:
 @app.command()
 def sql(query: Annotated[str, typer.Argument(help="SQL statement.")], as_json: AsJson = False) -> None:
     """Run a query in the warehouse and print the result."""
-    with _open() as warehouse:
+    with opened_warehouse() as warehouse:
         try:
             rows = warehouse.query(query)
         except Exception as error:  # noqa: BLE001 - whatever the warehouse says of the user's own SQL is the answer
@@ -196,21 +197,6 @@ def main() -> None:
     except (EltError, ConfigError) as error:
         errors.print(str(error), style="red", markup=False, highlight=False)
         sys.exit(1)
-
-
-def _open() -> Any:
-    from elt_factory.cli.local import ensure_local_airflow
-
-    ensure_local_airflow()
-    use_private_files()
-    from elt_factory.dag.runtime import get_connection
-    from elt_factory.warehouse.opening import CONNECTION_ID, open_warehouse
-
-    # what Airflow and the connector say of the connection would appear in the answer, which machines read
-    logging.disable(logging.WARNING)
-    return open_warehouse(
-        get_connection(CONNECTION_ID), project_root(), lambda line: errors.print(line, style="yellow")
-    )
 
 
 def _healthy(found: Folder, name: str) -> Folder:

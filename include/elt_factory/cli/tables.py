@@ -14,9 +14,11 @@ from rich.text import Text
 
 from elt_factory.config.loading import LoadedConfig
 from elt_factory.warehouse.base import Rows
+from elt_factory.warehouse.rejects import Reason, RejectedLoad
 from elt_factory.warehouse.state import TableStatus
 
 PIPE_WIDTH = 160
+_RECORD = 500  # characters of a record that a table shows
 
 
 def screen() -> Console:
@@ -64,7 +66,7 @@ def status_table(entries: Sequence[TableStatus]) -> Table:
         table.add_row(
             f"{entry.source}.{entry.table}",
             f"{entry.rows_read:,}",
-            f"{entry.rows_loaded:,}",
+            "[red]failed[/]" if entry.failed else f"{entry.rows_loaded:,}",
             f"[red]{entry.rows_rejected:,}[/]" if entry.rows_rejected else "0",
             f"{entry.total_rows:,}",
             _minute(entry.last_loaded_at),
@@ -72,6 +74,34 @@ def status_table(entries: Sequence[TableStatus]) -> Table:
             (entry.last_business_date or "-")[:16].replace("T", " "),
             (entry.cursor or "-")[:16].replace("T", " "),
         )
+    return table
+
+
+def rejects_table(loads: Sequence[RejectedLoad]) -> Table:
+    """Return the loads with rejects, for people."""
+    table = Table(box=SIMPLE_HEAD)
+    for name in ("table", "window", "rejected at"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("rows", justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("for example", overflow="fold")
+    for load in loads:
+        window = " - ".join(_minute(end) for end in (load.window_start, load.window_end) if end)
+        state = "[red]open[/]" if load.state == "open" else "[green]healed[/]"
+        cells = (f"{load.source}.{load.table}", window, _minute(load.rejected_at), f"{load.rows:,}", state)
+        table.add_row(*cells, Text(load.reason))
+    return table
+
+
+def reasons_table(reasons: Sequence[Reason]) -> Table:
+    """Return reasons of rejects with a record of each, for people."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("table", no_wrap=True)
+    table.add_column("rows", justify="right", no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    table.add_column("a record", overflow="fold")
+    for found in reasons:
+        table.add_row(found.table, f"{found.rows:,}", Text(found.reason), Text(found.record[:_RECORD]))
     return table
 
 

@@ -49,6 +49,7 @@ class TableStatus:
     total_rows: int
     cursor: str | None
     last_business_date: str | None
+    failed: bool  # the last load had too many rejects, and loaded nothing
 
 
 def beginning(warehouse: Warehouse, source: str, table: str, spec: Table, load_id: str, window: Window) -> CursorRange:
@@ -340,6 +341,7 @@ def _status(warehouse: Warehouse, row: tuple[Any, ...]) -> TableStatus:
         total_rows=total,
         cursor="delta token" if has_token else cursor,
         last_business_date=business,
+        failed=bool(rejected) and not (loaded or duplicate or unchanged),
     )
 
 

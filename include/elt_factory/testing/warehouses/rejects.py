@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from elt_factory.core.failures import BadDataError
 from elt_factory.core.window import Window
 from elt_factory.testing.warehouses.loader import AB, MERGE_BY_CURSOR, Loader, OnWarehouse, day
 from elt_factory.warehouse import state
+from elt_factory.warehouse.rejects import reasons, rejected_loads
 
 NONE = {"max": "0%", "or": 0}
 
@@ -42,7 +44,9 @@ class RejectLimitSuite(OnWarehouse):
                 (2, 2, 0, 0),
             ]
             assert len(loader.audit("rejects", "reason")) == 1
+        assert [entry.failed for entry in state.status(loader.warehouse)] == [True]
         loader.load([{"id": 3, "v": "c"}], day(2))
+        assert [entry.failed for entry in state.status(loader.warehouse)] == [False]
         assert loader.audit("rejects", "reason") == []
         assert (3, "c") in loader.rows("id", "v")
 
@@ -84,3 +88,39 @@ class RejectLimitSuite(OnWarehouse):
         refused(loader, [*good, "{", "{", "{", "{"])
         loader.spec = {"rejects": {"max": "0%", "or": 2}}
         assert loader.load([*AB, "{", "{"], day(2)).rows_loaded == 2
+
+    def test_rejects_are_open_until_a_load_of_their_window_has_none(self, loader: Loader) -> None:
+        assert rejected_loads(loader.warehouse) == []
+        loader.spec = {"primary_key": ["id"], "write_disposition": "merge"}
+        for _ in range(2):
+            loader.load([*AB, "{", "5"], day(1))
+        loader.load([*AB, "{"], day(2))
+        opened = rejected_loads(loader.warehouse, loader.source)
+        assert [(load.window_start, load.rows, load.state) for load in opened] == [
+            (day(2).start, 1, "open"),
+            (day(1).start, 2, "open"),
+        ]
+        found = reasons(loader.warehouse, loader.source, loader.name, 10)
+        assert sum(reason.rows for reason in found) == 3
+        assert {json.loads(reason.record)["line"] for reason in found} == {"{", "5"}
+        loader.load(AB, day(1))
+        assert [load.window_start for load in rejected_loads(loader.warehouse)] == [day(2).start]
+        every = rejected_loads(loader.warehouse, healed=True)
+        assert [(load.window_start, load.rows, load.state) for load in every] == [
+            (day(2).start, 1, "open"),
+            (day(1).start, 2, "healed"),
+        ]
+        loader.load(AB, day(3), full_refresh=True)
+        assert rejected_loads(loader.warehouse) == []
+        assert rejected_loads(loader.warehouse, "another", healed=True) == []
+
+    def test_a_table_that_is_replaced_has_the_rejects_of_its_newest_load(self, loader: Loader) -> None:
+        loader.spec = {"write_disposition": "replace"}
+        loader.load([*AB, "{"], day(1))
+        refused(loader, ["{"])
+        assert len(rejected_loads(loader.warehouse)) == 2
+        loader.load([*AB, "5"], day(3))
+        assert [load.window_start for load in rejected_loads(loader.warehouse)] == [day(3).start]
+        assert [load.state for load in rejected_loads(loader.warehouse, healed=True)] == ["open", "healed", "healed"]
+        [reason] = reasons(loader.warehouse, loader.source, None, 10)
+        assert json.loads(reason.record)["line"] == "5"
