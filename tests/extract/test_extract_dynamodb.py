@@ -19,6 +19,7 @@ from elt_factory.core.failures import AccessDeniedError, BadRequestError, Source
 from elt_factory.discover.writing import yaml_of
 from elt_factory.sources.dynamodb.client import _kind
 from elt_factory.sources.dynamodb.discovery import look_at_tables
+from elt_factory.sources.dynamodb.items import Numbers
 from elt_factory.sources.kind import Wish
 from elt_factory.sources.read import read
 from elt_factory.testing.sources import SourceSuite
@@ -94,7 +95,19 @@ def test_every_type_is_json_with_all_its_digits(read_table):
     spool = read_table(table="everything")
     (file,) = spool.files
     assert file.read_text() == AS_JSON + "\n"
-    assert (spool.rows_read, {name: str(kind) for name, kind in spool.types.items()}) == (1, {"id": "text"})
+    assert (spool.rows_read, {name: str(kind) for name, kind in spool.types.items()}) == (
+        1, {"id": "text", "n": "decimal(38,9)"}
+    )  # fmt: skip
+
+
+def test_numbers_with_a_fraction_are_decimals_where_all_values_are_numbers():
+    """A float would lose their digits."""
+    one, other = Numbers(), Numbers()
+    one.see({"price": {"N": "1.50"}, "whole": {"N": "5"}, "mixed": {"N": "1.5"}, "long": {"N": "0.12345678901"}})
+    other.see({"price": {"NULL": True}, "mixed": {"S": "x"}, "long": {"N": "1E+25"}, "far": {"N": "1.5E-100"}})
+    one.add(other)
+    found = {name: str(kind) for name, kind in one.types().items()}
+    assert found == {"price": "decimal(38,9)", "long": "decimal(38,11)"}
 
 
 @pytest.mark.parametrize("segments", [1, 3, 8])

@@ -125,6 +125,8 @@ def test_a_field_has_the_type_that_mongodb_keeps_with_all_its_values():
         "text": "text",
         "at": "timestamp",
         "bytes": "binary",
+        "decimal": "decimal(38,10)",
+        "no_decimal": "decimal(38,9)",
         "nested": "json",
         "added": "text",  # a text that looks like a date is none
     }

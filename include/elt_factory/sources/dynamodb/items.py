@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from elt_factory.extract.json_numbers import json_number
+from elt_factory.config.models.values import ColumnType
+from elt_factory.extract.json_numbers import Digits, json_number
 
 
 def as_json(item: Mapping[str, Any]) -> bytes:
@@ -19,6 +20,33 @@ def as_json(item: Mapping[str, Any]) -> bytes:
 def _plain(value: Mapping[str, Any]) -> Any:
     ((kind, inner),) = value.items()
     return _KINDS[kind](inner)
+
+
+class Numbers:
+    """The attributes of items whose values are all numbers, with the digits that these have."""
+
+    def __init__(self) -> None:
+        self._digits: dict[str, Digits] = {}
+        self._others: set[str] = set()
+
+    def see(self, item: Mapping[str, Any]) -> None:
+        """Take an item into account."""
+        for name, value in item.items():
+            if "N" in value:
+                self._digits.setdefault(name, Digits()).see(Decimal(value["N"]))
+            elif "NULL" not in value:
+                self._others.add(name)
+
+    def add(self, other: Numbers) -> None:
+        """Take what another has seen into account."""
+        self._others |= other._others
+        for name, digits in other._digits.items():
+            self._digits.setdefault(name, Digits()).add(digits)
+
+    def types(self) -> dict[str, ColumnType]:
+        """Return the types of those with digits after the point; whole numbers are found in the data."""
+        found = {name: digits.type() for name, digits in self._digits.items() if digits.after > 0}
+        return {name: kind for name, kind in found.items() if kind and name not in self._others}
 
 
 _KINDS: Mapping[str, Callable[[Any], Any]] = {

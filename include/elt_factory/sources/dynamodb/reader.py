@@ -14,7 +14,7 @@ from elt_factory.extract.parts import all_parts
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.dynamodb.client import client_of, spoken
-from elt_factory.sources.dynamodb.items import as_json
+from elt_factory.sources.dynamodb.items import Numbers, as_json
 from elt_factory.sources.dynamodb.model import DynamoDbSource
 
 _KEY_TYPES = {"S": ColumnType("text"), "B": ColumnType("binary")}
@@ -35,12 +35,20 @@ def read(request: ReadRequest) -> Spool:
         described = client.describe_table(TableName=name)["Table"]
         scan = _Scan(client, name, spec.consistent, segments, request.most_pages, request.most_rows)
         files = [request.workdir / f"part-{segment:05}.ndjson" for segment in range(segments)]
-        counts = all_parts(segments, lambda segment: _write(scan, request, segment, files[segment]), scan.stopped.set)
+        seen = [Numbers() for _ in files]
+
+        def write(segment: int) -> int:
+            return _write(scan, request, segment, (files[segment], seen[segment]))
+
+        counts = all_parts(segments, write, scan.stopped.set)
     types = {
         key["AttributeName"]: _KEY_TYPES[key["AttributeType"]]
         for key in described.get("AttributeDefinitions", ())
         if key["AttributeType"] in _KEY_TYPES
     }
+    for numbers in seen[1:]:
+        seen[0].add(numbers)
+    types = {**seen[0].types(), **types}
     there = tuple(file for file, count in zip(files, counts, strict=True) if count)
     return Spool("ndjson", there, sum(counts), types if there else {})
 
@@ -71,12 +79,14 @@ class _Scan:
             asked["ExclusiveStartKey"] = after
 
 
-def _write(scan: _Scan, request: ReadRequest, segment: int, file: Path) -> int:
-    rows = 0
+def _write(scan: _Scan, request: ReadRequest, segment: int, out_to: tuple[Path, Numbers]) -> int:
+    rows, (file, numbers) = 0, out_to
     progress = Progress(request.log, f"{request.table}, segment {segment + 1} of {scan.segments}")
     with file.open("wb") as out:
         for items in scan.pages(segment):
             out.write(b"".join(as_json(item) + b"\n" for item in items))
+            for item in items:
+                numbers.see(item)
             rows += len(items)
             progress.seen(rows)
     progress.done(rows)

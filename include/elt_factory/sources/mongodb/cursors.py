@@ -42,7 +42,7 @@ _KINDS: Mapping[type, _Kind] = {
     int: _INTEGER,
     Int64: _INTEGER,
     float: _Kind(ColumnType("float"), "number", float),
-    Decimal128: _Kind(ColumnType("decimal", 38, 9), "number", Decimal128),
+    Decimal128: _Kind(ColumnType.parse("decimal"), "number", Decimal128),
     str: _Kind(ColumnType("text"), "string", str),
     ObjectId: _Kind(ColumnType("text"), "objectId", ObjectId),
 }

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from elt_factory.config.models.values import ColumnType, TypeName
+from elt_factory.config.models.values import ColumnType
 from elt_factory.core.extras import needs
-from elt_factory.extract.json_numbers import json_number
+from elt_factory.extract.json_numbers import Digits, json_number
 
 with needs("mongodb", "a source of type mongodb"):
     from bson import Binary, Decimal128, Int64, ObjectId, json_util
@@ -23,14 +23,12 @@ _ENCODER = msgspec.json.Encoder()
 _AS_THEY_ARE = frozenset({str, int, bool, type(None), datetime})
 _CANONICAL = json_util.CANONICAL_JSON_OPTIONS
 # what a field is whose values are all of one kind; a number may have another kind in the next document
-_TYPES: Mapping[str, TypeName] = {
-    "str": "text",
-    "ObjectId": "text",
-    "datetime": "timestamp",
-    "bool": "boolean",
-    "dict": "json",
-    "list": "json",
-    "bytes": "binary",
+_TYPES: Mapping[type, ColumnType] = {
+    **dict.fromkeys((str, ObjectId), ColumnType("text")),
+    datetime: ColumnType("timestamp"),
+    bool: ColumnType("boolean"),
+    **dict.fromkeys((dict, list), ColumnType("json")),
+    bytes: ColumnType("binary"),
 }
 
 
@@ -39,17 +37,23 @@ class Kinds:
 
     def __init__(self) -> None:
         self._seen: dict[str, set[type]] = {}
+        self._digits: dict[str, Digits] = {}
 
     def see(self, document: Mapping[str, Any]) -> None:
         """Take a document into account."""
         for name, value in document.items():
             if value is not None:
                 self._seen.setdefault(name, set()).add(type(value))
+            if type(value) is Decimal128:
+                self._digits.setdefault(name, Digits()).see(value.to_decimal())
 
     def types(self) -> dict[str, ColumnType]:
         """Return the types of the fields whose values all have one."""
-        found = {name: {_TYPES.get(kind.__name__) for kind in kinds} for name, kinds in self._seen.items()}
-        return {name: ColumnType(kind) for name, kinds in found.items() if len(kinds) == 1 for kind in kinds if kind}
+        found = {name: {self._type(name, kind) for kind in kinds} for name, kinds in self._seen.items()}
+        return {name: kind for name, kinds in found.items() if len(kinds) == 1 for kind in kinds if kind}
+
+    def _type(self, name: str, kind: type) -> ColumnType | None:
+        return self._digits[name].type() if kind is Decimal128 else _TYPES.get(kind)
 
 
 def as_json(document: Mapping[str, Any]) -> bytes:
