@@ -1,5 +1,6 @@
 """A whole Airflow, as `make up` starts it: API server, scheduler, DAG processor, triggerer, LocalExecutor."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from exports_support import Exports, exports_api
 from live_airflow import Live, signed_in, within
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +26,27 @@ extract: {type: files, connection: weather_files}
 tables: {late: {path: never.csv, primary_key: [id], write_disposition: merge}}
 sensors:
   before_extract: [{file: {connection: weather_files, path: never.csv}}]
+"""
+# a job that an API does, waited for in the triggerer
+EXPORT = """
+name: export
+start_date: 2013-01-01
+extract: {type: rest_api, connection: exports_api}
+tables:
+  rows:
+    path: /exports
+    json: {}
+    job:
+      id: id
+      path: /exports/{{ job.id }}
+      status: state
+      done: [finished]
+      every: 2s
+      download: /exports/{{ job.id }}/file
+      cancel: DELETE /exports/{{ job.id }}
+    format: {type: csv}
+    primary_key: [id]
+    write_disposition: merge
 """
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
@@ -42,12 +65,21 @@ def lay_project(folder: Path) -> None:
     shutil.copy(ROOT / "airflow_settings.yaml", folder)
     (folder / "include").symlink_to(ROOT / "include")
     (folder / "dag_configs" / "late.yaml").write_text(LATE)
+    (folder / "dag_configs" / "export.yaml").write_text(EXPORT)
     lay_fleet(folder / "data" / "sources")
     (folder / "data" / "sources" / "weather").mkdir()
 
 
 @pytest.fixture(scope="module")
-def live(dbt_manifest: None, unused_ports: Iterator[int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def exports() -> Iterator[Exports]:
+    with exports_api() as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def live(
+    exports: Exports, dbt_manifest: None, unused_ports: Iterator[int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Live]:
     folder, port = tmp_path_factory.mktemp("live"), next(unused_ports)
     lay_project(folder)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
@@ -55,6 +87,7 @@ def live(dbt_manifest: None, unused_ports: Iterator[int], tmp_path_factory: pyte
         "PYTHONPATH": str(ROOT / "include"),
         # a DAG that is switched on runs only when it is told to
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+        "AIRFLOW_CONN_EXPORTS_API": json.dumps({"conn_type": "http", "host": exports.url, "password": "s3cret-key"}),
     }
     elt(environment, "up", "--port", str(port))
     try:
@@ -65,7 +98,7 @@ def live(dbt_manifest: None, unused_ports: Iterator[int], tmp_path_factory: pyte
 
 
 def test_the_dags_are_listed_a_run_over_rest_is_green_and_a_missed_deadline_is_written_down(live):
-    names = {"departures", "fleet", "flights", "late", "weather"}
+    names = {"departures", "export", "fleet", "flights", "late", "weather"}
     within(120, lambda: live.dags() >= names)
     assert live.dags() == names
     assert live.get("/importErrors")["import_errors"] == []
@@ -87,3 +120,25 @@ def test_the_dags_are_listed_a_run_over_rest_is_green_and_a_missed_deadline_is_w
     ((source, run_id, deadline, noticed),) = missed
     assert (source, run_id) == ("late", late)
     assert began + timedelta(seconds=3) <= deadline <= noticed
+
+
+def test_a_job_is_waited_for_in_the_triggerer_and_cancelled_when_a_person_ends_the_task(live, exports):
+    within(120, lambda: "export" in live.dags())
+    exports.busy = 3
+    run = live.trigger("export", **WEEK)
+    tasks = live.tasks("export", run)
+    assert set(tasks.values()) == {("success", 1)}, tasks
+    assert exports.asked[0] == "POST /exports"
+    assert exports.started == 1
+    # the worker looks first and last; what comes between is the triggerer's
+    assert exports.asked.count("GET /exports/1") == 5
+    assert live.query("select id, name from export.rows order by id") == [(1, "a"), (2, "b")]
+
+    exports.busy = 1_000_000
+    run = live.trigger("export", **WEEK)
+    task = f"/dags/export/dagRuns/{run}/taskInstances/tables.rows.extract"
+    # the second look is the triggerer's
+    assert within(120, lambda: exports.asked.count("GET /exports/2") > 1)
+    assert live.get(task)["state"] == "deferred"
+    live.api.patch(task, json={"new_state": "failed"}).raise_for_status()
+    assert within(60, lambda: exports.asked[-1] == "DELETE /exports/2")
