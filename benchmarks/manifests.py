@@ -137,8 +137,7 @@ def _job(retriever: Node) -> Iterator[str]:
         yield "a job asked for with POST"
     if retriever.get("download_target_requester"):
         yield "a job whose links need one more request"
-    if retriever.get("partition_router"):
-        yield "a job for each of several"
+    yield from _routers(retriever.get("partition_router"))
     yield from _selector(retriever.get("record_selector") or {})
     yield from _decoder(retriever.get("download_decoder") or {})
 

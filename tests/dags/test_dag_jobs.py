@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from exports_support import Exports, exports_api
 
 from elt_factory.config.loading import load_config
 from elt_factory.core.connection import Connection
@@ -22,6 +22,7 @@ from elt_factory.landing.places import LocalPlace
 from elt_factory.sources.read import read
 from elt_factory.sources.rest_api import http
 from elt_factory.sources.rest_api.exchange import Patience
+from exports_support import Exports, exports_api
 
 DAY = {"window_start": "2013-01-01", "window_end": "2013-01-02"}
 CONFIG = """
@@ -97,9 +98,9 @@ def test_a_job_that_fails_fails_the_task_with_its_status_and_each_try_has_its_ow
     assert api.started == 2
 
 
-def request_of(api: Exports, folder: Path) -> ReadRequest:
+def request_of(api: Exports, folder: Path, config_text: str = CONFIG) -> ReadRequest:
     file = folder / "tiny.yaml"
-    file.write_text(CONFIG)
+    file.write_text(config_text)
     start = datetime(2013, 1, 1, tzinfo=UTC)
     memory = PlaceMemory.of(LocalPlace(folder / "landing"), "run-1")
     connection = Connection(conn_id="api", conn_type="http", host=api.url)
@@ -135,6 +136,24 @@ def test_the_triggerer_wakes_a_worker_when_the_job_is_done_fails_or_takes_too_lo
     api.asked.clear()
     assert events(trigger) == 1
     assert api.asked == []
+
+
+def test_the_triggerer_waits_for_the_jobs_of_children_too(api, tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_API", json.dumps({"conn_type": "http", "host": api.url}))
+    child = CONFIG.replace("    path: /exports\n", "    for_each: orders\n    path: /exports\n", 1).replace(
+        '{day: "{{ window.start | date }}"}', '{of: "{{ orders.id }}"}'
+    )
+    config = child.replace("tables:\n", "tables:\n  orders: {path: /orders}\n  more: {path: /more}\n")
+    (tmp_path / "keys.ndjson").write_text('{"id":1}\n{"id":2}\n')
+    api.busy = 3
+    request = replace(request_of(api, tmp_path, config), keys=tmp_path / "keys.ndjson")
+    trigger = waiting(request)
+    assert set(trigger.config["tables"]) == {"export", "orders"}
+    assert events(trigger) == 1
+    assert api.started == 2
+    api.busy = 1_000
+    asyncio.run(trigger.on_kill())
+    assert api.asked[-2:] == ["DELETE /exports/1", "DELETE /exports/2"]
 
 
 def test_the_triggerer_cancels_the_job_of_a_task_that_a_person_ends(api, tmp_path, monkeypatch):

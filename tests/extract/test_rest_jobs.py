@@ -313,7 +313,9 @@ def test_a_rule_may_say_that_there_is_no_job(tmp_path):
     memory = Kept()
     spool, _ = rows_of(tmp_path, lambda _: Reply(b"nothing to export", 409), tables, memory=memory)
     assert spool.files == ()
-    assert memory.content is None
+    # a retry knows that there is none
+    spool, server = rows_of(tmp_path, lambda _: Reply(b"", 500), tables, memory=memory)
+    assert (spool.files, server.asked) == ((), [])
 
 
 def test_a_job_is_cancelled_where_the_config_says_how(tmp_path):
@@ -330,6 +332,105 @@ def test_a_job_is_cancelled_where_the_config_says_how(tmp_path):
         jobs.cancel(request)
         assert len(api.cancelled) == 1
         assert jobs.is_over(request)
+
+
+MANY = """
+export:
+  for_each: {shop: [a, b, c]}
+  concurrency: 2
+  path: /shops/{{ shop }}/exports
+  json: {from: "{{ window.start }}", to: "{{ window.end }}"}
+  keep: {shop: shop}
+  job:
+    id: id
+    path: /shops/{{ shop }}/exports/{{ job.id }}
+    status: state
+    done: [finished]
+    failed: [error]
+    every: 1s
+    download: /shops/{{ shop }}/exports/{{ job.id }}/rows
+    cancel: POST /shops/{{ shop }}/exports/{{ job.id }}/cancel
+"""
+
+
+class Shops:
+    """Exports of several shops; each is busy for as many looks as `busy` says."""
+
+    def __init__(self, **busy: int) -> None:
+        self.busy, self.running, self.most, self.asked = dict(busy), set(), 0, []
+
+    def __call__(self, asked):
+        _, _, shop, _, *rest = asked.path.split("/")
+        self.asked.append((asked.method, shop, *rest[1:]))
+        if not rest:
+            self.running.add(shop)
+            self.most = max(self.most, len(self.running))
+            return reply({"id": f"{shop}-1"})
+        if rest[1:] == ["rows"]:
+            return reply([{"id": f"{shop}{number}"} for number in (1, 2)])
+        self.busy[shop] = self.busy.get(shop, 0) - 1
+        if self.busy[shop] >= 0:
+            return reply({"state": "queued"})
+        self.running.discard(shop)
+        return reply({"state": "finished"})
+
+    def count(self, method, *rest):
+        return sum(one[0] == method and one[2:] == rest for one in self.asked)
+
+
+def test_each_key_has_a_job_and_no_more_run_at_the_same_time_than_said(tmp_path):
+    api = Shops(a=2, b=1, c=1)
+    with serving(api) as server:
+        found = records_of(server, tmp_path, MANY, "export")
+    assert found == [{"shop": shop, "id": f"{shop}{number}"} for shop in "abc" for number in (1, 2)]
+    assert (api.count("POST"), api.most) == (3, 2)
+
+
+def test_a_retry_joins_all_jobs_and_looks_only_at_those_that_run(tmp_path):
+    api, memory = Shops(a=0, b=2, c=1), Kept()
+    with pytest.raises(JobRunningError, match=r"the job b-1 is not done.* \(and 1 more\)"):
+        rows_of(tmp_path, api, MANY, memory=memory)
+    assert api.count("POST") == 3
+    for _ in range(5):
+        api.asked.clear()
+        try:
+            rows_of(tmp_path, api, MANY, memory=memory)
+            break
+        except JobRunningError:
+            assert ("GET", "a") not in api.asked
+    assert api.count("POST") == 0
+    assert api.count("GET", "rows") == 3
+
+
+def test_each_piece_of_a_window_may_be_a_job_and_all_that_run_are_cancelled(tmp_path):
+    tables = MANY.replace("for_each: {shop: [a, b, c]}", "slices: 3d").replace("keep: {shop: shop}", "headers: {A: b}")
+    tables = tables.replace("{{ shop }}", "s")
+    api, memory = Shops(s=99), Kept()
+    with serving(api) as server:
+        request = request_of(server, tmp_path, source_of(tmp_path, tables), "export", memory=memory)
+        with pytest.raises(JobRunningError):
+            read(request)
+        starts = [asked.json["from"] for asked in server.asked if asked.method == "POST"]
+        assert starts == ["2013-01-01T00:00:00Z", "2013-01-04T00:00:00Z"]
+        jobs.cancel(request)
+    assert api.count("POST", "cancel") == 2
+    assert memory.content is None
+
+
+def test_one_job_of_several_that_fails_leaves_the_others_for_the_retry(tmp_path):
+    api, memory, states = Shops(), Kept(), ["error"]
+
+    def answer(asked):
+        if asked.method == "GET" and asked.path.endswith("/b/exports/b-1") and states:
+            return reply({"state": states.pop()})
+        return api(asked)
+
+    with pytest.raises(SourceUnavailableError, match="the job b-1 has failed"):
+        rows_of(tmp_path, answer, MANY, memory=memory)
+    api.asked.clear()
+    spool, _ = rows_of(tmp_path, answer, MANY, memory=memory)
+    assert spool.rows_read == 6
+    assert [one[1] for one in api.asked if one[0] == "POST"] == ["b", "c"]
 
 
 def test_a_large_result_goes_to_disk(tmp_path):

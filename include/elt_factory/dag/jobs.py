@@ -99,7 +99,7 @@ class JobTrigger(BaseTrigger):
         }
         state = (request.memory.read() if request.memory else None) or b""
         until = error.until or datetime.now(UTC)
-        config["tables"] = {table: dumped["tables"][table]}
+        config["tables"] = {name: dumped["tables"][name] for name in _with_parents(source, table)}
         return cls(config, asked, state.decode(), error.every.total_seconds(), until.isoformat())
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -123,10 +123,20 @@ class JobTrigger(BaseTrigger):
         yield TriggerEvent({})  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """Cancel the job: a person has ended the task."""
+        """Cancel the job, and forget it: a person has ended the task."""
+        from asgiref.sync import sync_to_async
+
         request = await self._request()
         jobs = SOURCES.get(request.source.extract.type).jobs
         await asyncio.to_thread(jobs.cancel, request)
+        await sync_to_async(self._forget)(request)
+
+    @staticmethod
+    def _forget(request: ReadRequest) -> None:
+        from elt_factory.dag.runtime import landing_place
+
+        place = landing_place(request.source.name, request.table).below(request.load_id)
+        PlaceMemory.of(place, request.run_id).forget()
 
     async def _is_over(self) -> bool:
         request = await self._request()
@@ -155,3 +165,11 @@ class JobTrigger(BaseTrigger):
             params=asked["params"],
             memory=_Known(self.state.encode()),
         )
+
+
+def _with_parents(source: Source, table: str) -> list[str]:
+    """Return a table and those that it is read with, without which its config is none."""
+    found = [table]
+    for name in found:
+        found += [parent for parent in source.all_tables[name].parents if parent not in found]
+    return found

@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 
 JOB_ID = "job.id"
 _CANCEL = re.compile(r"(DELETE|POST|PUT)\s+(\S.*)")
-_ALONE = ("for_each", "slices", "delta_token", "keep")
-
-
-def _check_job_path(value: str) -> str:
-    return check_template(check_path(value), (JOB_ID,))
 
 
 def _check_cancel(value: str) -> str:
@@ -33,11 +28,11 @@ def _check_cancel(value: str) -> str:
     if found is None:
         message = "expected a method and a path"
         raise MistakeError(message, "write it like DELETE /exports/{{ job.id }}, or with POST or PUT")
-    _check_job_path(found[2])
+    check_path(found[2])
     return value
 
 
-JobPath = Annotated[str, Field(min_length=1), AfterValidator(_check_job_path)]
+JobPath = Annotated[str, Field(min_length=1), AfterValidator(check_path)]
 Cancel = Annotated[
     str, AfterValidator(_check_cancel), WithJsonSchema({"type": "string", "pattern": r"^(DELETE|POST|PUT)\s+\S"})
 ]
@@ -138,10 +133,15 @@ def job_mistakes(table: RestTable) -> Iterator[MistakeError]:
     """Yield what a table with a job cannot have."""
     if table.job is None:
         return
-    for name in _ALONE:
-        if getattr(table, name):
-            message = f"job and {name} exclude each other: a load has one job"
-            yield MistakeError(message, "keep one of them", at=("job", KEY), code="conflict")
+    own = (*(table.for_each.names if table.for_each else ()), JOB_ID)
+    for name, text in table.job.texts.items():
+        try:
+            check_template(text, own)
+        except MistakeError as error:
+            yield MistakeError(error.message, error.hint, at=("job", name, *error.at), code=error.code)
+    if table.delta_token:
+        message = "job and delta_token exclude each other: the results of a job have no last page"
+        yield MistakeError(message, "keep one of them", at=("job", KEY), code="conflict")
     if table.job.result and table.paginator is not None and table.paginator.type != "single_page":
         message = "each link of a job's result is one response, and has no pages"
         yield MistakeError(message, "remove paginator", at=("paginator", KEY), code="conflict")

@@ -1,12 +1,13 @@
-"""A job of a table: started once, asked for until it is done, and where its results are."""
+"""The jobs of a table: each started once, asked for until it is done, and where its results are."""
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from elt_factory.sources.rest_api.answer_rules import text_at
 from elt_factory.sources.rest_api.exchange import Answer, shown
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.job_model import JOB_ID, Job
+from elt_factory.sources.rest_api.keys import Key
 from elt_factory.sources.rest_api.model import RestSource, RestTable
 from elt_factory.sources.rest_api.records_model import EACH
 from elt_factory.sources.rest_api.requests import request_of
@@ -55,40 +57,50 @@ class JobLostError(SourceUnavailableError):
 
 
 class State(msgspec.Struct):
-    """What the attempts of a run know of their job; without an id it was asked for, and no answer came."""
+    """What the tries of a run know of one job; without an id it was asked for, and no answer came.
+
+    One that is done without an id has no results, as a rule of `answers` says.
+    """
 
     started: datetime
     id: str | None = None
+    path: str = ""
+    cancel: str = ""
+    done: bool = False
 
 
 @dataclass(frozen=True)
 class Done:
-    """A job that is done, and the links to its results with the address that they are relative to."""
+    """A job that is done: what it was asked with, the links to its results, and what these are relative to."""
 
+    key: Key
     id: str
     links: Sequence[str]
     found_on: httpx.URL
 
-    @property
-    def values(self) -> Mapping[str, str]:
-        """The values of templates that only a job gives."""
-        return {JOB_ID: self.id}
 
-
-@dataclass(frozen=True)
+@dataclass
 class JobRun:
-    """The job of one table for one run."""
+    """The jobs of one table for one run: one, or one for each of `for_each` and `slices`."""
 
     request: ReadRequest
     label: TableLabel
     source: RestSource
     job: Job
     client: HttpClient
+    _states: dict[str, State] = field(default_factory=dict)
+    _answers: dict[str, Answer] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Read what is known of the jobs."""
+        kept = self.request.memory.read() if self.request.memory else None
+        if kept:
+            self._states = msgspec.json.decode(kept, type=dict[str, State])
 
     @classmethod
     @contextmanager
     def of(cls, request: ReadRequest) -> Iterator[JobRun]:
-        """Open a client for a look at a job from elsewhere than its reader.
+        """Open a client for a look at jobs from elsewhere than their reader.
 
         Raises:
             TypeError: the table has no job.
@@ -101,84 +113,109 @@ class JobRun:
         with HttpClient(api, needed_connection(request, label), label, scratch=request.workdir) as client:
             yield cls(request, label, source, job, client)
 
-    def finished(self) -> Done | None:
-        """Return the job when it is done, joined or started; None where a rule of `answers` says that there is none.
+    def finished(self, keys: Iterable[Key]) -> Iterator[Done]:
+        """Yield the jobs when all are done, joined or started; those that a rule of `answers` takes as none are not.
 
         Raises:
-            JobRunningError: it is not done, and the request has a memory by which another try can join it.
-            SourceNotReadyError: it takes longer than `within`.
-            JobLostError: it has failed, or the API does not know it any more.
+            JobRunningError: one is not done, and the request has a memory by which another try can join it.
+            SourceNotReadyError: one takes longer than `within`.
+            JobLostError: one has failed, or the API does not know it any more.
         """
-        state = self._known() or self._started()
-        while state is not None:
-            answer = self._look(state)
-            if answer.rule:
-                return None
-            if self._is_done(answer):
-                return self._done(state, answer)
-            self._wait(state, answer)
-        return None
+        named = {_name(key): key for key in keys}
+        self._join()
+        while not self._all_done(named):
+            # one that was done while others were looked at makes room for the next
+            if not self._start_more(named):
+                self._wait()
+        for name, key in named.items():
+            state = self._states[name]
+            if state.id is not None:
+                answer = self._answers.pop(name, None) or self._look(name, state)
+                yield self._done(key, state, answer)
 
     def is_over(self) -> bool:
-        """Whether a worker has something to do: the job is done, has failed, or is not there."""
-        state = self._state()
-        if state is None or state.id is None:
+        """Whether a worker has something to do: a job is done, has failed, or is not there."""
+        running = self._running()
+        if not running or any(state.id is None for state in running.values()):
             return True
         try:
-            answer = self._look(state)
+            return any(self._is_over(name, state) for name, state in running.items())
         except SourceBusyError:
             return False
         except JobLostError:
             return True
-        return answer.rule is not None or self._is_done(answer)
 
     def cancel(self) -> None:
-        """Cancel a job that is known, where the config says how, and forget it."""
-        state = self._state()
-        if state is None or state.id is None or self.job.cancelling is None:
+        """Cancel the jobs that run, where the config says how, and forget them."""
+        if self.job.cancelling is None:
             return
-        method, path = self.job.cancelling
-        self.request.log(f"{self.label}: cancelling the job {state.id}")
-        self.client.send(method, self._path(path, state))
-        self._forget()
+        for name, state in self._running().items():
+            if state.id is not None:
+                self.request.log(f"{self.label}: cancelling the job {state.id}")
+                self.client.send(self.job.cancelling[0], state.cancel)
+            self._forget(name)
 
-    def _known(self) -> State | None:
-        """Return the job that an earlier try of the run has started."""
-        state = self._state()
-        if state is None:
-            return None
-        if state.id is None:
+    def _running(self) -> dict[str, State]:
+        return {name: state for name, state in self._states.items() if not state.done}
+
+    def _join(self) -> None:
+        """Take over the jobs that an earlier try of the run has started."""
+        for name in [name for name, state in self._running().items() if state.id is None]:
+            del self._states[name]
             warn = self.request.warn or self.request.log
             warn(f"{self.label}: an earlier try asked for a job and got no answer; another one is started")
-            return None
-        self.request.log(f"{self.label}: joining the job {state.id}, started at {state.started:%Y-%m-%d %H:%M} UTC")
-        return state
+        for state in self._states.values():
+            when = f"{state.started:%Y-%m-%d %H:%M} UTC"
+            self.request.log(f"{self.label}: joining the job {state.id}, started at {when}")
 
-    def _state(self) -> State | None:
-        kept = self.request.memory.read() if self.request.memory else None
-        return msgspec.json.decode(kept, type=State) if kept else None
+    def _all_done(self, named: Mapping[str, Key]) -> bool:
+        """Look at the jobs that run; whether all are done."""
+        for name, state in self._running().items():
+            if self._is_over(name, state):
+                state.done = True
+                self._keep()
+        return len(self._states) == len(named) and not self._running()
 
-    def _keep(self, state: State) -> None:
+    def _is_over(self, name: str, state: State) -> bool:
+        answer = self._answers[name] = self._look(name, state)
+        if answer.rule:
+            state.id = None
+        return answer.rule is not None or self._is_done(answer)
+
+    def _start_more(self, named: Mapping[str, Key]) -> bool:
+        """Start as many jobs as may run at the same time; whether there was one to start."""
+        limit = self.source.tables[self.request.table].concurrency
+        left = [name for name in named if name not in self._states][: limit - len(self._running())]
+        for name in left:
+            self._start(name, named[name])
+        return bool(left)
+
+    def _keep(self) -> None:
         if self.request.memory:
-            self.request.memory.write(msgspec.json.encode(state))
+            self.request.memory.write(msgspec.json.encode(self._states))
 
-    def _forget(self) -> None:
-        if self.request.memory:
+    def _forget(self, name: str) -> None:
+        self._states.pop(name, None)
+        if self._states:
+            self._keep()
+        elif self.request.memory:
             self.request.memory.forget()
 
-    def _started(self) -> State | None:
-        asked = request_of(self.source, self.request.table, values_of(self.request), self.source.extract.paginator)
-        state = State(datetime.now(UTC))
-        self._keep(state)
+    def _start(self, name: str, key: Key) -> None:
+        values = {**values_of(self.request), **key.values}
+        asked = request_of(self.source, self.request.table, values, self.source.extract.paginator)
+        state = self._states[name] = State(datetime.now(UTC))
+        self._keep()
         try:
             answer = self.client.start(asked.path, asked.params, asked.sending({}), self._rules)
         except (PermanentError, SourceBusyError):
             # it was refused, so there is none
-            self._forget()
+            self._forget(name)
             raise
         if answer.rule:
-            self._forget()
-            return None
+            state.done = True
+            self._keep()
+            return
         with self._placed(answer):
             refuse_failure(answer.parsed, None, ())
         state.id = text_at(self.job.id, lambda: answer.parsed)
@@ -186,29 +223,30 @@ class JobRun:
             there = f"it has the keys: {', '.join(answer.parsed.keys or ())}"
             text = f'{self._of(answer)}: no "{self.job.id}" in the response: {there}'
             raise self.label.error(BadDataError, text, "check id: in job")
-        self._keep(state)
+        state.path = self._path(self.job.path, key, state)
+        state.cancel = self._path(self.job.cancelling[1], key, state) if self.job.cancelling else ""
+        self._keep()
         self.request.log(f"{self.label}: the job {state.id} is started")
-        return state
 
     @property
     def _rules(self) -> Sequence[AnswerRule]:
         return self.source.api_of(self.request.table).answers
 
-    def _look(self, state: State) -> Answer:
+    def _look(self, name: str, state: State) -> Answer:
         """Return how a job is.
 
         Raises:
-                JobLostError: it has failed, or is gone.
+            JobLostError: it has failed, or is gone.
         """
         gone = AnswerRule(status=_GONE, do="end")
-        answer = self.client.look(self._path(self.job.path, state), [*self._rules, gone], empty=not self.job.status)
+        answer = self.client.look(state.path, [*self._rules, gone], empty=not self.job.status)
         if answer.rule is gone:
-            self._forget()
+            self._forget(name)
             text = f"{self._of(answer)}: the API does not know the job {state.id} ({answer.status})"
             raise self.label.error(JobLostError, text, "a retry starts another one")
         said = self._status(answer)
-        if said is not None and said in map(_written, self.job.failed):
-            self._forget()
+        if said is not None and said in [*map(_written, self.job.failed)]:
+            self._forget(name)
             why = text_at(self.job.say, lambda: answer.parsed) if self.job.say else None
             told = f": {why}" if why else ""
             text = f'{self._of(answer)}: the job {state.id} has failed, its status is "{said}"{told}'
@@ -229,8 +267,11 @@ class JobRun:
             return answer.status != httpx.codes.ACCEPTED
         return self._status(answer) in [*map(_written, self.job.done)]
 
-    def _wait(self, state: State, answer: Answer) -> None:
+    def _wait(self) -> None:
         """Wait until the next look, here or, with a memory, by way of who called."""
+        running = self._running()
+        name, state = min(running.items(), key=lambda one: one[1].started)
+        answer = self._answers[name]
         said = self._status(answer)
         status = f', its status is "{said}"' if said else ""
         left = state.started + self.job.within - datetime.now(UTC)
@@ -242,20 +283,21 @@ class JobRun:
         if self.request.memory is None:
             time.sleep(min(self.job.every, left).total_seconds())
             return
-        error = self.label.error(JobRunningError, f"the job {state.id} is not done{status}")
+        more = f" (and {len(running) - 1} more)" if len(running) > 1 else ""
+        error = self.label.error(JobRunningError, f"the job {state.id} is not done{status}{more}")
         error.every, error.until = self.job.every, state.started + self.job.within
         raise error
 
-    def _done(self, state: State, answer: Answer) -> Done:
+    def _done(self, key: Key, state: State, answer: Answer) -> Done:
         links: Sequence[str] = ()
         if self.job.result:
             with self._placed(answer):
                 links = list(links_at(answer.parsed, self.job.result))
         self.request.log(f"{self.label}: the job {state.id} is done")
-        return Done(str(state.id), links, answer.url)
+        return Done(Key({**key.values, JOB_ID: str(state.id)}, key.kept), str(state.id), links, answer.url)
 
-    def _path(self, path: str, state: State) -> str:
-        values = {**values_of(self.request), JOB_ID: state.id or ""}
+    def _path(self, path: str, key: Key, state: State) -> str:
+        values = {**values_of(self.request), **key.values, JOB_ID: state.id or ""}
         try:
             return endpoint_of(path, values, self.source.timezone)
         except EltError as error:
@@ -270,6 +312,12 @@ class JobRun:
             yield
         except UnreadableAnswerError as error:
             raise self.label.error(BadDataError, f"{self._of(answer)}: {error}") from None
+
+
+def _name(key: Key) -> str:
+    """Return what tells the job of a key from those of others in the memory of a run."""
+    values = {name: str(value) for name, value in sorted(key.values.items())}
+    return hashlib.sha256(msgspec.json.encode(values)).hexdigest()[:16]
 
 
 def of_results(source: RestSource, name: str) -> RestSource:

@@ -87,10 +87,11 @@ class KeyPages:
         request = self._request(key)
         return saved(self.client.download(request.path, request.params, request.sending({}), self.api.answers), file)
 
-    def page_of(self, answer: Answer) -> Page:
+    def page_of(self, answer: Answer, key: Key) -> Page:
         """Return the records of an answer that is not one of several pages."""
         with _placed(answer, self.label):
-            return self._page(answer)
+            page = self._page(answer)
+            return replace(page, found=key.lines(page.found)) if key.kept else page
 
     def _answer(self, request: Request, asked: Ask, before: Answer | None) -> Answer:
         rules = [*self.api.answers, *(self._past_last() if before is not None else ())]

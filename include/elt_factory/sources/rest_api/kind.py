@@ -47,45 +47,49 @@ def _cancel(request: ReadRequest) -> None:
 
 
 def _asked(asked: Asked) -> list[str]:
-    source: RestSource = asked.source
-    table = source.tables[asked.table]
-    each = table.for_each
+    table: RestTable = asked.source.tables[asked.table]
     if table.keeps_token:
         first = _request(asked, {})
         return [f"{first} at first, and then what the API's delta token of the last load says"]
     if table.job:
-        return _requests_of_job(asked, table.job)
-    if each is None:
-        pieces = sliced([Key()], asked.window, table, source.timezone)
-        return _first_requests(asked, pieces)
-    if each.of_rows:
-        head = each.of_rows
-        # as for a cursor, a capital word stands for what only a run knows
-        names = (f"{head}.{column}" for column in source.tables[asked.table].columns_of_parent)
-        more = " and each piece of the window" if table.slices else ""
-        of = f" ({', '.join(each.of)})" if each.of else ""
-        return [f"{_request(asked, {name: name.upper() for name in names})} for each row of {head}{of}{more}"]
-    pieces = sliced(keys(each, {}, None), asked.window, table, source.timezone)
-    return _first_requests(asked, pieces)
+        first_key, *more = islice(_keys(asked, table), 2)
+        return [*_requests_of_job(asked, table.job, first_key.values), *(["and so on"] if more else []), *_of(table)]
+    requests = [_request(asked, key.values) for key in islice(_keys(asked, table), _SHOWN + 1)]
+    if table.for_each and table.for_each.of_rows:
+        return [f"{requests[0]} {_of(table)[0]}"]
+    return [*requests[:_SHOWN], *(["and so on"] if len(requests) > _SHOWN else [])]
 
 
-def _requests_of_job(asked: Asked, job: job_model.Job) -> list[str]:
+def _keys(asked: Asked, table: RestTable) -> Iterator[Key]:
+    """Yield what requests are made with; of rows that only a run knows one, in capital words as for a cursor."""
+    if table.for_each and table.for_each.of_rows:
+        names = (f"{table.for_each.of_rows}.{column}" for column in table.columns_of_parent)
+        yield Key({name: name.upper() for name in names})
+    else:
+        yield from sliced(keys(table.for_each, {}, None), asked.window, table, asked.source.timezone)
+
+
+def _of(table: RestTable) -> list[str]:
+    """Return which rows of a run a table is asked for with, as a line; nothing where there are none."""
+    each = table.for_each
+    if each is None or not each.of_rows:
+        return []
+    of = f" ({', '.join(each.of)})" if each.of else ""
+    return [f"for each row of {each.of_rows}{of}{' and each piece of the window' if table.slices else ''}"]
+
+
+def _requests_of_job(asked: Asked, job: job_model.Job, own: Values) -> list[str]:
     named, done = f"GET {asked.source.extract.connection}:", " or ".join(map(str, job.done))
     until = f"{job.status} is {done}" if job.status else "the status is not 202"
 
     def path(text: str) -> str:
-        return render(text, {**asked.values, job_model.JOB_ID: "JOB.ID"}, asked.source.timezone)
+        return render(text, {**asked.values, **own, job_model.JOB_ID: "JOB.ID"}, asked.source.timezone)
 
     return [
-        _request(asked, {}),
+        _request(asked, own),
         f"{named}{path(job.path)} every {format_duration(job.every)} until {until}",
         f"{named}{path(job.download)}" if job.download else f"GET the links at {job.result}",
     ]
-
-
-def _first_requests(asked: Asked, found: Iterator[Key]) -> list[str]:
-    requests = [_request(asked, key.values) for key in islice(found, _SHOWN + 1)]
-    return [*requests[:_SHOWN], *(["and so on"] if len(requests) > _SHOWN else [])]
 
 
 def _request(asked: Asked, own: Values) -> str:

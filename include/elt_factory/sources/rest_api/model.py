@@ -155,7 +155,7 @@ class RestTable(Table):
         dict(NO_PAGES),
         {"dependencies": {"keep": ["for_each"], "variables": ["graphql"]}},
         *(not_both("delta_token", name) for name in ("for_each", "slices", "format")),
-        *(not_both("job", name) for name in ("for_each", "slices", "delta_token", "keep")),
+        not_both("job", "delta_token"),
         {
             "if": {"required": ["delta_token"]},
             "then": {"properties": {"write_disposition": {"const": "merge"}}},
@@ -186,7 +186,11 @@ class RestTable(Table):
         examples=[{"order_id": "orders.id"}],
     )
     concurrency: Whole = Field(
-        4, ge=1, le=32, description="How many of `for_each` or `slices` are asked at the same time.", examples=[1]
+        4,
+        ge=1,
+        le=32,
+        description="How many of `for_each` or `slices` are asked, or their jobs run, at the same time.",
+        examples=[1],
     )
     slices: PositiveDuration | None = Field(
         None,

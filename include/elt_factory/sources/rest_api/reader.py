@@ -43,7 +43,8 @@ def read(request: ReadRequest) -> Spool:
             in circles; pages that end while the answer says that there is more.
     """
     reading = _Reading.of(request)
-    workers = reading.table.concurrency if reading.table.for_each or reading.table.slices else 1
+    many = (reading.table.for_each or reading.table.slices) and not reading.table.job
+    workers = reading.table.concurrency if many else 1
     if workers == 1:
         files = reading.share(0, 1)
     else:
@@ -155,7 +156,7 @@ class _Reading:
             Parts(self.request.workdir, own) as parts,
         ):
             if self.table.job:
-                self._read_job(client, self.table.job, parts)
+                self._read_jobs(client, self.table.job, parts)
             else:
                 self._read_keys(client, islice(self._keys(), number, None, workers), parts, number)
         return parts.files
@@ -180,21 +181,20 @@ class _Reading:
             if self._failed.is_set():
                 return
 
-    def _read_job(self, client: HttpClient, job: Job, parts: Parts) -> None:
-        """Wait until the table's job is done, and read its results."""
-        done = JobRun(self.request, self.label, self.source, job, client).finished()
-        if done is None:
-            return
+    def _read_jobs(self, client: HttpClient, job: Job, parts: Parts) -> None:
+        """Wait until the table's jobs are done, and read their results."""
+        jobs = JobRun(self.request, self.label, self.source, job, client).finished(self._keys())
         self.source = of_results(self.source, self.request.table)
-        if job.download:
-            self._read_keys(client, [Key(done.values)], parts)
-        for number, link in enumerate(done.links):
-            answer = client.result(link, done.found_on, self.api.answers, is_json=self.table.format is None)
-            if self.table.format is None:
-                self._take(self._pages(client).page_of(answer), parts)
-            else:
-                file = self.request.workdir / f"result-{number:06d}"
-                self._add(file, parts, is_there=saved(answer, file))
+        for done in jobs:
+            if job.download:
+                self._read_keys(client, [done.key], parts)
+            for link in done.links:
+                answer = client.result(link, done.found_on, self.api.answers, is_json=self.table.format is None)
+                if self.table.format is None:
+                    self._take(self._pages(client).page_of(answer, done.key), parts)
+                else:
+                    file = self.request.workdir / f"result-{len(parts.files):06d}"
+                    self._add(file, parts, is_there=saved(answer, file))
 
     def _take(self, page: Page, parts: Parts) -> None:
         for lines in page.pieces():
