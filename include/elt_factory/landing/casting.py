@@ -117,10 +117,7 @@ def _guard(expression: str, column_type: ColumnType) -> str:
         return f"regexp_full_match({expression}, {text_literal(whole[name])})"
     if name in prefix:
         fits = f"regexp_matches({expression}, {text_literal(prefix[name])})"
-        # DuckDB ignores what it does not know at the end: a time before Christ would be one after
-        return (
-            fits if name == "time" else f"{fits} AND NOT regexp_matches({expression}, {text_literal(_BEFORE_CHRIST)})"
-        )
+        return fits if name == "time" else f"{fits} AND NOT {_before_christ(expression)}"
     if name == "decimal":
         return _decimal_guard(expression, column_type)
     if name == "float":
@@ -128,6 +125,12 @@ def _guard(expression: str, column_type: ColumnType) -> str:
         infinite = f"isinf(TRY_CAST({expression} AS DOUBLE)) AND NOT contains(lower({expression}), 'inf')"
         return f"NOT contains({expression}, '_') AND NOT ({infinite})"
     return _size_guard(expression, column_type)
+
+
+def _before_christ(expression: str) -> str:
+    # DuckDB ignores what it does not know at the end: a time before Christ would be one after
+    seldom = f"contains(lower({expression}), 'bc')"
+    return f"CASE WHEN {seldom} THEN regexp_matches({expression}, {text_literal(_BEFORE_CHRIST)}) ELSE FALSE END"
 
 
 def _size_guard(expression: str, column_type: ColumnType) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1024 * 1024
 _GAPS = (b"\n\n", b"\n\r\n", b"\r\r")
+_GAPS_OF_LINE_FEEDS = _GAPS[:1]
 _LINES = 1000
 
 
@@ -88,13 +89,14 @@ def _look(file: Path, columns: int, form: CsvFormat) -> _Looks:
     delimiter, quote = form.delimiter.encode(form.encoding), form.quote.encode(form.encoding)
     words = [re.escape(word.encode(form.encoding, "replace")) for word in form.null_values]
     ending = re.compile(re.escape(delimiter) + b"(?:" + b"|".join(words) + rb")(?=[\r\n])")
-    ends = [
-        delimiter + word.encode(form.encoding, "replace") + end for word in form.null_values for end in (b"\n", b"\r")
-    ]
+    fields = [delimiter + word.encode(form.encoding, "replace") for word in form.null_values]
     surplus = gap = False
     for block, last in _blocks(file):
-        gap = gap or any(sign in (block.rstrip(b"\r\n") if last else block) for sign in _GAPS)
-        if not surplus and any(end in block for end in ends):
+        returns = b"\r" in block
+        gaps = _GAPS if returns else _GAPS_OF_LINE_FEEDS
+        gap = gap or any(sign in (block.rstrip(b"\r\n") if last else block) for sign in gaps)
+        ends = (b"\n", b"\r") if returns else (b"\n",)
+        if not surplus and any(field + end in block for field in fields for end in ends):
             surplus = any(
                 line.count(delimiter) >= columns or line.count(quote) % 2 for line in _ending_so(block, ending)
             )

@@ -18,8 +18,6 @@ from elt_factory.landing.schema import KnownTable
 if TYPE_CHECKING:
     import duckdb
 
-# of rows that are few in a batch because they are long, DuckDB gathers a thousand for each thread before it writes them
-LONGEST = 16 * 1024
 PART_BYTES = 128 * 1024 * 1024  # Snowflake loads files of 100 to 250 MB best
 Parts = tuple[tuple[Any, ...], ...]  # of each its path and its rows
 

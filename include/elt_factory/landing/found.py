@@ -226,8 +226,12 @@ def _ndjson_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan:
 
 
 def _exact_fields(plan: ContractPlan) -> frozenset[str]:
-    """Return the fields whose numbers must keep every digit; in nested ones every field."""
-    found = [column for column in plan.columns if column.found]
+    """Return the fields whose numbers must keep every digit; in nested ones every field.
+
+    Where a kind is presumed, a number that a double does not hold is none of it.
+    """
+    presumed = plan.presumed.in_json | plan.presumed.texts
+    found = [column for column in plan.columns if column.found and column.name not in presumed]
     if any(column.type.name == "json" for column in found):
         return ndjson.ANY_FIELD
     return frozenset(column.name for column in found if column.hashed or column.type.name in _EXACT)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_BYTES = 1024 * 1024
+LONG = 16 * 1024  # a batch has few of such records
 LINES, BROKEN_LINES = "lines", "broken_lines"  # what DuckDB calls such streams
 BOM = b"\xef\xbb\xbf"
 _SPACES = tuple(b" \t\r\n")
@@ -39,20 +40,28 @@ class BrokenLinesError(BadDataError):
         super().__init__("some lines are not JSON objects, or repeat a key")
 
 
-def offer(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], name: str = LINES) -> int:
+@dataclass(frozen=True)
+class Sizes:
+    """An upper bound of the bytes of the longest line, and whether lines are so long that a batch has few of them."""
+
+    longest: int = 0
+    are_long: bool = False
+
+
+def offer(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], name: str = LINES) -> Sizes:
     """Let a connection read files as the relation `name`: `json`, the file and the number of each line.
 
     A line has its line break at the end; blank lines are left out.
-    Each statement reads the files again. Returns an upper bound of the bytes of the longest line.
+    Each statement reads the files again.
 
     Raises:
         BrokenLinesError: a line is longer than any record may be, or not all is text in UTF-8.
     """
-    longest, is_text = _look(files)
-    if longest > limits.RECORD_BYTES or not is_text:
+    sizes, is_text = _look(files)
+    if sizes.longest > limits.RECORD_BYTES or not is_text:
         raise BrokenLinesError
     connection.register(name, _Stream(tuple(files)))
-    return longest
+    return sizes
 
 
 @contextmanager
@@ -65,8 +74,8 @@ def only_first(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> 
         connection.register(LINES, _Stream(tuple(files)))
 
 
-def _look(files: Sequence[Path]) -> tuple[int, bool]:
-    longest, is_text = 0, True
+def _look(files: Sequence[Path]) -> tuple[Sizes, bool]:
+    longest, are_long, is_text = 0, False, True
     for file in files:
         decoder = codecs.getincrementaldecoder("utf-8")()
         with file.open("rb") as source:
@@ -74,14 +83,17 @@ def _look(files: Sequence[Path]) -> tuple[int, bool]:
             while chunk := source.read(BATCH_BYTES):
                 first, last = chunk.find(b"\n"), chunk.rfind(b"\n")
                 longest = max(longest, since_break + (len(chunk) if first < 0 else max(first, last - first)))
+                are_long = are_long or len(chunk) > LONG * (chunk.count(b"\n") + 1)
                 since_break = since_break + len(chunk) if last < 0 else len(chunk) - last
                 is_text = is_text and _decodes(decoder, chunk)
             longest = max(longest, since_break)
         is_text = is_text and _decodes(decoder, b"")
-    return longest, is_text
+    return Sizes(longest, are_long), is_text
 
 
 def _decodes(decoder: codecs.IncrementalDecoder, piece: bytes) -> bool:
+    if piece and piece.isascii() and not decoder.getstate()[0]:
+        return True
     try:
         decoder.decode(piece, final=not piece)
     except UnicodeDecodeError:
@@ -148,7 +160,7 @@ def _batch(pieces: Sequence[tuple[Path, bytes]], number: int) -> tuple[int, pa.R
     import numpy as np
     import pyarrow as pa
 
-    data = b"".join(piece for _, piece in pieces)
+    data = b"".join(piece for _, piece in pieces) if len(pieces) > 1 else pieces[0][1]
     letters = np.frombuffer(data, np.uint8)
     # in steps that stay in the processor's cache
     steps = range(0, len(letters), _STEP)
@@ -157,7 +169,7 @@ def _batch(pieces: Sequence[tuple[Path, bytes]], number: int) -> tuple[int, pa.R
     count = len(places) - 1
     lines = pa.StringArray.from_buffers(count, pa.py_buffer(places), pa.py_buffer(data))
     files = {file: place for place, file in enumerate(dict.fromkeys(file for file, _ in pieces))}
-    counts = [piece.count(b"\n") for _, piece in pieces]
+    counts = [piece.count(b"\n") for _, piece in pieces] if len(pieces) > 1 else [count]
     came = np.repeat([files[file] for file, _ in pieces], counts).astype(np.int32)
     paths = pa.DictionaryArray.from_arrays(_numbers(pa.int32(), came), _texts([str(file).encode() for file in files]))
     rows = _numbers(pa.int64(), np.arange(number, number + count, dtype=np.int64))

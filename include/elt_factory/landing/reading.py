@@ -15,10 +15,10 @@ from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.csv_files import comes_from_others, useful_threads
 from elt_factory.landing.csv_sifting import forget_broken_lines, sift_csv
 from elt_factory.landing.delivered import note_delivered
-from elt_factory.landing.direct import LONGEST, Parts, may_be_direct, stage_directly
+from elt_factory.landing.direct import Parts, may_be_direct, stage_directly
 from elt_factory.landing.first_look import NotPresumedError, presumed_columns
 from elt_factory.landing.found import Found, find_columns, nanosecond_columns, raw_relations
-from elt_factory.landing.lines import BROKEN_LINES, BrokenLinesError, offer
+from elt_factory.landing.lines import BROKEN_LINES, LONG, BrokenLinesError, Sizes, offer
 from elt_factory.landing.manifest import Drift
 from elt_factory.landing.numbers import Signs
 from elt_factory.landing.outline import with_files
@@ -124,17 +124,25 @@ class _Means:
 def _stage_within(
     connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool, means: _Means
 ) -> ReadRecords:
-    longest = offer(connection, spool.files) if spool.format == "ndjson" else spool.longest or 0
-    memory.set_records(connection, longest, means.threads, means.buffer)
+    sizes = _sizes(connection, spool)
+    memory.set_records(connection, sizes.longest, means.threads, means.buffer)
     memory.set_threads(connection, 1)
-    direct = means.parts if longest <= LONGEST else None
+    # of long records DuckDB would gather a thousand for each thread, to see which are good
+    direct = None if sizes.are_long else means.parts
     read = _stage_directly(connection, request, spool, direct) if direct else None
     read = read or _stage_with_care(connection, request, spool)
-    memory.set_records(connection, longest)
+    memory.set_records(connection, sizes.longest)
     memory.set_threads(connection, len(read.plan.columns))
     if spool.format == "csv":
         staging.stage_more(connection, request.staged, read.plan, contract.broken_csv(read.plan), read.part_files)
     return read
+
+
+def _sizes(connection: duckdb.DuckDBPyConnection, spool: Spool) -> Sizes:
+    if spool.format == "ndjson":
+        return offer(connection, spool.files)
+    longest = spool.longest or 0
+    return Sizes(longest, longest > LONG)
 
 
 def _stage_directly(

@@ -23,7 +23,7 @@ class Prints:
     @classmethod
     def of(cls, records: Sequence[Raw]) -> Prints:
         """Return the hashes of the records of a page."""
-        prints = tuple(hash(bytes(record)) for record in records)
+        prints = tuple(map(hash, map(bytes, records)))
         return cls(prints, hash((len(prints), sum(prints) % _WORD)))
 
 
