@@ -267,7 +267,18 @@ def test_a_snapshot_that_is_gone_is_given_up_and_all_is_read_again(read_table, s
 
     server.trouble = trouble
     assert ids(read_table()) == [1, 2, 3, 4, 5]
-    assert any("the snapshot is gone" in line for line in read_table.told)
+    assert any(
+        line.endswith("again from the beginning: without a snapshot (snapshot too old)") for line in read_table.told
+    )
+
+
+def test_a_server_that_only_says_that_it_has_snapshots_is_read_without(read_table, server):
+    def trouble(command):
+        if "readConcern" in command:
+            raise RefusedError(303, "Feature not supported: readConcern level snapshot")
+
+    server.trouble = trouble
+    assert ids(read_table()) == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -293,6 +304,8 @@ def test_a_refused_login_says_what_to_check_and_not_the_password(read_table, ser
     with pytest.raises(AccessDeniedError, match=r"Authentication failed.*hint: check login, password") as error:
         read_table(connection_to(server, login="me", password=SECRET))
     assert SECRET not in str(error.value)
+    (sent,) = server.sent("saslStart")
+    assert (sent["$db"], sent["payload"].split(b",")[2]) == ("shop", b"n=me")
 
 
 def test_what_is_not_there_is_named(read_table, server):

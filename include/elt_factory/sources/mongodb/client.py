@@ -26,6 +26,8 @@ _NOT_OPTIONS = frozenset({"srv", "ssl", "allow_insecure"})  # what Airflow's hoo
 UNAUTHORIZED = 13
 _REFUSED = frozenset({11, UNAUTHORIZED, 18, 33, 8000})
 SNAPSHOT_GONE = 239
+# also what servers say that speak MongoDB's protocol and know no snapshots
+NO_SNAPSHOT = frozenset({72, 115, 123, SNAPSHOT_GONE, 246, 303})
 # an election, a server that stops, a time limit, a cursor that is gone
 _MAY_HEAL = frozenset(
     {6, 7, 43, 50, 63, 64, 89, 91, 112, 133, 134, 175, 189, 237, SNAPSHOT_GONE, 246, 262, 9001}

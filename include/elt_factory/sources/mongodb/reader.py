@@ -17,7 +17,7 @@ from elt_factory.extract.label import TableLabel, needed_connection, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.extract.templating import Values, values_of
-from elt_factory.sources.mongodb.client import SNAPSHOT_GONE, UNAUTHORIZED, client_of, was_cut
+from elt_factory.sources.mongodb.client import NO_SNAPSHOT, UNAUTHORIZED, client_of, was_cut
 from elt_factory.sources.mongodb.cursors import Condition, Part, all_of, part_of
 from elt_factory.sources.mongodb.documents import Kinds, as_json, plain
 from elt_factory.sources.mongodb.filters import filled
@@ -63,10 +63,10 @@ def _again_where_cut(client: Client, place: _Place, request: ReadRequest, label:
             with _session(client, snapshot=snapshot) as session:
                 return _Reading(place, session, request, label).spool()
         except errors.PyMongoError as error:
-            gone = snapshot and isinstance(error, errors.OperationFailure) and error.code == SNAPSHOT_GONE
+            gone = snapshot and isinstance(error, errors.OperationFailure) and error.code in NO_SNAPSHOT
             if not gone and (tries == _TRIES or not was_cut(error)):
                 raise
-            said = "the snapshot is gone, without one" if gone else f"the connection broke ({type(error).__name__})"
+            said = f"without a snapshot ({_said(error)})" if gone else f"the connection broke ({type(error).__name__})"
             request.log(f"{label}: reading again from the beginning: {said}")
             snapshot, tries = snapshot and not gone, tries + (not gone)
 
@@ -77,6 +77,10 @@ class _Place:
 
     collection: Documents
     is_view: bool
+
+
+def _said(error: errors.PyMongoError) -> str:
+    return str((error.details or {}).get("errmsg", "")) if isinstance(error, errors.OperationFailure) else str(error)
 
 
 def _spec(request: ReadRequest) -> MongoDbTable:
