@@ -26,7 +26,9 @@ def line(tmp_path: Path, given: Mapping[str, Any], connection: Connection, log: 
     return Line(source_of(given, tmp_path), connection, tmp_path, log)
 
 
-def spool(tmp_path: Path, folder: str | None, path: str, connection: Connection | None, **table: Any) -> Spool:
+def spool(
+    tmp_path: Path, folder: str | None, path: str | list[str], connection: Connection | None, **table: Any
+) -> Spool:
     extract = {"type": "files", "folder": folder} if folder else {"type": "files"}
     # each read has a scratch folder of its own
     fresh = Path(tempfile.mkdtemp(dir=tmp_path))

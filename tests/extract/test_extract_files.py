@@ -132,6 +132,15 @@ def test_files_are_read_where_they_are_sorted_and_each_once(tmp_path):
     assert (spool.csv.delimiter, spool.csv.null_values) == (";", ("NA",))
 
 
+def test_several_patterns_are_one_table_and_each_file_is_read_once(tmp_path):
+    put(tmp_path / "in", "north_2013-01.csv", "north_2013-02.csv", "south.csv", "other.csv")
+    paths = ["south.csv", "north_%Y-%m.csv", "s*.csv"]
+    spool = read_files(tmp_path, paths)
+    assert [file.name for file in spool.files] == ["north_2013-01.csv", "north_2013-02.csv", "south.csv"]
+    with pytest.raises(SourceNotReadyError, match=r'no file matches "west\.csv"'):
+        read_files(tmp_path, [*paths, "west.csv"])
+
+
 def test_every_period_needs_a_file(tmp_path):
     put(tmp_path / "in", "w_2013-01.csv", "w_2013-12.csv")
     with pytest.raises(SourceNotReadyError) as caught:

@@ -124,6 +124,13 @@ def test_periods_and_templates_make_the_addresses(tmp_path, served):
     assert found.rows()[0]["f"].startswith("2013-01-0")
 
 
+def test_a_list_of_names_is_one_table(tmp_path, served):
+    for number, name in enumerate(("north", "south")):
+        served.files[f"/{name}.csv"] = File(b"a\n%d\n" % number)
+    found = spool(tmp_path, served.url, ["south.csv", "north.csv"], None)
+    assert names(found) == ["north.csv", "south.csv"]
+
+
 @pytest.mark.parametrize("headers", [{"ETag": 'W/"a"'}, {"Last-Modified": "Tue, 01 Jan 2013 00:00:00 GMT"}, {}])
 def test_a_file_is_loaded_once_and_again_when_its_content_changes(tmp_path, served, headers):
     served.files["/x.csv"] = File(b"a\n1\n", dict(headers))

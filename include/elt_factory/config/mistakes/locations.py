@@ -132,6 +132,9 @@ def _step(place: Location, part: str | int) -> Location:
     if len(place.options) > 1 and part in tagged:
         return Location(place.path, (tagged[str(part)],))
     option = place.options[0] if place.options else None
+    if isinstance(part, int):
+        # a list may be the second of what is allowed
+        option = next((one for one in place.options if _inner(one)), option)
     if is_model(option):
         known = fields(option)
         return Location((*place.path, part), flat(known.get(str(part))), siblings=tuple(known))

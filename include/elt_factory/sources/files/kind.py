@@ -32,9 +32,9 @@ def _asked(asked: Asked) -> list[str]:
     source: FilesSource = asked.source
     place, zone = source.extract.folder or "", source.timezone
     written = web_path_of if store_of(place) is WEB else pattern_of
-    pattern = written(source.tables[asked.table].path, asked.values, zone)
+    patterns = [written(one, asked.values, zone) for one in source.tables[asked.table].patterns]
     where = f"{place}: " if is_url(place) else ""
-    return [where + one for one in expand_pattern(pattern, asked.window, zone)]
+    return [where + one for pattern in patterns for one in expand_pattern(pattern, asked.window, zone)]
 
 
 def _sampled(asked: Asked, connection: Connection | None, project: Path) -> tuple[Source, str]:
@@ -46,7 +46,7 @@ def _sampled(asked: Asked, connection: Connection | None, project: Path) -> tupl
     source: FilesSource = asked.source
     with open_store(source.extract.folder, connection, project) as store:
         written = pattern_of if store.lists else web_path_of
-        pattern = written(source.tables[asked.table].path, asked.values, source.timezone)
+        pattern = written(source.tables[asked.table].patterns[0], asked.values, source.timezone)
         archives, members = split(pattern)
         name = matching_files(store, archives, asked.window, source.timezone)[0].name
     literal = (glob.escape(name) if store.lists else name).replace("%", "%%")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from elt_factory.config.errors import MistakeError, raise_found, shown
 from elt_factory.config.models.formats import CsvFormat, FileFormat
-from elt_factory.config.models.schema_patterns import BELOW, FOLDER, KNOWN_TEMPLATES, NO_TEMPLATE, PERIODS
+from elt_factory.config.models.schema_patterns import ARCHIVES, BELOW, FOLDER, KNOWN_TEMPLATES, NO_TEMPLATE, PERIODS
 from elt_factory.config.models.source import Extract, Source
 from elt_factory.config.models.table import Path, Table, is_reserved
 from elt_factory.config.models.templates import Use, uses
@@ -23,6 +23,16 @@ from elt_factory.config.models.values import (
     Whole,
 )
 from elt_factory.core.stores import WEB, store_of
+
+
+def _which(value: object) -> str:
+    return "list" if isinstance(value, list | tuple) else "one"
+
+
+OneOrMore = Annotated[
+    Annotated[FileTemplate, Tag("one")] | Annotated[tuple[FileTemplate, ...], Field(min_length=1), Tag("list")],
+    Discriminator(_which),
+]
 
 
 class Files(Extract):
@@ -59,18 +69,18 @@ class Files(Extract):
 class FilesTable(Table):
     """A table read from files, each in full."""
 
-    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"path": (BELOW, PERIODS, KNOWN_TEMPLATES)}
+    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"path": (BELOW, PERIODS, ARCHIVES, KNOWN_TEMPLATES)}
 
     of_files: ClassVar[bool] = True
 
-    path: FileTemplate = Field(
+    path: OneOrMore = Field(
         description=(
-            "Name pattern below the folder: globs, and %Y %m %d %H for the periods that the window touches. append and "
-            "merge load each file once, and again when its content changes; a file that arrives after its window was "
-            "loaded is still found. `*` does not match hidden files; write `[[]` for a literal `[`. "
-            "`archive.zip/*.csv` means files in an archive."
+            "Name pattern below the folder, or a list of them: globs, and %Y %m %d %H for the periods that the window "
+            "touches. append and merge load each file once, and again when its content changes; a file that arrives "
+            "after its window was loaded is still found. `*` does not match hidden files; write `[[]` for a literal "
+            "`[`. `archive.zip/*.csv` means files in an archive."
         ),
-        examples=["weather_%Y-%m.csv", "orders/*.csv", "{{ params.region }}/*.csv"],
+        examples=["weather_%Y-%m.csv", "orders/*.csv", "{{ params.region }}/*.csv", ["north.csv", "south.csv"]],
     )
     format: FileFormat = Field(
         CsvFormat(type="csv"),
@@ -106,7 +116,14 @@ class FilesTable(Table):
     @property
     def templates(self) -> Mapping[Path, Sequence[Use]]:
         """The templates in each of the table's texts, by the text's path below the table."""
-        return {("path",): [*uses(self.path)]}
+        if isinstance(self.path, str):
+            return {("path",): [*uses(self.path)]}
+        return {("path", number): [*uses(one)] for number, one in enumerate(self.path)}
+
+    @property
+    def patterns(self) -> Sequence[str]:
+        """The patterns of its files."""
+        return (self.path,) if isinstance(self.path, str) else self.path
 
     @property
     def takes_what_is_new(self) -> bool:
@@ -118,16 +135,18 @@ class FilesTable(Table):
     @property
     def takes_window(self) -> bool:
         """Whether the window picks the files."""
-        return super().takes_window or "%" in self.path.replace("%%", "")
+        return super().takes_window or any("%" in one.replace("%%", "") for one in self.patterns)
 
 
 def _web_mistakes(source: FilesSource) -> Iterator[MistakeError]:
     if store_of(source.extract.folder or "") is not WEB:
         return
     for name, table in source.tables.items():
-        if re.search(r"\*|\[", re.sub(r"\[[*?\[]\]", "", table.path)):
-            hint = "write the name of one file, with %Y %m %d %H or templates for what changes"
-            text = f"a web server lists no files, and {shown(table.path)} is a pattern"
+        for one in table.patterns:
+            if not re.search(r"\*|\[", re.sub(r"\[[*?\[]\]", "", one)):
+                continue
+            hint = "write the names of files, with %Y %m %d %H or templates for what changes"
+            text = f"a web server lists no files, and {shown(one)} is a pattern"
             yield MistakeError(text, hint, at=("tables", name, "path"), code="conflict")
 
 

@@ -53,9 +53,12 @@ def _found(request: ReadRequest, source: FilesSource, table: FilesTable) -> list
     """Return the files that the load takes, on this machine."""
     kind: FormatKind = FORMATS.get(table.format.type)
     with open_store(source.extract.folder, request.connection, request.project) as store:
-        written = pattern_of if store.lists else web_path_of
-        pattern = written(table.path, values_of(request), source.timezone)
-        chosen = Chooser(store, pattern, source.timezone, request.ledger).choose(request.window, request.load_id)
+        written, zone = pattern_of if store.lists else web_path_of, source.timezone
+        patterns = [written(one, values_of(request), zone) for one in table.patterns]
+        found = [Chooser(store, one, zone, request.ledger).choose(request.window, request.load_id) for one in patterns]
+        # what several patterns mean is taken once
+        once = {(one.found.name, one.members): one for each in found for one in each}
+        chosen = [once[key] for key in sorted(once)]
         limit = source.extract.max_unpacked_mb * 1_000_000
         return fetched(store, chosen, kind, request.workdir, limit)
 
