@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
+import mssql_python
 import oracledb
 import pytest
 import sqlalchemy as sa
+from dbapi_support import Connection as DbapiConnection
+from dbapi_support import Script
 from extract_support import SECRET, read_request
 from mssql_python.constants import ConstantsDDBC
 from mssql_python.cursor import Cursor
+from pyarrow import parquet
 from sqlalchemy.dialects.oracle.oracledb import OracleDialect_oracledb
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import AccessDeniedError, BadRequestError, SourceUnavailableError
 from elt_factory.extract.label import TableLabel
 from elt_factory.sources.read import read
-from elt_factory.sources.sql import connections, database, moments, mssql, oracle
+from elt_factory.sources.sql import connections, database, mssql, oracle
 from elt_factory.sources.sql.database_url import url_of
 from elt_factory.sources.sql.values_as_text import as_text
 
@@ -218,49 +223,92 @@ def test_years_and_months_of_oracle_are_iso_8601(years, months, text):
     assert oracle.months_text(None) is None
 
 
-class Recorded:
-    """A connection of SQLAlchemy that keeps what it is asked: of SQL Server and Oracle there is no server here."""
-
-    def __init__(self, dialect, answer=()):
-        self.dialect, self.answer, self.asked, self.info = dialect, answer, [], {}
-
-    def exec_driver_sql(self, statement):
-        self.asked.append(statement)
-        return self
-
-    def one(self):
-        return self.answer
-
-    def commit(self):
-        self.asked.append("commit")
-
-    def execution_options(self, **options):
-        self.asked.append(options)
+READING = {
+    "query": "select * from orders",
+    "primary_key": ["id"],
+    "write_disposition": "merge",
+    "incremental": {"cursor": "changed"},
+}
 
 
-@pytest.mark.parametrize(
-    ("state", "expected"),
-    [
-        ((1, False), ["commit", {"isolation_level": "SNAPSHOT"}]),
-        ((0, True), ["commit"]),  # each statement is of one moment
-        ((0, False), ["commit"]),
-    ],
-)
-def test_sql_server_reads_a_snapshot_where_it_may_and_compares_no_keys_where_rows_may_be_missed(state, expected):
-    database = Recorded(MSDialect_mssqlpython(), state)
-    moments.begin(database)
-    assert database.asked[1:] == expected
-    if any(state):
-        moments.check_keys(database, SUBJECT)
-    else:
-        with pytest.raises(BadRequestError, match=r"compare needs a snapshot.*; hint: ALTER DATABASE"):
-            moments.check_keys(database, SUBJECT)
+def oracle_column(name, kind, digits=None, after=None):
+    return name, getattr(oracledb, f"DB_TYPE_{kind}"), None, None, digits, after, True
 
 
-def test_oracle_reads_rows_and_keys_of_one_moment():
-    database = Recorded(OracleDialect_oracledb())
-    moments.begin(database)
-    assert database.asked == ["SET TRANSACTION READ ONLY"]
+def test_oracle_reads_rows_and_keys_of_one_moment_in_this_order(tmp_path, monkeypatch):
+    columns = [oracle_column("ID", "NUMBER", 9, 0), oracle_column("SPAN", "INTERVAL_DS"),
+               oracle_column("MONTHS", "INTERVAL_YM"), oracle_column("CHANGED", "TIMESTAMP")]  # fmt: skip
+    row = (1, timedelta(days=1, hours=2), oracledb.IntervalYM(1, 2), WINDOW[0])
+    script = Script([
+        ("FROM dual", [oracle_column("X", "VARCHAR")], [("SHOP",)]),
+        ("count", [oracle_column("N", "NUMBER", 9, 0)], [(0,)]),
+        ("SELECT id AS id FROM", columns[:1], [(1,), (2,)]),
+        ("FROM", columns, [row]),
+    ])  # fmt: skip
+    monkeypatch.setattr(oracledb, "connect", lambda *_, **__: DbapiConnection(script))
+    spool = read(read_request(tmp_path, {"type": "sql", "connection": "db"}, {**READING, "deletes": "compare"},
+                              connection_of("oracle")))  # fmt: skip
+    assert parquet.read_table(spool.files[0]).to_pylist() == [
+        {"id": "1", "span": "P1DT2H", "months": "P1Y2M", "changed": "2013-01-01T00:00:00+00:00"}
+    ]
+    assert parquet.read_table(spool.keys.files[0])["id"].to_pylist() == ["1", "2"]
+    begun = script.sent.index("SET TRANSACTION READ ONLY")
+    assert script.sent[begun - 1] == "rollback"
+    assert [statement.split(" FROM")[0] for statement in script.sent[begun + 1 :]] == [
+        "SELECT *",
+        "SELECT count(*) AS count_1",
+        "SELECT id AS id, span AS span, months AS months, changed AS changed",
+        "SELECT id AS id",
+        "rollback",
+    ]
+
+
+def sql_server_column(name, kind, size=10, digits=0):
+    return name, str, None, size, size, digits, True, ConstantsDDBC[kind].value
+
+
+@pytest.fixture
+def sql_server(tmp_path, monkeypatch):
+    def run(state, **table):
+        text = [sql_server_column("v", "SQL_VARCHAR")]
+        columns = [sql_server_column("id", "SQL_INTEGER"), sql_server_column("total", "SQL_DECIMAL", 9, 2),
+                   sql_server_column("changed", "SQL_TYPE_TIMESTAMP", 27, 7)]  # fmt: skip
+        script = Script([
+            ("sys.databases", columns[:1] * 2, [state]),
+            ("@@version", text, [("Microsoft SQL Server 2019 - 15.0.2000.5",)]),
+            ("schema_name|max support", text, [("dbo",)]),
+            ("system_views", text, [("dm_exec_sessions",)]),
+            ("transaction_isolation", text, [("READ COMMITTED",)]),
+            ("count", columns[:1], [(0,)]),
+            ("SELECT id AS id FROM", columns[:1], [(1,), (2,)]),
+            ("FROM", columns, [(1, Decimal("1.50"), WINDOW[0].replace(tzinfo=None))]),
+        ])  # fmt: skip
+        monkeypatch.setattr(mssql_python, "connect", lambda *_, **__: DbapiConnection(script))
+        request = read_request(tmp_path, {"type": "sql", "connection": "db"}, READING | table, connection_of("mssql"))
+        return read(request), script.sent
+
+    return run
+
+
+@pytest.mark.parametrize(("state", "has_snapshots"), [((1, False), True), ((0, True), False)])
+def test_sql_server_compares_keys_of_a_snapshot_or_of_one_statement(sql_server, state, has_snapshots):
+    spool, sent = sql_server(state, deletes="compare")
+    assert parquet.read_table(spool.files[0]).to_pylist() == [
+        {"id": "1", "total": "1.50", "changed": "2013-01-01T00:00:00"}
+    ]
+    assert parquet.read_table(spool.keys.files[0])["id"].to_pylist() == ["1", "2"]
+    assert ("SET TRANSACTION ISOLATION LEVEL SNAPSHOT" in sent) == has_snapshots
+    if has_snapshots:
+        assert sent.index("SET TRANSACTION ISOLATION LEVEL SNAPSHOT") < sent.index(
+            "SELECT TOP 0 * FROM (select * from orders ) AS q"
+        )
+
+
+def test_sql_server_compares_no_keys_where_it_may_miss_some(sql_server):
+    with pytest.raises(BadRequestError, match=r"compare needs a snapshot.*; hint: ALTER DATABASE"):
+        sql_server((0, False), deletes="compare")
+    _, sent = sql_server((0, False))
+    assert not any("ISOLATION LEVEL" in statement for statement in sent)
 
 
 def test_an_instant_of_oracle_is_read_in_utc_and_a_vector_as_text():

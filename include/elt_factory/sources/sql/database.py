@@ -75,7 +75,8 @@ def _read(
     only_postgres(request, label)
     url = url_of(connection, request.project, label)
     with _spoken(label), _connected(url, text_factory) as database:
-        moments.begin(database)
+        deletes = source.tables[request.table].deletes
+        moments.begin(database, label, compares_keys=deletes is not None and deletes.compare is not None)
         relation = relation_of(request, source)
         described = _on_its_clock(database, request, relation, _describe(database, relation, label))
         where, null_cursors = _conditions(database, request, described, label)
@@ -98,7 +99,6 @@ def _keys(
     names = keys_of(request, described.columns, label)
     if not names:
         return None
-    moments.check_keys(database, label)
     of_keys = replace(described, columns={name: described.columns[name] for name in names})
     chosen = [read.expression.label(name) for name, read in of_keys.columns.items()]
     there = [sa.column(name).is_not(None) for name in names]
