@@ -169,6 +169,24 @@ def test_a_token_that_nothing_sends_is_an_error(tmp_path):
             line.load(day(4))
 
 
+def test_a_load_of_which_all_rows_are_rejects_does_not_move_the_token(tmp_path):
+    state = {"rows": [{"id": 1}]}
+
+    def answer(asked):
+        return reply({"value": state["rows"], "@odata.deltaLink": f"/users/delta?token={len(server.asked)}"})
+
+    with serving(answer) as server:
+        line = line_of(server, tmp_path, {**LINK, **MERGE, "columns": {"id": {"type": "integer"}}})
+        line.load(day(1))
+        state["rows"] = [{"id": "no number"}]
+        with pytest.raises(BadDataError):
+            line.load(day(2))
+        state["rows"] = []
+        line.load(day(3))
+        line.load(day(4))
+    assert [asked.params.get("token") for asked in server.asked] == [None, "1", "1", "3"]
+
+
 def test_an_answer_that_is_skipped_keeps_the_token(tmp_path):
     state = {"skip": False}
 

@@ -331,7 +331,9 @@ def load_row(
     loaded_at: datetime,
 ) -> dict[str, Value]:
     """Return the row of `_elt.loads` for a landing. A load that failed for its rejects moves nothing on."""
-    moves = manifest if manifest.rows > written.withheld else replace(manifest, **_STILL)
+    # without rows and without rejects nothing has changed, and a token of an API that says so moves on
+    succeeds = manifest.rows > written.withheld or not manifest.rows_rejected
+    moves = manifest if succeeds else replace(manifest, **_STILL)
     return {
         "load_id": manifest.load_id,
         "source": manifest.source,
