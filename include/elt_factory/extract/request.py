@@ -121,7 +121,7 @@ class Spool:
     `rejects` is NDJSON of `reason`, `record` (JSON) and `file` (one of `files`): records of an ndjson spool that the
     reader could not read, which are part of its count.
     `longest` and `counted` are what the bytes of a csv spool say, where they can: the longest record in bytes, and how
-    many records there are.
+    many records there are. `headers` are the names of the columns of each of its files, once they are known.
     `keys` has the primary keys of all rows of the source, where the load compares them: without those that are NULL.
     `token` is what the API gave to ask with the next time.
     `remarks` are what people should know of how it was read, as what was left out.
@@ -138,6 +138,7 @@ class Spool:
     rejects: Path | None = None
     longest: int | None = None
     counted: int | None = None
+    headers: tuple[tuple[str, ...], ...] | None = None
     texts: bool = False
     keys: Spool | None = None
     token: str | None = field(default=None, repr=False)

@@ -30,10 +30,18 @@ _MOST = 0.9
 def by_header(spool: Spool) -> dict[tuple[str, ...], list[str]]:
     """CSV files grouped by their header lines, so that columns are matched by name and never by place."""
     groups: dict[tuple[str, ...], list[str]] = {}
-    for file in spool.files:
-        header = _header(file, spool.csv) if comes_from_others(spool) else _own_header(file)
+    for header, file in zip(headers_of(spool), spool.files, strict=True):
         groups.setdefault(header, []).append(str(file))
     return groups
+
+
+def headers_of(spool: Spool) -> tuple[tuple[str, ...], ...]:
+    """Return the names of the columns of each file."""
+    if spool.headers is not None:
+        return spool.headers
+    if comes_from_others(spool):
+        return tuple(_header(file, spool.csv) for file in spool.files)
+    return tuple(map(_own_header, spool.files))
 
 
 def by_first_record(spool: Spool) -> dict[tuple[str, ...], list[str]]:

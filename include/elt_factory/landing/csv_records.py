@@ -16,7 +16,7 @@ import numpy as np
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.core.failures import BadDataError
 from elt_factory.extract.request import Spool
-from elt_factory.landing.csv_files import by_header, comes_from_others
+from elt_factory.landing.csv_files import by_header, comes_from_others, headers_of
 
 _CHUNK = 1024 * 1024
 _LONGEST_OPEN = 64 * 1024
@@ -25,14 +25,15 @@ _MARK = b"\xef\xbb\xbf"
 
 
 def measured(spool: Spool) -> Spool:
-    """Return a csv spool with its longest record and, of files from elsewhere, the number of its records.
+    """Return a csv spool with headers, its longest record and, of files from elsewhere, the number of its records.
 
-    Neither is known where a quote is within a field: there only DuckDB says where a record ends. A blank line is a
-    record where there is one column, and not where there are more, so there is no count of a single column.
+    Neither number is known where a quote is within a field: there only DuckDB says where a record ends. A blank line is
+    a record where there is one column, and not where there are more, so there is no count of a single column.
     """
     if spool.format != "csv" or spool.csv.encoding == "utf-16":
         return spool
     found = _measure(spool.files, spool.csv)
+    spool = replace(spool, headers=headers_of(spool))
     if found is None:
         return spool
     longest, count = found
