@@ -253,11 +253,11 @@ def count_load(dialect: Dialect, load_id: str, loaded_at: datetime) -> str:
 
 
 def committed(dialect: Dialect, source: str, name: str) -> str:
-    """SELECT of when the landing of each committed load of a table was begun."""
+    """SELECT of when the landing of each load was begun whose rows a table has."""
     d = dialect
     return (
         f"SELECT {d.name('load_id')}, {d.name('started_at')} FROM {relation('loads').sql(d)} "
-        f"WHERE {of_table(d, source, name)}"
+        f"WHERE {of_table(d, source, name)} AND {brought_good(d)}"
     )
 
 
@@ -272,7 +272,7 @@ def later_landing(dialect: Dialect, manifest: Manifest) -> Statement:
     return Statement(
         f"SELECT count(*) FROM {relation('loads').sql(d)} WHERE {of_table(d, manifest.source, manifest.table)} "
         f"AND {d.name('started_at')} > {d.literal(datetime.fromisoformat(manifest.started_at))} "
-        f"AND ({d.name('load_id')} = {d.literal(manifest.load_id)} OR ({refreshed}))",
+        f"AND ({d.name('load_id')} = {d.literal(manifest.load_id)} OR ({refreshed})) AND {brought_good(d)}",
         "give way if a later landing of this window is committed",
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from elt_factory.config.errors import MistakeError, invalid
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.values import Share, Whole
 
@@ -26,9 +28,17 @@ class RejectLimit(Model):
         examples=[100],
     )
 
+    @field_validator("max")
+    @classmethod
+    def _of_a_whole(cls, share: float) -> float:
+        if share > 1:
+            raise MistakeError(invalid("percentage", f"{share * 100:g}%"), "write at most 100%")
+        return share
+
     def allows(self, rejected: int, read: int) -> bool:
         """Whether a load may have that many rejects among the rows that it read."""
-        return rejected <= self.or_ or rejected <= self.max * read
+        # a float is not the share that was written: 29 of 100 are more than 0.29 * 100
+        return rejected <= self.or_ or rejected <= Fraction(repr(self.max)) * read
 
     def __str__(self) -> str:
         """Return the limit as a message names it."""

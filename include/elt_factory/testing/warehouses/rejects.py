@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from elt_factory.config.models.reject_limit import RejectLimit
 from elt_factory.core.failures import BadDataError
 from elt_factory.core.window import Window
 from elt_factory.testing.warehouses.loader import AB, MERGE_BY_CURSOR, Loader, OnWarehouse, day
-from elt_factory.warehouse import state
+from elt_factory.warehouse import audit, state
 from elt_factory.warehouse.rejects import reasons, rejected_loads
 
 NONE = {"max": "0%", "or": 0}
@@ -74,6 +75,20 @@ class RejectLimitSuite(OnWarehouse):
         [load] = state.committed_loads(loader.warehouse, loader.source, loader.name, window)
         assert load.start == day(1).start
 
+    def test_an_earlier_landing_does_not_give_way_to_one_that_fails(self, loader: Loader) -> None:
+        loader.spec = {"rejects": NONE}
+        loader.land(AB, day(2))
+        good = loader.order(day(2))
+        refused(loader, [{"id": 9}, "{"])
+        assert loader.warehouse.load(good).rows_loaded == 2
+        assert loader.rows("id") == [(1,), (2,)]
+
+    def test_the_landing_of_a_failed_load_counts_as_not_loaded(self, loader: Loader) -> None:
+        loader.spec = {"rejects": NONE}
+        refused(loader, [*AB, "{"])
+        query = audit.committed(loader.warehouse.dialect, loader.source, loader.name)
+        assert not loader.warehouse.query(query).rows
+
     def test_a_failed_load_moves_no_cursor(self, loader: Loader) -> None:
         loader.spec = {"write_disposition": "append", "incremental": {"cursor": "id"}, "rejects": NONE}
         loader.load([{"id": 1}], day(1))
@@ -86,6 +101,7 @@ class RejectLimitSuite(OnWarehouse):
         loader.spec = {"rejects": {"max": "3%", "or": 0}}
         assert loader.load([*good, "{", "{", "{"], day(1)).rows_rejected == 3
         refused(loader, [*good, "{", "{", "{", "{"])
+        assert all(RejectLimit.model_validate({"max": f"{n}%", "or": 0}).allows(n, 100) for n in range(101))
         loader.spec = {"rejects": {"max": "0%", "or": 2}}
         assert loader.load([*AB, "{", "{"], day(2)).rows_loaded == 2
 
