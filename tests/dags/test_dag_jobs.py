@@ -138,6 +138,23 @@ def test_the_triggerer_wakes_a_worker_when_the_job_is_done_fails_or_takes_too_lo
     assert api.asked == []
 
 
+CONFIGS = Path(__file__).parents[1] / "config" / "valid"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "configs"
+
+
+@pytest.mark.parametrize("file", [*CONFIGS.glob("*.yaml"), *EXAMPLES.glob("[a-z]*.yaml")], ids=lambda file: file.stem)
+def test_what_any_config_says_reaches_the_triggerer_as_it_is(file, tmp_path):
+    config = load_config(file).config
+    start = datetime(2013, 1, 1, tzinfo=UTC)
+    window = Window(start, start.replace(day=2))
+    for table in getattr(config, "tables", {}):
+        request = ReadRequest(config, table, window, "load-1", None, tmp_path, tmp_path, print)
+        stored = json.loads(json.dumps(JobTrigger.of(request, JobRunningError("not done")).serialize()[1]))
+        again = type(config).model_validate(stored["config"])
+        assert again.tables[table] == config.tables[table]
+        assert (again.extract, again.params, again.timezone) == (config.extract, config.params, config.timezone)
+
+
 def test_the_triggerer_waits_for_the_jobs_of_children_too(api, tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_API", json.dumps({"conn_type": "http", "host": api.url}))
     child = CONFIG.replace("    path: /exports\n", "    for_each: orders\n    path: /exports\n", 1).replace(

@@ -18,7 +18,8 @@ from elt_factory.config.models.templates import check_query, check_template, ref
 from elt_factory.config.synonyms import near_word
 from elt_factory.core.stores import AZURE, STORES, address_of, is_url, store_of
 
-_RATE = re.compile(r"([0-9]+)\s*/\s*(second|minute|hour)")
+_UNITS = ("second", "minute", "hour")
+_RATE = re.compile(rf"([0-9]+)\s*/\s*({'|'.join(_UNITS)})")
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")
 _TYPE = re.compile(r"^([a-z]+)(?:\(\s*([0-9]+)\s*(?:,\s*([0-9]+)\s*)?\))?$")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -93,6 +94,10 @@ class Rate:
 
     count: int
     seconds: int
+
+    def __str__(self) -> str:
+        unit = next(name for name in _UNITS if SECONDS[name[0]] == self.seconds)
+        return f"{self.count}/{unit}"
 
 
 def _parse_rate(value: object) -> Rate:
@@ -346,7 +351,9 @@ _PARAM = rf"[^\x00-\x1f\x7f]{{0,{_LONGEST_PARAM}}}"
 FORM_FIELDS = ("tables", "full_refresh", "window_start", "window_end")
 _COLUMN = r"^[^\x00-\x1f\x7f]{1,255}$"
 
-RequestRate = Annotated[Rate, BeforeValidator(_parse_rate), _text(r"^[0-9]+\s*/\s*(second|minute|hour)$")]
+RequestRate = Annotated[
+    Rate, BeforeValidator(_parse_rate), PlainSerializer(str), _text(rf"^[0-9]+\s*/\s*({'|'.join(_UNITS)})$")
+]
 Share = Annotated[float, BeforeValidator(_parse_share), _text(r"^[0-9]+(\.[0-9]+)?\s*%$")]
 Type = Annotated[ColumnType, BeforeValidator(_parse_type), PlainSerializer(str), _text(_TYPE.pattern)]
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
