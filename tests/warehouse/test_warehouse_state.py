@@ -43,6 +43,14 @@ def test_a_window_begins_after_the_windows_before_it(loads):
     assert span(loads, day(2)) == CursorRange("10", None)
 
 
+def test_a_text_of_digits_is_text(loads):
+    """As a source compares it: an id in hex digits may look like a number, with an exponent or without."""
+    loads.spec = CURSOR | {"columns": {"u": {"type": "text"}}}
+    loads.load(records("651e9"), day(1))
+    loads.load(records("6529"), day(2))
+    assert span(loads, day(3)).after == "6529"
+
+
 def test_a_committed_window_reads_the_same_range_again(loads):
     loads.load(records(1, 9), day(1))
     loads.load(records(10, 11), day(2))
