@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,7 +16,13 @@ import pytest
 from stores_support import config, line, names, spool
 
 from elt_factory.core.connection import Connection
-from elt_factory.core.failures import AccessDeniedError, BadRequestError, SourceNotReadyError, SourceUnavailableError
+from elt_factory.core.failures import (
+    AccessDeniedError,
+    BadDataError,
+    BadRequestError,
+    SourceNotReadyError,
+    SourceUnavailableError,
+)
 from elt_factory.core.window import Window
 from elt_factory.sources.files import web
 from elt_factory.sources.rest_api.exchange import Patience
@@ -33,6 +41,7 @@ class File:
     status: int = 200
     no_head: bool = False
     cut: int | None = None
+    endless: bool = False  # its length is not said to a GET
 
 
 @dataclass
@@ -65,12 +74,15 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD" and file.no_head:
             file = File(b"", status=405)
         self.send_response(file.status)
+        endless = file.endless and self.command == "GET"
         for name, value in {"Content-Length": str(len(file.content)), **file.headers}.items():
+            if endless and name == "Content-Length":
+                continue
             self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(file.content[: file.cut])
-            self.close_connection = self.close_connection or file.cut is not None
+            self.close_connection = self.close_connection or file.cut is not None or endless
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -185,6 +197,32 @@ def test_a_download_that_is_cut_off_is_begun_again_and_then_given_up(tmp_path, s
         spool(tmp_path, served.url, "x.csv", None)
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+def test_packed_bytes_that_are_cut_off_are_refused_whatever_length_is_announced(tmp_path, served, pack):
+    packed = pack(b"a\n" + b"".join(b"%d\n" % number for number in range(10_000)))
+    coding = "gzip" if pack is gzip.compress else "deflate"
+    served.files["/x.csv"] = File(packed, {"Content-Encoding": coding})
+    assert spool(tmp_path, served.url, "x.csv", None).files[0].read_bytes().endswith(b"9999\n")
+    served.files["/x.csv"] = File(packed[: len(packed) // 2], {"Content-Encoding": coding})
+    with pytest.raises(SourceUnavailableError, match=r"x\.csv of http://127.*: truncated compressed response"):
+        spool(tmp_path, served.url, "x.csv", None)
+
+
+def test_an_encoding_that_was_not_asked_for_and_cannot_be_proven_whole_is_refused(tmp_path, served):
+    served.files["/x.csv"] = File(b"a\n1\n", {"Content-Encoding": "br"})
+    with pytest.raises(BadDataError, match=r'x\.csv of http://127.*: unsupported content-encoding "br"'):
+        spool(tmp_path, served.url, "x.csv", None)
+    assert len(served.gets()) == 1
+
+
+def test_fewer_bytes_than_the_headers_said_are_refused_where_the_answer_says_no_length(tmp_path, served):
+    served.files["/x.csv"] = File(b"a\n1\n2\n", endless=True)
+    assert spool(tmp_path, served.url, "x.csv", None).files[0].read_bytes() == b"a\n1\n2\n"
+    served.files["/x.csv"].cut = 4
+    with pytest.raises(SourceUnavailableError, match=r"x\.csv of http://127.*: 4 of 6 bytes came"):
+        spool(tmp_path, served.url, "x.csv", None)
+
+
 def test_a_busy_server_is_asked_again(tmp_path, served):
     good, busy = File(b"a\n1\n"), File(b"", {"Retry-After": "0"}, status=503)
     answers = iter([busy, good, busy, good])
@@ -244,8 +282,6 @@ def test_a_pattern_is_refused(tmp_path, served, path):
 
 
 def test_packed_files_and_encoded_answers_are_unpacked(tmp_path, served):
-    import gzip
-
     packed = gzip.compress(b"a\n1\n", mtime=0)
     served.files["/x.csv.gz"] = File(packed, {"Content-Type": "application/gzip"})
     served.files["/y.csv"] = File(packed, {"Content-Encoding": "gzip"})

@@ -16,10 +16,18 @@ from typing import ClassVar
 import httpx
 
 from elt_factory.core.connection import Connection
-from elt_factory.core.failures import AccessDeniedError, BadRequestError, EltError, SourceUnavailableError
+from elt_factory.core.failures import (
+    AccessDeniedError,
+    BadDataError,
+    BadRequestError,
+    EltError,
+    SourceUnavailableError,
+)
 from elt_factory.extract.label import TableLabel, secrets_of
 from elt_factory.sources.files.store import UNKNOWN_SIZE, Found, Store, changed
 from elt_factory.sources.rest_api.auth import auth_of, base_url, static_headers
+from elt_factory.sources.rest_api.body import decoded
+from elt_factory.sources.rest_api.damage import DamagedAnswerError, UnreadableAnswerError
 from elt_factory.sources.rest_api.exchange import Patience, origin_of, shown
 from elt_factory.sources.rest_api.model import RestApi
 from elt_factory.sources.rest_api.settings import settings_of
@@ -116,7 +124,7 @@ class WebStore(Store):
         return ()
 
     def fetch(self, found: Found, folder: Path, most: int | None = None) -> Path:
-        """Return a copy of a file; one of which less comes than was announced is asked for again."""
+        """Return a copy of a file; one that is cut off, or damaged on its way, is asked for again."""
         folder.mkdir(parents=True)
         target = folder / (PurePosixPath(found.name.partition("?")[0]).name or "file")
         for tries in range(1, PATIENCE.tries + 1):
@@ -126,7 +134,12 @@ class WebStore(Store):
             except httpx.TransportError as error:
                 if tries == PATIENCE.tries:
                     raise self._down(error) from None
-                time.sleep(PATIENCE.wait(tries, None))
+            except DamagedAnswerError as error:
+                if tries == PATIENCE.tries:
+                    raise self._label.error(SourceUnavailableError, f"{found.name} of {self}: {error}") from None
+            except UnreadableAnswerError as error:
+                raise self._label.error(BadDataError, f"{found.name} of {self}: {error}") from None
+            time.sleep(PATIENCE.wait(tries, None))
         return target
 
     def _download(self, found: Found, target: Path, most: int | None) -> None:
@@ -139,11 +152,13 @@ class WebStore(Store):
                 raise changed(found.name)
             left = most
             with target.open("wb") as copy:
-                for chunk in answer.iter_bytes(_CHUNK):
+                # httpx takes packed bytes that are cut off for whole ones
+                for chunk in decoded(answer.iter_raw(_CHUNK), answer.headers):
                     copy.write(chunk[:left])
                     left = None if left is None else left - len(chunk)
                     if left is not None and left <= 0:
                         return
+            _check_whole(answer, found)
 
     @contextmanager
     def _asked(self, method: str, name: str) -> Iterator[httpx.Response]:
@@ -242,6 +257,13 @@ def _found(name: str, headers: Mapping[str, str]) -> Found:
     length = headers.get("content-length", "")
     size = int(length) if length.isdecimal() and "content-encoding" not in headers else UNKNOWN_SIZE
     return Found(name, size, _moment(headers.get("last-modified", "")), headers.get("etag", ""))
+
+
+def _check_whole(answer: httpx.Response, found: Found) -> None:
+    """Compare what came with the size that was found: where the answer says none, its end proves nothing."""
+    came = answer.num_bytes_downloaded
+    if "content-encoding" not in answer.headers and _differ(came, found.size):
+        raise DamagedAnswerError(f"{came:,} of {found.size:,} bytes came")
 
 
 def _differ(one: int, other: int) -> bool:

@@ -32,7 +32,7 @@ def read_body(chunks: Iterable[bytes], headers: Mapping[str, str], limit: int, s
     _refuse_announced(headers, limit)
     with tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, dir=scratch) as spool:
         size = 0
-        for piece in _unpacked(chunks, headers.get("content-encoding", "").strip().lower()):
+        for piece in decoded(chunks, headers):
             size += len(piece)
             if size > limit:
                 raise TooLargeAnswerError(limit)
@@ -55,14 +55,16 @@ def _refuse_announced(headers: Mapping[str, str], limit: int) -> None:
         raise TooLargeAnswerError(limit)
 
 
-def _unpacked(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
+def decoded(chunks: Iterable[bytes], headers: Mapping[str, str]) -> Iterator[bytes]:
+    """Yield the bytes of a body without its content-encoding; the errors are those of `read_body`."""
+    coding = headers.get("content-encoding", "").strip().lower()
     if coding in _PLAIN:
         yield from chunks
     elif coding in _PACKED:
         yield from _inflated(chunks)
     else:
         raise UnreadableAnswerError(
-            f'unsupported content-encoding "{coding}" in the response: gzip or deflate was requested'
+            f'unsupported content-encoding "{coding}" in the response: only gzip and deflate are read'
         )
 
 
