@@ -22,6 +22,14 @@ tables:
 """
 
 
+SENSOR = """\
+name: waits
+extract: {type: files}
+tables: {orders: {path: x.csv}}
+sensors: {before_extract: [{file: {connection: shop_aws, folder: s3://shop/in, path: x.csv}}]}
+"""
+
+
 @pytest.fixture(scope="module")
 def server():
     from moto.server import ThreadedMotoServer
@@ -89,6 +97,14 @@ def test_a_connection_of_another_type_has_its_place_and_the_right_type(project: 
     assert problem["message"] == 'the connection "shop_aws" has the type "fs"'
     assert problem["hint"] == "the type should be aws"
     assert file.name in problem["file"]
+
+
+@pytest.mark.parametrize("kind", ["fs", "wasb", "sftp", "google_cloud_platform", "http"])
+def test_a_sensors_connection_of_another_type_is_an_error_too(project: Project, monkeypatch, kind):
+    project.write("waits", SENSOR)
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_AWS", json.dumps({"conn_type": kind}))
+    (problem,) = [e for e in found(project, "--connections") if e["code"] == "connection-type"]
+    assert (problem["line"], problem["severity"], problem["hint"]) == (4, "error", "the type should be aws")
 
 
 def test_a_package_that_is_not_installed_has_its_place_and_the_command(project: Project, monkeypatch):

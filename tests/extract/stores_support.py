@@ -30,6 +30,8 @@ def spool(
     tmp_path: Path, folder: str | None, path: str | list[str], connection: Connection | None, **table: Any
 ) -> Spool:
     extract = {"type": "files", "folder": folder} if folder else {"type": "files"}
+    if connection:
+        extract["connection"] = "shop"
     # each read has a scratch folder of its own
     fresh = Path(tempfile.mkdtemp(dir=tmp_path))
     return read(read_request(fresh, extract, {"path": path, **table}, connection, WEEK))

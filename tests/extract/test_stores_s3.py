@@ -188,6 +188,16 @@ def test_an_object_that_is_removed_before_its_download_fails_the_try(tmp_path, p
         spool(tmp_path, ROOT, "*.csv", connection)
 
 
+@pytest.mark.parametrize("name", ["../b.csv", "./b.csv"])
+def test_a_name_that_is_not_a_path_is_one_clear_error(tmp_path, put, connection, name):
+    put("x.csv")
+    put(name)
+    with pytest.raises(
+        BadRequestError, match=r"s3://shop/orders has an object with a name that is not a path: .*b\.csv"
+    ):
+        spool(tmp_path, ROOT, "*.csv", connection)
+
+
 def test_no_file_says_what_is_there(tmp_path, put, connection):
     put("order_1.csv")
     with pytest.raises(SourceNotReadyError) as caught:

@@ -17,7 +17,9 @@ from stores_support import config, line, names, spool
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import AccessDeniedError, BadRequestError, SourceNotReadyError, SourceUnavailableError
 from elt_factory.sources.files import sftp
+from elt_factory.sources.files.kind import KIND
 from elt_factory.sources.files.sftp import SftpStore
+from elt_factory.sources.kind import Wish
 from elt_factory.testing.loads import WEEK
 from elt_factory.testing.sources import SourceSuite
 
@@ -156,6 +158,25 @@ def test_a_link_that_leaves_the_folder_is_refused(tmp_path, server, put, pattern
         spool(tmp_path, url(server), pattern, server.connection())
 
 
+def test_a_file_that_is_called_like_a_pattern_is_found(tmp_path, server, put):
+    put("in/data[1].csv")
+    assert names(spool(tmp_path, url(server), "data[1].csv", server.connection())) == ["data[1].csv"]
+    put("in/data1.csv")
+    with pytest.raises(BadRequestError, match=r"as a pattern it matches data1\.csv"):
+        spool(tmp_path, url(server), "data[1].csv", server.connection())
+
+
+def test_a_server_is_looked_at_and_its_config_is_written(tmp_path, server, put):
+    put("orders_2013-01-01.csv", b"id,amount\n1,2.5\n2,3.5\n")
+    put("orders_2013-01-02.csv", b"id,amount\n3,2.5\n")
+    put("readme.md")
+    wish = Wish("shop", server.connection(), None, (), None, tmp_path, lambda _: "")
+    found = KIND.discover(wish, tmp_path)
+    assert {name: guess.value for name, guess in found.extract.items()} == {"type": "files", "connection": "shop"}
+    (table,) = found.tables
+    assert (table.name, table.rows, table.lines["path"].value) == ("orders", 3, '"orders_%Y-%m-%d.csv"')
+
+
 def test_no_file_says_what_is_there(tmp_path, server, put):
     put("in/order_1.csv")
     with pytest.raises(SourceNotReadyError, match=r'no file matches "orders_1\.csv" in sftp.*; did you mean "order_1'):
@@ -226,9 +247,7 @@ def test_a_server_that_is_down_is_tried_again_later(tmp_path, monkeypatch):
         spool(tmp_path, "sftp://127.0.0.1:1/in", "*.csv", Connection("shop", "sftp", "127.0.0.1", login="x"))
 
 
-def test_a_connection_is_needed_and_of_type_sftp_or_ssh(tmp_path):
-    with pytest.raises(AccessDeniedError, match="needs a connection of type sftp or ssh"):
-        spool(tmp_path, "sftp://127.0.0.1/in", "*.csv", None)
+def test_a_connection_has_to_be_of_type_sftp_or_ssh(tmp_path):
     with pytest.raises(AccessDeniedError, match=r'has the type "aws"; a folder in sftp:// needs type sftp or ssh'):
         spool(tmp_path, "sftp://127.0.0.1/in", "*.csv", Connection("shop", "aws"))
 

@@ -21,6 +21,7 @@ from elt_factory.core.extras import MissingExtraError, missing
 from elt_factory.core.failures import BadDataError, ContractError, EltError, PermanentError
 from elt_factory.core.project import project_root
 from elt_factory.core.sql_text import LITERAL_PATHS, text_literal
+from elt_factory.core.stores import STORES
 from elt_factory.core.window import Window, load_id
 from elt_factory.dag.runtime import get_connection, warehouse
 from elt_factory.describe.findings import Finding, Severity, finding
@@ -109,6 +110,7 @@ def _misfit(item: LoadedConfig, named: Named, conn_type: str) -> Iterator[Findin
     if not named.types or conn_type in named.types:
         return
     others = {taken for kind in SOURCES.built_in for taken in SOURCES.get(kind).connection_types}
+    others |= {taken for store in STORES.values() for taken in store.conn_types}
     if "*" in named.types and conn_type not in others:
         return
     message = f'the connection "{named.conn_id}" has the type "{conn_type}"'

@@ -24,6 +24,10 @@ OBJECT_STORES: Mapping[str, StoreType] = {"s3": S3, "gs": GOOGLE, "abfs": AZURE,
 SFTP = StoreType("SFTP", ("sftp", "ssh"), "sftp", "sftp://files.example.com/orders")
 WEB = StoreType("a web server", ("http", "https"), "", "https://data.example.com/orders")
 STORES: Mapping[str, StoreType] = {**OBJECT_STORES, "sftp": SFTP, "http": WEB, "https": WEB}
+# the extra that each type of connection needs
+EXTRAS_OF_TYPES: Mapping[str, str] = {
+    conn_type: store.extra for store in STORES.values() if store.extra for conn_type in store.conn_types
+}
 # what a folder that is not a URL may be on
 FOLDER_TYPES = ("fs", *SFTP.conn_types, *WEB.conn_types)
 

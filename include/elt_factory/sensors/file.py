@@ -13,7 +13,7 @@ from elt_factory.config.models.durations import PositiveDuration, format_duratio
 from elt_factory.config.models.schema_patterns import BELOW, FOLDER, NO_TEMPLATE, NOT_TOO_LONG, PERIODS, SOME_TIME
 from elt_factory.config.models.values import ConnectionId, FilePattern, FolderPath
 from elt_factory.core.failures import EltError
-from elt_factory.core.stores import FOLDER_TYPES, store_of
+from elt_factory.core.stores import EXTRAS_OF_TYPES, FOLDER_TYPES, store_of
 from elt_factory.core.verdict import Verdict
 from elt_factory.sensors.kind import Look, SensorKind
 from elt_factory.sources.files.model import FilesSource
@@ -107,5 +107,6 @@ KIND = SensorKind(
     words=_words,
     about=_about,
     connection_types=("fs",),
+    extras=EXTRAS_OF_TYPES,
     types_of=_types_of,
 )

@@ -52,6 +52,7 @@ class Trouble(Enum):
     NOT_THERE = auto()
     CHANGED = auto()
     REGION = auto()
+    NAME = auto()
     UNAVAILABLE = auto()
 
 
@@ -142,19 +143,19 @@ def trouble(error: Exception) -> Trouble:
     """Return what an error of the storage's library comes down to."""
     from obstore import exceptions
 
-    denied = (PermissionError, exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
     text = str(error)
     code, status = _CODE.search(text), _STATUS.search(text)
-    said = code[1] if code else ""
+    said, number = code[1] if code else "", status[1] if status else ""
+    denied = (PermissionError, exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
     # a server that hands out credentials may be down, too
-    if (found := _PROVIDER.search(text)) and _NO_WAY.search(found[2]):
-        return Trouble.UNAVAILABLE
-    if said in _NO_BUCKET:
-        return Trouble.NO_BUCKET
-    if said in _REGION or (status and status[1] in _REDIRECTS) or _WRONG_REGION in text:
-        return Trouble.REGION
-    if said in _DENIED or isinstance(error, denied) or (status and status[1] in _REFUSED):
-        return Trouble.DENIED
-    if isinstance(error, exceptions.PreconditionError | ChangedError):
-        return Trouble.CHANGED
-    return Trouble.NOT_THERE if isinstance(error, FileNotFoundError) else Trouble.UNAVAILABLE
+    is_down = (found := _PROVIDER.search(text)) and _NO_WAY.search(found[2])
+    signs = {
+        Trouble.UNAVAILABLE: is_down,
+        Trouble.NO_BUCKET: said in _NO_BUCKET,
+        Trouble.REGION: said in _REGION or number in _REDIRECTS or _WRONG_REGION in text,
+        Trouble.DENIED: said in _DENIED or isinstance(error, denied) or number in _REFUSED,
+        Trouble.NAME: isinstance(error, exceptions.InvalidPathError),
+        Trouble.CHANGED: isinstance(error, exceptions.PreconditionError | ChangedError),
+        Trouble.NOT_THERE: isinstance(error, FileNotFoundError),
+    }
+    return next((one for one, is_so in signs.items() if is_so), Trouble.UNAVAILABLE)

@@ -88,6 +88,9 @@ class BucketStore(Store):
                 'write the region_name of the bucket in the extra of the connection, as in {"region_name": "eu-west-1"}'
             )
             return BadRequestError, f"{self} is in another region: {said}; hint: {hint}"
+        if found is Trouble.NAME:
+            hint = "a part of it is empty, . or ..; move it, or choose a folder without such names"
+            return BadRequestError, f"{self} has an object with a name that is not a path: {said}; hint: {hint}"
         if found in {Trouble.CHANGED, Trouble.NOT_THERE}:
             return SourceNotReadyError, str(changed(name))
         return SourceUnavailableError, f"{self} did not answer: {said}"

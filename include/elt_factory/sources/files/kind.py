@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elt_factory.core.stores import FOLDER_TYPES, WEB, address_of, is_url, store_of
+from elt_factory.core.stores import EXTRAS_OF_TYPES, FOLDER_TYPES, WEB, address_of, is_url, store_of
 from elt_factory.sources.files import model
 from elt_factory.sources.files.model import FilesSource
 from elt_factory.sources.kind import Asked, Need, SourceKind, Wish
@@ -92,14 +92,7 @@ KIND = SourceKind(
     asked=_asked,
     sampled=_sampled,
     connection_types=("fs", "sftp", "ssh"),
-    extras={
-        "sftp": "sftp",
-        "ssh": "sftp",
-        "aws": "s3",
-        "google_cloud_platform": "gcs",
-        "wasb": "azure",
-        "adls": "azure",
-    },
+    extras=EXTRAS_OF_TYPES,
     discover=_discover,
     types_of=_types_of,
     needs=_needs,

@@ -22,7 +22,7 @@ from elt_factory.config.models.values import (
     Name,
     Whole,
 )
-from elt_factory.core.stores import WEB, store_of
+from elt_factory.core.stores import SFTP, WEB, store_of
 
 
 def _which(value: object) -> str:
@@ -64,6 +64,14 @@ class Files(Extract):
         description="Maximum size of one file in megabytes, unpacked. A larger one is an error.",
         examples=[200_000],
     )
+
+    @model_validator(mode="after")
+    def _server_has_a_login(self) -> Self:
+        if store_of(self.folder or "") is SFTP and self.connection is None:
+            types = " or ".join(SFTP.conn_types)
+            hint = f"add connection: with the id of one of type {types}"
+            raise MistakeError("a folder in sftp:// needs a connection", hint, at=("folder",), code="incomplete")
+        return self
 
 
 class FilesTable(Table):

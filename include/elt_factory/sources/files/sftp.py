@@ -79,6 +79,11 @@ class SftpStore(Store):
                 return None
             return _found(self._real(name, name), about)
 
+    def called(self, pattern: str) -> Found | None:
+        """Return the file whose name is a pattern; a server whose names have no such signs is not asked for one."""
+        folder, _, name = pattern.rpartition("/")
+        return self.look(pattern) if not has_magic(folder) and name in self.names(folder) else None
+
     def matches(self, pattern: str) -> Iterator[Found]:
         """Yield the files that a pattern matches, folder by folder."""
         with self._spoken():

@@ -59,6 +59,10 @@ class Store(ABC):
     def look(self, name: str) -> Found | None:
         """Return the file of a name; None where there is none."""
 
+    def called(self, pattern: str) -> Found | None:
+        """Return the file whose name is a pattern, to the letter; None where there is none."""
+        return self.look(pattern)
+
     @abstractmethod
     def matches(self, pattern: str) -> Iterable[Found]:
         """Return the files that a glob pattern matches, as the shell takes it. `*` does not match a hidden name."""
@@ -98,7 +102,7 @@ class Store(ABC):
             BadRequestError: a pattern that is a file's name and matches others.
         """
         found = {one.name: one for one in self.matches(pattern)} if glob.has_magic(pattern) else {}
-        own = self.look(pattern)
+        own = self.called(pattern) if glob.has_magic(pattern) else self.look(pattern)
         if own is None or own.name in found:
             # a name such as *.csv is matched by itself, and so are the others
             return [found[name] for name in sorted(found)]
