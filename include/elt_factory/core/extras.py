@@ -29,7 +29,7 @@ EXTRAS: Mapping[str, Extra] = {
     "mssql": Extra("SQL Server as a source", ("mssql_python",)),
     "oracle": Extra("Oracle as a source", ("oracledb",)),
     "dynamodb": Extra("DynamoDB as a source", ("boto3",)),
-    "mongodb": Extra("MongoDB as a source", ("pymongo",)),
+    "mongodb": Extra("MongoDB as a source", ("pymongo", "bson")),
     "s3": Extra("files and landings in S3", ("obstore", "boto3")),
     "gcs": Extra("files and landings in Google Cloud Storage", ("obstore", "google.auth", "requests")),
     "azure": Extra("files and landings in Azure", ("obstore",)),
