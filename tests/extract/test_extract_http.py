@@ -36,10 +36,10 @@ from elt_factory.core.failures import (
     redact,
 )
 from elt_factory.extract.label import TableLabel, secrets_of
+from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.auth import base_url
 from elt_factory.sources.rest_api.exchange import Patience
 from elt_factory.sources.rest_api.http import HttpClient
-from elt_factory.sources.rest_api.model import RestApi
 from elt_factory.sources.rest_api.pace import Pace
 from elt_factory.sources.rest_api.statuses import seconds_to_wait
 

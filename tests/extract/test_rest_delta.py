@@ -187,6 +187,18 @@ def test_a_load_of_which_all_rows_are_rejects_does_not_move_the_token(tmp_path):
     assert [asked.params.get("token") for asked in server.asked] == [None, "1", "1", "3"]
 
 
+def test_records_that_say_that_they_are_deleted_delete_their_rows(tmp_path):
+    graph = Graph()
+    table = {**LINK, **MERGE, "deletes": {"column": "@removed"}, "columns": {"@removed": {"type": "json"}}}
+    with serving(graph) as server:
+        line = line_of(server, tmp_path, table)
+        line.load(day(1))
+        graph.changes += [{"id": 1, "@removed": {"reason": "deleted"}}, {"id": 2, "name": "new", "@removed": None}]
+        report = line.load(day(2))
+    assert report.rows_deleted == 1
+    assert {row["id"]: row["name"] for row in line.rows()} == {0: "u0", 2: "new"}
+
+
 def test_an_answer_that_is_skipped_keeps_the_token(tmp_path):
     state = {"skip": False}
 

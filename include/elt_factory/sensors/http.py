@@ -17,8 +17,9 @@ from elt_factory.config.models.values import ConnectionId
 from elt_factory.core.failures import AccessDeniedError
 from elt_factory.core.verdict import Verdict
 from elt_factory.sensors.kind import Look, SensorKind
+from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.auth_model import NoAuth
-from elt_factory.sources.rest_api.model import RestApi, RestSource
+from elt_factory.sources.rest_api.model import RestSource
 
 _TIME = timedelta(seconds=30)
 _REFUSALS = (401, 403)

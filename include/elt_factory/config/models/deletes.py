@@ -20,6 +20,8 @@ _HINT = "write deletes: compare, or deletes: {column: deleted_at}"
 _SAYS_DELETED: Mapping[TypeName, str] = {
     **dict.fromkeys(("timestamp", "datetime", "date"), "{} IS NOT NULL"),
     "boolean": "{}",
+    # an API's "@removed": {...}
+    "json": "{} IS NOT NULL",
     **dict.fromkeys(("integer", "decimal", "float"), "{} <> 0"),
 }
 
@@ -40,7 +42,7 @@ class Deletes(Model):
     )
     column: ColumnName | None = Field(
         None,
-        description="Column that says that a row is deleted: a time, or true, or a number other than 0.",
+        description="Column that says that a row is deleted: a time, true, a number other than 0, or any JSON.",
         examples=["deleted_at"],
     )
 

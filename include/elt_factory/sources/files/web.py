@@ -25,11 +25,11 @@ from elt_factory.core.failures import (
 )
 from elt_factory.extract.label import TableLabel, secrets_of
 from elt_factory.sources.files.store import UNKNOWN_SIZE, Found, Store, changed
+from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.auth import auth_of, base_url, static_headers
 from elt_factory.sources.rest_api.body import decoded
 from elt_factory.sources.rest_api.damage import DamagedAnswerError, UnreadableAnswerError
 from elt_factory.sources.rest_api.exchange import Patience, origin_of, shown
-from elt_factory.sources.rest_api.model import RestApi
 from elt_factory.sources.rest_api.settings import settings_of
 from elt_factory.sources.rest_api.statuses import may_heal, seconds_to_wait
 

@@ -10,8 +10,8 @@ import httpx
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import AccessDeniedError, BadRequestError
 from elt_factory.extract.label import TableLabel
+from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.auth_model import ApiKeyAuth, Auth, BasicAuth, BearerAuth, NoAuth
-from elt_factory.sources.rest_api.model import RestApi
 
 
 def base_url(connection: Connection, label: TableLabel) -> httpx.URL:

@@ -17,10 +17,10 @@ from elt_factory.core.failures import AccessDeniedError, BadDataError
 from elt_factory.extract.label import TableLabel
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError
 from elt_factory.sources.rest_api.answer_rules import text_at
+from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.auth import auth_of, basic_header, needed, static_headers, static_params
 from elt_factory.sources.rest_api.auth_model import Issued, JwtAuth, OAuth2Auth, SessionAuth, TokenAuth
 from elt_factory.sources.rest_api.exchange import Answer
-from elt_factory.sources.rest_api.model import RestApi
 from elt_factory.sources.rest_api.sending import FORM, JSON, Sending
 from elt_factory.sources.rest_api.settings import REFRESH_TOKEN
 

@@ -19,10 +19,10 @@ from elt_factory.extract.label import TableLabel, secrets_of
 from elt_factory.sources.rest_api import paginators
 from elt_factory.sources.rest_api import window_params as windows
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError, check_objects
+from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.auth_model import ApiKeyAuth, BasicAuth, BearerAuth, NoAuth
 from elt_factory.sources.rest_api.exchange import Answer, Patience
 from elt_factory.sources.rest_api.http import HttpClient
-from elt_factory.sources.rest_api.model import RestApi
 from elt_factory.sources.rest_api.paginators import Ask, Page
 from elt_factory.sources.rest_api.paging import paginator_candidates, records_paths
 from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage

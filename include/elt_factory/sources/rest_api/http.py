@@ -27,6 +27,7 @@ from elt_factory.core.window import iso_utc
 from elt_factory.extract.label import TableLabel
 from elt_factory.sources.rest_api.answer_model import AnswerRule
 from elt_factory.sources.rest_api.answer_rules import rule_of, seconds_of, text_at
+from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.auth import base_url
 from elt_factory.sources.rest_api.body import raw_bytes, read_body
 from elt_factory.sources.rest_api.credentials import Credentials
@@ -37,7 +38,6 @@ from elt_factory.sources.rest_api.damage import (
     UnreadableAnswerError,
 )
 from elt_factory.sources.rest_api.exchange import Answer, Call, Patience, origin_of, shown
-from elt_factory.sources.rest_api.model import RestApi
 from elt_factory.sources.rest_api.outcomes import (
     NotReady,
     any_json,

@@ -14,11 +14,12 @@ from elt_factory.extract.request import ReadRequest
 from elt_factory.extract.templating import values_of
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError
 from elt_factory.sources.rest_api.answer_model import AnswerRule
+from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.delta import Delta
 from elt_factory.sources.rest_api.exchange import Answer, shown
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.keys import Key
-from elt_factory.sources.rest_api.model import RestApi, RestSource, RestTable
+from elt_factory.sources.rest_api.model import RestSource, RestTable
 from elt_factory.sources.rest_api.paginators import Ask, Page
 from elt_factory.sources.rest_api.proof import Proof, Verdict
 from elt_factory.sources.rest_api.records import flattened, records_of

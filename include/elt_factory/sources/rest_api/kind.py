@@ -11,7 +11,15 @@ from urllib.parse import urlencode
 from elt_factory.config.models.durations import format_duration
 from elt_factory.config.models.templates import render
 from elt_factory.sources.kind import Advice, Asked, Jobs, SourceKind, Wish
-from elt_factory.sources.rest_api import answer_model, auth_model, job_model, model, paging_model, records_model
+from elt_factory.sources.rest_api import (
+    answer_model,
+    api_model,
+    auth_model,
+    job_model,
+    model,
+    paging_model,
+    records_model,
+)
 from elt_factory.sources.rest_api.each_model import Each
 from elt_factory.sources.rest_api.each_rules import roots_of
 from elt_factory.sources.rest_api.keys import Key, keys, sliced
@@ -162,7 +170,7 @@ KIND = SourceKind(
     title="A JSON API",
     config=RestSource,
     places=(
-        (model.RestApi, "extract"),
+        (api_model.RestApi, "extract"),
         (model.RestTable, "tables.<name>"),
         (paging_model.SinglePage, "extract.paginator"),
         (paging_model.CursorPaginator, "extract.paginator"),

@@ -1,13 +1,14 @@
-"""The language of JSON APIs: `extract:` and what its tables add."""
+"""The language of JSON APIs: what their tables add, and the whole config."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from elt_factory.config.errors import KEY, MistakeError, raise_found
+from elt_factory.config.models.deletes import SCHEMA_RULES, Deletes
 from elt_factory.config.models.durations import PositiveDuration
 from elt_factory.config.models.formats import FileFormat
 from elt_factory.config.models.schema_patterns import (
@@ -20,11 +21,12 @@ from elt_factory.config.models.schema_patterns import (
     any_of,
     not_both,
 )
-from elt_factory.config.models.source import Extract, Source
+from elt_factory.config.models.source import Source
 from elt_factory.config.models.table import Path, Table
 from elt_factory.config.models.templates import Use, uses
-from elt_factory.config.models.values import ColumnName, ConnectionId, Name, RequestRate, Text, Whole
+from elt_factory.config.models.values import ColumnName, Name, Text, Whole
 from elt_factory.sources.rest_api.answer_model import AnswerRule
+from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.auth_model import Auth
 from elt_factory.sources.rest_api.body_rules import body_mistakes, format_mistakes, pages_without_body
 from elt_factory.sources.rest_api.each_model import ForEach
@@ -33,98 +35,16 @@ from elt_factory.sources.rest_api.job_model import NO_PAGES, Job, job_mistakes
 from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
 from elt_factory.sources.rest_api.records_model import Flatten, Records, or_path
 from elt_factory.sources.rest_api.request_model import (
-    HEADERS_RULE,
     SECRET_HEADERS,
     BodyText,
     Endpoint,
     FilledHeaders,
-    Headers,
-    HostName,
     JsonValue,
     Params,
-    PlainParams,
     Variables,
     texts_in,
 )
-from elt_factory.sources.rest_api.token_rules import token_mistakes
-
-_CONNECTION = "Airflow connection that holds the address and credentials."
-
-
-class RestApi(Extract):
-    """A JSON API over HTTP."""
-
-    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"timeout": (SOME_TIME, NOT_TOO_LONG)}
-    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
-        HEADERS_RULE,
-        {"properties": {"params": {"additionalProperties": {"pattern": NO_TEMPLATE}}}},
-    )
-
-    type: Literal["rest_api"]
-    connection: ConnectionId = Field(description=_CONNECTION, examples=["flights_api"])
-    auth: Auth | None = Field(
-        None,
-        description=(
-            "How credentials are sent. By default, basic when the connection has a login, "
-            "or bearer when it has only a password."
-        ),
-        examples=[{"type": "api_key", "header": "X-API-Key"}],
-    )
-    headers: Headers = Field(
-        {},
-        description="Headers sent with every request. Secrets are refused.",
-        examples=[{"Accept": "application/json"}],
-    )
-    params: PlainParams = Field(
-        {},
-        description="Query parameters sent with the requests of every table. Secrets are refused.",
-        examples=[{"api_version": 2}],
-    )
-    paginator: Paginator = Field(
-        SinglePage(type="single_page"),
-        description="How to find the next page.",
-        examples=[{"type": "cursor", "cursor_path": "next"}],
-    )
-    rate_limit: RequestRate | None = Field(
-        None,
-        description="Maximum request rate, shared by all tables and runs that use the connection on one machine.",
-        examples=["500/minute"],
-    )
-    timeout: PositiveDuration = Field(
-        "60s",
-        validate_default=True,
-        description="Time allowed for one request, from connecting to the last byte of the response.",
-        examples=["30s"],
-    )
-    max_answer_mb: Whole = Field(
-        256,
-        gt=0,
-        le=100_000,
-        description="Maximum size of one response in megabytes, uncompressed. A larger response is an error.",
-        examples=[1000],
-    )
-    answers: tuple[AnswerRule, ...] = Field(
-        (),
-        description=(
-            "What answers mean that are not just records; the first entry that fits holds. Those of a table come first."
-        ),
-        examples=[[{"status": 404, "do": "skip"}]],
-    )
-    hosts: tuple[HostName, ...] = Field(
-        (),
-        description=(
-            "Other hosts that responses may lead to. A link to one gets the credentials, a redirect to one does not."
-        ),
-        examples=[["files.example.com"]],
-    )
-    incomplete: Literal["fail", "warn"] = Field(
-        "fail",
-        description=(
-            "What to do when pages end although the response says there are more (has_more, a total, a next link): "
-            "fail the task, or load what was read and log a warning."
-        ),
-        examples=["warn"],
-    )
+from elt_factory.sources.rest_api.token_rules import token_mistakes, tombstone_mistakes
 
 
 class RestTable(Table):
@@ -156,6 +76,8 @@ class RestTable(Table):
         {"dependencies": {"keep": ["for_each"], "variables": ["graphql"]}},
         *(not_both("delta_token", name) for name in ("for_each", "slices", "format")),
         not_both("job", "delta_token"),
+        *SCHEMA_RULES,
+        {"properties": {"deletes": {"anyOf": [{"type": "null"}, {"type": "object", "required": ["column"]}]}}},
         {
             "if": {"required": ["delta_token"]},
             "then": {"properties": {"write_disposition": {"const": "merge"}}},
@@ -179,6 +101,14 @@ class RestTable(Table):
             "value of `{{ delta_token }}` in params, json, form or variables; the first load leaves that out."
         ),
         examples=["@odata\\\\.deltaLink", "nextSyncToken"],
+    )
+    deletes: Deletes | None = Field(
+        None,
+        description=(
+            "Column of records that say themselves that they are deleted, as those of a delta feed do: their rows are "
+            "deleted. By default they stay. Needs `write_disposition: merge`."
+        ),
+        examples=[{"column": "@removed"}],
     )
     keep: dict[ColumnName, Text] = Field(
         {},
@@ -319,6 +249,11 @@ class RestTable(Table):
         return self.delta_token is not None
 
     @property
+    def follows_deletes(self) -> Deletes | None:
+        """How the rows are found that the source has deleted."""
+        return self.deletes
+
+    @property
     def has_job(self) -> bool:
         """Whether the source does a job for a load, whose results are read when it is done."""
         return self.job is not None
@@ -352,7 +287,7 @@ class RestTable(Table):
 
     @model_validator(mode="after")
     def _each_is_used(self) -> Self:
-        raise_found([*each_mistakes(self), *token_mistakes(self), *job_mistakes(self)])
+        raise_found([*each_mistakes(self), *token_mistakes(self), *job_mistakes(self), *tombstone_mistakes(self)])
         return self
 
     @model_validator(mode="after")

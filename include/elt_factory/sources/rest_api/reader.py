@@ -18,13 +18,14 @@ from elt_factory.core.failures import EltError
 from elt_factory.extract.label import TableLabel, needed_connection, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
+from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.credentials import Credentials
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.job_model import Job
 from elt_factory.sources.rest_api.jobs import JobRun, of_results
 from elt_factory.sources.rest_api.key_pages import KeyPages, saved
 from elt_factory.sources.rest_api.keys import Key, keys, sliced
-from elt_factory.sources.rest_api.model import RestApi, RestSource, RestTable
+from elt_factory.sources.rest_api.model import RestSource, RestTable
 from elt_factory.sources.rest_api.paginators import Page
 
 _SAMPLED = 3

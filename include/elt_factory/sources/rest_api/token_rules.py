@@ -31,3 +31,17 @@ def token_mistakes(table: RestTable) -> Iterator[MistakeError]:
         if at[0] in _WITHOUT and any(use.name == DELTA_TOKEN for use in found):
             message = f"the first load has no delta_token, and {at[0]} needs a value"
             yield MistakeError(message, "use it in params, json, form or variables", at=at, code="conflict")
+
+
+def tombstone_mistakes(table: RestTable) -> Iterator[MistakeError]:
+    """Yield what is wrong with `deletes` of a table: an API says of single records that they are gone."""
+    if table.deletes is None:
+        return
+    if table.deletes.compare:
+        message = "an API does not send the keys of all rows, so they cannot be compared"
+        hint = "write deletes: {column: ...}, or write_disposition: replace"
+        yield MistakeError(message, hint, at=("deletes",), code="conflict")
+    elif table.deletes.column not in table.columns:
+        message = f'"{table.deletes.column}" is not declared, and most responses do not have it'
+        hint = "add it to columns: with its type, such as json for an object, or timestamp"
+        yield MistakeError(message, hint, at=("deletes", "column"), code="unknown-column")
