@@ -80,6 +80,15 @@ def test_an_archive_is_taken_once_and_of_a_new_one_what_is_new(tmp_path, put):
     assert len(found.rows()) == 3
 
 
+def test_a_wider_pattern_takes_the_members_that_the_narrower_one_left(tmp_path, put):
+    put("x.zip", {"a.csv": b"a\n1\n", "b.csv": b"a\n2\n"})
+    line(tmp_path, local("x.zip/a*.csv", write_disposition="append"), None).load(WEEK)
+    found = line(tmp_path, local("x.zip/*.csv", write_disposition="append"), None)
+    assert found.load(LATER).rows_read == 1
+    assert sorted(row["a"] for row in found.rows()) == [1, 2]
+    assert found.load(AFTER).rows_read == 0
+
+
 def test_a_member_that_is_packed_itself_is_unpacked(tmp_path, put):
     put("x.zip", {"a.csv.gz": gzip.compress(b"a\n1\n")})
     found = line(tmp_path, local("x.zip/*.gz", write_disposition="replace"), None)

@@ -16,7 +16,7 @@ from elt_factory.extract.unchanged import state_of
 from elt_factory.formats.kind import Delivered, FormatKind
 from elt_factory.formats.packed import LIMIT, unpacked
 from elt_factory.sources.files.archives import members_of
-from elt_factory.sources.files.source_files import OF_MEMBER, Chosen
+from elt_factory.sources.files.source_files import OF_MEMBER, Chosen, pattern_hash
 from elt_factory.sources.files.store import UNKNOWN_SIZE, Store, removed
 
 
@@ -103,14 +103,14 @@ class _Fetch:
         yield self._as_delivered(source, Delivered(found.name, path), self.folder)
 
     def _members(self, one: Chosen, archive: SourceFile) -> Iterator[Fetched]:
-        below = self.folder / "members"
+        below, taken = self.folder / "members", f"{archive.hash}{OF_MEMBER}{pattern_hash(one.members)}"
         for name, path in members_of(archive.path, archive.name, one.members, below, self.limit):
             member = f"{archive.name}{OF_MEMBER}{name}"
             content = _hash(path)
             if one.known.get(member) == content:
                 path.unlink()
                 continue
-            source = replace(archive, name=member, hash=f"{archive.hash}{OF_MEMBER}{content}")
+            source = replace(archive, name=member, hash=f"{taken}{OF_MEMBER}{content}")
             yield self._as_delivered(source, Delivered(member, path), path.parent / "unpacked")
 
     def _as_delivered(self, source: SourceFile, file: Delivered, folder: Path) -> Fetched:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -13,7 +14,7 @@ from elt_factory.sources.files.matching import matching_files
 from elt_factory.sources.files.periods import every_period, has_periods, period_of
 from elt_factory.sources.files.store import UNKNOWN_SIZE, Found, Store
 
-OF_MEMBER = "/"  # between what an archive is and what a member of it is
+OF_MEMBER = "/"  # between what an archive is, the pattern of its members, and what a member is
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,20 @@ class Chooser:
         """Yield an archive that has members still to be loaded, as far as the store says it."""
         files = self._ledger.files if self._ledger else {}
         loaded = {name: known for name, known in files.items() if name.startswith(f"{file.name}/")}
-        # of a member the ledger has what its archive is, and its own content
-        as_archive = [replace(known, hash=known.hash.rpartition(OF_MEMBER)[0]) for known in loaded.values()]
-        if loaded and all(_same(file, known) and known.load_id != load_id for known in as_archive):
+        # of a member the ledger has what its archive is, the pattern that took it, and its own content
+        states = [known.hash.rpartition(OF_MEMBER)[0].rpartition(OF_MEMBER) for known in loaded.values()]
+        as_archive = [replace(known, hash=state[0]) for known, state in zip(loaded.values(), states, strict=True)]
+        # another pattern may mean members that were not loaded
+        asked = any(pattern == pattern_hash(self._members) for _, _, pattern in states)
+        if asked and all(_same(file, known) and known.load_id != load_id for known in as_archive):
             return
         kept = {name: known.hash.rpartition(OF_MEMBER)[2] for name, known in loaded.items() if known.load_id != load_id}
         yield Chosen(file, members=self._members, known=kept)
+
+
+def pattern_hash(members: str) -> str:
+    """Return what the ledger keeps of a pattern of members."""
+    return hashlib.sha256(members.encode()).hexdigest()[:16]
 
 
 def _in_order(chosen: Iterable[Chosen]) -> list[Chosen]:
