@@ -73,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         file = web.files.get(self.path, File(b"no such file", status=404))
         if self.command == "HEAD" and file.no_head:
             file = File(b"", status=405)
-        self.send_response(file.status)
+        self.send_response_only(file.status)
         endless = file.endless and self.command == "GET"
         for name, value in {"Content-Length": str(len(file.content)), **file.headers}.items():
             if endless and name == "Content-Length":
@@ -195,6 +195,24 @@ def test_a_download_that_is_cut_off_is_begun_again_and_then_given_up(tmp_path, s
     assert spool(tmp_path, served.url, "x.csv", None).files[0].read_bytes() == b"a\n1\n2\n"
     with pytest.raises(SourceUnavailableError, match=r"did not answer"):
         spool(tmp_path, served.url, "x.csv", None)
+
+
+def test_what_head_does_not_say_is_no_change(tmp_path, served):
+    served.files["/x.csv"] = File(b"a\n1\n")
+    said = {"ETag": '"a"', "Last-Modified": "Tue, 01 Jan 2013 00:00:00 GMT"}
+    served.before = lambda method, path: served.files[path].headers.update(said if method == "GET" else {})
+    assert names(spool(tmp_path, served.url, "x.csv", None)) == ["x.csv"]
+
+
+def test_a_time_that_is_made_for_each_answer_says_nothing(tmp_path, served):
+    served.files["/x.csv"] = File(b"a\n1\n")
+    clock = iter(range(10, 60))
+    served.before = lambda _, path: served.files[path].headers.update(
+        dict.fromkeys(("Date", "Last-Modified"), f"Tue, 01 Jan 2013 00:00:{next(clock)} GMT")
+    )
+    found = line(tmp_path, config(served.url, "x.csv", write_disposition="append"), served.connection())
+    assert found.load(WEEK).rows_read == 1
+    assert found.load(LATER).rows_read == 0
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])

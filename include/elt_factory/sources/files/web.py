@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
@@ -147,8 +147,7 @@ class WebStore(Store):
             if answer.status_code in _GONE:
                 raise changed(found.name)
             self._accept(answer)
-            now = _found(found.name, answer.headers)
-            if (now.tag, now.modified) != (found.tag, found.modified) or _differ(now.size, found.size):
+            if _contradict(_found(found.name, answer.headers), found):
                 raise changed(found.name)
             left = most
             with target.open("wb") as copy:
@@ -256,7 +255,16 @@ def place_of(url: str, connection: Connection | None) -> tuple[Connection, str]:
 def _found(name: str, headers: Mapping[str, str]) -> Found:
     length = headers.get("content-length", "")
     size = int(length) if length.isdecimal() and "content-encoding" not in headers else UNKNOWN_SIZE
-    return Found(name, size, _moment(headers.get("last-modified", "")), headers.get("etag", ""))
+    modified, sent = _moment(headers.get("last-modified", "")), _moment(headers.get("date", ""))
+    if modified and sent and modified >= sent:
+        modified = None  # what is made for each request says nothing of the file
+    return Found(name, size, modified, headers.get("etag", ""))
+
+
+def _contradict(one: Found, other: Found) -> bool:
+    """Whether two answers differ in what both of them say: not every server says the same to HEAD and GET."""
+    pairs = ((one.tag, other.tag), (one.modified, other.modified))
+    return any(here and there and here != there for here, there in pairs) or _differ(one.size, other.size)
 
 
 def _check_whole(answer: httpx.Response, found: Found) -> None:
@@ -272,6 +280,7 @@ def _differ(one: int, other: int) -> bool:
 
 def _moment(text: str) -> datetime | None:
     try:
-        return parsedate_to_datetime(text)
+        found = parsedate_to_datetime(text)
     except ValueError:
         return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
