@@ -97,9 +97,12 @@ def test_a_pattern_means_what_it_means_in_a_folder(tmp_path, server, put, patter
     assert names(spool(tmp_path, url(server), pattern.replace("%", "%%"), server.connection())) == expected
 
 
-@pytest.mark.parametrize(("folder", "path"), [("in", None), ("/in", None), (None, "in"), ("in", "/"), (None, "/in")])
+@pytest.mark.parametrize(
+    ("folder", "path"),
+    [("in", None), ("/in", None), (None, "in"), ("in", "/"), (None, "/in"), (".in", None), (None, "./.in")],
+)
 def test_a_folder_is_below_that_of_the_connection_and_of_the_login(tmp_path, server, put, folder, path):
-    put("in/x.csv")
+    put(".in/x.csv" if ".in" in (folder or path) else "in/x.csv")
     extra = {"path": path} if path else {}
     if folder == "/in":
         folder = url(server)
@@ -234,6 +237,13 @@ def test_a_key_that_is_none_is_an_error_that_names_its_place(tmp_path, server, n
     with pytest.raises(BadRequestError, match=rf'the {name} of the connection "shop"') as caught:
         spool(tmp_path, url(server), "*.csv", server.connection(**{name: "no key " + SECRET}))
     assert SECRET not in str(caught.value)
+
+
+def test_a_name_that_is_not_utf_8_is_one_clear_error(tmp_path, server, put):
+    put("in/x.csv")
+    Path(os.fsdecode(os.fsencode(server.files) + b"/in/\xff.csv")).write_bytes(b"a\n1\n")
+    with pytest.raises(BadRequestError, match=r"has a name that is not UTF-8; hint: rename it"):
+        spool(tmp_path, url(server), "*.csv", server.connection())
 
 
 def test_a_login_goes_to_the_server_of_its_connection_alone(tmp_path, server):

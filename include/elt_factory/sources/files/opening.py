@@ -35,8 +35,8 @@ def open_store(folder: str | None, connection: Connection | None, project: Path)
     if folder and is_url(folder):
         return _remote(folder, connection)
     if connection and connection.conn_type in SFTP.conn_types:
-        base = PurePosixPath(str(connection.extra.get("path") or ""))
-        return SftpStore(place_of("", str(base / (folder or "")).removeprefix("."), connection))
+        below = PurePosixPath(str(connection.extra.get("path") or "")) / (folder or "")
+        return SftpStore(place_of("", str(below) if below.parts else "", connection))
     if connection and connection.conn_type in WEB.conn_types:
         return WebStore(connection, folder or "")
     if connection and connection.conn_type not in FOLDER_TYPES:

@@ -204,6 +204,9 @@ class SftpStore(Store):
         except PermissionError:
             hint = "check what the login of the connection may list and read there"
             raise AccessDeniedError(f"{self} denied access; hint: {hint}") from None
+        except UnicodeDecodeError:
+            hint = "rename it there, or choose a folder without it"
+            raise BadRequestError(f"what is listed in {self} has a name that is not UTF-8; hint: {hint}") from None
         except (SSHException, EOFError, OSError) as error:
             if isinstance(error, FileNotFoundError):
                 raise SourceNotReadyError(f"a file or folder of {self} was removed while it was read") from None
