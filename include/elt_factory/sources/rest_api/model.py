@@ -80,7 +80,12 @@ class RestTable(Table):
         {"properties": {"deletes": {"anyOf": [{"type": "null"}, {"type": "object", "required": ["column"]}]}}},
         {
             "if": {"required": ["delta_token"]},
-            "then": {"properties": {"write_disposition": {"const": "merge"}}},
+            "then": {
+                "properties": {
+                    "write_disposition": {"const": "merge"},
+                    "path": {"pattern": r"^(?![\s\S]*\{\{\s*delta_token)"},
+                }
+            },
         },
     )
 

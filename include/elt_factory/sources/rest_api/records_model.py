@@ -91,7 +91,7 @@ def _check_nested(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-_PATHS = {"type": "string", "minLength": 1, "pattern": NO_TEMPLATE}
+_PATHS = {"type": "string", "pattern": r"^[^{}]*[^{}\\]\.[^{}]+$"}
 Flatten = Annotated[
     dict[ColumnName, Text],
     BeforeValidator(_by_column),
