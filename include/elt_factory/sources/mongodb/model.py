@@ -15,6 +15,15 @@ from elt_factory.config.models.templates import Use, uses
 from elt_factory.config.models.values import ConnectionId, Flag, Name, Text, Whole
 from elt_factory.sources.mongodb.filters import Filter, texts_in
 
+# what an editor can underline: whether a filter asks for a window is for the check
+_APPENDS_ALL: dict[str, Any] = {
+    "not": {
+        "required": ["write_disposition"],
+        "properties": {"write_disposition": {"const": "append"}},
+        "not": {"anyOf": [{"required": ["incremental"]}, {"required": ["filter"]}]},
+    }
+}
+
 
 class MongoDb(Extract):
     """Collections of MongoDB (`elt-factory[mongodb]`), read document by document."""
@@ -33,7 +42,7 @@ class MongoDb(Extract):
 class MongoDbTable(Table):
     """A collection or view of MongoDB."""
 
-    schema_rules: ClassVar[Sequence[dict[str, Any]]] = SCHEMA_RULES
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (*SCHEMA_RULES, _APPENDS_ALL)
     asks_by_cursor: ClassVar[bool] = True
 
     collection: Text | None = Field(
