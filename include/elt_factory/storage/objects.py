@@ -14,6 +14,7 @@ from elt_factory.core.failures import redact
 
 _CHUNK = 1024 * 1024
 _PAGE = 1000  # what one request lists
+_UPLOAD, _UPLOADS = 8 * 1024 * 1024, 2  # of one file: what is in memory, and how often
 _CODE = re.compile(r"<Code>([^<]+)</Code>")
 _SAID = re.compile(r"<Message>([^<]*)</Message>")
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -108,7 +109,7 @@ class Objects:
 
     def upload(self, file: Path, name: str) -> None:
         """Put a file there, which appears whole with the end of its upload."""
-        self.store.put(self._at(name), file)
+        self.store.put(self._at(name), file, chunk_size=_UPLOAD, max_concurrency=_UPLOADS)
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove objects, in the order that the storage likes."""
