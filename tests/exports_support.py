@@ -12,13 +12,14 @@ from threading import Thread
 
 @dataclass
 class Exports:
-    """`busy` looks are answered with queued; `broken` downloads with 500."""
+    """`busy` looks are answered with queued; `broken` downloads with 500; `files` has those that are not as others."""
 
     url: str = ""
     busy: int = 2
     broken: int = 0
     state: str = "finished"
     asked: list[str] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def started(self) -> int:
@@ -32,7 +33,7 @@ class Exports:
             return 204, b""
         if path.endswith("/file"):
             self.broken -= 1
-            return (500, b"no disk") if self.broken >= 0 else (200, b"id,name\n1,a\n2,b\n")
+            return (500, b"no disk") if self.broken >= 0 else (200, self.files.get(path, b"id,name\n1,a\n2,b\n"))
         self.busy -= 1
         return 200, json.dumps({"state": "queued" if self.busy >= 0 else self.state}).encode()
 

@@ -89,6 +89,24 @@ def test_a_retry_joins_the_job_of_the_try_before_it(tiny, api):
     assert line.one("select count(*) from tiny.export") == 2
 
 
+def test_what_a_job_exported_does_not_replace_what_another_run_has_read_since_it_was_started(tiny, api, monkeypatch):
+    line, own = made(tiny, api), PlaceMemory.of
+
+    def run(as_run: str) -> str:
+        monkeypatch.setattr(PlaceMemory, "of", lambda load, _, began=None: own(load, as_run, began))
+        return line.run("tiny", **DAY).state
+
+    api.busy, api.broken = 0, 99
+    assert run("one") == "failed"
+    api.broken, api.files = 0, {"/exports/2/file": b"id,name\n1,new\n2,new\n"}
+    assert run("other") == "success"
+    # the first run is cleared, and finds the job of its first try
+    assert run("one") == "success"
+    assert api.started == 2
+    assert line.query("select distinct name from tiny.export") == [("new",)]
+    assert "nothing written: a later run or retry has already loaded this window" in line.screen
+
+
 def test_a_job_that_fails_fails_the_task_with_its_status_and_each_try_has_its_own(tiny, api):
     line = made(tiny, api)
     api.busy, api.state = 0, "error"
@@ -197,6 +215,10 @@ def test_another_run_of_the_window_has_a_job_of_its_own(tmp_path):
     one, other = PlaceMemory.of(place, "run-1"), PlaceMemory.of(place, "run-2")
     one.write(b"{}")
     assert other.read() is None
+    # of a run's tries the one counts that started the job
+    later = PlaceMemory.of(place, "run-1", one.began.replace(year=9999))
+    later.write(b"{1}")
+    assert (later.began, later.read()) == (one.began_now, b"{1}")
     one.forget()
     one.forget()
     assert one.read() is None

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from elt_factory.config.models.source import SOURCES, Source
@@ -22,32 +23,51 @@ _FILE = "job.json"
 _AS_READ = {"name", "timezone", "params", "extract"}  # what a look at a job needs of a config, next to its table
 
 
+class _Kept(msgspec.Struct):
+    """What is known of a job, and when the try began that started it."""
+
+    began: datetime
+    known: bytes
+
+
 @dataclass(frozen=True)
 class PlaceMemory:
-    """What the tries of one run know of their job, next to the landings of its load."""
+    """What the tries of one run know of their job, next to the landings of its load; this try began at a moment."""
 
     place: Place
+    began_now: datetime
 
     @classmethod
-    def of(cls, load: Place, run_id: str) -> PlaceMemory:
+    def of(cls, load: Place, run_id: str, began: datetime | None = None) -> PlaceMemory:
         """Return the memory of a run, below the place of its load: another run of the window has a job of its own."""
-        return cls(load.below(f"job-{hashlib.sha256(run_id.encode()).hexdigest()[:12]}"))
+        place = load.below(f"job-{hashlib.sha256(run_id.encode()).hexdigest()[:12]}")
+        return cls(place, began or datetime.now(UTC))
+
+    @property
+    def began(self) -> datetime:
+        """When the try began that started the job: what a job exports is as old as that."""
+        kept = self._kept()
+        return kept.began if kept else self.began_now
 
     def read(self) -> bytes | None:
         """Return what is known."""
-        try:
-            return self.place.read(_FILE)
-        except FileNotFoundError:
-            return None
+        kept = self._kept()
+        return kept.known if kept else None
 
     def write(self, content: bytes) -> None:
         """Keep what is known."""
-        self.place.write(_FILE, content)
+        self.place.write(_FILE, msgspec.json.encode(_Kept(self.began, content)))
 
     def forget(self) -> None:
         """Forget it."""
-        if self.read() is not None:
+        if self._kept() is not None:
             self.place.remove([_FILE])
+
+    def _kept(self) -> _Kept | None:
+        try:
+            return msgspec.json.decode(self.place.read(_FILE), type=_Kept)
+        except FileNotFoundError:
+            return None
 
 
 @dataclass(frozen=True)

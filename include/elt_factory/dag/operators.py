@@ -67,12 +67,10 @@ class ExtractOperator(TableOperator):
 
         load = run.load_id(self.table)
         window = run.table_window(self.table)
-        # of two attempts the later one counts, and what counts is when it began to read
         existing, cursor, ledger, began = self._state(load, run)
-        attempt = Attempt.begin(began)
         conn_id = self.config.extract.connection
         place = landing_place(self.config.name, self.table).below(load)
-        memory = PlaceMemory.of(place, run.run_id)
+        memory = PlaceMemory.of(place, run.run_id, began)
         with scratch_folder() as workdir, worker_given_back(context, self.log.info):
             keys = keys_of(self.config, self.table, run, context, workdir, self.log.info)
             self.reading = ReadRequest(
@@ -93,6 +91,8 @@ class ExtractOperator(TableOperator):
                 memory=memory,
             )
             spool = self._read(self.reading)
+            # of two attempts the later one counts, and what counts is when it began to read, or started its job
+            attempt = Attempt.begin(memory.began if self.spec.has_job else began)
             known = KnownTable(self.config.name, self.table, self.spec, existing)
             project = project_name()
             manifest = land(
