@@ -16,8 +16,9 @@ HEAVY = ("httpx", "msgspec", "pyarrow", "sqlalchemy", "psycopg", "duckdb", "airf
 
 
 @pytest.mark.services
-def test_importing_the_door_to_the_readers_is_cheap():
-    program = f"import sys, elt_factory.sources.read; print([name for name in {HEAVY} if name in sys.modules])"
+@pytest.mark.parametrize("module", ["read", "files.reader"])
+def test_importing_the_door_to_the_readers_and_the_reader_of_folders_is_cheap(module):
+    program = f"import sys, elt_factory.sources.{module}; print([name for name in {HEAVY} if name in sys.modules])"
     path = {"PYTHONPATH": ":".join(sys.path)}
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=path)
     assert run.stdout.strip() == "[]"

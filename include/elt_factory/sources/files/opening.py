@@ -12,8 +12,6 @@ from elt_factory.sources.files.bucket import BucketStore
 from elt_factory.sources.files.local import LocalStore, source_folder
 from elt_factory.sources.files.sftp import SftpStore, place_of
 from elt_factory.sources.files.store import Store
-from elt_factory.sources.files.web import WebStore
-from elt_factory.sources.files.web import place_of as web_place
 from elt_factory.storage.opening import open_objects
 
 _WEB = ("http", "https")
@@ -38,7 +36,7 @@ def open_store(folder: str | None, connection: Connection | None, project: Path)
         below = PurePosixPath(str(connection.extra.get("path") or "")) / (folder or "")
         return SftpStore(place_of("", str(below) if below.parts else "", connection))
     if connection and connection.conn_type in WEB.conn_types:
-        return WebStore(connection, folder or "")
+        return _web(connection, folder or "")
     if connection and connection.conn_type not in FOLDER_TYPES:
         raise _misfit(connection, "a folder", FOLDER_TYPES)
     return LocalStore(source_folder(connection, folder, project))
@@ -52,12 +50,25 @@ def _remote(url: str, connection: Connection | None) -> Store:
     if address.scheme in _WEB:
         if connection and connection.conn_type not in WEB.conn_types:
             raise _misfit(connection, user, WEB.conn_types)
-        return WebStore(*web_place(url, connection))
+        return _web_address(url, connection)
     if connection is None:
         raise AccessDeniedError(f"{user} needs a connection of type {' or '.join(SFTP.conn_types)}")
     if connection.conn_type not in SFTP.conn_types:
         raise _misfit(connection, user, SFTP.conn_types)
     return SftpStore(place_of(address.host, f"/{address.path}", connection))
+
+
+def _web(connection: Connection, folder: str) -> Store:
+    # its client takes longer to import than most folders to read
+    from elt_factory.sources.files.web import WebStore
+
+    return WebStore(connection, folder)
+
+
+def _web_address(url: str, connection: Connection | None) -> Store:
+    from elt_factory.sources.files.web import place_of as web_place
+
+    return _web(*web_place(url, connection))
 
 
 def _misfit(connection: Connection, user: str, types: Sequence[str]) -> AccessDeniedError:
