@@ -249,6 +249,59 @@ def test_a_job_that_the_api_has_forgotten_is_started_again_by_the_next_try(tmp_p
     assert api.started == 2
 
 
+def test_a_job_that_was_asked_for_something_else_is_not_joined(tmp_path):
+    api, memory = Exports(busy=1), Kept()
+    with pytest.raises(JobRunningError):
+        rows_of(tmp_path, api, memory=memory)
+    warned, changed = [], EXPORT.replace("{day:", "{all: true, day:")
+    spool, server = rows_of(tmp_path, api, changed, memory=memory, warn=warned.append)
+    assert server.asked[0].json == {"all": True, "day": "2013-01-01"}
+    assert (lines(spool), api.started) == (b"".join(CSV), 2)
+    assert "the job j/1 was asked for with another request, and is not joined" in warned[0]
+
+
+def test_a_job_of_a_key_that_is_no_longer_asked_for_is_not_joined(tmp_path):
+    api, memory = Shops(a=2, b=2), Kept()
+    with pytest.raises(JobRunningError):
+        rows_of(tmp_path, api, MANY, memory=memory)
+    api.busy.clear()
+    spool, _ = rows_of(tmp_path, api, MANY.replace("[a, b, c]", "[b]"), memory=memory)
+    assert (spool.rows_read, api.count("POST")) == (2, 2)
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_a_job_whose_link_has_expired_is_forgotten_and_the_next_try_starts_another(tmp_path, status):
+    api, memory = Exports(busy=0), Kept()
+    refused = [Reply(b"expired", status)]
+
+    def answer(asked):
+        return refused.pop() if asked.path.startswith("/files/1") and refused else api(asked)
+
+    with pytest.raises(SourceUnavailableError, match=f"{status} .*expired.*a retry starts another job"):
+        rows_of(tmp_path, answer, memory=memory)
+    assert memory.content is None
+    spool, _ = rows_of(tmp_path, answer, memory=memory)
+    assert (lines(spool), api.started) == (b"".join(CSV), 2)
+
+
+def test_a_job_whose_result_is_down_is_joined_and_one_whose_result_is_bad_is_not(tmp_path):
+    api, memory, tables = Exports(busy=0), Kept(), EXPORT.replace("format: {type: csv}", "records: rows")
+    api.files = [b'{"rows": 1}']
+    with pytest.raises(BadDataError):
+        rows_of(tmp_path, api, tables, memory=memory)
+    assert memory.content is None
+    down = [Reply(b"", 503)] * 2
+
+    def answer(asked):
+        return down.pop() if asked.path.startswith("/files/") and down else api(asked)
+
+    api.files = [b'{"rows": [{"id": 1}]}']
+    with pytest.raises(SourceUnavailableError, match="503"):
+        rows_of(tmp_path, answer, tables, memory=memory)
+    spool, _ = rows_of(tmp_path, answer, tables, memory=memory)
+    assert (spool.rows_read, api.started) == (1, 2)
+
+
 def test_a_job_that_takes_too_long_fails_and_is_looked_at_again(tmp_path):
     api, memory = Exports(busy=1), Kept()
     with pytest.raises(JobRunningError):

@@ -14,11 +14,12 @@ from typing import Any
 
 import httpx
 import msgspec
-from msgspec import Raw
 
 from elt_factory.config.models.durations import format_duration
 from elt_factory.core.failures import (
+    AccessDeniedError,
     BadDataError,
+    BadRequestError,
     EltError,
     JobRunningError,
     PermanentError,
@@ -29,16 +30,16 @@ from elt_factory.core.failures import (
 from elt_factory.extract.label import TableLabel, needed_connection, source_of
 from elt_factory.extract.request import ReadRequest
 from elt_factory.extract.templating import endpoint_of, values_of
-from elt_factory.sources.rest_api.answer import Document, UnreadableAnswerError, find_in, first_byte, items_of
+from elt_factory.sources.rest_api.answer import UnreadableAnswerError
 from elt_factory.sources.rest_api.answer_model import AnswerRule
 from elt_factory.sources.rest_api.answer_rules import text_at
 from elt_factory.sources.rest_api.exchange import Answer, shown
 from elt_factory.sources.rest_api.http import HttpClient
+from elt_factory.sources.rest_api.job_links import links_at
 from elt_factory.sources.rest_api.job_model import JOB_ID, Job
 from elt_factory.sources.rest_api.keys import Key
 from elt_factory.sources.rest_api.model import RestSource, RestTable
-from elt_factory.sources.rest_api.records_model import EACH
-from elt_factory.sources.rest_api.requests import request_of
+from elt_factory.sources.rest_api.requests import Request, request_of
 from elt_factory.sources.rest_api.whole import refuse_failure
 
 _GONE = (404, 410)
@@ -59,10 +60,11 @@ class JobLostError(SourceUnavailableError):
 class State(msgspec.Struct):
     """What the tries of a run know of one job; without an id it was asked for, and no answer came.
 
-    One that is done without an id has no results, as a rule of `answers` says.
+    One that is done without an id has no results, as a rule of `answers` says. `asked` tells its request from others.
     """
 
     started: datetime
+    asked: str
     id: str | None = None
     path: str = ""
     cancel: str = ""
@@ -73,6 +75,7 @@ class State(msgspec.Struct):
 class Done:
     """A job that is done: what it was asked with, the links to its results, and what these are relative to."""
 
+    name: str
     key: Key
     id: str
     links: Sequence[str]
@@ -122,7 +125,7 @@ class JobRun:
             JobLostError: one has failed, or the API does not know it any more.
         """
         named = {_name(key): key for key in keys}
-        self._join()
+        self._join(named)
         while not self._all_done(named):
             # one that was done while others were looked at makes room for the next
             if not self._start_more(named):
@@ -131,7 +134,7 @@ class JobRun:
             state = self._states[name]
             if state.id is not None:
                 answer = self._answers.pop(name, None) or self._look(name, state)
-                yield self._done(key, state, answer)
+                yield self._done(name, key, state, answer)
 
     def is_over(self) -> bool:
         """Whether a worker has something to do: a job is done, has failed, or is not there."""
@@ -158,15 +161,21 @@ class JobRun:
     def _running(self) -> dict[str, State]:
         return {name: state for name, state in self._states.items() if not state.done}
 
-    def _join(self) -> None:
-        """Take over the jobs that an earlier try of the run has started."""
-        for name in [name for name, state in self._running().items() if state.id is None]:
-            del self._states[name]
-            warn = self.request.warn or self.request.log
-            warn(f"{self.label}: an earlier try asked for a job and got no answer; another one is started")
-        for state in self._states.values():
-            when = f"{state.started:%Y-%m-%d %H:%M} UTC"
-            self.request.log(f"{self.label}: joining the job {state.id}, started at {when}")
+    def _join(self, named: Mapping[str, Key]) -> None:
+        """Take over the jobs that an earlier try of the run has started with the requests of this one."""
+        warn = self.request.warn or self.request.log
+        for name, state in [*self._states.items()]:
+            if state.id is None and not state.done:
+                warn(f"{self.label}: an earlier try asked for a job and got no answer; another one is started")
+                self._forget(name)
+            elif name not in named or state.asked != _mark(self._asked(named[name])):
+                warn(f"{self.label}: the job {state.id} was asked for with another request, and is not joined")
+                self._forget(name)
+            else:
+                when = f"{state.started:%Y-%m-%d %H:%M} UTC"
+                self.request.log(f"{self.label}: joining the job {state.id}, started at {when}")
+                if state.id is not None:
+                    self._place(state, named[name])
 
     def _all_done(self, named: Mapping[str, Key]) -> bool:
         """Look at the jobs that run; whether all are done."""
@@ -202,9 +211,8 @@ class JobRun:
             self.request.memory.forget()
 
     def _start(self, name: str, key: Key) -> None:
-        values = {**values_of(self.request), **key.values}
-        asked = request_of(self.source, self.request.table, values, self.source.extract.paginator)
-        state = self._states[name] = State(datetime.now(UTC))
+        asked = self._asked(key)
+        state = self._states[name] = State(datetime.now(UTC), _mark(asked))
         self._keep()
         try:
             answer = self.client.start(asked.path, asked.params, asked.sending({}), self._rules)
@@ -223,10 +231,29 @@ class JobRun:
             there = f"it has the keys: {', '.join(answer.parsed.keys or ())}"
             text = f'{self._of(answer)}: no "{self.job.id}" in the response: {there}'
             raise self.label.error(BadDataError, text, "check id: in job")
-        state.path = self._path(self.job.path, key, state)
-        state.cancel = self._path(self.job.cancelling[1], key, state) if self.job.cancelling else ""
+        self._place(state, key)
         self._keep()
         self.request.log(f"{self.label}: the job {state.id} is started")
+
+    def _asked(self, key: Key) -> Request:
+        values = {**values_of(self.request), **key.values}
+        return request_of(self.source, self.request.table, values, self.source.extract.paginator)
+
+    @contextmanager
+    def fetching(self, done: Done) -> Iterator[None]:
+        """Forget a job whose results cannot be fetched, for a try that would join it could not fetch them either.
+
+        Raises:
+            JobLostError: the API denies them, or does not have them.
+        """
+        try:
+            yield
+        except PermanentError as error:
+            self._forget(done.name)
+            if isinstance(error, AccessDeniedError | BadRequestError):
+                # a link with a signature is valid for a time
+                raise JobLostError(f"{error}; if its link has expired, a retry starts another job") from None
+            raise
 
     @property
     def _rules(self) -> Sequence[AnswerRule]:
@@ -288,13 +315,18 @@ class JobRun:
         error.every, error.until = self.job.every, state.started + self.job.within
         raise error
 
-    def _done(self, key: Key, state: State, answer: Answer) -> Done:
+    def _done(self, name: str, key: Key, state: State, answer: Answer) -> Done:
         links: Sequence[str] = ()
         if self.job.result:
             with self._placed(answer):
                 links = list(links_at(answer.parsed, self.job.result))
         self.request.log(f"{self.label}: the job {state.id} is done")
-        return Done(Key({**key.values, JOB_ID: str(state.id)}, key.kept), str(state.id), links, answer.url)
+        return Done(name, Key({**key.values, JOB_ID: str(state.id)}, key.kept), str(state.id), links, answer.url)
+
+    def _place(self, state: State, key: Key) -> None:
+        """Keep where a job is looked at and cancelled, as the config says it now."""
+        state.path = self._path(self.job.path, key, state)
+        state.cancel = self._path(self.job.cancelling[1], key, state) if self.job.cancelling else ""
 
     def _path(self, path: str, key: Key, state: State) -> str:
         values = {**values_of(self.request), **key.values, JOB_ID: state.id or ""}
@@ -320,6 +352,13 @@ def _name(key: Key) -> str:
     return hashlib.sha256(msgspec.json.encode(values)).hexdigest()[:16]
 
 
+def _mark(asked: Request) -> str:
+    """Return what tells the request for a job from one that asks for something else."""
+    sending = asked.sending({})
+    parts = (sending.method, asked.path, asked.params, sending.own_headers, sending.content)
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
 def of_results(source: RestSource, name: str) -> RestSource:
     """Return the source with a table that asks for the results of its job, and no longer for the job."""
     table = source.tables[name]
@@ -342,45 +381,6 @@ def cancel(request: ReadRequest) -> None:
 
 def _in(request: ReadRequest, scratch: str) -> ReadRequest:
     return replace(request, workdir=Path(scratch))
-
-
-def links_at(document: Document, path: str) -> Iterator[str]:
-    """Yield the links at a path; null and empty lists are none.
-
-    Raises:
-        UnreadableAnswerError: something else is there, or nothing.
-    """
-    found = [document.at(None)]
-    for number, step in enumerate(path.split(EACH)):
-        if number:
-            found = [item for raw in found if not _is_null(raw) for item in items_of(raw)]
-        below = step.strip(".")
-        if below:
-            found = [_at(raw, below, path) for raw in found]
-    for raw in found:
-        yield from _links(raw, path)
-
-
-def _at(raw: Raw, below: str, path: str) -> Raw:
-    found = find_in(raw, below)
-    if found is None:
-        raise UnreadableAnswerError(f'result: "{path}" is not in the response: no "{below}"')
-    return found
-
-
-def _links(raw: Raw, path: str) -> Iterator[str]:
-    first = first_byte(raw)
-    if first == b'"':
-        yield msgspec.json.decode(raw, type=str)
-    elif first == b"[":
-        for item in items_of(raw):
-            yield from _links(item, path)
-    elif not _is_null(raw):
-        raise UnreadableAnswerError(f'result: "{path}" holds {bytes(raw)[:80].decode(errors="replace")}, not a link')
-
-
-def _is_null(raw: Raw) -> bool:
-    return bytes(raw) == b"null"
 
 
 def _written(value: object) -> str:

@@ -22,7 +22,7 @@ from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.credentials import Credentials
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.job_model import Job
-from elt_factory.sources.rest_api.jobs import JobRun, of_results
+from elt_factory.sources.rest_api.jobs import Done, JobRun, of_results
 from elt_factory.sources.rest_api.key_pages import KeyPages, saved
 from elt_factory.sources.rest_api.keys import Key, keys, sliced
 from elt_factory.sources.rest_api.model import RestSource, RestTable
@@ -184,18 +184,23 @@ class _Reading:
 
     def _read_jobs(self, client: HttpClient, job: Job, parts: Parts) -> None:
         """Wait until the table's jobs are done, and read their results."""
-        jobs = JobRun(self.request, self.label, self.source, job, client).finished(self._keys())
+        run = JobRun(self.request, self.label, self.source, job, client)
+        jobs = run.finished(self._keys())
         self.source = of_results(self.source, self.request.table)
         for done in jobs:
-            if job.download:
-                self._read_keys(client, [done.key], parts)
-            for link in done.links:
-                answer = client.result(link, done.found_on, self.api.answers, is_json=self.table.format is None)
-                if self.table.format is None:
-                    self._take(self._pages(client).page_of(answer, done.key), parts)
-                else:
-                    file = self.request.workdir / f"result-{len(parts.files):06d}"
-                    self._add(file, parts, is_there=saved(answer, file))
+            with run.fetching(done):
+                self._read_results(client, done, parts)
+
+    def _read_results(self, client: HttpClient, done: Done, parts: Parts) -> None:
+        if self.table.job and self.table.job.download:
+            self._read_keys(client, [done.key], parts)
+        for link in done.links:
+            answer = client.result(link, done.found_on, self.api.answers, is_json=self.table.format is None)
+            if self.table.format is None:
+                self._take(self._pages(client).page_of(answer, done.key), parts)
+            else:
+                file = self.request.workdir / f"result-{len(parts.files):06d}"
+                self._add(file, parts, is_there=saved(answer, file))
 
     def _take(self, page: Page, parts: Parts) -> None:
         for lines in page.pieces():
