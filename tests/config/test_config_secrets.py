@@ -35,6 +35,51 @@ SECRETS = {
 }
 
 
+FILES = """\
+name: shop
+extract:
+  type: files
+  folder: {folder}
+  connection: shop
+tables:
+  orders:
+    path: {path}
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "path", "line"),
+    [
+        ("https://h/x?token=hunter2", "x.csv", 4),
+        ("abfs://c/x?sv=1&sig=hunter2", "x.csv", 4),
+        ("ftp://h/x?sig=hunter2", "x.csv", 4),
+        ("ftp://me:hunter2@h/x", "x.csv", 4),
+        ("in?token=hunter2", "x.csv", 4),
+        ("https://h/x", "x.csv?api_key=hunter2", 8),
+        ("https://h/x", '["y.csv", "x.csv?a=b&X-Amz-Signature=hunter2"]', 8),
+        ("in", "https://h/x.csv?sig=hunter2", 8),
+    ],
+)
+def test_a_secret_in_a_place_of_files_is_one_error_that_does_not_repeat_it(tmp_path, folder, path, line):
+    (problem,) = problems_of(tmp_path, FILES.format(folder=folder, path=path))
+    assert (problem.code, problem.position.line) == ("secret", line)
+    assert "hunter2" not in problem.render()
+
+
+@pytest.mark.parametrize(
+    ("folder", "path"),
+    [
+        ("https://h:8443/x", '"orders.zip/*.csv"'),
+        ("https://h/x", '"x.csv?from={{ window.start | date }}&page_token=3"'),
+        ("sftp://[::1]:22/in", "x.csv"),
+        ("abfss://c@account.dfs.core.windows.net/x", "x.csv"),
+        ("s3://shop/a#b", '"x#?.csv"'),
+    ],
+)
+def test_a_place_of_files_without_a_secret_passes(tmp_path, folder, path):
+    load_text(tmp_path, FILES.format(folder=folder, path=path))
+
+
 @pytest.mark.parametrize("text", SECRETS.values(), ids=SECRETS)
 def test_what_looks_like_a_secret_is_an_error_that_does_not_repeat_it(tmp_path, text):
     text = text.replace("{{ params.hunter2hunter }}", "{{ params.mine }}").replace(

@@ -246,6 +246,11 @@ def test_a_name_that_is_not_utf_8_is_one_clear_error(tmp_path, server, put):
         spool(tmp_path, url(server), "*.csv", server.connection())
 
 
+def test_the_url_of_a_server_may_be_an_ipv6_address():
+    place = sftp.place_of("[::1]:2222", "/in", Connection("shop", "sftp", "::1"))
+    assert (place.host, place.port, str(place)) == ("::1", 2222, "sftp://[::1]:2222/in")
+
+
 def test_a_login_goes_to_the_server_of_its_connection_alone(tmp_path, server):
     with pytest.raises(BadRequestError, match=r'is on other\.example\.com, but the connection "shop" is one to 127'):
         spool(tmp_path, "sftp://other.example.com/in", "*.csv", server.connection())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import threading
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -297,6 +299,21 @@ def test_a_login_goes_to_the_server_of_its_connection_alone(tmp_path, served):
 def test_a_pattern_is_refused(tmp_path, served, path):
     with pytest.raises(BadRequestError, match="a web server lists no files"):
         spool(tmp_path, "in", path, served.connection())
+
+
+def test_a_pattern_of_the_files_in_an_archive_is_none_of_the_server(tmp_path, served):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("a.csv", "b.csv", "c.txt"):
+            archive.writestr(name, b"a\n1\n")
+    served.files["/x.zip"] = File(packed.getvalue())
+    assert names(spool(tmp_path, served.url, "x.zip/*.csv", None)) == ["x.zip/a.csv", "x.zip/b.csv"]
+
+
+@pytest.mark.parametrize(("folder", "path"), [("in#y", "x.csv"), ("in?a=b", "x.csv"), ("in", "x.csv#y")])
+def test_what_would_be_cut_off_of_an_address_is_refused(tmp_path, served, folder, path):
+    with pytest.raises(BadRequestError, match=r"has a (query or a )?fragment"):
+        spool(tmp_path, folder, path, served.connection())
 
 
 def test_packed_files_and_encoded_answers_are_unpacked(tmp_path, served):

@@ -157,7 +157,7 @@ def _from_file(name: str, file: Path, scratch: Path) -> SourceFound:
 def _from_store(url: str, conn_id: str | None, scratch: Path) -> SourceFound:
     import json
 
-    from elt_factory.config.models.values import check_folder
+    from elt_factory.config.models.places import check_folder
     from elt_factory.discover.found import Guess
     from elt_factory.sources.files.discovery import look_at_store
     from elt_factory.sources.files.opening import open_store

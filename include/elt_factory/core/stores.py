@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,19 @@ def address_of(url: str) -> Address:
     scheme, _, rest = url.partition("://")
     host, _, path = rest.partition("/")
     return Address(scheme, host, path.strip("/"))
+
+
+def host_and_port(server: str) -> tuple[str, int | None]:
+    """Take the server of a URL apart, as in `files.example.com:2222` and `[::1]`.
+
+    Raises:
+        ValueError: it has no name, or a port that is not a number.
+    """
+    parts = urlsplit(f"//{server}")
+    port = parts.port
+    if not parts.hostname:
+        raise ValueError("it has no name")
+    return parts.hostname, port
 
 
 def store_of(place: str) -> StoreType | None:

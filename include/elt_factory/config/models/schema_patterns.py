@@ -21,7 +21,8 @@ NO_TEMPLATE = rf"^(?![\s\S]*\{{\{{-?\s*{NAMED}-?\}}\}})"
 KNOWN_TEMPLATES = rf"^(?![\s\S]*\{{\{{(?!\s*{KNOWN}\}}\}}))"
 QUERY_TEMPLATES = rf"^(?![\s\S]*\{{\{{-?\s*(?!{KNOWN}-?\}}\}}){NAMED}-?\}}\}})"
 BELOW = r"^(?![/\\]|[A-Za-z]:[/\\]|[\s\S]*://|([\s\S]*[/\\])?\.\.([/\\]|$))"
-_PLACE = r"(?:(?:s3|gs|sftp|https?)://[^/\s@]+|(?:az|abfss?)://[^/\s:]+)"
+_SERVER = r"(?:[^/\s@?#:\[\]]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,4}|:[1-6][0-9]{4})?"
+_PLACE = rf"(?:(?:s3|gs)://[^/\s@?]+|(?:az|abfss?)://[^/\s:?]+|sftp://{_SERVER}|https?://{_SERVER}(?![^#]*#))"
 FOLDER = rf"^(?:{_PLACE}(?:/(?![\s\S]*(?:\.\./|/\.\.|//|[*?\[]))[\s\S]*)?$|{BELOW[1:]})"
 ARCHIVES = r"^(?![\s\S]*\.[zZ][iI][pP]/[\s\S]*%[YmdH])"
 PERIODS = r"^([^%]|%[YmdH%])*$"
@@ -39,6 +40,8 @@ def any_case(words: Sequence[str]) -> str:
 READS = ("select", "with", "values", "table", "from", "show", "describe", "desc", "explain", "pragma", "exec", "call")
 READS_ROWS = rf"^[\s(]*(({any_case(READS)})|--|/\*|#)"
 CONDITION = rf"^(?![\s(]*({any_case(('select', 'where', 'having'))})\s)"
+_SECRETS = any_case(("api_key", "api-key", "apikey", "token", "access_token", "sig", "signature", "password"))
+NO_SECRET = rf"^(?![\s\S]*[?&;]({_SECRETS})=(?!\s*\{{\{{)[^&;#])"
 SECRET = any_case(("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"))
 
 

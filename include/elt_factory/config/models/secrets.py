@@ -57,13 +57,13 @@ def in_params(params: Mapping[str, object]) -> Iterator[MistakeError]:
             yield _mistake(f'parameter "{name}" contains a secret', (name, KEY))
 
 
-def in_path(path: str) -> Iterator[MistakeError]:
+def in_path(path: str, hint: str = HINT) -> Iterator[MistakeError]:
     """Yield the parameters in a path's query that carry a secret, and parts of the path that are one."""
     for name, value in _PAIR.findall(path):
         if is_secret(unquote_plus(name), unquote_plus(value)):
-            yield _mistake(f'"{unquote_plus(name)}" in the path contains a secret', ())
+            yield _mistake(f'"{unquote_plus(name)}" in the path contains a secret', (), hint)
     if any(_VALUES.search(part) for part in path.partition("?")[0].split("/")):
-        yield _mistake("part of the path looks like a secret", ())
+        yield _mistake("part of the path looks like a secret", (), hint)
 
 
 def is_in_words(text: str) -> bool:
@@ -91,5 +91,5 @@ def is_secret(name: str, value: object) -> bool:
     return bool(_VALUES.search(text)) or (plain == "key" and bool(_RANDOM.fullmatch(text)))
 
 
-def _mistake(message: str, at: tuple[str, ...]) -> MistakeError:
-    return MistakeError(message, HINT, at=at, code="secret")
+def _mistake(message: str, at: tuple[str, ...], hint: str = HINT) -> MistakeError:
+    return MistakeError(message, hint, at=at, code="secret")

@@ -13,10 +13,10 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Strict, S
 
 from elt_factory.config.errors import MistakeError, invalid, shown
 from elt_factory.config.models.durations import SECONDS
+from elt_factory.config.models.places import check_file_pattern, check_folder
 from elt_factory.config.models.sql_rules import check_condition, check_reading
 from elt_factory.config.models.templates import check_query, check_template, refuse_template
 from elt_factory.config.synonyms import near_word
-from elt_factory.core.stores import AZURE, STORES, address_of, is_url, store_of
 
 _UNITS = ("second", "minute", "hour")
 _RATE = re.compile(rf"([0-9]+)\s*/\s*({'|'.join(_UNITS)})")
@@ -231,56 +231,6 @@ def check_scalar(value: object) -> object:
     return value
 
 
-def check_folder(value: str) -> str:
-    """Return a folder: a path that stays below the project or the connection's path, or a URL of a store.
-
-    Raises:
-        ValueError: anything else.
-    """
-    if is_url(value):
-        return _check_folder_url(value)
-    if _leads_out(value):
-        hint = "write a folder below it, or use a connection of type fs, which may hold any path"
-        raise MistakeError(f"{shown(value)} points outside the project or the connection's path", hint)
-    return value
-
-
-def _check_folder_url(value: str) -> str:
-    address, store = address_of(value), store_of(value)
-    if store is None:
-        raise MistakeError(f"unknown store {shown(address.scheme + '://')}", near_word(address.scheme, STORES))
-    if "@" in address.host and (store is not AZURE or ":" in address.host):
-        # the value stays out of the message
-        raise MistakeError("the URL contains a login", "put login and password into the connection", code="secret")
-    like = f"write one like {store.example}"
-    if not address.host:
-        raise MistakeError(f"{shown(value)} names no bucket", like)
-    if address.path and not {"", ".", ".."}.isdisjoint(address.path.split("/")):
-        raise MistakeError(f"{shown(value)} has a part that is empty or points outside", like)
-    if re.search(r"[*?\[]", address.path):
-        raise MistakeError(f"{shown(value)} is a pattern, not a folder", "write the pattern in path: of each table")
-    return value
-
-
-def _leads_out(path: str) -> bool:
-    return path.startswith(("/", "\\")) or bool(re.match(r"[A-Za-z]:", path)) or ".." in re.split(r"[/\\]", path)
-
-
-def _check_file_pattern(value: str) -> str:
-    if "://" in value:
-        hint = "write a pattern below the folder, like orders/*.csv; the folder itself goes into extract: {folder: ...}"
-        raise MistakeError(f"expected a name pattern, got the URL {shown(value)}", hint)
-    if _leads_out(value):
-        raise MistakeError(f"{shown(value)} points outside the folder", "write a pattern below it, like orders/*.csv")
-    if re.search(r"\.zip/.*%[YmdH]", value, re.IGNORECASE):
-        hint = "write the period in the archive's name, or all files of the archive, as in orders.zip/*.csv"
-        raise MistakeError(f"{shown(value)} has a period within an archive", hint)
-    unknown = [letter for letter in re.findall(r"%(.?)", value) if letter not in _DIRECTIVES]
-    if unknown:
-        raise MistakeError(f"unsupported date directive %{unknown[0]}", "write %Y %m %d %H, or %% for a percent sign")
-    return value
-
-
 def _check_param_name(value: object) -> object:
     if value in FORM_FIELDS:
         message = f"{shown(value)} is already a field of the trigger form"
@@ -340,7 +290,6 @@ _REGIONS = {
     "PT": "America/Los_Angeles",
     "SGT": "Asia/Singapore",
 }
-_DIRECTIVES = ("Y", "m", "d", "H", "%")
 _MOST_REQUESTS, _SHARE_DIGITS = 1_000_000_000, 12
 # Names become DAG ids, task ids, folders and schema names: one alphabet that is safe in all of them.
 _NAME = r"^[a-z][a-z0-9_]{0,62}$"
@@ -373,9 +322,9 @@ PlainQuery = Annotated[Text, AfterValidator(check_reading)]
 Condition = Annotated[Text, AfterValidator(check_condition)]
 FolderPath = Annotated[Text, AfterValidator(check_folder)]
 # a name pattern below a folder: globs, and %Y %m %d %H for periods
-FilePattern = Annotated[Text, AfterValidator(_check_file_pattern)]
+FilePattern = Annotated[Text, AfterValidator(check_file_pattern)]
 FileTemplate = Annotated[
-    str, StringConstraints(min_length=1), AfterValidator(check_template), AfterValidator(_check_file_pattern)
+    str, StringConstraints(min_length=1), AfterValidator(check_template), AfterValidator(check_file_pattern)
 ]
 ParamName = Annotated[str, StringConstraints(pattern=_NAME), BeforeValidator(_check_param_name)]
 Name = Annotated[str, StringConstraints(pattern=_NAME), BeforeValidator(_check_name)]

@@ -10,7 +10,15 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from elt_factory.config.errors import MistakeError, raise_found, shown
 from elt_factory.config.models.formats import CsvFormat, FileFormat
-from elt_factory.config.models.schema_patterns import ARCHIVES, BELOW, FOLDER, KNOWN_TEMPLATES, NO_TEMPLATE, PERIODS
+from elt_factory.config.models.schema_patterns import (
+    ARCHIVES,
+    BELOW,
+    FOLDER,
+    KNOWN_TEMPLATES,
+    NO_SECRET,
+    NO_TEMPLATE,
+    PERIODS,
+)
 from elt_factory.config.models.source import Extract, Source
 from elt_factory.config.models.table import Path, Table, is_reserved
 from elt_factory.config.models.templates import Use, uses
@@ -38,7 +46,7 @@ OneOrMore = Annotated[
 class Files(Extract):
     """Files in a folder, of this machine or of object storage."""
 
-    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"folder": (FOLDER, NO_TEMPLATE)}
+    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"folder": (FOLDER, NO_SECRET, NO_TEMPLATE)}
 
     type: Literal["files"]
     connection: ConnectionId | None = Field(
@@ -77,7 +85,9 @@ class Files(Extract):
 class FilesTable(Table):
     """A table read from files, each in full."""
 
-    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"path": (BELOW, PERIODS, ARCHIVES, KNOWN_TEMPLATES)}
+    schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {
+        "path": (BELOW, PERIODS, ARCHIVES, NO_SECRET, KNOWN_TEMPLATES)
+    }
 
     of_files: ClassVar[bool] = True
 
@@ -151,11 +161,15 @@ def _web_mistakes(source: FilesSource) -> Iterator[MistakeError]:
         return
     for name, table in source.tables.items():
         for one in table.patterns:
-            if not re.search(r"\*|\[", re.sub(r"\[[*?\[]\]", "", one)):
-                continue
-            hint = "write the names of files, with %Y %m %d %H or templates for what changes"
-            text = f"a web server lists no files, and {shown(one)} is a pattern"
-            yield MistakeError(text, hint, at=("tables", name, "path"), code="conflict")
+            # what is in an archive is listed by the archive
+            file = re.split(r"(?<=\.zip)/", one, maxsplit=1, flags=re.IGNORECASE)[0]
+            if re.search(r"\*|\[", re.sub(r"\[[*?\[]\]", "", file)):
+                hint = "write the names of files, with %Y %m %d %H or templates for what changes"
+                text = f"a web server lists no files, and {shown(one)} is a pattern"
+                yield MistakeError(text, hint, at=("tables", name, "path"), code="conflict")
+            if "#" in file:
+                hint = "remove it, or write %%23 for a # in the name of a file"
+                yield MistakeError(f"{shown(one)} has a fragment", hint, at=("tables", name, "path"))
 
 
 class FilesSource(Source):

@@ -23,6 +23,7 @@ from elt_factory.core.failures import (
     SourceNotReadyError,
     SourceUnavailableError,
 )
+from elt_factory.core.stores import host_and_port
 from elt_factory.sources.files.sftp_login import opened
 from elt_factory.sources.files.store import Found, Store, changed, matches_part, outside
 
@@ -46,7 +47,8 @@ class SftpPlace:
 
     def __str__(self) -> str:
         port = "" if self.port == 22 else f":{self.port}"  # noqa: PLR2004 - what SSH has
-        return f"sftp://{self.host}{port}/{self.folder.lstrip('/')}".rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"sftp://{host}{port}/{self.folder.lstrip('/')}".rstrip("/")
 
 
 class SftpStore(Store):
@@ -219,8 +221,8 @@ def place_of(host: str, folder: str, connection: Connection) -> SftpPlace:
     Raises:
         BadRequestError: they name no server, or two.
     """
-    name, _, port = host.partition(":")
-    known = connection.host or ""
+    name, port = host_and_port(host) if host else ("", None)
+    known = (connection.host or "").strip("[]")
     if name and known and name.lower() != known.lower():
         raise BadRequestError(
             f'the folder is on {name}, but the connection "{connection.conn_id}" is one to {known}, which gets its '
@@ -228,7 +230,7 @@ def place_of(host: str, folder: str, connection: Connection) -> SftpPlace:
         )
     if not (name or known):
         raise BadRequestError(f'the connection "{connection.conn_id}" has no host')
-    return SftpPlace(name or known, int(port or connection.port or 22), folder, connection)
+    return SftpPlace(name or known, port or connection.port or 22, folder, connection)
 
 
 def _pieces(content: Any, size: int) -> Iterator[bytes]:

@@ -64,6 +64,8 @@ class WebStore(Store):
             logging.getLogger(name).setLevel(logging.WARNING)
         self._label = _NoTable("", "", secrets_of(connection))
         base = base_url(connection, self._label)
+        if not {"?", "#"}.isdisjoint(folder):
+            raise self._label.error(BadRequestError, "the folder has a query or a fragment", "write its path alone")
         self._base = httpx.URL("/".join(filter(None, (str(base).rstrip("/"), folder.strip("/")))))
         settings = settings_of(connection, base.scheme, self._label)
         # without auth: in a config, the connection says how
@@ -205,6 +207,8 @@ class WebStore(Store):
         return found
 
     def _url(self, name: str) -> httpx.URL:
+        if "#" in name:
+            raise self._label.error(BadRequestError, f'"{name}" has a fragment', "write %%23 for a # in a name")
         try:
             return httpx.URL(f"{str(self._base).rstrip('/')}/{name}")
         except httpx.InvalidURL as error:
