@@ -78,6 +78,13 @@ def test_a_bucket_without_a_readable_file_is_an_error_that_names_it(project: Pro
     assert 'no file matches "*.csv" in s3://shop/nothing' in str(result.exception)
 
 
+def test_a_bucket_of_odd_files_alone_is_an_error_with_the_first_reason(project: Project, bucket):
+    bucket.put_object(Bucket="shop", Key="odd/a.csv", Body=b"")
+    result = project.elt("new", "shop", "--file", "s3://shop/odd", "--connection", "shop_aws")
+    assert result.exit_code == 1
+    assert "that can be read is in odd: a.csv: empty" in str(result.exception)
+
+
 def test_a_url_with_a_login_is_refused_and_not_repeated(project: Project):
     result = project.elt("new", "shop", "--file", "s3://key:hunter2@shop/orders")
     assert result.exit_code == 1

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from os import SEEK_END
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from elt_factory.config.models.formats import FORMATS
 from elt_factory.core.failures import BadDataError, EltError, SourceNotReadyError
@@ -72,8 +72,9 @@ def look_at_store(
     store: Store, pattern: str, extract: Mapping[str, Guess], workdir: Path, todo: Sequence[str] = ()
 ) -> SourceFound:
     """Return what the newest files of a store hold; the errors are those of `look_at_files`."""
-    folder = workdir / "sample"
-    folder.mkdir()
+    # errors name the folder
+    folder = workdir / "sample" / (PurePosixPath(str(store)).name or "sample")
+    folder.mkdir(parents=True)
     bring_sample(store, pattern, folder, kind_of)
     return look_at_files(FilesToLookAt(folder, "**/*" if "/" in pattern else "*", dict(extract), todo), workdir)
 

@@ -71,12 +71,12 @@ class SftpStore(Store):
     def there(self) -> bool:
         """Whether the folder is there."""
         with self._spoken():
-            return self._attributes("", follow=True) is not None
+            return self._attributes("") is not None
 
     def look(self, name: str) -> Found | None:
         """Return the file of a name, by its real one."""
         with self._spoken():
-            about = self._attributes(name, follow=True)
+            about = self._attributes(name)
             if about is None or not stat.S_ISREG(about.st_mode or 0):
                 return None
             return _found(self._real(name, name), about)
@@ -104,14 +104,14 @@ class SftpStore(Store):
         folder.mkdir(parents=True)
         target = folder / Path(found.name).name
         with self._spoken():
-            before = self._attributes(found.name, follow=True)
+            before = self._attributes(found.name)
             if before is None or _found(found.name, before) != found:
                 raise changed(found.name)
             size = min(found.size, most or found.size)
             with target.open("wb") as copy, self._sftp.open(self._at(found.name), "rb") as content:
                 for piece in _pieces(content, size):
                     copy.write(piece)
-            after = self._attributes(found.name, follow=True)
+            after = self._attributes(found.name)
             if after is None or _found(found.name, after) != found or target.stat().st_size != size:
                 raise changed(found.name)
         return target
@@ -144,7 +144,7 @@ class SftpStore(Store):
 
     def _entered(self, name: str, pattern: str) -> str | None:
         """Return the real name of a folder; None where it is none."""
-        about = self._attributes(name, follow=True)
+        about = self._attributes(name)
         return self._real(name, pattern) if about and stat.S_ISDIR(about.st_mode or 0) else None
 
     def _real(self, name: str, pattern: str) -> str:
@@ -153,9 +153,10 @@ class SftpStore(Store):
             raise outside(pattern, self)
         return real[len(self._root) :].lstrip("/")
 
-    def _attributes(self, name: str, *, follow: bool) -> SFTPAttributes | None:
+    def _attributes(self, name: str) -> SFTPAttributes | None:
+        """Return what the server says of a file or folder, where links lead; None where there is none."""
         try:
-            return self._sftp.stat(self._at(name)) if follow else self._sftp.lstat(self._at(name))
+            return self._sftp.stat(self._at(name))
         except FileNotFoundError:
             return None
 
