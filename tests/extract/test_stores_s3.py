@@ -193,9 +193,26 @@ def test_a_name_that_is_not_a_path_is_one_clear_error(tmp_path, put, connection,
     put("x.csv")
     put(name)
     with pytest.raises(
-        BadRequestError, match=r"s3://shop/orders has an object with a name that is not a path: .*b\.csv"
+        BadRequestError, match=r"s3://shop/orders has an object with a name that is not a path: .*orders/\.\.?/"
     ):
         spool(tmp_path, ROOT, "*.csv", connection)
+
+
+def test_a_name_that_is_not_a_path_is_skipped_where_the_pattern_does_not_reach_it(tmp_path, put, connection, caplog):
+    for name in ("x.csv", "in/y.csv", "in/z.txt", "old//a.csv", "old/deep/./b.csv"):
+        put(name)
+    assert names(spool(tmp_path, ROOT, "*.csv", connection)) == ["x.csv"]
+    assert "a name that is not a path, which may be skipped" in caplog.text
+    assert names(spool(tmp_path, ROOT, "i*/*.csv", connection)) == ["in/y.csv"]
+    for pattern in ("*/*.csv", "**/*.csv", "old/*.csv"):
+        with pytest.raises(BadRequestError, match="has an object with a name that is not a path"):
+            spool(tmp_path, ROOT, pattern, connection)
+
+
+def test_a_file_is_waited_for_also_where_a_name_is_not_a_path(tmp_path, put, connection):
+    put("old//a.csv")
+    with pytest.raises(SourceNotReadyError, match=r'no file matches "old/x\.csv" .*names that are not paths'):
+        spool(tmp_path, ROOT, "old/x.csv", connection)
 
 
 def test_no_file_says_what_is_there(tmp_path, put, connection):

@@ -84,6 +84,11 @@ class Objects:
         for page in self.store.list(self._at(below) or None, chunk_size=_PAGE):
             yield from (self._entry(found) for found in page)
 
+    def level(self, below: str = "") -> tuple[Sequence[Entry], Sequence[str]]:
+        """Return the objects in a folder, without those below it, and the folders in it."""
+        found = self.store.list_with_delimiter(self._at(below) or None)
+        return [self._entry(one) for one in found["objects"]], [self._name(one) for one in found["common_prefixes"]]
+
     def look(self, name: str) -> Entry:
         """Return what is said of an object."""
         return self._entry(self.store.head(self._at(name)))
@@ -131,9 +136,11 @@ class Objects:
     def _at(self, name: str) -> str:
         return "/".join(filter(None, (self.prefix, name)))
 
+    def _name(self, path: str) -> str:
+        return path[len(self.prefix) + 1 if self.prefix else 0 :]
+
     def _entry(self, found: Any) -> Entry:
-        name = found["path"][len(self.prefix) + 1 if self.prefix else 0 :]
-        return Entry(name, int(found["size"]), found["last_modified"], _plain(found["e_tag"]))
+        return Entry(self._name(found["path"]), int(found["size"]), found["last_modified"], _plain(found["e_tag"]))
 
 
 def _plain(etag: str | None) -> str:

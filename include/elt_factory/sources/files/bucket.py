@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -14,8 +15,10 @@ from elt_factory.core.failures import (
     SourceNotReadyError,
     SourceUnavailableError,
 )
-from elt_factory.sources.files.store import Found, Store, changed, fixed_folder, is_match
+from elt_factory.sources.files.store import Found, Store, changed, fixed_folder, is_match, matches_part
 from elt_factory.storage.objects import Entry, Objects, Trouble, trouble
+
+log = logging.getLogger(__name__)
 
 _SHOWN = 1000  # names that a hint chooses from
 
@@ -43,8 +46,10 @@ class BucketStore(Store):
 
     def matches(self, pattern: str) -> Iterator[Found]:
         """Yield the objects that a pattern matches, of all that are below its fixed part."""
+        folder = fixed_folder(pattern)
+        forms = pattern[len(folder) + 1 if folder else 0 :].split("/")
         with self._spoken(pattern):
-            for entry in self._objects.list(fixed_folder(pattern)):
+            for entry in self._listed(folder, forms):
                 # what consoles make in place of an empty folder is listed, and not there
                 if is_match(entry.name, pattern) and (entry.size or self.look(entry.name)):
                     yield _found(entry)
@@ -52,8 +57,14 @@ class BucketStore(Store):
     def names(self, folder: str) -> list[str]:
         """Return what is in a folder."""
         with self._spoken(folder):
-            listed = islice(self._objects.list(folder), _SHOWN)
             start = len(folder) + 1 if folder else 0
+            try:
+                listed = [*islice(self._objects.list(folder), _SHOWN)]
+            except Exception as error:
+                if trouble(error) is not Trouble.NAME:
+                    raise
+                # what is waited for may still come
+                return [f"names that are not paths ({self._objects.told(error)})"]
             return list(dict.fromkeys(entry.name[start:].partition("/")[0] for entry in listed))
 
     def fetch(self, found: Found, folder: Path, most: int | None = None) -> Path:
@@ -63,6 +74,30 @@ class BucketStore(Store):
         with self._spoken(found.name):
             self._objects.download(found.name, target, found.tag, most)
         return target
+
+    def _listed(self, folder: str, forms: Sequence[str]) -> Iterator[Entry]:
+        """Yield the objects below a folder; some may come twice.
+
+        A name that is not a path fails the whole list of what is below: then only the folders that the pattern reaches
+        are listed, one by one.
+        """
+        try:
+            yield from self._objects.list(folder)
+        except Exception as error:
+            if trouble(error) is not Trouble.NAME or "**" in forms:
+                raise
+            said = self._objects.told(error)
+            log.warning("%s has an object with a name that is not a path, which may be skipped: %s", self, said)
+            yield from self._reached(folder, forms)
+
+    def _reached(self, folder: str, forms: Sequence[str]) -> Iterator[Entry]:
+        entries, folders = self._objects.level(folder)
+        if len(forms) == 1:
+            yield from entries
+            return
+        for inner in folders:
+            if matches_part(inner.rpartition("/")[2], forms[0]):
+                yield from self._reached(inner, forms[1:])
 
     @contextmanager
     def _spoken(self, name: str) -> Iterator[None]:
