@@ -371,6 +371,24 @@ def test_a_rule_may_say_that_there_is_no_job(tmp_path):
     assert (spool.files, server.asked) == ((), [])
 
 
+@pytest.mark.parametrize("do", ["skip", "end"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("", ""),
+        ("result: files[*].url", "download: /files/0"),
+        ("format: {type: csv}", "records: rows"),
+    ],
+)
+@pytest.mark.parametrize("lost", ["/exports/", "/files/"])
+def test_no_rule_for_records_makes_a_job_or_its_result_vanish(tmp_path, lost, change, do):
+    api, memory = Exports(busy=0), Kept()
+    tables = EXPORT.replace(*change) + f"  answers: [{{status: 404, do: {do}}}]\n"
+    with pytest.raises(SourceUnavailableError, match=r"\(?404.*a retry starts another"):
+        rows_of(tmp_path, lambda asked: Reply(b"", 404) if lost in asked.path else api(asked), tables, memory=memory)
+    assert memory.content is None
+
+
 def test_a_job_is_cancelled_where_the_config_says_how(tmp_path):
     api, memory = Exports(busy=9), Kept()
     with serving(api) as server:

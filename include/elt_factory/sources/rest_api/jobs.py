@@ -187,9 +187,7 @@ class JobRun:
 
     def _is_over(self, name: str, state: State) -> bool:
         answer = self._answers[name] = self._look(name, state)
-        if answer.rule:
-            state.id = None
-        return answer.rule is not None or self._is_done(answer)
+        return self._is_done(answer)
 
     def _start_more(self, named: Mapping[str, Key]) -> bool:
         """Start as many jobs as may run at the same time; whether there was one to start."""
@@ -266,7 +264,7 @@ class JobRun:
             JobLostError: it has failed, or is gone.
         """
         gone = AnswerRule(status=_GONE, do="end")
-        answer = self.client.look(state.path, [*self._rules, gone], empty=not self.job.status)
+        answer = self.client.look(state.path, [*without_ends(self._rules), gone], empty=not self.job.status)
         if answer.rule is gone:
             self._forget(name)
             text = f"{self._of(answer)}: the API does not know the job {state.id} ({answer.status})"
@@ -281,7 +279,7 @@ class JobRun:
         return answer
 
     def _status(self, answer: Answer) -> str | None:
-        if self.job.status is None or answer.rule:
+        if self.job.status is None:
             return None
         said = text_at(self.job.status, lambda: answer.parsed)
         if said is None:
@@ -357,6 +355,11 @@ def _mark(asked: Request) -> str:
     sending = asked.sending({})
     parts = (sending.method, asked.path, asked.params, sending.own_headers, sending.content)
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def without_ends(rules: Sequence[AnswerRule]) -> Sequence[AnswerRule]:
+    """Return the rules for a job and its results, which are there: the others are for records that need not be."""
+    return [rule for rule in rules if rule.do not in ("skip", "end")]
 
 
 def of_results(source: RestSource, name: str) -> RestSource:

@@ -22,7 +22,7 @@ from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.credentials import Credentials
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.job_model import Job
-from elt_factory.sources.rest_api.jobs import Done, JobRun, of_results
+from elt_factory.sources.rest_api.jobs import Done, JobRun, of_results, without_ends
 from elt_factory.sources.rest_api.key_pages import KeyPages, saved
 from elt_factory.sources.rest_api.keys import Key, keys, sliced
 from elt_factory.sources.rest_api.model import RestSource, RestTable
@@ -187,6 +187,7 @@ class _Reading:
         run = JobRun(self.request, self.label, self.source, job, client)
         jobs = run.finished(self._keys())
         self.source = of_results(self.source, self.request.table)
+        self.api = self.api.model_copy(update={"answers": without_ends(self.api.answers)})
         for done in jobs:
             with run.fetching(done):
                 self._read_results(client, done, parts)
