@@ -142,6 +142,13 @@ def test_an_error_where_no_records_are_is_an_error_also_where_they_are_optional(
             of(tmp_path, records, body)
 
 
+@pytest.mark.parametrize("said", [None, 0, "", "0", "ok", "OK", "success", False, [], {}])
+@pytest.mark.parametrize("name", ["errmsg", "error_code", "errorMessage", "fault"])
+def test_a_field_for_errors_that_holds_none_is_no_error(tmp_path, name, said):
+    for body in ({"items": [], name: said}, {"items": None, name: said}):
+        assert of(tmp_path, "{path: items, optional: true}", body) == []
+
+
 def test_words_next_to_a_list_without_records_are_no_error(tmp_path):
     body = {"items": None, "message": "no orders in this period"}
     assert of(tmp_path, "{path: items, optional: true}", body) == []

@@ -24,6 +24,7 @@ _ERRORS = ("error", "errors")
 _LIKE_ERRORS = ("errorcode", "error_code", "errormessage", "error_message", "error_description", "errmsg", "fault")
 _NO = (b"false", b'"false"', b"0")
 _NOTHING = (b"null", b"false", b'""', b"0", b"[]", b"{}")
+_FINE = (b'"0"', *(f'"{word}"'.encode() for word in _SUCCESS))
 _FAILED = (b'"error"', b'"fail"', b'"failed"', b'"failure"')
 # an answer with nothing but these is the text of an error, whatever its status says
 _WORDS = frozenset({"message", "msg", "detail"})
@@ -93,7 +94,7 @@ def refuse_failure(document: Document, records: str | None, columns: Collection[
     if not said and no_records:
         said = _status_failed(keys) if own and not own.isdisjoint(document.keys) else _only_words(keys)
         if records is not None:
-            said = said or _status_failed(keys) or next((name for name in _LIKE_ERRORS if name in keys), "")
+            said = said or _status_failed(keys) or _like_error(keys)
     if said:
         raise UnreadableAnswerError(f"the response reports a failure ({said}): {_begins(document)}")
 
@@ -118,6 +119,11 @@ def _only_words(keys: Mapping[str, Raw]) -> str:
 
 def _status_failed(keys: Mapping[str, Raw]) -> str:
     return "status" if bytes(keys.get("status", Raw(b""))).lower() in _FAILED else ""
+
+
+def _like_error(keys: Mapping[str, Raw]) -> str:
+    found = {name: raw for name in _LIKE_ERRORS if (raw := keys.get(name)) is not None}
+    return next((name for name, raw in found.items() if not _is_nothing(raw) and bytes(raw).lower() not in _FINE), "")
 
 
 def _is_nothing(raw: Raw | None) -> bool:
