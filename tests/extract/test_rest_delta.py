@@ -126,6 +126,26 @@ def test_a_token_may_be_sent_in_a_body(tmp_path):
         assert [asked.json for asked in server.asked] == [{"sync": {}, "size": 5}, {"sync": {"from": "17"}, "size": 5}]
 
 
+def test_a_token_may_be_sent_in_a_list(tmp_path):
+    table = {
+        "path": "/sync",
+        "params": {"since": ["{{ delta_token }}", "x"]},
+        "json": {"a": {"b": ["{{ delta_token }}"]}, "c": [["{{ delta_token }}", 1], {"d": "{{ delta_token }}"}]},
+        "records": "items",
+        "delta_token": "token",
+        **MERGE,
+    }
+    with serving(lambda _: reply({"items": [{"id": 1}], "token": "t1"})) as server:
+        line = line_of(server, tmp_path, table)
+        line.load(day(1))
+        line.load(day(2))
+        assert [asked.json for asked in server.asked] == [
+            {"a": {"b": []}, "c": [[1], {}]},
+            {"a": {"b": ["t1"]}, "c": [["t1", 1], {"d": "t1"}]},
+        ]
+        assert [asked.target for asked in server.asked] == ["/sync?since=x", "/sync?since=t1&since=x"]
+
+
 def test_the_state_of_a_table_says_that_there_is_a_token_and_not_which(tmp_path):
     with serving(Graph()) as server:
         line = line_of(server, tmp_path, LINK | MERGE)

@@ -65,7 +65,7 @@ class Request:
             kept = {name: below for name, below in value.items() if not _lacks_token(below, self.values)}
             return {name: self._filled(below) for name, below in kept.items()}
         if isinstance(value, Sequence) and not isinstance(value, str):
-            return [self._filled(below) for below in value]
+            return [self._filled(below) for below in value if not _lacks_token(below, self.values)]
         return _value(value, self.values, self.zone) if isinstance(value, str) else value
 
 
@@ -100,7 +100,7 @@ def _value(text: str, values: Values, zone: str) -> Any:
 def _filled(value: Any, values: Values, zone: str) -> Any:
     """Return a parameter with its templates filled in; a list is a parameter for each of its values."""
     if isinstance(value, tuple):
-        return [_filled(below, values, zone) for below in value]
+        return [_filled(below, values, zone) for below in value if not _lacks_token(below, values)]
     return render(value, values, zone) if isinstance(value, str) else value
 
 
