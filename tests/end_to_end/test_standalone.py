@@ -142,3 +142,5 @@ def test_a_job_is_waited_for_in_the_triggerer_and_cancelled_when_a_person_ends_t
     assert live.get(task)["state"] == "deferred"
     live.api.patch(task, json={"new_state": "failed"}).raise_for_status()
     assert within(60, lambda: exports.asked[-1] == "DELETE /exports/2")
+    # so that the task, cleared, starts another one
+    assert within(30, lambda: not list((live.folder / "data" / "landing").rglob("job.json")))
