@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -72,14 +71,15 @@ def test_no_parents_are_no_requests_and_no_rows(tmp_path):
 
 
 def test_many_parents_are_asked_at_the_same_time_but_no_more_than_said(tmp_path):
-    running, most, lock = 0, 0, threading.Lock()
+    running, most, lock, three = 0, 0, threading.Lock(), threading.Barrier(3, timeout=30)
 
     def answer(asked):
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
-        time.sleep(0.03)
+        # no answer until three are asked for
+        three.wait()
         with lock:
             running -= 1
         return reply([{"of": asked.path}])
