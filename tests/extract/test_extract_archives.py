@@ -89,6 +89,17 @@ def test_a_wider_pattern_takes_the_members_that_the_narrower_one_left(tmp_path, 
     assert found.load(AFTER).rows_read == 0
 
 
+@pytest.mark.parametrize("way", ["append", "replace"])
+def test_a_member_that_two_patterns_mean_is_read_once(tmp_path, put, way):
+    put("x.zip", {"a.csv": b"a\n1\n", "b.csv": b"a\n2\n"})
+    given = local("x.zip/a*.csv", write_disposition=way)
+    given["tables"]["things"]["path"] = ["x.zip/a*.csv", "x.zip/*.csv"]
+    found = line(tmp_path, given, None)
+    assert found.load(WEEK).rows_read == 2
+    assert found.load(LATER).rows_read == (2 if way == "replace" else 0)
+    assert sorted(row["a"] for row in found.rows()) == [1, 2]
+
+
 def test_a_member_that_is_packed_itself_is_unpacked(tmp_path, put):
     put("x.zip", {"a.csv.gz": gzip.compress(b"a\n1\n")})
     found = line(tmp_path, local("x.zip/*.gz", write_disposition="replace"), None)

@@ -60,7 +60,8 @@ def _found(request: ReadRequest, source: FilesSource, table: FilesTable) -> list
         once = {(one.found.name, one.members): one for each in found for one in each}
         chosen = [once[key] for key in sorted(once)]
         limit = source.extract.max_unpacked_mb * 1_000_000
-        return fetched(store, chosen, kind, request.workdir, limit)
+        # two patterns may mean the same members of an archive
+        return list({one.source.name: one for one in fetched(store, chosen, kind, request.workdir, limit)}.values())
 
 
 def _spooled(request: ReadRequest, form: FileFormat, found: Sequence[Fetched], label: TableLabel) -> Spool:
