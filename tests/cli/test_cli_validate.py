@@ -244,6 +244,25 @@ def test_live_tells_of_a_source_that_does_not_answer(project: Project, inbox: Pa
     assert "orders_2024-01-01.csv" in entry["message"]
 
 
+def test_live_starts_no_job_and_says_so(project: Project, airflow_db: Path, monkeypatch: pytest.MonkeyPatch):
+    # an address that refuses every request
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP", json.dumps({"conn_type": "http", "host": "http://127.0.0.1:1"}))
+    job = "{id: id, path: '/jobs/{{ job.id }}', result: url}"
+    config = f"""
+name: shop
+owner: us
+extract: {{type: rest_api, connection: shop}}
+tables:
+  export: {{path: /exports, job: {job}, primary_key: [id], write_disposition: replace}}
+  lines: {{for_each: export, path: "/x/{{{{ export.id }}}}", primary_key: [id], write_disposition: replace}}
+"""
+    project.write("shop", config)
+    done = project.elt("validate", "--live")
+    assert done.exit_code == 0
+    for table in ("export", "lines"):
+        assert f"shop.{table}: not read: a sample starts no job" in done.stderr
+
+
 def test_live_reads_a_hundred_rows_of_a_database(project: Project, airflow_db: Path, monkeypatch: pytest.MonkeyPatch):
     import sqlite3
 

@@ -157,6 +157,9 @@ class Sampler:
     def _sample(self, item: LoadedConfig, source: Source, table: str, window: Window) -> Iterator[Finding]:
         at, label = ("tables", table), f"{source.name}.{table}"
         remarks: list[str] = []
+        if any(source.tables[name].has_job for name in source.with_parents(table)):
+            self.log(f"{label}: not read: a sample starts no job")
+            return
         with tempfile.TemporaryDirectory(prefix="elt-sample-") as scratch:
             try:
                 read_as, what = _narrowed(source, table, window)

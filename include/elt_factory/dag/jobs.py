@@ -119,7 +119,7 @@ class JobTrigger(BaseTrigger):
         }
         state = (request.memory.read() if request.memory else None) or b""
         until = error.until or datetime.now(UTC)
-        config["tables"] = {name: dumped["tables"][name] for name in _with_parents(source, table)}
+        config["tables"] = {name: dumped["tables"][name] for name in source.with_parents(table)}
         return cls(config, asked, state.decode(), error.every.total_seconds(), until.isoformat())
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -185,11 +185,3 @@ class JobTrigger(BaseTrigger):
             params=asked["params"],
             memory=_Known(self.state.encode()),
         )
-
-
-def _with_parents(source: Source, table: str) -> list[str]:
-    """Return a table and those that it is read with, without which its config is none."""
-    found = [table]
-    for name in found:
-        found += [parent for parent in source.all_tables[name].parents if parent not in found]
-    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -210,6 +210,13 @@ class Pipeline(Model):
     def all_tables(self) -> Mapping[str, Table]:
         """The tables this config loads, by name; none for a transform across sources."""
         return {}
+
+    def with_parents(self, table: str) -> Sequence[str]:
+        """Return a table and those that it is read with, without which it cannot be read."""
+        found = [table]
+        for name in found:
+            found += [parent for parent in self.all_tables[name].parents if parent not in found]
+        return found
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
