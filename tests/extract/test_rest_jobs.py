@@ -209,6 +209,32 @@ def test_a_start_whose_answer_never_came_is_said_and_not_repeated_within_a_try(t
     assert "an earlier try asked for a job and got no answer" in warned[0]
 
 
+def test_the_key_of_a_job_is_its_own_and_stays_only_where_the_answer_to_its_start_was_lost(tmp_path):
+    api, memory, tables = Exports(busy=0), Kept(), EXPORT + '  headers: {Idempotency-Key: "{{ job.key }}"}\n'
+    tables = tables.replace("{day:", '{ref: "{{ job.key }}", day:')
+    keys, lost = [], [Reply(b"oh", 502)]
+
+    def answer(asked):
+        if asked.method == "POST":
+            assert asked.json["ref"] == asked.headers["Idempotency-Key"]
+            keys.append(asked.json["ref"])
+            return lost.pop() if lost else api(asked)
+        return api(asked)
+
+    with pytest.raises(SourceUnavailableError):
+        rows_of(tmp_path, answer, tables, memory=memory)
+    api.state = "error"
+    with pytest.raises(SourceUnavailableError, match="has failed"):
+        rows_of(tmp_path, answer, tables, memory=memory)
+    api.state = "finished"
+    rows_of(tmp_path, answer, tables, memory=memory)
+    rows_of(tmp_path, answer, tables, memory=memory)
+    first, again, after_a_failure = keys
+    assert first == again != after_a_failure
+    rows_of(tmp_path, answer, tables, memory=Kept())
+    assert len(set(keys)) == 3
+
+
 def test_a_start_that_was_refused_is_sent_again_or_forgotten(tmp_path):
     api, memory = Exports(busy=0), Kept()
     refusals = [Reply(b"slow down", 429), Reply(b"slow down", 429)]

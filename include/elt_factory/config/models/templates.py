@@ -7,6 +7,7 @@
 | load_id | the id of the load, the same for every attempt of one window |
 | run_id | the id of the Airflow run |
 | params.NAME | the value of `params: {NAME: ...}`, or the value from the run's trigger form |
+| job.key | in a rest_api table with `job`: a text that no other job has, of any table, run or try; the same where the request that starts one is sent again because its answer was lost |
 | TABLE.COLUMN, NAME | in a rest_api table with `for_each`: a column of the parent's row, a value of the list |
 
 A filter after `|` formats a time: `date` (2013-01-31, in the source's time zone), `epoch` and `epoch_ms` (whole seconds

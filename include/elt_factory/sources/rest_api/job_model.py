@@ -12,9 +12,9 @@ from elt_factory.config.errors import KEY, MistakeError
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.durations import PositiveDuration
 from elt_factory.config.models.schema_patterns import NO_ADDRESS, NOT_TOO_LONG, SOME_TIME, not_both
-from elt_factory.config.models.templates import check_template
+from elt_factory.config.models.templates import check_template, is_own
 from elt_factory.config.models.values import Scalar, Text
-from elt_factory.sources.rest_api.request_model import check_path
+from elt_factory.sources.rest_api.request_model import JOB_KEY, check_path
 
 if TYPE_CHECKING:
     from elt_factory.sources.rest_api.model import RestTable
@@ -132,8 +132,9 @@ class Job(Model):
 def job_mistakes(table: RestTable) -> Iterator[MistakeError]:
     """Yield what a table with a job cannot have."""
     if table.job is None:
+        yield from _keys_without_job(table)
         return
-    own = (*(table.for_each.names if table.for_each else ()), JOB_ID)
+    own = (*(table.for_each.names if table.for_each else ()), JOB_ID, JOB_KEY)
     for name, text in table.job.texts.items():
         try:
             check_template(text, own)
@@ -145,3 +146,11 @@ def job_mistakes(table: RestTable) -> Iterator[MistakeError]:
     if table.job.result and table.paginator is not None and table.paginator.type != "single_page":
         message = "each link of a job's result is one response, and has no pages"
         yield MistakeError(message, "remove paginator", at=("paginator", KEY), code="conflict")
+
+
+def _keys_without_job(table: RestTable) -> Iterator[MistakeError]:
+    # a parent that is called job may have such a column
+    of_parent = table.for_each is not None and is_own(JOB_KEY, table.for_each.names)
+    for at, found in table.templates.items():
+        if not of_parent and any(use.name == JOB_KEY for use in found):
+            yield MistakeError(f"{JOB_KEY} needs a job", "add job:, or use load_id", at=at, code="conflict")

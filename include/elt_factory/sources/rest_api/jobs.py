@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,7 @@ from elt_factory.sources.rest_api.job_links import links_at
 from elt_factory.sources.rest_api.job_model import JOB_ID, Job
 from elt_factory.sources.rest_api.keys import Key
 from elt_factory.sources.rest_api.model import RestSource, RestTable
+from elt_factory.sources.rest_api.request_model import JOB_KEY
 from elt_factory.sources.rest_api.requests import Request, request_of
 from elt_factory.sources.rest_api.whole import refuse_failure
 
@@ -65,6 +67,7 @@ class State(msgspec.Struct):
 
     started: datetime
     asked: str
+    key: str  # by which the API may know the request when it comes again
     id: str | None = None
     path: str = ""
     cancel: str = ""
@@ -93,6 +96,7 @@ class JobRun:
     client: HttpClient
     _states: dict[str, State] = field(default_factory=dict)
     _answers: dict[str, Answer] = field(default_factory=dict)
+    _unanswered: dict[str, State] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Read what is known of the jobs."""
@@ -167,7 +171,7 @@ class JobRun:
         for name, state in [*self._states.items()]:
             if state.id is None and not state.done:
                 warn(f"{self.label}: an earlier try asked for a job and got no answer; another one is started")
-                self._forget(name)
+                self._unanswered[name] = self._states.pop(name)
             elif name not in named or state.asked != _mark(self._asked(named[name])):
                 warn(f"{self.label}: the job {state.id} was asked for with another request, and is not joined")
                 self._forget(name)
@@ -192,7 +196,9 @@ class JobRun:
     def _start_more(self, named: Mapping[str, Key]) -> bool:
         """Start as many jobs as may run at the same time; whether there was one to start."""
         limit = self.source.tables[self.request.table].concurrency
-        left = [name for name in named if name not in self._states][: limit - len(self._running())]
+        # the keys of those without an answer are kept with the first job that is started
+        ordered = sorted(named, key=lambda name: name not in self._unanswered)
+        left = [name for name in ordered if name not in self._states][: limit - len(self._running())]
         for name in left:
             self._start(name, named[name])
         return bool(left)
@@ -209,8 +215,10 @@ class JobRun:
             self.request.memory.forget()
 
     def _start(self, name: str, key: Key) -> None:
-        asked = self._asked(key)
-        state = self._states[name] = State(datetime.now(UTC), _mark(asked))
+        mark, before = _mark(self._asked(key)), self._unanswered.pop(name, None)
+        own = before.key if before and before.asked == mark else uuid.uuid4().hex
+        asked = self._asked(key, own)
+        state = self._states[name] = State(datetime.now(UTC), mark, own)
         self._keep()
         try:
             answer = self.client.start(asked.path, asked.params, asked.sending({}), self._rules)
@@ -233,8 +241,8 @@ class JobRun:
         self._keep()
         self.request.log(f"{self.label}: the job {state.id} is started")
 
-    def _asked(self, key: Key) -> Request:
-        values = {**values_of(self.request), **key.values}
+    def _asked(self, key: Key, own: str = "") -> Request:
+        values = {**values_of(self.request), JOB_KEY: own, **key.values}
         return request_of(self.source, self.request.table, values, self.source.extract.paginator)
 
     @contextmanager
@@ -319,7 +327,8 @@ class JobRun:
             with self._placed(answer):
                 links = list(links_at(answer.parsed, self.job.result))
         self.request.log(f"{self.label}: the job {state.id} is done")
-        return Done(name, Key({**key.values, JOB_ID: str(state.id)}, key.kept), str(state.id), links, answer.url)
+        own = {JOB_ID: str(state.id), JOB_KEY: state.key}
+        return Done(name, Key({**key.values, **own}, key.kept), str(state.id), links, answer.url)
 
     def _place(self, state: State, key: Key) -> None:
         """Keep where a job is looked at and cancelled, as the config says it now."""
@@ -327,7 +336,7 @@ class JobRun:
         state.cancel = self._path(self.job.cancelling[1], key, state) if self.job.cancelling else ""
 
     def _path(self, path: str, key: Key, state: State) -> str:
-        values = {**values_of(self.request), **key.values, JOB_ID: state.id or ""}
+        values = {**values_of(self.request), **key.values, JOB_ID: state.id or "", JOB_KEY: state.key}
         try:
             return endpoint_of(path, values, self.source.timezone)
         except EltError as error:

@@ -25,6 +25,7 @@ from elt_factory.sources.rest_api.each_rules import roots_of
 from elt_factory.sources.rest_api.keys import Key, keys, sliced
 from elt_factory.sources.rest_api.model import RestSource, RestTable
 from elt_factory.sources.rest_api.paging_model import CursorPaginator, Paginator
+from elt_factory.sources.rest_api.request_model import JOB_KEY
 
 if TYPE_CHECKING:
     from elt_factory.config.models.source import Source
@@ -90,8 +91,14 @@ def _requests_of_job(asked: Asked, job: job_model.Job, own: Values) -> list[str]
     named, done = f"GET {asked.source.extract.connection}:", " or ".join(map(str, job.done))
     until = f"{job.status} is {done}" if job.status else "the status is not 202"
 
+    own = {**own, job_model.JOB_ID: "JOB.ID", JOB_KEY: "JOB.KEY"}
+
     def path(text: str) -> str:
-        return render(text, {**asked.values, **own, job_model.JOB_ID: "JOB.ID"}, asked.source.timezone)
+        return render(
+            text,
+            {**asked.values, **own},
+            asked.source.timezone,
+        )
 
     return [
         _request(asked, own),

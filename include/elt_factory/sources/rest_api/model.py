@@ -58,7 +58,7 @@ class RestTable(Table):
     }
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
         {
-            "if": {"not": any_of("for_each", "delta_token")},
+            "if": {"not": any_of("for_each", "delta_token", "job")},
             "then": {
                 "properties": {
                     "path": {"pattern": KNOWN_TEMPLATES},

@@ -15,6 +15,7 @@ from elt_factory.config.models.templates import Verbatim, check_template
 from elt_factory.config.models.values import Scalar, Text, check_scalar
 from elt_factory.sources.rest_api.each_model import Each
 
+JOB_KEY = "job.key"
 DELTA_TOKEN = "delta_token"  # noqa: S105 - the key of a table, and the name of its value in templates
 SECRET_HEADERS = {"properties": {"headers": {"propertyNames": {"pattern": rf"^(?!({SECRET})$)"}}}}
 HEADERS_RULE = {
@@ -59,7 +60,7 @@ def own_names(info: ValidationInfo) -> Sequence[str] | None:
     if info.field_name is not None and "for_each" not in given:
         return None
     each: Each | None = given.get("for_each")
-    return (*(each.names if each else ()), *((DELTA_TOKEN,) if given.get(DELTA_TOKEN) else ()))
+    return (*(each.names if each else ()), *((DELTA_TOKEN,) if given.get(DELTA_TOKEN) else ()), JOB_KEY)
 
 
 def _check_text(value: str, info: ValidationInfo) -> str:
