@@ -206,6 +206,16 @@ def test_what_head_does_not_say_is_no_change(tmp_path, served):
     assert names(spool(tmp_path, served.url, "x.csv", None)) == ["x.csv"]
 
 
+@pytest.mark.parametrize("endless", [False, True])
+def test_a_length_of_zero_to_head_says_nothing(tmp_path, served, endless):
+    def answer(method: str, path: str) -> None:
+        served.files[path] = File(b"" if method == "HEAD" else b"a\n1\n", endless=endless)
+
+    served.before = answer
+    served.files["/x.csv"] = File(b"")
+    assert spool(tmp_path, served.url, "x.csv", None).files[0].read_bytes() == b"a\n1\n"
+
+
 def test_a_time_that_is_made_for_each_answer_says_nothing(tmp_path, served):
     served.files["/x.csv"] = File(b"a\n1\n")
     clock = iter(range(10, 60))

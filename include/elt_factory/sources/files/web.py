@@ -258,7 +258,9 @@ def place_of(url: str, connection: Connection | None) -> tuple[Connection, str]:
 
 def _found(name: str, headers: Mapping[str, str]) -> Found:
     length = headers.get("content-length", "")
-    size = int(length) if length.isdecimal() and "content-encoding" not in headers else UNKNOWN_SIZE
+    # to HEAD some servers say 0 for whatever they make on demand
+    known = length.isdecimal() and "content-encoding" not in headers and int(length) > 0
+    size = int(length) if known else UNKNOWN_SIZE
     modified, sent = _moment(headers.get("last-modified", "")), _moment(headers.get("date", ""))
     if modified and sent and modified >= sent:
         modified = None  # what is made for each request says nothing of the file
