@@ -64,7 +64,11 @@ GOLDEN = [
     (sql.list_files(STAGE), 'LIST @"_ELT"."LANDING"'),
     (
         audit.committed(D, "src", "tab"),
-        """SELECT "LOAD_ID", "STARTED_AT" FROM "_ELT"."LOADS" WHERE "SOURCE" = 'src' AND "TABLE_NAME" = 'tab'""",
+        (
+            """SELECT "LOAD_ID", "STARTED_AT" FROM "_ELT"."LOADS" WHERE "SOURCE" = 'src' AND "TABLE_NAME" = 'tab' """
+            'AND (coalesce("ROWS_REJECTED", 0) = 0 OR coalesce("ROWS_LOADED", 0) + coalesce("ROWS_UNCHANGED", 0) + '
+            'coalesce("ROWS_DUPLICATE", 0) > 0)'
+        ),
     ),
     (
         audit.delete_rejects_before(D, "src", "tab", NOW),

@@ -31,7 +31,7 @@ EXTRAS: Mapping[str, Extra] = {
     "dynamodb": Extra("DynamoDB as a source", ("boto3",)),
     "mongodb": Extra("MongoDB as a source", ("pymongo", "bson")),
     "s3": Extra("files and landings in S3", ("obstore", "boto3")),
-    "gcs": Extra("files and landings in Google Cloud Storage", ("obstore", "google.auth", "requests")),
+    "gcs": Extra("files and landings in Google Cloud Storage", ("obstore", "google.auth")),
     "azure": Extra("files and landings in Azure", ("obstore",)),
     "sftp": Extra("files on SFTP servers", ("paramiko",)),
     "excel": Extra("Excel workbooks as files", ("python_calamine",)),
