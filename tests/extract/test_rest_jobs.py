@@ -310,6 +310,14 @@ def test_a_job_whose_link_has_expired_is_forgotten_and_the_next_try_starts_anoth
     assert (lines(spool), api.started) == (b"".join(CSV), 2)
 
 
+def test_a_job_whose_file_is_damaged_is_not_joined(tmp_path):
+    api, memory = Exports([gzip.compress(CSV[0])[:-9], CSV[1]], busy=0), Kept()
+    with pytest.raises(BadDataError):
+        rows_of(tmp_path, api, memory=memory)
+    assert memory.history
+    assert memory.content is None
+
+
 def test_a_job_whose_result_is_down_is_joined_and_one_whose_result_is_bad_is_not(tmp_path):
     api, memory, tables = Exports(busy=0), Kept(), EXPORT.replace("format: {type: csv}", "records: rows")
     api.files = [b'{"rows": 1}']

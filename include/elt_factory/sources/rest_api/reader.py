@@ -76,6 +76,9 @@ def _of_format(form: FileFormat, files: Sequence[Path], reading: _Reading) -> Sp
     except MissingExtraError:
         raise
     except EltError as error:
+        if reading.table.job and reading.request.memory:
+            # these files stay as they are: a try that joined their jobs would fail as well
+            reading.request.memory.forget()
         raise reading.label.error(type(error), str(error)) from None
     return spool
 
