@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -68,6 +69,8 @@ class ExtractOperator(TableOperator):
         load = run.load_id(self.table)
         window = run.table_window(self.table)
         existing, cursor, ledger, began = self._state(load, run)
+        # of two attempts the later one counts, and what counts is when it began to read, or started its job
+        attempt = Attempt.begin(began)
         conn_id = self.config.extract.connection
         place = landing_place(self.config.name, self.table).below(load)
         memory = PlaceMemory.of(place, run.run_id, began)
@@ -91,8 +94,8 @@ class ExtractOperator(TableOperator):
                 memory=memory,
             )
             spool = self._read(self.reading)
-            # of two attempts the later one counts, and what counts is when it began to read, or started its job
-            attempt = Attempt.begin(memory.began if self.spec.has_job else began)
+            if self.spec.has_job:
+                attempt = replace(attempt, started=memory.began)
             known = KnownTable(self.config.name, self.table, self.spec, existing)
             project = project_name()
             manifest = land(
