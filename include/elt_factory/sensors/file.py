@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from elt_factory.config.errors import MistakeError
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.durations import PositiveDuration, format_duration
 from elt_factory.config.models.schema_patterns import BELOW, FOLDER, NO_TEMPLATE, NOT_TOO_LONG, PERIODS, SOME_TIME
+from elt_factory.config.models.sensors import Setting
 from elt_factory.config.models.values import ConnectionId, FilePattern, FolderPath
 from elt_factory.core.failures import EltError
 from elt_factory.core.stores import EXTRAS_OF_TYPES, FOLDER_TYPES, store_of
@@ -85,6 +87,14 @@ def _written_since(found: Iterable[Found], moment: datetime) -> str:
     return next((file.name for file in found if file.modified is None or file.modified > moment), "")
 
 
+def _mistakes(spec: FileReady, setting: Setting) -> Iterator[MistakeError]:
+    own = (setting.folder or "").rstrip("/") + "/"
+    if own != "/" and not (spec.folder or spec.connection) and spec.path.startswith(own):
+        message = f'the path is below the folder "{setting.folder}" of the source already'
+        hint = f"write path: {spec.path.removeprefix(own)}, or add the sensor's own folder:"
+        yield MistakeError(message, hint, at=("path",), code="conflict")
+
+
 def _words(spec: FileReady) -> str:
     return f"files {spec.path}"
 
@@ -106,6 +116,7 @@ KIND = SensorKind(
     poke=_poke,
     words=_words,
     about=_about,
+    mistakes=_mistakes,
     connection_types=("fs",),
     extras=EXTRAS_OF_TYPES,
     types_of=_types_of,

@@ -45,10 +45,11 @@ class Awaited:
 
 @dataclass(frozen=True)
 class Setting:
-    """Where a sensor is in its config: what a kind may judge it by."""
+    """Where a sensor is in its config: what a kind may judge it by. `folder` is that of the config's own files."""
 
     stage: Stage
     tables: Mapping[str, Table]
+    folder: str | None = None
 
 
 class Sensor(OneKind):

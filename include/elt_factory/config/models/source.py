@@ -257,7 +257,8 @@ def _sensor_mistakes(config: Pipeline, sensor: Sensor, stage: Stage, path: Path)
         hint = "name another source, or use a freshness sensor in before_transform"
         at = (*path, sensor.kind, "name")
         yield MistakeError("a source cannot wait for itself", hint, at=at, code="conflict")
-    for mistake in sensor.mistakes(Setting(stage, config.all_tables)):
+    folder = getattr(getattr(config, "extract", None), "folder", None)
+    for mistake in sensor.mistakes(Setting(stage, config.all_tables, folder)):
         yield MistakeError(mistake.message, mistake.hint, at=(*path, *mistake.at), code=mistake.code)
 
 
