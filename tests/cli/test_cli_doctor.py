@@ -219,7 +219,7 @@ def test_a_sensor_with_a_connection_of_another_type(healthy: Project, wrong: Lin
     healthy.write("shop", SHOP.format('sensors: {before_extract: [{sql: {connection: db, query: "select 1"}}]}\n'))
     connect(monkeypatch, "shop_api", "http")
     connect(monkeypatch, "db", "http")
-    assert "postgres or sqlite or mysql" in one(wrong(), "connections", "error")[1]
+    assert "postgres or postgresql or sqlite or mysql" in one(wrong(), "connections", "error")[1]
     connect(monkeypatch, "db", "oracle")  # whatever SQLAlchemy reaches
     assert wrong() == []
 

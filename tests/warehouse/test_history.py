@@ -39,7 +39,9 @@ def opened():
 
 
 def history(loader):
-    """The versions, each with the load that opened it."""
+    """The versions, each with the load that opened it; none where every load failed for its rejects."""
+    if not loader.columns:
+        return []
     return sorted(loader.rows("id", "v", "_valid_from", "_valid_to", "_load_id"), key=repr)
 
 
