@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +14,36 @@ from elt_factory.config.models.table import Table, loaded_name
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.failures import BadDataError
 from elt_factory.core.sql_text import identifier
+from elt_factory.core.window import Window
 from elt_factory.discover.found import Sample
 from elt_factory.discover.keys import key_candidates
-from elt_factory.extract.request import Spool
+from elt_factory.extract.request import ReadRequest, Spool
 
 if TYPE_CHECKING:
     import duckdb
 
+    from elt_factory.config.models.source import Source
+    from elt_factory.core.connection import Connection
     from elt_factory.landing.contract import ContractPlan, PlannedColumn
 
 MOST_RECORDS = 5000
+LOOKED_AT = "looked_at"  # the table of a source that is made for a look
+
+
+def look_at(source: Source, connection: Connection, project: Path, workdir: Path) -> ReadRequest:
+    """Return the request for the first records of the table `looked_at` of a source, of the last day."""
+    now = datetime.now(UTC)
+    return ReadRequest(
+        source=source,
+        table=LOOKED_AT,
+        window=Window(now - timedelta(days=1), now),
+        load_id="look",
+        connection=connection,
+        workdir=workdir,
+        project=project,
+        log=lambda _: None,
+        most_rows=MOST_RECORDS,
+    )
 
 
 def sample_of(spool: Spool) -> Sample:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from elt_factory.config.errors import near_name
 from elt_factory.core.failures import BadRequestError, PermanentError
-from elt_factory.core.window import Window
 from elt_factory.discover.found import Guess, SkippedTable, SourceFound, TableFound
 from elt_factory.discover.periods import sane_name
-from elt_factory.discover.sample import MOST_RECORDS, sample_of
+from elt_factory.discover.sample import LOOKED_AT, look_at, sample_of
 from elt_factory.discover.table import Ground, named_apart, table_of
 from elt_factory.extract.label import TableLabel, secrets_of
-from elt_factory.extract.request import ReadRequest
 from elt_factory.sources.dynamodb.client import client_of, names_of, spoken
 from elt_factory.sources.dynamodb.model import DynamoDbSource
 from elt_factory.sources.dynamodb.reader import read
@@ -53,21 +50,10 @@ def look_at_tables(wish: Wish, workdir: Path) -> SourceFound:
 
 def _table(wish: Wish, described: dict[str, object], workdir: Path) -> TableFound:
     name = str(described["TableName"])
-    tables = {"looked_at": {"table": name, "write_disposition": "replace"}}
+    tables = {LOOKED_AT: {"table": name, "write_disposition": "replace"}}
     extract = {"type": "dynamodb", "connection": wish.connection.conn_id, "segments": 1}
     source = DynamoDbSource.model_validate({"name": wish.name, "extract": extract, "tables": tables})
-    now = datetime.now(UTC)
-    request = ReadRequest(
-        source=source,
-        table="looked_at",
-        window=Window(now - timedelta(days=1), now),
-        load_id="look",
-        connection=wish.connection,
-        workdir=workdir,
-        project=wish.project,
-        log=lambda _: None,
-        most_rows=MOST_RECORDS,
-    )
+    request = look_at(source, wish.connection, wish.project, workdir)
     sample = sample_of(read(request))
     plain = sane_name(name) or "records"
     lines = {"table": Guess(json.dumps(name), "name in DynamoDB")} if plain != name else {}

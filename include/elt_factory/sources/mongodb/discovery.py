@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elt_factory.config.errors import near_name
 from elt_factory.core.failures import BadRequestError, PermanentError
-from elt_factory.core.window import Window
 from elt_factory.discover.beginnings import beginnings_of
 from elt_factory.discover.found import Guess, SkippedTable, SourceFound, TableFound
 from elt_factory.discover.periods import sane_name
-from elt_factory.discover.sample import MOST_RECORDS, sample_of
+from elt_factory.discover.sample import LOOKED_AT, look_at, sample_of
 from elt_factory.discover.table import Ground, named_apart, table_of
 from elt_factory.extract.label import TableLabel, secrets_of
 from elt_factory.extract.request import ReadRequest
@@ -74,18 +72,7 @@ def _table(wish: Wish, database: Database[dict[str, Any]], name: str, workdir: P
 
 
 def _request(wish: Wish, database: str, name: str, workdir: Path) -> ReadRequest:
-    tables = {"looked_at": {"collection": name, "write_disposition": "replace", "snapshot": False}}
+    tables = {LOOKED_AT: {"collection": name, "write_disposition": "replace", "snapshot": False}}
     extract = {"type": "mongodb", "connection": wish.connection.conn_id, "database": database}
     source = MongoDbSource.model_validate({"name": wish.name, "extract": extract, "tables": tables})
-    now = datetime.now(UTC)
-    return ReadRequest(
-        source=source,
-        table="looked_at",
-        window=Window(now - timedelta(days=1), now),
-        load_id="look",
-        connection=wish.connection,
-        workdir=workdir,
-        project=wish.project,
-        log=lambda _: None,
-        most_rows=MOST_RECORDS,
-    )
+    return look_at(source, wish.connection, wish.project, workdir)

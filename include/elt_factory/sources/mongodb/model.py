@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from elt_factory.config.errors import MistakeError
-from elt_factory.config.models.deletes import SCHEMA_RULES, Deletes, or_compare
+from elt_factory.config.models.database_table import DatabaseTable
+from elt_factory.config.models.deletes import SCHEMA_RULES
 from elt_factory.config.models.source import Extract, Source
-from elt_factory.config.models.table import Path, Table
+from elt_factory.config.models.table import Path
 from elt_factory.config.models.templates import Use, uses
 from elt_factory.config.models.values import ConnectionId, Flag, Name, Text, Whole
 from elt_factory.sources.mongodb.filters import Filter, texts_in
@@ -39,12 +40,10 @@ class MongoDb(Extract):
     fetch_rows: Whole = Field(1000, gt=0, description="Documents per batch.", examples=[10_000])
 
 
-class MongoDbTable(Table):
+class MongoDbTable(DatabaseTable):
     """A collection or view of MongoDB."""
 
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (*SCHEMA_RULES, _APPENDS_ALL)
-    asks_by_cursor: ClassVar[bool] = True
-
     collection: Text | None = Field(
         None, description="Name in MongoDB. By default, the same name as here.", examples=["Orders"]
     )
@@ -69,30 +68,11 @@ class MongoDbTable(Table):
         ),
         examples=[False],
     )
-    deletes: Deletes | None = Field(
-        None,
-        description=(
-            "How documents are found that the source has deleted: compare reads all keys with each load; a column "
-            "says so in the document itself. By default they stay. Needs `write_disposition: merge`."
-        ),
-        examples=["compare", {"column": "deleted_at"}],
-        json_schema_extra=or_compare,
-    )
-
-    @property
-    def follows_deletes(self) -> Deletes | None:
-        """How the rows are found that the source has deleted."""
-        return self.deletes
 
     @property
     def templates(self) -> Mapping[Path, Sequence[Use]]:
         """The templates in each of the table's texts, by the text's path below the table."""
         return {("filter", *at): [*uses(text)] for at, text in texts_in(self.filter)}
-
-    @property
-    def counts_on(self) -> bool:
-        """Whether a load begins where the cursor of the load before it ended, so that one must follow the other."""
-        return self.incremental is not None
 
     @model_validator(mode="after")
     def _appends_what_is_new(self) -> Self:

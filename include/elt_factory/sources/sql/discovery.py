@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from elt_factory.core.failures import BadRequestError, PermanentError
 from elt_factory.discover.beginnings import beginnings_of
 from elt_factory.discover.found import Guess, SkippedTable, SourceFound, TableFound
 from elt_factory.discover.periods import sane_name
-from elt_factory.discover.sample import MOST_RECORDS, sample_of
+from elt_factory.discover.sample import LOOKED_AT, look_at, sample_of
 from elt_factory.discover.table import Ground, named_apart, table_of
 from elt_factory.extract.label import TableLabel, secrets_of
 from elt_factory.extract.request import ReadRequest
@@ -113,26 +112,14 @@ def _table(wanted: Tables, one: Listed, workdir: Path) -> TableFound:
 
 
 def _request(wanted: Tables, one: Listed, workdir: Path) -> ReadRequest:
-    from elt_factory.core.window import Window
     from elt_factory.sources.sql.model import SqlSource
 
     extract = {"type": "sql", "connection": wanted.connection.conn_id}
     extract |= {"schema": wanted.schema} if wanted.schema else {}
     source = SqlSource.model_validate(
-        {"name": wanted.name, "extract": extract, "tables": {"looked_at": {"table": one.name}}}
+        {"name": wanted.name, "extract": extract, "tables": {LOOKED_AT: {"table": one.name}}}
     )
-    now = datetime.now(UTC)
-    return ReadRequest(
-        source=source,
-        table="looked_at",
-        window=Window(now.replace(year=now.year - 1, day=1), now),
-        load_id="look",
-        connection=wanted.connection,
-        workdir=workdir,
-        project=wanted.project,
-        log=lambda _: None,
-        most_rows=MOST_RECORDS,
-    )
+    return look_at(source, wanted.connection, wanted.project, workdir)
 
 
 def _ends_of(wanted: Tables, one: Listed, column: str) -> tuple[str | None, str | None]:

@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from elt_factory.config.errors import KEY, MistakeError
-from elt_factory.config.models.deletes import SCHEMA_RULES, Deletes, or_compare
+from elt_factory.config.models.database_table import DatabaseTable
+from elt_factory.config.models.deletes import SCHEMA_RULES
 from elt_factory.config.models.schema_patterns import NO_TEMPLATE, QUERY_TEMPLATES, READS_ROWS, both
 from elt_factory.config.models.source import Extract, Source
-from elt_factory.config.models.table import Path, Table
+from elt_factory.config.models.table import Path
 from elt_factory.config.models.templates import Use, query_uses
 from elt_factory.config.models.values import (
     ConnectionId,
@@ -38,7 +39,7 @@ class Sql(Extract):
     fetch_rows: Whole = Field(50_000, gt=0, description="Rows per fetch.", examples=[10_000])
 
 
-class SqlTable(Table):
+class SqlTable(DatabaseTable):
     """A table, view or query of a SQL database."""
 
     schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {
@@ -46,8 +47,6 @@ class SqlTable(Table):
         "table": (NO_TEMPLATE,),
     }
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (both("table", "query"), *SCHEMA_RULES)
-
-    asks_by_cursor: ClassVar[bool] = True
 
     table: Text | None = Field(
         None, description="Name of the table in the source. By default, the same name as here.", examples=["planes"]
@@ -68,30 +67,11 @@ class SqlTable(Table):
         ),
         examples=[8],
     )
-    deletes: Deletes | None = Field(
-        None,
-        description=(
-            "How rows are found that the source has deleted: compare reads all keys with each load; a column says so "
-            "in the row itself. By default they stay. Needs `write_disposition: merge`."
-        ),
-        examples=["compare", {"column": "deleted_at"}],
-        json_schema_extra=or_compare,
-    )
-
-    @property
-    def follows_deletes(self) -> Deletes | None:
-        """How the rows are found that the source has deleted."""
-        return self.deletes
 
     @property
     def templates(self) -> Mapping[Path, Sequence[Use]]:
         """The templates in each of the table's texts, by the text's path below the table."""
         return {("query",): [*query_uses(self.query or "")]}
-
-    @property
-    def counts_on(self) -> bool:
-        """Whether a load begins where the cursor of the load before it ended, so that one must follow the other."""
-        return self.incremental is not None
 
     @model_validator(mode="after")
     def _parted_by_key(self) -> Self:
