@@ -112,6 +112,19 @@ def test_rejects_are_listed_with_their_reasons_until_they_are_healed(loaded: Elt
     assert [load["state"] for load in json.loads(loaded("rejects", "list", "--all", "--json").stdout)] == ["healed"] * 2
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("list", "hoems"), 'unknown config "hoems"; did you mean "homes"?'),
+        (("show", "hoems"), 'unknown config "hoems"; did you mean "homes"?'),
+        (("show", "homes", "--table", "home"), 'homes has no table "home"; did you mean "homes"?'),
+    ],
+)
+def test_rejects_of_a_name_that_nothing_has_are_an_error(loaded: Elt, asked: tuple[str, ...], said: str) -> None:
+    done = loaded("rejects", *asked)
+    assert (done.returncode, said in done.stderr) == (1, True)
+
+
 def test_a_query_that_is_wrong_is_answered_in_the_warehouse_s_own_words(loaded: Elt) -> None:
     done = loaded("sql", "selct 1")
     assert done.returncode == 1

@@ -10,7 +10,10 @@ import typer
 from elt_factory.cli import tables
 from elt_factory.cli.names import config_names
 from elt_factory.cli.opening import opened_warehouse
-from elt_factory.cli.output import AsJson, print_json
+from elt_factory.cli.output import AsJson, fail, print_json
+from elt_factory.config.errors import near_name
+from elt_factory.config.loading import load_folder
+from elt_factory.core.project import config_folder
 
 app = typer.Typer(no_args_is_help=True, help="Show the rows that were rejected, and why.")
 console = tables.screen()
@@ -32,6 +35,7 @@ def list_rejects(
     elif found:
         console.print(tables.rejects_table(found))
     else:
+        _check_known(name)
         console.print(f"No {'' if healed else 'open '}rejects{f' of {name}' if name else ''}.")
 
 
@@ -52,4 +56,16 @@ def show(
     elif found:
         console.print(tables.reasons_table(found))
     else:
+        _check_known(name, table)
         console.print(f"No open rejects of {name}{f'.{table}' if table else ''}.")
+
+
+def _check_known(name: str | None, table: str | None = None) -> None:
+    """End with the near name where no config or table is called so: to have no rejects is good news, a slip is not."""
+    found = load_folder(config_folder())
+    known = {item.config.name: item.config for item in found.configs}
+    # a broken config has its name by its file
+    if name and name not in known and name not in {file.stem for file in found.errors}:
+        fail(f'unknown config "{name}"; {near_name(name, known)}')
+    if name in known and table and table not in known[name].all_tables:
+        fail(f'{name} has no table "{table}"; {near_name(table, known[name].all_tables)}')
