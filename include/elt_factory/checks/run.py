@@ -25,7 +25,7 @@ Status = Literal["passed", "warned", "failed"]
 class Result:
     """What one check found. `failing_rows` is None where it does not count rows."""
 
-    kind: Literal["check", "dbt_test", "dbt_model"]
+    kind: Literal["check", "dbt_test", "dbt_model", "sensor"]
     table: str
     check: str
     severity: Severity

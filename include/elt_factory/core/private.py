@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -46,12 +47,37 @@ def chosen_umask() -> int:
 
 @contextmanager
 def private_files() -> Iterator[None]:
-    """Files and folders that are made within have the modes of `chosen_umask`."""
-    before = os.umask(chosen_umask())
+    """Files and folders that are made within have the modes of `chosen_umask`.
+
+    A process has one umask: of several threads the first sets it and the last sets it back.
+    """
+    _umask.enter(chosen_umask())
     try:
         yield
     finally:
-        os.umask(before)
+        _umask.leave()
+
+
+class _Umask:
+    """The umask of the process, while some of its threads need another one."""
+
+    def __init__(self) -> None:
+        self._lock, self._within, self._before = threading.Lock(), 0, 0
+
+    def enter(self, wanted: int) -> None:
+        with self._lock:
+            previous = os.umask(wanted)
+            self._before = self._before if self._within else previous
+            self._within += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._within -= 1
+            if not self._within:
+                os.umask(self._before)
+
+
+_umask = _Umask()
 
 
 def own_folder(name: str) -> Path:

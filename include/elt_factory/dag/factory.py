@@ -99,7 +99,7 @@ def _sensor_group(config: Config, stage: str, tables_of: Mapping[str, tuple[str,
 
 
 def _at_warehouse(config: Config, sensor: Sensor, awaited: tuple[str, ...]) -> dict[str, Any]:
-    """Return what a sensor that asks the warehouse needs: a slot of its pool, the assets whose events come first."""
+    """Return what a sensor that asks the warehouse needs: a slot of its pool for the look on a worker, its assets."""
     if sensor.awaited is None:
         return {}
     source = sensor.awaited.source or config.name

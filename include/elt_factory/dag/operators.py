@@ -17,6 +17,7 @@ from elt_factory.core.failures import EltError, JobRunningError, QualityError
 from elt_factory.core.private import private_files
 from elt_factory.core.project import project_root
 from elt_factory.dag.alerts import schema_changed
+from elt_factory.dag.asset_events import mark_loaded
 from elt_factory.dag.cleanup import Landings, forget_old
 from elt_factory.dag.jobs import JobTrigger, PlaceMemory
 from elt_factory.dag.parents import ATTEMPT, keys_of, landed_attempt
@@ -226,6 +227,7 @@ class LoadOperator(TableOperator):
         }
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = {**figures, "window": str(run.table_window(self.table))}
+        mark_loaded(context, self.outlets)
         return figures
 
 

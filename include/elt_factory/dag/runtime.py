@@ -19,7 +19,7 @@ from elt_factory.core.window import Window, load_id, moment_in
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.kind import ANY_PURPOSE, Purpose
-from elt_factory.warehouse.opening import CONNECTION_ID, open_warehouse, warehouse_name
+from elt_factory.warehouse.opening import CONNECTION_ID, PATIENCE, open_warehouse, warehouse_name
 
 _WINDOW = ("window_start", "window_end")
 LANDING_VARIABLE = "elt_landing"
@@ -202,13 +202,16 @@ def purpose(run: Run, step: Literal["load", "quality"], table: str = "") -> Purp
     return Purpose(tag, getattr(config.warehouse, step, None))
 
 
-def warehouse(purpose: Purpose = ANY_PURPOSE) -> Warehouse:
-    """Open the warehouse behind the connection of that name; the type of the connection picks which."""
+def warehouse(purpose: Purpose = ANY_PURPOSE, patience: float = PATIENCE) -> Warehouse:
+    """Open the warehouse behind the connection of that name; the type of the connection picks which.
+
+    A DuckDB file that another process has is waited for, `patience` seconds.
+    """
     import logging
 
     # waiting for the file is reported where people look: the task's log
     log = logging.getLogger("elt_factory.warehouse").info
-    return open_warehouse(get_connection(CONNECTION_ID), project_root(), log, purpose=purpose)
+    return open_warehouse(get_connection(CONNECTION_ID), project_root(), log, patience, purpose)
 
 
 def landing_place(source: str, table: str) -> Place:

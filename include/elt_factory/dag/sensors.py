@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, BaseSensorOperator
-from airflow.sdk.exceptions import AirflowSensorTimeout
+from airflow.sdk import BaseSensorOperator
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferralTimeout
 
 from elt_factory.config.models.durations import format_duration
-from elt_factory.config.models.sensors import SENSORS, Sensor
+from elt_factory.config.models.sensors import Sensor
 from elt_factory.config.models.source import Config
-from elt_factory.core.failures import TransientError
-from elt_factory.core.private import private_files
-from elt_factory.core.project import project_root
-from elt_factory.core.verdict import Verdict
-from elt_factory.dag.asset_events import remember, still_unloaded
-from elt_factory.dag.runtime import get_connection, purpose, run_of, warehouse
-from elt_factory.sensors.kind import Look, SensorKind
+from elt_factory.core.failures import EltError
+from elt_factory.dag.runtime import run_of, warehouse
+from elt_factory.dag.waiting import Waiting
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-LONGEST_PAUSE = timedelta(minutes=15)
+# what a triggerer that is down may be late before the scheduler ends the wait in its place
+_GRACE = timedelta(minutes=10)
 
 
 class ReadySensor(BaseSensorOperator):
-    """Wait until one thing is ready. Between two looks, whose pauses grow, the task gives its worker slot back.
+    """Wait until one thing is ready: after one look here the triggerer looks, and no worker is held.
 
     Args:
         config: The config whose run waits.
@@ -38,61 +36,96 @@ class ReadySensor(BaseSensorOperator):
 
     def __init__(self, *, config: Config, sensor: Sensor, tables: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(
-            mode="reschedule",
-            poke_interval=sensor.poke_interval.total_seconds(),
-            timeout=sensor.timeout.total_seconds(),
-            # a look may wake a warehouse up: who waits for hours looks ever less often
-            exponential_backoff=True,
-            max_wait=longest_pause(sensor),
-            **kwargs,
+            poke_interval=sensor.poke_interval.total_seconds(), timeout=sensor.timeout.total_seconds(), **kwargs
         )
         self.config = config
         self.sensor = sensor
         self.tables = tables
         self.told = ""  # what it saw last, for who watches the run
 
-    def execute(self, context: Context) -> Any:
-        """Look, and give the slot back until the next look; a time-out says what it waited for."""
+    def execute(self, context: Context) -> None:
+        """Look once, and let the triggerer look from then on."""
+        self._wait(context, datetime.now(UTC))
+
+    def _wait(self, context: Context, began: datetime) -> None:
+        from elt_factory.dag.ready_trigger import ReadyTrigger
+
+        waiting, until = self._waiting(context), began + self.sensor.timeout
+        seen = waiting.look()
+        self.told = seen.verdict.message
+        self.log.info(waiting.line(seen.verdict, until))
+        if seen.verdict.holds:
+            return
+        left = until - datetime.now(UTC)
+        if left <= timedelta():
+            self._give_up(context)
+            return
+        self.defer(
+            trigger=ReadyTrigger.of(waiting, began, until, seen),
+            method_name=self.after_waiting.__name__,
+            timeout=left + _GRACE,
+        )
+
+    def after_waiting(self, context: Context, event: Mapping[str, str]) -> None:
+        """Do what the triggerer found: the run continues, the time is up, or a look must be had here."""
+        self.told = event["message"]
+        if event["outcome"] == "look_again":
+            # an error is reported by who has the task's log and retries
+            self._wait(context, datetime.fromisoformat(event["began"]))
+        elif event["outcome"] == "timed_out":
+            self._give_up(context)
+        else:
+            self.log.info("ready: %s; %s", self.sensor.words, self.told)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> None:
+        """Continue after the wait. One that the scheduler ended, because no triggerer ran, has timed out too."""
         try:
-            return super().execute(context)
-        except AirflowSensorTimeout as error:
-            waited = format_duration(self.sensor.timeout)
-            raise AirflowSensorTimeout(f"{self.told}; timed out after {waited}") from error
+            # not a sensor's own way, which knows nothing of `on_timeout`
+            super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            self.told = f"{self.sensor.words}: no triggerer has looked; is `airflow triggerer` running?"
+            self._give_up(context)
 
     def poke(self, context: Context) -> bool:
-        """Look once; what is not ready yet is reported in the log with its reason."""
-        verdict = still_unloaded(context, self._assets) or self._probe(context)
+        """Look once."""
+        verdict = self._waiting(context).look().verdict
         self.told = verdict.message
-        self.log.info("%s: %s", "ready" if verdict.holds else "not ready yet", verdict.message)
         return verdict.holds
 
-    def _probe(self, context: Context) -> Verdict:
-        kind: SensorKind = SENSORS.get(self.sensor.kind)
-        run, asked = run_of(context, self.config), datetime.now(UTC)
-        look = Look(
-            config=self.config,
-            window=run.window,
-            chosen=run.tables,
-            awaited=self.tables,
-            project=project_root(),
-            connection=get_connection,
-            warehouse=lambda table: warehouse(purpose(run, "quality", table)),
-        )
+    def _waiting(self, context: Context) -> Waiting:
+        return Waiting(self.config, self.sensor, run_of(context, self.config), self.tables)
+
+    def _give_up(self, context: Context) -> None:
+        """Do what `on_timeout` says."""
+        message = f"{self.told}; timed out after {format_duration(self.sensor.timeout)}"
+        if self.sensor.on_timeout == "fail":
+            raise AirflowSensorTimeout(message)
+        if self.sensor.on_timeout == "skip":
+            self._skip_what_follows()
+            raise AirflowSkipException(message)
+        self.told = f"{message}; the run continues without it (on_timeout: continue)"
+        self.log.warning("%s: %s", self.sensor.words, self.told)
+        self._write_down(context, message)
+
+    def _skip_what_follows(self) -> None:
+        """Skip all that comes after this task in the run, whatever its trigger rule."""
+        from airflow.sdk.execution_time import task_runner
+        from airflow.sdk.execution_time.comms import SkipDownstreamTasks
+
+        after = sorted(self.get_flat_relative_ids(upstream=False))
+        if after:
+            task_runner.SUPERVISOR_COMMS.send(SkipDownstreamTasks(tasks=after))
+
+    def _write_down(self, context: Context, message: str) -> None:
+        """Keep the warning where `elt status`, `elt diagnose` and alerts read; without it the run continues too."""
+        from elt_factory.checks.run import Result, keep
+
+        awaited = self.sensor.awaited
+        table = self.tables[0] if awaited and not awaited.source and len(self.tables) == 1 else ""
+        told = Result("sensor", table, self.sensor.words, "warn", "warned", None, message, 0.0)
         try:
-            with private_files():
-                verdict = kind.poke(self.sensor.spec, look)
-        except TransientError as error:
-            # a source that is down is what this sensor waits out
-            return Verdict(False, str(error))
-        if self._assets:
-            remember(context, verdict, asked)
-        return verdict
-
-    @property
-    def _assets(self) -> list[Asset]:
-        return [inlet for inlet in self.inlets if isinstance(inlet, Asset)]
-
-
-def longest_pause(sensor: Sensor) -> timedelta:
-    """Up to which pause the time between two looks grows: ten times the first, a quarter of an hour at most."""
-    return max(sensor.poke_interval, min(10 * sensor.poke_interval, LONGEST_PAUSE))
+            with warehouse() as opened:
+                opened.prepare()
+                keep(opened, self.config.name, context["run_id"], self.task_id, [told])
+        except EltError as error:
+            self.log.warning("the warning is not in _elt.quality_results: %s", error)

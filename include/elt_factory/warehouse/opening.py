@@ -11,13 +11,14 @@ from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.kind import ANY_PURPOSE, WAREHOUSES, Opening, Purpose, WarehouseKind
 
 CONNECTION_ID = "warehouse"
+PATIENCE = 600.0  # seconds that a DuckDB file is waited for while another process has it
 
 
 def open_warehouse(
     connection: Connection,
     project: Path,
     log: Callable[[str], None],
-    patience: float = 600,
+    patience: float = PATIENCE,
     purpose: Purpose = ANY_PURPOSE,
 ) -> Warehouse:
     """Open the warehouse of a connection.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from elt_factory.config.models.table import Table
 
 Stage = Literal["before_extract", "before_transform"]
+OnTimeout = Literal["fail", "skip", "continue"]
 STAGES: tuple[Stage, ...] = ("before_extract", "before_transform")
 SENSORS: Door[Any] = Door(
     "elt_factory.sensors",
@@ -66,8 +67,16 @@ class Sensor(OneKind):
     timeout: PositiveDuration = Field(
         "6h",
         validate_default=True,
-        description="Time to wait before the sensor fails.",
+        description="Longest time to wait; `on_timeout` says what follows.",
         examples=["2h"],
+    )
+    on_timeout: OnTimeout = Field(
+        "fail",
+        description=(
+            "What a timeout does: fail the task, skip what comes after it in the run, or continue with a warning in "
+            "the log and in `_elt.quality_results`."
+        ),
+        examples=["continue"],
     )
     poke_interval: PositiveDuration = Field(
         "1m",

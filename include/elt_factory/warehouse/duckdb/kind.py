@@ -11,6 +11,8 @@ from elt_factory.warehouse.kind import DbtProfile, Opening, WarehouseKind
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.recording import Step, record
 
+_DBT_CONNECTS = 6  # dbt-duckdb pauses 1 s after the first, then twice as long: a minute in all
+
 
 def _open(opening: Opening) -> DuckDBWarehouse:
     return DuckDBWarehouse(duckdb_path(opening.connection, opening.project), opening.patience, opening.log)
@@ -23,7 +25,9 @@ def _label(connection: Connection, project: Path) -> str:
 def _dbt_profile(connection: Connection, project: Path, _: str | None) -> DbtProfile:
     path = str(duckdb_path(connection, project))
     # what a model says of an instant must not depend on the worker's clock; loads and checks think in UTC too
-    return DbtProfile({"type": "duckdb", "path": path, "threads": 1, "settings": {"TimeZone": "UTC"}})
+    settings = {"type": "duckdb", "path": path, "threads": 1, "settings": {"TimeZone": "UTC"}}
+    # another process may have the file for a moment: a sensor's look from the triggerer, `elt status`
+    return DbtProfile(settings | {"retries": {"connect_attempts": _DBT_CONNECTS}})
 
 
 def _record(order: LoadOrder) -> Sequence[Step]:
