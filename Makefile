@@ -15,7 +15,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 LOCK := requirements.lock
 AZURITE := build/azurite/node_modules/.bin/azurite-blob
 # what the tests and the demo use of the extras in pyproject.toml
-EXTRAS := avro azure dbt-snowflake demo dynamodb excel gcs git mongodb mssql mysql oracle pictures postgres s3 sftp
+EXTRAS := avro azure connectors dbt-snowflake demo dynamodb excel gcs git mongodb mssql mysql oracle pictures postgres s3 sftp
 # what people read: code with its messages and docstrings, docs
 PROSE := include examples plugins dags benchmarks dag_configs docs README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile
 # what is compiled once is compiled for all: without this every process that imports Airflow takes twice as long

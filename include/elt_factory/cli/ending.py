@@ -79,7 +79,7 @@ def leave(ended: EndedError) -> NoReturn:
 
 def end_children() -> None:
     """End all processes that this one started, and those that they started: asked first, killed after a while."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     children = psutil.Process().children(recursive=True)
     for child in children:

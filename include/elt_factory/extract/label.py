@@ -103,6 +103,8 @@ def _in_extra(extra: Mapping[str, Any]) -> Iterator[str]:
     for key, value in extra.items():
         if isinstance(value, Mapping):
             yield from _in_extra(value)
+        elif isinstance(value, list):
+            yield from _in_extra({f"{key}.{place}": inner for place, inner in enumerate(value)})
         elif isinstance(value, str) and _SECRET_KEY.search(key):
             yield value
 

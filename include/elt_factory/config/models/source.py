@@ -310,6 +310,15 @@ class TransformOnly(Pipeline):
 Config = Source | TransformOnly
 SOURCES: Door[Any] = Door(
     "elt_factory.sources",
-    {name: f"elt_factory.sources.{name}.kind:KIND" for name in ("rest_api", "sql", "files", "dynamodb", "mongodb")},
+    {name: f"elt_factory.sources.{name}.kind:KIND" for name in (
+            "rest_api",
+            "sql",
+            "files",
+            "dynamodb",
+            "mongodb",
+            "singer",
+            "airbyte",
+            "python",
+        )},
     takes="elt_factory.sources.kind:SourceKind",
 )

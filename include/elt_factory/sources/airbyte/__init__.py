@@ -1,0 +1,1 @@
+"""Airbyte: connectors with Python code as sources."""

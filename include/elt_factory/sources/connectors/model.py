@@ -1,0 +1,143 @@
+"""The language that connectors share: their package, their settings, their streams."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from elt_factory.config.errors import MistakeError, raise_found
+from elt_factory.config.models import secrets
+from elt_factory.config.models.durations import PositiveDuration
+from elt_factory.config.models.source import Extract
+from elt_factory.config.models.table import Path, Table
+from elt_factory.config.models.values import ConnectionId, Text, Whole
+
+_PACKAGE = r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?==[A-Za-z0-9][A-Za-z0-9.!+_-]*$"
+_REQUIREMENT = r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?\s*[=<>!~]=?.+$"
+_PYTHON = r"^3\.[0-9]{1,2}$"
+_WHERE_INSTEAD = "put the secret into the extra of the Airflow connection, under the same key"
+
+
+def _check_config(value: dict[str, Any]) -> dict[str, Any]:
+    raise_found(_secrets_in(value))
+    return value
+
+
+def _secrets_in(value: object, at: Path = ()) -> Iterator[MistakeError]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        if isinstance(inner, dict | list):
+            yield from _secrets_in(inner, (*at, key))
+        elif secrets.is_secret(str(key), inner):
+            yield MistakeError(f'"{key}" contains a secret', _WHERE_INSTEAD, at=(*at, key), code="secret")
+
+
+Package = Annotated[Text, StringConstraints(pattern=_PACKAGE)]
+Requirement = Annotated[Text, StringConstraints(pattern=_REQUIREMENT)]
+Settings = Annotated[dict[str, Any], AfterValidator(_check_config)]
+
+
+class Connector(Extract):
+    """What a connector of others is, and how long it may take."""
+
+    connection: ConnectionId | None = Field(
+        None,
+        description="Airflow connection whose extra has the connector's settings, its secrets among them.",
+        examples=["github_tap"],
+    )
+    package: Package = Field(
+        description="Package of the connector with its version. It is installed into an environment of its own.",
+        examples=["tap-github==2.1.0"],
+    )
+    requirements: tuple[Requirement, ...] = Field(
+        (),
+        description="Other packages for that environment, each with a version, where the connector does not name them.",
+        examples=[["setuptools<81"]],
+    )
+    executable: Text | None = Field(
+        None, description="Command of the connector. By default, it follows from the package.", examples=["tap-github"]
+    )
+    python: Annotated[str, StringConstraints(pattern=_PYTHON)] | None = Field(
+        None, description="Python version of its environment. By default, that of the worker.", examples=["3.11"]
+    )
+    config: Settings = Field(
+        {},
+        description="Settings of the connector that are not secret. Those of the connection's extra come before them.",
+        examples=[{"start_date": "2013-01-01T00:00:00Z"}],
+    )
+    timeout: PositiveDuration = Field(
+        "6h", validate_default=True, description="Maximum time for reading one table.", examples=["1h"]
+    )
+    silence: PositiveDuration = Field(
+        "30m",
+        validate_default=True,
+        description="Maximum time without a line from the connector, after which it is ended and retried.",
+        examples=["10m"],
+    )
+    memory_mb: Whole = Field(
+        4096,
+        ge=64,
+        description="Maximum memory of the connector with all it starts, in MB.",
+        examples=[1024],
+    )
+
+    @property
+    def package_name(self) -> str:
+        """The package without extras and version."""
+        return re.split(r"[\[=]", self.package)[0]
+
+
+class ConnectorTable(Table):
+    """A table from one stream of a connector."""
+
+    stream: Text | None = Field(
+        None, description="Name of the stream. By default, the same name as here.", examples=["pull_requests"]
+    )
+    sync: Literal["full", "incremental"] = Field(
+        "full",
+        description=(
+            "full reads the whole stream with every load. incremental hands the connector the state that it gave to "
+            "the load before; the state is committed with the rows."
+        ),
+        examples=["incremental"],
+    )
+
+    @property
+    def keeps_token(self) -> bool:
+        """Whether a load begins with the state that the connector gave to the load before it."""
+        return self.sync == "incremental"
+
+    def stream_name(self, table: str) -> str:
+        """Return the name of the stream of a table."""
+        return self.stream or table
+
+    @model_validator(mode="after")
+    def _never_twice(self) -> Self:
+        if self.write_disposition == "append":
+            whole = "every load would append the whole stream again"
+            again = "a connector may send rows again that it has sent before"
+            hint = "write write_disposition: merge with a primary_key"
+            raise MistakeError(
+                again if self.keeps_token else whole,
+                hint if self.keeps_token else f"{hint}, or replace",
+                at=("write_disposition",),
+                code="conflict",
+            )
+        if self.keeps_token and self.write_disposition == "replace":
+            raise MistakeError(
+                "replace would leave only what has changed since the last load",
+                "write write_disposition: merge with a primary_key, or sync: full",
+                at=("write_disposition",),
+                code="conflict",
+            )
+        if self.keeps_token and self.write_disposition == "scd2" and self.incremental is None:
+            raise MistakeError(
+                "scd2 without incremental takes each load for a full snapshot, and sync: incremental brings changes",
+                "add incremental: {cursor: ...}, or write sync: full",
+                at=("sync",),
+                code="conflict",
+            )
+        return self

@@ -1,0 +1,1 @@
+"""Python: functions of the project's own as sources, for what no other kind reads."""

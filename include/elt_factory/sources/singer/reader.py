@@ -1,0 +1,192 @@
+"""One stream of a tap: its records as they are, its state for the next load."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.failures import BadDataError, BadRequestError, SourceUnavailableError
+from elt_factory.extract.label import TableLabel, source_of
+from elt_factory.extract.progress import Progress
+from elt_factory.extract.request import ReadRequest, Spool
+from elt_factory.sources.connectors.declared import text_columns
+from elt_factory.sources.connectors.environment import command_of
+from elt_factory.sources.connectors.process import Limits, Output, running, write_settings
+from elt_factory.sources.connectors.settings import settings_of
+from elt_factory.sources.connectors.spooling import Records
+from elt_factory.sources.singer.catalog import Chosen, choose
+from elt_factory.sources.singer.model import SingerSource
+
+_LONGEST_CATALOG = 256 << 20
+
+
+class Message(msgspec.Struct):
+    """One line of a tap. What is in it stays the bytes that it is."""
+
+    type: str
+    stream: str = ""
+    record: msgspec.Raw = msgspec.Raw()
+    value: msgspec.Raw = msgspec.Raw()
+    schema: msgspec.Raw = msgspec.Raw()
+
+
+def read(request: ReadRequest) -> Spool:
+    """Read one stream of a tap as NDJSON.
+
+    Raises:
+        BadRequestError: the tap cannot be installed, or has no such stream. BadDataError: it sends no Singer messages.
+        SourceUnavailableError: it fails, hangs, or ends too early.
+    """
+    label, source = TableLabel.of(request), source_of(request, SingerSource)
+    tap = _Tap(request, source, label)
+    chosen = tap.catalog()
+    file = request.workdir / "records" / f"{request.table}.ndjson"
+    file.parent.mkdir()
+    progress = Progress(request.log, str(label))
+    with file.open("wb") as out:
+        records = Records(request, label, chosen.stream, out)
+        messages = _Messages(records, label)
+        with running(tap.reading(chosen), tap.folder, tap.limits, label, request.log) as output:
+            for lines in output.lines():
+                messages.take(lines)
+                progress.seen(records.rows)
+                if records.enough:
+                    break
+            else:
+                messages.end(output, output.wait())
+    return records.spool(file, messages.types, progress)
+
+
+class _Tap:
+    """A tap's command, with its settings in files of this user's."""
+
+    def __init__(self, request: ReadRequest, source: SingerSource, label: TableLabel) -> None:
+        self.request, self.source, self.label = request, source, label
+        self.spec = source.tables[request.table]
+        self.folder = request.workdir / "connector"
+        self.folder.mkdir()
+        self.command = command_of(source.extract, source.extract.package_name, label, request.log)
+        self.limits = Limits.of(source.extract)
+        settings = settings_of(source.extract, request.connection)
+        self.config = write_settings(self.folder / "config.json", settings)
+
+    def catalog(self) -> Chosen:
+        """Return what the tap has, with the stream of this table chosen."""
+        wanted = self.spec.stream_name(self.request.table)
+        if self.source.extract.catalog == "none":
+            return Chosen({}, wanted)
+        said, size = list[bytes](), 0
+        command: list[str | Path] = [self.command, "--config", self.config, "--discover"]
+        with running(command, self.folder, self.limits, self.label, self.request.log) as output:
+            for lines in output.lines():
+                said += lines
+                size += sum(map(len, lines))
+                if size > _LONGEST_CATALOG:
+                    raise self.label.error(BadDataError, "the tap's catalog is over 256 MB")
+            code = output.wait()
+            if code:
+                hint = "write catalog: none if the tap cannot discover its streams"
+                raise self.label.error(SourceUnavailableError, f"discovery ended with {code}: {output.said()}", hint)
+        return choose(self._parsed(b"\n".join(said)), wanted, self.spec, self.label)
+
+    def reading(self, chosen: Chosen) -> list[str | Path]:
+        """Return the command that sends the records."""
+        command: list[str | Path] = [self.command, "--config", self.config]
+        if chosen.catalog:
+            flag = f"--{self.source.extract.catalog}"
+            command += [flag, write_settings(self.folder / "catalog.json", chosen.catalog)]
+        token = self.request.cursor.token
+        if token:
+            command += ["--state", write_settings(self.folder / "state.json", json.loads(token))]
+        return command
+
+    def _parsed(self, text: bytes) -> dict[str, Any]:
+        begins = max(text.find(b"{"), 0)
+        try:
+            found = json.loads(text[begins:])
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not isinstance(found.get("streams"), list):
+            hint = "write catalog: none if the tap cannot discover its streams"
+            raise self.label.error(BadDataError, "the tap's --discover printed no catalog", hint)
+        return found
+
+
+class _Messages:
+    """What a tap has said so far."""
+
+    def __init__(self, records: Records, label: TableLabel) -> None:
+        self.records, self.label = records, label
+        self.types: dict[str, ColumnType] = {}
+        self.streams: set[str] = set()  # of which a schema came
+        self.versions = 0
+        self._decode = msgspec.json.Decoder(Message).decode
+        self._mine = json.dumps(records.stream).encode()
+
+    def take(self, lines: list[bytes]) -> None:
+        """Take lines."""
+        mine, stream = list[bytes](), self.records.stream
+        for line in lines:
+            try:
+                message = self._decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                self._damaged(line, mine)
+                continue
+            if message.type == "RECORD" and message.stream == stream:
+                mine.append(bytes(message.record) or b"null")
+            else:
+                self._other(message, line)
+        self.records.add(mine)
+
+    def _damaged(self, line: bytes, mine: list[bytes]) -> None:
+        """Take a line that is no message: noise, unless it was to be a record of ours. Python writes NaN into JSON."""
+        if b'"RECORD"' in line and self._mine in line:
+            mine.append(line)
+        elif line.strip():
+            self.records.hear(line)
+
+    def _other(self, message: Message, line: bytes) -> None:
+        if message.type == "RECORD":
+            self.records.others[message.stream] += 1
+        elif message.type == "STATE":
+            self.records.keep(bytes(message.value))
+        elif message.type == "SCHEMA":
+            self.streams.add(message.stream)
+            if message.stream == self.records.stream:
+                self._declare(msgspec.json.decode(message.schema))
+        elif message.type == "ACTIVATE_VERSION":
+            self.versions += message.stream == self.records.stream
+        elif message.type == "BATCH":
+            hint = "switch batches off in config:"
+            raise self.label.error(BadRequestError, "the tap sends batch files in place of records", hint)
+        else:
+            self.records.hear(line)
+
+    def _declare(self, schema: Mapping[str, Any]) -> None:
+        """Take a schema. It may come again and say something else: what holds is what all of them say."""
+        found = text_columns(schema)
+        first = len(self.types) == 0 and self.records.rows == 0
+        self.types = found if first else {name: kind for name, kind in self.types.items() if name in found}
+
+    def end(self, output: Output, code: int) -> None:
+        """Judge how the tap ended.
+
+        Raises:
+            SourceUnavailableError: with an error. BadDataError: without a word about the stream.
+        """
+        if code:
+            raise self.label.error(SourceUnavailableError, f"the tap ended with {code}: {output.said()}")
+        stream = self.records.stream
+        if stream not in self.streams and not self.records.rows:
+            others = ", ".join(sorted({*self.streams, *self.records.others})) or "none"
+            text = f'the tap ended without a word about the stream "{stream}"'
+            raise self.label.error(BadDataError, text, f"it spoke of {others}; check stream: and config:")
+        if self.records.request.cursor.token and self.versions:
+            self.records.warn(
+                "the tap began the table again: rows that the source no longer has stay until a full refresh"
+            )
