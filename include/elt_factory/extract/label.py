@@ -21,6 +21,7 @@ _SECRET_KEY = re.compile(
 # in a database a login without a password is a name
 _KEY_AS_LOGIN = ("http", "https", "generic", "")
 _SHORTEST_IN_BASE64 = 6
+_SHORTEST_IN_A_LIST = 16
 _URL_SAFE = str.maketrans("+/", "-_")
 
 E = TypeVar("E", bound=EltError)
@@ -104,7 +105,9 @@ def _in_extra(extra: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(value, Mapping):
             yield from _in_extra(value)
         elif isinstance(value, list):
-            yield from _in_extra({f"{key}.{place}": inner for place, inner in enumerate(value)})
+            # of a list of names under such a key none is a secret: those of columns are short
+            long = [inner for inner in value if not isinstance(inner, str) or len(inner) >= _SHORTEST_IN_A_LIST]
+            yield from _in_extra({f"{key}.{place}": inner for place, inner in enumerate(long)})
         elif isinstance(value, str) and _SECRET_KEY.search(key):
             yield value
 

@@ -310,7 +310,9 @@ class TransformOnly(Pipeline):
 Config = Source | TransformOnly
 SOURCES: Door[Any] = Door(
     "elt_factory.sources",
-    {name: f"elt_factory.sources.{name}.kind:KIND" for name in (
+    {
+        name: f"elt_factory.sources.{name}.kind:KIND"
+        for name in (
             "rest_api",
             "sql",
             "files",
@@ -319,6 +321,7 @@ SOURCES: Door[Any] = Door(
             "singer",
             "airbyte",
             "python",
-        )},
+        )
+    },
     takes="elt_factory.sources.kind:SourceKind",
 )
