@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from elt_factory.config.errors import MistakeError, raise_found
+from elt_factory.config.errors import MistakeError, raise_found, shown
 from elt_factory.config.models import secrets
 from elt_factory.config.models.durations import PositiveDuration
 from elt_factory.config.models.source import Extract
@@ -35,8 +35,38 @@ def _secrets_in(value: object, at: Path = ()) -> Iterator[MistakeError]:
             yield MistakeError(f'"{key}" contains a secret', _WHERE_INSTEAD, at=(*at, key), code="secret")
 
 
-Package = Annotated[Text, StringConstraints(pattern=_PACKAGE)]
-Requirement = Annotated[Text, StringConstraints(pattern=_REQUIREMENT)]
+def _check_package(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(_PACKAGE, value):
+        hint = f'write its version too, like "{re.split("[^A-Za-z0-9._-]", value)[0] or "tap-github"}==1.2.3"'
+        raise MistakeError(f"{shown(value)} is not one version of a package", hint)
+    return value
+
+
+def _check_requirement(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(_REQUIREMENT, value):
+        raise MistakeError(f"{shown(value)} is not a package with a version", 'write one like "setuptools<81"')
+    return value
+
+
+def _check_python(value: object) -> object:
+    if not isinstance(value, str) or not re.fullmatch(_PYTHON, value):
+        raise MistakeError(f"{shown(value)} is not a version of Python", 'write one like "3.12", in quotes')
+    return value
+
+
+def _text(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern})
+
+
+def _never(**values: str) -> dict[str, Any]:
+    """Return that keys do not have these values together."""
+    written = {key: {"const": value} for key, value in values.items()}
+    return {"not": {"required": list(values), "properties": written}}
+
+
+Package = Annotated[str, BeforeValidator(_check_package), _text(_PACKAGE)]
+Requirement = Annotated[str, BeforeValidator(_check_requirement), _text(_REQUIREMENT)]
+PythonVersion = Annotated[str, BeforeValidator(_check_python), _text(_PYTHON)]
 Settings = Annotated[dict[str, Any], AfterValidator(_check_config)]
 
 
@@ -60,7 +90,7 @@ class Connector(Extract):
     executable: Text | None = Field(
         None, description="Command of the connector. By default, it follows from the package.", examples=["tap-github"]
     )
-    python: Annotated[str, StringConstraints(pattern=_PYTHON)] | None = Field(
+    python: PythonVersion | None = Field(
         None, description="Python version of its environment. By default, that of the worker.", examples=["3.11"]
     )
     config: Settings = Field(
@@ -93,6 +123,10 @@ class Connector(Extract):
 class ConnectorTable(Table):
     """A table from one stream of a connector."""
 
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
+        _never(write_disposition="append"),
+        _never(write_disposition="replace", sync="incremental"),
+    )
     stream: Text | None = Field(
         None, description="Name of the stream. By default, the same name as here.", examples=["pull_requests"]
     )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from elt_factory.config.errors import MistakeError, raise_found
+from elt_factory.config.errors import MistakeError, raise_found, shown
 from elt_factory.config.models import secrets
 from elt_factory.config.models.source import Extract, Source
 from elt_factory.config.models.table import Table
-from elt_factory.config.models.values import ConnectionId, Name, ParamName, Text
+from elt_factory.config.models.values import ConnectionId, Name, ParamName
 
 _FUNCTION = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 
@@ -20,7 +22,14 @@ def _check_arguments(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-Function = Annotated[Text, StringConstraints(pattern=_FUNCTION)]
+def _check_function(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(_FUNCTION, value):
+        hint = 'write the module, a colon and the function, like "include.shop.orders:read"'
+        raise MistakeError(f"{shown(value)} names no function", hint)
+    return value
+
+
+Function = Annotated[str, BeforeValidator(_check_function), WithJsonSchema({"type": "string", "pattern": _FUNCTION})]
 Arguments = Annotated[dict[ParamName, Any], AfterValidator(_check_arguments)]
 
 
@@ -36,6 +45,14 @@ class Python(Extract):
 class PythonTable(Table):
     """A table from one function."""
 
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
+        {
+            "not": {
+                "required": ["write_disposition", "sync"],
+                "properties": {"write_disposition": {"const": "append"}, "sync": {"const": "full"}},
+            }
+        },
+    )
     function: Function = Field(
         description="The function: module:function. The module is in the project's folder, or installed.",
         examples=["include.shop.orders:read"],
