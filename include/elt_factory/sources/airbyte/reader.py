@@ -148,7 +148,7 @@ class Messages:
             self.records.add(mine)
 
     def _damaged(self, line: bytes, mine: list[bytes]) -> None:
-        """Take a line that is no message: noise, unless it was to be a record of ours. Python writes NaN into JSON."""
+        """Take a line that does not parse: noise, unless it was meant as a record. Python writes NaN into JSON."""
         if self.records is None:
             return
         if b'"RECORD"' in line and self._mine in line:

@@ -1,4 +1,4 @@
-"""A connector's own specification of its settings: they are held to it before anything runs."""
+"""A connector's own specification of its settings: they are validated against it before anything runs."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _NAMES_TOLD = 5
 class Records:
     """What came of one stream, and what came besides.
 
-    A line that is a record of ours and no JSON is kept as it is: the contract rejects it, with the reason.
+    A record of the stream that is not JSON is kept as it is: the contract rejects it, with the reason.
     """
 
     request: ReadRequest
@@ -47,7 +47,7 @@ class Records:
         (self.request.warn or self.request.log)(f"{self.label}: {text}")
 
     def hear(self, line: bytes) -> None:
-        """Take a line that is no message. It goes to the log, the first ones of many."""
+        """Take a line that is not a message. It goes to the log, the first ones of many."""
         self.noise += 1
         if self.noise <= _LINES_TOLD:
             self.request.log(self.label.clean(f"connector: {line[:500].decode(errors='replace')}"))

@@ -144,7 +144,7 @@ class _Messages:
         self.records.add(mine)
 
     def _damaged(self, line: bytes, mine: list[bytes]) -> None:
-        """Take a line that is no message: noise, unless it was to be a record of ours. Python writes NaN into JSON."""
+        """Take a line that does not parse: noise, unless it was meant as a record. Python writes NaN into JSON."""
         if b'"RECORD"' in line and self._mine in line:
             mine.append(line)
         elif line.strip():
