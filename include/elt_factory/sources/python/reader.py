@@ -63,7 +63,8 @@ def read(request: ReadRequest) -> Spool:
     """Run the function of a table, and leave what it yields in files.
 
     Raises:
-        BadRequestError: there is no such function, or it cannot be called so. BadDataError: it yields something else than rows.
+        BadRequestError: there is no such function, or it cannot be called so.
+        BadDataError: it yields something else than rows.
     """
     label, source = TableLabel.of(request), source_of(request, PythonSource)
     spec = source.tables[request.table]
