@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from elt_factory.cli import tables
+from elt_factory.cli.diagnose import diagnose
 from elt_factory.cli.diff import diff
 from elt_factory.cli.docs import docs
 from elt_factory.cli.doctor import doctor
@@ -23,6 +23,7 @@ from elt_factory.cli.opening import opened_warehouse
 from elt_factory.cli.output import AsJson, errors, fail, print_json, short
 from elt_factory.cli.plan import plan
 from elt_factory.cli.rejects import app as rejects
+from elt_factory.cli.status import status
 from elt_factory.cli.upgrade import upgrade
 from elt_factory.cli.validate import validate
 from elt_factory.config.errors import ConfigError, MistakeError, near_name
@@ -34,7 +35,7 @@ from elt_factory.core.failures import EltError
 from elt_factory.core.project import config_folder, project_root
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-for command in (init, new, validate, doctor, explain, plan, diff, docs, upgrade):
+for command in (init, new, validate, doctor, status, diagnose, explain, plan, diff, docs, upgrade):
     app.command()(command)
 app.add_typer(rejects, name="rejects")
 console = tables.screen()
@@ -124,21 +125,6 @@ def _params(given: list[str], config: Config) -> dict[str, Any]:
         except MistakeError as error:
             fail(f"--param {name}: {error}")
     return found
-
-
-@app.command()
-def status(as_json: AsJson = False) -> None:
-    """Show the state of every table: last load, rows, rejects, cursor, business date."""
-    from elt_factory.warehouse.state import status as table_status
-
-    with opened_warehouse() as warehouse:
-        found = table_status(warehouse)
-    if as_json:
-        print_json([asdict(entry) for entry in found])
-    elif found:
-        console.print(tables.status_table(found))
-    else:
-        console.print("No loads yet: run [bold]elt run <name>[/] or [bold]make demo[/].")
 
 
 @app.command()

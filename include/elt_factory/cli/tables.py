@@ -12,12 +12,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from elt_factory.cli.status_lines import StatusLine
 from elt_factory.config.loading import LoadedConfig
 from elt_factory.warehouse.base import Rows
 from elt_factory.warehouse.rejects import Reason, RejectedLoad
-from elt_factory.warehouse.state import TableStatus
 
 PIPE_WIDTH = 160
+STATE_STYLES = {
+    "fresh": "green",
+    "waiting": "cyan",
+    "paused": "cyan",
+    "never loaded": "yellow",
+    "late": "bold yellow",
+    "rejecting": "bold red",
+    "failing": "bold red",
+}
 _RECORD = 500  # characters of a record that a table shows
 
 
@@ -54,27 +63,36 @@ def config_table(items: Sequence[LoadedConfig]) -> Table:
     return table
 
 
-def status_table(entries: Sequence[TableStatus]) -> Table:
+def status_table(lines: Sequence[StatusLine]) -> Table:
     """Return the state of the tables, for people: figures of the last load, and what the table has now."""
     table = Table(box=SIMPLE_HEAD)
     table.add_column("table", no_wrap=True)
+    table.add_column("state", no_wrap=True)
     for name in ("read", "loaded", "rejected", "in the table"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("loaded at", "window end", "business date", "cursor"):
         table.add_column(name, no_wrap=True)
-    for entry in entries:
-        table.add_row(
-            f"{entry.source}.{entry.table}",
-            f"{entry.rows_read:,}",
-            "[red]failed[/]" if entry.failed else f"{entry.rows_loaded:,}",
-            f"[red]{entry.rows_rejected:,}[/]" if entry.rows_rejected else "0",
-            f"{entry.total_rows:,}",
-            _minute(entry.last_loaded_at),
-            _minute(entry.last_window_end),
-            (entry.last_business_date or "-")[:16].replace("T", " "),
-            (entry.cursor or "-")[:16].replace("T", " "),
-        )
+    for line in lines:
+        word = line.state.state if line.state else "-"
+        shown = f"[{STATE_STYLES[word]}]{word}[/]" if word in STATE_STYLES else word
+        table.add_row(line.label, shown, *(_figures(line) if line.loads else ("-",) * 8))
     return table
+
+
+def _figures(line: StatusLine) -> tuple[str, ...]:
+    entry = line.loads
+    if entry is None:
+        return ()
+    return (
+        f"{entry.rows_read:,}",
+        "[red]failed[/]" if entry.failed else f"{entry.rows_loaded:,}",
+        f"[red]{entry.rows_rejected:,}[/]" if entry.rows_rejected else "0",
+        f"{entry.total_rows:,}",
+        _minute(entry.last_loaded_at),
+        _minute(entry.last_window_end),
+        (line.business_date or "-")[:16].replace("T", " "),
+        (entry.cursor or "-")[:16].replace("T", " "),
+    )
 
 
 def rejects_table(loads: Sequence[RejectedLoad]) -> Table:

@@ -56,12 +56,20 @@ class AccessDeniedError(PermanentError):
     """The source or the warehouse refuses the credentials or the permission."""
 
 
+class UnknownConnectionError(PermanentError):
+    """A config names an Airflow connection that there is none of."""
+
+
 class BadRequestError(PermanentError):
     """The source says that it was asked for something that it does not have."""
 
 
 class BadDataError(PermanentError):
     """The source answers with something that cannot be read as records."""
+
+
+class TooManyRejectsError(BadDataError):
+    """More rows were rejected than `rejects` allows, or all of them: nothing was loaded."""
 
 
 class ContractError(PermanentError):

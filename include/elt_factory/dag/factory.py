@@ -21,6 +21,7 @@ from elt_factory.dag.operators import ExtractOperator, LoadOperator, QualityOper
 from elt_factory.dag.retry import retry_arguments
 from elt_factory.dag.sensors import ReadySensor
 from elt_factory.dag.source_dag import SourceDag
+from elt_factory.dag.task_notes import keep_failure
 
 # Every task that opens the warehouse takes a slot of this pool: one where it is a DuckDB file, many on Snowflake.
 WAREHOUSE_POOL = "warehouse"
@@ -73,9 +74,13 @@ def _concurrency(config: Config) -> dict[str, Any]:
 
 
 def _default_arguments(config: Config) -> dict[str, Any]:
-    arguments = {"owner": config.owner, **retry_arguments(config.retries)}
-    callback = on_failure(config)
-    return {**arguments, "on_failure_callback": callback} if callback else arguments
+    alert = on_failure(config)
+    return {
+        "owner": config.owner,
+        **retry_arguments(config.retries),
+        "on_failure_callback": [keep_failure, alert] if alert else [keep_failure],
+        "on_retry_callback": [keep_failure],
+    }
 
 
 def _sensor_group(config: Config, stage: str, tables_of: Mapping[str, tuple[str, ...]]) -> TaskGroup | None:

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException
 
 from elt_factory.config.models.source import Retries
 from elt_factory.core.failures import SourceBusyError
+from elt_factory.dag.task_notes import keep_seen
 
 _LONGEST = timedelta(days=1)  # of one task's waits for a source, all together
 
@@ -51,4 +52,5 @@ def worker_given_back(context: Mapping[str, Any], log: Callable[[str], None]) ->
         if began is not None and datetime.now(UTC) - began > _LONGEST:
             raise
         log(f"{error}; the task gives its worker back until then")
+        keep_seen(context, str(error), error.until)
         raise AirflowRescheduleException(error.until) from error  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ from elt_factory.config.models.source import Config
 from elt_factory.config.models.templates import Value
 from elt_factory.config.models.values import param_like
 from elt_factory.core.connection import Connection
-from elt_factory.core.failures import EmptyWindowError, PermanentError
+from elt_factory.core.failures import EmptyWindowError, PermanentError, UnknownConnectionError
 from elt_factory.core.project import project_root
 from elt_factory.core.window import Window, load_id, moment_in
 from elt_factory.landing.places import LocalPlace, Place
@@ -148,11 +148,11 @@ def get_connection(conn_id: str) -> Connection:
     """Return an Airflow connection by id.
 
     Raises:
-        PermanentError: there is none.
+        UnknownConnectionError: there is none.
     """
     found = _find_connection(conn_id)
     if found is None:
-        raise PermanentError(
+        raise UnknownConnectionError(
             f'unknown Airflow connection "{conn_id}"; create it under Admin > Connections or in airflow_settings.yaml'
         )
     return found

@@ -14,6 +14,7 @@ from elt_factory.config.models.sensors import Sensor
 from elt_factory.config.models.source import Config
 from elt_factory.core.failures import EltError
 from elt_factory.dag.runtime import run_of, warehouse
+from elt_factory.dag.task_notes import keep_seen
 from elt_factory.dag.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class ReadySensor(BaseSensorOperator):
         self.log.info(waiting.line(seen.verdict, until))
         if seen.verdict.holds:
             return
+        keep_seen(context, self.told, until)
         left = until - datetime.now(UTC)
         if left <= timedelta():
             self._give_up(context)

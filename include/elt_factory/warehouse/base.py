@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from elt_factory.config.models.values import ColumnType
-from elt_factory.core.failures import AccountingError, BadDataError, ContractError, PermanentError
+from elt_factory.core.failures import AccountingError, ContractError, PermanentError, TooManyRejectsError
 from elt_factory.core.sql_text import Value
 from elt_factory.landing.checksums import proven
 from elt_factory.landing.folded import Folded
@@ -185,8 +185,8 @@ class Warehouse(ABC):
         A landing gives way to one that was begun later and is committed for the same window, or for all of the table.
 
         Raises:
-            BadDataError: rows were read, and none of them is good, or more are rejected than the order allows. The
-                rejects are kept in `_elt.rejects`, with the load's row in `_elt.loads`; the table is not changed.
+            TooManyRejectsError: rows were read, and none of them is good, or more are rejected than the order allows.
+                The rejects are kept in `_elt.rejects`, with the load's row in `_elt.loads`; the table is not changed.
             AccountingError: the warehouse sees or writes another number of rows than the manifest says.
             ContractError: the table has another type for a column than the landing.
             LandingError: a landed file cannot be read.
@@ -348,7 +348,7 @@ class Warehouse(ABC):
         if not order.only_rejects:
             what = f"{manifest.rows_rejected} of {manifest.rows_read} rows read were rejected; rejects: allows "
             what += str(order.limit)
-        raise BadDataError(
+        raise TooManyRejectsError(
             f"{order.label}: {what}, for example: {reason}; they are in _elt.rejects with load_id "
             f"{manifest.load_id}, and nothing was loaded"
         )

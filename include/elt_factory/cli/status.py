@@ -1,0 +1,66 @@
+"""`elt status`: the state of every table in a word, and its figures."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from elt_factory.cli.opening import opened_warehouse
+from elt_factory.cli.output import AsJson, print_json
+from elt_factory.cli.status_lines import StatusLine, status_lines
+from elt_factory.cli.tables import STATE_STYLES, screen, status_table
+
+if TYPE_CHECKING:
+    from elt_factory.diagnosis.states import TableState
+    from elt_factory.warehouse.state import TableStatus
+
+Health = Annotated[
+    bool, typer.Option("--health", help="Print one figure for monitoring, as JSON; exits with 1 on error.")
+]
+
+
+def status(as_json: AsJson = False, health: Health = False) -> None:
+    """Show the state of every table: in a word, and last load, rows, rejects, cursor, business date."""
+    loads, states = _read()
+    if health:
+        from elt_factory.diagnosis.states import health as figure
+
+        found = figure(states)
+        print_json(found)
+        if found["status"] == "error":
+            raise typer.Exit(1)
+        return
+    lines = status_lines(loads, states)
+    if as_json:
+        print_json([line.entry() for line in lines])
+    else:
+        _show(lines)
+
+
+def _read() -> tuple[list[TableStatus], list[TableState]]:
+    """Return what the audit tables count, and the states, from one look at the warehouse."""
+    with opened_warehouse() as warehouse:
+        from elt_factory.diagnosis.gather import gather, here
+        from elt_factory.diagnosis.states import overview
+        from elt_factory.warehouse.state import status as table_status
+
+        around = replace(here(), warehouse=lambda: nullcontext(warehouse))
+        return table_status(warehouse), overview(gather(around))
+
+
+def _show(lines: list[StatusLine]) -> None:
+    console = screen()
+    if not any(line.loads for line in lines):
+        console.print("No loads yet: run [bold]elt run <name>[/] or [bold]make demo[/].")
+    else:
+        console.print(status_table(lines))
+    for line in lines:
+        if line.state is None or line.state.code in ("healthy", "never-loaded", "paused"):
+            continue
+        style = STATE_STYLES[line.state.state]
+        told = f"[{style}]{line.label}[/]: {escape(line.state.sentence)}"
+        console.print(told, highlight=False, soft_wrap=True)
