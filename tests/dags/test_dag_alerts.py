@@ -31,11 +31,13 @@ def test_a_failure_is_told_with_its_task_run_and_cause(webhook, tmp_path):
 
 def test_every_task_of_a_dag_tells(tmp_path):
     from elt_factory.dag.factory import build_dag
+    from elt_factory.dag.task_notes import keep_failure
 
     loud = build_dag(config_of(tmp_path, alerts={"to": ["slack"]}), {})
-    assert all(task.on_failure_callback for task in loud.tasks)
+    assert {len(task.on_failure_callback) for task in loud.tasks} == {2}
     quiet = build_dag(config_of(tmp_path), {})
-    assert not any(task.on_failure_callback for task in quiet.tasks)
+    assert {tuple(task.on_failure_callback) for task in quiet.tasks} == {(keep_failure,)}
+    assert {tuple(task.on_retry_callback) for task in quiet.tasks} == {(keep_failure,)}
 
 
 @pytest.mark.parametrize("alerts", [{"to": []}, {"to": ["slack"], "on": ["schema_changed"]}])

@@ -57,7 +57,7 @@ class ReadySensor(BaseSensorOperator):
         self.log.info(waiting.line(seen.verdict, until))
         if seen.verdict.holds:
             return
-        keep_seen(context, self.told, until)
+        keep_seen(context, f"{self.sensor.words}; {self.told}", until)
         left = until - datetime.now(UTC)
         if left <= timedelta():
             self._give_up(context)
