@@ -8,6 +8,7 @@ from elt_factory.config.models.formats import CsvFormat
 from elt_factory.core.failures import BadDataError
 from elt_factory.extract.csv_text import records
 from elt_factory.extract.sniffing import keys_of, sniffed
+from elt_factory.formats import csv_bytes
 from elt_factory.formats.csv_records import json_records, repaired
 from elt_factory.testing.formats import FormatSuite
 from elt_factory.testing.loads import WEEK, Line, source_of
@@ -303,6 +304,53 @@ def test_a_second_table_is_an_error_on_both_roads(line, form):
     with pytest.raises(BadDataError, match=r"a\.csv line 5: another table starts here"):
         line(b"a,b\n1,x\n2,y\n\nc,d\n5,z\n", **form).load(WEEK)
     assert line(b"a,b\n1,x\n\n2,y\n\n\n3,z\n", **form).load(WEEK).rows_loaded == 3
+
+
+@pytest.mark.parametrize("form", [{}, {"trim": True}])
+@pytest.mark.parametrize("gap", ["\n\n", "\n,,\n", "\n\nTravel,,\n", "\n,,\nTravel,,\n"])
+def test_a_second_table_of_text_is_an_error_where_a_column_has_its_name_again(line, form, gap):
+    content = f"who,day,what\nx,y,z{gap}who,place,cost\nx,p,q\n".encode()
+    with pytest.raises(BadDataError, match=r"a\.csv line \d: another table starts here: names of columns"):
+        line(content, skip_blank=True, **form).load(WEEK)
+
+
+def test_the_names_of_columns_within_a_table_are_values(line):
+    content = b"kind,name\nname,x\n\nkind,5\n\nsize,y\nz,name\n"
+    assert line(content, skip_blank=True).load(WEEK).rows_loaded == 4
+
+
+def test_a_title_above_records_of_one_value_is_not_the_header():
+    found = sniffed(b"Meetings,,\nwho,day,what\nx,Oct,z\n" + b",,q\n" * 9, whole=True).form
+    assert (found.header, found.skip_lines) == (True, 1)
+
+
+TORN = b'day,price,what,n\n1,5,"a, b",7\n2,6"c, d",8\n3,7,e,9\n'
+
+
+@pytest.mark.parametrize("form", [{}, {"trim": True}])
+def test_a_quoted_field_without_a_delimiter_before_it_is_a_reject(line, form):
+    """`2,6"c, d",8` has as many fields as the header: `6"c` and ` d"` are two of them."""
+    report = line(TORN, **form).load(WEEK)
+    assert (report.rows_loaded, report.rows_rejected) == (2, 1)
+
+
+@pytest.mark.parametrize("form", [{}, {"trim": True}])
+def test_quotes_that_are_text_are_no_torn_field(line, form):
+    one = line(b'a,b\n5" pipe,3"\n5"x3",6\n"x ""y"", z",7"\n{"k":1},"p"\n', **form)
+    assert one.load(WEEK).rows_rejected == 0
+    found = {(row["a"], row["b"]) for row in one.rows()}
+    assert found == {('5" pipe', '3"'), ('5"x3"', "6"), ('x "y", z', '7"'), ('{"k":1}', "p")}
+
+
+def test_a_torn_field_is_found_wherever_a_file_is_cut_into_pieces(tmp_path, monkeypatch):
+    file = tmp_path / "a.csv"
+    for size in range(1, len(TORN) + 1):
+        monkeypatch.setattr(csv_bytes, "_CHUNK", size)
+        for ends in (b"\n", b"\r\n"):
+            file.write_bytes(TORN.replace(b"\n", ends))
+            assert csv_bytes.needs_each_record(file, CsvFormat(type="csv"))
+            file.write_bytes(TORN.replace(b'6"c, d"', b'6,"c, d"').replace(b"\n", ends))
+            assert not csv_bytes.needs_each_record(file, CsvFormat(type="csv"))
 
 
 @pytest.mark.parametrize("form", [{}, {"trim": True}])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from elt_factory.config.models.formats import CsvFormat
+from elt_factory.extract.torn_fields import TornField
 
 _MOST_LINES = 5000  # of one record: a quote that is never closed shall not take the rest of the file
 _MOST_CHARACTERS = 16 * 1024 * 1024
@@ -38,7 +39,7 @@ class _UnclosedError(Exception):
 
 
 class _WrongError(Exception):
-    """Something follows a quoted field that is not a delimiter."""
+    """A line has quotes where none can be; its text says why."""
 
 
 def records(lines: Iterable[str], form: CsvFormat, left_out: Counter[str] | None = None) -> Iterator[Record]:
@@ -72,8 +73,8 @@ def _records(lines: _Lines, split: Callable[[str], tuple[str | None, ...]]) -> I
         while True:
             try:
                 yield Record(lines.number - len(taken) + 1, text, split(text), below_gap=lines.gap)
-            except _WrongError:
-                yield _broken(lines, taken, "text follows a quoted field; check format.quote and format.escape")
+            except _WrongError as error:
+                yield _broken(lines, taken, f"{error}; check format.quote and format.escape")
             except _UnclosedError:
                 more = lines.take(inside=True) if len(taken) < _MOST_LINES and len(text) < _MOST_CHARACTERS else None
                 if more is not None:
@@ -166,9 +167,11 @@ class _Fields:
 
         Raises:
             _UnclosedError: a quoted field does not end.
-            _WrongError: text follows a quoted field.
+            _WrongError: text follows a quoted field, or comes before one.
         """
         form, at = self._form, 0
+        # what an escape comes before is text
+        torn = TornField(form.quote if form.escape in {None, form.quote} else "")
         while True:
             begin = self._without_spaces(text, at)
             if form.quote and text.startswith(form.quote, begin):
@@ -177,11 +180,13 @@ class _Fields:
                 yield value
             else:
                 raw, end = self._up_to_delimiter(text, at)
+                if torn.ends_with(raw):
+                    raise _WrongError("text comes before a quoted field")
                 yield self.unquoted(raw)
             if end == len(text):
                 return
             if not text.startswith(form.delimiter, end):
-                raise _WrongError
+                raise _WrongError("text follows a quoted field")
             at = end + len(form.delimiter)
             if form.trim and form.delimiter == " ":
                 at = self._without_spaces(text, at)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 _DELIMITERS = (",", ";", "\t", "|")
-_WORDS = ("NA", "N/A", "n/a", "NULL", "null", "NaN", "nan", "None", "-", "\\N", "#N/A")
+_WORDS = frozenset({"na", "n/a", "n.a.", "null", "(null)", "nan", "none", "missing", "-", "--", "..", "\\n", "#n/a"})
 _PLAIN = re.compile(r"[-+]?\d*[.,]?\d+([eE][-+]?\d+)?|\d{4}-\d\d-\d\d([ T][\d:.]+(Z|[-+]\d\d:?\d\d)?)?")
 # days and times as people write them, 17/3/2013 or 17.03.13 09:30, and numbers with marks of thousands or a currency
 _OTHER_TIME = re.compile(
@@ -93,8 +93,8 @@ def null_words(rows: Sequence[Sequence[str]]) -> dict[str, str]:
         return found
     for place, name in enumerate(rows[0]):
         values = [row[place] for row in rows[1:] if place < len(row) and row[place] != ""]
-        words = {value for value in values if value in _WORDS}
-        others = [value for value in values if value not in _WORDS]
+        words = {value for value in values if value.casefold() in _WORDS}
+        others = [value for value in values if value.casefold() not in _WORDS]
         if words and others and sum(bool(_PLAIN.fullmatch(v)) for v in others) >= _MOST * len(others):
             found |= {word: found.get(word, name) for word in sorted(words)}
     return found

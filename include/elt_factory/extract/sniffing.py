@@ -175,7 +175,9 @@ def _has_titles(tried: _Tried, first: Record) -> bool:
 def _first(block: Sequence[Record], width: int) -> Record:
     """Return the header or the first record: the first line that is not a title, which has one value or few."""
     counts = sorted(filter(None, map(_filled, block))) or [1]
-    needed = min(counts[len(counts) // 2], (width + 1) // 2) if width >= _FEW_TEXTS else 1
+    # also where most lines have one value, a title is not the line of names
+    usual = max(counts[len(counts) // 2], min(2, counts[-1]))
+    needed = min(usual, (width + 1) // 2) if width >= _FEW_TEXTS else 1
     found = [place for place, one in enumerate(block) if _filled(one) >= needed] or [0]
     first, *more = (block[place] for place in found[:2])
     if not more or not _is_sentence(first) or holds_data([field or "" for field in more[0].fields]):

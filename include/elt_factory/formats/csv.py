@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from elt_factory.extract.sniffing import Sniffed
 
 _HEAD_BYTES = 4 * 1024 * 1024
-_CHUNK = 1024 * 1024
 
 
 def _spooled(form: CsvFormat, files: Sequence[Delivered], workdir: Path) -> Spool:
     from elt_factory.extract.request import Spool
+    from elt_factory.formats.csv_bytes import needs_each_record
     from elt_factory.formats.decoding import as_texts
 
     texts = as_texts(files, form.encoding, workdir / "decoded", "csv")
-    if not form.is_plain or any(map(_has_mixed_ends, texts)):
+    csv = _as_decoded(form)
+    if not form.is_plain or any(needs_each_record(file, csv) for file in texts):
         from elt_factory.formats.csv_records import json_records
         from elt_factory.formats.records import spool_of
 
@@ -33,27 +34,12 @@ def _spooled(form: CsvFormat, files: Sequence[Delivered], workdir: Path) -> Spoo
         spool = spool_of(files, workdir, lambda file: json_records(paths[file], file.name, form, left_out), texts=True)
         # whose numbers have the signs of the file still
         return replace(spool, csv=form, remarks=_remarks(left_out))
-    # what was of another encoding is UTF-8 by now
-    csv = form if form.encoding == "latin-1" else form.model_copy(update={"encoding": "utf-8"})
     return Spool("csv", texts, csv=csv)
 
 
-def _has_mixed_ends(file: Path) -> bool:
-    """Whether lines end in more than one way: DuckDB reads no such file, except within quotes."""
-    returns = feeds = both = 0
-    with file.open("rb") as content:
-        before = b""
-        while chunk := content.read(_CHUNK):
-            returns += chunk.count(b"\r")
-            if returns:
-                both += chunk.count(b"\r\n") + (before == b"\r" and chunk[:1] == b"\n")
-            feeds += chunk.count(b"\n")
-            before = chunk[-1:]
-            # a return at the end may have its line feed still
-            alone = returns - both - (before == b"\r")
-            if (feeds and alone) or (both and feeds - both):
-                return True
-    return False
+def _as_decoded(form: CsvFormat) -> CsvFormat:
+    """Return the format of files that are decoded: what was of another encoding is UTF-8 by now."""
+    return form if form.encoding == "latin-1" else form.model_copy(update={"encoding": "utf-8"})
 
 
 def _remarks(left_out: Mapping[str, int]) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def json_records(file: Path, name: str, form: CsvFormat, left_out: Counter[str])
         _refuse_other_delimiter(file, first[0], f"{name} line {first[0].line}", form)
         names = _names(first, name, form)
         again = first[0].fields if form.header else None
-        seen = SecondTable(name, len(names))
+        seen = SecondTable(name, names)
         if not form.header:
             yield from _checked(first, names, form, again, seen)
         yield from _checked(found, names, form, again, seen)
@@ -73,7 +73,7 @@ def _checked(
 ) -> Iterator[bytes | Bad]:
     width = len(names)
     for record in found:
-        if not (record.why or seen.is_over):
+        if not record.why:
             seen.see([field or "" for field in record.fields], record.line, below_gap=record.below_gap)
         fields = _fitted(record.fields, width, form)
         if form.skip_blank and not record.why and not any(fields):

@@ -154,9 +154,9 @@ def say_delimiter(found: str, form: CsvFormat) -> str:
     return f'fields are separated by {shown}, but the config says "{form.delimiter}": write delimiter: {shown}'
 
 
-def refuse_second_table(file: Path, width: int, form: CsvFormat) -> None:
+def refuse_second_table(file: Path, names: Sequence[str], form: CsvFormat) -> None:
     """Refuse a file in which another table follows."""
-    seen, gap = SecondTable(file.name, width), False
+    seen, gap = SecondTable(file.name, names), False
     with _text(file, form) as stream, _lenient():
         reader = csv_module.reader(stream, delimiter=form.delimiter, quotechar=form.quote)
         if form.header:
@@ -164,8 +164,6 @@ def refuse_second_table(file: Path, width: int, form: CsvFormat) -> None:
         for row in reader:
             if row:
                 seen.see(row, reader.line_num, below_gap=gap)
-            if seen.is_over:
-                return
             gap = not row
 
 

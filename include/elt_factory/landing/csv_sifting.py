@@ -72,7 +72,7 @@ def _doubtful(files: Sequence[str], header: Sequence[str], spool: Spool) -> list
     for file in map(Path, files):
         looks = _look(file, len(header), spool.csv)
         if looks.gap and len(header) > 1:
-            refuse_second_table(file, len(header), spool.csv)
+            refuse_second_table(file, header, spool.csv)
         if looks.surplus:
             found.append(file)
     return found

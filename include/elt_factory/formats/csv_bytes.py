@@ -1,0 +1,81 @@
+"""What the bytes of a CSV file show that DuckDB would read as other records, without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from elt_factory.config.models.formats import CsvFormat
+from elt_factory.extract.torn_fields import is_torn
+
+_CHUNK = 1024 * 1024
+_LONGEST_LINE = 64 * 1024 * 1024
+_SPACES = b" \t\r\n"
+_LINE_FEED, _RETURN = 10, 13
+
+
+def needs_each_record(file: Path, form: CsvFormat) -> bool:
+    """Whether the records of a file are to be looked at one by one, for its line ends or its quotes."""
+    return _has_mixed_ends(file) or _has_torn_fields(file, form)
+
+
+def _has_mixed_ends(file: Path) -> bool:
+    """Whether lines end in more than one way: DuckDB reads no such file, except within quotes."""
+    returns = feeds = both = 0
+    with file.open("rb") as content:
+        before = b""
+        while chunk := content.read(_CHUNK):
+            returns += chunk.count(b"\r")
+            if returns:
+                both += chunk.count(b"\r\n") + (before == b"\r" and chunk[:1] == b"\n")
+            feeds += chunk.count(b"\n")
+            before = chunk[-1:]
+            # a return at the end may have its line feed still
+            alone = returns - both - (before == b"\r")
+            if (feeds and alone) or (both and feeds - both):
+                return True
+    return False
+
+
+def _has_torn_fields(file: Path, form: CsvFormat) -> bool:
+    """Whether a line has a quoted field that lacks the delimiter before it."""
+    quote, delimiter = form.quote.encode(form.encoding, "replace"), form.delimiter.encode(form.encoding, "replace")
+    if len(quote) != 1:
+        return False
+    return any(
+        is_torn((field.decode("latin-1") for field in line.split(delimiter)), quote.decode("latin-1"))
+        for line in _lines_with_quote_in_text(file, quote, delimiter)
+    )
+
+
+def _lines_with_quote_in_text(file: Path, quote: bytes, delimiter: bytes) -> Iterator[bytes]:
+    """Yield the lines that have a quote between two signs of a text: few, where quotes enclose whole fields."""
+    is_text = np.ones((2, 256), dtype=bool)
+    for side, sign in enumerate((delimiter[-1:], delimiter[:1])):
+        is_text[side, list(sign + quote + _SPACES)] = False
+    for block in _whole_lines(file, quote):
+        letters = np.frombuffer(block, np.uint8)
+        places = np.flatnonzero(letters[1:-1] == quote[0]) + 1
+        found = places[is_text[0, letters[places - 1]] & is_text[1, letters[places + 1]]]
+        yield from _lines_at(block, letters, found)
+
+
+def _lines_at(block: bytes, letters: Any, places: Any) -> Iterator[bytes]:
+    if not len(places):
+        return
+    ends = np.flatnonzero((letters == _LINE_FEED) | (letters == _RETURN))
+    for line in np.unique(np.searchsorted(ends, places)):
+        begin = int(ends[line - 1]) + 1 if line else 0
+        yield block[begin : int(ends[line]) if line < len(ends) else len(block)]
+
+
+def _whole_lines(file: Path, quote: bytes) -> Iterator[bytes]:
+    """Yield the blocks of a file that have a quote, each with whole lines."""
+    with file.open("rb") as content:
+        while block := content.read(_CHUNK):
+            block += content.readline(_LONGEST_LINE)
+            if quote in block:
+                yield block
