@@ -69,7 +69,7 @@ def without(words: Iterable[str], rows: Rows) -> Rows:
 def cell_of_no_file(clean: Rows, file: Path) -> str:
     """Return a cell of a clean form that is nowhere in the file, which then is not the file's form."""
     text = " ".join(file.read_bytes().decode("latin-1").split())
-    cells = {cell for row in clean for cell in row if cell.isascii() and "\\" in cell}
+    cells = {cell for row in clean for cell in row if cell.isascii() and "\\" in cell and '"' not in cell}
     return next((cell for cell in cells if cell not in text), "")
 
 

@@ -29,7 +29,7 @@ CONFIG = """
 name: tiny
 start_date: 2012-12-01
 retries: {count: 1, delay: 1s}
-extract: {type: rest_api, connection: api}
+extract: {type: rest_api, connection: api, rate_limit: 50/second}
 tables:
   export:
     path: /exports
@@ -74,6 +74,8 @@ def test_a_run_waits_for_its_job_without_a_worker_and_loads_what_it_exports(tiny
     assert "running trigger in line" in caplog.text
     # what it knew of the job is forgotten with the load: the same window again is another job
     assert not list(line.folder.rglob("job.json"))
+    # and the moment of the next request is where workers of all machines find it
+    assert len(list(line.folder.rglob("_shared/*"))) == 1
     api.busy = 0
     assert line.run("tiny", **DAY).state == "success"
     assert api.started == 2

@@ -11,11 +11,13 @@ import sys
 import threading
 import time
 import tracemalloc
+import types
 import zlib
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -36,6 +38,7 @@ from elt_factory.core.failures import (
     redact,
 )
 from elt_factory.extract.label import TableLabel, secrets_of
+from elt_factory.landing.places import LocalPlace
 from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.auth import base_url
 from elt_factory.sources.rest_api.exchange import Patience
@@ -517,6 +520,7 @@ CLIENT = """
 import sys, time
 from datetime import timedelta
 from elt_factory.config.models.values import Rate
+from elt_factory.landing.places import LocalPlace
 from elt_factory.sources.rest_api.pace import Pace
 from pathlib import Path
 pace = Pace(Rate(20, 1), "api", Path(sys.argv[1]))
@@ -539,6 +543,46 @@ def test_one_rate_holds_for_all_processes_of_a_connection(tmp_path):
     assert len(moments) == 12
     # a sleep may end late, and the next one in time: never are there more than the rate and that one
     assert all(later - earlier > 0.9 * 0.05 * 4 for earlier, later in zip(moments, moments[5:], strict=False))
+
+
+def test_one_rate_holds_for_all_machines_that_share_a_landing(tmp_path):
+    far = types.SimpleNamespace(change=LocalPlace(tmp_path / "landing").change)
+    machines = [Pace(Rate(20, 1), "api", tmp_path / name, far) for name in "abc"]
+    turns = sorted(machine._turns[0].take() for _ in range(8) for machine in machines)
+    assert len(turns) == 24
+    assert all(later - earlier > 0.999 * 0.05 for earlier, later in pairwise(turns))
+
+
+class Far(LocalPlace):
+    """A place that is not of this machine, which counts how often it is asked."""
+
+    asked = 0
+
+    def change(self, name, change):
+        Far.asked += 1
+        super().change(name, change)
+
+
+def test_a_far_place_is_asked_less_often_the_faster_the_requests_are(tmp_path):
+    Far.asked = 0
+    shared = types.SimpleNamespace(change=Far(tmp_path / "far").change)
+    pace = Pace(Rate(200, 1), "api", tmp_path, shared)
+    began = time.time()
+    for _ in range(60):
+        pace.wait()
+    assert time.time() - began > 0.9 * 59 / 200
+    assert Far.asked < 12
+
+
+def test_turns_that_were_missed_are_not_made_up_for(tmp_path):
+    far = types.SimpleNamespace(change=LocalPlace(tmp_path / "far").change)
+    turns, other = (Pace(Rate(50, 1), "api", tmp_path, far)._turns[0] for _ in range(2))
+    for _ in range(4):
+        turns.take()
+    time.sleep(0.5)
+    moments = sorted(one.take() for _ in range(3) for one in (turns, other))
+    assert moments[0] > time.time() - 0.2
+    assert all(later - earlier > 0.999 * 0.02 for earlier, later in pairwise(moments))
 
 
 def test_a_pace_from_before_the_clock_was_set_back_is_forgotten(tmp_path):

@@ -3,20 +3,24 @@
 import json
 import multiprocessing
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from obstore import exceptions
 from obstore.store import MemoryStore
 from remote_support import SECRET, URL, empty_bucket, land_records, land_until, s3_connection, s3_server
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.extras import MissingExtraError
 from elt_factory.core.failures import AccessDeniedError, LandingError, LandingUnavailableError
+from elt_factory.landing import remote
 from elt_factory.landing.checksums import proven
 from elt_factory.landing.expiry import clean_landings
 from elt_factory.landing.manifest import Owner, read_manifest, write_manifest
+from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.remote import RemotePlace, open_place
 from elt_factory.storage import opening
 from elt_factory.storage.objects import Objects
@@ -267,3 +271,49 @@ def test_a_key_that_the_storage_does_not_know_is_refused(place, address):
             place.write("x", b"")
     finally:
         httpx.post(checking, content="inf").raise_for_status()
+
+
+def added(content: bytes) -> bytes:
+    return str(int(content or b"0") + 1).encode()
+
+
+def test_a_small_file_is_changed_by_one_after_the_other(any_place, tmp_path):
+    faster = [3]
+
+    def slowly(content: bytes) -> bytes:
+        if faster[0]:
+            faster[0] -= 1
+            any_place.change("turns", added)
+        return added(content)
+
+    for _ in range(2):
+        any_place.change("turns", slowly)
+    assert any_place.read("turns") == b"5"
+    local = LocalPlace(tmp_path / "landing")
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(lambda _: local.change("turns", added), range(20)))
+    assert local.read("turns") == b"20"
+
+
+class WithoutConditions(MemoryStore):
+    def put(self, path, file, *, mode=None, **given):
+        if mode:
+            raise NotImplementedError(f"status code: 501 {mode}")
+        return super().put(path, file, **given)
+
+
+def test_in_a_storage_without_conditions_the_last_change_counts():
+    place = RemotePlace(Objects("memory://landings", "", WithoutConditions()), "x")
+    for _ in range(3):
+        place.change("turns", added)
+    assert place.read("turns") == b"3"
+
+
+def test_a_small_file_that_others_change_all_the_time_is_given_up(monkeypatch):
+    class Busy(MemoryStore):
+        def put(self, *_, **__):
+            raise exceptions.PreconditionError("someone was faster")
+
+    monkeypatch.setattr(remote, "_CHANGES", 3)
+    with pytest.raises(LandingUnavailableError, match="others changed x/turns 3 times"):
+        RemotePlace(Objects("memory://landings", "", Busy()), "x").change("turns", added)

@@ -6,6 +6,7 @@ import base64
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -136,6 +137,13 @@ def test_a_landing_is_written_read_listed_and_removed(azurite, tmp_path):
         assert (copies / "attempt/data/part #1.parquet").stat().st_size == 12_000_000
     place.remove(list(found))
     assert place.files() == {}
+
+
+def test_a_small_file_is_changed_by_one_after_the_other(azurite):
+    place = open_place("abfs://shop/landings", azurite).below("_shared")
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(lambda _: place.change("turns", lambda was: str(int(was or b"0") + 1).encode()), range(20)))
+    assert place.read("turns") == b"20"
 
 
 def test_an_object_that_is_written_after_it_was_listed_is_not_fetched(cloud, tmp_path):

@@ -22,7 +22,16 @@ from elt_factory.dag.cleanup import Landings, forget_old
 from elt_factory.dag.jobs import JobTrigger, PlaceMemory
 from elt_factory.dag.parents import ATTEMPT, keys_of, landed_attempt
 from elt_factory.dag.retry import worker_given_back
-from elt_factory.dag.runtime import Run, get_connection, landing_place, project_name, purpose, run_of, warehouse
+from elt_factory.dag.runtime import (
+    Run,
+    get_connection,
+    landing_place,
+    project_name,
+    purpose,
+    run_of,
+    shared_place,
+    warehouse,
+)
 from elt_factory.extract.request import CursorRange, Ledger, ReadRequest, Spool
 from elt_factory.warehouse.dialect import Relation
 
@@ -93,6 +102,7 @@ class ExtractOperator(TableOperator):
                 params=run.params,
                 keys=keys,
                 memory=memory,
+                shared=shared_place(),
             )
             spool = self._read(self.reading)
             if self.spec.has_job:

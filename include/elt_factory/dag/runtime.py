@@ -25,6 +25,7 @@ _WINDOW = ("window_start", "window_end")
 LANDING_VARIABLE = "elt_landing"
 LANDING_DEFAULT = "data/landing"
 PROJECT_VARIABLE = "elt_project"
+_SHARED = "_shared"  # next to the landings; no source has such a name
 LANDING_CONNECTION = "landing"  # opens a landing in object storage; without it the worker's own identity does
 
 
@@ -217,6 +218,11 @@ def warehouse(purpose: Purpose = ANY_PURPOSE, patience: float = PATIENCE) -> War
 def landing_place(source: str, table: str) -> Place:
     """Where the landings of a table are. Raises as `landing_root` does."""
     return landing_root().below(source, table)
+
+
+def shared_place() -> Place:
+    """Where the workers of all machines agree on something. Raises as `landing_root` does."""
+    return landing_root().below(_SHARED)
 
 
 def landing_root() -> Place:

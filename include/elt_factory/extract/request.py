@@ -76,6 +76,16 @@ class Memory(Protocol):
         """Keep them no longer."""
 
 
+class Shared(Protocol):
+    """A place for small files that all who share it change, one after the other."""
+
+    def change(self, name: str, change: Callable[[bytes], bytes]) -> None:
+        """Put in place of a file what `change` makes of its content, empty where there is none.
+
+        No other change comes between; where one was faster, `change` is asked again.
+        """
+
+
 @dataclass(frozen=True)
 class ReadRequest:
     """One table of one source for one window.
@@ -86,7 +96,8 @@ class ReadRequest:
     without one every file that is meant is read. `warn` takes what is odd and no error; by default `log` does.
     `most_pages` ends a read of a paged API early: it is for samples. `keys` has the rows that an API is asked with, an
     object a line: those of another table's landing, or of a query. `memory` is for a source that does a job for us:
-    with one a read that has to wait raises a JobRunningError, without one it waits.
+    with one a read that has to wait raises a JobRunningError, without one it waits. `shared` is a place of all
+    machines, where there is one: for what their workers agree on, like a rate limit.
     """
 
     source: Source
@@ -106,6 +117,7 @@ class ReadRequest:
     most_pages: int | None = None
     keys: Path | None = None
     memory: Memory | None = None
+    shared: Shared | None = None
 
 
 @dataclass(frozen=True)

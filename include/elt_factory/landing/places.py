@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -60,6 +61,13 @@ class Place(ABC):
     @abstractmethod
     def write(self, name: str, content: bytes) -> None:
         """Put a small file there, whole or not at all, in place of one that is there already."""
+
+    @abstractmethod
+    def change(self, name: str, change: Callable[[bytes], bytes]) -> None:
+        """Put in place of a small file what `change` makes of its content, empty where there is none.
+
+        No other change comes between; where one was faster, `change` is asked again.
+        """
 
     @abstractmethod
     def files(self) -> Mapping[str, Entry]:
@@ -117,6 +125,17 @@ class LocalPlace(Place):
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.folder / name)
+
+    def change(self, name: str, change: Callable[[bytes], bytes]) -> None:
+        """Change a small file under a lock, which file systems that machines share have as well."""
+        _made(self.folder)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(self.folder / name, flags, 0o600), "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            content = change(file.read())
+            file.seek(0)
+            file.truncate()
+            file.write(content)
 
     def files(self) -> dict[str, Entry]:  # noqa: D102
         found = {}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from elt_factory.storage.objects import Objects, Trouble, trouble
 from elt_factory.storage.opening import open_objects
 
 AT_ONCE = 4  # parts on their way at the same time
+_CHANGES = 30  # tries to change a small file, where others are faster
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,15 @@ class RemotePlace(Place):
         """Put a small file there by one request."""
         with self._named():
             self.objects.write(self._below(name), content)
+
+    def change(self, name: str, change: Callable[[bytes], bytes]) -> None:
+        """Put the new content there if the storage still has the version that it is made of, else try again."""
+        for number in range(_CHANGES):
+            with self._named():
+                if self.objects.change(self._below(name), change):
+                    return
+            time.sleep(random.uniform(0, min(1.0, 0.01 * 2**number)))  # noqa: S311  # spreads workers, hides nothing
+        raise LandingUnavailableError(f"the landing {self.root}: others changed {self._below(name)} {_CHANGES} times")
 
     def files(self) -> dict[str, Entry]:  # noqa: D102
         with self._named():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
@@ -112,6 +112,30 @@ class Objects:
         """Put a small object there by one request."""
         self.store.put(self._at(name), content, use_multipart=False)
 
+    def change(self, name: str, change: Callable[[bytes], bytes]) -> bool:
+        """Put in place of a small object what `change` makes of it; False where someone else was faster.
+
+        In a storage that knows no conditions the last one counts.
+        """
+        from obstore import exceptions
+
+        try:
+            found = self.store.get(self._at(name))
+            # each storage has one of them, or both
+            mode: Any = {name: value for name in ("e_tag", "version") if (value := found.meta[name])}
+            before = bytes(found.bytes())
+        except FileNotFoundError:
+            mode, before = "create", b""
+        try:
+            self.store.put(self._at(name), change(before), mode=mode, use_multipart=False)
+        except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
+            return False
+        except Exception as error:
+            if not _knows_no_conditions(error):
+                raise
+            self.write(name, change(before))
+        return True
+
     def upload(self, file: Path, name: str) -> None:
         """Put a file there, which appears whole with the end of its upload."""
         self.store.put(self._at(name), file, chunk_size=_UPLOAD, max_concurrency=_UPLOADS)
@@ -141,6 +165,14 @@ class Objects:
 
     def _entry(self, found: Any) -> Entry:
         return Entry(self._name(found["path"]), int(found["size"]), found["last_modified"], _plain(found["e_tag"]))
+
+
+def _knows_no_conditions(error: Exception) -> bool:
+    from obstore import exceptions
+
+    code, status = _CODE.search(str(error)), _STATUS.search(str(error))
+    said = (code and code[1] == "NotImplemented") or (status and status[1] == "501")
+    return bool(said) or isinstance(error, exceptions.NotSupportedError | NotImplementedError)
 
 
 def _plain(etag: str | None) -> str:

@@ -55,7 +55,7 @@ class RestApi(Extract):
     )
     rate_limit: RequestRate | None = Field(
         None,
-        description="Maximum request rate, shared by all tables and runs that use the connection on one machine.",
+        description="Maximum request rate of the connection: of all its tables, runs and workers together.",
         examples=["500/minute"],
     )
     timeout: PositiveDuration = Field(

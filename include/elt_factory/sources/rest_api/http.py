@@ -51,7 +51,7 @@ from elt_factory.sources.rest_api.outcomes import (
     outcome_may_heal,
     records_json,
 )
-from elt_factory.sources.rest_api.pace import Pace
+from elt_factory.sources.rest_api.pace import Pace, pace_of
 from elt_factory.sources.rest_api.punctual import LOCATION, Deadline, PunctualTransport
 from elt_factory.sources.rest_api.sending import GET, Sending
 from elt_factory.sources.rest_api.settings import HttpSettings, proxy_of_environment, settings_of
@@ -90,6 +90,7 @@ class HttpClient:
         patience: How often one request is tried.
         scratch: A folder for large answers.
         credentials: Those that several clients share; by default its own.
+        pace: The rate limit that they share; by default that of this machine.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class HttpClient:
         patience: Patience | None = None,
         scratch: Path | None = None,
         credentials: Credentials | None = None,
+        pace: Pace | None = None,
     ) -> None:
         # their lines hold query strings and the answers' headers, and a server may echo a key in those
         for name in ("httpx", "httpcore"):
@@ -111,7 +113,7 @@ class HttpClient:
         self._base = base_url(connection, label)
         self._hosts = frozenset(origin_of(httpx.URL(f"{self._base.scheme}://{host}")) for host in api.hosts)
         self._credentials = credentials or Credentials(api, connection, label)
-        self._pace = Pace(api.rate_limit, f"{connection.conn_id} {'|'.join(map(str, origin_of(self._base)))}")
+        self._pace = pace or pace_of(api, connection, label)
         self._deadline = Deadline(api.timeout.total_seconds())
         settings = settings_of(connection, self._base.scheme, label)
         self._headers = {**settings.headers, **api.headers}

@@ -40,6 +40,7 @@ from elt_factory.sources.rest_api.job_links import links_at
 from elt_factory.sources.rest_api.job_model import JOB_ID, Job
 from elt_factory.sources.rest_api.keys import Key
 from elt_factory.sources.rest_api.model import RestSource, RestTable
+from elt_factory.sources.rest_api.pace import pace_of
 from elt_factory.sources.rest_api.request_model import JOB_KEY
 from elt_factory.sources.rest_api.requests import Request, request_of
 from elt_factory.sources.rest_api.whole import refuse_failure
@@ -117,7 +118,9 @@ class JobRun:
         if job is None:
             raise TypeError(f"{label} has no job")
         api = source.api_of(request.table)
-        with HttpClient(api, needed_connection(request, label), label, scratch=request.workdir) as client:
+        connection = needed_connection(request, label)
+        pace = pace_of(api, connection, label, request.shared)
+        with HttpClient(api, connection, label, scratch=request.workdir, pace=pace) as client:
             yield cls(request, label, source, job, client)
 
     def finished(self, keys: Iterable[Key]) -> Iterator[Done]:

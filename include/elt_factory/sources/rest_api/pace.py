@@ -1,23 +1,40 @@
-"""One rate limit for a connection: all tables, runs and processes of this machine and user together.
+"""One rate limit for a connection: all tables, runs and processes together, of all machines where they share a place.
 
-The next free moment is in a small file. Who wants to ask takes that moment and moves it on, under a lock, then
-sleeps until it comes. Workers on several machines each keep the rate by themselves: there the rate of the config is to
-be the API's, divided by the number of machines.
+The next free moment is in a small file of this machine, and in one of the place that all workers share, the landing.
+Who wants to ask takes that moment and moves it on, while no one else can, then sleeps until it comes. Machines agree on
+it as well as their clocks do.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import time
+from collections import deque
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 from elt_factory.config.models.values import Rate
+from elt_factory.core.connection import Connection
 from elt_factory.core.private import own_folder
+from elt_factory.extract.label import TableLabel
+from elt_factory.extract.request import Shared
+from elt_factory.landing.places import LocalPlace
+from elt_factory.sources.rest_api.api_model import RestApi
+from elt_factory.sources.rest_api.auth import base_url
+from elt_factory.sources.rest_api.exchange import origin_of
 
 # that many requests may wait for their turn; a time farther away is left from before the clock was set back
 _MOST_WAITING = 10_000
+# turns are taken for this long ahead, so that a far place is asked less often than the API
+_AHEAD = 2.0
+_LATE = 0.2  # seconds: who comes later than that to a turn has missed it, as long as others may be asking
+
+
+def pace_of(api: RestApi, connection: Connection, label: TableLabel, shared: Shared | None = None) -> Pace:
+    """Return the pace of the requests to a connection's address."""
+    origin = "|".join(map(str, origin_of(base_url(connection, label))))
+    return Pace(api.rate_limit, f"{connection.conn_id} {origin}", shared=shared)
 
 
 class Pace:
@@ -26,36 +43,66 @@ class Pace:
     Args:
         rate: The rate, or None for no limit.
         name: What the limit belongs to: the connection and its address.
-        folder: Where the moments are kept; by default a folder of this user's that all processes find.
+        folder: Where the moments of this machine are kept; by default a folder of this user's that all processes find.
+        shared: Where those of all machines are kept.
     """
 
-    def __init__(self, rate: Rate | None, name: str, folder: Path | None = None) -> None:
-        self._interval = rate.seconds / rate.count if rate else 0.0
-        self._file: Path | None = None
+    def __init__(self, rate: Rate | None, name: str, folder: Path | None = None, shared: Shared | None = None) -> None:
+        self._turns: list[_Turns] = []
         if rate:
             key = hashlib.sha256(name.encode()).hexdigest()[:24]
-            self._file = (folder or own_folder("pace")) / key
+            interval = rate.seconds / rate.count
+            places: list[Shared] = [shared] if shared else []
+            places.append(LocalPlace(folder or own_folder("pace")))
+            self._turns = [_Turns(place, key, interval) for place in places]
 
     def wait(self) -> None:
         """Sleep until the next request may go."""
-        if self._file is not None:
-            time.sleep(max(0.0, self._take(self._file) - time.time()))
+        for turns in self._turns:
+            time.sleep(max(0.0, turns.take() - time.time()))
 
-    def _take(self, file: Path) -> float:
+
+@dataclass
+class _Turns:
+    """The moments of a rate limit that this process has taken in one place, and has not used yet.
+
+    It takes more of them the longer it uses each, and one alone after it has missed some, which no one gets.
+    """
+
+    place: Shared
+    key: str
+    interval: float
+    _taken: deque[float] = field(default_factory=deque)
+    _count: int = 1
+    _lock: Lock = field(default_factory=Lock)
+
+    def take(self) -> float:
         """Return the moment of the next request, which no one else gets."""
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "r+") as state:
-            fcntl.flock(state, fcntl.LOCK_EX)
-            now, free = time.time(), _number(state.read())
-            turn = free if now < free < now + self._interval * _MOST_WAITING else now
-            state.seek(0)
-            state.truncate()
-            state.write(repr(turn + self._interval))
-        return turn
+        with self._lock:
+            missed = False
+            while self._taken and self._taken[0] < time.time() - _LATE:
+                missed = bool(self._taken.popleft())
+            if not self._taken:
+                most = max(1, int(_AHEAD / self.interval))
+                self._count = 1 if missed or isinstance(self.place, LocalPlace) else min(2 * self._count, most)
+                self._reserve(self._count)
+            return self._taken.popleft()
+
+    def _reserve(self, count: int) -> None:
+        begins = 0.0
+
+        def moved(content: bytes) -> bytes:
+            nonlocal begins
+            now, free = time.time(), _number(content)
+            begins = free if now < free < now + self.interval * _MOST_WAITING else now
+            return repr(begins + self.interval * count).encode()
+
+        self.place.change(self.key, moved)
+        self._taken.extend(begins + self.interval * number for number in range(count))
 
 
-def _number(text: str) -> float:
+def _number(content: bytes) -> float:
     try:
-        return float(text)
+        return float(content)
     except ValueError:
         return 0.0

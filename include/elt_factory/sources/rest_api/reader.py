@@ -26,6 +26,7 @@ from elt_factory.sources.rest_api.jobs import Done, JobRun, of_results, without_
 from elt_factory.sources.rest_api.key_pages import KeyPages, saved
 from elt_factory.sources.rest_api.keys import Key, keys, sliced
 from elt_factory.sources.rest_api.model import RestSource, RestTable
+from elt_factory.sources.rest_api.pace import Pace, pace_of
 from elt_factory.sources.rest_api.paginators import Page
 
 _SAMPLED = 3
@@ -127,6 +128,7 @@ class _Reading:
     table: RestTable
     api: RestApi
     credentials: Credentials
+    pace: Pace
     progress: Progress
     rows: int = 0
     pages: int = 0
@@ -140,7 +142,8 @@ class _Reading:
         name = request.table
         label, api = TableLabel.of(request), source.api_of(name)
         credentials = Credentials(api, needed_connection(request, label), label)
-        return cls(request, label, source, source.tables[name], api, credentials, Progress(request.log, name))
+        pace = pace_of(api, credentials.connection, label, request.shared)
+        return cls(request, label, source, source.tables[name], api, credentials, pace, Progress(request.log, name))
 
     @contextmanager
     def stopping_on_error(self) -> Iterator[None]:
@@ -222,7 +225,9 @@ class _Reading:
 
     def _client(self) -> HttpClient:
         connection, scratch = self.credentials.connection, self.request.workdir
-        return HttpClient(self.api, connection, self.label, scratch=scratch, credentials=self.credentials)
+        return HttpClient(
+            self.api, connection, self.label, scratch=scratch, credentials=self.credentials, pace=self.pace
+        )
 
     def done(self) -> None:
         self.progress.done(self.rows, self.pages)
