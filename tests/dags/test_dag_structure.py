@@ -17,12 +17,14 @@ TASKS = {
     "fleet": {
         *(f"tables.{table}.{step}" for table in ("planes", "airlines", "airports") for step in ("extract", "load")),
         *(f"transform.stg_{table}.{step}" for table in ("planes", "airlines", "airports") for step in ("run", "test")),
+        "checks.planes",
         *(f"quality.{table}" for table in ("planes", "airlines", "airports")),
     },
     "weather": {
         "before_extract.file_weather_files",
         "tables.weather.extract",
         "tables.weather.load",
+        "checks.weather",
         "transform.stg_weather.run",
         "transform.stg_weather.test",
         "quality.weather",
@@ -31,6 +33,7 @@ TASKS = {
         "before_extract.http_flights_api",
         "tables.flights.extract",
         "tables.flights.load",
+        "checks.flights",
         "before_transform.freshness_flights",
         "before_transform.source_fleet",
         "transform.stg_flights.run",
@@ -75,8 +78,10 @@ def test_a_dag_has_a_task_for_every_step(dags, name):
         ("flights", "before_extract.http_flights_api", set()),
         ("flights", "tables.flights.extract", {"before_extract.http_flights_api"}),
         ("flights", "tables.flights.load", {"tables.flights.extract"}),
-        ("flights", "before_transform.freshness_flights", {"tables.flights.load"}),
-        ("flights", "before_transform.source_fleet", {"tables.flights.load"}),
+        # an error there leaves the last good marts as they are
+        ("flights", "checks.flights", {"tables.flights.load"}),
+        ("flights", "before_transform.freshness_flights", {"checks.flights"}),
+        ("flights", "before_transform.source_fleet", {"checks.flights"}),
         (
             "flights",
             "transform.stg_flights.run",
@@ -86,11 +91,8 @@ def test_a_dag_has_a_task_for_every_step(dags, name):
         ("flights", "quality.flights", {"transform.stg_flights.test"}),
         ("fleet", "tables.planes.extract", set()),
         ("fleet", "tables.planes.load", {"tables.planes.extract"}),
-        (
-            "fleet",
-            "transform.stg_planes.run",
-            {"tables.planes.load", "tables.airlines.load", "tables.airports.load"},
-        ),
+        ("fleet", "checks.planes", {"tables.planes.load", "tables.airlines.load", "tables.airports.load"}),
+        ("fleet", "transform.stg_planes.run", {"checks.planes"}),
         ("departures", "before_transform.source_fleet", set()),
         (
             "departures",

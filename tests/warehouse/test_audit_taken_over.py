@@ -69,6 +69,7 @@ def test_every_row_is_there_under_the_known_names(old, warehouse):
         "rejects": 1,
         "schema_changes": 2,
         "quality_results": 2,
+        "metrics": 0,
     }
     assert warehouse.columns(Relation("_elt", "turns")) is None
 

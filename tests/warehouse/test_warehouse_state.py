@@ -214,8 +214,9 @@ def test_sizes_are_of_the_loads_before_newest_first_without_full_refreshes(loade
     loader.load([{"id": 1}] * 99, day(1, days=1), full_refresh=True)
     for number in (2, 3, 4):
         loader.load([{"id": 1}] * number, day(number))
-    assert state.load_sizes(warehouse, "src", "tab", day(4).start, 7) == [3, 2]
-    assert state.load_sizes(warehouse, "src", "tab", day(4).start, 1) == [3]
+    sizes = [(day(3).start, 3), (day(2).start, 2)]
+    assert state.load_sizes(warehouse, "src", "tab", day(4).start, 7) == sizes
+    assert state.load_sizes(warehouse, "src", "tab", day(4).start, 1) == sizes[:1]
     assert state.load_size(warehouse, loader.load_id(day(4))) == 4
     assert state.load_size(warehouse, "nothing") == 0
 

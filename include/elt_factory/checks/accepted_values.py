@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from elt_factory.checks.counting import LoadedRows, breaking_rows
+from elt_factory.checks.counting import LoadedRows
 from elt_factory.checks.kind import ColumnCheckKind
 from elt_factory.checks.values import SCHEMAS, Value, hashed, unfit
 from elt_factory.config.errors import MistakeError
@@ -15,8 +15,8 @@ from elt_factory.config.models.table import Column
 from elt_factory.config.models.values import Scalar
 
 
-def _statement(rows: LoadedRows, column: str, values: tuple[Value, ...]) -> str:
-    return breaking_rows(rows, f"({column} IN ({', '.join(map(rows.dialect.literal, values))}))")
+def _condition(rows: LoadedRows, column: str, values: tuple[Value, ...]) -> str:
+    return f"({column} IN ({', '.join(map(rows.dialect.literal, values))}))"
 
 
 def _words(values: tuple[Value, ...]) -> str:
@@ -39,7 +39,7 @@ KIND = ColumnCheckKind(
     examples=(["EWR", "JFK", "LGA"],),
     words=_words,
     label=_label,
-    statement=_statement,
+    condition=_condition,
     mistakes=_mistakes,
     schemas={kind: {"items": schema} for kind, schema in SCHEMAS.items()},
     compares=True,

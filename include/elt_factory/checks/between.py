@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from elt_factory.checks.counting import LoadedRows, breaking_rows
+from elt_factory.checks.counting import LoadedRows
 from elt_factory.checks.kind import ColumnCheckKind
 from elt_factory.checks.values import SCHEMAS, Value, can_be, hashed, is_number, unfit
 from elt_factory.config.errors import MistakeError
@@ -41,9 +41,9 @@ def _order(low: Any, high: Any) -> bool:
 Range = Annotated[tuple[Scalar, Scalar], BeforeValidator(_check_range)]
 
 
-def _statement(rows: LoadedRows, column: str, ends: tuple[Value, Value]) -> str:
+def _condition(rows: LoadedRows, column: str, ends: tuple[Value, Value]) -> str:
     low, high = map(rows.dialect.literal, ends)
-    return breaking_rows(rows, f"({column} BETWEEN {low} AND {high})")
+    return f"({column} BETWEEN {low} AND {high})"
 
 
 def _words(ends: tuple[Value, Value]) -> str:
@@ -75,7 +75,7 @@ KIND = ColumnCheckKind(
     examples=([0, 6000],),
     words=_words,
     label=_label,
-    statement=_statement,
+    condition=_condition,
     mistakes=_mistakes,
     schemas={
         **{kind: {"items": schema} for kind, schema in SCHEMAS.items()},

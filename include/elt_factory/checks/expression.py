@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from elt_factory.checks.counting import breaking_rows
-from elt_factory.checks.kind import Checking, Outcome, TableCheckKind, counted
+from elt_factory.checks.counting import breaking
+from elt_factory.checks.kind import OF_ROWS, Checking, Look, TableCheckKind, counted, scanned
 from elt_factory.config.errors import MistakeError
 from elt_factory.config.models.column_rules import undeclared
 from elt_factory.config.models.schema_patterns import CONDITION, NO_TEMPLATE
@@ -21,10 +21,14 @@ _SNOWFLAKE_ALONE = re.compile(r"(?<!:):(?![:=])|\b(?:rlike|regexp)\b|\bi?like\s+
 _BEGIN = "SELECT 1 FROM t WHERE (\n"
 
 
-def _look(condition: str, checking: Checking) -> Outcome | None:
+def _look(condition: str, checking: Checking) -> Look:
     if checking.rows is None:
         return None
-    return counted(checking, breaking_rows(checking.rows, f"({condition}\n)"))
+    if re.search(r"\bselect\b", without_unseen(condition), re.IGNORECASE):
+        # not every warehouse takes a subquery within an aggregate
+        failing = breaking(checking.rows, f"({condition}\n)")
+        return counted(checking, f"SELECT count(*) {failing}", failing=failing)
+    return scanned(checking, f"({condition}\n)")
 
 
 def _words(condition: str) -> str:
@@ -36,29 +40,41 @@ def _label(condition: str) -> str:
 
 
 def _sql_mistakes(condition: str, table: Table) -> Iterator[MistakeError]:
+    yield from condition_mistakes("expression", condition, table)
+
+
+def condition_mistakes(key: str, condition: str, table: Table) -> Iterator[MistakeError]:
     """Yield what is wrong with a condition: no SQL, or columns that its table cannot have."""
-    if _SNOWFLAKE_ALONE.search(without_unseen(condition)):
-        return
-    tree = _parsed(condition)
-    if tree.get("error"):
-        near = str(tree.get("error_message", "")).splitlines()[0]
-        hint = "write a condition on the columns, like arr_delay >= -120"
-        yield MistakeError(f"the expression is not a condition in SQL: {near}", hint, code="not-sql")
+    hint = "write a condition on the columns, like arr_delay >= -120"
+    wrong = list(not_sql(key, condition, f"{_BEGIN}{condition}\n)", hint))
+    yield from wrong
+    if wrong or _SNOWFLAKE_ALONE.search(without_unseen(condition)):
         return
     if table.schema_contract == "evolve" or not table.columns:
         return
     declared = {name.casefold() for name in table.columns}
-    for column in dict.fromkeys(_columns(tree)):
+    for column in dict.fromkeys(_columns(_parsed(f"{_BEGIN}{condition}\n)"))):
         if column.casefold() not in declared and not column.startswith("_"):
             yield undeclared(column, table, ())
 
 
-def _parsed(condition: str) -> Mapping[str, Any]:
-    """DuckDB's tree of a condition, or what its parser says: `error`, `error_message`."""
+def not_sql(key: str, text: str, statement: str, hint: str) -> Iterator[MistakeError]:
+    """Yield the mistake of a text that makes a statement what no parser reads; of Snowflake's own SQL nothing."""
+    if _SNOWFLAKE_ALONE.search(without_unseen(text)):
+        return
+    tree = _parsed(statement)
+    if tree.get("error"):
+        what = "query is not a SELECT" if key == "query" else f"{key} is not a condition"
+        near = str(tree.get("error_message", "")).splitlines()[0]
+        yield MistakeError(f"the {what} in SQL: {near}", hint, code="not-sql")
+
+
+def _parsed(statement: str) -> Mapping[str, Any]:
+    """DuckDB's tree of a statement, or what its parser says: `error`, `error_message`."""
     import duckdb
 
     with duckdb.connect() as connection:
-        text = connection.execute("SELECT json_serialize_sql($1)", [f"{_BEGIN}{condition}\n)"]).fetchall()[0][0]
+        text = connection.execute("SELECT json_serialize_sql($1)", [statement]).fetchall()[0][0]
     tree: Mapping[str, Any] = json.loads(text)
     return tree
 
@@ -85,4 +101,5 @@ KIND = TableCheckKind(
     look=_look,
     sql_mistakes=_sql_mistakes,
     schema_patterns=(CONDITION, NO_TEMPLATE),
+    options=OF_ROWS,
 )

@@ -6,12 +6,14 @@ its name is the key in the YAML, its value where the object is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from elt_factory.checks.counting import LoadedRows
+from elt_factory.checks.counting import LoadedRows, breaking, broken
+from elt_factory.checks.history import Figure, History, no_history
 from elt_factory.config.errors import MistakeError
+from elt_factory.config.models.allowance import NONE, Allowance
 from elt_factory.config.models.schema_patterns import Schema
 from elt_factory.config.models.source import Config
 from elt_factory.config.models.table import Column, Path, Table
@@ -22,15 +24,23 @@ from elt_factory.core.window import Window
 if TYPE_CHECKING:
     from elt_factory.warehouse.base import Warehouse
 
+# keys of a check that only some kinds can have, next to `severity`, which all have
+Option = str
+WHERE: Option = "where"
+MAX_FAILING: Option = "max_failing"
+OF_ROWS = frozenset({WHERE, MAX_FAILING})
+
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """One table after the load of one window."""
+    """One table after the load of one window. `source_count` asks the source how many rows it has of it."""
 
     config: Config
     table: str
     load_id: str
     window: Window
+    run_id: str = ""
+    source_count: Callable[[], int | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,20 +50,80 @@ class Checking:
     warehouse: Warehouse
     request: CheckRequest
     rows: LoadedRows | None
+    allowed: Allowance = NONE
+    history: Callable[[], History] = no_history
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found. `failing_rows` is None where it does not count rows."""
+    """What a check found.
+
+    Args:
+        verdict: Whether it holds, and a sentence.
+        failing_rows: None where it does not count rows.
+        failing: FROM and WHERE of the failing rows, of which a few keys are kept; "" where there are none to show.
+        figures: What it has measured, for later loads to be compared with.
+    """
 
     verdict: Verdict
     failing_rows: int | None = None
+    failing: str = ""
+    figures: Sequence[Figure] = ()
 
 
-def counted(checking: Checking, statement: str) -> Outcome:
-    """Return the outcome of a statement that answers with the number of rows that break a rule."""
-    failing = int(checking.warehouse.query(statement).rows[0][0])
-    return Outcome(Verdict(not failing, f"{failing} rows violate it" if failing else "holds"), failing)
+@dataclass(frozen=True)
+class Scanned:
+    """A check that the one scan of a load's rows answers: aggregates over them, and what their values say."""
+
+    aggregates: tuple[str, ...]
+    judge: Callable[[Sequence[Any]], Outcome]
+
+
+Look = Scanned | Outcome | None
+
+
+def counted(checking: Checking, statement: str, of: str = "", failing: str = "") -> Outcome:
+    """Return the outcome of a statement that answers with the number of rows that break a rule.
+
+    Args:
+        checking: What is looked at.
+        statement: The statement.
+        of: A statement that answers with the number of rows that could break it; by default, those of the load.
+        failing: FROM and WHERE of the failing rows.
+    """
+    broken = int(checking.warehouse.query(statement).rows[0][0])
+    total = None
+    if broken and checking.allowed.of_a_share and checking.rows is not None:
+        total = int(checking.warehouse.query(of or _all_rows(checking.rows)).rows[0][0])
+    return outcome_of(checking, broken, total, failing)
+
+
+def scanned(checking: Checking, condition: str) -> Scanned | None:
+    """Return the question of how many rows of the load break a condition."""
+    rows = checking.rows
+    if rows is None:
+        return None
+
+    def judge(values: Sequence[Any]) -> Outcome:
+        total = int(values[1]) if checking.allowed.of_a_share else None
+        return outcome_of(checking, int(values[0]), total, breaking(rows, condition))
+
+    return Scanned(broken(rows, condition), judge)
+
+
+def _all_rows(rows: LoadedRows) -> str:
+    conditions = " AND ".join((rows.own, *rows.conditions))
+    return f"SELECT count(*) FROM {rows.table.sql(rows.dialect)} WHERE {conditions}"
+
+
+def outcome_of(checking: Checking, broken: int, total: int | None, failing: str) -> Outcome:
+    """Return the outcome of a count of rows that break a rule, of as many."""
+    if not broken:
+        return Outcome(Verdict(True, "holds"), 0)
+    message = f"{broken} rows violate it" if total is None else f"{broken} of {total} rows violate it"
+    if checking.allowed != NONE:
+        message = f"{message}; {checking.allowed} may"
+    return Outcome(Verdict(checking.allowed.allows(broken, total or 0), message), broken, failing)
 
 
 def _is_right(*_: Any) -> Iterable[MistakeError]:
@@ -61,6 +131,10 @@ def _is_right(*_: Any) -> Iterable[MistakeError]:
 
 
 def _names_no_column(_: Any) -> Iterable[tuple[str, Path]]:
+    return ()
+
+
+def _names_no_table(_: Any, __: str) -> Iterable[tuple[str, str, str, Path]]:
     return ()
 
 
@@ -77,6 +151,8 @@ def _require_words(name: str, description: str, examples: tuple[Any, ...]) -> No
 class ColumnCheckKind:
     """All that is known of a kind of check for the values of one column.
 
+    It has one of `condition`, `statement` and `look`.
+
     Args:
         name: The key in the YAML.
         model: The type of what is written under the key.
@@ -84,12 +160,19 @@ class ColumnCheckKind:
         examples: What may be written under the key.
         words: What is written under the key, for people; "" where the name says it all.
         label: Its name in `_elt.quality_results`, after the column's.
-        statement: SQL that answers with the number of rows of the load that break it. Takes the rows, the column as
-            SQL and what is written under the key.
+        condition: SQL that a good row fulfils, or does not know. The conditions of all checks of a table are looked at
+            in one scan. Takes the rows, the column as SQL and what is written under the key.
+        statement: SQL that answers with the number of rows of the load that break it, for what no condition says.
+            Takes the same.
+        look: Checks once, for what counts no rows; None where there is nothing to check yet. Takes what is written
+            under the key, the name of the column and what may be looked at.
+        options: The keys that it can have next to `severity`: `where`, `max_failing`.
         mistakes: What cannot be true of it for a column of this name, each at its place below the key.
         schemas: What an editor underlines under the key, by the column's type; False where that cannot have the check.
         schema: What an editor underlines whatever the type is.
         compares: Whether it compares values: then a column that is hashed cannot have it.
+        parents: The tables that it looks at: source, table, column and their place below the key. Takes what is
+            written under the key and the name of the config.
     """
 
     name: str
@@ -98,15 +181,21 @@ class ColumnCheckKind:
     examples: tuple[Any, ...]
     words: Callable[[Any], str]
     label: Callable[[Any], str]
-    statement: Callable[[LoadedRows, str, Any], str]
+    statement: Callable[[LoadedRows, str, Any], str] | None = None
     mistakes: Callable[[Any, str, Column], Iterable[MistakeError]] = _is_right
     schemas: Mapping[TypeName, Schema | bool] = field(default_factory=dict)
     schema: Schema = field(default_factory=dict)
     compares: bool = False
+    condition: Callable[[LoadedRows, str, Any], str] | None = None
+    look: Callable[[Any, str, Checking], Look] | None = None
+    options: frozenset[Option] = OF_ROWS
+    parents: Callable[[Any, str], Iterable[tuple[str, str, str, Path]]] = _names_no_table
 
     def __post_init__(self) -> None:
-        """Refuse a kind that its reference or an editor could not explain."""
+        """Refuse a kind that its reference or an editor could not explain, or that has no way to look."""
         _require_words(self.name, self.description, self.examples)
+        if sum(way is not None for way in (self.condition, self.statement, self.look)) != 1:
+            raise TypeError(f"the check {self.name} needs one of condition, statement and look")
 
 
 @dataclass(frozen=True)
@@ -126,6 +215,7 @@ class TableCheckKind:
         schema_patterns: Patterns that its text must fit in an editor.
         sql_mistakes: What only a SQL parser finds. `elt validate` asks for it, reading a DAG does not.
         watches_business_date: Whether it looks at how late the table's business date is.
+        options: The keys that it can have next to `severity`: `where`, `max_failing`.
     """
 
     name: str
@@ -134,12 +224,13 @@ class TableCheckKind:
     examples: tuple[Any, ...]
     words: Callable[[Any], str]
     label: Callable[[Any], str]
-    look: Callable[[Any, Checking], Outcome | None]
+    look: Callable[[Any, Checking], Look]
     columns: Callable[[Any], Iterable[tuple[str, Path]]] = _names_no_column
     mistakes: Callable[[Any, str, Mapping[str, Table]], Iterable[MistakeError]] = _is_right
     sql_mistakes: Callable[[Any, Table], Iterable[MistakeError]] = _is_right
     watches_business_date: Callable[[Any], bool] = _looks_elsewhere
     schema_patterns: tuple[str, ...] = ()
+    options: frozenset[Option] = frozenset()
 
     def __post_init__(self) -> None:
         """Refuse a kind that its reference or an editor could not explain."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from elt_factory.checks.counting import LoadedRows, breaking_rows
+from elt_factory.checks.counting import LoadedRows
 from elt_factory.checks.kind import ColumnCheckKind
 
 
-def _statement(rows: LoadedRows, column: str, _: Literal[True]) -> str:
-    return breaking_rows(rows, f"({column} IS NOT NULL)")
+def _condition(_rows: LoadedRows, column: str, _: Literal[True]) -> str:
+    return f"({column} IS NOT NULL)"
 
 
 def _words(_: Literal[True]) -> str:
@@ -27,5 +27,5 @@ KIND = ColumnCheckKind(
     examples=(True,),
     words=_words,
     label=_label,
-    statement=_statement,
+    condition=_condition,
 )

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
-from typing import Literal
+from functools import cache, partial
+from typing import Any, Literal
 
-from elt_factory.checks.counting import LoadedRows
-from elt_factory.checks.kind import Checking, CheckRequest, ColumnCheckKind, Outcome, TableCheckKind, counted
-from elt_factory.config.models.checks import COLUMN_CHECKS, TABLE_CHECKS, Check, Severity
+from elt_factory.checks.counting import LoadedRows, sample, scan
+from elt_factory.checks.history import Figure, History, history, rows_of
+from elt_factory.checks.kind import (
+    Checking,
+    CheckRequest,
+    ColumnCheckKind,
+    Look,
+    Outcome,
+    Scanned,
+    TableCheckKind,
+    counted,
+    scanned,
+)
+from elt_factory.config.models.checks import COLUMN_CHECKS, TABLE_CHECKS, Check, CheckStage, Severity
+from elt_factory.config.models.table import Table
 from elt_factory.core.sql_text import Value
 from elt_factory.core.verdict import Verdict
 from elt_factory.warehouse import audit, state
@@ -19,11 +32,15 @@ from elt_factory.warehouse.base import StatementError, Warehouse
 from elt_factory.warehouse.dialect import Relation
 
 Status = Literal["passed", "warned", "failed"]
+SAMPLED = 5  # keys of failing rows that a result shows
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one check found. `failing_rows` is None where it does not count rows."""
+    """What one check found. `failing_rows` is None where it does not count rows, `failing_keys` is JSON or "".
+
+    `figures` are what it measured, for later loads to be compared with.
+    """
 
     kind: Literal["check", "dbt_test", "dbt_model", "sensor"]
     table: str
@@ -33,11 +50,32 @@ class Result:
     failing_rows: int | None
     message: str
     seconds: float
+    failing_keys: str = ""
+    figures: Sequence[Figure] = ()
 
 
-def run_checks(warehouse: Warehouse, request: CheckRequest) -> list[Result]:
-    """Run all checks of a table, the declared ones and those that every table has."""
-    return list(_results(warehouse, request)) if state.audited(warehouse) else []
+@dataclass(frozen=True)
+class _Asked:
+    """A check before it has looked."""
+
+    name: str
+    severity: Severity
+    checking: Checking
+    look: Callable[[Checking], Look]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a check said, after that many seconds: an outcome, a question to the scan, or nothing."""
+
+    asked: _Asked
+    look: Look
+    seconds: float
+
+
+def run_checks(warehouse: Warehouse, request: CheckRequest, stages: Sequence[CheckStage] = ()) -> list[Result]:
+    """Run the checks of a table: the declared ones of these stages, all of them by default, and that of its rejects."""
+    return list(_results(warehouse, request, stages)) if state.audited(warehouse) else []
 
 
 def keep(warehouse: Warehouse, source: str, run_id: str, task_id: str, results: Sequence[Result]) -> None:
@@ -48,37 +86,64 @@ def keep(warehouse: Warehouse, source: str, run_id: str, task_id: str, results: 
     warehouse.record("quality_results", [row | {"checked_at": now, "kept_at": now} for row in rows])
 
 
+def keep_figures(warehouse: Warehouse, request: CheckRequest, results: Sequence[Result]) -> None:
+    """Append what checks measured to `_elt.metrics`, where later loads find it."""
+    figures = [figure for result in results for figure in result.figures]
+    name, load, window = request.config.name, request.load_id, request.window
+    rows = rows_of(figures, name, request.table, load, request.run_id, window, datetime.now(UTC))
+    if rows:
+        warehouse.record("metrics", rows)
+
+
 def _nothing(source: str, run_id: str, task_id: str) -> dict[str, Value]:
     return dict.fromkeys(audit.TABLES["quality_results"]) | {"source": source, "run_id": run_id, "task_id": task_id}
 
 
-def _results(warehouse: Warehouse, request: CheckRequest) -> Iterator[Result]:
+def _results(warehouse: Warehouse, request: CheckRequest, stages: Sequence[CheckStage]) -> Iterator[Result]:
     table, target = request.config.all_tables[request.table], Relation(request.config.name, request.table)
     columns = warehouse.columns(target)
     # a table that never had a row is not there: no row of it breaks a rule
     rows = LoadedRows(warehouse.dialect, target, columns, request.load_id) if columns else None
-    checking = Checking(warehouse, request, rows)
-    yield _rejects_result(checking)
+
+    @cache
+    def earlier() -> History:
+        return history(warehouse, request.config.name, request.table, request.window, request.config.timezone)
+
+    checking = Checking(warehouse, request, rows, history=earlier)
+    answers = [_answer(asked) for asked in _asked(checking, table, stages)]
+    for answer in _scanned(checking, answers):
+        yield from _result(answer, table)
+
+
+def _asked(checking: Checking, table: Table, stages: Sequence[CheckStage]) -> Iterator[_Asked]:
+    # rejected rows are never silent: they warn until the source or the contract is corrected
+    yield _Asked("no rejects", "warn", checking, _rejects)
     for name, column in table.columns.items():
-        for check in column.checks if rows else ():
+        for check in column.checks if checking.rows and (not stages or "before_transform" in stages) else ():
             kind: ColumnCheckKind = COLUMN_CHECKS.get(check.kind)
             look = partial(_of_column, kind, check, name)
-            yield from _result(checking, f"{name} {kind.label(check.spec)}", check.severity, look)
-    for of_table in request.config.quality.get(request.table, ()):
-        asked: TableCheckKind = TABLE_CHECKS.get(of_table.kind)
-        look = partial(asked.look, of_table.spec)
-        yield from _result(checking, asked.label(of_table.spec), of_table.severity, look)
+            yield _of(check, f"{name} {kind.label(check.spec)}", checking, look)
+    for of_table in checking.request.config.quality.get(checking.request.table, ()):
+        if not stages or of_table.stage in stages:
+            asked: TableCheckKind = TABLE_CHECKS.get(of_table.kind)
+            yield _of(of_table, asked.label(of_table.spec), checking, partial(asked.look, of_table.spec))
 
 
-def _of_column(kind: ColumnCheckKind, check: Check, name: str, checking: Checking) -> Outcome | None:
+def _of(check: Check, name: str, checking: Checking, look: Callable[[Checking], Look]) -> _Asked:
+    rows = replace(checking.rows, where=check.where) if check.where and checking.rows else checking.rows
+    whole = f"{name} where {check.where}" if check.where else name
+    return _Asked(whole, check.severity, replace(checking, rows=rows, allowed=check.max_failing), look)
+
+
+def _of_column(kind: ColumnCheckKind, check: Check, name: str, checking: Checking) -> Look:
     rows = checking.rows
-    return None if rows is None else counted(checking, kind.statement(rows, rows.column(name), check.spec))
-
-
-def _rejects_result(checking: Checking) -> Result:
-    """Rejected rows are never silent: they warn until the source or the contract is corrected."""
-    (found,) = _result(checking, "no rejects", "warn", _rejects)
-    return found
+    if rows is None:
+        return None
+    if kind.condition:
+        return scanned(checking, kind.condition(rows, rows.column(name), check.spec))
+    if kind.statement:
+        return counted(checking, kind.statement(rows, rows.column(name), check.spec))
+    return kind.look(check.spec, name, checking) if kind.look else None
 
 
 def _rejects(checking: Checking) -> Outcome:
@@ -91,19 +156,80 @@ def _rejects(checking: Checking) -> Outcome:
     return Outcome(Verdict(not count, message), int(count))
 
 
-def _result(
-    checking: Checking, name: str, severity: Severity, look: Callable[[Checking], Outcome | None]
-) -> Iterator[Result]:
-    """Yield what one check finds; nothing where there is nothing to check yet."""
+def _answer(asked: _Asked) -> _Answer:
     started = time.perf_counter()
+    found = _safely(lambda: asked.look(asked.checking))
+    return _Answer(asked, found, time.perf_counter() - started)
+
+
+def _safely(look: Callable[[], Look]) -> Look:
+    """Return what a check says; one that cannot run fails alone, and says why."""
     try:
-        found = look(checking)
+        return look()
     except StatementError as error:
-        found = Outcome(Verdict(False, f"check failed to run: {error}"))
-    if found is not None:
-        status: Status = "passed" if found.verdict.holds else "warned" if severity == "warn" else "failed"
-        seconds, message = time.perf_counter() - started, found.verdict.message
-        yield Result("check", checking.request.table, name, severity, status, found.failing_rows, message, seconds)
+        return Outcome(Verdict(False, f"check failed to run: {error}"))
+
+
+def _scanned(checking: Checking, answers: Sequence[_Answer]) -> list[_Answer]:
+    """Answer the questions of all checks with one scan of the load's rows; each with its own where one cannot run."""
+    asking = [answer for answer in answers if isinstance(answer.look, Scanned)]
+    if not asking or checking.rows is None:
+        return list(answers)
+    started = time.perf_counter()
+    values = _values(checking.warehouse, checking.rows, [answer.look for answer in asking])
+    seconds = (time.perf_counter() - started) / len(asking)
+    found = {id(answer): _judged(checking, answer, values, seconds) for answer in asking}
+    return [found.get(id(answer), answer) for answer in answers]
+
+
+def _values(warehouse: Warehouse, rows: LoadedRows, looks: Sequence[Look]) -> dict[int, Sequence[Any]]:
+    """Return the values of the aggregates of each question, by its id; none where the scan cannot run."""
+    asked = [look for look in looks if isinstance(look, Scanned)]
+    every = tuple(dict.fromkeys(aggregate for look in asked for aggregate in look.aggregates))
+    try:
+        values = dict(zip(every, warehouse.query(scan(rows, every)).rows[0], strict=True))
+    except StatementError:
+        return {}
+    return {id(look): [values[aggregate] for aggregate in look.aggregates] for look in asked}
+
+
+def _judged(checking: Checking, answer: _Answer, values: dict[int, Sequence[Any]], seconds: float) -> _Answer:
+    look, rows = answer.look, checking.rows
+    if not isinstance(look, Scanned) or rows is None:
+        return answer
+
+    def outcome() -> Outcome:
+        known = values.get(id(look))
+        return look.judge(known or checking.warehouse.query(scan(rows, look.aggregates)).rows[0])
+
+    return _Answer(answer.asked, _safely(outcome), answer.seconds + seconds)
+
+
+def _result(answer: _Answer, table: Table) -> Iterator[Result]:
+    """Yield what one check found; nothing where there is nothing to check yet."""
+    asked, found = answer.asked, answer.look
+    if not isinstance(found, Outcome):
+        return
+    held = found.verdict.holds
+    status: Status = "passed" if held else "warned" if asked.severity == "warn" else "failed"
+    keys = "" if held else _failing_keys(asked.checking, table, found.failing)
+    message, request = found.verdict.message, asked.checking.request
+    shown = (found.failing_rows, message, answer.seconds, keys, found.figures)
+    yield Result("check", request.table, asked.name, asked.severity, status, *shown)
+
+
+def _failing_keys(checking: Checking, table: Table, failing: str) -> str:
+    """Return the primary keys of a few failing rows as JSON; a column that is personal is never among them."""
+    key = [name for name in table.primary_key if name not in table.columns or not table.columns[name].pii]
+    rows = checking.rows
+    if not failing or rows is None or not key:
+        return ""
+    try:
+        found = checking.warehouse.query(sample(rows, key, failing, SAMPLED)).rows
+    except StatementError:
+        # the check has its count; a warehouse that cannot show the rows takes nothing from it
+        return ""
+    return json.dumps([dict(zip(key, row, strict=True)) for row in found], default=str, ensure_ascii=False)
 
 
 def _row(result: Result, source: str, run_id: str, task_id: str) -> dict[str, Value]:
@@ -119,4 +245,5 @@ def _row(result: Result, source: str, run_id: str, task_id: str) -> dict[str, Va
         "failing_rows": result.failing_rows,
         "message": result.message,
         "seconds": result.seconds,
+        "failing_keys": result.failing_keys or None,
     }

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal, cast
 
 from pydantic import Field
 
-from elt_factory.checks.counting import LoadedRows, repeated_rows
-from elt_factory.checks.kind import Checking, ColumnCheckKind, Outcome, TableCheckKind, counted
+from elt_factory.checks.counting import LoadedRows, compared_rows, repeated_rows, repeating
+from elt_factory.checks.kind import OF_ROWS, Checking, ColumnCheckKind, Outcome, TableCheckKind, counted
 from elt_factory.config.models.table import Path
 from elt_factory.config.models.values import ColumnName
 
 
-def _statement(rows: LoadedRows, column: str, _: Literal[True]) -> str:
-    return repeated_rows(rows, (column,))
+def _look_at_column(_: Literal[True], name: str, checking: Checking) -> Outcome | None:
+    return None if checking.rows is None else _counted(checking, [checking.rows.column(name)])
 
 
 def _no_words(_: Literal[True]) -> str:
@@ -28,13 +28,14 @@ def _label(_: Literal[True]) -> str:
 def _look(columns: tuple[str, ...], checking: Checking) -> Outcome | None:
     if checking.rows is None:
         return None
-    return counted(checking, repeated_combinations(checking.rows, columns))
-
-
-def repeated_combinations(rows: LoadedRows, columns: tuple[str, ...]) -> str:
-    """Return the SELECT that counts rows that repeat another's values of these columns."""
     # as they are written: a name that the table does not have is a mistake here
-    return repeated_rows(rows, [rows.dialect.name(name) for name in columns])
+    return _counted(checking, [checking.rows.dialect.name(name) for name in columns])
+
+
+def _counted(checking: Checking, columns: Sequence[str]) -> Outcome:
+    rows = cast(LoadedRows, checking.rows)
+    statement, of = repeated_rows(rows, columns), compared_rows(rows, columns)
+    return counted(checking, statement, of, repeating(rows, columns))
 
 
 def _words(columns: tuple[str, ...]) -> str:
@@ -57,7 +58,7 @@ OF_A_COLUMN = ColumnCheckKind(
     examples=(True,),
     words=_no_words,
     label=_label,
-    statement=_statement,
+    look=_look_at_column,
 )
 OF_A_TABLE = TableCheckKind(
     name="unique",
@@ -68,4 +69,5 @@ OF_A_TABLE = TableCheckKind(
     label=_label_of,
     look=_look,
     columns=_columns,
+    options=OF_ROWS,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
+from typing import get_args
 
 from elt_factory.config.errors import MistakeError, shown
 from elt_factory.config.models.schema_patterns import CLOCK, DAY, Schema
@@ -12,6 +13,9 @@ from elt_factory.config.models.table import Column
 from elt_factory.config.models.values import TypeName
 
 Value = str | int | float | bool
+_NUMBERS: tuple[TypeName, ...] = ("integer", "float", "decimal")
+NOT_TEXT: tuple[TypeName, ...] = tuple(name for name in get_args(TypeName) if name != "text")
+NOT_A_NUMBER: tuple[TypeName, ...] = tuple(name for name in get_args(TypeName) if name not in _NUMBERS)
 _NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]{1,3})?")
 
 
@@ -20,6 +24,20 @@ def hashed(rule: str, name: str, column: Column) -> Iterator[MistakeError]:
     if column.pii == "hash":
         message = f'"{name}" is hashed before it is checked, so {rule} can never pass'
         yield MistakeError(message, f"remove {rule} or pii", code="conflict")
+
+
+def not_text(rule: str, name: str, column: Column) -> Iterator[MistakeError]:
+    """Yield the mistake of a check of text for a column of another type."""
+    if column.type and column.type.name in NOT_TEXT and not column.pii:
+        message = f'"{name}" is of type {column.type}, and {rule} is for text'
+        yield MistakeError(message, f"remove {rule}, or change the type", code="conflict")
+
+
+def not_a_number(rule: str, name: str, column: Column) -> Iterator[MistakeError]:
+    """Yield the mistake of a check of numbers for a column of another type."""
+    if column.type and column.type.name in NOT_A_NUMBER and not column.pii:
+        message = f'"{name}" is of type {column.type}, and {rule} is for numbers'
+        yield MistakeError(message, f"remove {rule}, or change the type", code="conflict")
 
 
 def unfit(

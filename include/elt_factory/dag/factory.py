@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseOperator, CronDataIntervalTimetable, TaskGroup, TriggerRule
 
+from elt_factory.config.models.checks import AFTER, BEFORE, CHECKS, QUALITY, CheckStage
 from elt_factory.config.models.sensors import SENSORS, Sensor
 from elt_factory.config.models.source import Config, TransformOnly
 from elt_factory.dag.alerts import on_failure
@@ -54,6 +55,7 @@ def build_dag(config: Config, tables_of: Mapping[str, tuple[str, ...]]) -> Sourc
             [
                 _sensor_group(config, "before_extract", tables_of),
                 _table_groups(config),
+                _check_group(config),
                 _sensor_group(config, "before_transform", tables_of),
                 _transform_group(dag, config),
                 _quality_group(config),
@@ -163,13 +165,32 @@ def _transform_group(dag: SourceDag, config: Config) -> TaskGroup | None:
     return group
 
 
+def _check_group(config: Config) -> TaskGroup | None:
+    """Check what is loaded before a transform takes it: one that fails leaves the last good marts as they are."""
+    if config.transform.dbt is None:
+        return None
+    checked = [table for table in config.all_tables if config.checks_in(table, (BEFORE,))]
+    return _checks(config, CHECKS, checked, (BEFORE,)) if checked else None
+
+
 def _quality_group(config: Config) -> TaskGroup | None:
+    """Check what is left to check: dependent sources wait for this group, so every table has a task in it."""
     if isinstance(config, TransformOnly):
         return None
-    with TaskGroup("quality") as group:
-        for table in config.tables:
+    stages: tuple[CheckStage, ...] = (AFTER,) if config.transform.dbt else (BEFORE, AFTER)
+    return _checks(config, QUALITY, list(config.tables), stages)
+
+
+def _checks(config: Config, name: str, tables: Sequence[str], stages: Sequence[CheckStage]) -> TaskGroup:
+    with TaskGroup(name) as group:
+        for table in tables:
             QualityOperator(
-                task_id=table, config=config, table=table, pool=WAREHOUSE_POOL, trigger_rule=TriggerRule.NONE_FAILED
+                task_id=table,
+                config=config,
+                table=table,
+                stages=stages,
+                pool=WAREHOUSE_POOL,
+                trigger_rule=TriggerRule.NONE_FAILED,
             )
     return group
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
+from elt_factory.config.models.checks import CheckStage
 from elt_factory.config.models.source import SOURCES, Source
 from elt_factory.config.models.table import Table
 from elt_factory.core.disk import scratch_folder
@@ -242,18 +243,26 @@ class LoadOperator(TableOperator):
 
 
 class QualityOperator(TableOperator):
-    """Run the table's checks; every result is kept, and one of severity error fails the task."""
+    """Run a table's checks of some stages; every result is kept, and one of severity error fails the task."""
+
+    def __init__(self, *, stages: Sequence[CheckStage] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stages = tuple(stages)
 
     def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, int]:  # noqa: ARG002, D102
         from elt_factory.checks.kind import CheckRequest
-        from elt_factory.checks.run import keep, run_checks
+        from elt_factory.checks.run import keep, keep_figures, run_checks
 
-        request = CheckRequest(self.config, self.table, run.load_id(self.table), run.table_window(self.table))
+        window = run.table_window(self.table)
+        request = CheckRequest(self.config, self.table, run.load_id(self.table), window, run.run_id)
         with warehouse(purpose(run, "quality", self.table)) as opened:
-            results = run_checks(opened, request)
+            results = run_checks(opened, request, self.stages)
             keep(opened, self.config.name, run.run_id, self.task_id, results)
+            keep_figures(opened, request, results)
         for result in results:
             self.log.info("%s: %s.%s %s: %s", result.status, self.config.name, self.table, result.check, result.message)
+            if result.failing_keys:
+                self.log.info("failing rows, for example: %s", result.failing_keys)
         counts = {status: sum(r.status == status for r in results) for status in ("passed", "warned", "failed")}
         self.told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         failed = [result for result in results if result.status == "failed"]

@@ -11,6 +11,7 @@ from airflow.sdk import DAG, TaskGroup
 
 from elt_factory.config.models.source import Dbt
 from elt_factory.core.extras import needs
+from elt_factory.core.failures import QualityError
 from elt_factory.core.project import dbt_folder
 from elt_factory.dag.dbt_manifest import DbtManifest, load_manifest
 from elt_factory.dag.dbt_profile import warehouse_profile
@@ -111,7 +112,12 @@ def _one_task(dag: DAG, group: TaskGroup, dbt: Dbt, manifest: DbtManifest, argum
 
 
 def keep_results(folder: str, *, source: str, context: Mapping[str, Any]) -> None:
-    """Write what dbt did to `_elt.quality_results`, and give the warehouse file back: the end of every dbt command."""
+    """Write what dbt did to `_elt.quality_results`, and give the warehouse file back: the end of every dbt command.
+
+    Raises:
+        QualityError: a dbt test failed, which no retry changes. What could not run at all is left to Cosmos, and tried
+            again.
+    """
     from elt_factory.checks.run import keep
     from elt_factory.dag.runtime import warehouse
     from elt_factory.warehouse.duckdb.warehouse import release_file
@@ -121,10 +127,24 @@ def keep_results(folder: str, *, source: str, context: Mapping[str, Any]) -> Non
     report = Path(folder) / "target" / "run_results.json"
     if not report.is_file():
         return
-    results = list(results_of(json.loads(report.read_text(encoding="utf-8"))))
+    said = json.loads(report.read_text(encoding="utf-8"))
+    results = list(results_of(said))
     whose = Purpose({"source": source, "table": "", "dag": source, "run": context["run_id"]})
     with warehouse(whose) as opened:
         keep(opened, source, context["run_id"], context["ti"].task_id, results)
+    if failed := failed_tests(said):
+        raise QualityError(f"{source}: dbt tests failed: {'; '.join(failed)}")
+
+
+def failed_tests(report: Mapping[str, Any]) -> list[str]:
+    """Return the tests in dbt's run_results.json that failed; none where something else could not run."""
+    by_status: dict[str, list[Any]] = {}
+    for node in report["results"]:
+        by_status.setdefault(node["status"], []).append(node)
+    if by_status.get("error") or by_status.get("runtime error"):
+        return []
+    failed = by_status.get("fail", ())
+    return [f"{node['unique_id'].split('.')[2]}: {node.get('message') or 'failed'}" for node in failed]
 
 
 def results_of(report: Mapping[str, Any]) -> Iterator[Any]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from elt_factory.checks.expression import condition_mistakes
 from elt_factory.config.errors import Problem
 from elt_factory.config.mistakes.across import LoadedConfig
-from elt_factory.config.models.checks import TABLE_CHECKS
+from elt_factory.config.models.checks import TABLE_CHECKS, Check
+from elt_factory.config.models.source import Config
+from elt_factory.config.models.table import Path, Table
 
 
 def expression_problems(item: LoadedConfig) -> Iterator[Problem]:
@@ -17,3 +20,18 @@ def expression_problems(item: LoadedConfig) -> Iterator[Problem]:
             for mistake in TABLE_CHECKS.get(check.kind).sql_mistakes(check.spec, table):
                 at = ("quality", name, index, check.kind, *mistake.at)
                 yield Problem(item.source.at(at), mistake.code, mistake.message, mistake.hint)
+    for path, asked, of in _with_conditions(item.config):
+        for mistake in condition_mistakes("where", asked.where or "", of):
+            yield Problem(item.source.at((*path, "where")), mistake.code, mistake.message, mistake.hint)
+
+
+def _with_conditions(config: Config) -> Iterator[tuple[Path, Check, Table]]:
+    """Yield the checks that look at some rows only, each with its place and its table."""
+    for name, table in config.all_tables.items():
+        for index, check in enumerate(config.quality.get(name, ())):
+            if check.where:
+                yield ("quality", name, index), check, table
+        for column_name, column in table.columns.items():
+            for index, of_column in enumerate(column.checks):
+                if of_column.where:
+                    yield ("tables", name, "columns", column_name, "checks", index), of_column, table

@@ -116,9 +116,7 @@ def _detail(task: Any, config: Config) -> str:
         spec = config.all_tables[task.table]
         return f"{spec.write_disposition} into {config.name}.{task.table}{_history(spec)}"
     if kind == "quality":
-        count = len(config.quality.get(task.table, ())) + sum(
-            len(column.checks) for column in config.all_tables[task.table].columns.values()
-        )
+        count = config.checks_in(task.table, task.stages)
         return f"{count} check{'' if count == 1 else 's'}"
     return {"model": "dbt", "test": "dbt test"}.get(kind, "")
 

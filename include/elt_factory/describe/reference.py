@@ -68,6 +68,11 @@ _CHAPTERS: tuple[tuple[str, tuple[tuple[Model, str], ...]], ...] = (
             (table.Incremental, "tables.<name>.incremental"),
             (table.Column, "tables.<name>.columns.<name>"),
             (checks.ColumnCheck, "tables.<name>.columns.<name>.checks"),
+            *(
+                (kind.model, f"tables.<name>.columns.<name>.checks.{kind.name}")
+                for kind in checks.COLUMN_CHECKS.all()
+                if isinstance(kind.model, type)
+            ),
         ),
     ),
     (

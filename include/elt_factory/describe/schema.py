@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
-from elt_factory.config.models.checks import COLUMN_CHECKS, TABLE_CHECKS
+from elt_factory.config.models.checks import COLUMN_CHECKS, OPTIONS, TABLE_CHECKS
 from elt_factory.config.models.one_kind import KINDS_OF, Written
 from elt_factory.config.models.sensors import SENSORS
 from elt_factory.config.models.source import SOURCES, TransformOnly
@@ -96,8 +96,17 @@ def _with_kinds(schema: dict[str, Any], schemas: Mapping[tuple[str, str], Any]) 
     }
     one = {"oneOf": [{"required": [name]} for name in kinds]}
     more = {kind.name: kind.schema for kind in door.all() if getattr(kind, "schema", None)}
-    rules = [one, *([{"properties": more}] if more else [])]
+    rules = [one, *([{"properties": more}] if more else []), *_without_options(door)]
     return {**schema, "properties": {**kinds, **schema["properties"]}, "allOf": rules}
+
+
+def _without_options(door: Door[Any]) -> Iterator[dict[str, Any]]:
+    """Yield that checks of some kinds cannot have keys that others can."""
+    for option in OPTIONS:
+        lacking = [kind.name for kind in door.all() if option not in getattr(kind, "options", OPTIONS)]
+        if lacking:
+            having = {"anyOf": [{"required": [name]} for name in lacking]}
+            yield {"if": having, "then": {"properties": {option: False}}}
 
 
 def _said(kind: Written) -> dict[str, Any]:

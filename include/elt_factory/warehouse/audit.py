@@ -11,6 +11,8 @@ the known name shows what holds of it (see `audit_views`):
   the newest load that failed after it.
 - `unseen_keys` has the keys that a snapshot of an `scd2` table with rejects says nothing of: see `history`.
 - `schema_changes`, `quality_results` and `deadline_misses` say what changed, what was checked, what was late.
+- `metrics` has what the checks of a load have measured, which later loads are compared with: of a load that was checked
+  again, what was measured last.
 
 Commits of one table come one after the other: each first takes the table's *turn*, a table of one row that nothing else
 changes. So `turn`, the number of a commit among those of its table, counts in the order of the commits whatever the
@@ -125,6 +127,20 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "message": "text",
         "seconds": "float",
         "checked_at": "timestamp",
+        "failing_keys": "text",
+    },
+    "metrics": {
+        "source": "text",
+        "table_name": "text",
+        "load_id": "text",
+        "run_id": "text",
+        "window_start": "timestamp",
+        "column_name": "text",
+        "metric": "text",
+        "rows_where": "text",
+        "value": "float",
+        "shares": "text",
+        "measured_at": "timestamp",
     },
     "deadline_misses": {
         "source": "text",
@@ -139,6 +155,7 @@ LOGS: Mapping[str, str] = {
     "rejects": "reject_log",
     "schema_changes": "schema_change_log",
     "quality_results": "quality_log",
+    "metrics": "metric_log",
 }
 # What only the logs have. `again`: an earlier commit of the same load is in the log. `void`: the load failed for its
 # rejects, and an earlier commit of the same load holds on. `kept_at`: one moment for all results of one try.

@@ -176,4 +176,5 @@ _VIEWS: Mapping[str, Callable[[Dialect], str]] = {
     "rejects": _rejects,
     "schema_changes": _newest_batch("schema_changes", (*_LOAD, "column_name"), "changed_at"),
     "quality_results": _quality_results,
+    "metrics": _newest_batch("metrics", (*_LOAD, "column_name", "metric", "rows_where"), "measured_at"),
 }

@@ -54,6 +54,8 @@ def _gone(d: Dialect, source: str, table: str, before: datetime) -> Iterator[tup
         (refresh, f"n.newest > {l_turn} AND {_mine(d, source, table)} AND {_older(d, 'rejected_at', before)}"),
     )
     yield "schema_changes", _batches(d, "schema_changes", ("load_id", "column_name"), "changed_at", mine, before)
+    measured = ("table_name", "load_id", "column_name", "metric", "rows_where")
+    yield "metrics", _batches(d, "metrics", measured, "measured_at", mine, before)
     whole = f"{d.name('source')} = {d.literal(source)}"
     yield "quality_results", _batches(d, "quality_results", ("run_id", "task_id"), "kept_at", whole, before)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from elt_factory.config.models.checks import CHECKS
 from elt_factory.config.models.table import Table
 from elt_factory.core.window import Window
 from elt_factory.extract.request import CursorRange
+from elt_factory.landing.manifest import Drift
 from elt_factory.warehouse import audit, audit_views
 from elt_factory.warehouse.base import Rows, Warehouse
 from elt_factory.warehouse.dialect import Dialect, Relation
@@ -173,13 +176,22 @@ def committed_loads(warehouse: Warehouse, source: str, table: str, wanted: Windo
 
 def loaded_up_to(warehouse: Warehouse, source: str, table: str) -> datetime | None:
     """Return the end of the last window that a table has loaded; None where it has none."""
+    return _of_loads(warehouse, source, table, f"max({warehouse.dialect.name('window_end')})")
+
+
+def loaded_from(warehouse: Warehouse, source: str, table: str) -> datetime | None:
+    """Return the start of the first window that a table has loaded; None where it has none."""
+    return _of_loads(warehouse, source, table, f"min({warehouse.dialect.name('window_start')})")
+
+
+def _of_loads(warehouse: Warehouse, source: str, table: str, moment: str) -> datetime | None:
     if not audited(warehouse):
         return None
     d = warehouse.dialect
     loads = audit.relation("loads").sql(d)
-    found: datetime | None = warehouse.query(
-        f"SELECT max({d.name('window_end')}) FROM {loads} WHERE {_standing(d, source, table)}"
-    ).rows[0][0]
+    found: datetime | None = warehouse.query(f"SELECT {moment} FROM {loads} WHERE {_standing(d, source, table)}").rows[
+        0
+    ][0]
     return found
 
 
@@ -198,13 +210,16 @@ def covering(loads: Sequence[Committed], wanted: Window) -> list[Committed]:
 def run_verdict(warehouse: Warehouse, source: str, table: str, run_id: str) -> tuple[bool, list[str]]:
     """Whether a run has finished the checks of a table, and which of them failed."""
     d = warehouse.dialect
-    columns = d.names(("kind", "table_name", "check_name", "status"))
+    columns = d.names(("task_id", "kind", "table_name", "check_name", "status"))
     rows = warehouse.query(
         f"SELECT {columns} FROM {audit.relation('quality_results').sql(d)} "
         f"WHERE {d.name('source')} = {d.literal(source)} AND {d.name('run_id')} = {d.literal(run_id)}"
     ).rows
-    checked = any(kind == "check" and name == table for kind, name, _, _ in rows)
-    return checked, [f"{name}: {check}" for _, name, check, status in rows if status == "failed"]
+    # what was checked before the transform says nothing of what comes after it
+    checked = any(
+        kind == "check" and name == table and not task.startswith(f"{CHECKS}.") for task, kind, name, _, _ in rows
+    )
+    return checked, [f"{name}: {check}" for _, _, name, check, status in rows if status == "failed"]
 
 
 def newest(warehouse: Warehouse, source: str, table: str) -> tuple[datetime | None, str | None]:
@@ -242,19 +257,21 @@ def _kept_by_merge(d: Dialect, source: str, table: str) -> str:
     return f"SELECT max(newest_date) AS kept FROM ({last}) AS l"
 
 
-def load_sizes(warehouse: Warehouse, source: str, table: str, before: datetime, count: int) -> list[int]:
-    """Rows that the last `count` loads whose window began before a moment brought, newest first.
+def load_sizes(
+    warehouse: Warehouse, source: str, table: str, before: datetime, count: int
+) -> list[tuple[datetime, int]]:
+    """Where the windows of the last `count` loads before a moment began, and the rows they brought, newest first.
 
     A full refresh is left out: it loads all that there is, which says nothing of one window.
     """
     d = warehouse.dialect
     rows = _loads(
         warehouse,
-        _SIZE,
+        ("window_start", *_SIZE),
         f"{_standing(d, source, table)} AND {d.name('window_start')} < {d.literal(before)} "
         f"AND NOT {d.name('full_refresh')} ORDER BY {d.name('window_start')} DESC LIMIT {count}",
     ).rows
-    return [_size(row) for row in rows]
+    return [(row[0], _size(row[1:])) for row in rows]
 
 
 def load_size(warehouse: Warehouse, load_id: str) -> int:
@@ -262,6 +279,35 @@ def load_size(warehouse: Warehouse, load_id: str) -> int:
     d = warehouse.dialect
     rows = _loads(warehouse, _SIZE, f"{d.name('load_id')} = {d.literal(load_id)}").rows
     return _size(rows[0]) if rows else 0
+
+
+def rejected_of(warehouse: Warehouse, load_id: str) -> tuple[int, int]:
+    """Rows that one load rejected, and that it read; none of none where it is not committed."""
+    d = warehouse.dialect
+    rows = _loads(warehouse, ("rows_rejected", "rows_read"), f"{d.name('load_id')} = {d.literal(load_id)}").rows
+    return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 0)
+
+
+def schema_changes(warehouse: Warehouse, source: str, table: str, load_id: str) -> list[str]:
+    """Return what is different in a load from the table before it, and from the load of the window before."""
+    d = warehouse.dialect
+    mine = f"{d.name('load_id')} = {d.literal(load_id)}"
+    changes = audit.relation("schema_changes").sql(d)
+    names = d.names(("column_name", "old_type", "type", "change"))
+    found = warehouse.query(f"SELECT {names} FROM {changes} WHERE {mine} ORDER BY {d.name('column_name')}").rows
+    said = [str(Drift(column, kind, change, old)) for column, old, kind, change in found]
+    own = _loads(warehouse, ("window_start", "columns"), mine).rows
+    if not own:
+        return said
+    start, columns = own[0]
+    where = f"{_standing(d, source, table)} AND {d.name('window_start')} < {d.literal(start)}"
+    last = _loads(warehouse, ("columns",), f"{where} ORDER BY {d.name('window_start')} DESC LIMIT 1").rows
+    gone = _names(last[0][0]) - _names(columns) if last and _names(columns) else set()
+    return [*said, *(f"column {name} is missing" for name in sorted(gone))]
+
+
+def _names(columns: str | None) -> set[str]:
+    return {str(column["name"]) for column in json.loads(columns or "[]")}
 
 
 def _size(row: Sequence[Any]) -> int:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elt_factory.config.errors import Position, Problem, near_name
+from elt_factory.config.models.checks import COLUMN_CHECKS, ColumnCheck
 from elt_factory.config.models.sensors import STAGES, Awaited
 from elt_factory.config.models.source import Config
+from elt_factory.config.models.table import Column
 from elt_factory.config.yaml.source import YamlPath, YamlSource
 from elt_factory.core.content import content_of
 
@@ -41,7 +43,11 @@ def problems_across(loaded: Sequence[LoadedConfig], broken: Sequence[Path]) -> d
     unread = {name for file in broken for name in _probable_names(file)}
     found: dict[Path, list[Problem]] = {}
     for item in loaded:
-        problems = [*_name_taken(item, first[item.config.name]), *_awaited_in_vain(item, configs, unread)]
+        problems = [
+            *_name_taken(item, first[item.config.name]),
+            *_awaited_in_vain(item, configs, unread),
+            *_parents_in_vain(item, configs, unread),
+        ]
         if problems:
             found[item.file] = problems
     return found
@@ -88,6 +94,48 @@ def source_sensors(config: Config) -> Iterator[tuple[YamlPath, Awaited]]:
         for index, sensor in enumerate(getattr(config.sensors, stage)):
             if sensor.awaited and sensor.awaited.source:
                 yield ("sensors", stage, index, sensor.kind), sensor.awaited
+
+
+def _parents_in_vain(item: LoadedConfig, configs: Mapping[str, Config], unread: set[str]) -> Iterator[Problem]:
+    """Yield checks that look for values in another config's column that is not there, or not the same values."""
+    for path, column, check in _column_checks(item.config):
+        kind = COLUMN_CHECKS.get(check.kind)
+        for source, table, key, below in kind.parents(check.spec, item.config.name):
+            if source in configs or source not in unread:
+                for key_of, code, message, hint in _no_parent(column, source, table, key, configs):
+                    yield Problem(item.source.at((*path, check.kind, *below, *key_of)), code, message, hint)
+
+
+def _column_checks(config: Config) -> Iterator[tuple[YamlPath, Column, ColumnCheck]]:
+    for name, table in config.all_tables.items():
+        for column_name, column in table.columns.items():
+            for index, check in enumerate(column.checks):
+                yield ("tables", name, "columns", column_name, "checks", index), column, check
+
+
+def _no_parent(
+    column: Column, source: str, table: str, key: str, configs: Mapping[str, Config]
+) -> Iterator[tuple[YamlPath, str, str, str]]:
+    """Why no value can be in another table's column: path below the check, code, message, hint."""
+    if source not in configs:
+        yield ("source",), "unknown-source", f'unknown source "{source}"', near_name(source, configs)
+        return
+    tables = configs[source].all_tables
+    if table not in tables:
+        yield ("table",), "unknown-table", f'"{source}" has no table "{table}"', near_name(table, tables)
+        return
+    parent = tables[table].columns.get(key)
+    if parent is None:
+        if tables[table].columns and tables[table].schema_contract != "evolve":
+            message = f'{source}.{table} has no column "{key}"'
+            yield ("column",), "unknown-column", message, near_name(key, tables[table].columns)
+    elif (column.pii, parent.pii) not in ((None, None), ("hash", "hash")):
+        message = f"{source}.{table}.{key} has {_stored(parent)}, this column {_stored(column)}: no value is in both"
+        yield ("column",), "conflict", message, "write the same pii: for both, or remove the check"
+
+
+def _stored(column: Column) -> str:
+    return {None: "plain values", "hash": "hashes", "drop": "nothing"}[column.pii]
 
 
 def _unready(awaited: Awaited, other: Config) -> Iterator[tuple[YamlPath, str, str, str]]:

@@ -93,7 +93,7 @@ class OneKind(Model):
         if not named:
             raise MistakeError(f"a {what} needs one of {known}", "add one, or remove the entry", code="incomplete")
         if len(named) > 1:
-            message = f"a {what} takes exactly one of {known}; got {' and '.join(named)}"
+            message = f"a {what} takes exactly one kind; got {' and '.join(named)}"
             raise MistakeError(message, "write a list entry for each", at=(named[-1], KEY), code="conflict")
 
     @model_serializer(mode="wrap")

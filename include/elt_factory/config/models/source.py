@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from elt_factory.config.errors import KEY, MistakeError, near_name, raise_found
 from elt_factory.config.models import secrets
 from elt_factory.config.models.base import Model
-from elt_factory.config.models.checks import TABLE_CHECKS, TableCheck
+from elt_factory.config.models.checks import BEFORE, TABLE_CHECKS, CheckStage, TableCheck
 from elt_factory.config.models.column_rules import column_mistakes
 from elt_factory.config.models.compute import Compute, or_name
 from elt_factory.config.models.cron import Cron
@@ -176,7 +176,7 @@ class Pipeline(Model):
     )
     quality: dict[Name, tuple[TableCheck, ...]] = Field(
         {},
-        description="Checks per table, after the transform.",
+        description="Checks per table.",
         examples=[{"flights": [{"row_count": {"min": 1}}]}],
     )
     alerts: Alerts = Field(
@@ -210,6 +210,12 @@ class Pipeline(Model):
     def all_tables(self) -> Mapping[str, Table]:
         """The tables this config loads, by name; none for a transform across sources."""
         return {}
+
+    def checks_in(self, table: str, stages: Sequence[CheckStage]) -> int:
+        """Return how many checks of a table run in some stages; those of its columns come before a transform."""
+        of_columns = sum(len(column.checks) for column in self.all_tables[table].columns.values())
+        of_table = sum(check.stage in stages for check in self.quality.get(table, ()))
+        return of_table + (of_columns if BEFORE in stages else 0)
 
     def with_parents(self, table: str) -> Sequence[str]:
         """Return a table and those that it is read with, without which it cannot be read."""

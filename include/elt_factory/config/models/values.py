@@ -9,7 +9,7 @@ from datetime import date, datetime, time
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Strict, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict, StringConstraints, WithJsonSchema
 
 from elt_factory.config.errors import MistakeError, invalid, shown
 from elt_factory.config.models.durations import SECONDS
@@ -21,6 +21,7 @@ from elt_factory.config.synonyms import near_word
 _UNITS = ("second", "minute", "hour")
 _RATE = re.compile(rf"([0-9]+)\s*/\s*({'|'.join(_UNITS)})")
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")
+SHARE_PATTERN = r"^[0-9]+(\.[0-9]+)?\s*%$"
 _TYPE = re.compile(r"^([a-z]+)(?:\(\s*([0-9]+)\s*(?:,\s*([0-9]+)\s*)?\))?$")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(r"[0-9]{2}:[0-9]{2}(?::[0-9]{2})?")
@@ -109,7 +110,12 @@ def _parse_rate(value: object) -> Rate:
     return Rate(int(match[1]), SECONDS[match[2][0]])
 
 
-def _parse_share(value: object) -> float:
+def parse_share(value: object) -> float:
+    """Return a share, of text like 20%.
+
+    Raises:
+        MistakeError: the text is not a percentage.
+    """
     if isinstance(value, float) and 0 <= value <= 1:
         return value
     match = _SHARE.fullmatch(value) if isinstance(value, str) else None
@@ -303,7 +309,7 @@ _COLUMN = r"^[^\x00-\x1f\x7f]{1,255}$"
 RequestRate = Annotated[
     Rate, BeforeValidator(_parse_rate), PlainSerializer(str), _text(rf"^[0-9]+\s*/\s*({'|'.join(_UNITS)})$")
 ]
-Share = Annotated[float, BeforeValidator(_parse_share), _text(r"^[0-9]+(\.[0-9]+)?\s*%$")]
+Share = Annotated[float, BeforeValidator(parse_share), _text(SHARE_PATTERN)]
 Type = Annotated[ColumnType, BeforeValidator(_parse_type), PlainSerializer(str), _text(_TYPE.pattern)]
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 Date = Annotated[date, BeforeValidator(_parse_date)]
@@ -311,6 +317,7 @@ TimeOfDay = Annotated[time, BeforeValidator(_parse_time), _text(rf"^{_TIME.patte
 # where a cursor begins: an instant, a day, or a number
 Beginning = Annotated[datetime | date | int, BeforeValidator(_parse_start)]
 Whole = Annotated[int, Strict()]
+Number = Annotated[int, Strict()] | Annotated[float, Strict(), Field(allow_inf_nan=False)]
 # true and false alone: "no", "false" in quotes and 0 are text and numbers
 Flag = Annotated[bool, Strict()]
 Scalar = Annotated[str | int | float | bool, BeforeValidator(check_scalar)]

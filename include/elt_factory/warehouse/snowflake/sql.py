@@ -84,6 +84,8 @@ DIALECT = Dialect(
     json_text=lambda column: f"TO_JSON({column})",
     # an object has its keys in order, whatever the order in which they were written
     same_json=lambda one, other: f"TO_JSON({one}) IS NOT DISTINCT FROM TO_JSON({other})",
+    # its REGEXP_LIKE asks for the whole text
+    matches=lambda column, pattern: f"REGEXP_INSTR(CAST({column} AS VARCHAR), {pattern}) > 0",
     # what shows UTC is cast in the session's zone, which is UTC
     instant=lambda column, zone: (
         f"CAST(CONVERT_TIMEZONE({text(zone)}, 'UTC', CAST({column} AS TIMESTAMP_NTZ)) AS TIMESTAMP_TZ)"

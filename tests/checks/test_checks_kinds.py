@@ -1,0 +1,293 @@
+"""Every kind of check finds what it is for, on both warehouses, and nothing in what is right."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from checks_support import day
+
+from elt_factory.checks.history import Figure as F
+from elt_factory.checks.history import History, Measured
+from elt_factory.checks.kind import CheckRequest
+from elt_factory.checks.run import keep_figures, run_checks
+from elt_factory.core.window import Window
+
+
+def column(*checks, name="n", **spec):
+    return {"columns": {name: {"checks": list(checks), **spec}}}
+
+
+def load_and_check(source, sizes_or_rows):
+    """Load a window per entry, check each and keep what it measured, as runs do; the results of the last."""
+    results = []
+    for number, rows in enumerate(sizes_or_rows, 1):
+        source.load(rows, day(number))
+        results = source.check(day(number))
+        keep_figures(source.warehouse, source.request(day(number)), results)
+    return results
+
+
+def numbers(*values):
+    return [{"n": value} for value in values]
+
+
+def test_conditions_thresholds_and_keys_on_every_warehouse(checked):
+    """One table with many checks: one scan answers those of rows, and each shows the keys of what fails."""
+    table = {
+        "primary_key": ["id", "mail"],
+        "columns": {
+            "mail": {"type": "text", "pii": "hash"},
+            "code": {
+                "type": "text",
+                "checks": [
+                    {"regex": "^N[0-9]+$"},
+                    {"regex": "^N[0-9]+$", "max_failing": 2, "severity": "warn"},
+                    {"regex": "^N[0-9]+$", "max_failing": "50%"},
+                    {"regex": "^N[0-9]+$", "where": "kind = 'x' -- only these"},
+                    {"length": {"min": 2, "max": 3}},
+                    {"unique": True, "where": "kind = 'x'"},
+                ],
+            },
+            "n": {"checks": [{"sum": {"max": 10}}, {"mean": {"min": 3}}]},
+        },
+    }
+    source = checked(
+        table,
+        quality=[{"expression": "n > 1", "where": "code is not null"}, {"query": "select 1 from loaded where n = 3"}],
+    )
+    source.load(
+        [
+            {"id": 1, "mail": "a", "code": "N1", "kind": "x", "n": 1},
+            {"id": 2, "mail": "b", "code": "M1", "kind": "y", "n": 2},
+            {"id": 3, "mail": "c", "code": "N123", "kind": "x", "n": 3},
+            {"id": 4, "mail": "d", "code": "N1", "kind": "z", "n": 5},
+            {"id": 5, "mail": "e", "code": None, "kind": "z", "n": 0},
+        ]
+    )
+    found = {result.check: (result.status, result.message, result.failing_keys) for result in source.check()}
+    two = '[{"id": 2}]'
+    assert found == {
+        "no rejects": ("passed", "no row was rejected", ""),
+        "code matches ^N[0-9]+$": ("passed", "1 of 5 rows violate it; 50% may", ""),
+        "code matches ^N[0-9]+$ where kind = 'x' -- only these": ("passed", "holds", ""),
+        "code length min 2, max 3": ("failed", "1 rows violate it", '[{"id": 3}]'),
+        "code unique where kind = 'x'": ("passed", "holds", ""),
+        "n sum": ("failed", "the sum is 11; the maximum is 10", ""),
+        "n mean": ("failed", "the mean is 2.2; the minimum is 3", ""),
+        "expression n > 1 where code is not null": ("failed", "1 rows violate it", '[{"id": 1}]'),
+        "query select 1 from loaded where n = 3": ("failed", "1 rows violate it", ""),
+    }
+    first, second, third = (r for r in source.check() if r.check == "code matches ^N[0-9]+$")
+    assert [(r.status, r.failing_keys) for r in (first, second, third)] == [
+        ("failed", two),
+        ("passed", ""),
+        ("passed", ""),
+    ]
+
+
+def test_many_checks_of_a_table_are_one_scan_and_a_broken_one_fails_alone(checked, monkeypatch):
+    source = checked(
+        {"columns": {name: {"checks": [{"not_null": True}, {"sum": {"min": 0}}]} for name in "ab"}},
+        quality=[{"expression": "a > 0"}],
+    )
+    source.load([{"a": 1, "b": 2}])
+    asked = []
+    query = type(source.warehouse).query
+    monkeypatch.setattr(type(source.warehouse), "query", lambda self, text: asked.append(text) or query(self, text))
+    scans = f"FROM {source.warehouse.dialect.name('src')}.{source.warehouse.dialect.name('tab')} "
+    assert [result.status for result in source.check()] == ["passed"] * 6
+    assert sum(scans in text for text in asked) == 1
+    broken = checked(
+        source.config.tables["tab"].model_dump(exclude_unset=True), quality=[{"expression": "nothing > 0"}]
+    )
+    asked.clear()
+    results = {result.check: result.status for result in run_checks(source.warehouse, broken.request())}
+    assert results.pop("expression nothing > 0") == "failed"
+    assert set(results.values()) == {"passed"}
+
+
+def test_a_foreign_key_is_a_value_of_another_loaded_table(checked):
+    source = checked(column({"relationships": {"table": "tab", "column": "parent"}}, name="child"))
+    source.load([{"child": 1, "parent": 1}, {"child": None, "parent": 2}, {"child": 3, "parent": None}])
+    assert source.one("child in tab.parent").failing_rows == 1
+    source = checked(column({"relationships": {"source": "fleet", "table": "planes", "column": "id"}}, name="child"))
+    result = source.one("child in fleet.planes.id")
+    assert (result.status, result.message.split(":")[0]) == ("failed", "check failed to run")
+
+
+@pytest.mark.parametrize(
+    ("rule", "values", "status", "message"),
+    [
+        ({"within": "20%"}, [10], "passed", "the sum is 10; no earlier load to compare with"),
+        (
+            {"within": "20%"},
+            [10, 12],
+            "passed",
+            "the sum is 12; the previous 1 have 10 on average; the allowed deviation is 20%",
+        ),
+        (
+            {"within": "20%"},
+            [10, 14, 15],
+            "failed",
+            "the sum is 15; the previous 2 have 12 on average; the allowed deviation is 20%",
+        ),
+        (
+            {"within": "50%", "of": "same_weekday"},
+            [10, 1, 1, 1, 1, 1, 1, 11],
+            "passed",
+            "the sum is 11; the previous 1 have 10 on average; the allowed deviation is 50%",
+        ),
+        (
+            {"within": "50%", "of": "same_weekday"},
+            [10, 1, 1, 1, 1, 1, 1, 2],
+            "failed",
+            "the sum is 2; the previous 1 have 10 on average; the allowed deviation is 50%",
+        ),
+        ({"max": 5}, [None], "passed", "the sum has no value"),
+    ],
+)
+def test_a_sum_is_compared_with_what_earlier_loads_measured(checked, rule, values, status, message):
+    result = load_and_check(checked(column({"sum": rule})), [numbers(value) for value in values])[-1]
+    assert (result.status, result.message) == (status, message)
+
+
+def test_a_window_that_is_loaded_and_checked_again_is_measured_again_and_not_compared_with_itself(checked):
+    source = checked(column({"sum": {"within": "10%"}}))
+    load_and_check(source, [numbers(100), numbers(50)])
+    result = load_and_check(source, [numbers(55), numbers(50)])[-1]
+    assert result.message == "the sum is 50; the previous 1 have 55 on average; the allowed deviation is 10%"
+    source.load(numbers(1000), day(1), full_refresh=True)
+    source.load(numbers(50), day(3))
+    assert source.one("n sum", day(3)).message.endswith("no earlier load to compare with")
+
+
+def rows_where(count, **values):
+    return [{"n": 1, **values} for _ in range(count)]
+
+
+def test_a_row_count_of_some_rows_and_of_the_same_weekday(checked):
+    source = checked(
+        quality=[
+            {"row_count": {"within": "10%"}, "where": "k = 'a'"},
+            {"row_count": {"within": "10%", "of": "same_weekday"}},
+        ]
+    )
+    loads = [rows_where(10, k="a"), *[rows_where(3, k="a") + rows_where(4, k="b")] * 6, rows_where(10, k="a")]
+    some, weekday = load_and_check(source, loads)[1:]
+    assert some.status == "failed"
+    assert some.message.startswith("the load has 10 rows; the previous 7 have 4 on average")
+    assert (weekday.status, weekday.message.split(";")[1]) == ("passed", " the previous 1 have 10 on average")
+
+
+@pytest.mark.parametrize(
+    ("there", "holds", "message"),
+    [
+        (2, True, "the load has 2 rows; the source has 2; the allowed deviation is 10%"),
+        (3, False, "the load has 2 rows; the source has 3; the allowed deviation is 10%"),
+        (None, True, "the load has 2 rows; the source does not count its own"),
+    ],
+)
+def test_a_row_count_is_compared_with_what_the_source_counts(checked, there, holds, message):
+    source = checked(quality=[{"row_count": {"within": "10%", "of": "source"}}])
+    source.load(numbers(1, 2))
+    asked = source.request()
+    request = CheckRequest(asked.config, asked.table, asked.load_id, asked.window, "run", lambda: there)
+    result = run_checks(source.warehouse, request)[-1]
+    assert (result.status == "passed", result.message) == (holds, message)
+
+
+def test_a_shift_of_the_distribution_is_named(checked):
+    rule = {"nulls": "10%", "distinct": "20%", "quantiles": "20%", "categories": "10%"}
+    source = checked(column({"distribution": rule}))
+    usual = numbers(*range(20))
+    result = load_and_check(source, [usual, usual, usual])[-1]
+    assert (result.status, result.message) == ("passed", "distributed like the previous 2 loads")
+    shifted = load_and_check(source, [usual, usual, numbers(*[None] * 10, *[15] * 10)])[-1]
+    assert shifted.status == "failed"
+    assert "50.0% are NULL, before 0.0%" in shifted.message
+    assert "10.0% are distinct, before 100.0%" in shifted.message
+    assert "the 5% quantile is 15, before 0.95" in shifted.message
+    assert '100.0% are "15", before 5.0%' in shifted.message
+    assert shifted.message.endswith("compared with the previous 2 loads")
+    empty = load_and_check(source, [usual, []])[-1]
+    assert empty.status == "passed"
+
+
+def test_history_is_of_the_same_column_metric_and_rows():
+    start = day(30).start
+    measured = [
+        Measured(start - timedelta(days=back), F("n", "sum", float(back), where=where))
+        for back in range(1, 30)
+        for where in ("", "a > 1")
+    ]
+    found = History(start, "UTC", measured).of(F("n", "sum", 0.0), "trailing_7_runs")
+    assert [figure.value for figure in found] == [1, 2, 3, 4, 5, 6, 7]
+    weekday = History(start, "UTC", measured).of(F("n", "sum", 0.0, where="a > 1"), "same_weekday")
+    assert [figure.value for figure in weekday] == [7, 14, 21, 28]
+    assert History(start, "UTC", measured).of(F("n", "mean", 0.0), "trailing_7_runs") == []
+
+
+def test_a_weekday_is_one_of_the_sources_time_zone():
+    """Midnight in New York is Tuesday in UTC already; in autumn an hour later than in summer."""
+    nights = [day(1).start + timedelta(days=back, hours=4) for back in (7, 0)]
+    history = History(nights[0], "America/New_York", [Measured(nights[1], F("n", "sum", 1.0))])
+    assert len(history.of(F("n", "sum"), "same_weekday")) == 1
+
+
+def test_rejects_are_a_share_of_the_rows_read(checked):
+    table = {"columns": {"n": {"type": "integer"}}, "rejects": {"max": "50%"}}
+    for limit, status in (("50%", "passed"), ("30%", "failed"), (1, "passed"), (0, "failed")):
+        source = checked(table, quality=[{"rejects": limit}])
+        source.load(numbers(1, 2, "x"))
+        result = source.one("share of rejects")
+        assert (result.status, result.failing_rows) == (status, 1)
+    assert result.message == "1 of 3 rows were rejected; 0 may"
+
+
+def test_windows_that_were_left_out_are_named(checked):
+    source = checked(quality=[{"no_gaps": "5d"}])
+    for number in (1, 2, 4, 6, 7):
+        source.load(numbers(1), day(number))
+    assert source.one("no gaps", day(2)).message == "no gap between the loads of the last 5d"
+    result = source.one("no gaps", day(7))
+    assert (result.status, result.message) == ("failed", f"never loaded: {day(3)}, {day(5)}")
+    source.load(numbers(1), day(3))
+    assert source.one("no gaps", day(7)).message == f"never loaded: {day(5)}"
+    source.load(numbers(1), Window(day(5).start, day(6).end))
+    assert source.one("no gaps", day(7)).status == "passed"
+
+
+def test_a_schema_that_changes_is_named_column_by_column(checked):
+    source = checked(quality=[{"schema_unchanged": True}])
+    source.load([{"n": 1, "m": "a"}], day(1))
+    source.load([{"n": 1, "m": "a"}], day(2))
+    assert source.one("schema unchanged", day(2)).message == "the schema is unchanged"
+    source.load([{"n": 1.5, "k": True}], day(3))
+    result = source.one("schema unchanged", day(3))
+    assert result.status == "failed"
+    assert (
+        result.message == "column k (boolean) added; column n (integer to decimal(38,9)) widened; column m is missing"
+    )
+
+
+def test_a_sample_has_at_most_five_keys_and_no_personal_ones(checked):
+    table = {"primary_key": ["mail"], "columns": {"mail": {"pii": "hash"}, "n": {"checks": [{"not_null": True}]}}}
+    source = checked(table)
+    source.load([{"mail": str(number), "n": None} for number in range(9)] + [{"mail": "x", "n": 1}])
+    assert source.one("n not null").failing_keys == ""
+    source = checked({"primary_key": ["id"], "columns": {"n": {"checks": [{"not_null": True}]}}})
+    source.load([{"id": number, "n": None} for number in range(9)] + [{"id": 99, "n": 1}])
+    assert json.loads(source.one("n not null").failing_keys) == [{"id": number} for number in range(5)]
+
+
+def test_checks_run_in_their_stage(checked):
+    after = {"query": "select 1 from loaded where n = 0", "stage": "after_transform"}
+    source = checked(column({"not_null": True}), quality=[{"row_count": {"min": 1}}, after])
+    source.load(numbers(1))
+
+    def of(*stages):
+        return [result.check for result in run_checks(source.warehouse, source.request(), stages)]
+
+    assert of("before_transform") == ["no rejects", "n not null", "row count"]
+    assert of("after_transform") == ["no rejects", "query select 1 from loaded where n = 0"]
+    assert of() == of("before_transform", "after_transform") == [*of("before_transform"), of("after_transform")[1]]
