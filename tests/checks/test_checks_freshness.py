@@ -158,6 +158,9 @@ def test_a_window_is_ready_when_its_runs_have_checked_it(checked):
     assert (found.holds, found.message) == (False, "src.tab is loaded but not checked yet in run r1")
     keep(source.warehouse, "src", "r1", "quality.other", [result("passed", "other")])
     assert not window_checked(source.warehouse, "src", "tab", day(1)).holds
+    # before the transform there is nothing for others to read yet
+    keep(source.warehouse, "src", "r1", "checks.tab", [result("passed")])
+    assert not window_checked(source.warehouse, "src", "tab", day(1)).holds
     keep(source.warehouse, "src", "r1", "quality.tab", [result("passed"), result("warned")])
     assert window_checked(source.warehouse, "src", "tab", day(1)).holds
 

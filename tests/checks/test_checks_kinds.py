@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 from checks_support import day
 
-from elt_factory.checks.history import Figure as F
-from elt_factory.checks.history import History, Measured
+from elt_factory.checks.history import Figure, History, Measured
 from elt_factory.checks.kind import CheckRequest
 from elt_factory.checks.run import keep_figures, run_checks
 from elt_factory.core.window import Window
@@ -147,7 +146,7 @@ def test_a_foreign_key_is_a_value_of_another_loaded_table(checked):
     ],
 )
 def test_a_sum_is_compared_with_what_earlier_loads_measured(checked, rule, values, status, message):
-    result = load_and_check(checked(column({"sum": rule})), [numbers(value) for value in values])[-1]
+    result = load_and_check(checked(column({"sum": rule}, type="integer")), [numbers(value) for value in values])[-1]
     assert (result.status, result.message) == (status, message)
 
 
@@ -216,22 +215,22 @@ def test_a_shift_of_the_distribution_is_named(checked):
 def test_history_is_of_the_same_column_metric_and_rows():
     start = day(30).start
     measured = [
-        Measured(start - timedelta(days=back), F("n", "sum", float(back), where=where))
+        Measured(start - timedelta(days=back), Figure("n", "sum", float(back), where=where))
         for back in range(1, 30)
         for where in ("", "a > 1")
     ]
-    found = History(start, "UTC", measured).of(F("n", "sum", 0.0), "trailing_7_runs")
+    found = History(start, "UTC", measured).of(Figure("n", "sum", 0.0), "trailing_7_runs")
     assert [figure.value for figure in found] == [1, 2, 3, 4, 5, 6, 7]
-    weekday = History(start, "UTC", measured).of(F("n", "sum", 0.0, where="a > 1"), "same_weekday")
+    weekday = History(start, "UTC", measured).of(Figure("n", "sum", 0.0, where="a > 1"), "same_weekday")
     assert [figure.value for figure in weekday] == [7, 14, 21, 28]
-    assert History(start, "UTC", measured).of(F("n", "mean", 0.0), "trailing_7_runs") == []
+    assert History(start, "UTC", measured).of(Figure("n", "mean", 0.0), "trailing_7_runs") == []
 
 
 def test_a_weekday_is_one_of_the_sources_time_zone():
     """Midnight in New York is Tuesday in UTC already; in autumn an hour later than in summer."""
     nights = [day(1).start + timedelta(days=back, hours=4) for back in (7, 0)]
-    history = History(nights[0], "America/New_York", [Measured(nights[1], F("n", "sum", 1.0))])
-    assert len(history.of(F("n", "sum"), "same_weekday")) == 1
+    history = History(nights[0], "America/New_York", [Measured(nights[1], Figure("n", "sum", 1.0))])
+    assert len(history.of(Figure("n", "sum"), "same_weekday")) == 1
 
 
 def test_rejects_are_a_share_of_the_rows_read(checked):

@@ -202,3 +202,40 @@ def test_a_wrong_ending_is_an_error_of_that_file_alone(tmp_path: Path, name: str
     assert file == tmp_path / name
     (problem,) = error.problems
     assert (problem.code, problem.hint) == ("wrong-ending", f"rename the file to {name.lower()}")
+
+
+def looks_up(relationship: str, column: str = "") -> str:
+    """A source whose column `plane` must be in a column of another table."""
+    return (
+        "name: flights\nextract: {type: sql, connection: c}\ntables:\n  flights:\n    columns:\n"
+        f"      plane: {{{column}checks: [{{relationships: {{{relationship}}}}}]}}\n"
+    )
+
+
+PLANES = (
+    "name: fleet\nextract: {type: sql, connection: c}\ntables:\n  planes:\n    schema_contract: freeze\n"
+    "    columns: {id: {type: text}, tail: {pii: hash}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("relationship", "column", "found"),
+    [
+        ("source: fleet, table: planes, column: id", "", None),
+        ("source: fleet, table: planes, column: tail", "pii: hash, ", None),
+        ("source: flet, table: planes, column: id", "", ("unknown-source", 'did you mean "fleet"?')),
+        ("source: fleet, table: plane, column: id", "", ("unknown-table", 'did you mean "planes"?')),
+        ("table: planes, column: id", "", ("unknown-table", "use one of: flights")),
+        ("source: fleet, table: planes, column: ids", "", ("unknown-column", 'did you mean "id"?')),
+        ("source: fleet, table: planes, column: tail", "", ("conflict", "write the same pii: for both")),
+        ("source: fleet, table: planes, column: id", "pii: hash, ", ("conflict", "write the same pii: for both")),
+    ],
+)
+def test_a_relationship_is_with_a_column_that_is_there_and_has_the_same_values(tmp_path, relationship, column, found):
+    problems = told(folder_of(tmp_path, fleet=PLANES, flights=looks_up(relationship, column)))
+    if found is None:
+        assert problems == {}
+        return
+    ((line, _, code, hint),) = problems["flights"]
+    assert (line, code) == (6, found[0])
+    assert found[1] in hint
