@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .PHONY: help setup azurite demo up down test test-unit test-pythons test-duckdb test-services test-fakesnow test-live proof test-snowflake coverage durations \
-  bench extract-bench faults lint prose drift docs-site reference format lock clean
+  bench extract-bench faults lint page prose drift docs-site reference format lock clean
 
 DAYS ?= 7
 PORT ?= 8080
@@ -17,7 +17,7 @@ AZURITE := build/azurite/node_modules/.bin/azurite-blob
 # what the tests and the demo use of the extras in pyproject.toml
 EXTRAS := avro azure connectors dbt-snowflake demo dynamodb excel gcs git mongodb mssql mysql oracle pictures postgres s3 sftp
 # what people read: code with its messages and docstrings, docs
-PROSE := include examples plugins dags benchmarks dag_configs docs README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile
+PROSE := include page/src examples plugins dags benchmarks dag_configs docs README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile
 # what is compiled once is compiled for all: without this every process that imports Airflow takes twice as long
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -123,6 +123,12 @@ lint: $(VENV)/.ready ## Style, types, import rules, prose
 prose: $(VENV)/.ready ## Spelling, words that docs/concepts/glossary.md retires, and the lines and links of pages
 	@$(BIN)/codespell $(PROSE)
 	@$(BIN)/python -m pytest --noconftest --quiet --no-header tests/test_pages.py
+
+page: ## Build the bundle of the Sources page from page/, with node; the bundle is committed
+	@$(BIN)/python -c 'import json, pathlib; from elt_factory.ui.app import app; pathlib.Path("page/openapi.json").write_text(json.dumps(app.openapi(), indent=1) + "\n")' >/dev/null
+	@npm ci --silent --no-audit --no-fund --prefix page
+	@npm run --silent --prefix page types >/dev/null
+	@npm run --silent --prefix page build
 
 drift: $(VENV)/.ready ## Fail where a generated file is not what the models say
 	@$(BIN)/python -m elt_factory.cli.reference --check

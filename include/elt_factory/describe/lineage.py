@@ -15,14 +15,21 @@ def lineage_svg(title: str, configs: Sequence[Config], models: Models, about: It
 
     Empty without any.
     """
-    boxes, edges = _graph(configs, models)
-    centre = {name for config in about for name in _own(config, models)}
-    kept = _reached(centre, edges) | _reached(centre, [(after, before) for before, after in edges])
-    shown = tuple(box for name, box in boxes.items() if name in kept)
+    shown, inside = lineage(configs, models, about)
     if not shown:
         return ""
-    inside = tuple(edge for edge in edges if edge[0] in kept and edge[1] in kept)
     return graph_svg(title, "from the systems through the loaded tables to the models", [Panel("", shown, inside)])
+
+
+def lineage(
+    configs: Sequence[Config], models: Models, about: Iterable[Config]
+) -> tuple[tuple[Box, ...], tuple[Edge, ...]]:
+    """Return what some configs load and transform, with everything before and after it, as boxes and edges."""
+    boxes, edges = _graph(configs, models)
+    centre = {name for config in about for name in _own(config, models)}
+    kept = reached(centre, edges) | reached(centre, [(after, before) for before, after in edges])
+    shown = tuple(box for name, box in boxes.items() if name in kept)
+    return shown, tuple(edge for edge in edges if edge[0] in kept and edge[1] in kept)
 
 
 def _graph(configs: Sequence[Config], models: Models) -> tuple[dict[str, Box], list[Edge]]:
@@ -72,7 +79,7 @@ def _own(config: Config, models: Models) -> Iterator[str]:
     yield from models.of_config.get(config.name, ())
 
 
-def _reached(names: Iterable[str], edges: Sequence[Edge]) -> set[str]:
+def reached(names: Iterable[str], edges: Sequence[Edge]) -> set[str]:
     """Return the names, and all that the edges lead to from them."""
     onward: Mapping[str, list[str]] = {before: [] for before, _ in edges}
     for before, after in edges:

@@ -35,12 +35,14 @@ class Around:
         dbt: The folder of the dbt project.
         warehouse: Opens the warehouse; what it raises is a fact, too.
         session: Opens Airflow's metadata database; None where there is none to read.
+        folder: Gives the configs where they are read already; None where the folder is to be read.
     """
 
     configs: Path
     dbt: Path
     warehouse: Callable[[], AbstractContextManager[Warehouse]]
     session: Callable[[], AbstractContextManager[Session]] | None
+    folder: Callable[[], Folder] | None = None
 
 
 def here() -> Around:
@@ -58,7 +60,7 @@ def gather(around: Around, names: Collection[str] = (), now: datetime | None = N
     What cannot be read is a fact itself: a broken YAML, a warehouse that is locked, an Airflow without a database.
     """
     moment = now or datetime.now(UTC)
-    folder = load_folder(around.configs)
+    folder = around.folder() if around.folder else load_folder(around.configs)
     configs = [item.config for item in folder.configs]
     reads = reads_of(configs, _manifest(around.dbt))
     wanted = _wanted(configs, names, reads)

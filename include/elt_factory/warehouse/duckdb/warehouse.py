@@ -8,6 +8,7 @@ import math
 import os
 import random
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 from elt_factory.config.models.values import ColumnType, TypeName
 from elt_factory.core.connection import Connection
 from elt_factory.core.disk import naming_a_full_disk
-from elt_factory.core.failures import EltError, LandingError, WarehouseBusyError
+from elt_factory.core.failures import EltError, LandingError, WarehouseBusyError, WarehouseDamagedError
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, identifier, literal
 from elt_factory.landing.casting import from_duckdb_type
 from elt_factory.landing.manifest import LandedFile
 from elt_factory.warehouse import statements
 from elt_factory.warehouse.base import Rows, Staged, StatementError, Warehouse, rolled_back_on_error
 from elt_factory.warehouse.dialect import Dialect, Relation
+from elt_factory.warehouse.duckdb.audit_copy import copy_of, update_copy
 from elt_factory.warehouse.duckdb.errors import translated
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.statement import BEGIN, COMMIT, ROLLBACK, Statement
@@ -78,6 +80,7 @@ class DuckDBWarehouse(Warehouse):
     """
 
     dialect = DIALECT
+    _written = False
 
     def __init__(self, path: Path, patience: float = 600, log: Callable[[str], None] = print) -> None:
         self._file = path
@@ -98,6 +101,7 @@ class DuckDBWarehouse(Warehouse):
 
     def execute(self, statement: str) -> int:  # noqa: D102
         answer = self._run(statement)
+        self._written = True
         return int(answer[0][0]) if answer and isinstance(answer[0][0], int) else 0
 
     def _run(self, statement: str) -> list[tuple[Any, ...]]:
@@ -195,8 +199,24 @@ class DuckDBWarehouse(Warehouse):
     def another(self) -> DuckDBWarehouse:  # noqa: D102
         return DuckDBWarehouse(*self._opened_as)
 
-    def close(self) -> None:  # noqa: D102
+    def close(self) -> None:
+        """Let go of the file, and leave the copy of the audit logs as the file has them."""
+        if self._written:
+            self._written = False
+            self._copy_audit()
         self._connection.close()
+
+    def _copy_audit(self) -> None:
+        import duckdb
+
+        path, _, log = self._opened_as
+        # without audit tables there is nothing to copy
+        with contextlib.suppress(StatementError):
+            try:
+                update_copy(copy_of(path), DIALECT, lambda statement: self.query(statement).rows)
+            except (WarehouseBusyError, WarehouseDamagedError, OSError, sqlite3.Error, duckdb.Error) as error:
+                # this concerns the copy alone: no load fails for it, and the next one brings it up to date
+                log(f"the copy of the audit tables, {copy_of(path).name}, is not up to date: {error}")
 
 
 def _create_view(name: str, files: Sequence[Path]) -> Statement:

@@ -1,0 +1,67 @@
+"""Who may see what: Airflow's login, and its permission for each DAG. Every route depends on one of these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, DagDetails
+from airflow.api_fastapi.core_api.security import GetUserDep
+from fastapi import Depends, HTTPException, status
+
+
+def _website(user: GetUserDep) -> Any:
+    """Return the user, who is logged in and may see Airflow's web UI.
+
+    Raises:
+        HTTPException: 401 for no one, 403 for a user without a role.
+    """
+    if not get_auth_manager().is_authorized_view(access_view=AccessView.WEBSITE, user=user):
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
+    return user
+
+
+User = Annotated[Any, Depends(_website)]
+
+
+def _readable(user: User) -> frozenset[str]:
+    """Return the DAGs of which the user may see the runs."""
+    return frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="GET"))
+
+
+Readable = Annotated[frozenset[str], Depends(_readable)]
+
+
+def _runnable(user: User) -> frozenset[str]:
+    """Return the DAGs that the user may change, and so start runs of. Airflow itself asks again when one is started."""
+    return frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="PUT"))
+
+
+Runnable = Annotated[frozenset[str], Depends(_runnable)]
+
+
+def _source(name: str, user: User) -> str:
+    """Return the name of a source whose DAG and runs the user may read: 403 is the answer for any other name."""
+    if not all(may(user, name, "GET", entity) for entity in (None, DagAccessEntity.RUN)):
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
+    return name
+
+
+SourceName = Annotated[str, Depends(_source)]
+
+
+def _sees_errors(user: User) -> bool:
+    """Whether the user may see which files cannot be read, and why."""
+    return bool(get_auth_manager().is_authorized_view(access_view=AccessView.IMPORT_ERRORS, user=user))
+
+
+SeesErrors = Annotated[bool, Depends(_sees_errors)]
+
+
+def may(user: Any, dag_id: str, method: Any, entity: DagAccessEntity | None = None) -> bool:
+    """Whether Airflow lets the user do something with a DAG."""
+    from airflow.models.dag import DagModel
+
+    team = DagModel.get_team_name(dag_id)
+    details = DagDetails(id=dag_id, team_name=team)
+    return bool(get_auth_manager().is_authorized_dag(method=method, access_entity=entity, details=details, user=user))

@@ -1,0 +1,290 @@
+"""What the page's API answers: frozen models, from which its OpenAPI description follows. Instants know their zone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+StateWord = Literal["broken", "failing", "late", "rejecting", "waiting", "never loaded", "unknown", "fresh", "paused"]
+
+
+class Answer(BaseModel):
+    """Part of an answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Mistake(Answer):
+    """One thing that is wrong in a YAML, where, and how to fix it."""
+
+    line: int
+    column: int
+    code: str
+    message: str
+    hint: str
+    excerpt: list[str] = Field(description="The line with a caret below the place; empty where it may hold a secret.")
+
+
+class BrokenFile(Answer):
+    """A YAML that makes no DAG, and why."""
+
+    file: str
+    mistakes: list[Mistake]
+
+
+class Band(Answer):
+    """Where the rows of a load usually are: nine of ten loads before the last one."""
+
+    low: float
+    high: float
+
+
+class Checks(Answer):
+    """The newest results of a table's checks."""
+
+    passed: int = 0
+    warned: int = 0
+    failed: int = 0
+    worst: str = Field("", description="What the worst of them says.")
+
+
+class TableRow(Answer):
+    """A table of a source, as the list shows it. A config that loads no table has one row without a table."""
+
+    source: str
+    table: str
+    state: StateWord
+    sentence: str = Field(description="Why it is in that state.")
+    owner: str
+    tags: list[str]
+    description: str
+    timezone: str = Field(description="The config's time zone: windows and business dates are days of it.")
+    business_date: str | None
+    business_at: datetime | None = Field(description="The instant that the business date means: of a day its end.")
+    business_limit: float | None = Field(
+        description="Seconds that it may be behind the end of a window, where a sensor or check says so."
+    )
+    loaded_at: datetime | None
+    run_id: str | None
+    window_start: datetime | None
+    window_end: datetime | None
+    cursor: str | None
+    loads: list[int] = Field(description="Rows of the last loads, the newest last.")
+    failed_loads: list[int] = Field(description="Which of `loads` failed for their rejects, by index.")
+    band: Band | None
+    rows_read: int
+    rows_rejected: int
+    open_rejects: int = Field(description="Rejected rows that no later load has healed.")
+    checks: Checks
+    next_run_at: datetime | None
+    deadline_at: datetime | None = Field(description="When the run under way, or the next one, must be done.")
+    deadline: str = Field(description="The deadline in words.")
+    paused: bool
+
+
+class Copied(Answer):
+    """How old what the page shows is."""
+
+    at: datetime | None = Field(description="When the audit tables were last copied or asked; None for never.")
+    age: float | None = Field(description="Seconds since then.")
+    warehouse: str = Field(description="The kind of warehouse.")
+    note: str = Field("", description="Why it is not newer, where there is a reason.")
+
+
+class Overview(Answer):
+    """All tables that the user may see, and the YAMLs that are broken."""
+
+    now: datetime
+    copied: Copied
+    tables: list[TableRow]
+    may_run: list[str] = Field(description="The sources of which the user may start runs.")
+    broken: list[BrokenFile]
+
+
+class Verdict(Answer):
+    """What is wrong with a table, whose problem it is, what shows it, and what to do next."""
+
+    table: str
+    code: str
+    state: StateWord
+    whose: str
+    sentence: str
+    evidence: list[str]
+    next: str
+    also: list[str]
+
+
+class Miss(Answer):
+    """A deadline that a run missed."""
+
+    run_id: str
+    deadline: datetime
+    noticed_at: datetime
+
+
+class Box(Answer):
+    """A box of a picture, at its place: columns from left to right, rows from top to bottom."""
+
+    name: str
+    title: str
+    detail: str
+    kind: str
+    column: int
+    row: float
+    state: str = ""
+    source: str = Field("", description="The source whose page shows more of it; empty where there is none.")
+
+
+class Arrow(Answer):
+    """An arrow of a picture: the places it goes through, as columns and rows."""
+
+    points: list[tuple[int, float]]
+
+
+class Graph(Answer):
+    """A picture: boxes and arrows."""
+
+    boxes: list[Box]
+    arrows: list[Arrow]
+
+
+class Source(Answer):
+    """A source: its tables as in the list, what is wrong with them, and what holds for all of them."""
+
+    now: datetime
+    copied: Copied
+    name: str
+    description: str
+    file: str
+    schedule: str
+    timezone: str
+    covers: str = Field(description="Since when there are data.")
+    retries: str
+    sensors: list[str] = Field(description="What a run waits for.")
+    has_schedule: bool
+    may_run: bool
+    tables: list[TableRow]
+    verdicts: list[Verdict]
+    misses: list[Miss]
+    waiting: Graph = Field(description="Who waits for whom, with this source in the middle.")
+
+
+class LoadRow(Answer):
+    """One load. `read` is the sum of `loaded`, `rejected`, `duplicate`, `unchanged`, `filtered` and `withheld`."""
+
+    load_id: str
+    run_id: str
+    window_start: datetime
+    window_end: datetime
+    started_at: datetime | None
+    loaded_at: datetime
+    read: int
+    loaded: int
+    rejected: int
+    duplicate: int
+    unchanged: int
+    filtered: int
+    withheld: int
+    deleted: int
+    bytes: int
+    business_date: str | None
+    full_refresh: bool
+    failed: bool
+    replaced: bool = Field(description="Whether a later full refresh took the place of its rows.")
+
+
+class Span(Answer):
+    """A span of time."""
+
+    start: datetime
+    end: datetime
+
+
+class Loads(Answer):
+    """The loads of a table, the newest window first, and the windows that are missing between them."""
+
+    table: str
+    timezone: str
+    loads: list[LoadRow]
+    gaps: list[Span]
+    band: Band | None
+    more: bool = Field(description="Whether there are older loads than these.")
+
+
+class RejectedLoadRow(Answer):
+    """The rejects of a load."""
+
+    table: str
+    load_id: str
+    window_start: datetime | None
+    window_end: datetime | None
+    rows: int
+    reason: str
+    rejected_at: datetime
+    state: str
+
+
+class ReasonRow(Answer):
+    """A reason of open rejects, with a record as it was rejected; personal data is not in it."""
+
+    table: str
+    reason: str
+    rows: int
+    record: str
+
+
+class Rejects(Answer):
+    """Rows that were not loaded."""
+
+    reasons: list[ReasonRow]
+    loads: list[RejectedLoadRow]
+
+
+class ChangeRow(Answer):
+    """A column that changed."""
+
+    table: str
+    column: str
+    change: str
+    old_type: str | None
+    type: str | None
+    changed_at: datetime
+    load_id: str
+
+
+class Result(Answer):
+    """One result of a check."""
+
+    status: str
+    failing_rows: int | None
+    message: str
+    checked_at: datetime
+    run_id: str
+
+
+class CheckHistory(Answer):
+    """A check with its newest results, the newest last."""
+
+    kind: str
+    table: str
+    name: str
+    severity: str
+    results: list[Result]
+
+
+class SettingRow(Answer):
+    """A value of the config in effect, and where it comes from."""
+
+    path: str
+    value: str
+    origin: str
+    where: str
+
+
+class ConfigAnswer(Answer):
+    """The config in effect."""
+
+    file: str
+    settings: list[SettingRow]

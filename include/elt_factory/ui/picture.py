@@ -1,0 +1,121 @@
+"""What the list shows, kept until something has changed, and the age of it."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from threading import Lock, Thread
+
+from airflow.utils.session import create_session
+
+from elt_factory.core.failures import EltError
+from elt_factory.diagnosis.states import worst_first
+from elt_factory.ui.airflow_side import all_dags
+from elt_factory.ui.checks import newest_checks
+from elt_factory.ui.estate import Estate, current_estate
+from elt_factory.ui.judged import table_states, verdicts_of
+from elt_factory.ui.listing import Key, last_loads
+from elt_factory.ui.models import Copied, Verdict
+from elt_factory.ui.overview import Judgement, Seen, table_rows
+from elt_factory.ui.tables import audit_tables
+from elt_factory.warehouse.base import Warehouse
+from elt_factory.warehouse.rejects import rejected_loads
+
+_FRESH = 2.0  # seconds that a picture is shown at least
+_QUICK = 0.5  # seconds that a request may wait for a newer one
+_SHARE = 5.0  # times as long as a picture takes it is shown: making pictures never takes more than a sixth of the time
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The rows of the list as text, by source."""
+
+    rows: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    verdicts: Mapping[str, Sequence[Verdict]] = field(default_factory=dict)
+    worst: Mapping[str, str] = field(default_factory=dict)  # the state of a source: that of its worst table
+    kind: str = ""
+    copied_at: datetime | None = None
+    note: str = ""
+
+    def copied(self, now: datetime) -> Copied:
+        """Return how old the picture is at a moment."""
+        age = (now - self.copied_at).total_seconds() if self.copied_at else None
+        return Copied(at=self.copied_at, age=age, warehouse=self.kind, note=self.note)
+
+
+class PictureKeeper:
+    """Makes the picture again when what it shows has changed: while someone waits where that is quick, else meanwhile.
+
+    A request never waits for more than the first picture, or for one that takes no longer than `_QUICK` seconds.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._picture: Picture | None = None
+        self._made = self._took = 0.0
+        self._seen: tuple[object, Estate] | None = None
+        self._parts: tuple[object, Seen] | None = None
+        self._working = False
+
+    def picture(self) -> Picture:
+        """Return the rows as they are, or as they were a moment ago while newer ones are made."""
+        with self._lock:
+            age = time.monotonic() - self._made
+            if self._picture is not None and age < max(_FRESH, _SHARE * self._took):
+                return self._picture
+            if self._picture is None or self._took < _QUICK:
+                return self._make()
+            if not self._working:
+                self._working = True
+                Thread(target=self._meanwhile, daemon=True).start()
+            return self._picture
+
+    def _meanwhile(self) -> None:
+        try:
+            self._make()
+        finally:
+            self._working = False
+
+    def _make(self) -> Picture:
+        began = time.monotonic()
+        try:
+            self._picture = self._read()
+        except EltError as error:
+            self._picture = replace(self._picture or Picture(), note=str(error))
+        self._made = time.monotonic()
+        self._took = self._made - began
+        return self._picture
+
+    def _read(self) -> Picture:
+        estate, states = current_estate(), table_states()
+        with audit_tables() as tables:
+            if self._parts is None or self._parts[0] != tables.version:
+                self._parts = tables.version, _audited(tables.warehouse)
+            seen, kind, copied_at = self._parts[1], tables.kind, tables.copied_at
+        with create_session() as session:
+            dags = all_dags(session)
+        judged = {(one.source, one.table): Judgement(one.state, one.sentence) for one in states}
+        rows: dict[str, list[str]] = defaultdict(list)
+        for row in table_rows(estate, replace(seen, dags=dags, states=judged)):
+            rows[row.source].append(row.model_dump_json())
+        verdicts = {name: list(verdicts_of(states, name)) for name in estate.configs}
+        worst = {one.source: one.state for one in reversed(worst_first(states))}
+        return Picture(rows, verdicts, worst, kind, copied_at)
+
+
+def _audited(warehouse: Warehouse) -> Seen:
+    return Seen(last_loads(warehouse), open_rejects(warehouse), newest_checks(warehouse))
+
+
+def open_rejects(warehouse: Warehouse) -> Mapping[Key, int]:
+    """Return how many rejects of each table are open."""
+    found: dict[Key, int] = defaultdict(int)
+    for load in rejected_loads(warehouse):
+        found[load.source, load.table] += load.rows
+    return found
+
+
+current_picture = PictureKeeper().picture

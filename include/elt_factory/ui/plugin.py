@@ -1,0 +1,68 @@
+"""What Airflow itself must know: the deadline by time of day and the Sources page. Found by `airflow.plugins`.
+
+Every Airflow process imports this, workers too, so the page's API is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+from elt_factory.dag.deadlines import TimeOfDayDeadline
+
+PREFIX = "/elt"
+STATIC = Path(__file__).parent / "static"
+BUNDLE = "sources.js"
+
+
+class LazyApp:
+    """An ASGI application that is imported with the first request to it.
+
+    Args:
+        module: Where it is.
+        name: Its name there.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        self._place = module, name
+        self._app: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request."""
+        if self._app is None:
+            module, name = self._place
+            self._app = getattr(import_module(module), name)
+        await self._app(scope, receive, send)
+
+
+def bundle_url() -> str:
+    """Return the address of the page's bundle below Airflow's own; another one when its content is another."""
+    try:
+        version = (STATIC / f"{BUNDLE}.version").read_text(encoding="utf-8").strip()
+    except OSError:
+        version = "none"
+    return f"{PREFIX.removeprefix('/')}/static/{BUNDLE}?v={version}"
+
+
+def react_apps() -> list[dict[str, Any]]:
+    """Return the page in the navigation, and the tab of each DAG. The names are those that the bundle registers."""
+    icon = f"{PREFIX.removeprefix('/')}/static/icon"
+    shared = {"bundle_url": bundle_url(), "icon": f"{icon}.svg", "icon_dark_mode": f"{icon}-dark.svg"}
+    return [
+        {"name": "Sources", "url_route": "sources", "destination": "nav", "nav_top_level": True, **shared},
+        {"name": "Source", "url_route": "source", "destination": "dag", **shared},
+    ]
+
+
+class EltFactoryPlugin(AirflowPlugin):
+    """ELT Factory in Airflow's list of plugins."""
+
+    name = "elt_factory"
+    deadline_references = [TimeOfDayDeadline]  # noqa: RUF012 - as AirflowPlugin declares it
+    fastapi_apps = [  # noqa: RUF012
+        {"name": "ELT Factory", "url_prefix": PREFIX, "app": LazyApp("elt_factory.ui.app", "app")}
+    ]
+    react_apps = react_apps()

@@ -1,0 +1,120 @@
+"""The routes of the API, version 1. Each needs a login, and those of a source the permission to read its DAG."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Response, status
+
+from elt_factory.config.loading import LoadedConfig
+from elt_factory.core.project import config_folder
+from elt_factory.ui.access import Readable, Runnable, SeesErrors, SourceName
+from elt_factory.ui.estate import current_estate
+from elt_factory.ui.graphs import lineage_graph
+from elt_factory.ui.history import changes_of, rejects_of, results_of
+from elt_factory.ui.models import (
+    ChangeRow,
+    CheckHistory,
+    ConfigAnswer,
+    Graph,
+    Loads,
+    Overview,
+    Rejects,
+    Source,
+)
+from elt_factory.ui.overview import broken_files
+from elt_factory.ui.picture import current_picture
+from elt_factory.ui.source import config_answer, loads_answer, source_answer
+from elt_factory.ui.tables import audit_tables
+
+Described = dict[int | str, dict[str, Any]]
+_WRONG: Described = {
+    401: {"description": "No login"},
+    403: {"description": "No permission"},
+    503: {"description": "No warehouse"},
+}
+_NOT_FOUND: Described = {404: {"description": "The config or its table is not there, or is broken"}}
+router = APIRouter(prefix="/api/v1", responses=_WRONG)
+
+
+@router.get("/overview", response_model=Overview)
+def overview(readable: Readable, runnable: Runnable, sees_errors: SeesErrors) -> Response:
+    """Return all tables of the sources that the user may see, and the YAMLs that are broken."""
+    estate, picture, now = current_estate(), current_picture(), datetime.now(UTC)
+    answer = Overview(
+        now=now,
+        copied=picture.copied(now),
+        tables=[],
+        may_run=sorted(runnable & set(picture.rows)),
+        broken=broken_files(estate.broken, config_folder()) if sees_errors else [],
+    )
+    rows = ",".join(row for source, rows in picture.rows.items() if source in readable for row in rows)
+    # each row is text already: of a thousand sources few have changed
+    text = answer.model_dump_json().replace('"tables":[]', f'"tables":[{rows}]', 1)
+    return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/sources/{name}", responses=_NOT_FOUND)
+def source(name: SourceName, readable: Readable, runnable: Runnable) -> Source:
+    """Return a source with its tables, what is wrong with them, and who waits for whom."""
+    return source_answer(_item(name), readable, name in runnable)
+
+
+@router.get("/sources/{name}/tables/{table}/loads", responses=_NOT_FOUND)
+def loads(name: SourceName, table: str) -> Loads:
+    """Return the loads of a table and the windows that are missing between them."""
+    item = _item(name)
+    if table not in item.config.all_tables:
+        raise HTTPException(status.HTTP_404_NOT_FOUND, f"{name} has no such table")
+    with audit_tables() as tables:
+        return loads_answer(tables.warehouse, item.config, table)
+
+
+@router.get("/sources/{name}/rejects", responses=_NOT_FOUND)
+def rejects(name: SourceName, table: str | None = None) -> Rejects:
+    """Return the rejects of a source by reason and by load, with samples."""
+    _item(name)
+    with audit_tables() as tables:
+        return rejects_of(tables.warehouse, name, table)
+
+
+@router.get("/sources/{name}/changes", responses=_NOT_FOUND)
+def changes(name: SourceName) -> list[ChangeRow]:
+    """Return the columns of a source that changed."""
+    _item(name)
+    with audit_tables() as tables:
+        return changes_of(tables.warehouse, name)
+
+
+@router.get("/sources/{name}/quality", responses=_NOT_FOUND)
+def quality(name: SourceName) -> list[CheckHistory]:
+    """Return the results of the checks, dbt models and dbt tests of a source over time."""
+    _item(name)
+    with audit_tables() as tables:
+        return results_of(tables.warehouse, name)
+
+
+@router.get("/sources/{name}/config", responses=_NOT_FOUND)
+def config(name: SourceName) -> ConfigAnswer:
+    """Return the config in effect: every value, and where it comes from."""
+    return config_answer(_item(name))
+
+
+@router.get("/sources/{name}/lineage", responses=_NOT_FOUND)
+def lineage(name: SourceName, readable: Readable) -> Graph:
+    """Return where a source's data come from and where they go to, through the dbt models."""
+    configs = [item.config for item in current_estate().configs.values() if item.config.name in readable]
+    return lineage_graph(configs, _item(name).config)
+
+
+def _item(name: str) -> LoadedConfig:
+    """Return the config of a source.
+
+    Raises:
+        HTTPException: 404 where none that can be used has the name.
+    """
+    found = current_estate().configs.get(name)
+    if found is None:
+        raise HTTPException(status.HTTP_404_NOT_FOUND, "No config of this name can be used")
+    return found

@@ -1,0 +1,75 @@
+"""The audit tables as the page reads them: a copy that loads leave of a DuckDB file, or Snowflake itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from elt_factory.core.project import project_root
+from elt_factory.warehouse.opening import CONNECTION_ID
+
+if TYPE_CHECKING:
+    from elt_factory.core.connection import Connection
+    from elt_factory.warehouse.base import Warehouse
+    from elt_factory.warehouse.duckdb.replica import AuditReplica
+
+
+@dataclass(frozen=True)
+class AuditTables:
+    """The audit tables, open: `version` is another one when anything in them has changed."""
+
+    warehouse: Warehouse
+    kind: str
+    version: object
+    copied_at: datetime | None
+
+
+_making = Lock()
+
+
+@contextmanager
+def audit_tables() -> Iterator[AuditTables]:
+    """Open the audit tables. No load waits for this, and this waits for no load.
+
+    Raises:
+        EltError: there is no connection `warehouse`, or what it names cannot be read.
+    """
+    from elt_factory.dag.runtime import get_connection
+
+    connection = get_connection(CONNECTION_ID)
+    if connection.conn_type != "duckdb":
+        with _opened(connection) as found:
+            yield found
+        return
+    from elt_factory.warehouse.duckdb.warehouse import duckdb_path
+
+    with _making:
+        replica = _replica(duckdb_path(connection, project_root()))
+    with replica.reading() as copy:
+        yield AuditTables(copy, "duckdb", copy.version, copy.written_at)
+
+
+@cache
+def _replica(file: Path) -> AuditReplica:
+    from elt_factory.warehouse.duckdb.replica import AuditReplica
+
+    return AuditReplica(file)
+
+
+@contextmanager
+def _opened(connection: Connection) -> Iterator[AuditTables]:
+    from datetime import UTC
+
+    from elt_factory.warehouse.kind import Purpose
+    from elt_factory.warehouse.opening import open_warehouse
+
+    now = datetime.now(UTC)
+    purpose = Purpose({"source": "", "table": "", "dag": "", "run": "", "page": "sources"})
+    with open_warehouse(connection, project_root(), lambda _: None, 5, purpose) as warehouse:
+        yield AuditTables(warehouse, connection.conn_type, now, now)

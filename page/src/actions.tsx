@@ -1,0 +1,297 @@
+// What a user can do with a source. The page asks Airflow's own API for it, with the user's own permission: Airflow
+// decides whether it may be, and writes it into its audit log.
+import { useEffect, useRef, useState } from "react";
+import type { ReactNode } from "react";
+import type { Schemas } from "./api";
+import { ApiError, send } from "./api";
+import { count, moment, plural, windowWords } from "./words";
+
+type Source = Schemas["Source"];
+type LoadRow = Schemas["LoadRow"];
+export type Wish =
+  | { kind: "load"; load: LoadRow; table: string }
+  | { kind: "backfill" }
+  | { kind: "refresh"; table: string }
+  | { kind: "pause"; paused: boolean };
+
+export type Done = { words: string; link?: string };
+
+// the instant at which clocks of a zone show a day's beginning; an offset is looked up twice, for a change of the clock
+export const midnight = (text: string, zone: string): Date => {
+  const wanted = Date.parse(`${text}T00:00:00Z`);
+  const shown = (at: number): number => {
+    const parts = new Intl.DateTimeFormat("en-GB", {
+      timeZone: zone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
+    }).formatToParts(at);
+    const of = (kind: string) => Number(parts.find(({ type }) => type === kind)?.value);
+    return Date.UTC(of("year"), of("month") - 1, of("day"), of("hour"), of("minute"), of("second"));
+  };
+  const first = wanted - (shown(wanted) - wanted);
+  return new Date(first - (shown(first) - wanted));
+};
+
+export const dayIn = (at: number, zone: string): string => new Intl.DateTimeFormat("en-CA", { timeZone: zone }).format(at);
+
+const runLink = (dag: string, run: string): string => new URL(`dags/${dag}/runs/${encodeURIComponent(run)}`, document.baseURI).href;
+
+const trigger = async (source: Source, conf: Record<string, unknown>, words: string): Promise<Done> => {
+  const run = await send<{ dag_run_id: string }>(`api/v2/dags/${encodeURIComponent(source.name)}/dagRuns`, "POST", {
+    logical_date: null,
+    conf,
+    note: `${words}, from the Sources page`,
+  });
+  return { words: `${words}: the run is queued`, link: runLink(source.name, run.dag_run_id) };
+};
+
+export const Actions = ({ source, table, wish, setWish }: {
+  source: Source;
+  table: string;
+  wish: Wish | undefined;
+  setWish: (wish: Wish | undefined) => void;
+}) => {
+  const [done, setDone] = useState<Done>();
+  const paused = source.tables[0]?.paused ?? false;
+  const finish = (result: Done) => {
+    setDone(result);
+    setWish(undefined);
+  };
+  if (!source.may_run) {
+    return <p className="elt-note">You may read this source and not start runs of it.</p>;
+  }
+  return (
+    <>
+      <div className="elt-actions" role="group" aria-label="Actions">
+        <button type="button" className="elt-button" onClick={() => setWish({ kind: "backfill" })} disabled={!source.has_schedule}
+          title={source.has_schedule ? undefined : "A source without a schedule has no windows to backfill"}>
+          Backfill…
+        </button>
+        {table ? (
+          <button type="button" className="elt-button" onClick={() => setWish({ kind: "refresh", table })}>
+            Full refresh…
+          </button>
+        ) : null}
+        <button type="button" className="elt-button" onClick={() => setWish({ kind: "pause", paused: !paused })}>
+          {paused ? "Resume…" : "Pause…"}
+        </button>
+      </div>
+      <div role="status">
+        {done ? (
+          <p className="elt-done">
+            {done.words}{" "}
+            {done.link ? <a href={done.link}>Open the run</a> : null}
+            <button type="button" className="elt-quiet" aria-label="Hide" onClick={() => setDone(undefined)}>×</button>
+          </p>
+        ) : null}
+      </div>
+      {wish ? <Window wish={wish} source={source} paused={paused} finish={finish} close={() => setWish(undefined)} /> : null}
+    </>
+  );
+};
+
+type Inside = { source: Source; paused: boolean; finish: (done: Done) => void; close: () => void };
+
+const Window = ({ wish, ...rest }: Inside & { wish: Wish }) => {
+  switch (wish.kind) {
+    case "load":
+      return <LoadAgain {...rest} wish={wish} />;
+    case "backfill":
+      return <Backfill {...rest} />;
+    case "refresh":
+      return <Refresh {...rest} table={wish.table} />;
+    case "pause":
+      return <Pause {...rest} pause={wish.paused} />;
+  }
+};
+
+const Dialog = ({ title, children, act, verb, ready, close, danger }: {
+  title: string;
+  children: ReactNode;
+  act: () => Promise<void>;
+  verb: string;
+  ready: boolean;
+  close: () => void;
+  danger?: boolean;
+}) => {
+  const box = useRef<HTMLDialogElement>(null);
+  const [error, setError] = useState<string>();
+  const [busy, setBusy] = useState(false);
+  useEffect(() => {
+    box.current?.showModal();
+  }, []);
+  const go = async () => {
+    setBusy(true);
+    setError(undefined);
+    try {
+      await act();
+    } catch (problem) {
+      const status = problem instanceof ApiError ? problem.status : 0;
+      setError(status === 403 ? "Airflow does not permit you to do this." : String((problem as Error).message));
+      setBusy(false);
+    }
+  };
+  return (
+    <dialog ref={box} className="elt-dialog" onClose={close} aria-labelledby="elt-dialog-title">
+      <form
+        method="dialog"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (ready && !busy) void go();
+        }}
+      >
+        <h2 id="elt-dialog-title">{title}</h2>
+        {children}
+        {error ? (
+          <p className="elt-bad" role="alert">
+            {error}
+          </p>
+        ) : null}
+        <div className="elt-dialog-end">
+          <button type="button" className="elt-button" onClick={close}>
+            Cancel
+          </button>
+          <button type="submit" className={`elt-button ${danger ? "elt-danger" : "elt-main"}`} disabled={!ready || busy}>
+            {busy ? "Working…" : verb}
+          </button>
+        </div>
+      </form>
+    </dialog>
+  );
+};
+
+const PausedHint = ({ paused }: { paused: boolean }) =>
+  paused ? <p className="elt-callout">This source is paused: the run waits until it is resumed.</p> : null;
+
+const LoadAgain = ({ source, paused, finish, close, wish }: Inside & { wish: Extract<Wish, { kind: "load" }> }) => {
+  const { load, table } = wish;
+  const words = windowWords(load.window_start, load.window_end, source.timezone);
+  const conf = { tables: [table], window_start: load.window_start, window_end: load.window_end };
+  return (
+    <Dialog title={`Load ${words} again`} verb="Load again" ready close={close}
+      act={async () => finish(await trigger(source, conf, `Load ${table} of ${words} again`))}>
+      <p>
+        The window of <strong>{source.name}.{table}</strong> is read again. Its rows take the place of the {count(load.loaded + load.unchanged)} that it
+        brought before, in one transaction; other windows stay as they are.
+      </p>
+      <p className="elt-note">{moment(load.window_start, source.timezone)} to {moment(load.window_end, source.timezone)}, {source.timezone}</p>
+      <PausedHint paused={paused} />
+    </Dialog>
+  );
+};
+
+type DryRun = { backfills: { logical_date: string | null }[]; total_entries: number };
+
+const Backfill = ({ source, paused, finish, close }: Inside) => {
+  const zone = source.timezone;
+  const [from, setFrom] = useState(dayIn(Date.now() - 8 * 86_400_000, zone));
+  const [to, setTo] = useState(dayIn(Date.now() - 86_400_000, zone));
+  const [only, setOnly] = useState(true);
+  const [preview, setPreview] = useState<DryRun>();
+  const [problem, setProblem] = useState<string>();
+  const ready = Boolean(from && to && from <= to);
+  const end = ready ? new Date(midnight(dayIn(Date.parse(`${to}T12:00:00Z`) + 86_400_000, "UTC"), zone).getTime() - 1000) : undefined;
+  const body = JSON.stringify({
+    dag_id: source.name,
+    from_date: ready ? midnight(from, zone).toISOString() : "",
+    to_date: end?.toISOString() ?? "",
+    reprocess_behavior: only ? "failed" : "completed",
+    max_active_runs: 1,
+  });
+  useEffect(() => {
+    setPreview(undefined);
+    setProblem(undefined);
+    if (!ready) return undefined;
+    let current = true;
+    const timer = window.setTimeout(() => {
+      send<DryRun>("api/v2/backfills/dry_run", "POST", JSON.parse(body)).then(
+        (found) => current && setPreview(found),
+        (error: Error) => current && setProblem(error.message),
+      );
+    }, 250);
+    return () => {
+      current = false;
+      window.clearTimeout(timer);
+    };
+  }, [body, ready]);
+  const windows = preview?.backfills.flatMap(({ logical_date }) => (logical_date ? [logical_date] : [])) ?? [];
+  const act = async () => {
+    await send("api/v2/backfills", "POST", JSON.parse(body));
+    finish({
+      words: `The backfill of ${plural(windows.length, "window")} has begun.`,
+      link: new URL(`dags/${source.name}/backfills`, document.baseURI).href,
+    });
+  };
+  return (
+    <Dialog title={`Backfill ${source.name}`} verb={windows.length ? `Backfill ${plural(windows.length, "window")}` : "Backfill"} ready={windows.length > 0} close={close} act={act}>
+      <p>Days are those of <strong>{zone}</strong>, as in the config.</p>
+      <div className="elt-fields">
+        <label>
+          From
+          <input className="elt-input" type="date" value={from} max={to} onChange={(event) => setFrom(event.target.value)} />
+        </label>
+        <label>
+          To, included
+          <input className="elt-input" type="date" value={to} min={from} onChange={(event) => setTo(event.target.value)} />
+        </label>
+      </div>
+      <label className="elt-check">
+        <input type="checkbox" checked={only} onChange={(event) => setOnly(event.target.checked)} /> Only the gaps: windows without a run that succeeded
+      </label>
+      <div className="elt-preview" aria-live="polite">
+        {problem ? <p className="elt-bad">{problem}</p> : null}
+        {!ready ? <p className="elt-bad">The first day must not be after the last one.</p> : null}
+        {ready && !preview && !problem ? <p className="elt-muted">Asking which windows…</p> : null}
+        {preview ? (
+          <>
+            <p>
+              <strong>{windows.length ? plural(windows.length, "window") : "No window"}</strong>
+              {windows.length ? " would be loaded, one after the other; each begins at" : " in these days is left to load."}
+            </p>
+            <ul tabIndex={0} aria-label="Windows">
+              {windows.slice(0, 200).map((start) => (
+                <li key={start}>{moment(start, zone)}</li>
+              ))}
+            </ul>
+          </>
+        ) : null}
+      </div>
+      <PausedHint paused={paused} />
+    </Dialog>
+  );
+};
+
+const Refresh = ({ source, paused, finish, close, table }: Inside & { table: string }) => {
+  const [typed, setTyped] = useState("");
+  const row = source.tables.find((one) => one.table === table);
+  const label = `${source.name}.${table}`;
+  return (
+    <Dialog title={`Full refresh of ${label}`} verb="Replace all rows" danger ready={typed === label} close={close}
+      act={async () => finish(await trigger(source, { tables: [table], full_refresh: true }, `Full refresh of ${table}`))}>
+      <p>
+        The table is read again <strong>{source.covers}</strong> and <strong>all its rows are replaced</strong> in one transaction
+        {row?.loads.length ? `: those of all its loads, the last of which brought ${plural(row.loads[row.loads.length - 1] ?? 0, "row")}` : ""}.
+        Until it is committed the table stays as it is.
+      </p>
+      <label>
+        To confirm, type <code>{label}</code>
+        <input className="elt-input elt-wide" value={typed} onChange={(event) => setTyped(event.target.value)} autoComplete="off" spellCheck={false} />
+      </label>
+      <PausedHint paused={paused} />
+    </Dialog>
+  );
+};
+
+const Pause = ({ source, finish, close, pause }: Inside & { pause: boolean }) => {
+  const act = async () => {
+    await send(`api/v2/dags/${encodeURIComponent(source.name)}?update_mask=is_paused`, "PATCH", { is_paused: pause });
+    finish({ words: pause ? `${source.name} is paused.` : `${source.name} is resumed.` });
+  };
+  return (
+    <Dialog title={pause ? `Pause ${source.name}` : `Resume ${source.name}`} verb={pause ? "Pause" : "Resume"} ready close={close} act={act}>
+      <p>
+        {pause
+          ? "Its schedule starts no runs until it is resumed. A run that is under way is finished; sources that wait for it keep waiting."
+          : "Its schedule starts runs again, and the runs that are queued begin."}
+      </p>
+    </Dialog>
+  );
+};

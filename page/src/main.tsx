@@ -1,0 +1,44 @@
+// What Airflow's plugin loader finds: the page in the navigation, and the tab of each DAG.
+import { useEffect } from "react";
+import { SourcesList } from "./list";
+import { SourceView } from "./source";
+import css from "./style.css";
+import { useView } from "./view";
+
+const STYLE = "elt-factory-style";
+
+if (!document.getElementById(STYLE)) {
+  const style = document.createElement("style");
+  style.id = STYLE;
+  style.textContent = css;
+  document.head.append(style);
+}
+
+const useTitle = (title: string) => {
+  useEffect(() => {
+    const before = document.title;
+    document.title = title;
+    return () => {
+      document.title = before;
+    };
+  }, [title]);
+};
+
+const Sources = () => {
+  const [view] = useView();
+  const source = view.get("source");
+  useTitle(source ? `${source} - Sources` : "Sources");
+  return (
+    <main className="elt" id="elt-sources">
+      {source ? <SourceView key={source} name={source} /> : <SourcesList />}
+    </main>
+  );
+};
+
+const Source = ({ dagId }: { dagId?: string }) => (
+  <div className="elt" id="elt-source">
+    {dagId ? <SourceView key={dagId} name={dagId} inDag /> : null}
+  </div>
+);
+
+Object.assign(globalThis, { Sources, Source });

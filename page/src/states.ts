@@ -1,0 +1,20 @@
+// The states of a table, those first that a person must do something about.
+export const STATES = [
+  "broken",
+  "failing",
+  "late",
+  "rejecting",
+  "waiting",
+  "unknown",
+  "never loaded",
+  "fresh",
+  "paused",
+] as const;
+export type State = (typeof STATES)[number];
+
+export const urgency = (state: string): number => {
+  const place = STATES.indexOf(state as State);
+  return place < 0 ? STATES.length : place;
+};
+
+export const tone = (state: string): string => state.replace(" ", "-");

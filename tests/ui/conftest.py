@@ -1,0 +1,106 @@
+"""A project with a source of each kind of trouble, its warehouse, and the page's API over them."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from ui_support import HIDDEN
+
+from elt_factory.core.window import Window
+from elt_factory.testing.warehouses.loader import MERGE, Loader
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
+
+ORDERS = """
+name: orders
+owner: shop
+schedule: "0 3 * * *"
+start_date: 2026-01-01
+deadline: {within: 2h}
+extract: {type: files, connection: inbox}
+tables:
+  orders: {path: orders.csv, primary_key: [id], write_disposition: merge, columns: {id: {type: integer}}}
+  refunds: {path: refunds.csv, primary_key: [id], write_disposition: merge}
+"""
+REPORTS = """
+name: reports
+owner: finance
+schedule: "0 4 * * *"
+start_date: 2026-01-01
+extract: {type: files, connection: inbox}
+sensors: {before_extract: [{source: {name: orders}}]}
+tables: {totals: {path: totals.csv, primary_key: [id], write_disposition: merge}}
+"""
+BROKEN = (
+    "name: broken\nowner: shop\nschedul: daily\nextract: {type: files, connection: inbox}\ntables: {t: {path: t.csv}}\n"
+)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "dag_configs").mkdir()
+    for name, text in {"orders": ORDERS, "reports": REPORTS, "broken": BROKEN}.items():
+        (folder / "dag_configs" / f"{name}.yaml").write_text(text)
+    fill(folder / "warehouse.duckdb", folder / "landing")
+    return folder
+
+
+def fill(file: Path, landing: Path, days: int = 12) -> None:
+    """Twelve daily loads of orders with one missing, the last of them with rejects whose reason looks like HTML."""
+    today = datetime.now(UTC).replace(hour=3, minute=0, second=0, microsecond=0)
+    with DuckDBWarehouse(file) as warehouse:
+        spec = MERGE | {"columns": {"id": {"type": "integer"}}}
+        orders = Loader(landing, warehouse, "orders", "orders", spec)
+        for ago in range(days, 0, -1):
+            window = Window(today - timedelta(days=ago + 1), today - timedelta(days=ago))
+            if ago == 4:
+                continue
+            rows = [{"id": ago * 1000 + number, "v": "x"} for number in range(100 + ago % 3)]
+            rejected = [{"id": HIDDEN, "v": "y"}] * 2 if ago == 1 else []
+            orders.load([*rows, *rejected], window, run_id=f"scheduled__{ago}")
+
+
+@pytest.fixture(scope="module")
+def api(airflow_db: Path, project: Path) -> Iterator[TestClient]:
+    """The API over the project, whose DAGs Airflow knows; no one is logged in."""
+    from airflow.api_fastapi.app import create_auth_manager
+    from airflow.models.dag import DagModel
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.utils.session import create_session
+
+    from elt_factory.ui import estate, picture, routes, source, tables
+    from elt_factory.ui.app import app
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ELT_PROJECT", str(project))
+        patch.setenv("AIRFLOW_CONN_WAREHOUSE", f'{{"conn_type": "duckdb", "host": "{project}/warehouse.duckdb"}}')
+        patch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+        keeper = picture.PictureKeeper().picture
+        for module in (routes, source):
+            patch.setattr(module, "current_picture", keeper)
+        create_auth_manager().init()
+        with create_session() as session:
+            session.merge(DagBundleModel(name="ui"))
+            session.flush()
+            for name in ("orders", "reports"):
+                session.merge(DagModel(dag_id=name, bundle_name="ui", is_paused=False, is_stale=False))
+        yield TestClient(app, raise_server_exceptions=False)
+        estate._readers.clear()
+        tables._replica.cache_clear()
+        with create_session() as session:
+            session.query(DagModel).filter(DagModel.bundle_name == "ui").delete()
+
+
+@pytest.fixture
+def login(api: TestClient) -> Callable[[str | None], dict[str, str]]:
+    """Give the headers of a user with a role of Airflow's own SimpleAuthManager; None is a user without one."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    def headers(role: str | None) -> dict[str, str]:
+        token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=f"user-{role}", role=role))
+        return {"Authorization": f"Bearer {token}"}
+
+    return headers

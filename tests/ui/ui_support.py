@@ -1,0 +1,3 @@
+"""What the tests of the page share."""
+
+HIDDEN = "<script>alert(1)</script>"  # what a source may say
