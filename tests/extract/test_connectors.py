@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from connectors_support import (
     PACKAGE,
     airbyte,
@@ -26,9 +28,15 @@ from connectors_support import (
 )
 
 from elt_factory.config.errors import ConfigError
+from elt_factory.core.connection import Connection
 from elt_factory.core.failures import BadDataError, BadRequestError, SourceUnavailableError
 from elt_factory.core.window import Window
-from elt_factory.testing.loads import WEEK, source_of
+from elt_factory.discover.writing import yaml_of
+from elt_factory.extract.label import TableLabel
+from elt_factory.sources.airbyte.discovery import look_at_connector
+from elt_factory.sources.connectors.discovery import pinned
+from elt_factory.sources.singer.discovery import look_at_tap
+from elt_factory.testing.loads import WEEK, Line, source_of
 from elt_factory.testing.sources import SourceSuite
 
 pytestmark = pytest.mark.services
@@ -297,8 +305,6 @@ def test_a_connector_that_cannot_be_installed_says_why(tmp_path, log):
         "extract": {"type": "singer", "package": "no-such-tap==9.9"},
         "tables": {"users": {"write_disposition": "replace"}},
     }
-    from elt_factory.testing.loads import Line
-
     with pytest.raises(BadRequestError, match=r"cannot install the connector: .*no-such-tap"):
         Line(source_of(config, tmp_path), None, tmp_path, log.append).load(WEEK)
 
@@ -306,8 +312,6 @@ def test_a_connector_that_cannot_be_installed_says_why(tmp_path, log):
 def test_a_command_that_the_package_does_not_have_is_an_error_with_the_near_one(tmp_path, log):
     line = line_of("singer", tmp_path, singer(), log)
     extract = line.source.extract.model_copy(update={"executable": "tap-acne"})
-    from dataclasses import replace
-
     line = replace(line, source=line.source.model_copy(update={"extract": extract}))
     with pytest.raises(BadRequestError, match=r'no command "tap-acne"; hint: write executable: with one of tap-acme'):
         line.load(WEEK)
@@ -325,6 +329,41 @@ def test_a_table_that_would_double_or_lose_rows_is_refused(table, text, tmp_path
     config = {"name": "acme", "extract": {"type": "singer", "package": PACKAGE}, "tables": {"users": table}}
     with pytest.raises(ConfigError, match=text):
         source_of(config, tmp_path)
+
+
+def made_by_new(found, tmp_path):
+    source = source_of(yaml.safe_load(yaml_of("acme", found, {})), tmp_path)
+    return {name: (spec.sync, spec.write_disposition, spec.primary_key) for name, spec in source.tables.items()}
+
+
+def test_a_look_at_a_tap_finds_its_streams_and_their_keys(tmp_path):
+    connection = Connection("acme", "generic", extra=singer())
+    found = look_at_tap("acme", PACKAGE, connection, folder_in(tmp_path), lambda _: None)
+    assert made_by_new(found, tmp_path) == {
+        "users": ("full", "replace", ("id",)),
+        "orders": ("full", "replace", ()),
+    }
+
+
+def test_a_look_at_a_source_finds_which_streams_send_changes(tmp_path):
+    connection = Connection("acme", "generic", extra=airbyte())
+    stream = {**airbyte()["streams"][0], "source_defined_primary_key": [["id"]], "source_defined_cursor": True}
+    connection.extra["streams"] = [stream, {**stream, "name": "Big Orders", "supported_sync_modes": ["full_refresh"]}]
+    found = look_at_connector("acme", PACKAGE, connection, folder_in(tmp_path), lambda _: None)
+    assert made_by_new(found, tmp_path) == {
+        "users": ("incremental", "merge", ("id",)),
+        "big_orders": ("full", "replace", ("id",)),
+    }
+
+
+def test_a_package_without_a_version_gets_the_newest(tmp_path):
+    assert pinned("acme-connector", TableLabel("acme", "streams")) == PACKAGE
+
+
+def folder_in(tmp_path):
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    return folder
 
 
 def alive(pid):
@@ -353,13 +392,9 @@ class TestSingerAsAKind(SourceSuite):
     rows = [{"id": number, "zip": f"0{number}"} for number in range(1, 4)]
 
     def connection(self, folder):
-        from elt_factory.core.connection import Connection
-
         return Connection("acme", "generic", extra=singer(*map(singer_record, range(1, 4))))
 
     def broken(self, folder):
-        from elt_factory.core.connection import Connection
-
         steps = [{"err": "hunter2hunter2"}, {"exit": 1}]
         return Connection("acme", "generic", password="hunter2hunter2", extra=singer(*steps))
 
@@ -375,12 +410,8 @@ class TestAirbyteAsAKind(SourceSuite):
     rows = TestSingerAsAKind.rows
 
     def connection(self, folder):
-        from elt_factory.core.connection import Connection
-
         return Connection("acme", "generic", extra=airbyte(*map(airbyte_record, range(1, 4)), COMPLETE))
 
     def broken(self, folder):
-        from elt_factory.core.connection import Connection
-
         steps = [failure("hunter2hunter2", "config_error"), {"exit": 1}]
         return Connection("acme", "generic", password="hunter2hunter2", extra=airbyte(*steps))

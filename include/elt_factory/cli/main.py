@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from elt_factory.cli import tables
+from elt_factory.cli.connectors import connectors
 from elt_factory.cli.diagnose import diagnose
 from elt_factory.cli.diff import diff
 from elt_factory.cli.docs import docs
@@ -35,7 +36,7 @@ from elt_factory.core.failures import EltError
 from elt_factory.core.project import config_folder, project_root
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-for command in (init, new, validate, doctor, status, diagnose, explain, plan, diff, docs, upgrade):
+for command in (init, new, connectors, validate, doctor, status, diagnose, explain, plan, diff, docs, upgrade):
     app.command()(command)
 app.add_typer(rejects, name="rejects")
 console = tables.screen()

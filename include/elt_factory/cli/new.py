@@ -37,6 +37,13 @@ def new(  # noqa: PLR0913 - each is an option of the command
             "--connection opens."
         ),
     ] = None,
+    airbyte: Annotated[
+        str | None,
+        typer.Option(help="Package of an Airbyte connector, such as airbyte-source-github; --connection is its own."),
+    ] = None,
+    singer: Annotated[
+        str | None, typer.Option(help="Package of a Singer tap, such as tap-github; --connection is its own.")
+    ] = None,
     folder: Annotated[str, typer.Option(help="Folder below dag_configs to write to. Its defaults apply.")] = "",
 ) -> None:
     """Sample records of a source and write a complete, commented config for it."""
@@ -44,13 +51,19 @@ def new(  # noqa: PLR0913 - each is an option of the command
         name, file = _name_for(name), name
     name = name or typer.prompt("Name of the config")
     target = _free_place(str(name), folder)
-    if not (url or connection or file):
+    package = airbyte or singer
+    if not (url or connection or file or package):
         url, connection, file = _asked()
     in_store = bool(file and is_url(file))
-    if sum(map(bool, (url, connection and not in_store, file))) > 1:
-        fail("use only one of --url, --connection and --file; a --file in a store may have a --connection")
+    if sum(map(bool, (url, connection and not (in_store or package), file, airbyte, singer))) > 1:
+        fail(
+            "use only one of --url, --connection, --file, --airbyte and --singer; a --file in a store, --airbyte and "
+            "--singer may have a --connection"
+        )
     with tempfile.TemporaryDirectory() as scratch:
-        if url:
+        if package:
+            found = _from_connector((str(name), connection), airbyte, singer, Path(scratch))
+        elif url:
             found = _from_url(str(name), url, Path(scratch))
         elif file and in_store:
             found = _from_store(file, connection, Path(scratch))
@@ -112,6 +125,23 @@ def _from_url(name: str, url: str, scratch: Path) -> SourceFound:
     found = look_at_api(Endpoint(made, name, address.path, address.params), scratch)
     add = f"airflow connections add {made.conn_id} --conn-type http --conn-host '{address.host}'"
     return replace(found, todo=[f"{add}    # with a secret: --conn-password '<secret>'"])
+
+
+def _from_connector(
+    named: tuple[str, str | None], airbyte: str | None, singer: str | None, scratch: Path
+) -> SourceFound:
+    from elt_factory.sources.airbyte.discovery import look_at_connector
+    from elt_factory.sources.singer.discovery import look_at_tap
+
+    name, conn_id = named
+    connection = _connection(conn_id) if conn_id else None
+    if airbyte:
+        return look_at_connector(name, airbyte, connection, scratch, _say)
+    return look_at_tap(name, str(singer), connection, scratch, _say)
+
+
+def _say(text: str) -> None:
+    errors.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def _from_connection(

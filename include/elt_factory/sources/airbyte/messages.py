@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from elt_factory.core.failures import BadDataError, BadRequestError, EltError, SourceUnavailableError
+from elt_factory.extract.label import TableLabel
+
+if TYPE_CHECKING:
+    from elt_factory.sources.connectors.spooling import Records
 
 
 class Descriptor(msgspec.Struct):
@@ -83,3 +90,109 @@ class Message(msgspec.Struct):
     log: Log | None = None
     catalog: dict[str, Any] | None = None
     spec: dict[str, Any] | None = None
+
+
+class Messages:
+    """What a connector has said so far. `records` takes those of its stream; None where it is asked for none."""
+
+    def __init__(self, records: Records | None, label: TableLabel) -> None:
+        self.records, self.label = records, label
+        self.answer: dict[str, Any] | None = None
+        self.failures: list[Failure] = []
+        self.status = ""
+        self.announced = 0
+        self._decode = msgspec.json.Decoder(Message).decode
+        self._mine = json.dumps(records.stream).encode() if records else b""
+
+    def take(self, lines: list[bytes]) -> None:
+        """Take lines."""
+        mine, stream = list[bytes](), self.records.stream if self.records else None
+        for line in lines:
+            try:
+                message = self._decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                self._damaged(line, mine)
+                continue
+            record = message.record
+            if record is not None and record.stream == stream:
+                mine.append(bytes(record.data))
+            else:
+                self._other(message, line)
+        if self.records:
+            self.records.add(mine)
+
+    def _damaged(self, line: bytes, mine: list[bytes]) -> None:
+        """Take a line that does not parse: noise, unless it was meant as a record. Python writes NaN into JSON."""
+        if self.records is None:
+            return
+        if b'"RECORD"' in line and self._mine in line:
+            mine.append(line)
+        elif line.strip():
+            self.records.hear(line)
+
+    def _other(self, message: Message, line: bytes) -> None:
+        if message.trace:
+            self._trace(message.trace)
+        elif message.catalog is not None or message.spec is not None:
+            self.answer = message.catalog if message.spec is None else message.spec
+        elif self.records is None:
+            return
+        elif message.record:
+            self.records.others[message.record.stream] += 1
+        elif message.type == "STATE":
+            self._state(self.records, bytes(message.state))
+        elif message.log:
+            self.records.request.log(self.label.clean(f"connector: {message.log.message}"))
+        elif message.type == "CONTROL":
+            self.records.warn("the connector asks to keep other settings; change them in the Airflow connection")
+        else:
+            self.records.hear(line)
+
+    def _state(self, records: Records, raw: bytes) -> None:
+        """Take a state of this stream, or of all of the connector: it is the whole of what the next load is given."""
+        state = msgspec.json.decode(raw, type=State)
+        if state.stream is None:
+            # what connectors wrote before streams had states of their own is handed back as it came
+            legacy = msgspec.json.decode(raw)
+            records.keep(msgspec.json.encode(legacy.get("data", {}) if state.type == "LEGACY" else [legacy]))
+        elif state.stream.stream_descriptor.name == records.stream:
+            self.announced += int(state.sourceStats.recordCount) if state.sourceStats else 0
+            records.keep(msgspec.json.encode([{"type": "STREAM", "stream": state.stream}]))
+
+    def _trace(self, trace: Trace) -> None:
+        if trace.error:
+            self.failures.append(trace.error)
+        status = trace.stream_status
+        if status and self.records and status.stream_descriptor.name == self.records.stream:
+            self.status = status.status
+
+    def ended_well(self, code: int, said: str) -> None:
+        """Judge how a command ended.
+
+        Raises:
+            BadRequestError: its settings are wrong. SourceUnavailableError: anything else.
+        """
+        if self.failures:
+            failure = self.failures[-1]
+            kind: type[EltError] = BadRequestError if failure.failure_type == "config_error" else SourceUnavailableError
+            text = failure.message or failure.internal_message or "no message"
+            raise self.label.error(kind, f"the connector failed: {text[:1000]}")
+        if code:
+            raise self.label.error(SourceUnavailableError, f"the connector ended with {code}: {said}")
+
+    def end(self, code: int, said: str) -> None:
+        """Judge how a read ended.
+
+        Raises:
+            SourceUnavailableError: the stream is not complete, or records that were announced did not come.
+        """
+        self.ended_well(code, said)
+        if self.status and self.status != "COMPLETE":
+            text = f"the connector ended before its stream was complete ({self.status})"
+            raise self.label.error(SourceUnavailableError, text)
+        rows = self.records.rows if self.records else 0
+        if self.announced > rows:
+            text = f"the connector announced {self.announced:,} records, and sent {rows:,}"
+            raise self.label.error(SourceUnavailableError, text)
+        if not self.status and not rows and self.records and self.records.state is None:
+            raise self.label.error(BadDataError, "the connector ended without a word in Airbyte's protocol")

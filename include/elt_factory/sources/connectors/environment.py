@@ -107,11 +107,16 @@ def _uv(label: TableLabel) -> str:
     return found
 
 
-def _run(command: list[str], label: TableLabel) -> str:
+def uv_answers(arguments: list[str], label: TableLabel, given: str = "") -> str:
+    """Return what uv says to a command, which may read a text. Raises as `command_of` does."""
+    return _run([_uv(label), *arguments], label, given)
+
+
+def _run(command: list[str], label: TableLabel, given: str = "") -> str:
     variables = [name for name in os.environ if name.startswith(("UV_", "PIP_")) or name in _INSTALLER]
     environment: Mapping[str, str] = bare_environment(**{name: os.environ[name] for name in variables})
     done = subprocess.run(  # noqa: S603 - uv, with packages that the config names
-        command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=False
+        command, capture_output=True, text=True, env=environment, input=given, check=False
     )
     if done.returncode == 0:
         return done.stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,14 +14,10 @@ from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.connectors.declared import text_columns
-from elt_factory.sources.connectors.environment import command_of
-from elt_factory.sources.connectors.process import Limits, Output, running, write_settings
-from elt_factory.sources.connectors.settings import settings_of
+from elt_factory.sources.connectors.process import Output, running
 from elt_factory.sources.connectors.spooling import Records
-from elt_factory.sources.singer.catalog import Chosen, choose
 from elt_factory.sources.singer.model import SingerSource
-
-_LONGEST_CATALOG = 256 << 20
+from elt_factory.sources.singer.tap import SingerTap
 
 
 class Message(msgspec.Struct):
@@ -43,15 +38,18 @@ def read(request: ReadRequest) -> Spool:
         SourceUnavailableError: it fails, hangs, or ends too early.
     """
     label, source = TableLabel.of(request), source_of(request, SingerSource)
-    tap = _Tap(request, source, label)
-    chosen = tap.catalog()
-    file = request.workdir / "records" / f"{request.table}.ndjson"
-    file.parent.mkdir()
+    spec = source.tables[request.table]
+    folder, file = request.workdir / "connector", request.workdir / "records" / f"{request.table}.ndjson"
+    for made in (folder, file.parent):
+        made.mkdir()
+    tap = SingerTap(source.extract, request.connection, folder, label, request.log)
+    chosen = tap.chosen(spec.stream_name(request.table), spec)
+    command = tap.reading(chosen, request.cursor.token)
     progress = Progress(request.log, str(label))
     with file.open("wb") as out:
         records = Records(request, label, chosen.stream, out)
         messages = _Messages(records, label)
-        with running(tap.reading(chosen), tap.folder, tap.limits, label, request.log) as output:
+        with running(command, folder, tap.limits, label, request.log) as output:
             for lines in output.lines():
                 messages.take(lines)
                 progress.seen(records.rows)
@@ -60,61 +58,6 @@ def read(request: ReadRequest) -> Spool:
             else:
                 messages.end(output, output.wait())
     return records.spool(file, messages.types, progress)
-
-
-class _Tap:
-    """A tap's command, with its settings in files of this user's."""
-
-    def __init__(self, request: ReadRequest, source: SingerSource, label: TableLabel) -> None:
-        self.request, self.source, self.label = request, source, label
-        self.spec = source.tables[request.table]
-        self.folder = request.workdir / "connector"
-        self.folder.mkdir()
-        self.command = command_of(source.extract, source.extract.package_name, label, request.log)
-        self.limits = Limits.of(source.extract)
-        settings = settings_of(source.extract, request.connection)
-        self.config = write_settings(self.folder / "config.json", settings)
-
-    def catalog(self) -> Chosen:
-        """Return what the tap has, with the stream of this table chosen."""
-        wanted = self.spec.stream_name(self.request.table)
-        if self.source.extract.catalog == "none":
-            return Chosen({}, wanted)
-        said, size = list[bytes](), 0
-        command: list[str | Path] = [self.command, "--config", self.config, "--discover"]
-        with running(command, self.folder, self.limits, self.label, self.request.log) as output:
-            for lines in output.lines():
-                said += lines
-                size += sum(map(len, lines))
-                if size > _LONGEST_CATALOG:
-                    raise self.label.error(BadDataError, "the tap's catalog is over 256 MB")
-            code = output.wait()
-            if code:
-                hint = "write catalog: none if the tap cannot discover its streams"
-                raise self.label.error(SourceUnavailableError, f"discovery ended with {code}: {output.said()}", hint)
-        return choose(self._parsed(b"\n".join(said)), wanted, self.spec, self.label)
-
-    def reading(self, chosen: Chosen) -> list[str | Path]:
-        """Return the command that sends the records."""
-        command: list[str | Path] = [self.command, "--config", self.config]
-        if chosen.catalog:
-            flag = f"--{self.source.extract.catalog}"
-            command += [flag, write_settings(self.folder / "catalog.json", chosen.catalog)]
-        token = self.request.cursor.token
-        if token:
-            command += ["--state", write_settings(self.folder / "state.json", json.loads(token))]
-        return command
-
-    def _parsed(self, text: bytes) -> dict[str, Any]:
-        begins = max(text.find(b"{"), 0)
-        try:
-            found = json.loads(text[begins:])
-        except ValueError:
-            found = None
-        if not isinstance(found, dict) or not isinstance(found.get("streams"), list):
-            hint = "write catalog: none if the tap cannot discover its streams"
-            raise self.label.error(BadDataError, "the tap's --discover printed no catalog", hint)
-        return found
 
 
 class _Messages:

@@ -1,0 +1,102 @@
+"""An Airbyte connector's command, with its settings in files of this user's: what it can be asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from elt_factory.config.errors import near_name
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import BadDataError, BadRequestError
+from elt_factory.extract.label import TableLabel
+from elt_factory.sources.airbyte.messages import Messages
+from elt_factory.sources.airbyte.model import Airbyte, AirbyteTable
+from elt_factory.sources.airbyte.specification import check_settings
+from elt_factory.sources.connectors.environment import command_of
+from elt_factory.sources.connectors.process import Limits, running, write_settings
+from elt_factory.sources.connectors.settings import settings_of
+
+_PREFIX = "airbyte-"
+
+
+class AirbyteConnector:
+    """One connector in a folder of its own.
+
+    Args:
+        extract: What the config says of it.
+        connection: The Airflow connection with its settings.
+        folder: An empty folder.
+        label: The table, for messages.
+        log: Takes a line for people.
+    """
+
+    def __init__(
+        self,
+        extract: Airbyte,
+        connection: Connection | None,
+        folder: Path,
+        label: TableLabel,
+        log: Callable[[str], None],
+    ) -> None:
+        self.extract, self.folder, self.label, self.log = extract, folder, label, log
+        self.command = command_of(extract, extract.package_name.removeprefix(_PREFIX), label, log)
+        self.limits = Limits.of(extract)
+        settings = settings_of(extract, connection)
+        specification = self._answer("spec").get("connectionSpecification")
+        check_settings(settings, specification if isinstance(specification, dict) else {}, label)
+        self.config = write_settings(folder / "config.json", settings)
+
+    def streams(self) -> list[dict[str, Any]]:
+        """Return the connector's own descriptions of its streams."""
+        return list(self._answer("discover", "--config", self.config).get("streams") or [])
+
+    def stream(self, wanted: str, spec: AirbyteTable) -> dict[str, Any]:
+        """Return the description of one stream.
+
+        Raises:
+            BadRequestError: it has none of that name, or it cannot be read by changes.
+        """
+        streams = self.streams()
+        mine = [one for one in streams if one["name"] == wanted and spec.namespace in (None, one.get("namespace"))]
+        if not mine:
+            known = sorted(str(one["name"]) for one in streams)
+            hint = near_name(wanted, known) or "it has none"
+            raise self.label.error(BadRequestError, f'the connector has no stream "{wanted}"', hint)
+        if spec.keeps_token and not sends_changes(mine[0]):
+            text = f'the stream "{wanted}" cannot be read by its changes'
+            raise self.label.error(BadRequestError, text, "write sync: full")
+        return mine[0]
+
+    def reading(self, stream: dict[str, Any], spec: AirbyteTable, state: str | None) -> list[str | Path]:
+        """Return the command that sends the records of a stream, from a state on."""
+        configured = {
+            "stream": stream,
+            "sync_mode": "incremental" if spec.keeps_token else "full_refresh",
+            "destination_sync_mode": "append",
+            "cursor_field": [spec.cursor_field] if spec.cursor_field else stream.get("default_cursor_field") or [],
+            "primary_key": stream.get("source_defined_primary_key") or [],
+        }
+        catalog = write_settings(self.folder / "catalog.json", {"streams": [configured]})
+        command: list[str | Path] = [self.command, "read", "--config", self.config, "--catalog", catalog]
+        if state:
+            command += ["--state", write_settings(self.folder / "state.json", json.loads(state))]
+        return command
+
+    def _answer(self, verb: str, *arguments: str | Path) -> dict[str, Any]:
+        """Return what the connector answers to a command that has one answer."""
+        messages = Messages(None, self.label)
+        with running([self.command, verb, *arguments], self.folder, self.limits, self.label, self.log) as output:
+            for lines in output.lines():
+                messages.take(lines)
+            messages.ended_well(output.wait(), output.said())
+        if messages.answer is None:
+            raise self.label.error(BadDataError, f"the connector's {verb} does not answer in Airbyte's protocol")
+        return messages.answer
+
+
+def sends_changes(stream: dict[str, Any]) -> bool:
+    """Tell whether a stream can be read by its changes; one that does not say is taken at the config's word."""
+    modes = stream.get("supported_sync_modes") or ["incremental"]
+    return "incremental" in modes

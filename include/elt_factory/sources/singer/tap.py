@@ -1,0 +1,100 @@
+"""A Singer tap's command, with its settings in files of this user's: what it can be asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import BadDataError, SourceUnavailableError
+from elt_factory.extract.label import TableLabel
+from elt_factory.sources.connectors.environment import command_of
+from elt_factory.sources.connectors.process import Limits, running, write_settings
+from elt_factory.sources.connectors.settings import settings_of
+from elt_factory.sources.singer.catalog import Chosen, choose
+from elt_factory.sources.singer.model import Singer, SingerTable
+
+_LONGEST_CATALOG = 256 << 20
+_NO_CATALOG = "write catalog: none if the tap cannot discover its streams"
+
+
+class SingerTap:
+    """One tap in a folder of its own.
+
+    Args:
+        extract: What the config says of it.
+        connection: The Airflow connection with its settings.
+        folder: An empty folder.
+        label: The table, for messages.
+        log: Takes a line for people.
+    """
+
+    def __init__(
+        self,
+        extract: Singer,
+        connection: Connection | None,
+        folder: Path,
+        label: TableLabel,
+        log: Callable[[str], None],
+    ) -> None:
+        self.extract, self.folder, self.label, self.log = extract, folder, label, log
+        self.command = command_of(extract, command_name(extract.package_name), label, log)
+        self.limits = Limits.of(extract)
+        self.config = write_settings(folder / "config.json", settings_of(extract, connection))
+
+    def catalog(self) -> dict[str, Any]:
+        """Return what the tap says that it has.
+
+        Raises:
+            SourceUnavailableError: it fails. BadDataError: it prints no catalog.
+        """
+        said, size = list[bytes](), 0
+        command: list[str | Path] = [self.command, "--config", self.config, "--discover"]
+        with running(command, self.folder, self.limits, self.label, self.log) as output:
+            for lines in output.lines():
+                said += lines
+                size += sum(map(len, lines))
+                if size > _LONGEST_CATALOG:
+                    raise self.label.error(BadDataError, "the tap's catalog is over 256 MB")
+            code = output.wait()
+            if code:
+                text = f"the tap's --discover ended with {code}: {output.said()}"
+                raise self.label.error(SourceUnavailableError, text, _NO_CATALOG)
+        return self._parsed(b"\n".join(said))
+
+    def chosen(self, wanted: str, spec: SingerTable) -> Chosen:
+        """Return the catalog with one stream chosen.
+
+        Raises:
+            BadRequestError: the tap has no such stream. Also as `catalog`.
+        """
+        if self.extract.catalog == "none":
+            return Chosen({}, wanted)
+        return choose(self.catalog(), wanted, spec, self.label)
+
+    def reading(self, chosen: Chosen, state: str | None) -> list[str | Path]:
+        """Return the command that sends the records, from a state on."""
+        command: list[str | Path] = [self.command, "--config", self.config]
+        if chosen.catalog:
+            command += [f"--{self.extract.catalog}", write_settings(self.folder / "catalog.json", chosen.catalog)]
+        if state:
+            command += ["--state", write_settings(self.folder / "state.json", json.loads(state))]
+        return command
+
+    def _parsed(self, text: bytes) -> dict[str, Any]:
+        begins = max(text.find(b"{"), 0)
+        try:
+            found = json.loads(text[begins:])
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not isinstance(found.get("streams"), list):
+            raise self.label.error(BadDataError, "the tap's --discover printed no catalog", _NO_CATALOG)
+        return found
+
+
+def command_name(package: str) -> str:
+    """Return what a tap's command is called: whose package it is, is not part of it."""
+    _, tap, name = package.rpartition("tap-")
+    return f"{tap}{name}"
