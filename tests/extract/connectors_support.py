@@ -68,6 +68,10 @@ def source():
         play([{"say": {"type": "CATALOG", "catalog": {"streams": config.get("streams", [])}}}], None)
     else:
         play(config["steps"], {"catalog": given("--catalog"), "state": given("--state")})
+
+
+def either():
+    source() if sys.argv[1] in ("spec", "discover", "read") else tap()
 """
 
 
