@@ -4,7 +4,7 @@ import pytest
 
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.config.models.values import ColumnType
-from elt_factory.landing import contract, csv_sql
+from elt_factory.landing import contract, csv_sql, rejected
 from elt_factory.landing.contract import ContractPlan, PlannedColumn
 
 TEXT, INTEGER = ColumnType("text"), ColumnType("integer")
@@ -54,7 +54,8 @@ def test_staging_names_columns_by_their_place():
 def test_staging_nothing_gives_the_same_columns():
     assert contract.no_records(PLAN) == (
         "SELECT CAST(NULL AS VARCHAR) AS c0, CAST(NULL AS BIGINT) AS c1, CAST(NULL AS VARCHAR) AS reason, "
-        "CAST(NULL AS VARCHAR) AS record, CAST(NULL AS INTEGER) AS bad_values, "
+        "CAST(NULL AS VARCHAR) AS record, CAST(NULL AS BOOLEAN) AS whole, CAST(NULL AS VARCHAR) AS key, "
+        "CAST(NULL AS VARCHAR) AS cursor, CAST(NULL AS VARCHAR) AS protected, CAST(NULL AS INTEGER) AS bad_values, "
         "CAST(NULL AS BIGINT) AS place WHERE FALSE"
     )
 
@@ -87,9 +88,9 @@ def test_a_row_without_any_column_is_rejected():
 
 def test_the_record_of_a_reject_leaves_out_what_is_personal():
     plan = ContractPlan((ID, NAME), secret=frozenset({"na'me"}))
-    assert "na'me" not in contract.record_json(plan)
-    assert 'CAST(to_json(struct_pack("id" := r0)) AS VARCHAR)' in contract.record_json(plan)
-    assert contract.record_json(ContractPlan((NAME,), secret=frozenset({"na'me"}))) == "'{}'"
+    assert "na'me" not in rejected.record_json(plan)
+    assert 'CAST(to_json(struct_pack("id" := r0)) AS VARCHAR)' in rejected.record_json(plan)
+    assert rejected.record_json(ContractPlan((NAME,), secret=frozenset({"na'me"}))) == "'{}'"
 
 
 def test_good_rows_have_their_names_back():
@@ -134,8 +135,10 @@ def test_parts_are_parquet_of_a_size():
 
 
 def test_rejects_go_to_one_file_in_the_order_they_were_read():
-    assert contract.copy_rejects("/l/rejects.parquet") == (
-        "COPY (SELECT reason, record FROM staged WHERE reason IS NOT NULL ORDER BY bad_values IS NULL, place) "
+    assert rejected.copy_rejects(PLAN, "/l/rejects.parquet") == (
+        "COPY (SELECT staged.reason, staged.record, staged.whole, staged.key, staged.cursor, staged.protected, "
+        "CAST(NULL AS VARCHAR) AS file, row_number() OVER (ORDER BY staged.bad_values IS NULL, staged.place) AS ordinal, "
+        "staged.place AS place FROM staged WHERE staged.reason IS NOT NULL ORDER BY ordinal) "
         "TO '/l/rejects.parquet' (FORMAT parquet, COMPRESSION zstd, RETURN_STATS)"
     )
 

@@ -16,6 +16,7 @@ from elt_factory.cli.status_lines import StatusLine
 from elt_factory.config.loading import LoadedConfig
 from elt_factory.warehouse.base import Rows
 from elt_factory.warehouse.rejects import Reason, RejectedLoad
+from elt_factory.warehouse.replay import Replayed
 
 PIPE_WIDTH = 160
 STATE_STYLES = {
@@ -105,9 +106,24 @@ def rejects_table(loads: Sequence[RejectedLoad]) -> Table:
     table.add_column("for example", overflow="fold")
     for load in loads:
         window = " - ".join(_minute(end) for end in (load.window_start, load.window_end) if end)
-        state = "[red]open[/]" if load.state == "open" else "[green]healed[/]"
+        colour = {"open": "red", "healed": "green"}.get(load.state, "dim")
+        state = f"[{colour}]{load.state}[/]" + (f" by {load.by}" if load.state == "dismissed" and load.by else "")
         cells = (f"{load.source}.{load.table}", window, _minute(load.rejected_at), f"{load.rows:,}", state)
         table.add_row(*cells, Text(load.reason))
+    return table
+
+
+def replayed_table(loads: Sequence[Replayed]) -> Table:
+    """Return what became of the rejects of loads, for people."""
+    table = Table(box=SIMPLE_HEAD)
+    for name in ("table", "load"):
+        table.add_column(name, no_wrap=True)
+    for name in ("healed", "loaded", "open"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("why", overflow="fold")
+    for load in loads:
+        left = f"[red]{load.open:,}[/]" if load.open else "0"
+        table.add_row(load.table, load.load_id, f"{load.healed:,}", f"{load.loaded:,}", left, Text(load.reason))
     return table
 
 

@@ -51,6 +51,13 @@ def form(config: Config) -> dict[str, Param]:
             title="Full refresh",
             description="Reload the tables from the beginning and replace existing rows.",
         ),
+        "replay_rejects": Param(
+            False,
+            type="boolean",
+            title="Replay rejects",
+            description="For use after the YAML was corrected: after the load, put the open rejects of the tables "
+            "through the contract again and load what is valid now.",
+        ),
         **own,
         **window,
     }

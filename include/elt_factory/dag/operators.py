@@ -22,6 +22,7 @@ from elt_factory.dag.asset_events import mark_loaded
 from elt_factory.dag.cleanup import Landings, forget_old
 from elt_factory.dag.jobs import JobTrigger, PlaceMemory
 from elt_factory.dag.parents import ATTEMPT, keys_of, landed_attempt
+from elt_factory.dag.replays import replay_rejects
 from elt_factory.dag.retry import worker_given_back
 from elt_factory.dag.runtime import (
     Run,
@@ -214,10 +215,13 @@ class LoadOperator(TableOperator):
         order = LoadOrder.of(self.config, self.table, manifest, place, run.run_id, full_refresh=run.full_refresh)
         with warehouse(purpose(run, "load", self.table)) as opened:
             report = opened.load(order)
+            replayed = replay_rejects(opened, run, self.table, landings, self.log.info)
             forget_old(opened, self.config, self.table, landings, self.log.info)
         self.told = f"{report.rows_loaded:,} rows loaded, {report.total_rows:,} in the table"
         if report.rows_deleted:
             self.told += f", {report.rows_deleted:,} deleted in the source"
+        if replayed:
+            self.told += f", {replayed[0]:,} rejects healed and {replayed[1]:,} left open"
         if report.gave_way:
             self.told = "nothing written: a later run or retry has already loaded this window"
         self.log.info("%s.%s: %s", self.config.name, self.table, self.told)
@@ -235,6 +239,7 @@ class LoadOperator(TableOperator):
             "rows_deleted": report.rows_deleted,
             "total_rows": report.total_rows,
             **({"gave_way": True} if report.gave_way else {}),
+            **({"rejects_healed": replayed[0], "rejects_open": replayed[1]} if replayed else {}),
         }
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = {**figures, "window": str(run.table_window(self.table))}

@@ -39,6 +39,7 @@ class Run:
     tables: frozenset[str]
     full_refresh: bool
     params: Mapping[str, Value] = field(default_factory=dict)
+    replay_rejects: bool = False
 
     def table_window(self, table: str) -> Window:
         """Return the window a table is loaded for; a full refresh begins where the table's data begin.
@@ -81,7 +82,15 @@ def run_of(context: Mapping[str, Any], config: Config) -> Run:
     except ValueError as error:
         # also when Airflow's own interval is: on the day that skips the hour of the schedule
         raise EmptyWindowError(f"{config.name}: {error}; set window_start and window_end in the form") from error
-    return Run(context["run_id"], config, window, chosen, bool(params.get("full_refresh")), _given(params, config))
+    return Run(
+        context["run_id"],
+        config,
+        window,
+        chosen,
+        bool(params.get("full_refresh")),
+        _given(params, config),
+        bool(params.get("replay_rejects")),
+    )
 
 
 def _given(params: Mapping[str, Any], config: Config) -> dict[str, Value]:

@@ -137,6 +137,7 @@ class Spool:
     `keys` has the primary keys of all rows of the source, where the load compares them: without those that are NULL.
     `token` is what the API gave to ask with the next time.
     `remarks` are what people should know of how it was read, as what was left out.
+    `protected` says that values of columns with `pii: hash` are hashes already.
     `null_cursors` counts the rows of the source without a cursor value, read or left out; None: count those that came.
     """
 
@@ -155,6 +156,7 @@ class Spool:
     keys: Spool | None = None
     token: str | None = field(default=None, repr=False)
     remarks: tuple[str, ...] = ()
+    protected: bool = False
 
 
 Reader = Callable[[ReadRequest], Spool]

@@ -18,6 +18,7 @@ from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH, ROW
 from elt_factory.landing.lines import BROKEN_LINES
 from elt_factory.landing.numbers import Signs
 from elt_factory.landing.presumption import Presumption, confirmed
+from elt_factory.landing.rejected import KEPT, kept_of_reject, of_line
 from elt_factory.landing.time_formats import cast_written
 
 _TIMES = ("time", "datetime", "timestamp")
@@ -57,7 +58,8 @@ class ContractPlan:
     distinguishes the rows of one file from each other. `by_header`: a row says whether it is its file's
     header line again. `nanoseconds` are the columns whose source has a type for them: a time of theirs is never cut.
     `numbered`: a row says at which place it was read; else one thread has to stage the rows, in their order.
-    `where` is the condition for the good rows to keep. `presumed` is what the first records say of all.
+    `where` is the condition for the good rows to keep. `presumed` is what the first records say of all. `protected`:
+    the values of hashed columns are hashes already.
     """
 
     columns: tuple[PlannedColumn, ...]
@@ -75,6 +77,7 @@ class ContractPlan:
     numbered: bool = False
     where: str | None = None
     presumed: Presumption = field(default_factory=Presumption)
+    protected: bool = False
 
     @property
     def own_columns(self) -> tuple[str, ...]:
@@ -119,7 +122,7 @@ def read_parquet(files: Sequence[str]) -> str:
 def stage_records(relation: str, plan: ContractPlan) -> str:
     """SELECT of what is staged of the records: the typed columns, `reason`, `record` and `bad_values`.
 
-    `reason` is NULL when the row is good; `record` is the raw row as JSON, for rejects only. Raw columns become r0, r1,
+    `reason` is NULL when the row is good; what is kept of a reject is NULL then, too. Raw columns become r0, r1,
     ..., these c0, c1, ..., and both together the reason: each step names what the next one uses, so nothing is written,
     planned or computed twice.
     """
@@ -130,8 +133,11 @@ def stage_records(relation: str, plan: ContractPlan) -> str:
     kept = "".join(f"{name}, " for name in (*map(plan.typed, (c.name for c in plan.columns)), *plan.staged_columns))
     meant = ", ".join(plan.typed(column.name) for column in plan.where_columns)
     kept += f"CASE WHEN reason IS NULL THEN {_WHERE}({meant}) ELSE TRUE END AS kept, " if plan.where else ""
+    of_rejects = ", ".join(
+        f"CASE WHEN reason IS NOT NULL THEN {value} END AS {name}" for name, value in kept_of_reject(plan).items()
+    )
     return (
-        f"SELECT {kept}reason, CASE WHEN reason IS NOT NULL THEN {record_json(plan)} END AS record, bad_values "
+        f"SELECT {kept}reason, {of_rejects}, bad_values "
         f"FROM (SELECT *, {row_reason(plan)} AS reason, {bad_value_count(plan)} AS bad_values "
         f"FROM (SELECT *{typed} FROM (SELECT {raw} FROM {relation}) AS raw) AS typed) AS judged"
     )
@@ -147,7 +153,7 @@ def no_records(plan: ContractPlan) -> str:
     """SELECT of what is staged where there are no records."""
     kinds = {plan.typed(column.name): duckdb_type(column.landed_type) for column in plan.columns}
     kinds |= {"file": "VARCHAR"} if plan.by_file else {}
-    kinds |= {"reason": "VARCHAR", "record": "VARCHAR", "bad_values": "INTEGER", "place": "BIGINT"}
+    kinds |= {"reason": "VARCHAR", **KEPT, "bad_values": "INTEGER", "place": "BIGINT"}
     columns = (f"CAST(NULL AS {kind}) AS {name}" for name, kind in kinds.items())
     return f"SELECT {', '.join(columns)} WHERE FALSE"
 
@@ -158,7 +164,7 @@ def typed_value(column: PlannedColumn, plan: ContractPlan) -> str:
         return f"CAST(NULL AS {duckdb_type(column.landed_type)})"
     raw = plan.raw(column.name)
     if column.hashed:
-        return f"sha256({raw})"
+        return raw if plan.protected else f"sha256({raw})"
     if test := plan.presumed.tests.get(column.name):
         return confirmed(raw, test, duckdb_type(column.type))
     return cast_written(raw, column.type, column.written) if column.written else _cast(column, plan)
@@ -202,22 +208,6 @@ def _sum(terms: Sequence[str]) -> str:
     return f"({_sum(terms[:middle])} + {_sum(terms[middle:])})"
 
 
-def record_json(plan: ContractPlan) -> str:
-    """Return the raw record as JSON text, without what is personal."""
-    shown = [name for name in plan.raw_columns if name not in plan.secret]
-    if not shown:
-        return "'{}'"
-    fields = ", ".join(f"{identifier(name)} := {plan.raw(name)}" for name in shown)
-    # what is too long for a text of the warehouse is kept in part
-    whole = f"CAST(to_json(struct_pack({fields})) AS VARCHAR)"
-    part = f"CAST(to_json(struct_pack(part := left({whole}, {limits.KEPT_LINE_CHARACTERS}))) AS VARCHAR)"
-    return f"CASE WHEN {_raw_bytes(plan, shown)} > {limits.KEPT_RECORD_BYTES} THEN {part} ELSE {whole} END"
-
-
-def _raw_bytes(plan: ContractPlan, names: Sequence[str]) -> str:
-    return f"strlen(concat({', '.join(map(plan.raw, names))}))"
-
-
 def good_rows(plan: ContractPlan, staged: str = "staged") -> str:
     """SELECT of the good rows under their names, of what is staged or of a SELECT of what would be."""
     columns = ", ".join(f"staged.c{index} AS {identifier(column.name)}" for index, column in enumerate(plan.columns))
@@ -237,7 +227,7 @@ def good_records(relation: str, plan: ContractPlan) -> str:
 
 def rejected_records(relation: str, plan: ContractPlan) -> str:
     """SELECT of what is staged of the records that are rejected."""
-    kept = ", ".join([*plan.staged_columns, "reason", "record", "bad_values"])
+    kept = ", ".join([*plan.staged_columns, "reason", *KEPT, "bad_values"])
     return f"SELECT {kept} FROM ({stage_records(relation, plan)}) WHERE reason IS NOT NULL"
 
 
@@ -297,15 +287,6 @@ def copy_statement(select: str, folder: str, part_bytes: int, row_group_bytes: i
     )
 
 
-def copy_rejects(file: str) -> str:
-    """COPY of the rejected rows, in the order they were read, to one Parquet file; returns path, rows, bytes.
-
-    Lines that are not records come last.
-    """
-    select = "SELECT reason, record FROM staged WHERE reason IS NOT NULL ORDER BY bad_values IS NULL, place"
-    return copy_whole(select, file)
-
-
 def copy_whole(select: str, file: str) -> str:
     """COPY of a SELECT to one Parquet file; returns path, rows, bytes."""
     return f"COPY ({select}) TO {text_literal(file)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS)"
@@ -325,7 +306,7 @@ def broken_csv(plan: ContractPlan) -> str:
     )
     return (
         "SELECT concat(parse_filename(file), ' line ', line, ': ', message) AS reason, "
-        f"CAST({record} AS VARCHAR) AS record, {came}CAST(NULL AS INTEGER) AS bad_values FROM ({lines}) "
+        f"{of_line(record)}, {came}CAST(NULL AS INTEGER) AS bad_values FROM ({lines}) "
         "ORDER BY parse_filename(file), file, line"
     )
 
@@ -337,7 +318,7 @@ def broken_lines(plan: ContractPlan) -> str:
     broken = ndjson.read_columns(dict.fromkeys(names, "VARCHAR"), [ROW], name=BROKEN_LINES)
     came = "file, " if plan.by_file else ""
     return (
-        f"SELECT reason, CAST({record} AS VARCHAR) AS record, {came}CAST(NULL AS INTEGER) AS bad_values, "
+        f"SELECT reason, {of_line(record)}, {came}CAST(NULL AS INTEGER) AS bad_values, "
         f"{identifier(ROW)} AS place FROM {broken}"
     )
 

@@ -52,8 +52,11 @@ def _all_older(files: Mapping[str, Entry], before: datetime) -> bool:
 
 def _is_needed(landing: Place, project: str, committed: datetime | None) -> bool:
     manifest = _manifest(landing)
-    if manifest is None or manifest.project != project or committed is None:
+    if manifest is None or manifest.project != project:
         return True
+    if committed is None:
+        # rejects that a killed replay has landed are brought again from the warehouse
+        return manifest.replays is None
     return datetime.fromisoformat(manifest.started_at) > committed
 
 

@@ -25,6 +25,7 @@ from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manife
 from elt_factory.landing.outline import outline, reads_after
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.landing.reading import stage_spool
+from elt_factory.landing.rejected import copy_rejects
 from elt_factory.landing.repeated import has_repeated_keys
 from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
@@ -64,10 +65,11 @@ def _land(request: LandRequest) -> Manifest:
         finally:
             # also where it could not be read: a file that was being written looks broken
             check_unchanged(request.spool.sources)
-        refuse_unread_files(connection, request.known, staged.spool)
+        if request.replays is None:
+            refuse_unread_files(connection, request.known, staged.spool)
         _refuse_if_frozen(connection, request.known)
         files = _write_parts(connection, staged, folder, attempt)
-        rejects = _write_rejects(connection, folder, attempt)
+        rejects = _write_rejects(connection, staged.plan, folder, attempt)
         ledger = _write_ledger(connection, staged, folder, attempt)
         manifest = _manifest(connection, request, staged, _Written(files, rejects, ledger), attempt)
         if request.spool.keys:
@@ -189,10 +191,12 @@ def _write_parts(
     return _landed(write_parts(connection, select, folder / PARTS), folder, attempt.name)
 
 
-def _write_rejects(connection: duckdb.DuckDBPyConnection, folder: Path, attempt: Attempt) -> LandedFile | None:
+def _write_rejects(
+    connection: duckdb.DuckDBPyConnection, plan: ContractPlan, folder: Path, attempt: Attempt
+) -> LandedFile | None:
     if not _one(connection, "SELECT count(*) FROM staged WHERE reason IS NOT NULL"):
         return None
-    written = connection.execute(contract.copy_rejects(str(folder / "rejects.parquet"))).fetchall()
+    written = connection.execute(copy_rejects(plan, str(folder / "rejects.parquet"))).fetchall()
     return _landed(written, folder, attempt.name)[0]
 
 
@@ -261,6 +265,7 @@ def _manifest(
         delta_token=request.spool.token,
         delta_token_after=request.token_after,
         rows_null_cursor=_null_cursors(connection, request, plan),
+        replays=request.replays,
     )
 
 

@@ -15,7 +15,7 @@ from elt_factory.landing.attempt import is_attempt
 from elt_factory.landing.places import Place
 
 MANIFEST_FILE = "manifest.json"
-FORMAT = 2  # of the file; the first one had neither owner nor checksums, and lay next to the folders of the attempts
+FORMAT = 3  # of the file; before, the file of rejects had nothing by which they are replayed
 _AGAIN = "run the extract task again"
 
 
@@ -75,6 +75,17 @@ class Owner:
 
 
 @dataclass(frozen=True)
+class Replays:
+    """Which rejects a landing brings again: those of one commit of a load, by their numbers, the first one excluded."""
+
+    load_id: str
+    turn: int
+    after: int
+    upto: int
+    rejected_at: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """One landing: its files, its exact numbers, its schema.
 
@@ -117,6 +128,7 @@ class Manifest:
     delta_token: str | None = None  # what the API gave to ask with the next time
     delta_token_after: str | None = None  # what it was asked with; None: for all it has
     cursor_after: str | None = None  # a cursor that is not a time was read from here on; None: from its beginning
+    replays: Replays | None = None  # the records are rejects of another load
 
     @property
     def owner(self) -> Owner:

@@ -209,4 +209,5 @@ def _planned(
 
 
 def _of_spool(plan: ContractPlan, known: KnownTable, spool: Spool) -> ContractPlan:
+    plan = replace(plan, protected=spool.protected)
     return with_files(plan, known) if spool.sources else plan

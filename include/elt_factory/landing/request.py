@@ -9,6 +9,7 @@ from pathlib import Path
 from elt_factory.core.window import Window
 from elt_factory.extract.request import Spool
 from elt_factory.landing.attempt import Attempt
+from elt_factory.landing.manifest import Replays
 from elt_factory.landing.places import Place
 from elt_factory.landing.schema import KnownTable
 
@@ -19,7 +20,8 @@ class LandRequest:
 
     `place` is that of this load id; `workdir` is scratch space on this machine; `project` is whose landing it is;
     `attempt` began before the source was read; `cursor_after` is where the source was read from, by a cursor that is
-    no time, and `token_after` by a token of the API; `zone` is the clock of times without a zone.
+    no time, and `token_after` by a token of the API; `zone` is the clock of times without a zone. `replays` says that
+    the records are rejects of another load.
     """
 
     known: KnownTable
@@ -34,6 +36,7 @@ class LandRequest:
     cursor_after: str | None = None
     token_after: str | None = field(default=None, repr=False)
     zone: str = "UTC"
+    replays: Replays | None = None
 
     @property
     def staged(self) -> Path:

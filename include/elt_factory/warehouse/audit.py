@@ -7,8 +7,10 @@ the known name shows what holds of it (see `audit_views`):
 - `loads` has a row per load id: the newest commit of that window. Where a full refresh took the place of its rows,
   `replaced_by` is the refresh's load id, and the load counts for nothing any more. A load that failed for its rejects
   changed nothing: it is there where no commit of its window was before it, with its good rows as `rows_withheld`.
-- `rejects` has the rows that were not loaded, each with its reason: those of the commit that `loads` has, and those of
-  the newest load that failed after it.
+- `rejects` has the rows that were not loaded, each with its reason and its state (open, healed, dismissed): those of
+  the commit that `loads` has, and those of the newest load that failed after it.
+- `reject_states` says what closed a reject, which its `turn` and `ordinal` identify in its table: a later load of the
+  same key, a replay, or a person. What a later commit of the same window closes follows from the log of loads.
 - `unseen_keys` has the keys that a snapshot of an `scd2` table with rejects says nothing of: see `history`.
 - `schema_changes`, `quality_results` and `deadline_misses` say what changed, what was checked, what was late.
 - `metrics` has what the checks of a load have measured, which later loads are compared with: of a load that was checked
@@ -96,6 +98,24 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "reason": "text",
         "record": "text",
         "rejected_at": "timestamp",
+        "ordinal": "integer",
+        "whole": "boolean",
+        "key": "text",
+        "cursor": "text",
+        "protected": "text",
+        "file": "text",
+    },
+    "reject_states": {
+        "source": "text",
+        "table_name": "text",
+        "load_id": "text",
+        "turn": "integer",
+        "ordinal": "integer",
+        "state": "text",
+        "by_load": "text",
+        "who": "text",
+        "why": "text",
+        "changed_at": "timestamp",
     },
     "unseen_keys": {
         "load_id": "text",
@@ -164,6 +184,8 @@ LOG_COLUMNS: Mapping[str, Mapping[str, str]] = {
     "rejects": {"turn": "integer"},
     "quality_results": {"kept_at": "timestamp"},
 }
+# What a view has in addition to the columns of its table.
+VIEW_COLUMNS: Mapping[str, tuple[str, ...]] = {"rejects": ("turn", "state")}
 _GOOD = ("loaded", "unchanged", "duplicate")
 # what a load that fails for its rejects does not move on
 _STILL: dict[str, Any] = dict.fromkeys(
@@ -197,6 +219,11 @@ def relation(table: str) -> Relation:
 def log(table: str) -> Relation:
     """Where an audit table is written."""
     return Relation(SCHEMA, LOGS.get(table, table))
+
+
+def view_columns(table: str) -> tuple[str, ...]:
+    """Return the names of an audit table's columns, as they are read."""
+    return (*TABLES[table], *VIEW_COLUMNS.get(table, ()))
 
 
 def columns(table: str) -> Mapping[str, ColumnType]:
@@ -347,10 +374,10 @@ def load_row(
     written: Written,
     loaded_at: datetime,
 ) -> dict[str, Value]:
-    """Return the row of `_elt.loads` for a landing. A load that failed for its rejects moves nothing on."""
+    """Return the row of `_elt.loads` for a landing. One that failed for its rejects, or a replay, moves nothing on."""
     # without rows and without rejects nothing has changed, and a token of an API that says so moves on
     succeeds = manifest.rows > written.withheld or not manifest.rows_rejected
-    moves = manifest if succeeds else replace(manifest, **_STILL)
+    moves = manifest if succeeds and not manifest.replays else replace(manifest, **_STILL)
     return {
         "load_id": manifest.load_id,
         "source": manifest.source,

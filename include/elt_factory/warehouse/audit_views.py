@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from elt_factory.core.failures import EltError
 from elt_factory.warehouse import audit, statements
 from elt_factory.warehouse.dialect import Dialect
+from elt_factory.warehouse.replay_ids import is_replay, window_load
 
 if TYPE_CHECKING:
     from elt_factory.warehouse.base import Warehouse
@@ -90,7 +91,7 @@ def _missing_views(dialect: Dialect, found: Mapping[str, tuple[str, ...]]) -> It
     """Yield the views that are not there, or all of them where `loads` is an older version's: that one comes last."""
     older = found.get("loads") not in (None, tuple(audit.TABLES["loads"]))
     for table in reversed(tuple(audit.LOGS)):
-        if older or found.get(table) != tuple(audit.TABLES[table]):
+        if older or found.get(table) != audit.view_columns(table):
             yield create_view(dialect, table)
 
 
@@ -110,22 +111,55 @@ def _loads(d: Dialect) -> str:
 
 
 def _rejects(d: Dialect) -> str:
-    own = ", ".join(f"l.{d.name(name)}" for name in audit.TABLES["rejects"])
-    gone = f"n.{d.name('load_id')} IS NULL AND r.{d.name('load_id')} IS NULL AND v.{d.name('load_id')} IS NULL"
+    own = ", ".join(d.name(name) for name in audit.view_columns("rejects"))
+    return f"SELECT {own} FROM ({every_reject(d)}) AS e WHERE {d.name('current')}"
+
+
+def every_reject(d: Dialect) -> str:
+    """SELECT of all rejects that were ever logged with their states; `current` are those of the view `rejects`.
+
+    The others are of commits of which a later one has taken the place.
+    """
+    own = ", ".join(f"l.{d.name(name)}" for name in audit.log_columns("rejects"))
+    current = f"n.{d.name('load_id')} IS NULL AND r.{d.name('load_id')} IS NULL AND v.{d.name('load_id')} IS NULL"
+    exchanged = f"NOT ({current}) OR p.{d.name('turn')} IS NOT NULL"
+    state = f"CASE WHEN {exchanged} THEN 'healed' ELSE 'open' END"
+    said = ", ".join(f"s.{d.name(name)}" for name in ("by_load", "who"))
+    by = f"coalesce({said}) AS {d.name('closed_by')}"
     return (
-        f"SELECT {own} FROM {audit.log('rejects').sql(d)} AS l {_overtaken(d, 'l')} {_replaced(d, 'l')} "
-        f"{_void_and_overtaken(d, 'l')} WHERE {gone}"
+        f"SELECT {own}, {by}, coalesce(s.{d.name('state')}, {state}) AS {d.name('state')}, "
+        f"({current}) AS {d.name('current')} "
+        f"FROM {audit.log('rejects').sql(d)} AS l {_overtaken(d, 'l')} {_replaced(d, 'l')} "
+        f"{_void_and_overtaken(d, 'l')} {_exchanged(d, 'l')} LEFT JOIN {audit.relation('reject_states').sql(d)} AS s "
+        f"ON {_same_reject(d, 's', 'l')}"
     )
 
 
+def _same_reject(d: Dialect, one: str, other: str) -> str:
+    return " AND ".join(f"{one}.{d.name(key)} = {other}.{d.name(key)}" for key in (*_TABLE, "turn", "ordinal"))
+
+
+def _exchanged(d: Dialect, alias: str) -> str:
+    """JOIN with the newest load that exchanged all rows of the same table where it is a later one."""
+    keys, turn = d.names(_TABLE), d.name("turn")
+    newest = (
+        f"SELECT {keys}, max({turn}) AS {turn} FROM {audit.log('loads').sql(d)} AS c WHERE {audit.holds(d, 'c')} "
+        f"AND {audit.brought_good(d)} AND {d.name('write_disposition')} = 'replace' AND NOT {is_replay(d)} "
+        f"GROUP BY {keys}"
+    )
+    return f"LEFT JOIN ({newest}) AS p ON {_later(d, 'p', alias, _TABLE)}"
+
+
 def _overtaken(d: Dialect, alias: str) -> str:
-    """JOIN with the newest commit of the same load where it is a later one; few loads are committed twice."""
+    """JOIN with the newest commit of the same window where it is a later one; few windows are committed twice."""
     keys = d.names(_LOAD)
     newest = (
         f"SELECT {keys}, max({d.name('turn')}) AS {d.name('turn')} FROM {audit.log('loads').sql(d)} AS c "
         f"WHERE {d.name('again')} AND {audit.holds(d, 'c')} GROUP BY {keys}"
     )
-    return f"LEFT JOIN ({newest}) AS n ON {_later(d, 'n', alias, _LOAD)}"
+    # what a replay brought goes with the rows of the load whose rejects it brought
+    same = f"n.{d.name('load_id')} = {window_load(d, alias)}"
+    return f"LEFT JOIN ({newest}) AS n ON {_later(d, 'n', alias, _TABLE)} AND {same}"
 
 
 def _void_and_overtaken(d: Dialect, alias: str) -> str:

@@ -18,11 +18,12 @@ from elt_factory.core.sql_text import Value
 from elt_factory.landing.checksums import proven
 from elt_factory.landing.folded import Folded
 from elt_factory.landing.manifest import Drift, Manifest
-from elt_factory.warehouse import audit, audit_views, deletes, evolution, ledger, overlaps, statements
+from elt_factory.warehouse import audit, audit_views, deletes, evolution, ledger, overlaps, reject_states, statements
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.evolution import SchemaChange
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.patience import retrying
+from elt_factory.warehouse.replaying import write_replayed
 from elt_factory.warehouse.writing import Writing, expect, write_rows
 
 
@@ -217,6 +218,9 @@ class Warehouse(ABC):
                     "table, and the next load recreates it"
                 )
             columns = self.columns(order.target)
+            if manifest.replays:
+                reject_states.refuse_closed(self, order, manifest.replays)
+                return self._write(order, staged, now, columns)
             if self.query(audit.later_landing(dialect, manifest)).rows[0][0]:
                 total = self.query(statements.count_rows(dialect, order.target)).rows[0][0] if columns else 0
                 return LoadReport(0, 0, 0, 0, int(total), gave_way=True)
@@ -304,12 +308,14 @@ class Warehouse(ABC):
 
         The table has no columns where no load had one yet.
         """
-        manifest, staged = order.manifest, ledger.without_overtaken(self, order, staged)
+        manifest = order.manifest
+        staged = staged if manifest.replays else ledger.without_overtaken(self, order, staged)
         # a load that fails leaves the rows that are there as they are
         failed = order.too_many_rejects
         written = audit.Written(0, withheld=manifest.rows + manifest.rows_duplicate if failed else 0)
         if columns and not failed:
-            written = write_rows(Writing(self, order, staged, columns, now))
+            load = Writing(self, order, staged, columns, now)
+            written = write_replayed(load, manifest.replays) if manifest.replays else write_rows(load)
         # what was added or widened is said already
         self._record_drift(manifest, [drift for drift in manifest.drift if drift.action in ("dropped", "rejected")])
         row = audit.load_row(
@@ -321,9 +327,10 @@ class Warehouse(ABC):
             loaded_at=now,
         )
         self.execute(audit.insert_load(self.dialect, row))
+        reject_states.close_rejects(self, order, staged, now)
         self._write_rejects(order, staged, now)
         # files of which nothing could be loaded are still to be loaded
-        if staged.ledger and not failed:
+        if staged.ledger and not failed and not manifest.replays:
             self.execute(ledger.insert_files(self.dialect, staged.ledger, order, now))
         total = int(self.query(statements.count_rows(self.dialect, order.target)).rows[0][0]) if columns else 0
         return LoadReport(
@@ -354,7 +361,8 @@ class Warehouse(ABC):
         )
 
     def _write_rejects(self, order: LoadOrder, staged: Staged, now: datetime) -> None:
-        if staged.rejects is None:
+        # what is rejected again is in the log already
+        if staged.rejects is None or order.manifest.replays:
             return
         manifest = order.manifest
         insert = statements.insert_rejects(

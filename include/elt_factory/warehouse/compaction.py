@@ -14,6 +14,7 @@ from datetime import datetime
 from elt_factory.warehouse import audit
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.dialect import Dialect
+from elt_factory.warehouse.replay_ids import window_load
 
 ENOUGH = 1000  # rows of one log that are worth a DELETE
 
@@ -43,7 +44,7 @@ def _gone(d: Dialect, source: str, table: str, before: datetime) -> Iterator[tup
     )
     refresh = f"SELECT max({turn}) AS newest FROM {log} WHERE {mine} AND {d.name('full_refresh')}"
     l_turn = f"coalesce(l.{turn}, 0)"
-    overtaken = f"n.{d.name('load_id')} = l.{d.name('load_id')} AND n.newest > {l_turn} AND {_mine(d, source, table)}"
+    overtaken = f"n.{d.name('load_id')} = {window_load(d, 'l')} AND n.newest > {l_turn} AND {_mine(d, source, table)}"
     yield (
         "loads",
         (commit, f"{overtaken} AND {l_turn} <> coalesce(({refresh}), -1) AND {_older(d, 'loaded_at', before)}"),

@@ -82,6 +82,8 @@ class LoadOrder:
     def too_many_rejects(self) -> bool:
         """Whether nothing is loaded, since no row is good or more are rejected than the limit allows."""
         manifest = self.manifest
+        if manifest.replays:
+            return False
         allowed = self.limit is None or self.limit.allows(manifest.rows_rejected, manifest.rows_read)
         return self.only_rejects or not allowed
 

@@ -1,27 +1,28 @@
-"""Which rows were rejected, why, and whether a later load has healed them."""
+"""Which rows were rejected, why, and what became of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from elt_factory.warehouse import audit
+from elt_factory.warehouse import audit, reject_states
+from elt_factory.warehouse.audit_views import every_reject
 from elt_factory.warehouse.base import Warehouse
-from elt_factory.warehouse.dialect import Dialect, Relation
+from elt_factory.warehouse.dialect import Dialect
+from elt_factory.warehouse.patience import retrying
 
-State = Literal["open", "healed"]
+State = Literal["open", "healed", "dismissed"]
 _TABLE = ("source", "table_name")
 _LOAD = (*_TABLE, "load_id")
 
 
 @dataclass(frozen=True)
 class RejectedLoad:
-    """The rejects of a load's newest try that had some; `reason` is one of them. Instants know their zone.
+    """The rejects of a load's newest try that had some, by their state; `reason` is one of them.
 
-    They are open until they are healed: a load of the same window, a full refresh, or for a table that is replaced any
-    later load is committed without them.
+    Instants know their zone. `by` is what closed some of them: the id of a load, or a person and why.
     """
 
     source: str
@@ -33,6 +34,7 @@ class RejectedLoad:
     reason: str
     rejected_at: datetime
     state: State
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,22 +48,21 @@ class Reason:
 
 
 def rejected_loads(warehouse: Warehouse, source: str | None = None, *, healed: bool = False) -> list[RejectedLoad]:
-    """Return the loads that have open rejects, or also those whose rejects are healed, the newest first."""
-    if warehouse.columns(audit.relation("rejects")) is None:
+    """Return the loads that have open rejects, or also those whose rejects are closed, the newest first."""
+    if not _are_there(warehouse):
         return []
-    found = {load.load_id: load for load in _loads(warehouse, audit.log("rejects"), source, "healed")} if healed else {}
-    found |= {load.load_id: load for load in _loads(warehouse, audit.relation("rejects"), source, "open")}
-    wanted = [load for load in found.values() if healed or load.state == "open"]
-    return sorted(wanted, key=lambda load: (load.rejected_at, load.source, load.table), reverse=True)
+    loads = _loads(warehouse, source)
+    wanted = [load for load in loads if healed or load.state == "open"]
+    return sorted(wanted, key=lambda load: (load.rejected_at, load.source, load.table, load.state), reverse=True)
 
 
 def reasons(warehouse: Warehouse, source: str, table: str | None, most: int) -> list[Reason]:
     """Return the commonest reasons of a source's open rejects, as many as are asked for."""
-    d = warehouse.dialect
-    opened = [load.load_id for load in rejected_loads(warehouse, source) if table in (None, load.table)]
-    if not opened:
+    if not _are_there(warehouse):
         return []
-    where = f"{d.name('source')} = {d.literal(source)} AND {d.name('load_id')} IN ({', '.join(map(d.literal, opened))})"
+    d = warehouse.dialect
+    of_table = f" AND {d.name('table_name')} = {d.literal(table)}" if table else ""
+    where = f"{d.name('source')} = {d.literal(source)} AND {d.name('state')} = 'open'{of_table}"
     name, reason = d.name("table_name"), d.name("reason")
     rows = warehouse.query(
         f"SELECT {name}, {reason}, count(*), min({d.name('record')}) FROM {audit.relation('rejects').sql(d)} "
@@ -70,33 +71,55 @@ def reasons(warehouse: Warehouse, source: str, table: str | None, most: int) -> 
     return [Reason(str(table), str(why), int(count), str(record)) for table, why, count, record in rows]
 
 
-def _loads(warehouse: Warehouse, rejects: Relation, source: str | None, state: State) -> Iterator[RejectedLoad]:
+def dismiss(warehouse: Warehouse, source: str, table: str, load_id: str | None, *, who: str, why: str) -> int:
+    """Close a table's open rejects, of all its loads or of one, as a person says; return how many.
+
+    It takes the turn of the table: no load or replay closes them at the same time.
+    """
+    warehouse.prepare()
     d = warehouse.dialect
-    load, at = d.names(_LOAD), d.name("rejected_at")
-    where = f"WHERE {d.name('source')} = {d.literal(source)}" if source else ""
+    warehouse.execute(audit.create_turn(d, source, table))
+
+    def close() -> int:
+        now = warehouse.now()
+        with warehouse.transaction():
+            warehouse.execute(audit.take_turn(d, source, table, f"dismiss {now.isoformat()} {uuid.uuid4().hex}"))
+            return warehouse.execute(reject_states.dismiss(d, source, table, load_id, who, why, now))
+
+    return retrying(close)
+
+
+def _are_there(warehouse: Warehouse) -> bool:
+    """Whether there may be rejects. Those of an older version get their states first."""
+    found = warehouse.columns(audit.relation("rejects"))
+    if found is not None and "state" not in {name.lower() for name in found}:
+        warehouse.prepare()
+    return found is not None
+
+
+def _loads(warehouse: Warehouse, source: str | None) -> list[RejectedLoad]:
+    d, name = warehouse.dialect, warehouse.dialect.name
+    load, at, state = d.names(_LOAD), name("rejected_at"), name("state")
+    where = f"WHERE {name('source')} = {d.literal(source)}" if source else ""
     # all rejects of one try are of one moment
-    newest = f"SELECT r.*, max({at}) OVER (PARTITION BY {load}) AS newest FROM {rejects.sql(d)} AS r {where}"
+    newest = f"SELECT e.*, max({at}) OVER (PARTITION BY {load}) AS newest FROM ({every_reject(d)}) AS e {where}"
     counted = (
-        f"SELECT {load}, count(*) AS n, min({d.name('reason')}) AS why, max({at}) AS moment "
-        f"FROM ({newest}) AS r WHERE {at} = newest GROUP BY {load}"
+        f"SELECT {load}, {state}, count(*) AS n, min({name('reason')}) AS reason, max({at}) AS moment, "
+        f"max({name('closed_by')}) AS closed_by FROM ({newest}) AS r WHERE {at} = newest GROUP BY {load}, {state}"
     )
-    log, turn = audit.log("loads").sql(d), d.name("turn")
     windows = (
-        f"SELECT {load}, max({d.name('window_start')}) AS first, max({d.name('window_end')}) AS last, "
-        f"max({turn}) AS turn FROM {log} GROUP BY {load}"
+        f"SELECT {load}, max({name('window_start')}) AS first, max({name('window_end')}) AS last "
+        f"FROM {audit.log('loads').sql(d)} GROUP BY {load}"
     )
-    replaced = (
-        f"SELECT {d.names(_TABLE)}, max({turn}) AS turn FROM {log} AS l WHERE {audit.holds(d, 'l')} "
-        f"AND {audit.brought_good(d)} AND {d.name('write_disposition')} = 'replace' GROUP BY {d.names(_TABLE)}"
-    )
-    keys = ", ".join(f"c.{d.name(key)}" for key in _LOAD)
+    keys = ", ".join(f"c.{name(key)}" for key in _LOAD)
     rows = warehouse.query(
-        f"SELECT {keys}, w.first, w.last, c.n, c.why, c.moment, coalesce(w.turn < p.turn, FALSE) FROM ({counted}) AS c "
-        f"LEFT JOIN ({windows}) AS w ON {_same(d, 'w', _LOAD)} LEFT JOIN ({replaced}) AS p ON {_same(d, 'p', _TABLE)}"
+        f"SELECT {keys}, w.first, w.last, c.n, c.reason, c.moment, c.{state}, c.closed_by FROM ({counted}) AS c "
+        f"LEFT JOIN ({windows}) AS w ON {_same(d, 'w', _LOAD)}"
     ).rows
-    for name, table, load_id, first, last, count, why, moment, gone in rows:
-        found: State = "healed" if gone else state
-        yield RejectedLoad(name, table, load_id, first, last, int(count), str(why), moment, found)
+    return [
+        RejectedLoad(name, table, load_id, first, last, int(count), str(why), moment, of, by or "")
+        for name, table, load_id, first, last, count, why, moment, of, by in rows
+    ]
 
 
 def _same(d: Dialect, alias: str, keys: tuple[str, ...]) -> str:

@@ -17,6 +17,7 @@ from elt_factory.landing.manifest import Drift
 from elt_factory.warehouse import audit, audit_views
 from elt_factory.warehouse.base import Rows, Warehouse
 from elt_factory.warehouse.dialect import Dialect, Relation
+from elt_factory.warehouse.replay_ids import is_replay
 
 _SIZE = ("rows_loaded", "rows_unchanged")
 _STATUS = (
@@ -326,12 +327,12 @@ def status(warehouse: Warehouse) -> list[TableStatus]:
     # what is counted of all loads is counted in the warehouse; the newest commit of a table always stays
     newest = (
         f"SELECT {group}, max({turn}) AS newest_turn FROM {audit.log('loads').sql(d)} AS c "
-        f"WHERE {audit.holds(d, 'c')} GROUP BY {group}"
+        f"WHERE {audit.holds(d, 'c')} AND NOT {is_replay(d)} GROUP BY {group}"
     )
     totals = (
         f"SELECT {group}, max({d.name('business_date_max')}) AS last_business_date, "
         f"sum({d.name('rows_rejected')}) AS all_rejected FROM {audit.relation('loads').sql(d)} "
-        f"WHERE {d.name('replaced_by')} IS NULL GROUP BY {group}"
+        f"WHERE {d.name('replaced_by')} IS NULL AND NOT {is_replay(d)} GROUP BY {group}"
     )
     rank = f"row_number() OVER (PARTITION BY {_of('l', d, keys)} ORDER BY {_of('l', d, ('loaded_at',))} DESC, "
     rank += f"{_of('l', d, ('window_end',))} DESC)"
@@ -411,9 +412,9 @@ def _audit_columns(warehouse: Warehouse) -> Collection[str] | None:
 
 
 def _standing(dialect: Dialect, source: str, table: str) -> str:
-    """Return the condition for a table's loads whose rows no full refresh has replaced, and that did not fail."""
+    """Return the condition for a table's loads of windows whose rows no full refresh has replaced, and that held."""
     mine = f"{audit.of_table(dialect, source, table)} AND {dialect.name('replaced_by')} IS NULL"
-    return f"{mine} AND {audit.brought_good(dialect)}"
+    return f"{mine} AND {audit.brought_good(dialect)} AND NOT {is_replay(dialect)}"
 
 
 def _loads(warehouse: Warehouse, columns: tuple[str, ...], where: str) -> Rows:

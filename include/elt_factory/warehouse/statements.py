@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 
 from elt_factory.config.models.values import ColumnType
+from elt_factory.core.sql_text import Value
 from elt_factory.warehouse import audit
 from elt_factory.warehouse.dialect import Dialect, Relation, TableOptions
 from elt_factory.warehouse.statement import Statement
@@ -198,9 +199,10 @@ def insert_rejects(
 ) -> Statement:
     """INSERT of the staged rejects, as those of the table's newest commit."""
     names = tuple(audit.log_columns("rejects"))
-    values = [dialect.literal(value) for value in (load_id, source, table)]
-    values += [f"s.{dialect.name('reason')}", f"s.{dialect.name('record')}", dialect.literal(at)]
-    values += [f"({audit.newest_turn(dialect, source, table)})"]
+    given: Mapping[str, Value] = {"load_id": load_id, "source": source, "table_name": table, "rejected_at": at}
+    of_load = {name: dialect.literal(value) for name, value in given.items()}
+    of_load["turn"] = f"({audit.newest_turn(dialect, source, table)})"
+    values = [of_load.get(name, f"s.{dialect.name(name)}") for name in names]
     return Statement(
         f"INSERT INTO {audit.log('rejects').sql(dialect)} ({dialect.names(names)}) "
         f"SELECT {', '.join(values)} FROM {staging.sql(dialect)} AS s",

@@ -121,7 +121,7 @@ def _insert(load: Writing, staging: Relation, unless_newer: tuple[str, ...] = ()
 
 def _write_versions(load: Writing) -> Written:
     order, dialect, load_id = load.order, load.warehouse.dialect, load.order.manifest.load_id
-    kinds = _columns_of_versions(load)
+    kinds = columns_of_versions(load)
     staged_rows = history.staged_rows(dialect, load.staged.rows, order.landed_columns, kinds)
     versions = History(dialect, order.target, staged_rows, kinds, order.primary_key, order.clock)
     cursor = order.manifest.cursor_column
@@ -142,7 +142,7 @@ def _write_versions(load: Writing) -> Written:
     return Written(int(opened), int(found) - int(opened))
 
 
-def _columns_of_versions(load: Writing) -> dict[str, ColumnType]:
+def columns_of_versions(load: Writing) -> dict[str, ColumnType]:
     """Return the table's columns but ours, named as they were landed: a warehouse may not keep the case of a name."""
     landed = {name.casefold(): name for name in load.order.landed_columns}
     mine = {name: kind for name, kind in load.columns.items() if name not in load.warehouse.own_columns}

@@ -23,7 +23,7 @@ from elt_factory.core.failures import (
 )
 from elt_factory.landing.folded import Folded
 from elt_factory.landing.manifest import LandedFile, Manifest, check_files
-from elt_factory.warehouse import audit, ledger, statements
+from elt_factory.warehouse import audit, ledger, reject_states, statements
 from elt_factory.warehouse.base import (
     LoadReport,
     Rows,
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 _Stager = Callable[[Sequence[LandedFile]], StageFolder]  # makes files readable on a stage, and says where
 STAGE = Relation(audit.SCHEMA, "landing")
 STAGING = "staged_"
-REJECTS: Mapping[str, ColumnType] = {"reason": ColumnType("text"), "record": ColumnType("text")}
 _MOMENT = "%Y%m%dT%H%M%SZ"
 SWEPT_AFTER = timedelta(days=2)  # no load takes that long
 _DEPTH = 5  # parts of a staged file's path before its folder in the load
@@ -249,7 +248,7 @@ class SnowflakeWarehouse(Warehouse):
         self._copy(order, tables.keys, staged.keys, landed.keys, order.key_columns)
         return (
             self._copy(order, tables.rows, staged.rows, landed.rows, order.staged_columns),
-            self._copy(order, tables.rejects, staged.rejects, landed.rejects, REJECTS),
+            self._copy(order, tables.rejects, staged.rejects, landed.rejects, reject_states.STAGED),
         )
 
     def _send(self, here: Path, folder: StageFolder, files: Sequence[LandedFile]) -> StageFolder:

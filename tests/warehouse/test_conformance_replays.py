@@ -1,0 +1,5 @@
+from elt_factory.testing.warehouses.replays import ReplaySuite
+
+
+class TestReplays(ReplaySuite):
+    pass
