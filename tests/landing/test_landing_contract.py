@@ -137,7 +137,8 @@ def test_parts_are_parquet_of_a_size():
 def test_rejects_go_to_one_file_in_the_order_they_were_read():
     assert rejected.copy_rejects(PLAN, "/l/rejects.parquet") == (
         "COPY (SELECT staged.reason, staged.record, staged.whole, staged.key, staged.cursor, staged.protected, "
-        "CAST(NULL AS VARCHAR) AS file, row_number() OVER (ORDER BY staged.bad_values IS NULL, staged.place) AS ordinal, "
+        "CAST(NULL AS VARCHAR) AS file, "
+        "row_number() OVER (ORDER BY staged.bad_values IS NULL, staged.place) AS ordinal, "
         "staged.place AS place FROM staged WHERE staged.reason IS NOT NULL ORDER BY ordinal) "
         "TO '/l/rejects.parquet' (FORMAT parquet, COMPRESSION zstd, RETURN_STATS)"
     )

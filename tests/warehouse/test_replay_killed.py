@@ -87,8 +87,5 @@ def test_a_replay_that_is_killed_has_done_nothing_or_all_and_the_next_one_comple
 def seen(loader: Loader) -> tuple[list, list, list]:
     """What users see; a wider type is made before the transaction, and changes no value."""
     rows = [(int(number), float(value)) for number, value in loader.rows("id", "v")]
-    return (
-        rows,
-        loader.audit("loads", "load_id", "rows_read", "rows_loaded"),
-        loader.audit("rejects", "record", "state"),
-    )
+    loads = loader.audit("loads", "load_id", "rows_read", "rows_loaded")
+    return rows, loads, loader.audit("rejects", "record", "state")

@@ -64,8 +64,8 @@ GOLDEN = [
         statements.insert_rejects(D, S, "src", "tab", "L1", NOW),
         (
             'INSERT INTO "_elt"."reject_log" '
-            '("load_id", "source", "table_name", "reason", "record", "rejected_at", "ordinal", "whole", "key", "cursor", '
-            '"protected", "file", "turn") '
+            '("load_id", "source", "table_name", "reason", "record", "rejected_at", '
+            '"ordinal", "whole", "key", "cursor", "protected", "file", "turn") '
             f"SELECT 'L1', 'src', 'tab', s.\"reason\", s.\"record\", {NOW_SQL}, "
             's."ordinal", s."whole", s."key", s."cursor", s."protected", s."file", '
             """(SELECT max("turn") FROM "_elt"."load_log" WHERE "source" = 'src' AND "table_name" = 'tab') """
