@@ -11,7 +11,10 @@ NAMED = set(re.findall(r"^\| `([a-z-]+)` \|", PAGE, re.MULTILINE))
 
 
 def test_each_guarantee_of_the_page_is_looked_at_and_each_that_is_looked_at_is_on_the_page():
-    files = [Path(__file__).with_name(name) for name in ("proof_guarantees.py", "test_proof_windows.py")]
+    files = [
+        Path(__file__).with_name(name)
+        for name in ("proof_guarantees.py", "test_proof_windows.py", "test_proof_rejects.py")
+    ]
     text = "".join(file.read_text() for file in files)
     looked_at = set(re.findall(r'(?:yield |found\.append\(\(|\[\()"([a-z]+(?:-[a-z]+)+)"', text))
     looked_at |= set(re.findall(r"^\"\"\"`([a-z-]+)`", text, re.MULTILINE))

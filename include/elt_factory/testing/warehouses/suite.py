@@ -11,6 +11,7 @@ from elt_factory.testing.warehouses.interface import InterfaceSuite
 from elt_factory.testing.warehouses.loads import LoadSuite
 from elt_factory.testing.warehouses.refreshes import RefreshSuite
 from elt_factory.testing.warehouses.rejects import RejectLimitSuite
+from elt_factory.testing.warehouses.replays import ReplaySuite
 from elt_factory.testing.warehouses.schema import SchemaSuite
 from elt_factory.testing.warehouses.values import ValueSuite
 
@@ -27,5 +28,6 @@ class WarehouseSuite(
     HistorySuite,
     RefreshSuite,
     RejectLimitSuite,
+    ReplaySuite,
 ):
     """A warehouse. Subclass it, and give a fixture `connect`."""
