@@ -149,7 +149,7 @@ def _of_column(kind: ColumnCheckKind, check: Check, name: str, checking: Checkin
 def _rejects(checking: Checking) -> Outcome:
     d = checking.warehouse.dialect
     rejects = audit.relation("rejects").sql(d)
-    mine = f"{d.name('load_id')} = {d.literal(checking.request.load_id)}"
+    mine = f"{d.name('load_id')} = {d.literal(checking.request.load_id)} AND {d.name('state')} = 'open'"
     statement = f"SELECT count(*), min({d.name('reason')}) FROM {rejects} WHERE {mine}"
     count, example = checking.warehouse.query(statement).rows[0]
     message = f"{count} rows were rejected, for example: {example}" if count else "no row was rejected"
