@@ -13,7 +13,7 @@ from elt_factory.warehouse.duckdb import audit_copy
 from elt_factory.warehouse.duckdb.audit_copy import copy_of
 from elt_factory.warehouse.duckdb.replica import AuditReplica
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
-from elt_factory.warehouse.rejects import reasons, rejected_loads
+from elt_factory.warehouse.rejects import dismiss, reasons, rejected_loads
 from elt_factory.warehouse.state import status
 
 SPEC = MERGE | {"columns": {"id": {"type": "integer"}, "name": {"pii": "hash"}}}
@@ -37,7 +37,7 @@ def written(file):
 
 
 def select(warehouse, table):
-    left_out = ("columns", "record", "delta_token", "delta_token_after")
+    left_out = ("columns", "delta_token", "delta_token_after", *audit_copy._OF_ONE)
     names = tuple(name for name in audit.TABLES[table] if name not in left_out)
     where = " WHERE FALSE" if table in ("files", "unseen_keys") else ""
     return f"SELECT {warehouse.dialect.names(names)} FROM {audit.relation(table).sql(warehouse.dialect)}{where}"
@@ -63,6 +63,27 @@ def test_a_reader_sees_each_commit_while_another_process_could_have_the_file(fil
     with replica.reading() as found:
         assert found.written_at <= datetime.now(UTC)
         assert {load.state for load in rejected_loads(found, healed=True)} <= {"open", "healed"}
+
+
+def test_the_states_of_rejects_are_counted_as_they_are(file):
+    load(file, 1, *[{"id": "x"}] * 3, {"id": "y"})
+    with DuckDBWarehouse(file) as warehouse:
+        assert dismiss(warehouse, "src", "tab", None, who="ann", why="a test") == 4
+    load(file, 2, {"id": "z"})
+    replica = AuditReplica(file)
+    for _ in range(2):
+        with replica.reading() as found, DuckDBWarehouse(file) as warehouse:
+            shown = [(one.state, one.rows, one.by) for one in rejected_loads(found, healed=True)]
+            assert shown == [(one.state, one.rows, one.by) for one in rejected_loads(warehouse, healed=True)]
+            assert sorted(shown) == [("dismissed", 4, "ann"), ("open", 1, "")]
+        load(file, 1, *[{"id": "x"}] * 3, {"id": "y"})
+        with DuckDBWarehouse(file) as warehouse:
+            dismiss(warehouse, "src", "tab", loader_id(warehouse), who="ann", why="a test")
+
+
+def loader_id(warehouse):
+    """The load of the first day."""
+    return Loader(None, warehouse).load_id(day(1))
 
 
 def test_rows_that_are_gone_are_gone_from_the_copy(file):

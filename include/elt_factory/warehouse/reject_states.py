@@ -1,6 +1,6 @@
 """What closes a reject, in the transaction that does so: a later load of its key or its file, a replay, a person.
 
-Whoever changes a state has the turn of the table, so that no reject is closed twice. What a later commit of the same
+Anyone who changes a state has the turn of the table, so that no reject is closed twice. What a later commit of the same
 window closes is not written: it follows from the log of loads (`audit_views`).
 """
 

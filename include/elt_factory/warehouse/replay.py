@@ -123,7 +123,7 @@ def _replay_load(warehouse: Warehouse, asked: Replaying, load: _Open) -> Replaye
             reason=reason or result.reason,
         )
     if load.count > load.whole and not result.reason:
-        return replace(result, reason=f"{load.count - load.whole} are not whole records; {_run_again(asked, load)}")
+        return replace(result, reason=f"{load.count - load.whole} are not complete records; {_run_again(asked, load)}")
     return result
 
 

@@ -27,6 +27,7 @@ SAMPLES = 3  # records that are kept of each reason of a load's rejects
 REASONS = 200  # of a load, the commonest: where each reject says its own value, a load may have millions
 LONGEST = 2_000  # characters of a record
 OTHER = "other reasons"
+_OF_ONE = ("record", "ordinal", "whole", "key", "cursor", "protected", "file")  # what each reject has of its own
 _BUSY = 0.2  # seconds: a second writer can only be another thread of this process
 
 Query = Callable[[str], Sequence[tuple[Any, ...]]]
@@ -55,6 +56,8 @@ class CopiedLog:
         place = f"FROM {audit.log(self.table).sql(dialect)} WHERE rowid >= {first}"
         if not self.group:
             return f"SELECT {', '.join(self.columns.values())} {place} ORDER BY rowid"
+        if self.table != "rejects":
+            return f"SELECT {', '.join(self.columns.values())} {place} GROUP BY ALL"
         return _by_reason(dialect, self.columns, place)
 
 
@@ -67,12 +70,19 @@ def copied_logs(dialect: Dialect) -> Iterator[CopiedLog]:
     rejects = {
         name: _plain(dialect, name, kind.name)
         for name, kind in audit.log_columns("rejects").items()
-        if name != "record"
+        if name not in _OF_ONE
     }
     records = f"list_slice(list(left({dialect.name('record')}, {LONGEST})), 1, {SAMPLES})"
     yield CopiedLog(
         "rejects", {**rejects, "records": f"CAST(to_json({records}) AS VARCHAR)", "count": "count(*)"}, True
     )
+    # how many rejects of a commit are in which state: which ones is not copied
+    states = {
+        name: _plain(dialect, name, kind.name)
+        for name, kind in audit.log_columns("reject_states").items()
+        if name not in _OF_ONE
+    }
+    yield CopiedLog("reject_states", {**states, "count": "count(*)"}, True)
 
 
 def _by_reason(d: Dialect, columns: Mapping[str, str], place: str) -> str:

@@ -15,6 +15,7 @@ from elt_factory.warehouse import audit
 from elt_factory.warehouse.duckdb.audit_copy import CopiedLog, copied_logs, copy_of, shape
 from elt_factory.warehouse.duckdb.warehouse import DIALECT, DuckDBWarehouse
 
+_COMMIT = ("source", "table_name", "turn")
 _BATCH = 20_000  # rows that are in this process twice, for a moment
 
 
@@ -100,9 +101,16 @@ def _insert(log: CopiedLog) -> str:
     values = [f"CAST({DIALECT.name(name)} AS {DIALECT.type(kinds[name])})" for name in kept]
     if not log.group:
         return f"INSERT INTO {target} ({DIALECT.names(tuple(kept))}) SELECT {', '.join(values)} FROM arrived"
-    # one row for each reject, the first few with their records
-    record = "json_extract_string(CAST(records AS JSON), '$[' || number || ']')"
+    # one row for each reject, the first few with their records; they are numbered as they come, and so are the states
+    more = (
+        {"record": "json_extract_string(CAST(records AS JSON), '$[' || number || ']')"}
+        if log.table == "rejects"
+        else {}
+    )
+    same = " AND ".join(f"t.{DIALECT.name(name)} = a.{DIALECT.name(name)}" for name in _COMMIT)
+    there = f"(SELECT count(*) FROM {target} AS t WHERE {same})"
+    more["ordinal"] = f"{there} + row_number() OVER (PARTITION BY {DIALECT.names(_COMMIT)})"
     return (
-        f"INSERT INTO {target} ({DIALECT.names((*kept, 'record'))}) SELECT {', '.join([*values, record])} "
-        "FROM (SELECT *, unnest(range(count)) AS number FROM arrived)"
+        f"INSERT INTO {target} ({DIALECT.names((*kept, *more))}) SELECT {', '.join([*values, *more.values()])} "
+        "FROM (SELECT *, unnest(range(count)) AS number FROM arrived) AS a"
     )
