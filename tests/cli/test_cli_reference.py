@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,9 +38,11 @@ def read(folder: Path, text: str) -> Any:
     return read_yaml(file).data
 
 
+@cache
 def schema() -> jsonschema.Draft7Validator:
-    jsonschema.Draft7Validator.check_schema(config_schema())
-    return jsonschema.Draft7Validator(config_schema())
+    made = config_schema()
+    jsonschema.Draft7Validator.check_schema(made)
+    return jsonschema.Draft7Validator(made)
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -120,8 +123,9 @@ def test_every_code_that_is_raised_is_explained():
 
 
 def test_every_code_that_is_explained_stands_in_the_list():
+    document = codes_document()
     for code in (*ERRORS, *LIVE, *WARNINGS):
-        assert f"| `{code}` |" in codes_document()
+        assert f"| `{code}` |" in document
 
 
 def test_the_check_fails_on_drift_and_writing_fixes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

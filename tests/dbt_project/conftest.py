@@ -1,5 +1,7 @@
 """Raw tables as the loader leaves them, made straight from the CSVs, and dbt run on them in this process."""
 
+from __future__ import annotations
+
 import contextlib
 import importlib.util
 import os
@@ -8,12 +10,16 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest import mock
 
 import duckdb
 import pytest
-from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.cli.main import dbtRunner, dbtRunnerResult
+
+from elt_factory.warehouse.duckdb.warehouse import release_file
+
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
 
 PROJECT = Path(__file__).parents[2] / "include" / "dbt"
 DAYS = {"week": "month = 1 and day <= 7", "year": "true"}
@@ -33,7 +39,7 @@ class Warehouse:
             try:
                 return run_dbt(self.work, *command, "--target", "duckdb")
             finally:
-                DuckDBConnectionManager.close_all_connections()
+                release_file()
 
     def statuses(self, *command: str) -> dict[str, str]:
         """What became of each node, by name: success, pass, warn, fail, error or skipped."""
@@ -60,6 +66,9 @@ class Built:
 
 
 def run_dbt(work: Path, *command: str, callbacks: Sequence[Callable] = ()) -> dbtRunnerResult:
+    # a worker that runs none of these tests does not pay for dbt, which takes seconds
+    from dbt.cli.main import dbtRunner
+
     places = ["--project-dir", PROJECT, "--profiles-dir", PROJECT, "--target-path", work / "target"]
     options = [*places, "--log-path", work / "logs", "--quiet", "--log-level-file", "none"]
     return dbtRunner(callbacks=list(callbacks)).invoke([*command, *map(str, options)])
