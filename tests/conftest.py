@@ -45,6 +45,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     durations.longest_first(items)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    # the checkout itself may be in a folder of such a name
+    is_ours = collection_path.parent == ROOT / "tests"
+    return (is_ours and tiers.is_elsewhere(collection_path, config.option.markexpr)) or None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     with tiers.running(item):
@@ -76,7 +82,7 @@ def _sample_cases_on_fakesnow(config: pytest.Config, items: list[pytest.Item]) -
 def pytest_configure(config: pytest.Config) -> None:
     for tier, about in tiers.TIERS.items():
         config.addinivalue_line("markers", f"{tier}: {about}")
-    tiers.watch_processes()
+    tiers.watch_unit_tests()
     if "ELT_DURATIONS" in os.environ and "PYTEST_XDIST_WORKER" not in os.environ:
         config.pluginmanager.register(durations.Recorder())
     # Airflow reads its environment once, when it is first imported: before any test module is

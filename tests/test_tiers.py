@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import duckdb
 import pytest
 
 import durations
-from tiers import TIERS, tier_of
+from tiers import TIERS, is_elsewhere, tier_of
 
 
 def test_each_test_is_of_one_tier(request):
@@ -20,6 +21,20 @@ def test_each_test_is_of_one_tier(request):
 def test_a_unit_test_that_starts_a_process_fails():
     with pytest.raises(AssertionError, match="is of the tier unit and starts a process"):
         subprocess.run([sys.executable, "--version"], check=True)
+
+
+def test_a_unit_test_that_opens_a_database_file_is_warned_of(tmp_path):
+    with pytest.warns(pytest.PytestWarning, match="is of the tier unit and opens a database file"):
+        duckdb.connect(str(tmp_path / "a.duckdb"))
+    assert duckdb.connect().execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_folders_without_a_test_of_the_tier_that_is_asked_for_are_not_imported():
+    assert is_elsewhere(Path("tests/proof"), "unit")
+    assert not is_elsewhere(Path("tests/proof"), "proof")
+    assert not is_elsewhere(Path("tests/landing"), "unit")
+    for expression in ("", "unit or proof", "not unit"):
+        assert not is_elsewhere(Path("tests/proof"), expression)
 
 
 def item(path="tests/config/test_x.py", fixtures=(), marks=(), case=None):
@@ -40,6 +55,9 @@ def item(path="tests/config/test_x.py", fixtures=(), marks=(), case=None):
         (item("tests/end_to_end/test_x.py", fixtures=["fake_snowflake"]), "live"),
         (item("tests/faults/test_x.py", fixtures=["s3_server"]), "proof"),
         (item("tests/package/test_x.py"), "live"),
+        (item("tests/landing/test_x.py"), "duckdb"),
+        (item("tests/landing/test_x.py", fixtures=["s3_server"]), "services"),
+        (item("tests/landing/test_x.py", marks=["unit"]), "unit"),
         (item("tests/faults/test_x.py", marks=["services", "timeout"]), "services"),
     ],
 )

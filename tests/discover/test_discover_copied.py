@@ -54,6 +54,7 @@ def copying():
     return module
 
 
+@pytest.mark.duckdb
 def test_a_sqlite_database_of_oddities_is_copied_whole(copying, tmp_path):
     with sqlite3.connect(tmp_path / "odd.sqlite") as database:
         database.executescript(ODD)

@@ -40,6 +40,7 @@ def local(path: str, **table: object) -> dict[str, object]:
     return given
 
 
+@pytest.mark.duckdb
 def test_each_member_that_the_pattern_matches_is_a_file(tmp_path, put):
     members = {"b.csv": b"a\n2\n", "a.csv": b"a\n1\n", "notes.txt": b"x", "sub/c.csv": b"a\n3\n"}
     put("orders.zip", {**members, "__MACOSX/._a.csv": b"\0"})
@@ -68,6 +69,7 @@ def test_patterns_of_archives_and_of_members_go_together(tmp_path, put, path, ex
     assert names(found.read(WEEK, workdir)) == expected
 
 
+@pytest.mark.duckdb
 def test_an_archive_is_taken_once_and_of_a_new_one_what_is_new(tmp_path, put):
     put("x.zip", {"a.csv": b"a\n1\n", "b.csv": b"a\n2\n"})
     found = line(tmp_path, local("*.zip/*.csv", write_disposition="append", file_column="f"), None)
@@ -80,6 +82,7 @@ def test_an_archive_is_taken_once_and_of_a_new_one_what_is_new(tmp_path, put):
     assert len(found.rows()) == 3
 
 
+@pytest.mark.duckdb
 def test_a_wider_pattern_takes_the_members_that_the_narrower_one_left(tmp_path, put):
     put("x.zip", {"a.csv": b"a\n1\n", "b.csv": b"a\n2\n"})
     line(tmp_path, local("x.zip/a*.csv", write_disposition="append"), None).load(WEEK)
@@ -89,6 +92,7 @@ def test_a_wider_pattern_takes_the_members_that_the_narrower_one_left(tmp_path, 
     assert found.load(AFTER).rows_read == 0
 
 
+@pytest.mark.duckdb
 @pytest.mark.parametrize("way", ["append", "replace"])
 def test_a_member_that_two_patterns_mean_is_read_once(tmp_path, put, way):
     put("x.zip", {"a.csv": b"a\n1\n", "b.csv": b"a\n2\n"})
@@ -100,6 +104,7 @@ def test_a_member_that_two_patterns_mean_is_read_once(tmp_path, put, way):
     assert sorted(row["a"] for row in found.rows()) == [1, 2]
 
 
+@pytest.mark.duckdb
 def test_a_member_that_is_packed_itself_is_unpacked(tmp_path, put):
     put("x.zip", {"a.csv.gz": gzip.compress(b"a\n1\n")})
     found = line(tmp_path, local("x.zip/*.gz", write_disposition="replace"), None)
@@ -117,6 +122,7 @@ def test_a_member_whose_name_points_anywhere_stays_in_the_scratch_folder(tmp_pat
     assert not list(tmp_path.parent.glob("evil.csv"))
 
 
+@pytest.mark.duckdb
 def test_what_is_wrong_with_an_archive_names_it(tmp_path, put):
     put("x.zip", {"a.csv": b"a\n1\n"})
     with pytest.raises(BadDataError, match=r'src\.things: no file in x\.zip matches "b\.csv"; did you mean "a\.csv"'):
@@ -142,6 +148,7 @@ def bomb(way: str) -> tuple[str, bytes]:
     return "x", {"gzip": gzip.compress, "bzip2": bz2.compress}[way](content)
 
 
+@pytest.mark.duckdb
 @pytest.mark.parametrize("path", ["x*", "x.zip/*"])
 @pytest.mark.parametrize("way", ["gzip", "bzip2", "zip"])
 def test_more_than_may_be_unpacked_is_one_clear_error_and_leaves_no_more_than_that(tmp_path, way, path):

@@ -100,6 +100,7 @@ def ids(spool) -> list[int]:
     return sorted(row[0] for row in rows(spool))
 
 
+@pytest.mark.duckdb
 def test_every_type_is_landed_with_its_value_and_its_type(tmp_path, read_table):
     spool = read_table(table="everything")
     assert [str(kind) for kind in spool.types.values()] == [kind for _, kind, _ in EVERYTHING.values()]
@@ -116,6 +117,7 @@ def test_every_type_is_landed_with_its_value_and_its_type(tmp_path, read_table):
     assert set(empty.values()) == {None}
 
 
+@pytest.mark.duckdb
 def test_a_window_takes_its_start_and_leaves_its_end(read_table):
     spool = read_table(table="Orders", incremental={"cursor": "updated_at"})
     assert (ids(spool), spool.null_cursors) == ([2], 1)
@@ -124,17 +126,20 @@ def test_a_window_takes_its_start_and_leaves_its_end(read_table):
     assert ids(read_table(table="Orders", incremental=numbered, cursor=CursorRange("2"))) == [3, 4]
 
 
+@pytest.mark.duckdb
 def test_the_values_of_a_query_are_bound(read_table):
     query = "select order_id, '?' from \"Orders\" where updated_at >= {{ window.start }} order by 1 -- all"
     assert rows(read_table(query=query)) == [(2, "?"), (3, "?")]
 
 
+@pytest.mark.duckdb
 def test_the_keys_of_all_rows_are_read_next_to_those_of_the_window(read_table):
     about = {"primary_key": ["order_id"], "write_disposition": "merge", "deletes": "compare"}
     spool = read_table(table="Orders", incremental={"cursor": "updated_at", "null_cursor": "ignore"}, **about)
     assert (ids(spool), ids(spool.keys)) == ([2], [1, 2, 3, 4])
 
 
+@pytest.mark.duckdb
 def test_a_query_reaches_no_other_file(read_table, tmp_path):
     (tmp_path / "secret.csv").write_text("a\n1\n")
     for query in (f"select * from '{tmp_path}/secret.csv'", f"select * from read_text('{tmp_path}/secret.csv')"):
@@ -142,6 +147,7 @@ def test_a_query_reaches_no_other_file(read_table, tmp_path):
             read_table(query=query)
 
 
+@pytest.mark.duckdb
 def test_what_is_not_there_names_what_is_near(read_table):
     with pytest.raises(BadRequestError, match=r'src\.things: unknown table "Order"; hint: did you mean "Orders"'):
         read_table(table="Order")
@@ -151,6 +157,7 @@ def test_what_is_not_there_names_what_is_near(read_table):
         read_table(Connection("db", "duckdb", host="sourc.duckdb"))
 
 
+@pytest.mark.duckdb
 def test_a_file_that_is_no_database_is_bad_data(read_table, tmp_path):
     (tmp_path / "other.duckdb").write_text("no database at all" * 1000)
     with pytest.raises(BadDataError, match="not a valid DuckDB database file"):
@@ -169,6 +176,7 @@ def test_a_file_that_another_process_writes_is_tried_again(read_table, file):
             writer.kill()
 
 
+@pytest.mark.duckdb
 def test_a_look_finds_tables_keys_and_cursors(tmp_path, file):
     found = look_at_tables(Tables(FILE, "shop", ("Orders",), None, tmp_path), tmp_path)
     assert 'table: "Orders"' in yaml_of("shop", found, {})
@@ -176,6 +184,7 @@ def test_a_look_finds_tables_keys_and_cursors(tmp_path, file):
     assert first_value(FILE, tmp_path, 'select count(*) from "Orders"', TableLabel("a", "b")) == 4
 
 
+@pytest.mark.duckdb
 class TestDuckDbAsAKind(SourceSuite):
     """What every kind of source must do."""
 

@@ -202,6 +202,7 @@ def test_a_look_finds_tables_and_their_keys(tmp_path, address, database):
     assert 'table: "Shop-Orders"' in yaml_of("shop", found, {})
 
 
+@pytest.mark.duckdb
 class TestDynamoDbAsAKind(SourceSuite):
     """What every kind of source must do."""
 

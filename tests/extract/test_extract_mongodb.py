@@ -386,6 +386,7 @@ def test_a_look_finds_collections_their_key_and_where_cursors_begin(tmp_path, se
         )
 
 
+@pytest.mark.duckdb
 class TestMongoDbAsAKind(SourceSuite):
     """What every kind of source must do."""
 

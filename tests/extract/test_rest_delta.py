@@ -55,6 +55,7 @@ def line_of(server, folder, table):
     return Line(source_of(config, folder), server.connection(), folder, lambda _: None)
 
 
+@pytest.mark.duckdb
 def test_the_token_of_the_last_page_begins_the_next_load_and_a_failed_one_does_not_move_it(tmp_path):
     graph = Graph()
     with serving(graph) as server:
@@ -79,6 +80,7 @@ def test_the_token_of_the_last_page_begins_the_next_load_and_a_failed_one_does_n
         assert [asked.target for asked in server.asked] == ["/users/delta?token=7"]
 
 
+@pytest.mark.duckdb
 def test_a_full_refresh_forgets_the_token_and_keeps_the_one_that_it_is_given(tmp_path):
     graph = Graph()
     with serving(graph) as server:
@@ -92,6 +94,7 @@ def test_a_full_refresh_forgets_the_token_and_keeps_the_one_that_it_is_given(tmp
         assert [asked.target for asked in server.asked] == ["/users/delta?token=3"]
 
 
+@pytest.mark.duckdb
 def test_a_token_that_is_no_link_goes_where_its_template_is_and_the_first_load_leaves_that_out(tmp_path):
     def answer(asked):
         token, page = asked.params.get("syncToken"), asked.params.get("pageToken")
@@ -111,6 +114,7 @@ def test_a_token_that_is_no_link_goes_where_its_template_is_and_the_first_load_l
         assert sorted(row["id"] for row in line.rows()) == [1, 2, 3]
 
 
+@pytest.mark.duckdb
 def test_a_token_may_be_sent_in_a_body(tmp_path):
     table = {
         "path": "/sync",
@@ -126,6 +130,7 @@ def test_a_token_may_be_sent_in_a_body(tmp_path):
         assert [asked.json for asked in server.asked] == [{"sync": {}, "size": 5}, {"sync": {"from": "17"}, "size": 5}]
 
 
+@pytest.mark.duckdb
 def test_a_token_may_be_sent_in_a_list(tmp_path):
     table = {
         "path": "/sync",
@@ -146,6 +151,7 @@ def test_a_token_may_be_sent_in_a_list(tmp_path):
         assert [asked.target for asked in server.asked] == ["/sync?since=x", "/sync?since=t1&since=x"]
 
 
+@pytest.mark.duckdb
 def test_the_state_of_a_table_says_that_there_is_a_token_and_not_which(tmp_path):
     with serving(Graph()) as server:
         line = line_of(server, tmp_path, LINK | MERGE)
@@ -155,6 +161,7 @@ def test_the_state_of_a_table_says_that_there_is_a_token_and_not_which(tmp_path)
     assert state.cursor == "delta token"
 
 
+@pytest.mark.duckdb
 def test_a_last_page_without_its_token_fails_and_a_refused_one_says_what_helps(tmp_path):
     with serving(lambda _: reply({"value": [{"id": 1}]})) as server:
         line = line_of(server, tmp_path, LINK | MERGE)
@@ -174,6 +181,7 @@ def test_a_last_page_without_its_token_fails_and_a_refused_one_says_what_helps(t
         assert "secret-7" not in str(caught.value)
 
 
+@pytest.mark.duckdb
 def test_a_token_that_nothing_sends_is_an_error(tmp_path):
     table = {**PARAM, "params": {"max": 2}, **MERGE}
     with serving(lambda _: reply({"items": [{"id": 1}], "nextSyncToken": "s1"})) as server:
@@ -189,6 +197,7 @@ def test_a_token_that_nothing_sends_is_an_error(tmp_path):
             line.load(day(4))
 
 
+@pytest.mark.duckdb
 def test_a_load_of_which_all_rows_are_rejects_does_not_move_the_token(tmp_path):
     state = {"rows": [{"id": 1}]}
 
@@ -207,6 +216,7 @@ def test_a_load_of_which_all_rows_are_rejects_does_not_move_the_token(tmp_path):
     assert [asked.params.get("token") for asked in server.asked] == [None, "1", "1", "3"]
 
 
+@pytest.mark.duckdb
 def test_records_that_say_that_they_are_deleted_delete_their_rows(tmp_path):
     graph = Graph()
     table = {**LINK, **MERGE, "deletes": {"column": "@removed"}, "columns": {"@removed": {"type": "json"}}}
@@ -219,6 +229,7 @@ def test_records_that_say_that_they_are_deleted_delete_their_rows(tmp_path):
     assert {row["id"]: row["name"] for row in line.rows()} == {0: "u0", 2: "new"}
 
 
+@pytest.mark.duckdb
 def test_an_answer_that_is_skipped_keeps_the_token(tmp_path):
     state = {"skip": False}
 

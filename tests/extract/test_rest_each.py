@@ -169,6 +169,7 @@ RECORDS = [
 ]
 
 
+@pytest.mark.duckdb
 def test_landed_rows_become_keys_once_each_with_all_their_digits(tmp_path):
     types = {"id": {"type": "decimal(38,0)"}, "price": {"type": "decimal(9,2)"}, "at": {"type": "timestamp"}}
     place, manifest = landed(tmp_path, RECORDS, **types)
@@ -180,6 +181,7 @@ def test_landed_rows_become_keys_once_each_with_all_their_digits(tmp_path):
     assert (found.count, found.left_out) == (2, 2)
 
 
+@pytest.mark.duckdb
 def test_a_landing_that_has_changed_is_not_asked_with(tmp_path):
     place, manifest = landed(tmp_path, RECORDS)
     part = tmp_path / "landing" / manifest.files[0].path
@@ -190,12 +192,14 @@ def test_a_landing_that_has_changed_is_not_asked_with(tmp_path):
         landed_keys(place, manifest, ["id"], tmp_path)
 
 
+@pytest.mark.duckdb
 def test_a_column_that_the_parent_does_not_have_is_named(tmp_path):
     place, manifest = landed(tmp_path, RECORDS)
     with pytest.raises(BadRequestError, match=r'shop\.orders has no column "idd" to ask with; hint: did you mean "id"'):
         landed_keys(place, manifest, ["idd"], tmp_path)
 
 
+@pytest.mark.duckdb
 def test_a_landing_without_rows_gives_no_keys(tmp_path):
     place, manifest = landed(tmp_path, [])
     assert landed_keys(place, manifest, ["id"], tmp_path).count == 0
@@ -216,6 +220,7 @@ def two(folder, boards=({"id": "b1"}, {"id": "b2"}), groups=()):
     }
 
 
+@pytest.mark.duckdb
 def test_several_parents_are_asked_for_by_a_query_over_what_they_landed(tmp_path):
     found = keys_of_landings(two(tmp_path), QUERY, ["id"], tmp_path)
     assert found.file.read_text().splitlines() == ['{"id":"b1"}', '{"id":"b2"}', '{"id":"b3"}']
@@ -224,6 +229,7 @@ def test_several_parents_are_asked_for_by_a_query_over_what_they_landed(tmp_path
     assert again.file.read_text() == '{"ID":"b1"}\n'
 
 
+@pytest.mark.duckdb
 def test_values_of_a_query_keep_their_digits_and_rows_without_one_are_left_out(tmp_path):
     query = "select 1.50::decimal(9,2) as price, 12345678901234567890123::hugeint as n, id, true as t from boards"
     landings = two(tmp_path, boards=[{"id": "b1"}, {"id": None}, {"id": ""}])
@@ -232,6 +238,7 @@ def test_values_of_a_query_keep_their_digits_and_rows_without_one_are_left_out(t
     assert found.left_out == 2
 
 
+@pytest.mark.duckdb
 def test_a_parent_without_rows_is_one_without_keys_where_its_columns_are_known(tmp_path):
     (tmp_path / "declared").mkdir()
     empty = {"boards": landed(tmp_path / "empty", [], id={"type": "text"})}
@@ -241,6 +248,7 @@ def test_a_parent_without_rows_is_one_without_keys_where_its_columns_are_known(t
         keys_of_landings(unknown, "select id from boards", ["id"], tmp_path / "declared")
 
 
+@pytest.mark.duckdb
 @pytest.mark.parametrize(
     ("query", "words"),
     [
@@ -256,6 +264,7 @@ def test_a_query_over_landings_sees_these_and_nothing_else(tmp_path, query, word
     assert words in str(caught.value)
 
 
+@pytest.mark.duckdb
 def test_a_query_over_a_landing_that_has_changed_is_not_run(tmp_path):
     landings = two(tmp_path)
     _, manifest = landings["boards"]

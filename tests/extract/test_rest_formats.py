@@ -45,6 +45,7 @@ def landed(folder, answer, form, more=""):
     return land(LandRequest(known, request.window, "l", spool, LocalPlace(folder / "landing"), work, print))
 
 
+@pytest.mark.duckdb
 @pytest.mark.parametrize(
     ("form", "body"),
     [
@@ -66,6 +67,7 @@ def test_a_response_is_read_in_its_format(tmp_path, form, body):
     assert [column.name for column in manifest.columns] == ["id", "name"]
 
 
+@pytest.mark.duckdb
 def test_there_is_a_file_for_each_key_and_none_where_a_rule_or_an_empty_answer_says_so(tmp_path):
     def answer(asked):
         number = asked.params["n"]
@@ -75,6 +77,7 @@ def test_there_is_a_file_for_each_key_and_none_where_a_rule_or_an_empty_answer_s
     assert landed(tmp_path, answer, "{type: csv}", more).rows == 4
 
 
+@pytest.mark.duckdb
 def test_no_file_at_all_is_no_rows(tmp_path):
     assert landed(tmp_path, lambda _: Reply(b""), "{type: csv}").rows_read == 0
 
@@ -93,10 +96,12 @@ def test_what_is_no_file_of_data_is_an_error(tmp_path, reply, kind, words):
         landed(tmp_path, lambda _: reply, "{type: csv}")
 
 
+@pytest.mark.duckdb
 def test_a_web_page_in_between_is_asked_for_again(tmp_path):
     assert landed(tmp_path, in_turn([Reply(b"<html>wait"), Reply(CSV)]), "{type: csv}").rows == 2
 
 
+@pytest.mark.duckdb
 def test_blank_lines_before_the_first_record_are_no_empty_file(tmp_path):
     body = b"\n" * 65 + b'{"id": 1}\n{"id": 2}\n'
     assert landed(tmp_path, lambda _: Reply(body), "{type: ndjson}").rows == 2

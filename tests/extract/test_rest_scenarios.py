@@ -428,6 +428,7 @@ def test_there_are_forty_five():
     assert (len(SCENARIOS), len(REFUSED)) == (43, 2)
 
 
+@pytest.mark.duckdb
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_it_is_said_and_read(tmp_path, name):
     extract, tables, table, columns, expected = SCENARIOS[name]
@@ -497,6 +498,7 @@ def test_what_cannot_be_meant_is_an_error_before_anything_is_read(tmp_path, name
     assert words in str(caught.value)
 
 
+@pytest.mark.duckdb
 def test_personal_columns_are_dropped_or_hashed_and_rows_filtered(tmp_path):
     tables = "x: {path: /list, where: id < 3, columns: {title: {pii: drop}, day: {pii: hash}}}"
     with serving(library) as server:

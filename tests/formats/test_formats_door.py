@@ -11,6 +11,8 @@ from elt_factory.config.models.formats import FORMATS
 from elt_factory.core import kinds
 from elt_factory.describe.schema import config_schema
 
+pytestmark = pytest.mark.unit
+
 LINES = '''
 from pydantic import Field
 from typing import Literal

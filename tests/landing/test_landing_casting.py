@@ -15,6 +15,8 @@ from elt_factory.landing.casting import (
     from_duckdb_type,
 )
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.fixture(scope="module")
 def database():

@@ -7,6 +7,8 @@ from elt_factory.config.models.values import ColumnType
 from elt_factory.landing import contract, csv_sql, rejected
 from elt_factory.landing.contract import ContractPlan, PlannedColumn
 
+pytestmark = pytest.mark.unit
+
 TEXT, INTEGER = ColumnType("text"), ColumnType("integer")
 ID, NAME = PlannedColumn("id", INTEGER), PlannedColumn("na'me", TEXT)
 HASHED = PlannedColumn("h", TEXT, hashed=True)

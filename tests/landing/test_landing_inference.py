@@ -9,6 +9,8 @@ from elt_factory.core.sql_text import text_literal
 from elt_factory.landing import inference
 from elt_factory.landing.inference import INFERRED_WIDTH, fitting_type, infer_text_type, types_of_text
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.fixture(scope="module")
 def database():

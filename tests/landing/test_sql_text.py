@@ -6,6 +6,8 @@ import pytest
 
 from elt_factory.core.sql_text import file_list, identifier, identifiers, literal, text_literal
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.mark.parametrize(("name", "text"), [("a", '"a"'), ('a"b', '"a""b"'), ("select", '"select"'), ("ä b", '"ä b"')])
 def test_a_name_stands_in_quotes(name, text):

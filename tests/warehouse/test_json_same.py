@@ -37,6 +37,7 @@ def test_what_differs_in_a_digit_a_type_or_a_place_is_not(one, other):
     assert canonical(one) != canonical(other)
 
 
+@pytest.mark.duckdb
 def test_another_order_of_keys_makes_no_new_version(tmp_path):
     with DuckDBWarehouse(tmp_path / "w.duckdb") as warehouse:
         loader = Loader(tmp_path / "landing", warehouse, spec=SNAPSHOT)
@@ -46,6 +47,7 @@ def test_another_order_of_keys_makes_no_new_version(tmp_path):
         assert [row[0] for row in loader.rows("id")] == [1, 2, 2, 3, 3]
 
 
+@pytest.mark.duckdb
 def test_two_connections_of_one_process_compare_alike(tmp_path):
     with DuckDBWarehouse(tmp_path / "w.duckdb") as first, DuckDBWarehouse(tmp_path / "w.duckdb") as second:
         for warehouse in (first, second):

@@ -45,6 +45,7 @@ def refusing(loader, monkeypatch, number: int, times: int) -> list[str]:
     return sent
 
 
+@pytest.mark.duckdb
 @pytest.mark.parametrize(
     ("number", "kind"),
     [(630, WarehouseTimeoutError), (604, WarehouseCancelledError), (603, WarehouseUnavailableError)],
@@ -57,6 +58,7 @@ def test_a_statement_that_timed_out_or_was_cancelled_is_sent_once(loader, monkey
     assert (len(sent), pauses) == (1, [])
 
 
+@pytest.mark.duckdb
 def test_too_many_waiters_are_waited_out(loader, monkeypatch, pauses):
     loader.land([{"id": 1}], day(1))
     sent = refusing(loader, monkeypatch, 625, 12)

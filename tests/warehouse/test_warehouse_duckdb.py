@@ -30,6 +30,7 @@ def file(tmp_path):
     return tmp_path / "new folder" / "warehouse.duckdb"
 
 
+@pytest.mark.duckdb
 def test_file_and_folder_are_created(file):
     with DuckDBWarehouse(file):
         pass
@@ -64,6 +65,7 @@ def test_after_its_patience_it_says_who_has_the_file(file):
         process.wait()
 
 
+@pytest.mark.duckdb
 def test_a_file_that_is_no_warehouse_is_not_waited_for(tmp_path):
     path = tmp_path / "lock" / "padlock.duckdb"
     path.parent.mkdir()
@@ -72,6 +74,7 @@ def test_a_file_that_is_no_warehouse_is_not_waited_for(tmp_path):
         DuckDBWarehouse(path, patience=60)
 
 
+@pytest.mark.duckdb
 def test_two_connections_of_one_process_share_the_file(file):
     with DuckDBWarehouse(file) as one, DuckDBWarehouse(file) as two:
         one.execute("CREATE TABLE t AS SELECT 1 AS a")
@@ -100,6 +103,7 @@ def test_a_relative_host_is_below_the_project(tmp_path):
     assert str(duckdb_path(connection(conn_type="duckdb", host="/abs.duckdb"), tmp_path)) == "/abs.duckdb"
 
 
+@pytest.mark.duckdb
 def test_the_connections_type_picks_the_warehouse(tmp_path):
     with open_warehouse(connection(conn_type="duckdb", host="w.duckdb"), tmp_path, print) as opened:
         assert isinstance(opened, DuckDBWarehouse)
