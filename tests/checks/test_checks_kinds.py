@@ -181,9 +181,9 @@ def test_a_row_count_of_some_rows_and_of_the_same_weekday(checked):
 @pytest.mark.parametrize(
     ("there", "holds", "message"),
     [
-        (2, True, "the load has 2 rows; the source has 2; the allowed deviation is 10%"),
-        (3, False, "the load has 2 rows; the source has 3; the allowed deviation is 10%"),
-        (None, True, "the load has 2 rows; the source does not count its own"),
+        (2, True, "the load read 2 rows; the source has 2; the allowed deviation is 10%"),
+        (3, False, "the load read 2 rows; the source has 3; the allowed deviation is 10%"),
+        (None, True, "the load has 2 rows; the source cannot say how many it has"),
     ],
 )
 def test_a_row_count_is_compared_with_what_the_source_counts(checked, there, holds, message):

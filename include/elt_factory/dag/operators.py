@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from airflow.sdk import BaseOperator
@@ -259,7 +260,8 @@ class QualityOperator(TableOperator):
         from elt_factory.checks.run import keep, keep_figures, run_checks
 
         window = run.table_window(self.table)
-        request = CheckRequest(self.config, self.table, run.load_id(self.table), window, run.run_id)
+        count = partial(self._source_count, run)
+        request = CheckRequest(self.config, self.table, run.load_id(self.table), window, run.run_id, count)
         with warehouse(purpose(run, "quality", self.table)) as opened:
             results = run_checks(opened, request, self.stages)
             keep(opened, self.config.name, run.run_id, self.task_id, results)
@@ -275,3 +277,26 @@ class QualityOperator(TableOperator):
             causes = "; ".join(f"{result.check}: {result.message}" for result in failed)
             raise QualityError(f"{self.config.name}.{self.table}: {causes}")
         return counts
+
+    def _source_count(self, run: Run) -> int | None:
+        """Ask the source how many rows it has of the window that the load read."""
+        from elt_factory.sources.read import count
+
+        conn_id = self.config.extract.connection
+        lag = self.spec.incremental.time_lag if self.spec.incremental else timedelta()
+        with scratch_folder() as workdir:
+            return count(
+                ReadRequest(
+                    source=self.config,
+                    table=self.table,
+                    window=run.table_window(self.table).reach_back(lag),
+                    load_id=run.load_id(self.table),
+                    connection=get_connection(conn_id) if conn_id else None,
+                    workdir=workdir,
+                    project=project_root(),
+                    log=self.log.info,
+                    warn=self.log.warning,
+                    run_id=run.run_id,
+                    params=run.params,
+                )
+            )

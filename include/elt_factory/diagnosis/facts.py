@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from elt_factory.config.errors import Problem
+from elt_factory.config.models.checks import CHECKS, QUALITY
 from elt_factory.config.models.source import Config
 from elt_factory.core.window import Window
 
@@ -72,13 +73,13 @@ class TaskFact:
         if group == "tables":
             return "extract" if rest.endswith(".extract") else "load"
         known: Mapping[str, Step] = {"before_extract": "before_extract", "before_transform": "before_transform"}
-        return known.get(group, "quality" if group == "quality" else "transform")
+        return known.get(group, "quality" if group in (CHECKS, QUALITY) else "transform")
 
     @property
     def table(self) -> str:
         """The table that the task is of; "" for one of all tables."""
         parts = self.task_id.split(".")
-        return parts[1] if parts[0] in ("tables", "quality") and len(parts) > 1 else ""
+        return parts[1] if parts[0] in ("tables", CHECKS, QUALITY) and len(parts) > 1 else ""
 
 
 @dataclass(frozen=True)

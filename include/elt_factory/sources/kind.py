@@ -102,6 +102,7 @@ class SourceKind:
         extras: The extra of ELT Factory that a type of connection needs, for those that need one.
         types_of: The types of connections that fit what one `extract` says, where that is not those of the kind.
         needs: The extras that a config needs by what it says: the place of each, its user for people, its name.
+        count: How many rows the source itself has of what a request would read; None where it cannot say.
     """
 
     name: str
@@ -118,6 +119,7 @@ class SourceKind:
     extras: Mapping[str, str] = field(default_factory=dict)
     types_of: Callable[[Any], Sequence[str]] | None = None
     needs: Callable[[Any], Iterable[Need]] = _no_needs
+    count: Callable[[ReadRequest], int | None] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a kind that a config could not name, or whose reference could not explain it."""

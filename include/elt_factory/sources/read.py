@@ -22,3 +22,12 @@ def read(request: ReadRequest) -> Spool:
     kind: SourceKind = SOURCES.get(request.source.extract.type)
     with naming_a_full_disk(f"{request.source.name}.{request.table}", [request.workdir]):
         return kind.read(request)
+
+
+def count(request: ReadRequest) -> int | None:
+    """Return how many rows a source says it has of what a request would read; None where it cannot say.
+
+    Raises as `read` does.
+    """
+    kind: SourceKind = SOURCES.get(request.source.extract.type)
+    return kind.count(request) if kind.count else None

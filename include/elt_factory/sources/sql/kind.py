@@ -27,6 +27,12 @@ def _read(request: ReadRequest) -> Spool:
     return sql.read(request)
 
 
+def _count(request: ReadRequest) -> int | None:
+    from elt_factory.sources.sql.counting import count
+
+    return count(request)
+
+
 def _asked(asked: Asked) -> list[str]:
     source: SqlSource = asked.source
     spec = source.tables[asked.table]
@@ -88,6 +94,7 @@ KIND = SourceKind(
     config=SqlSource,
     places=((model.Sql, "extract"), (model.SqlTable, "tables.<name>")),
     read=_read,
+    count=_count,
     asked=_asked,
     sampled=_sampled,
     connection_types=TYPES,
