@@ -23,7 +23,7 @@ from elt_factory.checks.kind import (
     counted,
     scanned,
 )
-from elt_factory.config.models.checks import COLUMN_CHECKS, TABLE_CHECKS, Check, CheckStage, Severity
+from elt_factory.config.models.checks import AFTER, BEFORE, COLUMN_CHECKS, TABLE_CHECKS, Check, CheckStage, Severity
 from elt_factory.config.models.table import Table
 from elt_factory.core.sql_text import Value
 from elt_factory.core.verdict import Verdict
@@ -74,7 +74,7 @@ class _Answer:
 
 
 def run_checks(warehouse: Warehouse, request: CheckRequest, stages: Sequence[CheckStage] = ()) -> list[Result]:
-    """Run the checks of a table: the declared ones of these stages, all of them by default, and that of its rejects."""
+    """Run the checks of a table: those of these stages, all of them by default; its rejects at the end of a run."""
     return list(_results(warehouse, request, stages)) if state.audited(warehouse) else []
 
 
@@ -116,10 +116,11 @@ def _results(warehouse: Warehouse, request: CheckRequest, stages: Sequence[Check
 
 
 def _asked(checking: Checking, table: Table, stages: Sequence[CheckStage]) -> Iterator[_Asked]:
-    # rejected rows are never silent: they warn until the source or the contract is corrected
-    yield _Asked("no rejects", "warn", checking, _rejects)
+    if not stages or AFTER in stages:
+        # rejected rows are never silent: they warn until the source or the contract is corrected
+        yield _Asked("no rejects", "warn", checking, _rejects)
     for name, column in table.columns.items():
-        for check in column.checks if checking.rows and (not stages or "before_transform" in stages) else ():
+        for check in column.checks if checking.rows and (not stages or BEFORE in stages) else ():
             kind: ColumnCheckKind = COLUMN_CHECKS.get(check.kind)
             look = partial(_of_column, kind, check, name)
             yield _of(check, f"{name} {kind.label(check.spec)}", checking, look)

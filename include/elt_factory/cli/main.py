@@ -11,6 +11,7 @@ import typer
 
 from elt_factory.cli import tables
 from elt_factory.cli.connectors import connectors
+from elt_factory.cli.contract import app as contract
 from elt_factory.cli.diagnose import diagnose
 from elt_factory.cli.diff import diff
 from elt_factory.cli.docs import docs
@@ -39,6 +40,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__d
 for command in (init, new, connectors, validate, doctor, status, diagnose, explain, plan, diff, docs, upgrade):
     app.command()(command)
 app.add_typer(rejects, name="rejects")
+app.add_typer(contract, name="contract")
 console = tables.screen()
 
 

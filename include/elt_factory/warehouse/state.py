@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -290,25 +290,42 @@ def rejected_of(warehouse: Warehouse, load_id: str) -> tuple[int, int]:
 
 
 def schema_changes(warehouse: Warehouse, source: str, table: str, load_id: str) -> list[str]:
-    """Return what is different in a load from the table before it, and from the load of the window before."""
+    """Return how the columns of a load differ from those of the load of the window before, and what it left out."""
     d = warehouse.dialect
-    mine = f"{d.name('load_id')} = {d.literal(load_id)}"
-    changes = audit.relation("schema_changes").sql(d)
-    names = d.names(("column_name", "old_type", "type", "change"))
-    found = warehouse.query(f"SELECT {names} FROM {changes} WHERE {mine} ORDER BY {d.name('column_name')}").rows
-    said = [str(Drift(column, kind, change, old)) for column, old, kind, change in found]
-    own = _loads(warehouse, ("window_start", "columns"), mine).rows
+    own = _loads(
+        warehouse, ("window_start", "columns", "started_at"), f"{d.name('load_id')} = {d.literal(load_id)}"
+    ).rows
     if not own:
-        return said
-    start, columns = own[0]
+        return []
+    start, columns, began = own[0]
     where = f"{_standing(d, source, table)} AND {d.name('window_start')} < {d.literal(start)}"
     last = _loads(warehouse, ("columns",), f"{where} ORDER BY {d.name('window_start')} DESC LIMIT 1").rows
-    gone = _names(last[0][0]) - _names(columns) if last and _names(columns) else set()
-    return [*said, *(f"column {name} is missing" for name in sorted(gone))]
+    return [*_left_out(warehouse, load_id, began), *(_differences(_types(last[0][0]), _types(columns)) if last else ())]
 
 
-def _names(columns: str | None) -> set[str]:
-    return {str(column["name"]) for column in json.loads(columns or "[]")}
+def _left_out(warehouse: Warehouse, load_id: str, began: datetime) -> list[str]:
+    """Return the new columns that the contract kept out of the table; those that it let in are the load's own."""
+    d = warehouse.dialect
+    names = d.names(("column_name", "old_type", "type", "change"))
+    since = f"{d.name('load_id')} = {d.literal(load_id)} AND {d.name('changed_at')} >= {d.literal(began)}"
+    rows = warehouse.query(f"SELECT {names} FROM {audit.relation('schema_changes').sql(d)} WHERE {since}").rows
+    kept_out = [row for row in rows if row[3] not in ("added", "widened")]
+    return sorted(str(Drift(column, kind, change, old)) for column, old, kind, change in kept_out)
+
+
+def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    # a load without rows has no columns of its own
+    for name in sorted({*before, *now}) if now else ():
+        if name not in before:
+            yield f"column {name} ({now[name]}) is new"
+        elif name not in now:
+            yield f"column {name} is missing"
+        elif before[name] != now[name]:
+            yield f"column {name} is {now[name]}, before {before[name]}"
+
+
+def _types(columns: str | None) -> dict[str, str]:
+    return {str(column["name"]): str(column["type"]) for column in json.loads(columns or "[]")}
 
 
 def _size(row: Sequence[Any]) -> int:
