@@ -2,17 +2,22 @@
 
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from random import Random
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.sql_text import text_literal
+from elt_factory.landing import casting
 from elt_factory.landing.casting import (
     bound_text,
     cast_text,
     duckdb_type,
     from_duckdb_type,
+    is_usual,
+    plain_cast,
 )
 
 pytestmark = pytest.mark.unit
@@ -146,3 +151,36 @@ def test_a_duckdb_type_is_one_of_ours(name, kind):
 )
 def test_a_bound_is_text_that_sorts_as_it_counts(database, kind, value, text):
     assert database.execute(f"SELECT {bound_text(value, ColumnType(kind))}").fetchall()[0][0] == text
+
+
+# what appears in the gaps of a form, and around numbers
+ODD = "0123456789" * 4 + " BCbc()+-.:TZ/_eEinfa\t\u00e9"
+KINDS = ["integer", "decimal(6,2)", "date", "float", "timestamp", "datetime"]
+
+
+def in_form(random: Random, kind: str) -> str:
+    """A text that is nearly of a kind."""
+    if kind not in ("timestamp", "datetime"):
+        sample = random.choice({"date": ["2013-01-31", "0044-03-15 (BC)"]}.get(kind, ["-12.50", "1e5", "70"]))
+        return "".join(random.choice(ODD) if random.random() < 0.2 else sign for sign in sample)
+    form = random.choice(casting._INSTANTS if kind == "timestamp" else casting._CLOCKS)
+    often = random.choice([0.02, 0.1, 1])
+    full = "2013-01-31T10:59:58.123456"
+    signs = zip(form, full + "0" * len(form), strict=False)
+    return "".join(
+        sign if sign != "_" else random.choice(ODD) if random.random() < often else usual for sign, usual in signs
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_usual_text_has_the_same_value_by_duckdbs_own_cast(database, kind):
+    column_type, random = ColumnType.parse(kind), Random(7)
+    texts = pa.table({"x": pa.array([in_form(random, kind) for _ in range(20_000)], pa.string())})
+    database.register("texts", texts)
+    plain = f"SELECT x, {plain_cast('x', column_type)} AS v FROM texts"
+    usual = (
+        f"SELECT x, v, {cast_text('x', column_type)} AS exact FROM ({plain}) WHERE {is_usual('x', 'v', column_type)}"
+    )
+    different = "count(CASE WHEN v IS DISTINCT FROM exact THEN 1 END)"
+    count, other = database.execute(f"SELECT count(v), {different} FROM ({usual})").fetchall()[0]
+    assert (count > 0, other) == (True, 0)

@@ -4,8 +4,8 @@ import pytest
 
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.config.models.values import ColumnType
-from elt_factory.landing import contract, csv_sql, rejected
-from elt_factory.landing.contract import ContractPlan, PlannedColumn
+from elt_factory.landing import contract, csv_sql, reasons, rejected
+from elt_factory.landing.planned import ContractPlan, PlannedColumn
 
 pytestmark = pytest.mark.unit
 
@@ -63,7 +63,7 @@ def test_staging_nothing_gives_the_same_columns():
 
 
 def test_a_reason_names_column_type_and_value():
-    assert contract.row_reason(ContractPlan((PlannedColumn("n", INTEGER),))) == (
+    assert reasons.row_reason(ContractPlan((PlannedColumn("n", INTEGER),))) == (
         "NULLIF(concat_ws('; ', CASE WHEN (r0 IS NOT NULL AND c0 IS NULL) THEN concat('n ', "
         "concat('is not a valid integer: ', concat('\"', left(CAST(r0 AS VARCHAR), 100), '\"'))) END), '')"
     )
@@ -71,21 +71,21 @@ def test_a_reason_names_column_type_and_value():
 
 def test_a_reason_hides_what_is_personal():
     plan = ContractPlan((PlannedColumn("n", INTEGER),), secret=frozenset({"n"}))
-    assert "concat('is not a valid integer: ', '(hidden)')" in contract.row_reason(plan)
+    assert "concat('is not a valid integer: ', '(hidden)')" in reasons.row_reason(plan)
 
 
 def test_a_value_in_an_unwanted_column_is_a_reason():
-    assert contract.row_reason(ContractPlan((HASHED,), unwanted=("x",))) == (
+    assert reasons.row_reason(ContractPlan((HASHED,), unwanted=("x",))) == (
         "NULLIF(concat_ws('; ', CASE WHEN r1 IS NOT NULL THEN 'x is not in the contract' END), '')"
     )
 
 
 def test_a_key_without_a_column_rejects_every_row():
-    assert "'id has no value'" in contract.row_reason(ContractPlan((NAME,), primary_key=("id",)))
+    assert "'id has no value'" in reasons.row_reason(ContractPlan((NAME,), primary_key=("id",)))
 
 
 def test_a_row_without_any_column_is_rejected():
-    assert contract.row_reason(ContractPlan(())) == "NULLIF(concat_ws('; ', 'no column has a value'), '')"
+    assert reasons.row_reason(ContractPlan(())) == "NULLIF(concat_ws('; ', 'no column has a value'), '')"
 
 
 def test_the_record_of_a_reject_leaves_out_what_is_personal():
@@ -124,8 +124,8 @@ def test_bounds_are_of_good_rows_only():
 
 def test_discarded_values_are_counted():
     plan = ContractPlan((PlannedColumn("b", ColumnType("boolean"), on_bad_value="null"), NAME))
-    assert contract.bad_value_count(plan) == "CAST((r0 IS NOT NULL AND c0 IS NULL) AS INTEGER)"
-    assert contract.bad_value_count(PLAN) == "0"
+    assert reasons.bad_value_count(plan) == "CAST((r0 IS NOT NULL AND c0 IS NULL) AS INTEGER)"
+    assert reasons.bad_value_count(PLAN) == "0"
 
 
 def test_parts_are_parquet_of_a_size():

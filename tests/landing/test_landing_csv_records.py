@@ -12,7 +12,7 @@ from landing_support import columns
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.core.failures import AccountingError, BadDataError
 from elt_factory.extract.request import Spool
-from elt_factory.landing import csv_records
+from elt_factory.landing import csv_records, csv_sifting
 from elt_factory.landing.csv_records import measured
 
 FIELDS = st.text('a,\n\r" é', max_size=6)
@@ -41,6 +41,32 @@ def test_the_bytes_of_any_file_say_what_a_parser_of_csv_finds(tmp_path, monkeypa
         lines.append(text.getvalue().removesuffix("\r\n"))
     content = end.join(lines) + (end if last else "")
     assert measure(tmp_path, content) == (max(len(line.encode()) for line in lines), len(rows))
+    form = CsvFormat(type="csv", null_values=("", "a"))
+    spool = measured(Spool("csv", (tmp_path / "a.csv",), csv=form))
+    looks = csv_sifting._look(tmp_path / "a.csv", 2, form)
+    # within quotes the look finds what is none
+    assert not spool.tidy or '"' in content or not (looks.surplus or looks.gap)
+
+
+@pytest.mark.parametrize(
+    ("content", "tidy"),
+    [
+        ("a,b\n1,2\n", True),
+        ("a,b\n1,2", True),
+        ('a,b\n1,"x,\n\ny"\n', True),
+        ("a,b\n1,\n", False),
+        ("a,b\n1,", False),
+        ("a,b\n\n1,2\n", False),
+        ("a,b\n1,NA\n", False),
+        ("a,b\r\n1,2\r\n", False),
+    ],
+)
+def test_a_tidy_file_needs_no_other_look(tmp_path, monkeypatch, content, tidy):
+    file = tmp_path / "a.csv"
+    file.write_text(content, newline="")
+    for chunk in (1, 3, 1000):
+        monkeypatch.setattr(csv_records, "_CHUNK", chunk)
+        assert measured(Spool("csv", (file,), csv=CsvFormat(type="csv", null_values=("", "NA")))).tidy is tidy
 
 
 @pytest.mark.parametrize("content", ['a,b\n1,2"\n', 'a,b\n"1"x,2\n', 'a,b\n1,"2\n', 'a,b\n1,x""y\n', 'a,b\n1, "2"\n'])

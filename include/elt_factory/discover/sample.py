@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from elt_factory.config.models.source import Source
     from elt_factory.core.connection import Connection
-    from elt_factory.landing.contract import ContractPlan, PlannedColumn
+    from elt_factory.landing.planned import ContractPlan, PlannedColumn
 
 MOST_RECORDS = 5000
 LOOKED_AT = "looked_at"  # the table of a source that is made for a look

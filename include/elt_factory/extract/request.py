@@ -132,8 +132,10 @@ class Spool:
     `texts` says that the values of an ndjson spool are texts whose types are found in them, as those of CSV are.
     `rejects` is NDJSON of `reason`, `record` (JSON) and `file` (one of `files`): records of an ndjson spool that the
     reader could not read, which are part of its count.
-    `longest` and `counted` are what the bytes of a csv spool say, where they can: the longest record in bytes, and how
-    many records there are. `headers` are the names of the columns of each of its files, once they are known.
+    `longest` is at most how many bytes the longest record of a csv or ndjson spool has, and `counted` how many records
+    a csv spool has, where its bytes say so; `tidy` csv has no blank lines, and none that ends with a field without a
+    value. `headers` are the names of the columns of each of its files, once they are
+    known.
     `keys` has the primary keys of all rows of the source, where the load compares them: without those that are NULL.
     `token` is what the API gave to ask with the next time.
     `remarks` are what people should know of how it was read, as what was left out.
@@ -151,6 +153,7 @@ class Spool:
     rejects: Path | None = None
     longest: int | None = None
     counted: int | None = None
+    tidy: bool = False
     headers: tuple[tuple[str, ...], ...] | None = None
     texts: bool = False
     keys: Spool | None = None

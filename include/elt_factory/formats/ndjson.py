@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from elt_factory.extract.request import Spool
 
 _MARK = b"\xef\xbb\xbf"
+_BLANKS = tuple(b" \t\n\r\v\f")
+_CHUNK = 1024 * 1024
 
 
 class NdjsonFormat(FileFormat):
@@ -51,8 +53,28 @@ def is_array(file: Path) -> bool:
 
 
 def _lines(file: Path) -> int:
-    with file.open("rb") as lines:
-        return sum(1 for line in lines if line.strip())
+    """Return how many lines are not blank."""
+    count, parts = 0, []
+    with file.open("rb") as content:
+        while chunk := content.read(_CHUNK):
+            last = chunk.rfind(b"\n") + 1
+            parts.append(chunk[:last] if last else chunk)
+            if last:
+                count += _whole_lines(b"".join(parts))
+                parts = [chunk[last:]]
+    return count + bool(b"".join(parts).strip())
+
+
+def _whole_lines(block: bytes) -> int:
+    import numpy as np
+
+    letters = np.frombuffer(block, np.uint8)
+    is_end = letters == ord("\n")
+    begins = letters[1:][is_end[:-1]]
+    # what begins with a blank may be blank as a whole
+    if letters[0] in _BLANKS or np.isin(begins, _BLANKS).any():
+        return sum(1 for line in block.split(b"\n") if line.strip())
+    return int(np.count_nonzero(is_end))
 
 
 KIND = FormatKind(

@@ -9,7 +9,7 @@ nanoseconds: see `has_nanoseconds`), and a `datetime` drops the offset it is wri
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from elt_factory.config.models.values import MAX_PRECISION, ColumnType
 from elt_factory.core.sql_text import text_literal
@@ -63,6 +63,10 @@ _YEAR_FIRST = r"^\s*[0-9]{1,4}[-/]"  # neither infinity nor a year that other sy
 _BEFORE_CHRIST = r"(?i)\bBC\b"
 _TIME = r"^\s*([01]?[0-9]|2[0-3]):"
 _NANOSECONDS = r"\.[0-9]{6}[0-9]*[1-9]"
+# how moments are written most, as patterns of LIKE; what may appear in the gaps is left to the cast
+_DAY_AND_TIME = "____-__-_____:__:__"
+_CLOCKS = (_DAY_AND_TIME, f"{_DAY_AND_TIME}.___", f"{_DAY_AND_TIME}.______")
+_INSTANTS = tuple(clock + zone for clock in _CLOCKS for zone in ("Z", "+00", "+00:00"))
 _EXACT_DIGITS = 15  # a decimal number of that many digits survives the way through a double
 
 
@@ -106,6 +110,39 @@ def cast_text(expression: str, column_type: ColumnType) -> str:
         case "binary":
             cast = f"TRY(from_hex({expression}))"
     return f"CASE WHEN {guard} THEN {cast} END" if guard else cast
+
+
+def plain_cast(expression: str, column_type: ColumnType) -> str:
+    """Text to a type by DuckDB's own cast, which is exact where `is_usual` says so."""
+    return f"TRY_CAST({expression} AS {duckdb_type(column_type)})"
+
+
+def is_usual(text: str, value: str, column_type: ColumnType) -> str:
+    """Return a condition that most values meet and that costs less than a guard; empty where there is none.
+
+    `value` is DuckDB's own cast of the text: the same as that of `cast_text` where the condition holds.
+    """
+    same = f"CAST({value} AS VARCHAR) = {text}"
+    match column_type.name:
+        case "integer" | "decimal":
+            return same
+        case "date":
+            return f"strlen({text}) = 10 AND {same}"
+        case "float":
+            return f"isfinite({value}) AND NOT contains({text}, '_')"
+        case "timestamp":
+            return f"{_of_form(text, _INSTANTS)} AND {value} >= TIMESTAMPTZ '0001-01-01 00:00:00+00'"
+        case "datetime":
+            return f"{_of_form(text, _CLOCKS)} AND {value} >= TIMESTAMP '0001-01-01'"
+    return ""
+
+
+def _of_form(text: str, forms: Sequence[str]) -> str:
+    likes: dict[int, list[str]] = {}
+    for form in forms:
+        likes.setdefault(len(form), []).append(f"{text} LIKE {text_literal(form)}")
+    whens = " ".join(f"WHEN {length} THEN {' OR '.join(same)}" for length, same in likes.items())
+    return f"CASE strlen({text}) {whens} ELSE FALSE END"
 
 
 def _guard(expression: str, column_type: ColumnType) -> str:

@@ -7,111 +7,22 @@ makes, the columns have names of ELT Factory's own, so that no name of a source 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
 
-from elt_factory.config.models.values import ColumnType
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, identifier, text_literal
-from elt_factory.landing import csv_sql, json_rules, limits, ndjson
-from elt_factory.landing.casting import bound_text, cast_text, duckdb_type, has_nanoseconds
+from elt_factory.landing import csv_sql, json_rules, ndjson
+from elt_factory.landing.casting import bound_text, cast_text, duckdb_type, has_nanoseconds, plain_cast
 from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH, ROW
 from elt_factory.landing.lines import BROKEN_LINES
-from elt_factory.landing.numbers import Signs
-from elt_factory.landing.presumption import Presumption, confirmed
+from elt_factory.landing.planned import ContractPlan, PlannedColumn
+from elt_factory.landing.presumption import confirmed
+from elt_factory.landing.reasons import bad_value_count, row_reason
 from elt_factory.landing.rejected import KEPT, kept_of_reject, of_line
 from elt_factory.landing.time_formats import cast_written
 
-_TIMES = ("time", "datetime", "timestamp")
 # where a row is in a list of Parquet files: none has more rows than that
 PLACE_IN_PARQUET = f"CAST(file_index * {2**40} + file_row_number AS BIGINT)"
-_SHOWN = 100  # characters of a bad value that a reason shows
 
 _WHERE = "where_holds"
-
-
-@dataclass(frozen=True)
-class PlannedColumn:
-    """What the contract does with one column of the records."""
-
-    name: str
-    type: ColumnType
-    nullable: bool = True
-    hashed: bool = False
-    found: bool = True
-    on_bad_value: Literal["reject", "null"] = "reject"
-    written: str | None = None  # how a date or time is written, where it is not in ISO 8601
-
-    @property
-    def landed_type(self) -> ColumnType:
-        """The type in the landing: a hash is text."""
-        return ColumnType("text") if self.hashed else self.type
-
-
-@dataclass(frozen=True)
-class ContractPlan:
-    """What the contract does with one load.
-
-    `unwanted` columns reject the rows that have a value in them. `signs` are those of numbers in the text. With
-    `single_keys` JSON of a shape in the table `repeated_keys` is a bad value: it has a key twice in one object.
-    `by_file`: the records come from a source's files, and each row says from which; `file_column` then holds the file's
-    name. With `key_of_file` a key
-    distinguishes the rows of one file from each other. `by_header`: a row says whether it is its file's
-    header line again. `nanoseconds` are the columns whose source has a type for them: a time of theirs is never cut.
-    `numbered`: a row says at which place it was read; else one thread has to stage the rows, in their order.
-    `where` is the condition for the good rows to keep. `presumed` is what the first records say of all. `protected`:
-    the values of hashed columns are hashes already.
-    """
-
-    columns: tuple[PlannedColumn, ...]
-    primary_key: tuple[str, ...] = ()
-    cursor: str | None = None
-    unwanted: tuple[str, ...] = ()
-    secret: frozenset[str] = field(default_factory=frozenset)
-    single_keys: bool = False
-    signs: Signs | None = None
-    by_file: bool = False
-    key_of_file: bool = False
-    by_header: bool = False
-    file_column: str | None = None
-    nanoseconds: frozenset[str] = frozenset()
-    numbered: bool = False
-    where: str | None = None
-    presumed: Presumption = field(default_factory=Presumption)
-    protected: bool = False
-
-    @property
-    def own_columns(self) -> tuple[str, ...]:
-        """The columns of the records as they are read that are not the source's."""
-        own = {PATH: self.by_file, AGAIN: self.by_header, ROW: self.numbered}
-        return tuple(name for name, is_there in own.items() if is_there)
-
-    @property
-    def staged_columns(self) -> tuple[str, ...]:
-        """What `staged` calls what it keeps of them."""
-        return (*(("file",) if self.by_file else ()), *(("place",) if self.numbered else ()))
-
-    @property
-    def where_columns(self) -> tuple[PlannedColumn, ...]:
-        """The columns that the condition may mean: those whose names are in its text."""
-        text = (self.where or "").casefold()
-        return tuple(column for column in self.columns if column.name.casefold() in text)
-
-    @property
-    def raw_columns(self) -> tuple[str, ...]:
-        """Every column that is read, kept or only looked at."""
-        return (*(column.name for column in self.columns if column.found), *self.unwanted)
-
-    def raw(self, name: str) -> str:
-        """Return what a column of the records is called while it is staged."""
-        return f"r{self.raw_columns.index(name)}"
-
-    def typed(self, name: str) -> str:
-        """Return what a planned column is called once it has its type."""
-        return f"c{[column.name for column in self.columns].index(name)}"
-
-    def staged(self, name: str) -> str:
-        """Return what a planned column is called in `staged`."""
-        return f"staged.{self.typed(name)}"
 
 
 def read_parquet(files: Sequence[str]) -> str:
@@ -166,7 +77,9 @@ def typed_value(column: PlannedColumn, plan: ContractPlan) -> str:
     if column.hashed:
         return raw if plan.protected else f"sha256({raw})"
     if test := plan.presumed.tests.get(column.name):
-        return confirmed(raw, test, duckdb_type(column.type))
+        return confirmed(raw, plain_cast(raw, column.type), test)
+    if plan.is_plain_text(column):
+        return raw
     return cast_written(raw, column.type, column.written) if column.written else _cast(column, plan)
 
 
@@ -176,53 +89,29 @@ def _cast(column: PlannedColumn, plan: ContractPlan) -> str:
     value = cast_text(text, column.type)
     if plan.single_keys and column.type.name == "json":
         return f"CASE WHEN {json_rules.shape(raw)} NOT IN (SELECT shape FROM repeated_keys) THEN {value} END"
-    if _is_cut(column, plan):
+    if plan.is_cut(column):
         return f"CASE WHEN NOT {has_nanoseconds(raw)} THEN {value} END"
     return value
 
 
-def _is_cut(column: PlannedColumn, plan: ContractPlan) -> bool:
-    return column.name in plan.nanoseconds and column.type.name in _TIMES
+def good_rows(plan: ContractPlan) -> str:
+    """SELECT of the good rows under their names."""
+    return f"{named_rows(plan, 'staged')} WHERE staged.reason IS NULL"
 
 
-def row_reason(plan: ContractPlan) -> str:
-    """Why a row is rejected, all causes joined by '; '; NULL for a good row."""
-    causes = [*_bad_values(plan), *_missing_values(plan), *_unwanted_values(plan)]
-    if not plan.columns:
-        causes.append(text_literal("no column has a value"))
-    found = f"NULLIF(concat_ws('; ', {', '.join(causes)}), '')" if causes else "CAST(NULL AS VARCHAR)"
-    return f"CASE WHEN again THEN 'the line repeats the header' ELSE {found} END" if plan.by_header else found
-
-
-def bad_value_count(plan: ContractPlan) -> str:
-    """How many values of a row become NULL because their columns cannot hold them."""
-    tests = [f"CAST({_is_bad(c, plan)} AS INTEGER)" for c in _checked(plan) if c.on_bad_value == "null"]
-    return _sum(tests) if tests else "0"
-
-
-def _sum(terms: Sequence[str]) -> str:
-    # a thousand terms one after another are deeper than DuckDB lets an expression be
-    if len(terms) == 1:
-        return terms[0]
-    middle = len(terms) // 2
-    return f"({_sum(terms[:middle])} + {_sum(terms[middle:])})"
-
-
-def good_rows(plan: ContractPlan, staged: str = "staged") -> str:
-    """SELECT of the good rows under their names, of what is staged or of a SELECT of what would be."""
+def named_rows(plan: ContractPlan, staged: str) -> str:
+    """SELECT of rows under their names, each with the file that it came from."""
     columns = ", ".join(f"staged.c{index} AS {identifier(column.name)}" for index, column in enumerate(plan.columns))
     if not plan.by_file:
-        return f"SELECT {columns} FROM {staged} WHERE staged.reason IS NULL"
+        return f"SELECT {columns} FROM {staged}"
+    if plan.only_file:
+        named = f", {text_literal(plan.only_file.name)} AS {identifier(plan.file_column)}" if plan.file_column else ""
+        return f"SELECT {columns}{named}, {text_literal(plan.only_file.id)} AS {identifier(FILE_ID)} FROM {staged}"
     named = f", delivered.name AS {identifier(plan.file_column)}" if plan.file_column else ""
     return (
         f"SELECT {columns}{named}, delivered.file_id AS {identifier(FILE_ID)} "
-        f"FROM {staged} JOIN delivered ON delivered.path = staged.file WHERE staged.reason IS NULL"
+        f"FROM {staged} JOIN delivered ON delivered.path = staged.file"
     )
-
-
-def good_records(relation: str, plan: ContractPlan) -> str:
-    """SELECT of the good ones of the records under their names."""
-    return good_rows(plan, f"({stage_records(relation, plan)}) AS staged")
 
 
 def rejected_records(relation: str, plan: ContractPlan) -> str:
@@ -237,6 +126,8 @@ def landed_as_staged(parts: str, plan: ContractPlan) -> str:
     more = "CAST(NULL AS VARCHAR) AS reason, CAST(NULL AS VARCHAR) AS record, 0 AS bad_values"
     if not plan.by_file:
         return f"SELECT {columns}, {more} FROM {parts} AS parts"
+    if plan.only_file:
+        return f"SELECT {columns}, {text_literal(plan.only_file.path)} AS file, {more} FROM {parts} AS parts"
     here = f"delivered.file_id = parts.{identifier(FILE_ID)}"
     return f"SELECT {columns}, delivered.path AS file, {more} FROM {parts} AS parts JOIN delivered ON {here}"
 
@@ -321,71 +212,3 @@ def broken_lines(plan: ContractPlan) -> str:
         f"SELECT reason, {of_line(record)}, {came}CAST(NULL AS INTEGER) AS bad_values, "
         f"{identifier(ROW)} AS place FROM {broken}"
     )
-
-
-def _checked(plan: ContractPlan) -> list[PlannedColumn]:
-    return [c for c in plan.columns if c.found and not c.hashed]
-
-
-def _is_bad(column: PlannedColumn, plan: ContractPlan) -> str:
-    return f"({plan.raw(column.name)} IS NOT NULL AND {plan.typed(column.name)} IS NULL)"
-
-
-def _bad_values(plan: ContractPlan) -> list[str]:
-    return [
-        f"CASE WHEN {_is_bad(c, plan)} THEN concat({text_literal(f'{c.name} ')}, {_why_bad(c, plan)}) END"
-        for c in _checked(plan)
-        if c.on_bad_value == "reject"
-    ]
-
-
-def _why_bad(column: PlannedColumn, plan: ContractPlan) -> str:
-    raw, kind = plan.raw(column.name), column.type
-    other = f"concat({text_literal(f'is not a valid {kind}: ')}, {_shown(column.name, plan)})"
-    if _is_cut(column, plan):
-        longer = (
-            f"concat({text_literal(f'has nanoseconds, and a {kind} has microseconds: ')}, {_shown(column.name, plan)})"
-        )
-        return f"CASE WHEN {has_nanoseconds(raw)} THEN {longer} ELSE {other} END"
-    match kind.name:
-        case "text":
-            return text_literal(f"is longer than {limits.TEXT_BYTES:,} bytes")
-        case "binary":
-            longer = text_literal(f"is longer than {limits.BINARY_BYTES:,} bytes")
-            return f"CASE WHEN strlen({raw}) > {2 * limits.BINARY_BYTES} THEN {longer} ELSE {other} END"
-        case "json":
-            return json_rules.reason(raw, other)
-    return other
-
-
-def _missing_values(plan: ContractPlan) -> list[str]:
-    needed = [c for c in plan.columns if c.name in plan.primary_key or not c.nullable]
-    # a key that no record has a value for is not among the columns
-    absent = set(plan.primary_key).difference(column.name for column in plan.columns)
-    return [
-        *(
-            f"CASE WHEN {_given_value(column, plan)} IS NULL THEN {text_literal(f'{column.name} has no value')} END"
-            for column in needed
-        ),
-        *(text_literal(f"{name} has no value") for name in sorted(absent)),
-    ]
-
-
-def _given_value(column: PlannedColumn, plan: ContractPlan) -> str:
-    # a value that was discarded is not a value; one that is rejected has its own cause already
-    if not column.found or column.on_bad_value == "null":
-        return plan.typed(column.name)
-    return plan.raw(column.name)
-
-
-def _unwanted_values(plan: ContractPlan) -> list[str]:
-    return [
-        f"CASE WHEN {plan.raw(name)} IS NOT NULL THEN {text_literal(f'{name} is not in the contract')} END"
-        for name in plan.unwanted
-    ]
-
-
-def _shown(name: str, plan: ContractPlan) -> str:
-    if name in plan.secret:
-        return "'(hidden)'"
-    return f"concat('\"', left(CAST({plan.raw(name)} AS VARCHAR), {_SHOWN}), '\"')"

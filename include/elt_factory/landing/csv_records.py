@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,17 +36,24 @@ def measured(spool: Spool) -> Spool:
     spool = replace(spool, headers=headers_of(spool))
     if found is None:
         return spool
-    longest, count = found
+    longest, count, tidy = found
+    spool = replace(spool, tidy=tidy)
     alone = any(len(header) == 1 for header in by_header(spool))
     if count is None or alone or not comes_from_others(spool):
         return replace(spool, longest=longest)
     return replace(spool, longest=longest, counted=count - len(spool.files) * spool.csv.header)
 
 
-def _measure(files: Sequence[Path], form: CsvFormat) -> tuple[int, int | None] | None:
+class _Measure(NamedTuple):
+    longest: int
+    records: int | None
+    tidy: bool
+
+
+def _measure(files: Sequence[Path], form: CsvFormat) -> _Measure | None:
     """Return the longest record in bytes, and how many lines hold one, headers too; None for what is not known."""
     longest, count = 0, 0
-    mixed = False
+    mixed, tidy = False, True
     for file in files:
         pass_ = _Pass(form)
         with file.open("rb") as source:
@@ -60,7 +67,8 @@ def _measure(files: Sequence[Path], form: CsvFormat) -> tuple[int, int | None] |
             refuse_open_quote(file, pass_.begun)
             return None
         longest, count, mixed = max(longest, pass_.longest), count + pass_.count, mixed or pass_.mixed
-    return longest, None if mixed else count
+        tidy = tidy and pass_.tidy
+    return _Measure(longest, None if mixed else count, tidy)
 
 
 def refuse_open_quote(file: Path, size: int) -> None:
@@ -87,8 +95,12 @@ class _Pass:
     begun: int = 0  # bytes of the record that the last block did not end
     _quoted: bool = False
     _before: int = _LINE_FEED  # the byte before the block
+    _untidy: Any = field(init=False)
     _closing: bool = False  # the last byte closed a quoted field: what follows must be the end of it
     _around: Any = field(init=False)
+    tidy: bool = (
+        True  # no line is blank, none ends with a field without a value; not known of lines that end in returns
+    )
 
     def __post_init__(self) -> None:
         delimiter, quote = (text.encode(self.form.encoding) for text in (self.form.delimiter, self.form.quote))
@@ -96,6 +108,10 @@ class _Pass:
         self._around = np.zeros((2, 256), dtype=bool)
         for side, sign in enumerate((delimiter[-1], delimiter[0])):
             self._around[side, [sign, _LINE_FEED, _RETURN, *self._quote]] = True
+        # the last byte of a field without a value and its delimiter, and what may be the end of a line before
+        words = [delimiter + word.encode(self.form.encoding, "replace") for word in self.form.null_values]
+        self._untidy = np.zeros(256, dtype=bool)
+        self._untidy[[_LINE_FEED, _RETURN, *(word[-1] for word in words)]] = True
 
     def take(self, block: bytes) -> bool:
         """Continue with a block; False where its quotes do not enclose whole fields."""
@@ -124,6 +140,7 @@ class _Pass:
     def end(self) -> bool:
         """Close the file; False where a quoted field is still open."""
         self._note(self.begun)
+        self.tidy = self.tidy and not self._returns and (self._before == _LINE_FEED or not self._untidy[self._before])
         return not self._quoted
 
     def _enclose(self, letters: Any, quotes: Any) -> bool:
@@ -142,6 +159,10 @@ class _Pass:
         returns = int(np.count_nonzero(letters[ends] == _RETURN))
         self._returns, self._line_feeds = self._returns + returns, self._line_feeds + len(ends) - returns
         self._note(self.begun + int(ends[0]))
+        if self.tidy:
+            before = letters[ends - 1]
+            before[0] = letters[ends[0] - 1] if ends[0] else self._before
+            self.tidy = not self._untidy[before].any()
         lengths = np.diff(ends) - 1
         if len(lengths):
             self.count += int(np.count_nonzero(lengths))

@@ -46,7 +46,7 @@ def sift_csv(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path)
         BadDataError: a file in which a second table follows the first.
     """
     connection.execute(csv_sql.NO_SURPLUS)
-    if not comes_from_others(spool):
+    if not comes_from_others(spool) or spool.tidy:
         return spool
     doubtful = {
         header: found for header, files in by_header(spool).items() if (found := _doubtful(files, header, spool))

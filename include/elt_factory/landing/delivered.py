@@ -29,7 +29,6 @@ _COLUMNS = {
 # of the part that the warehouse copies into `_elt.files`
 LEDGER_COLUMNS = {name: kind for name, kind in _COLUMNS.items() if name != "path"}
 _MANY, _MOST = 10, 0.5
-_COUNTS = "count(*) FILTER (s.file IS NOT NULL AND s.reason IS {}NULL)"
 
 
 def file_id(name: str) -> str:
@@ -70,8 +69,8 @@ def _noted(path: str | None, source: SourceFile) -> dict[str, Any]:
 def copy_ledger(file: str) -> str:
     """COPY of what was delivered, with the rows of each file, to one Parquet file; returns path, rows, bytes."""
     kept = ", ".join(f"d.{name}" for name in LEDGER_COLUMNS)
-    counts = f"{_COUNTS.format('')} AS rows_loaded, {_COUNTS.format('NOT ')} AS rows_rejected"
-    select = f"SELECT {kept}, {counts} FROM delivered AS d LEFT JOIN staged AS s ON s.file = d.path GROUP BY ALL"
+    counts = "coalesce(t.good, 0) AS rows_loaded, coalesce(t.lines - t.good, 0) AS rows_rejected"
+    select = f"SELECT {kept}, {counts} FROM delivered AS d LEFT JOIN tally AS t ON t.file = d.path"
     return f"COPY ({select}) TO {text_literal(file)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS)"
 
 
@@ -83,13 +82,11 @@ def refuse_unread_files(connection: duckdb.DuckDBPyConnection, known: KnownTable
     """
     if not spool.sources:
         return
-    good = connection.execute("SELECT count(*) FROM staged WHERE reason IS NULL").fetchall()[0][0]
-    no_record = "s.reason IS NOT NULL AND s.bad_values IS NULL"
+    good = connection.execute("SELECT coalesce(sum(good), 0) FROM tally").fetchall()[0][0]
     found = connection.execute(
-        f"SELECT d.name, d.path, count(s.file) AS lines, {_COUNTS.format('NOT ')} AS rejected, "
-        f"count(*) FILTER ({no_record}) AS unread, coalesce(min(s.reason) FILTER ({no_record}), min(s.reason)) "
-        "FROM delivered AS d LEFT JOIN staged AS s ON s.file = d.path WHERE d.path IS NOT NULL GROUP BY d.name, d.path "
-        f"HAVING {_COUNTS.format('')} = 0 OR unread >= {_MANY} AND unread > {_MOST} * lines ORDER BY d.name"
+        "SELECT d.name, d.path, coalesce(t.lines, 0), coalesce(t.lines - t.good, 0), coalesce(t.unread, 0), t.reason "
+        "FROM delivered AS d LEFT JOIN tally AS t ON t.file = d.path WHERE d.path IS NOT NULL AND "
+        f"(coalesce(t.good, 0) = 0 OR t.unread >= {_MANY} AND t.unread > {_MOST} * t.lines) ORDER BY d.name"
     ).fetchall()
     for name, path, lines, rejected, unread, reason in found:
         where = f"{known.label}: {name}"

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elt_factory.landing import contract, memory, staging
-from elt_factory.landing.contract import ContractPlan
+from elt_factory.landing.direct_sql import good_records
+from elt_factory.landing.planned import ContractPlan
 from elt_factory.landing.schema import KnownTable
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def stage_directly(
     connection: duckdb.DuckDBPyConnection, staged: Path, plan: ContractPlan, relations: Sequence[str], folder: Path
 ) -> Parts:
     """Land the good records; they are behind `staged`, too."""
-    select = " UNION ALL ".join(contract.good_records(relation, plan) for relation in relations)
-    with _joined_as_written(connection):
+    select = " UNION ALL ".join(good_records(relation, plan) for relation in relations)
+    with _as_written(connection):
         parts = write_parts(connection, select, folder)
     if parts:
         staging.stage_landed(connection, staged, plan, [part[0] for part in parts])
@@ -54,9 +55,13 @@ def stage_directly(
 
 
 @contextmanager
-def _joined_as_written(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Let joins hold their right side in memory: DuckDB cannot know how many records there are."""
-    connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
+def _as_written(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Let each step be done once, in its order.
+
+    A condition that is pushed down to the records would cast values for itself. Joins hold their right side in memory:
+    DuckDB cannot know how many records there are.
+    """
+    connection.execute("SET disabled_optimizers = 'filter_pushdown,join_order,build_side_probe_side'")
     try:
         yield
     finally:

@@ -14,13 +14,14 @@ from elt_factory.config.models.values import ColumnType, TypeName
 from elt_factory.core.sql_text import identifier
 from elt_factory.extract.request import Spool
 from elt_factory.landing import casting, contract, csv_sql, memory, ndjson
-from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.csv_files import by_first_record, by_header, check_is_known, is_header_again
 from elt_factory.landing.csv_sifting import forget_broken_lines
 from elt_factory.landing.file_names import AGAIN, PATH, ROW, with_path
 from elt_factory.landing.inference import types_of_text
-from elt_factory.landing.lines import LINES, BrokenLinesError
+from elt_factory.landing.lines import LINES, BrokenLinesError, only_first
 from elt_factory.landing.numbers import Signs
+from elt_factory.landing.planned import ContractPlan
+from elt_factory.landing.record_form import form_of
 from elt_factory.landing.schema import KnownTable, check_names, check_width, settled
 
 if TYPE_CHECKING:
@@ -215,14 +216,22 @@ def _ndjson_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan:
     types = dict.fromkeys(plan.raw_columns, "VARCHAR")
     # a nested value keeps its JSON form, a text in it its quotes
     types |= {c.name: "JSON" for c in plan.columns if c.found and c.type.name == "json"}
-    # so does one whose kind is presumed
-    types |= {name: "JSON" for name in types if name in plan.presumed.in_json | plan.presumed.texts}
     if not types:
         return [LINES]
+    presumed = plan.presumed
+    # so does one whose kind is presumed
+    in_json = {name: "JSON" if name in presumed.in_json | presumed.texts else kind for name, kind in types.items()}
     exact = _exact_fields(plan)
     if exact and _has_long_numbers(connection, spool.files, exact):
-        return [ndjson.read_exactly(types, exact, uuid.uuid4().hex, plan.own_columns, plan.presumed)]
-    return [ndjson.read_columns(types, plan.own_columns, presumed=plan.presumed)]
+        return [ndjson.read_exactly(in_json, exact, uuid.uuid4().hex, plan.own_columns, presumed)]
+    if presumed.keys:
+        # of a key that is not a column only the form counts
+        of_keys = {key: types.get(key, "JSON") for key in presumed.keys}
+        with only_first(connection, spool.files):
+            form = form_of(connection, of_keys, LINES)
+        if form:
+            return [ndjson.read_by_form(of_keys, form, plan.own_columns, presumed)]
+    return [ndjson.read_columns(in_json, plan.own_columns, presumed=presumed)]
 
 
 def _exact_fields(plan: ContractPlan) -> frozenset[str]:

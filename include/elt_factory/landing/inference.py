@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.sql_text import identifier, identifiers, text_literal
-from elt_factory.landing.casting import WIDE_INTEGER, cast_text
+from elt_factory.landing.casting import WIDE_INTEGER, cast_text, is_usual, plain_cast
+from elt_factory.landing.presumption import tested
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,15 +27,21 @@ _ZONE = ":[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _CLOCK = f"{_ISO_DATE}[ T][0-9]{{2}}:[0-9]{{2}}:[0-9.]+"
 _OFFSET = "(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
 _NUMBER = r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?"
-# the usual form of a type, of a value $: each is of the type, and of none that comes before it in `fitting_type` where
-# some records had a value that is not; and DuckDB's own cast of it is exact
+
+
+def _of_clock(zone: str) -> str:
+    return f"TRY_CAST($ AS TIMESTAMP) IS NOT NULL AND regexp_full_match($, '{_CLOCK}{zone}')"
+
+
+# the usual form of a type, of a value $ and DuckDB's own cast # of it: each is of the type, and of none that comes
+# before it in `fitting_type` where some records had a value that is not; and DuckDB's own cast of it is exact
 USUAL: Mapping[str, str] = {
-    "integer": "CAST(TRY_CAST($ AS BIGINT) AS VARCHAR) = $",
+    "integer": is_usual("$", "#", ColumnType("integer")),
     "float": f"regexp_full_match($, '{_NUMBER}')",
-    "boolean": "lower($) IN ('true', 'false')",
-    "date": "strlen($) = 10 AND CAST(TRY_CAST($ AS DATE) AS VARCHAR) = $",
-    "timestamp": f"TRY_CAST($ AS TIMESTAMP) IS NOT NULL AND regexp_full_match($, '{_CLOCK}{_OFFSET}')",
-    "datetime": f"TRY_CAST($ AS TIMESTAMP) IS NOT NULL AND regexp_full_match($, '{_CLOCK}')",
+    "boolean": "# IS NOT NULL AND ($ IN ('true', 'false') OR lower($) IN ('true', 'false'))",
+    "date": is_usual("$", "#", ColumnType("date")),
+    "timestamp": f"# IS NOT NULL AND ({is_usual('$', '#', ColumnType('timestamp'))} OR {_of_clock(_OFFSET)})",
+    "datetime": f"# IS NOT NULL AND ({is_usual('$', '#', ColumnType('datetime'))} OR {_of_clock('')})",
 }
 
 
@@ -73,7 +80,10 @@ def _of_usual_form(connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, Co
     """Return the columns of which every value has the usual form of a type."""
     if not kinds:
         return []
-    columns = {identifier(name): USUAL[kind.name].replace("$", identifier(name)) for name, kind in kinds.items()}
+    columns = {
+        identifier(name): tested(USUAL[kind.name], identifier(name), plain_cast(identifier(name), kind))
+        for name, kind in kinds.items()
+    }
     tests = ", ".join(f"count({column}) = {_count(usual)}" for column, usual in columns.items())
     answer = connection.execute(f"SELECT {tests} FROM {relation}").fetchall()[0]
     return [name for name, usual in zip(kinds, answer, strict=True) if usual]

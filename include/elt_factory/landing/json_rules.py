@@ -30,6 +30,11 @@ def _within(levels: int) -> str:
 _NOT_TOO_DEEP = _within(limits.JSON_DEPTH)
 
 
+def pointer_to(key: str) -> str:
+    """Return the JSON pointer to a key, whatever the key holds."""
+    return "/" + key.replace("~", "~0").replace("/", "~1")
+
+
 def fits(text: str) -> str:
     """Return the condition under which a JSON text is taken.
 

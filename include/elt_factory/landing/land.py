@@ -16,7 +16,6 @@ from elt_factory.landing import contract, staging
 from elt_factory.landing.all_keys import known_of_keys
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.checksums import sha256_of_each
-from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.csv_records import measured
 from elt_factory.landing.delivered import copy_ledger, refuse_unread_files
 from elt_factory.landing.direct import Parts, write_parts
@@ -24,12 +23,14 @@ from elt_factory.landing.duckdb_errors import named_errors
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
 from elt_factory.landing.outline import outline, reads_after
 from elt_factory.landing.places import LocalPlace, Place
+from elt_factory.landing.planned import ContractPlan
 from elt_factory.landing.reading import stage_spool
 from elt_factory.landing.rejected import copy_rejects
 from elt_factory.landing.repeated import has_repeated_keys
 from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.landing.scratch import scratch
+from elt_factory.landing.tally import Tally, tallied
 from elt_factory.landing.widening import grown_numbers
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _land(request: LandRequest) -> Manifest:
             refuse_unread_files(connection, request.known, staged.spool)
         _refuse_if_frozen(connection, request.known)
         files = _write_parts(connection, staged, folder, attempt)
-        rejects = _write_rejects(connection, staged.plan, folder, attempt)
+        rejects = _write_rejects(connection, staged, folder, attempt)
         ledger = _write_ledger(connection, staged, folder, attempt)
         manifest = _manifest(connection, request, staged, _Written(files, rejects, ledger), attempt)
         if request.spool.keys:
@@ -99,10 +100,15 @@ class _Staged:
     plan: ContractPlan
     drift: tuple[Drift, ...]
     spool: Spool  # as it was read at last
-    rows_read: int
+    tally: Tally
     duplicates: int
     filtered: int = 0
     parts: Parts = ()  # those that have the good rows already
+
+    @property
+    def rows_read(self) -> int:
+        """All records that were read."""
+        return self.filtered + self.tally.records
 
 
 @dataclass(frozen=True)
@@ -140,9 +146,9 @@ def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest, parts: P
         read = stage_spool(connection, request)
     _report_renamed(request, read.plan)
     filtered = staging.filtered_rows(connection, request.staged, read.plan)
-    rows_read = filtered + _one(connection, "SELECT count(*) FROM staged")
-    _check_count(request, rows_read)
-    return _Staged(read.plan, read.drift, read.spool, rows_read, duplicates, filtered, read.parts)
+    tally = tallied(connection, read.plan)
+    _check_count(request, filtered + tally.records)
+    return _Staged(read.plan, read.drift, read.spool, tally, duplicates, filtered, read.parts)
 
 
 def _duplicates(connection: duckdb.DuckDBPyConnection, plan: ContractPlan) -> int:
@@ -185,18 +191,18 @@ def _write_parts(
     plan = staged.plan
     if staged.parts:
         return _landed(staged.parts, folder, attempt.name)
-    if not plan.columns or not _one(connection, "SELECT count(*) FROM staged WHERE reason IS NULL"):
+    if not plan.columns or not staged.tally.good:
         return ()
     select = contract.newest_rows(plan) if staged.duplicates else contract.good_rows(plan)
     return _landed(write_parts(connection, select, folder / PARTS), folder, attempt.name)
 
 
 def _write_rejects(
-    connection: duckdb.DuckDBPyConnection, plan: ContractPlan, folder: Path, attempt: Attempt
+    connection: duckdb.DuckDBPyConnection, staged: _Staged, folder: Path, attempt: Attempt
 ) -> LandedFile | None:
-    if not _one(connection, "SELECT count(*) FROM staged WHERE reason IS NOT NULL"):
+    if not staged.tally.rejected:
         return None
-    written = connection.execute(copy_rejects(plan, str(folder / "rejects.parquet"))).fetchall()
+    written = connection.execute(copy_rejects(staged.plan, str(folder / "rejects.parquet"))).fetchall()
     return _landed(written, folder, attempt.name)[0]
 
 
@@ -255,7 +261,7 @@ def _manifest(
         rows_rejected=written.rejected,
         rows_duplicate=staged.duplicates,
         rows_filtered=staged.filtered,
-        values_discarded=_one(connection, "SELECT coalesce(sum(bad_values), 0) FROM staged WHERE reason IS NULL"),
+        values_discarded=staged.tally.discarded,
         drift=staged.drift,
         cursor_min=cursor_bounds[0],
         cursor_max=cursor_bounds[1],

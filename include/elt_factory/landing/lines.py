@@ -83,12 +83,22 @@ def _look(files: Sequence[Path]) -> tuple[Sizes, bool]:
             while chunk := source.read(BATCH_BYTES):
                 first, last = chunk.find(b"\n"), chunk.rfind(b"\n")
                 longest = max(longest, since_break + (len(chunk) if first < 0 else max(first, last - first)))
-                are_long = are_long or len(chunk) > LONG * (chunk.count(b"\n") + 1)
+                are_long = are_long or _has_long_lines(chunk)
                 since_break = since_break + len(chunk) if last < 0 else len(chunk) - last
                 is_text = is_text and _decodes(decoder, chunk)
             longest = max(longest, since_break)
         is_text = is_text and _decodes(decoder, b"")
     return Sizes(longest, are_long), is_text
+
+
+def _has_long_lines(chunk: bytes) -> bool:
+    """Whether the lines are long on average; a few line breaks are enough to know that they are not."""
+    end = 0
+    for _ in range(-(-len(chunk) // LONG) - 1):
+        end = chunk.find(b"\n", end) + 1
+        if not end:
+            return True
+    return False
 
 
 def _decodes(decoder: codecs.IncrementalDecoder, piece: bytes) -> bool:
@@ -164,7 +174,7 @@ def _batch(pieces: Sequence[tuple[Path, bytes]], number: int) -> tuple[int, pa.R
     letters = np.frombuffer(data, np.uint8)
     # in steps that stay in the processor's cache
     steps = range(0, len(letters), _STEP)
-    ends = [np.flatnonzero(letters[step : step + _STEP] == ord("\n")) + (step + 1) for step in steps]
+    ends = [(letters[step : step + _STEP] == ord("\n")).nonzero()[0] + (step + 1) for step in steps]
     places = np.concatenate([[0], *ends]).astype(np.int32)
     count = len(places) - 1
     lines = pa.StringArray.from_buffers(count, pa.py_buffer(places), pa.py_buffer(data))
@@ -174,7 +184,8 @@ def _batch(pieces: Sequence[tuple[Path, bytes]], number: int) -> tuple[int, pa.R
     paths = pa.DictionaryArray.from_arrays(_numbers(pa.int32(), came), _texts([str(file).encode() for file in files]))
     rows = _numbers(pa.int64(), np.arange(number, number + count, dtype=np.int64))
     batch = pa.RecordBatch.from_arrays([lines, paths, rows], schema=_schema())
-    may_be_blank = np.isin(letters[places[:-1]], _SPACES).any()
+    begins = letters[places[:-1]]
+    may_be_blank = any((begins == space).any() for space in _SPACES)
     return number + count, _without_blanks(batch) if may_be_blank else batch
 
 

@@ -16,7 +16,8 @@ from elt_factory.core.sql_text import identifier, text_list, text_literal
 from elt_factory.landing import json_rules, limits
 from elt_factory.landing.file_names import ROW
 from elt_factory.landing.lines import LINES
-from elt_factory.landing.presumption import Presumption, confirmed_record, confirmed_text
+from elt_factory.landing.presumption import Presumption, confirmed_condition, confirmed_record, confirmed_text
+from elt_factory.landing.record_form import RecordForm, structure
 
 _LONG = "[0-9.]{16}[0-9.eE]"  # 16 digits and a point, or more: a double keeps 15 digits for certain
 _FRACTION = r"[0-9]\.[0-9]{8}|[0-9]{8}(\.[0-9]|[eE])"  # integers of any length are kept by the reader itself
@@ -77,10 +78,14 @@ def confirmed_keys(text: str, keys: Sequence[str]) -> str:
     """
     if not keys:
         return text
+    return confirmed_record(text, _has_only(text, keys))
+
+
+def _has_only(text: str, keys: Sequence[str]) -> str:
     found, known = f"json_keys({text})", text_list(keys)
     others = f"len({found}) > 0 AND len({found}) = list_unique({found}) AND list_has_all({known}, {found})"
     shape = f"CASE WHEN {found} = {known} THEN TRUE ELSE {others} END"
-    return confirmed_record(text, f"{shape} AND NOT {_too_deep(text)}")
+    return f"{shape} AND NOT {_too_deep(text)}"
 
 
 def kinds(names: Sequence[str]) -> str:
@@ -141,6 +146,29 @@ def read_exactly(
     return _columns(quoted, types, _confirmed(values, presumed), more, LINES)
 
 
+def read_by_form(
+    types: Mapping[str, str], form: RecordForm, more: Sequence[str] = (), presumed: Presumption = _NOTHING
+) -> str:
+    """`read_columns`, of records that have a form for the most part: only others are taken apart a second time.
+
+    `types` are of all keys.
+    """
+    values = {column: f"record.{identifier(column)}" for column in types}
+    columns = ", ".join(f"{value} AS {identifier(name)}" for name, value in values.items())
+    passed = "".join(f", {identifier(name)}" for name in more)
+    is_so = confirmed_condition(f"{form.is_met('json', values)} OR {_is_presumed('json', presumed)}")
+    records = f"SELECT json, from_json(json, {structure(types)}) AS record{passed} FROM {LINES}"
+    return f"(SELECT {columns}{passed} FROM ({records}) WHERE {is_so})"
+
+
+def _is_presumed(text: str, presumed: Presumption) -> str:
+    """Return the condition that a record has no other keys, and values of the kinds that are presumed."""
+    kinds = {name: f"json_type({text}, {text_literal(json_rules.pointer_to(name))})" for name in presumed.keys}
+    texts = (f"coalesce({kind} IN ('VARCHAR', 'NULL'), TRUE)" for name, kind in kinds.items() if name in presumed.texts)
+    others = (f"coalesce({kind} <> 'VARCHAR', TRUE)" for name, kind in kinds.items() if name in presumed.in_json)
+    return " AND ".join([_has_only(text, presumed.keys), *texts, *others])
+
+
 def _confirmed(values: Mapping[str, str], presumed: Presumption) -> list[str]:
     return [_as_text(name, value, presumed) for name, value in values.items()]
 
@@ -152,12 +180,10 @@ def _as_text(name: str, value: str, presumed: Presumption) -> str:
 
 
 def _columns(json_text: str, types: Mapping[str, str], values: Sequence[str], more: Sequence[str], lines: str) -> str:
-    structure = text_literal(json.dumps(dict(types), ensure_ascii=False))
     columns = ", ".join(f"{value} AS {identifier(name)}" for name, value in zip(types, values, strict=True))
     passed = "".join(f", {identifier(name)}" for name in more)
-    return (
-        f"(SELECT {columns}{passed} FROM (SELECT from_json({json_text}, {structure}) AS record{passed} FROM {lines}))"
-    )
+    records = f"SELECT from_json({json_text}, {structure(types)}) AS record{passed} FROM {lines}"
+    return f"(SELECT {columns}{passed} FROM ({records}))"
 
 
 def _quote_long_numbers(column: str, marker: str) -> str:

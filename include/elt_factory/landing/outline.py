@@ -9,8 +9,8 @@ from elt_factory.config.models.values import ColumnType
 from elt_factory.core.failures import ContractError
 from elt_factory.core.window import Window, iso_utc
 from elt_factory.landing.attempt import Attempt
-from elt_factory.landing.contract import ContractPlan
 from elt_factory.landing.manifest import LandedColumn, Manifest
+from elt_factory.landing.planned import ContractPlan
 from elt_factory.landing.schema import KnownTable
 
 

@@ -5,6 +5,7 @@ A value that contradicts ends the statement with an error, and the records are r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +18,8 @@ _CONTRADICTED = f"error({text_literal('the first records say otherwise')})"
 class Presumption:
     """What is presumed, by the names of columns.
 
-    `tests` are conditions on a raw value $, which has the presumed type then and is none of another type. Of NDJSON:
+    `tests` are conditions on a raw value $ and DuckDB's own cast # of it, which has the presumed type then and is none
+    of another type. Of NDJSON:
     `in_json` are the columns that are tested as JSON writes them, `texts` those whose values are all texts, and `keys`
     are all keys that records have, in the order of most.
     """
@@ -37,12 +39,14 @@ class Presumption:
         )
 
 
-def confirmed(raw: str, test: str, kind: str) -> str:
-    """Return SQL for a raw value in a DuckDB type, if it meets a test under which DuckDB's own cast is exact."""
-    return (
-        f"CASE WHEN {raw} IS NULL THEN NULL WHEN {test.replace('$', raw)} THEN TRY_CAST({raw} AS {kind}) "
-        f"ELSE {_CONTRADICTED} END"
-    )
+def confirmed(raw: str, value: str, test: str) -> str:
+    """Return SQL for DuckDB's own cast of a raw value, if that meets a test under which the cast is exact."""
+    return f"CASE WHEN {tested(test, raw, value)} THEN {value} WHEN {raw} IS NULL THEN NULL ELSE {_CONTRADICTED} END"
+
+
+def tested(test: str, raw: str, value: str) -> str:
+    """Return SQL for a test of a raw value, whose cast is `value`."""
+    return re.sub("[$#]", lambda sign: raw if sign[0] == "$" else value, test)
 
 
 def confirmed_text(json: str) -> str:
@@ -54,3 +58,8 @@ def confirmed_text(json: str) -> str:
 def confirmed_record(json: str, condition: str) -> str:
     """Return SQL for the text of a record that meets a condition."""
     return f"CASE WHEN {condition} THEN {json} ELSE {_CONTRADICTED} END"
+
+
+def confirmed_condition(condition: str) -> str:
+    """Return SQL for a condition that every record meets."""
+    return f"CASE WHEN {condition} THEN TRUE ELSE {_CONTRADICTED} END"

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from elt_factory.core.failures import BadDataError, ContractError
 from elt_factory.extract.request import Spool
-from elt_factory.landing import contract, csv_sql, memory, staging
-from elt_factory.landing.contract import ContractPlan
+from elt_factory.landing import contract, csv_sql, limits, memory, staging
 from elt_factory.landing.csv_files import comes_from_others, useful_threads
 from elt_factory.landing.csv_sifting import forget_broken_lines, sift_csv
-from elt_factory.landing.delivered import note_delivered
+from elt_factory.landing.delivered import file_id, note_delivered
 from elt_factory.landing.direct import Parts, may_be_direct, stage_directly
 from elt_factory.landing.first_look import NotPresumedError, presumed_columns
 from elt_factory.landing.found import Found, find_columns, nanosecond_columns, raw_relations
@@ -22,6 +21,8 @@ from elt_factory.landing.lines import BROKEN_LINES, LONG, BrokenLinesError, Size
 from elt_factory.landing.manifest import Drift
 from elt_factory.landing.numbers import Signs
 from elt_factory.landing.outline import with_files
+from elt_factory.landing.planned import ContractPlan, OnlyFile
+from elt_factory.landing.reasons import refusals
 from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable, UnfitNameError, plan_contract
 from elt_factory.landing.sifting import sift
@@ -29,6 +30,8 @@ from elt_factory.landing.within import within_window
 
 if TYPE_CHECKING:
     import duckdb
+
+_GROWS = 8  # a value is longer once it is read: two bytes for one of latin-1, a number with an exponent written out
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,8 @@ def _stage_within(
     connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool, means: _Means
 ) -> ReadRecords:
     sizes = _sizes(connection, spool)
+    if spool.format == "ndjson":
+        spool = replace(spool, longest=sizes.longest)
     memory.set_records(connection, sizes.longest, means.threads, means.buffer)
     memory.set_threads(connection, 1)
     # of long records DuckDB would gather a thousand for each thread, to see which are good
@@ -173,9 +178,9 @@ def _stage_directly(
 def _stage_rejected(
     connection: duckdb.DuckDBPyConnection, request: LandRequest, read: ReadRecords, relations: Sequence[str]
 ) -> None:
-    """Add the records that are not in parts to `staged`, unless there are none by the counts."""
+    """Add the records that are not in parts to `staged`, unless there are none by the counts or by the plan."""
     expected = read.spool.counted if read.spool.rows_read is None else read.spool.rows_read
-    if expected == sum(part[1] for part in read.parts):
+    if expected == sum(part[1] for part in read.parts) or not refusals(read.plan):
         return
     # what is noted of broken lines is noted again
     forget_broken_lines(connection)
@@ -204,10 +209,17 @@ def _planned(
         nanoseconds=nanosecond_columns(connection, spool),
         numbered=spool.format != "csv",
         signs=Signs.of(spool.csv),
+        short_texts=spool.longest is not None and spool.longest <= limits.TEXT_BYTES // _GROWS,
     )
     return plan, drift
 
 
 def _of_spool(plan: ContractPlan, known: KnownTable, spool: Spool) -> ContractPlan:
     plan = replace(plan, protected=spool.protected)
-    return with_files(plan, known) if spool.sources else plan
+    if not spool.sources:
+        return plan
+    plan = with_files(plan, known)
+    if len(spool.files) != 1:
+        return plan
+    file, name = spool.files[0], spool.sources[0].name
+    return replace(plan, only_file=OnlyFile(str(file), name, file_id(name)))

@@ -14,7 +14,7 @@ from elt_factory.landing import limits
 from elt_factory.landing.casting import bound_text
 
 if TYPE_CHECKING:
-    from elt_factory.landing.contract import ContractPlan, PlannedColumn
+    from elt_factory.landing.planned import ContractPlan, PlannedColumn
 
 # what `staged` has of a rejected row next to its reason, with the types of DuckDB
 KEPT: Mapping[str, str] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from elt_factory.landing import json_rules
-from elt_factory.landing.contract import ContractPlan
+from elt_factory.landing.planned import ContractPlan
 
 if TYPE_CHECKING:
     import duckdb

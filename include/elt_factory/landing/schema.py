@@ -13,9 +13,9 @@ from elt_factory.config.models.values import ColumnType
 from elt_factory.config.models.widening import holds
 from elt_factory.core.failures import ContractError
 from elt_factory.core.sql_text import identifier
-from elt_factory.landing.contract import ContractPlan, PlannedColumn
 from elt_factory.landing.folded import exact_names
 from elt_factory.landing.manifest import Drift
+from elt_factory.landing.planned import ContractPlan, PlannedColumn
 
 NAME = r"[^\x00-\x1f]{1,255}"  # what a column can be called, also as a pattern of DuckDB
 _NAME = re.compile(NAME)

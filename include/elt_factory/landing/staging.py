@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from elt_factory.core.failures import ContractError
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, text_literal
 from elt_factory.landing import contract
-from elt_factory.landing.contract import ContractPlan
+from elt_factory.landing.planned import ContractPlan
 
 if TYPE_CHECKING:
     import duckdb

@@ -13,7 +13,8 @@ from elt_factory.config.models.values import ColumnType
 from elt_factory.config.models.widening import number_for
 from elt_factory.core.sql_text import text_literal
 from elt_factory.landing.casting import cast_text
-from elt_factory.landing.contract import ContractPlan
+from elt_factory.landing.json_rules import pointer_to
+from elt_factory.landing.planned import ContractPlan
 from elt_factory.landing.schema import KnownTable
 
 if TYPE_CHECKING:
@@ -48,9 +49,7 @@ def digits(columns: Mapping[str, ColumnType]) -> str:
     """SELECT over the rejected rows: per column the most digits before and after the point that do not fit its type."""
     parts = []
     for name, kind in columns.items():
-        # the pointer to a key, whatever the key holds
-        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
-        raw = f"json_extract_string(record, {text_literal(pointer)})"
+        raw = f"json_extract_string(record, {text_literal(pointer_to(name))})"
         plain = f"ltrim(trim({raw}), '+-')"
         whole = f"length(ltrim(split_part({plain}, '.', 1), '0'))"
         scale = f"length(rtrim(split_part({plain}, '.', 2), '0'))"

@@ -10,7 +10,7 @@ from elt_factory.config.models.table import TIMES
 from elt_factory.core.failures import ContractError
 from elt_factory.core.sql_text import identifier, text_literal
 from elt_factory.core.window import Window, iso_utc
-from elt_factory.landing.contract import ContractPlan
+from elt_factory.landing.planned import ContractPlan
 from elt_factory.landing.schema import KnownTable
 
 

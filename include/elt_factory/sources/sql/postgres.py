@@ -26,8 +26,8 @@ from elt_factory.sources.sql.origin import Given, Origin, decimal_of, keys_of, r
 
 with needs("postgres", "a connection of type postgres"):
     import psycopg
-    from psycopg import errors, pq, sql
-    from psycopg.generators import copy_from
+    from psycopg import errors, pq, sql, waiting
+    from psycopg.generators import fetch_many
 
 from elt_factory.sources.sql.postgres_parts import both, ranges_of, whole_key
 
@@ -384,11 +384,22 @@ def _copy(database: Database, statement: sql.Composable, file: Path, progress: P
 
 
 def _sent(server: pq.abc.PGconn, out: IO[bytes], progress: Progress) -> PQGen[int]:
-    # the driver's own iterator begins to wait for each row, which costs more than all else
-    number = 0
-    while isinstance(row := (yield from copy_from(server)), memoryview):
-        out.write(row)
-        number += 1
-        if number % _ROWS_BETWEEN_LOOKS == 0:
-            progress.seen(number)
-    return row.command_tuples or 0
+    # the driver's own iterator begins to wait for each row, and its generators are made for each
+    take, write, number = server.get_copy_data, out.write, 0
+    while True:
+        size, row = take(1)
+        while size > 0:
+            write(row)
+            number += 1
+            if number % _ROWS_BETWEEN_LOOKS == 0:
+                progress.seen(number)
+            size, row = take(1)
+        if size < 0:
+            break
+        while not (yield waiting.Wait.R):
+            continue
+        server.consume_input()
+    result = (yield from fetch_many(server))[-1]
+    if result.status != pq.ExecStatus.COMMAND_OK:
+        raise errors.error_from_result(result)
+    return result.command_tuples or 0

@@ -1,0 +1,118 @@
+"""What the contract does with one load, column by column, and what it calls each of them in SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from elt_factory.config.models.values import ColumnType
+from elt_factory.landing.file_names import AGAIN, PATH, ROW
+from elt_factory.landing.numbers import Signs
+from elt_factory.landing.presumption import Presumption
+
+_TIMES = ("time", "datetime", "timestamp")
+
+
+@dataclass(frozen=True)
+class PlannedColumn:
+    """What the contract does with one column of the records."""
+
+    name: str
+    type: ColumnType
+    nullable: bool = True
+    hashed: bool = False
+    found: bool = True
+    on_bad_value: Literal["reject", "null"] = "reject"
+    written: str | None = None  # how a date or time is written, where it is not in ISO 8601
+
+    @property
+    def landed_type(self) -> ColumnType:
+        """The type in the landing: a hash is text."""
+        return ColumnType("text") if self.hashed else self.type
+
+
+@dataclass(frozen=True)
+class OnlyFile:
+    """A file: where its records are read from, its name, and what rows carry in place of the name."""
+
+    path: str
+    name: str
+    id: str
+
+
+@dataclass(frozen=True)
+class ContractPlan:
+    """What the contract does with one load.
+
+    `unwanted` columns reject the rows that have a value in them. `signs` are those of numbers in the text. With
+    `single_keys` JSON of a shape in the table `repeated_keys` is a bad value: it has a key twice in one object.
+    `by_file`: the records come from a source's files, and each row says from which; `file_column` then holds the file's
+    name. With `key_of_file` a key
+    distinguishes the rows of one file from each other. `by_header`: a row says whether it is its file's
+    header line again. `nanoseconds` are the columns whose source has a type for them: a time of theirs is never cut.
+    `numbered`: a row says at which place it was read; else one thread has to stage the rows, in their order.
+    `where` is the condition for the good rows to keep. `presumed` is what the first records say of all.
+    `protected`: the values of hashed columns are hashes already. `only_file` is the file that all records come from,
+    where there is one. With `short_texts` no value is longer than a text may be.
+    """
+
+    columns: tuple[PlannedColumn, ...]
+    primary_key: tuple[str, ...] = ()
+    cursor: str | None = None
+    unwanted: tuple[str, ...] = ()
+    secret: frozenset[str] = field(default_factory=frozenset)
+    single_keys: bool = False
+    signs: Signs | None = None
+    by_file: bool = False
+    key_of_file: bool = False
+    by_header: bool = False
+    file_column: str | None = None
+    nanoseconds: frozenset[str] = frozenset()
+    numbered: bool = False
+    where: str | None = None
+    presumed: Presumption = field(default_factory=Presumption)
+    protected: bool = False
+    only_file: OnlyFile | None = None
+    short_texts: bool = False
+
+    @property
+    def own_columns(self) -> tuple[str, ...]:
+        """The columns of the records as they are read that are not the source's."""
+        own = {PATH: self.by_file, AGAIN: self.by_header, ROW: self.numbered}
+        return tuple(name for name, is_there in own.items() if is_there)
+
+    @property
+    def staged_columns(self) -> tuple[str, ...]:
+        """What `staged` calls what it keeps of them."""
+        return (*(("file",) if self.by_file else ()), *(("place",) if self.numbered else ()))
+
+    @property
+    def where_columns(self) -> tuple[PlannedColumn, ...]:
+        """The columns that the condition may mean: those whose names are in its text."""
+        text = (self.where or "").casefold()
+        return tuple(column for column in self.columns if column.name.casefold() in text)
+
+    @property
+    def raw_columns(self) -> tuple[str, ...]:
+        """Every column that is read, kept or only looked at."""
+        return (*(column.name for column in self.columns if column.found), *self.unwanted)
+
+    def raw(self, name: str) -> str:
+        """Return what a column of the records is called while it is staged."""
+        return f"r{self.raw_columns.index(name)}"
+
+    def typed(self, name: str) -> str:
+        """Return what a planned column is called once it has its type."""
+        return f"c{[column.name for column in self.columns].index(name)}"
+
+    def staged(self, name: str) -> str:
+        """Return what a planned column is called in `staged`."""
+        return f"staged.{self.typed(name)}"
+
+    def is_plain_text(self, column: PlannedColumn) -> bool:
+        """Whether every value of a column is landed as it is read."""
+        return self.short_texts and column.found and not column.hashed and column.type.name == "text"
+
+    def is_cut(self, column: PlannedColumn) -> bool:
+        """Whether a column's values may say more than the landed type holds."""
+        return column.name in self.nanoseconds and column.type.name in _TIMES
