@@ -91,6 +91,8 @@ def named_connections(config: Config) -> Iterator[Named]:
                 yield Named(key, conn_id, types, kind.extras)
     for conn_id in config.alerts.to:
         yield Named(("alerts", "to"), conn_id)
+    for index, route in enumerate(config.alerts.routes):
+        yield Named(("alerts", "routes", index, "to"), route.to)
 
 
 def _looked_up(conn_id: str) -> Connection | PermanentError:

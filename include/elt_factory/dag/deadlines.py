@@ -123,7 +123,7 @@ def _write_down(opened: Warehouse, row: Mapping[str, Value]) -> None:
 
 
 def _listeners(config: Config) -> tuple[str, ...]:
-    return config.alerts.to if "deadline_missed" in config.alerts.on else ()
+    return tuple(route.to for route in config.alerts.hears("deadline_missed", config.owner))
 
 
 def _moment(value: datetime | str) -> datetime:

@@ -13,7 +13,7 @@ from airflow.sdk import BaseOperator, CronDataIntervalTimetable, TaskGroup, Trig
 from elt_factory.config.models.checks import AFTER, BEFORE, CHECKS, QUALITY, CheckStage
 from elt_factory.config.models.sensors import SENSORS, Sensor
 from elt_factory.config.models.source import Config, TransformOnly
-from elt_factory.dag.alerts import on_failure
+from elt_factory.dag.alerts import on_failure, on_retry, on_success
 from elt_factory.dag.asset_events import asset_of
 from elt_factory.dag.deadlines import deadline_alerts
 from elt_factory.dag.documentation import dag_document
@@ -46,6 +46,7 @@ def build_dag(config: Config, tables_of: Mapping[str, tuple[str, ...]]) -> Sourc
         **_concurrency(config),
         tags=sorted({"elt", *config.tags}),
         deadline=deadline_alerts(config) or None,
+        on_success_callback=on_success(config),
         doc_md=dag_document(config),
         default_args=_default_arguments(config),
         auto_register=False,  # a DAG that fails half-way must not be seen half-built
@@ -76,12 +77,12 @@ def _concurrency(config: Config) -> dict[str, Any]:
 
 
 def _default_arguments(config: Config) -> dict[str, Any]:
-    alert = on_failure(config)
+    alert, again = on_failure(config), on_retry(config)
     return {
         "owner": config.owner,
         **retry_arguments(config.retries),
         "on_failure_callback": [keep_failure, alert] if alert else [keep_failure],
-        "on_retry_callback": [keep_failure],
+        "on_retry_callback": [keep_failure, again] if again else [keep_failure],
     }
 
 

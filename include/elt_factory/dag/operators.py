@@ -18,7 +18,7 @@ from elt_factory.core.disk import scratch_folder
 from elt_factory.core.failures import EltError, JobRunningError, QualityError
 from elt_factory.core.private import private_files
 from elt_factory.core.project import project_root
-from elt_factory.dag.alerts import schema_changed
+from elt_factory.dag.alerts import checked, loaded, schema_changed
 from elt_factory.dag.asset_events import mark_loaded
 from elt_factory.dag.cleanup import Landings, forget_old
 from elt_factory.dag.jobs import JobTrigger, PlaceMemory
@@ -228,7 +228,7 @@ class LoadOperator(TableOperator):
         self.log.info("%s.%s: %s", self.config.name, self.table, self.told)
         # a retry finds done what the try before it did: the landing knows of that too
         changes = dict.fromkeys(map(str, (*order.manifest.drift, *report.changes)))
-        schema_changed(self.config, self.table, list(changes))
+        schema_changed(self.config, self.table, list(changes), run.run_id)
         figures = {
             "load_id": order.manifest.load_id,
             "rows_read": report.rows_read,
@@ -242,6 +242,7 @@ class LoadOperator(TableOperator):
             **({"gave_way": True} if report.gave_way else {}),
             **({"rejects_healed": replayed[0], "rejects_open": replayed[1]} if replayed else {}),
         }
+        loaded(self.config, self.table, figures, run.run_id)
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = {**figures, "window": str(run.table_window(self.table))}
         mark_loaded(context, self.outlets)
@@ -273,6 +274,7 @@ class QualityOperator(TableOperator):
         counts = {status: sum(r.status == status for r in results) for status in ("passed", "warned", "failed")}
         self.told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         failed = [result for result in results if result.status == "failed"]
+        checked(self.config, self.table, results, run.run_id)
         if failed:
             causes = "; ".join(f"{result.check}: {result.message}" for result in failed)
             raise QualityError(f"{self.config.name}.{self.table}: {causes}")

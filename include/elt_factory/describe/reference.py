@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from elt_factory.config import versions
 from elt_factory.config.layers import defaults, environments
-from elt_factory.config.models import base, checks, retention, sensors, source, table, templates
+from elt_factory.config.models import alerts, base, checks, retention, sensors, source, table, templates
 from elt_factory.config.models.by_type import open_fields
 from elt_factory.config.models.durations import format_duration
 from elt_factory.config.upgrade import STEPS
@@ -100,7 +100,8 @@ _CHAPTERS: tuple[tuple[str, tuple[tuple[Model, str], ...]], ...] = (
         (
             (source.Retries, "retries"),
             (source.Deadline, "deadline"),
-            (source.Alerts, "alerts"),
+            (alerts.Alerts, "alerts"),
+            (alerts.Route, "an entry of alerts.routes"),
             (retention.Retention, "retention"),
         ),
     ),

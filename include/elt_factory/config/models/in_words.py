@@ -32,9 +32,11 @@ def retries_words(config: Config) -> str:
 
 def alerts_words(config: Config) -> str:
     """Who hears of what."""
-    if not config.alerts.to:
+    alerts = config.alerts
+    if not (alerts.to or alerts.routes):
         return "Airflow's UI only"
-    return f"{', '.join(event.replace('_', ' ') for event in config.alerts.on)}: to {', '.join(config.alerts.to)}"
+    to = (*alerts.to, *(route.to for route in alerts.routes))
+    return f"{', '.join(event.replace('_', ' ') for event in alerts.on)}: to {', '.join(dict.fromkeys(to))}"
 
 
 def role_words(spec: Table) -> dict[str, tuple[str, ...]]:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from elt_factory.config.errors import KEY, MistakeError, near_name, raise_found
 from elt_factory.config.models import secrets
+from elt_factory.config.models.alerts import Alerts
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.checks import BEFORE, TABLE_CHECKS, CheckStage, TableCheck
 from elt_factory.config.models.column_rules import column_mistakes
@@ -34,8 +35,6 @@ from elt_factory.config.models.values import (
     Whole,
 )
 from elt_factory.core.kinds import Door
-
-AlertEvent = Literal["failure", "deadline_missed", "schema_changed"]
 
 
 def _check_run_params(value: dict[str, Any]) -> dict[str, Any]:
@@ -128,19 +127,6 @@ class Transform(Model):
     """Transformation to run once the data is loaded."""
 
     dbt: Dbt | None = Field(None, description="dbt models to run, one task each.", examples=[{"select": "tag:flights"}])
-
-
-class Alerts(Model):
-    """Which events are reported, and where."""
-
-    on: tuple[AlertEvent, ...] = Field(
-        ("failure", "deadline_missed", "schema_changed"),
-        description="Events to report.",
-        examples=[["failure"]],
-    )
-    to: tuple[ConnectionId, ...] = Field(
-        (), description="Airflow connections of notifiers; type http is an incoming webhook.", examples=[["slack_data"]]
-    )
 
 
 class Pipeline(Model):

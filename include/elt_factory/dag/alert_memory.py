@@ -1,0 +1,88 @@
+"""What was reported already, so that one cause is one alert, and that it is over is told once.
+
+It is one small file a source, next to the landings, which all workers have: in Airflow's own database a task may keep
+only what is its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from elt_factory.config.models.alerts import AlertEvent
+from elt_factory.landing.places import Place
+
+_FILE = "reported.json"
+_KEPT = timedelta(days=30)  # a cause of which no one hears that it is over
+_VARIES = re.compile(r"\d+|0x[0-9a-f]+|[0-9a-f]{8,}", re.IGNORECASE)
+
+
+class Reported(msgspec.Struct, frozen=True):
+    """A cause that was reported: the event, the sentence, the runs in which it was met."""
+
+    event: AlertEvent
+    text: str
+    at: datetime
+    runs: tuple[str, ...] = ()
+
+
+def cause_of(kind: str, text: str, *names: str) -> str:
+    """Return what is the same for every failure of one cause: numbers and the names of tables and tasks are not."""
+    for name in names:
+        text = text.replace(name, "")
+    words = " ".join(_VARIES.sub("#", text).split())
+    return f"{kind}-{hashlib.sha256(f'{kind} {words}'.encode()).hexdigest()[:10]}"
+
+
+@dataclass(frozen=True)
+class AlertMemory:
+    """What was reported of one source."""
+
+    place: Place
+
+    def is_new(self, cause: str, event: AlertEvent, text: str, run_id: str) -> bool:
+        """Keep that a cause is reported of a run. Whether no other task has done so."""
+        found: list[bool] = []
+
+        def change(known: dict[str, Reported]) -> dict[str, Reported]:
+            before = known.get(cause)
+            found[:] = [before is None or run_id not in before.runs]
+            runs = (*(before.runs if before else ()), run_id) if found[0] else before.runs if before else ()
+            first = before.at if before else datetime.now(UTC)
+            return {**known, cause: Reported(event, before.text if before else text, first, runs[-20:])}
+
+        self._change(change)
+        return found[0]
+
+    def over(self) -> dict[str, Reported]:
+        """Return what was reported and is over now, and forget it."""
+        found: dict[str, Reported] = {}
+
+        def change(known: dict[str, Reported]) -> dict[str, Reported]:
+            found.clear()
+            found.update(known)
+            return {}
+
+        if _FILE in self.place.files():
+            self._change(change)
+        return found
+
+    def _change(self, change: Callable[[dict[str, Reported]], dict[str, Reported]]) -> None:
+        def changed(content: bytes) -> bytes:
+            since = datetime.now(UTC) - _KEPT
+            known = {cause: one for cause, one in _decoded(content).items() if one.at > since}
+            return msgspec.json.encode(change(known))
+
+        self.place.change(_FILE, changed)
+
+
+def _decoded(content: bytes) -> dict[str, Reported]:
+    try:
+        return msgspec.json.decode(content, type=dict[str, Reported]) if content else {}
+    except msgspec.DecodeError:
+        return {}
