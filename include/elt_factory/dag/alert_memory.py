@@ -1,4 +1,4 @@
-"""What was reported already, so that one cause is one alert, and that it is over is told once.
+"""What was reported already, so that one cause is one alert, and that it is over is reported once.
 
 It is one small file a source, next to the landings, which all workers have: in Airflow's own database a task may keep
 only what is its own.

@@ -103,7 +103,7 @@ def _memory(config: Config) -> AlertMemory:
 
 
 def _is_new(config: Config, cause: str, event: AlertEvent, text: str, run_id: str) -> bool:
-    """Whether a cause is new to its run. Where that is not known it is told twice rather than never."""
+    """Whether a cause is new to its run. Where that is not known it is reported twice rather than never."""
     try:
         return _memory(config).is_new(cause, event, _without_secrets(text), run_id)
     except (EltError, OSError) as error:
