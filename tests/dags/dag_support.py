@@ -35,7 +35,7 @@ def context_of(
     """What Airflow hands to a task, as far as ours read it."""
     start, end = (moment(text) for text in interval) if interval else (None, None)
     run = SimpleNamespace(data_interval_start=start, data_interval_end=end, run_after=moment(run_after))
-    return {"params": params, "dag_run": run, "run_id": "manual__1"}
+    return {"params": params, "dag_run": run, "run_id": "manual__1", "ti": SimpleNamespace(try_number=1)}
 
 
 def moment(text: str) -> datetime:
