@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
+import certifi
 import httpx
 import pytest
 from extract_support import SECRET, Asked, Reply, in_turn, reply, serving
@@ -44,6 +46,7 @@ from elt_factory.sources.rest_api.auth import base_url
 from elt_factory.sources.rest_api.exchange import Patience
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.pace import Pace
+from elt_factory.sources.rest_api.settings import HttpSettings
 from elt_factory.sources.rest_api.statuses import seconds_to_wait
 
 QUICK = Patience(tries=3, first_wait=0.01, longest_wait=0.02, longest_retry_after=1.5)
@@ -493,6 +496,22 @@ def test_what_an_extra_says_is_sent_or_refused():
             get(server, fields={"extra": {"X-Odd": {"a": 1}}})
         with pytest.raises(BadRequestError, match="invalid extra"):
             get(server, fields={"extra": {"cert": "/no/such/file.pem"}})
+
+
+def test_authorities_are_read_once_in_a_process_and_those_of_the_environment_each_time(monkeypatch):
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    shared = HttpSettings().tls()
+    assert isinstance(shared, ssl.SSLContext)
+    assert shared is HttpSettings(trust_env=False).tls()
+    assert (shared.verify_mode, shared.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert shared.get_ca_certs()
+    # what asks for something else never changes what the others share
+    assert HttpSettings(verify=False).tls() is not shared
+    assert HttpSettings(verify=certifi.where()).tls() is not shared
+    monkeypatch.setenv("SSL_CERT_FILE", "/rotated/from/time/to/time.pem")
+    assert HttpSettings().tls() is True
+    assert HttpSettings(trust_env=False).tls() is shared
 
 
 def test_a_proxy_in_the_extra_is_used():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from elt_factory.extract.label import TableLabel
 
 _TRANSPORT = ("verify", "verify_ssl", "cert", "proxy", "proxies", "trust_env")
 REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the name: of oauth2, sent to the token endpoint alone
+# where httpx looks for certificates instead; what is there may change while a process runs
+_OWN_AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _ELSEWHERE = {
     "timeout": "set timeout: in the config",
     "allow_redirects": "redirects within the connection's address are followed",
@@ -45,7 +49,8 @@ class HttpSettings:
             OSError: files that cannot be used.
         """
         if self.verify is True and self.cert is None:
-            return True
+            own = self.trust_env and any(map(os.environ.get, _OWN_AUTHORITIES))
+            return True if own else _usual_tls()
         context = httpx.create_ssl_context(verify=bool(self.verify), trust_env=self.trust_env)
         if isinstance(self.verify, str):
             folder = Path(self.verify).is_dir()
@@ -53,6 +58,12 @@ class HttpSettings:
         if self.cert:
             context.load_cert_chain(*([self.cert] if isinstance(self.cert, str) else self.cert))
         return context
+
+
+@cache
+def _usual_tls() -> ssl.SSLContext:
+    """Read the authorities that httpx knows, once in a process: of a short read that is more than half of the work."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def settings_of(connection: Connection, scheme: str, label: TableLabel) -> HttpSettings:
