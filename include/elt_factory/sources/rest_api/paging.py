@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from elt_factory.sources.rest_api.paging_model import (
 )
 
 _LISTS = ("results", "data", "items", "records", "rows", "entries", "values", "content", "objects")
-_LINKS = ("next", "next_url", "nexturl", "next_page", "next_page_url", "nextpageurl", "nextlink", "next_link")
+_LINK = re.compile(r"next\w*", re.IGNORECASE)  # next, next_page_uri, nextRecordsUrl
 _CURSORS = (
     "next",
     "cursor",
@@ -32,6 +33,7 @@ _CURSORS = (
     "end_cursor",
     "endcursor",
     "after",
+    "starting_after",
     "bookmark",
     "scroll_id",
     "after_cursor",
@@ -39,7 +41,17 @@ _CURSORS = (
 _MORE = ("has_more", "hasmore", "more", "has_next", "hasnext", "has_next_page", "hasnextpage")
 _IDS = ("id", "_id", "uuid", "key", "sid", "gid", "ref")
 _AFTER = ("starting_after", "after", "after_id", "last_id", "since_id", "cursor")
-_PARAMS = ("cursor", "after", "page_token", "pageToken", "starting_after", "next_token", "token", "continuation_token")
+_PARAMS = (
+    "cursor",
+    "after",
+    "page_token",
+    "pageToken",
+    "starting_after",
+    "start_cursor",
+    "next_token",
+    "token",
+    "continuation_token",
+)
 _DEPTH = 4
 
 
@@ -111,7 +123,7 @@ def _counted(answer: Any, records: int) -> list[Paginator]:
     # each API that says where it began says it by the name that it takes
     known = (("maxResults", "startAt"), ("limit", "start"), ("count", "start"), ("$top", "$skip"), ("size", "from"))
     told = [pair for pair in known if pair[1].lower() in names]
-    others = [("limit", "offset"), ("limit", "skip"), ("per_page", "offset"), *known]
+    others = [("limit", "offset"), ("limit", "skip"), ("per_page", "offset"), ("$limit", "$offset"), *known]
     zero = PageNumberPaginator(type="page_number", page_param="page", first_page=0)
     one = PageNumberPaginator(type="page_number", page_param="page", first_page=1)
     counted = [zero, one] if "totalpages" in names and "number" in names else [one, zero]
@@ -145,7 +157,7 @@ def _likely(found: tuple[str, list[Any]]) -> tuple[int, int, int]:
 def _is_link(path: str, value: str) -> bool:
     looks = value.startswith(("http://", "https://", "/", "?"))
     parts = steps(path.lower())
-    return looks and (_last(path).lower() in _LINKS or (parts[-1] == "href" and "next" in parts))
+    return looks and (bool(_LINK.fullmatch(_last(path))) or (parts[-1] == "href" and "next" in parts))
 
 
 def _last(path: str) -> str:
