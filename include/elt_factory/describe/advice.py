@@ -153,6 +153,15 @@ def _picture(name: str, table: Table) -> Iterator[Finding]:
         yield ("tables", name, "write_disposition"), "window-is-all", message, hint
 
 
+def _where(name: str, table: Table) -> Iterator[Finding]:
+    # a load that exchanges all rows has no old versions
+    keeps = table.write_disposition == "merge" or (table.write_disposition == "scd2" and table.incremental)
+    if table.where and keeps and table.follows_deletes is None:
+        message = f"a row of {name} that no longer meets where keeps its old version in the warehouse"
+        hint = "add deletes: {column: ..., equals: ...} for such rows, or filter in the transform"
+        yield ("tables", name, "where"), "where-keeps-old", message, hint
+
+
 _OF_THE_RUN: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _owner,
     _deadline,
@@ -162,4 +171,4 @@ _OF_THE_RUN: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _quality,
     _column,
 )
-_OF_A_TABLE: tuple[Callable[[str, Table], Iterator[Finding]], ...] = (_business_date, _lag, _again, _picture)
+_OF_A_TABLE: tuple[Callable[[str, Table], Iterator[Finding]], ...] = (_business_date, _lag, _again, _picture, _where)

@@ -138,6 +138,10 @@ WARNINGS: Mapping[str, tuple[str, str]] = {
         "The trigger form shows a param that no template uses.",
         "Use it in a template, or remove it.",
     ),
+    "where-keeps-old": (
+        "A row that no longer meets `where` is not loaded, so the version that was loaded before stays.",
+        "Add `deletes` with the column that says so, or filter in the transform.",
+    ),
     "window-is-all": (
         "`scd2` without `incremental` treats each load as a full snapshot, but only a window's rows are read.",
         "Add `incremental`, unless each response has all rows, like a dated dump or `?as_of=`.",

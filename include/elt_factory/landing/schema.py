@@ -106,12 +106,12 @@ def _condition(known: KnownTable, columns: Sequence[PlannedColumn]) -> str | Non
     where = known.table.where if columns else None
     follows = known.table.follows_deletes
     column = next((one for one in columns if follows and one.name == follows.column), None)
-    if column is None:
+    if column is None or follows is None:
         return where
-    deleted = says_deleted(identifier(column.name), column.landed_type)
+    deleted = says_deleted(identifier(column.name), column.landed_type, follows.equals)
     if deleted is None:
-        text = says_nothing(column.name, column.landed_type)
-        raise ContractError(f"{known.label}: {text}; hint: {a_column_that_says(column.name)}")
+        text = says_nothing(column.name, column.landed_type, follows.equals)
+        raise ContractError(f"{known.label}: {text}; hint: {a_column_that_says(column.name, follows.equals)}")
     return f"({where}\n) OR {deleted}" if where else None
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from elt_factory.config.models.deletes import a_column_that_says, says_deleted, says_nothing
-from elt_factory.config.models.values import ColumnType
+from elt_factory.config.models.values import ColumnType, Scalar
 from elt_factory.core.failures import BadDataError, ContractError
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.statement import Statement
@@ -36,7 +36,7 @@ def follow_deletes(load: Writing) -> int:
     if deletes is None:
         return 0
     if deletes.column:
-        return load.warehouse.execute(delete_marked(load, deletes.column))
+        return load.warehouse.execute(delete_marked(load, deletes.column, deletes.equals))
     keys, manifest = load.staged.keys, load.order.manifest
     # a full refresh has read the very rows; a key that cannot be read may be any
     if manifest.keys_read is None or manifest.keys_rejected or load.order.full_refresh:
@@ -90,20 +90,22 @@ def restore(load: Writing, keys: Relation) -> Statement:
     )
 
 
-def delete_marked(load: Writing, column: str) -> Statement:
+def delete_marked(load: Writing, column: str, equals: Scalar | None = None) -> Statement:
     """DELETE of the rows that say themselves that they are deleted."""
     return Statement(
-        f"DELETE FROM {_rows(load)} WHERE {_says_deleted(load, column)}", "delete the rows that say they are deleted"
+        f"DELETE FROM {_rows(load)} WHERE {_says_deleted(load, column, equals)}",
+        "delete the rows that say they are deleted",
     )
 
 
-def _says_deleted(load: Writing, column: str) -> str:
+def _says_deleted(load: Writing, column: str, equals: Scalar | None) -> str:
     name, kind = f"t.{load.warehouse.dialect.name(column)}", load.columns.get(column)
     if kind is None:
         raise ContractError(f"{load.order.label}: deletes.column names {column}, which the table does not have")
-    condition = says_deleted(name, kind)
+    condition = says_deleted(name, kind, equals)
     if condition is None:
-        raise ContractError(f"{load.order.label}: {says_nothing(column, kind)}; hint: {a_column_that_says(column)}")
+        fault, hint = says_nothing(column, kind, equals), a_column_that_says(column, equals)
+        raise ContractError(f"{load.order.label}: {fault}; hint: {hint}")
     return condition
 
 

@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 from elt_factory.config.errors import KEY, MistakeError, invalid
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.schema_patterns import not_both
-from elt_factory.config.models.values import ColumnName, ColumnType, TypeName
+from elt_factory.config.models.values import ColumnName, ColumnType, Scalar, TypeName
+from elt_factory.core.sql_text import literal
 
 if TYPE_CHECKING:
     from elt_factory.config.models.table import Table
@@ -24,13 +25,24 @@ _SAYS_DELETED: Mapping[TypeName, str] = {
     "json": "{} IS NOT NULL",
     **dict.fromkeys(("integer", "decimal", "float"), "{} <> 0"),
 }
+# the types that a value of `equals` has, by its own
+_OF_VALUE: Mapping[type, Sequence[TypeName]] = {
+    str: ("text",),
+    bool: ("boolean",),
+    int: ("integer", "decimal", "float"),
+    float: ("decimal", "float"),
+}
 
 
 class Deletes(Model):
     """Rows that the source has deleted: found by comparing keys, or by a column that says so."""
 
     plain_key: ClassVar[str] = COMPARE
-    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (not_both("compare", "column"),)
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
+        not_both("compare", "column"),
+        {"dependencies": {"equals": ["column"]}},
+        {"properties": {"equals": {"pattern": r"^[^\\]*$"}}},
+    )
 
     compare: Literal["hard", "soft"] | None = Field(
         None,
@@ -44,6 +56,11 @@ class Deletes(Model):
         None,
         description="Column that says that a row is deleted: a time, true, a number other than 0, or any JSON.",
         examples=["deleted_at"],
+    )
+    equals: Scalar | None = Field(
+        None,
+        description="Value of the column that says that a row is deleted, where a time, true or a number does not.",
+        examples=["cancelled", False],
     )
 
     @model_validator(mode="before")
@@ -60,23 +77,37 @@ class Deletes(Model):
         if self.compare and self.column:
             hint = "keep one of them"
             raise MistakeError("`compare` and `column` exclude each other", hint, at=("column", KEY), code="conflict")
+        if self.compare and self.equals is not None:
+            raise MistakeError("equals needs column", "add column:", at=("equals", KEY), code="incomplete")
+        if "\\" in str(self.equals):
+            message = "a value with a backslash is not the same text in every warehouse"
+            raise MistakeError(message, "write a value without it", at=("equals",))
         return self
 
 
-def says_deleted(name: str, kind: ColumnType) -> str | None:
+def says_deleted(name: str, kind: ColumnType, equals: Scalar | None = None) -> str | None:
     """Return the SQL condition for the rows of which a column says that they are deleted; None where no type does."""
+    if equals is not None:
+        return f"{name} = {literal(equals)}" if kind.name in _OF_VALUE[type(equals)] else None
     condition = _SAYS_DELETED.get(kind.name)
     return condition.format(name) if condition else None
 
 
-def says_nothing(name: str, kind: ColumnType) -> str:
+def says_nothing(name: str, kind: ColumnType, equals: Scalar | None = None) -> str:
     """Return the fault of a column that cannot say that a row is deleted."""
+    if equals is not None:
+        return f"{name} is {kind}, which is never equal to {literal(equals)}"
     return f"{name} is {kind}, which does not say whether a row is deleted"
 
 
-def a_column_that_says(name: str) -> str:
+def a_column_that_says(name: str, equals: Scalar | None = None) -> str:
     """Return the hint that goes with `says_nothing`."""
-    return f"write type: timestamp or boolean under columns: {name}:, or delete by key: deletes: compare"
+    if equals is not None:
+        return f"write type: {_OF_VALUE[type(equals)][0]} under columns: {name}:, or another value"
+    return (
+        f"write type: timestamp or boolean under columns: {name}:, add the value that says so, as in "
+        "equals: deleted, or delete by key: deletes: compare"
+    )
 
 
 _BY_KEY: dict[str, Any] = {"anyOf": [{"const": COMPARE}, {"type": "object", "required": [COMPARE]}]}
@@ -126,8 +157,9 @@ def delete_mistakes(table: Table) -> Iterator[MistakeError]:
     if column and column.pii:
         message = f'"{deletes.column}" is personal data, so its value is not known to the load'
         yield MistakeError(message, "remove pii", at=("deletes", "column"), code="conflict")
-    elif deletes.column and column and column.type and says_deleted("", column.type) is None:
-        message, hint = says_nothing(f'"{deletes.column}"', column.type), a_column_that_says(deletes.column)
+    elif deletes.column and column and column.type and says_deleted("", column.type, deletes.equals) is None:
+        message = says_nothing(f'"{deletes.column}"', column.type, deletes.equals)
+        hint = a_column_that_says(deletes.column, deletes.equals)
         yield MistakeError(message, hint, at=("columns", deletes.column, "type"), code="conflict")
     if deletes.column and deletes.column in table.primary_key:
         message = f'"{deletes.column}" is part of the primary_key'

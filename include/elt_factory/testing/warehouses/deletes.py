@@ -54,6 +54,18 @@ class DeleteSuite(OnWarehouse):
         loader.load([{"id": 1, "u": 5}], day(4), keys=keys(1, 2, 3))
         assert standing(loader) == [1, 2, 3]
 
+    @pytest.mark.parametrize(
+        ("equals", "gone", "there"), [("it's cancelled", "it's cancelled", "open"), (False, False, True), (0, 0, None)]
+    )
+    def test_a_row_with_the_value_that_says_so_is_deleted(
+        self, loader: Loader, equals: Any, gone: Any, there: Any
+    ) -> None:
+        following(loader, {"column": "s", "equals": equals})
+        loader.load([A | {"s": there}, B | {"s": there if there is not None else 5}, C | {"s": gone}])
+        assert loader.rows("id") == [(1,), (2,)]
+        report = loader.load([A | {"s": gone, "u": 2}, C | {"s": gone, "u": 2}], day(2))
+        assert (report.rows_deleted, loader.rows("id")) == (2, [(2,)])
+
     def test_rows_that_were_marked_are_deleted_where_the_config_now_says_so(self, loader: Loader) -> None:
         following(loader, {"compare": "soft"})
         loader.load([A, B, C], keys=keys(1, 2, 3))
