@@ -124,6 +124,27 @@ def test_a_package_that_is_not_installed_has_its_place_and_the_command(project: 
     assert problem["hint"] == 'pip install "elt-factory[s3]"'
 
 
+OF_FORMATS = """name: books
+extract: {type: files, folder: in}
+tables:
+  sheets: {path: "*.xlsx", format: {type: excel}}
+  records: {path: "*.avro", format: {type: avro}}
+"""
+
+
+def test_a_format_whose_package_is_not_installed_is_found_before_a_run(project: Project, monkeypatch):
+    project.write("books", OF_FORMATS)
+    real = extras._is_there
+    monkeypatch.setattr(
+        extras, "_is_there", lambda module: module not in ("python_calamine", "fastavro") and real(module)
+    )
+    problems = [e for e in found(project) if e["code"] == "missing-extra"]
+    assert [(e["line"], e["column"], e["hint"]) for e in problems] == [
+        (4, 43, 'pip install "elt-factory[excel]"'),
+        (5, 44, 'pip install "elt-factory[avro]"'),
+    ]
+
+
 def test_a_sample_is_read_from_the_bucket(project: Project, bucket):
     project.write("shop", CONFIG)
     good = found(project, "--live", "--start", "2013-01-01", "--end", "2013-01-03")

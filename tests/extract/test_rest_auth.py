@@ -88,6 +88,20 @@ def test_a_refresh_token_of_the_connection_is_used_and_is_no_header(tmp_path):
     assert "refresh_token" not in login.headers
 
 
+def test_another_refresh_token_is_used_for_the_rest_of_the_read_and_said_to_be_kept_nowhere(tmp_path, caplog):
+    api = Api(uses=2, pages=5, refresh_token="r-2")
+    told = []
+    auth = "{type: oauth2, token_path: /token}"
+    with serving(api) as server:
+        connection = server.connection(**LOGIN, extra={"refresh_token": "r-1"})
+        records_of(server, tmp_path, ORDERS, "orders", f"auth: {auth}", connection=connection, warn=told.append)
+    used = [parse_qs(login.body.decode())["refresh_token"] for login in api.logins]
+    assert used == [["r-1"], ["r-2"], ["r-2"]]
+    (said,) = told
+    assert "each token is for one use" in said
+    assert "r-2" not in said + caplog.text
+
+
 def test_a_token_that_ends_in_mid_run_is_fetched_again_and_nothing_is_lost(tmp_path):
     api = Api(uses=2, pages=5)
     assert ids(api, tmp_path, "{type: oauth2, token_path: /token}") == [1, 2, 3, 4, 5]

@@ -127,6 +127,7 @@ def _plain(value: Any) -> Any:
 
 KIND = FormatKind(
     name="avro",
+    extra="avro",
     model=AvroFormat,
     spooled=_spooled,
     endings=(".avro",),

@@ -216,6 +216,7 @@ def _look(files: Sequence[Delivered], workdir: Path) -> tuple[Spool, Guess]:
 
 KIND = FormatKind(
     name="excel",
+    extra="excel",
     model=ExcelFormat,
     spooled=_spooled,
     endings=(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),

@@ -47,6 +47,7 @@ class FormatKind:
         odd: Why a file that is named like one is not, in a few words; "" where it may be.
         look: How `elt new` reads some files, the newest last, and what it writes under `format`; by default it reads
             them as `spooled` does without any keys.
+        extra: The extra of ELT Factory that reading such files needs.
     """
 
     name: str
@@ -57,6 +58,7 @@ class FormatKind:
     by_line: bool = False
     odd: Callable[[Path], str] = _not_odd
     look: Callable[[Sequence[Delivered], Path], tuple[Spool, Guess]] | None = None
+    extra: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a format that a config could not name, or whose reference could not explain it."""

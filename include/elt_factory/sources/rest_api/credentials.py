@@ -47,6 +47,8 @@ class Credentials:
     api: RestApi
     connection: Connection
     label: TableLabel
+    warn: Callable[[str], None] = lambda _: None
+    _refresh: str | None = field(default=None, repr=False)  # the newest that the server gave, in place of ours
     _token: Token | None = field(default=None, repr=False)
     _lock: Lock = field(default_factory=Lock)
 
@@ -97,7 +99,7 @@ class Credentials:
     def _oauth2(self, auth: OAuth2Auth) -> Sending:
         login = needed(auth.type, "login", self.connection, self.label)
         password = needed(auth.type, "password", self.connection, self.label)
-        refresh = self.connection.extra.get(REFRESH_TOKEN)
+        refresh = self._refresh or self.connection.extra.get(REFRESH_TOKEN)
         grant = (
             {"grant_type": REFRESH_TOKEN, REFRESH_TOKEN: str(refresh)}
             if refresh
@@ -130,7 +132,22 @@ class Credentials:
         answer = send(place, sending, False)
         text = text_at("expires_in", lambda: answer.document)
         seconds = float(text) if text and text.isdecimal() else None
+        self._keep_refresh(place, text_at(REFRESH_TOKEN, lambda: answer.document))
         return _token(auth, self._found(place, auth.token, answer), seconds)
+
+    def _keep_refresh(self, place: str, given: str | None) -> None:
+        """Use another refresh token as long as this read lasts; nothing can keep it for the next one."""
+        ours = self.connection.extra.get(REFRESH_TOKEN)
+        if not (given and ours) or given in (ours, self._refresh):
+            return
+        self.label.learn(given)
+        if self._refresh is None:
+            self.warn(
+                f"{self.label}: POST {place}: the server gave another refresh token, which nothing keeps: a task "
+                f'cannot change the connection "{self.connection.conn_id}". If the next run is refused, each token is '
+                "for one use; ask the API for credentials that last, such as client credentials or an API key"
+            )
+        self._refresh = given
 
     def _found(self, place: str, path: str, answer: Answer) -> str:
         try:

@@ -141,7 +141,7 @@ class _Reading:
         source = source_of(request, RestSource)
         name = request.table
         label, api = TableLabel.of(request), source.api_of(name)
-        credentials = Credentials(api, needed_connection(request, label), label)
+        credentials = Credentials(api, needed_connection(request, label), label, request.warn or request.log)
         pace = pace_of(api, credentials.connection, label, request.shared)
         return cls(request, label, source, source.tables[name], api, credentials, pace, Progress(request.log, name))
 
