@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from exports_support import exports_api
+
 ELT = [sys.executable, "-c", "from elt_factory.cli.main import main; main()"]
 CONFIG = """
 name: slow
@@ -71,6 +73,56 @@ def test_a_signal_ends_a_run_in_the_middle_of_a_task(number, silent_server, airf
     finally:
         run.kill()
         run.wait()
+
+
+WAITS = """
+name: slow
+start_date: 2013-01-01
+extract: {type: rest_api, connection: exports}
+tables:
+  export:
+    path: /exports
+    json: {}
+    job:
+      id: id
+      path: /exports/{{ job.id }}
+      status: state
+      done: [finished]
+      every: 1s
+      download: /exports/{{ job.id }}/file
+      cancel: DELETE /exports/{{ job.id }}
+    format: {type: csv}
+    primary_key: [id]
+    write_disposition: merge
+"""
+
+
+@pytest.mark.timeout(400)
+def test_ctrl_c_cancels_the_job_that_a_run_waits_for(airflow_db, tmp_path):
+    (tmp_path / "dag_configs").mkdir()
+    (tmp_path / "dag_configs" / "slow.yaml").write_text(WAITS)
+    with exports_api() as api:
+        api.busy = 10_000
+        environment = os.environ | {
+            "PYTHONPATH": str(Path(__file__).parents[2] / "include"),
+            "ELT_PROJECT": str(tmp_path),
+            "AIRFLOW_CONN_EXPORTS": f'{{"conn_type": "http", "host": "{api.url}"}}',
+            "AIRFLOW_CONN_WAREHOUSE": f'{{"conn_type": "duckdb", "host": "{tmp_path}/warehouse.duckdb"}}',
+        }
+        run = subprocess.Popen([*ELT, "run", "slow"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+        try:
+            # the first look is the worker's
+            until = time.monotonic() + 300
+            while api.asked.count("GET /exports/1") < 3 and time.monotonic() < until:
+                time.sleep(0.1)
+            run.send_signal(signal.SIGINT)
+            run.wait(60)
+            assert run.returncode == 128 + signal.SIGINT
+        finally:
+            run.kill()
+            run.wait()
+        assert api.asked[-1] == "DELETE /exports/1"
+    assert not list(tmp_path.rglob("job.json"))
 
 
 STARTS_OTHERS = """

@@ -162,6 +162,77 @@ def test_results_may_be_json_with_records_by_links_or_by_pages_below_a_path(tmp_
     assert server.asked[-1].method == "GET"
 
 
+def test_a_job_may_be_asked_for_with_a_body_and_have_its_links_in_one_more_response(tmp_path):
+    def answer(asked):
+        if asked.path == "/graphql":
+            api.looks += 1
+            state = "finished" if api.looks > 2 else "queued"
+            return reply({"data": {"node": {"id": asked.json["variables"]["id"], "state": state}}})
+        if asked.path == "/exports/j%2F1/files":
+            return reply({"files": [{"url": "/files/0"}, {"url": "/files/1"}]})
+        return api(asked)
+
+    api = Exports()
+    asked_for = """    path: /graphql
+    json: {query: Q, variables: {id: "{{ job.id }}"}}
+    links: /exports/{{ job.id }}/files
+    status: data.node.state
+"""
+    named = "    path: /exports/{{ job.id }}\n    status: state\n"
+    assert named in EXPORT
+    tables = EXPORT.replace(named, asked_for)
+    memory = Kept()
+    with pytest.raises(JobRunningError):
+        rows_of(tmp_path, answer, tables, memory=memory)
+    # another try, and the triggerer, know the body by the memory alone
+    spool, server = rows_of(tmp_path, lambda asked: setattr(api, "looks", 9) or answer(asked), tables, memory=memory)
+    assert [file.read_bytes() for file in spool.files] == CSV
+    assert [(asked.method, asked.path) for asked in server.asked] == [
+        ("POST", "/graphql"),
+        ("GET", "/exports/j%2F1/files"),
+        ("GET", "/files/0"),
+        ("GET", "/files/1"),
+    ]
+    assert server.asked[0].json == {"query": "Q", "variables": {"id": "j/1"}}
+
+
+PAGES_OF_FILES = EXPORT.replace("result: files[*].url", "download: /exports/{{ job.id }}/rows") + "  paginator: "
+
+
+@pytest.mark.parametrize(
+    ("paginator", "header"),
+    [
+        ("{type: cursor, cursor_header: Sforce-Locator, cursor_param: locator}", lambda at: {"Sforce-Locator": at}),
+        ("{type: header_link}", lambda at: {"Link": f'</exports/x?locator={at}>; rel="next"'} if at != "null" else {}),
+    ],
+)
+def test_results_may_be_pages_of_files_that_headers_lead_through(tmp_path, paginator, header):
+    files = [b"id\n1\n", b"id\n2\n", b"id\n3\n"]
+
+    def answer(asked):
+        if asked.path not in ("/exports/j%2F1/rows", "/exports/x"):
+            return api(asked)
+        page = int(asked.params.get("locator", 0))
+        return Reply(files[page], headers=header(str(page + 1) if page < 2 else "null"))
+
+    api = Exports()
+    spool, _ = rows_of(tmp_path, answer, PAGES_OF_FILES + paginator)
+    assert [file.read_bytes() for file in spool.files] == files
+
+
+def test_pages_of_files_that_go_round_in_circles_are_an_error(tmp_path):
+    def answer(asked):
+        turns = {"Sforce-Locator": "b" if asked.params.get("locator") == "a" else "a"}
+        return Reply(b"id\n1\n", headers=turns) if asked.path.endswith("/rows") else api(asked)
+
+    api = Exports()
+    locator = "{type: cursor, cursor_header: Sforce-Locator, cursor_param: locator"
+    with pytest.raises(BadDataError, match="pagination loop: locator=a was returned twice"):
+        rows_of(tmp_path, answer, PAGES_OF_FILES + locator + "}")
+    with pytest.raises(BadDataError, match=r"more than 1 pages \(max_pages of the paginator\)"):
+        rows_of(tmp_path, answer, PAGES_OF_FILES + locator + ", max_pages: 1}")
+
+
 def test_a_job_without_a_status_is_done_when_it_is_no_longer_202(tmp_path):
     tables = """
     export:

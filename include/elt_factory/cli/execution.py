@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from elt_factory.cli.ending import Ending, ended_by_signals
+from elt_factory.cli.ending import EndedError, Ending, ended_by_signals
 from elt_factory.core.failures import PermanentError
 from elt_factory.core.private import private_files
 
@@ -93,11 +93,24 @@ def run_dag(dag_id: str, conf: Mapping[str, Any], console: Console, log_file: Pa
         progress = Progress(screen)
         with ended_by_signals() as ending, _listening(progress, ending), _collecting_what_is_new():
             began = time.monotonic()
-            run = dag.test(logical_date=datetime.now(UTC), run_conf=dict(conf))
+            with _cancelling_jobs():
+                run = dag.test(logical_date=datetime.now(UTC), run_conf=dict(conf))
     seconds = time.monotonic() - began
     # Airflow calls a run without a single task a success
     state = str(run.state) if progress.outcomes else "failed: no task ran"
     return DagOutcome(dag_id, str(run.run_id), state, seconds, tuple(progress.outcomes.values()))
+
+
+@contextmanager
+def _cancelling_jobs() -> Iterator[None]:
+    """Cancel what sources do for the run when a signal ends it."""
+    try:
+        yield
+    except EndedError:
+        from elt_factory.dag.jobs import cancel_waiting
+
+        cancel_waiting()
+        raise
 
 
 def _screen_of(console: Console) -> Console:

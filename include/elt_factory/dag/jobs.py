@@ -86,6 +86,20 @@ class _Known:
         """Leave that to the worker."""
 
 
+# the triggers that this process runs: where it is a run by hand, they end with it
+_WAITING: dict[int, JobTrigger] = {}
+
+
+def cancel_waiting() -> None:
+    """Cancel the jobs that this process waits for: a person has ended the run."""
+    for trigger in [*_WAITING.values()]:
+        try:
+            asyncio.run(trigger.on_kill())
+        except EltError as error:
+            trigger.log.warning("%s", error)
+    _WAITING.clear()
+
+
 class JobTrigger(BaseTrigger):
     """Looks at a job until a worker has something to do: it is done, it failed, it took too long.
 
@@ -130,6 +144,7 @@ class JobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wake a worker up when the job needs one."""
         until = datetime.fromisoformat(self.until)
+        _WAITING[id(self)] = self
         while (left := (until - datetime.now(UTC)).total_seconds()) > 0:
             await asyncio.sleep(min(self.every, left))
             try:
@@ -140,6 +155,7 @@ class JobTrigger(BaseTrigger):
                 self.log.info("%s", error)
                 if isinstance(error, PermanentError):
                     break
+        _WAITING.pop(id(self), None)
         yield TriggerEvent({})  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from elt_factory.config.errors import KEY, MistakeError
+from elt_factory.sources.rest_api.paging_model import is_by_header
 
 if TYPE_CHECKING:
     from elt_factory.sources.rest_api.model import RestTable
@@ -38,9 +39,10 @@ def format_mistakes(table: RestTable) -> Iterator[MistakeError]:
     for name in ("keep", "flatten"):
         if getattr(table, name):
             yield MistakeError(f"{name} is for JSON responses", f"remove {name}", at=(name, KEY), code="conflict")
-    if table.paginator is not None and table.paginator.type != "single_page":
-        message = "a response with a format is one file, and has no pages"
-        yield MistakeError(message, "remove paginator", at=("paginator", KEY), code="conflict")
+    if table.paginator is not None and table.paginator.type != "single_page" and not is_by_header(table.paginator):
+        message = "a response with a format is a file, which does not say what page follows"
+        hint = "remove paginator, or use type: header_link or cursor_header: where a header leads to the next page"
+        yield MistakeError(message, hint, at=("paginator", KEY), code="conflict")
 
 
 def pages_without_body(tables: Mapping[str, RestTable], paginator: Paginator) -> Iterator[MistakeError]:

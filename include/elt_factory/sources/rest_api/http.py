@@ -152,9 +152,11 @@ class HttpClient:
         """Return the JSON that says which job is started. The request is sent again only where it was refused."""
         return self._follow(Call(self._below(path, params), sending, any_json, rules, once=True))
 
-    def look(self, path: str, rules: Sequence[AnswerRule] = (), *, empty: bool = False) -> Answer:
+    def look(
+        self, path: str, rules: Sequence[AnswerRule] = (), sending: Sending = GET, *, empty: bool = False
+    ) -> Answer:
         """Return the JSON of an endpoint, whatever its status of success; it may also be empty."""
-        return self._follow(Call(self._below(path, {}), GET, anything if empty else any_json, rules))
+        return self._follow(Call(self._below(path, {}), sending, anything if empty else any_json, rules))
 
     def result(self, link: str, found_on: httpx.URL, rules: Sequence[AnswerRule] = (), *, is_json: bool) -> Answer:
         """Return the response at a link to a result, which gets the credentials on the connection's host alone."""

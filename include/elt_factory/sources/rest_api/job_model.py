@@ -14,7 +14,7 @@ from elt_factory.config.models.durations import PositiveDuration
 from elt_factory.config.models.schema_patterns import NO_ADDRESS, NOT_TOO_LONG, SOME_TIME, not_both
 from elt_factory.config.models.templates import check_template, is_own
 from elt_factory.config.models.values import Scalar, Text
-from elt_factory.sources.rest_api.request_model import JOB_KEY, check_path
+from elt_factory.sources.rest_api.request_model import JOB_KEY, JsonValue, check_path, texts_in
 
 if TYPE_CHECKING:
     from elt_factory.sources.rest_api.model import RestTable
@@ -38,16 +38,22 @@ Cancel = Annotated[
 ]
 
 _PAGED = {"required": ["type"], "properties": {"type": {"not": {"const": "single_page"}}}}
-# what an editor can underline of it: a file, and a link of a job's result, are one response
+_PAGED_IN_JSON = {
+    "required": ["type"],
+    "properties": {"type": {"not": {"enum": ["single_page", "header_link"]}}},
+    "not": {"required": ["cursor_header"]},
+}
+# what an editor can underline of it: a link of a job's result is one response, and a file does not say what follows
 NO_PAGES: Mapping[str, Any] = {
     "not": {
-        "allOf": [
-            {"required": ["paginator"], "properties": {"paginator": _PAGED}},
+        "anyOf": [
             {
-                "anyOf": [
-                    {"required": ["format"], "properties": {"format": {"type": "object"}}},
-                    {"required": ["job"], "properties": {"job": {"type": "object", "required": ["result"]}}},
-                ]
+                "required": ["paginator", "job"],
+                "properties": {"paginator": _PAGED, "job": {"type": "object", "required": ["result"]}},
+            },
+            {
+                "required": ["paginator", "format"],
+                "properties": {"paginator": _PAGED_IN_JSON, "format": {"type": "object"}},
             },
         ]
     }
@@ -60,17 +66,24 @@ class Job(Model):
     schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {
         "path": (NO_ADDRESS,),
         "download": (NO_ADDRESS,),
+        "links": (NO_ADDRESS,),
         "every": (SOME_TIME, NOT_TOO_LONG),
         "within": (SOME_TIME, NOT_TOO_LONG),
     }
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
         not_both("result", "download"),
         {"anyOf": [{"required": ["result"]}, {"required": ["download"]}]},
-        {"dependencies": {"status": ["done"], "done": ["status"], "failed": ["status"]}},
+        {"dependencies": {"status": ["done"], "done": ["status"], "failed": ["status"], "links": ["result"]}},
     )
 
     id: Text = Field(description="Path of the job's id in the response that starts it.", examples=["data.id"])
     path: JobPath = Field(description="Path that says how the job is.", examples=["/exports/{{ job.id }}"])
+    json_body: JsonValue | None = Field(
+        None,
+        alias="json",
+        description="JSON to send there with POST, also a GraphQL query with its variables.",
+        examples=[{"ids": ["{{ job.id }}"]}],
+    )
     status: Text | None = Field(
         None,
         description="Path of the status in that response. Without it, 202 means that the job is not done.",
@@ -93,6 +106,11 @@ class Job(Model):
         ),
         examples=["files[*].url"],
     )
+    links: JobPath | None = Field(
+        None,
+        description="Path of a response that has the links, where the one with the status does not.",
+        examples=["/exports/{{ job.id }}/files"],
+    )
     download: JobPath | None = Field(
         None, description="Path of the result, in place of links.", examples=["/exports/{{ job.id }}/file"]
     )
@@ -108,6 +126,9 @@ class Job(Model):
             message = "a job needs result or download, and not both"
             at = ("download", KEY) if self.download else ()
             raise MistakeError(message, "write result: with the path of its links", at=at, code="incomplete")
+        if self.links and not self.result:
+            hint = "add result: with the path of the links in that response"
+            raise MistakeError("links needs result", hint, at=("links", KEY), code="incomplete")
         if self.status and not self.done:
             raise MistakeError("status needs done", "add done: [finished]", at=("status", KEY), code="incomplete")
         for name in ("done", "failed"):
@@ -117,10 +138,11 @@ class Job(Model):
         return self
 
     @property
-    def texts(self) -> Mapping[str, str]:
-        """The texts that take templates, by their keys."""
-        found = {"path": self.path, "download": self.download, "cancel": self.cancel}
-        return {name: text for name, text in found.items() if text}
+    def texts(self) -> Mapping[tuple[str | int, ...], str]:
+        """The texts that take templates, by their places below the job."""
+        found = {"path": self.path, "links": self.links, "download": self.download, "cancel": self.cancel}
+        own: dict[tuple[str | int, ...], str] = {(name,): text for name, text in found.items() if text}
+        return own | {("json", *at): text for at, text in texts_in(self.json_body)}
 
     @property
     def cancelling(self) -> tuple[str, str] | None:
@@ -135,11 +157,11 @@ def job_mistakes(table: RestTable) -> Iterator[MistakeError]:
         yield from _keys_without_job(table)
         return
     own = (*(table.for_each.names if table.for_each else ()), JOB_ID, JOB_KEY)
-    for name, text in table.job.texts.items():
+    for at, text in table.job.texts.items():
         try:
             check_template(text, own)
         except MistakeError as error:
-            yield MistakeError(error.message, error.hint, at=("job", name, *error.at), code=error.code)
+            yield MistakeError(error.message, error.hint, at=("job", *at, *error.at), code=error.code)
     if table.delta_token:
         message = "job and delta_token exclude each other: the results of a job have no last page"
         yield MistakeError(message, "keep one of them", at=("job", KEY), code="conflict")

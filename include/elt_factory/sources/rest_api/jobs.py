@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import time
 import uuid
@@ -17,6 +16,7 @@ import httpx
 import msgspec
 
 from elt_factory.config.models.durations import format_duration
+from elt_factory.config.models.templates import Values
 from elt_factory.core.failures import (
     AccessDeniedError,
     BadDataError,
@@ -38,11 +38,13 @@ from elt_factory.sources.rest_api.exchange import Answer, shown
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.job_links import links_at
 from elt_factory.sources.rest_api.job_model import JOB_ID, Job
+from elt_factory.sources.rest_api.job_state import Done, State, mark_of, name_of
 from elt_factory.sources.rest_api.keys import Key
 from elt_factory.sources.rest_api.model import RestSource, RestTable
 from elt_factory.sources.rest_api.pace import pace_of
 from elt_factory.sources.rest_api.request_model import JOB_KEY
 from elt_factory.sources.rest_api.requests import Request, request_of
+from elt_factory.sources.rest_api.sending import GET, JSON, Sending
 from elt_factory.sources.rest_api.whole import refuse_failure
 
 _GONE = (404, 410)
@@ -58,32 +60,6 @@ _NO_BODY: Mapping[str, Any] = {
 
 class JobLostError(SourceUnavailableError):
     """A job has failed or is gone: another try starts another one."""
-
-
-class State(msgspec.Struct):
-    """What the tries of a run know of one job; without an id it was asked for, and no answer came.
-
-    One that is done without an id has no results, as a rule of `answers` says. `asked` tells its request from others.
-    """
-
-    started: datetime
-    asked: str
-    key: str  # by which the API may know the request when it comes again
-    id: str | None = None
-    path: str = ""
-    cancel: str = ""
-    done: bool = False
-
-
-@dataclass(frozen=True)
-class Done:
-    """A job that is done: what it was asked with, the links to its results, and what these are relative to."""
-
-    name: str
-    key: Key
-    id: str
-    links: Sequence[str]
-    found_on: httpx.URL
 
 
 @dataclass
@@ -131,7 +107,7 @@ class JobRun:
             SourceNotReadyError: one takes longer than `within`.
             JobLostError: one has failed, or the API does not know it any more.
         """
-        named = {_name(key): key for key in keys}
+        named = {name_of(key): key for key in keys}
         self._join(named)
         while not self._all_done(named):
             # one that was done while others were looked at makes room for the next
@@ -175,7 +151,7 @@ class JobRun:
             if state.id is None and not state.done:
                 warn(f"{self.label}: an earlier try asked for a job and got no answer; another one is started")
                 self._unanswered[name] = self._states.pop(name)
-            elif name not in named or state.asked != _mark(self._asked(named[name])):
+            elif name not in named or state.asked != mark_of(self._asked(named[name])):
                 warn(f"{self.label}: the job {state.id} was asked for with another request, and is not joined")
                 self._forget(name)
             else:
@@ -218,7 +194,7 @@ class JobRun:
             self.request.memory.forget()
 
     def _start(self, name: str, key: Key) -> None:
-        mark, before = _mark(self._asked(key)), self._unanswered.pop(name, None)
+        mark, before = mark_of(self._asked(key)), self._unanswered.pop(name, None)
         own = before.key if before and before.asked == mark else uuid.uuid4().hex
         asked = self._asked(key, own)
         state = self._states[name] = State(datetime.now(UTC), mark, own)
@@ -275,7 +251,9 @@ class JobRun:
             JobLostError: it has failed, or is gone.
         """
         gone = AnswerRule(status=_GONE, do="end")
-        answer = self.client.look(state.path, [*without_ends(self._rules), gone], empty=not self.job.status)
+        sending = Sending("POST", state.body.encode(), JSON) if state.body else GET
+        rules = [*without_ends(self._rules), gone]
+        answer = self.client.look(state.path, rules, sending, empty=not self.job.status)
         if answer.rule is gone:
             self._forget(name)
             text = f"{self._of(answer)}: the API does not know the job {state.id} ({answer.status})"
@@ -327,6 +305,8 @@ class JobRun:
     def _done(self, name: str, key: Key, state: State, answer: Answer) -> Done:
         links: Sequence[str] = ()
         if self.job.result:
+            if self.job.links:
+                answer = self.client.look(self._path(self.job.links, key, state), without_ends(self._rules))
             with self._placed(answer):
                 links = list(links_at(answer.parsed, self.job.result))
         self.request.log(f"{self.label}: the job {state.id} is done")
@@ -335,11 +315,23 @@ class JobRun:
 
     def _place(self, state: State, key: Key) -> None:
         """Keep where a job is looked at and cancelled, as the config says it now."""
-        state.path = self._path(self.job.path, key, state)
+        state.path, state.body = self._path(self.job.path, key, state), self._body(key, state)
         state.cancel = self._path(self.job.cancelling[1], key, state) if self.job.cancelling else ""
 
+    def _values(self, key: Key, state: State) -> Values:
+        return {**values_of(self.request), **key.values, JOB_ID: state.id or "", JOB_KEY: state.key}
+
+    def _body(self, key: Key, state: State) -> str:
+        if self.job.json_body is None:
+            return ""
+        table = self.source.tables[self.request.table]
+        looking = table.model_copy(update={**_NO_BODY, "path": "/", "json_body": self.job.json_body})
+        source = self.source.model_copy(update={"tables": {self.request.table: looking}})
+        asked = request_of(source, self.request.table, self._values(key, state), self.source.extract.paginator)
+        return (asked.sending({}).content or b"").decode()
+
     def _path(self, path: str, key: Key, state: State) -> str:
-        values = {**values_of(self.request), **key.values, JOB_ID: state.id or "", JOB_KEY: state.key}
+        values = self._values(key, state)
         try:
             return endpoint_of(path, values, self.source.timezone)
         except EltError as error:
@@ -354,19 +346,6 @@ class JobRun:
             yield
         except UnreadableAnswerError as error:
             raise self.label.error(BadDataError, f"{self._of(answer)}: {error}") from None
-
-
-def _name(key: Key) -> str:
-    """Return what tells the job of a key from those of others in the memory of a run."""
-    values = {name: str(value) for name, value in sorted(key.values.items())}
-    return hashlib.sha256(msgspec.json.encode(values)).hexdigest()[:16]
-
-
-def _mark(asked: Request) -> str:
-    """Return what tells the request for a job from one that asks for something else."""
-    sending = asked.sending({})
-    parts = (sending.method, asked.path, asked.params, sending.own_headers, sending.content)
-    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
 def without_ends(rules: Sequence[AnswerRule]) -> Sequence[AnswerRule]:

@@ -20,7 +20,7 @@ from elt_factory.sources.rest_api.exchange import Answer, shown
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.keys import Key
 from elt_factory.sources.rest_api.model import RestSource, RestTable
-from elt_factory.sources.rest_api.paginators import Ask, Page
+from elt_factory.sources.rest_api.paginators import Ask, Page, by_header, told
 from elt_factory.sources.rest_api.proof import Proof, Verdict
 from elt_factory.sources.rest_api.records import flattened, records_of
 from elt_factory.sources.rest_api.requests import Request, request_of
@@ -79,14 +79,35 @@ class KeyPages:
         if not walk.broken_off:
             self.keep_token(delta.following(answer.document if answer else None))
 
-    def download(self, key: Key, file: Path) -> bool:
-        """Put the response for a key into a file; whether there is one that has something in it.
+    def files(self, key: Key) -> Iterator[Answer]:
+        """Yield the responses for a key that are files: one, or one for each page that a header leads to.
 
         Raises:
-            BadDataError: it cannot be a file of data.
+            BadDataError: one cannot be a file of data, or the pages never end.
         """
-        request = self._request(key)
-        return saved(self.client.download(request.path, request.params, request.sending({}), self.api.answers), file)
+        request, paginator = self._request(key), self.api.paginator
+        ask: Ask | None = Ask()
+        before: Answer | None = None
+        asked = set[int]()
+        while ask is not None:
+            answer = before = self._file(request, ask, before)
+            yield answer
+            asked.add(ask.key)
+            if answer.rule or len(asked) == self.request.most_pages:
+                return
+            following = by_header(paginator, answer.headers)
+            with _placed(answer, self.label):
+                if following and following.key in asked:
+                    raise UnreadableAnswerError(f"pagination loop: {told(following)} was returned twice")
+                if following and len(asked) >= getattr(paginator, "max_pages", len(asked) + 1):
+                    raise UnreadableAnswerError(f"more than {len(asked):,} pages (max_pages of the paginator)")
+            ask = following
+
+    def _file(self, request: Request, ask: Ask, before: Answer | None) -> Answer:
+        if ask.link is not None and before is not None:
+            return self.client.result(ask.link, before.url, self.api.answers, is_json=False)
+        params, sending = request.page(ask.params)
+        return self.client.download(request.path, params, sending, self.api.answers)
 
     def page_of(self, answer: Answer, key: Key) -> Page:
         """Return the records of an answer that is not one of several pages."""

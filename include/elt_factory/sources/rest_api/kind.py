@@ -89,6 +89,7 @@ def _of(table: RestTable) -> list[str]:
 
 def _requests_of_job(asked: Asked, job: job_model.Job, own: Values) -> list[str]:
     named, done = f"GET {asked.source.extract.connection}:", " or ".join(map(str, job.done))
+    looked = named.replace("GET", "POST") if job.json_body is not None else named
     until = f"{job.status} is {done}" if job.status else "the status is not 202"
 
     own = {**own, job_model.JOB_ID: "JOB.ID", JOB_KEY: "JOB.KEY"}
@@ -102,7 +103,8 @@ def _requests_of_job(asked: Asked, job: job_model.Job, own: Values) -> list[str]
 
     return [
         _request(asked, own),
-        f"{named}{path(job.path)} every {format_duration(job.every)} until {until}",
+        f"{looked}{path(job.path)} every {format_duration(job.every)} until {until}",
+        *([f"{named}{path(job.links)}"] if job.links else []),
         f"{named}{path(job.download)}" if job.download else f"GET the links at {job.result}",
     ]
 

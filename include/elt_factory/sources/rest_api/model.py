@@ -32,7 +32,7 @@ from elt_factory.sources.rest_api.body_rules import body_mistakes, format_mistak
 from elt_factory.sources.rest_api.each_model import ForEach
 from elt_factory.sources.rest_api.each_rules import each_mistakes, parent_mistakes
 from elt_factory.sources.rest_api.job_model import NO_PAGES, Job, job_mistakes
-from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
+from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage, is_by_header
 from elt_factory.sources.rest_api.records_model import Flatten, Records, or_path
 from elt_factory.sources.rest_api.request_model import (
     SECRET_HEADERS,
@@ -206,7 +206,7 @@ class RestTable(Table):
         None,
         description=(
             "Format of responses that are not JSON, as for files: each is a file, unpacked where it is gzip or zip. "
-            "There is one response for each request."
+            "There is one response for each request, or one a page where a header leads to the next."
         ),
         examples=[{"type": "csv"}, {"type": "xml", "records": "orders.order"}],
     )
@@ -227,7 +227,7 @@ class RestTable(Table):
         nested = {"params": self.params, "form": self.form, "json": self.json_body, "variables": self.variables}
         nested["headers"] = self.headers
         texts: dict[Path, str] = {(name,): text for name, text in named.items()}
-        texts |= {("job", name): text for name, text in (self.job.texts if self.job else {}).items()}
+        texts |= {("job", *at): text for at, text in (self.job.texts if self.job else {}).items()}
         for name, value in nested.items():
             texts |= {(name, *at): text for at, text in texts_in(value)}
         found = {at: [*uses(text)] for at, text in texts.items()}
@@ -336,7 +336,7 @@ class RestSource(Source):
     def api_of(self, table: str) -> RestApi:
         """Return how one table is asked for: what it says itself, else what `extract` says."""
         own, shared = self.tables[table], self.extract
-        alone = own.format or (own.job and own.job.result)
+        alone = (own.format and not is_by_header(own.paginator)) or (own.job and own.job.result)
         single = {"paginator": SinglePage(type="single_page")} if alone else {}
         chosen = single | {name: getattr(own, name) for name in ("paginator", "auth", "timeout") if getattr(own, name)}
         return shared.model_copy(update={"answers": (*own.answers, *shared.answers), **chosen})

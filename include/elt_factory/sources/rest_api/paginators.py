@@ -133,8 +133,7 @@ def _next(model: Paginator, asked: Ask, page: Page) -> Ask | None:
             link = text_at(page.document, model.next_url_path)
             return Ask(link=str(link)) if link else None
         case HeaderLinkPaginator():
-            target = link_with(page.headers.get("link", ""), model.rel)
-            return Ask(link=target) if target else None
+            return by_header(model, page.headers)
         case OffsetPaginator():
             offset = int(asked.params[model.offset_param]) + (page.records or model.limit)
             return Ask({**asked.params, model.offset_param: offset})
@@ -143,9 +142,24 @@ def _next(model: Paginator, asked: Ask, page: Page) -> Ask | None:
     return None
 
 
+def by_header(model: Paginator, headers: Mapping[str, str]) -> Ask | None:
+    """Return the request that the headers of a response lead to, or None at the end."""
+    if isinstance(model, HeaderLinkPaginator):
+        target = link_with(headers.get("link", ""), model.rel)
+        return Ask(link=target) if target else None
+    if isinstance(model, CursorPaginator) and (cursor := _cursor_in(headers, model)):
+        return Ask({model.cursor_param: cursor})
+    return None
+
+
+def _cursor_in(headers: Mapping[str, str], model: CursorPaginator) -> str:
+    cursor = headers.get((model.cursor_header or "").lower(), "")
+    return "" if cursor == "null" else cursor
+
+
 def _cursor(model: CursorPaginator, page: Page) -> str | int:
     if model.cursor_header:
-        return page.headers.get(model.cursor_header.lower(), "")
+        return _cursor_in(page.headers, model)
     if model.cursor_record is None:
         return text_at(page.document, model.cursor_path)
     if not page.records:

@@ -120,6 +120,13 @@ class PageNumberPaginator(Sent):
     first_page: Whole = Field(1, ge=0, description="Number of the first page.", examples=[0])
 
 
+def is_by_header(paginator: Model | None) -> bool:
+    """Whether a response's headers lead to the next page, whatever is in it."""
+    return isinstance(paginator, HeaderLinkPaginator) or (
+        isinstance(paginator, CursorPaginator) and paginator.cursor_header is not None
+    )
+
+
 Paginator = Annotated[
     SinglePage | CursorPaginator | JsonLinkPaginator | HeaderLinkPaginator | OffsetPaginator | PageNumberPaginator,
     Field(discriminator="type"),

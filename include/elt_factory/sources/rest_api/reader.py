@@ -22,7 +22,8 @@ from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.credentials import Credentials
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.job_model import Job
-from elt_factory.sources.rest_api.jobs import Done, JobRun, of_results, without_ends
+from elt_factory.sources.rest_api.job_state import Done
+from elt_factory.sources.rest_api.jobs import JobRun, of_results, without_ends
 from elt_factory.sources.rest_api.key_pages import KeyPages, saved
 from elt_factory.sources.rest_api.keys import Key, keys, sliced
 from elt_factory.sources.rest_api.model import RestSource, RestTable
@@ -183,8 +184,9 @@ class _Reading:
                     if self._failed.is_set():
                         return
             else:
-                file = self.request.workdir / f"response-{number:02d}-{len(parts.files):06d}"
-                self._add(file, parts, is_there=self._pages(client).download(key, file))
+                for answer in self._pages(client).files(key):
+                    file = self.request.workdir / f"response-{number:02d}-{len(parts.files):06d}"
+                    self._add(file, parts, is_there=saved(answer, file))
             if self._failed.is_set():
                 return
 
