@@ -152,8 +152,8 @@ def difference(found: Rows, clean: Rows) -> str:
     return f"{(found - clean).total()} more, {(clean - found).total()} fewer"
 
 
-def _is_worse(counts: dict[str, Counter[str]]) -> bool:
-    return counts["ours"]["wrong"] >= counts["DuckDB"]["wrong"]
+def _is_wrong(counts: dict[str, Counter[str]]) -> bool:
+    return counts["ours"]["wrong"] > 0
 
 
 def main() -> None:
@@ -181,7 +181,7 @@ def main() -> None:
                 counts[who][said] += 1
                 if "-v" in sys.argv and who == "ours" and said != "right":
                     print(f"  {said}: {file.name}: {found.why} {difference(found.rows or Rows(), clean)}")
-        missed = missed or (name == "survey" and (counts["ours"]["right"] < TARGET or _is_worse(counts)))
+        missed = missed or (name == "survey" and (counts["ours"]["right"] < TARGET or _is_wrong(counts)))
         for who, counter in counts.items():
             print(f"{name:11} {who:7} " + " ".join(f"{kind} {counter[kind]:4}" for kind in KINDS))
     sys.exit(missed)

@@ -131,12 +131,8 @@ def _decoder(decoder: Node, *, paged: bool = False) -> Iterator[str]:
 
 
 def _job(retriever: Node) -> Iterator[str]:
-    for name in ("creation_requester", "polling_requester", "download_requester"):
+    for name in ("creation_requester", "polling_requester", "download_target_requester", "download_requester"):
         yield from _requester(retriever.get(name) or {})
-    if str((retriever.get("polling_requester") or {}).get("http_method", "GET")).upper() != "GET":
-        yield "a job asked for with POST"
-    if retriever.get("download_target_requester"):
-        yield "a job whose links need one more request"
     yield from _routers(retriever.get("partition_router"))
     yield from _selector(retriever.get("record_selector") or {})
     yield from _decoder(retriever.get("download_decoder") or {})

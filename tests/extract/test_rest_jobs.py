@@ -196,6 +196,18 @@ def test_a_job_may_be_asked_for_with_a_body_and_have_its_links_in_one_more_respo
     assert server.asked[0].json == {"query": "Q", "variables": {"id": "j/1"}}
 
 
+def test_the_last_response_may_say_the_files_whose_links_are_asked_for_one_by_one(tmp_path):
+    def answer(asked):
+        if asked.path.startswith("/documents/"):
+            return reply({"url": f"/files/{asked.path[-1]}"})
+        return reply({"state": "finished", "ids": ["d-0", "d-1"]}) if asked.path == "/exports/j%2F1" else api(asked)
+
+    api = Exports()
+    tables = EXPORT.replace("result: files[*].url", "file: ids\n    links: /documents/{{ job.file }}\n    result: url")
+    spool, _ = rows_of(tmp_path, answer, tables)
+    assert [file.read_bytes() for file in spool.files] == CSV
+
+
 PAGES_OF_FILES = EXPORT.replace("result: files[*].url", "download: /exports/{{ job.id }}/rows") + "  paginator: "
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from elt_factory.sources.rest_api.model import RestTable
 
 JOB_ID = "job.id"
+JOB_FILE = "job.file"
 _CANCEL = re.compile(r"(DELETE|POST|PUT)\s+(\S.*)")
 
 
@@ -73,7 +74,8 @@ class Job(Model):
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
         not_both("result", "download"),
         {"anyOf": [{"required": ["result"]}, {"required": ["download"]}]},
-        {"dependencies": {"status": ["done"], "done": ["status"], "failed": ["status"], "links": ["result"]}},
+        {"dependencies": {"status": ["done"], "done": ["status"], "failed": ["status"]}},
+        {"dependencies": {"links": ["result"], "file": ["links"]}},
     )
 
     id: Text = Field(description="Path of the job's id in the response that starts it.", examples=["data.id"])
@@ -109,7 +111,12 @@ class Job(Model):
     links: JobPath | None = Field(
         None,
         description="Path of a response that has the links, where the one with the status does not.",
-        examples=["/exports/{{ job.id }}/files"],
+        examples=["/exports/{{ job.id }}/files", "/documents/{{ job.file }}"],
+    )
+    file: Text | None = Field(
+        None,
+        description="Path in the last response of the ids with which links is asked: `{{ job.file }}`, one by one.",
+        examples=["reportDocumentId"],
     )
     download: JobPath | None = Field(
         None, description="Path of the result, in place of links.", examples=["/exports/{{ job.id }}/file"]
@@ -129,6 +136,9 @@ class Job(Model):
         if self.links and not self.result:
             hint = "add result: with the path of the links in that response"
             raise MistakeError("links needs result", hint, at=("links", KEY), code="incomplete")
+        if self.file and not self.links:
+            hint = "add links: /documents/{{ job.file }}"
+            raise MistakeError("file needs links", hint, at=("file", KEY), code="incomplete")
         if self.status and not self.done:
             raise MistakeError("status needs done", "add done: [finished]", at=("status", KEY), code="incomplete")
         for name in ("done", "failed"):
@@ -157,9 +167,10 @@ def job_mistakes(table: RestTable) -> Iterator[MistakeError]:
         yield from _keys_without_job(table)
         return
     own = (*(table.for_each.names if table.for_each else ()), JOB_ID, JOB_KEY)
+    of_file = (JOB_FILE,) if table.job.file else ()
     for at, text in table.job.texts.items():
         try:
-            check_template(text, own)
+            check_template(text, (*own, *(of_file if at == ("links",) else ())))
         except MistakeError as error:
             yield MistakeError(error.message, error.hint, at=("job", *at, *error.at), code=error.code)
     if table.delta_token:

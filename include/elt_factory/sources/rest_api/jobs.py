@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -37,7 +38,7 @@ from elt_factory.sources.rest_api.answer_rules import text_at
 from elt_factory.sources.rest_api.exchange import Answer, shown
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.job_links import links_at
-from elt_factory.sources.rest_api.job_model import JOB_ID, Job
+from elt_factory.sources.rest_api.job_model import JOB_FILE, JOB_ID, Job
 from elt_factory.sources.rest_api.job_state import Done, State, mark_of, name_of
 from elt_factory.sources.rest_api.keys import Key
 from elt_factory.sources.rest_api.model import RestSource, RestTable
@@ -305,13 +306,21 @@ class JobRun:
     def _done(self, name: str, key: Key, state: State, answer: Answer) -> Done:
         links: Sequence[str] = ()
         if self.job.result:
-            if self.job.links:
-                answer = self.client.look(self._path(self.job.links, key, state), without_ends(self._rules))
-            with self._placed(answer):
-                links = list(links_at(answer.parsed, self.job.result))
+            for one in self._with_links(key, state, answer):
+                with self._placed(one):
+                    links = [*links, *links_at(one.parsed, self.job.result)]
         self.request.log(f"{self.label}: the job {state.id} is done")
         own = {JOB_ID: str(state.id), JOB_KEY: state.key}
         return Done(name, Key({**key.values, **own}, key.kept), str(state.id), links, answer.url)
+
+    def _with_links(self, key: Key, state: State, answer: Answer) -> Sequence[Answer]:
+        """Return the responses that have the links: the last one, or those of one more request."""
+        if not self.job.links:
+            return [answer]
+        with self._placed(answer):
+            files = list(links_at(answer.parsed, self.job.file)) if self.job.file else [""]
+        paths = [self._path(self.job.links, key, state, {JOB_FILE: name}) for name in files]
+        return [self.client.look(path, without_ends(self._rules)) for path in paths]
 
     def _place(self, state: State, key: Key) -> None:
         """Keep where a job is looked at and cancelled, as the config says it now."""
@@ -330,8 +339,8 @@ class JobRun:
         asked = request_of(source, self.request.table, self._values(key, state), self.source.extract.paginator)
         return (asked.sending({}).content or b"").decode()
 
-    def _path(self, path: str, key: Key, state: State) -> str:
-        values = self._values(key, state)
+    def _path(self, path: str, key: Key, state: State, more: Values = MappingProxyType({})) -> str:
+        values = {**self._values(key, state), **more}
         try:
             return endpoint_of(path, values, self.source.timezone)
         except EltError as error:

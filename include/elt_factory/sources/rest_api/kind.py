@@ -92,7 +92,7 @@ def _requests_of_job(asked: Asked, job: job_model.Job, own: Values) -> list[str]
     looked = named.replace("GET", "POST") if job.json_body is not None else named
     until = f"{job.status} is {done}" if job.status else "the status is not 202"
 
-    own = {**own, job_model.JOB_ID: "JOB.ID", JOB_KEY: "JOB.KEY"}
+    own = {**own, job_model.JOB_ID: "JOB.ID", JOB_KEY: "JOB.KEY", job_model.JOB_FILE: "JOB.FILE"}
 
     def path(text: str) -> str:
         return render(
