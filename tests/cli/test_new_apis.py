@@ -33,6 +33,15 @@ class Api(BaseHTTPRequestHandler):
         dotted = f"http://{self.headers['Host']}/dotted?page={following}" if more else None
         answers = {
             "/dotted": {"@odata.context": "x", "value": rows, "@odata.nextLink": dotted},
+            "/secret": [
+                {
+                    "token": f"t-{n}-abcdef",
+                    "login": {"user": "x", "api_key": f"k-{n}-abcdef"},
+                    "buyer": {"email": f"a{n}@example.org"},
+                    "n": n,
+                }
+                for n in range(20)
+            ],
             "/link": {"items": rows, "links": {"next": f"/link?page={following}" if more else None}},
             "/cursor": {"data": rows, "paging": {"next_cursor": str(begin + size) if more else None}},
         }
@@ -98,6 +107,18 @@ def test_a_window_of_a_start_alone_is_believed_only_where_it_filters(project: Pr
 def test_more_pages_than_confirm_the_paginator_are_looked_at_where_they_are_cheap(project: Project, api: str):
     assert project.elt("new", "orders", "--url", f"{api}/page?limit=10").exit_code == 0
     assert "40 records sampled" in (project.configs / "orders.yaml").read_text()
+
+
+def test_a_secret_inside_of_records_is_not_loaded_and_is_no_key(project: Project, api: str):
+    assert project.elt("new", "orders", "--url", f"{api}/secret").exit_code == 0
+    table = load_config(project.configs / "orders.yaml", project.configs).config.tables["secret"]
+    assert [(name, column.pii) for name, column in table.columns.items()] == [
+        ("token", "drop"),
+        ("login", "drop"),
+        ("buyer", "hash"),
+        ("n", None),
+    ]
+    assert not {"token", "login"} & {*table.primary_key}
 
 
 def test_a_person_at_the_keyboard_is_asked(project: Project, api: str):

@@ -11,6 +11,7 @@ from elt_factory.config.models.values import ColumnType
 from elt_factory.core.failures import BadRequestError
 from elt_factory.discover import keys, periods, pii
 from elt_factory.discover.found import Sample
+from elt_factory.discover.sensitive import sensitive
 from elt_factory.extract import dialect
 from elt_factory.sources.rest_api import paging
 from elt_factory.sources.rest_api import window_params as windows
@@ -113,6 +114,29 @@ def test_personal_data_is_known_by_its_name_or_its_values(name, values):
 )
 def test_what_is_not_personal_stays_open(name, values):
     assert pii.why_personal(name, values, "airports") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "found"),
+    [
+        ("api_key", ["9f8e7d6c"], "secret"),
+        ("accessToken", ["abcdefgh"], "secret"),
+        ("note", ["sk_live_abcdefgh1234", "sk_live_zyxwvuts9876"], "secret"),
+        ("has_password", ["true", "false"], None),
+        ("next_page_token_count", ["12345678"], None),
+        ("session_id", ["9f8e7d6c"], None),
+        ("settings", ['{"smtp": {"password": "hunter22"}}'], "inside, smtp.password: by its name: a secret"),
+        ("hooks", ['[{"url": "https://x", "auth": "Bearer abcdef123456"}]'], "inside, auth: by its values: a secret"),
+        ("buyer", ['{"customer": {"email": "a@example.org"}}'], "inside, customer.email: by its name: an e-mail"),
+        ("buyer", ['{"customer": {"name": "Ann"}}'], "inside, customer.name: by its name: a person's name"),
+        ("size", ['{"width": 3, "unit": "cm"}', "broken"], None),
+        ("deep", ['{"a":' * 5000 + "1" + "}" * 5000], None),
+    ],
+)
+def test_secrets_and_what_json_holds_inside_are_seen(name, values, found):
+    seen = sensitive(name, values, "rows", is_json=values[0][0] in "{[")
+    said = seen.secret or seen.personal
+    assert (found in said) if found and said else found is said
 
 
 @pytest.mark.parametrize(

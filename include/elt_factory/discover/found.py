@@ -42,11 +42,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class ColumnFound:
-    """One column; `why` says why it is not of the type that the source declares."""
+    """One column; `why` says why it is not of the type that the source declares, `pii` and `secret` why it is such."""
 
     name: str
     type: ColumnType | None
     pii: str | None = None
+    secret: str | None = None
     why: str = ""
 
 

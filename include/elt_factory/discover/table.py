@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from elt_factory.config.models.deletes import says_deleted
 from elt_factory.discover import keys
 from elt_factory.discover.found import Beginning, ColumnFound, Guess, KeyFound, Sample, TableFound
-from elt_factory.discover.pii import why_personal
+from elt_factory.discover.sensitive import Sensitive, sensitive
 
 _FEW = 3
 _DELETED = re.compile(r"_?(is_?)?(deleted|removed)(_?(at|on|date|time|flag))?", re.IGNORECASE)
@@ -39,8 +39,8 @@ class Ground:
 def table_of(sample: Sample, ground: Ground) -> TableFound:
     """All guesses about one table."""
     columns = [_column(sample, name, ground.name) for name in sample.types]
-    personal = {column.name for column in columns if column.pii}
-    key, others = _key(sample, ground)
+    personal = {column.name for column in columns if column.pii or column.secret}
+    key, others = _key(sample, ground, {column.name for column in columns if column.secret})
     moving = [name for name in keys.cursor_candidates(sample) if name not in personal] if ground.cursors else []
     if ground.beginnings is not None:
         moving = [name for name in moving if name in ground.beginnings]
@@ -81,14 +81,16 @@ def first_day(sample: Sample) -> str | None:
 
 def _column(sample: Sample, name: str, table: str) -> ColumnFound:
     kind = sample.types[name]
-    personal = why_personal(name, sample.present(name), table) if kind else None
-    return ColumnFound(name, kind, personal, sample.unlike.get(name, ""))
+    seen = sensitive(name, sample.present(name), table, is_json=kind.name == "json") if kind else Sensitive()
+    return ColumnFound(name, kind, seen.personal, seen.secret, sample.unlike.get(name, ""))
 
 
-def _key(sample: Sample, ground: Ground) -> tuple[KeyFound | None, Sequence[tuple[str, ...]]]:
+def _key(sample: Sample, ground: Ground, secret: Collection[str]) -> tuple[KeyFound | None, Sequence[tuple[str, ...]]]:
     if ground.key:
         return KeyFound(ground.key, "primary key in the database"), []
     found = keys.key_candidates(sample) if sample.keys is None else sample.keys
+    # a secret is not loaded
+    found = [key for key in found if not set(key).intersection(secret)]
     if not found:
         return None, []
     return KeyFound(found[0], f"unique and never empty in {sample.total:,} sampled records"), found[1 : _FEW + 1]

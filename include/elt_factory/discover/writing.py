@@ -114,6 +114,8 @@ def _columns(columns: Any) -> Iterator[str]:
 def _column(column: ColumnFound) -> str:
     if column.type is None:
         return f"      # {quoted(column.name)}: no value in the sample; its type is inferred later"
+    if column.secret:
+        return _commented(f"      {quoted(column.name)}: {{type: {_type(str(column.type))}, pii: drop}}", column.secret)
     if column.pii:
         return _commented(f"      {quoted(column.name)}: {{type: {_type(str(column.type))}, pii: hash}}", column.pii)
     # a comma inside a flow mapping would end the type

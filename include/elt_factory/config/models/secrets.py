@@ -77,6 +77,11 @@ def is_in_words(text: str) -> bool:
     )
 
 
+def looks_secret(text: str) -> bool:
+    """Whether a text has the form of a key or a token that some service gives."""
+    return bool(_VALUES.search(text.strip()))
+
+
 def is_secret(name: str, value: object) -> bool:
     """Whether a value is a secret, by its name or by what it looks like."""
     if isinstance(value, bool) or value in ("", None):

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from elt_factory.config.errors import KEY, MistakeError
+from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.durations import PositiveDuration
 from elt_factory.config.models.schema_patterns import NO_ADDRESS, NOT_TOO_LONG, SOME_TIME, not_both
 from elt_factory.config.models.templates import check_template, is_own
 from elt_factory.config.models.values import Scalar, Text
-from elt_factory.sources.rest_api.request_model import JOB_KEY, JsonValue, check_path, texts_in
+from elt_factory.sources.rest_api.request_model import JOB_KEY, check_path, secrets_in, texts_in
 
 if TYPE_CHECKING:
     from elt_factory.sources.rest_api.model import RestTable
@@ -33,6 +33,13 @@ def _check_cancel(value: str) -> str:
     return value
 
 
+def _check_json(value: Any) -> Any:
+    raise_found(secrets_in(value))
+    return value
+
+
+# its templates are checked with those of the job
+JobJson = Annotated[dict[str, Any] | list[Any], AfterValidator(_check_json)]
 JobPath = Annotated[str, Field(min_length=1), AfterValidator(check_path)]
 Cancel = Annotated[
     str, AfterValidator(_check_cancel), WithJsonSchema({"type": "string", "pattern": r"^(DELETE|POST|PUT)\s+\S"})
@@ -80,7 +87,7 @@ class Job(Model):
 
     id: Text = Field(description="Path of the job's id in the response that starts it.", examples=["data.id"])
     path: JobPath = Field(description="Path that says how the job is.", examples=["/exports/{{ job.id }}"])
-    json_body: JsonValue | None = Field(
+    json_body: JobJson | None = Field(
         None,
         alias="json",
         description="JSON to send there with POST, also a GraphQL query with its variables.",

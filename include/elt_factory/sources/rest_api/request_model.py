@@ -137,7 +137,13 @@ def _json_mistakes(value: Any, info: ValidationInfo, *, named: bool = True) -> I
             _check_text(text, info)
         except MistakeError as error:
             yield MistakeError(error.message, error.hint, at=(*at, *error.at), code=error.code)
-    for at, below in _scalars(value) if named else ():
+    if named:
+        yield from secrets_in(value)
+
+
+def secrets_in(value: Any) -> Iterator[MistakeError]:
+    """Yield the secrets inside of a value of JSON."""
+    for at, below in _scalars(value):
         names = [part for part in at if isinstance(part, str)]
         if names and secrets.is_secret(names[-1], below):
             yield MistakeError(f'"{names[-1]}" contains a secret', secrets.HINT, at=(*at, KEY), code="secret")
