@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import multiprocessing
+import os
+import signal
 import threading
 import zipfile
 import zlib
@@ -26,7 +29,7 @@ from elt_factory.core.failures import (
     SourceUnavailableError,
 )
 from elt_factory.core.window import Window
-from elt_factory.sources.files import web
+from elt_factory.sources.files import fetching, web
 from elt_factory.sources.rest_api.exchange import Patience
 from elt_factory.testing.loads import WEEK
 from elt_factory.testing.sources import SourceSuite
@@ -348,3 +351,49 @@ def test_the_time_of_a_file_is_that_of_its_header(tmp_path, served):
     served.files["/x.csv"] = File(b"a\n1\n", {"Last-Modified": "Tue, 01 Jan 2013 00:00:00 GMT"})
     (source,) = spool(tmp_path, served.url, "x.csv", None).sources
     assert (source.size, source.modified_at) == (4, datetime(2013, 1, 1, tzinfo=UTC))
+
+
+def _land_and_die(tmp_path: Path, given: dict[str, Any], connection: Connection, after: int) -> None:
+    """Load, and die as by kill -9 when that many files, or members of an archive, have come."""
+    left, fetch, members = [after], web.WebStore.fetch, fetching.members_of
+
+    def come() -> None:
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+
+    def fetched(*given: Any) -> Path:
+        come()
+        return fetch(*given)
+
+    def unpacked(*given: Any) -> Iterator[tuple[str, Path]]:
+        for member in members(*given):
+            come()
+            yield member
+
+    web.WebStore.fetch = fetched  # type: ignore[method-assign]
+    fetching.members_of = unpacked
+    line(tmp_path, given, connection).load(WEEK)
+
+
+@pytest.mark.parametrize("path", [[f"{number}.csv" for number in range(4)], "all.zip/*.csv"])
+def test_a_task_that_is_killed_while_files_come_leaves_nothing_and_its_retry_loads_once(tmp_path, served, path):
+    contents = {f"{number}.csv": b"a\n%d\n" % number for number in range(4)}
+    served.files |= {f"/{name}": File(content) for name, content in contents.items()}
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    served.files["/all.zip"] = File(packed.getvalue())
+    given = config(served.url, path, write_disposition="append", format={"type": "csv"})
+    process = multiprocessing.get_context("forkserver").Process(
+        target=_land_and_die, args=(tmp_path, given, served.connection(), 2)
+    )
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    found = line(tmp_path, given, served.connection())
+    assert not (tmp_path / "landing").exists()
+    for _ in range(2):
+        found.load(WEEK)
+    assert sorted(row["a"] for row in found.rows()) == [0, 1, 2, 3]
