@@ -54,22 +54,29 @@ def _has_torn_fields(file: Path, form: CsvFormat) -> bool:
 
 
 def _lines_with_quote_in_text(file: Path, quote: bytes, delimiter: bytes) -> Iterator[bytes]:
-    """Yield the lines that have a quote between two signs of a text: few, where quotes enclose whole fields."""
+    """Yield the lines that have a quote between two signs of a text, and one at the end of a field.
+
+    They are few where quotes enclose whole fields.
+    """
     is_text = np.ones((2, 256), dtype=bool)
     for side, sign in enumerate((delimiter[-1:], delimiter[:1])):
         is_text[side, list(sign + quote + _SPACES)] = False
+    is_end = np.zeros(256, dtype=bool)
+    is_end[list(delimiter[:1] + _SPACES)] = True
     for block in _whole_lines(file, quote):
         letters = np.frombuffer(block, np.uint8)
         places = np.flatnonzero(letters[1:-1] == quote[0]) + 1
         found = places[is_text[0, letters[places - 1]] & is_text[1, letters[places + 1]]]
-        yield from _lines_at(block, letters, found)
+        if len(found):
+            last = np.flatnonzero(letters[-1:] == quote[0]) + len(letters) - 1
+            yield from _lines_at(block, letters, found, np.append(places[is_end[letters[places + 1]]], last))
 
 
-def _lines_at(block: bytes, letters: Any, places: Any) -> Iterator[bytes]:
-    if not len(places):
-        return
+def _lines_at(block: bytes, letters: Any, *places: Any) -> Iterator[bytes]:
+    """Yield the lines that have each kind of place."""
     ends = np.flatnonzero((letters == _LINE_FEED) | (letters == _RETURN))
-    for line in np.unique(np.searchsorted(ends, places)):
+    first, second = (np.searchsorted(ends, found) for found in places)
+    for line in np.intersect1d(first, second):
         begin = int(ends[line - 1]) + 1 if line else 0
         yield block[begin : int(ends[line]) if line < len(ends) else len(block)]
 
