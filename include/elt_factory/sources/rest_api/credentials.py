@@ -48,7 +48,9 @@ class Credentials:
     connection: Connection
     label: TableLabel
     warn: Callable[[str], None] = lambda _: None
-    _refresh: str | None = field(default=None, repr=False)  # the newest that the server gave, in place of ours
+    _refresh: str | None = field(
+        default=None, repr=False
+    )  # the newest that the server gave, in place of the connection's
     _token: Token | None = field(default=None, repr=False)
     _lock: Lock = field(default_factory=Lock)
 
