@@ -291,6 +291,7 @@ def test_there_are_sixty_faults_and_more():
     assert len(FAULTS) >= 60
 
 
+@pytest.mark.duckdb
 @pytest.mark.timeout(3600 if YEAR else 300)
 def test_each_fault_is_found_by_its_check_and_nothing_in_clean_days(line):
     """One story, as each day builds on those before it."""
