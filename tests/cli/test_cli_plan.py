@@ -87,7 +87,7 @@ def test_without_a_schedule_the_window_is_all_there_is(project: Project):
 def test_a_deadline_after_the_queueing_has_no_instant_yet(project: Project):
     project.write("orders", ORDERS.replace('{by: "06:00"}', "{within: 2h}"))
     found = planned(project, "orders")
-    assert (found["deadline"], found["due"]) == (None, "2h after the run is queued")
+    assert (found["deadline"], found["due"]) == (None, "2h after a run is queued")
 
 
 def test_the_tasks_are_those_of_the_dag_in_the_order_they_run(project: Project):

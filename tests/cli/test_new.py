@@ -180,7 +180,7 @@ def test_the_nearest_defaults_count(project: Project):
     ):
         assert line in text
     config = load_config(project.configs / "sales" / "eu" / "found.yaml", project.configs).config
-    assert (config.owner, config.schedule, config.timezone) == ("sales", "@hourly", "Europe/Berlin")
+    assert (config.owner, str(config.schedule), config.timezone) == ("sales", "@hourly", "Europe/Berlin")
 
 
 @pytest.mark.parametrize("folder", ["..", "../elsewhere", "/tmp", "a/../../b"])

@@ -9,6 +9,7 @@ import pytest
 from config_support import DAG_CONFIGS, NORTH_STAR, SMALL, load_text, problems_of
 
 from elt_factory.config.loading import load_config, load_folder
+from elt_factory.config.models.schedule import Schedule
 from elt_factory.config.models.source import TransformOnly
 from elt_factory.config.models.values import Rate
 from elt_factory.sources.files.model import FilesSource
@@ -74,7 +75,7 @@ def test_the_smallest_rest_source_is_short(tmp_path: Path):
 
 def test_a_schedule_may_catch_up(tmp_path: Path):
     config = load_text(tmp_path, SMALL + 'schedule: "@daily"\ncatchup: true\nstart_date: 2024-02-29\n').config
-    assert (config.schedule, config.catchup, config.start_date) == ("@daily", True, date(2024, 2, 29))
+    assert (str(config.schedule), config.catchup, config.start_date) == ("@daily", True, date(2024, 2, 29))
 
 
 @pytest.mark.parametrize(
@@ -82,12 +83,12 @@ def test_a_schedule_may_catch_up(tmp_path: Path):
     ["0 3 * * *", "*/15 6-22 * * mon-fri", "0 0 L * *", "0 0 1 JAN,JUL *", "@hourly", "@yearly", "@midnight"],
 )
 def test_cron_expressions(tmp_path: Path, schedule: str):
-    assert load_text(tmp_path, f'{SMALL}schedule: "{schedule}"\n').config.schedule == schedule
+    assert load_text(tmp_path, f'{SMALL}schedule: "{schedule}"\n').config.schedule == Schedule(cron=[schedule])
 
 
 @pytest.mark.parametrize("word", ["hourly", "daily", "midnight", "weekly", "monthly", "yearly", "annually"])
 def test_a_schedule_without_its_sign_is_the_same(tmp_path: Path, word: str):
-    assert load_text(tmp_path, f"{SMALL}schedule: {word}\n").config.schedule == f"@{word}"
+    assert str(load_text(tmp_path, f"{SMALL}schedule: {word}\n").config.schedule) == f"@{word}"
 
 
 @pytest.mark.parametrize(

@@ -187,14 +187,14 @@ def test_names_that_are_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_without_a_choice_a_config_is_as_it_stands(tmp_path: Path):
     config = load_text(tmp_path, SMALL + ENVIRONMENTS).config
-    assert (config.schedule, config.tags, list(config.environments)) == ("0 3 * * *", ("a", "b"), ["prod", "test"])
+    assert (str(config.schedule), config.tags, list(config.environments)) == ("0 3 * * *", ("a", "b"), ["prod", "test"])
 
 
 def test_an_environment_is_laid_over_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ELT_ENVIRONMENT", "prod")
     item = load_text(tmp_path, SMALL + ENVIRONMENTS)
     config = item.config
-    assert (config.schedule, config.tags) == ("0 3 * * *", ("c",))
+    assert (str(config.schedule), config.tags) == ("0 3 * * *", ("c",))
     assert config.extract.connection == "fleet_prod"
     assert config.extract.type == "sql"
     assert config.deadline

@@ -71,3 +71,65 @@ def test_a_long_chain_is_quick(tmp_path: Path):
     names = [f"n{number}" for number in range(300)]
     waits = dict(zip(names, [*names[1:], ""], strict=True))
     assert not folder_of(tmp_path, **waits).errors
+
+
+ASSETS = """name: {name}
+transform: {{dbt: {{select: "tag:x"}}}}
+schedule: {{assets: [{assets}]}}
+"""
+FLEET = """name: {name}
+schedule: "{schedule}"
+extract: {{type: sql, connection: db}}
+tables: {{planes: {{}}}}
+"""
+
+
+def by_assets(folder: Path, assets: str, **others: str) -> Folder:
+    (folder / "mine.yaml").write_text(ASSETS.format(name="mine", assets=assets))
+    for name, text in others.items():
+        (folder / f"{name}.yaml").write_text(text.format(name=name, schedule="0 3 * * *"))
+    return load_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("assets", "problem"),
+    [
+        ("fleets", '3:21 unknown-source unknown source "fleets"'),
+        ("fleet, fleet.plane", '3:28 unknown-table "fleet" has no table "plane"'),
+        ("fleet, other", '3:28 unknown-source "other" loads no tables, so there is nothing to wait for'),
+    ],
+)
+def test_an_asset_that_is_not_there_is_told_at_its_place(tmp_path: Path, assets: str, problem: str):
+    other = 'name: {name}\ntransform: {{dbt: {{select: "tag:{schedule}"}}}}\n'
+    folder = by_assets(tmp_path, assets, fleet=FLEET, other=other)
+    (error,) = folder.errors.values()
+    (found,) = error.problems
+    message = found.message.removeprefix(found.message.partition(": ")[0] + ": ")
+    assert f"{found.position.line}:{found.position.column} {found.code}" in problem
+    assert problem.endswith((found.message, message))
+    assert found.code != "unknown-source" or "fleet" in found.hint or "sources that it reads" in found.hint
+
+
+def test_configs_that_start_each_other_are_a_ring(tmp_path: Path):
+    ring = "name: {name}\nextract: {{type: sql, connection: db}}\ntables: {{t: {{}}}}\nschedule: {{assets: [mine]}}\n"
+    mine = ring.replace("[mine]", "[fleet]")
+    (tmp_path / "mine.yaml").write_text(mine.format(name="mine"))
+    (tmp_path / "fleet.yaml").write_text(ring.format(name="fleet"))
+    problems = [problem for error in load_folder(tmp_path).errors.values() for problem in error.problems]
+    assert {problem.message for problem in problems} == {
+        "cycle: mine -> fleet -> mine (mine.yaml:4, fleet.yaml:4)",
+        "cycle: fleet -> mine -> fleet (fleet.yaml:4, mine.yaml:4)",
+    }
+    assert {(problem.position.column, problem.hint) for problem in problems} == {
+        (21, "remove one of these sensors or assets")
+    }
+
+
+def test_sources_that_never_load_one_window_cannot_start_one_run(tmp_path: Path):
+    same = by_assets(tmp_path, "fleet, weather", fleet=FLEET, weather=FLEET)
+    assert not same.errors
+    late = FLEET.replace("{schedule}", "0 4 * * *")
+    (error,) = by_assets(tmp_path, "fleet, weather", fleet=FLEET, weather=late).errors.values()
+    (problem,) = error.problems
+    assert (problem.position.line, problem.position.column, problem.code) == (3, 28, "conflict")
+    assert '"weather" runs 0 4 * * * UTC and "fleet" 0 3 * * * UTC: they never load one window' in problem.message

@@ -99,7 +99,12 @@ def test_a_kind_of_another_package_is_a_key_like_ours(package, configs):
         ("{queue: {name: orders, depth: -1}}", (6, 37), "is out of range", "write at least 0"),
         ("{queu: {name: orders}}", (6, 8), 'unknown key "queu"', 'did you mean "queue"?'),
         ("{queue: {name: a}, http: {connection: b}}", (6, 26), "got queue and http", "write a list entry for each"),
-        ("{timeout: 1h}", (6, 7), "a sensor needs one of http, file, sql, freshness, source, queue", "add one"),
+        (
+            "{timeout: 1h}",
+            (6, 7),
+            "a sensor needs one of http, file, sql, freshness, source, asset, dag, time, python, queue",
+            "add one",
+        ),
     ],
 )
 def test_a_mistake_in_it_has_its_place_and_a_hint(package, configs, sensor, place, message, hint):

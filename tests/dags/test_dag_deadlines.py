@@ -1,13 +1,17 @@
 """When a run must be done, and what a miss leaves behind."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time, timedelta
 from types import SimpleNamespace
 
 import pytest
 from dag_support import config_of, moment
+from test_dag_sensors import loaded
 
-from elt_factory.dag.deadlines import TimeOfDayDeadline, deadline_alerts, miss, next_time_of_day, record_miss
+from elt_factory.dag.deadline_references import QueuedDeadline, TimeOfDayDeadline, next_time_of_day
+from elt_factory.dag.deadlines import deadline_alerts, miss, near, record_miss, record_near
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 NEW_YORK = "America/New_York"
 
@@ -50,33 +54,108 @@ def test_the_reference_comes_back_from_what_airflow_stores_through_the_plugin(ai
 
     reference = TimeOfDayDeadline(by="06:00:00", zone=NEW_YORK)
     stored = encode_deadline_reference(reference)
-    assert stored["__class_path"] == "elt_factory.dag.deadlines.TimeOfDayDeadline"
+    assert stored["__class_path"] == "elt_factory.dag.deadline_references.TimeOfDayDeadline"
     assert decode_deadline_reference(stored).inner_ref == reference
 
 
+def run_of(run_type: str = "scheduled", **changes: object) -> SimpleNamespace:
+    """A run of the interval that ended at 8:00 on 9 January, queued a minute later."""
+    made = {
+        "dag_id": "flights",
+        "run_type": run_type,
+        "data_interval_start": moment("2013-01-08T08:00:00Z"),
+        "data_interval_end": moment("2013-01-09T08:00:00Z"),
+        "run_after": moment("2013-01-09T08:00:00Z"),
+        "queued_at": moment("2013-01-09T08:01:00Z"),
+    }
+    return SimpleNamespace(**made | changes)
+
+
+def due_of(run, reference, before: object = None, lately: list[tuple] = []) -> datetime | None:  # noqa: B006
+    """When a run is due, as the scheduler asks: first for the run, then for the one before it, or those lately."""
+    answers = iter([run, before])
+    session = SimpleNamespace(scalar=lambda _: next(answers), execute=lambda _: SimpleNamespace(all=lambda: lately))
+    return reference._evaluate_with(session=session, dag_id="flights", run_id="r1")
+
+
+SIX = moment("2013-01-09T11:00:00Z")
+
+
 @pytest.mark.parametrize(
-    ("run_type", "due"),
+    ("run_type", "runs", "due"),
     [
-        ("scheduled", moment("2013-01-09T11:00:00Z")),
-        ("asset_triggered", moment("2013-01-09T11:00:00Z")),
-        ("manual", None),
-        ("backfill", None),
+        ("scheduled", "scheduled", SIX),
+        ("asset_triggered", "scheduled", SIX),
+        ("manual", "scheduled", None),
+        ("backfill", "scheduled", None),
+        ("scheduled", "manual,backfill", None),
+        ("manual", "scheduled,manual", SIX),
+        ("backfill", "backfill", SIX),
     ],
 )
-def test_only_runs_that_somebody_waits_for_have_a_deadline(run_type, due):
-    run = SimpleNamespace(
-        run_type=run_type, data_interval_end=moment("2013-01-09T08:00:00Z"), run_after=moment("2026-01-01T00:00:00Z")
-    )
-    session = SimpleNamespace(scalar=lambda _: run)
-    reference = TimeOfDayDeadline(by="06:00:00", zone=NEW_YORK)
-    assert reference._evaluate_with(session=session, dag_id="flights", run_id="r1") == due
+def test_only_the_runs_that_are_named_have_a_deadline(run_type, runs, due):
+    assert due_of(run_of(run_type), TimeOfDayDeadline(by="06:00:00", zone=NEW_YORK, runs=runs)) == due
+    queued = QueuedDeadline(runs=runs)
+    assert due_of(run_of(run_type), queued) == (moment("2013-01-09T08:01:00Z") if due else None)
+
+
+def test_a_run_by_hand_of_an_old_window_is_due_at_the_next_such_time():
+    old = run_of("manual", data_interval_end=moment("2012-06-01T08:00:00Z"))
+    assert due_of(old, TimeOfDayDeadline(by="06:00:00", zone=NEW_YORK, runs="manual")) == SIX
 
 
 def test_a_run_without_an_interval_is_due_after_it_may_begin():
-    run = SimpleNamespace(run_type="scheduled", data_interval_end=None, run_after=moment("2013-01-09T08:00:00Z"))
-    reference = TimeOfDayDeadline(by="06:00:00", zone="UTC")
-    due = reference._evaluate_with(session=SimpleNamespace(scalar=lambda _: run), dag_id="d", run_id="r")
-    assert due == moment("2013-01-10T06:00:00Z")
+    run = run_of(data_interval_end=None, run_after=moment("2013-01-09T08:00:00Z"))
+    assert due_of(run, TimeOfDayDeadline(by="06:00:00", zone="UTC")) == moment("2013-01-10T06:00:00Z")
+
+
+def test_the_first_run_after_an_unpause_is_not_late_and_one_that_was_held_up_is():
+    reference = TimeOfDayDeadline(by="06:00:00", zone=NEW_YORK)
+    late = run_of(queued_at=moment("2013-01-09T15:00:00Z"))
+    assert due_of(late, reference, before=None) is None
+    assert due_of(late, reference, before="the run of the interval before it") == SIX
+    # what catches up with last week is not late
+    assert due_of(run_of(queued_at=moment("2013-01-16T15:00:00Z")), reference, before="a run") is None
+
+
+@pytest.mark.parametrize(
+    ("queued", "share", "due"),
+    [
+        ("2013-01-09T08:01:00Z", 0.8, "2013-01-09T10:24:00Z"),
+        ("2013-01-09T08:01:00Z", 0.5, "2013-01-09T09:30:00Z"),
+    ],
+)
+def test_a_warning_comes_at_a_share_of_the_time_from_the_end_of_the_window(queued, share, due):
+    reference = TimeOfDayDeadline(by="06:00:00", zone=NEW_YORK, share=share)
+    assert due_of(run_of(queued_at=moment(queued)), reference) == moment(due)
+
+
+def took(*minutes: int) -> list[tuple]:
+    return [(SIX, SIX + timedelta(minutes=count)) for count in minutes]
+
+
+def test_what_is_usual_is_the_median_of_the_last_runs_and_nothing_before_there_are_five():
+    reference = QueuedDeadline(usual=1.5)
+    due = due_of(run_of(), reference, lately=took(10, 10, 20, 30, 300))
+    assert due == moment("2013-01-09T08:31:00Z")
+    assert due_of(run_of(), reference, lately=took(10, 10, 20, 30)) is None
+
+
+def test_what_airflow_watches_for_is_in_words_and_has_the_runs_the_tables_and_the_share(tmp_path):
+    table = {"path": "input", "primary_key": ["id"], "write_disposition": "merge", "deadline": {"by": "05:00"}}
+    deadline = {"within": "2h", "warn_at": "80%", "runs": ["scheduled", "manual"]}
+    config = config_of(tmp_path, timezone=NEW_YORK, deadline=deadline, tables={"input": table})
+    warning, run, of_table = deadline_alerts(config)
+    named = "tiny done: 2h after a run is queued"
+    assert (warning.name, run.name) == (f"80% of the time for {named}", named)
+    assert (warning.interval, run.interval) == (timedelta(minutes=96), timedelta(hours=2))
+    assert warning.reference == run.reference == QueuedDeadline(runs="scheduled,manual")
+    assert warning.callback.kwargs == {"source": "tiny", "name": named, "share": 0.8}
+    assert of_table.name == f"tiny.input loaded: 05:00 {NEW_YORK}"
+    assert of_table.reference == TimeOfDayDeadline(by="05:00:00", zone=NEW_YORK)
+    assert of_table.callback.kwargs == {"source": "tiny", "table": "input", "to": []}
+    (usual,) = deadline_alerts(config_of(tmp_path, deadline={"within_usual": "150%"}))
+    assert usual.reference == QueuedDeadline(usual=1.5)
 
 
 def test_midnight_is_a_time_like_any_other(tmp_path):
@@ -111,9 +190,51 @@ def test_a_miss_is_written_down_as_the_scheduler_tells_it(opened, due):
     # a triggerer that restarts calls again
     record_miss("tiny", [], context=context)
     with opened() as warehouse:
-        ((source, run_id, deadline, noticed),) = warehouse.query("select * from _elt.deadline_misses").rows
-    assert (source, run_id, deadline) == ("tiny", "scheduled__1", moment("2013-01-09T11:00:00Z"))
+        ((source, run_id, deadline, noticed, table),) = warehouse.query("select * from _elt.deadline_misses").rows
+    assert (source, run_id, deadline, table) == ("tiny", "scheduled__1", moment("2013-01-09T11:00:00Z"), None)
     assert before <= noticed <= datetime.now(UTC)
+
+
+def told(run_id: str, due: str = "2013-01-09T11:00:00Z") -> dict[str, dict[str, str]]:
+    return {"dag_run": {"dag_run_id": run_id}, "deadline": {"deadline_time": due}}
+
+
+def test_misses_of_one_moment_are_all_written_down_and_each_of_them_once(opened):
+    """Two threads of a triggerer opened the file in the same moment, and one lost its row; nor may two write one."""
+
+    async def at_one_moment() -> None:
+        calls = [miss(source, [], told(run)) for source in ("a", "b", "c") for run in ("r1", "r1", "r2")]
+        await asyncio.gather(*calls)
+
+    asyncio.run(at_one_moment())
+    with opened() as warehouse:
+        rows = warehouse.query("select source, run_id from _elt.deadline_misses order by all").rows
+    assert rows == [(source, run) for source in ("a", "b", "c") for run in ("r1", "r2")]
+
+
+def test_a_table_that_its_run_loaded_in_time_misses_nothing_and_one_that_it_did_not_has_its_row(opened):
+    loaded(opened, "tiny", "planes", "r1", loaded_at=moment("2013-01-09T10:59:59Z"))
+    loaded(opened, "tiny", "airlines", "r1", loaded_at=moment("2013-01-09T11:00:01Z"))
+    for table in ("planes", "airlines", "airports"):
+        record_near("tiny", f"tiny.{table} loaded: 06:00", 0.8, told("r1"), table)
+        record_miss("tiny", [], told("r1"), table)
+    with opened() as warehouse:
+        missed = warehouse.query("select table_name from _elt.deadline_misses order by all").rows
+        warned = warehouse.query(
+            "select table_name, task_id, check_name, status, message from _elt.quality_results order by all"
+        ).rows
+    assert missed == [("airlines",), ("airports",)]
+    assert [row[0] for row in warned] == ["airlines", "airports"]
+    message = "80% of the time is over at 2013-01-09T11:00:00Z, and it is not done"
+    assert warned[0][1:] == ("deadline.airlines", "tiny.airlines loaded: 06:00", "warned", message)
+
+
+def test_a_warning_of_a_run_is_a_line_and_a_row(opened, caplog):
+    asyncio.run(near("tiny", "tiny done: 06:00 UTC", 0.5, told("r1")))
+    with opened() as warehouse:
+        rows = warehouse.query("select kind, run_id, task_id, severity, status from _elt.quality_results").rows
+    assert rows == [("deadline", "r1", "deadline", "warn", "warned")]
+    assert "tiny done: 06:00 UTC: run r1: 50% of the time is over" in caplog.text
 
 
 def test_the_scheduler_still_tells_a_miss_in_the_words_that_are_read(airflow_db):
@@ -121,3 +242,15 @@ def test_the_scheduler_still_tells_a_miss_in_the_words_that_are_read(airflow_db)
     from airflow.api_fastapi.core_api.datamodels.dag_run import DAGRunResponse
 
     assert DAGRunResponse.model_fields["dag_run_id"].validation_alias == "run_id"
+
+
+@pytest.mark.duckdb
+def test_threads_of_one_process_open_the_file_while_others_let_go_of_it(tmp_path):
+    def open_often(_: int) -> int:
+        for _ in range(20):
+            with DuckDBWarehouse(tmp_path / "w.duckdb", log=lambda _: None) as warehouse:
+                warehouse.query("select 1")
+        return 1
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(open_often, range(8))) == 8

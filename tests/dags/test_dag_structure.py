@@ -164,13 +164,16 @@ def test_a_load_updates_the_asset_of_its_table_and_nothing_else_does(dags):
         if task.outlets and not task.task_id.startswith("transform.")
     }
     assert outlets == {
-        f"tables.{table}.load": [(f"fleet.{table}", f"elt://fleet/{table}")]
+        f"tables.{table}.load": [
+            (f"fleet.{table}", f"elt://fleet/{table}"),
+            (f"fleet.{table} by window", f"elt://fleet/{table}/windows"),
+        ]
         for table in ("planes", "airlines", "airports")
     }
 
 
 def test_the_deadline_of_the_config_is_the_dags(dags):
-    from elt_factory.dag.deadlines import TimeOfDayDeadline
+    from elt_factory.dag.deadline_references import TimeOfDayDeadline
 
     (flights,), (weather,) = dags["flights"].deadline, dags["weather"].deadline
     assert flights.reference == TimeOfDayDeadline(by="06:00:00", zone="America/New_York")

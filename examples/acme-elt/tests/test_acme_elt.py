@@ -1,13 +1,16 @@
 """The conformance suites that come with elt-factory, and what is special about these kinds."""
 
+import socket
 from datetime import date
 
+import pytest
 from acme_elt.calendar import row
 
 from elt_factory.alerts.kind import NOTIFIERS, Message
 from elt_factory.core.connection import Connection
 from elt_factory.testing.checks import ColumnCheckSuite
 from elt_factory.testing.formats import FormatSuite
+from elt_factory.testing.sensors import SensorSuite
 from elt_factory.testing.sources import SourceSuite
 
 
@@ -31,6 +34,23 @@ class TestLogfmt(FormatSuite):
     rows = [{"a": "1", "b": 'x "y" z', "c": ""}, {"a": "2", "b": "u", "c": None}]
     rejected = 1
     ending = ".logfmt"
+
+
+class TestPort(SensorSuite):
+    sensor = {"port": {"connection": "message_broker"}}
+
+    @pytest.fixture(autouse=True)
+    def server(self):
+        with socket.socket() as self.socket:
+            self.socket.bind(("127.0.0.1", 0))
+            yield
+
+    def connections(self):
+        host, port = self.socket.getsockname()
+        return {"message_broker": Connection("message_broker", "generic", host=host, port=port)}
+
+    def make_ready(self):
+        self.socket.listen()
 
 
 class TestMultipleOf(ColumnCheckSuite):

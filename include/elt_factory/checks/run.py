@@ -42,7 +42,7 @@ class Result:
     `figures` are what it measured, for later loads to be compared with.
     """
 
-    kind: Literal["check", "dbt_test", "dbt_model", "sensor"]
+    kind: Literal["check", "dbt_test", "dbt_model", "sensor", "deadline"]
     table: str
     check: str
     severity: Severity

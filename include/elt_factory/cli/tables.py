@@ -47,7 +47,7 @@ def config_entry(item: LoadedConfig) -> dict[str, Any]:
         "name": config.name,
         "description": config.description,
         "owner": config.owner,
-        "schedule": config.schedule,
+        "schedule": str(config.schedule) if config.schedule else None,
         "timezone": config.timezone,
         "tables": list(config.all_tables),
         "file": str(item.file),

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether something holds, the sentence that says why or why not, and whether only another load can change it."""
+    """Whether something holds, and the sentence that says why or why not.
+
+    Args:
+        holds: Whether it does.
+        message: The sentence.
+        needs_load: Whether only another load can change it.
+        next_look: When to look again, where that is known.
+    """
 
     holds: bool
     message: str
     needs_load: bool = False
+    next_look: datetime | None = None
 
 
 def all_of(verdicts: Sequence[Verdict]) -> Verdict:

@@ -11,7 +11,7 @@ from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from elt_factory.core.verdict import Verdict
-from elt_factory.core.window import iso_utc
+from elt_factory.core.window import Window, iso_utc
 
 # A load by `elt run` or by another Airflow leaves no mark here: the warehouse is asked once an hour all the same.
 TRUSTED = timedelta(hours=1)
@@ -30,6 +30,28 @@ class Answer:
 def asset_of(source: str, table: str) -> Asset:
     """Return the asset that a table's load updates."""
     return Asset(name=f"{source}.{table}", uri=f"elt://{source}/{table}")
+
+
+def windows_of(source: str, table: str) -> Asset:
+    """Return the asset whose events have the loaded window as their key: what a schedule by assets waits for.
+
+    Of its own, because an event with a key starts no DAG that waits for the table by its plain asset.
+    """
+    return Asset(name=f"{source}.{table} by window", uri=f"elt://{source}/{table}/windows")
+
+
+def key_of_window(window: Window) -> str:
+    """Return the key of a window in Airflow."""
+    return f"{iso_utc(window.start)}/{iso_utc(window.end)}"
+
+
+def window_of_key(key: str | None) -> Window | None:
+    """Return the window of a key; None for one that is not of a window."""
+    start, _, end = (key or "").partition("/")
+    try:
+        return Window(datetime.fromisoformat(start), datetime.fromisoformat(end))
+    except ValueError:
+        return None
 
 
 def mark_loaded(context: Mapping[str, Any], assets: Sequence[Asset]) -> None:

@@ -1,93 +1,81 @@
-"""Deadlines (what Airflow 2 called SLAs): when a run must be done, and what happens when it is not."""
+"""Deadlines (what Airflow 2 called SLAs): what happens near one, and when it is missed."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
-from zoneinfo import ZoneInfo
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import (
-    BaseDeadlineReference,
-    DeadlineAlert,
-    DeadlineReference,
-    deadline_reference,
-)
+from airflow.sdk.definitions.deadline import BaseDeadlineReference, DeadlineAlert, DeadlineReference
 
+from elt_factory.config.models.deadlines import RUNS, Deadline
+from elt_factory.config.models.in_words import deadline_text
 from elt_factory.config.models.source import Config
+from elt_factory.core.failures import EltError
 from elt_factory.core.window import iso_utc
+from elt_factory.dag.deadline_references import QueuedDeadline, TimeOfDayDeadline
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
     from elt_factory.core.sql_text import Value
     from elt_factory.warehouse.base import Warehouse
 
-
-@deadline_reference()
-@dataclass
-class TimeOfDayDeadline(BaseDeadlineReference):
-    """The first time of day `by` in `zone` after the end of a scheduled run's data interval.
-
-    Runs by hand and backfills have none: they are late by nature and no one waits for them at that hour.
-    """
-
-    required_kwargs: ClassVar[set[str]] = {"dag_id", "run_id"}
-    by: str = "06:00:00"
-    zone: str = "UTC"
-
-    def serialize_reference(self) -> dict[str, Any]:
-        """Return the reference as Airflow stores it."""
-        return {"reference_type": self.reference_name, "by": self.by, "zone": self.zone}
-
-    @classmethod
-    def deserialize_reference(cls, reference_data: dict[str, Any]) -> TimeOfDayDeadline:
-        """Return the reference from what Airflow stored."""
-        return cls(by=reference_data["by"], zone=reference_data["zone"])
-
-    def _evaluate_with(self, *, session: Session, **kwargs: Any) -> datetime | None:
-        from airflow.models import DagRun
-        from airflow.utils.types import DagRunType
-        from sqlalchemy import select
-
-        run = session.scalar(select(DagRun).where(DagRun.dag_id == kwargs["dag_id"], DagRun.run_id == kwargs["run_id"]))
-        if run is None or run.run_type in (DagRunType.MANUAL, DagRunType.BACKFILL_JOB):
-            return None
-        return next_time_of_day(run.data_interval_end or run.run_after, time.fromisoformat(self.by), self.zone)
-
-
-def next_time_of_day(after: datetime, by: time, zone: str) -> datetime:
-    """Return the first instant not before `after` at which clocks in `zone` show `by`."""
-    day = after.astimezone(ZoneInfo(zone)).date()
-    # compared as instants: within one zone Python compares what clocks show, which an hour in autumn shows twice
-    moments = (datetime.combine(day + timedelta(days=ahead), by, ZoneInfo(zone)).astimezone(UTC) for ahead in (0, 1, 2))
-    return next(moment for moment in moments if moment >= after)
+log = logging.getLogger(__name__)
+_TURN = ("_elt", "deadline_misses")
 
 
 def deadline_alerts(config: Config) -> list[DeadlineAlert]:
-    """Return the deadline of a config as Airflow knows it; none where none is written."""
-    deadline = config.deadline
-    if deadline is None:
-        return []
+    """Return the deadlines of a config as Airflow knows them, of its runs and of its tables."""
+    found = [("", config.deadline), *((name, table.deadline) for name, table in config.all_tables.items())]
+    return [alert for table, deadline in found if deadline for alert in _alerts(config, table, deadline)]
+
+
+def _alerts(config: Config, table: str, deadline: Deadline) -> Iterator[DeadlineAlert]:
+    """Yield what Airflow watches for one deadline: the warning near it, and the miss."""
     # in the triggerer: on the executor (SyncCallback) Airflow 3.3 refuses a callback every stored connection
-    callback = AsyncCallback(miss, kwargs={"source": config.name, "to": list(_listeners(config))})
-    reference: BaseDeadlineReference = DeadlineReference.DAGRUN_QUEUED_AT
+    subject = f"{config.name}.{table}" if table else config.name
+    name = f"{subject} {'loaded' if table else 'done'}: {deadline_text(deadline, config.timezone)}"
+    whose = {"source": config.name, **({"table": table} if table else {})}
+    if deadline.warn_at is not None:
+        reference, interval = _reference(config, deadline, deadline.warn_at)
+        warning = AsyncCallback(near, kwargs={**whose, "name": name, "share": deadline.warn_at})
+        named = f"{deadline.warn_at:.0%} of the time for {name}"
+        yield DeadlineAlert(name=named, reference=reference, interval=interval, callback=warning)
+    reference, interval = _reference(config, deadline, 1.0)
+    missed = AsyncCallback(miss, kwargs={**whose, "to": list(_listeners(config))})
+    yield DeadlineAlert(name=name, reference=reference, interval=interval, callback=missed)
+
+
+def _reference(config: Config, deadline: Deadline, share: float) -> tuple[BaseDeadlineReference, timedelta]:
+    """Return from when a share of the time is counted, and how long it is."""
+    runs = ",".join(deadline.of_runs)
     if deadline.by is not None:
-        reference = TimeOfDayDeadline(by=deadline.by.isoformat(), zone=deadline.timezone or config.timezone)
-    interval = deadline.within or timedelta()
-    return [DeadlineAlert(name=f"{config.name} deadline", reference=reference, interval=interval, callback=callback)]
+        by, zone = deadline.by.isoformat(), deadline.timezone or config.timezone
+        return TimeOfDayDeadline(by=by, zone=zone, share=share, runs=runs), timedelta()
+    if deadline.within_usual is not None:
+        return QueuedDeadline(usual=deadline.within_usual * share, runs=runs), timedelta()
+    interval = (deadline.within or timedelta()) * share
+    every = deadline.of_runs == RUNS
+    return DeadlineReference.DAGRUN_QUEUED_AT if every else QueuedDeadline(runs=runs), interval
 
 
-async def miss(source: str, to: list[str], context: Mapping[str, Any]) -> None:
+def _listeners(config: Config) -> tuple[str, ...]:
+    return tuple(route.to for route in config.alerts.hears("deadline_missed", config.owner))
+
+
+async def miss(source: str, to: list[str], context: Mapping[str, Any], table: str = "") -> None:
     """Record a missed deadline and send the alert, off the triggerer's event loop, which other triggers share."""
-    await asyncio.to_thread(record_miss, source, to, context)
+    await asyncio.to_thread(record_miss, source, to, context, table)
 
 
-def record_miss(source: str, to: list[str], context: Mapping[str, Any]) -> None:
+async def near(source: str, name: str, share: float, context: Mapping[str, Any], table: str = "") -> None:
+    """Warn that a share of the time until a deadline is over, off the triggerer's event loop."""
+    await asyncio.to_thread(record_near, source, name, share, context, table)
+
+
+def record_miss(source: str, to: list[str], context: Mapping[str, Any], table: str = "") -> None:
     """Tell who wants to know of a missed deadline, and write it to `_elt.deadline_misses`.
 
     Args:
@@ -95,36 +83,76 @@ def record_miss(source: str, to: list[str], context: Mapping[str, Any]) -> None:
         to: Connections of the listeners.
         context: What the scheduler gives a callback: `dag_run`, the run as the REST API shows it, and `deadline`
             with its `deadline_time`, a datetime or, when it was sent over a wire, text.
+        table: The table, where the deadline is one of a table: one that the run has loaded in time has not missed it.
     """
     from elt_factory.alerts.kind import Message
     from elt_factory.dag.alerts import send
-    from elt_factory.dag.runtime import warehouse
+    from elt_factory.warehouse.patience import retrying
 
-    run_id, due = str(context["dag_run"]["dag_run_id"]), _moment(context["deadline"]["deadline_time"])
-    text = f"{source} missed its deadline {iso_utc(due)} in run {run_id}"
-    logging.getLogger(__name__).error(text)
+    run_id, due = _run_and_moment(context)
+    if table and _is_loaded(source, table, run_id, due):
+        return
+    subject = f"{source}.{table}" if table else source
+    text = f"{subject} missed its deadline {iso_utc(due)} in run {run_id}"
+    log.error(text)
     # first of all: the warehouse may be what is late
     send(to, Message(source, "deadline_missed", text))
-    row: dict[str, Value] = {"source": source, "run_id": run_id, "deadline": due, "noticed_at": datetime.now(UTC)}
+    row: dict[str, Value] = {"source": source, "run_id": run_id, "deadline": due, "table_name": table or None}
+    retrying(lambda: _write_down(row | {"noticed_at": datetime.now(UTC)}))
+
+
+def record_near(source: str, name: str, share: float, context: Mapping[str, Any], table: str = "") -> None:
+    """Warn in the log and in `_elt.quality_results`, unless the table is loaded already."""
+    from elt_factory.checks.run import Result, keep
+    from elt_factory.dag.runtime import warehouse
+
+    run_id, moment = _run_and_moment(context)
+    if table and _is_loaded(source, table, run_id, moment):
+        return
+    message = f"{share:.0%} of the time is over at {iso_utc(moment)}, and it is not done"
+    log.warning("%s: run %s: %s", name, run_id, message)
+    found = Result("deadline", table, name, "warn", "warned", None, message, 0.0)
     with warehouse() as opened:
-        _write_down(opened, row)
+        keep(opened, source, run_id, f"deadline.{table}" if table else "deadline", [found])
 
 
-def _write_down(opened: Warehouse, row: Mapping[str, Value]) -> None:
-    """One row however often it is written: a triggerer that restarts calls again."""
+def _is_loaded(source: str, table: str, run_id: str, due: datetime) -> bool:
+    """Whether a run has loaded a table by then; where the warehouse does not say so, it has not."""
+    from elt_factory.dag.runtime import warehouse
+    from elt_factory.warehouse import state
+
+    try:
+        with warehouse() as opened:
+            return state.loaded_by(opened, source, table, run_id, due)
+    except EltError as error:
+        log.warning("whether %s.%s is loaded is not known: %s", source, table, error)
+        return False
+
+
+def _write_down(row: Mapping[str, Value]) -> None:
+    """Write one row, however often and by however many: a triggerer that restarts calls again, and two may run."""
+    from elt_factory.dag.runtime import warehouse
     from elt_factory.warehouse import audit
 
-    opened.prepare()
+    with warehouse() as opened:
+        opened.prepare()
+        opened.execute(audit.create_turn(opened.dialect, *_TURN))
+        with opened.transaction():
+            # who comes second waits here, or begins again, and then sees the row of the first
+            opened.execute(audit.take_turn(opened.dialect, *_TURN, str(row["run_id"])))
+            opened.execute(_insert_where_missing(opened, row))
+
+
+def _insert_where_missing(opened: Warehouse, row: Mapping[str, Value]) -> str:
+    from elt_factory.warehouse import audit
+
     d = opened.dialect
-    same = " AND ".join(f"{d.name(name)} = {d.literal(row[name])}" for name in ("source", "run_id", "deadline"))
-    # to append is enough, and locks nothing
+    keys = ("source", "run_id", "deadline", "table_name")
+    same = " AND ".join(f"{d.name(key)} IS NOT DISTINCT FROM {d.literal(row[key])}" for key in keys)
     known = f"SELECT 1 FROM {audit.relation('deadline_misses').sql(d)} WHERE {same}"
-    opened.execute(f"{audit.insert_row(d, 'deadline_misses', row)} WHERE NOT EXISTS ({known})")
+    return f"{audit.insert_row(d, 'deadline_misses', row)} WHERE NOT EXISTS ({known})"
 
 
-def _listeners(config: Config) -> tuple[str, ...]:
-    return tuple(route.to for route in config.alerts.hears("deadline_missed", config.owner))
-
-
-def _moment(value: datetime | str) -> datetime:
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
+def _run_and_moment(context: Mapping[str, Any]) -> tuple[str, datetime]:
+    moment = context["deadline"]["deadline_time"]
+    return str(context["dag_run"]["dag_run_id"]), datetime.fromisoformat(moment) if isinstance(moment, str) else moment

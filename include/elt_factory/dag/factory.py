@@ -8,13 +8,13 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import BaseOperator, CronDataIntervalTimetable, TaskGroup, TriggerRule
+from airflow.sdk import BaseOperator, TaskGroup, TriggerRule
 
 from elt_factory.config.models.checks import AFTER, BEFORE, CHECKS, QUALITY, CheckStage
 from elt_factory.config.models.sensors import SENSORS, Sensor
 from elt_factory.config.models.source import Config, TransformOnly
 from elt_factory.dag.alerts import on_failure, on_retry, on_success
-from elt_factory.dag.asset_events import asset_of
+from elt_factory.dag.asset_events import asset_of, windows_of
 from elt_factory.dag.deadlines import deadline_alerts
 from elt_factory.dag.documentation import dag_document
 from elt_factory.dag.form import form
@@ -23,6 +23,7 @@ from elt_factory.dag.retry import retry_arguments
 from elt_factory.dag.sensors import ReadySensor
 from elt_factory.dag.source_dag import SourceDag
 from elt_factory.dag.task_notes import keep_failure
+from elt_factory.dag.timetables import schedule_of
 
 # Every task that opens the warehouse takes a slot of this pool: one where it is a DuckDB file, many on Snowflake.
 WAREHOUSE_POOL = "warehouse"
@@ -38,7 +39,7 @@ def build_dag(config: Config, tables_of: Mapping[str, tuple[str, ...]]) -> Sourc
     dag = SourceDag(
         dag_id=config.name,
         description=config.description or None,
-        schedule=CronDataIntervalTimetable(config.schedule, timezone=config.timezone) if config.schedule else None,
+        schedule=schedule_of(config, tables_of),
         start_date=datetime(
             config.start_date.year, config.start_date.month, config.start_date.day, tzinfo=ZoneInfo(config.timezone)
         ),
@@ -141,7 +142,7 @@ def _table_groups(config: Config) -> TaskGroup | None:
         for table in config.tables:
             with TaskGroup(table):
                 extracts[table] = ExtractOperator(task_id="extract", config=config, table=table)
-                outlets = [asset_of(config.name, table)]
+                outlets = [asset_of(config.name, table), windows_of(config.name, table)]
                 load = LoadOperator(task_id="load", config=config, table=table, pool=WAREHOUSE_POOL, outlets=outlets)
                 extracts[table] >> load
         for table, spec in config.tables.items():

@@ -168,7 +168,7 @@ def _words(file: Path) -> set[str]:
         text = content_of(file)
     except OSError:
         return set()
-    return {*map(bytes.decode, _WORD.findall(text))} if b"source" in text else {name_in(file)}
+    return {*map(bytes.decode, _WORD.findall(text))} if b"source" in text or b"assets" in text else {name_in(file)}
 
 
 def _files_by_name(folder: Path) -> Mapping[str, list[Path]]:

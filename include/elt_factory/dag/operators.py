@@ -19,7 +19,7 @@ from elt_factory.core.failures import EltError, JobRunningError, QualityError
 from elt_factory.core.private import private_files
 from elt_factory.core.project import project_root
 from elt_factory.dag.alerts import checked, loaded, schema_changed
-from elt_factory.dag.asset_events import mark_loaded
+from elt_factory.dag.asset_events import asset_of, key_of_window, mark_loaded, windows_of
 from elt_factory.dag.cleanup import Landings, forget_old
 from elt_factory.dag.jobs import JobTrigger, PlaceMemory
 from elt_factory.dag.parents import ATTEMPT, keys_of, landed_attempt
@@ -245,7 +245,8 @@ class LoadOperator(TableOperator):
         loaded(self.config, self.table, figures, run.run_id)
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = {**figures, "window": str(run.table_window(self.table))}
-        mark_loaded(context, self.outlets)
+        context["outlet_events"][windows_of(self.config.name, self.table)].add_partitions(key_of_window(run.window))
+        mark_loaded(context, [asset_of(self.config.name, self.table)])
         return figures
 
 

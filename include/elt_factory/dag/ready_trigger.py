@@ -13,6 +13,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from elt_factory.config.models.durations import format_duration
+from elt_factory.config.models.sensors import SENSORS, Sensor
 from elt_factory.core.failures import EltError
 from elt_factory.core.verdict import Verdict
 from elt_factory.dag.asset_events import Answer
@@ -25,6 +26,15 @@ _BUSY = timedelta(seconds=5)  # until the next look at a warehouse that was busy
 _LOOKS = ThreadPoolExecutor(max_workers=16, thread_name_prefix="elt-sensor")
 
 
+def _pause(seen: Seen, waited: timedelta, sensor: Sensor) -> timedelta:
+    """Return how long to wait for the next look."""
+    if seen.verdict.next_look is not None:
+        return max(seen.verdict.next_look - datetime.now(UTC), timedelta(seconds=1))
+    pause = _BUSY if seen.busy else pause_after(waited, sensor)
+    # looks of many sensors that began together are spread
+    return pause * random.uniform(0.8, 1.0)  # noqa: S311 - hides nothing
+
+
 class ReadyTrigger(BaseTrigger):
     """Looks until what a sensor waits for is there, the time is up, or a worker must say what is wrong.
 
@@ -34,22 +44,28 @@ class ReadyTrigger(BaseTrigger):
         until: When the time is up.
         message: What the worker saw.
         asked: When the warehouse was asked, where only another load can change what it said; else "".
+        next_look: When to look again, where the worker's look knows it; else "".
     """
 
-    def __init__(self, waiting: Mapping[str, Any], began: str, until: str, message: str, asked: str = "") -> None:
+    def __init__(
+        self, waiting: Mapping[str, Any], began: str, until: str, message: str, asked: str = "", next_look: str = ""
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.waiting, self.began, self.until, self.message, self.asked = waiting, began, until, message, asked
+        self.next_look = next_look
         self._looking: asyncio.Future[Seen] | None = None
 
     @classmethod
     def of(cls, waiting: Waiting, began: datetime, until: datetime, seen: Seen) -> ReadyTrigger:
         """Return the trigger that continues after a worker's look."""
         asked = seen.answer.asked.isoformat() if seen.answer else ""
-        return cls(waiting.stored(), began.isoformat(), until.isoformat(), seen.verdict.message, asked)
+        known = seen.verdict.next_look
+        next_look = known.isoformat() if known else ""
+        return cls(waiting.stored(), began.isoformat(), until.isoformat(), seen.verdict.message, asked, next_look)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what another process makes this trigger of."""
-        named = {name: getattr(self, name) for name in ("waiting", "began", "until", "message", "asked")}
+        named = {name: getattr(self, name) for name in ("waiting", "began", "until", "message", "asked", "next_look")}
         return f"{type(self).__module__}.{type(self).__qualname__}", named
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -61,11 +77,13 @@ class ReadyTrigger(BaseTrigger):
         began, until = datetime.fromisoformat(self.began), datetime.fromisoformat(self.until)
         waiting = await asyncio.to_thread(Waiting.of_stored, self.waiting)
         answer = Answer(self.message, datetime.fromisoformat(self.asked)) if self.asked else None
-        seen = Seen(Verdict(False, self.message), answer)
+        next_look = datetime.fromisoformat(self.next_look) if self.next_look else None
+        seen = Seen(Verdict(False, self.message, next_look=next_look), answer)
         while (left := until - datetime.now(UTC)) > timedelta():
-            pause = _BUSY if seen.busy else pause_after(datetime.now(UTC) - began, waiting.sensor)
-            # looks of many sensors that began together are spread
-            await asyncio.sleep(min(pause * random.uniform(0.8, 1.0), left).total_seconds())  # noqa: S311
+            pause = _pause(seen, datetime.now(UTC) - began, waiting.sensor)
+            await asyncio.sleep(min(pause, left).total_seconds())
+            if SENSORS.get(waiting.sensor.kind).on_worker:
+                return {"outcome": "look_again", "message": seen.verdict.message}
             try:
                 seen = await self._look(waiting, seen.answer)
             except EltError as error:

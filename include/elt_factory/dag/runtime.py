@@ -16,6 +16,8 @@ from elt_factory.core.connection import Connection
 from elt_factory.core.failures import EmptyWindowError, PermanentError, UnknownConnectionError
 from elt_factory.core.project import project_root
 from elt_factory.core.window import Window, load_id, moment_in
+from elt_factory.dag.asset_events import window_of_key
+from elt_factory.dag.timetables import last_interval
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.kind import ANY_PURPOSE, Purpose
@@ -114,12 +116,14 @@ def _window_ends(context: Mapping[str, Any], config: Config) -> tuple[datetime, 
     if any(given):
         raise EmptyWindowError(f"{config.name}: set both window_start and window_end, or neither")
     run = context["dag_run"]
+    if loaded := window_of_key(context.get("partition_key")):
+        return loaded.start, loaded.end
     start, end = run.data_interval_start, run.data_interval_end
     # without a schedule Airflow gives an interval of no width
-    if start and end and (config.schedule or start < end):
+    if start and end and (config.timetable or start < end):
         return start, end
-    if config.schedule:
-        return last_interval(config.schedule, config.timezone, run.run_after)
+    if config.timetable:
+        return last_interval(config, run.run_after)
     return _everything(config, run.run_after)
 
 
@@ -128,15 +132,6 @@ def _chosen(config: Config, name: str, text: str) -> datetime:
         return moment_in(text, config.timezone)
     except ValueError as error:
         raise PermanentError(f"{config.name}: {name}: {error}") from None
-
-
-def last_interval(schedule: str, zone: str, now: datetime) -> tuple[datetime, datetime]:
-    """Return the last complete interval of a schedule, as Airflow itself counts it, changes of the clock included."""
-    from airflow.timetables.interval import CronDataIntervalTimetable
-    from pendulum import instance
-
-    interval = CronDataIntervalTimetable(schedule, timezone=zone).infer_manual_data_interval(run_after=instance(now))
-    return interval.start, interval.end
 
 
 def _everything(config: Config, now: datetime) -> tuple[datetime, datetime]:

@@ -14,6 +14,7 @@ from elt_factory.core.private import private_files
 from elt_factory.core.project import project_root
 from elt_factory.core.verdict import Verdict
 from elt_factory.core.window import Window, iso_utc
+from elt_factory.dag.airflow_answers import last_update, runs_by_state
 from elt_factory.dag.asset_events import Answer, asset_of, still_unloaded
 from elt_factory.dag.runtime import Run, get_connection, purpose, warehouse
 from elt_factory.sensors.kind import Look, SensorKind
@@ -60,14 +61,19 @@ class Waiting:
         if unchanged := still_unloaded(answer, assets):
             return Seen(unchanged, answer)
         asked = datetime.now(UTC)
+        seen = self.seen_by(self._look(patience))
+        verdict = seen.verdict
+        return seen._replace(answer=Answer(verdict.message, asked) if verdict.needs_load and assets else None)
+
+    def seen_by(self, look: Look) -> Seen:
+        """Return what a look sees: what waiting may heal is not ready yet."""
         kind: SensorKind = SENSORS.get(self.sensor.kind)
         try:
             with private_files():
-                verdict = kind.poke(self.sensor.spec, self._look(patience))
+                return Seen(kind.poke(self.sensor.spec, look))
         except TransientError as error:
             # a source that is down is what this sensor waits out
             return Seen(Verdict(False, str(error)), busy=isinstance(error, WarehouseBusyError))
-        return Seen(verdict, Answer(verdict.message, asked) if verdict.needs_load and assets else None)
 
     def _look(self, patience: float) -> Look:
         return Look(
@@ -78,6 +84,8 @@ class Waiting:
             project=project_root(),
             connection=get_connection,
             warehouse=lambda table: warehouse(purpose(self.run, "quality", table), patience),
+            dag_runs=runs_by_state,
+            updated=last_update,
         )
 
     def line(self, verdict: Verdict, until: datetime) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from elt_factory.config.mistakes.across import LoadedConfig
-from elt_factory.config.models.limits import duration_words
+from elt_factory.config.models.in_words import deadline_text
 from elt_factory.config.models.source import Config, TransformOnly
 from elt_factory.config.models.table import Table
 from elt_factory.core.window import Window, load_id
@@ -59,9 +59,9 @@ class Plan:
         spec = self.config.deadline
         if spec is None:
             return "none"
-        if self.deadline is None and spec.within:
-            return f"{duration_words(spec.within)} after the run is queued"
-        return moment_text(self.deadline, spec.timezone or self.config.timezone) if self.deadline else "none"
+        if self.deadline is None:
+            return deadline_text(spec, self.config.timezone)
+        return moment_text(self.deadline, spec.timezone or self.config.timezone)
 
     @property
     def covers(self) -> str:

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from elt_factory.config import versions
 from elt_factory.config.layers import defaults, environments
-from elt_factory.config.models import alerts, base, checks, retention, sensors, source, table, templates
+from elt_factory.config.models import alerts, base, checks, deadlines, retention, sensors, source, table, templates
 from elt_factory.config.models.by_type import open_fields
 from elt_factory.config.models.durations import format_duration
 from elt_factory.config.upgrade import STEPS
@@ -99,7 +99,7 @@ _CHAPTERS: tuple[tuple[str, tuple[tuple[Model, str], ...]], ...] = (
         "Running",
         (
             (source.Retries, "retries"),
-            (source.Deadline, "deadline"),
+            (deadlines.Deadline, "deadline"),
             (alerts.Alerts, "alerts"),
             (alerts.Route, "an entry of alerts.routes"),
             (retention.Retention, "retention"),

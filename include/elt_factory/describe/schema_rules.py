@@ -12,7 +12,7 @@ from typing import Any, get_args
 from elt_factory.checks.kind import ColumnCheckKind
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.checks import COLUMN_CHECKS
-from elt_factory.config.models.schema_patterns import CLOCK, DAY, NO_TEMPLATE, NOT_TOO_LONG, SOME_TIME, Schema, both
+from elt_factory.config.models.schema_patterns import CLOCK, DAY, NO_TEMPLATE, NOT_TOO_LONG, SOME_TIME, Schema, not_both
 from elt_factory.config.models.table import Table
 from elt_factory.config.models.values import FORM_FIELDS, TypeName
 
@@ -70,7 +70,7 @@ RULES: Mapping[str, Sequence[Schema]] = {
             "pii", {"const": "drop"}, {"properties": {"checks": {"maxItems": 0}, "nullable": {"not": {"const": False}}}}
         ),
     ),
-    "Deadline": (both("by", "within"),),
+    "Deadline": (not_both("by", "within", "within_usual"),),
     "Sensors": ({"properties": {"before_extract": {"items": {"not": {"required": ["freshness"]}}}}},),
     "Table": _TABLE,
 }

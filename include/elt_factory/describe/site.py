@@ -111,7 +111,7 @@ def _specification(config: Config) -> Iterator[tuple[str, str]]:
 def _schedule(config: Config) -> Html:
     if config.schedule is None:
         return Html("manual")
-    return html.joined([html.code(config.schedule), config.timezone])
+    return html.joined([html.code(str(config.schedule)), config.timezone])
 
 
 def _source(config: Config) -> str:

@@ -17,11 +17,11 @@ def last_window(config: Config, moment: datetime) -> Window:
     Raises:
         ValueError: no run has begun by then.
     """
-    if config.schedule is None:
+    if config.timetable is None:
         return Window(first_moment(config), moment)
-    from elt_factory.dag.runtime import last_interval
+    from elt_factory.dag.timetables import last_interval
 
-    return Window(*last_interval(config.schedule, config.timezone, moment))
+    return Window(*last_interval(config, moment))
 
 
 def moment_of(text: str, config: Config) -> datetime:
@@ -62,7 +62,7 @@ def chosen_window(config: Config, start: str | None, end: str | None, moment: da
 
 def deadline_of(config: Config, window: Window) -> datetime | None:
     """Return the instant by which the run of a window must be done; None without a deadline by the clock."""
-    from elt_factory.dag.deadlines import next_time_of_day
+    from elt_factory.dag.deadline_references import next_time_of_day
 
     deadline = config.deadline
     if deadline is None or deadline.by is None:

@@ -16,7 +16,7 @@ _LEAST, _MOST = timedelta(minutes=30), timedelta(hours=6)
 
 def expected_window(config: Config, now: datetime) -> Window | None:
     """Return the last window that a run has been due for; None without a schedule, or before its first day."""
-    if config.schedule is None:
+    if config.timetable is None:
         return None
     try:
         window = last_window(config, now)
@@ -31,7 +31,7 @@ def due(config: Config, window: Window, loads: Sequence[LoadFact]) -> datetime:
     A table that is too young for a habit has half of its interval, half an hour at least and six hours at most.
     """
     deadline = config.deadline
-    if deadline is not None:
+    if deadline is not None and deadline.within_usual is None:
         by = deadline_of(config, window)
         return by if by is not None else window.end + (deadline.within or timedelta())
     width = window.end - window.start

@@ -13,7 +13,7 @@ from elt_factory.config.models.base import Model
 from elt_factory.config.models.durations import PositiveDuration, format_duration
 from elt_factory.config.models.schema_patterns import BELOW, FOLDER, NO_TEMPLATE, NOT_TOO_LONG, PERIODS, SOME_TIME
 from elt_factory.config.models.sensors import Setting
-from elt_factory.config.models.values import ConnectionId, FilePattern, FolderPath
+from elt_factory.config.models.values import ConnectionId, FilePattern, FolderPath, Whole
 from elt_factory.core.failures import EltError
 from elt_factory.core.stores import EXTRAS_OF_TYPES, FOLDER_TYPES, store_of
 from elt_factory.core.verdict import Verdict
@@ -29,6 +29,7 @@ class FileReady(Model):
 
     schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {
         "path": (BELOW, PERIODS, NO_TEMPLATE),
+        "done_marker": (BELOW, PERIODS, NO_TEMPLATE),
         "folder": (FOLDER, NO_TEMPLATE),
         "unchanged_for": (SOME_TIME, NOT_TOO_LONG),
     }
@@ -47,6 +48,12 @@ class FileReady(Model):
     path: FilePattern = Field(
         description="Name pattern below the folder, as in a table's `path`.",
         examples=["weather_%Y-%m.csv"],
+    )
+    min_count: Whole = Field(1, ge=1, description="Number of files that must match at least.", examples=[24])
+    done_marker: FilePattern | None = Field(
+        None,
+        description="Pattern of a file that is written last, next to the others: wait for it too.",
+        examples=["_SUCCESS_%Y-%m"],
     )
     unchanged_for: PositiveDuration | None = Field(
         None,
@@ -67,9 +74,13 @@ def _poke(spec: FileReady, look: Look) -> Verdict:
     try:
         with open_store(folder, connection, look.project) as store:
             found = matching_files(store, split(spec.path)[0], look.window, look.config.timezone)
+            if spec.done_marker:
+                matching_files(store, spec.done_marker, look.window, look.config.timezone)
     except EltError as error:
         raise label.error(type(error), str(error)) from None
     counted = "1 file matches" if len(found) == 1 else f"{len(found)} files match"
+    if len(found) < spec.min_count:
+        return Verdict(False, f"{look.config.name}: {counted} {spec.path}, and {spec.min_count} are waited for")
     if spec.unchanged_for and (young := _written_since(found, datetime.now(UTC) - spec.unchanged_for)):
         since = format_duration(spec.unchanged_for)
         return Verdict(False, f"{look.config.name}: {counted} {spec.path}, {young} was written less than {since} ago")
@@ -96,7 +107,8 @@ def _mistakes(spec: FileReady, setting: Setting) -> Iterator[MistakeError]:
 
 
 def _words(spec: FileReady) -> str:
-    return f"files {spec.path}"
+    marked = f", with {spec.done_marker}" if spec.done_marker else ""
+    return f"{'files' if spec.min_count == 1 else f'{spec.min_count} files'} {spec.path}{marked}"
 
 
 def _about(spec: FileReady) -> str:

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from elt_factory.config.errors import KEY, MistakeError, near_name
 from elt_factory.config.models.limits import Freshness, limit_words, no_business_date
+from elt_factory.config.models.schema_patterns import any_of
 from elt_factory.config.models.sensors import Awaited, Setting
-from elt_factory.config.models.values import Name
-from elt_factory.core.verdict import Verdict
+from elt_factory.config.models.values import Name, Share
+from elt_factory.core.verdict import Verdict, all_of
 from elt_factory.sensors.kind import Look, SensorKind
+
+if TYPE_CHECKING:
+    from elt_factory.warehouse.base import Warehouse
+
+_TRAILING = 7
 
 
 class TableFresh(Freshness):
     """Wait until one of this source's tables is fresh."""
 
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (any_of("business_date_within", "loaded_within", "min_rows"),)
+
     table: Name = Field(description="Name of the table.", examples=["flights"])
+    min_rows: Share | None = Field(
+        None,
+        description=(
+            "Rows that this window must have brought at least, as a share of the median of the 7 loads before it. "
+            "Without an earlier load, any number is enough."
+        ),
+        examples=["50%"],
+    )
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether it says what fresh is."""
+        return super().has_limit or self.min_rows is not None
 
 
 def _poke(spec: TableFresh, look: Look) -> Verdict:
@@ -31,11 +54,28 @@ def _poke(spec: TableFresh, look: Look) -> Verdict:
         committed = window_committed(opened, name, spec.table, look.window)
         if not committed.holds:
             return committed
-        return fresh(opened, name, spec.table, look.window, limits, look.config.timezone)
+        found = fresh(opened, name, spec.table, look.window, limits, look.config.timezone)
+        return all_of([found, _rows(spec, look, opened)])
+
+
+def _rows(spec: TableFresh, look: Look, opened: Warehouse) -> Verdict:
+    """Whether the window has brought enough rows, against the loads before it."""
+    from elt_factory.warehouse import state
+
+    name, table, window = look.config.name, spec.table, look.window
+    loads = state.load_sizes(opened, name, table, window.start, _TRAILING) if spec.min_rows else []
+    before = [rows for _, rows in loads]
+    if spec.min_rows is None or not before:
+        return Verdict(True, "")
+    count, usual = state.window_size(opened, name, table, window), median(before)
+    message = f"{name}.{table} has {count} rows for {window}; the {len(before)} loads before have a median of {usual:g}"
+    enough = count >= spec.min_rows * usual
+    return Verdict(enough, f"{message}; {spec.min_rows:.0%} of it is needed", needs_load=not enough)
 
 
 def _words(spec: TableFresh) -> str:
-    return ", ".join([f"{spec.table} is fresh", *limit_words(spec)])
+    rows = [f"rows at least {spec.min_rows:.0%} of the median"] if spec.min_rows is not None else []
+    return ", ".join([f"{spec.table} is fresh", *limit_words(spec), *rows])
 
 
 def _about(spec: TableFresh) -> str:

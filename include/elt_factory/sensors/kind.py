@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ class Look:
         project: The project's folder, below which relative paths are.
         connection: Returns an Airflow connection by its id. PermanentError where there is none.
         warehouse: Opens the warehouse for a question about a table, or "" for several.
+        dag_runs: Returns how many runs of a DAG with a logical date have each state.
+        updated: Returns when an asset, by its name or URI, was last updated since a moment; None where it was not.
     """
 
     config: Config
@@ -45,6 +48,8 @@ class Look:
     project: Path
     connection: Callable[[str], Connection]
     warehouse: Callable[[str], AbstractContextManager[Warehouse]]
+    dag_runs: Callable[[str, datetime], Mapping[str, int]]
+    updated: Callable[[str, datetime], datetime | None]
 
 
 def _awaits_nothing(_: Any) -> Awaited | None:
@@ -73,6 +78,7 @@ class SensorKind:
             that is of no kind of source but SQL.
         extras: The extra of ELT Factory that a type of connection needs, for those that need one.
         types_of: The types that fit what one sensor says, where that is not those of the kind.
+        on_worker: Whether each look is on a worker, because it needs what the triggerer cannot ask of Airflow.
     """
 
     name: str
@@ -87,6 +93,7 @@ class SensorKind:
     connection_types: Sequence[str] = ()
     extras: Mapping[str, str] = field(default_factory=dict)
     types_of: Callable[[Any], Sequence[str]] | None = None
+    on_worker: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a kind that its reference or an editor could not explain."""

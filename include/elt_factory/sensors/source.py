@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,9 @@ class SourceReady(Model):
 
     name: Name = Field(description="Name of the source.", examples=["fleet"])
     tables: tuple[Name, ...] = Field((), description="Tables to wait for. By default, all.", examples=[["planes"]])
+    need: Literal["all", "any"] = Field(
+        "all", description="Whether all tables must have loaded the window, or any of them.", examples=["any"]
+    )
     business_date_within: Duration | None = Field(
         None,
         description="Largest gap between its newest business date and the end of the window.",
@@ -41,14 +44,17 @@ def _poke(spec: SourceReady, look: Look) -> Verdict:
     with look.warehouse("") as opened:
         for table in look.awaited:
             checked = window_checked(opened, spec.name, table, look.window)
-            verdicts.append(checked)
             if checked.holds and limits.business_date_within:
-                verdicts.append(fresh(opened, spec.name, table, look.window, limits, look.config.timezone))
-    return all_of(verdicts)
+                dated = fresh(opened, spec.name, table, look.window, limits, look.config.timezone)
+                checked = all_of([checked, dated])
+            verdicts.append(checked)
+    ready = [verdict for verdict in verdicts if verdict.holds]
+    return all_of(ready if ready and spec.need == "any" else verdicts)
 
 
 def _words(spec: SourceReady) -> str:
     named = ", ".join(f"{spec.name}.{table}" for table in spec.tables) or spec.name
+    named = f"any of {named}" if spec.need == "any" else named
     return ", ".join([f"{named} has loaded the window", *limit_words(spec)])
 
 

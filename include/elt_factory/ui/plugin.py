@@ -1,4 +1,4 @@
-"""What Airflow itself must know: the deadline by time of day and the Sources page. Found by `airflow.plugins`.
+"""What Airflow itself must know: references of deadlines, timetables, the Sources page. Found by `airflow.plugins`.
 
 Every Airflow process imports this, workers too, so the page's API is imported when it is first asked for.
 """
@@ -11,7 +11,8 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from elt_factory.dag.deadlines import TimeOfDayDeadline
+from elt_factory.dag.core_timetables import CalendarTimetable, EveryTimetable
+from elt_factory.dag.deadline_references import QueuedDeadline, TimeOfDayDeadline
 
 PREFIX = "/elt"
 STATIC = Path(__file__).parent / "static"
@@ -61,7 +62,8 @@ class EltFactoryPlugin(AirflowPlugin):
     """ELT Factory in Airflow's list of plugins."""
 
     name = "elt_factory"
-    deadline_references = [TimeOfDayDeadline]  # noqa: RUF012 - as AirflowPlugin declares it
+    deadline_references = [TimeOfDayDeadline, QueuedDeadline]  # noqa: RUF012 - as AirflowPlugin declares it
+    timetables = [CalendarTimetable, EveryTimetable]  # noqa: RUF012
     fastapi_apps = [  # noqa: RUF012
         {"name": "ELT Factory", "url_prefix": PREFIX, "app": LazyApp("elt_factory.ui.app", "app")}
     ]

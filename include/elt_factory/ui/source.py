@@ -35,7 +35,7 @@ def source_answer(item: LoadedConfig, readable: Collection[str], may_run: bool) 
         name=config.name,
         description=config.description,
         file=_shown(item.file),
-        schedule=config.schedule or "",
+        schedule=str(config.schedule or ""),
         timezone=config.timezone,
         covers=covers_words(config),
         retries=retries_words(config),
@@ -60,7 +60,7 @@ def loads_answer(warehouse: Warehouse, config: Config, table: str) -> Loads:
         table=table,
         timezone=config.timezone,
         loads=shown,
-        gaps=gaps_between(covered(shown)) if config.schedule else [],
+        gaps=gaps_between(covered(shown)) if config.timetable else [],
         band=Band(low=band[0], high=band[1]) if band else None,
         more=len(loads) > MOST_LOADS,
     )

@@ -167,6 +167,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "run_id": "text",
         "deadline": "timestamp",
         "noticed_at": "timestamp",
+        "table_name": "text",
     },
 }
 

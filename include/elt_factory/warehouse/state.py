@@ -196,6 +196,15 @@ def _of_loads(warehouse: Warehouse, source: str, table: str, moment: str) -> dat
     return found
 
 
+def loaded_by(warehouse: Warehouse, source: str, table: str, run_id: str, moment: datetime) -> bool:
+    """Whether a run had committed a load of a table by a moment."""
+    if not audited(warehouse):
+        return False
+    d = warehouse.dialect
+    mine = f"{d.name('run_id')} = {d.literal(run_id)} AND {d.name('loaded_at')} <= {d.literal(moment)}"
+    return bool(_loads(warehouse, ("load_id",), f"{_standing(d, source, table)} AND {mine}").rows)
+
+
 def covering(loads: Sequence[Committed], wanted: Window) -> list[Committed]:
     """Return the loads that together leave no gap in the wanted window; none of them where there is a gap."""
     reached, chosen = wanted.start, []
@@ -273,6 +282,15 @@ def load_sizes(
         f"AND NOT {d.name('full_refresh')} ORDER BY {d.name('window_start')} DESC LIMIT {count}",
     ).rows
     return [(row[0], _size(row[1:])) for row in rows]
+
+
+def window_size(warehouse: Warehouse, source: str, table: str, window: Window) -> int:
+    """Rows that the loads of a window brought, those that a part of it or more than it was loaded for among them."""
+    d = warehouse.dialect
+    overlap = (
+        f"{d.name('window_end')} > {d.literal(window.start)} AND {d.name('window_start')} < {d.literal(window.end)}"
+    )
+    return sum(map(_size, _loads(warehouse, _SIZE, f"{_standing(d, source, table)} AND {overlap}").rows))
 
 
 def load_size(warehouse: Warehouse, load_id: str) -> int:

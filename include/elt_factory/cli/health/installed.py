@@ -73,10 +73,10 @@ def _version(name: str) -> str:
 
 
 def plugin() -> Iterator[Found]:
-    """Ask Airflow for what only the plugin gives it: the deadline by time of day."""
+    """Ask Airflow for what only the plugin gives it: the references of deadlines."""
     from airflow import plugins_manager
 
-    from elt_factory.dag.deadlines import TimeOfDayDeadline
+    from elt_factory.dag.deadline_references import TimeOfDayDeadline
 
     for source, problem in plugins_manager.get_import_errors().items():
         if "elt_factory" in f"{source} {problem}":

@@ -47,6 +47,7 @@ def problems_across(loaded: Sequence[LoadedConfig], broken: Sequence[Path]) -> d
             *_name_taken(item, first[item.config.name]),
             *_awaited_in_vain(item, configs, unread),
             *_parents_in_vain(item, configs, unread),
+            *_never_one_window(item, configs),
         ]
         if problems:
             found[item.file] = problems
@@ -88,8 +89,36 @@ def _awaited_in_vain(item: LoadedConfig, configs: Mapping[str, Config], unread: 
             yield Problem(item.source.at((*path, *below)), code, message, hint)
 
 
+def _never_one_window(item: LoadedConfig, configs: Mapping[str, Config]) -> Iterator[Problem]:
+    """Yield the assets of a schedule whose windows are never the same as those of the first."""
+    known: dict[str, tuple[int, str]] = {}
+    for path, awaited in source_sensors(item.config):
+        if path[0] == "schedule" and awaited.source in configs and configs[awaited.source].all_tables:
+            known.setdefault(awaited.source, (int(path[-1]), windows_of(awaited.source, configs)))
+    (first, (_, wanted)), *others = known.items() or [("", (0, ""))]
+    for name, (index, windows) in others:
+        if windows != wanted:
+            message = f'"{name}" runs {windows} and "{first}" {wanted}: they never load one window'
+            hint = "give them one schedule, or use a schedule of times here, and source sensors"
+            yield Problem(item.source.at(("schedule", "assets", index)), "conflict", message, hint)
+
+
+def windows_of(name: str, configs: Mapping[str, Config]) -> str:
+    """Return which windows the runs of a config have, in words: those of what it waits for, where it has no times."""
+    config = configs[name]
+    for _ in configs:
+        sources = list(config.schedule.awaited) if config.schedule else []
+        if not sources or sources[0] not in configs:
+            break
+        config = configs[sources[0]]
+    return f"{config.schedule} {config.timezone}" if config.schedule else "without a schedule"
+
+
 def source_sensors(config: Config) -> Iterator[tuple[YamlPath, Awaited]]:
-    """Yield the sensors of a config that wait for other sources, each with its path."""
+    """Yield what waits for other sources, each with its path: a config's sensors and the assets of its schedule."""
+    for index, name in enumerate((config.schedule and config.schedule.assets) or ()):
+        source, _, table = name.partition(".")
+        yield ("schedule", "assets", index), Awaited(source, (table,) if table else ())
     for stage in STAGES:
         for index, sensor in enumerate(getattr(config.sensors, stage)):
             if sensor.awaited and sensor.awaited.source:
@@ -142,7 +171,7 @@ def _unready(awaited: Awaited, other: Config) -> Iterator[tuple[YamlPath, str, s
     """Why another source is never ready: path below the sensor, code, message, hint."""
     tables = other.all_tables
     if not tables:
-        message = f'"{other.name}" loads no tables, so this sensor has nothing to wait for'
+        message = f'"{other.name}" loads no tables, so there is nothing to wait for'
         yield ("name",), "unknown-source", message, "wait for the sources that it reads from"
     for index, table in enumerate(awaited.tables):
         if table not in tables:

@@ -64,5 +64,6 @@ def _way(start: str, goal: str, waits: Waits) -> list[str]:
 def _problem(items: Mapping[str, LoadedConfig], waits: Waits, way: Sequence[str], position: Position) -> Problem:
     places = (items[name].source.at(waits[name][other]) for name, other in pairwise(way))
     where = ", ".join(f"{place.file.name}:{place.line}" for place in places)
-    message = f"sensor cycle: {' -> '.join(way)} ({where})"
-    return Problem(position, "cycle", message, "remove one of these sensors")
+    by_sensors = all(waits[name][other][0] == "sensors" for name, other in pairwise(way))
+    kind, what = ("sensor cycle", "sensors") if by_sensors else ("cycle", "sensors or assets")
+    return Problem(position, "cycle", f"{kind}: {' -> '.join(way)} ({where})", f"remove one of these {what}")

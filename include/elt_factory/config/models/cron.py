@@ -66,10 +66,19 @@ def _with_sign(value: object) -> object:
     return f"@{value}" if isinstance(value, str) and f"@{value}" in _ALIASES else value
 
 
-_SCHEMA = rf"^(@?({'|'.join(alias[1:] for alias in _ALIASES)})|\s*\S+(\s+\S+){{{_FIELDS - 1}}}\s*)$"
+def plain_cron(value: str) -> str:
+    """Return a cron expression where a mapping could be.
+
+    Raises:
+        MistakeError: it is not one, or it never comes.
+    """
+    return check_cron(str(_with_sign(value)))
+
+
+CRON_SCHEMA = rf"^(@?({'|'.join(alias[1:] for alias in _ALIASES)})|\s*\S+(\s+\S+){{{_FIELDS - 1}}}\s*)$"
 Cron = Annotated[
     str,
     BeforeValidator(_with_sign),
     AfterValidator(check_cron),
-    WithJsonSchema({"type": "string", "pattern": _SCHEMA}),
+    WithJsonSchema({"type": "string", "pattern": CRON_SCHEMA}),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from elt_factory.config.models.deadlines import Deadline
 from elt_factory.config.models.limits import duration_words
 from elt_factory.config.models.source import Config
 from elt_factory.config.models.table import Table
@@ -10,13 +11,20 @@ PII = {"hash": "personal data: stored as a SHA-256 hash", "drop": "personal data
 
 
 def deadline_words(config: Config) -> str:
-    """When a run must be done."""
-    deadline = config.deadline
-    if deadline is None:
-        return "none"
-    if deadline.within:
+    """When a run must be done, and its tables be loaded."""
+    tables = {name: table.deadline for name, table in config.all_tables.items() if table.deadline}
+    parts = [deadline_text(config.deadline, config.timezone)] if config.deadline else []
+    parts += [f"{name}: {deadline_text(deadline, config.timezone)}" for name, deadline in tables.items()]
+    return "; ".join(parts) or "none"
+
+
+def deadline_text(deadline: Deadline, zone: str) -> str:
+    """When it must be done."""
+    if deadline.by is not None:
+        return f"{deadline.by:%H:%M} {deadline.timezone or zone}"
+    if deadline.within is not None:
         return f"{duration_words(deadline.within)} after a run is queued"
-    return f"{deadline.by:%H:%M} {deadline.timezone or config.timezone}"
+    return f"{deadline.within_usual or 0:.0%} of the usual time after a run is queued"
 
 
 def covers_words(config: Config) -> str:

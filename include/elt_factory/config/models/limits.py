@@ -32,9 +32,14 @@ class Freshness(Model):
     )
     loaded_within: Duration | None = Field(None, description="Largest age of the last committed load.", examples=["2h"])
 
+    @property
+    def has_limit(self) -> bool:
+        """Whether it says what fresh is."""
+        return self.business_date_within is not None or self.loaded_within is not None
+
     @model_validator(mode="after")
     def _something_to_check(self) -> Self:
-        if self.business_date_within is None and self.loaded_within is None:
+        if not self.has_limit:
             raise MistakeError(
                 "freshness needs a limit", "write business_date_within or loaded_within", code="incomplete"
             )

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 Stage = Literal["before_extract", "before_transform"]
 OnTimeout = Literal["fail", "skip", "continue"]
 STAGES: tuple[Stage, ...] = ("before_extract", "before_transform")
+_BUILT_IN = ("http", "file", "sql", "freshness", "source", "asset", "dag", "time", "python")
 SENSORS: Door[Any] = Door(
     "elt_factory.sensors",
-    {name: f"elt_factory.sensors.{name}:KIND" for name in ("http", "file", "sql", "freshness", "source")},
+    {name: f"elt_factory.sensors.{name}:KIND" for name in _BUILT_IN},
     takes="elt_factory.sensors.kind:SensorKind",
 )
 
@@ -51,6 +52,7 @@ class Setting:
     stage: Stage
     tables: Mapping[str, Table]
     folder: str | None = None
+    name: str = ""
 
 
 class Sensor(OneKind):

@@ -15,9 +15,10 @@ from elt_factory.config.models.base import Model
 from elt_factory.config.models.checks import BEFORE, TABLE_CHECKS, CheckStage, TableCheck
 from elt_factory.config.models.column_rules import column_mistakes
 from elt_factory.config.models.compute import Compute, or_name
-from elt_factory.config.models.cron import Cron
+from elt_factory.config.models.deadlines import Deadline
 from elt_factory.config.models.durations import PositiveDuration, format_duration
 from elt_factory.config.models.retention import Retention
+from elt_factory.config.models.schedule import Schedule, or_cron
 from elt_factory.config.models.sensors import STAGES, Sensor, Sensors, Setting, Stage
 from elt_factory.config.models.table import Path, Table
 from elt_factory.config.models.template_rules import template_mistakes
@@ -30,7 +31,6 @@ from elt_factory.config.models.values import (
     ParamName,
     ParamValue,
     Text,
-    TimeOfDay,
     TimeZone,
     Whole,
 )
@@ -45,29 +45,6 @@ def _check_run_params(value: dict[str, Any]) -> dict[str, Any]:
 RunParams = Annotated[dict[ParamName, ParamValue], AfterValidator(_check_run_params)]
 
 _RESERVED_NAMES = ("information_schema", "pg_catalog")
-
-
-class Deadline(Model):
-    """When a run must finish: by a time of day, or this long after it was queued."""
-
-    plain_key: ClassVar[str] = "within"
-
-    by: TimeOfDay | None = Field(None, description="Time of day after the end of the window.", examples=["06:00"])
-    timezone: TimeZone | None = Field(
-        None, description="Time zone of `by`. By default, that of the schedule.", examples=["America/New_York"]
-    )
-    within: PositiveDuration | None = Field(None, description="Time allowed after queueing.", examples=["2h"])
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if self.by is None and self.within is None:
-            raise MistakeError(
-                "a deadline needs `by` or `within`", 'write by: "06:00" or within: 2h', code="incomplete"
-            )
-        if self.by is not None and self.within is not None:
-            hint = "keep one of them; write null to unset one that comes from the defaults"
-            raise MistakeError("`by` and `within` exclude each other", hint, at=("within", KEY), code="conflict")
-        return self
 
 
 class Retries(Model):
@@ -137,10 +114,14 @@ class Pipeline(Model):
     description: str = Field("", description="Human-readable description.", examples=["Departures from New York"])
     owner: str = Field("airflow", min_length=1, description="Owner shown in Airflow.", examples=["data-platform"])
     tags: tuple[str, ...] = Field((), description="Tags shown in Airflow.", examples=[["travel"]])
-    schedule: Cron | None = Field(
+    schedule: Schedule | None = Field(
         None,
-        description="Cron expression. Each run covers the time since the previous one. If unset, runs are manual.",
-        examples=["0 3 * * *"],
+        description=(
+            "Cron expression, or a mapping with several, an interval, or what must be loaded. Each run covers the time "
+            "since the previous one. If unset, runs are manual."
+        ),
+        examples=["0 3 * * *", {"every": "6h"}, {"assets": ["flights", "weather"]}],
+        json_schema_extra=or_cron,
     )
     timezone: TimeZone = Field(
         "UTC", description="Time zone of the schedule and of dates.", examples=["America/New_York"]
@@ -203,6 +184,11 @@ class Pipeline(Model):
         of_table = sum(check.stage in stages for check in self.quality.get(table, ()))
         return of_table + (of_columns if BEFORE in stages else 0)
 
+    @property
+    def timetable(self) -> Schedule | None:
+        """The schedule, where it is one of times, which end the windows of its runs."""
+        return self.schedule if self.schedule and not self.schedule.assets else None
+
     def with_parents(self, table: str) -> Sequence[str]:
         """Return a table and those that it is read with, without which it cannot be read."""
         found = [table]
@@ -236,9 +222,14 @@ def _name_mistakes(config: Pipeline) -> Iterator[MistakeError]:
 
 def _run_mistakes(config: Pipeline) -> Iterator[MistakeError]:
     """Yield what can never run, or would wait for itself."""
-    if config.catchup and config.schedule is None:
+    if config.catchup and config.timetable is None:
         hint = "add a schedule:, or remove `catchup`"
-        yield MistakeError("`catchup` has no effect without a schedule", hint, at=("catchup",), code="conflict")
+        message = f"`catchup` has no effect {'on `assets`' if config.schedule else 'without a schedule'}"
+        yield MistakeError(message, hint, at=("catchup",), code="conflict")
+    if config.schedule and config.name in config.schedule.awaited:
+        hint = "name the sources that it reads from"
+        at = ("schedule", "assets", list(config.schedule.awaited).index(config.name))
+        yield MistakeError("a config cannot wait for itself", hint, at=at, code="conflict")
     for stage in STAGES:
         for index, sensor in enumerate(getattr(config.sensors, stage)):
             yield from _sensor_mistakes(config, sensor, stage, ("sensors", stage, index))
@@ -250,7 +241,7 @@ def _sensor_mistakes(config: Pipeline, sensor: Sensor, stage: Stage, path: Path)
         at = (*path, sensor.kind, "name")
         yield MistakeError("a source cannot wait for itself", hint, at=at, code="conflict")
     folder = getattr(getattr(config, "extract", None), "folder", None)
-    for mistake in sensor.mistakes(Setting(stage, config.all_tables, folder)):
+    for mistake in sensor.mistakes(Setting(stage, config.all_tables, folder, config.name)):
         yield MistakeError(mistake.message, mistake.hint, at=(*path, *mistake.at), code=mistake.code)
 
 

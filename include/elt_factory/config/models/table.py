@@ -12,6 +12,7 @@ from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.checks import ColumnCheck
 from elt_factory.config.models.cursor_rules import cursor_mistakes
+from elt_factory.config.models.deadlines import Deadline
 from elt_factory.config.models.deletes import Deletes, delete_mistakes
 from elt_factory.config.models.durations import Lag
 from elt_factory.config.models.reject_limit import RejectLimit
@@ -196,6 +197,9 @@ class Table(Model):
             "rows_withheld, its rejects are in `_elt.rejects`. A load without a valid row always fails."
         ),
         examples=[{"max": "1%", "or": 100}],
+    )
+    deadline: Deadline | None = Field(
+        None, description="Time by which a run must have loaded this table.", examples=[{"by": "05:00"}]
     )
     max_columns: Whole = Field(
         1000,

@@ -228,7 +228,7 @@ def deadline_tight(facts: Facts) -> Finding | None:
     """Find a deadline that is missed again and again by runs that succeed, as they usually take that long."""
     recent = [moment for moment in facts.misses if facts.now - moment < _RECENT]
     deadline, usual = facts.config.deadline if facts.config else None, usual_duration(facts)
-    if deadline is None or len(recent) < _OFTEN or usual is None:
+    if deadline is None or deadline.within_usual is not None or len(recent) < _OFTEN or usual is None:
         return None
     took = durations(facts)
     if deadline.within is not None and usual < deadline.within * 0.9:

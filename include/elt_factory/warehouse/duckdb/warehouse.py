@@ -285,7 +285,8 @@ def _connect(path: Path, patience: float, log: Callable[[str], None]) -> duckdb.
         try:
             with translated(path, but=_LOCKED):
                 return duckdb.connect(str(path))
-        except duckdb.IOException as error:
+        except (duckdb.IOException, duckdb.ResourceInUseException) as error:
+            # the second: another thread of this process is just opening it, or letting go of it
             now = time.monotonic()
             if now > deadline:
                 raise WarehouseBusyError(

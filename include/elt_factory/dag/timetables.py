@@ -1,0 +1,75 @@
+"""When a DAG runs, as Airflow knows it. Every timetable gives exact data intervals: each begins where one ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, time
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from elt_factory.config.models.schedule import Schedule
+from elt_factory.config.models.source import Config
+from elt_factory.dag.asset_events import windows_of
+
+if TYPE_CHECKING:
+    from airflow.timetables.interval import CronDataIntervalTimetable
+
+
+def schedule_of(config: Config, tables_of: Mapping[str, tuple[str, ...]]) -> Any:
+    """Return what a DAG is scheduled by.
+
+    Args:
+        config: The config.
+        tables_of: Every source's tables by its name, for a schedule that waits for all of a source.
+    """
+    schedule = config.schedule
+    if schedule is None:
+        return None
+    if schedule.assets:
+        from airflow.sdk import AssetAll, PartitionedAssetTimetable
+
+        found = [
+            windows_of(source, table)
+            for source, tables in schedule.awaited.items()
+            for table in tables or tables_of.get(source, ())
+        ]
+        # Airflow starts a run once all have an event of one key, and the key is the window
+        return PartitionedAssetTimetable(assets=AssetAll(*found)) if found else None
+    if schedule.single_cron:
+        from airflow.sdk import CronDataIntervalTimetable
+
+        return CronDataIntervalTimetable(schedule.single_cron, timezone=config.timezone)
+    return _of_its_own(config, schedule)
+
+
+def last_interval(config: Config, now: datetime) -> tuple[datetime, datetime]:
+    """Return the last complete interval of a schedule, as Airflow itself counts it, changes of the clock included.
+
+    Raises:
+        ValueError: the config has no schedule of times.
+    """
+    from pendulum import instance
+
+    if config.timetable is None:
+        raise ValueError(f"{config.name} has no schedule of times")
+    interval = _core(config, config.timetable).infer_manual_data_interval(run_after=instance(now))
+    return interval.start, interval.end
+
+
+def _core(config: Config, schedule: Schedule) -> CronDataIntervalTimetable:
+    from airflow.timetables.interval import CronDataIntervalTimetable
+
+    if schedule.single_cron:
+        return CronDataIntervalTimetable(schedule.single_cron, timezone=config.timezone)
+    return _of_its_own(config, schedule)
+
+
+def _of_its_own(config: Config, schedule: Schedule) -> CronDataIntervalTimetable:
+    # imports Airflow's core, which only configs with such a schedule pay for
+    from elt_factory.dag.core_timetables import CalendarTimetable, EveryTimetable
+
+    if schedule.every:
+        anchor = datetime.combine(config.start_date, time(), ZoneInfo(config.timezone))
+        return EveryTimetable(schedule.every, anchor)
+    holidays = tuple(str(day) for day in schedule.holidays)
+    return CalendarTimetable(schedule.cron or (), config.timezone, schedule.business_days, holidays)

@@ -1,0 +1,155 @@
+"""When DAGs run: windows without gap or overlap over both changes of the clock, and runs that follow loads."""
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from dag_support import config_of, context_of, moment
+
+from elt_factory.core.window import Window
+from elt_factory.dag.asset_events import key_of_window, window_of_key
+from elt_factory.dag.factory import build_dag
+from elt_factory.dag.runtime import run_of
+from elt_factory.dag.timetables import last_interval, schedule_of
+
+NEW_YORK = "America/New_York"
+SPRING, AUTUMN = date(2013, 3, 10), date(2013, 11, 3)
+
+
+def scheduled(folder, schedule, **changes):
+    return config_of(folder, schedule=schedule, timezone=NEW_YORK, start_date="2013-01-01", **changes)
+
+
+def intervals(config, begin: date, days: int) -> list[tuple[datetime, datetime]]:
+    """The intervals that the scheduler makes one after the other, as it makes them of what it has stored."""
+    from airflow.serialization.decoders import decode_timetable
+    from airflow.serialization.encoders import encode_timetable
+    from airflow.timetables.base import DataInterval, TimeRestriction
+    from pendulum import instance
+
+    timetable = decode_timetable(encode_timetable(schedule_of(config, {})))
+    start = instance(datetime.combine(begin, time(), ZoneInfo(NEW_YORK)))
+    found, last = [], None
+    while last is None or last.end < start.add(days=days):
+        info = timetable.next_dagrun_info(
+            last_automated_data_interval=last, restriction=TimeRestriction(start, None, catchup=True)
+        )
+        last = DataInterval(info.data_interval.start, info.data_interval.end)
+        found.append((last.start.in_timezone(NEW_YORK), last.end.in_timezone(NEW_YORK)))
+    return found
+
+
+def clocks(found, form: str = "%d %H:%M") -> list[str]:
+    return [end.strftime(form) for _, end in found]
+
+
+@pytest.mark.parametrize("change", [SPRING, AUTUMN])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "0 3 * * *",
+        "30 2 * * *",
+        {"cron": ["0 6 * * *", "30 17 * * 1-5"]},
+        {"cron": "0 */4 * * *", "business_days": True},
+        {"every": "6h"},
+        {"every": "90m"},
+    ],
+)
+def test_windows_have_no_gap_and_no_overlap_when_clocks_change(tmp_path, airflow_db, change, schedule):
+    config = scheduled(tmp_path, schedule)
+    found = intervals(config, change - timedelta(days=4), 8)
+    assert len(found) > 5
+    assert all(earlier[1] == later[0] for earlier, later in pairwise(found))
+    moments = [datetime.fromtimestamp(end.timestamp(), UTC) for _, end in found]
+    assert moments == sorted(moments)
+    # a run by hand has the interval of the schedule that ended last, whenever it starts
+    for end in moments[2:-1]:
+        if schedule != "30 2 * * *":  # an hour that is skipped: its own test is among those of windows
+            assert last_interval(config, end + timedelta(minutes=7))[1] == end
+
+
+def test_several_crons_end_a_window_each_and_clocks_are_those_of_the_zone(tmp_path, airflow_db):
+    config = scheduled(tmp_path, {"cron": ["0 6 * * *", "30 17 * * 1-5"]})
+    # 9 and 10 March are a Saturday and a Sunday, and clocks go forward
+    assert clocks(intervals(config, date(2013, 3, 8), 4)) == [
+        "08 17:30",
+        "09 06:00",
+        "10 06:00",
+        "11 06:00",
+        "11 17:30",
+        "12 06:00",
+    ]
+
+
+def test_business_days_leave_out_weekends_and_holidays_and_the_next_window_has_them(tmp_path, airflow_db):
+    schedule = {"cron": "0 6 * * *", "business_days": True, "holidays": ["2013-03-11"]}
+    found = intervals(scheduled(tmp_path, schedule), date(2013, 3, 7), 6)
+    assert clocks(found) == ["08 06:00", "12 06:00", "13 06:00"]
+    friday, tuesday = found[1]
+    assert tuesday - friday == timedelta(days=4, hours=-1)  # clocks went forward within it
+
+
+def test_an_interval_is_counted_from_the_first_day_and_has_one_length(tmp_path, airflow_db):
+    config = scheduled(tmp_path, {"every": "7h"})
+    found = intervals(config, date(2013, 3, 9), 3)
+    assert {end.timestamp() - start.timestamp() for start, end in found} == {7 * 3600}
+    anchor = datetime(2013, 1, 1, tzinfo=ZoneInfo(NEW_YORK)).timestamp()
+    assert {(start.timestamp() - anchor) % (7 * 3600) for start, _ in found} == {0}
+
+
+def test_a_dag_that_is_unpaused_runs_the_last_complete_interval(tmp_path, airflow_db):
+    from airflow.timetables.base import TimeRestriction
+    from pendulum import now
+
+    for schedule in ({"every": "6h"}, {"cron": ["0 6 * * *", "0 18 * * *"]}):
+        timetable = schedule_of(scheduled(tmp_path, schedule), {})
+        info = timetable.next_dagrun_info(
+            last_automated_data_interval=None, restriction=TimeRestriction(None, None, catchup=False)
+        )
+        assert info.data_interval.end <= now() < info.data_interval.end.add(hours=13)
+
+
+def test_a_schedule_by_assets_waits_for_the_windows_of_all_tables_of_a_source_or_of_those_named(tmp_path):
+    config = config_of(tmp_path, schedule={"assets": ["fleet", "weather.daily", "weather.hourly"]})
+    tables = {"fleet": ("planes", "airlines"), "weather": ("daily", "hourly", "stations")}
+    timetable = build_dag(config, tables).timetable
+    assert type(timetable).__name__ == "PartitionedAssetTimetable"
+    assert {asset.uri for asset in timetable.asset_condition.objects} == {
+        f"elt://{name}/windows" for name in ("fleet/planes", "fleet/airlines", "weather/daily", "weather/hourly")
+    }
+
+
+def test_a_run_by_assets_has_the_window_that_they_have_loaded(tmp_path):
+    config = config_of(tmp_path, schedule={"assets": ["fleet"]})
+    loaded = Window(moment("2013-01-01T08:00:00Z"), moment("2013-01-02T08:00:00Z"))
+    key = key_of_window(loaded)
+    assert key == "2013-01-01T08:00:00Z/2013-01-02T08:00:00Z"
+    assert run_of({**context_of(), "partition_key": key}, config).window == loaded
+    assert [window_of_key(text) for text in (None, "", "2013-01-01", "us/de")] == [None] * 4
+    # what the form says comes first
+    day = {"window_start": "2013-02-01", "window_end": "2013-02-02"}
+    assert run_of({**context_of(**day), "partition_key": key}, config).window.start == moment("2013-02-01T00:00:00Z")
+
+
+LOADS = """
+name: tiny
+start_date: 2013-01-01
+extract: {type: files, connection: inbox}
+tables: {input: {path: input.csv, primary_key: [id], write_disposition: merge}}
+"""
+
+
+def test_a_load_tells_its_window_to_what_waits_for_it_and_its_figures_to_all(tiny, airflow_db):
+    outcome = tiny(LOADS).run("tiny", window_start="2013-01-01", window_end="2013-01-02")
+    with closing(sqlite3.connect(airflow_db)) as metadata:
+        asked = (
+            "select a.uri, e.partition_key from asset_event e join asset a on a.id = e.asset_id where source_run_id = ?"
+        )
+        events = metadata.execute(asked, [outcome.run_id]).fetchall()
+    assert sorted(events, key=str) == [
+        ("elt://tiny/input", None),
+        ("elt://tiny/input/windows", "2013-01-01T00:00:00Z/2013-01-02T00:00:00Z"),
+    ]

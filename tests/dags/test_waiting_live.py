@@ -1,0 +1,99 @@
+"""A whole Airflow that waits: no worker is held, what is late holds up only what needs it, and lateness is written."""
+
+from pathlib import Path
+
+import duckdb
+import pytest
+from bundle_support import write
+from live_support import Deployment, api_of, deployment_over, done, until
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
+
+BUNDLE = [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": {"refresh_interval": 2}}]
+WORKERS, WAITING = 2, 8
+SOURCE = """
+name: {name}
+schedule: {schedule}
+start_date: 2013-01-01
+extract: {{type: files, connection: inbox}}
+tables: {{t: {{path: input.csv, primary_key: [id], write_disposition: merge}}}}
+"""
+DAILY, DAY = '"0 0 * * *"', {"window_start": "2013-01-01", "window_end": "2013-01-02"}
+LATE = """
+sensors: {before_extract: [{file: {path: weather_is_there}, poke_interval: 2s}]}
+"""
+CROWD = """
+deadline: {within: 5s}
+sensors:
+  before_extract:
+"""
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, airflow_template: Path) -> Deployment:
+    project = tmp_path / "project"
+    configs = {
+        "flights": SOURCE.format(name="flights", schedule=DAILY),
+        "weather": SOURCE.format(name="weather", schedule=DAILY) + LATE,
+        "departures": SOURCE.format(name="departures", schedule="{assets: [flights, weather.t]}"),
+        "arrivals": SOURCE.format(name="arrivals", schedule="{assets: [flights]}"),
+        "crowd": SOURCE.format(name="crowd", schedule="null")
+        + CROWD
+        + "".join(f"    - {{file: {{path: none_{number}}}}}\n" for number in range(WAITING)),
+    }
+    for name, text in configs.items():
+        write(project / "dag_configs" / f"{name}.yaml", text)
+    write(project / "inbox" / "input.csv", "id,amount\n1,2.5\n2,3.5\n")
+    made = deployment_over(project, tmp_path / "airflow", airflow_template)
+    made.environment["AIRFLOW__CORE__PARALLELISM"] = str(WORKERS)
+    return made
+
+
+def asked(deployment: Deployment, statement: str) -> list[tuple]:
+    """What the warehouse says; nothing while a task has its file."""
+    try:
+        with duckdb.connect(str(Path(deployment.environment["AIRFLOW_HOME"]) / "warehouse.duckdb")) as warehouse:
+            return warehouse.execute(statement).fetchall()
+    except duckdb.Error:
+        return []
+
+
+LOADS = "select window_start::varchar, window_end::varchar, rows_loaded from _elt.loads where source = 'departures'"
+MISSES = "select source, run_id from _elt.deadline_misses"
+
+
+def test_what_waits_holds_no_worker_and_what_is_late_holds_up_only_what_needs_it(deployment: Deployment):
+    url, server = deployment.serve(BUNDLE)
+
+    def states(dag: str) -> list[str | None]:
+        return [row[0] for row in deployment.query(f"select state from task_instance where dag_id = '{dag}'")]
+
+    def runs(dag: str) -> list[tuple]:
+        return deployment.query(f"select run_type, state from dag_run where dag_id = '{dag}'")
+
+    with deployment.running(["dag-processor"], server, ["scheduler"], ["triggerer"]):
+        until(lambda: len(deployment.alive()) == 5, 240, deployment.import_errors)
+        api = api_of(url)
+        for name in ("departures", "arrivals", "crowd", "flights", "weather"):
+            done(lambda n=name: api.patch(f"/api/v2/dags/{n}", json={"is_paused": False}))
+        # those with a schedule run for yesterday too; these are for one day
+        for name in ("crowd", "flights", "weather"):
+            conf = {} if name == "crowd" else DAY
+            done(lambda n=name, c=conf: api.post(f"/api/v2/dags/{n}/dagRuns", json={"logical_date": None, "conf": c}))
+
+        # more sensors wait than there are workers, and all others run to their end meanwhile
+        until(lambda: states("crowd").count("deferred") == WAITING, 400, lambda: states("crowd"))
+        until(lambda: ("asset_triggered", "success") in runs("arrivals"), 300, lambda: runs("arrivals"))
+        assert states("crowd").count("running") == 0
+        (pool,) = [p for p in api.get("/api/v2/pools").json()["pools"] if p["name"] == "default_pool"]
+        assert (pool["deferred_slots"] >= WAITING, pool["running_slots"] <= WORKERS) == (True, True)
+        assert runs("departures") == []
+        assert "deferred" in states("weather")
+
+        (deployment.project / "inbox" / "weather_is_there").touch()
+        until(lambda: ("asset_triggered", "success") in runs("departures"), 400, lambda: runs("departures"))
+        day = ("2013-01-01 00:00:00+00", "2013-01-02 00:00:00+00", 2)
+        until(lambda: day in asked(deployment, LOADS), 60)
+
+        (crowd,) = [row[0] for row in deployment.query("select run_id from dag_run where dag_id = 'crowd'")]
+        until(lambda: asked(deployment, MISSES) == [("crowd", crowd)], 120)
