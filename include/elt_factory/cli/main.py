@@ -24,6 +24,7 @@ from elt_factory.cli.new import new
 from elt_factory.cli.opening import opened_warehouse
 from elt_factory.cli.output import AsJson, errors, fail, print_json, short
 from elt_factory.cli.plan import plan
+from elt_factory.cli.profile import profile
 from elt_factory.cli.rejects import app as rejects
 from elt_factory.cli.status import status
 from elt_factory.cli.upgrade import upgrade
@@ -37,7 +38,7 @@ from elt_factory.core.failures import EltError
 from elt_factory.core.project import config_folder, project_root
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-for command in (init, new, connectors, validate, doctor, status, diagnose, explain, plan, diff, docs, upgrade):
+for command in (init, new, connectors, validate, doctor, status, diagnose, explain, plan, profile, diff, docs, upgrade):
     app.command()(command)
 app.add_typer(rejects, name="rejects")
 app.add_typer(contract, name="contract")
