@@ -30,6 +30,7 @@ SIMILAR = {"of": "same_weekday"}
 IN_THREE_PLACES = (
     "SELECT 1 FROM loaded WHERE tailnum > '' GROUP BY tailnum, time_hour HAVING count(DISTINCT origin) > 2"
 )
+NOT_AN_AIRPORT = "SELECT l.* FROM loaded l LEFT JOIN src.airports a ON a.faa = l.origin WHERE a.faa IS NULL"
 CONFIG = {
     "name": "src",
     "extract": {"type": "files", "folder": "x"},
@@ -88,7 +89,7 @@ CONFIG = {
             {"expression": "origin <> dest"},
             {"expression": "sched_dep_time = hour * 100 + minute"},
             {"query": IN_THREE_PLACES},
-            {"query": "SELECT l.* FROM loaded l LEFT JOIN src.airports a ON a.faa = l.origin WHERE a.faa IS NULL"},
+            {"query": NOT_AN_AIRPORT},
         ]
     },
 }
@@ -198,8 +199,8 @@ def without(column: str) -> Callable[[Rows], Rows]:
 ALL = 10_000
 JFK = "row count where origin = 'JFK'"
 LISTED = "origin in EWR, JFK, LGA"
-AIRPORTS = "query SELECT l.* FROM loaded l LEFT JOIN src.airports a ON a.faa =..."
-PLANES = "query SELECT 1 FROM loaded WHERE tailnum > '' GROUP BY tailnum, t..."
+AIRPORTS = f"query {NOT_AN_AIRPORT[:60]}..."
+PLANES = f"query {IN_THREE_PLACES[:60]}..."
 TAIL = "tailnum matches ^[A-Z0-9]{5,6}$"
 SCHEDULE = "expression sched_dep_time = hour * 100 + minute"
 FAULTS: Mapping[str, tuple[Callable[[Rows], Rows], str]] = {
@@ -273,7 +274,7 @@ FAULTS: Mapping[str, tuple[Callable[[Rows], Rows], str]] = {
     ),
     "a flight that goes nowhere": (first(1, dest="EWR", origin="EWR"), "expression origin <> dest"),
     "schedules are shifted by an hour": (first(ALL, hour=lambda value: value + 1), SCHEDULE),
-    "a schedule is of another flight": (first(1, sched_dep_time=2359), SCHEDULE),
+    "a schedule is of another flight": (first(1, sched_dep_time=lambda value: value + 1), SCHEDULE),
     "a plane is in three places": (
         lambda rows: [
             {**row, "tailnum": "N14228", "time_hour": rows[0]["time_hour"], "origin": ("EWR", "JFK", "LGA")[place]}

@@ -20,7 +20,7 @@ BARS = 12
 _TOP = 5
 _NUMBERS = ("integer", "float", "decimal")
 _NOT_COMPARED = ("json", "binary")
-_FEW, _ENOUGH = 12, 50  # values that may be all there are, among so many rows
+_FEW, _ENOUGH = 12, 50  # values that may be all there are, among that many rows
 
 
 @dataclass(frozen=True)

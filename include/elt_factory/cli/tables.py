@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -14,9 +14,11 @@ from rich.text import Text
 
 from elt_factory.cli.status_lines import StatusLine
 from elt_factory.config.loading import LoadedConfig
-from elt_factory.warehouse.base import Rows
-from elt_factory.warehouse.rejects import Reason, RejectedLoad
-from elt_factory.warehouse.replay import Replayed
+
+if TYPE_CHECKING:
+    from elt_factory.warehouse.base import Rows
+    from elt_factory.warehouse.rejects import Reason, RejectedLoad
+    from elt_factory.warehouse.replay import Replayed
 
 PIPE_WIDTH = 160
 STATE_STYLES = {

@@ -1,4 +1,4 @@
-"""Everyday expectations of Great Expectations and checks of Soda, as checks of ours.
+"""Everyday expectations of Great Expectations and checks of Soda, as checks of a config.
 
 What has no check that says the same returns none: a check that says nearly the same would hide what it does not see.
 """
@@ -58,7 +58,7 @@ _OWN = {
 
 
 def _takes(name: str, arguments: Mapping[str, Any]) -> bool:
-    """Whether all that an expectation is given is known here: `strict_min` and the like would mean another check."""
+    """Whether all that an expectation is given is known: `strict_min` and the like would mean another check."""
     known = _COMMON | _OWN.get(name, set())
     return all(key in known or not value for key, value in arguments.items())
 
