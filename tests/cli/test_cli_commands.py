@@ -112,9 +112,37 @@ def test_rejects_are_listed_with_their_reasons_until_they_are_healed(loaded: Elt
     assert [load["state"] for load in json.loads(loaded("rejects", "list", "--all", "--json").stdout)] == ["healed"] * 2
 
 
+def test_rejects_are_replayed_by_the_corrected_yaml_and_others_are_dismissed(loaded: Elt, project: Path) -> None:
+    config, file = project / "dag_configs" / "homes.yaml", project / "data" / "incoming" / "homes.csv"
+    file.write_text(ROWS + "WN,DAL,n/a\nAA,DFW,soon\n")
+    assert loaded("run", "homes").returncode == 0
+    done = loaded("rejects", "replay", "homes", "--json")
+    (left,) = json.loads(done.stdout)
+    assert (done.returncode, left["healed"], left["open"]) == (1, 0, 2)
+    config.write_text(HOMES + '    format: {type: csv, null_values: ["", "n/a"]}\n')
+    try:
+        done = loaded("rejects", "replay", "homes")
+        assert done.returncode == 1, done.stderr
+        assert 'since is not a valid date: "soon"' in done.stdout
+        rows = json.loads(loaded("sql", "select carrier, since from homes.homes order by carrier", "--json").stdout)
+        assert [row["carrier"] for row in rows] == ["B6", "DL", "UA", "WN"]
+        assert rows[-1]["since"] is None
+        assert loaded("rejects", "dismiss", "homes", "--reason", " ").returncode == 1
+        done = loaded("rejects", "dismiss", "homes", "--reason", "a joke of the supplier")
+        assert "homes.homes: 1 rejects dismissed" in done.stdout
+        assert "No open rejects" in loaded("rejects", "replay", "homes").stdout
+        states = {load["state"] for load in json.loads(loaded("rejects", "list", "--all", "--json").stdout)}
+        assert states == {"dismissed", "healed"}
+    finally:
+        config.write_text(HOMES)
+        file.write_text(ROWS)
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
+        (("replay", "hoems"), 'unknown config "hoems"; did you mean "homes"?'),
+        (("dismiss", "homes", "--reason", "x", "--table", "home"), 'homes has no table "home"; did you mean "homes"?'),
         (("list", "hoems"), 'unknown config "hoems"; did you mean "homes"?'),
         (("show", "hoems"), 'unknown config "hoems"; did you mean "homes"?'),
         (("show", "homes", "--table", "home"), 'homes has no table "home"; did you mean "homes"?'),
