@@ -123,6 +123,25 @@ def test_people_are_told_of_a_failed_task_once_and_not_of_its_retries(tiny, webh
     outcome = line.run("tiny", **DAY)
     ((_, text),) = webhook.messages
     assert text.startswith(f"tiny: task tables.first.extract failed in run {outcome.run_id}: tiny.first: no file")
+    (tmp_path / "project" / "inbox" / "input.csv").write_text("id,amount\n1,2.5\n")
+    outcome = line.run("tiny", **DAY)
+    assert outcome.state == "success"
+    _, (_, text) = webhook.messages
+    assert text.startswith(f"tiny has recovered: run {outcome.run_id} ended well. Reported before: tiny: task tables")
+
+
+def test_the_form_asks_for_rejects_to_be_replayed(tiny, tmp_path):
+    typed = ONE.replace("write_disposition: merge}", "write_disposition: merge, columns: {amount: {type: float}}}")
+    line = tiny(typed, rows="id,amount\n1,2.5\n2,n/a\n")
+    assert line.run("tiny", **DAY).state == "success"
+    assert line.one("select count(*) from tiny.first") == 1
+    (tmp_path / "project" / "dag_configs" / "tiny.yaml").write_text(
+        typed.replace("columns:", 'format: {type: csv, null_values: ["", n/a]}, columns:')
+    )
+    outcome = line.run("tiny", replay_rejects=True, window_start="2013-01-02", window_end="2013-01-03")
+    assert any("1 rejects healed and 0 left open" in task.detail for task in outcome.tasks)
+    assert line.one("select count(*) from tiny.first where id = 2 and amount is null") == 1
+    assert line.one("select count(*) from _elt.rejects where state = 'open'") == 0
 
 
 def test_a_load_tells_its_figures_with_the_asset(tiny, airflow_db):
