@@ -18,6 +18,7 @@ from elt_factory.cli.docs import docs
 from elt_factory.cli.doctor import doctor
 from elt_factory.cli.ending import EndedError, ended_by_signals, leave
 from elt_factory.cli.explain import explain
+from elt_factory.cli.importing import app as importing
 from elt_factory.cli.init import init
 from elt_factory.cli.names import ConfigName
 from elt_factory.cli.new import new
@@ -42,6 +43,7 @@ for command in (init, new, connectors, validate, doctor, status, diagnose, expla
     app.command()(command)
 app.add_typer(rejects, name="rejects")
 app.add_typer(contract, name="contract")
+app.add_typer(importing, name="import")
 console = tables.screen()
 
 

@@ -1,0 +1,1 @@
+"""Low-code manifests of Airbyte connectors as configs of JSON APIs."""
