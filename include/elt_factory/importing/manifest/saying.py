@@ -12,7 +12,7 @@ _BRACES = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _NOTHING = r"""(?:none|null|undefined|false|False|None|''|""|\{\}|\[\])"""
 _STEP = r"""(?:\.(\w+)(?!\w*\()|\[\s*['"]([^'"]+)['"]\s*\]|\.get\(\s*['"]([^'"]+)['"]\s*(?:,[^()]*)?\))"""
 _CONFIG = re.compile(rf"config((?:{_STEP})+)")
-_LITERAL = re.compile(r"""(['"])(?P<text>(?:(?!\1).)*)\1|-?\d+(\.\d+)?|[tT]rue|[fF]alse""")
+_LITERAL = re.compile(r"""(['"])(?P<text>(?:(?!\1).)*)\1|-?\d+(\.\d+)?|true|True|false|False""")
 _JOINED = re.compile(rf"""(['"])(?P<sign>.*?)\1\.join\(\s*config(?P<way>(?:{_STEP})+)\s*(?:or\s+\[\]\s*)?\)""")
 _GLUED = re.compile(r"""(['"])(?P<text>[^'"]*)\1\s*[~+]\s*(?P<rest>config.+)""")
 _OR_TEXT = re.compile(rf"""config(?P<way>(?:{_STEP})+)\s+or\s+(['"])(?P<text>[^'"]*)\5""")
@@ -62,7 +62,7 @@ class Settings:
         from elt_factory.config.models.secrets import is_secret
 
         if _AN_ID.search(name):
-            # an id of an account or a company is no credential, although some manifests hide it from screens
+            # an id of an account or a company is not a credential, although some manifests hide it from screens
             return False
         return bool(self._about(name).get("airbyte_secret")) or is_secret(name, "x" * 20)
 
