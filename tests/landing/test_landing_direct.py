@@ -6,15 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from landing_support import Landed, Lander, columns, lines
 
+from elt_factory.config.models.values import ColumnType
 from elt_factory.core.failures import EltError
-from elt_factory.landing import direct_sql, inference, reading
+from elt_factory.core.sql_text import identifier
+from elt_factory.landing import direct, direct_sql, inference, reading
 from elt_factory.landing import lines as line_stream
+from elt_factory.landing.file_names import PATH
 from elt_factory.landing.first_look import NotPresumedError
+from elt_factory.landing.planned import ContractPlan, PlannedColumn
 
 RUNS = itertools.count()
 SAME = ("rows_read", "rows", "rows_rejected", "rows_duplicate", "rows_filtered", "values_discarded", "drift", "columns")
@@ -232,3 +237,15 @@ def test_a_test_that_lets_another_value_pass_is_found_by_the_comparison(tmp_path
     monkeypatch.setattr(direct_sql, "confirmed", lambda _, value, __: value)
     fast, careful = both(tmp_path, "csv", [as_csv(content)])
     assert fast != careful
+
+
+def test_the_file_of_a_row_is_looked_up_and_not_compared_with_each():
+    plan = ContractPlan((PlannedColumn("a", ColumnType("integer")),), primary_key=("a",), by_file=True)
+    relation = f"(SELECT '1' AS a, 'p' AS {identifier(PATH)} FROM range(10))"
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE delivered AS SELECT 'p' AS path, 'x' AS file_id FROM range(10)")
+        with direct._as_written(connection, plan):
+            steps = connection.execute(f"EXPLAIN {direct_sql.good_records(relation, plan)}").fetchall()[0][1]
+    steps = steps.upper().replace("_", " ")
+    assert "HASH JOIN" in steps
+    assert "CROSS PRODUCT" not in steps

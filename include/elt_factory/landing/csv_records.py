@@ -122,7 +122,10 @@ class _Pass:
         quotes = np.flatnonzero(letters == self._quote[0]) if self._quote and self._quote in block else None
         if quotes is not None and not self._enclose(letters, quotes):
             return False
-        ends = np.flatnonzero((letters == _LINE_FEED) | (letters == _RETURN))
+        is_end = letters == _LINE_FEED
+        if b"\r" in block:
+            is_end |= letters == _RETURN
+        ends = np.flatnonzero(is_end)
         if quotes is None:
             ends = ends[:0] if self._quoted else ends
         else:

@@ -47,7 +47,7 @@ def stage_directly(
 ) -> Parts:
     """Land the good records; they are behind `staged`, too."""
     select = " UNION ALL ".join(good_records(relation, plan) for relation in relations)
-    with _as_written(connection):
+    with _as_written(connection, plan):
         parts = write_parts(connection, select, folder)
     if parts:
         staging.stage_landed(connection, staged, plan, [part[0] for part in parts])
@@ -55,13 +55,16 @@ def stage_directly(
 
 
 @contextmanager
-def _as_written(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def _as_written(connection: duckdb.DuckDBPyConnection, plan: ContractPlan) -> Iterator[None]:
     """Let each step be done once, in its order.
 
-    A condition that is pushed down to the records would cast values for itself. Joins hold their right side in memory:
-    DuckDB cannot know how many records there are.
+    A condition that is pushed down to the records would cast values for itself; but a join needs that it is, else each
+    record is compared with each file. Joins hold their right side in memory: DuckDB cannot know how many records there
+    are.
     """
-    connection.execute("SET disabled_optimizers = 'filter_pushdown,join_order,build_side_probe_side'")
+    pushed = () if plan.joins_files else ("filter_pushdown",)
+    off = ",".join(("join_order", "build_side_probe_side", *pushed))
+    connection.execute(f"SET disabled_optimizers = '{off}'")
     try:
         yield
     finally:

@@ -109,6 +109,11 @@ class ContractPlan:
         """Return what a planned column is called in `staged`."""
         return f"staged.{self.typed(name)}"
 
+    @property
+    def joins_files(self) -> bool:
+        """Whether each row looks up the file that it came from."""
+        return self.by_file and self.only_file is None
+
     def is_plain_text(self, column: PlannedColumn) -> bool:
         """Whether every value of a column is landed as it is read."""
         return self.short_texts and column.found and not column.hashed and column.type.name == "text"
