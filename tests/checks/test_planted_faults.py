@@ -293,6 +293,7 @@ def test_there_are_sixty_faults_and_more():
 
 
 @pytest.mark.duckdb
+@pytest.mark.duckdb
 @pytest.mark.timeout(3600 if YEAR else 300)
 def test_each_fault_is_found_by_its_check_and_nothing_in_clean_days(line):
     """One story, as each day builds on those before it."""

@@ -56,6 +56,7 @@ def test_every_column_of_the_newest_load_is_profiled(checked):
     assert checks["price"] == [{"between": [1.5, 89]}, {"distribution": {"nulls": "10%"}, "severity": "warn"}]
 
 
+@pytest.mark.duckdb
 def test_the_command_draws_it_and_what_it_proposes_is_valid(tmp_path, monkeypatch):
     from contextlib import nullcontext
 

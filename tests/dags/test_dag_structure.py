@@ -309,3 +309,13 @@ def test_a_date_that_does_not_exist_is_refused_when_a_run_is_triggered(dags, tex
 def test_a_table_that_is_not_there_is_refused_when_a_run_is_triggered(dags):
     with pytest.raises(ParamValidationError, match="'plane' is not one of"):
         dags["fleet"].params.get_param("tables").resolve(["planes", "plane"])
+
+
+@pytest.mark.parametrize(("name", "table"), [("fleet", "planes"), ("flights", "flights"), ("weather", "weather")])
+def test_an_error_of_a_check_before_the_transform_stops_all_that_comes_after_it(dags, name, table):
+    """The last good marts stay: no model runs, and nothing tells other sources that this one is ready."""
+    dag = dags[name]
+    after = dag.get_task(f"checks.{table}").get_flat_relative_ids(upstream=False)
+    models = {task for task in dag.task_dict if task.startswith(("transform.", "quality.", "before_transform."))}
+    assert models <= after
+    assert {dag.get_task(task).trigger_rule.value for task in models} <= {"none_failed", "all_success"}

@@ -29,6 +29,7 @@ def test_only_what_no_retry_changes_is_a_failed_test(nodes, failed):
 
 
 @pytest.mark.duckdb
+@pytest.mark.duckdb
 def test_a_failed_test_is_kept_and_then_an_error_that_is_not_retried(tmp_path, monkeypatch):
     """The results are kept first: they are what people look at."""
     import json
