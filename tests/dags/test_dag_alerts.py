@@ -12,7 +12,7 @@ from elt_factory.config.models.alerts import Route
 from elt_factory.core.failures import QualityError, SourceUnavailableError
 from elt_factory.dag import alerts as dag_alerts
 from elt_factory.dag.alerts import checked, loaded, on_failure, on_retry, recovered, schema_changed, send
-from elt_factory.dag.deadlines import record_miss
+from elt_factory.dag.deadlines import record_miss, record_near
 from elt_factory.dag.impact import downstream
 
 
@@ -72,6 +72,20 @@ def test_a_killed_worker_is_the_cause(webhook, tmp_path):
     on_failure(config_of(tmp_path, alerts={"to": ["slack"]}))(context)
     [(_, text)] = webhook.messages
     assert "failed in run r1: its worker ended without a word: it was killed, ran out of memory" in text
+
+
+def test_a_deadline_is_reported_near_missed_once_and_when_it_is_met_again(webhook, tmp_path, opened):
+    context = {"dag_run": {"dag_run_id": "r1"}, "deadline": {"deadline_time": "2013-01-09T11:00:00Z"}}
+    record_near("tiny", "tiny done: 06:00", 0.8, context, to=["slack"])
+    for _ in range(2):
+        record_miss("tiny", ["slack"], context)
+    config = config_of(tmp_path, alerts={"to": ["slack"], "on": ["deadline_missed", "deadline_met"]})
+    recovered(config, "r2")
+    assert [text.splitlines()[0] for _, text in webhook.messages] == [
+        "tiny done: 06:00: 80% of the time is over at 2013-01-09T11:00:00Z, and it is not done (run r1)",
+        "tiny missed its deadline 2013-01-09T11:00:00Z in run r1",
+        "tiny has recovered: run r2 ended well. Reported before: tiny missed its deadline 2013-01-09T11:00:00Z in run r1",
+    ]
 
 
 def test_a_load_tells_of_its_rejects_and_of_a_source_that_sends_nothing(webhook, tmp_path):

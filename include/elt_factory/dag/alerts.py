@@ -62,7 +62,7 @@ def report(config: Config, event: AlertEvent, text: str, cause: str = "", run_id
     """
     try:
         routes = [route.to for route in listeners(config, event)]
-        if not routes or (cause and not _is_new(config, cause, event, text, run_id)):
+        if not routes or (cause and not is_first(config.name, cause, event, text, run_id)):
             return
         send(routes, message_of(config, event, text, cause, run_id))
     except Exception:
@@ -98,14 +98,14 @@ def _link(config: Config, run_id: str) -> str:
     return f"{base}/dags/{config.name}/runs/{quote(run_id, safe='')}" if base and run_id else ""
 
 
-def _memory(config: Config) -> AlertMemory:
-    return AlertMemory(landing_root().below("_alerts", config.name))
+def _memory(source: str) -> AlertMemory:
+    return AlertMemory(landing_root().below("_alerts", source))
 
 
-def _is_new(config: Config, cause: str, event: AlertEvent, text: str, run_id: str) -> bool:
+def is_first(source: str, cause: str, event: AlertEvent, text: str, run_id: str) -> bool:
     """Whether a cause is new to its run. Where that is not known it is reported twice rather than never."""
     try:
-        return _memory(config).is_new(cause, event, _without_secrets(text), run_id)
+        return _memory(source).is_new(cause, event, _without_secrets(text), run_id)
     except (EltError, OSError) as error:
         log.warning("whether the alert was sent already is not known: %s", error)
         return True
@@ -153,7 +153,7 @@ def on_retry(config: Config) -> Callable[[Mapping[str, Any]], None] | None:
 
 def on_success(config: Config) -> Callable[[Mapping[str, Any]], None] | None:
     """Return the callback of a run that ended well: it tells those who heard of a failure that it is over."""
-    if not any(config.alerts.hears(event, config.owner) for event in _ENDS_WELL):
+    if not any(config.alerts.hears(event, config.owner) for event in (*_ENDS_WELL, "deadline_met")):
         return None
 
     def tell(context: Mapping[str, Any]) -> None:
@@ -166,13 +166,14 @@ def on_success(config: Config) -> Callable[[Mapping[str, Any]], None] | None:
 def recovered(config: Config, run_id: str) -> None:
     """Tell that what was reported of a source is over, since a run has ended well."""
     try:
-        for cause, one in _memory(config).over().items():
+        for cause, one in _memory(config.name).over().items():
             event = one.event
             if event not in _ENDS_WELL:
                 continue
             text = f"{config.name} has recovered: run {run_id} ended well. Reported before: {one.text}"
             message = replace(message_of(config, event, text, cause, run_id), recovered=True, impact=(), next_step="")
-            send([route.to for route in listeners(config, event)], message)
+            met = listeners(config, "deadline_met") if event == "deadline_missed" else []
+            send([route.to for route in (*listeners(config, event), *met)], message)
     except Exception:
         log.exception("a recovery could not be reported")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import BaseDeadlineReference, DeadlineAlert, DeadlineReference
 
+from elt_factory.config.models.alerts import AlertEvent
 from elt_factory.config.models.deadlines import RUNS, Deadline
 from elt_factory.config.models.in_words import deadline_text
 from elt_factory.config.models.source import Config
@@ -40,11 +41,12 @@ def _alerts(config: Config, table: str, deadline: Deadline) -> Iterator[Deadline
     whose = {"source": config.name, **({"table": table} if table else {})}
     if deadline.warn_at is not None:
         reference, interval = _reference(config, deadline, deadline.warn_at)
-        warning = AsyncCallback(near, kwargs={**whose, "name": name, "share": deadline.warn_at})
+        hear = {"to": list(to)} if (to := _listeners(config, "deadline_near")) else {}
+        warning = AsyncCallback(near, kwargs={**whose, "name": name, "share": deadline.warn_at, **hear})
         named = f"{deadline.warn_at:.0%} of the time for {name}"
         yield DeadlineAlert(name=named, reference=reference, interval=interval, callback=warning)
     reference, interval = _reference(config, deadline, 1.0)
-    missed = AsyncCallback(miss, kwargs={**whose, "to": list(_listeners(config))})
+    missed = AsyncCallback(miss, kwargs={**whose, "to": list(_listeners(config, "deadline_missed"))})
     yield DeadlineAlert(name=name, reference=reference, interval=interval, callback=missed)
 
 
@@ -61,8 +63,8 @@ def _reference(config: Config, deadline: Deadline, share: float) -> tuple[BaseDe
     return DeadlineReference.DAGRUN_QUEUED_AT if every else QueuedDeadline(runs=runs), interval
 
 
-def _listeners(config: Config) -> tuple[str, ...]:
-    return tuple(route.to for route in config.alerts.hears("deadline_missed", config.owner))
+def _listeners(config: Config, event: AlertEvent) -> tuple[str, ...]:
+    return tuple(route.to for route in config.alerts.hears(event, config.owner))
 
 
 async def miss(source: str, to: list[str], context: Mapping[str, Any], table: str = "") -> None:
@@ -70,9 +72,11 @@ async def miss(source: str, to: list[str], context: Mapping[str, Any], table: st
     await asyncio.to_thread(record_miss, source, to, context, table)
 
 
-async def near(source: str, name: str, share: float, context: Mapping[str, Any], table: str = "") -> None:
+async def near(
+    source: str, name: str, share: float, context: Mapping[str, Any], table: str = "", to: Sequence[str] = ()
+) -> None:
     """Warn that a share of the time until a deadline is over, off the triggerer's event loop."""
-    await asyncio.to_thread(record_near, source, name, share, context, table)
+    await asyncio.to_thread(record_near, source, name, share, context, table, to)
 
 
 def record_miss(source: str, to: list[str], context: Mapping[str, Any], table: str = "") -> None:
@@ -86,7 +90,7 @@ def record_miss(source: str, to: list[str], context: Mapping[str, Any], table: s
         table: The table, where the deadline is one of a table: one that the run has loaded in time has not missed it.
     """
     from elt_factory.alerts.kind import Message
-    from elt_factory.dag.alerts import send
+    from elt_factory.dag.alerts import is_first, send
     from elt_factory.warehouse.patience import retrying
 
     run_id, due = _run_and_moment(context)
@@ -96,14 +100,20 @@ def record_miss(source: str, to: list[str], context: Mapping[str, Any], table: s
     text = f"{subject} missed its deadline {iso_utc(due)} in run {run_id}"
     log.error(text)
     # first of all: the warehouse may be what is late
-    send(to, Message(source, "deadline_missed", text))
+    cause = f"deadline {table}".strip()
+    if to and is_first(source, cause, "deadline_missed", text, f"{run_id} {iso_utc(due)}"):
+        send(to, Message(source, "deadline_missed", text, cause))
     row: dict[str, Value] = {"source": source, "run_id": run_id, "deadline": due, "table_name": table or None}
     retrying(lambda: _write_down(row | {"noticed_at": datetime.now(UTC)}))
 
 
-def record_near(source: str, name: str, share: float, context: Mapping[str, Any], table: str = "") -> None:
-    """Warn in the log and in `_elt.quality_results`, unless the table is loaded already."""
+def record_near(
+    source: str, name: str, share: float, context: Mapping[str, Any], table: str = "", to: Sequence[str] = ()
+) -> None:
+    """Warn in the log, by an alert and in `_elt.quality_results`, unless the table is loaded already."""
+    from elt_factory.alerts.kind import Message
     from elt_factory.checks.run import Result, keep
+    from elt_factory.dag.alerts import send
     from elt_factory.dag.runtime import warehouse
 
     run_id, moment = _run_and_moment(context)
@@ -111,6 +121,10 @@ def record_near(source: str, name: str, share: float, context: Mapping[str, Any]
         return
     message = f"{share:.0%} of the time is over at {iso_utc(moment)}, and it is not done"
     log.warning("%s: run %s: %s", name, run_id, message)
+    if to:
+        send(
+            to, Message(source, "deadline_near", f"{name}: {message} (run {run_id})", f"near {run_id} {table}".strip())
+        )
     found = Result("deadline", table, name, "warn", "warned", None, message, 0.0)
     with warehouse() as opened:
         keep(opened, source, run_id, f"deadline.{table}" if table else "deadline", [found])
