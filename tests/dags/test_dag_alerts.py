@@ -83,8 +83,8 @@ def test_a_deadline_is_reported_near_missed_once_and_when_it_is_met_again(webhoo
     recovered(config, "r2")
     assert [text.splitlines()[0] for _, text in webhook.messages] == [
         "tiny done: 06:00: 80% of the time is over at 2013-01-09T11:00:00Z, and it is not done (run r1)",
-        "tiny missed its deadline 2013-01-09T11:00:00Z in run r1",
-        "tiny has recovered: run r2 ended well. Reported before: tiny missed its deadline 2013-01-09T11:00:00Z in run r1",
+        missed := "tiny missed its deadline 2013-01-09T11:00:00Z in run r1",
+        f"tiny has recovered: run r2 ended well. Reported before: {missed}",
     ]
 
 
