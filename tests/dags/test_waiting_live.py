@@ -93,7 +93,7 @@ def test_what_waits_holds_no_worker_and_what_is_late_holds_up_only_what_needs_it
         (deployment.project / "inbox" / "weather_is_there").touch()
         until(lambda: ("asset_triggered", "success") in runs("departures"), 400, lambda: runs("departures"))
         day = ("2013-01-01 00:00:00+00", "2013-01-02 00:00:00+00", 2)
-        until(lambda: day in asked(deployment, LOADS), 60)
+        until(lambda: day in asked(deployment, LOADS), 240, lambda: runs("departures"))
 
         (crowd,) = [row[0] for row in deployment.query("select run_id from dag_run where dag_id = 'crowd'")]
         until(lambda: asked(deployment, MISSES) == [("crowd", crowd)], 120)
