@@ -138,6 +138,7 @@ def _tasks(session: Session, runs: Collection[tuple[str, str]]) -> dict[tuple[st
         TaskInstance.try_number,
         TaskInstance.max_tries,
         TaskInstance.queued_dttm,
+        TaskInstance.scheduled_dttm,
         TaskInstance.start_date,
         TaskInstance.end_date,
     ).where(tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_(runs), TaskInstance.map_index < 0)
@@ -149,7 +150,7 @@ def _tasks(session: Session, runs: Collection[tuple[str, str]]) -> dict[tuple[st
             state=str(row.state or "none"),
             try_number=row.try_number,
             max_tries=row.max_tries,
-            queued_at=_moment(row.queued_dttm),
+            queued_at=_moment(row.queued_dttm or row.scheduled_dttm),
             started_at=_moment(row.start_date),
             ended_at=_moment(row.end_date),
         )

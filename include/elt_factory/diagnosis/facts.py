@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Literal
 
 from elt_factory.config.errors import Problem
@@ -244,12 +245,12 @@ class Facts:
         """The table's full name."""
         return f"{self.source}.{self.table}" if self.table else self.source
 
-    @property
+    @cached_property
     def newest(self) -> LoadFact | None:
         """The load that was committed last and holds."""
         return max(self.loads, key=lambda load: load.loaded_at, default=None)
 
-    @property
+    @cached_property
     def loaded_up_to(self) -> datetime | None:
         """The end of the last window that is loaded."""
         return max((load.window.end for load in self.loads), default=None)
@@ -260,7 +261,7 @@ class Facts:
         reached = self.loaded_up_to
         return self.expected is None or (reached is not None and reached >= self.expected.end)
 
-    @property
+    @cached_property
     def run(self) -> RunFact | None:
         """The newest run that was to load the table, or for a transform across sources the newest one."""
         dag = self.airflow.dag
@@ -272,7 +273,7 @@ class Facts:
         mine = [task for task in run.tasks if task.table == self.table and task.step in ("extract", "load")]
         return not self.table or not mine or any(task.state not in ("skipped", "removed") for task in mine)
 
-    @property
+    @cached_property
     def tasks(self) -> Sequence[TaskFact]:
         """The tasks of that run that the table depends on: its own, and those of all tables."""
         run = self.run

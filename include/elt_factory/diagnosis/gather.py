@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from elt_factory.config.loading import Folder, load_folder
 from elt_factory.config.models.source import Config
 from elt_factory.core.failures import EltError
-from elt_factory.diagnosis.audit_facts import Audit, Key, business_moment, read_audit
+from elt_factory.diagnosis.audit_facts import Audit, Key, ModelRun, business_moment, read_audit
 from elt_factory.diagnosis.facts import Airflow, Facts, Reader, WarehouseProblem
 from elt_factory.diagnosis.readers import Reads, reads_of, waits_for
 from elt_factory.diagnosis.schedule import due, expected_window
@@ -193,7 +193,7 @@ def _readers(
         if not names:
             continue
         built = [run for run in audit.models if run.config == other.name and run.model in names and run.good]
-        newest = max(built, key=lambda run: run.started_at, default=None)
+        newest = _first_of_newest(built)
         dag = airflow[other.name].dag if other.name in airflow else None
         run = next((one for one in dag.runs if newest and one.run_id == newest.run_id), None) if dag else None
         yield Reader(
@@ -206,6 +206,13 @@ def _readers(
             window=run.window if run else None,
             busy=bool(dag and any(one.state in ("queued", "running") for one in dag.runs)),
         )
+
+
+def _first_of_newest(built: Sequence[ModelRun]) -> ModelRun | None:
+    """Return the model that the newest run built first: what came later in the table, it has not seen."""
+    last = max(built, key=lambda run: run.ended_at, default=None)
+    same = [run for run in built if last is not None and run.run_id == last.run_id]
+    return min(same, key=lambda run: run.started_at, default=None)
 
 
 def _inputs(name: str, reads: Mapping[str, Reads], found: Mapping[Key, Facts]) -> list[Facts]:

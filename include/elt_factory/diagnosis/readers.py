@@ -16,9 +16,8 @@ _BUILT = ("model", "seed", "snapshot")
 
 
 class Reads(NamedTuple):
-    """The models of a config, and of each loaded table, by its full name, those of them that read it."""
+    """Of each loaded table, by its full name, the models of a config that read it, directly or by way of others."""
 
-    models: frozenset[str]
     of_table: Mapping[str, frozenset[str]]
 
 
@@ -40,11 +39,20 @@ def waits_for(config: Config) -> frozenset[str]:
 def _reads(picked: Sequence[str], nodes: Mapping[str, Any], sources: Mapping[str, str]) -> Reads:
     of_table: dict[str, set[str]] = {}
     for node_id in picked:
-        for parent in _parents(nodes[node_id]):
-            if parent in sources:
-                of_table.setdefault(sources[parent], set()).add(str(nodes[node_id]["name"]))
-    models = frozenset(str(nodes[node_id]["name"]) for node_id in picked)
-    return Reads(models, {table: frozenset(names) for table, names in of_table.items()})
+        for source in _sources_of(node_id, nodes):
+            if source in sources:
+                of_table.setdefault(sources[source], set()).add(str(nodes[node_id]["name"]))
+    return Reads({table: frozenset(names) for table, names in of_table.items()})
+
+
+def _sources_of(node_id: str, nodes: Mapping[str, Any]) -> set[str]:
+    """Return all that a model reads, near and far: those of other configs are on the way."""
+    found, queue = set(), [node_id]
+    while queue:
+        fresh = [parent for parent in _parents(nodes.get(queue.pop(), {})) if parent not in found]
+        found.update(fresh)
+        queue += fresh
+    return found
 
 
 def _picked(config: Config, nodes: Mapping[str, Any], manifest: Path) -> list[str]:

@@ -10,7 +10,7 @@ from elt_factory.diagnosis.facts import RUNNING, Facts
 from elt_factory.diagnosis.verdict import Finding
 from elt_factory.diagnosis.words import ago, at, cut, long
 
-_ALIVE = timedelta(seconds=90)  # between two signs of life; Airflow gives one every five seconds
+_ALIVE = timedelta(seconds=60)  # between two signs of life; Airflow gives one every five seconds
 _STARTS = timedelta(minutes=5)  # from when a run is due until it is in the database
 _LAST_LINE = re.compile(r"^\s*\S.*$", re.MULTILINE)
 

@@ -1,0 +1,198 @@
+"""Incidents planted by real runs on one line, each with its verdict: nothing here is a made-up fact.
+
+Those that need a whole Airflow, as a worker that is killed, are in tests/end_to_end/test_diagnosis_live.py.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from random import randbytes
+
+import pytest
+from incidents_support import CONFIGS, ENDED, NOW, lay, refusing_api, rows_until, window
+
+from elt_factory.core.connection import Connection
+from elt_factory.diagnosis.gather import Around, gather
+from elt_factory.diagnosis.verdict import Verdict
+from elt_factory.diagnosis.verdicts import diagnose
+from elt_factory.sources.rest_api import http
+from elt_factory.sources.rest_api.exchange import Patience
+from elt_factory.warehouse import audit
+from elt_factory.warehouse.base import Warehouse
+from elt_factory.warehouse.opening import open_warehouse
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
+PLANTED = {
+    "broken": "broken-yaml",
+    "login.rows": "credentials",
+    "lost.rows": "bad-data",
+    "limited.rows": "rate-limit",
+    "down.rows": "source-unavailable",
+    "unknown.rows": "missing-connection",
+    "absent.rows": "source-unavailable",
+    "refused.rows": "too-many-rejects",
+    "rejecting.rows": "rejects",
+    "frozen.rows": "contract",
+    "grown.rows": "schema-changed",
+    "few.rows": "check-failed",
+    "warned.rows": "check-warned",
+    "gap.rows": "window-gap",
+    "old.rows": "overdue",
+    "never.rows": "never-loaded",
+    "behind.rows": "source-behind",
+    "tight.rows": "deadline-too-tight",
+    "stopped.rows": "paused",
+    "full.rows": "disk-full",
+    "good.rows": "healthy",
+    "early.rows": "loaded-after-transform",
+    "mart_early": "loaded-after-transform",
+    "unseen.rows": "transform-not-run",
+    "mart_unseen": "transform-not-run",
+    "mart_broken": "dbt-failed",
+}
+TWICE = "id,at,coupon\n9,2024-01-01 00:00:00,x\n"
+
+
+@pytest.fixture(scope="module")
+def project(lines, tmp_path_factory) -> Iterator[tuple]:
+    folder = tmp_path_factory.mktemp("incidents")
+    lay(folder / "project")
+    with refusing_api() as api, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http, "PATIENCE", Patience(tries=2, first_wait=0.01))
+        line = lines(folder / "data", ELT_PROJECT=str(folder / "project"))
+        line.connect("inbox", conn_type="fs", extra={"path": str(folder / "project" / "inbox")})
+        line.connect("shop", conn_type="http", host=api)
+        line.connect("nowhere", conn_type="http", host="http://127.0.0.1:1")
+        yield line, folder / "project"
+
+
+@pytest.fixture(scope="module")
+def small_disk(tmp_path_factory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("small")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a disk can be made by root only")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture(scope="module")
+def verdicts(project, small_disk) -> dict[str, Verdict]:
+    line, root = project
+    inbox = root / "inbox"
+    for name in ("login", "lost", "limited", "down", "unknown", "absent", "refused", "rejecting", "few", "warned"):
+        line.run(name, **window())
+    for name in ("behind", "good", "early", "unseen", "stopped"):
+        assert line.run(name, **window()).state == "success", name
+    for back in (3, 0):
+        line.run("gap", **window(back))
+    line.run("old", **window(2))
+    for _ in range(3):
+        line.run("tight", **window())
+    # what changes in the source
+    for name in ("frozen", "grown"):
+        line.run(name, **window(1))
+        (inbox / f"{name}.csv").write_text(TWICE)
+        line.run(name, **window())
+    # dbt has run, and then the table is loaded
+    line.run("mart_early", **window())
+    (inbox / "early.csv").write_text(rows_until(ENDED) + f"77,{ENDED:%Y-%m-%d %H:%M:%S}\n")
+    line.run("early", **window())
+    line.run("mart_broken", **window())
+    (inbox / "full.csv").write_text(
+        "id,at,v\n" + "\n".join(f"{n},2024-01-01,{randbytes(16).hex()}" for n in range(20_000))
+    )
+    with line.using(AIRFLOW_VAR_ELT_LANDING=str(small_disk)):
+        line.run("full", **window())
+    with line.using(), opened(line)() as warehouse:
+        _miss(warehouse)
+    _switch_on("stopped")
+    with line.using():
+        return {facts.label: diagnose(facts) for facts in gather(around(line, root), now=NOW + timedelta(hours=1))}
+
+
+def opened(line, patience: float = 30.0):
+    connection = Connection("warehouse", "duckdb", host=str(line.warehouse_file))
+    return partial(open_warehouse, connection, line.folder, print, patience)
+
+
+def around(line, root: Path, patience: float = 30.0) -> Around:
+    from airflow.utils.session import create_session
+
+    return Around(root / "dag_configs", root / "include" / "dbt", opened(line, patience), create_session)
+
+
+def _miss(warehouse: Warehouse) -> None:
+    """What the triggerer writes when a deadline is missed."""
+    for number in range(3):
+        moment = NOW - timedelta(days=number)
+        row = {"source": "tight", "run_id": f"r{number}", "deadline": moment, "noticed_at": moment}
+        warehouse.execute(audit.insert_row(warehouse.dialect, "deadline_misses", row))
+
+
+def _switch_on(but: str) -> None:
+    """Unpause the DAGs, as people do in the UI, and let the scheduler give a sign of life."""
+    from airflow.jobs.job import Job
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    with create_session() as session:
+        session.execute(update(DagModel).where(DagModel.dag_id.in_([*CONFIGS])).values(is_paused=False))
+        session.execute(update(DagModel).where(DagModel.dag_id == but).values(is_paused=True))
+        job = Job()
+        job.job_type, job.state, job.latest_heartbeat = "SchedulerJob", "running", NOW + timedelta(hours=1)
+        session.add(job)
+
+
+@pytest.mark.parametrize("label", PLANTED)
+def test_the_verdict_is_the_planted_cause(verdicts, label):
+    assert verdicts[label].code == PLANTED[label], verdicts[label]
+
+
+def test_no_table_is_left_out(verdicts):
+    assert set(verdicts) == set(PLANTED)
+
+
+def test_the_dashboard_is_blank_yet_the_load_succeeded(verdicts):
+    """dbt ran before the load, dbt has not run since it, or the source itself is behind: each with its next step."""
+    early, unseen, behind = (verdicts[label] for label in ("early.rows", "unseen.rows", "behind.rows"))
+    assert (early.whose, unseen.whose, behind.whose) == ("config", "transform", "source system")
+    assert "after the transform of mart_early ran" in early.sentence
+    assert "source: {name: early}" in early.next
+    assert unseen.next.startswith('airflow dags trigger mart_unseen --conf \'{"window_start": ')
+    assert f"newest business date is {ENDED - timedelta(days=5, hours=1):%Y-%m-%d %H:%M} UTC" in behind.sentence
+    assert "the config allows 1 d 2 h" in behind.evidence
+
+
+def test_a_failure_has_its_error_in_a_line_and_its_log(verdicts):
+    login = verdicts["login.rows"]
+    assert "tables.rows.extract failed" in login.sentence
+    assert "401" in login.sentence
+    assert any(line.startswith("log: /dags/login/runs/manual__") for line in login.evidence)
+
+
+def test_a_warehouse_that_another_process_holds_is_the_verdict(project, verdicts):
+    line, root = project
+    with held(line.warehouse_file), line.using():
+        found = gather(around(line, root, patience=0.2), ["good"], NOW + timedelta(hours=1))
+    assert [diagnose(facts).code for facts in found] == ["warehouse-locked"]
+
+
+@contextmanager
+def held(file: Path) -> Iterator[None]:
+    """Another process that has the file of the warehouse."""
+    hold = f"import duckdb, sys; c = duckdb.connect({str(file)!r}); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+        process.communicate()
