@@ -174,7 +174,6 @@ def test_every_task_of_a_dag_tells(tmp_path):
     assert {len(task.on_failure_callback) for task in loud.tasks} == {2}
     quiet = build_dag(config_of(tmp_path), {})
     assert {tuple(task.on_failure_callback) for task in quiet.tasks} == {(keep_failure,)}
-    assert {tuple(task.on_retry_callback) for task in quiet.tasks} == {(keep_failure,)}
 
 
 @pytest.mark.parametrize("alerts", [{"to": []}, {"to": ["slack"], "on": ["schema_changed"]}])

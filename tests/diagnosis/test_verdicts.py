@@ -119,7 +119,11 @@ BRANCHES = {
     "retry-pending": [failing(EXTRACT, "SourceUnavailableError", message="503", state="up_for_retry")],
     "too-many-rejects": [failing(LOAD, "TooManyRejectsError", message="none of the 12 rows is valid"), REFUSED],
     "contract": [failing(EXTRACT, "ContractError", message="the column coupon is new, and the contract is frozen")],
-    "check-failed": [failing("quality.orders", "QualityError", message="row_count: 12 rows"), checked("failed")],
+    "check-failed": [
+        failing("quality.orders", "QualityError", message="row_count: 12 rows"),
+        failing("checks.orders", "QualityError", message="row_count: 12 rows"),
+        checked("failed"),
+    ],
     "dbt-failed": [failing("transform.daily.run", "AirflowException", message="dbt command failed")],
     "waited-in-vain": [failing("before_extract.file_x", "AirflowSensorTimeout", message="no file; timed out after 6h")],
     "source-unavailable": [failing(EXTRACT, "SourceUnavailableError", message="no answer within 30 s")],

@@ -113,16 +113,16 @@ def state(live: Live, dag_id: str, run_id: str, task: str) -> str:
 def test_incidents_of_a_live_line(project, unused_port):
     folder, environment = project
     with running(folder, environment, unused_port) as live:
-        within(120, lambda: live.dags() >= set(CONFIGS))
+        within(240, lambda: live.dags() >= set(CONFIGS))
         runs = {name: live.trigger(name, **WINDOW) for name in ("killed", "limited", "retried", "waits")}
-        assert _Api.asked.wait(120)
+        assert _Api.asked.wait(240)
         _kill_task(folder, "killed")
-        assert within(120, lambda: state(live, "waits", runs["waits"], "before_extract.file_inbox") == "deferred")
+        assert within(240, lambda: state(live, "waits", runs["waits"], "before_extract.file_inbox") == "deferred")
         assert within(
             120, lambda: state(live, "limited", runs["limited"], "tables.rows.extract") == "up_for_reschedule"
         )
-        assert within(120, lambda: state(live, "retried", runs["retried"], "tables.rows.extract") == "up_for_retry")
-        assert within(120, lambda: state(live, "killed", runs["killed"], "tables.rows.extract") == "failed")
+        assert within(240, lambda: state(live, "retried", runs["retried"], "tables.rows.extract") == "up_for_retry")
+        assert within(240, lambda: state(live, "killed", runs["killed"], "tables.rows.extract") == "failed")
         found = verdicts(environment)
         assert {name: found[name]["code"] for name in CONFIGS} == {
             "killed": "worker-killed",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
@@ -22,6 +22,8 @@ from elt_factory.dag.alerts import checked, loaded, schema_changed
 from elt_factory.dag.asset_events import asset_of, key_of_window, mark_loaded, windows_of
 from elt_factory.dag.cleanup import Landings, forget_old
 from elt_factory.dag.jobs import JobTrigger, PlaceMemory
+from elt_factory.dag.lineage import Names, names_of, of_checks, of_extract, of_load
+from elt_factory.dag.metrics import Moved, count_checks, count_extract, count_load, followed
 from elt_factory.dag.parents import ATTEMPT, keys_of, landed_attempt
 from elt_factory.dag.replays import replay_rejects
 from elt_factory.dag.retry import worker_given_back
@@ -38,6 +40,9 @@ from elt_factory.dag.runtime import (
 from elt_factory.extract.request import CursorRange, Ledger, ReadRequest, Spool
 from elt_factory.warehouse.dialect import Relation
 
+if TYPE_CHECKING:
+    from elt_factory.checks.run import Result
+
 
 class TableOperator(BaseOperator):
     """A task for one table of one source; skipped when the run's form leaves the table out."""
@@ -49,6 +54,8 @@ class TableOperator(BaseOperator):
         self.config = config
         self.table = table
         self.told = ""  # the figures in a few words, for who watches the run
+        self.moved: Moved | None = None  # what lineage tells
+        self.names: Names | None = None
 
     @property
     def spec(self) -> Table:
@@ -60,7 +67,12 @@ class TableOperator(BaseOperator):
         run = run_of(context, self.config)
         if self.table not in run.tables:
             raise AirflowSkipException(f"the run is limited to other tables: {', '.join(sorted(run.tables))}")
-        with private_files():
+        stage = (
+            self.task_id.rpartition(".")[2] if self.task_id.startswith("tables.") else self.task_id.partition(".")[0]
+        )
+        # the provider asks in a process of its own, which cannot ask Airflow for connections
+        self.names = names_of(self.config, self.table)
+        with private_files(), followed(stage, self.config.name, self.table, run.load_id(self.table)):
             return self.work(run, context)
 
     def work(self, run: Run, context: Mapping[str, Any]) -> Any:
@@ -130,6 +142,8 @@ class ExtractOperator(TableOperator):
             )
         if self.spec.has_job:
             memory.forget()
+        self.moved = Moved(manifest, manifest.rows)
+        count_extract(manifest)
         self.log.info(
             "%s: read %s rows for %s: %s to load, %s rejected, %s duplicates",
             known.label,
@@ -166,6 +180,10 @@ class ExtractOperator(TableOperator):
         except JobRunningError as error:
             self.log.info("%s; the task gives its worker back", error)
             self.defer(trigger=JobTrigger.of(request, error), method_name=self.look_again.__name__)
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> Any:
+        """Return what was read and landed, where Airflow's OpenLineage provider asks."""
+        return of_extract(self.config.tables[self.table], self.names, self.moved)
 
     def look_again(self, context: Mapping[str, Any], event: Any = None) -> Any:  # noqa: ARG002
         """Begin again when the job needs a worker; the source is not asked for another one."""
@@ -225,6 +243,8 @@ class LoadOperator(TableOperator):
             self.told += f", {replayed[0]:,} rejects healed and {replayed[1]:,} left open"
         if report.gave_way:
             self.told = "nothing written: a later run or retry has already loaded this window"
+        self.moved = Moved(order.manifest, report.rows_loaded)
+        count_load(order.manifest, report)
         self.log.info("%s.%s: %s", self.config.name, self.table, self.told)
         # a retry finds done what the try before it did: the landing knows of that too
         changes = dict.fromkeys(map(str, (*order.manifest.drift, *report.changes)))
@@ -249,6 +269,10 @@ class LoadOperator(TableOperator):
         mark_loaded(context, [asset_of(self.config.name, self.table)])
         return figures
 
+    def get_openlineage_facets_on_complete(self, _: Any) -> Any:
+        """Return what was loaded, where Airflow's OpenLineage provider asks."""
+        return of_load(self.names, self.moved)
+
 
 class QualityOperator(TableOperator):
     """Run a table's checks of some stages; every result is kept, and one of severity error fails the task."""
@@ -256,6 +280,7 @@ class QualityOperator(TableOperator):
     def __init__(self, *, stages: Sequence[CheckStage] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.stages = tuple(stages)
+        self.results: tuple[Result, ...] = ()
 
     def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, int]:  # noqa: ARG002, D102
         from elt_factory.checks.kind import CheckRequest
@@ -276,6 +301,8 @@ class QualityOperator(TableOperator):
         self.told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         failed = [result for result in results if result.status == "failed"]
         checked(self.config, self.table, results, run.run_id)
+        self.results = tuple(results)
+        count_checks(self.config.name, self.table, len(failed))
         if failed:
             causes = "; ".join(f"{result.check}: {result.message}" for result in failed)
             raise QualityError(f"{self.config.name}.{self.table}: {causes}")
@@ -303,3 +330,7 @@ class QualityOperator(TableOperator):
                     params=run.params,
                 )
             )
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> Any:
+        """Return what the checks found, where Airflow's OpenLineage provider asks, also after a failure."""
+        return of_checks(self.names, self.results)

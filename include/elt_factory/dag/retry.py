@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowRescheduleException
 
 from elt_factory.config.models.source import Retries
 from elt_factory.core.failures import SourceBusyError
-from elt_factory.dag.task_notes import keep_seen
+from elt_factory.dag.task_notes import keep_failure, keep_seen
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.definitions.retry_policy import RetryDecision
 
 _LONGEST = timedelta(days=1)  # of one task's waits for a source, all together
 
@@ -24,7 +28,7 @@ def retry_arguments(retries: Retries) -> dict[str, Any]:
         "retry_delay": retries.delay,
         "retry_exponential_backoff": 2.0,
         "max_retry_delay": retries.max_delay,
-        "retry_policy": ExceptionRetryPolicy(
+        "retry_policy": NotingRetryPolicy(
             [
                 RetryRule(
                     "elt_factory.core.failures.PermanentError",
@@ -34,6 +38,21 @@ def retry_arguments(retries: Retries) -> dict[str, Any]:
             ]
         ),
     }
+
+
+class NotingRetryPolicy(ExceptionRetryPolicy):
+    """The rules, and a note of why a try failed, before its state is reported: a callback of a retry is too late.
+
+    Airflow gives the task another id for its next try in the very moment that it is told of the failure.
+    """
+
+    def evaluate(
+        self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
+    ) -> RetryDecision:
+        """Decide as the rules say."""
+        if context is not None:
+            keep_failure({**context, "exception": exception})
+        return super().evaluate(exception, try_number, max_tries, context)
 
 
 @contextmanager

@@ -23,7 +23,10 @@ log = logging.getLogger(__name__)
 
 
 def keep_failure(context: Mapping[str, Any]) -> None:
-    """Keep why a try failed: the kinds of the exception and its message. A callback of failures and of retries."""
+    """Keep why a try failed: the kinds of the exception and its message.
+
+    For the policy of retries, and for a failure that asks no policy.
+    """
     error = context.get("exception")
     if not isinstance(error, BaseException):
         return  # the worker went without a word, and Airflow only knows that

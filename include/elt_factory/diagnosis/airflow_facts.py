@@ -204,9 +204,11 @@ def _was_killed(task: TaskFact, last_killed: int | None) -> bool:
     """Whether the newest try that failed was killed: nothing of it was noted, and it had begun."""
     if task.state not in ("failed", "up_for_retry"):
         return False
-    if last_killed is not None and last_killed >= task.try_number:
+    # Airflow counts the next try as soon as it is pending
+    failed = task.try_number - (task.state == "up_for_retry")
+    if last_killed is not None and last_killed >= failed:
         return True
-    noted = task.failure is not None and task.failure.try_number >= task.try_number
+    noted = task.failure is not None and task.failure.try_number >= failed
     return not noted and task.started_at is not None
 
 

@@ -13,7 +13,13 @@ from elt_factory.config.models.checks import CHECKS, QUALITY
 from elt_factory.config.models.source import Config
 from elt_factory.core.window import Window
 
-Step = Literal["before_extract", "extract", "load", "before_transform", "transform", "quality"]
+Step = Literal["before_extract", "extract", "load", "checks", "before_transform", "transform", "quality"]
+_STEPS: Mapping[str, Step] = {
+    "before_extract": "before_extract",
+    CHECKS: "checks",
+    "before_transform": "before_transform",
+    QUALITY: "quality",
+}
 RUNNING = ("scheduled", "queued", "running", "restarting")
 WAITING = ("up_for_reschedule", "deferred")
 
@@ -73,8 +79,7 @@ class TaskFact:
         group, _, rest = self.task_id.partition(".")
         if group == "tables":
             return "extract" if rest.endswith(".extract") else "load"
-        known: Mapping[str, Step] = {"before_extract": "before_extract", "before_transform": "before_transform"}
-        return known.get(group, "quality" if group in (CHECKS, QUALITY) else "transform")
+        return _STEPS.get(group, "transform")
 
     @property
     def table(self) -> str:

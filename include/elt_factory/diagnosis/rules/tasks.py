@@ -12,8 +12,8 @@ from elt_factory.diagnosis.verdict import Finding, Whose
 from elt_factory.diagnosis.words import at, cut, long, rows
 
 Fits = Callable[[TaskFact, Failure], bool]
-_ORDER: tuple[Step, ...] = ("before_extract", "extract", "load", "before_transform", "transform", "quality")
-_RATE = re.compile(r"\b429\b|rate.?limit|too many requests", re.IGNORECASE)
+_ORDER: tuple[Step, ...] = ("before_extract", "extract", "load", "checks", "before_transform", "transform", "quality")
+_RATE = re.compile(r"\b429\b|rate.?limit|too many requests|asks to wait until", re.IGNORECASE)
 _NOTHING = Failure((), "", 0)
 
 
@@ -54,7 +54,7 @@ def _found(facts: Facts, fits: Fits, told: str, following: str = "", whose: Whos
 def evidence(facts: Facts, task: TaskFact) -> list[str]:
     """Return what shows the failure of a task: run and try, where its log is, what is pending, what is loaded."""
     run = facts.run
-    tries = f"try {task.try_number} of {task.max_tries + 1}"
+    tries = f"try {_tried(task)} of {task.max_tries + 1}"
     ended = f", ended at {at(facts, task.ended_at)}" if task.ended_at else ""
     lines = [f"run {run.run_id}, {tries}{ended}"] if run else []
     if task.state == "up_for_retry":
@@ -72,7 +72,12 @@ def log_link(facts: Facts, task: TaskFact) -> str:
     """Return the page of a task's log in Airflow's UI, from its root."""
     run = facts.run
     place = f"/dags/{facts.source}/runs/{run.run_id if run else ''}/tasks/{task.task_id}"
-    return f"{place}?try_number={max(task.try_number, 1)}"
+    return f"{place}?try_number={_tried(task)}"
+
+
+def _tried(task: TaskFact) -> int:
+    """Return the number of the try that ended last: one that is pending counts already, and has no log."""
+    return max(task.failure.try_number if task.failure else task.try_number, 1)
 
 
 def clear(facts: Facts, task: TaskFact) -> str:
@@ -182,7 +187,7 @@ def _next_try(facts: Facts, task: TaskFact) -> str:
     if facts.config is None or task.ended_at is None:
         return ""
     retries = facts.config.retries
-    delay = min(retries.delay * 2 ** max(task.try_number - 1, 0), retries.max_delay)
+    delay = min(retries.delay * 2 ** (_tried(task) - 1), retries.max_delay)
     return f" at about {at(facts, task.ended_at + delay)}"
 
 
@@ -222,7 +227,9 @@ def bad_data(facts: Facts) -> Finding | None:
 
 def check_failed(facts: Facts) -> Finding | None:
     """Find a check of severity error that does not hold."""
-    found = _found(facts, lambda task, _: task.step == "quality", "a check does not hold", _asks_quality(facts))
+    found = _found(
+        facts, lambda task, _: task.step in ("checks", "quality"), "a check does not hold", _asks_quality(facts)
+    )
     failed = [check for check in facts.checks if check.kind == "check" and check.status == "failed"]
     if found is None and not failed:
         return None
