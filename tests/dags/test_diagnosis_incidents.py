@@ -1,7 +1,4 @@
-"""Incidents planted by real runs on one line, each with its verdict: nothing here is a made-up fact.
-
-Those that need a whole Airflow, as a worker that is killed, are in tests/end_to_end/test_diagnosis_live.py.
-"""
+"""Incidents planted by real runs on one line, each with its verdict: nothing here is a made-up fact."""
 
 from __future__ import annotations
 
@@ -110,8 +107,10 @@ def verdicts(project, small_disk) -> dict[str, Verdict]:
     (inbox / "full.csv").write_text(
         "id,at,v\n" + "\n".join(f"{n},2024-01-01,{randbytes(16).hex()}" for n in range(20_000))
     )
-    with line.using(AIRFLOW_VAR_ELT_LANDING=str(small_disk)):
-        line.run("full", **window())
+    landing = line.environment["AIRFLOW_VAR_ELT_LANDING"]
+    line.environment["AIRFLOW_VAR_ELT_LANDING"] = str(small_disk)
+    line.run("full", **window())
+    line.environment["AIRFLOW_VAR_ELT_LANDING"] = landing
     with line.using(), opened(line)() as warehouse:
         _miss(warehouse)
     _switch_on("stopped")
