@@ -43,7 +43,7 @@ def retry_arguments(retries: Retries) -> dict[str, Any]:
 class NotingRetryPolicy(ExceptionRetryPolicy):
     """The rules, and a note of why a try failed, before its state is reported: a callback of a retry is too late.
 
-    Airflow gives the task another id for its next try in the very moment that it is told of the failure.
+    Airflow gives the task another id for its next try in the very moment that the failure is reported to it.
     """
 
     def evaluate(
