@@ -14,7 +14,7 @@ export type Wish =
   | { kind: "refresh"; table: string }
   | { kind: "pause"; paused: boolean };
 
-export type Done = { words: string; link?: string };
+export type Done = { words: string; link?: string; linkWords?: string };
 
 // the instant at which clocks of a zone show a day's beginning; an offset is looked up twice, for a change of the clock
 export const midnight = (text: string, zone: string): Date => {
@@ -78,7 +78,7 @@ export const Actions = ({ source, table, wish, setWish }: {
         {done ? (
           <p className="elt-done">
             {done.words}{" "}
-            {done.link ? <a href={done.link}>Open the run</a> : null}
+            {done.link ? <a href={done.link}>{done.linkWords ?? "Open the run"}</a> : null}
             <button type="button" className="elt-quiet" aria-label="Hide" onClick={() => setDone(undefined)}>×</button>
           </p>
         ) : null}
@@ -178,6 +178,17 @@ const LoadAgain = ({ source, paused, finish, close, wish }: Inside & { wish: Ext
   );
 };
 
+// a window ends where the next one begins; the last one that is complete is what a run has that is given none
+const runEach = async (source: Source, windows: string[], body: { to_date: string }): Promise<void> => {
+  const later = new Date(Date.parse(body.to_date) + 62 * 86_400_000).toISOString();
+  const all = await send<DryRun>("api/v2/backfills/dry_run", "POST", { ...body, to_date: later, reprocess_behavior: "completed" });
+  const starts = all.backfills.flatMap(({ logical_date }) => (logical_date ? [logical_date] : []));
+  for (const start of windows) {
+    const end = starts[starts.indexOf(start) + 1];
+    await trigger(source, end ? { window_start: start, window_end: end } : {}, `Backfill of ${start}`);
+  }
+};
+
 type DryRun = { backfills: { logical_date: string | null }[]; total_entries: number };
 
 const Backfill = ({ source, paused, finish, close }: Inside) => {
@@ -214,11 +225,16 @@ const Backfill = ({ source, paused, finish, close }: Inside) => {
   }, [body, ready]);
   const windows = preview?.backfills.flatMap(({ logical_date }) => (logical_date ? [logical_date] : [])) ?? [];
   const act = async () => {
-    await send("api/v2/backfills", "POST", JSON.parse(body));
-    finish({
-      words: `The backfill of ${plural(windows.length, "window")} has begun.`,
-      link: new URL(`dags/${source.name}/backfills`, document.baseURI).href,
-    });
+    const begun = `The backfill of ${plural(windows.length, "window")} has begun.`;
+    try {
+      await send("api/v2/backfills", "POST", JSON.parse(body));
+      finish({ words: begun, link: new URL(`dags/${source.name}/backfills`, document.baseURI).href, linkWords: "Open the backfill" });
+    } catch (error) {
+      // Airflow over SQLite, as on a laptop, cannot make backfills while its scheduler runs: a run for each window can be
+      if (!(error instanceof ApiError) || error.status !== 503) throw error;
+      await runEach(source, windows, JSON.parse(body));
+      finish({ words: `${begun} It is a run for each.`, link: new URL(`dags/${source.name}/runs`, document.baseURI).href, linkWords: "Open the runs" });
+    }
   };
   return (
     <Dialog title={`Backfill ${source.name}`} verb={windows.length ? `Backfill ${plural(windows.length, "window")}` : "Backfill"} ready={windows.length > 0} close={close} act={act}>

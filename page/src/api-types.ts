@@ -24,6 +24,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/catalogue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Catalogue
+         * @description Return every column of the tables that the user may see.
+         */
+        get: operations["catalogue_api_v1_catalogue_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sources/{name}": {
         parameters: {
             query?: never;
@@ -293,6 +313,32 @@ export interface components {
              * @default
              */
             worst: string;
+        };
+        /**
+         * ColumnRow
+         * @description A column of a table, as the data dictionary of `elt docs` has it.
+         */
+        ColumnRow: {
+            /** Source */
+            source: string;
+            /** Table */
+            table: string;
+            /** Column */
+            column: string;
+            /** Type */
+            type: string;
+            /** Nullable */
+            nullable: boolean;
+            /** Pii */
+            pii: string;
+            /** Description */
+            description: string;
+            /** Roles */
+            roles: string[];
+            /** Checks */
+            checks: string[];
+            /** Owner */
+            owner: string;
         };
         /**
          * ConfigAnswer
@@ -777,6 +823,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Overview"];
+                };
+            };
+            /** @description No login */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No permission */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No warehouse */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    catalogue_api_v1_catalogue_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ColumnRow"][];
                 };
             };
             /** @description No login */

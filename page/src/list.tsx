@@ -7,6 +7,7 @@ import { useLive } from "./api";
 import { Age, Empty, Failed, Loading, Moment, Pill, Problems } from "./parts";
 import { Spark } from "./spark";
 import { STATES, tone, urgency } from "./states";
+import { Search } from "./search";
 import { sourceLink, useView } from "./view";
 import { count, plural, share, short, span, useNow, windowWords } from "./words";
 
@@ -55,6 +56,9 @@ export const SourcesList = () => {
       <header className="elt-head">
         <h1>Sources</h1>
         {data ? <Age copied={data.copied} error={error} now={now} again={again} /> : null}
+        <span className="elt-links">
+          <Link to="/plugin/sources?view=catalogue">Catalogue</Link>
+        </span>
       </header>
       {data ? <Found data={data} now={now} /> : error ? <Failed error={error} again={again} /> : <Loading />}
     </div>
@@ -152,15 +156,7 @@ const Toolbar = ({ rows, view, change, shown }: {
   const tags = [...new Set(rows.flatMap((row) => row.tags))].sort();
   return (
     <div className="elt-toolbar">
-      <input
-        ref={field}
-        type="search"
-        className="elt-search"
-        placeholder="Search tables, owners, words ( / )"
-        aria-label="Search"
-        value={view.get("q") ?? ""}
-        onChange={(event) => change({ q: event.target.value })}
-      />
+      <Search field={field} hint="Search tables, owners, words ( / )" />
       <Choice name="Owner" all="All owners" options={owners} value={view.get("owner") ?? ""} choose={(owner) => change({ owner })} />
       {tags.length ? (
         <Choice name="Tag" all="All tags" options={tags} value={view.get("tag") ?? ""} choose={(tag) => change({ tag })} />
@@ -271,7 +267,7 @@ const Row = ({ row, now }: { row: TableRow; now: number }) => (
     </th>
     <td data-title="State" className="elt-state">
       <Pill state={row.state} />
-      <span className="elt-note">{row.sentence}</span>
+      <span className="elt-note elt-sentence" title={row.sentence}>{row.sentence}</span>
     </td>
     <Cell title="Business date">
       <Business row={row} now={now} />

@@ -1,5 +1,6 @@
 // What Airflow's plugin loader finds: the page in the navigation, and the tab of each DAG.
 import { useEffect } from "react";
+import { Catalogue } from "./catalogue";
 import { SourcesList } from "./list";
 import { SourceView } from "./source";
 import css from "./style.css";
@@ -30,7 +31,7 @@ const Sources = () => {
   useTitle(source ? `${source} - Sources` : "Sources");
   return (
     <main className="elt" id="elt-sources">
-      {source ? <SourceView key={source} name={source} /> : <SourcesList />}
+      {source ? <SourceView key={source} name={source} /> : view.get("view") === "catalogue" ? <Catalogue /> : <SourcesList />}
     </main>
   );
 };

@@ -1,10 +1,10 @@
 // Plots of loads over their windows, drawn by hand: small, in the theme's colours, read out as a sentence.
+import { useLayoutEffect, useRef, useState } from "react";
 import type { Schemas } from "./api";
 import { count, day, span } from "./words";
 
 export type Point = { at: string; value: number; kind?: "good" | "odd" | "bad" | "quiet"; title: string };
 
-const WIDTH = 860;
 const HEIGHT = 170;
 const LEFT = 62;
 const BOTTOM = 22;
@@ -23,6 +23,14 @@ export const Plot = ({ title, points, band, limit, unit, zone }: {
   unit: (value: number) => string;
   zone: string;
 }) => {
+  const place = useRef<HTMLElement>(null);
+  const [WIDTH, setWidth] = useState(860);
+  useLayoutEffect(() => {
+    if (!place.current) return undefined;
+    const watch = new ResizeObserver(([found]) => found && setWidth(Math.max(280, Math.round(found.contentRect.width))));
+    watch.observe(place.current);
+    return () => watch.disconnect();
+  }, []);
   if (points.length === 0) {
     return null;
   }
@@ -31,11 +39,11 @@ export const Plot = ({ title, points, band, limit, unit, zone }: {
   const x = (number: number) => LEFT + number * width;
   const y = (value: number) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / most);
   const last = points[points.length - 1] as Point;
-  const step = Math.max(1, Math.ceil(points.length / 7));
+  const step = Math.max(1, Math.ceil((points.length * 74) / (WIDTH - LEFT)));
   return (
-    <figure className="elt-plot">
+    <figure className="elt-plot" ref={place}>
       <figcaption>{title}</figcaption>
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`${title}: ${points.length} loads, the last ${last.title}`}>
+      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} height={HEIGHT} role="img" aria-label={`${title}: ${points.length} loads, the last ${last.title}`}>
         {[0, 0.5, 1].map((part) => (
           <g key={part}>
             <line className="elt-grid" x1={LEFT} x2={WIDTH} y1={y(part * most)} y2={y(part * most)} />
@@ -164,4 +172,4 @@ export const Calendar = ({ loads, zone }: { loads: Schemas["LoadRow"][]; zone: s
   );
 };
 
-export const seconds = (value: number): string => (value === 0 ? "0" : value < 1 ? `${value.toFixed(2)} s` : span(value));
+export const seconds = (value: number): string => (value === 0 ? "0" : value < 10 ? `${Number(value.toFixed(1))} s` : span(value));

@@ -2,13 +2,13 @@
 export const STATES = [
   "broken",
   "failing",
-  "late",
   "rejecting",
+  "late",
   "waiting",
   "unknown",
   "never loaded",
-  "fresh",
   "paused",
+  "fresh",
 ] as const;
 export type State = (typeof STATES)[number];
 

@@ -38,6 +38,7 @@ const DAY: Intl.DateTimeFormatOptions = { year: "numeric", month: "short", day: 
 const TIME: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 
 export const day = (text: string, zone: string): string => format(zone, DAY).format(new Date(text));
+const shortDay = (text: string, zone: string): string => day(text, zone).replace(/ \d{4}$/, "");
 export const time = (text: string, zone: string): string => format(zone, TIME).format(new Date(text));
 export const moment = (text: string, zone: string): string => format(zone, { ...DAY, ...TIME }).format(new Date(text));
 
@@ -45,8 +46,8 @@ export const moment = (text: string, zone: string): string => format(zone, { ...
 export const windowWords = (start: string, end: string, zone: string): string => {
   const midnight = (text: string) => time(text, zone) === "00:00";
   if (!midnight(start) || !midnight(end)) {
-    const last = day(start, zone) === day(end, zone) ? time(end, zone) : moment(end, zone);
-    return `${moment(start, zone)} – ${last}`;
+    if (day(start, zone) === day(end, zone)) return `${moment(start, zone)} – ${time(end, zone)}`;
+    return `${moment(start, zone)} – ${time(start, zone) === time(end, zone) ? shortDay(end, zone) : moment(end, zone)}`;
   }
   const before = new Date(new Date(end).getTime() - 3_600_000).toISOString();
   const [first, last] = [day(start, zone), day(before, zone)];

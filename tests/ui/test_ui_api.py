@@ -133,6 +133,16 @@ def test_the_config_in_effect_says_where_each_value_comes_from(api, login):
     assert settings["catchup"]["origin"] == "language"
 
 
+def test_the_catalogue_is_the_data_dictionary(api, login):
+    found = api.get("/api/v1/catalogue", headers=login("viewer")).json()
+    assert [(one["table"], one["column"], one["roles"], one["nullable"]) for one in found] == [
+        ("orders", "id", ["key"], False),
+        ("refunds", "id", ["key"], False),
+        ("totals", "id", ["key"], False),
+    ]
+    assert {one["owner"] for one in found} == {"shop", "finance"}
+
+
 def test_what_is_not_there_is_not_found_and_a_path_never_leaves_its_folder(api, login):
     viewer = login("viewer")
     assert api.get("/api/v1/sources/nothing", headers=viewer).status_code == 404

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from elt_factory.cli.opening import opened_warehouse
-from elt_factory.cli.output import AsJson, print_json
+from elt_factory.cli.output import AsJson, fail, print_json
 from elt_factory.cli.status_lines import StatusLine, status_lines
 from elt_factory.cli.tables import STATE_STYLES, screen, status_table
 
@@ -21,10 +21,19 @@ if TYPE_CHECKING:
 Health = Annotated[
     bool, typer.Option("--health", help="Print one figure for monitoring, as JSON; exits with 1 on error.")
 ]
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Show the states until Ctrl+C, as the Sources page does. No load waits for it.")
+]
 
 
-def status(as_json: AsJson = False, health: Health = False) -> None:
+def status(as_json: AsJson = False, health: Health = False, watch: Watch = False) -> None:
     """Show the state of every table: in a word, and last load, rows, rejects, cursor, business date."""
+    if watch:
+        if as_json or health:
+            fail("--watch is for people: use it without --json and --health")
+        from elt_factory.cli.watching import watch as show_always
+
+        show_always(screen())
     loads, states = _read()
     if health:
         from elt_factory.diagnosis.states import health as figure

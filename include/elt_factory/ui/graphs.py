@@ -39,7 +39,7 @@ def awaited_sources(config: Config) -> Iterator[str]:
 
 def lineage_graph(configs: Sequence[Config], about: Config) -> Graph:
     """Return where a config's data come from and where they go to, through the dbt models."""
-    boxes, edges = lineage(configs, _models(tuple(configs)), [about])
+    boxes, edges = lineage(configs, models_now(configs), [about])
     return _placed(boxes, edges, {})
 
 
@@ -66,7 +66,7 @@ def _placed(boxes: Sequence[Drawn], edges: Sequence[Edge], states: Mapping[str, 
 _picked: dict[tuple[int, str, str], tuple[str, ...]] = {}
 
 
-def _models(configs: Sequence[Config]) -> Models:
+def models_now(configs: Sequence[Config]) -> Models:
     """Return the dbt models of the configs. What a selector picks is kept while dbt's manifest is the same."""
     manifest = dbt_folder() / "target" / "manifest.json"
     made = manifest.stat().st_mtime_ns if manifest.is_file() else 0

@@ -288,3 +288,18 @@ class ConfigAnswer(Answer):
 
     file: str
     settings: list[SettingRow]
+
+
+class ColumnRow(Answer):
+    """A column of a table, as the data dictionary of `elt docs` has it."""
+
+    source: str
+    table: str
+    column: str
+    type: str
+    nullable: bool
+    pii: str
+    description: str
+    roles: list[str]
+    checks: list[str]
+    owner: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from elt_factory.checks.freshness import business_instant
@@ -27,6 +27,7 @@ class Judgement:
 
     state: StateWord
     sentence: str
+    late_since: datetime | None = None  # when the window that is missing was due
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _row(config: Config, table: str, seen: Seen, limit: timedelta | None) -> Tab
         open_rejects=seen.rejects.get(key, 0),
         checks=seen.checks.get(key, Checks()),
         next_run_at=dag.next_run_at,
-        deadline_at=_deadline_at(config, dag),
+        deadline_at=judged.late_since or _next_deadline(config, dag),
         deadline=deadline_words(config) if config.deadline else "",
         paused=dag.paused,
     )
@@ -123,8 +124,16 @@ def _limits(estate: Estate) -> Iterator[tuple[str, str, timedelta]]:
             yield from ((item.config.name, table, limit) for limit in limits if limit)
 
 
+def _next_deadline(config: Config, dag: Dag) -> datetime | None:
+    """Return when the run under way, or else the next one, must be done; None for one whose time has passed.
+
+    Whether that is late, the diagnosis says: what the run was to load may be there.
+    """
+    found = _deadline_at(config, dag)
+    return found if found and found > datetime.now(UTC) else None
+
+
 def _deadline_at(config: Config, dag: Dag) -> datetime | None:
-    """Return when the run under way, or else the next one, must be done."""
     if config.deadline is None or dag.paused:
         return None
     if config.deadline.within is not None:

@@ -6,19 +6,19 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from threading import Lock, Thread
 
 from airflow.utils.session import create_session
 
 from elt_factory.core.failures import EltError
-from elt_factory.diagnosis.states import worst_first
+from elt_factory.diagnosis.states import TableState, worst_first
 from elt_factory.ui.airflow_side import all_dags
 from elt_factory.ui.checks import newest_checks
 from elt_factory.ui.estate import Estate, current_estate
 from elt_factory.ui.judged import table_states, verdicts_of
 from elt_factory.ui.listing import Key, last_loads
-from elt_factory.ui.models import Copied, Verdict
+from elt_factory.ui.models import Copied, TableRow, Verdict
 from elt_factory.ui.overview import Judgement, Seen, table_rows
 from elt_factory.ui.tables import audit_tables
 from elt_factory.warehouse.base import Warehouse
@@ -39,6 +39,14 @@ class Picture:
     kind: str = ""
     copied_at: datetime | None = None
     note: str = ""
+
+    def all_rows(self) -> list[TableRow]:
+        """Return the rows of all sources."""
+        return [TableRow.model_validate_json(row) for rows in self.rows.values() for row in rows]
+
+    def copied_now(self) -> Copied:
+        """Return how old the picture is."""
+        return self.copied(datetime.now(UTC))
 
     def copied(self, now: datetime) -> Copied:
         """Return how old the picture is at a moment."""
@@ -94,16 +102,20 @@ class PictureKeeper:
         with audit_tables() as tables:
             if self._parts is None or self._parts[0] != tables.version:
                 self._parts = tables.version, _audited(tables.warehouse)
-            seen, kind, copied_at = self._parts[1], tables.kind, tables.copied_at
+            seen, told = self._parts[1], tables
         with create_session() as session:
             dags = all_dags(session)
-        judged = {(one.source, one.table): Judgement(one.state, one.sentence) for one in states}
+        judged = {(one.source, one.table): _judgement(one) for one in states}
         rows: dict[str, list[str]] = defaultdict(list)
         for row in table_rows(estate, replace(seen, dags=dags, states=judged)):
             rows[row.source].append(row.model_dump_json())
         verdicts = {name: list(verdicts_of(states, name)) for name in estate.configs}
         worst = {one.source: one.state for one in reversed(worst_first(states))}
-        return Picture(rows, verdicts, worst, kind, copied_at)
+        return Picture(rows, verdicts, worst, told.kind, told.copied_at, told.note)
+
+
+def _judgement(one: TableState) -> Judgement:
+    return Judgement(one.state, one.sentence, one.due if one.late_seconds > 0 else None)
 
 
 def _audited(warehouse: Warehouse) -> Seen:

@@ -10,12 +10,14 @@ from fastapi import APIRouter, HTTPException, Response, status
 from elt_factory.config.loading import LoadedConfig
 from elt_factory.core.project import config_folder
 from elt_factory.ui.access import Readable, Runnable, SeesErrors, SourceName
+from elt_factory.ui.catalogue import catalogue as columns
 from elt_factory.ui.estate import current_estate
 from elt_factory.ui.graphs import lineage_graph
 from elt_factory.ui.history import changes_of, rejects_of, results_of
 from elt_factory.ui.models import (
     ChangeRow,
     CheckHistory,
+    ColumnRow,
     ConfigAnswer,
     Graph,
     Loads,
@@ -53,6 +55,12 @@ def overview(readable: Readable, runnable: Runnable, sees_errors: SeesErrors) ->
     # each row is text already: of a thousand sources few have changed
     text = answer.model_dump_json().replace('"tables":[]', f'"tables":[{rows}]', 1)
     return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/catalogue")
+def catalogue(readable: Readable) -> list[ColumnRow]:
+    """Return every column of the tables that the user may see."""
+    return list(columns(current_estate(), readable))
 
 
 @router.get("/sources/{name}", responses=_NOT_FOUND)

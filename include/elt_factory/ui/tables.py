@@ -28,6 +28,7 @@ class AuditTables:
     kind: str
     version: object
     copied_at: datetime | None
+    note: str = ""
 
 
 _making = Lock()
@@ -52,7 +53,7 @@ def audit_tables() -> Iterator[AuditTables]:
     with _making:
         replica = _replica(duckdb_path(connection, project_root()))
     with replica.reading() as copy:
-        yield AuditTables(copy, "duckdb", copy.version, copy.written_at)
+        yield AuditTables(copy, "duckdb", copy.version, copy.written_at, copy.note)
 
 
 @cache

@@ -16,6 +16,7 @@ from elt_factory.warehouse.duckdb.audit_copy import CopiedLog, copied_logs, copy
 from elt_factory.warehouse.duckdb.warehouse import DIALECT, DuckDBWarehouse
 
 _COMMIT = ("source", "table_name", "turn")
+_NO_COPY = "no load of this version has left its copy of the audit tables yet"
 _BATCH = 20_000  # rows that are in this process twice, for a moment
 
 
@@ -33,6 +34,8 @@ class AuditReplica(DuckDBWarehouse):
         self.prepare()
         self.written_at: datetime | None = None
         self.version = 0  # another number when anything has changed
+        self.note = ""  # why nothing is seen of a warehouse that is there
+        self._of = warehouse
         self._copy = copy_of(warehouse)
         self._logs = list(copied_logs(DIALECT))
         self._seen: dict[str, tuple[int, int]] = {}
@@ -53,6 +56,7 @@ class AuditReplica(DuckDBWarehouse):
             yield self
 
     def _catch_up(self) -> None:
+        self.note = _NO_COPY if self._of.exists() else ""
         if not self._copy.exists():
             return
         with closing(sqlite3.connect(f"file:{self._copy}?mode=ro", uri=True, isolation_level=None)) as copy:
@@ -63,6 +67,7 @@ class AuditReplica(DuckDBWarehouse):
             marks = {name: int(generation) for name, generation in copy.execute("SELECT name, generation FROM marks")}
             changed = [self._take(copy, log, marks[log.name]) for log in self._logs]
             (text,) = copy.execute("SELECT written_at FROM written").fetchone()
+        self.note = ""
         self.written_at = datetime.fromisoformat(text) if text else None
         self.version += any(changed)
 

@@ -1,0 +1,135 @@
+"""How long the Sources page's list takes at its API, next to Airflow's own list of DAGs, in one run.
+
+A thousand sources with a year of daily loads: 365,000 rows of audit. Both are asked in one process, in turn. It exits
+with status 1 when a target is missed.
+
+    .venv/bin/python benchmarks/page.py [sources] [days]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ASKED = 40
+TARGET_MS = 200
+YAML = """name: source_{0}
+owner: team-{1}
+tags: [group-{1}]
+schedule: "0 3 * * *"
+start_date: 2025-01-01
+deadline: {{within: 2h}}
+extract: {{type: files, connection: inbox}}
+tables: {{events: {{path: events.csv, primary_key: [id], write_disposition: merge, business_date: day}}}}
+"""
+
+
+def main() -> int:
+    sources, days = (int(text) for text in (sys.argv[1:] or ["1000", "365"]))
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        environment(folder)
+        lay_configs(folder, sources)
+        lay_audit(folder / "warehouse.duckdb", sources, days)
+        lay_airflow(sources)
+        return measure()
+
+
+def environment(folder: Path) -> None:
+    from elt_factory.cli.local import local_environment
+
+    os.environ |= local_environment(folder) | {
+        "ELT_PROJECT": str(folder),
+        "_AIRFLOW_PROCESS_CONTEXT": "server",
+        "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "duckdb", "host": str(folder / "warehouse.duckdb")}),
+        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of this benchmark that is long enough for its hash, as it must be",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+    }
+    from elt_factory.cli.local import migrate_database
+
+    migrate_database()
+
+
+def lay_configs(folder: Path, sources: int) -> None:
+    (folder / "dag_configs").mkdir()
+    for number in range(sources):
+        (folder / "dag_configs" / f"source_{number}.yaml").write_text(YAML.format(number, number % 20))
+
+
+def lay_audit(file: Path, sources: int, days: int) -> None:
+    from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
+
+    with DuckDBWarehouse(file) as warehouse:
+        warehouse.prepare()
+        start = f"date_trunc('day', now()) + INTERVAL 3 HOUR - to_days({days} - (i // {sources})::INTEGER)"
+        warehouse.execute(
+            'INSERT INTO "_elt".load_log (load_id, source, table_name, run_id, window_start, window_end, loaded_at, '
+            "started_at, write_disposition, full_refresh, rows_read, rows_loaded, rows_rejected, rows_duplicate, "
+            "rows_unchanged, business_date_max, turn, again, void) "
+            f"SELECT md5(i::VARCHAR), 'source_' || (i % {sources}), 'events', 'scheduled__' || i, {start}, "
+            f"{start} + INTERVAL 1 DAY, {start} + INTERVAL 25 HOUR, {start} + INTERVAL 24 HOUR, 'merge', FALSE, "
+            f"1000 + i % 77, 1000 + i % 77, 0, 0, 0, CAST(CAST({start} AS DATE) AS VARCHAR), i // {sources} + 1, "
+            f"FALSE, FALSE FROM range({sources * days}) r(i)"
+        )
+
+
+def lay_airflow(sources: int) -> None:
+    from airflow.models.dag import DagModel
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        session.add(DagBundleModel(name="sources"))
+        session.flush()
+        for number in range(sources):
+            session.add(
+                DagModel(dag_id=f"source_{number}", bundle_name="sources", is_paused=False, is_stale=False, fileloc="x")
+            )
+
+
+def measure() -> int:
+    from airflow.api_fastapi.app import create_app, get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from fastapi.testclient import TestClient
+
+    client = TestClient(create_app(apps="core"))
+    token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="admin", role="admin"))
+    client.headers["Authorization"] = f"Bearer {token}"
+    began = time.perf_counter()
+    first = client.get("/elt/api/v1/overview")
+    print(f"first answer, with all that is read for it: {time.perf_counter() - began:.1f} s")
+    found = first.raise_for_status().json()
+    print(f"{len(found['tables']):,} tables, {len(first.content) / 1e6:.1f} MB")
+    ways: dict[str, Callable[[], Any]] = {
+        "Sources, all tables": lambda: client.get("/elt/api/v1/overview"),
+        "Sources, one source": lambda: client.get("/elt/api/v1/sources/source_7"),
+        "Sources, loads of a table": lambda: client.get("/elt/api/v1/sources/source_7/tables/events/loads"),
+        "Airflow's list, 50 DAGs": lambda: client.get("/ui/dags?limit=50"),
+        "Airflow's API, 100 DAGs": lambda: client.get("/api/v2/dags?limit=100"),
+    }
+    taken: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(ASKED):
+        for way, ask in ways.items():
+            began = time.perf_counter()
+            ask().raise_for_status()
+            taken[way].append((time.perf_counter() - began) * 1000)
+    missed = False
+    for way, times in taken.items():
+        p95 = statistics.quantiles(times, n=20)[-1]
+        verdict = ""
+        if way.startswith("Sources"):
+            missed |= p95 > TARGET_MS
+            verdict = "ok" if p95 <= TARGET_MS else "MISSED"
+        print(f"{way:28} median {statistics.median(times):7.1f} ms   p95 {p95:7.1f} ms   {verdict}")
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

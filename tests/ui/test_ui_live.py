@@ -1,0 +1,272 @@
+"""The page in Debian's Chromium, in the web UI of a whole Airflow: what it says is what the audit tables say."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from estate_support import ROOT, lay_estate, settings, windows
+from ui_support import pictures_wanted
+
+from live_airflow import Live, signed_in, within
+
+ELT = [sys.executable, "-c", "from elt_factory.cli.main import main; main()"]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+AXE = ROOT / "page" / "node_modules" / "axe-core" / "axe.min.js"
+NAMES = {"clicks", "customers", "inventory", "orders", "payments", "reports"}
+STATES = {
+    "clicks": "never loaded",
+    "customers": "late",
+    "inventory": "failing",
+    "orders": "fresh",
+    "payments": "rejecting",
+    "reports": "waiting",
+}
+pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
+
+if CHROMIUM is None and not os.environ.get("ELT_REQUIRE_SERVICES"):
+    pytest.skip("there is no Chromium: apt-get install chromium", allow_module_level=True)
+
+
+def elt(environment: dict[str, str], *arguments: str) -> None:
+    done = subprocess.run([*ELT, *arguments], env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def live(unused_ports: Iterator[int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    folder, port = tmp_path_factory.mktemp("estate"), next(unused_ports)
+    lay_estate(folder)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
+        "ELT_PROJECT": str(folder),
+        "PYTHONPATH": str(ROOT / "include"),
+        # a DAG that is switched on runs only when it is told to
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+        **settings(folder),
+    }
+    elt(environment, "up", "--port", str(port))
+    try:
+        with signed_in(port, folder / ".airflow", folder) as airflow:
+            within(120, lambda: airflow.dags() >= NAMES)
+            for name in NAMES:
+                airflow.api.patch(f"/dags/{name}", json={"is_paused": False}).raise_for_status()
+            yield airflow
+    finally:
+        elt(environment, "down")
+
+
+@pytest.fixture(scope="module")
+def page(live: Live) -> Iterator:
+    """A browser that is logged in as the administrator."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        opened = browser.new_page(viewport={"width": 1480, "height": 940}, base_url=address(live))
+        opened.errors = []
+        opened.on("pageerror", lambda error: opened.errors.append(str(error)))
+        opened.goto("/")
+        user, password = next(iter(json.loads(password_file(live).read_text()).items()))
+        opened.fill('input[name="username"]', user)
+        opened.fill('input[name="password"]', password)
+        opened.click('button[type="submit"]')
+        opened.wait_for_url("**/")
+        yield opened
+        browser.close()
+
+
+def address(live: Live) -> str:
+    return f"{live.api.base_url.scheme}://{live.api.base_url.host}:{live.api.base_url.port}"
+
+
+def password_file(live: Live) -> Path:
+    return live.folder / ".airflow" / "simple_auth_manager_passwords.json.generated"
+
+
+def shown_states(page) -> dict[str, str]:
+    rows = page.locator("tr.elt-row")
+    return {
+        row.locator("a.elt-name").inner_text().partition(".")[0]: row.locator(".elt-pill").inner_text().strip()
+        for row in rows.all()
+    }
+
+
+def picture(page, name: str) -> None:
+    """The page in light and dark, for docs/images, where pictures are wanted."""
+    if pictures_wanted():
+        for theme in ("light", "dark"):
+            page.evaluate("theme => document.documentElement.className = theme", theme)
+            page.wait_for_timeout(300)
+            page.screenshot(path=ROOT / "docs" / "images" / f"{name}-{theme}.png")
+        page.evaluate("document.documentElement.className = 'light'")
+
+
+def no_serious_violation(page) -> None:
+    if not AXE.is_file():
+        assert not os.environ.get("ELT_REQUIRE_SERVICES") or os.environ.get("ELT_WITHOUT_AXE"), "npm ci --prefix page"
+        return
+    page.add_script_tag(path=AXE)
+    found = page.evaluate("async () => (await axe.run('.elt')).violations")
+    serious = [
+        (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+def test_the_list_says_what_is_wrong_first_and_what_the_audit_tables_say(live, page):
+    last = windows(1)[0]
+    conf = {"window_start": last.start.isoformat(), "window_end": last.end.isoformat()}
+    live.tasks("inventory", live.trigger("inventory", **conf))
+    live.trigger("reports", **conf)
+    # the diagnosis waits for the sensor's first look
+    page.goto("/plugin/sources")
+    page.wait_for_selector("tr.elt-row")
+    within(120, lambda: shown_states(page) == STATES)
+    assert shown_states(page) == STATES
+    assert list(shown_states(page).values())[:3] == ["failing", "rejecting", "late"]
+
+    broken = page.locator(".elt-broken-files").inner_text()
+    assert 'broken.yaml:5:32 unknown key "primary_keys"' in broken
+    assert 'hint: did you mean "primary_key"?' in broken
+    assert "stock_" in page.locator("tr.elt-failing .elt-sentence").inner_text()
+
+    (rejects,) = live.query("SELECT count(*) FROM _elt.rejects WHERE source = 'payments'")
+    assert f"{rejects[0]} open" in page.locator("tr.elt-rejecting").inner_text()
+    ((rows,),) = live.query(
+        "SELECT rows_loaded FROM _elt.loads WHERE source = 'orders' ORDER BY window_end DESC LIMIT 1"
+    )
+    orders = page.locator("tr.elt-fresh")
+    assert f"{rows} rows" in orders.inner_text()
+    assert orders.locator("svg.elt-spark").get_attribute("aria-label").startswith(f"30 loads, the last of {rows} rows")
+    no_serious_violation(page)
+    picture(page, "sources")
+
+
+def test_filters_are_in_the_url_and_the_keyboard_moves_between_rows(page):
+    page.goto("/plugin/sources")
+    page.get_by_role("button", name=re.compile("late")).first.click()
+    page.wait_for_url("**state=late**")
+    within(10, lambda: list(shown_states(page)) == ["customers"])
+    assert list(shown_states(page)) == ["customers"]
+    page.reload()
+    page.wait_for_selector("tr.elt-row")
+    assert list(shown_states(page)) == ["customers"]
+    page.goto("/plugin/sources?sort=table")
+    page.wait_for_selector("tr.elt-row")
+    page.keyboard.press("/")
+    page.keyboard.type("finance")
+    within(5, lambda: list(shown_states(page)) == ["payments", "reports"])
+    page.wait_for_url("**q=finance**")
+    page.locator("a.elt-name").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**source=reports**")
+    assert page.locator("h1").inner_text() == "reports"
+
+
+def test_a_source_has_its_windows_its_rejects_as_text_and_who_it_waits_for(live, page):
+    page.goto("/plugin/sources?source=orders")
+    page.wait_for_selector(".elt-calendar")
+    loads = live.query("SELECT count(*) FROM _elt.loads WHERE source = 'orders'")[0][0]
+    assert page.locator(".elt-table tbody tr").count() == loads
+    assert page.locator(".elt-callout").inner_text().startswith("1 gap between the windows")
+    no_serious_violation(page)
+    picture(page, "source-loads")
+    for tab in ("freshness", "volume", "schema", "quality", "deadlines", "config", "lineage", "rejects"):
+        page.get_by_role("tab", name=re.compile(tab, re.IGNORECASE)).click()
+        page.wait_for_selector("#elt-panel :is(.elt-plot, .elt-table, .elt-graph, .elt-empty)")
+        assert page.locator("#elt-panel [role=alert]").count() == 0, tab
+        no_serious_violation(page)
+        if tab in ("volume", "quality"):
+            picture(page, f"source-{tab}")
+
+    page.goto("/plugin/sources?source=payments&tab=rejects")
+    page.wait_for_selector(".elt-record")
+    assert "<b>none</b>" in page.locator("#elt-panel").inner_text()
+    assert page.locator("#elt-panel b").count() == 0
+    picture(page, "source-rejects")
+    page.goto("/plugin/sources?source=reports&tab=waiting")
+    page.wait_for_selector(".elt-box")
+    assert {box.inner_text().split("\n")[0] for box in page.locator(".elt-box").all()} == {
+        "customers",
+        "orders",
+        "reports",
+    }
+    picture(page, "source-waiting")
+
+    page.goto("/dags/orders/plugin/source")
+    page.wait_for_selector(".elt-calendar")
+    assert page.locator(".elt-table tbody tr").count() == loads
+
+
+def test_a_window_is_loaded_again_a_range_is_backfilled_after_a_preview_and_airflow_writes_it_down(live, page):
+    page.goto("/plugin/sources?source=orders")
+    page.get_by_role("button", name="Load again").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Load again").click()
+    run = page.get_by_role("link", name="Open the run").get_attribute("href").rpartition("/")[2]
+    found = live.get(f"/dags/orders/dagRuns/{run}")
+    last = windows(1)[0]
+    assert found["conf"]["tables"] == ["orders"]
+    assert [datetime.fromisoformat(found["conf"][f"window_{end}"]) for end in ("start", "end")] == [
+        last.start,
+        last.end,
+    ]
+    assert found["triggering_user_name"] == "admin"
+
+    page.get_by_role("button", name="Backfill…").click()
+    dialog = page.get_by_role("dialog")
+    assert "Days are those of UTC" in dialog.inner_text()
+    page.wait_for_selector(".elt-preview li")
+    picture(page, "source-backfill")
+    no_serious_violation(page)
+    count = page.locator(".elt-preview li").count()
+    dialog.get_by_role("button", name=f"Backfill {count} window").click()
+    page.wait_for_selector(".elt-done:has-text('The backfill of')")
+    # over SQLite Airflow makes no backfill while its scheduler runs: then there is a run for each window
+    runs = live.get("/dags/orders/dagRuns?limit=100")["dag_runs"]
+    asked = [run for run in runs if (run["note"] or "").startswith("Backfill of")]
+    assert live.get("/backfills?dag_id=orders")["backfills"] or len(asked) == count
+
+    page.get_by_role("button", name="Full refresh…").click()
+    button = dialog.get_by_role("button", name="Replace all rows")
+    assert button.is_disabled()
+    dialog.get_by_role("textbox").fill("orders.orders")
+    assert button.is_enabled()
+    page.keyboard.press("Escape")
+
+    page.get_by_role("button", name="Pause…").click()
+    dialog.get_by_role("button", name="Pause").click()
+    page.wait_for_selector(".elt-done:has-text('orders is paused')")
+    assert live.get("/dags/orders")["is_paused"] is True
+    events = {entry["event"] for entry in live.get("/eventLogs?dag_id=orders&limit=100")["event_logs"]}
+    assert events >= {"trigger_dag_run", "patch_dag"}
+
+
+def test_on_a_phone_each_table_is_a_card_and_nothing_is_cut_off(page):
+    page.set_viewport_size({"width": 400, "height": 860})
+    page.goto("/plugin/sources")
+    page.wait_for_selector("tr.elt-row")
+    wide = page.evaluate(
+        "(() => { const box = document.querySelector('.elt'); return box.scrollWidth - box.clientWidth })()"
+    )
+    assert wide <= 1
+    no_serious_violation(page)
+    picture(page, "sources-phone")
+    page.set_viewport_size({"width": 1480, "height": 940})
+
+
+def test_nothing_went_wrong_in_the_browser_and_it_asked_no_other_host(live, page):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("/plugin/sources")
+    page.wait_for_selector("tr.elt-row")
+    assert [url for url in asked if not url.startswith((address(live), "data:", "blob:"))] == []
+    assert page.errors == []
