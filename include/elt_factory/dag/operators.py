@@ -265,7 +265,8 @@ class LoadOperator(TableOperator):
         loaded(self.config, self.table, figures, run.run_id)
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = {**figures, "window": str(run.table_window(self.table))}
-        context["outlet_events"][windows_of(self.config.name, self.table)].add_partitions(key_of_window(run.window))
+        if self.outlets:
+            context["outlet_events"][windows_of(self.config.name, self.table)].add_partitions(key_of_window(run.window))
         mark_loaded(context, [asset_of(self.config.name, self.table)])
         return figures
 

@@ -201,10 +201,13 @@ class DuckDBWarehouse(Warehouse):
 
     def close(self) -> None:
         """Let go of the file, and leave the copy of the audit logs as the file has them."""
-        if self._written:
-            self._written = False
-            self._copy_audit()
-        self._connection.close()
+        try:
+            if self._written:
+                self._written = False
+                self._copy_audit()
+        finally:
+            # whatever happens to the copy: a file that stays open keeps others waiting
+            self._connection.close()
 
     def _copy_audit(self) -> None:
         import duckdb
