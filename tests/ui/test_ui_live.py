@@ -90,11 +90,10 @@ def password_file(live: Live) -> Path:
 
 
 def shown_states(page) -> dict[str, str]:
-    rows = page.locator("tr.elt-row")
-    return {
-        row.locator("a.elt-name").inner_text().partition(".")[0]: row.locator(".elt-pill").inner_text().strip()
-        for row in rows.all()
-    }
+    """The states by source, all read in one moment: rows come and go."""
+    pair = "row => ['a.elt-name', '.elt-pill'].map(part => row.querySelector(part).innerText.trim())"
+    found = page.evaluate(f"[...document.querySelectorAll('tr.elt-row')].map({pair})")
+    return {name.partition(".")[0]: state for name, state in found}
 
 
 def picture(page, name: str) -> None:
