@@ -225,7 +225,7 @@ def state(task: Task) -> dict[str, list[Any]]:
 def everything(warehouse: DuckDBWarehouse, table: str) -> list[Any]:
     """All rows as names and values, without what is NULL and without moments of our own clock."""
     answer = warehouse.query(f"SELECT * FROM {table}")
-    clocks = ("_loaded_at", "loaded_at", "rejected_at", "changed_at", "started_at", "bytes", "files")
+    clocks = ("_loaded_at", "loaded_at", "rejected_at", "changed_at", "started_at", "bytes", "files", "turn")
     rows = [
         {name: value for name, value in row.items() if value is not None and name not in clocks}
         for row in answer.dicts()

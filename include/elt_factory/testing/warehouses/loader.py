@@ -169,7 +169,7 @@ def everything(warehouse: Warehouse, target: Relation) -> dict[str, list[tuple[A
         if columns is None:
             found[relation.name] = []
             continue
-        names = tuple(name for name in columns if not name.endswith("_at") and name not in ("bytes", "files"))
+        names = tuple(name for name in columns if not name.endswith("_at") and name not in ("bytes", "files", "turn"))
         rows = warehouse.query(f"SELECT {d.names(names)} FROM {relation.sql(d)}").rows
         found[relation.name] = sorted(rows, key=repr)
     return found
