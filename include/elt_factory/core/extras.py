@@ -36,7 +36,7 @@ EXTRAS: Mapping[str, Extra] = {
     "sftp": Extra("files on SFTP servers", ("paramiko",)),
     "excel": Extra("Excel workbooks as files", ("python_calamine",)),
     "avro": Extra("Avro files", ("fastavro",)),
-    "connectors": Extra("Singer taps and Airbyte connectors as sources", ("uv", "jsonschema", "psutil")),
+    "connectors": Extra("Singer taps and Airbyte connectors as sources", ("uv",)),
     "git": Extra("configs from a git repository: the bundle `GitYamlBundle`", ("airflow.providers.git",)),
     "pictures": Extra("`elt plan --png`", ("resvg_py", "fontpkg_inter")),
     "testing": Extra("the conformance suites in `elt_factory.testing`", ("pytest", "sqlglot")),
