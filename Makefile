@@ -48,7 +48,9 @@ down: ## End what `make up` started, and nothing else
 	@$(BIN)/elt down
 	@$(BIN)/python -m demo stop --data-dir data/sources
 
-PYTEST = $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
+# a third of the time of all tests they wait for other processes: three of them keep two cores busy
+PROCESSES ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(PROCESSES) --no-loadscope-reorder
 # a file of tests runs in one process, which makes its expensive fixtures once
 BY_FILE := --dist loadfile
 
@@ -57,6 +59,7 @@ azurite: $(AZURITE) ## Install the stand-in for Azure that its tests ask
 $(AZURITE):
 	@npm install --silent --no-audit --no-fund --prefix build/azurite azurite@3.37.0
 
+test: PROCESSES = 3
 test: setup ## Run all tests
 	@$(PYTEST) $(BY_FILE)
 

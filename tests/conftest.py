@@ -35,7 +35,7 @@ NOT_INHERITED = (
 )
 
 
-CASES_ON_FAKESNOW = 4
+CASES_ON_FAKESNOW = 3
 
 
 @pytest.hookimpl(tryfirst=True)
