@@ -42,7 +42,7 @@ def test_configs_that_mean_the_same_do_not_differ_however_they_are_written(order
     ("old", "new", "path", "refresh"),
     [
         ("owner: sales", "owner: finance", "owner", "no"),
-        ('"0 3 * * *"', '"0 4 * * *"', "schedule", "no"),
+        ('"0 3 * * *"', '"0 4 * * *"', "schedule.cron", "no"),
         ("2024-01-01", "2023-01-01", "start_date", "advised"),
         ("2024-01-01", "2025-01-01", "start_date", "no"),
         ("primary_key: [id]", "primary_key: [id, email]", "tables.orders.primary_key", "needed"),

@@ -83,8 +83,8 @@ GOLDEN = [
     (
         audit.insert_rows(D, "deadline_misses", [dict.fromkeys(audit.TABLES["deadline_misses"], x) for x in "ab"]),
         (
-            'INSERT INTO "_elt"."deadline_misses" ("source", "run_id", "deadline", "noticed_at") '
-            "SELECT 'a', 'a', 'a', 'a' UNION ALL SELECT 'b', 'b', 'b', 'b'"
+            'INSERT INTO "_elt"."deadline_misses" ("source", "run_id", "deadline", "noticed_at", "table_name") '
+            "SELECT 'a', 'a', 'a', 'a', 'a' UNION ALL SELECT 'b', 'b', 'b', 'b', 'b'"
         ),
     ),
     (
