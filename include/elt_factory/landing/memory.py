@@ -55,7 +55,7 @@ def set_limit(connection: duckdb.DuckDBPyConnection) -> None:
     own, 128 MB, landings of more rows take more memory.
     """
     connection.execute(f"SET memory_limit = '{limit_bytes()}B'")
-    # a COPY that fails waits for its own writes, and with writers of DuckDB 2.0.0 that can be for ever
+    # a COPY that fails waits for its own writes, and with writers of DuckDB 2.0.0 that can be indefinitely
     connection.execute("SET async_threads = 0")
     for threshold in ("allocator_flush_threshold", "allocator_bulk_deallocation_flush_threshold"):
         connection.execute(f"SET {threshold} = '1MB'")
