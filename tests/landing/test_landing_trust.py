@@ -77,7 +77,7 @@ def test_a_landing_of_an_earlier_version_is_said_to_be_none(lander):
     file = manifest_file(lander.folder, manifest)
     file.write_text(json.dumps(asdict(manifest)))
     with pytest.raises(
-        LandingError, match=r"damaged or from another version of ELT Factory \(expected format 2\); run"
+        LandingError, match=r"damaged or from another version of ELT Factory \(expected format 3\); run"
     ):
         read_manifest(lander.place, manifest.owner)
     file.rename(lander.folder / "manifest.json")
