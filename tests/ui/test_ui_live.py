@@ -168,6 +168,7 @@ def test_filters_are_in_the_url_and_the_keyboard_moves_between_rows(page):
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.wait_for_url("**source=reports**")
+    within(10, lambda: page.locator("h1").inner_text() == "reports")
     assert page.locator("h1").inner_text() == "reports"
 
 
