@@ -14,23 +14,15 @@ from elt_factory.extract.label import TableLabel
 from elt_factory.sources.airbyte.messages import Messages
 from elt_factory.sources.airbyte.model import Airbyte, AirbyteTable
 from elt_factory.sources.airbyte.specification import check_settings
-from elt_factory.sources.connectors.environment import command_of
-from elt_factory.sources.connectors.process import Limits, running, write_settings
+from elt_factory.sources.connectors.command import ConnectorCommand
+from elt_factory.sources.connectors.process import write_settings
 from elt_factory.sources.connectors.settings import settings_of
 
 _PREFIX = "airbyte-"
 
 
-class AirbyteConnector:
-    """One connector in a folder of its own.
-
-    Args:
-        extract: What the config says of it.
-        connection: The Airflow connection with its settings.
-        folder: An empty folder.
-        label: The table, for messages.
-        log: Takes a line for people.
-    """
+class AirbyteConnector(ConnectorCommand[Airbyte]):
+    """One connector, with the settings of an Airflow connection; see `ConnectorCommand`."""
 
     def __init__(
         self,
@@ -40,9 +32,7 @@ class AirbyteConnector:
         label: TableLabel,
         log: Callable[[str], None],
     ) -> None:
-        self.extract, self.folder, self.label, self.log = extract, folder, label, log
-        self.command = command_of(extract, extract.package_name.removeprefix(_PREFIX), label, log)
-        self.limits = Limits.of(extract)
+        super().__init__(extract, extract.package_name.removeprefix(_PREFIX), folder, label, log)
         settings = settings_of(extract, connection)
         specification = self._answer("spec").get("connectionSpecification")
         check_settings(settings, specification if isinstance(specification, dict) else {}, label)
@@ -70,7 +60,7 @@ class AirbyteConnector:
         return mine[0]
 
     def reading(self, stream: dict[str, Any], spec: AirbyteTable, state: str | None) -> list[str | Path]:
-        """Return the command that sends the records of a stream, from a state on."""
+        """Return the arguments that ask for the records of a stream, from a state on."""
         configured = {
             "stream": stream,
             "sync_mode": "incremental" if spec.keeps_token else "full_refresh",
@@ -79,15 +69,15 @@ class AirbyteConnector:
             "primary_key": stream.get("source_defined_primary_key") or [],
         }
         catalog = write_settings(self.folder / "catalog.json", {"streams": [configured]})
-        command: list[str | Path] = [self.command, "read", "--config", self.config, "--catalog", catalog]
+        asked: list[str | Path] = ["read", "--config", self.config, "--catalog", catalog]
         if state:
-            command += ["--state", write_settings(self.folder / "state.json", json.loads(state))]
-        return command
+            asked += ["--state", write_settings(self.folder / "state.json", json.loads(state))]
+        return asked
 
     def _answer(self, verb: str, *arguments: str | Path) -> dict[str, Any]:
         """Return what the connector answers to a command that has one answer."""
         messages = Messages(None, self.label)
-        with running([self.command, verb, *arguments], self.folder, self.limits, self.label, self.log) as output:
+        with self.run(verb, *arguments) as output:
             for lines in output.lines():
                 messages.take(lines)
             messages.ended_well(output.wait(), output.said())

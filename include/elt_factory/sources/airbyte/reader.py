@@ -9,7 +9,6 @@ from elt_factory.sources.airbyte.connector import AirbyteConnector
 from elt_factory.sources.airbyte.messages import Messages
 from elt_factory.sources.airbyte.model import AirbyteSource
 from elt_factory.sources.connectors.declared import text_columns
-from elt_factory.sources.connectors.process import running
 from elt_factory.sources.connectors.spooling import Records
 
 
@@ -28,12 +27,12 @@ def read(request: ReadRequest) -> Spool:
         made.mkdir()
     connector = AirbyteConnector(source.extract, request.connection, folder, label, request.log)
     stream = connector.stream(spec.stream_name(request.table), spec)
-    command = connector.reading(stream, spec, request.cursor.token)
+    asked = connector.reading(stream, spec, request.cursor.token)
     with file.open("wb") as out:
         records = Records(request, label, str(stream["name"]), out)
         progress = Progress(request.log, str(label))
         messages = Messages(records, label)
-        with running(command, folder, connector.limits, label, request.log) as output:
+        with connector.run(*asked) as output:
             for lines in output.lines():
                 messages.take(lines)
                 progress.seen(records.rows)

@@ -14,7 +14,7 @@ from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.connectors.declared import text_columns
-from elt_factory.sources.connectors.process import Output, running
+from elt_factory.sources.connectors.process import Output
 from elt_factory.sources.connectors.spooling import Records
 from elt_factory.sources.singer.model import SingerSource
 from elt_factory.sources.singer.tap import SingerTap
@@ -44,12 +44,12 @@ def read(request: ReadRequest) -> Spool:
         made.mkdir()
     tap = SingerTap(source.extract, request.connection, folder, label, request.log)
     chosen = tap.chosen(spec.stream_name(request.table), spec)
-    command = tap.reading(chosen, request.cursor.token)
+    asked = tap.reading(chosen, request.cursor.token)
     progress = Progress(request.log, str(label))
     with file.open("wb") as out:
         records = Records(request, label, chosen.stream, out)
         messages = _Messages(records, label)
-        with running(command, folder, tap.limits, label, request.log) as output:
+        with tap.run(*asked) as output:
             for lines in output.lines():
                 messages.take(lines)
                 progress.seen(records.rows)

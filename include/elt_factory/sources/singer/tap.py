@@ -10,8 +10,8 @@ from typing import Any
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import BadDataError, SourceUnavailableError
 from elt_factory.extract.label import TableLabel
-from elt_factory.sources.connectors.environment import command_of
-from elt_factory.sources.connectors.process import Limits, running, write_settings
+from elt_factory.sources.connectors.command import ConnectorCommand
+from elt_factory.sources.connectors.process import write_settings
 from elt_factory.sources.connectors.settings import settings_of
 from elt_factory.sources.singer.catalog import Chosen, choose
 from elt_factory.sources.singer.model import Singer, SingerTable
@@ -20,16 +20,8 @@ _LONGEST_CATALOG = 256 << 20
 _NO_CATALOG = "write catalog: none if the tap cannot discover its streams"
 
 
-class SingerTap:
-    """One tap in a folder of its own.
-
-    Args:
-        extract: What the config says of it.
-        connection: The Airflow connection with its settings.
-        folder: An empty folder.
-        label: The table, for messages.
-        log: Takes a line for people.
-    """
+class SingerTap(ConnectorCommand[Singer]):
+    """One tap, with the settings of an Airflow connection; see `ConnectorCommand`."""
 
     def __init__(
         self,
@@ -39,9 +31,7 @@ class SingerTap:
         label: TableLabel,
         log: Callable[[str], None],
     ) -> None:
-        self.extract, self.folder, self.label, self.log = extract, folder, label, log
-        self.command = command_of(extract, command_name(extract.package_name), label, log)
-        self.limits = Limits.of(extract)
+        super().__init__(extract, command_name(extract.package_name), folder, label, log)
         self.config = write_settings(folder / "config.json", settings_of(extract, connection))
 
     def catalog(self) -> dict[str, Any]:
@@ -51,8 +41,7 @@ class SingerTap:
             SourceUnavailableError: it fails. BadDataError: it prints no catalog.
         """
         said, size = list[bytes](), 0
-        command: list[str | Path] = [self.command, "--config", self.config, "--discover"]
-        with running(command, self.folder, self.limits, self.label, self.log) as output:
+        with self.run("--config", self.config, "--discover") as output:
             for lines in output.lines():
                 said += lines
                 size += sum(map(len, lines))
@@ -75,13 +64,13 @@ class SingerTap:
         return choose(self.catalog(), wanted, spec, self.label)
 
     def reading(self, chosen: Chosen, state: str | None) -> list[str | Path]:
-        """Return the command that sends the records, from a state on."""
-        command: list[str | Path] = [self.command, "--config", self.config]
+        """Return the arguments that ask for the records, from a state on."""
+        asked: list[str | Path] = ["--config", self.config]
         if chosen.catalog:
-            command += [f"--{self.extract.catalog}", write_settings(self.folder / "catalog.json", chosen.catalog)]
+            asked += [f"--{self.extract.catalog}", write_settings(self.folder / "catalog.json", chosen.catalog)]
         if state:
-            command += ["--state", write_settings(self.folder / "state.json", json.loads(state))]
-        return command
+            asked += ["--state", write_settings(self.folder / "state.json", json.loads(state))]
+        return asked
 
     def _parsed(self, text: bytes) -> dict[str, Any]:
         begins = max(text.find(b"{"), 0)
