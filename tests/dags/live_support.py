@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,9 +77,15 @@ class Deployment:
         ]
         try:
             yield
+        except AssertionError:
+            for process, command in zip(running, commands, strict=True):
+                log = (home / f"{command[0]}.log").read_text().splitlines()
+                sys.stdout.write("\n".join([f"== {command[0]}: ended {process.poll()}", *log[-40:], ""]))
+            raise
         finally:
             for process in running:
-                os.killpg(process.pid, signal.SIGTERM)
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
             for process, log in zip(running, logs, strict=True):
                 try:
                     process.wait(timeout=20)
@@ -91,7 +97,11 @@ class Deployment:
 def deployment_over(project: Path, home: Path, airflow_template: Path) -> Deployment:
     """A deployment whose connection `inbox` is the folder of that name in the project."""
     home.mkdir()
-    shutil.copy(airflow_template, home / "airflow.db")
+    database = home / "airflow.db"
+    shutil.copy(airflow_template, database)
+    # else who reads keeps who writes waiting, and components give up
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
     environment = local_environment(ROOT) | {
         "AIRFLOW_HOME": str(home),
         # the scheduler gives up when others write to SQLite for longer than it waits
