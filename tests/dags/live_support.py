@@ -1,5 +1,6 @@
 """A whole Airflow over a project of a test's own."""
 
+import base64
 import json
 import os
 import secrets
@@ -110,7 +111,8 @@ def deployment_over(project: Path, home: Path, airflow_template: Path) -> Deploy
         "AIRFLOW_VAR_ELT_LANDING": str(home / "landing"),
         "AIRFLOW__COSMOS__CACHE_DIR": str(home / "cosmos"),
         "AIRFLOW_CONN_INBOX": json.dumps({"conn_type": "fs", "extra": {"path": str(project / "inbox")}}),
-        # three processes would make three secrets, and not believe each other
+        # components that start at once would each make secrets of their own, and not believe or read each other
+        "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(64),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
