@@ -1,6 +1,7 @@
 """An Airflow, sources and a warehouse of the tests' own; a test pays only for what it asks for."""
 
 import fcntl
+import gc
 import json
 import mimetypes
 import os
@@ -76,6 +77,17 @@ def _sample_cases_on_fakesnow(config: pytest.Config, items: list[pytest.Item]) -
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in set(dropped)]
+
+
+def pytest_collection_finish() -> None:
+    # thousands of tests stay for the whole session: each look for garbage went through them, a seventh of all time
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()
 
 
 @pytest.hookimpl(trylast=True)

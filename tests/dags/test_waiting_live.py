@@ -58,7 +58,7 @@ def asked(deployment: Deployment, statement: str) -> list[tuple]:
         return []
 
 
-LOADS = "select window_start::varchar, window_end::varchar, rows_loaded from _elt.loads where source = 'departures'"
+LOADS = "select window_start::varchar, window_end::varchar from _elt.loads where source = 'departures'"
 MISSES = "select source, run_id from _elt.deadline_misses"
 
 
@@ -98,7 +98,8 @@ def test_what_waits_holds_no_worker_and_what_is_late_holds_up_only_what_needs_it
 
         (deployment.project / "inbox" / "weather_is_there").touch()
         until(lambda: ("asset_triggered", "success") in runs("departures"), 400, unfinished)
-        day = ("2013-01-01 00:00:00+00", "2013-01-02 00:00:00+00", 2)
+        # whichever of the two windows comes second finds its rows there, unchanged
+        day = ("2013-01-01 00:00:00+00", "2013-01-02 00:00:00+00")
         until(lambda: day in asked(deployment, LOADS), 240, unfinished)
 
         (crowd,) = [row[0] for row in deployment.query("select run_id from dag_run where dag_id = 'crowd'")]
