@@ -4,6 +4,7 @@ Run as a program it is that server: a port as its only argument, and its end whe
 said once more beside the tests that meet it: tests/fakesnow_exceptions.py.
 """
 
+import gc
 import sys
 from functools import cache
 from threading import Thread
@@ -160,6 +161,9 @@ FIXES = (
 if __name__ == "__main__":
     for fix in FIXES:
         fix()
+    # the trees of statements are many small objects, and no rings of them
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     settings = {"port": int(sys.argv[1]), "access_log": False}
     Thread(target=uvicorn.run, args=(fakesnow.server.app,), kwargs=settings, daemon=True).start()
     sys.stdin.read()
