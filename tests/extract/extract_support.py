@@ -128,7 +128,7 @@ def serving(answer: Callable[[Asked], Reply]) -> Iterator[Server]:
                 self.wfile.write(given.body[start : start + 10] if given.pause else given.body)
                 time.sleep(given.pause)
 
-        do_POST = do_DELETE = do_GET  # noqa: N815
+        do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, *_):
             pass

@@ -6,6 +6,7 @@ import pytest
 from extract_support import Reply, reply, serving
 from rest_support import records_of
 
+from elt_factory.config.errors import ConfigError
 from elt_factory.core.failures import BadDataError, BadRequestError
 
 PAGES = [[{"id": 0}, {"id": 1}], [{"id": 2}, {"id": 3}], [{"id": 4}]]
@@ -30,6 +31,7 @@ def numbered(pages, **more):
     ("paginator", "said"),
     [
         ("{type: page_number, more: has_next}", {"has_next": lambda n: n < 2}),
+        ("{type: page_number, last: end_of_stream}", {"end_of_stream": lambda n: n == 2}),
         ("{type: page_number, total: count}", {"count": 5}),
         ("{type: page_number, total: count}", {"count": "5"}),
         ("{type: page_number, total_pages: sheets}", {"sheets": 3}),
@@ -39,6 +41,21 @@ def test_what_the_answer_says_ends_the_pages_without_a_request_too_many(tmp_path
     found, server = read(tmp_path, paginator, numbered(PAGES, **said))
     assert found == [0, 1, 2, 3, 4]
     assert len(server.asked) == 3
+
+
+def test_a_cursor_that_is_there_at_the_end_is_not_followed_where_the_page_is_said_to_be_the_last(tmp_path):
+    def exported(asked):
+        number = int(asked.params.get("cursor", 0))
+        return reply({"items": PAGES[number], "after": str(min(number + 1, 2)), "done": number == 2})
+
+    found, server = read(tmp_path, "{type: cursor, cursor_path: after, last: done}", exported)
+    assert found == [0, 1, 2, 3, 4]
+    assert len(server.asked) == 3
+
+
+def test_more_and_last_exclude_each_other(tmp_path):
+    with pytest.raises(ConfigError, match="more and last exclude each other"):
+        read(tmp_path, "{type: page_number, more: a, last: b}", numbered(PAGES))
 
 
 @pytest.mark.parametrize("said", ["total: count", "more: more_of_it"])

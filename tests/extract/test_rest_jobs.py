@@ -12,6 +12,7 @@ import pytest
 from extract_support import SECRET, Reply, reply, serving
 from rest_support import records_of, request_of, source_of
 
+from elt_factory.config.errors import ConfigError
 from elt_factory.core.failures import (
     BadDataError,
     BadRequestError,
@@ -520,6 +521,31 @@ def test_a_job_is_cancelled_where_the_config_says_how(tmp_path):
         jobs.cancel(request)
         assert len(api.cancelled) == 1
         assert jobs.is_over(request)
+
+
+def test_a_job_can_be_cancelled_by_json(tmp_path):
+    api, memory = Exports(busy=9), Kept()
+    tables = EXPORT.replace("cancel: DELETE", "cancel_json: {state: Aborted}\n    cancel: PATCH")
+    with serving(api) as server:
+        request = request_of(server, tmp_path, source_of(tmp_path, tables), "export", memory=memory)
+        with pytest.raises(JobRunningError):
+            read(request)
+        jobs.cancel(request)
+        last = server.asked[-1]
+    assert (last.method, last.path, last.json) == ("PATCH", "/exports/j%2F1", {"state": "Aborted"})
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("cancel_json: {state: Aborted}", "cancel_json needs cancel"),
+        ("cancel: PATCH /x/{{ job.id }}\n    cancel_json: {id: '{{ job.id }}'}", "templates are not supported here"),
+        ("cancel: PATCH /x/{{ job.id }}\n    cancel_json: {password: abcdefgh1}", "contains a secret"),
+    ],
+)
+def test_what_is_sent_to_cancel_a_job_is_plain_json(tmp_path, more, words):
+    with pytest.raises(ConfigError, match=words):
+        source_of(tmp_path, EXPORT.replace("cancel: DELETE /exports/{{ job.id }}", more))
 
 
 MANY = """

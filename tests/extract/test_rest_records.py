@@ -167,6 +167,15 @@ def test_rows_that_are_lists_may_be_in_several_groups(tmp_path):
     assert found == [{"id": 1, "name": "x"}, {"id": 2, "name": "y"}, {"id": 3, "name": "z"}]
 
 
+def test_a_number_in_a_path_is_a_place_in_a_list_and_one_that_is_not_there_is_no_value(tmp_path):
+    sent = [{"values": [{"value": "a"}, {"value": 2}], "0": "x"}, {"values": []}, {"values": {"1": {"value": 3}}}]
+    flatten = "{first: values.0.value, second: values.1.value, third: values.2.value}"
+    with serving(lambda _: reply(sent)) as server:
+        found = records_of(server, tmp_path, f"x: {{path: /x, flatten: {flatten}}}", "x")
+    own = [{name: row[name] for name in ("first", "second", "third") if name in row} for row in found]
+    assert own == [{"first": "a", "second": 2}, {}, {"second": 3}]
+
+
 @pytest.mark.parametrize(
     "flatten", ["[customer.email, customer.address.city, 'a\\.b.c']", "{customer_email: customer.email}"]
 )

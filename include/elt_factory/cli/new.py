@@ -1,10 +1,10 @@
-"""`elt new`: a config written from real records of an API, a database or files."""
+"""`elt new`: a config written from real records of an API, a database or files, or of a preset or connector."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -27,7 +27,12 @@ def new(  # noqa: PLR0913 - each is an option of the command
         str | None, typer.Option(help="Path of the API, or file pattern, relative to the connection.")
     ] = None,
     table: Annotated[
-        list[str] | None, typer.Option(help="Database table, or pattern such as 'sales_*'. Repeatable. Default: all.")
+        list[str] | None,
+        typer.Option(
+            "--table",
+            "--tables",
+            help="Table of the database or preset, or pattern such as 'sales_*'. Repeatable. Default: all.",
+        ),
     ] = None,
     schema: Annotated[str | None, typer.Option(help="Database schema of the tables.")] = None,
     file: Annotated[
@@ -44,35 +49,76 @@ def new(  # noqa: PLR0913 - each is an option of the command
     singer: Annotated[
         str | None, typer.Option(help="Package of a Singer tap, such as tap-github; --connection is its own.")
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option("--from", help="Preset of a well-known API, such as salesforce. `elt connectors` lists them."),
+    ] = None,
     folder: Annotated[str, typer.Option(help="Folder below dag_configs to write to. Its defaults apply.")] = "",
 ) -> None:
-    """Sample records of a source and write a complete, commented config for it."""
+    """Sample records of a source and write a complete, commented config for it; or one of a preset."""
+    if preset is not None:
+        _from_preset(name, preset, folder, (table or [], connection))
+        return
     if name and is_url(name) and not file:
         name, file = _name_for(name), name
     name = name or typer.prompt("Name of the config")
     target = _free_place(str(name), folder)
-    package = airbyte or singer
-    if not (url or connection or file or package):
+    if not (url or connection or file or airbyte or singer):
         url, connection, file = _asked()
-    in_store = bool(file and is_url(file))
-    if sum(map(bool, (url, connection and not (in_store or package), file, airbyte, singer))) > 1:
-        fail(
-            "use only one of --url, --connection, --file, --airbyte and --singer; a --file in a store, --airbyte and "
-            "--singer may have a --connection"
-        )
+    place = _Place(url, connection, file, airbyte, singer)
+    place.check()
     with tempfile.TemporaryDirectory() as scratch:
-        if package:
-            found = _from_connector((str(name), connection), airbyte, singer, Path(scratch))
-        elif url:
-            found = _from_url(str(name), url, Path(scratch))
-        elif file and in_store:
-            found = _from_store(file, connection, Path(scratch))
-        elif file:
-            found = _from_file(str(name), Path(file), Path(scratch))
-        else:
-            found = _from_connection((str(name), str(connection)), path, (table or [], schema), Path(scratch))
+        found = _found(str(name), place, (path, table or [], schema), Path(scratch))
     found = _write(target, str(name), found)
     _tell(target, str(name), found)
+
+
+class _Place(NamedTuple):
+    """Where the records are: one of these, but a store and a connector may have a connection."""
+
+    url: str | None
+    connection: str | None
+    file: str | None
+    airbyte: str | None
+    singer: str | None
+
+    @property
+    def package(self) -> str | None:
+        return self.airbyte or self.singer
+
+    @property
+    def store(self) -> str | None:
+        return self.file if self.file and is_url(self.file) else None
+
+    def check(self) -> None:
+        """End the command where more than one place is named."""
+        alone = self.connection and not (self.store or self.package)
+        if sum(map(bool, (self.url, alone, self.file, self.airbyte, self.singer))) > 1:
+            fail(
+                "use only one of --url, --connection, --file, --airbyte and --singer; a --file in a store, --airbyte "
+                "and --singer may have a --connection"
+            )
+
+
+def _found(name: str, place: _Place, asked: tuple[str | None, list[str], str | None], scratch: Path) -> SourceFound:
+    path, table, schema = asked
+    if place.package:
+        return _from_connector((name, place.connection), place.airbyte, place.singer, scratch)
+    if place.url:
+        return _from_url(name, place.url, scratch)
+    if place.store:
+        return _from_store(place.store, place.connection, scratch)
+    if place.file:
+        return _from_file(name, Path(place.file), scratch)
+    return _from_connection((name, str(place.connection)), path, (table, schema), scratch)
+
+
+def _from_preset(name: str | None, preset: str, folder: str, asked: tuple[list[str], str | None]) -> None:
+    from elt_factory.cli.presets import known_preset, write_preset
+
+    known = known_preset(preset)
+    called = name or known
+    write_preset(_free_place(called, folder), called, known, *asked)
 
 
 def _asked() -> tuple[str | None, str | None, str | None]:

@@ -85,12 +85,19 @@ class Document:
 
 
 def find_in(raw: Raw, path: str) -> Raw | None:
-    """Return the value at a dotted path below an object; None where there is none."""
+    """Return the value at a dotted path below an object, a number for a place in a list; None where there is none."""
     found: Raw | None = raw
     for name in steps(path):
-        node = keys_of(found) if found is not None else None
-        found = node.get(name) if node else None
+        if found is None:
+            return None
+        node = keys_of(found)
+        found = (node or {}).get(name) if node is not None or not name.isdecimal() else _item(found, int(name))
     return found
+
+
+def _item(raw: Raw, place: int) -> Raw | None:
+    items = items_of(raw) if first_byte(raw) == b"[" else ()
+    return items[place] if place < len(items) else None
 
 
 def parse(body: Body) -> Document:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import msgspec
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import (
@@ -53,7 +54,7 @@ from elt_factory.sources.rest_api.outcomes import (
 )
 from elt_factory.sources.rest_api.pace import Pace, pace_of
 from elt_factory.sources.rest_api.punctual import LOCATION, Deadline, PunctualTransport
-from elt_factory.sources.rest_api.sending import GET, Sending
+from elt_factory.sources.rest_api.sending import GET, JSON, Sending
 from elt_factory.sources.rest_api.settings import HttpSettings, proxy_of_environment, settings_of
 from elt_factory.sources.rest_api.statuses import seconds_to_wait
 from elt_factory.sources.rest_api.whole import check_file
@@ -164,9 +165,10 @@ class HttpClient:
         bare = origin_of(url) != origin_of(self._base)
         return self._follow(Call(url, GET, records_json if is_json else check_file, rules, bare=bare))
 
-    def send(self, method: str, path: str) -> Answer:
-        """Send a request whose response does not matter."""
-        return self._follow(Call(self._below(path, {}), Sending(method), anything))
+    def send(self, method: str, path: str, content: Any = None) -> Answer:
+        """Send a request whose response does not matter, with JSON where there is some."""
+        given = Sending(method) if content is None else Sending(method, msgspec.json.encode(content), JSON)
+        return self._follow(Call(self._below(path, {}), given, anything))
 
     def ask_link(
         self, link: str, found_on: httpx.URL | None, sending: Sending = GET, rules: Sequence[AnswerRule] = ()

@@ -12,7 +12,7 @@ from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.durations import PositiveDuration
 from elt_factory.config.models.schema_patterns import NO_ADDRESS, NOT_TOO_LONG, SOME_TIME, not_both
-from elt_factory.config.models.templates import check_template, is_own
+from elt_factory.config.models.templates import check_template, is_own, refuse_template
 from elt_factory.config.models.values import Scalar, Text
 from elt_factory.sources.rest_api.request_model import JOB_KEY, check_path, secrets_in, texts_in
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 JOB_ID = "job.id"
 JOB_FILE = "job.file"
-_CANCEL = re.compile(r"(DELETE|POST|PUT)\s+(\S.*)")
+_CANCEL = re.compile(r"(DELETE|PATCH|POST|PUT)\s+(\S.*)")
 
 
 def _check_cancel(value: str) -> str:
     found = _CANCEL.fullmatch(value)
     if found is None:
         message = "expected a method and a path"
-        raise MistakeError(message, "write it like DELETE /exports/{{ job.id }}, or with POST or PUT")
+        raise MistakeError(message, "write it like DELETE /exports/{{ job.id }}, or with PATCH, POST or PUT")
     check_path(found[2])
     return value
 
@@ -38,11 +38,26 @@ def _check_json(value: Any) -> Any:
     return value
 
 
+def _check_plain(value: Any) -> Any:
+    for at, text in texts_in(_check_json(value)):
+        try:
+            refuse_template(text)
+        except MistakeError as error:
+            raise MistakeError(error.message, "write the JSON as it is sent", at=at) from None
+    return value
+
+
+_NEEDS = (
+    ("links", "result", "result: with the path of the links in that response"),
+    ("file", "links", "links: /documents/{{ job.file }}"),
+    ("cancel_json", "cancel", "cancel: PATCH /exports/{{ job.id }}"),
+)
+PlainJson = Annotated[dict[str, Any] | list[Any], AfterValidator(_check_plain)]
 # its templates are checked with those of the job
 JobJson = Annotated[dict[str, Any] | list[Any], AfterValidator(_check_json)]
 JobPath = Annotated[str, Field(min_length=1), AfterValidator(check_path)]
 Cancel = Annotated[
-    str, AfterValidator(_check_cancel), WithJsonSchema({"type": "string", "pattern": r"^(DELETE|POST|PUT)\s+\S"})
+    str, AfterValidator(_check_cancel), WithJsonSchema({"type": "string", "pattern": r"^(DELETE|PATCH|POST|PUT)\s+\S"})
 ]
 
 _PAGED = {"required": ["type"], "properties": {"type": {"not": {"const": "single_page"}}}}
@@ -82,7 +97,7 @@ class Job(Model):
         not_both("result", "download"),
         {"anyOf": [{"required": ["result"]}, {"required": ["download"]}]},
         {"dependencies": {"status": ["done"], "done": ["status"], "failed": ["status"]}},
-        {"dependencies": {"links": ["result"], "file": ["links"]}},
+        {"dependencies": {"links": ["result"], "file": ["links"], "cancel_json": ["cancel"]}},
     )
 
     id: Text = Field(description="Path of the job's id in the response that starts it.", examples=["data.id"])
@@ -133,6 +148,9 @@ class Job(Model):
         description="Request that cancels a job whose run is ended by a person.",
         examples=["DELETE /exports/{{ job.id }}"],
     )
+    cancel_json: PlainJson | None = Field(
+        None, description="JSON to send with the request that cancels a job.", examples=[{"state": "Aborted"}]
+    )
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -140,12 +158,9 @@ class Job(Model):
             message = "a job needs result or download, and not both"
             at = ("download", KEY) if self.download else ()
             raise MistakeError(message, "write result: with the path of its links", at=at, code="incomplete")
-        if self.links and not self.result:
-            hint = "add result: with the path of the links in that response"
-            raise MistakeError("links needs result", hint, at=("links", KEY), code="incomplete")
-        if self.file and not self.links:
-            hint = "add links: /documents/{{ job.file }}"
-            raise MistakeError("file needs links", hint, at=("file", KEY), code="incomplete")
+        for name, needed, how in _NEEDS:
+            if getattr(self, name) and not getattr(self, needed):
+                raise MistakeError(f"{name} needs {needed}", f"add {how}", at=(name, KEY), code="incomplete")
         if self.status and not self.done:
             raise MistakeError("status needs done", "add done: [finished]", at=("status", KEY), code="incomplete")
         for name in ("done", "failed"):

@@ -139,7 +139,7 @@ class JobRun:
         for name, state in self._running().items():
             if state.id is not None:
                 self.request.log(f"{self.label}: cancelling the job {state.id}")
-                self.client.send(self.job.cancelling[0], state.cancel)
+                self.client.send(self.job.cancelling[0], state.cancel, self.job.cancel_json)
             self._forget(name)
 
     def _running(self) -> dict[str, State]:

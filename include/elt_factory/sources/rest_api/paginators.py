@@ -107,8 +107,8 @@ def following(model: Paginator, asked: Ask, page: Page, rows: int = 0, pages: in
 def says_end(model: Paged, page: Page, rows: int, pages: int) -> bool | None:
     """Whether an answer says that this was the last page, by what the paginator names; None where it says nothing."""
     find = page.document.find
-    if model.more and (raw := find(model.more)) is not None:
-        return bytes(raw) in _NO_MORE
+    if (goes_on := says_more(model, page)) is not None:
+        return not goes_on
     # records may come on two pages, so that a total is reached before the last one: a cursor that is there is followed
     counts = isinstance(model, OffsetPaginator | PageNumberPaginator)
     if counts and model.total and (total := number_of(find(model.total))) is not None:
@@ -116,6 +116,13 @@ def says_end(model: Paged, page: Page, rows: int, pages: int) -> bool | None:
     if model.total_pages and (total := number_of(find(model.total_pages))) is not None:
         return pages >= total
     return None
+
+
+def says_more(model: Paged, page: Page) -> bool | None:
+    """Whether an answer says by `more` or `last` that more pages follow; None where it says nothing."""
+    path = model.more or model.last
+    raw = page.document.find(path) if path else None
+    return None if raw is None else (bytes(raw) in _NO_MORE) == (model.more is None)
 
 
 def number_of(raw: Raw | None) -> int | None:

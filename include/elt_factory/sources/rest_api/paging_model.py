@@ -25,10 +25,17 @@ class SinglePage(Model):
 class Paged(Model):
     """What every way to the next page may say of the end."""
 
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (not_both("more", "last"),)
+
     more: Text | None = Field(
         None,
         description="Path in the response of true or false: whether more pages follow. Without it, see `total`.",
         examples=["has_more"],
+    )
+    last: Text | None = Field(
+        None,
+        description="Path in the response of true or false: whether it is the last page. The opposite of `more`.",
+        examples=["end_of_stream"],
     )
     total: Text | None = Field(
         None,
@@ -46,6 +53,13 @@ class Paged(Model):
     max_pages: Whole = Field(
         _MAX_PAGES, gt=0, description="Maximum pages per load; more are an error.", examples=[1_000_000]
     )
+
+    @model_validator(mode="after")
+    def _one_sign(self) -> Self:
+        if self.more and self.last:
+            message = "more and last exclude each other"
+            raise MistakeError(message, "keep one of them", at=("last", KEY), code="conflict")
+        return self
 
 
 class Sent(Paged):
@@ -66,7 +80,7 @@ class CursorPaginator(Sent):
     """The response holds a cursor that the next request sends back; without one, pages end."""
 
     cursors: ClassVar[tuple[str, ...]] = ("cursor_path", "cursor_header", "cursor_record")
-    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (not_both(*cursors),)
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (not_both("more", "last"), not_both(*cursors))
 
     type: Literal["cursor"]
     cursor_path: Text = Field("next", description="Path of the cursor in the response.", examples=["meta.next"])

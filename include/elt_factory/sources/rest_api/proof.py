@@ -33,7 +33,7 @@ class Declared:
     """What the paginator names itself: where more, totals and a cursor are; the values, and the names seen so far."""
 
     def __init__(self, model: Paginator) -> None:
-        names = ("more", "total", "total_pages")
+        names = ("more", "last", "total", "total_pages")
         self._paths = {name: path for name in names if (path := getattr(model, name, None))}
         self._header = getattr(model, "cursor_header", None)
         self._unseen = {*self._paths, *(("cursor_header",) if self._header else ())}
@@ -47,7 +47,7 @@ class Declared:
                 continue
             self._unseen.discard(name)
             total = number_of(raw)
-            if name != "more" and total is not None:
+            if name not in ("more", "last") and total is not None:
                 # rows may come and go while they are read
                 self._totals[name] = min(total, self._totals.get(name, total))
         if self._header and self._header in page.headers:
