@@ -45,7 +45,8 @@ def write_preset(target: Path, name: str, preset: str, tables: list[str], connec
             stream.write(text)
     except FileExistsError:
         fail(f"{short(target)} already exists; choose another name")
-    say(f"Wrote {short(target)}: {', '.join(chosen(preset, asked))}. Its first lines say what the connection holds. Next:")
+    told = ", ".join(chosen(preset, asked))
+    say(f"Wrote {short(target)}: {told}. Its first lines say what the connection holds. Next:")
     conn_id = connection or config_of(preset).extract.connection
     add = f"airflow connections add {conn_id} --conn-type http --conn-host ... --conn-password ..."
     for line in (add, f"elt validate {short(target)} --live", f"elt run {name}"):
