@@ -36,7 +36,7 @@ NOT_INHERITED = (
 )
 
 
-CASES_ON_FAKESNOW = 3
+CASES_ON_FAKESNOW = 2
 
 
 @pytest.hookimpl(tryfirst=True)
