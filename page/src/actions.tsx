@@ -12,6 +12,9 @@ export type Wish =
   | { kind: "load"; load: LoadRow; table: string }
   | { kind: "backfill" }
   | { kind: "refresh"; table: string }
+  | { kind: "replay"; table: string }
+  | { kind: "dismiss"; table: string }
+  | { kind: "acknowledge"; table: string }
   | { kind: "pause"; paused: boolean };
 
 export type Done = { words: string; link?: string; linkWords?: string };
@@ -43,6 +46,9 @@ const trigger = async (source: Source, conf: Record<string, unknown>, words: str
   return { words: `${words}: the run is queued`, link: runLink(source.name, run.dag_run_id) };
 };
 
+// states in which there is nothing to look after
+const QUIET = new Set(["fresh", "paused", "never loaded"]);
+
 export const Actions = ({ source, table, wish, setWish }: {
   source: Source;
   table: string;
@@ -55,24 +61,32 @@ export const Actions = ({ source, table, wish, setWish }: {
     setDone(result);
     setWish(undefined);
   };
-  if (!source.may_run) {
-    return <p className="elt-note">You may read this source and not start runs of it.</p>;
+  const row = source.tables.find((one) => one.table === table);
+  const button = (words: string, next: Wish, why?: string) => (
+    <button type="button" className="elt-button" onClick={() => setWish(next)} disabled={why !== undefined} title={why}>
+      {words}…
+    </button>
+  );
+  if (!source.may_run && !source.may_edit) {
+    return <p className="elt-note">You may read this source, and neither start runs of it nor change it.</p>;
   }
   return (
     <>
       <div className="elt-actions" role="group" aria-label="Actions">
-        <button type="button" className="elt-button" onClick={() => setWish({ kind: "backfill" })} disabled={!source.has_schedule}
-          title={source.has_schedule ? undefined : "A source without a schedule has no windows to backfill"}>
-          Backfill…
-        </button>
-        {table ? (
-          <button type="button" className="elt-button" onClick={() => setWish({ kind: "refresh", table })}>
-            Full refresh…
-          </button>
+        {source.may_run ? (
+          <>
+            {button("Backfill", { kind: "backfill" }, source.has_schedule ? undefined : "A source without a schedule has no windows to backfill")}
+            {table ? button("Full refresh", { kind: "refresh", table }) : null}
+            {table && row?.open_rejects ? button("Replay rejects", { kind: "replay", table }) : null}
+            {table && row?.open_rejects ? button("Dismiss rejects", { kind: "dismiss", table }) : null}
+          </>
         ) : null}
-        <button type="button" className="elt-button" onClick={() => setWish({ kind: "pause", paused: !paused })}>
-          {paused ? "Resume…" : "Pause…"}
-        </button>
+        {source.may_edit ? (
+          <>
+            {row && !QUIET.has(row.state) ? button("Acknowledge", { kind: "acknowledge", table }) : null}
+            {button(paused ? "Resume" : "Pause", { kind: "pause", paused: !paused })}
+          </>
+        ) : null}
       </div>
       <div role="status">
         {done ? (
@@ -98,6 +112,12 @@ const Window = ({ wish, ...rest }: Inside & { wish: Wish }) => {
       return <Backfill {...rest} />;
     case "refresh":
       return <Refresh {...rest} table={wish.table} />;
+    case "replay":
+      return <Replay {...rest} table={wish.table} />;
+    case "dismiss":
+      return <Dismiss {...rest} table={wish.table} />;
+    case "acknowledge":
+      return <Acknowledge {...rest} table={wish.table} />;
     case "pause":
       return <Pause {...rest} pause={wish.paused} />;
   }
@@ -292,6 +312,63 @@ const Refresh = ({ source, paused, finish, close, table }: Inside & { table: str
         <input className="elt-input elt-wide" value={typed} onChange={(event) => setTyped(event.target.value)} autoComplete="off" spellCheck={false} />
       </label>
       <PausedHint paused={paused} />
+    </Dialog>
+  );
+};
+
+const openRejects = (source: Source, table: string): string => plural(source.tables.find((one) => one.table === table)?.open_rejects ?? 0, "open reject");
+
+const Replay = ({ source, paused, finish, close, table }: Inside & { table: string }) => {
+  const row = source.tables.find((one) => one.table === table);
+  const window = row?.window_start && row.window_end ? { window_start: row.window_start, window_end: row.window_end } : {};
+  return (
+    <Dialog title={`Replay rejects of ${source.name}.${table}`} verb="Replay rejects" ready close={close}
+      act={async () => finish(await trigger(source, { tables: [table], replay_rejects: true, ...window }, `Replay rejects of ${table}`))}>
+      <p>
+        For use after the YAML was corrected. A run loads the newest window again, then puts the {openRejects(source, table)} once more through the contract
+        as it is now. What is valid is loaded and healed, the rest stays open.
+      </p>
+      <PausedHint paused={paused} />
+    </Dialog>
+  );
+};
+
+const Reason = ({ label, typed, setTyped }: { label: string; typed: string; setTyped: (text: string) => void }) => (
+  <label>
+    {label}
+    <input className="elt-input elt-wide" value={typed} maxLength={500} onChange={(event) => setTyped(event.target.value)} autoComplete="off" />
+  </label>
+);
+
+const Dismiss = ({ source, paused, finish, close, table }: Inside & { table: string }) => {
+  const [typed, setTyped] = useState("");
+  return (
+    <Dialog title={`Dismiss rejects of ${source.name}.${table}`} verb="Dismiss rejects" danger ready={Boolean(typed.trim())} close={close}
+      act={async () => finish(await trigger(source, { tables: [table], dismiss_rejects: typed.trim() }, `Dismiss rejects of ${table}`))}>
+      <p>
+        A run closes the {openRejects(source, table)} <strong>without loading them</strong>, and does nothing else. Who did so, when and why stays in{" "}
+        <code>_elt.reject_states</code>.
+      </p>
+      <Reason label="Why these rows need not be loaded" typed={typed} setTyped={setTyped} />
+      <PausedHint paused={paused} />
+    </Dialog>
+  );
+};
+
+const Acknowledge = ({ source, finish, close, table }: Inside & { table: string }) => {
+  const [typed, setTyped] = useState("");
+  const label = table ? `${source.name}.${table}` : source.name;
+  const act = async () => {
+    await send(`elt/api/v1/sources/${encodeURIComponent(source.name)}/acknowledgement`, "POST", { table, why: typed.trim() });
+    finish({ words: `Everyone who looks at ${label} sees that you look after it.`, link: new URL(`dags/${source.name}/events`, document.baseURI).href, linkWords: "Open the audit log" });
+  };
+  return (
+    <Dialog title={`Acknowledge what is wrong with ${label}`} verb="Acknowledge" ready={Boolean(typed.trim())} close={close} act={act}>
+      <p>
+        Your name and your words appear next to the state, and in Airflow&apos;s audit log. It ends with the next load, or when something else is wrong. Alerts are
+        sent all the same.
+      </p>
+      <Reason label="What is being done about it" typed={typed} setTyped={setTyped} />
     </Dialog>
   );
 };

@@ -64,6 +64,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sources/{name}/acknowledgement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Acknowledgement
+         * @description Write into Airflow's audit log that the user looks after what is wrong with a table.
+         */
+        post: operations["acknowledgement_api_v1_sources__name__acknowledgement_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sources/{name}/tables/{table}/loads": {
         parameters: {
             query?: never;
@@ -188,6 +208,37 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * Acknowledged
+         * @description Who looks after what is wrong with a table, since when, and what they wrote.
+         */
+        Acknowledged: {
+            /** Who */
+            who: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Why */
+            why: string;
+        };
+        /**
+         * Acknowledgement
+         * @description What someone writes of a table with which something is wrong.
+         */
+        Acknowledgement: {
+            /**
+             * Table
+             * @description The table; empty for a config that loads none.
+             */
+            table: string;
+            /**
+             * Why
+             * @description What is being done about it.
+             */
+            why: string;
+        };
         /**
          * Arrow
          * @description An arrow of a picture: the places it goes through, as columns and rows.
@@ -521,6 +572,11 @@ export interface components {
             /** Tables */
             tables: components["schemas"]["TableRow"][];
             /**
+             * Scheduled
+             * @description Whether a scheduler runs: without one no run begins.
+             */
+            scheduled: boolean;
+            /**
              * May Run
              * @description The sources of which the user may start runs.
              */
@@ -645,8 +701,21 @@ export interface components {
             sensors: string[];
             /** Has Schedule */
             has_schedule: boolean;
-            /** May Run */
+            /**
+             * Scheduled
+             * @description Whether a scheduler runs: without one no run begins.
+             */
+            scheduled: boolean;
+            /**
+             * May Run
+             * @description Whether the user may start runs of it, backfills among them.
+             */
             may_run: boolean;
+            /**
+             * May Edit
+             * @description Whether the user may pause it, and acknowledge an incident.
+             */
+            may_edit: boolean;
             /** Tables */
             tables: components["schemas"]["TableRow"][];
             /** Verdicts */
@@ -759,6 +828,8 @@ export interface components {
             deadline: string;
             /** Paused */
             paused: boolean;
+            /** @description Who looks after it; it ends when something else is wrong, or with the next load. */
+            acknowledged?: components["schemas"]["Acknowledged"] | null;
         };
         /** ValidationError */
         ValidationError: {
@@ -925,6 +996,76 @@ export interface operations {
             };
             /** @description The config or its table is not there, or is broken */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description No warehouse */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    acknowledgement_api_v1_sources__name__acknowledgement_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Acknowledgement"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Acknowledged"];
+                };
+            };
+            /** @description No login */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No permission */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The config or its table is not there, or is broken */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nothing is wrong with the table */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

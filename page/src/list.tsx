@@ -4,12 +4,12 @@ import type { KeyboardEvent, ReactNode } from "react";
 import { Link } from "react-router-dom";
 import type { Overview, TableRow } from "./api";
 import { useLive } from "./api";
-import { Age, Empty, Failed, Loading, Moment, Pill, Problems } from "./parts";
+import { Age, Empty, Failed, Loading, Looked, Moment, NoScheduler, Pill, Problems } from "./parts";
 import { Spark } from "./spark";
 import { STATES, tone, urgency } from "./states";
 import { Search } from "./search";
 import { sourceLink, useView } from "./view";
-import { count, plural, share, short, span, useNow, windowWords } from "./words";
+import { count, moment, plural, share, short, span, useNow, windowWords } from "./words";
 
 const PAGE = 60; // rows that are drawn together
 
@@ -96,6 +96,7 @@ const Found = ({ data, now }: { data: Overview; now: number }) => {
   return (
     <>
       {data.broken.length ? <Problems files={data.broken} /> : null}
+      {data.scheduled ? null : <NoScheduler />}
       <Tiles counts={counts} chosen={state ?? ""} choose={(next) => change({ state: next === state ? null : next })} />
       <Toolbar rows={data.tables} view={view} change={change} shown={rows.length} />
       {rows.length ? (
@@ -267,6 +268,7 @@ const Row = ({ row, now }: { row: TableRow; now: number }) => (
     </th>
     <td data-title="State" className="elt-state">
       <Pill state={row.state} />
+      {row.acknowledged ? <Looked said={row.acknowledged} zone={row.timezone} /> : null}
       <span className="elt-note elt-sentence" title={row.sentence}>{row.sentence}</span>
     </td>
     <Cell title="Business date">
@@ -357,7 +359,13 @@ const NextRun = ({ row, now }: { row: TableRow; now: number }) => {
   const left = row.deadline_at ? (new Date(row.deadline_at).getTime() - now) / 1000 : undefined;
   return (
     <>
-      {row.next_run_at ? <Moment at={row.next_run_at} zone={row.timezone} now={now} /> : <span className="elt-muted">by hand</span>}
+      {!row.next_run_at ? (
+        <span className="elt-muted">by hand</span>
+      ) : Date.parse(row.next_run_at) > now ? (
+        <Moment at={row.next_run_at} zone={row.timezone} now={now} />
+      ) : (
+        <time dateTime={row.next_run_at} title={`${moment(row.next_run_at, row.timezone)} ${row.timezone}`}>due now</time>
+      )}
       {left === undefined ? null : (
         <span className={`elt-note${left < 0 ? " elt-bad" : left < 3600 ? " elt-warn" : ""}`} title={`Deadline: ${row.deadline}`}>
           {left < 0 ? `deadline missed by ${span(left)}` : `deadline in ${span(left)}`}

@@ -17,6 +17,19 @@ export const Moment = ({ at, zone, now }: { at: string; zone: string; now: numbe
   </time>
 );
 
+// no scheduler has given a sign of life: what is due does not begin
+export const NoScheduler = () => (
+  <p className="elt-callout" role="note">
+    <strong>No scheduler runs:</strong> no run begins until one does, whatever its time.
+  </p>
+);
+
+export const Looked = ({ said, zone }: { said: Schemas["Acknowledged"]; zone: string }) => (
+  <span className="elt-tag" title={`${said.why} (${moment(said.at, zone)} ${zone})`}>
+    {said.who} looks after it
+  </span>
+);
+
 export const Empty = ({ title, children }: { title: string; children?: ReactNode }) => (
   <div className="elt-empty">
     <p className="elt-empty-title">{title}</p>

@@ -5,7 +5,7 @@ import { Actions } from "./actions";
 import type { Wish } from "./actions";
 import type { Schemas } from "./api";
 import { useLive } from "./api";
-import { Age, Failed, Loading, Pill } from "./parts";
+import { Age, Failed, Loading, Looked, NoScheduler, Pill } from "./parts";
 import { urgency } from "./states";
 import { ConfigTab, DeadlinesTab, FreshnessTab, LineageTab, LoadsTab, QualityTab, RejectsTab, SchemaTab, VolumeTab, WaitingTab } from "./tabs";
 import type { TabProps } from "./tabs";
@@ -91,6 +91,7 @@ const Found = ({ source }: { source: Source }) => {
           ))}
         </div>
       ) : null}
+      {source.scheduled ? null : <NoScheduler />}
       {row ? <Diagnosis row={row} verdict={source.verdicts.find((one) => one.table === table)} /> : null}
       <Actions source={source} table={table} wish={wish} setWish={setWish} />
       <div className="elt-tabs" role="tablist" aria-label="What is known of it" onKeyDown={onArrows}>
@@ -139,6 +140,11 @@ const Diagnosis = ({ row, verdict }: { row: Source["tables"][number]; verdict?: 
       <Pill state={row.state} /> <strong>{verdict?.sentence ?? row.sentence}</strong>
       {verdict && verdict.whose !== "none" ? <span className="elt-tag">{verdict.whose}</span> : null}
     </p>
+    {row.acknowledged ? (
+      <p>
+        <Looked said={row.acknowledged} zone={row.timezone} /> {row.acknowledged.why}
+      </p>
+    ) : null}
     {verdict?.evidence.length ? (
       <ul>
         {verdict.evidence.map((line) => (

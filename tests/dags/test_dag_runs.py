@@ -130,18 +130,28 @@ def test_people_are_told_of_a_failed_task_once_and_not_of_its_retries(tiny, webh
     assert text.startswith(f"tiny has recovered: run {outcome.run_id} ended well. Reported before: tiny: task tables")
 
 
-def test_the_form_asks_for_rejects_to_be_replayed(tiny, tmp_path):
+def test_the_form_asks_for_rejects_to_be_replayed_or_dismissed(tiny, tmp_path):
     typed = ONE.replace("write_disposition: merge}", "write_disposition: merge, columns: {amount: {type: float}}}")
-    line = tiny(typed, rows="id,amount\n1,2.5\n2,n/a\n")
+    line = tiny(typed, rows="id,amount\n1,2.5\n2,n/a\n3,none\n")
     assert line.run("tiny", **DAY).state == "success"
     assert line.one("select count(*) from tiny.first") == 1
     (tmp_path / "project" / "dag_configs" / "tiny.yaml").write_text(
         typed.replace("columns:", 'format: {type: csv, null_values: ["", n/a]}, columns:')
     )
     outcome = line.run("tiny", replay_rejects=True, window_start="2013-01-02", window_end="2013-01-03")
-    assert any("1 rejects healed and 0 left open" in task.detail for task in outcome.tasks)
+    assert any("1 rejects healed and 1 left open" in task.detail for task in outcome.tasks)
     assert line.one("select count(*) from tiny.first where id = 2 and amount is null") == 1
+    assert line.one("select count(*) from _elt.rejects where state = 'open'") == 1
+
+    # nothing is read or loaded for that, and nothing is checked
+    loads = line.one("select count(*) from _elt.load_log")
+    outcome = line.run("tiny", dismiss_rejects=" known to the shop ", **DAY)
+    assert (outcome.state, set(states(outcome).values())) == ("success", {"skipped"})
+    assert line.one("select count(*) from _elt.load_log") == loads
     assert line.one("select count(*) from _elt.rejects where state = 'open'") == 0
+    ((why, who),) = line.query("select why, who from _elt.reject_states where state = 'dismissed'")
+    # whom Airflow names as the one who started the run
+    assert (why, who) == ("known to the shop", "dag_test")
 
 
 def test_a_load_tells_its_figures_with_the_asset(tiny, airflow_db):

@@ -68,6 +68,8 @@ name: inventory
 description: Stock in the warehouses, a file a night
 owner: logistics
 tags: [logistics]
+timezone: Asia/Tokyo
+schedule: "0 12 * * *"
 extract: {type: files, connection: inbox}
 tables: {stock: {path: stock_%Y-%m-%d.csv, primary_key: [id], write_disposition: merge}}
 """,

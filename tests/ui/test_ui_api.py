@@ -4,19 +4,22 @@ import json
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 from ui_support import HIDDEN
 
+from conftest import fill
 from elt_factory.ui.app import app
 from elt_factory.ui.plugin import STATIC
 
 ROOT = Path(__file__).parents[2]
-ROUTES = sorted(route.path for route in app.routes)
-OF_A_SOURCE = [path for path in ROUTES if "{name}" in path and "/sources/" in path]
+CALLS = sorted((method, route.path) for route in app.routes for method in route.methods - {"HEAD"})
+OF_A_SOURCE = [(method, path) for method, path in CALLS if "{name}" in path and "/sources/" in path]
+READS = [path for method, path in CALLS if method == "GET"]
+WRITES = [(method, path) for method, path in CALLS if method != "GET"]
 pytestmark = pytest.mark.live
 
 
@@ -25,28 +28,91 @@ def filled(path, name="orders"):
     return path.replace("{name}", file).replace("{table}", "orders")
 
 
-@pytest.mark.parametrize("path", ROUTES)
-def test_no_route_answers_without_a_login(api, path):
+@pytest.mark.parametrize(("right", "path"), CALLS)
+def test_no_route_answers_without_a_login(api, right, path):
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         answer = api.request(method, filled(path))
         assert answer.status_code in (401, 405), f"{method} {path}"
-    assert api.get(filled(path), headers={"Authorization": "Bearer forged.token.here"}).status_code == 403
+    forged = {"Authorization": "Bearer forged.token.here"}
+    assert api.request(right, filled(path), headers=forged, json={}).status_code == 403
 
 
-@pytest.mark.parametrize("path", ROUTES)
-def test_no_route_answers_a_user_without_a_role(api, login, path):
-    assert api.get(filled(path), headers=login(None)).status_code == 403
+@pytest.mark.parametrize(("method", "path"), CALLS)
+def test_no_route_answers_a_user_without_a_role(api, login, method, path):
+    assert api.request(method, filled(path), headers=login(None), json={}).status_code == 403
 
 
-@pytest.mark.parametrize("path", ROUTES)
-def test_a_viewer_sees_what_he_may_read(api, login, path):
-    assert api.get(filled(path), headers=login("viewer")).status_code == 200
+@pytest.mark.parametrize("role", ["viewer", "user", "op", "admin"])
+def test_every_role_reads_and_a_viewer_changes_nothing(api, login, role):
+    headers = login(role)
+    assert {path: api.get(filled(path), headers=headers).status_code for path in READS} == dict.fromkeys(READS, 200)
+    for method, path in WRITES:
+        # 422: the body is empty
+        expected = 403 if role == "viewer" and "/sources/" in path else 422
+        assert api.request(method, filled(path), headers=headers, json={}).status_code == expected, path
+    found = api.get("/api/v1/sources/orders", headers=headers).json()
+    assert [found["may_run"], found["may_edit"]] == [role != "viewer"] * 2
+    assert api.get("/api/v1/overview", headers=headers).json()["may_run"] == (
+        [] if role == "viewer" else ["orders", "reports"]
+    )
 
 
-def test_a_viewer_may_not_start_runs_and_a_user_may(api, login):
-    assert api.get("/api/v1/overview", headers=login("viewer")).json()["may_run"] == []
-    assert api.get("/api/v1/overview", headers=login("user")).json()["may_run"] == ["orders", "reports"]
-    assert api.get("/api/v1/sources/orders", headers=login("viewer")).json()["may_run"] is False
+def test_what_a_role_of_another_auth_manager_may_is_asked_for_each_action(api, login, monkeypatch):
+    from airflow.api_fastapi.app import get_auth_manager
+
+    may = get_auth_manager().is_authorized_dag
+
+    def only_runs(*, method, **more):
+        return method != "PUT" and may(method=method, **more)
+
+    monkeypatch.setattr(get_auth_manager(), "is_authorized_dag", only_runs)
+    headers = login("user")
+    found = api.get("/api/v1/sources/orders", headers=headers).json()
+    assert (found["may_run"], found["may_edit"]) == (True, False)
+    said = {"table": "orders", "why": "looking"}
+    assert api.post("/api/v1/sources/orders/acknowledgement", headers=headers, json=said).status_code == 403
+
+
+def test_who_looks_after_an_incident_is_shown_and_is_in_airflows_audit_log(api, login):
+    from airflow.models.log import Log
+    from airflow.utils.session import create_session
+
+    from elt_factory.ui.picture import PictureKeeper
+
+    path, headers = "/api/v1/sources/orders/acknowledgement", login("user")
+    said = {"table": "orders", "why": " the shop sends it again "}
+    foreign = headers | {"Sec-Fetch-Site": "cross-site"}
+    assert api.post(path, headers=foreign, json=said).status_code == 403
+    assert api.post(path, headers=headers | {"Content-Type": "text/plain"}, content=json.dumps(said)).status_code == 422
+    assert api.post(path, headers=headers, json=said | {"table": "nothing"}).status_code == 404
+    assert api.post(path, headers=headers, json=said | {"table": "refunds"}).status_code == 409
+    assert api.post(path, headers=headers, json=said).status_code == 201
+    rows = {row.table: row for row in PictureKeeper().picture().all_rows()}
+    assert (rows["orders"].acknowledged.who, rows["orders"].acknowledged.why) == ("user-user", said["why"].strip())
+    assert rows["refunds"].acknowledged is None
+    with create_session() as session:
+        (entry,) = session.query(Log).filter(Log.event == "elt_acknowledge").all()
+        assert (entry.dag_id, entry.owner, json.loads(entry.extra)["why"]) == (
+            "orders",
+            "user-user",
+            said["why"].strip(),
+        )
+
+
+def test_an_acknowledgement_ends_with_another_trouble_and_with_the_next_load():
+    from elt_factory.ui.acknowledged import Entry
+    from elt_factory.ui.models import Acknowledged
+
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    entry = Entry("rejects", Acknowledged(who="ann", at=at, why="known"))
+    assert entry.holds("rejects", at)
+    assert entry.holds("rejects", None)
+    assert not entry.holds("late", at)
+    assert not entry.holds("rejects", at + timedelta(seconds=1))
+
+
+def test_without_a_scheduler_the_page_says_that_no_run_begins(api, login):
+    assert api.get("/api/v1/overview", headers=login("viewer")).json()["scheduled"] is False
 
 
 def test_who_may_read_one_dag_sees_that_one_alone(api, login, monkeypatch):
@@ -57,11 +123,12 @@ def test_who_may_read_one_dag_sees_that_one_alone(api, login, monkeypatch):
     monkeypatch.setattr(manager, "is_authorized_dag", lambda *, details, **_: details.id == "orders")
     found = api.get("/api/v1/overview", headers=headers).json()
     assert {row["source"] for row in found["tables"]} == {"orders"}
-    for path in OF_A_SOURCE:
-        assert api.get(filled(path, "reports"), headers=headers).status_code == 403, path
+    for method, path in OF_A_SOURCE:
+        assert api.request(method, filled(path, "reports"), headers=headers, json={}).status_code == 403, path
         # whether there is such a source at all is not said either
-        assert api.get(filled(path, "nothing"), headers=headers).status_code == 403, path
-        assert api.get(filled(path), headers=headers).status_code == 200, path
+        assert api.request(method, filled(path, "nothing"), headers=headers, json={}).status_code == 403, path
+        expected = 200 if method == "GET" else 422
+        assert api.request(method, filled(path), headers=headers, json={}).status_code == expected, path
     waiting = api.get("/api/v1/sources/orders", headers=headers).json()["waiting"]
     assert [box["name"] for box in waiting["boxes"]] == ["orders"]
 
@@ -155,9 +222,34 @@ def test_every_answer_is_described(api, login):
     described = api.get("/api/v1/openapi.json", headers=login("viewer")).json()
     assert json.loads((ROOT / "page" / "openapi.json").read_text()) == described, "run make page"
     for path, methods in described["paths"].items():
-        assert set(methods) == {"get"}, path
-        schema = methods["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        (method,) = methods
+        good = next(code for code in ("200", "201") if code in methods[method]["responses"])
+        schema = methods[method]["responses"][good]["content"]["application/json"]["schema"]
         assert schema not in ({}, {"type": "object"}), path
+
+
+def test_of_a_source_without_news_nothing_is_read_again(api, project, monkeypatch):
+    from elt_factory.ui import judged
+    from elt_factory.ui.estate import current_estate
+
+    read = judged.read_audit
+    asked = []
+
+    def noted(warehouse, configs, now):
+        asked.append(sorted(config.name for config in configs))
+        return read(warehouse, configs, now)
+
+    monkeypatch.setattr(judged, "read_audit", noted)
+    keeper, now = judged.AuditKeeper(), datetime.now(UTC)
+    configs = [item.config for item in current_estate().configs.values()]
+    keeper.audit(configs, now)
+    keeper.audit(configs, now)
+    assert asked == [["orders", "reports"]]
+    fill(project / "warehouse.duckdb", project / "landing", days=1)
+    found = keeper.audit(configs, now)
+    assert asked[1:] == [["orders"]]
+    assert found == judged.AuditKeeper().audit(configs, now)
+    assert len(found.loads["orders", "orders"]) == 11
 
 
 def test_what_no_process_but_the_server_needs_is_not_imported_with_the_plugin():

@@ -7,9 +7,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from estate_support import ROOT, lay_estate, settings, windows
 from ui_support import pictures_wanted
@@ -48,6 +49,7 @@ def live(unused_ports: Iterator[int], tmp_path_factory: pytest.TempPathFactory) 
         "PYTHONPATH": str(ROOT / "include"),
         # a DAG that is switched on runs only when it is told to
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,vera:viewer,uwe:user",
         **settings(folder),
     }
     elt(environment, "up", "--port", str(port))
@@ -62,23 +64,38 @@ def live(unused_ports: Iterator[int], tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def page(live: Live) -> Iterator:
-    """A browser that is logged in as the administrator."""
+def browser() -> Iterator:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened = browser.new_page(viewport={"width": 1480, "height": 940}, base_url=address(live))
-        opened.errors = []
-        opened.on("pageerror", lambda error: opened.errors.append(str(error)))
-        opened.goto("/")
-        user, password = next(iter(json.loads(password_file(live).read_text()).items()))
-        opened.fill('input[name="username"]', user)
-        opened.fill('input[name="password"]', password)
-        opened.click('button[type="submit"]')
-        opened.wait_for_url("**/")
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield opened
-        browser.close()
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def page(live: Live, browser):
+    """A browser that is logged in as the administrator."""
+    opened = browser.new_page(viewport={"width": 1480, "height": 940}, base_url=address(live))
+    opened.errors = []
+    opened.on("pageerror", lambda error: opened.errors.append(str(error)))
+    opened.goto("/")
+    user, password = next(iter(json.loads(password_file(live).read_text()).items()))
+    opened.fill('input[name="username"]', user)
+    opened.fill('input[name="password"]', password)
+    opened.click('button[type="submit"]')
+    opened.wait_for_url("**/")
+    return opened
+
+
+def as_user(live: Live, browser, user: str, **context):
+    """A page of another user, whose token is in the cookie of a browser of their own."""
+    password = json.loads(password_file(live).read_text())[user]
+    answer = httpx.post(f"{address(live)}/auth/token", json={"username": user, "password": password}, trust_env=False)
+    opened = browser.new_context(viewport={"width": 1480, "height": 940}, base_url=address(live), **context)
+    token = answer.raise_for_status().json()["access_token"]
+    opened.add_cookies([{"name": "_token", "value": token, "url": address(live)}])
+    return opened.new_page()
 
 
 def address(live: Live) -> str:
@@ -87,6 +104,12 @@ def address(live: Live) -> str:
 
 def password_file(live: Live) -> Path:
     return live.folder / ".airflow" / "simple_auth_manager_passwords.json.generated"
+
+
+def window_of(run: dict) -> list[datetime]:
+    """What a run loads, by its form, or by the interval that Airflow has given it."""
+    ends = [run["conf"].get(f"window_{end}") or run[f"data_interval_{end}"] for end in ("start", "end")]
+    return [datetime.fromisoformat(end) for end in ends if end]
 
 
 def shown_states(page) -> dict[str, str]:
@@ -111,13 +134,16 @@ def no_serious_violation(page) -> None:
         assert not os.environ.get("ELT_REQUIRE_SERVICES") or os.environ.get("ELT_WITHOUT_AXE"), "npm ci --prefix page"
         return
     page.add_script_tag(path=AXE)
-    found = page.evaluate("async () => (await axe.run('.elt')).violations")
-    serious = [
-        (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    for theme in ("dark", "light"):
+        page.evaluate("theme => document.documentElement.className = theme", theme)
+        page.wait_for_timeout(250)  # colours change slowly
+        found = page.evaluate("async () => (await axe.run('.elt')).violations")
+        serious = [
+            (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], theme
 
 
 def test_the_list_says_what_is_wrong_first_and_what_the_audit_tables_say(live, page):
@@ -263,10 +289,109 @@ def test_on_a_phone_each_table_is_a_card_and_nothing_is_cut_off(page):
     page.set_viewport_size({"width": 1480, "height": 940})
 
 
-def test_nothing_went_wrong_in_the_browser_and_it_asked_no_other_host(live, page):
+def test_a_day_is_one_of_the_configs_zone_wherever_the_browser_is(live, browser):
+    page = as_user(live, browser, "uwe", timezone_id="America/New_York")
+    asked = []
+    page.on("request", lambda request: asked.append(request.post_data_json) if "dry_run" in request.url else None)
+    page.goto("/plugin/sources?source=inventory")
+    page.get_by_role("button", name="Backfill…").click()
+    dialog = page.get_by_role("dialog")
+    assert "Days are those of Asia/Tokyo" in dialog.inner_text()
+    dialog.get_by_label("Only the gaps").uncheck()
+    for field in ("From", "To, included"):
+        dialog.get_by_label(field).fill("2026-03-08")  # the day on which New York's clocks change
+    page.wait_for_selector(".elt-preview li:has-text('8 Mar 2026, 12:00')")
+    assert page.locator(".elt-preview li").count() == 1
+    assert (asked[-1]["from_date"], asked[-1]["to_date"]) == ("2026-03-07T15:00:00.000Z", "2026-03-08T14:59:59.000Z")
+    dialog.get_by_role("button", name="Backfill 1 window").click()
+    page.wait_for_selector(".elt-done")
+    begun = [datetime(2026, 3, day, 3, tzinfo=UTC) for day in (8, 9)]
+    assert [window_of(run) for run in live.get("/dags/inventory/dagRuns?limit=100")["dag_runs"]].count(begun) == 1
+    page.context.close()
+
+
+def test_a_viewer_has_no_buttons_and_a_user_acknowledges_replays_and_dismisses(live, browser):
+    viewer = as_user(live, browser, "vera")
+    viewer.goto("/plugin/sources?source=payments")
+    viewer.wait_for_selector(".elt-calendar")
+    assert "neither start runs of it nor change it" in viewer.locator(".elt-page").inner_text()
+    names = [name for name in viewer.locator(".elt-page button:not([role=tab])").all_inner_texts() if len(name) > 1]
+    assert names == []
+    viewer.context.close()
+
+    page = as_user(live, browser, "uwe")
+    page.goto("/plugin/sources?source=payments&tab=rejects")
+    dialog = page.get_by_role("dialog")
+    page.get_by_role("button", name="Acknowledge…").click()
+    dialog.get_by_role("textbox").fill("the bank sends a new file")
+    dialog.get_by_role("button", name="Acknowledge").click()
+    page.wait_for_selector(".elt-diagnosis:has-text('uwe looks after it')")
+    no_serious_violation(page)
+    picture(page, "source-acknowledged")
+    (entry,) = live.get("/eventLogs?event=elt_acknowledge")["event_logs"]
+    assert (entry["dag_id"], entry["owner"]) == ("payments", "uwe")
+
+    def started() -> str:
+        return page.get_by_role("link", name="Open the run").get_attribute("href").rpartition("/")[2]
+
+    page.get_by_role("button", name="Replay rejects…").click()
+    dialog.get_by_role("button", name="Replay rejects").click()
+    replay = live.get(f"/dags/payments/dagRuns/{started()}")
+    assert (replay["conf"]["replay_rejects"], replay["triggering_user_name"]) == (True, "uwe")
+    live.tasks("payments", replay["dag_run_id"])
+
+    page.get_by_role("button", name="Dismiss rejects…").click()
+    assert dialog.get_by_role("button", name="Dismiss rejects").is_disabled()
+    dialog.get_by_role("textbox").fill("test rows of the bank")
+    picture(page, "source-dismiss")
+    dialog.get_by_role("button", name="Dismiss rejects").click()
+    page.wait_for_selector(".elt-done:has-text('Dismiss rejects of payments')")
+    ended = live.tasks("payments", started())
+    assert {state for state, _ in ended.values()} == {"skipped"}
+    assert live.query("SELECT DISTINCT why, who FROM _elt.reject_states WHERE state = 'dismissed'") == [
+        ("test rows of the bank", "uwe")
+    ]
+    assert live.query("SELECT count(*) FROM _elt.rejects WHERE state = 'open' AND source = 'payments'") == [(0,)]
+    events = {entry["event"] for entry in live.get("/eventLogs?dag_id=payments&limit=100")["event_logs"]}
+    assert events >= {"trigger_dag_run", "elt_acknowledge"}
+    page.context.close()
+
+
+def test_the_page_works_below_a_base_path(live, browser):
+    page = as_user(live, browser, "uwe")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    def below(route) -> None:
+        answer = route.fetch(url=route.request.url.replace("/below/here/", "/", 1))
+        if "text/html" in answer.headers.get("content-type", ""):
+            route.fulfill(response=answer, body=answer.text().replace('<base href="/"', '<base href="/below/here/"'))
+        else:
+            route.fulfill(response=answer)
+
+    page.route("**/below/here/**", below)
+    page.goto("/below/here/plugin/sources")
+    page.locator("a.elt-name", has_text="orders").first.click()
+    page.wait_for_selector(".elt-calendar")
+    assert "/below/here/plugin/sources" in page.url
+    assert "/below/here/dags/orders" in page.get_by_role("link", name="its DAG").get_attribute("href")
+    own = [url for url in asked if "/elt/" in url]
+    assert own
+    assert [url for url in own if "/below/here/" not in url] == []
+    page.context.close()
+
+
+def test_nothing_went_wrong_in_the_browser_and_it_asked_little_and_no_other_host(live, page):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto("/plugin/sources")
     page.wait_for_selector("tr.elt-row")
+    own = [url.partition("/elt/")[2].partition("?")[0] for url in asked if "/elt/" in url and "icon" not in url]
+    assert own == ["static/sources.js", "api/v1/overview"]
+    asked.clear()
+    page.locator("a.elt-name", has_text="orders").first.click()
+    page.wait_for_selector(".elt-calendar")
+    own = sorted(url.partition("/elt/")[2] for url in asked if "/elt/" in url)
+    assert own == ["api/v1/sources/orders", "api/v1/sources/orders/tables/orders/loads"]
     assert [url for url in asked if not url.startswith((address(live), "data:", "blob:"))] == []
     assert page.errors == []

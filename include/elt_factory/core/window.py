@@ -74,6 +74,8 @@ def _in_utc(moment: datetime) -> datetime:
     if not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise ValueError(f"the year {moment.year} is out of range: {FIRST_YEAR} to {LAST_YEAR}")
     found = moment.astimezone(UTC)
+    if type(found) is datetime:
+        return found
     # Airflow's moments are of a class of their own, which loses a zone that is not of its kind when time is added
     return datetime.combine(found.date(), found.time(), UTC)
 

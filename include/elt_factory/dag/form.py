@@ -58,6 +58,14 @@ def form(config: Config) -> dict[str, Param]:
             description="For use after the YAML was corrected: after the load, put the open rejects of the tables "
             "through the contract again and load what is valid now.",
         ),
+        "dismiss_rejects": Param(
+            None,
+            type=["null", "string"],
+            maxLength=500,
+            title="Dismiss rejects",
+            description="Why the open rejects of the tables need not be loaded. With a reason the run closes them, and "
+            "loads nothing.",
+        ),
         **own,
         **window,
     }

@@ -25,7 +25,7 @@ from elt_factory.dag.jobs import JobTrigger, PlaceMemory
 from elt_factory.dag.lineage import Names, names_of, of_checks, of_extract, of_load
 from elt_factory.dag.metrics import Moved, count_checks, count_extract, count_load, followed
 from elt_factory.dag.parents import ATTEMPT, keys_of, landed_attempt
-from elt_factory.dag.replays import replay_rejects
+from elt_factory.dag.replays import dismiss_rejects, replay_rejects
 from elt_factory.dag.retry import worker_given_back
 from elt_factory.dag.runtime import (
     Run,
@@ -37,6 +37,7 @@ from elt_factory.dag.runtime import (
     shared_place,
     warehouse,
 )
+from elt_factory.dag.skipping import skip_what_follows
 from elt_factory.extract.request import CursorRange, Ledger, ReadRequest, Spool
 from elt_factory.warehouse.dialect import Relation
 
@@ -86,6 +87,8 @@ class ExtractOperator(TableOperator):
     reading: ReadRequest | None = None
 
     def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: D102
+        if run.dismiss_rejects:
+            self._dismiss(run, context)
         from elt_factory.landing.attempt import Attempt
         from elt_factory.landing.land import land
         from elt_factory.landing.request import LandRequest
@@ -170,6 +173,19 @@ class ExtractOperator(TableOperator):
             "rows_rejected": manifest.rows_rejected,
             "rows_null_cursor": manifest.rows_null_cursor,
         }
+
+    def _dismiss(self, run: Run, context: Mapping[str, Any]) -> None:
+        """Close the open rejects of the table, and end: nothing is read, loaded, transformed or checked.
+
+        Raises:
+            AirflowSkipException: always.
+        """
+        who = getattr(context["dag_run"], "triggering_user_name", None) or run.run_id
+        with warehouse(purpose(run, "load", self.table)) as opened:
+            count = dismiss_rejects(opened, run, self.table, who)
+        skip_what_follows(self, keep=self.task_id.rpartition(".")[2])
+        self.told = f"{count:,} rejects dismissed by {who}: {run.dismiss_rejects}"
+        raise AirflowSkipException(self.told)
 
     def _read(self, request: ReadRequest) -> Spool:
         """Read the source. A job that it does for us is waited for in the triggerer."""

@@ -1,4 +1,4 @@
-"""Rejects that a run brings again, because its form says so."""
+"""Rejects that a run brings again, or closes, because its form says so."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from elt_factory.config.models.source import Source
 from elt_factory.dag.cleanup import Landings
 from elt_factory.dag.runtime import Run
 from elt_factory.warehouse.base import Warehouse
+
+
+def dismiss_rejects(warehouse: Warehouse, run: Run, table: str, who: str) -> int:
+    """Close a table's open rejects for the reason in the form of the run; return how many."""
+    from elt_factory.warehouse.rejects import dismiss
+
+    return dismiss(warehouse, run.config.name, table, None, who=who, why=run.dismiss_rejects)
 
 
 def replay_rejects(

@@ -42,6 +42,7 @@ class Run:
     full_refresh: bool
     params: Mapping[str, Value] = field(default_factory=dict)
     replay_rejects: bool = False
+    dismiss_rejects: str = ""  # why; the run does nothing else
 
     def table_window(self, table: str) -> Window:
         """Return the window a table is loaded for; a full refresh begins where the table's data begin.
@@ -92,6 +93,7 @@ def run_of(context: Mapping[str, Any], config: Config) -> Run:
         bool(params.get("full_refresh")),
         _given(params, config),
         bool(params.get("replay_rejects")),
+        str(params.get("dismiss_rejects") or "").strip(),
     )
 
 

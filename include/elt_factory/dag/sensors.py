@@ -14,6 +14,7 @@ from elt_factory.config.models.sensors import Sensor
 from elt_factory.config.models.source import Config
 from elt_factory.core.failures import EltError
 from elt_factory.dag.runtime import run_of, warehouse
+from elt_factory.dag.skipping import skip_what_follows
 from elt_factory.dag.task_notes import keep_seen
 from elt_factory.dag.waiting import Waiting
 
@@ -52,6 +53,9 @@ class ReadySensor(BaseSensorOperator):
         from elt_factory.dag.ready_trigger import ReadyTrigger
 
         waiting, until = self._waiting(context), began + self.sensor.timeout
+        if waiting.run.dismiss_rejects:
+            self.log.info("the run dismisses rejects and loads nothing: there is nothing to wait for")
+            return
         seen = waiting.look()
         self.told = seen.verdict.message
         self.log.info(waiting.line(seen.verdict, until))
@@ -103,20 +107,11 @@ class ReadySensor(BaseSensorOperator):
         if self.sensor.on_timeout == "fail":
             raise AirflowSensorTimeout(message)
         if self.sensor.on_timeout == "skip":
-            self._skip_what_follows()
+            skip_what_follows(self)
             raise AirflowSkipException(message)
         self.told = f"{message}; the run continues without it (on_timeout: continue)"
         self.log.warning("%s: %s", self.sensor.words, self.told)
         self._write_down(context, message)
-
-    def _skip_what_follows(self) -> None:
-        """Skip all that comes after this task in the run, whatever its trigger rule."""
-        from airflow.sdk.execution_time import task_runner
-        from airflow.sdk.execution_time.comms import SkipDownstreamTasks
-
-        after = sorted(self.get_flat_relative_ids(upstream=False))
-        if after:
-            task_runner.SUPERVISOR_COMMS.send(SkipDownstreamTasks(tasks=after))
 
     def _write_down(self, context: Context, message: str) -> None:
         """Keep the warning where `elt status`, `elt diagnose` and alerts read; without it the run continues too."""

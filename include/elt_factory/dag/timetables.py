@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -57,11 +58,14 @@ def last_interval(config: Config, now: datetime) -> tuple[datetime, datetime]:
 
 
 def _core(config: Config, schedule: Schedule) -> CronDataIntervalTimetable:
+    return _cron(schedule.single_cron, config.timezone) if schedule.single_cron else _of_its_own(config, schedule)
+
+
+@lru_cache(maxsize=256)
+def _cron(text: str, zone: str) -> CronDataIntervalTimetable:
     from airflow.timetables.interval import CronDataIntervalTimetable
 
-    if schedule.single_cron:
-        return CronDataIntervalTimetable(schedule.single_cron, timezone=config.timezone)
-    return _of_its_own(config, schedule)
+    return CronDataIntervalTimetable(text, timezone=zone)
 
 
 def _of_its_own(config: Config, schedule: Schedule) -> CronDataIntervalTimetable:

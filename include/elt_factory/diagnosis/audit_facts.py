@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from elt_factory.config.models.source import Config
@@ -78,6 +79,7 @@ def read_audit(warehouse: Warehouse, configs: Sequence[Config], now: datetime) -
     )
 
 
+@lru_cache(maxsize=4096)
 def business_moment(text: str | None, zone: str) -> datetime | None:
     """Return a business date's text as an instant, a day at its end; None where it is none."""
     from elt_factory.checks.freshness import business_instant

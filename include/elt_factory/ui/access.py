@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import Depends, HTTPException, status
+from fastapi import Depends, HTTPException, Request, status
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What a user may do with a DAG: start runs of it, change it."""
+
+    run: bool
+    edit: bool
 
 
 def _website(user: GetUserDep) -> Any:
@@ -48,6 +57,27 @@ def _source(name: str, user: User) -> str:
 
 
 SourceName = Annotated[str, Depends(_source)]
+
+
+def _rights(name: SourceName, user: User) -> Rights:
+    return Rights(run=may(user, name, "POST", DagAccessEntity.RUN), edit=may(user, name, "PUT"))
+
+
+OwnRights = Annotated[Rights, Depends(_rights)]
+
+
+def _edited(name: SourceName, rights: OwnRights, request: Request) -> str:
+    """Return the name of a source that the user may change, and whose own page asks.
+
+    Raises:
+        HTTPException: 403 for a user who may only read it, and for a request that another site has made.
+    """
+    if not rights.edit or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
+    return name
+
+
+EditedSource = Annotated[str, Depends(_edited)]
 
 
 def _sees_errors(user: User) -> bool:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+
+_SILENT = timedelta(minutes=2)  # as Airflow's own page judges it, with some patience
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,18 @@ class Dag:
     next_window_end: datetime | None = None
     running_since: datetime | None = None
     running_window_end: datetime | None = None
+
+
+def scheduler_runs(session: Session, now: datetime) -> bool:
+    """Whether a scheduler has given a sign of life a moment ago: without one no run begins."""
+    from airflow.jobs.job import Job
+    from sqlalchemy import func, select
+
+    alive = select(func.max(Job.latest_heartbeat)).where(Job.job_type == "SchedulerJob", Job.end_date.is_(None))
+    beat = session.scalar(alive)
+    if beat is None:
+        return False
+    return now - (beat if beat.tzinfo else beat.replace(tzinfo=UTC)) < _SILENT
 
 
 def all_dags(session: Session) -> Mapping[str, Dag]:

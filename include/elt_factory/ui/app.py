@@ -1,7 +1,7 @@
 """The page's API: what it answers, to whom, and the files of the page itself.
 
-Airflow mounts it below its own address. It changes nothing: what a user does on the page, the page asks of Airflow's
-own API, with that user's own permission.
+Airflow mounts it below its own address. It changes nothing but Airflow's audit log, where an incident is acknowledged:
+what else a user does on the page, the page asks of Airflow's own API, with that user's own permission.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from elt_factory.ui.listing import Key
+from elt_factory.ui.listing import Key, of_sources
 from elt_factory.ui.models import Checks
 from elt_factory.warehouse import audit
 from elt_factory.warehouse.base import Warehouse
@@ -26,12 +26,12 @@ class _Group:
     rows: list[Mapping[str, Any]]
 
 
-def newest_checks(warehouse: Warehouse) -> Mapping[Key, Checks]:
+def newest_checks(warehouse: Warehouse, sources: Collection[str] | None = None) -> Mapping[Key, Checks]:
     """Return how many checks of each table passed, warned and failed in the newest run that checked it."""
     if warehouse.columns(audit.relation("quality_results")) is None:
         return {}
     newest: dict[Key, _Group] = {}
-    for row in warehouse.query(newest_checks_sql(warehouse.dialect)).dicts():
+    for row in warehouse.query(newest_checks_sql(warehouse.dialect, sources)).dicts():
         key = (row["source"], row["table_name"] if row["kind"] == "check" else "")
         group = newest.get(key)
         if group is None or (row["run_id"] != group.run_id and row["checked_at"] > group.checked_at):
@@ -41,11 +41,14 @@ def newest_checks(warehouse: Warehouse) -> Mapping[Key, Checks]:
     return {key: _checks(group.rows) for key, group in newest.items()}
 
 
-def newest_checks_sql(d: Dialect) -> str:
+def newest_checks_sql(d: Dialect, sources: Collection[str] | None = None) -> str:
     """SELECT of the newest result of every check, in the order of time."""
     keys = d.names(("source", "kind", "table_name", "check_name"))
     place = f"row_number() OVER (PARTITION BY {keys} ORDER BY {d.name('checked_at')} DESC)"
-    inner = f"SELECT {d.names(_COLUMNS)}, {place} AS place FROM {audit.relation('quality_results').sql(d)}"
+    inner = (
+        f"SELECT {d.names(_COLUMNS)}, {place} AS place FROM {audit.relation('quality_results').sql(d)} "
+        f"WHERE {d.name('kind')} IS NOT NULL{of_sources(d, sources)}"
+    )
     return f"SELECT {d.names(_COLUMNS)} FROM ({inner}) AS q WHERE place = 1 ORDER BY {d.name('checked_at')}"
 
 

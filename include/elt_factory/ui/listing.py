@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,26 +56,38 @@ class Load:
 Key = tuple[str, str]
 
 
-def last_loads(warehouse: Warehouse) -> Mapping[Key, Sequence[Load]]:
-    """Return the last loads of every table, the newest window last: one query, however many tables there are."""
+def last_loads(warehouse: Warehouse, sources: Collection[str] | None = None) -> Mapping[Key, Sequence[Load]]:
+    """Return the last loads of every table, the newest window last: one query, however many tables there are.
+
+    Args:
+        warehouse: Where the audit tables are.
+        sources: The sources of which they are read; None for all.
+    """
     if not state.audited(warehouse):
         return {}
     found: dict[Key, list[Load]] = defaultdict(list)
-    for row in warehouse.query(last_loads_sql(warehouse.dialect)).rows:
+    for row in warehouse.query(last_loads_sql(warehouse.dialect, sources)).rows:
         entry = dict(zip(_COLUMNS, row, strict=True))
         found[entry["source"], entry["table_name"]].append(_load(entry))
     return found
 
 
-def last_loads_sql(d: Dialect) -> str:
+def last_loads_sql(d: Dialect, sources: Collection[str] | None = None) -> str:
     """SELECT of the loads of the newest windows of every table, in the order of their windows."""
     keys = d.names(("source", "table_name"))
     order = f"{d.name('window_end')} DESC, {d.name('loaded_at')} DESC"
     inner = (
         f"SELECT {d.names(_COLUMNS)}, row_number() OVER (PARTITION BY {keys} ORDER BY {order}) AS place "
-        f"FROM {audit.relation('loads').sql(d)} WHERE {d.name('replaced_by')} IS NULL"
+        f"FROM {audit.relation('loads').sql(d)} WHERE {d.name('replaced_by')} IS NULL{of_sources(d, sources)}"
     )
     return f"SELECT {d.names(_COLUMNS)} FROM ({inner}) AS l WHERE place <= {SHOWN} ORDER BY {keys}, place DESC"
+
+
+def of_sources(d: Dialect, sources: Collection[str] | None) -> str:
+    """Return the condition for rows of some sources; nothing where there is no choice."""
+    if sources is None:
+        return ""
+    return f" AND {d.name('source')} IN ({', '.join(map(d.literal, sorted(sources) or ['']))})"
 
 
 def _load(entry: Mapping[str, Any]) -> Load:

@@ -50,6 +50,14 @@ class Checks(Answer):
     worst: str = Field("", description="What the worst of them says.")
 
 
+class Acknowledged(Answer):
+    """Who looks after what is wrong with a table, since when, and what they wrote."""
+
+    who: str
+    at: datetime
+    why: str
+
+
 class TableRow(Answer):
     """A table of a source, as the list shows it. A config that loads no table has one row without a table."""
 
@@ -82,6 +90,9 @@ class TableRow(Answer):
     deadline_at: datetime | None = Field(description="When the run under way, or the next one, must be done.")
     deadline: str = Field(description="The deadline in words.")
     paused: bool
+    acknowledged: Acknowledged | None = Field(
+        None, description="Who looks after it; it ends when something else is wrong, or with the next load."
+    )
 
 
 class Copied(Answer):
@@ -99,6 +110,7 @@ class Overview(Answer):
     now: datetime
     copied: Copied
     tables: list[TableRow]
+    scheduled: bool = Field(description="Whether a scheduler runs: without one no run begins.")
     may_run: list[str] = Field(description="The sources of which the user may start runs.")
     broken: list[BrokenFile]
 
@@ -164,7 +176,9 @@ class Source(Answer):
     retries: str
     sensors: list[str] = Field(description="What a run waits for.")
     has_schedule: bool
-    may_run: bool
+    scheduled: bool = Field(description="Whether a scheduler runs: without one no run begins.")
+    may_run: bool = Field(description="Whether the user may start runs of it, backfills among them.")
+    may_edit: bool = Field(description="Whether the user may pause it, and acknowledge an incident.")
     tables: list[TableRow]
     verdicts: list[Verdict]
     misses: list[Miss]
@@ -303,3 +317,12 @@ class ColumnRow(Answer):
     roles: list[str]
     checks: list[str]
     owner: str
+
+
+class Acknowledgement(BaseModel):
+    """What someone writes of a table with which something is wrong."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    table: str = Field(description="The table; empty for a config that loads none.", max_length=200)
+    why: str = Field(description="What is being done about it.", min_length=1, max_length=500, pattern=r"\S")

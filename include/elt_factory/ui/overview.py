@@ -18,7 +18,7 @@ from elt_factory.describe.windows import deadline_of
 from elt_factory.ui.airflow_side import Dag
 from elt_factory.ui.estate import Estate
 from elt_factory.ui.listing import Key, Load, usual_band
-from elt_factory.ui.models import Band, BrokenFile, Checks, Mistake, StateWord, TableRow
+from elt_factory.ui.models import Acknowledged, Band, BrokenFile, Checks, Mistake, StateWord, TableRow
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Seen:
         checks: The newest results of each table's checks.
         dags: What Airflow says of each DAG.
         states: The state of each table.
+        acknowledged: The incidents that someone looks after.
     """
 
     loads: Mapping[Key, Sequence[Load]] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class Seen:
     checks: Mapping[Key, Checks] = field(default_factory=dict)
     dags: Mapping[str, Dag] = field(default_factory=dict)
     states: Mapping[Key, Judgement] = field(default_factory=dict)
+    acknowledged: Mapping[Key, Acknowledged] = field(default_factory=dict)
 
 
 def table_rows(estate: Estate, seen: Seen) -> Iterator[TableRow]:
@@ -94,6 +96,7 @@ def _row(config: Config, table: str, seen: Seen, limit: timedelta | None) -> Tab
         deadline_at=judged.late_since or _next_deadline(config, dag),
         deadline=deadline_words(config) if config.deadline else "",
         paused=dag.paused,
+        acknowledged=seen.acknowledged.get(key),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Lock, Thread
@@ -13,16 +13,15 @@ from airflow.utils.session import create_session
 
 from elt_factory.core.failures import EltError
 from elt_factory.diagnosis.states import TableState, worst_first
-from elt_factory.ui.airflow_side import all_dags
+from elt_factory.ui.acknowledged import Entry, acknowledged
+from elt_factory.ui.airflow_side import all_dags, scheduler_runs
 from elt_factory.ui.checks import newest_checks
 from elt_factory.ui.estate import Estate, current_estate
 from elt_factory.ui.judged import table_states, verdicts_of
 from elt_factory.ui.listing import Key, last_loads
-from elt_factory.ui.models import Copied, TableRow, Verdict
+from elt_factory.ui.models import Acknowledged, Copied, TableRow, Verdict
 from elt_factory.ui.overview import Judgement, Seen, table_rows
-from elt_factory.ui.tables import audit_tables
-from elt_factory.warehouse.base import Warehouse
-from elt_factory.warehouse.rejects import rejected_loads
+from elt_factory.ui.tables import AuditTables, audit_tables
 
 _FRESH = 2.0  # seconds that a picture is shown at least
 _QUICK = 0.5  # seconds that a request may wait for a newer one
@@ -39,6 +38,7 @@ class Picture:
     kind: str = ""
     copied_at: datetime | None = None
     note: str = ""
+    scheduled: bool = True  # whether a scheduler runs
 
     def all_rows(self) -> list[TableRow]:
         """Return the rows of all sources."""
@@ -101,33 +101,44 @@ class PictureKeeper:
         estate, states = current_estate(), table_states()
         with audit_tables() as tables:
             if self._parts is None or self._parts[0] != tables.version:
-                self._parts = tables.version, _audited(tables.warehouse)
+                self._parts = tables.version, _audited(tables, self._parts)
             seen, told = self._parts[1], tables
         with create_session() as session:
-            dags = all_dags(session)
+            now = datetime.now(UTC)
+            dags, entries, scheduled = all_dags(session), acknowledged(session, now), scheduler_runs(session, now)
         judged = {(one.source, one.table): _judgement(one) for one in states}
+        rejects = {(one.source, one.table): one.open_rejects for one in states}
         rows: dict[str, list[str]] = defaultdict(list)
-        for row in table_rows(estate, replace(seen, dags=dags, states=judged)):
+        kept = dict(_acknowledged(states, entries))
+        for row in table_rows(estate, replace(seen, rejects=rejects, dags=dags, states=judged, acknowledged=kept)):
             rows[row.source].append(row.model_dump_json())
         verdicts = {name: list(verdicts_of(states, name)) for name in estate.configs}
         worst = {one.source: one.state for one in reversed(worst_first(states))}
-        return Picture(rows, verdicts, worst, told.kind, told.copied_at, told.note)
+        return Picture(rows, verdicts, worst, told.kind, told.copied_at, told.note, scheduled)
 
 
 def _judgement(one: TableState) -> Judgement:
     return Judgement(one.state, one.sentence, one.due if one.late_seconds > 0 else None)
 
 
-def _audited(warehouse: Warehouse) -> Seen:
-    return Seen(last_loads(warehouse), open_rejects(warehouse), newest_checks(warehouse))
+def _acknowledged(states: Sequence[TableState], entries: Mapping[Key, Entry]) -> Iterator[tuple[Key, Acknowledged]]:
+    """Yield the incidents that someone looks after, as long as they are the same ones."""
+    for one in states:
+        entry = entries.get((one.source, one.table))
+        if entry and entry.holds(one.code, one.loaded_at):
+            yield (one.source, one.table), entry.said
 
 
-def open_rejects(warehouse: Warehouse) -> Mapping[Key, int]:
-    """Return how many rejects of each table are open."""
-    found: dict[Key, int] = defaultdict(int)
-    for load in rejected_loads(warehouse):
-        found[load.source, load.table] += load.rows
-    return found
+def _audited(tables: AuditTables, before: tuple[object, Seen] | None) -> Seen:
+    """Return what the audit tables say, read again of the sources of which something has changed."""
+    changed = tables.changed_since(before[0]) if before else None
+    loads, checks = last_loads(tables.warehouse, changed), newest_checks(tables.warehouse, changed)
+    if before is None or changed is None:
+        return Seen(loads, checks=checks)
+    again = set(changed)
+    kept = {key: value for key, value in before[1].loads.items() if key[0] not in again}
+    same = {key: value for key, value in before[1].checks.items() if key[0] not in again}
+    return Seen({**kept, **loads}, checks={**same, **checks})
 
 
 current_picture = PictureKeeper().picture

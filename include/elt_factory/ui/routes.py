@@ -5,16 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow.utils.session import create_session
 from fastapi import APIRouter, HTTPException, Response, status
 
 from elt_factory.config.loading import LoadedConfig
 from elt_factory.core.project import config_folder
-from elt_factory.ui.access import Readable, Runnable, SeesErrors, SourceName
+from elt_factory.ui.access import EditedSource, OwnRights, Readable, Runnable, SeesErrors, SourceName, User
+from elt_factory.ui.acknowledged import QUIET, acknowledge
 from elt_factory.ui.catalogue import catalogue as columns
 from elt_factory.ui.estate import current_estate
 from elt_factory.ui.graphs import lineage_graph
 from elt_factory.ui.history import changes_of, rejects_of, results_of
 from elt_factory.ui.models import (
+    Acknowledged,
+    Acknowledgement,
     ChangeRow,
     CheckHistory,
     ColumnRow,
@@ -37,6 +41,7 @@ _WRONG: Described = {
     503: {"description": "No warehouse"},
 }
 _NOT_FOUND: Described = {404: {"description": "The config or its table is not there, or is broken"}}
+_NOTHING_WRONG: Described = {409: {"description": "Nothing is wrong with the table"}}
 router = APIRouter(prefix="/api/v1", responses=_WRONG)
 
 
@@ -48,6 +53,7 @@ def overview(readable: Readable, runnable: Runnable, sees_errors: SeesErrors) ->
         now=now,
         copied=picture.copied(now),
         tables=[],
+        scheduled=picture.scheduled,
         may_run=sorted(runnable & set(picture.rows)),
         broken=broken_files(estate.broken, config_folder()) if sees_errors else [],
     )
@@ -64,9 +70,22 @@ def catalogue(readable: Readable) -> list[ColumnRow]:
 
 
 @router.get("/sources/{name}", responses=_NOT_FOUND)
-def source(name: SourceName, readable: Readable, runnable: Runnable) -> Source:
+def source(name: SourceName, readable: Readable, rights: OwnRights) -> Source:
     """Return a source with its tables, what is wrong with them, and who waits for whom."""
-    return source_answer(_item(name), readable, name in runnable)
+    return source_answer(_item(name), readable, rights)
+
+
+@router.post("/sources/{name}/acknowledgement", responses=_NOT_FOUND | _NOTHING_WRONG, status_code=201)
+def acknowledgement(name: EditedSource, user: User, said: Acknowledgement) -> Acknowledged:
+    """Write into Airflow's audit log that the user looks after what is wrong with a table."""
+    if said.table not in (_item(name).config.all_tables or ("",)):
+        raise HTTPException(status.HTTP_404_NOT_FOUND, f"{name} has no such table")
+    verdict = next((one for one in current_picture().verdicts.get(name, ()) if one.table == said.table), None)
+    if verdict is None or verdict.state in QUIET:
+        raise HTTPException(status.HTTP_409_CONFLICT, "nothing is wrong with this table")
+    with create_session() as session:
+        acknowledge(session, (name, said.table), verdict.code, user.get_name(), said.why.strip())
+    return Acknowledged(who=user.get_name(), at=datetime.now(UTC), why=said.why.strip())
 
 
 @router.get("/sources/{name}/tables/{table}/loads", responses=_NOT_FOUND)

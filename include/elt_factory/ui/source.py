@@ -13,6 +13,7 @@ from elt_factory.config.models.source import Config
 from elt_factory.core.project import project_root
 from elt_factory.describe.effective import Setting, settings
 from elt_factory.describe.words import in_yaml
+from elt_factory.ui.access import Rights
 from elt_factory.ui.estate import current_estate
 from elt_factory.ui.graphs import waiting_graph
 from elt_factory.ui.history import MOST_LOADS, covered, gaps_between, loads_of, misses_of
@@ -23,7 +24,7 @@ from elt_factory.ui.tables import audit_tables
 from elt_factory.warehouse.base import Warehouse
 
 
-def source_answer(item: LoadedConfig, readable: Collection[str], may_run: bool) -> Source:
+def source_answer(item: LoadedConfig, readable: Collection[str], rights: Rights) -> Source:
     """Return a source as the page shows it; of other sources only those that the user may read."""
     config, now, picture = item.config, datetime.now(UTC), current_picture()
     configs = [one.config for one in current_estate().configs.values() if one.config.name in readable]
@@ -43,7 +44,9 @@ def source_answer(item: LoadedConfig, readable: Collection[str], may_run: bool) 
             f"{stage.replace('_', ' ')}: {one.words}" for stage in STAGES for one in getattr(config.sensors, stage)
         ],
         has_schedule=config.schedule is not None,
-        may_run=may_run,
+        scheduled=picture.scheduled,
+        may_run=rights.run,
+        may_edit=rights.edit,
         tables=[TableRow.model_validate_json(row) for row in picture.rows.get(config.name, ())],
         verdicts=list(picture.verdicts.get(config.name, ())),
         misses=misses,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +29,8 @@ class AuditTables:
     version: object
     copied_at: datetime | None
     note: str = ""
+    # the sources of which something has changed since another version; None for all of them
+    changed_since: Callable[[object], Collection[str] | None] = lambda _: None
 
 
 _making = Lock()
@@ -53,7 +55,7 @@ def audit_tables() -> Iterator[AuditTables]:
     with _making:
         replica = _replica(duckdb_path(connection, project_root()))
     with replica.reading() as copy:
-        yield AuditTables(copy, "duckdb", copy.version, copy.written_at, copy.note)
+        yield AuditTables(copy, "duckdb", copy.version, copy.written_at, copy.note, copy.changed_since)
 
 
 @cache

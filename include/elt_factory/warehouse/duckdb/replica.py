@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -38,6 +38,8 @@ class AuditReplica(DuckDBWarehouse):
         self._of = warehouse
         self._copy = copy_of(warehouse)
         self._logs = list(copied_logs(DIALECT))
+        self._changed: dict[str, int] = {}  # the version in which something of a source has changed last
+        self._anew = 0  # the version in which rows were gone
         self._seen: dict[str, tuple[int, int]] = {}
         self._lock = RLock()
 
@@ -54,6 +56,12 @@ class AuditReplica(DuckDBWarehouse):
             except sqlite3.Error as error:
                 raise WarehouseUnavailableError(f"cannot read {self._copy}: {error}") from error
             yield self
+
+    def changed_since(self, version: object) -> Collection[str] | None:
+        """Return the sources of which something has changed since a version; None for all of them."""
+        if not isinstance(version, int) or version < self._anew:
+            return None
+        return [source for source, last in self._changed.items() if last > version]
 
     def _catch_up(self) -> None:
         self.note = _NO_COPY if self._of.exists() else ""
@@ -75,6 +83,7 @@ class AuditReplica(DuckDBWarehouse):
         """Take over what is new of a log; all of it where rows are gone. Whether there was anything."""
         before, last = self._seen.get(log.name, (generation, 0))
         if before != generation:
+            self._anew = self.version + 1
             self.execute(f"DELETE FROM {audit.log(log.table).sql(DIALECT)}")
             last = 0
         names = ", ".join(f'"{name}"' for name in log.columns)
@@ -82,6 +91,8 @@ class AuditReplica(DuckDBWarehouse):
         new = False
         while rows := found.fetchmany(_BATCH):
             self._insert(log, rows)
+            place = list(log.columns).index("source") + 1
+            self._changed |= dict.fromkeys({row[place] for row in rows}, self.version + 1)
             last, new = rows[-1][0], True
         self._seen[log.name] = generation, last
         return new or before != generation
