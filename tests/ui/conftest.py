@@ -62,6 +62,12 @@ def fill(file: Path, landing: Path, days: int = 12) -> None:
             orders.load([*rows, *rejected], window, run_id=f"scheduled__{ago}")
 
 
+@pytest.fixture
+def load_again(project: Path) -> Callable[[], None]:
+    """Load the last window of orders again."""
+    return lambda: fill(project / "warehouse.duckdb", project / "landing", days=1)
+
+
 @pytest.fixture(scope="module")
 def api(airflow_db: Path, project: Path) -> Iterator[TestClient]:
     """The API over the project, whose DAGs Airflow knows; no one is logged in."""

@@ -11,7 +11,6 @@ import duckdb
 import pytest
 from ui_support import HIDDEN
 
-from conftest import fill
 from elt_factory.ui.app import app
 from elt_factory.ui.plugin import STATIC
 
@@ -228,7 +227,7 @@ def test_every_answer_is_described(api, login):
         assert schema not in ({}, {"type": "object"}), path
 
 
-def test_of_a_source_without_news_nothing_is_read_again(api, project, monkeypatch):
+def test_of_a_source_without_news_nothing_is_read_again(api, load_again, monkeypatch):
     from elt_factory.ui import judged
     from elt_factory.ui.estate import current_estate
 
@@ -245,7 +244,7 @@ def test_of_a_source_without_news_nothing_is_read_again(api, project, monkeypatc
     keeper.audit(configs, now)
     keeper.audit(configs, now)
     assert asked == [["orders", "reports"]]
-    fill(project / "warehouse.duckdb", project / "landing", days=1)
+    load_again()
     found = keeper.audit(configs, now)
     assert asked[1:] == [["orders"]]
     assert found == judged.AuditKeeper().audit(configs, now)
