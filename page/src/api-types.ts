@@ -75,7 +75,7 @@ export interface paths {
         put?: never;
         /**
          * Acknowledgement
-         * @description Write into Airflow's audit log that the user looks after what is wrong with a table.
+         * @description Write into Airflow's audit log that the user takes care of what is wrong with a table.
          */
         post: operations["acknowledgement_api_v1_sources__name__acknowledgement_post"];
         delete?: never;
@@ -210,7 +210,7 @@ export interface components {
     schemas: {
         /**
          * Acknowledged
-         * @description Who looks after what is wrong with a table, since when, and what they wrote.
+         * @description Who takes care of what is wrong with a table, since when, and what they wrote.
          */
         Acknowledged: {
             /** Who */
@@ -828,7 +828,7 @@ export interface components {
             deadline: string;
             /** Paused */
             paused: boolean;
-            /** @description Who looks after it; it ends when something else is wrong, or with the next load. */
+            /** @description Who takes care of it; it ends when something else is wrong, or with the next load. */
             acknowledged?: components["schemas"]["Acknowledged"] | null;
         };
         /** ValidationError */

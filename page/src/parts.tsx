@@ -26,7 +26,7 @@ export const NoScheduler = () => (
 
 export const Looked = ({ said, zone }: { said: Schemas["Acknowledged"]; zone: string }) => (
   <span className="elt-tag" title={`${said.why} (${moment(said.at, zone)} ${zone})`}>
-    {said.who} looks after it
+    {said.who} takes care of it
   </span>
 );
 

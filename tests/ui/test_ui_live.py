@@ -325,7 +325,7 @@ def test_a_viewer_has_no_buttons_and_a_user_acknowledges_replays_and_dismisses(l
     page.get_by_role("button", name="Acknowledge…").click()
     dialog.get_by_role("textbox").fill("the bank sends a new file")
     dialog.get_by_role("button", name="Acknowledge").click()
-    page.wait_for_selector(".elt-diagnosis:has-text('uwe looks after it')")
+    page.wait_for_selector(".elt-diagnosis:has-text('uwe takes care of it')")
     no_serious_violation(page)
     picture(page, "source-acknowledged")
     (entry,) = live.get("/eventLogs?event=elt_acknowledge")["event_logs"]

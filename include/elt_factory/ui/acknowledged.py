@@ -1,4 +1,4 @@
-"""Incidents that someone looks after: entries of Airflow's own audit log, and until when each holds.
+"""Incidents that someone takes care of: entries of Airflow's own audit log, and until when each holds.
 
 They are not in the warehouse: a DuckDB file may be with a load, a virtual warehouse suspended, and the DAG paused.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 EVENT = "elt_acknowledge"
-QUIET = frozenset({"fresh", "paused", "never loaded"})  # states in which there is nothing to look after
+QUIET = frozenset({"fresh", "paused", "never loaded"})  # states in which there is nothing to take care of
 _LOOK_BACK = timedelta(days=60)
 
 
@@ -35,7 +35,7 @@ class Entry:
 
 
 def acknowledge(session: Session, key: Key, code: str, who: str, why: str) -> None:
-    """Write into Airflow's audit log that someone looks after what is wrong with a table."""
+    """Write into Airflow's audit log that someone takes care of what is wrong with a table."""
     from airflow.models.log import Log
 
     source, table = key

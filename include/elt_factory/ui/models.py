@@ -51,7 +51,7 @@ class Checks(Answer):
 
 
 class Acknowledged(Answer):
-    """Who looks after what is wrong with a table, since when, and what they wrote."""
+    """Who takes care of what is wrong with a table, since when, and what they wrote."""
 
     who: str
     at: datetime
@@ -91,7 +91,7 @@ class TableRow(Answer):
     deadline: str = Field(description="The deadline in words.")
     paused: bool
     acknowledged: Acknowledged | None = Field(
-        None, description="Who looks after it; it ends when something else is wrong, or with the next load."
+        None, description="Who takes care of it; it ends when something else is wrong, or with the next load."
     )
 
 

@@ -40,7 +40,7 @@ class Seen:
         checks: The newest results of each table's checks.
         dags: What Airflow says of each DAG.
         states: The state of each table.
-        acknowledged: The incidents that someone looks after.
+        acknowledged: The incidents that someone takes care of.
     """
 
     loads: Mapping[Key, Sequence[Load]] = field(default_factory=dict)

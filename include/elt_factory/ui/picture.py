@@ -122,7 +122,7 @@ def _judgement(one: TableState) -> Judgement:
 
 
 def _acknowledged(states: Sequence[TableState], entries: Mapping[Key, Entry]) -> Iterator[tuple[Key, Acknowledged]]:
-    """Yield the incidents that someone looks after, as long as they are the same ones."""
+    """Yield the incidents that someone takes care of, as long as they are the same ones."""
     for one in states:
         entry = entries.get((one.source, one.table))
         if entry and entry.holds(one.code, one.loaded_at):

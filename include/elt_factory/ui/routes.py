@@ -77,7 +77,7 @@ def source(name: SourceName, readable: Readable, rights: OwnRights) -> Source:
 
 @router.post("/sources/{name}/acknowledgement", responses=_NOT_FOUND | _NOTHING_WRONG, status_code=201)
 def acknowledgement(name: EditedSource, user: User, said: Acknowledgement) -> Acknowledged:
-    """Write into Airflow's audit log that the user looks after what is wrong with a table."""
+    """Write into Airflow's audit log that the user takes care of what is wrong with a table."""
     if said.table not in (_item(name).config.all_tables or ("",)):
         raise HTTPException(status.HTTP_404_NOT_FOUND, f"{name} has no such table")
     verdict = next((one for one in current_picture().verdicts.get(name, ()) if one.table == said.table), None)
