@@ -360,7 +360,7 @@ const Acknowledge = ({ source, finish, close, table }: Inside & { table: string 
   const label = table ? `${source.name}.${table}` : source.name;
   const act = async () => {
     await send(`elt/api/v1/sources/${encodeURIComponent(source.name)}/acknowledgement`, "POST", { table, why: typed.trim() });
-    finish({ words: `Everyone who looks at ${label} sees that you take care of it.`, link: new URL(`dags/${source.name}/events`, document.baseURI).href, linkWords: "Open the audit log" });
+    finish({ words: `It is shown next to ${label} that you take care of it.`, link: new URL(`dags/${source.name}/events`, document.baseURI).href, linkWords: "Open the audit log" });
   };
   return (
     <Dialog title={`Acknowledge what is wrong with ${label}`} verb="Acknowledge" ready={Boolean(typed.trim())} close={close} act={act}>
