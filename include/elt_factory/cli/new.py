@@ -49,6 +49,10 @@ def new(  # noqa: PLR0913 - each is an option of the command
     singer: Annotated[
         str | None, typer.Option(help="Package of a Singer tap, such as tap-github; --connection is its own.")
     ] = None,
+    dlt: Annotated[
+        str | None,
+        typer.Option(help="Module and name of a dlt source, such as github:github_reactions; --connection is its own."),
+    ] = None,
     preset: Annotated[
         str | None,
         typer.Option("--from", help="Preset of a well-known API, such as salesforce. `elt connectors` lists them."),
@@ -63,9 +67,9 @@ def new(  # noqa: PLR0913 - each is an option of the command
         name, file = _name_for(name), name
     name = name or typer.prompt("Name of the config")
     target = _free_place(str(name), folder)
-    if not (url or connection or file or airbyte or singer):
+    if not (url or connection or file or airbyte or singer or dlt):
         url, connection, file = _asked()
-    place = _Place(url, connection, file, airbyte, singer)
+    place = _Place(url, connection, file, airbyte, singer, dlt)
     place.check()
     with tempfile.TemporaryDirectory() as scratch:
         found = _found(str(name), place, (path, table or [], schema), Path(scratch))
@@ -81,10 +85,11 @@ class _Place(NamedTuple):
     file: str | None
     airbyte: str | None
     singer: str | None
+    dlt: str | None
 
     @property
     def package(self) -> str | None:
-        return self.airbyte or self.singer
+        return self.airbyte or self.singer or self.dlt
 
     @property
     def store(self) -> str | None:
@@ -93,17 +98,17 @@ class _Place(NamedTuple):
     def check(self) -> None:
         """End the command where more than one place is named."""
         alone = self.connection and not (self.store or self.package)
-        if sum(map(bool, (self.url, alone, self.file, self.airbyte, self.singer))) > 1:
+        if sum(map(bool, (self.url, alone, self.file, self.airbyte, self.singer, self.dlt))) > 1:
             fail(
-                "use only one of --url, --connection, --file, --airbyte and --singer; a --file in a store, --airbyte "
-                "and --singer may have a --connection"
+                "use only one of --url, --connection, --file, --airbyte, --singer and --dlt; a --file in a store, "
+                "--airbyte, --singer and --dlt may have a --connection"
             )
 
 
 def _found(name: str, place: _Place, asked: tuple[str | None, list[str], str | None], scratch: Path) -> SourceFound:
     path, table, schema = asked
     if place.package:
-        return _from_connector((name, place.connection), place.airbyte, place.singer, scratch)
+        return _from_connector(name, place, scratch)
     if place.url:
         return _from_url(name, place.url, scratch)
     if place.store:
@@ -173,17 +178,17 @@ def _from_url(name: str, url: str, scratch: Path) -> SourceFound:
     return replace(found, todo=[f"{add}    # with a secret: --conn-password '<secret>'"])
 
 
-def _from_connector(
-    named: tuple[str, str | None], airbyte: str | None, singer: str | None, scratch: Path
-) -> SourceFound:
+def _from_connector(name: str, place: _Place, scratch: Path) -> SourceFound:
     from elt_factory.sources.airbyte.discovery import look_at_connector
+    from elt_factory.sources.dlt.discovery import look_at_source
     from elt_factory.sources.singer.discovery import look_at_tap
 
-    name, conn_id = named
-    connection = _connection(conn_id) if conn_id else None
-    if airbyte:
-        return look_at_connector(name, airbyte, connection, scratch, _say)
-    return look_at_tap(name, str(singer), connection, scratch, _say)
+    connection = _connection(place.connection) if place.connection else None
+    if place.airbyte:
+        return look_at_connector(name, place.airbyte, connection, scratch, _say)
+    if place.dlt:
+        return look_at_source(name, place.dlt, connection, (project_root(), scratch), _say)
+    return look_at_tap(name, str(place.singer), connection, scratch, _say)
 
 
 def _say(text: str) -> None:

@@ -303,6 +303,7 @@ SOURCES: Door[Any] = Door(
             "mongodb",
             "singer",
             "airbyte",
+            "dlt",
             "python",
         )
     },

@@ -32,7 +32,8 @@ class AirbyteConnector(ConnectorCommand[Airbyte]):
         label: TableLabel,
         log: Callable[[str], None],
     ) -> None:
-        super().__init__(extract, extract.package_name.removeprefix(_PREFIX), folder, label, log)
+        command = extract.executable or extract.package_name.removeprefix(_PREFIX)
+        super().__init__(extract, command, folder, label, log)
         settings = settings_of(extract, connection)
         specification = self._answer("spec").get("connectionSpecification")
         check_settings(settings, specification if isinstance(specification, dict) else {}, label)

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from elt_factory.config.models.source import Source
 from elt_factory.config.models.values import Name, Text
-from elt_factory.sources.connectors.model import Connector, ConnectorTable
+from elt_factory.sources.connectors.model import CommandConnector, ConnectorTable
 
 
-class Airbyte(Connector):
+class Airbyte(CommandConnector):
     """An Airbyte source connector from a Python package (`elt-factory[connectors]`), in an environment of its own."""
 
     type: Literal["airbyte"]

@@ -20,15 +20,15 @@ class ConnectorCommand(Generic[C]):
 
     Args:
         extract: What the config says of it.
-        default: The name of the command where the config does not say it.
+        name: The name of the command.
         folder: An empty folder.
         label: The table, for messages.
         log: Takes a line for people.
     """
 
-    def __init__(self, extract: C, default: str, folder: Path, label: TableLabel, log: Callable[[str], None]) -> None:
+    def __init__(self, extract: C, name: str, folder: Path, label: TableLabel, log: Callable[[str], None]) -> None:
         self.extract, self.folder, self.label, self.log = extract, folder, label, log
-        self.command = command_of(extract, default, label, log)
+        self.command = command_of(extract, name, label, log)
 
     def run(self, *arguments: str | Path) -> AbstractContextManager[Output]:
         """Run the command; at the end of the block nothing of it lives."""

@@ -47,7 +47,7 @@ def pinned(package: str, label: TableLabel) -> str:
     raise label.error(BadRequestError, f"no version of {package} can be installed", hint)
 
 
-def source_found(extract: Mapping[str, str], streams: Sequence[StreamFound], connection: str | None) -> SourceFound:
+def source_found(extract: Mapping[str, Any], streams: Sequence[StreamFound], connection: str | None) -> SourceFound:
     """Return a config of a connector with all of its streams."""
     lines = {key: Guess(json.dumps(value) if key != "type" else value, "") for key, value in extract.items()}
     if connection:

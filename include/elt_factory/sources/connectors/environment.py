@@ -36,12 +36,12 @@ def bare_environment(**more: str) -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ} | more
 
 
-def command_of(extract: Connector, default: str, label: TableLabel, log: Callable[[str], None]) -> Path:
+def command_of(extract: Connector, name: str, label: TableLabel, log: Callable[[str], None]) -> Path:
     """Return the connector's command in its environment, which is made where it is not there yet.
 
     Args:
         extract: What the config says of the connector.
-        default: The name of its command where the config does not say it.
+        name: The name of its command.
         label: The table, for messages.
         log: Takes a line for people.
 
@@ -53,7 +53,6 @@ def command_of(extract: Connector, default: str, label: TableLabel, log: Callabl
     with private_files(), _alone(folder):
         if not (folder / _READY).is_file():
             _make(folder, extract, label, log)
-    name = extract.executable or default
     command = folder / "bin" / name
     if command.parent != folder / "bin" or not command.is_file():
         near = get_close_matches(name, [file.name for file in (folder / "bin").iterdir()], n=3, cutoff=0.4)

@@ -87,9 +87,6 @@ class Connector(Extract):
         description="Other packages for that environment, each with a version, where the connector does not name them.",
         examples=[["setuptools<81"]],
     )
-    executable: Text | None = Field(
-        None, description="Command of the connector. By default, it follows from the package.", examples=["tap-github"]
-    )
     python: PythonVersion | None = Field(
         None, description="Python version of its environment. By default, that of the worker.", examples=["3.11"]
     )
@@ -118,6 +115,14 @@ class Connector(Extract):
     def package_name(self) -> str:
         """The package without extras and version."""
         return re.split(r"[\[=]", self.package)[0]
+
+
+class CommandConnector(Connector):
+    """A connector whose package has a command."""
+
+    executable: Text | None = Field(
+        None, description="Command of the connector. By default, it follows from the package.", examples=["tap-github"]
+    )
 
 
 class ConnectorTable(Table):

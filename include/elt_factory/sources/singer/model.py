@@ -8,10 +8,10 @@ from pydantic import Field
 
 from elt_factory.config.models.source import Source
 from elt_factory.config.models.values import Name, Text
-from elt_factory.sources.connectors.model import Connector, ConnectorTable
+from elt_factory.sources.connectors.model import CommandConnector, ConnectorTable
 
 
-class Singer(Connector):
+class Singer(CommandConnector):
     """A Singer tap (`elt-factory[connectors]`), run in an environment of its own."""
 
     type: Literal["singer"]

@@ -1,33 +1,18 @@
-"""One stream of a tap: its records as they are, its state for the next load."""
+"""One stream of a tap."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
+from contextlib import AbstractContextManager
+from pathlib import Path
 
-import msgspec
-
-from elt_factory.config.models.values import ColumnType
-from elt_factory.core.failures import BadDataError, BadRequestError, SourceUnavailableError
 from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
-from elt_factory.sources.connectors.declared import text_columns
 from elt_factory.sources.connectors.process import Output
 from elt_factory.sources.connectors.spooling import Records
+from elt_factory.sources.singer.messages import Messages
 from elt_factory.sources.singer.model import SingerSource
 from elt_factory.sources.singer.tap import SingerTap
-
-
-class Message(msgspec.Struct):
-    """One line of a tap. What is in it stays the bytes that it is."""
-
-    type: str
-    stream: str = ""
-    record: msgspec.Raw = msgspec.Raw()
-    value: msgspec.Raw = msgspec.Raw()
-    schema: msgspec.Raw = msgspec.Raw()
 
 
 def read(request: ReadRequest) -> Spool:
@@ -39,17 +24,28 @@ def read(request: ReadRequest) -> Spool:
     """
     label, source = TableLabel.of(request), source_of(request, SingerSource)
     spec = source.tables[request.table]
-    folder, file = request.workdir / "connector", request.workdir / "records" / f"{request.table}.ndjson"
-    for made in (folder, file.parent):
-        made.mkdir()
+    folder = connector_folder(request)
     tap = SingerTap(source.extract, request.connection, folder, label, request.log)
     chosen = tap.chosen(spec.stream_name(request.table), spec)
-    asked = tap.reading(chosen, request.cursor.token)
+    return spooled(request, chosen.stream, tap.run(*tap.reading(chosen, request.cursor.token)), Messages)
+
+
+def connector_folder(request: ReadRequest) -> Path:
+    """Return an empty folder for whatever a connector writes."""
+    folder = request.workdir / "connector"
+    folder.mkdir()
+    return folder
+
+
+def spooled(request: ReadRequest, stream: str, running: AbstractContextManager[Output], kind: type[Messages]) -> Spool:
+    """Return the records of a stream that a program prints as Singer's messages. Raises as `read` does."""
+    label, file = TableLabel.of(request), request.workdir / "records" / f"{request.table}.ndjson"
+    file.parent.mkdir()
     progress = Progress(request.log, str(label))
     with file.open("wb") as out:
-        records = Records(request, label, chosen.stream, out)
-        messages = _Messages(records, label)
-        with tap.run(*asked) as output:
+        records = Records(request, label, stream, out)
+        messages = kind(records, label)
+        with running as output:
             for lines in output.lines():
                 messages.take(lines)
                 progress.seen(records.rows)
@@ -58,78 +54,3 @@ def read(request: ReadRequest) -> Spool:
             else:
                 messages.end(output, output.wait())
     return records.spool(file, messages.types, progress)
-
-
-class _Messages:
-    """What a tap has said so far."""
-
-    def __init__(self, records: Records, label: TableLabel) -> None:
-        self.records, self.label = records, label
-        self.types: dict[str, ColumnType] = {}
-        self.streams: set[str] = set()  # of which a schema came
-        self.versions = 0
-        self._decode = msgspec.json.Decoder(Message).decode
-        self._mine = json.dumps(records.stream).encode()
-
-    def take(self, lines: list[bytes]) -> None:
-        """Take lines."""
-        mine, stream = list[bytes](), self.records.stream
-        for line in lines:
-            try:
-                message = self._decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                self._damaged(line, mine)
-                continue
-            if message.type == "RECORD" and message.stream == stream:
-                mine.append(bytes(message.record) or b"null")
-            else:
-                self._other(message, line)
-        self.records.add(mine)
-
-    def _damaged(self, line: bytes, mine: list[bytes]) -> None:
-        """Take a line that does not parse: noise, unless it was meant as a record. Python writes NaN into JSON."""
-        if b'"RECORD"' in line and self._mine in line:
-            mine.append(line)
-        elif line.strip():
-            self.records.hear(line)
-
-    def _other(self, message: Message, line: bytes) -> None:
-        if message.type == "RECORD":
-            self.records.others[message.stream] += 1
-        elif message.type == "STATE":
-            self.records.keep(bytes(message.value))
-        elif message.type == "SCHEMA":
-            self.streams.add(message.stream)
-            if message.stream == self.records.stream:
-                self._declare(msgspec.json.decode(message.schema))
-        elif message.type == "ACTIVATE_VERSION":
-            self.versions += message.stream == self.records.stream
-        elif message.type == "BATCH":
-            hint = "switch batches off in config:"
-            raise self.label.error(BadRequestError, "the tap sends batch files in place of records", hint)
-        else:
-            self.records.hear(line)
-
-    def _declare(self, schema: Mapping[str, Any]) -> None:
-        """Take a schema. It may come again and say something else: what holds is what all of them say."""
-        found = text_columns(schema)
-        first = len(self.types) == 0 and self.records.rows == 0
-        self.types = found if first else {name: kind for name, kind in self.types.items() if name in found}
-
-    def end(self, output: Output, code: int) -> None:
-        """Judge how the tap ended.
-
-        Raises:
-            SourceUnavailableError: with an error. BadDataError: without a word about the stream.
-        """
-        if code:
-            raise self.label.error(SourceUnavailableError, f"the tap ended with {code}: {output.said()}")
-        stream = self.records.stream
-        if stream not in self.streams and not self.records.rows:
-            others = ", ".join(sorted({*self.streams, *self.records.others})) or "none"
-            text = f'the tap ended without a word about the stream "{stream}"'
-            raise self.label.error(BadDataError, text, f"it spoke of {others}; check stream: and config:")
-        if self.records.request.cursor.token and self.versions:
-            self.records.warn(
-                "the tap began the table again: rows that the source no longer has stay until a full refresh"
-            )

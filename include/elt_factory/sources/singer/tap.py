@@ -31,7 +31,8 @@ class SingerTap(ConnectorCommand[Singer]):
         label: TableLabel,
         log: Callable[[str], None],
     ) -> None:
-        super().__init__(extract, command_name(extract.package_name), folder, label, log)
+        command = extract.executable or command_name(extract.package_name)
+        super().__init__(extract, command, folder, label, log)
         self.config = write_settings(folder / "config.json", settings_of(extract, connection))
 
     def catalog(self) -> dict[str, Any]:

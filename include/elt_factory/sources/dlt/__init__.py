@@ -1,0 +1,1 @@
+"""dlt: its sources, run in an environment of their own."""
