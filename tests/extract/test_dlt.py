@@ -154,7 +154,7 @@ def test_a_resource_that_is_not_there_is_an_error_for_good(tmp_path, log):
 def test_a_module_that_is_not_there_is_an_error_for_good(tmp_path, log):
     line = line_of(tmp_path, log)
     extract = line.source.extract.model_copy(update={"source": "shoop"})
-    with pytest.raises(BadRequestError, match='no module "shoop"'):
+    with pytest.raises(BadRequestError, match='module "shoop" was not found'):
         replace(line, source=line.source.model_copy(update={"extract": extract})).load(WEEK)
 
 

@@ -98,7 +98,7 @@ def _found(named: str) -> Any:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and module_name.split(".")[0] == error.name.split(".")[0]:
-            raise RefusedError(f'there is no module "{module_name}": check source: and folder:') from None
+            raise RefusedError(f'module "{module_name}" was not found: check source: and folder:') from None
         text = f'"{module_name}" needs the module "{error.name}": add its package to requirements:'
         raise RefusedError(text) from None
     known = list(_sources_of(module))
