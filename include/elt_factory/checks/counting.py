@@ -21,10 +21,13 @@ class LoadedRows:
     columns: Collection[str]
     load_id: str
     where: str = ""
+    remote: str = ""  # the condition for the rows of the load, where another system has made it
 
     @property
     def own(self) -> str:
         """The condition for the rows of the load."""
+        if self.remote:
+            return self.remote
         return f"{self.dialect.name(LOAD_ID)} = {self.dialect.literal(self.load_id)}"
 
     @property

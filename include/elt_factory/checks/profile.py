@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +12,7 @@ from elt_factory.checks.counting import LoadedRows, scan
 from elt_factory.checks.distribution import QUANTILES, aggregates, categories
 from elt_factory.config.models.table import Table
 from elt_factory.config.models.values import ColumnType
+from elt_factory.warehouse import remote
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.statements import LOAD_ID
@@ -61,9 +62,11 @@ class ColumnProfile:
 
 def profiled(warehouse: Warehouse, source: str, name: str, table: Table, load_id: str) -> list[ColumnProfile]:
     """Return the profile of every column that a table has, but for those of ELT Factory itself."""
-    target = Relation(source, name)
+    target = Relation.of(source, name, table)
     known = warehouse.columns(target) or {}
     rows = LoadedRows(warehouse.dialect, target, known, load_id)
+    if table.stored_in:
+        rows = replace(rows, remote=remote.own_rows(warehouse, known, load_id))
     found: list[ColumnProfile] = []
     for column, kind in known.items():
         declared = table.columns.get(column.lower()) or table.columns.get(column)
@@ -118,9 +121,11 @@ def shown_top(profile: ColumnProfile) -> tuple[tuple[str, int], ...]:
     return profile.top[:_TOP]
 
 
-def newest_load(warehouse: Warehouse, source: str, table: str) -> str | None:
+def newest_load(warehouse: Warehouse, source: str, name: str, table: Table) -> str | None:
     """Return the load id of the rows that a table took last; None where it has none."""
-    target = Relation(source, table)
+    if table.stored_in:
+        return remote.newest_load(warehouse, source, name)
+    target = Relation(source, name)
     if warehouse.columns(target) is None:
         return None
     d = warehouse.dialect

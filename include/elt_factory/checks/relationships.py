@@ -30,7 +30,11 @@ def _look(rule: Relationship, name: str, checking: Checking) -> Outcome | None:
     rows = checking.rows
     if rows is None:
         return None
-    parent = Relation(rule.source or checking.request.config.name, rule.table)
+    config = checking.request.config
+    own = config.all_tables.get(rule.table) if rule.source in (None, config.name) else None
+    parent = Relation(rule.source or config.name, rule.table)
+    if own is not None:
+        parent = Relation.of(config.name, rule.table, own)
     known = checking.warehouse.columns(parent)
     condition = has_parent(rows, rows.column(name), parent, rule.column, of_history=VALID_TO in (known or ()))
     return counted(checking, breaking_rows(rows, condition), failing=breaking(rows, condition))

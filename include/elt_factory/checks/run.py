@@ -30,6 +30,7 @@ from elt_factory.core.verdict import Verdict
 from elt_factory.warehouse import audit, state
 from elt_factory.warehouse.base import StatementError, Warehouse
 from elt_factory.warehouse.dialect import Relation
+from elt_factory.warehouse.remote import own_rows
 
 Status = Literal["passed", "warned", "failed"]
 SAMPLED = 5  # keys of failing rows that a result shows
@@ -100,10 +101,13 @@ def _nothing(source: str, run_id: str, task_id: str) -> dict[str, Value]:
 
 
 def _results(warehouse: Warehouse, request: CheckRequest, stages: Sequence[CheckStage]) -> Iterator[Result]:
-    table, target = request.config.all_tables[request.table], Relation(request.config.name, request.table)
+    table = request.config.all_tables[request.table]
+    target = Relation.of(request.config.name, request.table, table)
     columns = warehouse.columns(target)
     # a table that never had a row is not there: no row of it breaks a rule
     rows = LoadedRows(warehouse.dialect, target, columns, request.load_id) if columns else None
+    if rows and columns and table.stored_in:
+        rows = replace(rows, remote=own_rows(warehouse, columns, request.load_id))
 
     @cache
     def earlier() -> History:

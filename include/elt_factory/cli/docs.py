@@ -70,5 +70,8 @@ def _in_warehouse(configs: Sequence[Config]) -> Found:
     from elt_factory.warehouse.dialect import Relation
 
     with warehouse() as opened:
-        tables = [(config.name, table) for config in configs for table in config.all_tables]
-        return {table: opened.columns(Relation(*table)) or {} for table in tables}
+        return {
+            (config.name, name): opened.columns(Relation.of(config.name, name, table)) or {}
+            for config in configs
+            for name, table in config.all_tables.items()
+        }

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from elt_factory.config.mistakes.across import LoadedConfig
+from elt_factory.config.models.remote_jobs import REMOTE_JOBS
 from elt_factory.config.models.sensors import SENSORS, STAGES
 from elt_factory.config.models.source import SOURCES, Config, Source, TransformOnly
 from elt_factory.config.models.templates import CURSOR
@@ -89,6 +90,9 @@ def named_connections(config: Config) -> Iterator[Named]:
                 kind, key = SENSORS.get(sensor.kind), ("sensors", stage, index, sensor.kind, "connection")
                 types = kind.types_of(sensor.spec) if kind.types_of else kind.connection_types
                 yield Named(key, conn_id, types, kind.extras)
+    for index, job in enumerate(config.after):
+        kind = REMOTE_JOBS.get(job.kind)
+        yield Named(("after", index, "connection"), job.connection, kind.connection_types, kind.extras)
     for conn_id in config.alerts.to:
         yield Named(("alerts", "to"), conn_id)
     for index, route in enumerate(config.alerts.routes):

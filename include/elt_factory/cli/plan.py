@@ -168,6 +168,7 @@ def _leaf(task: TaskPlan) -> str:
 def _sql(table: TablePlan) -> Iterator[str]:
     for read in table.reads:
         yield f"  reads   {read}"
-    yield f"  -- contract, in the worker: typed columns, or a reject with its reason\n  {table.contract};"
+    if table.contract:
+        yield f"  -- contract, in the worker: typed columns, or a reject with its reason\n  {table.contract};"
     for step in table.statements:
         yield f"  -- {step.comment}\n  {step.sql};"

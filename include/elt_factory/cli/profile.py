@@ -43,7 +43,7 @@ def profile(
     found: dict[str, list[ColumnProfile]] = {}
     with opened_warehouse() as warehouse:
         for one in chosen:
-            load_id = load or newest_load(warehouse, name, one)
+            load_id = load or newest_load(warehouse, name, one, config.all_tables[one])
             found[one] = profiled(warehouse, name, one, config.all_tables[one], load_id) if load_id else []
     checks = {one: proposed(profiles, config.all_tables[one]) for one, profiles in found.items()}
     if as_json:

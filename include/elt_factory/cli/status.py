@@ -15,7 +15,11 @@ from elt_factory.cli.status_lines import StatusLine, status_lines
 from elt_factory.cli.tables import STATE_STYLES, screen, status_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from elt_factory.diagnosis.facts import Facts
     from elt_factory.diagnosis.states import TableState
+    from elt_factory.warehouse.dialect import Relation
     from elt_factory.warehouse.state import TableStatus
 
 Health = Annotated[
@@ -58,7 +62,16 @@ def _read() -> tuple[list[TableStatus], list[TableState]]:
         from elt_factory.warehouse.state import status as table_status
 
         around = replace(here(), warehouse=lambda: nullcontext(warehouse))
-        return table_status(warehouse), overview(gather(around))
+        facts = gather(around)
+        return table_status(warehouse, _places(facts)), overview(facts)
+
+
+def _places(facts: Sequence[Facts]) -> dict[tuple[str, str], Relation]:
+    """Return where the tables are that other systems load."""
+    from elt_factory.warehouse.dialect import Relation
+
+    tables = {(one.config.name, one.table): one.config.all_tables.get(one.table) for one in facts if one.config}
+    return {key: Relation(*spec.stored_in) for key, spec in tables.items() if spec and spec.stored_in}
 
 
 def _show(lines: list[StatusLine]) -> None:

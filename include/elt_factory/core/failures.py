@@ -36,6 +36,10 @@ class SourceUnavailableError(TransientError):
     """The source system cannot be reached or does not answer correctly now."""
 
 
+class AnswerLostError(SourceUnavailableError):
+    """A request that starts something was sent, and no answer came: whether it had an effect is not known."""
+
+
 class SourceNotReadyError(TransientError):
     """What the source should have by now is not there yet: a file, a folder."""
 
@@ -50,6 +54,18 @@ class JobRunningError(SourceBusyError):
     """A job that the source does for us is not done: look again `every` so often, at most `until` then."""
 
     every: timedelta = timedelta(seconds=30)
+
+
+class RemoteJobFailedError(SourceUnavailableError):
+    """A job of another system has failed: a retry starts another one."""
+
+
+class RemoteJobEndedError(PermanentError):
+    """A job of another system was cancelled, took too long, or is gone: to start it again is for a person to decide."""
+
+
+class NotMovedError(PermanentError):
+    """A job of another system has succeeded, and the warehouse does not show what it should have loaded."""
 
 
 class AccessDeniedError(PermanentError):

@@ -66,7 +66,7 @@ def _lineage(config: Config) -> str:
 
 
 def _table_row(name: str, table: Table) -> tuple[str, ...]:
-    return name, table.description, ", ".join(table.primary_key), table.write_disposition, table.business_date or ""
+    return name, table.description, ", ".join(table.primary_key), table.written, table.business_date or ""
 
 
 def _column_rows(table: Table) -> Iterator[tuple[str, ...]]:

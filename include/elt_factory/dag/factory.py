@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator, TaskGroup, TriggerRule
 
 from elt_factory.config.models.checks import AFTER, BEFORE, CHECKS, QUALITY, CheckStage
 from elt_factory.config.models.sensors import SENSORS, Sensor
-from elt_factory.config.models.source import Config, TransformOnly
+from elt_factory.config.models.source import Config, Source, TransformOnly
 from elt_factory.dag.alerts import on_failure, on_retry, on_success
 from elt_factory.dag.asset_events import asset_of, windows_of
 from elt_factory.dag.deadlines import deadline_alerts
@@ -56,11 +56,13 @@ def build_dag(config: Config, tables_of: Mapping[str, tuple[str, ...]]) -> Sourc
         _chain(
             [
                 _sensor_group(config, "before_extract", tables_of),
+                _remote_job(config),
                 _table_groups(config),
                 _check_group(config),
                 _sensor_group(config, "before_transform", tables_of),
                 _transform_group(dag, config),
                 _quality_group(config),
+                _after_group(config),
             ]
         )
     dag.ask(form(config))
@@ -125,10 +127,13 @@ def _awaited_tables(sensor: Sensor, tables_of: Mapping[str, tuple[str, ...]]) ->
 
 def _sensor_names(sensors: tuple[Sensor, ...]) -> list[str]:
     """Task ids out of what is waited for, numbered only where two would be the same."""
+    abouts = [(sensor.kind, SENSORS.get(sensor.kind).about(sensor.spec)) for sensor in sensors]
+    return _numbered([f"{kind}_{about}" if about else kind for kind, about in abouts])
+
+
+def _numbered(wanted: Sequence[str]) -> list[str]:
     names: list[str] = []
-    for sensor in sensors:
-        about = SENSORS.get(sensor.kind).about(sensor.spec)
-        name = f"{sensor.kind}_{about}" if about else sensor.kind
+    for name in wanted:
         twins = sum(1 for other in names if other == name or other.startswith(f"{name}_"))
         names.append(f"{name}_{twins + 1}" if twins else name)
     return names
@@ -137,6 +142,8 @@ def _sensor_names(sensors: tuple[Sensor, ...]) -> list[str]:
 def _table_groups(config: Config) -> TaskGroup | None:
     if isinstance(config, TransformOnly):
         return None
+    if config.remote_job is not None:
+        return _verified_tables(config)
     extracts: dict[str, ExtractOperator] = {}
     with TaskGroup("tables") as group:
         for table in config.tables:
@@ -150,6 +157,42 @@ def _table_groups(config: Config) -> TaskGroup | None:
                 # a parent that the form left out is skipped: the child fails and says so
                 extracts[table].trigger_rule = TriggerRule.NONE_FAILED
                 extracts[parent] >> extracts[table]
+    return group
+
+
+def _remote_job(config: Config) -> BaseOperator | None:
+    """Return the task of the job that loads the tables, where another system does."""
+    if config.remote_job is None:
+        return None
+    from elt_factory.dag.remote_jobs import JOB, RemoteJobOperator
+
+    return RemoteJobOperator(task_id=JOB, config=config, job=config.remote_job, trigger_rule=TriggerRule.NONE_FAILED)
+
+
+def _verified_tables(config: Source) -> TaskGroup:
+    from elt_factory.dag.remote_jobs import VerifyOperator
+
+    with TaskGroup("tables") as group:
+        for table in config.tables:
+            with TaskGroup(table):
+                outlets = [asset_of(config.name, table), windows_of(config.name, table)]
+                VerifyOperator(task_id="load", config=config, table=table, pool=WAREHOUSE_POOL, outlets=outlets)
+    return group
+
+
+def _after_group(config: Config) -> TaskGroup | None:
+    """Start jobs of other systems when all else is done, one after the other."""
+    if not config.after:
+        return None
+    from elt_factory.dag.remote_jobs import RemoteJobOperator
+
+    with TaskGroup("after") as group:
+        tasks = [
+            RemoteJobOperator(task_id=name, config=config, job=job, trigger_rule=TriggerRule.NONE_FAILED)
+            for name, job in zip(_numbered([job.kind for job in config.after]), config.after, strict=True)
+        ]
+        for earlier, later in pairwise(tasks):
+            earlier >> later
     return group
 
 
@@ -197,7 +240,7 @@ def _checks(config: Config, name: str, tables: Sequence[str], stages: Sequence[C
     return group
 
 
-def _chain(stages: list[TaskGroup | None]) -> None:
+def _chain(stages: list[TaskGroup | BaseOperator | None]) -> None:
     """Each stage after the one before it; a stage that a config does not have is left out."""
     present = [stage for stage in stages if stage is not None]
     for earlier, later in pairwise(present):

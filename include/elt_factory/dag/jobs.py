@@ -71,7 +71,7 @@ class PlaceMemory:
 
 
 @dataclass(frozen=True)
-class _Known:
+class Told:
     """What a trigger was given."""
 
     content: bytes
@@ -87,17 +87,17 @@ class _Known:
 
 
 # the triggers that this process runs: where it is a run by hand, they end with it
-_WAITING: dict[int, JobTrigger] = {}
+WAITING: dict[int, Any] = {}
 
 
 def cancel_waiting() -> None:
     """Cancel the jobs that this process waits for: a person has ended the run."""
-    for trigger in [*_WAITING.values()]:
+    for trigger in [*WAITING.values()]:
         try:
             asyncio.run(trigger.on_kill())
         except EltError as error:
             trigger.log.warning("%s", error)
-    _WAITING.clear()
+    WAITING.clear()
 
 
 class JobTrigger(BaseTrigger):
@@ -144,7 +144,7 @@ class JobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wake a worker up when the job needs one."""
         until = datetime.fromisoformat(self.until)
-        _WAITING[id(self)] = self
+        WAITING[id(self)] = self
         while (left := (until - datetime.now(UTC)).total_seconds()) > 0:
             await asyncio.sleep(min(self.every, left))
             try:
@@ -155,7 +155,7 @@ class JobTrigger(BaseTrigger):
                 self.log.info("%s", error)
                 if isinstance(error, PermanentError):
                     break
-        _WAITING.pop(id(self), None)
+        WAITING.pop(id(self), None)
         yield TriggerEvent({})  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
@@ -199,5 +199,5 @@ class JobTrigger(BaseTrigger):
             log=self.log.info,
             run_id=asked["run_id"],
             params=asked["params"],
-            memory=_Known(self.state.encode()),
+            memory=Told(self.state.encode()),
         )

@@ -43,6 +43,8 @@ from elt_factory.warehouse.dialect import Relation
 
 if TYPE_CHECKING:
     from elt_factory.checks.run import Result
+    from elt_factory.landing.manifest import Manifest
+    from elt_factory.warehouse.base import LoadReport
 
 
 class TableOperator(BaseOperator):
@@ -265,8 +267,19 @@ class LoadOperator(TableOperator):
         # a retry finds done what the try before it did: the landing knows of that too
         changes = dict.fromkeys(map(str, (*order.manifest.drift, *report.changes)))
         schema_changed(self.config, self.table, list(changes), run.run_id)
+        return self.announce(run, context, order.manifest, report, replayed)
+
+    def announce(
+        self,
+        run: Run,
+        context: Mapping[str, Any],
+        manifest: Manifest,
+        report: LoadReport,
+        replayed: tuple[int, int] | None = None,
+    ) -> dict[str, Any]:
+        """Tell who waits for the table that it is loaded; the figures."""
         figures = {
-            "load_id": order.manifest.load_id,
+            "load_id": manifest.load_id,
             "rows_read": report.rows_read,
             "rows_loaded": report.rows_loaded,
             "rows_rejected": report.rows_rejected,

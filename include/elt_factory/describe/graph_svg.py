@@ -20,6 +20,7 @@ _KINDS: dict[str, tuple[str, str, str]] = {
     "table": ("#e9e8fd", "#5b54d6", "table"),
     "sensor": ("#e9f7ee", "#2f9e5f", "waits"),
     "extract": ("#e7f1fd", "#2b7de0", "extracts"),
+    "job": ("#f3ecfa", "#8e5bc0", "runs a job"),
     "load": ("#e9e8fd", "#5b54d6", "loads"),
     "model": ("#fff0e2", "#e8751a", "dbt model"),
     "test": ("#fdf7dc", "#c9a200", "dbt test"),

@@ -52,7 +52,7 @@ def _loaded(config: Config) -> Iterator[Box]:
         return
     yield Box(_system(config), config.extract.connection or config.extract.type, config.extract.type, "system")
     for name, table in config.all_tables.items():
-        yield Box(f"{config.name}.{name}", f"{config.name}.{name}", table.write_disposition, "table")
+        yield Box(f"{config.name}.{name}", f"{config.name}.{name}", table.written, "table")
 
 
 def _loading(config: Config) -> Iterator[Edge]:

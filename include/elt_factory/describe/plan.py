@@ -17,7 +17,7 @@ from elt_factory.describe.statements import contract_statement, load_statements
 from elt_factory.describe.windows import deadline_of, moment_text
 from elt_factory.warehouse.recording import Step
 
-_KIND_OF_TASK = {"ExtractOperator": "extract", "LoadOperator": "load", "QualityOperator": "quality"}
+_KIND_OF_TASK = {"ExtractOperator": "extract", "LoadOperator": "load", "QualityOperator": "quality", "VerifyOperator": "load"}
 
 
 @dataclass(frozen=True)
@@ -101,19 +101,22 @@ def _kind(task: Any) -> str:
     operator = type(task).__name__
     if operator in _KIND_OF_TASK:
         return _KIND_OF_TASK[operator]
-    if hasattr(task, "sensor"):
-        return "sensor"
+    for name in ("sensor", "job"):
+        if hasattr(task, name):
+            return name
     return "test" if "Test" in operator else "model" if operator.startswith("Dbt") else "other"
 
 
 def _detail(task: Any, config: Config) -> str:
     kind = _kind(task)
-    if kind == "sensor":
-        return str(task.sensor.words)
+    if kind in ("sensor", "job"):
+        return str(getattr(task, kind).words)
     if kind == "extract" and not isinstance(config, TransformOnly):
         return str(config.extract.connection or config.extract.type)
     if kind == "load":
         spec = config.all_tables[task.table]
+        if spec.stored_in:
+            return f"verify {'.'.join(spec.stored_in)}"
         return f"{spec.write_disposition} into {config.name}.{task.table}{_history(spec)}"
     if kind == "quality":
         count = config.checks_in(task.table, task.stages)

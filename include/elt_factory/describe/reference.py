@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from elt_factory.config import versions
 from elt_factory.config.layers import defaults, environments
-from elt_factory.config.models import alerts, base, checks, deadlines, retention, sensors, source, table, templates
+from elt_factory.config.models import alerts, base, checks, deadlines, remote_jobs, retention, sensors, source, table, templates
 from elt_factory.config.models.by_type import open_fields
 from elt_factory.config.models.durations import format_duration
 from elt_factory.config.upgrade import STEPS
@@ -81,6 +81,14 @@ _CHAPTERS: tuple[tuple[str, tuple[tuple[Model, str], ...]], ...] = (
             (sensors.Sensors, "sensors"),
             (sensors.Sensor, "sensors.before_extract, sensors.before_transform"),
             *((kind.model, f"sensors.<stage>.{kind.name}") for kind in sensors.SENSORS.all()),
+        ),
+    ),
+    (
+        "Jobs of other systems",
+        (
+            (remote_jobs.RemoteJob, "extract.job"),
+            (remote_jobs.AfterJob, "after"),
+            *((kind.model, f"extract.job.{kind.name}, after.{kind.name}") for kind in remote_jobs.REMOTE_JOBS.all()),
         ),
     ),
     ("Transforming", ((source.Transform, "transform"), (source.Dbt, "transform.dbt"))),

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from elt_factory.config.models.checks import COLUMN_CHECKS, OPTIONS, TABLE_CHECKS
 from elt_factory.config.models.one_kind import KINDS_OF, Written
+from elt_factory.config.models.remote_jobs import REMOTE_JOBS
 from elt_factory.config.models.sensors import SENSORS
 from elt_factory.config.models.source import SOURCES, TransformOnly
 from elt_factory.config.models.values import Type, TypeName
@@ -19,7 +20,7 @@ from elt_factory.describe.schema_rules import environments, held, hold
 
 DIALECT = "http://json-schema.org/draft-07/schema#"  # the one that every editor's YAML support knows
 _DEFINITIONS = "#/definitions/{model}"
-_DOORS: Sequence[Door[Any]] = (SENSORS, COLUMN_CHECKS, TABLE_CHECKS)
+_DOORS: Sequence[Door[Any]] = (SENSORS, REMOTE_JOBS, COLUMN_CHECKS, TABLE_CHECKS)
 _DEPENDS_ON_KIND = ("extract", "tables")
 _NOT_IN_ENVIRONMENTS = ("name", "version", "environments")
 _VARIABLE = "Variable"

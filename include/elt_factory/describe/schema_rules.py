@@ -94,6 +94,7 @@ IN_ENVIRONMENTS = (
     "deadline",
     "retries",
     "quality",
+    "after",
     "alerts",
     "retention",
     "sensors",

@@ -25,6 +25,8 @@ def load_statements(
     source: Source, table: str, window: Window, warehouse: str, *, full_refresh: bool = False
 ) -> Sequence[Step]:
     """Return what a warehouse of a kind is sent for one window, in its order and its dialect."""
+    if source.all_tables[table].stored_in:
+        return ()
     manifest = _manifest(source, table, window)
     place, run = recording.PLACE, recording.RUN_ID
     # a plan is of a load that is good enough: one with too many rejects writes none of the table's statements
@@ -33,7 +35,12 @@ def load_statements(
 
 
 def contract_statement(source: Source, table: str) -> str:
-    """Return the contract over the raw records, as far as the YAML says it; columns found in the data join it."""
+    """Return the contract over the raw records, as far as the YAML says it; columns found in the data join it.
+
+    A table that another system loads has none.
+    """
+    if source.all_tables[table].stored_in:
+        return ""
     known = KnownTable(source.name, table, source.all_tables[table], None)
     found = {name: kind or _TEXT for name, kind in _known_columns(known.table).items()}
     plan, _ = plan_contract(known, found)

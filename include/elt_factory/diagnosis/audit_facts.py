@@ -14,6 +14,7 @@ from elt_factory.config.models.source import Config
 from elt_factory.core.window import Window
 from elt_factory.diagnosis import audit_sql
 from elt_factory.diagnosis.facts import CheckFact, DriftFact, LoadFact, RejectFact, WarehouseProblem
+from elt_factory.warehouse.dialect import Relation
 
 if TYPE_CHECKING:
     from elt_factory.warehouse.base import Rows, Warehouse
@@ -127,14 +128,16 @@ def _tables_now(warehouse: Warehouse, configs: Sequence[Config]) -> tuple[dict[K
     tables = {(config.name, table): spec for config in configs for table, spec in config.all_tables.items()}
     d = warehouse.dialect
     there: dict[Key, set[str]] = defaultdict(set)
-    for schema, table, column in warehouse.query(audit_sql.columns_there(d, {name for name, _ in tables} or {""})).rows:
+    places = {key: Relation.of(*key, spec) for key, spec in tables.items()}
+    schemas = {place.schema for place in places.values()} or {""}
+    for schema, table, column in warehouse.query(audit_sql.columns_there(d, schemas)).rows:
         there[str(schema), str(table)].add(str(column))
-    wanted: dict[Key, str | None] = {}
+    wanted: dict[Key, tuple[Relation, str | None]] = {}
     for key, spec in tables.items():
-        columns = there.get((key[0].lower(), key[1].lower()))
+        columns = there.get((places[key].schema.lower(), places[key].name.lower()))
         if columns:
             date = spec.business_date
-            wanted[key] = date if date and date.lower() in columns else None
+            wanted[key] = places[key], date if date and date.lower() in columns else None
     if not wanted:
         return {}, {}
     found = warehouse.query(audit_sql.tables_now(d, wanted)).rows

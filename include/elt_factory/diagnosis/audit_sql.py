@@ -98,28 +98,28 @@ def misses_since(d: Dialect, sources: Collection[str], since: datetime) -> str:
     )
 
 
-def columns_there(d: Dialect, sources: Collection[str]) -> str:
-    """SELECT of the columns of all tables in the schemas of the sources."""
-    schemas = ", ".join(d.literal(d.name(source).strip('"')) for source in sorted(sources))
+def columns_there(d: Dialect, schemas: Collection[str]) -> str:
+    """SELECT of the columns of all tables in some schemas."""
+    named = ", ".join(d.literal(d.name(schema).strip('"')) for schema in sorted(schemas))
     return (
         "SELECT lower(table_schema), lower(table_name), lower(column_name) FROM information_schema.columns "
-        f"WHERE table_catalog = current_database() AND table_schema IN ({schemas})"
+        f"WHERE table_catalog = current_database() AND table_schema IN ({named})"
     )
 
 
-def tables_now(d: Dialect, dates: Mapping[tuple[str, str], str | None]) -> str:
+def tables_now(d: Dialect, dates: Mapping[tuple[str, str], tuple[Relation, str | None]]) -> str:
     """SELECT of the number of rows and the newest business date of tables, each as it is; the column where it has one.
 
     Args:
         d: The warehouse's dialect.
-        dates: The column of the business date of each table, by source and table.
+        dates: Where each table is, and the column of its business date, by source and table.
     """
     text = d.types["text"]
     selects = []
-    for (source, table), column in sorted(dates.items()):
+    for (source, table), (place, column) in sorted(dates.items(), key=lambda one: one[0]):
         newest = f"CAST(max({d.name(column)}) AS {text})" if column else f"CAST(NULL AS {text})"
         names = ", ".join(f"CAST({d.literal(name)} AS {text})" for name in (source, table))
-        selects.append(f"SELECT {names}, count(*), {newest} FROM {Relation(source, table).sql(d)}")
+        selects.append(f"SELECT {names}, count(*), {newest} FROM {place.sql(d)}")
     return " UNION ALL ".join(selects)
 
 

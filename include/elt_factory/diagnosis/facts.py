@@ -13,12 +13,14 @@ from elt_factory.config.models.checks import CHECKS, QUALITY
 from elt_factory.config.models.source import Config
 from elt_factory.core.window import Window
 
-Step = Literal["before_extract", "extract", "load", "checks", "before_transform", "transform", "quality"]
+Step = Literal["before_extract", "extract", "load", "checks", "before_transform", "transform", "quality", "after"]
 _STEPS: Mapping[str, Step] = {
     "before_extract": "before_extract",
     CHECKS: "checks",
     "before_transform": "before_transform",
     QUALITY: "quality",
+    "job": "extract",
+    "after": "after",
 }
 RUNNING = ("scheduled", "queued", "running", "restarting")
 WAITING = ("up_for_reschedule", "deferred")

@@ -69,6 +69,11 @@ class Relation:
     schema: str
     name: str
 
+    @classmethod
+    def of(cls, source: str, name: str, table: Table) -> Relation:
+        """Return where a table of a config is: where another system loads it, or in the config's own schema."""
+        return cls(*(table.stored_in or (source, name)))
+
     def sql(self, dialect: Dialect) -> str:
         """Return the quoted name."""
         return f"{dialect.name(self.schema)}.{dialect.name(self.name)}"

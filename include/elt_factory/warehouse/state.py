@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
 from typing import Any
 
 from elt_factory.config.models.checks import CHECKS
@@ -351,8 +352,13 @@ def _size(row: Sequence[Any]) -> int:
     return sum(int(count or 0) for count in row)
 
 
-def status(warehouse: Warehouse) -> list[TableStatus]:
-    """Every table that was ever loaded, by source and table."""
+def status(warehouse: Warehouse, places: Mapping[tuple[str, str], Relation] = MappingProxyType({})) -> list[TableStatus]:
+    """Every table that was ever loaded, by source and table.
+
+    Args:
+        warehouse: The warehouse.
+        places: Where tables are that other systems load.
+    """
     known = _audit_columns(warehouse)
     if known is None:
         return []
@@ -379,7 +385,7 @@ def status(warehouse: Warehouse) -> list[TableStatus]:
         f"JOIN ({newest}) AS n ON {_same(d, 'l', 'n', keys)} AND coalesce(l.{d.name('turn')}, 0) = n.newest_turn "
         f"JOIN ({totals}) AS t ON {_same(d, 'l', 't', keys)} ORDER BY {_of('l', d, keys)}"
     ).rows
-    return [_status(warehouse, row) for row in rows if row[-1] == 1]
+    return [_status(warehouse, row, places) for row in rows if row[-1] == 1]
 
 
 def _of(alias: str, dialect: Dialect, names: Sequence[str]) -> str:
@@ -390,7 +396,9 @@ def _same(dialect: Dialect, one: str, other: str, names: Sequence[str]) -> str:
     return " AND ".join(f"{one}.{dialect.name(name)} = {other}.{dialect.name(name)}" for name in names)
 
 
-def _status(warehouse: Warehouse, row: tuple[Any, ...]) -> TableStatus:
+def _status(
+    warehouse: Warehouse, row: tuple[Any, ...], places: Mapping[tuple[str, str], Relation]
+) -> TableStatus:
     (
         load_id,
         source,
@@ -408,7 +416,7 @@ def _status(warehouse: Warehouse, row: tuple[Any, ...]) -> TableStatus:
         all_rejected,
         _,
     ) = row
-    target = Relation(source, table)
+    target = places.get((source, table)) or Relation(source, table)
     total = 0
     if warehouse.columns(target) is not None:
         total = int(warehouse.query(f"SELECT count(*) FROM {target.sql(warehouse.dialect)}").rows[0][0])

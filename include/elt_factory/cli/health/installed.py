@@ -15,6 +15,7 @@ from elt_factory.alerts.kind import NOTIFIERS
 from elt_factory.cli.health.found import Found
 from elt_factory.config.models.checks import COLUMN_CHECKS, TABLE_CHECKS
 from elt_factory.config.models.formats import FORMATS
+from elt_factory.config.models.remote_jobs import REMOTE_JOBS
 from elt_factory.config.models.sensors import SENSORS
 from elt_factory.config.models.source import SOURCES
 from elt_factory.core.extras import EXTRAS
@@ -23,7 +24,7 @@ from elt_factory.warehouse.kind import WAREHOUSES
 
 PACKAGE = "elt-factory"
 _RUNNING = EXTRAS.keys() - {"testing"}
-_DOORS: tuple[Door[Any], ...] = (SOURCES, FORMATS, SENSORS, COLUMN_CHECKS, TABLE_CHECKS, NOTIFIERS, WAREHOUSES)
+_DOORS: tuple[Door[Any], ...] = (SOURCES, REMOTE_JOBS, FORMATS, SENSORS, COLUMN_CHECKS, TABLE_CHECKS, NOTIFIERS, WAREHOUSES)
 
 
 def python() -> Iterator[Found]:

@@ -17,6 +17,7 @@ from elt_factory.config.models.column_rules import column_mistakes
 from elt_factory.config.models.compute import Compute, or_name
 from elt_factory.config.models.deadlines import Deadline
 from elt_factory.config.models.durations import PositiveDuration, format_duration
+from elt_factory.config.models.remote_jobs import AfterJob, RemoteJob
 from elt_factory.config.models.retention import Retention
 from elt_factory.config.models.schedule import Schedule, or_cron
 from elt_factory.config.models.sensors import STAGES, Sensor, Sensors, Setting, Stage
@@ -146,6 +147,11 @@ class Pipeline(Model):
         description="Checks per table.",
         examples=[{"flights": [{"row_count": {"min": 1}}]}],
     )
+    after: tuple[AfterJob, ...] = Field(
+        (),
+        description="Jobs of other systems to start once tables are loaded, transformed and checked, one by one.",
+        examples=[[{"tableau": {"site_id": "6f1b", "workbook_id": "a3c9"}, "connection": "tableau_server"}]],
+    )
     alerts: Alerts = Field(
         Alerts(),
         description="Which events are reported, and where.",
@@ -177,6 +183,11 @@ class Pipeline(Model):
     def all_tables(self) -> Mapping[str, Table]:
         """The tables this config loads, by name; none for a transform across sources."""
         return {}
+
+    @property
+    def remote_job(self) -> RemoteJob | None:
+        """The job of another system that loads the tables by itself; None where ELT Factory loads them."""
+        return None
 
     def checks_in(self, table: str, stages: Sequence[CheckStage]) -> int:
         """Return how many checks of a table run in some stages; those of its columns come before a transform."""
@@ -305,6 +316,7 @@ SOURCES: Door[Any] = Door(
             "airbyte",
             "dlt",
             "python",
+            "remote_job",
         )
     },
     takes="elt_factory.sources.kind:SourceKind",

@@ -304,6 +304,16 @@ class Table(Model):
         return False
 
     @property
+    def stored_in(self) -> tuple[str, str] | None:
+        """The schema and the name of the table, where another system loads it; None for that of the config."""
+        return None
+
+    @property
+    def written(self) -> str:
+        """How it is written, for people."""
+        return self.write_disposition
+
+    @property
     def counts_on(self) -> bool:
         """Whether a load begins at the cursor that the load before it left, so that one has to follow the other."""
         takes_cursor = any(use.name == CURSOR for found in self.templates.values() for use in found)

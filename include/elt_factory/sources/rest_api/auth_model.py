@@ -37,6 +37,16 @@ def _names_in(text: str) -> Iterator[str]:
     return (name.strip() for name in _TEMPLATE.findall(text))
 
 
+def _check_body(value: dict[str, Any]) -> dict[str, Any]:
+    for name, below in value.items():
+        try:
+            _check_body(below) if isinstance(below, dict) else _check_login({name: below})
+        except MistakeError as error:
+            at = (name, *error.at) if isinstance(below, dict) else error.at
+            raise MistakeError(error.message, error.hint, at=at, code=error.code) from None
+    return value
+
+
 def _check_login(value: dict[str, Any]) -> dict[str, Any]:
     for name, text in value.items():
         found = list(_names_in(text)) if isinstance(text, str) else []
@@ -62,6 +72,7 @@ Url = Annotated[Text, AfterValidator(_check_url)]
 TokenPath = Annotated[Text, AfterValidator(_check_path)]
 # "{{ connection.password }}" and no other templates
 Login = Annotated[dict[str, Scalar], AfterValidator(_check_login)]
+LoginBody = Annotated[dict[str, Scalar | dict[str, Any]], AfterValidator(_check_body)]
 
 
 class ApiKeyAuth(Model):
@@ -158,7 +169,7 @@ class SessionAuth(TokenAuth):
 
     type: Literal["session"]
     path: TokenPath = Field(description="Path of the login endpoint.", examples=["/login"])
-    body: Login | None = Field(
+    body: LoginBody | None = Field(
         None,
         alias="json",
         description="JSON to send: values of the connection by templates.",

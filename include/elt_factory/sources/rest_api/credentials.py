@@ -184,7 +184,13 @@ class Credentials:
 
     def _filled(self, values: Mapping[str, Any]) -> dict[str, Any]:
         own = {f"connection.{name}": getattr(self.connection, name) or "" for name in ("login", "password")}
-        return {name: render(value, own) if isinstance(value, str) else value for name, value in values.items()}
+        return {name: _rendered(value, own) for name, value in values.items()}
+
+
+def _rendered(value: Any, own: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _rendered(below, own) for name, below in value.items()}
+    return render(value, own) if isinstance(value, str) else value
 
 
 def _token(auth: TokenAuth, text: str, seconds: float | None) -> Token:

@@ -17,6 +17,7 @@ import msgspec
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import (
+    AnswerLostError,
     BadDataError,
     BadRequestError,
     EltError,
@@ -149,9 +150,14 @@ class HttpClient:
         """Return an answer that is a file of another format than JSON."""
         return self._follow(Call(self._below(path, params), sending, check_file, rules))
 
-    def start(self, path: str, params: Params, sending: Sending, rules: Sequence[AnswerRule] = ()) -> Answer:
-        """Return the JSON that says which job is started. The request is sent again only where it was refused."""
-        return self._follow(Call(self._below(path, params), sending, any_json, rules, once=True))
+    def start(
+        self, path: str, params: Params, sending: Sending, rules: Sequence[AnswerRule] = (), *, empty: bool = False
+    ) -> Answer:
+        """Return the JSON that says which job is started. The request is sent again only where it was refused.
+
+        It may also be empty.
+        """
+        return self._follow(Call(self._below(path, params), sending, anything if empty else any_json, rules, once=True))
 
     def look(
         self, path: str, rules: Sequence[AnswerRule] = (), sending: Sending = GET, *, empty: bool = False
@@ -280,7 +286,7 @@ class HttpClient:
                     return outcome
             if call.once and not is_refusal(outcome):
                 text = f"{call}: {self._cause(outcome)}: whether a job was started is not known"
-                raise self._subject.error(SourceUnavailableError, text)
+                raise self._subject.error(AnswerLostError, text)
             failed += 1
             if failed >= self._patience.tries:
                 raise self._given_up(call, outcome)

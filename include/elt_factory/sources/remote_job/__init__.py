@@ -1,0 +1,1 @@
+"""Jobs of other systems, and tables that they load."""
