@@ -1,0 +1,133 @@
+"""A run whose tables another system loads: one job, verified in the warehouse, and what follows when all is ready."""
+
+from __future__ import annotations
+
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import duckdb
+import pytest
+from dag_support import config_of
+
+from elt_factory.dag.factory import build_dag
+
+DAY = {"window_start": "2013-01-01", "window_end": "2013-01-02"}
+CONFIG = """
+name: tiny
+start_date: 2012-12-01
+retries: {count: 1, delay: 1s}
+extract:
+  type: remote_job
+  connection: tool
+  job:
+    http:
+      start: {method: POST, path: /jobs, json: {label: "{{ job.key }}", day: "{{ window.start | date }}"}}
+      id: id
+      look: {path: "/jobs/{{ job.id }}"}
+      status: state
+      done: [finished]
+      failed: [error]
+      link: "https://tool.example.com/{{ job.id }}/log"
+      cancel: {method: DELETE, path: "/jobs/{{ job.id }}"}
+    every: 1s
+tables:
+  orders:
+    relation: raw.orders
+    loaded_at: _synced
+    business_date: order_date
+    columns: {id: {checks: [{between: [1, 9]}]}}
+quality:
+  orders: [{row_count: {min: 2}}, {freshness: {business_date_within: 26h}}]
+after:
+  - {superset: {chart_id: 7}, connection: bi}
+"""
+pytestmark = pytest.mark.timeout(300)
+
+
+class Tool(ThreadingHTTPServer):
+    """A tool that loads a table, and a BI server whose cache is warmed up."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.file, self.asked, self.looks = "", [], 0
+
+    def load(self) -> None:
+        with duckdb.connect(self.file) as connection:
+            connection.execute("insert into raw.orders values (1, '2013-01-01', now()), (2, '2013-01-01', now())")
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Tool
+
+    def serve(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.asked.append(f"{self.command} {self.path}")
+        answer = {"id": 5}
+        if self.path == "/jobs/5":
+            self.server.looks += 1
+            answer = {"state": "finished" if self.server.looks > 1 else "running"}
+            if self.server.looks == 2:  # noqa: PLR2004
+                self.server.load()
+        elif self.path.endswith("/login"):
+            answer = {"access_token": "issued"}
+        elif self.path.endswith("/warm_up_cache"):
+            answer = {"result": [{"chart_id": 7, "viz_error": None}]}
+        data = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = do_PUT = serve
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_run_starts_the_job_once_verifies_what_it_loaded_checks_it_and_refreshes_what_follows(tiny):
+    line, tool = tiny(CONFIG), Tool()
+    Thread(target=tool.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    tool.file = str(line.warehouse_file)
+    line.query("create schema raw")
+    line.query("create table raw.orders (id integer, order_date date, _synced timestamptz)")
+    line.query("insert into raw.orders values (90, '2012-12-31', '2012-12-31 03:00:00+00')")
+    url = f"http://127.0.0.1:{tool.server_address[1]}"
+    line.connect("tool", conn_type="http", host=url)
+    line.connect("bi", conn_type="http", host=url, login="bot", password="s3cret")
+    outcome = line.run("tiny", **DAY)
+    tool.shutdown()
+    tool.server_close()
+    assert {task.task_id: task.state for task in outcome.tasks} == {
+        name: "success" for name in ("job", "tables.orders.load", "quality.orders", "after.superset")
+    }
+    # a look of the worker, one of the triggerer, one of the worker that it woke up
+    assert tool.asked == [
+        "POST /jobs",
+        *["GET /jobs/5"] * 3,
+        "POST /api/v1/security/login",
+        "PUT /api/v1/chart/warm_up_cache",
+    ]
+    row = "select source, rows_read, rows_loaded, rows_rejected, write_disposition, business_date_max from _elt.loads"
+    assert line.query(row) == [("tiny", 2, 2, 0, "remote", "2013-01-01")]
+    # 90 is not of this load: the check of its column does not see it
+    assert line.query("select distinct status from _elt.quality_results") == [("passed",)]
+    # what was known of the jobs is forgotten when they have succeeded
+    assert not list(line.folder.rglob("job.json"))
+    assert "2 new rows, 3 in the table" in line.screen
+
+
+def test_the_dag_and_its_plan_show_the_job_the_verification_and_what_follows(tmp_path):
+    config = config_of(tmp_path, CONFIG)
+    dag = build_dag(config, {})
+    order = {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks}
+    assert order == {
+        "job": [],
+        "tables.orders.load": ["job"],
+        "quality.orders": ["tables.orders.load"],
+        "after.superset": ["quality.orders"],
+    }
+    [asset] = [outlet.name for outlet in dag.get_task("tables.orders.load").outlets][:1]
+    assert "orders" in asset
