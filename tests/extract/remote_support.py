@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+DATE = "{{ window.start | date }}"
 KEYS = re.compile(r"elt-[0-9a-f]{32}")
 
 
@@ -63,7 +64,7 @@ UUID = "8c775d4c-2b4d-4f3a-9c5b-6a1f2e3d4c5b"
 SYSTEMS: Mapping[str, System] = {
     "http": System(
         {
-            "start": {"method": "POST", "path": "/jobs", "json": {"label": "{{ job.key }}", "day": "{{ window.start | date }}"}},
+            "start": {"method": "POST", "path": "/jobs", "json": {"label": "{{ job.key }}", "day": DATE}},
             "id": "id",
             "look": {"path": "/jobs/{{ job.id }}"},
             "status": "state",
@@ -115,7 +116,7 @@ SYSTEMS: Mapping[str, System] = {
         list=lambda jobs: {"data": [{"id": int(job.id), "trigger": {"cause": f"by {job.key}"}} for job, _ in jobs]},
     ),
     "prefect": System(
-        {"deployment_id": UUID, "parameters": {"day": "{{ window.start | date }}"}},
+        {"deployment_id": UUID, "parameters": {"day": DATE}},
         _words("RUNNING", "SCHEDULED", "COMPLETED", "FAILED", "CANCELLED"),
         f"POST /deployments/{UUID}/create_flow_run",
         r"GET /flow_runs/(\w+)",
@@ -136,7 +137,7 @@ SYSTEMS: Mapping[str, System] = {
         list=lambda jobs: {"results": [{"pipelineExecutionId": job.id} for job, _ in jobs]},
     ),
     "airflow": System(
-        {"dag_id": "load_sales", "conf": {"day": "{{ window.start | date }}"}},
+        {"dag_id": "load_sales", "conf": {"day": DATE}},
         _words("running", "running", "success", "failed", "failed"),
         "POST /api/v2/dags/load_sales/dagRuns",
         r"GET /api/v2/dags/load_sales/dagRuns/([\w-]+)",
@@ -146,7 +147,7 @@ SYSTEMS: Mapping[str, System] = {
         own_retries=True,
     ),
     "aws_step_functions": System(
-        {"state_machine": "arn:aws:states:eu-central-1:1:stateMachine:load", "input": {"day": "{{ window.start | date }}"}},
+        {"state_machine": "arn:aws:states:eu-central-1:1:stateMachine:load", "input": {"day": DATE}},
         _words("RUNNING", "RUNNING", "SUCCEEDED", "FAILED", "ABORTED"),
         "StartExecution",
         "DescribeExecution",
@@ -282,7 +283,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send({"message": "down"}, 500)
         elif faults.look_401:
             faults.look_401 -= 1
-            self._send({"__type": "UnrecognizedClientException", "message": "expired"}, 400 if remote.name.startswith("aws") else 401)
+            self._send(
+                {"__type": "UnrecognizedClientException", "message": "expired"},
+                400 if remote.name.startswith("aws") else 401,
+            )
         elif faults.look_garbage:
             faults.look_garbage -= 1
             self._send(b"<html>maintenance</html>")
@@ -295,7 +299,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _one(self, id_: str) -> None:
         remote = self.server
-        job = next((job for job in remote.jobs if job.id == id_ or (job.key and job.key in id_) or f'"{job.id}"' in id_), None)
+        job = next(
+            (job for job in remote.jobs if job.id == id_ or (job.key and job.key in id_) or f'"{job.id}"' in id_), None
+        )
         state = job.seen() if job else "gone"
         if job is None or state == "gone":
             self._send({"__type": "ExecutionDoesNotExist"}, 400 if remote.name.startswith("aws") else 404)
@@ -340,7 +346,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_POST = do_DELETE = do_PATCH = do_PUT = _serve
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def do_DELETE(self) -> None:
+        self._serve()
+
+    def do_PATCH(self) -> None:
+        self._serve()
 
     def log_message(self, *_: object) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Jobs of other systems: whatever goes wrong between here and there, none is started twice, lost or waited for forever."""
+"""Jobs of other systems: whatever goes wrong, none is started twice, lost, or waited for indefinitely."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from elt_factory.config.models.remote_jobs import REMOTE_JOBS, RemoteJob
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import EltError, JobRunningError, PermanentError, SourceBusyError, TransientError
 from elt_factory.sources.remote_job import aws
-from elt_factory.sources.remote_job.remote import JobRequest, RemoteRun, cancel, is_over
+from elt_factory.sources.remote_job.asked import JobRequest
+from elt_factory.sources.remote_job.remote import RemoteRun, cancel, is_over
 from elt_factory.sources.rest_api import http
 from elt_factory.sources.rest_api.exchange import Patience
 from elt_factory.sources.rest_api.settings import HttpSettings
@@ -59,7 +60,9 @@ class Runs:
             password="s3cret-of-the-system",
             extra={"region_name": "eu-central-1", "endpoint_url": self.remote.url} if aws else {},
         )
-        return JobRequest(self.job, connection, "shop", "job", VALUES, "UTC", self.memory, self.said.append, lambda: self.now)
+        return JobRequest(
+            self.job, connection, "shop", "job", VALUES, "UTC", self.memory, self.said.append, lambda: self.now
+        )
 
     def once(self) -> str:
         with RemoteRun.of(self.request) as run:
@@ -70,7 +73,6 @@ class Runs:
         for _ in range(60):
             try:
                 self.once()
-                return "done"
             except (JobRunningError, SourceBusyError):
                 self.now += self.job.every
             except KeyboardInterrupt:
@@ -83,6 +85,8 @@ class Runs:
             except PermanentError as error:
                 self.errors.append(error)
                 return type(error).__name__
+            else:
+                return "done"
         return "hung"
 
 

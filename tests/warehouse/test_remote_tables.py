@@ -89,7 +89,9 @@ def test_a_table_that_is_not_there_or_lacks_a_column_is_named(warehouse, tool):
     assert reached(warehouse, nowhere) == Reached()
     with pytest.raises(NotMovedError, match=r"raw_shop\.order is not there"):
         verify(warehouse, nowhere, asked(2, Reached()))
-    with pytest.raises(BadDataError, match=r"has no column order_day \(business_date\); hint: did you mean .order_date"):
+    with pytest.raises(
+        BadDataError, match=r"has no column order_day \(business_date\); hint: did you mean .order_date"
+    ):
         reached(warehouse, replace(WATCHED, business_date="order_day"))
 
 
@@ -117,6 +119,4 @@ def test_a_business_date_may_be_held_to_the_end_of_the_window():
     hold = asked(3, Reached("x", "2013-01-03"))
     assert complaint(spec, hold, 2, "2013-01-02", (None, False)) is None
     late = complaint(spec, hold, 2, "2013-01-01", (None, False))
-    assert late == (
-        "order_date of raw_shop.orders ends at 2013-01-01, 2d before the window's end; 1d2h is allowed"
-    )
+    assert late == ("order_date of raw_shop.orders ends at 2013-01-01, 2d before the window's end; 1d2h is allowed")

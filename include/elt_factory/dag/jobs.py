@@ -77,6 +77,7 @@ class Told:
     content: bytes
 
     def read(self) -> bytes | None:
+        """Return it."""
         return self.content
 
     def write(self, content: bytes) -> None:

@@ -87,7 +87,7 @@ class RemoteJobOperator(BaseOperator):
         return str(getattr(getattr(self.config, "extract", None), "connection", ""))
 
     def _request(self, asked: JobOfRun) -> Any:
-        from elt_factory.sources.remote_job.remote import JobRequest
+        from elt_factory.sources.remote_job.asked import JobRequest
 
         connection, memory = get_connection(asked.connection), asked.memory()
         return JobRequest(

@@ -136,7 +136,7 @@ class RemoteTrigger(BaseTrigger):
         from asgiref.sync import sync_to_async
 
         from elt_factory.dag.runtime import get_connection
-        from elt_factory.sources.remote_job.remote import JobRequest
+        from elt_factory.sources.remote_job.asked import JobRequest
 
         job = JobOfRun.of_stored(self.job)
         connection = await sync_to_async(get_connection)(job.connection)

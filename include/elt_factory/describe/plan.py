@@ -17,7 +17,12 @@ from elt_factory.describe.statements import contract_statement, load_statements
 from elt_factory.describe.windows import deadline_of, moment_text
 from elt_factory.warehouse.recording import Step
 
-_KIND_OF_TASK = {"ExtractOperator": "extract", "LoadOperator": "load", "QualityOperator": "quality", "VerifyOperator": "load"}
+_KIND_OF_TASK = {
+    "ExtractOperator": "extract",
+    "LoadOperator": "load",
+    "QualityOperator": "quality",
+    "VerifyOperator": "load",
+}
 
 
 @dataclass(frozen=True)

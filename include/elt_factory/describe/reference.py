@@ -15,7 +15,18 @@ from pydantic.fields import FieldInfo
 
 from elt_factory.config import versions
 from elt_factory.config.layers import defaults, environments
-from elt_factory.config.models import alerts, base, checks, deadlines, remote_jobs, retention, sensors, source, table, templates
+from elt_factory.config.models import (
+    alerts,
+    base,
+    checks,
+    deadlines,
+    remote_jobs,
+    retention,
+    sensors,
+    source,
+    table,
+    templates,
+)
 from elt_factory.config.models.by_type import open_fields
 from elt_factory.config.models.durations import format_duration
 from elt_factory.config.upgrade import STEPS

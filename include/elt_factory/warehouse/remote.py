@@ -122,7 +122,9 @@ def _verify(warehouse: Warehouse, watched: Watched, asked: Verifying) -> tuple[L
     with warehouse.transaction(audit.count_load(d, asked.load_id, now)):
         if not warehouse.execute(audit.take_turn(d, watched.source, watched.table, f"{asked.load_id} {now}")):
             turn = audit.turn(watched.source, watched.table).sql(d)
-            raise AccountingError(f"{watched.label}: {turn} has no row; drop that table, and the next load recreates it")
+            raise AccountingError(
+                f"{watched.label}: {turn} has no row; drop that table, and the next load recreates it"
+            )
         columns = warehouse.columns(watched.relation)
         if columns is None:
             raise NotMovedError(f"{watched.label}: the job has succeeded, but {_named(watched)} is not there")
@@ -167,13 +169,17 @@ def complaint(
         return f"its {rows:,} new rows in {_named(watched)} have no {watched.business_date}"
     if watched.within is not None:
         gap = asked.window.end - _moment(newest, watched.zone, day_ends=True)
-        late = f"{watched.business_date} of {_named(watched)} ends at {newest}, {format_duration(_whole(gap))} before the "
+        late = (
+            f"{watched.business_date} of {_named(watched)} ends at {newest}, {format_duration(_whole(gap))} before the "
+        )
         return f"{late}window's end; {format_duration(watched.within)} is allowed" if gap > watched.within else None
     known, again = earlier
     limit = known if known is not None or again else asked.before.business_date
     if watched.may_stay or limit is None or _moment(newest, watched.zone) > _moment(limit, watched.zone):
         return None
-    return f"{watched.business_date} of {_named(watched)} has not moved: it ends at {newest}, as it did before ({limit})"
+    return (
+        f"{watched.business_date} of {_named(watched)} has not moved: it ends at {newest}, as it did before ({limit})"
+    )
 
 
 def own_rows(warehouse: Warehouse, columns: Mapping[str, ColumnType], load_id: str) -> str:
@@ -204,9 +210,7 @@ def newest_load(warehouse: Warehouse, source: str, table: str) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
-def _count(
-    warehouse: Warehouse, watched: Watched, asked: Verifying, columns: Mapping[str, ColumnType]
-) -> _Found:
+def _count(warehouse: Warehouse, watched: Watched, asked: Verifying, columns: Mapping[str, ColumnType]) -> _Found:
     d = warehouse.dialect
     at = d.name(watched.loaded_at)
     new = f"{at} IS NOT NULL"
@@ -216,7 +220,7 @@ def _count(
     mine = [f"{what}(CASE WHEN {new} THEN {column} END)" for what, column in _wanted(at, happened)]
     query = f"SELECT {', '.join(mine)}, count(*) FROM {watched.relation.sql(d)}"
     rows, first, last, oldest, newest, total = warehouse.query(query).rows[0]
-    return _Found(int(rows), *(_text(value) for value in (first, last, oldest, newest)), int(total))
+    return _Found(int(rows), _text(first), _text(last), _text(oldest), _text(newest), int(total))
 
 
 def _wanted(loaded: str, happened: str) -> Sequence[tuple[str, str]]:
@@ -260,9 +264,7 @@ def _earlier(warehouse: Warehouse, watched: Watched, asked: Verifying) -> tuple[
     return (None if known is None else str(known)), bool(again)
 
 
-def _manifest(
-    watched: Watched, asked: Verifying, found: _Found, columns: Mapping[str, ColumnType]
-) -> Manifest:
+def _manifest(watched: Watched, asked: Verifying, found: _Found, columns: Mapping[str, ColumnType]) -> Manifest:
     kind = columns.get(watched.loaded_at)
     return Manifest(
         source=watched.source,

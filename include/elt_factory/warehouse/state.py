@@ -352,7 +352,9 @@ def _size(row: Sequence[Any]) -> int:
     return sum(int(count or 0) for count in row)
 
 
-def status(warehouse: Warehouse, places: Mapping[tuple[str, str], Relation] = MappingProxyType({})) -> list[TableStatus]:
+def status(
+    warehouse: Warehouse, places: Mapping[tuple[str, str], Relation] = MappingProxyType({})
+) -> list[TableStatus]:
     """Every table that was ever loaded, by source and table.
 
     Args:
@@ -396,9 +398,7 @@ def _same(dialect: Dialect, one: str, other: str, names: Sequence[str]) -> str:
     return " AND ".join(f"{one}.{dialect.name(name)} = {other}.{dialect.name(name)}" for name in names)
 
 
-def _status(
-    warehouse: Warehouse, row: tuple[Any, ...], places: Mapping[tuple[str, str], Relation]
-) -> TableStatus:
+def _status(warehouse: Warehouse, row: tuple[Any, ...], places: Mapping[tuple[str, str], Relation]) -> TableStatus:
     (
         load_id,
         source,

@@ -24,7 +24,16 @@ from elt_factory.warehouse.kind import WAREHOUSES
 
 PACKAGE = "elt-factory"
 _RUNNING = EXTRAS.keys() - {"testing"}
-_DOORS: tuple[Door[Any], ...] = (SOURCES, REMOTE_JOBS, FORMATS, SENSORS, COLUMN_CHECKS, TABLE_CHECKS, NOTIFIERS, WAREHOUSES)
+_DOORS: tuple[Door[Any], ...] = (
+    SOURCES,
+    REMOTE_JOBS,
+    FORMATS,
+    SENSORS,
+    COLUMN_CHECKS,
+    TABLE_CHECKS,
+    NOTIFIERS,
+    WAREHOUSES,
+)
 
 
 def python() -> Iterator[Found]:

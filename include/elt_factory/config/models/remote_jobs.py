@@ -32,10 +32,7 @@ _LOADING = (
 _REFRESHING = ("tableau", "power_bi", "looker", "superset", "metabase")
 REMOTE_JOBS: Door[Any] = Door(
     "elt_factory.remote_jobs",
-    {
-        name: f"elt_factory.sources.remote_job.systems.{name}:KIND"
-        for name in ("http", *_LOADING, *_REFRESHING)
-    },
+    {name: f"elt_factory.sources.remote_job.systems.{name}:KIND" for name in ("http", *_LOADING, *_REFRESHING)},
     takes="elt_factory.sources.remote_job.description:RemoteJobKind",
 )
 

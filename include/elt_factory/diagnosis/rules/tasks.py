@@ -12,7 +12,16 @@ from elt_factory.diagnosis.verdict import Finding, Whose
 from elt_factory.diagnosis.words import at, cut, long, rows
 
 Fits = Callable[[TaskFact, Failure], bool]
-_ORDER: tuple[Step, ...] = ("before_extract", "extract", "load", "checks", "before_transform", "transform", "quality", "after")
+_ORDER: tuple[Step, ...] = (
+    "before_extract",
+    "extract",
+    "load",
+    "checks",
+    "before_transform",
+    "transform",
+    "quality",
+    "after",
+)
 _RATE = re.compile(r"\b429\b|rate.?limit|too many requests|asks to wait until", re.IGNORECASE)
 _NOTHING = Failure((), "", 0)
 

@@ -60,7 +60,7 @@ class Aws:
             return self._sent(self.client(_TRIES), call, known)
 
     def _sent(self, client: Any, call: Call, known: Sequence[int | str]) -> Reply:
-        from botocore.exceptions import ClientError
+        from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
         try:
             answer = getattr(client, call.method)(**(call.json or {}))

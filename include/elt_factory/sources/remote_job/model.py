@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.models.durations import Duration
@@ -27,6 +27,7 @@ _OF_A_LOAD = (
     "transient",
     "cluster_by",
 )
+_NO_EFFECT = "{} has no effect: another system loads this table"
 _OF_A_COLUMN = ("type", "format", "nullable", "on_bad_value", "pii")
 
 
@@ -37,9 +38,7 @@ def _check_relation(value: str) -> str:
     return value
 
 
-RelationName = Annotated[
-    str, AfterValidator(_check_relation), WithJsonSchema({"type": "string", "pattern": _RELATION})
-]
+RelationName = Annotated[str, AfterValidator(_check_relation), WithJsonSchema({"type": "string", "pattern": _RELATION})]
 
 
 class RemoteExtract(Extract):
@@ -121,6 +120,11 @@ class RemoteTable(Table):
         """Whether another system does a job for a load."""
         return True
 
+    @field_validator(*_OF_A_LOAD, mode="before")
+    @classmethod
+    def _not_written(cls, _: object, info: ValidationInfo) -> object:
+        raise MistakeError(_NO_EFFECT.format(info.field_name), "remove it", at=(KEY,), code="conflict")
+
     @model_validator(mode="after")
     def _only_what_is_known(self) -> Self:
         raise_found([*_not_ours(self)])
@@ -132,15 +136,14 @@ class RemoteTable(Table):
 
 
 def _not_ours(table: RemoteTable) -> Iterator[MistakeError]:
-    message = "{} has no effect: another system loads this table"
-    for name in _OF_A_LOAD:
-        if name in table.model_fields_set:
-            yield MistakeError(message.format(name), "remove it", at=(name, KEY), code="conflict")
     for column, spec in table.columns.items():
         for name in _OF_A_COLUMN:
             if name in spec.model_fields_set:
                 yield MistakeError(
-                    message.format(name), "remove it, or use checks", at=("columns", column, name, KEY), code="conflict"
+                    _NO_EFFECT.format(name),
+                    "remove it, or use checks",
+                    at=("columns", column, name, KEY),
+                    code="conflict",
                 )
 
 
@@ -180,4 +183,3 @@ class RemoteSource(Source):
                 hint = "add loaded_at: with the column of the table that does"
                 raise MistakeError(message, hint, at=("tables", name, "relation", KEY), code="incomplete")
         return self
-

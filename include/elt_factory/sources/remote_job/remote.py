@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -14,9 +14,8 @@ from urllib.parse import quote
 import msgspec
 
 from elt_factory.config.models.durations import format_duration
-from elt_factory.config.models.remote_jobs import REMOTE_JOBS, RemoteJob
-from elt_factory.config.models.templates import Values, render, typed, uses
-from elt_factory.core.connection import Connection
+from elt_factory.config.models.remote_jobs import REMOTE_JOBS
+from elt_factory.config.models.templates import Values, render
 from elt_factory.core.failures import (
     AnswerLostError,
     EltError,
@@ -27,76 +26,14 @@ from elt_factory.core.failures import (
     SourceUnavailableError,
     TransientError,
 )
-from elt_factory.extract.label import TableLabel, secrets_of
-from elt_factory.extract.request import Memory
-from elt_factory.sources.remote_job.description import AsText, Call, Description, Phase
+from elt_factory.extract.label import TableLabel
+from elt_factory.sources.remote_job.asked import JobRequest, Seen, State, filled, word
+from elt_factory.sources.remote_job.description import Call, Description, Phase
 from elt_factory.sources.remote_job.transport import GONE, Reply, Transport, dig, transport
 
 _LOOKS_AT_A_FAILURE = 2  # of a system with tries of its own, and of a job that is not to be found
 _EXCERPT = 500
 _PAUSE = timedelta(minutes=1)  # while another job of the same runs there
-
-
-class State(msgspec.Struct):
-    """What the tries of a run know of its job.
-
-    `sent`: its start was sent. Without an id, no answer came. `before` are the ids that were listed before that, and
-    `marks` the values of the marks; `troubles` counts looks that found it failed or gone, and `clears` how often the run was
-    cleared before it was started. `extra` is the caller's own.
-    """
-
-    key: str
-    started: datetime
-    sent: bool = False
-    id: str | None = None
-    link: str = ""
-    before: list[str] = []
-    marks: dict[str, str | None] = {}
-    troubles: int = 0
-    clears: int = 0
-    done: bool = False
-    extra: Any = None
-
-
-@dataclass(frozen=True)
-class JobRequest:
-    """A job of one run.
-
-    Args:
-        job: What the YAML says of it.
-        connection: The system's address and credentials.
-        source: The config.
-        step: The task that it is of.
-        values: The values of templates.
-        zone: The zone of the config.
-        memory: What the tries of the run know.
-        log: Takes a line of progress for people.
-        now: The clock.
-    """
-
-    job: RemoteJob
-    connection: Connection
-    source: str
-    step: str
-    values: Values
-    zone: str
-    memory: Memory
-    log: Callable[[str], None]
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-
-    @property
-    def label(self) -> TableLabel:
-        """Whose messages these are."""
-        return TableLabel(self.source, self.step, secrets_of(self.connection))
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a look found: the status as the system says it, its own words for what went wrong."""
-
-    phase: Phase
-    said: str = ""
-    error: str = ""
 
 
 @dataclass
@@ -199,7 +136,9 @@ class RemoteRun:
             self.asked.log(f"{self.label}: an earlier try had no answer; another job is started (lost: start_again)")
             return
         self._forget()
-        text = f"a job was asked for at {state.started:%Y-%m-%d %H:%M} UTC and no answer came: whether it runs is unknown"
+        text = (
+            f"a job was asked for at {state.started:%Y-%m-%d %H:%M} UTC and no answer came: whether it runs is unknown"
+        )
         hint = "look there; clear the task to start a job. With lost: start_again, a retry starts one without asking"
         raise self.label.error(RemoteJobEndedError, text, hint)
 
@@ -332,23 +271,25 @@ class RemoteRun:
     def _seen(self, reply: Reply, state: State) -> Seen:
         if reply.known:
             return Seen("gone", str(reply.status or ""))
-        said = _word(reply.at(self.how.status)) if self.how.status else ""
+        said = word(reply.at(self.how.status)) if self.how.status else ""
         errors = (reply.at(path) for path in self.how.errors)
-        error = self.label.clean(next((_word(found) for found in errors if found), ""))
+        error = self.label.clean(next((word(found) for found in errors if found), ""))
         if not state.link:
             state.link = self._link(reply, state)
         if self.how.marks:
             return Seen(self._by_marks(reply, state, said), said, error)
         phase = self._phase(reply, said)
         if phase is None:
-            raise self.label.error(SourceUnavailableError, f'no "{self.how.status}" in the response to a look at the job')
+            raise self.label.error(
+                SourceUnavailableError, f'no "{self.how.status}" in the response to a look at the job'
+            )
         return Seen(phase, said, error)
 
     def _phase(self, reply: Reply, said: str) -> Phase | None:
         if not self.how.status and not self.how.rules:
             return "done"
         for path, value, phase in self.how.rules:
-            found = _word(reply.at(path))
+            found = word(reply.at(path))
             if found and value in ("*", found):
                 return phase
         return self._by_status(said) if said else None
@@ -363,7 +304,7 @@ class RemoteRun:
     def _by_marks(self, reply: Reply, state: State, said: str) -> Phase:
         found = self._marks(reply)
         path, value = self.how.running
-        if _word(reply.at(path)) == value:
+        if word(reply.at(path)) == value:
             return "running"
         if found.get("failed") != state.marks.get("failed"):
             return "failed"
@@ -372,14 +313,14 @@ class RemoteRun:
         return "failed" if said in self.how.failed else "done"
 
     def _marks(self, reply: Reply) -> dict[str, str | None]:
-        return {name: _word(reply.at(path)) or None for name, path in self.how.marks.items()}
+        return {name: word(reply.at(path)) or None for name, path in self.how.marks.items()}
 
     def _found(self, state: State) -> str | None:
         """Return the id of the job whose start was not answered; None where there is none, or none can be found."""
         if self.how.marks:
             reply = self._asked_look(state)
             path, value = self.how.running
-            moved = self._marks(reply) != state.marks or _word(reply.at(path)) == value
+            moved = self._marks(reply) != state.marks or word(reply.at(path)) == value
             return self._text(self.how.known_id, state) if moved else None
         if self.how.find is None:
             return None
@@ -389,15 +330,17 @@ class RemoteRun:
         find = self.how.find
         if find is not None:
             for item in self._items(self.via.ask(self._filled(find.call, state)), state):
-                yield _word(dig(item, find.id) if find.id else item)
+                yield word(dig(item, find.id) if find.id else item)
 
     def _items(self, reply: Reply, state: State) -> Iterator[Any]:
         """Yield what may be ours of a list of jobs, the newest first."""
         find = self.how.find
-        found = reply.at(find.items) if find else None
-        for item in found if find and isinstance(found, list) else ():
-            id_ = _word(dig(item, find.id) if find.id else item)
-            if id_ and (state.key in _word(dig(item, find.key)) if find.key else id_ not in state.before):
+        if find is None:
+            return
+        found = reply.at(find.items)
+        for item in found if isinstance(found, list) else ():
+            id_ = word(dig(item, find.id) if find.id else item)
+            if id_ and (state.key in word(dig(item, find.key)) if find.key else id_ not in state.before):
                 yield item
 
     def _link(self, reply: Reply, state: State) -> str:
@@ -426,24 +369,6 @@ class RemoteRun:
         self.asked.memory.forget()
 
 
-def filled(value: Any, values: Values, zone: str) -> Any:
-    """Return JSON with the templates in its texts filled in; one template alone keeps the type of its value."""
-    if isinstance(value, Mapping):
-        return {name: filled(below, values, zone) for name, below in value.items()}
-    if isinstance(value, list | tuple):
-        return [filled(below, values, zone) for below in value]
-    if isinstance(value, AsText):
-        return msgspec.json.encode(filled(value.value, values, zone)).decode()
-    if not isinstance(value, str) or "{{" not in value:
-        return value
-    found = list(uses(value))
-    if len(found) == 1 and value.startswith("{{") and value.endswith("}}"):
-        alone = typed(found[0], values, zone)
-        if isinstance(alone, bool | int | float):
-            return alone
-    return render(value, values, zone)
-
-
 def is_over(asked: JobRequest) -> bool:
     """Whether the job needs a worker."""
     with RemoteRun.of(asked) as run:
@@ -458,11 +383,3 @@ def cancel(asked: JobRequest) -> bool:
         except TransientError as error:
             asked.log(str(error))
             return False
-
-
-def _word(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

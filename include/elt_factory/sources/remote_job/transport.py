@@ -133,5 +133,3 @@ def _sending(call: Call) -> Sending:
     if call.json is None:
         return Sending(call.method, headers=call.headers)
     return Sending(call.method, msgspec.json.encode(call.json), JSON, call.headers)
-
-

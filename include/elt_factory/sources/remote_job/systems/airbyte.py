@@ -9,21 +9,23 @@ from elt_factory.config.models.values import Text
 from elt_factory.sources.remote_job.description import ID, Call, Description, Find, RemoteJobKind, part
 
 
-class Airbyte(Model):
+class AirbyteSync(Model):
     """A sync of one connection of Airbyte."""
 
     connection_id: Text = Field(
         description="Id of the connection in Airbyte.", examples=["8c775d4c-2b4d-4f3a-9c5b-6a1f2e3d4c5b"]
     )
     workspace_id: Text | None = Field(
-        None, description="Id of its workspace, for a link to the log.", examples=["1a2b3c4d-0000-4000-8000-000000000000"]
+        None,
+        description="Id of its workspace, for a link to the log.",
+        examples=["1a2b3c4d-0000-4000-8000-000000000000"],
     )
     app_url: Text = Field(
         "https://cloud.airbyte.com", description="Address of Airbyte's pages.", examples=["https://airbyte.example.com"]
     )
 
 
-def _describe(spec: Airbyte) -> Description:
+def _describe(spec: AirbyteSync) -> Description:
     pages = f"{spec.app_url.rstrip('/')}/workspaces/{spec.workspace_id}/connections/{spec.connection_id}/timeline"
     newest = {"connectionId": spec.connection_id, "limit": 20, "orderBy": "createdAt|DESC"}
     return Description(
@@ -52,7 +54,7 @@ def _describe(spec: Airbyte) -> Description:
 
 KIND = RemoteJobKind(
     name="airbyte",
-    model=Airbyte,
+    model=AirbyteSync,
     description="Sync a connection of Airbyte.",
     examples=({"connection_id": "8c775d4c-2b4d-4f3a-9c5b-6a1f2e3d4c5b"},),
     describe=_describe,

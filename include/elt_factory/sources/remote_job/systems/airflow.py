@@ -14,7 +14,9 @@ class AirflowDag(Model):
 
     dag_id: Text = Field(description="Id of the DAG.", examples=["load_sales"])
     conf: Payload = Field(
-        {}, description="Configuration of the run. Templates are filled in.", examples=[{"day": "{{ window.start | date }}"}]
+        {},
+        description="Configuration of the run. Templates are filled in.",
+        examples=[{"day": "{{ window.start | date }}"}],
     )
 
 

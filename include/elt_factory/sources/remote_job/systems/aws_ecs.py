@@ -17,7 +17,9 @@ class Ecs(Model):
     options: Payload = Field(
         {},
         description="Other arguments of RunTask. Templates are filled in.",
-        examples=[{"launchType": "FARGATE", "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}}],
+        examples=[
+            {"launchType": "FARGATE", "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}}
+        ],
     )
 
 

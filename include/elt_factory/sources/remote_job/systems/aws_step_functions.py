@@ -16,7 +16,9 @@ class StepFunctions(Model):
         description="ARN of the state machine.", examples=["arn:aws:states:eu-central-1:123456789012:stateMachine:load"]
     )
     input: Payload = Field(
-        {}, description="Input of the execution. Templates are filled in.", examples=[{"day": "{{ window.start | date }}"}]
+        {},
+        description="Input of the execution. Templates are filled in.",
+        examples=[{"day": "{{ window.start | date }}"}],
     )
 
 

@@ -16,7 +16,9 @@ class PowerBi(Model):
     group_id: Text = Field(description="Id of the workspace.", examples=["fdb91b8f-0000-4000-8000-000000000003"])
     dataset_id: Text = Field(description="Id of the semantic model.", examples=["f7fc6510-0000-4000-8000-000000000004"])
     options: Payload = Field(
-        {"type": "full"}, description="Body of the request for the refresh.", examples=[{"type": "full", "maxParallelism": 2}]
+        {"type": "full"},
+        description="Body of the request for the refresh.",
+        examples=[{"type": "full", "maxParallelism": 2}],
     )
     token_url: Text | None = Field(
         None,

@@ -12,11 +12,11 @@ from elt_factory.sources.remote_job.description import ID, KEY, Call, Descriptio
 class Prefect(Model):
     """A flow run of one deployment of Prefect."""
 
-    deployment_id: Text = Field(
-        description="Id of the deployment.", examples=["5f9c2a3e-1111-4222-8333-944455566677"]
-    )
+    deployment_id: Text = Field(description="Id of the deployment.", examples=["5f9c2a3e-1111-4222-8333-944455566677"])
     parameters: Payload = Field(
-        {}, description="Parameters of the flow. Templates are filled in.", examples=[{"day": "{{ window.start | date }}"}]
+        {},
+        description="Parameters of the flow. Templates are filled in.",
+        examples=[{"day": "{{ window.start | date }}"}],
     )
 
 

@@ -10,7 +10,7 @@ from elt_factory.sources.remote_job.description import ID, Call, Description, Re
 
 
 class Tableau(Model):
-    """A refresh of a workbook's extracts in Tableau. The connection has a name and a secret of a personal access token."""
+    """A refresh of a workbook's extracts in Tableau. The connection has the name and the secret of an access token."""
 
     site_id: Text = Field(description="Id (LUID) of the site.", examples=["9a8b7c6d-5e4f-3a2b-1c0d-9e8f7a6b5c4d"])
     site: Text = Field("", description="Name of the site in addresses. Empty for the default site.", examples=["sales"])
