@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import duckdb
+import msgspec
 import pytest
+import yaml
 from dag_support import config_of
 
+from elt_factory.config.models.remote_jobs import RemoteJob
+from elt_factory.core.failures import JobRunningError
+from elt_factory.core.window import Window
 from elt_factory.dag.factory import build_dag
+from elt_factory.dag.remote_trigger import JobOfRun, RemoteTrigger
+from elt_factory.sources.remote_job.asked import State
 
 DAY = {"window_start": "2013-01-01", "window_end": "2013-01-02"}
 CONFIG = """
@@ -87,6 +96,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.serve()
 
+    def do_DELETE(self) -> None:
+        self.serve()
+
     def do_PUT(self) -> None:
         self.serve()
 
@@ -125,6 +137,37 @@ def test_a_run_starts_the_job_once_verifies_what_it_loaded_checks_it_and_refresh
     # what was known of the jobs is forgotten when they have succeeded
     assert not list(line.folder.rglob("job.json"))
     assert "2 new rows, 3 in the table" in line.screen
+
+
+def waiting(tool: Tool) -> RemoteTrigger:
+    """The trigger that waits for a job, as the triggerer makes it of what was stored."""
+    job = RemoteJob.model_validate(yaml.safe_load(CONFIG)["extract"]["job"])
+    window = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC))
+    asked = JobOfRun("tiny", "job", job, "tool", window, "run-1", {"run_id": "run-1", "params.n": 1}, "UTC")
+    error = JobRunningError("it runs")
+    error.every, error.until = timedelta(seconds=0.01), datetime.now(UTC) + timedelta(minutes=1)
+    known = msgspec.json.encode(State("elt-1", datetime.now(UTC), sent=True, id="5"))
+    path, kwargs = RemoteTrigger.of(asked, known, error).serialize()
+    assert path == "elt_factory.dag.remote_trigger.RemoteTrigger"
+    return RemoteTrigger(**json.loads(json.dumps(kwargs)))
+
+
+def test_the_triggerer_looks_until_a_worker_is_needed_and_cancels_with_the_run(connect, tmp_path, monkeypatch):
+    tool = Tool()
+    monkeypatch.setattr(tool, "load", lambda: None)
+    Thread(target=tool.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    connect("tool", conn_type="http", host=f"http://127.0.0.1:{tool.server_address[1]}")
+    monkeypatch.setenv("AIRFLOW_VAR_ELT_LANDING", str(tmp_path))
+
+    async def events(trigger: RemoteTrigger) -> int:
+        return len([event async for event in trigger.run()])
+
+    assert asyncio.run(events(waiting(tool))) == 1
+    assert tool.asked == ["GET /jobs/5"] * 2
+    asyncio.run(waiting(tool).on_kill())
+    assert tool.asked[2:] == ["DELETE /jobs/5"]
+    tool.shutdown()
+    tool.server_close()
 
 
 def test_the_dag_and_its_plan_show_the_job_the_verification_and_what_follows(tmp_path):

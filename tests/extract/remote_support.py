@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any
 
 DATE = "{{ window.start | date }}"
@@ -56,7 +57,7 @@ class System:
     headers: Callable[[Job], Mapping[str, str]] = lambda _: {}
 
 
-def _words(*words: str) -> dict[str, Any]:
+def _words(*words: Any) -> dict[str, Any]:
     return dict(zip(("running", "retrying", "done", "failed", "cancelled"), words, strict=True))
 
 
@@ -181,6 +182,101 @@ SYSTEMS: Mapping[str, System] = {
 }  # fmt: skip
 
 
+# those whose faults are those of the systems above: how they speak is what they add
+MORE: Mapping[str, System] = {
+    "orchestra": System(
+        {"pipeline_id": "daily", "inputs": {"day": DATE}},
+        _words("RUNNING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"),
+        "POST /api/engine/public/pipelines/daily/start",
+        r"GET /api/engine/public/pipeline_runs/(\w+)/status",
+        started=lambda job: {"pipelineRunId": job.id},
+        shown=lambda _, word: {"runStatus": word, "message": "disk full"},
+    ),
+    "aws_ecs": System(
+        {"cluster": "loaders", "task_definition": "load:3"},
+        _words("RUNNING", "RUNNING", 0, 1, 137),
+        "RunTask",
+        "DescribeTasks",
+        started=lambda job: {"tasks": [{"taskArn": job.id}]},
+        shown=lambda job, word: {
+            "tasks": [
+                {"taskArn": job.id, "lastStatus": word, "containers": [{}]}
+                if word == "RUNNING"
+                else {
+                    "taskArn": job.id,
+                    "lastStatus": "STOPPED",
+                    "containers": [{"exitCode": word}],
+                    "stoppedReason": "disk full",
+                }
+            ]
+        },
+    ),
+    "aws_lambda": System(
+        {"function": "load", "payload": {"day": DATE}},
+        _words("", "", "", "Unhandled", ""),
+        r"POST /2015-03-31/functions/load/invocations",
+        "-",
+        started=lambda job: {"errorMessage": "disk full"} if job.state == "failed" else {"rows": 2},
+        headers=lambda job: {"X-Amz-Function-Error": "Unhandled"} if job.state == "failed" else {},
+    ),
+    "tableau": System(
+        {"site_id": "s1", "site": "sales", "workbook_id": "w1"},
+        _words(None, None, "0", "1", "2"),
+        "POST /api/3.24/sites/s1/workbooks/w1/refresh",
+        r"GET /api/3.24/sites/s1/jobs/(\w+)",
+        started=lambda job: {"job": {"id": job.id}},
+        shown=lambda job, word: {
+            "job": {
+                "id": job.id,
+                "progress": "50",
+                **({"finishCode": word, "statusNotes": {"statusNote": [{"text": "disk full"}]}} if word else {}),
+            }
+        },
+    ),
+    "power_bi": System(
+        {"tenant": "example.com", "group_id": "g1", "dataset_id": "d1"},
+        _words("Unknown", "Unknown", "Completed", "Failed", "Cancelled"),
+        "POST /v1.0/myorg/groups/g1/datasets/d1/refreshes",
+        r"GET /v1.0/myorg/groups/g1/datasets/d1/refreshes/(\w+)",
+        listed=r"GET /v1.0/myorg/groups/g1/datasets/d1/refreshes\?.*",
+        started=lambda _: {},
+        headers=lambda job: {"Location": f"https://api.example.com/v1.0/refreshes/{job.id}"},
+        shown=lambda _, word: {"status": word, "messages": [{"message": "disk full"}]},
+        list=lambda jobs: {"value": [{"requestId": job.id} for job, _ in jobs]},
+    ),
+    "looker": System(
+        {"model": "sales", "view": "orders"},
+        _words("running", "running", "complete", "error", "killed"),
+        "GET /api/4.0/derived_table/sales/orders/start",
+        r"GET /api/4.0/derived_table/(\w+)/check",
+        started=lambda job: {"materialization_id": job.id},
+        shown=lambda _, word: {"resp_text": json.dumps({"status": word, "message": "disk full"})},
+    ),
+    "superset": System(
+        {"chart_id": 12},
+        _words("", "", "", "", ""),
+        "PUT /api/v1/chart/warm_up_cache",
+        "-",
+        started=lambda job: {"result": [{"chart_id": 12, "viz_error": "disk full" if job.state == "failed" else None}]},
+    ),
+    "metabase": System(
+        {"model_id": 34},
+        _words("refreshing", "refreshing", "persisted", "error", "off"),
+        "POST /api/persist/card/34/refresh",
+        "GET /api/persist/card/34()",
+        started=lambda _: None,
+    ),
+}
+_LOGINS = (
+    "/applications/token",
+    "/auth/token",
+    "/oauth/token",
+    "/api/3.24/auth/signin",
+    "/api/4.0/login",
+    "/api/v1/security/login",
+)
+
+
 @dataclass
 class Faults:
     """What goes wrong, as often as a number says."""
@@ -203,7 +299,7 @@ class Remote(ThreadingHTTPServer):
         self.become("http")
 
     def become(self, name: str) -> None:
-        self.name, self.system = name, SYSTEMS[name]
+        self.name, self.system = name, {**SYSTEMS, **MORE}[name]
         self.jobs: list[Job] = []
         self.states = ["running", "done"]
         self.faults = Faults()
@@ -237,8 +333,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         target = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
         route = target or f"{self.command} {self.path}"
-        if self.path in ("/applications/token", "/auth/token", "/oauth/token"):
-            self._send({"access_token": "issued"})
+        if self.path in _LOGINS:
+            self._send({"access_token": "issued", "credentials": {"token": "issued"}})
             return
         remote.asked.append(route)
         for name in ("start", "listed", "look", "cancel"):
@@ -268,7 +364,7 @@ class _Handler(BaseHTTPRequestHandler):
             faults.start_again -= 1
             self._refused(remote.system.conflict)
             return
-        self._send(remote.system.started(job))
+        self._send(remote.system.started(job), 200, remote.system.headers(job))
 
     def _refused(self, conflict: Any) -> None:
         if isinstance(conflict, int):
@@ -292,6 +388,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(b"<html>maintenance</html>")
         elif remote.name == "fivetran":
             self._connection()
+        elif remote.name == "metabase":
+            self._model()
         elif remote.name == "aws_glue":
             self._send(remote.system.list([(job, self._word(job.seen())) for job in reversed(remote.jobs)]))
         else:
@@ -329,6 +427,13 @@ class _Handler(BaseHTTPRequestHandler):
             }
         )
 
+    def _model(self) -> None:
+        jobs = self.server.jobs
+        state = jobs[-1].seen() if jobs else "done"
+        ended = f"2013-01-{len(jobs) + 1:02}" if state in ("done", "failed") else "2013-01-01"
+        error = "disk full" if state == "failed" else None
+        self._send({"state": self._word(state), "refresh_end": ended, "error": error})
+
     def _listed(self, *_: str) -> None:
         self._send(self.server.system.list([(job, "") for job in reversed(self.server.jobs)]))
 
@@ -338,9 +443,11 @@ class _Handler(BaseHTTPRequestHandler):
                 job.cancelled = True
         self._send({})
 
-    def _send(self, content: Any, status: int = 200) -> None:
-        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+    def _send(self, content: Any, status: int = 200, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        data = content if isinstance(content, bytes) else b"" if content is None else json.dumps(content).encode()
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -353,6 +460,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def do_DELETE(self) -> None:
+        self._serve()
+
+    def do_PUT(self) -> None:
         self._serve()
 
     def do_PATCH(self) -> None:

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 from boto3.session import Session
 from pydantic import TypeAdapter
-from remote_support import SYSTEMS, UUID, Kept, Remote
+from remote_support import MORE, SYSTEMS, UUID, Kept, Remote
 
 from elt_factory.config.models.remote_jobs import REMOTE_JOBS, RemoteJob
 from elt_factory.core.connection import Connection
@@ -100,7 +100,9 @@ def runs(server, monkeypatch):
 
     def make(name: str, **changes: object) -> Runs:
         server.become(name)
-        spec = {**SYSTEMS[name].spec}
+        spec = {**server.system.spec}
+        if name == "power_bi":
+            spec["token_url"] = f"{server.url}/oauth/token"
         job = RemoteJob.model_validate({name: spec, **changes})
         if name == "matillion":
             # its token comes from a host of its own
@@ -271,6 +273,19 @@ def test_the_triggerer_sees_when_a_worker_is_needed_and_a_person_can_cancel(runs
     assert cancel(run.request) is can
     assert run.memory.content is None
     assert of_jobs(run)[2] == (0 if can else 1)
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_the_jobs_of_other_systems_end_as_they_say(runs, name):
+    run = runs(name)
+    answers_at_once = name in ("aws_lambda", "superset")
+    run.remote.states = ["done"] if answers_at_once else ["running", "done"]
+    assert (run.drive(), of_jobs(run)) == ("done", ONE)
+    run.memory.forget()
+    run.remote.states = ["failed"] if answers_at_once else ["running", "failed"]
+    assert run.drive(tries=1) == "RemoteJobFailedError"
+    assert "disk full" in str(run.errors[-1])
+    assert "{{" not in str(run.remote.bodies)
 
 
 def test_a_lost_answer_of_a_system_that_cannot_say_is_for_a_person_to_decide(runs):

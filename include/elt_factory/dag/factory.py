@@ -166,7 +166,7 @@ def _remote_job(config: Config) -> BaseOperator | None:
         return None
     from elt_factory.dag.remote_jobs import JOB, RemoteJobOperator
 
-    return RemoteJobOperator(task_id=JOB, config=config, job=config.remote_job, trigger_rule=TriggerRule.NONE_FAILED)
+    return RemoteJobOperator(task_id=JOB, config=config, job=config.remote_job)
 
 
 def _verified_tables(config: Source) -> TaskGroup:
@@ -188,7 +188,9 @@ def _after_group(config: Config) -> TaskGroup | None:
 
     with TaskGroup("after") as group:
         tasks = [
-            RemoteJobOperator(task_id=name, config=config, job=job, trigger_rule=TriggerRule.NONE_FAILED)
+            RemoteJobOperator(
+                task_id=name, config=config, job=job, trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
+            )
             for name, job in zip(_numbered([job.kind for job in config.after]), config.after, strict=True)
         ]
         for earlier, later in pairwise(tasks):

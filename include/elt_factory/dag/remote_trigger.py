@@ -28,7 +28,7 @@ class JobOfRun:
         connection: The name of the Airflow connection.
         window: The run's window.
         run_id: The run.
-        values: The values of templates that are no times.
+        values: The values of templates, without times.
         zone: The zone of the config.
     """
 

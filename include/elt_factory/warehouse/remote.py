@@ -314,7 +314,7 @@ def _text(value: Any) -> str | None:
 
 
 def _moment(text: str, zone: str, *, day_ends: bool = False) -> datetime:
-    """Return a business date as an instant; one that is no time sorts by its digits.
+    """Return a business date as an instant.
 
     Raises:
         BadDataError: it is not a date.

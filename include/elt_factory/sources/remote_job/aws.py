@@ -19,7 +19,7 @@ from elt_factory.core.failures import (
 )
 from elt_factory.extract.label import TableLabel
 from elt_factory.sources.remote_job.description import Call
-from elt_factory.sources.remote_job.transport import Reply
+from elt_factory.sources.remote_job.reply import Reply
 from elt_factory.storage.aws import endpoint_of, session_of
 
 _REFUSED = ("AccessDenied", "ExpiredToken", "InvalidClientToken", "InvalidSignature", "MissingAuth", "Unrecognized")

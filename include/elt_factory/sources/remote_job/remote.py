@@ -29,7 +29,8 @@ from elt_factory.core.failures import (
 from elt_factory.extract.label import TableLabel
 from elt_factory.sources.remote_job.asked import JobRequest, Seen, State, filled, word
 from elt_factory.sources.remote_job.description import Call, Description, Phase
-from elt_factory.sources.remote_job.transport import GONE, Reply, Transport, dig, transport
+from elt_factory.sources.remote_job.reply import GONE, Reply, Transport, dig
+from elt_factory.sources.remote_job.transport import transport
 
 _LOOKS_AT_A_FAILURE = 2  # of a system with tries of its own, and of a job that is not to be found
 _EXCERPT = 500

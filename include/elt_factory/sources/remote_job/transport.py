@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import msgspec
@@ -14,38 +13,13 @@ from elt_factory.core.connection import Connection
 from elt_factory.core.failures import AnswerLostError, EltError, SourceUnavailableError
 from elt_factory.extract.label import TableLabel
 from elt_factory.sources.remote_job.description import Call, Description
+from elt_factory.sources.remote_job.reply import Reply, Transport
 from elt_factory.sources.rest_api.answer_model import AnswerRule
 from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.exchange import Answer
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.pace import pace_of
 from elt_factory.sources.rest_api.sending import JSON, Sending
-
-GONE = (404, 410)
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a system answered: JSON, None where it was empty. `known` says that its status is one that was asked for."""
-
-    status: int
-    body: Any = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    known: bool = False
-
-    def at(self, path: str) -> Any:
-        """Return the value at a dotted path; None where there is none."""
-        return dig(self.body, path)
-
-
-class Transport(Protocol):
-    """How requests are sent."""
-
-    def start(self, call: Call, known: Sequence[int | str]) -> Reply:
-        """Send a request that is not sent again where it may have had an effect."""
-
-    def ask(self, call: Call, known: Sequence[int | str] = ()) -> Reply:
-        """Send a request that may be sent again."""
 
 
 @dataclass(frozen=True)
@@ -96,27 +70,6 @@ def api_of(description: Description, connection: Connection) -> RestApi:
     """Return the system as a JSON API."""
     written = {"type": "rest_api", "connection": connection.conn_id, "headers": dict(description.headers)}
     return RestApi.model_validate({**written, "auth": description.auth} if description.auth else written)
-
-
-def dig(value: Any, path: str) -> Any:
-    """Return the value at a dotted path of JSON, through lists by number; None where there is none."""
-    for name in path.split(".") if path else ():
-        value = _within(value)
-        if isinstance(value, Mapping):
-            value = value.get(name)
-        elif isinstance(value, list) and name.lstrip("-").isdecimal() and -len(value) <= int(name) < len(value):
-            value = value[int(name)]
-        else:
-            return None
-    return value if path else None
-
-
-def _within(value: Any) -> Any:
-    """Return the JSON within a text of JSON."""
-    if isinstance(value, str) and value.startswith("{"):
-        with suppress(msgspec.DecodeError, RecursionError):
-            return msgspec.json.decode(value)
-    return value
 
 
 def _rules(known: Sequence[int | str]) -> Sequence[AnswerRule]:
