@@ -126,6 +126,10 @@ BRANCHES = {
     ],
     "dbt-failed": [failing("transform.daily.run", "AirflowException", message="dbt command failed")],
     "waited-in-vain": [failing("before_extract.file_x", "AirflowSensorTimeout", message="no file; timed out after 6h")],
+    "remote-job": [
+        failing("job", "RemoteJobFailedError", message="the job 5 of airbyte has failed: disk full"),
+        failing(LOAD, "NotMovedError", message="the job has succeeded, but raw.orders has no new rows"),
+    ],
     "source-unavailable": [failing(EXTRACT, "SourceUnavailableError", message="no answer within 30 s")],
     "bad-data": [failing(EXTRACT, "BadRequestError", message="404 for /v1/orders")],
     "task-failed": [failing(LOAD, "AccountingError", message="12 rows are missing"), failing(LOAD)],

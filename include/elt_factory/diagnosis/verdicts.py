@@ -47,6 +47,7 @@ RULES: Sequence[Rule] = (
     Rule("check-failed", "failing", "source system", tasks.check_failed),
     Rule("dbt-failed", "failing", "transform", tasks.dbt_failed),
     Rule("waited-in-vain", "failing", "source system", tasks.sensor_gave_up),
+    Rule("remote-job", "failing", "source system", tasks.remote_job_failed),
     Rule("source-unavailable", "failing", "source system", tasks.source_unavailable),
     Rule("bad-data", "failing", "source system", tasks.bad_data),
     Rule("task-failed", "failing", "pipeline", tasks.task_failed),

@@ -290,6 +290,16 @@ def source_unavailable(facts: Facts) -> Finding | None:
     )
 
 
+def remote_job_failed(facts: Facts) -> Finding | None:
+    """Find a job of another system that did not bring what it should."""
+    return _found(
+        facts,
+        lambda _, failure: bool({"RemoteJobFailedError", "RemoteJobEndedError", "NotMovedError"} & set(failure.kinds)),
+        "the job of another system did not load what it should",
+        "look at its log there; then clear the task job with all that follows it",
+    )
+
+
 def task_failed(facts: Facts) -> Finding | None:
     """Find any other failure."""
     task = failed_task(facts)

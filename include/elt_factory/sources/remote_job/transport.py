@@ -19,6 +19,7 @@ from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.exchange import Answer
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.pace import pace_of
+from elt_factory.sources.rest_api.punctual import LOCATION
 from elt_factory.sources.rest_api.sending import JSON, Sending
 
 
@@ -50,7 +51,10 @@ class Http:
                 text = f"{answer.method} {answer.url.path}: the response is not JSON"
                 raise self.label.error(kind, text) from None
             body = None
-        return Reply(answer.status, body, answer.headers, known)
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        if LOCATION in headers:
+            headers["location"] = headers[LOCATION]
+        return Reply(answer.status, body, headers, known)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from pydantic import Field
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.values import Text
 from elt_factory.sources.remote_job.description import ID, Call, Description, Find, Payload, RemoteJobKind, part
-from elt_factory.sources.rest_api.punctual import LOCATION
 
 
 class PowerBi(Model):
@@ -33,7 +32,7 @@ def _describe(spec: PowerBi) -> Description:
     token = f"https://login.microsoftonline.com/{part(spec.tenant)}/oauth2/v2.0/token"
     return Description(
         start=Call("POST", path, json=spec.options),
-        id_header=LOCATION,
+        id_header="location",
         look=Call(path=f"{path}/{ID}"),
         status="status",  # Unknown: it is in progress
         done=("Completed",),
