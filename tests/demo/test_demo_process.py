@@ -127,7 +127,7 @@ def test_stop_does_not_end_a_process_that_a_stale_pid_file_names(tmp_path: Path)
 def test_a_server_that_dies_while_starting_is_reported_with_its_last_words(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
-    with pytest.raises(DemoError, match="exited immediately: DEMO_BURST is 'x'"):
+    with pytest.raises(DemoError, match="ended while it started: DEMO_BURST is 'x'"):
         start(tmp_path, free_port(), env={"DEMO_BURST": "x"})
 
 

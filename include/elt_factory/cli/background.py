@@ -42,7 +42,7 @@ class Service:
     """What to start, and how to see that it is well.
 
     `<folder>/<name>.pid` and `<folder>/<name>.log` are its files; `title` names it in messages; `healthy` takes
-    the port.
+    the port, and so does `why`, which says what is not well.
     """
 
     title: str
@@ -51,6 +51,7 @@ class Service:
     command: Callable[[int], list[str]]
     healthy: Callable[[int], bool]
     environment: Mapping[str, str] = field(default_factory=dict)
+    why: Callable[[int], str] = lambda _: ""
 
     @property
     def pid_file(self) -> Path:
@@ -63,17 +64,28 @@ class Service:
         return self.folder / f"{self.name}.log"
 
 
-def start(service: Service, port: int, timeout_seconds: float = 60.0) -> Server:
+@dataclass(frozen=True)
+class Slow:
+    """What to do, once, when a service is not well after a time; `act` takes the port."""
+
+    seconds: float
+    act: Callable[[int], None]
+
+
+_PATIENT = Slow(float("inf"), lambda _: None)
+
+
+def start(service: Service, port: int, timeout_seconds: float = 60.0, slow: Slow = _PATIENT) -> Server:
     """Start a service on a port of this machine and wait until it is well; one that runs there already is kept.
 
     Raises:
         ServiceError: the port is taken by something else, it runs on another port, or it is not well in time.
     """
     with private_files():
-        return _start(service, port, timeout_seconds)
+        return _start(service, port, timeout_seconds, slow)
 
 
-def _start(service: Service, port: int, timeout_seconds: float) -> Server:
+def _start(service: Service, port: int, timeout_seconds: float, slow: Slow) -> Server:
     service.folder.mkdir(parents=True, exist_ok=True)
     with service.pid_file.open("a+") as pid_file:
         if _lock(pid_file):
@@ -85,7 +97,7 @@ def _start(service: Service, port: int, timeout_seconds: float) -> Server:
         raise ServiceError(
             f"{service.title} of {service.folder} is already running on port {server.port}: stop it first"
         )
-    _wait_until_healthy(service, server, timeout_seconds)
+    _wait_until_healthy(service, server, timeout_seconds, slow)
     return server
 
 
@@ -195,14 +207,21 @@ def _spawn(service: Service, port: int, pid_file: IO[str]) -> Server:
     return server
 
 
-def _wait_until_healthy(service: Service, server: Server, timeout_seconds: float) -> None:
-    deadline = time.monotonic() + timeout_seconds
+def _wait_until_healthy(service: Service, server: Server, timeout_seconds: float, slow: Slow) -> None:
+    began, patient = time.monotonic(), True
     while not service.healthy(server.port):
         if find(service) != server:
-            raise ServiceError(f"{service.title} exited immediately: {_last_words(service)}")
-        if time.monotonic() > deadline:
+            raise ServiceError(f"{service.title} ended while it started: {_last_words(service)}")
+        waited = time.monotonic() - began
+        if waited > timeout_seconds:
+            why = service.why(server.port) or "it does not answer"
             stop(service)
-            raise ServiceError(f"{service.title} was not healthy after {timeout_seconds:g} s: see {service.log_file}")
+            raise ServiceError(
+                f"{service.title} was not healthy after {timeout_seconds:g} s: {why}; see {service.log_file}"
+            )
+        if patient and waited > slow.seconds:
+            patient = False
+            slow.act(server.port)
         time.sleep(_POLL_SECONDS)
 
 

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ SETTINGS_FILE = "airflow_settings.yaml"
 OWN_FILE = ".env"
 _OWN = ("AIRFLOW_CONN_", "AIRFLOW_VAR_")
 _MARK = ".settings"
+_LOCK_SECONDS = 120
 # every YAML a DAG file of its own: one that is broken shows its own import error, and a new one is seen within seconds
 BUNDLES = [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": {"refresh_interval": 5}}]
 # What every Airflow that runs the DAGs should have, wherever it is
@@ -70,11 +72,20 @@ def use_local_airflow() -> bool:
     if os.environ.get("AIRFLOW_HOME", environment["AIRFLOW_HOME"]) != environment["AIRFLOW_HOME"]:
         return False
     path = environment.pop("PATH")
-    environment |= own_connections(root)
+    environment |= {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata_url(root)} | own_connections(root)
     for name, value in environment.items():
         os.environ.setdefault(name, value)
     os.environ["PATH"] = path
     return True
+
+
+def metadata_url(root: Path) -> str:
+    """Return where Airflow's metadata is: a SQLite file, for which everyone waits as long as it takes.
+
+    Airflow keeps it in write-ahead mode, in which who reads keeps no one waiting; two that write take turns, and by
+    default the second gives up after five seconds. The asynchronous engine takes its settings from the same URL.
+    """
+    return f"sqlite:///{root / '.airflow' / 'airflow.db'}?timeout={_LOCK_SECONDS}"
 
 
 def own_connections(root: Path) -> dict[str, str]:
@@ -110,11 +121,13 @@ def ensure_local_airflow() -> None:
 def _prepare(root: Path, home: Path) -> None:
     settings = (root / SETTINGS_FILE).read_text(encoding="utf-8") if (root / SETTINGS_FILE).exists() else ""
     mark = home / _MARK
-    if not (home / "airflow.db").exists() or not mark.exists() or mark.read_text(encoding="utf-8") != settings:
+    # a newer Airflow may need other tables
+    state = f"# {version('apache-airflow')}\n{settings}"
+    if not (home / "airflow.db").exists() or not mark.exists() or mark.read_text(encoding="utf-8") != state:
         home.mkdir(parents=True, exist_ok=True)
         migrate_database()
         apply_settings(yaml.safe_load(settings) or {})
-        mark.write_text(settings, encoding="utf-8")
+        mark.write_text(state, encoding="utf-8")
     ensure_manifest()
 
 

@@ -23,7 +23,7 @@ from elt_factory.cli.init import init
 from elt_factory.cli.names import ConfigName
 from elt_factory.cli.new import new
 from elt_factory.cli.opening import opened_warehouse
-from elt_factory.cli.output import AsJson, errors, fail, print_json, short
+from elt_factory.cli.output import AsJson, errors, fail, print_json, short, warn
 from elt_factory.cli.plan import plan
 from elt_factory.cli.profile import profile
 from elt_factory.cli.rejects import app as rejects
@@ -160,11 +160,11 @@ def setup() -> None:
 def up(
     port: Annotated[int, typer.Option(help="Port of the web UI. If it is in use, another one is chosen.")] = 8080,
 ) -> None:
-    """Start Airflow with its web UI in the background."""
+    """Start Airflow with its web UI in the background, and keep its components running."""
     from elt_factory.cli.standalone import up as start_airflow
 
-    with console.status("Starting Airflow (about a minute)"):
-        login = start_airflow(port)
+    with console.status("Starting Airflow (about half a minute)"):
+        login = start_airflow(port, warn)
     console.print(
         f"Airflow runs at [bold]{login.url}[/]  user [bold]{login.user}[/]  password [bold]{login.password}[/]"
     )
@@ -175,7 +175,7 @@ def down() -> None:
     """Stop the Airflow that `elt up` started, and nothing else."""
     from elt_factory.cli.standalone import down as stop_airflow
 
-    console.print("Airflow stopped." if stop_airflow() else "Airflow was not running.")
+    console.print("Airflow stopped." if stop_airflow(warn) else "Airflow was not running.")
 
 
 def main() -> None:

@@ -35,6 +35,11 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=_plain, ensure_ascii=False) + "\n")
 
 
+def warn(message: str) -> None:
+    """Say what is unusual, on the stream of errors."""
+    errors.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 def fail(message: str) -> NoReturn:
     """Say what is wrong and end with 1."""
     errors.print(message, style="red", markup=False, highlight=False)

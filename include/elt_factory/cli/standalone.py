@@ -1,21 +1,23 @@
-"""Airflow with its web UI on this machine, in the background."""
+"""Airflow with its web UI on this machine, in the background, each of its components kept running."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from elt_factory.cli import background
 from elt_factory.cli.background import HOST, Server, Service
 from elt_factory.cli.local import ensure_local_airflow, use_local_airflow
+from elt_factory.cli.running import record
+from elt_factory.cli.running.components import all_well, silent
 from elt_factory.core.failures import ServiceError
 
 DEFAULT_PORT = 8080
-_START_SECONDS = 240.0
-_COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+_START_SECONDS, _SLOW_SECONDS = 240.0, 40.0
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,12 @@ class Login:
     password: str
 
 
-def up(port: int) -> Login:
+def up(port: int, report: Callable[[str], None]) -> Login:
     """Start Airflow and wait until all of its parts are well; what runs already is left running.
+
+    Args:
+        port: The port of the web UI; another one where it is taken.
+        report: Hears why it takes long, and what ended by itself before.
 
     Raises:
         ServiceError: AIRFLOW_HOME names another Airflow, or it is not well in time.
@@ -38,48 +44,69 @@ def up(port: int) -> Login:
             f"AIRFLOW_HOME is {os.environ['AIRFLOW_HOME']}, which is not in this project: unset it first"
         )
     ensure_local_airflow()
-    running = background.find(_service())
-    server = background.start(_service(), running.port if running else background.free_port(port), _START_SECONDS)
+    service = _service()
+    running = background.find(service)
+    slow = background.Slow(_SLOW_SECONDS, lambda port: report(f"Airflow still starts: {_why(port)}"))
+    port = running.port if running else background.free_port(port)
+    server = background.start(service, port, _START_SECONDS, slow)
+    if running:
+        for sentence in restarts():
+            report(sentence)
     return _login(server)
 
 
-def down() -> bool:
-    """End the Airflow that `up` started; whether there was one."""
-    return use_local_airflow() and background.stop(_service())
+def down(report: Callable[[str], None]) -> bool:
+    """End the Airflow that `up` started, and report what had ended by itself; whether there was one."""
+    if not use_local_airflow():
+        return False
+    if background.find(_service()):
+        for sentence in restarts():
+            report(sentence)
+    return background.stop(_service())
+
+
+def running() -> Server | None:
+    """Return the Airflow of this project that `up` started, where it runs."""
+    return background.find(_service())
+
+
+def restarts() -> Iterator[str]:
+    """Yield what ended by itself since the start, a sentence for each component."""
+    found = record.read(_home())
+    yield from found.restarts() if found else ()
+
+
+def failure() -> str:
+    """Return why all components were ended the last time, or nothing."""
+    found = record.read(_home())
+    return found.failure if found else ""
+
+
+def _home() -> Path:
+    return Path(os.environ["AIRFLOW_HOME"])
 
 
 def _service() -> Service:
-    home = Path(os.environ["AIRFLOW_HOME"])
-    return Service(title="Airflow", folder=home, name="standalone", command=_command, healthy=_all_well, environment={})
+    return Service(
+        title="Airflow",
+        folder=_home(),
+        name="standalone",
+        command=lambda port: [sys.executable, "-m", "elt_factory.cli.running.components", str(port)],
+        healthy=all_well,
+        why=_why,
+    )
 
 
-def _command(port: int) -> list[str]:
-    """`airflow standalone` on a port; the other addresses that follow from the port go with it."""
-    settings = {
-        "AIRFLOW__API__HOST": HOST,
-        "AIRFLOW__API__PORT": str(port),
-        "AIRFLOW__API__BASE_URL": f"http://{HOST}:{port}",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{port}/execution/",
-    }
-    return [
-        "/usr/bin/env",
-        *(f"{name}={value}" for name, value in settings.items()),
-        sys.executable,
-        "-m",
-        "airflow",
-        "standalone",
-    ]
-
-
-def _all_well(port: int) -> bool:
-    answer = background.answers(port, "/api/v2/monitor/health")
-    if answer is None:
-        return False
-    health = json.loads(answer)
-    return all((health.get(part) or {}).get("status") == "healthy" for part in _COMPONENTS)
+def _why(port: int) -> str:
+    """Say what is not well, and what there is to know about it."""
+    names = list(silent(port))
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    busy = f"; the machine is busy: load {load:.0f} on {cores} cores" if load > 2 * cores else ""
+    waiting = f"no sign of life of {', '.join(names)} yet" if names else "the metadata database does not answer"
+    return "; ".join([waiting, *restarts()]) + busy
 
 
 def _login(server: Server) -> Login:
-    passwords = Path(os.environ["AIRFLOW_HOME"]) / "simple_auth_manager_passwords.json.generated"
+    passwords = _home() / "simple_auth_manager_passwords.json.generated"
     user, password = next(iter(json.loads(passwords.read_text(encoding="utf-8")).items()))
     return Login(f"http://{HOST}:{server.port}", user, password)

@@ -11,7 +11,6 @@ _SAYINGS: Mapping[str, str] = {
     "default_args": "write owner: and retries: at the top level, or in _defaults.yaml",
     "defaults": "write them into _defaults.yaml, in this folder",
     "destination": "the warehouse is the Airflow connection named warehouse; no config names it",
-    "end_date": "remove it: runs continue until the DAG is paused; elt run --start --end loads one window",
     "loaders": "the warehouse is the Airflow connection named warehouse; no config names it",
     "max_active_runs": "remove it: runs that have to follow each other do",
     "target": "the warehouse is the Airflow connection named warehouse; no config names it",

@@ -17,7 +17,7 @@ from elt_factory.config.models.durations import format_duration
 from elt_factory.config.models.schedule import BUSINESS_DAYS
 
 if TYPE_CHECKING:
-    from airflow.timetables.base import Timetable
+    from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
     from pendulum import DateTime
 
 _LONGEST_SEARCH = 10_000
@@ -36,7 +36,43 @@ class _Times(CronDataIntervalTimetable):
         return self._get_prev(moment)
 
 
-class CalendarTimetable(CronDataIntervalTimetable):
+class _Ending(CronDataIntervalTimetable):
+    """Intervals of which none begins at an end or after it; without an end they never stop.
+
+    Airflow's `end_date` of a DAG is no help: a run that is triggered after it has tasks that never start.
+    """
+
+    _end: datetime | None = None
+
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """Return the next run that the scheduler makes, or None where there are no more."""
+        if self._latest is not None:
+            restriction = restriction._replace(latest=min(self._latest, restriction.latest or self._latest))
+        return super().next_dagrun_info(
+            last_automated_data_interval=last_automated_data_interval, restriction=restriction
+        )
+
+    def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
+        """Return the interval of a run by hand: the last complete one, and no later than the last of all."""
+        if self._latest is not None:
+            run_after = min(run_after, self._get_next(self._latest))
+        return super().infer_manual_data_interval(run_after=run_after)
+
+    def _skip_to_latest(self, earliest: DateTime | None) -> DateTime:
+        """Return where the first run begins without catchup: that of the last interval, when the end is over."""
+        begin = super()._skip_to_latest(earliest)
+        return begin if self._latest is None else min(begin, self._align_to_prev(self._latest))
+
+    @property
+    def _latest(self) -> DateTime | None:
+        from pendulum import instance
+
+        return None if self._end is None else instance(self._end - _MICROSECOND)
+
+
+class CalendarTimetable(_Ending):
     """Intervals that end at each time of several crons, on business days alone where that is asked.
 
     Args:
@@ -44,14 +80,24 @@ class CalendarTimetable(CronDataIntervalTimetable):
         zone: Whose clocks they mean.
         business_days: Whether Saturdays, Sundays and holidays are left out.
         holidays: Days in ISO 8601.
+        end: None of them begins then or later; in ISO 8601 when it was stored.
     """
 
-    def __init__(self, crons: Sequence[str], zone: str, business_days: bool, holidays: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        crons: Sequence[str],
+        zone: str,
+        business_days: bool,
+        holidays: Sequence[str] = (),
+        end: datetime | str | None = None,
+    ) -> None:
         super().__init__(crons[0], zone)
+        self._end = _moment(end)
         self._crons = tuple(_Times(cron, zone) for cron in crons)
         self._holidays, self._business_days = frozenset(holidays), business_days
         self._stored: dict[str, Any] = {"crons": list(crons), "zone": zone}
         self._stored |= {"business_days": business_days, "holidays": list(holidays)}
+        self._stored |= _stored_end(self._end)
         days = " on business days" if business_days else ""
         self.description = "; ".join(cron.description for cron in self._crons) + days
 
@@ -94,27 +140,30 @@ class CalendarTimetable(CronDataIntervalTimetable):
         return not self._business_days or (day.weekday() in BUSINESS_DAYS and day.isoformat() not in self._holidays)
 
 
-class EveryTimetable(CronDataIntervalTimetable):
+class EveryTimetable(_Ending):
     """Intervals of one length, counted from an anchor: they begin where they always have, whenever they are asked.
 
     Args:
         every: The length.
         anchor: Where one of them begins.
+        end: None of them begins then or later.
     """
 
-    def __init__(self, every: timedelta, anchor: datetime) -> None:
+    def __init__(self, every: timedelta, anchor: datetime, end: datetime | None = None) -> None:
         super().__init__("0 0 * * *", "UTC")
+        self._end = _moment(end)
         self._every, self._anchor = every, anchor.astimezone(UTC)
         self.description = f"Every {format_duration(every)}"
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Timetable:
         """Return the timetable from what Airflow stored."""
-        return cls(timedelta(seconds=data["seconds"]), datetime.fromisoformat(data["anchor"]))
+        return cls(timedelta(seconds=data["seconds"]), datetime.fromisoformat(data["anchor"]), _moment(data.get("end")))
 
     def serialize(self) -> dict[str, Any]:
         """Return what Airflow stores."""
-        return {"seconds": self._every.total_seconds(), "anchor": self._anchor.isoformat()}
+        about = {"seconds": self._every.total_seconds(), "anchor": self._anchor.isoformat()}
+        return about | _stored_end(self._end)
 
     @property
     def summary(self) -> str:
@@ -125,7 +174,7 @@ class EveryTimetable(CronDataIntervalTimetable):
         return isinstance(other, EveryTimetable) and self.serialize() == other.serialize()
 
     def __hash__(self) -> int:
-        return hash((self._every, self._anchor))
+        return hash((self._every, self._anchor, self._end))
 
     def _get_next(self, current: DateTime) -> DateTime:
         return self._boundary(math.floor(self._intervals_until(current)) + 1)
@@ -141,3 +190,13 @@ class EveryTimetable(CronDataIntervalTimetable):
         from pendulum import instance
 
         return instance(self._anchor + number * self._every)
+
+
+def _moment(end: datetime | str | None) -> datetime | None:
+    moment = datetime.fromisoformat(end) if isinstance(end, str) else end
+    return moment.astimezone(UTC) if moment else None
+
+
+def _stored_end(end: datetime | None) -> dict[str, str]:
+    """Return what is stored of an end: nothing where there is none, so that what was stored before stays the same."""
+    return {"end": end.isoformat()} if end else {}

@@ -17,7 +17,7 @@ from elt_factory.core.failures import EmptyWindowError, PermanentError, UnknownC
 from elt_factory.core.project import project_root
 from elt_factory.core.window import Window, load_id, moment_in
 from elt_factory.dag.asset_events import window_of_key
-from elt_factory.dag.timetables import last_interval
+from elt_factory.dag.timetables import end_of, last_interval
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.kind import ANY_PURPOSE, Purpose
@@ -144,7 +144,7 @@ def _everything(config: Config, now: datetime) -> tuple[datetime, datetime]:
             f"{config.name} has no schedule, so its runs have no window, and {', '.join(appending)} would be appended "
             "twice; set window_start and window_end in the form, or set a schedule"
         )
-    return _in_zone(datetime.fromisoformat(str(config.start_date)), config.timezone), now
+    return _in_zone(datetime.fromisoformat(str(config.start_date)), config.timezone), min(now, end_of(config) or now)
 
 
 def _in_zone(moment: datetime, zone: str) -> datetime:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -36,7 +36,7 @@ def schedule_of(config: Config, tables_of: Mapping[str, tuple[str, ...]]) -> Any
         ]
         # Airflow starts a run once all have an event of one key, and the key is the window
         return PartitionedAssetTimetable(assets=AssetAll(*found)) if found else None
-    if schedule.single_cron:
+    if schedule.single_cron and config.end_date is None:
         from airflow.sdk import CronDataIntervalTimetable
 
         return CronDataIntervalTimetable(schedule.single_cron, timezone=config.timezone)
@@ -45,6 +45,8 @@ def schedule_of(config: Config, tables_of: Mapping[str, tuple[str, ...]]) -> Any
 
 def last_interval(config: Config, now: datetime) -> tuple[datetime, datetime]:
     """Return the last complete interval of a schedule, as Airflow itself counts it, changes of the clock included.
+
+    Of a config that ends it is the last one that begins before the end.
 
     Raises:
         ValueError: the config has no schedule of times.
@@ -58,7 +60,9 @@ def last_interval(config: Config, now: datetime) -> tuple[datetime, datetime]:
 
 
 def _core(config: Config, schedule: Schedule) -> CronDataIntervalTimetable:
-    return _cron(schedule.single_cron, config.timezone) if schedule.single_cron else _of_its_own(config, schedule)
+    if schedule.single_cron and config.end_date is None:
+        return _cron(schedule.single_cron, config.timezone)
+    return _of_its_own(config, schedule)
 
 
 @lru_cache(maxsize=256)
@@ -68,12 +72,19 @@ def _cron(text: str, zone: str) -> CronDataIntervalTimetable:
     return CronDataIntervalTimetable(text, timezone=zone)
 
 
+def end_of(config: Config) -> datetime | None:
+    """Return the end of the last day with data, where the config has one."""
+    if config.end_date is None:
+        return None
+    return datetime.combine(config.end_date + timedelta(days=1), time(), ZoneInfo(config.timezone))
+
+
 def _of_its_own(config: Config, schedule: Schedule) -> CronDataIntervalTimetable:
     # imports Airflow's core, which only configs with such a schedule pay for
     from elt_factory.dag.core_timetables import CalendarTimetable, EveryTimetable
 
     if schedule.every:
         anchor = datetime.combine(config.start_date, time(), ZoneInfo(config.timezone))
-        return EveryTimetable(schedule.every, anchor)
+        return EveryTimetable(schedule.every, anchor, end_of(config))
     holidays = tuple(str(day) for day in schedule.holidays)
-    return CalendarTimetable(schedule.cron or (), config.timezone, schedule.business_days, holidays)
+    return CalendarTimetable(schedule.cron or (), config.timezone, schedule.business_days, holidays, end_of(config))

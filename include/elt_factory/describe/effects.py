@@ -46,6 +46,7 @@ _RULES: tuple[_Rule, ...] = (
         ("timezone",),
         Effect("the schedule, dates in paths and templates, and cursors without a time zone use the new one"),
     ),
+    _Rule(("end_date",), Effect("no run begins its window after it; existing runs and rows stay")),
     _Rule(("catchup",), Effect("controls whether Airflow creates the missing runs since start_date")),
     _Rule(
         ("params",),

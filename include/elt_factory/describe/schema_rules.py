@@ -36,6 +36,7 @@ _CRON = (
 PATTERNS: Mapping[tuple[str, str], Sequence[str]] = {
     ("", "schedule"): (_CRON,),
     ("", "start_date"): (rf"{DAY}$",),
+    ("", "end_date"): (rf"{DAY}$",),
     ("", "timezone"): (rf"^(({_REGIONS})/.+|{_ZONES})$",),
     ("", "name"): (r"^(?!(information_schema|pg_catalog)$)",),
     ("Deadline", "timezone"): (rf"^(({_REGIONS})/.+|{_ZONES})$",),
@@ -90,6 +91,7 @@ IN_ENVIRONMENTS = (
     "schedule",
     "timezone",
     "start_date",
+    "end_date",
     "catchup",
     "deadline",
     "retries",

@@ -17,10 +17,10 @@ def last_window(config: Config, moment: datetime) -> Window:
     Raises:
         ValueError: no run has begun by then.
     """
-    if config.timetable is None:
-        return Window(first_moment(config), moment)
-    from elt_factory.dag.timetables import last_interval
+    from elt_factory.dag.timetables import end_of, last_interval
 
+    if config.timetable is None:
+        return Window(first_moment(config), min(moment, end_of(config) or moment))
     return Window(*last_interval(config, moment))
 
 

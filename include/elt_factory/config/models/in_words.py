@@ -28,8 +28,9 @@ def deadline_text(deadline: Deadline, zone: str) -> str:
 
 
 def covers_words(config: Config) -> str:
-    """Since when there are data, and whether what was missed is run."""
-    return f"from {config.start_date}" + (", with catchup" if config.catchup else "")
+    """Since when there are data, until when, and whether what was missed is run."""
+    until = f" to {config.end_date}" if config.end_date else ""
+    return f"from {config.start_date}{until}" + (", with catchup" if config.catchup else "")
 
 
 def retries_words(config: Config) -> str:

@@ -128,6 +128,11 @@ class Pipeline(Model):
         "UTC", description="Time zone of the schedule and of dates.", examples=["America/New_York"]
     )
     start_date: Date = Field(date(2020, 1, 1), description="First day with data.", examples=["2013-01-01"])
+    end_date: Date | None = Field(
+        None,
+        description="Last day with data: no run begins its window after it. If unset, runs continue.",
+        examples=["2013-01-07"],
+    )
     catchup: Flag = Field(
         False, description="Whether to run the intervals between start_date and now.", examples=[True]
     )
@@ -233,6 +238,9 @@ def _name_mistakes(config: Pipeline) -> Iterator[MistakeError]:
 
 def _run_mistakes(config: Pipeline) -> Iterator[MistakeError]:
     """Yield what can never run, or would wait for itself."""
+    if config.end_date is not None and config.end_date < config.start_date:
+        message = f"{config.end_date} is before start_date {config.start_date}: nothing would run"
+        yield MistakeError(message, "use a day on or after start_date", at=("end_date",), code="conflict")
     if config.catchup and config.timetable is None:
         hint = "add a schedule:, or remove `catchup`"
         message = f"`catchup` has no effect {'on `assets`' if config.schedule else 'without a schedule'}"
