@@ -191,7 +191,7 @@ def test_a_config_without_a_deadline_has_none(tmp_path):
 def test_the_document_says_what_it_is_when_it_runs_and_its_tables(dags):
     text = dags["flights"].doc_md
     assert "Departures from New York's three airports" in text
-    assert "- **schedule** `0 3 * * *` America/New_York" in text
+    assert "- **schedule** `0 0 * * 2` America/New_York" in text
     assert "- **deadline** 06:00 America/New_York" in text
     assert "| flights | One scheduled departure | flight_id | merge | time_hour |" in text
 
@@ -203,7 +203,7 @@ def test_the_document_has_the_whole_specification_and_the_data_dictionary(dags):
     text = dags["flights"].doc_md
     for line in (
         "- **owner** data-platform",
-        "- **covers** from 2013-01-01",
+        "- **covers** from 2013-01-01 to 2013-01-07",
         "- **source** rest_api behind the connection `flights_api`",
         "- **sensors before extract** flights_api/health responds",
         "- **sensors before transform** flights is fresh, business date within 26h; fleet has loaded the window",
@@ -244,12 +244,14 @@ def test_the_form_takes_dates_and_moments(dags, value):
     assert dags["fleet"].params.get_param("window_start").resolve(value) == value
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_scheduled_run_covers_a_day_of_the_configs_time_zone(dags, name):
+def test_a_scheduled_run_covers_a_day_of_the_configs_time_zone(tmp_path):
     from airflow.timetables.base import TimeRestriction
     from pendulum import datetime
 
-    timetable, zone = as_scheduler_sees(dags[name]).timetable, ZoneInfo("America/New_York")
+    from elt_factory.dag.factory import build_dag
+
+    dag = build_dag(config_of(tmp_path, schedule="0 3 * * *", timezone="America/New_York"), {})
+    timetable, zone = as_scheduler_sees(dag).timetable, ZoneInfo("America/New_York")
     after = TimeRestriction(earliest=datetime(2013, 3, 8), latest=None, catchup=True)
     interval, seen = None, []
     # clocks go forward on 10 March
@@ -258,6 +260,21 @@ def test_a_scheduled_run_covers_a_day_of_the_configs_time_zone(dags, name):
         seen.append([moment.astimezone(zone) for moment in (interval.start, interval.end)])
     assert [(start.day, start.hour) for start, _ in seen] == [(8, 3), (9, 3), (10, 3), (11, 3)]
     assert [(end.day, end.hour) for _, end in seen] == [(9, 3), (10, 3), (11, 3), (12, 3)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_run_of_the_demo_is_its_week_and_its_last(dags, name):
+    from airflow.timetables.base import DagRunInfo
+    from pendulum import datetime, now
+
+    dag = as_scheduler_sees(dags[name])
+    week = (datetime(2013, 1, 1, 5), datetime(2013, 1, 8, 5))
+    first = dag.next_dagrun_info(last_automated_run_info=None)
+    assert (first.data_interval.start, first.data_interval.end) == week
+    assert dag.next_dagrun_info(last_automated_run_info=DagRunInfo.interval(*week)) is None
+    # and so is one by hand, which Airflow refuses to run after the end of a DAG
+    assert (*dag.timetable.infer_manual_data_interval(run_after=now()),) == week
+    assert dag.end_date is None
 
 
 def test_a_config_without_a_schedule_runs_only_by_hand(tmp_path):

@@ -112,6 +112,39 @@ def test_a_dag_that_is_unpaused_runs_the_last_complete_interval(tmp_path, airflo
         assert info.data_interval.end <= now() < info.data_interval.end.add(hours=13)
 
 
+@pytest.mark.parametrize("schedule", [{"every": "1d"}, "0 0 * * *", {"cron": ["0 0 * * *", "0 12 * * 6"]}])
+def test_no_interval_begins_after_the_last_day(tmp_path, airflow_db, schedule):
+    from airflow.serialization.decoders import decode_timetable
+    from airflow.serialization.encoders import encode_timetable
+    from airflow.timetables.base import DataInterval, TimeRestriction
+    from pendulum import instance, now
+
+    config = scheduled(tmp_path, schedule, end_date="2013-01-03")
+    timetable = decode_timetable(encode_timetable(schedule_of(config, {})))
+    start = instance(datetime(2013, 1, 1, tzinfo=ZoneInfo(NEW_YORK)))
+    last, days = None, []
+    while info := timetable.next_dagrun_info(
+        last_automated_data_interval=last, restriction=TimeRestriction(start, None, catchup=True)
+    ):
+        last = DataInterval(info.data_interval.start, info.data_interval.end)
+        days.append(last.start.in_timezone(NEW_YORK).day)
+    assert days == [1, 2, 3]
+    # without catchup the first run is the last interval, as it is of a DAG that does not end
+    first = timetable.next_dagrun_info(
+        last_automated_data_interval=None, restriction=TimeRestriction(start, None, catchup=False)
+    )
+    assert first.data_interval == last
+    assert last_interval(config, now()) == (last.start, last.end)
+    # before the end it is the last complete one, as ever
+    assert last_interval(config, datetime(2013, 1, 2, 12, tzinfo=ZoneInfo(NEW_YORK)))[1].day == 2
+
+
+def test_without_a_schedule_all_there_is_ends_with_the_last_day(tmp_path):
+    config = config_of(tmp_path, end_date="2013-01-07")
+    window = run_of(context_of(run_after="2026-01-01T00:00:00Z"), config).window
+    assert (window.start, window.end) == (moment("2013-01-01T00:00:00Z"), moment("2013-01-08T00:00:00Z"))
+
+
 def test_a_schedule_by_assets_waits_for_the_windows_of_all_tables_of_a_source_or_of_those_named(tmp_path):
     config = config_of(tmp_path, schedule={"assets": ["fleet", "weather.daily", "weather.hourly"]})
     tables = {"fleet": ("planes", "airlines"), "weather": ("daily", "hourly", "stations")}

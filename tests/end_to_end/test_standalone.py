@@ -3,19 +3,27 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
+from elt_factory.cli.running import record
+from elt_factory.cli.running.record import Fate
 from exports_support import Exports, exports_api
-from live_airflow import Live, signed_in, within
+from live_airflow import ENDED, Live, signed_in, within
 
 ROOT = Path(__file__).parents[2]
 ELT = [sys.executable, "-c", "from elt_factory.cli.main import main; main()"]
+API_KEY = "nyc-flights-demo"
+DEMO = ("departures", "fleet", "flights", "weather")
+COMPONENTS = ("scheduler", "api-server", "dag-processor", "triggerer")
+ROWS = {"fleet.airlines": 16, "fleet.airports": 1_458, "fleet.planes": 3_322, "flights.flights": 6_099}
 WEEK = {"window_start": "2013-01-01", "window_end": "2013-01-08"}
 # waits for a file that never comes, and so is never done in time
 LATE = """
@@ -56,18 +64,15 @@ def elt(environment: dict[str, str], *arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def lay_project(folder: Path) -> None:
-    """The project with one config more, and the fleet's database."""
-    from demo.fleet import lay_fleet
-
+def lay_project(folder: Path, sources: Path) -> None:
+    """The project with two configs more, and the demo's files and database."""
     for name in ("dags", "plugins", "dag_configs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "airflow_settings.yaml", folder)
     (folder / "include").symlink_to(ROOT / "include")
     (folder / "dag_configs" / "late.yaml").write_text(LATE)
     (folder / "dag_configs" / "export.yaml").write_text(EXPORT)
-    lay_fleet(folder / "data" / "sources")
-    (folder / "data" / "sources" / "weather").mkdir()
+    shutil.copytree(sources, folder / "data" / "sources")
 
 
 @pytest.fixture(scope="module")
@@ -78,15 +83,20 @@ def exports() -> Iterator[Exports]:
 
 @pytest.fixture(scope="module")
 def live(
-    exports: Exports, dbt_manifest: None, unused_ports: Iterator[int], tmp_path_factory: pytest.TempPathFactory
+    exports: Exports,
+    demo_api: int,
+    demo_sources: Path,
+    dbt_manifest: None,
+    unused_ports: Iterator[int],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Live]:
     folder, port = tmp_path_factory.mktemp("live"), next(unused_ports)
-    lay_project(folder)
+    lay_project(folder, demo_sources)
+    flights = {"conn_type": "http", "host": f"http://127.0.0.1:{demo_api}", "password": API_KEY}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
         "ELT_PROJECT": str(folder),
         "PYTHONPATH": str(ROOT / "include"),
-        # a DAG that is switched on runs only when it is told to
-        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+        "AIRFLOW_CONN_FLIGHTS_API": json.dumps(flights),
         "AIRFLOW_CONN_EXPORTS_API": json.dumps({"conn_type": "http", "host": exports.url, "password": "s3cret-key"}),
     }
     elt(environment, "up", "--port", str(port))
@@ -97,29 +107,67 @@ def live(
         elt(environment, "down")
 
 
-def test_the_dags_are_listed_a_run_over_rest_is_green_and_a_missed_deadline_is_written_down(live):
-    names = {"departures", "export", "fleet", "flights", "late", "weather"}
+def test_the_demo_that_is_unpaused_runs_its_week_and_ends_green_though_each_component_is_killed(live):
+    names = {*DEMO, "export", "late"}
     within(120, lambda: live.dags() >= names)
     assert live.dags() == names
     assert live.get("/importErrors")["import_errors"] == []
     assert live.get("/pools/warehouse")["slots"] == 1
 
     began = datetime.now(UTC)
-    late, fleet = live.trigger("late"), live.trigger("fleet", **WEEK)
+    late = live.trigger("late")
+    for name in DEMO:
+        live.api.patch(f"/dags/{name}", json={"is_paused": False}).raise_for_status()
+    within(60, lambda: all(runs(live, name) for name in DEMO))
+    for component in COMPONENTS:
+        kill(live, component)
 
-    tasks = live.tasks("fleet", fleet)
-    assert set(tasks.values()) == {("success", 1)}, tasks
-    assert live.get(f"/dags/fleet/dagRuns/{fleet}")["state"] == "success"
-    rows = live.query("select table_name, rows_loaded, window_start::varchar from _elt.loads order by 1")
-    assert rows == [
-        (table, loaded, "2013-01-01 05:00:00+00")
-        for table, loaded in (("airlines", 16), ("airports", 1_458), ("planes", 3_322))
-    ]
+    assert within(400, lambda: all(ended(live, name) for name in DEMO))
+    for name in DEMO:
+        # today, of which the sources know nothing, has no run
+        (run,) = runs(live, name)
+        assert (run["state"], run["data_interval_start"][:10], run["data_interval_end"][:10]) == (
+            "success",
+            "2013-01-01",
+            "2013-01-08",
+        )
+        assert {state for state, _ in live.tasks(name, run["dag_run_id"]).values()} == {"success"}
+    loaded = dict(live.query("select source || '.' || table_name, rows_loaded from _elt.loads"))
+    assert loaded.items() >= ROWS.items()
+    for component in COMPONENTS:
+        assert [death.how for death in fate(live, component).deaths] == ["killed by SIGKILL"]
 
-    missed = within(240, lambda: live.query("select source, run_id, deadline, noticed_at from _elt.deadline_misses"))
-    ((source, run_id, deadline, noticed),) = missed
+    ((source, run_id, deadline, noticed),) = within(
+        240, lambda: live.query("select source, run_id, deadline, noticed_at from _elt.deadline_misses")
+    )
     assert (source, run_id) == ("late", late)
     assert began + timedelta(seconds=3) <= deadline <= noticed
+
+
+def runs(live: Live, name: str) -> list[dict]:
+    return live.get(f"/dags/{name}/dagRuns")["dag_runs"]
+
+
+def ended(live: Live, name: str) -> bool:
+    return all(run["state"] in ENDED for run in runs(live, name))
+
+
+def fate(live: Live, component: str) -> Fate:
+    return record.read(live.folder / ".airflow").fates[component]
+
+
+def kill(live: Live, component: str) -> None:
+    """Kill a component, and wait until its next process is there and the API answers."""
+    os.kill(fate(live, component).pid, signal.SIGKILL)
+    assert within(60, lambda: fate(live, component).starts == 2)
+    assert within(60, lambda: answers(live))
+
+
+def answers(live: Live) -> bool:
+    try:
+        return live.api.get("/version").is_success
+    except httpx.TransportError:
+        return False
 
 
 def test_a_job_is_waited_for_in_the_triggerer_and_cancelled_when_a_person_ends_the_task(live, exports):

@@ -50,7 +50,7 @@ def _examined() -> Iterator[Found]:
 
 
 def _checks() -> Iterator[tuple[str, Check]]:
-    from elt_factory.cli.health import clock, deployment, installed, storage, transform
+    from elt_factory.cli.health import clock, components, deployment, installed, storage, transform
 
     folder = load_folder(config_folder())
     yield "python", installed.python
@@ -58,6 +58,7 @@ def _checks() -> Iterator[tuple[str, Check]]:
     yield "plugin", installed.plugin
     yield "kinds", installed.kinds
     yield "settings", deployment.settings
+    yield "airflow", components.airflow
     yield "configs", partial(_configs, folder)
     yield "connections", partial(deployment.connections, folder.configs)
     yield "warehouse", deployment.warehouse

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from elt_factory.cli.metadata import SQLITE, metadata_url, shown
 from elt_factory.core.extras import missing
 from elt_factory.core.private import private_files
 from elt_factory.core.project import dbt_folder, project_root
@@ -25,7 +26,7 @@ SETTINGS_FILE = "airflow_settings.yaml"
 OWN_FILE = ".env"
 _OWN = ("AIRFLOW_CONN_", "AIRFLOW_VAR_")
 _MARK = ".settings"
-_LOCK_SECONDS = 120
+_HOME = ".airflow"
 # every YAML a DAG file of its own: one that is broken shows its own import error, and a new one is seen within seconds
 BUNDLES = [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": {"refresh_interval": 5}}]
 # What every Airflow that runs the DAGs should have, wherever it is
@@ -50,15 +51,21 @@ def local_environment(root: Path) -> dict[str, str]:
     """
     return {
         **AIRFLOW_SETTINGS,
-        "AIRFLOW_HOME": str(root / ".airflow"),
+        "AIRFLOW_HOME": str(root / _HOME),
         "AIRFLOW__CORE__DAGS_FOLDER": str(root / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(root / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__COSMOS__CACHE_DIR": str(root / ".airflow" / "cosmos"),
+        "AIRFLOW__COSMOS__CACHE_DIR": str(root / _HOME / "cosmos"),
         # Cosmos looks for the dbt command even when it calls dbt as a library
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "ELT_PROJECT": str(root),
     }
+
+
+def is_ours(root: Path) -> bool:
+    """Whether Airflow's home is the project's own, as it is unless AIRFLOW_HOME names another."""
+    ours = str(root / _HOME)
+    return os.environ.get("AIRFLOW_HOME", ours) == ours
 
 
 def use_local_airflow() -> bool:
@@ -68,24 +75,15 @@ def use_local_airflow() -> bool:
         Whether the Airflow is ours; False where AIRFLOW_HOME names another.
     """
     root = project_root()
-    environment = local_environment(root)
-    if os.environ.get("AIRFLOW_HOME", environment["AIRFLOW_HOME"]) != environment["AIRFLOW_HOME"]:
+    if not is_ours(root):
         return False
+    environment = local_environment(root)
     path = environment.pop("PATH")
-    environment |= {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata_url(root)} | own_connections(root)
+    environment |= {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata_url(root / _HOME)} | own_connections(root)
     for name, value in environment.items():
         os.environ.setdefault(name, value)
     os.environ["PATH"] = path
     return True
-
-
-def metadata_url(root: Path) -> str:
-    """Return where Airflow's metadata is: a SQLite file, for which everyone waits as long as it takes.
-
-    Airflow keeps it in write-ahead mode, in which who reads keeps no one waiting; two that write take turns, and by
-    default the second gives up after five seconds. The asynchronous engine takes its settings from the same URL.
-    """
-    return f"sqlite:///{root / '.airflow' / 'airflow.db'}?timeout={_LOCK_SECONDS}"
 
 
 def own_connections(root: Path) -> dict[str, str]:
@@ -121,9 +119,11 @@ def ensure_local_airflow() -> None:
 def _prepare(root: Path, home: Path) -> None:
     settings = (root / SETTINGS_FILE).read_text(encoding="utf-8") if (root / SETTINGS_FILE).exists() else ""
     mark = home / _MARK
+    database = shown(home)
     # a newer Airflow may need other tables
-    state = f"# {version('apache-airflow')}\n{settings}"
-    if not (home / "airflow.db").exists() or not mark.exists() or mark.read_text(encoding="utf-8") != state:
+    state = f"# Airflow {version('apache-airflow')} in {database}\n{settings}"
+    is_there = database != SQLITE or (home / "airflow.db").exists()
+    if not is_there or not mark.exists() or mark.read_text(encoding="utf-8") != state:
         home.mkdir(parents=True, exist_ok=True)
         migrate_database()
         apply_settings(yaml.safe_load(settings) or {})

@@ -159,12 +159,19 @@ def setup() -> None:
 @app.command()
 def up(
     port: Annotated[int, typer.Option(help="Port of the web UI. If it is in use, another one is chosen.")] = 8080,
+    postgres: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Keep Airflow's metadata in this PostgreSQL database, from now on."),
+    ] = None,
+    sqlite: Annotated[bool, typer.Option("--sqlite", help="Keep it in SQLite again.")] = False,
 ) -> None:
     """Start Airflow with its web UI in the background, and keep its components running."""
+    if postgres and sqlite:
+        fail("use either --postgres or --sqlite")
     from elt_factory.cli.standalone import up as start_airflow
 
     with console.status("Starting Airflow (about half a minute)"):
-        login = start_airflow(port, warn)
+        login = start_airflow(port, warn, postgres, sqlite)
     console.print(
         f"Airflow runs at [bold]{login.url}[/]  user [bold]{login.user}[/]  password [bold]{login.password}[/]"
     )

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from elt_factory.cli import background
 from elt_factory.cli.background import HOST, Server, Service
-from elt_factory.cli.local import ensure_local_airflow, use_local_airflow
+from elt_factory.cli.local import ensure_local_airflow, is_ours, local_environment, use_local_airflow
+from elt_factory.cli.metadata import use_postgres, use_sqlite
 from elt_factory.cli.running import record
 from elt_factory.cli.running.components import all_well, silent
 from elt_factory.core.failures import ServiceError
+from elt_factory.core.project import project_root
 
 DEFAULT_PORT = 8080
 _START_SECONDS, _SLOW_SECONDS = 240.0, 40.0
@@ -29,38 +31,52 @@ class Login:
     password: str
 
 
-def up(port: int, report: Callable[[str], None]) -> Login:
+def up(port: int, report: Callable[[str], None], postgres: str | None = None, sqlite: bool = False) -> Login:
     """Start Airflow and wait until all of its parts are well; what runs already is left running.
 
     Args:
         port: The port of the web UI; another one where it is taken.
         report: Hears why it takes long, and what ended by itself before.
+        postgres: The URL of the database for the metadata from now on.
+        sqlite: Whether it is in SQLite from now on.
 
     Raises:
-        ServiceError: AIRFLOW_HOME names another Airflow, or it is not well in time.
+        ServiceError: AIRFLOW_HOME names another Airflow, it is not well in time, or it runs with another database.
     """
-    if not use_local_airflow():
+    if not is_ours(project_root()):
         raise ServiceError(
             f"AIRFLOW_HOME is {os.environ['AIRFLOW_HOME']}, which is not in this project: unset it first"
         )
+    if postgres or sqlite:
+        _choose_database(postgres)
     ensure_local_airflow()
     service = _service()
     running = background.find(service)
     slow = background.Slow(_SLOW_SECONDS, lambda port: report(f"Airflow still starts: {_why(port)}"))
     port = running.port if running else background.free_port(port)
     server = background.start(service, port, _START_SECONDS, slow)
-    if running:
-        for sentence in restarts():
-            report(sentence)
+    for sentence in restarts() if running else ():
+        report(sentence)
     return _login(server)
+
+
+def _choose_database(postgres: str | None) -> None:
+    os.environ["AIRFLOW_HOME"] = local_environment(project_root())["AIRFLOW_HOME"]
+    if running():
+        raise ServiceError("Airflow runs, and keeps its database until it is stopped; hint: elt down")
+    if postgres:
+        use_postgres(home(), postgres)
+    else:
+        use_sqlite(home())
 
 
 def down(report: Callable[[str], None]) -> bool:
     """End the Airflow that `up` started, and report what had ended by itself; whether there was one."""
     if not use_local_airflow():
         return False
-    if background.find(_service()):
-        for sentence in restarts():
+    found = record.read(home())
+    if found and (background.find(_service()) or found.failure):
+        for sentence in filter(None, [*found.restarts(), found.failure]):
             report(sentence)
     return background.stop(_service())
 
@@ -72,24 +88,25 @@ def running() -> Server | None:
 
 def restarts() -> Iterator[str]:
     """Yield what ended by itself since the start, a sentence for each component."""
-    found = record.read(_home())
+    found = record.read(home())
     yield from found.restarts() if found else ()
 
 
 def failure() -> str:
     """Return why all components were ended the last time, or nothing."""
-    found = record.read(_home())
+    found = record.read(home())
     return found.failure if found else ""
 
 
-def _home() -> Path:
+def home() -> Path:
+    """Return the folder of the Airflow of this project."""
     return Path(os.environ["AIRFLOW_HOME"])
 
 
 def _service() -> Service:
     return Service(
         title="Airflow",
-        folder=_home(),
+        folder=home(),
         name="standalone",
         command=lambda port: [sys.executable, "-m", "elt_factory.cli.running.components", str(port)],
         healthy=all_well,
@@ -107,6 +124,6 @@ def _why(port: int) -> str:
 
 
 def _login(server: Server) -> Login:
-    passwords = _home() / "simple_auth_manager_passwords.json.generated"
+    passwords = home() / "simple_auth_manager_passwords.json.generated"
     user, password = next(iter(json.loads(passwords.read_text(encoding="utf-8")).items()))
     return Login(f"http://{HOST}:{server.port}", user, password)

@@ -39,7 +39,7 @@ class _Times(CronDataIntervalTimetable):
 class _Ending(CronDataIntervalTimetable):
     """Intervals of which none begins at an end or after it; without an end they never stop.
 
-    Airflow's `end_date` of a DAG is no help: a run that is triggered after it has tasks that never start.
+    Airflow's own `end_date` of a DAG would not do: a run that is triggered after it has tasks that never start.
     """
 
     _end: datetime | None = None

@@ -12,12 +12,16 @@ import threading
 
 def main() -> None:
     """Run the command in this process, which leads a session of its own."""
-    pipe, command = int(sys.argv[1]), sys.argv[2:]
-    threading.Thread(target=_end_with, args=(pipe,), name="leash", daemon=True).start()
-    sys.argv = ["airflow", *command]
+    leash(int(sys.argv[1]))
+    sys.argv = ["airflow", *sys.argv[2:]]
     from airflow.__main__ import main as airflow
 
     airflow()  # type: ignore[no-untyped-call]
+
+
+def leash(pipe: int) -> None:
+    """End the session of this process, which leads it, as soon as no process holds the writing end of a pipe."""
+    threading.Thread(target=_end_with, args=(pipe,), name="leash", daemon=True).start()
 
 
 def _end_with(pipe: int) -> None:

@@ -50,17 +50,17 @@ class Record:
     failure: str = ""
 
     def write(self, folder: Path) -> None:
-        """Replace the file, at once."""
+        """Replace the file, which is never seen half written."""
         new = folder / f"{FILE}.new"
         new.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
         new.replace(folder / FILE)
 
     def restarts(self) -> Iterator[str]:
-        """Yield a sentence for each component that had to be started again."""
+        """Yield a sentence for each component that ended although no one asked it to."""
         for name, fate in self.fates.items():
             if fate.deaths:
-                times = f"{len(fate.deaths)} times" if len(fate.deaths) > 1 else "once"
-                yield f"{name} ended {times} by itself, last {fate.deaths[-1]}"
+                times = f"{len(fate.deaths)} times, the last time" if len(fate.deaths) > 1 else "once:"
+                yield f"the {name} ended {times} {fate.deaths[-1]}"
 
 
 def read(folder: Path) -> Record | None:
