@@ -124,7 +124,7 @@ def test_a_component_that_cannot_run_ends_all_with_one_error_that_says_why(tmp_p
         ("OSError: [Errno 28] No space left on device\nKeyError: 'x'\n", "OSError: [Errno 28] No space left on device"),
         (
             "\x1b[31msqlalchemy.exc.OperationalError: (sqlite3) locked\x1b[0m\n",
-            "sqlalchemy.exc.OperationalError: (sqlite3) locked",
+            "OperationalError: (sqlite3) locked",
         ),
         ("starting\nready\n\n", "ready"),
         ("", ""),

@@ -13,6 +13,7 @@ _TELLING = (
     re.compile(r"^\s*(?:[\w.]+\.)?\w*(?:Error|Exception|Exit)\b: "),
     re.compile(r"\berror\b", re.IGNORECASE),
 )
+_MODULES = re.compile(r"^(?:\w+\.)+(?=\w+: )")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -27,5 +28,5 @@ def last_words(log: Path, start: int = 0) -> str:
     lines = [line.strip() for line in _COLORS.sub("", text).splitlines() if line.strip()]
     for pattern in _TELLING:
         if found := next((line for line in reversed(lines) if pattern.search(line)), ""):
-            return found[:_SHOWN]
+            return _MODULES.sub("", found)[:_SHOWN]
     return lines[-1][:_SHOWN] if lines else ""
