@@ -129,7 +129,7 @@ def forgets_its_range(patch: pytest.MonkeyPatch) -> None:
 
 def older_overwrites(patch: pytest.MonkeyPatch) -> None:
     """A zombie's load takes the place of its retry's."""
-    patch.setattr(audit, "later_landing", lambda *_: "SELECT 0")
+    patch.setattr(audit, "later_landing", lambda *_: "SELECT 0, 0")
 
 
 def clears_others(patch: pytest.MonkeyPatch) -> None:

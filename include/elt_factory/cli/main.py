@@ -18,6 +18,7 @@ from elt_factory.cli.docs import docs
 from elt_factory.cli.doctor import doctor
 from elt_factory.cli.ending import EndedError, ended_by_signals, leave
 from elt_factory.cli.explain import explain
+from elt_factory.cli.forget import forget
 from elt_factory.cli.importing import app as importing
 from elt_factory.cli.init import init
 from elt_factory.cli.names import ConfigName
@@ -39,7 +40,22 @@ from elt_factory.core.failures import EltError
 from elt_factory.core.project import config_folder, project_root
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-for command in (init, new, connectors, validate, doctor, status, diagnose, explain, plan, profile, diff, docs, upgrade):
+for command in (
+    init,
+    new,
+    connectors,
+    validate,
+    doctor,
+    status,
+    diagnose,
+    explain,
+    plan,
+    profile,
+    diff,
+    docs,
+    upgrade,
+    forget,
+):
     app.command()(command)
 app.add_typer(rejects, name="rejects")
 app.add_typer(contract, name="contract")

@@ -100,6 +100,10 @@ class LandingError(PermanentError):
     """A landing is missing, incomplete or not what its manifest says."""
 
 
+class ForgottenError(TransientError):
+    """A landing may hold records that `elt forget` has erased since it was begun. Nothing was committed."""
+
+
 class LandingUnavailableError(TransientError):
     """The storage that landings live in cannot be reached, or does not answer correctly now."""
 

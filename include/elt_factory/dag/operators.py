@@ -240,6 +240,7 @@ class LoadOperator(TableOperator):
 
     def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: D102
         from elt_factory.landing.manifest import Owner, read_manifest
+        from elt_factory.warehouse import forgetting
         from elt_factory.warehouse.order import LoadOrder
 
         load = run.load_id(self.table)
@@ -251,7 +252,8 @@ class LoadOperator(TableOperator):
         manifest = read_manifest(place, owner)
         order = LoadOrder.of(self.config, self.table, manifest, place, run.run_id, full_refresh=run.full_refresh)
         with warehouse(purpose(run, "load", self.table)) as opened:
-            report = opened.load(order)
+            report, landed = forgetting.load(opened, order)
+            order = replace(order, manifest=landed)
             replayed = replay_rejects(opened, run, self.table, landings, self.log.info)
             forget_old(opened, self.config, self.table, landings, self.log.info)
         self.told = f"{report.rows_loaded:,} rows loaded, {report.total_rows:,} in the table"

@@ -75,13 +75,13 @@ def _land(request: LandRequest) -> Manifest:
         manifest = _manifest(connection, request, staged, _Written(files, rejects, ledger), attempt)
         if request.spool.keys:
             manifest = _with_keys(connection, request, manifest, folder)
-    manifest = _with_etags(place, manifest)
+    manifest = with_etags(place, manifest)
     # other attempts of this load are not touched: a load may be reading one of them
     write_manifest(place, manifest)
     return manifest
 
 
-def _with_etags(place: Place, manifest: Manifest) -> Manifest:
+def with_etags(place: Place, manifest: Manifest) -> Manifest:
     """Return the manifest with what object storage calls the files that went up."""
     found = place.below(manifest.attempt).files()
 

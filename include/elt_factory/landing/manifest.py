@@ -86,6 +86,14 @@ class Replays:
 
 
 @dataclass(frozen=True)
+class Forgotten:
+    """A key whose records were removed from the landing after it was written, by its hash, and how many they were."""
+
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True)
 class Manifest:
     """One landing: its files, its exact numbers, its schema.
 
@@ -129,6 +137,7 @@ class Manifest:
     delta_token_after: str | None = None  # what it was asked with; None: for all it has
     cursor_after: str | None = None  # a cursor that is not a time was read from here on; None: from its beginning
     replays: Replays | None = None  # the records are rejects of another load
+    forgotten: tuple[Forgotten, ...] = ()  # what `elt forget` has removed, which no number here counts any more
 
     @property
     def owner(self) -> Owner:

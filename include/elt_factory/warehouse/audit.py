@@ -13,6 +13,9 @@ the known name shows what holds of it (see `audit_views`):
   same key, a replay, or a person. What a later commit of the same window closes follows from the log of loads.
 - `unseen_keys` has the keys that a snapshot of an `scd2` table with rejects says nothing of: see `history`.
 - `schema_changes`, `quality_results` and `deadline_misses` say what changed, what was checked, what was late.
+- `forgotten` has the receipts of `elt forget`: what was erased where, with the hash of a key in its place. A landing
+  that was begun before that is loaded without the records (see `landing.forgotten`).
+- `removals` has what retention has removed of tables, landings and logs.
 - `metrics` has what the checks of a load have measured, which later loads are compared with: of a load that was checked
   again, what was measured last.
 
@@ -169,6 +172,28 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "noticed_at": "timestamp",
         "table_name": "text",
     },
+    "forgotten": {
+        "receipt": "text",
+        "source": "text",
+        "table_name": "text",
+        "key_columns": "text",
+        "key_hash": "text",
+        "place": "text",
+        "rows": "integer",
+        "who": "text",
+        "forgotten_at": "timestamp",
+    },
+    "removals": {
+        "source": "text",
+        "table_name": "text",
+        "what": "text",
+        "rows": "integer",
+        "bytes": "integer",
+        "before": "timestamp",
+        "why": "text",
+        "run_id": "text",
+        "removed_at": "timestamp",
+    },
 }
 
 LOGS: Mapping[str, str] = {
@@ -309,14 +334,22 @@ def committed(dialect: Dialect, source: str, name: str) -> str:
 def later_landing(dialect: Dialect, manifest: Manifest) -> Statement:
     """SELECT of how many landings are committed that were begun later and hold all that this one does.
 
-    They are of the same load, or of a full refresh over its window.
+    They are of the same load, or of a full refresh over its window. Next to it, how many keys were forgotten since the
+    landing was begun and may be in it still.
     """
-    d = dialect
+    d, mine = dialect, of_table(dialect, manifest.source, manifest.table)
+    done = ", ".join(d.literal(one.sha256) for one in manifest.forgotten)
+    left = f" AND {d.name('key_hash')} NOT IN ({done})" if done else ""
+    begun = d.literal(datetime.fromisoformat(manifest.started_at))
+    forgotten = (
+        f"(SELECT count(*) FROM {relation('forgotten').sql(d)} WHERE {mine} "
+        f"AND {d.name('forgotten_at')} >= {begun}{left})"
+    )
     start, end = (d.literal(datetime.fromisoformat(text)) for text in (manifest.window_start, manifest.window_end))
     refreshed = f"{d.name('full_refresh')} AND {d.name('window_start')} <= {start} AND {d.name('window_end')} >= {end}"
     return Statement(
-        f"SELECT count(*) FROM {relation('loads').sql(d)} WHERE {of_table(d, manifest.source, manifest.table)} "
-        f"AND {d.name('started_at')} > {d.literal(datetime.fromisoformat(manifest.started_at))} "
+        f"SELECT count(*), {forgotten} FROM {relation('loads').sql(d)} WHERE {mine} "
+        f"AND {d.name('started_at')} > {begun} "
         f"AND ({d.name('load_id')} = {d.literal(manifest.load_id)} OR ({refreshed})) AND {brought_good(d)}",
         "give way if a later landing of this window is committed",
     )

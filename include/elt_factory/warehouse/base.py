@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from elt_factory.config.models.values import ColumnType
-from elt_factory.core.failures import AccountingError, ContractError, PermanentError, TooManyRejectsError
+from elt_factory.core.failures import (
+    AccountingError,
+    ContractError,
+    ForgottenError,
+    PermanentError,
+    TooManyRejectsError,
+)
 from elt_factory.core.sql_text import Value
 from elt_factory.landing.checksums import proven
 from elt_factory.landing.folded import Folded
@@ -191,6 +197,7 @@ class Warehouse(ABC):
             AccountingError: the warehouse sees or writes another number of rows than the manifest says.
             ContractError: the table has another type for a column than the landing.
             LandingError: a landed file cannot be read.
+            ForgottenError: the landing may hold records that were erased since it was begun.
             WarehouseBusyError: other loads of the table were always faster. After any of them nothing is committed.
         """
         self.prepare()
@@ -221,9 +228,12 @@ class Warehouse(ABC):
             if manifest.replays:
                 reject_states.refuse_closed(self, order, manifest.replays)
                 return self._write(order, staged, now, columns)
-            if self.query(audit.later_landing(dialect, manifest)).rows[0][0]:
+            later, *forgotten = self.query(audit.later_landing(dialect, manifest)).rows[0]
+            if later:
                 total = self.query(statements.count_rows(dialect, order.target)).rows[0][0] if columns else 0
                 return LoadReport(0, 0, 0, 0, int(total), gave_way=True)
+            if any(forgotten):
+                raise ForgottenError(f"{order.label}: the landing may hold records that elt forget has erased since")
             overlaps.refuse_stale(self, order)
             overlaps.refuse_read_twice(self, order)
             return self._write(order, staged, now, columns)

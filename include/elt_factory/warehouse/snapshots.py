@@ -202,8 +202,7 @@ class SnapshotSql:
 
     def _key_text(self, alias: str) -> str:
         """Return a key as one text, which no other key has."""
-        texts = [f"CAST({self.history.column(alias, key)} AS VARCHAR)" for key in self.history.keys]
-        return " || ".join(f"CAST(length({text}) AS VARCHAR) || ':' || {text}" for text in texts)
+        return text_of_key(self._d, alias, self.history.keys)
 
     def _insert_unseen(self, load_id: str, loaded_at: str, alias: str) -> str:
         d, given = self._d, self.snapshot
@@ -310,3 +309,9 @@ def _join_at(history: History, moments: Sequence[datetime]) -> list[Statement]:
         f"AND ({until} IS NULL OR {until} > {history.since('t')})"
     )
     return [Statement(reach, "join adjacent versions that do not differ"), Statement(remove, "delete the second")]
+
+
+def text_of_key(dialect: Dialect, alias: str, keys: Sequence[str]) -> str:
+    """Return a row's key as one text, which no other key has."""
+    texts = [f"CAST({alias}.{dialect.name(key)} AS VARCHAR)" for key in keys]
+    return " || ".join(f"CAST(length({text}) AS VARCHAR) || ':' || {text}" for text in texts)

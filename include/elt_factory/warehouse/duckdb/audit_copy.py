@@ -151,6 +151,8 @@ def connect(file: Path) -> sqlite3.Connection:
     copy = sqlite3.connect(file, timeout=_BUSY, isolation_level=None)
     copy.execute("PRAGMA journal_mode = WAL")
     copy.execute("PRAGMA synchronous = OFF")
+    # what is erased is not left in free pages of the file
+    copy.execute("PRAGMA secure_delete = ON")
     return copy
 
 
