@@ -187,3 +187,26 @@ def test_a_config_that_fails_says_why_and_exits_with_1(elt: Elt, project: Path) 
         assert 'no file matches "lost.csv"' in " ".join(done.stdout.split())
     finally:
         lost.unlink()
+
+
+def test_a_person_is_forgotten_with_a_receipt_and_no_later_load_of_the_landing_knows_them(
+    loaded: Elt, project: Path
+) -> None:
+    landing = project / "data" / "landing" / "homes"
+    refused = loaded("forget", "homes", "--key", "carrier=UA")
+    assert (refused.returncode, refused.stderr.strip()) == (
+        1,
+        "this cannot be undone: look with --dry-run, then add --yes",
+    )
+    assert 'did you mean "carrier"?' in loaded("forget", "homes", "--key", "carier=UA", "--dry-run").stderr
+    looked = loaded("forget", "homes", "--key", "carrier=UA", "--dry-run")
+    assert "Would erase 1 of homes.homes: table homes.homes" in looked.stdout, looked.stderr
+    done = loaded("forget", "homes", "--key", "carrier=UA", "--yes", "--json")
+    receipt = json.loads(done.stdout)
+    assert (done.returncode, receipt["left"], receipt["erased"][0]["rows"]) == (0, [], 1), done.stderr
+    assert any(b"UA" in path.read_bytes() for path in landing.rglob("*.parquet")) is False
+    assert "Nothing was left to erase." in loaded("forget", "homes", "--key", "carrier=UA", "--yes").stdout
+    kept = json.loads(loaded("sql", "select distinct key_hash from _elt.forgotten", "--json").stdout)
+    assert kept == [{"key_hash": receipt["key_hash"]}]
+    rows = json.loads(loaded("sql", "select carrier from homes.homes order by carrier", "--json").stdout)
+    assert "UA" not in [row["carrier"] for row in rows]

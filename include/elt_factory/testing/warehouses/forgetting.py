@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from elt_factory.core.failures import BadRequestError
-from elt_factory.landing.forgotten import KeyHash, is_of
 from elt_factory.landing.manifest import parse_manifest
 from elt_factory.landing.places import LocalPlace
 from elt_factory.testing.warehouses.loader import MERGE, PROJECT, Crash, Loader, OnWarehouse, day
@@ -33,8 +32,10 @@ def forgotten(loader: Loader, *keys: Mapping[str, str], dry_run: bool = False) -
     """Forget a person of the loader's table."""
     place = LocalPlace(loader.base).below(loader.source, loader.name)
     config = config_of(loader, loader.base)
-    asked = forgetting.Asked(config, keys or (KEY,), (loader.name,), lambda _: place, PROJECT, "someone")
-    return forgetting.forget(loader.warehouse, forgetting.replace(asked, dry_run=dry_run))
+    asked = forgetting.Asked(
+        config, keys or (KEY,), (loader.name,), lambda _: place, PROJECT, "someone", dry_run=dry_run
+    )
+    return forgetting.forget(loader.warehouse, asked)
 
 
 def traces(loader: Loader) -> list[str]:
@@ -184,17 +185,3 @@ def crash_after(loader: Loader, patched: pytest.MonkeyPatch, at: int) -> None:
             return answer
 
         patched.setattr(kind, name, then_ended)
-
-
-def test_rejects_are_recognized_by_number_hash_key_and_words() -> None:
-    """A reject is of a person by its record, its key, its hashes; a broken line by its words."""
-    from elt_factory.landing.forgotten import key_hash
-
-    keys = [KeyHash(("id",), key_hash(("id",), ("42",)))]
-    assert is_of(keys, '{"id": 42.0}', None, None)
-    assert is_of(keys, '{"ID": "042"}', None, None)
-    assert is_of(keys, None, '["id","42"]', None)
-    assert is_of(keys, "{}", None, '{"hashed":{"id":"42"},"dropped":[]}')
-    assert is_of(keys, '{"line": "420,42,x"}', None, None)
-    assert not is_of(keys, '{"line": "420;4.2,x"}', None, None)
-    assert not is_of(keys, '{"id": 420, "n": 42}', '["id","420"]', None)

@@ -6,6 +6,7 @@ from elt_factory.testing.warehouses.accounting import AccountingSuite
 from elt_factory.testing.warehouses.at_once import AtOnceSuite
 from elt_factory.testing.warehouses.cursors import CursorSuite
 from elt_factory.testing.warehouses.deletes import DeleteSuite
+from elt_factory.testing.warehouses.forgetting import ForgetSuite
 from elt_factory.testing.warehouses.history import HistorySuite
 from elt_factory.testing.warehouses.interface import InterfaceSuite
 from elt_factory.testing.warehouses.loads import LoadSuite
@@ -25,6 +26,7 @@ class WarehouseSuite(
     AtOnceSuite,
     CursorSuite,
     DeleteSuite,
+    ForgetSuite,
     HistorySuite,
     RefreshSuite,
     RejectLimitSuite,
