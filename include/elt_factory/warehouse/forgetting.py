@@ -257,11 +257,11 @@ def _clean_landings(
     warehouse: Warehouse, asked: Asked, receipt: str, table: str, keys: Sequence[KeyHash], left: list[str]
 ) -> Iterator[Erased]:
     place, told = asked.place(table), _told(warehouse, asked, table, keys[0])
-    for load, attempt, whole, names in landings(place):
+    for load, attempt, complete, names in landings(place):
         label = f"landing {load}/{attempt}"
         if not is_attempt(attempt):
             continue
-        if not whole:
+        if not complete:
             left += _unfinished(place.below(load, attempt), label, names, dry_run=asked.dry_run)
             continue
         try:
