@@ -189,6 +189,19 @@ def test_a_config_that_fails_says_why_and_exits_with_1(elt: Elt, project: Path) 
         lost.unlink()
 
 
+def test_what_is_kept_is_reported_and_what_is_past_retention_removed(loaded: Elt) -> None:
+    (kept,) = json.loads(loaded("maintenance", "report", "--json").stdout)
+    assert (kept["source"], kept["keeps"]) == ("homes", "landings 30d, audit 365d")
+    assert kept["landings"] > 0
+    assert "homes.homes" in loaded("maintenance", "report").stdout
+    assert "Nothing is past its retention." in loaded("maintenance", "run").stdout
+    refused = loaded("maintenance", "remove", "homes")
+    assert (refused.returncode, refused.stderr.strip()) == (1, "homes has a config: delete its file first")
+    rows = loaded("sql", "select count(*) as n from homes.homes", "--json").stdout
+    assert "bytes before" in loaded("maintenance", "compact").stdout
+    assert loaded("sql", "select count(*) as n from homes.homes", "--json").stdout == rows
+
+
 def test_a_person_is_forgotten_with_a_receipt_and_no_later_load_of_the_landing_knows_them(
     loaded: Elt, project: Path
 ) -> None:

@@ -236,13 +236,13 @@ def test_old_landings_are_removed_from_object_storage(any_place, records, tmp_pa
     foreign = replace(manifest, project="another", attempt="0123456789ab")
     write_manifest(any_place, foreign)
     begun, later = datetime.fromisoformat(manifest.started_at), datetime.now(UTC) + timedelta(days=1)
-    assert clean_landings(landings, "", dict, datetime.now(UTC) - timedelta(days=1)) == []
-    assert clean_landings(landings, "", lambda: {"L1": begun - timedelta(seconds=1)}, later) == [
+    assert clean_landings(landings, "", dict, datetime.now(UTC) - timedelta(days=1)) == {}
+    assert list(clean_landings(landings, "", lambda: {"L1": begun - timedelta(seconds=1)}, later)) == [
         "earlier",
         "killed/attempt",
     ]
     assert read_manifest(any_place, manifest.owner) == manifest
-    assert clean_landings(landings, "", lambda: {"L1": begun}, later) == [f"L1/{manifest.attempt}"]
+    assert list(clean_landings(landings, "", lambda: {"L1": begun}, later)) == [f"L1/{manifest.attempt}"]
     assert set(landings.files()) == {
         f"unloaded/{manifest.attempt}/manifest.json",
         f"L1/{foreign.attempt}/manifest.json",

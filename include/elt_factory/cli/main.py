@@ -21,6 +21,7 @@ from elt_factory.cli.explain import explain
 from elt_factory.cli.forget import forget
 from elt_factory.cli.importing import app as importing
 from elt_factory.cli.init import init
+from elt_factory.cli.maintenance import app as maintenance
 from elt_factory.cli.names import ConfigName
 from elt_factory.cli.new import new
 from elt_factory.cli.opening import opened_warehouse
@@ -58,6 +59,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(rejects, name="rejects")
+app.add_typer(maintenance, name="maintenance")
 app.add_typer(contract, name="contract")
 app.add_typer(importing, name="import")
 console = tables.screen()

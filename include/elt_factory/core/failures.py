@@ -139,6 +139,10 @@ class WarehouseDamagedError(PermanentError):
     """The warehouse's file is damaged, or was written by something else."""
 
 
+class MaintenanceError(PermanentError):
+    """Something past its retention could not be removed. The next run of `elt_maintenance` finds it again."""
+
+
 class QualityError(PermanentError):
     """A check of severity error does not hold; what is downstream does not run."""
 

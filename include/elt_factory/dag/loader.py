@@ -12,6 +12,8 @@ from airflow.sdk import get_parsing_context
 
 from elt_factory.config.errors import ConfigError
 from elt_factory.config.loading import config_files
+from elt_factory.config.maintenance import maintenance_files
+from elt_factory.config.models.maintenance import MAINTENANCE_FILE
 from elt_factory.core.content import is_ordinary
 from elt_factory.dag.config_dag import BuildError, dag_of, error_dag
 from elt_factory.dag.neighbours import Neighbours
@@ -30,7 +32,7 @@ def load_dags(folder: Path) -> dict[str, SourceDag]:
     wanted = get_parsing_context().dag_id
     neighbours = Neighbours(folder)
     own = neighbours.file_of(wanted) if wanted else None
-    files = [own] if own else config_files(folder)
+    files = [own] if own else [*config_files(folder), *maintenance_files(folder)]
     dags = (_dag_or_error(file, neighbours) for file in files)
     return {dag.dag_id: dag for dag in dags if wanted in (None, dag.dag_id)}
 
@@ -72,6 +74,10 @@ def bundle_is_active() -> bool:
 
 
 def _build(file: Path, neighbours: Neighbours) -> SourceDag:
+    if file.name == MAINTENANCE_FILE:
+        from elt_factory.dag.maintenance import maintenance_dag
+
+        return maintenance_dag(file)
     item = neighbours.load(file)
     # a worker has a task to run: what is wrong between files was reported when the DAG was read for all to see
     if get_parsing_context().dag_id is None:

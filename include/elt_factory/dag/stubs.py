@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from elt_factory.config.loading import DEFAULTS_FILE, config_files
+from elt_factory.config.maintenance import maintenance_files
 from elt_factory.core.private import private_files, require_own_way
 from elt_factory.dag.neighbours import files_that_look_at
 
@@ -76,7 +77,7 @@ class StubFolder:
         shared_changed = self._shared_changed()
         shared_at = max(map(_changed_at, self._shared_files()), default=0)
         changed = []
-        for file in config_files(self.configs):
+        for file in (*config_files(self.configs), *maintenance_files(self.configs)):
             stub = self._stub_of(file)
             marked = _modified_at(stub)
             if marked is None:

@@ -77,6 +77,7 @@ _CHAPTERS: tuple[tuple[str, tuple[tuple[Model, str], ...]], ...] = (
         (
             (table.Table, "tables.<name>"),
             (table.Incremental, "tables.<name>.incremental"),
+            (retention.RowRetention, "tables.<name>.retention"),
             (table.Column, "tables.<name>.columns.<name>"),
             (checks.ColumnCheck, "tables.<name>.columns.<name>.checks"),
             *(

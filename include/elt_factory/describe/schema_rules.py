@@ -46,6 +46,7 @@ PATTERNS: Mapping[tuple[str, str], Sequence[str]] = {
     ("Retries", "max_delay"): (SOME_TIME, NOT_TOO_LONG),
     ("Retention", "landing"): (_AT_LEAST_A_DAY,),
     ("Retention", "rejects"): (_AT_LEAST_A_DAY,),
+    ("RowRetention", "rows"): (_AT_LEAST_A_DAY,),
     ("Incremental", "initial"): (rf"{DAY}([T ]{CLOCK}(\.[0-9]{{1,6}})?(Z|[+-][0-9]{{2}}:[0-9]{{2}})?)?$",),
     ("Dbt", "select"): (NO_TEMPLATE,),
     ("Dbt", "exclude"): (NO_TEMPLATE,),

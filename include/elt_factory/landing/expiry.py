@@ -12,8 +12,8 @@ from elt_factory.landing.places import Entry, Place
 
 def clean_landings(
     place: Place, project: str, committed: Callable[[], Mapping[str, datetime]], before: datetime
-) -> list[str]:
-    """Remove the landings of one table whose files are all older than a moment; what was removed, `load id/attempt`.
+) -> dict[str, int]:
+    """Remove the landings of one table whose files are all older than a moment; their bytes by `load id/attempt`.
 
     A landing is kept while the warehouse does not have it: when its load id is in no commit, or in one of an earlier
     landing. So is one of another project, and one whose manifest cannot be read. `committed` says when the landing of
@@ -22,8 +22,8 @@ def clean_landings(
     """
     old = {name: files for name, files in _by_attempt(place.files()).items() if _all_older(files, before)}
     if not old:
-        return []
-    loads, removed = committed(), []
+        return {}
+    loads, removed = committed(), dict[str, int]()
     for name, files in sorted(old.items()):
         load, _, attempt = name.partition("/")
         if attempt and MANIFEST_FILE in files and _is_needed(place.below(load, attempt), project, loads.get(load)):
@@ -31,7 +31,7 @@ def clean_landings(
         # without its manifest none of the other files counts
         ordered = sorted(files, key=lambda file: file != MANIFEST_FILE)
         place.below(load).remove([f"{attempt}/{file}".lstrip("/") for file in ordered])
-        removed.append(name)
+        removed[name] = sum(entry.bytes for entry in files.values())
     return removed
 
 
@@ -70,3 +70,20 @@ def _manifest(landing: Place) -> Manifest | None:
 def utc(moment: datetime) -> datetime:
     """Return a moment of the warehouse, which may leave out that it is UTC."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def clear_landings(place: Place, project: str) -> dict[str, int]:
+    """Remove all landings of a table that is loaded no more; their bytes by `load id/attempt`.
+
+    Those of another project stay, and those whose manifest cannot be read.
+    """
+    removed: dict[str, int] = {}
+    for name, files in sorted(_by_attempt(place.files()).items()):
+        load, _, attempt = name.partition("/")
+        manifest = _manifest(place.below(load, attempt)) if MANIFEST_FILE in files and attempt else None
+        if MANIFEST_FILE in files and (manifest is None or manifest.project != project):
+            continue
+        ordered = sorted(files, key=lambda file: file != MANIFEST_FILE)
+        place.below(load).remove([f"{attempt}/{file}".lstrip("/") for file in ordered])
+        removed[name] = sum(entry.bytes for entry in files.values())
+    return removed

@@ -40,6 +40,7 @@ def column_mistakes(tables: Mapping[str, Table], quality: Mapping[str, Sequence[
         at = ("tables", name)
         uses = [*_named(table, at), *_checked(quality.get(name, ()), ("quality", name))]
         yield from _undeclared(table, uses)
+        yield from _unfit_retention(table, (*at, "retention"))
         if not table.columns:
             continue
         yield from _unfit_cursor(table, at)
@@ -67,6 +68,8 @@ def _named(table: Table, at: Path) -> Iterator[_Use]:
         yield _Use("business_date", table.business_date, (*at, "business_date"))
     if table.follows_deletes and table.follows_deletes.column:
         yield _Use("deletes", table.follows_deletes.column, (*at, "deletes", "column"))
+    if table.retention and table.retention.by:
+        yield _Use("retention", table.retention.by, (*at, "retention", "by"))
     for role, names in (("primary_key", table.primary_key), ("cluster_by", table.cluster_by)):
         yield from (_Use(role, column, (*at, role, index)) for index, column in enumerate(names))
 
@@ -123,6 +126,28 @@ def _unfit_initial(table: Table, column: Column, at: Path) -> Iterator[MistakeEr
     found, wanted = ("a number", "a date like 2013-01-31") if is_time else ("a date", "a whole number, like 0")
     message = f'initial is {found}, but the cursor "{incremental.cursor}" is {column.type}'
     yield MistakeError(message, f"write {wanted}", at=(*at, "incremental", "initial"), code="conflict")
+
+
+def _unfit_retention(table: Table, at: Path) -> Iterator[MistakeError]:
+    """Yield what retention cannot go by: rows must never be deleted by a column that does not say their age."""
+    if table.retention is None:
+        return
+    name = table.aged_by
+    if name is None:
+        hint = "add by: with a column of type timestamp, datetime or date"
+        yield MistakeError("retention needs a column that says how old a row is", hint, at=(*at, KEY), code="conflict")
+        return
+    if table.write_disposition == "replace":
+        hint = "leave old rows out with where:, or remove retention"
+        message = "retention has no effect on replace: the next load brings all rows back"
+        yield MistakeError(message, hint, at=(*at, KEY), code="conflict")
+    column = table.columns.get(name)
+    kind = "hashed" if column and column.pii == "hash" else str(column.type) if column and column.type else None
+    if kind and (kind == "hashed" or kind not in TIMES):
+        place = (*at, "by") if table.retention.by else (*at, KEY)
+        hint = f"name a column of type {', '.join(TIMES[:-1])} or {TIMES[-1]}"
+        message = f'rows cannot be deleted by the age of "{name}": it is {kind}, not a date or time'
+        yield MistakeError(message, hint, at=place, code="conflict")
 
 
 def _unfit_date(table: Table, at: Path) -> Iterator[MistakeError]:

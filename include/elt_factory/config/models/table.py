@@ -16,6 +16,7 @@ from elt_factory.config.models.deadlines import Deadline
 from elt_factory.config.models.deletes import Deletes, delete_mistakes
 from elt_factory.config.models.durations import Lag
 from elt_factory.config.models.reject_limit import RejectLimit
+from elt_factory.config.models.retention import RowRetention
 from elt_factory.config.models.templates import CURSOR, WINDOW_NAMES, Use
 from elt_factory.config.models.time_formats import TimeFormat
 from elt_factory.config.models.values import Beginning, ColumnName, ColumnType, Condition, Flag, TimeZone, Type, Whole
@@ -201,6 +202,11 @@ class Table(Model):
     deadline: Deadline | None = Field(
         None, description="Time by which a run must have loaded this table.", examples=[{"by": "05:00"}]
     )
+    retention: RowRetention | None = Field(
+        None,
+        description="How long to keep rows. By default, indefinitely.",
+        examples=[{"rows": "400d", "by": "order_date"}],
+    )
     max_columns: Whole = Field(
         1000,
         ge=1,
@@ -229,6 +235,11 @@ class Table(Model):
         description="Columns to cluster a new table by, for large tables in Snowflake. Ignored by DuckDB.",
         examples=[["time_hour"]],
     )
+
+    @property
+    def aged_by(self) -> str | None:
+        """The column by which old rows are found; None where all are kept."""
+        return (self.retention.by or self.business_date) if self.retention else None
 
     @property
     def null_cursor(self) -> Literal["include", "ignore", "fail"]:

@@ -10,6 +10,7 @@ from elt_factory.testing.warehouses.forgetting import ForgetSuite
 from elt_factory.testing.warehouses.history import HistorySuite
 from elt_factory.testing.warehouses.interface import InterfaceSuite
 from elt_factory.testing.warehouses.loads import LoadSuite
+from elt_factory.testing.warehouses.maintenance import MaintenanceSuite
 from elt_factory.testing.warehouses.refreshes import RefreshSuite
 from elt_factory.testing.warehouses.rejects import RejectLimitSuite
 from elt_factory.testing.warehouses.replays import ReplaySuite
@@ -28,6 +29,7 @@ class WarehouseSuite(
     DeleteSuite,
     ForgetSuite,
     HistorySuite,
+    MaintenanceSuite,
     RefreshSuite,
     RejectLimitSuite,
     ReplaySuite,

@@ -199,6 +199,18 @@ class DuckDBWarehouse(Warehouse):
     def another(self) -> DuckDBWarehouse:  # noqa: D102
         return DuckDBWarehouse(*self._opened_as)
 
+    def compact(self, *, force: bool) -> str:
+        """Write the file again where a quarter of it is free, or where that is forced."""
+        from elt_factory.warehouse.duckdb.compacting import ENOUGH_FREE, compact_file, free_share
+
+        free = free_share(self._connection)
+        if not force and free < ENOUGH_FREE:
+            return f"{self._file.name}: {free:.0%} of the file is free, which is not worth writing it again"
+        with naming_a_full_disk(f"the warehouse {self._file}", [self._file]):
+            before, after = compact_file(self._connection, self._file, self._connection.close)
+        self._connect()
+        return f"{self._file.name}: {before:,} bytes before, {after:,} now"
+
     def close(self) -> None:
         """Let go of the file, and leave the copy of the audit logs as the file has them."""
         try:
