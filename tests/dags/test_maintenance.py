@@ -1,7 +1,8 @@
 """The maintenance DAG, where `_maintenance.yaml` is: it removes what is past its retention and says what it was."""
 
 import logging
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from elt_factory.dag.loader import load_dags, load_file
 from elt_factory.dag.maintenance import MaintenanceOperator
 from elt_factory.dag.stubs import StubFolder
 from elt_factory.dag.upkeep import Upkeep, remove_expired, remove_source, report
+from elt_factory.describe.findings import validate
 from elt_factory.landing.places import LocalPlace
 from elt_factory.testing.warehouses.loader import MERGE, PROJECT, Loader, day
 
@@ -70,6 +72,9 @@ def test_a_mistake_in_the_file_is_said_with_its_place(folder: Path, text, place,
         load_file(folder, file)
     assert str(caught.value).startswith(f"{file}:{place}: ")
     assert said in str(caught.value)
+    for asked in (folder, file):
+        (finding,) = (one for one in validate([asked], folder).findings if one.severity == "error")
+        assert said in finding.problem.message + finding.problem.hint
     assert load_dags(folder)["_maintenance.yaml"].tags == {"config-error"}
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from elt_factory.config.errors import ConfigError, Position, Problem
 from elt_factory.config.loading import DEFAULTS_FILE, config_files
+from elt_factory.config.maintenance import load_maintenance, maintenance_files
 from elt_factory.config.mistakes.across import LoadedConfig
 from elt_factory.dag.neighbours import Neighbours
 from elt_factory.describe.advice import advice, dated_sensors
@@ -75,7 +76,7 @@ def validate(paths: Sequence[Path], root: Path) -> Verdict:
     files: dict[Path, None] = {}
     for path in paths:
         files.update(dict.fromkeys(_configs_of(_real(path), _real(root))))
-    findings: list[Finding] = []
+    findings = [found for path in paths for found in _of_maintenance(_real(path))]
     configs: list[LoadedConfig] = []
     for folder, chosen in _by_folder(files, _real(root)).items():
         good, problems = _look_at(folder, chosen)
@@ -100,6 +101,16 @@ def _configs_of(path: Path, root: Path) -> list[Path]:
         return config_files(path.parent)
     inside = path.relative_to(root).parts if path.is_relative_to(root) else ()
     return [] if any(part[0] in "_." for part in inside) else [path]
+
+
+def _of_maintenance(path: Path) -> Iterator[Finding]:
+    """Yield what is wrong in a `_maintenance.yaml`, or in that of a folder."""
+    for file in maintenance_files(path if path.is_dir() else path.parent):
+        if file == path or path.is_dir():
+            try:
+                load_maintenance(file)
+            except ConfigError as error:
+                yield from (Finding(_near(problem), "error") for problem in error.problems)
 
 
 def _by_folder(files: Iterable[Path], root: Path) -> Mapping[Path, list[Path]]:
