@@ -44,6 +44,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/draft": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Draft
+         * @description Return what is wrong in the text of a YAML, and the DAG that it would make. Nothing is kept of it.
+         */
+        post: operations["draft_api_v1_draft_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sources/{name}": {
         parameters: {
             query?: never;
@@ -339,6 +359,35 @@ export interface components {
             results: components["schemas"]["Result"][];
         };
         /**
+         * Checked
+         * @description What is wrong with a text, and the DAG that it would make.
+         */
+        Checked: {
+            /**
+             * File
+             * @description The name that its file would have.
+             */
+            file: string;
+            /** Mistakes */
+            mistakes: components["schemas"]["DraftMistake"][];
+            /**
+             * Notes
+             * @description What depends on variables that are not read here.
+             */
+            notes: components["schemas"]["DraftMistake"][];
+            /**
+             * Stages
+             * @description The DAG, stage after stage; empty while it cannot be built.
+             */
+            stages: components["schemas"]["Stage"][];
+            /**
+             * Undrawn
+             * @description Why the DAG is not drawn, where nothing is wrong.
+             * @default
+             */
+            undrawn: string;
+        };
+        /**
          * Checks
          * @description The newest results of a table's checks.
          */
@@ -427,6 +476,36 @@ export interface components {
              * @default
              */
             note: string;
+        };
+        /**
+         * Draft
+         * @description The text of a YAML that is being written.
+         */
+        Draft: {
+            /** Text */
+            text: string;
+        };
+        /**
+         * DraftMistake
+         * @description One thing that is wrong in the text of a YAML, or that cannot be judged here, at its line.
+         */
+        DraftMistake: {
+            /** Line */
+            line: number;
+            /** Column */
+            column: number;
+            /** Code */
+            code: string;
+            /** Message */
+            message: string;
+            /** Hint */
+            hint: string;
+            /**
+             * File
+             * @description The file of defaults that it is in; empty for the text itself.
+             * @default
+             */
+            file: string;
         };
         /**
          * Graph
@@ -742,6 +821,15 @@ export interface components {
             end: string;
         };
         /**
+         * Stage
+         * @description A stage of a DAG with its tasks.
+         */
+        Stage: {
+            /** Title */
+            title: string;
+            graph: components["schemas"]["Graph"];
+        };
+        /**
          * TableRow
          * @description A table of a source, as the list shows it. A config that loads no table has one row without a table.
          */
@@ -950,6 +1038,60 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description No warehouse */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    draft_api_v1_draft_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Draft"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Checked"];
+                };
+            };
+            /** @description No login */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No permission */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
             };
             /** @description No warehouse */
             503: {

@@ -57,6 +57,7 @@ export const SourcesList = () => {
         <h1>Sources</h1>
         {data ? <Age copied={data.copied} error={error} now={now} again={again} /> : null}
         <span className="elt-links">
+          <Link to="/plugin/sources?view=new">New source</Link>
           <Link to="/plugin/sources?view=catalogue">Catalogue</Link>
         </span>
       </header>

@@ -3,6 +3,7 @@ import { useEffect } from "react";
 import { Catalogue } from "./catalogue";
 import { SourcesList } from "./list";
 import { SourceView } from "./source";
+import { Onboard } from "./onboard";
 import css from "./style.css";
 import { useView } from "./view";
 
@@ -25,13 +26,15 @@ const useTitle = (title: string) => {
   }, [title]);
 };
 
+const View = ({ name }: { name: string | null }) => (name === "catalogue" ? <Catalogue /> : name === "new" ? <Onboard /> : <SourcesList />);
+
 const Sources = () => {
   const [view] = useView();
   const source = view.get("source");
   useTitle(source ? `${source} - Sources` : "Sources");
   return (
     <main className="elt" id="elt-sources">
-      {source ? <SourceView key={source} name={source} /> : view.get("view") === "catalogue" ? <Catalogue /> : <SourcesList />}
+      {source ? <SourceView key={source} name={source} /> : <View name={view.get("view")} />}
     </main>
   );
 };

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -249,6 +250,105 @@ def test_of_a_source_without_news_nothing_is_read_again(api, load_again, monkeyp
     assert asked[1:] == [["orders"]]
     assert found == judged.AuditKeeper().audit(configs, now)
     assert len(found.loads["orders", "orders"]) == 11
+
+
+def test_whatever_is_asked_the_answer_is_not_an_error_of_the_server(api, login):
+    import schemathesis
+    from hypothesis import HealthCheck, Phase, given, settings
+
+    headers = login("admin")
+    schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app, headers=headers)
+    asked = Counter()
+
+    def ask(case):
+        if "name" in case.path_parameters and asked[case.operation.label] % 2:
+            case.path_parameters["name"] = "orders"
+        answer = case.call(headers=headers)
+        asked[case.operation.label] += 1
+        assert answer.status_code < 500, f"{case.as_curl_command()}: {answer.text}"
+
+    for found in schema.get_all_operations():
+        limits = settings(
+            max_examples=10,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        limits(given(case=found.ok().as_strategy())(ask))()
+    assert len(asked) == len([path for _, path in CALLS if path.startswith("/api/") and "openapi" not in path])
+
+
+def draft(api, headers, text):
+    answer = api.post("/api/v1/draft", headers=headers, json={"text": text})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_yaml_that_is_written_has_its_mistakes_at_their_lines_and_its_dag_as_elt_plan_draws_it(api, login, project):
+    from elt_factory.config.loading import load_text
+    from elt_factory.describe.plan import tasks_of
+
+    viewer, text = login("viewer"), (project / "dag_configs" / "reports.yaml").read_text()
+    found = draft(api, viewer, text)
+    assert (found["file"], found["mistakes"], found["notes"]) == ("reports.yaml", [], [])
+    item = load_text(project / "dag_configs" / "reports.yaml", text, project / "dag_configs")
+    drawn = {box["name"] for stage in found["stages"] for box in stage["graph"]["boxes"]}
+    assert drawn == {task.task_id for task in tasks_of(item, {})} >= {"tables.totals.extract", "quality.totals"}
+
+    (mistake,) = draft(api, viewer, text.replace("schedule:", "schedul:"))["mistakes"]
+    assert (mistake["line"], mistake["column"], mistake["code"]) == (4, 1, "unknown-key")
+    assert "schedule" in mistake["hint"]
+    (mistake,) = draft(api, viewer, text.replace("{name: orders}", "{name: ordres}"))["mistakes"]
+    assert mistake["line"] == 7
+    assert 'did you mean "orders"' in mistake["hint"]
+    assert draft(api, viewer, "name: [")["mistakes"][0]["code"] == "yaml-syntax"
+    assert draft(api, viewer, "")["mistakes"]
+
+
+def test_a_yaml_that_is_written_leads_nowhere(api, login, project, monkeypatch):
+    import socket
+
+    def refused(*_, **__):
+        raise AssertionError("a draft asks no one")
+
+    monkeypatch.setenv("TOLD", "what the server alone knows")
+    monkeypatch.setenv("ELT_ENVIRONMENT", "prod")
+    (project / "spy.py").write_text("raise AssertionError('a draft imports nothing')")
+    monkeypatch.syspath_prepend(project)
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    before = {file: file.stat().st_mtime_ns for file in project.rglob("*")}
+    text = (
+        "name: spying\nowner: ${TOLD}\nschedule: ${WHEN:-@daily}\nstart_date: 2026-01-01\n"
+        "deadline: {within: '${LIMIT}'}\nextract: {type: python}\ntables: {t: {function: 'spy:rows'}}\n"
+    )
+    found = draft(api, login("viewer"), text)
+    assert "the server alone" not in json.dumps(found)
+    assert [(one["line"], one["code"]) for one in found["mistakes"]] == []
+    (note,) = found["notes"]
+    assert (note["line"], found["stages"]) == (5, [])
+    found = draft(api, login("viewer"), text.replace("${LIMIT}", "${LIMIT:-2h}"))
+    assert (found["mistakes"], found["notes"]) == ([], [])
+    assert found["stages"]
+    secret = draft(api, login("viewer"), text.replace("${TOLD}", "${API_TOKEN}"))
+    assert [one["code"] for one in secret["mistakes"]] == ["secret"]
+    assert {file: file.stat().st_mtime_ns for file in project.rglob("*")} == before
+    foreign = login("viewer") | {"Sec-Fetch-Site": "cross-site"}
+    assert api.post("/api/v1/draft", headers=foreign, json={"text": ""}).status_code == 403
+
+
+def test_a_yaml_that_is_written_knows_only_the_configs_that_the_user_may_read(api, login, monkeypatch):
+    from airflow.api_fastapi.app import get_auth_manager
+
+    headers = login("viewer")
+    monkeypatch.setattr(get_auth_manager(), "get_authorized_dag_ids", lambda **_: {"reports"})
+    (mistake,) = draft(
+        api,
+        headers,
+        "name: new\nstart_date: 2026-01-01\nextract: {type: files, connection: inbox}\n"
+        "sensors: {before_extract: [{source: {name: order}}]}\ntables: {t: {path: t.csv}}\n",
+    )["mistakes"]
+    assert "orders" not in json.dumps(mistake)
 
 
 def test_what_no_process_but_the_server_needs_is_not_imported_with_the_plugin():

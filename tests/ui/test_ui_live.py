@@ -357,6 +357,32 @@ def test_a_viewer_has_no_buttons_and_a_user_acknowledges_replays_and_dismisses(l
     page.context.close()
 
 
+def test_a_yaml_is_written_in_the_browser_with_its_mistakes_and_its_dag(live, page):
+    page.goto("/plugin/sources")
+    page.get_by_role("link", name="New source").click()
+    page.wait_for_selector(".elt-stage .elt-box")
+    editor = page.get_by_label("YAML of the source")
+    text = editor.input_value()
+    editor.fill(text.replace("primary_key:", "primary_keys:") + "quality: {ordres: [{row_count: {min: 1}}]}\n")
+    page.wait_for_selector(".elt-mistakes:has-text('did you mean \"primary_key\"')")
+    wrong = text[: text.index("primary_key")].count("\n") + 1
+    assert str(wrong) in page.locator(".elt-gutter-bad").all_inner_texts()
+    assert page.locator(".elt-stage").count() == 0
+    page.get_by_role("button", name=re.compile(rf"line {wrong},")).click()
+    assert page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+    no_serious_violation(page)
+    picture(page, "new-source-mistakes")
+    editor.fill(text)
+    page.wait_for_selector(".elt-stage .elt-box:has-text('orders · load')")
+    no_serious_violation(page)
+    picture(page, "new-source")
+    files = sorted((live.folder / "dag_configs").iterdir())
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download orders.yaml").click()
+    assert (download.value.suggested_filename, download.value.path().read_text()) == ("orders.yaml", text)
+    assert sorted((live.folder / "dag_configs").iterdir()) == files
+
+
 def test_the_page_works_below_a_base_path(live, browser):
     page = as_user(live, browser, "uwe")
     asked = []

@@ -89,12 +89,20 @@ def plan(item: LoadedConfig, tables_of: Mapping[str, tuple[str, ...]], window: W
     Raises:
         ConfigError: the DAG cannot be built.
     """
+    config, tasks = item.config, tasks_of(item, tables_of)
+    return Plan(config, window, deadline_of(config, window), tasks, tuple(_tables(config, window, warehouse)))
+
+
+def tasks_of(item: LoadedConfig, tables_of: Mapping[str, tuple[str, ...]]) -> tuple[TaskPlan, ...]:
+    """Return the tasks of a config's DAG in their order. The DAG is built as Airflow's own processor builds it.
+
+    Raises:
+        ConfigError: the DAG cannot be built.
+    """
     from elt_factory.dag.config_dag import dag_of
 
-    dag, config = dag_of(item, tables_of), item.config
-    ordered: Any = dag.topological_sort()  # type: ignore[no-untyped-call]
-    tasks = tuple(_task(task, config) for task in ordered)
-    return Plan(config, window, deadline_of(config, window), tasks, tuple(_tables(config, window, warehouse)))
+    ordered: Any = dag_of(item, tables_of).topological_sort()  # type: ignore[no-untyped-call]
+    return tuple(_task(task, item.config) for task in ordered)
 
 
 def _task(task: Any, config: Config) -> TaskPlan:

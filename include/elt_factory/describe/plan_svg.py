@@ -18,11 +18,15 @@ _TITLES = {
 
 def plan_svg(plan: Plan) -> str:
     """Return the SVG of a plan."""
+    return graph_svg(plan.config.name, f"window {plan.covers}   ·   deadline {plan.due}", panels_of(plan.tasks))
+
+
+def panels_of(tasks: Sequence[TaskPlan]) -> list[Panel]:
+    """Return a panel for each stage of a DAG, with its tasks and what each waits for within the stage."""
     stages: dict[str, list[TaskPlan]] = {}
-    for task in plan.tasks:
+    for task in tasks:
         stages.setdefault(task.group[0] if task.group else "", []).append(task)
-    panels = [_panel(stage, tasks) for stage, tasks in stages.items()]
-    return graph_svg(plan.config.name, f"window {plan.covers}   ·   deadline {plan.due}", panels)
+    return [_panel(stage, found) for stage, found in stages.items()]
 
 
 def _panel(stage: str, tasks: Sequence[TaskPlan]) -> Panel:

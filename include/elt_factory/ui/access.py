@@ -72,9 +72,28 @@ def _edited(name: SourceName, rights: OwnRights, request: Request) -> str:
     Raises:
         HTTPException: 403 for a user who may only read it, and for a request that another site has made.
     """
-    if not rights.edit or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+    if not rights.edit or not _own(request):
         raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
     return name
+
+
+def _own(request: Request) -> bool:
+    """Whether no page of another site has made a browser ask."""
+    return request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
+
+
+def _own_user(user: User, request: Request) -> Any:
+    """Return the user, whose own page asks.
+
+    Raises:
+        HTTPException: 403 for a request that another site has made.
+    """
+    if not _own(request):
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
+    return user
+
+
+OwnUser = Annotated[Any, Depends(_own_user)]
 
 
 EditedSource = Annotated[str, Depends(_edited)]

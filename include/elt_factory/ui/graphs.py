@@ -25,7 +25,7 @@ def waiting_graph(configs: Sequence[Config], about: str, states: Mapping[str, st
         for config in configs
         if config.name in kept
     ]
-    return _placed(boxes, edges, states)
+    return placed(boxes, edges, states)
 
 
 def awaited_sources(config: Config) -> Iterator[str]:
@@ -40,10 +40,11 @@ def awaited_sources(config: Config) -> Iterator[str]:
 def lineage_graph(configs: Sequence[Config], about: Config) -> Graph:
     """Return where a config's data come from and where they go to, through the dbt models."""
     boxes, edges = lineage(configs, models_now(configs), [about])
-    return _placed(boxes, edges, {})
+    return placed(boxes, edges, {})
 
 
-def _placed(boxes: Sequence[Drawn], edges: Sequence[Edge], states: Mapping[str, str]) -> Graph:
+def placed(boxes: Sequence[Drawn], edges: Sequence[Edge], states: Mapping[str, str]) -> Graph:
+    """Return a picture of boxes and edges, each at its place."""
     layout = layered([box.name for box in boxes], edges)
     return Graph(
         boxes=[

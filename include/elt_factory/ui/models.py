@@ -326,3 +326,39 @@ class Acknowledgement(BaseModel):
 
     table: str = Field(description="The table; empty for a config that loads none.", max_length=200)
     why: str = Field(description="What is being done about it.", min_length=1, max_length=500, pattern=r"\S")
+
+
+class Draft(BaseModel):
+    """The text of a YAML that is being written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str = Field(max_length=200_000)
+
+
+class DraftMistake(Answer):
+    """One thing that is wrong in the text of a YAML, or that cannot be judged here, at its line."""
+
+    line: int
+    column: int
+    code: str
+    message: str
+    hint: str
+    file: str = Field("", description="The file of defaults that it is in; empty for the text itself.")
+
+
+class Stage(Answer):
+    """A stage of a DAG with its tasks."""
+
+    title: str
+    graph: Graph
+
+
+class Checked(Answer):
+    """What is wrong with a text, and the DAG that it would make."""
+
+    file: str = Field(description="The name that its file would have.")
+    mistakes: list[DraftMistake]
+    notes: list[DraftMistake] = Field(description="What depends on variables that are not read here.")
+    stages: list[Stage] = Field(description="The DAG, stage after stage; empty while it cannot be built.")
+    undrawn: str = Field("", description="Why the DAG is not drawn, where nothing is wrong.")

@@ -10,9 +10,10 @@ from fastapi import APIRouter, HTTPException, Response, status
 
 from elt_factory.config.loading import LoadedConfig
 from elt_factory.core.project import config_folder
-from elt_factory.ui.access import EditedSource, OwnRights, Readable, Runnable, SeesErrors, SourceName, User
+from elt_factory.ui.access import EditedSource, OwnRights, OwnUser, Readable, Runnable, SeesErrors, SourceName, User
 from elt_factory.ui.acknowledged import QUIET, acknowledge
 from elt_factory.ui.catalogue import catalogue as columns
+from elt_factory.ui.drafts import checked
 from elt_factory.ui.estate import current_estate
 from elt_factory.ui.graphs import lineage_graph
 from elt_factory.ui.history import changes_of, rejects_of, results_of
@@ -20,9 +21,11 @@ from elt_factory.ui.models import (
     Acknowledged,
     Acknowledgement,
     ChangeRow,
+    Checked,
     CheckHistory,
     ColumnRow,
     ConfigAnswer,
+    Draft,
     Graph,
     Loads,
     Overview,
@@ -67,6 +70,12 @@ def overview(readable: Readable, runnable: Runnable, sees_errors: SeesErrors) ->
 def catalogue(readable: Readable) -> list[ColumnRow]:
     """Return every column of the tables that the user may see."""
     return list(columns(current_estate(), readable))
+
+
+@router.post("/draft")
+def draft(_: OwnUser, readable: Readable, written: Draft) -> Checked:
+    """Return what is wrong in the text of a YAML, and the DAG that it would make. Nothing is kept of it."""
+    return checked(written.text, current_estate(), readable)
 
 
 @router.get("/sources/{name}", responses=_NOT_FOUND)

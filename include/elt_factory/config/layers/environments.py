@@ -21,6 +21,7 @@ from typing import Any
 from elt_factory.config.errors import ConfigError, Problem, near_name
 from elt_factory.config.models.source import Config
 from elt_factory.config.yaml.source import YamlSource
+from elt_factory.config.yaml.variables import variables_are_unread
 
 VARIABLE = "ELT_ENVIRONMENT"
 KEY_OF_ENVIRONMENTS = "environments"
@@ -49,7 +50,7 @@ def in_environment(source: YamlSource, validate: Validate) -> tuple[Config, Yaml
 
 
 def _chosen() -> str:
-    return os.environ.get(VARIABLE, _NONE)
+    return _NONE if variables_are_unread() else os.environ.get(VARIABLE, _NONE)
 
 
 def _overlays(source: YamlSource) -> Mapping[str, Mapping[str, Any]]:

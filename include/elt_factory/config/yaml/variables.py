@@ -16,6 +16,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from elt_factory.config.errors import MistakeError, near_name, shown
 
@@ -24,6 +27,28 @@ _VARIABLE = re.compile(
     r"\$(?P<escaped>\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<fallback>:-(?P<default>[^{}]*))?\}"
 )
 _SECRET = re.compile(r"(?:PASSWORD|PASSWD|_PWD|PASSPHRASE|TOKEN|SECRET|CREDENTIALS?|KEY)[0-9]*$", re.IGNORECASE)
+
+
+# whether variables stay as they are written
+_unread: ContextVar[bool] = ContextVar("unread", default=False)
+
+
+@contextmanager
+def unread_variables() -> Iterator[None]:
+    """Read no variable of the environment within the block.
+
+    `${NAME:-default}` is the default, and `${NAME}` stays as it is written.
+    """
+    token = _unread.set(True)
+    try:
+        yield
+    finally:
+        _unread.reset(token)
+
+
+def variables_are_unread() -> bool:
+    """Whether this is within `unread_variables`."""
+    return _unread.get()
 
 
 def substitute(text: str) -> str:
@@ -52,6 +77,8 @@ def _value(match: re.Match[str]) -> str:
     if _SECRET.search(name):
         hint = "put the secret into an Airflow connection, and write that connection's id here"
         raise MistakeError(f"variable {name} looks like a secret", hint, code="secret")
+    if _unread.get():
+        return match["default"] if match["fallback"] is not None else match[0]
     value = os.environ.get(name)
     if match["fallback"] is not None:
         return value or match["default"]
