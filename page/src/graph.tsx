@@ -42,7 +42,7 @@ export const GraphView = ({ graph, here, words }: { graph: Schemas["Graph"]; her
         </svg>
         {graph.boxes.map((box) => {
           const style = { left: left(box.column), top: middle(box.row) - BOX.height / 2, width: BOX.width, height: BOX.height };
-          const mine = box.source === here;
+          const mine = here !== "" && box.source === here;
           const kind = `elt-box elt-box-${box.kind}${mine ? " elt-box-here" : ""}${box.state ? ` elt-${tone(box.state)}` : ""}`;
           const inner = (
             <>
