@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from elt_factory.cli import tables
+from elt_factory.cli.backfill import backfill
 from elt_factory.cli.connectors import connectors
 from elt_factory.cli.contract import app as contract
 from elt_factory.cli.diagnose import diagnose
@@ -56,6 +57,7 @@ for command in (
     docs,
     upgrade,
     forget,
+    backfill,
 ):
     app.command()(command)
 app.add_typer(rejects, name="rejects")

@@ -57,7 +57,7 @@ def up(port: int, report: Callable[[str], None], postgres: str | None = None, sq
     server = background.start(service, port, _START_SECONDS, slow)
     for sentence in restarts() if running else ():
         report(sentence)
-    return _login(server)
+    return login_of(server)
 
 
 def _choose_database(postgres: str | None) -> None:
@@ -123,7 +123,8 @@ def _why(port: int) -> str:
     return "; ".join([waiting, *restarts()]) + busy
 
 
-def _login(server: Server) -> Login:
+def login_of(server: Server) -> Login:
+    """Return the web UI's address with its first user."""
     passwords = home() / "simple_auth_manager_passwords.json.generated"
     user, password = next(iter(json.loads(passwords.read_text(encoding="utf-8")).items()))
     return Login(f"http://{HOST}:{server.port}", user, password)

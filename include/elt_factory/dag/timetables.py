@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, time, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from elt_factory.config.models.schedule import Schedule
 from elt_factory.config.models.source import Config
+from elt_factory.core.window import Window
 from elt_factory.dag.asset_events import windows_of
 
 if TYPE_CHECKING:
@@ -57,6 +58,26 @@ def last_interval(config: Config, now: datetime) -> tuple[datetime, datetime]:
         raise ValueError(f"{config.name} has no schedule of times")
     interval = _core(config, config.timetable).infer_manual_data_interval(run_after=instance(now))
     return interval.start, interval.end
+
+
+def intervals(config: Config, within: Window) -> Iterator[Window]:
+    """Yield the intervals of a schedule that begin within a window, as the scheduler and Airflow's backfill have them.
+
+    Raises:
+        ValueError: the config has no schedule of times.
+    """
+    from airflow.timetables.base import TimeRestriction
+    from pendulum import instance
+
+    if config.timetable is None:
+        raise ValueError(f"{config.name} has no schedule of times")
+    core = _core(config, config.timetable)
+    restriction, last = TimeRestriction(instance(within.start), None, catchup=True), None
+    while info := core.next_dagrun_info(last_automated_data_interval=last, restriction=restriction):
+        last = info.data_interval
+        if last is None or last.start >= within.end:
+            return
+        yield Window(last.start, last.end)
 
 
 def _core(config: Config, schedule: Schedule) -> CronDataIntervalTimetable:
