@@ -7,7 +7,7 @@ import sqlglot
 
 from elt_factory.config.models.values import ColumnType
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest
-from elt_factory.warehouse import audit, statements
+from elt_factory.warehouse import audit, overlaps, statements
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb.warehouse import DIALECT as D
 
@@ -43,6 +43,15 @@ GOLDEN = [
         (
             'DELETE FROM "src"."ta""b" AS t USING "temp"."landed" AS s WHERE t."a" = s."a" '
             'AND (t."u" IS NULL OR t."u" <= s."u")'
+        ),
+    ),
+    (
+        statements.delete_matching(D, T, S, ("a",), None, overlaps.later_windows(D, MANIFEST)),
+        (
+            'DELETE FROM "src"."ta""b" AS t USING "temp"."landed" AS s WHERE t."a" = s."a" '
+            """AND coalesce(t."_load_id", '') NOT IN (SELECT "load_id" FROM "_elt"."loads" WHERE "source" = 'src' """
+            """AND "table_name" = 'tab' AND "load_id" <> 'L1' AND "replaced_by" IS NULL """
+            """AND "window_start" >= CAST('2013-01-02T00:00:00Z' AS TIMESTAMP WITH TIME ZONE))"""
         ),
     ),
     (

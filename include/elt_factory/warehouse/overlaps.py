@@ -131,6 +131,12 @@ def loads_begun_after(dialect: Dialect, manifest: Manifest) -> Statement:
     )
 
 
+def later_windows(dialect: Dialect, manifest: Manifest) -> str:
+    """SELECT of the loads of windows that begin where a landing's ends, or later: what they brought is newer."""
+    d, end = dialect, dialect.literal(datetime.fromisoformat(manifest.window_end))
+    return f"SELECT {d.name('load_id')} FROM {_committed(d, manifest)} AND {d.name('window_start')} >= {end}"
+
+
 def _others(d: Dialect, manifest: Manifest) -> str:
     """Return the committed loads of a landing's table that hold and wrote something, but its own: the end of a FROM."""
     return f"{_committed(d, manifest)} AND {d.name('rows_loaded')} > 0"

@@ -157,16 +157,21 @@ def delete_without_cursor(dialect: Dialect, table: Relation, cursor: str) -> Sta
 
 
 def delete_matching(
-    dialect: Dialect, table: Relation, staging: Relation, keys: tuple[str, ...], cursor: str | None
+    dialect: Dialect, table: Relation, staging: Relation, keys: tuple[str, ...], cursor: str | None, later: str = ""
 ) -> Statement:
-    """DELETE of the rows that staging brings again: same key, and no newer than what comes."""
+    """DELETE of the rows that staging brings again: same key, and no newer than what comes.
+
+    `later` is a query for the ids of loads whose rows are newer, where no cursor says so.
+    """
     conditions = [f"t.{dialect.name(key)} = s.{dialect.name(key)}" for key in keys]
     if cursor:
         column = dialect.name(cursor)
         conditions.append(f"(t.{column} IS NULL OR t.{column} <= s.{column})")
+    if later:
+        conditions.append(f"coalesce(t.{dialect.name(LOAD_ID)}, '') NOT IN ({later})")
     return Statement(
         f"DELETE FROM {table.sql(dialect)} AS t USING {staging.sql(dialect)} AS s WHERE {' AND '.join(conditions)}",
-        "delete the rows that are read again" + (", unless they are newer" if cursor else ""),
+        "delete the rows that are read again" + (", unless they are newer" if cursor or later else ""),
     )
 
 

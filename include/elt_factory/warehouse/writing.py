@@ -103,8 +103,11 @@ def expect(order: LoadOrder, what: str, expected: int, found: int) -> int:
 def _merge(load: Writing, staging: Relation) -> Written:
     order, dialect, execute = load.order, load.warehouse.dialect, load.warehouse.execute
     cursor = order.manifest.cursor_column if order.manifest.cursor_column in order.landed_columns else None
-    execute(statements.delete_matching(dialect, order.target, staging, order.primary_key, cursor))
-    if cursor is None:
+    # of windows without a cursor the later one has the newer rows; of a file's rows the one that was seen last has them
+    by_window = cursor is None and order.by_window and order.manifest.ledger is None
+    later = overlaps.later_windows(dialect, order.manifest) if by_window else ""
+    execute(statements.delete_matching(dialect, order.target, staging, order.primary_key, cursor, later))
+    if cursor is None and not by_window:
         return Written(expect(order, "rows", load.staged.row_count, execute(_insert(load, staging))))
     # rows that are newer than what comes stay
     return Written(execute(_insert(load, staging, order.primary_key)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -85,6 +86,31 @@ class LoadSuite(OnWarehouse):
         assert loader.rows("id", "v") == [(1, "new"), (2, "old")]
         assert (report.rows_loaded, report.rows_duplicate) == (1, 1)
         assert loader.audit("loads", "rows_read", "rows_loaded", "rows_duplicate") == [(1, 1, 0), (2, 1, 1)]
+
+    def test_merge_without_a_cursor_keeps_the_rows_of_later_windows_when_an_old_one_is_loaded(
+        self, loader: Loader
+    ) -> None:
+        """A backfill next to the daily run: whichever window is committed last, the latest has the row."""
+        loader.spec = MERGE
+
+        def load(number: int, records: list[dict[str, object]], days: int = 1, **of: bool) -> LoadReport:
+            window = day(number, days)
+            loader.land(records, window)
+            order = loader.order(window, full_refresh=of.get("full_refresh", False))
+            return loader.warehouse.load(replace(order, by_window=True))
+
+        daily = [{"id": 1, "v": "of day 5"}, {"id": 2, "v": "of day 5"}]
+        load(5, daily)
+        report = load(2, [{"id": 1, "v": "of day 2"}, {"id": 3, "v": "of day 2"}])
+        assert (report.rows_loaded, report.rows_duplicate) == (1, 1)
+        assert loader.rows("id", "v") == [(1, "of day 5"), (2, "of day 5"), (3, "of day 2")]
+        # a later window, the same one again and one that holds it take what they read
+        load(6, [{"id": 2, "v": "of day 6"}])
+        load(5, [{"id": 1, "v": "of day 5, corrected"}, {"id": 2, "v": "of day 5, corrected"}])
+        assert loader.rows("id", "v") == [(1, "of day 5, corrected"), (2, "of day 6"), (3, "of day 2")]
+        load(1, [{"id": 1, "v": "refreshed"}, {"id": 2, "v": "refreshed"}], days=6, full_refresh=True)
+        load(2, [{"id": 1, "v": "of day 2, corrected"}])
+        assert loader.rows("id", "v") == [(1, "of day 2, corrected"), (2, "refreshed")]
 
     def test_merge_with_an_equal_cursor_takes_what_comes(self, loader: Loader) -> None:
         loader.spec = MERGE_BY_CURSOR
