@@ -133,6 +133,37 @@ def test_a_run_beside_a_backfill_of_another_window_loads_its_own(processes, shop
     assert shop.query(ROWS) == sorted(rows("run", OLD) + rows("backfill", NEW))
 
 
+BY_VERSION = "merge\n    incremental: {cursor: v}"
+
+
+@pytest.mark.parametrize("disposition", ["append", BY_VERSION], ids=["append", "merge"])
+def test_a_range_backfilled_at_once_beside_the_daily_run_is_the_table_of_a_serial_load(
+    processes, tmp_path, disposition
+):
+    at_once, serial = (Shop(folder, disposition, {}) for folder in _folders(tmp_path))
+    for shop in (at_once, serial):
+        for number in range(1, 9):
+            # most ids come on several days, each time in a newer version
+            shop.deliver(str(number), range(number * 10, number * 10 + 30), number)
+    for number in range(1, 9):
+        assert "error" not in Pair(processes, serial, "serial", day(number)).end()
+    # days 7 and 8 are loaded by the schedule while days 1 to 6 are backfilled, two at a time, the last ones first
+    lanes = [[7, 8], [6, 4, 2], [5, 3, 1]]
+    for numbers in zip(*(lane + [None] * (3 - len(lane)) for lane in lanes), strict=True):
+        pairs = [Pair(processes, at_once, "run", day(number)) for number in numbers if number]
+        assert not [told["error"] for pair in pairs if "error" in (told := pair.end())]
+    account = "select load_id, window_start, window_end, rows_read, cursor_value from _elt.loads"
+    for query in (ROWS, "select id, v, _load_id from src.tab", account):
+        assert at_once.query(query) == serial.query(query)
+    assert len(at_once.query(account)) == 8
+
+
+def _folders(tmp_path):
+    for name in ("at_once", "serial"):
+        (tmp_path / name).mkdir()
+        yield tmp_path / name
+
+
 @pytest.mark.parametrize("disposition", ["append", "merge", "replace"])
 def test_runs_of_one_window_at_once_all_succeed_and_are_there_once(processes, shop, disposition):
     shop = Shop(shop.folder, disposition, shop.landing)

@@ -76,9 +76,8 @@ def gaps(loads: Sequence[LoadFact]) -> list[Window]:
 def backfill(facts: Facts, window: Window) -> str:
     """Return the command that loads a period."""
     start, end = window.start.isoformat(), window.end.isoformat()
-    if facts.airflow.dag is None:
-        return f"elt run {facts.source} --start {start} --end {end}"
-    return f"airflow backfill create --dag-id {facts.source} --from-date {start} --to-date {end}"
+    command = "run" if facts.airflow.dag is None else "backfill"
+    return f"elt {command} {facts.source} --start {start} --end {end}"
 
 
 def overdue(facts: Facts) -> Finding | None:
