@@ -132,7 +132,9 @@ def test_a_column_that_the_yaml_needs_must_be_there(lander, table, message):
     ("declared", "had"), [("integer", "text"), ("float", "integer"), ("decimal(18,2)", "decimal(38,9)")]
 )
 def test_a_narrower_type_than_the_tables_is_an_error_with_its_hint(lander, declared, had):
-    hint = f"write type: {had} under tables.tab.columns.n, or drop the table and run with full refresh"
+    hint = (
+        f"write type: {had} under tables.tab.columns.n, or run with full refresh, which gives the column its new type"
+    )
     with pytest.raises(ContractError, match=re.escape(hint)):
         lander.ndjson('{"n": 1}\n', table=columns(n=declared), existing={"n": had})
 

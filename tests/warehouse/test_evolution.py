@@ -53,6 +53,32 @@ def test_a_widening_is_one_statement_which_alters_the_column_or_replaces_the_tab
     ]
 
 
+def test_a_full_refresh_gives_declared_columns_another_type_in_one_statement():
+    existing, landed = {"n": TEXT, "m": WIDE, "o": TEXT}, {"n": INTEGER, "m": INTEGER, "o": FLOAT}
+    changes = schema_changes(existing, landed, {"n", "m"})
+    assert [change.kind for change in changes] == ["retyped", "retyped", "refused"]
+    assert [statements_of(dialect, T, changes[:2], {}, existing, TableOptions()) for dialect in (D, SNOWFLAKE)] == [
+        [
+            (
+                'CREATE OR REPLACE TABLE "src"."tab" AS SELECT TRY_CAST("n" AS BIGINT) AS "n", '
+                'TRY_CAST(CAST("m" AS VARCHAR) AS BIGINT) AS "m", "o" AS "o" FROM "src"."tab"'
+            )
+        ],
+        [
+            (
+                'CREATE OR REPLACE TABLE "SRC"."TAB" COPY GRANTS AS SELECT TRY_CAST("N" AS NUMBER(19, 0)) AS "N", '
+                'TRY_CAST(CAST("M" AS VARCHAR) AS NUMBER(19, 0)) AS "M", "O" AS "O" FROM "SRC"."TAB"'
+            )
+        ],
+    ]
+    assert ddl(D, [SchemaChange("n", "retyped", ColumnType("json"), INTEGER)]) == [
+        (
+            'CREATE OR REPLACE TABLE "src"."tab" AS SELECT "id" AS "id", CAST(NULL AS JSON) AS "n", '
+            '"_load_id" AS "_load_id" FROM "src"."tab"'
+        )
+    ]
+
+
 def test_a_clustered_column_grows_and_the_table_stays_clustered_and_transient():
     options = TableOptions(transient=True, cluster_by=("n", "id"))
     [statement] = ddl(SNOWFLAKE, [SchemaChange("n", "widened", TEXT, INTEGER)], options=options)

@@ -221,6 +221,7 @@ class ExtractOperator(TableOperator):
 
         A moment at the warehouse, which others wait for.
         """
+        from elt_factory.landing.schema import as_declared
         from elt_factory.warehouse.ledger import ledger_of
         from elt_factory.warehouse.state import beginning
 
@@ -229,7 +230,7 @@ class ExtractOperator(TableOperator):
             existing = opened.columns_as(Relation(self.config.name, self.table), self.spec.types)
             ledger = None if run.full_refresh else ledger_of(opened, Relation(self.config.name, self.table), self.spec)
             if run.full_refresh:
-                return existing, CursorRange(), ledger, began
+                return as_declared(existing, self.spec), CursorRange(), ledger, began
             window = run.table_window(self.table)
             cursor = beginning(opened, self.config.name, self.table, self.spec, load, window)
             return existing, cursor, ledger, began

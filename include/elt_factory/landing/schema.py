@@ -13,7 +13,7 @@ from elt_factory.config.models.values import ColumnType
 from elt_factory.config.models.widening import holds
 from elt_factory.core.failures import ContractError
 from elt_factory.core.sql_text import identifier
-from elt_factory.landing.folded import exact_names
+from elt_factory.landing.folded import Folded, exact_names
 from elt_factory.landing.manifest import Drift
 from elt_factory.landing.planned import ContractPlan, PlannedColumn
 
@@ -56,6 +56,15 @@ class KnownTable:
         if declared is not None or self.declared(name).pii == "hash":
             return declared or ColumnType("text")
         return self.grown.get(name) or (self.existing or {}).get(name)
+
+
+def as_declared(existing: Mapping[str, ColumnType] | None, table: Table) -> Mapping[str, ColumnType] | None:
+    """Return a table's columns in the types that the YAML says: those that they have after a full refresh."""
+    if existing is None:
+        return None
+    said = {name: ColumnType("text") if column.pii == "hash" else column.type for name, column in table.columns.items()}
+    merged = {**existing, **{name: kind for name, kind in said.items() if kind and name in existing}}
+    return Folded(merged) if isinstance(existing, Folded) else merged
 
 
 def settled(known: KnownTable, found: Iterable[str]) -> bool:
@@ -177,7 +186,7 @@ def _planned(known: KnownTable, name: str, found: Mapping[str, ColumnType | None
         raise ContractError(
             f"{known.label}: the YAML declares {name} as {'hashed' if column.hashed else column.type}, the table has "
             f"{existing}, and columns never narrow: write type: {existing} under tables.{known.table_name}.columns."
-            f"{name}, or drop the table and run with full refresh"
+            f"{name}, or run with full refresh, which gives the column its new type"
         )
     return column
 

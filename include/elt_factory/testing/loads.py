@@ -20,7 +20,7 @@ from elt_factory.extract.request import CursorRange, ReadRequest, Spool
 from elt_factory.landing.land import land
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.request import LandRequest
-from elt_factory.landing.schema import KnownTable
+from elt_factory.landing.schema import KnownTable, as_declared
 from elt_factory.sources.read import read
 from elt_factory.warehouse.base import LoadReport
 from elt_factory.warehouse.dialect import Relation
@@ -90,6 +90,7 @@ class Line:
         spec, load = self.source.tables[self.table], load_id(self.source.name, self.table, window)
         with self.warehouse() as opened:
             existing = opened.columns_as(self.target, spec.types)
+            existing = as_declared(existing, spec) if full_refresh else existing
             ledger = None if full_refresh else ledger_of(opened, self.target, spec)
             cursor = CursorRange()
             if not full_refresh:

@@ -262,13 +262,17 @@ class Warehouse(ABC):
         for statement in evolution.unfinished(self.dialect, order.target, existing, landed):
             self.execute(statement)
             existing = self.columns_as(order.target, landed) or {}
-        changes = evolution.schema_changes(existing, landed)
+        changes = evolution.schema_changes(existing, landed, order.retypes)
         if not evolution.rebuilds(self.dialect, changes):
             return self._apply(order, existing, changes)
         with self._turn_held(order):
             # what another load has done meanwhile is done
             existing = self.columns_as(order.target, landed) or {}
-            return self._apply(order, existing, evolution.schema_changes(existing, landed))
+            changes = evolution.schema_changes(existing, landed, order.retypes)
+            if any(change.kind == "retyped" for change in changes):
+                # a refresh that would be refused gives no column another type
+                overlaps.refuse_stale(self, order)
+            return self._apply(order, existing, changes)
 
     def _apply(
         self, order: LoadOrder, existing: Mapping[str, ColumnType], changes: Sequence[SchemaChange]

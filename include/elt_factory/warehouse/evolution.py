@@ -15,13 +15,15 @@ from elt_factory.config.models.widening import holds
 from elt_factory.warehouse import statements
 from elt_factory.warehouse.dialect import Dialect, Relation, TableOptions
 
-Decision = Literal["added", "widened", "fits", "refused"]
+_OTHERWISE = ("widened", "retyped")
+Decision = Literal["added", "widened", "retyped", "fits", "refused"]
 
 
 @dataclass(frozen=True)
 class SchemaChange:
     """A landed column that the table does not have in that very type, and what is decided about it.
 
+    `retyped`: a full refresh gives the column another type, which need not hold what it had.
     `fits`: the table's type holds what comes, as where a window was landed before another one widened the table.
     """
 
@@ -31,24 +33,34 @@ class SchemaChange:
     old: ColumnType | None = None
 
 
-def schema_changes(existing: Mapping[str, ColumnType], landed: Mapping[str, ColumnType]) -> tuple[SchemaChange, ...]:
+def schema_changes(
+    existing: Mapping[str, ColumnType], landed: Mapping[str, ColumnType], retypes: Collection[str] = ()
+) -> tuple[SchemaChange, ...]:
     """Every difference between a table and what comes, with what is decided about it."""
     old = {name.casefold(): kind for name, kind in existing.items()}
     pairs = ((name, kind, old.get(name.casefold())) for name, kind in landed.items())
-    return tuple(SchemaChange(name, _decide(had, kind), kind, had) for name, kind, had in pairs if had != kind)
+    return tuple(
+        SchemaChange(name, _decide(had, kind, retyped=name in retypes), kind, had)
+        for name, kind, had in pairs
+        if had != kind
+    )
 
 
-def _decide(old: ColumnType | None, new: ColumnType) -> Decision:
+def _decide(old: ColumnType | None, new: ColumnType, *, retyped: bool) -> Decision:
     if old is None:
         return "added"
     if holds(new, old):
         return "widened"
+    if retyped:
+        return "retyped"
     return "fits" if holds(old, new) else "refused"
 
 
 def rebuilds(dialect: Dialect, changes: Iterable[SchemaChange]) -> bool:
-    """Whether a column grows in a way that ALTER TABLE cannot, so that the whole table is written again."""
-    return any(change.kind == "widened" and not _alters(dialect, change) for change in changes)
+    """Whether a column changes in a way that ALTER TABLE cannot, so that the whole table is written again."""
+    return any(
+        change.kind == "retyped" or (change.kind == "widened" and not _alters(dialect, change)) for change in changes
+    )
 
 
 def statements_of(
@@ -65,7 +77,7 @@ def statements_of(
     """
     new = {change.column: change.new for change in changes if change.kind == "added"} | dict(own)
     if rebuilds(dialect, changes):
-        grown = {change.column.casefold(): change for change in changes if change.kind == "widened"}
+        grown = {change.column.casefold(): change for change in changes if change.kind in _OTHERWISE}
         values = {name: _grown(dialect, name, grown.get(name.casefold())) for name in existing}
         values |= {name: f"CAST(NULL AS {dialect.type(kind)})" for name, kind in new.items()}
         return [statements.rebuild_table(dialect, table, values, options)]
@@ -82,8 +94,22 @@ def _grown(dialect: Dialect, name: str, change: SchemaChange | None) -> str:
     """Return a column in its new type; where it does not change, as it is."""
     if change is None:
         return dialect.name(name)
+    if change.kind == "retyped":
+        return _retyped(dialect, name, change)
     value = dialect.json_text(dialect.name(name)) if change.old and change.old.name == "json" else dialect.name(name)
     return f"CAST({value} AS {dialect.type(change.new)})"
+
+
+def _retyped(dialect: Dialect, name: str, change: SchemaChange) -> str:
+    """Return a column in a type that need not hold what it has: NULL where it does not, until the refresh is committed.
+
+    Text is what every warehouse tries to cast; JSON has no such cast.
+    """
+    if change.new.name == "json":
+        return f"CAST(NULL AS {dialect.type(change.new)})"
+    column, of = dialect.name(name), change.old.name if change.old else "text"
+    text = column if of == "text" else dialect.json_text(column) if of == "json" else f"CAST({column} AS VARCHAR)"
+    return f"TRY_CAST({text} AS {dialect.type(change.new)})"
 
 
 def unfinished(dialect: Dialect, table: Relation, existing: Collection[str], landed: Iterable[str]) -> list[str]:

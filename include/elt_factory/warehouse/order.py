@@ -25,6 +25,7 @@ class LoadOrder:
     `by_cursor` says that the source was read by the table's cursor, a number from where it was, and `by_window` that
     it was read for the window alone. `clock` is the zone of the clock that a cursor without a zone has.
     `deletes` says how rows are found that the source has deleted, `limit` how many rows may be rejected.
+    `retypes` are the columns which a full refresh gives the type that the YAML says, whatever they were.
     """
 
     manifest: Manifest
@@ -40,6 +41,7 @@ class LoadOrder:
     clock: str = "UTC"
     deletes: Deletes | None = None
     limit: RejectLimit | None = None
+    retypes: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -61,6 +63,9 @@ class LoadOrder:
             clock=spec.cursor_zone or config.timezone,
             deletes=spec.follows_deletes,
             limit=spec.rejects,
+            retypes=frozenset(name for name, column in spec.columns.items() if column.type or column.pii == "hash")
+            if full_refresh
+            else frozenset(),
         )
 
     @property

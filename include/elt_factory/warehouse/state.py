@@ -328,7 +328,7 @@ def _left_out(warehouse: Warehouse, load_id: str, began: datetime) -> list[str]:
     names = d.names(("column_name", "old_type", "type", "change"))
     since = f"{d.name('load_id')} = {d.literal(load_id)} AND {d.name('changed_at')} >= {d.literal(began)}"
     rows = warehouse.query(f"SELECT {names} FROM {audit.relation('schema_changes').sql(d)} WHERE {since}").rows
-    kept_out = [row for row in rows if row[3] not in ("added", "widened")]
+    kept_out = [row for row in rows if row[3] not in ("added", "widened", "retyped")]
     return sorted(str(Drift(column, kind, change, old)) for column, old, kind, change in kept_out)
 
 

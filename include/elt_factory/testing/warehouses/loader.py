@@ -22,7 +22,7 @@ from elt_factory.landing.land import land
 from elt_factory.landing.manifest import MANIFEST_FILE, Manifest, parse_manifest, read_manifest, write_manifest
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.landing.request import LandRequest
-from elt_factory.landing.schema import KnownTable
+from elt_factory.landing.schema import KnownTable, as_declared
 from elt_factory.warehouse.base import LoadReport, Warehouse
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
@@ -78,11 +78,15 @@ class Loader:
         window: Window | None = None,
         after: str | None = None,
         keys: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        full_refresh: bool = False,
     ) -> Manifest:
         window = window or day(1)
         workdir = self.base / f"work{next(self.numbers)}"
         workdir.mkdir(parents=True)
-        known = KnownTable(self.source, self.name, self.table, self.warehouse.columns_as(self.target, self.table.types))
+        existing = self.warehouse.columns_as(self.target, self.table.types)
+        existing = as_declared(existing, self.table) if full_refresh else existing
+        known = KnownTable(self.source, self.name, self.table, existing)
         all_keys = None if keys is None else spooled(workdir / "keys.ndjson", keys)
         spool = replace(spooled(workdir / "records.ndjson", records), keys=all_keys)
         place = self.place(window)
@@ -111,6 +115,7 @@ class Loader:
             full_refresh,
             deletes=self.table.follows_deletes,
             limit=self.table.rejects,
+            retypes=frozenset(self.table.types) if full_refresh else frozenset(),
         )
 
     def load(
@@ -122,7 +127,7 @@ class Loader:
         full_refresh: bool = False,
         keys: Sequence[Mapping[str, Any]] | None = None,
     ) -> LoadReport:
-        self.land(records, window, keys=keys)
+        self.land(records, window, keys=keys, full_refresh=full_refresh)
         report = self.warehouse.load(self.order(window, run_id=run_id, full_refresh=full_refresh))
         assert report.rows_read == (
             report.rows_loaded

@@ -203,6 +203,40 @@ class SchemaSuite(OnWarehouse):
         with pytest.raises(ContractError, match=hint):
             loader.load(FIRST, day(2))
 
+    @pytest.mark.parametrize(
+        ("had", "wanted", "kept"),
+        [
+            ({"type": "text"}, {"type": "integer"}, [(1, 7), (2, None)]),
+            ({"type": "text"}, {"type": "date"}, [(1, None), (2, None)]),
+            ({"type": "float"}, {"type": "integer"}, [(1, 7), (2, 8)]),
+        ],
+        ids=["text to integer", "text to date", "float to integer"],
+    )
+    def test_a_full_refresh_gives_a_column_another_type_in_one_statement(
+        self, loader: Loader, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, had: Any, wanted: Any, kept: Any
+    ) -> None:
+        """Readers find the table at every moment: the rows of before in the new type, then the new ones."""
+        loader.spec = MERGE | {"columns": {"n": had}}
+        loader.load([{"id": 1, "n": "7"}, {"id": 2, "n": "n/a" if had["type"] == "text" else "8"}], day(1))
+        loader.spec = MERGE | {"columns": {"n": wanted}}
+        value = "2013-01-05" if wanted["type"] == "date" else "9"
+        seen, real = [], warehouse.execute
+
+        def watched(statement: str) -> int:
+            changed = real(statement)
+            if "TRY_CAST" in statement:
+                seen.append(loader.rows("id", "n"))
+            return changed
+
+        monkeypatch.setattr(warehouse, "execute", watched)
+        report = loader.load([{"id": 1, "n": value}], day(1), full_refresh=True)
+        assert report.changes == (Drift("n", wanted["type"], "retyped", had["type"]),)
+        assert seen == [kept]
+        assert [str(one) for _, one in loader.rows("id", "n")] == [value]
+        assert loader.columns["n"].name == wanted["type"]
+        # it has its type now, for every window
+        assert loader.load([{"id": 3, "n": value}], day(2)).changes == ()
+
     def test_a_window_that_was_landed_before_its_table_was_widened_is_loaded_as_it_is(
         self, loader: Loader, warehouse: Warehouse
     ) -> None:
