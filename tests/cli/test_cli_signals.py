@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import duckdb
 import psutil
 import pytest
 
@@ -123,6 +124,48 @@ def test_ctrl_c_cancels_the_job_that_a_run_waits_for(airflow_db, tmp_path):
             run.wait()
         assert api.asked[-1] == "DELETE /exports/1"
     assert not list(tmp_path.rglob("job.json"))
+
+
+BY_DAY = """
+name: days
+schedule: "@daily"
+start_date: 2013-01-01
+extract: {type: files, folder: inbox}
+tables:
+  days: {path: "%Y-%m-%d.csv", primary_key: [id], write_disposition: merge}
+"""
+
+
+@pytest.mark.timeout(600)
+def test_a_backfill_that_is_killed_continues_with_the_same_command(airflow_db, tmp_path):
+    (tmp_path / "dag_configs").mkdir()
+    (tmp_path / "dag_configs" / "days.yaml").write_text(BY_DAY)
+    (tmp_path / "inbox").mkdir()
+    for number in (1, 2, 3):
+        (tmp_path / "inbox" / f"2013-01-0{number}.csv").write_text(f"id\n{number}\n")
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parents[2] / "include"),
+        "ELT_PROJECT": str(tmp_path),
+        "AIRFLOW_CONN_WAREHOUSE": f'{{"conn_type": "duckdb", "host": "{tmp_path}/warehouse.duckdb"}}',
+    }
+    command = [*ELT, "backfill", "days", "--start", "2013-01-01", "--end", "2013-01-04", "--yes"]
+    run = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert any("1/3" in line for line in run.stdout)
+    finally:
+        run.kill()
+        run.wait()
+    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "days is loaded: " in again.stdout
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as warehouse:
+        assert warehouse.execute("select id from days.days order by id").fetchall() == [(1,), (2,), (3,)]
+        loads = "select window_start, count(*) from _elt.load_log group by 1 order by 1"
+        # the window that the kill came into may have been committed before its run had ended
+        (first, *others) = [count for _, count in warehouse.execute(loads).fetchall()]
+    assert first == 1
+    assert sorted(others) in ([1, 1], [1, 2])
+    assert not list((tmp_path / "logs" / "backfills").iterdir())
 
 
 STARTS_OTHERS = """

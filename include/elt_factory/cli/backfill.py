@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -122,7 +123,10 @@ def backfill(  # noqa: PLR0913 - an option each
             _show(config, found, planned, at_once, journal)
         if dry_run or as_json:
             return
-        if left and not yes:
+        if not left:
+            journal.finish()
+            return
+        if not yes:
             _confirm(len(left), api)
         _work(config, left, journal, _runner(config, journal.began or journal.begin(now), api, at_once), at_once)
 
@@ -192,6 +196,8 @@ def _plan(
 
         now, loads = warehouse.now(), past_loads(warehouse, config.name)
         runs = past_runs(warehouse, config.name, loads)
+    # the runs in this process write their log
+    logging.disable(logging.NOTSET)
     history = History(loads, runs)
     planned = []
     for step in steps:
@@ -229,7 +235,8 @@ def _runner(config: Config, began: datetime, api: AirflowApi | None, at_once: in
 
 def _show(config: Config, tables: Tables, planned: Sequence[Planned], at_once: int, journal: Journal) -> None:
     shown = Table(box=SIMPLE_HEAD)
-    for name in ("window", "tables", "state"):
+    shown.add_column(f"window, {config.timezone}", no_wrap=True)
+    for name in ("tables", "state"):
         shown.add_column(name, no_wrap=name != "tables")
     for name in ("rows", "time"):
         shown.add_column(name, justify="right", no_wrap=True)
