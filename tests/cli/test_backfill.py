@@ -142,11 +142,12 @@ class Airflow(BaseHTTPRequestHandler):
     runs: dict[str, str] = {}
     bodies: list[dict] = []
     refused: list[int] = []
+    logins = 1
 
     def do_GET(self):
         path, _, query = self.path.partition("?")
-        if self.headers["Authorization"] != "Bearer token":
-            return self.answer(401, {"detail": "no token"})
+        if self.headers["Authorization"] != f"Bearer token {self.logins}":
+            return self.answer(403, {"detail": "Invalid JWT token"})
         if self.refused:
             return self.answer(self.refused.pop(), {"detail": "not now"})
         if path.endswith("/details"):
@@ -161,7 +162,8 @@ class Airflow(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/auth/token":
-            return self.answer(201 if body["password"] == "right" else 401, {"access_token": "token", "detail": "no"})
+            token = f"token {self.logins}"
+            return self.answer(201 if body["password"] == "right" else 401, {"access_token": token, "detail": "no"})
         self.bodies.append(body)
         self.runs[body["dag_run_id"]] = "queued"
         return self.answer(200, {"state": "queued"})
@@ -177,7 +179,7 @@ class Airflow(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def airflow() -> Iterator[str]:
-    Airflow.runs, Airflow.bodies, Airflow.refused = {}, [], []
+    Airflow.runs, Airflow.bodies, Airflow.refused, Airflow.logins = {}, [], [], 1
     server = HTTPServer(("127.0.0.1", 0), Airflow)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -199,6 +201,7 @@ def test_runs_are_triggered_in_airflow_and_those_of_before_are_waited_for(config
             runner.start(step(number))
         # it is started again meanwhile
         Airflow.refused.append(503)
+        Airflow.logins = 2
         assert [one.succeeded for one in runner.ended()] == [True, True]
     assert [body["dag_run_id"] for body in Airflow.bodies] == [f"{PREFIX}{names[0]}__2"]
     assert Airflow.bodies[0]["conf"] == conf_of(config, step(1))

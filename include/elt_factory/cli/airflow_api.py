@@ -127,8 +127,9 @@ class AirflowApi:
 
     def _ask(self, method: str, path: str, body: Any = None, *, missing: bool = False) -> Any:
         answer = self._send(method, path, body)
-        if answer.status_code == _NO_TOKEN and self._address.user and self._token:
-            self._token = ""  # it has expired
+        if answer.status_code in (_NO_TOKEN, _DENIED) and self._address.user:
+            # the token has expired, or is of before Airflow was started again: 403, as for who may not
+            self._token = ""
             answer = self._send(method, path, body)
         if answer.status_code == _MISSING and missing:
             return None
