@@ -296,8 +296,8 @@ def _work(config: Config, left: Sequence[Step], journal: Journal, runner: Runner
     try:
         work(left, runner, at_once, progress, lambda step: journal.note(step_name(config, step)))
     except EndedError:
-        goes_on = "; Airflow goes on with the runs that it has" if isinstance(runner, InAirflow) else ""
-        console.print(f"{progress.done:,} of {_runs(len(left))} done{goes_on}; the same command resumes this backfill")
+        rest = "; Airflow continues the runs that it has" if isinstance(runner, InAirflow) else ""
+        console.print(f"{progress.done:,} of {_runs(len(left))} done{rest}; the same command resumes this backfill")
         raise
     if progress.done == len(left):
         journal.finish()

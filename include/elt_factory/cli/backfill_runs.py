@@ -119,7 +119,7 @@ class InProcesses:
 
 @dataclass
 class InAirflow:
-    """Runs of a running Airflow, which goes on with those that it has begun when this process ends.
+    """Runs of a running Airflow, which continues those that it has begun when this process ends.
 
     Args:
         config: The config.
