@@ -213,6 +213,32 @@ def test_a_load_that_fails_leaves_the_state_as_it_was(kind, tmp_path, log):
     assert '{"id": 1}' in json.dumps(asked(told)["state"])
 
 
+def test_a_first_load_begins_with_the_state_that_the_config_has_and_the_next_one_does_not(tmp_path, log):
+    told = tmp_path / "asked.json"
+    begins = {**CHANGES, "initial_state": {"bookmarks": {"users": {"id": 7}}}}
+    steps = [{"asked": str(told)}, singer_record(8), singer_state({"id": 8})]
+    line = line_of("singer", tmp_path, singer(*steps), log, **begins)
+    line.load(WEEK)
+    assert asked(told)["state"] == begins["initial_state"]
+    line.load(NEXT_WEEK)
+    assert asked(told)["state"] == {"id": 8}
+
+
+def test_a_state_to_begin_with_is_of_a_read_by_changes(tmp_path, log):
+    with pytest.raises(ConfigError, match="initial_state needs sync: incremental"):
+        line_of("singer", tmp_path, singer(), log, initial_state={"a": 1})
+
+
+def test_a_package_may_be_a_tag_of_a_repository(tmp_path):
+    package = "tap-x @ git+https://github.com/acme/tap-x.git@v1"
+    config = {"name": "acme", "extract": {"type": "singer", "package": package}}
+    table = {"tables": {"users": {"write_disposition": "replace"}}}
+    assert source_of({**config, **table}, tmp_path).extract.package_name == "tap-x"
+    config["extract"]["package"] = "tap-x @ git+https://user:secret@github.com/acme/tap-x.git@v1"
+    with pytest.raises(ConfigError, match="is not one version of a package"):
+        source_of({**config, **table}, tmp_path)
+
+
 def test_a_full_refresh_gives_no_state(tmp_path, log):
     told = tmp_path / "asked.json"
     line_of("singer", tmp_path, singer(singer_record(1), singer_state({"id": 1})), log, **CHANGES).load(WEEK)

@@ -121,6 +121,14 @@ def test_a_load_begins_where_the_one_before_it_ended_and_one_that_is_killed_chan
     assert "hunter2" not in told
 
 
+def test_a_first_load_goes_on_from_the_state_of_another_pipeline(tmp_path, log):
+    seen = {"initial_value": None, "last_value": "\uf0272024-01-02T00:00:00Z", "unique_hashes": []}
+    state = {"sources": {"shop": {"resources": {"orders": {"incremental": {"changed": seen}}}}}}
+    line = line_of(tmp_path, log, initial_state=state)
+    line.load(WEEK)
+    assert sorted(row["id"] for row in line.rows()) == [1, 2]
+
+
 def test_arrow_is_rows_and_all_of_them_come_with_every_load(tmp_path, log):
     line = line_of(tmp_path, log, "users", write_disposition="replace", sync="full")
     assert line.load(WEEK).rows_loaded == 2

@@ -11,7 +11,10 @@ from elt_factory.cli.output import fail, say, short
 from elt_factory.core.project import config_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from elt_factory.importing.manifest.compiling import Compiled
+    from elt_factory.importing.project import Imported
 
 app = typer.Typer(no_args_is_help=True, help="Write configs from projects of other tools.")
 
@@ -46,6 +49,110 @@ def airbyte(
     except FileExistsError:
         fail(f"{short(target)} already exists; choose another name with --name")
     _tell(target, found)
+
+
+State = Annotated[Path | None, typer.Option(help="File with the state of the old tool: the first run continues there.")]
+
+
+@app.command("singer")
+@app.command("meltano")
+def singer(
+    path: Annotated[Path, typer.Argument(help="Meltano project, or folder with catalog.json of a tap.")],
+    state: State = None,
+    package: Annotated[
+        str | None, typer.Option(help="Package of the tap of a folder, such as tap-github==2.1.0.")
+    ] = None,
+) -> None:
+    """Write configs of the Singer taps of a project. What a config cannot express is listed with the reason."""
+    from elt_factory.importing import meltano
+
+    _write_all(lambda: meltano.imported(path, meltano.states_in(state) if state else {}, _newest, package))
+
+
+@app.command()
+def dlt(
+    path: Annotated[Path, typer.Argument(help="Folder of a dlt project, as dlt init lays it out.")],
+    state: Annotated[
+        Path | None, typer.Option(help="state.json of a pipeline, or folder of pipelines, such as ~/.dlt/pipelines.")
+    ] = None,
+    package: Annotated[str, typer.Option(help="dlt with its version. Default: the newest.")] = "dlt",
+) -> None:
+    """Write configs of the sources of a dlt project, which is not run. What stays out is listed with the reason."""
+    from elt_factory.core.project import project_root
+    from elt_factory.importing import dlt as projects
+
+    pinned = package if "==" in package else _newest(package)
+    if pinned is None:
+        fail("no version of dlt can be installed now: write it, as in --package dlt==1.31.0")
+    folder = (path if path.is_dir() else path.parent).resolve()
+    root = project_root().resolve()
+    below = str(folder.relative_to(root)) if folder.is_relative_to(root) else None
+    if below is None:
+        say(f"Copy {path} into the project, as its folder dlt: that is where its modules are looked for")
+    kept = projects.states_in(state) if state else {}
+    _write_all(lambda: projects.imported(path, kept, pinned, below))
+
+
+@app.command()
+def sling(
+    path: Annotated[Path, typer.Argument(help="Replication of sling: replication.yaml.")],
+    since: Annotated[
+        str | None, typer.Option(help="Value of the update key up to which the old target has the rows.")
+    ] = None,
+) -> None:
+    """Write a config of a replication of sling. What a config cannot express is listed with the reason."""
+    from elt_factory.importing import sling as replications
+
+    _write_all(lambda: replications.imported(path, since))
+
+
+@app.command("dag-factory")
+def dag_factory(path: Annotated[Path, typer.Argument(help="YAML of dag-factory.")]) -> None:
+    """Write configs of the DAGs of dag-factory that read rows. All other tasks are listed with the reason."""
+    from elt_factory.importing import dag_factory as dags
+
+    _write_all(lambda: dags.imported(path))
+
+
+def _newest(package: str) -> str | None:
+    """Return a package with its newest version; None where there is none now."""
+    from elt_factory.core.failures import EltError
+    from elt_factory.extract.label import TableLabel
+    from elt_factory.sources.connectors.discovery import pinned
+
+    try:
+        return pinned(package, TableLabel("import", package))
+    except EltError:
+        return None
+
+
+def _write_all(read: Callable[[], list[Imported]]) -> None:
+    """Write the configs that have a table, none over another, and list what is in none."""
+    from elt_factory.importing.project import NotAProjectError
+    from elt_factory.importing.writing import yaml_text
+
+    try:
+        found = read()
+    except NotAProjectError as error:
+        fail(str(error))
+    folder, wrote = config_folder(), 0
+    for one in found:
+        for name, reason in one.left_out.items():
+            say(f"not in a config: {name}: {reason}")
+        if not one.config["tables"]:
+            continue
+        target = folder / f"{one.config['name']}.yaml"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with target.open("x", encoding="utf-8") as stream:
+                stream.write(yaml_text(one.config, one.remarks))
+        except FileExistsError:
+            say(f"not written: {short(target)} already exists; rename it, or the config")
+            continue
+        wrote += 1
+        say(f"Wrote {short(target)}: {len(one.config['tables'])} tables. Read its first lines, then: elt validate")
+    if not wrote:
+        fail("nothing written: see above")
 
 
 def _read(manifest: Path) -> dict[str, Any]:

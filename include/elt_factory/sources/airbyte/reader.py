@@ -27,7 +27,7 @@ def read(request: ReadRequest) -> Spool:
         made.mkdir()
     connector = AirbyteConnector(source.extract, request.connection, folder, label, request.log)
     stream = connector.stream(spec.stream_name(request.table), spec)
-    asked = connector.reading(stream, spec, request.cursor.token)
+    asked = connector.reading(stream, spec, spec.begins_with(request.cursor.token))
     with file.open("wb") as out:
         records = Records(request, label, str(stream["name"]), out)
         progress = Progress(request.log, str(label))

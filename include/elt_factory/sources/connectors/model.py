@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from elt_factory.config.errors import MistakeError, raise_found, shown
+from elt_factory.config.errors import KEY, MistakeError, raise_found, shown
 from elt_factory.config.models import secrets
 from elt_factory.config.models.durations import PositiveDuration
 from elt_factory.config.models.source import Extract
 from elt_factory.config.models.table import Path, Table
 from elt_factory.config.models.values import ConnectionId, Text, Whole
 
-_PACKAGE = r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?==[A-Za-z0-9][A-Za-z0-9.!+_-]*$"
+_NAMED = r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?"
+# of a repository a tag or a commit is a version
+_PACKAGE = (
+    rf"^{_NAMED}(==[A-Za-z0-9][A-Za-z0-9.!+_-]*| @ git\+https://[A-Za-z0-9.-]+/[A-Za-z0-9._/-]+@[A-Za-z0-9._/+-]+)$"
+)
 _REQUIREMENT = r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?\s*[=<>!~]=?.+$"
 _PYTHON = r"^3\.[0-9]{1,2}$"
 _WHERE_INSTEAD = "put the secret into the extra of the Airflow connection, under the same key"
 
 
-def _check_config(value: dict[str, Any]) -> dict[str, Any]:
+def _check_config(value: Any) -> Any:
     raise_found(_secrets_in(value))
     return value
 
@@ -68,6 +73,7 @@ Package = Annotated[str, BeforeValidator(_check_package), _text(_PACKAGE)]
 Requirement = Annotated[str, BeforeValidator(_check_requirement), _text(_REQUIREMENT)]
 PythonVersion = Annotated[str, BeforeValidator(_check_python), _text(_PYTHON)]
 Settings = Annotated[dict[str, Any], AfterValidator(_check_config)]
+State = Annotated[dict[str, Any] | list[Any], AfterValidator(_check_config)]
 
 
 class Connector(Extract):
@@ -79,8 +85,11 @@ class Connector(Extract):
         examples=["github_tap"],
     )
     package: Package = Field(
-        description="Package of the connector with its version. It is installed into an environment of its own.",
-        examples=["tap-github==2.1.0"],
+        description=(
+            "Package of the connector with its version, or a tag or commit of its repository. It is installed into an "
+            "environment of its own."
+        ),
+        examples=["tap-github==2.1.0", "tap-slack @ git+https://github.com/MeltanoLabs/tap-slack.git@0.2.0"],
     )
     requirements: tuple[Requirement, ...] = Field(
         (),
@@ -114,7 +123,7 @@ class Connector(Extract):
     @property
     def package_name(self) -> str:
         """The package without extras and version."""
-        return re.split(r"[\[=]", self.package)[0]
+        return re.split(r"[\[= ]", self.package)[0]
 
 
 class CommandConnector(Connector):
@@ -143,15 +152,35 @@ class ConnectorTable(Table):
         ),
         examples=["incremental"],
     )
+    initial_state: State | None = Field(
+        None,
+        description=(
+            "State that the first load with `sync: incremental` begins with, in the connector's own words: what came "
+            "before it is not read. `elt import` writes that of another tool here."
+        ),
+        examples=[{"bookmarks": {"users": {"replication_key_value": "2024-01-31T00:00:00Z"}}}],
+    )
 
     @property
     def keeps_token(self) -> bool:
         """Whether a load begins with the state that the connector gave to the load before it."""
         return self.sync == "incremental"
 
+    def begins_with(self, token: str | None) -> str | None:
+        """Return the state that a load begins with: that of the load before it, else the one that the config has."""
+        first = json.dumps(self.initial_state) if self.keeps_token and self.initial_state is not None else None
+        return token or first
+
     def stream_name(self, table: str) -> str:
         """Return the name of the stream of a table."""
         return self.stream or table
+
+    @model_validator(mode="after")
+    def _state_is_used(self) -> Self:
+        if self.initial_state is not None and not self.keeps_token:
+            message = "initial_state needs sync: incremental"
+            raise MistakeError(message, "remove it", at=("initial_state", KEY), code="conflict")
+        return self
 
     @model_validator(mode="after")
     def _never_twice(self) -> Self:

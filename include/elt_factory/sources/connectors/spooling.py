@@ -11,6 +11,7 @@ from elt_factory.core.failures import BadDataError
 from elt_factory.extract.label import TableLabel
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
+from elt_factory.sources.connectors.model import ConnectorTable
 
 _LINES_TOLD = 20
 _NAMES_TOLD = 5
@@ -69,10 +70,11 @@ class Records:
 
     def _token(self) -> str | None:
         """Return what the next load begins with; where no state came, what this one began with."""
-        if not self.request.source.all_tables[self.request.table].keeps_token:
+        spec = self.request.source.all_tables[self.request.table]
+        if not isinstance(spec, ConnectorTable) or not spec.keeps_token:
             return None
         if self.state is None:
-            return self.request.cursor.token
+            return spec.begins_with(self.request.cursor.token)
         text = self.state.decode()
         if self.label.clean(text) != text:
             what = "the connector's state has a secret in it, and a state is kept in the warehouse"

@@ -25,8 +25,9 @@ def read(request: ReadRequest) -> Spool:
     label, source = TableLabel.of(request), source_of(request, DltSource)
     folders = request.project, connector_folder(request)
     program = DltProgram(source.extract, request.connection, folders, label, request.log)
-    stream = source.tables[request.table].stream_name(request.table)
-    return spooled(request, stream, program.reading(stream, request.cursor.token), _Messages)
+    spec = source.tables[request.table]
+    stream = spec.stream_name(request.table)
+    return spooled(request, stream, program.reading(stream, spec.begins_with(request.cursor.token)), _Messages)
 
 
 class _Messages(Messages):

@@ -155,7 +155,10 @@ def _read(out: IO[bytes], source: Any, settings: Mapping[str, Any]) -> None:
     if name not in source.resources:
         raise RefusedError(f'the source has no resource "{name}"; it has {", ".join(sorted(source.resources))}')
     chosen = source.with_resources(name)
-    state: dict[str, Any] = dlt_json.typed_loads(settings["state"]) if settings["state"] else {}
+    begins = settings["state"]
+    # as this program gave it, or as a config has it that was imported
+    text = begins if isinstance(begins, str) else json.dumps(begins)
+    state: dict[str, Any] = dlt_json.typed_loads(text) if begins else {}
     described = _described(source.resources[name])
     _say(out, {"type": "SCHEMA", **described})
     head = b'{"type":"RECORD","stream":' + json.dumps(name).encode() + b',"record":'

@@ -27,7 +27,9 @@ def read(request: ReadRequest) -> Spool:
     folder = connector_folder(request)
     tap = SingerTap(source.extract, request.connection, folder, label, request.log)
     chosen = tap.chosen(spec.stream_name(request.table), spec)
-    return spooled(request, chosen.stream, tap.run(*tap.reading(chosen, request.cursor.token)), Messages)
+    return spooled(
+        request, chosen.stream, tap.run(*tap.reading(chosen, spec.begins_with(request.cursor.token))), Messages
+    )
 
 
 def connector_folder(request: ReadRequest) -> Path:

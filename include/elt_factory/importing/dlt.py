@@ -1,0 +1,211 @@
+"""Sources of a dlt project as configs, from the state that their pipelines had. Nothing of the project is run."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from elt_factory.discover.periods import sane_name
+from elt_factory.importing.project import Imported, NotAProjectError, head_of, valid_only
+
+_CURSORS = ("incremental",)
+_SKIPPED = (".venv", "venv", "site-packages", "node_modules", "__pycache__", "tests")
+
+
+@dataclass
+class Resource:
+    """A resource as its decorator says it; what is computed there is in `computed`."""
+
+    name: str
+    key: list[str] = field(default_factory=list)
+    disposition: str = ""
+    changes: bool = False
+    computed: list[str] = field(default_factory=list)
+
+
+@dataclass
+class SourceSeen:
+    """A function that is a source: its module, its name in the state, its resources, and whether others are added."""
+
+    module: str
+    function: str
+    name: str
+    resources: list[Resource]
+    more: bool = False
+
+
+def imported(path: Path, states: Mapping[str, Any], package: str, below: str | None = None) -> list[Imported]:
+    """Return a config for each source of a project.
+
+    Args:
+        path: The folder, as `dlt init` lays it out.
+        states: What pipelines have kept of sources, by the sources' names.
+        package: dlt with its version.
+        below: Where the folder is in ours; by default it has to be copied there.
+
+    Raises:
+        NotAProjectError: it has no source.
+    """
+    folder = path if path.is_dir() else path.parent
+    found = [_config(seen, states, (package, below)) for seen in _sources(folder)]
+    if not found:
+        raise NotAProjectError(f"{path}: no function with @dlt.source or @dlt.resource is there")
+    return found
+
+
+def _config(seen: SourceSeen, states: Mapping[str, Any], place: tuple[str, str | None]) -> Imported:
+    name = sane_name(seen.name) or "imported"
+    found = Imported(head_of(name))
+    package, below = place
+    extract = {"type": "dlt", "package": package, "source": f"{seen.module}:{seen.function}"}
+    if below:
+        extract["folder"] = below
+    found.config |= {"extract": extract, "tables": {}}
+    kept = states.get(seen.name) or {}
+    for resource in seen.resources:
+        table = sane_name(resource.name) or "records"
+        found.config["tables"][table] = _table(found, table, resource, (seen.name, kept))
+    if seen.more or not seen.resources:
+        why = "it makes resources while it runs: elt new --dlt finds them"
+        found.left_out[f"other resources of {seen.function}"] = why
+    return valid_only(found)
+
+
+def _table(found: Imported, table: str, resource: Resource, kept: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
+    source, state = kept
+    made: dict[str, Any] = {"stream": resource.name} if resource.name != table else {}
+    own = (state.get("resources") or {}).get(resource.name)
+    for what in resource.computed:
+        found.note(table, f"{what} is computed in the source: elt new --dlt finds it")
+    if not resource.key:
+        if resource.changes:
+            found.note(
+                table, "it is read by its changes, and its key is not in the source: write primary_key, merge, sync"
+            )
+        return {**made, "write_disposition": "replace"}
+    made |= {"primary_key": resource.key, "write_disposition": "merge"}
+    if resource.disposition == "replace" and not resource.changes:
+        made["write_disposition"] = "replace"
+    if resource.changes:
+        made["sync"] = "incremental"
+        if own:
+            made["initial_state"] = {"sources": {source: {"resources": {resource.name: own}}}}
+        else:
+            found.note(table, "no state of it was found: the first load reads all; elt import dlt ... --state FILE")
+    return made
+
+
+def _sources(folder: Path) -> Iterator[SourceSeen]:
+    for file in sorted(folder.rglob("*.py")):
+        parts = file.relative_to(folder).with_suffix("").parts
+        if any(part in _SKIPPED or part.startswith(".") for part in parts):
+            continue
+        try:
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+        except (SyntaxError, UnicodeDecodeError, ValueError):
+            continue
+        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        yield from _in_module(tree, module or folder.name)
+
+
+def _in_module(tree: ast.Module, module: str) -> Iterator[SourceSeen]:
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    alone = {name: _resource(node) for name, node in functions.items()}
+    used = set[str]()
+    for name, node in functions.items():
+        decorator = _decorator(node, "source")
+        if decorator is None:
+            continue
+        inner = [_resource(one) for one in ast.walk(node) if isinstance(one, ast.FunctionDef) and one is not node]
+        named = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)} - {name}
+        outer = {other: one for other, one in alone.items() if one is not None and other in named}
+        used |= set(outer)
+        called = str(_literal(_argument(decorator, "name")) or name)
+        resources = [one for one in (*inner, *outer.values()) if one is not None]
+        yield SourceSeen(module, name, called, resources, _adds(node))
+    for name, one in alone.items():
+        if one is not None and name not in used:
+            yield SourceSeen(module, name, module.rpartition(".")[2], [one])
+
+
+def _adds(node: ast.AST) -> bool:
+    """Whether a source calls `dlt.resource(...)`, or a helper that yields resources."""
+    calls = [one.func for one in ast.walk(node) if isinstance(one, ast.Call)]
+    decorators = {
+        id(one) for inner in ast.walk(node) if isinstance(inner, ast.FunctionDef) for one in inner.decorator_list
+    }
+    made = [
+        one
+        for one in ast.walk(node)
+        if isinstance(one, ast.Call) and id(one) not in decorators and _called(one.func) in ("resource", "transformer")
+    ]
+    return bool(made) or any(_called(one) in ("rest_api_resources", "rest_api_source", "sql_database") for one in calls)
+
+
+def _resource(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Resource | None:
+    decorator = _decorator(node, "resource") or _decorator(node, "transformer")
+    if decorator is None:
+        return None
+    found = Resource(node.name)
+    name = _argument(decorator, "name")
+    if name is not None and (text := _literal(name)) is None:
+        return None
+    if name is not None:
+        found.name = str(text)
+    key = _argument(decorator, "primary_key")
+    value = _literal(key)
+    if key is not None and value is None:
+        found.computed.append("primary_key")
+    found.key = [value] if isinstance(value, str) else [str(one) for one in value or []]
+    disposition = _literal(_argument(decorator, "write_disposition"))
+    found.disposition = str(disposition.get("disposition") if isinstance(disposition, dict) else disposition or "")
+    defaults = [*node.args.defaults, *(one for one in node.args.kw_defaults if one is not None)]
+    given = [*defaults, *([_argument(decorator, "incremental")] if _argument(decorator, "incremental") else [])]
+    found.changes = any(isinstance(one, ast.Call) and _called(one.func) in _CURSORS for one in given)
+    return found
+
+
+def _decorator(node: ast.FunctionDef | ast.AsyncFunctionDef, kind: str) -> ast.expr | None:
+    for one in node.decorator_list:
+        if _called(one.func if isinstance(one, ast.Call) else one) == kind:
+            return one
+    return None
+
+
+def _called(node: ast.expr) -> str:
+    """Return the last name of what is called."""
+    if isinstance(node, ast.Subscript):
+        return _called(node.value)
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _argument(decorator: ast.expr, name: str) -> ast.expr | None:
+    keywords = decorator.keywords if isinstance(decorator, ast.Call) else []
+    return next((one.value for one in keywords if one.arg == name), None)
+
+
+def _literal(node: ast.expr | None) -> Any:
+    try:
+        return None if node is None else ast.literal_eval(node)
+    except ValueError:
+        return None
+
+
+def states_in(path: Path) -> dict[str, Any]:
+    """Return what pipelines have kept of sources: of a `state.json`, or of all below a folder of pipelines.
+
+    Raises:
+        NotAProjectError: it is not such a state.
+    """
+    found: dict[str, Any] = {}
+    for file in [path] if path.is_file() else sorted(path.glob("*/state.json")):
+        try:
+            state = json.loads(file.read_text(encoding="utf-8"))
+            found |= state["sources"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise NotAProjectError(f"{file}: not the state of a dlt pipeline") from None
+    return found

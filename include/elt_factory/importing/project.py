@@ -1,0 +1,98 @@
+"""What became of a project of another tool: configs, and the reason for all that is in none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from elt_factory.config.errors import ConfigError, MistakeError
+from elt_factory.config.loading import load_text
+from elt_factory.importing.writing import yaml_text
+
+DEFAULT_DAY = "2024-01-01"
+
+
+class NotAProjectError(Exception):
+    """What was given is not a project of that tool."""
+
+
+@dataclass
+class Imported:
+    """One config of a project.
+
+    Args:
+        config: The config as YAML has it.
+        held: Which of the project's settings belongs where in the Airflow connection.
+        left_out: What is not in the config, by its name in the project, with the reason.
+        notes: What a person has to look at, by table.
+    """
+
+    config: dict[str, Any]
+    held: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+    def note(self, table: str, text: str) -> None:
+        """Add a note about a table."""
+        self.notes.setdefault(table, []).append(text)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the file says at its top."""
+        lines = []
+        if self.held:
+            lines += [f"The Airflow connection {self.config['extract']['connection']} needs:"]
+            lines += [f"  {place}: {setting}" for place, setting in self.held.items()]
+        told = {table: "; ".join(dict.fromkeys(texts)) for table, texts in self.notes.items()}
+        for title, listed in (("Not in this config:", self.left_out), ("Look at:", told)):
+            if listed:
+                lines += [title, *(f"  {name}: {text}" for name, text in listed.items())]
+        return [" ".join(line.split("\n")) for line in lines]
+
+
+def head_of(name: str, **more: Any) -> dict[str, Any]:
+    """Return what every config begins with."""
+    found = {"name": name, "owner": "data-platform", "schedule": "0 3 * * *", "start_date": DEFAULT_DAY}
+    return found | {key: value for key, value in more.items() if value is not None}
+
+
+def valid_only(found: Imported) -> Imported:
+    """Return a config without the tables that the language refuses, each listed with the message."""
+    tables: dict[str, Any] = {}
+    for name, table in found.config["tables"].items():
+        try:
+            text = yaml_text({**found.config, "tables": {name: table}})
+            load_text(Path(f"{found.config['name']}.yaml"), text, Path())
+            tables[name] = table
+        except (ConfigError, MistakeError) as error:
+            first = error.problems[0].message if isinstance(error, ConfigError) else str(error)
+            found.left_out[name] = first
+            found.notes.pop(name, None)
+    found.config["tables"] = tables
+    return found
+
+
+def read_yaml(file: Path) -> Mapping[str, Any]:
+    """Return a mapping of a YAML file.
+
+    Raises:
+        NotAProjectError: it is not one.
+    """
+    try:
+        found = yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe one, by its base
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise NotAProjectError(f"{file}: not YAML: {' '.join(str(error).split())[:300]}") from None
+    if not isinstance(found, dict):
+        raise NotAProjectError(f"{file}: expected a mapping")
+    return found
+
+
+class _Loader(yaml.CSafeLoader):
+    """Reads tags of other tools as text."""
+
+
+_Loader.add_multi_constructor("!", lambda loader, _, node: loader.construct_yaml_str(node))

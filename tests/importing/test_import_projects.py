@@ -1,0 +1,298 @@
+"""Projects of other tools as configs: their cursors are taken over, and what stays out is listed with the reason."""
+
+import json
+import sqlite3
+from datetime import UTC, datetime, time
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from elt_factory.cli.main import app
+from elt_factory.core.connection import Connection
+from elt_factory.core.window import Window
+from elt_factory.importing import dag_factory, dlt, meltano, sling
+from elt_factory.importing.project import NotAProjectError
+from elt_factory.importing.writing import yaml_text
+from elt_factory.testing.loads import WEEK, Line, source_of
+
+MELTANO = """
+version: 1
+include_paths: [./extract/*.yml]
+plugins:
+  extractors:
+  - name: tap-base
+    pip_url: tap-github~=2.0
+    config: {start_date: "2024-01-01", auth_token: $TOKEN, list: [{password: "abc12345x"}]}
+  - name: tap-mine
+    inherit_from: tap-base
+    executable: tap-github
+    config: {searches: acme}
+    load_schema: raw
+    select: [issues.*, "!issues.body", users.id]
+    metadata:
+      issues: {replication-method: INCREMENTAL, replication-key: updated_at, table-key-properties: [id]}
+  loaders:
+  - {name: target-snowflake}
+schedules:
+- {name: daily, extractor: tap-mine, interval: "@daily", start_date: 2024-02-03T00:00:00Z}
+jobs:
+- {name: all, tasks: [tap-mine target-snowflake]}
+"""
+MORE = """
+plugins:
+  extractors:
+  - {name: tap-slack, pip_url: "git+https://github.com/acme/tap-slack.git@v1.2", select: ["*.*"]}
+  - {name: tap-odd, pip_url: ./taps/odd}
+"""
+STATE = {"bookmarks": {"issues": {"replication_key_value": "2024-03-01"}, "users": {}}}
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "extract").mkdir()
+    (tmp_path / "meltano.yml").write_text(MELTANO)
+    (tmp_path / "extract" / "more.yml").write_text(MORE)
+    return tmp_path
+
+
+def pin(package):
+    return f"{package}==2.1.0" if package == "tap-github" else None
+
+
+def test_taps_of_meltano_continue_from_their_state(project):
+    found = {one.config["name"]: one for one in meltano.imported(project, {"tap-mine": STATE}, pin)}
+    mine = found["mine"]
+    assert mine.config["schedule"] == "0 0 * * *"
+    assert str(mine.config["start_date"]) == "2024-02-03"
+    assert mine.config["extract"] == {
+        "type": "singer",
+        "package": "tap-github==2.1.0",
+        "executable": "tap-github",
+        "connection": "mine_tap",
+        "config": {"start_date": "2024-01-01", "searches": "acme"},
+    }
+    assert set(mine.held) == {"extra.auth_token", "extra.list"}
+    assert mine.config["tables"] == {
+        "issues": {
+            "primary_key": ["id"],
+            "write_disposition": "merge",
+            "sync": "incremental",
+            "replication_key": "updated_at",
+            "initial_state": {"bookmarks": {"issues": {"replication_key_value": "2024-03-01"}}},
+        },
+        "users": {"write_disposition": "replace"},
+    }
+    assert "its key is not in the project" in mine.notes["users"][0]
+
+
+def test_what_meltano_has_and_no_config_can_say_is_listed(project):
+    found = {one.config["name"]: one for one in meltano.imported(project, {}, pin)}
+    assert {"target-snowflake", "all", "daily"} - {"daily"} <= set(found["base"].left_out)
+    assert "tap-mine: load_schema" in found["mine"].left_out
+    assert "elt new slack --singer 'tap-slack @ git+https://github.com/acme/tap-slack.git@v1.2'" in str(
+        found["slack"].left_out
+    )
+    assert "no version of ./taps/odd is known" in found["odd"].left_out["tap-odd"]
+
+
+def test_a_folder_with_a_catalog_is_a_tap(tmp_path):
+    streams = [
+        {"tap_stream_id": "a-b", "stream": "ab", "key_properties": ["id"], "replication_key": "at", "schema": {}},
+        {"tap_stream_id": "left", "stream": "left", "schema": {}, "metadata": [{"metadata": {"selected": False}}]},
+    ]
+    streams[0]["replication_method"] = "INCREMENTAL"
+    (tmp_path / "catalog.json").write_text(json.dumps({"streams": streams}))
+    (tmp_path / "state.json").write_text(json.dumps({"bookmarks": {"a-b": {"at": "2024"}}}))
+    (tmp_path / "config.json").write_text(json.dumps({"api_key": "abcdefgh12", "site": "x"}))
+    (found,) = meltano.imported(tmp_path, {}, pin, "tap-github")
+    assert found.config["extract"]["config"] == {"site": "x"}
+    assert list(found.config["tables"]) == ["a_b"]
+    table = found.config["tables"]["a_b"]
+    assert (table["stream"], table["replication_key"]) == ("a-b", "at")
+    assert table["initial_state"] == {"bookmarks": {"a-b": {"at": "2024"}}}
+    with pytest.raises(NotAProjectError, match="write --package"):
+        meltano.imported(tmp_path, {}, pin)
+
+
+def test_states_are_read_as_singer_and_meltano_write_them(tmp_path):
+    file = tmp_path / "state.json"
+    for given in (STATE, {"singer_state": STATE}, {"completed": {"singer_state": STATE}}):
+        file.write_text(json.dumps(given))
+        assert meltano.states_in(file) == {"": STATE}
+    file.write_text(json.dumps({"tap-a": {"singer_state": STATE}, "tap-b": STATE}))
+    assert meltano.states_in(file) == {"tap-a": STATE, "tap-b": STATE}
+
+
+SLING = """
+source: MY_PG
+target: SNOWFLAKE
+defaults: {mode: incremental, object: "raw.{stream_table}", primary_key: [id], target_options: {a: 1}}
+streams:
+  public.orders: {update_key: changed}
+  public.events: {update_key: seq, primary_key: []}
+  public.users: {mode: full-refresh}
+  public.all_*: {}
+  public.asked: {sql: "select 1"}
+  public.log: {mode: snapshot}
+  "file://x.csv": {}
+hooks: {start: []}
+"""
+
+
+def test_a_replication_of_sling_begins_where_the_old_target_ends(tmp_path):
+    file = tmp_path / "replication.yaml"
+    file.write_text(SLING)
+    (found,) = sling.imported(file, "2013-01-02")
+    assert found.config["name"] == "my_pg"
+    assert found.config["extract"] == {"type": "sql", "connection": "my_pg", "schema": "public"}
+    orders, events, users = (found.config["tables"][name] for name in ("orders", "events", "users"))
+    assert orders == {
+        "primary_key": ["id"],
+        "write_disposition": "merge",
+        "incremental": {"cursor": "changed", "initial": "2013-01-02"},
+    }
+    assert events["write_disposition"] == "append"
+    assert users == {"primary_key": ["id"], "write_disposition": "replace"}
+    assert set(found.left_out) == {"public.all_*", "public.asked", "public.log", "file://x.csv", "hooks"}
+    assert "keys without a counterpart: target_options" in found.notes["orders"]
+
+
+@pytest.mark.duckdb
+def test_the_runs_of_an_imported_replication_load_no_old_row(tmp_path):
+    database = sqlite3.connect(tmp_path / "shop.db")
+    with database:
+        database.execute("create table orders (id integer primary key, changed text)")
+        database.executemany("insert into orders values (?, ?)", [(n, f"2013-01-0{n} 12:00:00") for n in range(1, 7)])
+    database.close()
+    file = tmp_path / "replication.yaml"
+    file.write_text(
+        "source: SHOP\ntarget: X\nstreams:\n  orders: {mode: incremental, update_key: changed, primary_key: id}\n"
+    )
+    (found,) = sling.imported(file, "2013-01-04")
+    config = yaml.safe_load(yaml_text(found.config))
+    config["tables"]["orders"]["columns"] = {"changed": {"type": "timestamp"}}
+    connection = Connection("shop", "sqlite", host=str(tmp_path / "shop.db"))
+    line = Line(source_of(config, tmp_path), connection, tmp_path, lambda _: None)
+    assert line.source.catchup
+    line.load(Window(datetime.combine(line.source.start_date, time(), UTC), WEEK.end))
+    assert sorted(row["id"] for row in line.rows()) == [4, 5, 6]
+
+
+DLT = """
+import dlt
+
+@dlt.source(name="shop")
+def shop_source(key=dlt.secrets.value):
+    @dlt.resource(primary_key="id", write_disposition="merge")
+    def orders(at=dlt.sources.incremental("changed")):
+        yield []
+
+    @dlt.resource(name="people", primary_key=["a", "b"], write_disposition="replace")
+    def users():
+        yield []
+
+    @dlt.transformer(data_from=orders)
+    def lines(order):
+        yield order
+
+    return orders, users, lines, dlt.resource([1], name=key)
+
+@dlt.resource(primary_key=KEYS)
+def alone():
+    raise SystemExit("nothing of the project is run")
+"""
+
+
+def test_sources_of_dlt_continue_from_their_pipelines_state(tmp_path):
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__init__.py").write_text(DLT)
+    kept = {"incremental": {"changed": {"last_value": 3}}}
+    state = tmp_path / "state.json"
+    state.write_text(json.dumps({"sources": {"shop": {"resources": {"orders": kept}}}}))
+    source, alone = dlt.imported(tmp_path, dlt.states_in(state), "dlt==1.31.0", "pipelines")
+    assert source.config["extract"] == {
+        "type": "dlt",
+        "package": "dlt==1.31.0",
+        "source": "shop:shop_source",
+        "folder": "pipelines",
+    }
+    assert source.config["tables"] == {
+        "orders": {
+            "primary_key": ["id"],
+            "write_disposition": "merge",
+            "sync": "incremental",
+            "initial_state": {"sources": {"shop": {"resources": {"orders": kept}}}},
+        },
+        "people": {"primary_key": ["a", "b"], "write_disposition": "replace"},
+        "lines": {"write_disposition": "replace"},
+    }
+    assert list(source.left_out) == ["other resources of shop_source"]
+    assert alone.config["extract"]["source"] == "shop:alone"
+    assert "primary_key is computed" in alone.notes["alone"][0]
+
+
+DAGS = """
+default: {default_args: {owner: sales, start_date: 2024-03-01}, schedule: "@daily"}
+shop:
+  description: The shop
+  on_failure_callback: x
+  tasks:
+    orders:
+      operator: airflow.providers.common.sql.operators.sql.SQLExecuteQueryOperator
+      conn_id: pg
+      sql: select * from orders
+      pool: a
+    made: {operator: airflow.operators.bash.BashOperator, bash_command: echo}
+    rates: {operator: airflow.providers.http.operators.http.HttpOperator, method: GET, endpoint: rates}
+"""
+
+
+def test_tasks_of_dag_factory_that_read_rows_are_tables_and_all_others_are_listed(tmp_path):
+    file = tmp_path / "dags.yml"
+    file.write_text(DAGS)
+    (found,) = dag_factory.imported(file)
+    assert (found.config["owner"], found.config["schedule"], found.config["start_date"]) == (
+        "sales",
+        "@daily",
+        "2024-03-01",
+    )
+    assert found.config["tables"] == {"orders": {"query": "select * from orders", "write_disposition": "replace"}}
+    assert set(found.left_out) == {"made", "rates", "on_failure_callback"}
+    assert "keys without a counterpart: pool" in found.notes["orders"]
+
+
+def test_the_command_writes_each_config_and_lists_what_is_in_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("ELT_PROJECT", str(tmp_path))
+    file = tmp_path / "replication.yaml"
+    file.write_text(SLING)
+    result = CliRunner().invoke(app, ["import", "sling", str(file), "--since", "2024-03-01"])
+    assert result.exit_code == 0, result.output
+    assert "not in a config: public.log: mode snapshot" in result.output
+    text = (tmp_path / "dag_configs" / "my_pg.yaml").read_text()
+    assert text.startswith("# The Airflow connection my_pg needs:")
+    assert "#   public.log: mode snapshot" in text
+    again = CliRunner().invoke(app, ["import", "sling", str(file)])
+    assert again.exit_code == 1
+    assert "already exists" in again.output
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "reason"),
+    [
+        (lambda file: sling.imported(file, None), "a: 1", "not a replication of sling"),
+        (dag_factory.imported, "a: 1", "no DAG with tasks"),
+        (dag_factory.imported, "- a", "expected a mapping"),
+        (dag_factory.imported, "a: [", "not YAML"),
+        (lambda file: meltano.imported(file, {}, pin), "version: 1", "has no extractors"),
+        (lambda file: dlt.imported(file.parent, {}, "dlt==1"), "", "no function with @dlt.source"),
+        (dlt.states_in, "{}", "not the state of a dlt pipeline"),
+        (meltano.states_in, "x", "not a state"),
+    ],
+)
+def test_what_is_no_project_is_refused(tmp_path, read, text, reason):
+    file = tmp_path / "file.yml"
+    Path(file).write_text(text)
+    with pytest.raises(NotAProjectError, match=reason):
+        read(file)
