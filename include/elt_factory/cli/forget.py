@@ -114,5 +114,7 @@ def _show(receipt: Receipt) -> None:
     if not receipt.dry_run:
         text = f"Receipt {receipt.id} in _elt.forgotten: {', '.join(receipt.key_columns)} {receipt.key_hash}"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
+    for table in receipt.skipped:
+        errors.print(f"not looked at: {table} has none of the columns", style="yellow", markup=False, highlight=False)
     for line in receipt.left:
         errors.print(f"left: {line}", style="yellow", markup=False, highlight=False)

@@ -63,7 +63,10 @@ class Erased:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What was erased, with the hash of the first key in its place; `left` is what could not be, and why."""
+    """What was erased, with the hash of the first key in its place; `left` is what could not be, and why.
+
+    `skipped` are tables without one of the keys' columns: nothing was looked for in them.
+    """
 
     id: str
     source: str
@@ -72,6 +75,7 @@ class Receipt:
     dry_run: bool
     erased: tuple[Erased, ...]
     left: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -105,7 +109,8 @@ def forget(warehouse: Warehouse, asked: Asked) -> Receipt:
     columns = tuple(asked.keys[0])
     first = next((p.keys[0].sha256 for p in sought.values() if p.keys), "")
     found = tuple(one for one in erased if one.rows)
-    return Receipt(receipt, asked.config.name, columns, first, asked.dry_run, found, tuple(left))
+    skipped = tuple(table for table, person in sought.items() if not person.keys)
+    return Receipt(receipt, asked.config.name, columns, first, asked.dry_run, found, tuple(left), skipped)
 
 
 def load(warehouse: Warehouse, order: LoadOrder) -> tuple[LoadReport, Manifest]:
