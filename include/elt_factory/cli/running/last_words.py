@@ -14,6 +14,7 @@ _TELLING = (
     re.compile(r"\berror\b", re.IGNORECASE),
 )
 _MODULES = re.compile(r"^(?:\w+\.)+(?=\w+: )")
+_LOGGED = re.compile(r"^\d{4}-\S+ \[\w+\s*\] (.*?)\s*(?:\[[\w.]+\] loc=.*)?$")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -25,7 +26,7 @@ def last_words(log: Path, start: int = 0) -> str:
             text = file.read().decode(errors="replace")
     except OSError:
         return ""
-    lines = [line.strip() for line in _COLORS.sub("", text).splitlines() if line.strip()]
+    lines = [_LOGGED.sub(r"\1", line.strip()) for line in _COLORS.sub("", text).splitlines() if line.strip()]
     for pattern in _TELLING:
         if found := next((line for line in reversed(lines) if pattern.search(line)), ""):
             return _MODULES.sub("", found)[:_SHOWN]

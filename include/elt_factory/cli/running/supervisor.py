@@ -23,19 +23,22 @@ from elt_factory.cli.running.record import Death, Fate, Record, how_ended
 from elt_factory.cli.running.sessions import end_session
 
 _LOG_BYTES = 10_000_000
+# room for the last words where the disk is full
+_RESERVE, _RESERVED_BYTES = ".reserve", 65_536
 
 
 @dataclass(frozen=True)
 class Limits:
     """How long the supervisor waits, in seconds, and how many deaths it takes.
 
-    `deaths` within `window` is the end of all where the component ended by itself; a kill from outside counts a third.
+    `deaths` within `window` is the end of all where the component ended by itself; a kill from outside counts less.
     """
 
     poll: float = 0.2
     first_wait: float = 1.0
     longest_wait: float = 30.0
-    deaths: int = 4
+    deaths: int = 3
+    kill_counts: float = 0.25
     window: float = 600.0
     look: float = 15.0
     silence: float = 180.0
@@ -96,6 +99,8 @@ class Supervisor:
         """Watch until the end; 1 where a component could not be kept alive."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
+        with suppress(OSError):
+            (self._folder / _RESERVE).write_bytes(bytes(_RESERVED_BYTES))
         try:
             while not (self._ending or self._record.failure):
                 self._step(time.monotonic())
@@ -104,7 +109,7 @@ class Supervisor:
             self._end_all()
         if self._record.failure:
             # the last line of the log is what the starting command shows
-            sys.stdout.write(f"error: {self._record.failure}\n")
+            say(f"error: {self._record.failure}", dated=False)
         return 1 if self._record.failure else 0
 
     def _end(self, _: int, __: FrameType | None) -> None:
@@ -116,7 +121,7 @@ class Supervisor:
             if process is None and now >= watched.due:
                 self._start(watched, now)
             elif process is not None and (code := process.poll()) is not None:
-                self._ended(watched, how_ended(code), 1 / 3 if code == -signal.SIGKILL else 1, now)
+                self._ended(watched, how_ended(code), self._limits.kill_counts if code == -signal.SIGKILL else 1, now)
         if now - self._looked >= self._limits.look:
             self._looked = now
             self._look(time.monotonic())
@@ -155,7 +160,7 @@ class Supervisor:
         recent = [(at, cost) for at, cost in watched.ends if now - at < self._limits.window]
         watched.ends = [*recent, (now, weight)]
         if sum(cost for _, cost in watched.ends) >= self._limits.deaths:
-            self._record.failure = _hopeless(name, len(watched.ends), death, self._folder)
+            self._record.failure = _hopeless(name, len(watched.ends), watched.fate.deaths, self._folder)
         else:
             wait = min(self._limits.first_wait * 2 ** len(recent), self._limits.longest_wait)
             watched.due = now + wait
@@ -186,6 +191,8 @@ class Supervisor:
             process.wait()
         for watched in self._watched:
             watched.fate.pid = None
+        # no component is left to take the room
+        (self._folder / _RESERVE).unlink(missing_ok=True)
         self._write()
 
     def _write(self) -> None:
@@ -194,13 +201,15 @@ class Supervisor:
             self._record.write(self._folder)
 
 
-def say(line: str) -> None:
-    """Write a line to the log of the supervisor."""
+def say(line: str, dated: bool = True) -> None:
+    """Write a line to the log of the supervisor; where the disk is full, go on without."""
+    time_of_day = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} " if dated else ""
     with suppress(OSError):
-        sys.stdout.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}\n")
-        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), f"{time_of_day}{line}\n".encode())
 
 
-def _hopeless(name: str, times: int, death: Death, folder: Path) -> str:
-    said = f": {death.said}" if death.said else ""
-    return f"the {name} cannot be kept running: it {death.how}{said} ({times} times; see {folder / name}.log)"
+def _hopeless(name: str, times: int, deaths: Sequence[Death], folder: Path) -> str:
+    # on a full disk the first one may be the only one that could write why
+    why = next((death.said for death in reversed(deaths) if death.said), "")
+    said = f": {why}" if why else ""
+    return f"the {name} cannot be kept running: it {deaths[-1].how}{said} ({times} times; see {folder / name}.log)"
