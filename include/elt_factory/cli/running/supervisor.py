@@ -202,7 +202,7 @@ class Supervisor:
 
 
 def say(line: str, dated: bool = True) -> None:
-    """Write a line to the log of the supervisor; where the disk is full, go on without."""
+    """Write a line to the log of the supervisor; where the disk is full, continue without."""
     time_of_day = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} " if dated else ""
     with suppress(OSError):
         os.write(sys.stdout.fileno(), f"{time_of_day}{line}\n".encode())
