@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,27 @@ _SHOWN = 5
 
 def impact_lines(config: Config, folder: Path, manifest: Path) -> tuple[str, ...]:
     """Return what is not updated without a source, and who waits for it. Nothing that cannot be read is an error."""
-    marts, exposures = _of_dbt(config.name, manifest)
+    places = {config.place_of(table) for table in config.all_tables if config.all_tables[table].stored_in}
+    marts, exposures = _of_dbt(config.name, manifest, places)
     waiting = sorted(set(_waiting(config.name, folder)))
     lines = (("Not updated", marts), ("Exposures", exposures), ("Waiting for it", waiting))
     return tuple(f"{label}: {_some(names)}" for label, names in lines if names)
 
 
-def downstream(found: Mapping[str, Any], source: str) -> tuple[list[str], list[str]]:
-    """Return the last models that are built from a source in dbt's manifest, and the exposures of any of them."""
+def downstream(
+    found: Mapping[str, Any], source: str, places: Collection[tuple[str, str]] = ()
+) -> tuple[list[str], list[str]]:
+    """Return the last models that are built from a source in dbt's manifest, and the exposures of any of them.
+
+    Args:
+        found: The manifest.
+        source: The config, whose schema has its tables.
+        places: Where tables are that another system loads, by schema and name.
+    """
     children: Mapping[str, list[str]] = found.get("child_map") or {}
     sources = found.get("sources") or {}
-    reached = [node for node, about in sources.items() if str(about.get("schema", "")).casefold() == source.casefold()]
+    wanted = {(schema.casefold(), name.casefold()) for schema, name in places}
+    reached = [node for node, about in sources.items() if _is_of(about, source, wanted)]
     seen = set(reached)
     for node in reached:
         for child in children.get(node, ()):
@@ -37,11 +47,16 @@ def downstream(found: Mapping[str, Any], source: str) -> tuple[list[str], list[s
     return sorted(map(_name, last)), sorted(_name(node) for node in seen if node.startswith("exposure."))
 
 
-def _of_dbt(source: str, manifest: Path) -> tuple[list[str], list[str]]:
+def _is_of(about: Mapping[str, Any], source: str, places: Collection[tuple[str, str]]) -> bool:
+    schema, name = (str(about.get(key) or "").casefold() for key in ("schema", "name"))
+    return (schema, str(about.get("identifier") or name).casefold()) in places or schema == source.casefold()
+
+
+def _of_dbt(source: str, manifest: Path, places: Collection[tuple[str, str]]) -> tuple[list[str], list[str]]:
     import msgspec
 
     try:
-        return downstream(msgspec.json.decode(manifest.read_bytes()), source)
+        return downstream(msgspec.json.decode(manifest.read_bytes()), source, places)
     except (OSError, msgspec.DecodeError, AttributeError):
         return [], []
 

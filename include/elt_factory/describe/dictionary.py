@@ -30,7 +30,7 @@ class Entry:
 def entries(config: Config, table: str, models: Models, found: Found) -> list[Entry]:
     """Return a table's columns: those of the YAML, then those that only dbt's files or the warehouse know."""
     spec = config.all_tables[table]
-    noted = models.source(config.name, table)
+    noted = models.source(*config.place_of(table))
     notes = noted.columns if noted else {}
     types = found.get((config.name, table), {})
     named = dict.fromkeys((*role_words(spec), *spec.columns, *notes, *types))

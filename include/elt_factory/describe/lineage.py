@@ -35,6 +35,11 @@ def lineage(
 def _graph(configs: Sequence[Config], models: Models) -> tuple[dict[str, Box], list[Edge]]:
     boxes = {box.name: box for config in configs for box in _loaded(config)}
     edges = [edge for config in configs for edge in _loading(config)]
+    tables = {
+        ".".join(config.place_of(name)).lower(): f"{config.name}.{name}"
+        for config in configs
+        for name in config.all_tables
+    }
     used = {model for ids in models.of_config.values() for model in ids}
     for model in used:
         relation = models.relations[model]
@@ -42,6 +47,8 @@ def _graph(configs: Sequence[Config], models: Models) -> tuple[dict[str, Box], l
     for model in sorted(used):
         for parent in models.relations[model].parents:
             name = _name(parent, models)
+            # a table that another system loads is where that puts it
+            name = tables.get(name.lower(), name)
             if name in boxes:
                 edges.append((name, model))
     return dict(sorted(boxes.items())), edges

@@ -27,7 +27,14 @@ def reads_of(configs: Sequence[Config], manifest: Path) -> dict[str, Reads]:
     found = _manifest(manifest) if asking else None
     if found is None:
         return {}
-    nodes, sources = found
+    nodes, named = found
+    # a table that another system loads is where that puts it
+    tables = {
+        ".".join(config.place_of(name)).lower(): f"{config.name}.{name}"
+        for config in configs
+        for name in config.all_tables
+    }
+    sources = {node_id: tables.get(name, name) for node_id, name in named.items()}
     return {config.name: _reads(_picked(config, nodes, manifest), nodes, sources) for config in asking}
 
 

@@ -194,6 +194,10 @@ class Pipeline(Model):
         """The job of another system that loads the tables by itself; None where ELT Factory loads them."""
         return None
 
+    def place_of(self, table: str) -> tuple[str, str]:
+        """Return the schema and the name of a table in the warehouse."""
+        return self.all_tables[table].stored_in or (self.name, table)
+
     def checks_in(self, table: str, stages: Sequence[CheckStage]) -> int:
         """Return how many checks of a table run in some stages; those of its columns come before a transform."""
         of_columns = sum(len(column.checks) for column in self.all_tables[table].columns.values())
