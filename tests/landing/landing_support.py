@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
+from elt_factory.config.models.checks import TableCheck
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.config.models.table import Table
 from elt_factory.config.models.values import ColumnType
@@ -78,11 +79,12 @@ class Lander:
         table: Mapping[str, Any] | None = None,
         existing: Mapping[str, str] | None = None,
         kind: type[Table] = Table,
+        checks: Sequence[TableCheck] = (),
     ) -> Landed:
         workdir = self.base / f"work{next(self.numbers)}"
         workdir.mkdir(parents=True)
         types = None if existing is None else {name: ColumnType.parse(kind) for name, kind in existing.items()}
-        known = KnownTable("src", "tab", kind.model_validate(table or {}), types)
+        known = KnownTable("src", "tab", kind.model_validate(table or {}), types, checks=checks)
         manifest = land(LandRequest(known, WINDOW, "L1", spool, self.place, workdir, self.told.append))
         kept = manifest.rows + manifest.rows_rejected + manifest.rows_duplicate
         assert manifest.rows_read == kept + manifest.rows_filtered
@@ -98,8 +100,11 @@ class Lander:
             paths.append(path)
         return tuple(paths)
 
-    def ndjson(self, *contents: str | bytes, table=None, existing=None, rows_read: int | None = None) -> Landed:
-        return self.land(Spool("ndjson", self.files(*contents, suffix="ndjson"), rows_read), table, existing)
+    def ndjson(
+        self, *contents: str | bytes, table=None, existing=None, rows_read: int | None = None, checks=()
+    ) -> Landed:
+        spool = Spool("ndjson", self.files(*contents, suffix="ndjson"), rows_read)
+        return self.land(spool, table, existing, checks=checks)
 
     def csv(self, *contents: str | bytes, table=None, existing=None, types=None, **form: Any) -> Landed:
         files = self.files(*contents, suffix="csv")

@@ -12,7 +12,7 @@ from elt_factory.checks.kind import OF_ROWS, Checking, Look, TableCheckKind, cou
 from elt_factory.config.errors import MistakeError
 from elt_factory.config.models.column_rules import undeclared
 from elt_factory.config.models.schema_patterns import CONDITION, NO_TEMPLATE
-from elt_factory.config.models.sql_rules import without_unseen
+from elt_factory.config.models.sql_rules import asks_other_rows, without_unseen
 from elt_factory.config.models.table import Table
 from elt_factory.config.models.values import Condition
 
@@ -24,11 +24,15 @@ _BEGIN = "SELECT 1 FROM t WHERE (\n"
 def _look(condition: str, checking: Checking) -> Look:
     if checking.rows is None:
         return None
-    if re.search(r"\bselect\b", without_unseen(condition), re.IGNORECASE):
+    if asks_other_rows(condition):
         # not every warehouse takes a subquery within an aggregate
-        failing = breaking(checking.rows, f"({condition}\n)")
+        failing = breaking(checking.rows, _condition(condition))
         return counted(checking, f"SELECT count(*) {failing}", failing=failing)
-    return scanned(checking, f"({condition}\n)")
+    return scanned(checking, _condition(condition))
+
+
+def _condition(condition: str) -> str:
+    return f"({condition}\n)"
 
 
 def _words(condition: str) -> str:
@@ -69,6 +73,17 @@ def not_sql(key: str, text: str, statement: str, hint: str) -> Iterator[MistakeE
         yield MistakeError(f"the {what} in SQL: {near}", hint, code="not-sql")
 
 
+def not_duckdb(key: str, condition: str) -> Iterator[MistakeError]:
+    """Yield the mistake of a condition that only Snowflake reads, where DuckDB asks it: of rows before their load."""
+    tree = _parsed(f"{_BEGIN}{condition}\n)") if _SNOWFLAKE_ALONE.search(without_unseen(condition)) else {}
+    if tree.get("error"):
+        near = str(tree.get("error_message", "")).splitlines()[0]
+        message = (
+            f"severity: quarantine has DuckDB look at rows before they are loaded, which reads no such {key}: {near}"
+        )
+        yield MistakeError(message, "write it in the SQL of DuckDB, or severity: warn", code="not-sql")
+
+
 def _parsed(statement: str) -> Mapping[str, Any]:
     """DuckDB's tree of a statement, or what its parser says: `error`, `error_message`."""
     import duckdb
@@ -102,4 +117,5 @@ KIND = TableCheckKind(
     sql_mistakes=_sql_mistakes,
     schema_patterns=(CONDITION, NO_TEMPLATE),
     options=OF_ROWS,
+    condition=_condition,
 )

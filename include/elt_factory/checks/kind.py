@@ -197,6 +197,17 @@ class ColumnCheckKind:
         if sum(way is not None for way in (self.condition, self.statement, self.look)) != 1:
             raise TypeError(f"the check {self.name} needs one of condition, statement and look")
 
+    @property
+    def judges_rows(self) -> bool:
+        """Whether each row passes or fails by itself: then failing rows can be set aside."""
+        return self.condition is not None
+
+    def row_condition(self, value: Any, column: str) -> str | None:
+        """Return DuckDB's SQL that a good row fulfils, or does not know; None for a check of more than single rows."""
+        from elt_factory.checks.single_rows import ROWS
+
+        return self.condition(ROWS, ROWS.column(column), value) if self.condition else None
+
 
 @dataclass(frozen=True)
 class TableCheckKind:
@@ -216,6 +227,8 @@ class TableCheckKind:
         sql_mistakes: What only a SQL parser finds. `elt validate` asks for it, reading a DAG does not.
         watches_business_date: Whether it looks at how late the table's business date is.
         options: The keys that it can have next to `severity`: `where`, `max_failing`.
+        condition: SQL that a good row fulfils, or does not know, where each row passes or fails by itself: then
+            failing rows can be set aside.
     """
 
     name: str
@@ -231,7 +244,13 @@ class TableCheckKind:
     watches_business_date: Callable[[Any], bool] = _looks_elsewhere
     schema_patterns: tuple[str, ...] = ()
     options: frozenset[Option] = frozenset()
+    condition: Callable[[Any], str] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a kind that its reference or an editor could not explain."""
         _require_words(self.name, self.description, self.examples)
+
+    @property
+    def judges_rows(self) -> bool:
+        """Whether each row passes or fails by itself: then failing rows can be set aside."""
+        return self.condition is not None

@@ -23,10 +23,20 @@ from elt_factory.checks.kind import (
     counted,
     scanned,
 )
-from elt_factory.config.models.checks import AFTER, BEFORE, COLUMN_CHECKS, TABLE_CHECKS, Check, CheckStage, Severity
+from elt_factory.config.models.checks import (
+    AFTER,
+    BEFORE,
+    COLUMN_CHECKS,
+    QUARANTINE,
+    TABLE_CHECKS,
+    Check,
+    CheckStage,
+    Severity,
+)
 from elt_factory.config.models.table import Table
 from elt_factory.core.sql_text import Value
 from elt_factory.core.verdict import Verdict
+from elt_factory.landing.quarantine import REASON, sets_aside
 from elt_factory.warehouse import audit, state
 from elt_factory.warehouse.base import StatementError, Warehouse
 from elt_factory.warehouse.dialect import Relation
@@ -127,17 +137,18 @@ def _asked(checking: Checking, table: Table, stages: Sequence[CheckStage]) -> It
         for check in column.checks if checking.rows and (not stages or BEFORE in stages) else ():
             kind: ColumnCheckKind = COLUMN_CHECKS.get(check.kind)
             look = partial(_of_column, kind, check, name)
-            yield _of(check, f"{name} {kind.label(check.spec)}", checking, look)
+            yield _of(check, check.named(name), checking, look)
     for of_table in checking.request.config.quality.get(checking.request.table, ()):
         if not stages or of_table.stage in stages:
             asked: TableCheckKind = TABLE_CHECKS.get(of_table.kind)
-            yield _of(of_table, asked.label(of_table.spec), checking, partial(asked.look, of_table.spec))
+            yield _of(of_table, of_table.named(), checking, partial(asked.look, of_table.spec))
 
 
 def _of(check: Check, name: str, checking: Checking, look: Callable[[Checking], Look]) -> _Asked:
+    if check.severity == QUARANTINE:
+        return _Asked(name, check.severity, checking, partial(_set_aside, name))
     rows = replace(checking.rows, where=check.where) if check.where and checking.rows else checking.rows
-    whole = f"{name} where {check.where}" if check.where else name
-    return _Asked(whole, check.severity, replace(checking, rows=rows, allowed=check.max_failing), look)
+    return _Asked(name, check.severity, replace(checking, rows=rows, allowed=check.max_failing), look)
 
 
 def _of_column(kind: ColumnCheckKind, check: Check, name: str, checking: Checking) -> Look:
@@ -159,6 +170,16 @@ def _rejects(checking: Checking) -> Outcome:
     count, example = checking.warehouse.query(statement).rows[0]
     message = f"{count} rows were rejected, for example: {example}" if count else "no row was rejected"
     return Outcome(Verdict(not count, message), int(count))
+
+
+def _set_aside(name: str, checking: Checking) -> Outcome:
+    """Return how many rows of the load the check has set aside: the rows that are loaded fulfil it."""
+    d, reason = checking.warehouse.dialect, checking.warehouse.dialect.name("reason")
+    mine = f"{d.name('load_id')} = {d.literal(checking.request.load_id)} AND {d.name('state')} = 'open'"
+    rejects = f"{audit.relation('rejects').sql(d)} WHERE {mine} AND {reason} LIKE {d.literal(f'{REASON}%')}"
+    found = checking.warehouse.query(f"SELECT {reason}, count(*) FROM {rejects} GROUP BY {reason}").rows
+    count = sum(int(rows) for text, rows in found if sets_aside(name, str(text)))
+    return Outcome(Verdict(not count, f"{count} rows are set aside" if count else "holds"), count)
 
 
 def _answer(asked: _Asked) -> _Answer:
@@ -216,7 +237,7 @@ def _result(answer: _Answer, table: Table) -> Iterator[Result]:
     if not isinstance(found, Outcome):
         return
     held = found.verdict.holds
-    status: Status = "passed" if held else "warned" if asked.severity == "warn" else "failed"
+    status: Status = "passed" if held else "failed" if asked.severity == "error" else "warned"
     keys = "" if held else _failing_keys(asked.checking, table, found.failing)
     message, request = found.verdict.message, asked.checking.request
     shown = (found.failing_rows, message, answer.seconds, keys, found.figures)

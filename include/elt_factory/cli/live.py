@@ -222,7 +222,7 @@ def _landed(
         most_rows=SAMPLE_ROWS,
         keys=_keys(source, table, window, scratch),
     )
-    known = KnownTable(source.name, table, source.tables[table], None)
+    known = KnownTable.of(source, table, None)
     place = LocalPlace(scratch / "landing")
     spool, zone = read(request), source.timezone
     return land(LandRequest(known, window, load, spool, place, folders[1], _quietly, zone=zone))

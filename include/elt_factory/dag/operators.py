@@ -127,7 +127,7 @@ class ExtractOperator(TableOperator):
             spool = self._read(self.reading)
             if self.spec.has_job:
                 attempt = replace(attempt, started=memory.began)
-            known = KnownTable(self.config.name, self.table, self.spec, existing)
+            known = KnownTable.of(self.config, self.table, existing)
             project = project_name()
             manifest = land(
                 LandRequest(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from elt_factory.checks.expression import condition_mistakes
+from elt_factory.checks.expression import condition_mistakes, not_duckdb
 from elt_factory.config.errors import Problem
 from elt_factory.config.mistakes.across import LoadedConfig
-from elt_factory.config.models.checks import TABLE_CHECKS, Check
+from elt_factory.config.models.checks import QUARANTINE, TABLE_CHECKS, Check
 from elt_factory.config.models.source import Config
 from elt_factory.config.models.table import Path, Table
 
@@ -17,11 +17,14 @@ def expression_problems(item: LoadedConfig) -> Iterator[Problem]:
     for name, checks in item.config.quality.items():
         table = item.config.all_tables.get(name)
         for index, check in enumerate(checks if table else ()):
-            for mistake in TABLE_CHECKS.get(check.kind).sql_mistakes(check.spec, table):
+            more = not_duckdb(check.kind, check.spec) if check.severity == QUARANTINE else ()
+            for mistake in (*TABLE_CHECKS.get(check.kind).sql_mistakes(check.spec, table), *more):
                 at = ("quality", name, index, check.kind, *mistake.at)
                 yield Problem(item.source.at(at), mistake.code, mistake.message, mistake.hint)
     for path, asked, of in _with_conditions(item.config):
-        for mistake in condition_mistakes("where", asked.where or "", of):
+        where = asked.where or ""
+        more = not_duckdb("where", where) if asked.severity == QUARANTINE else ()
+        for mistake in (*condition_mistakes("where", where, of), *more):
             yield Problem(item.source.at((*path, "where")), mistake.code, mistake.message, mistake.hint)
 
 

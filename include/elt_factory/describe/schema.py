@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
-from elt_factory.config.models.checks import COLUMN_CHECKS, OPTIONS, TABLE_CHECKS
+from elt_factory.config.models.checks import COLUMN_CHECKS, OPTIONS, QUARANTINE, TABLE_CHECKS
 from elt_factory.config.models.one_kind import KINDS_OF, Written
 from elt_factory.config.models.remote_jobs import REMOTE_JOBS
 from elt_factory.config.models.sensors import SENSORS
@@ -97,7 +97,7 @@ def _with_kinds(schema: dict[str, Any], schemas: Mapping[tuple[str, str], Any]) 
     }
     one = {"oneOf": [{"required": [name]} for name in kinds]}
     more = {kind.name: kind.schema for kind in door.all() if getattr(kind, "schema", None)}
-    rules = [one, *([{"properties": more}] if more else []), *_without_options(door)]
+    rules = [one, *([{"properties": more}] if more else []), *_without_options(door), *_without_quarantine(door)]
     return {**schema, "properties": {**kinds, **schema["properties"]}, "allOf": rules}
 
 
@@ -108,6 +108,14 @@ def _without_options(door: Door[Any]) -> Iterator[dict[str, Any]]:
         if lacking:
             having = {"anyOf": [{"required": [name]} for name in lacking]}
             yield {"if": having, "then": {"properties": {option: False}}}
+
+
+def _without_quarantine(door: Door[Any]) -> Iterator[dict[str, Any]]:
+    """Yield that checks of more than single rows cannot set rows aside."""
+    more = [kind.name for kind in door.all() if getattr(kind, "judges_rows", None) is False]
+    if more:
+        having = {"anyOf": [{"required": [name]} for name in more]}
+        yield {"if": having, "then": {"properties": {"severity": {"not": {"const": QUARANTINE}}}}}
 
 
 def _said(kind: Written) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def contract_statement(source: Source, table: str) -> str:
     """
     if source.all_tables[table].stored_in:
         return ""
-    known = KnownTable(source.name, table, source.all_tables[table], None)
+    known = KnownTable.of(source, table, None)
     found = {name: kind or _TEXT for name, kind in _known_columns(known.table).items()}
     plan, _ = plan_contract(known, found)
     return stage_records("records", plan)
@@ -49,7 +49,7 @@ def contract_statement(source: Source, table: str) -> str:
 
 def _manifest(source: Source, table: str, window: Window) -> Manifest:
     """Return the manifest of a landing that has the columns of the YAML, and what only a run knows in place of rows."""
-    known = KnownTable(source.name, table, source.all_tables[table], None)
+    known = KnownTable.of(source, table, None)
     plan, _ = plan_contract(known, _found(known.table))
     plan = with_files(plan, known) if known.table.of_files else plan
     made = outline(known, plan, window, load_id(source.name, table, window), recording.ATTEMPT)

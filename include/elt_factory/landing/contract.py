@@ -13,7 +13,7 @@ from elt_factory.landing import csv_sql, json_rules, ndjson
 from elt_factory.landing.casting import bound_text, cast_text, duckdb_type, has_nanoseconds, plain_cast
 from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH, ROW
 from elt_factory.landing.lines import BROKEN_LINES
-from elt_factory.landing.planned import ContractPlan, PlannedColumn
+from elt_factory.landing.planned import WHERE, ContractPlan, PlannedColumn
 from elt_factory.landing.presumption import confirmed
 from elt_factory.landing.reasons import bad_value_count, row_reason
 from elt_factory.landing.rejected import KEPT, kept_of_reject, of_line
@@ -21,8 +21,6 @@ from elt_factory.landing.time_formats import cast_written
 
 # where a row is in a list of Parquet files: none has more rows than that
 PLACE_IN_PARQUET = f"CAST(file_index * {2**40} + file_row_number AS BIGINT)"
-
-_WHERE = "where_holds"
 
 
 def read_parquet(files: Sequence[str]) -> str:
@@ -42,8 +40,7 @@ def stage_records(relation: str, plan: ContractPlan) -> str:
     raw += "".join(f", {identifier(name)} AS {own[name]}" for name in plan.own_columns)
     typed = "".join(f", {typed_value(column, plan)} AS {plan.typed(column.name)}" for column in plan.columns)
     kept = "".join(f"{name}, " for name in (*map(plan.typed, (c.name for c in plan.columns)), *plan.staged_columns))
-    meant = ", ".join(plan.typed(column.name) for column in plan.where_columns)
-    kept += f"CASE WHEN reason IS NULL THEN {_WHERE}({meant}) ELSE TRUE END AS kept, " if plan.where else ""
+    kept += f"CASE WHEN reason IS NULL THEN {plan.kept} ELSE TRUE END AS kept, " if plan.kept else ""
     of_rejects = ", ".join(
         f"CASE WHEN reason IS NOT NULL THEN {value} END AS {name}" for name, value in kept_of_reject(plan).items()
     )
@@ -57,7 +54,7 @@ def stage_records(relation: str, plan: ContractPlan) -> str:
 def where_macro(plan: ContractPlan) -> str:
     """CREATE MACRO of the condition for the rows to keep: its parameters are the columns, whatever their names."""
     names = ", ".join(identifier(column.name) for column in plan.where_columns)
-    return f"CREATE OR REPLACE TEMP MACRO {_WHERE}({names}) AS coalesce(({plan.where}\n), false)"
+    return f"CREATE OR REPLACE TEMP MACRO {WHERE}({names}) AS coalesce(({plan.where}\n), false)"
 
 
 def no_records(plan: ContractPlan) -> str:

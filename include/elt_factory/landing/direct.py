@@ -31,6 +31,7 @@ def may_be_direct(known: KnownTable, plan: ContractPlan) -> bool:
         bool(plan.columns)
         and decided
         and not plan.where
+        and not plan.quarantines
         and not known.table.schema_contract.startswith("discard")
         and names.issuperset(plan.presumed.tests)
     )

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from elt_factory.config.models.deletes import Deletes, says_deleted
 from elt_factory.config.models.values import ColumnType
 from elt_factory.landing.file_names import AGAIN, PATH, ROW
 from elt_factory.landing.numbers import Signs
 from elt_factory.landing.presumption import Presumption
+from elt_factory.landing.quarantine import Quarantine
 
 _TIMES = ("time", "datetime", "timestamp")
+WHERE = "where_holds"  # the macro of the condition for the rows to keep
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class ContractPlan:
     `numbered`: a row says at which place it was read; else one thread has to stage the rows, in their order.
     `where` is the condition for the good rows to keep. `presumed` is what the first records say of all.
     `protected`: the values of hashed columns are hashes already. `only_file` is the file that all records come from,
-    where there is one. With `short_texts` no value is longer than a text may be.
+    where there is one. With `short_texts` no value is longer than a text may be. `quarantines` are the checks that set
+    rows aside, but none that is deleted by `deletes`; `unseen` are columns that no record has, and a check may name.
     """
 
     columns: tuple[PlannedColumn, ...]
@@ -74,6 +78,9 @@ class ContractPlan:
     protected: bool = False
     only_file: OnlyFile | None = None
     short_texts: bool = False
+    quarantines: tuple[Quarantine, ...] = ()
+    unseen: tuple[tuple[str, ColumnType | None], ...] = ()
+    deletes: Deletes | None = None
 
     @property
     def own_columns(self) -> tuple[str, ...]:
@@ -91,6 +98,23 @@ class ContractPlan:
         """The columns that the condition may mean: those whose names are in its text."""
         text = (self.where or "").casefold()
         return tuple(column for column in self.columns if column.name.casefold() in text)
+
+    @property
+    def kept(self) -> str | None:
+        """The condition for the rows to keep, over the typed columns; None where all are kept."""
+        if not self.where:
+            return None
+        return f"{WHERE}({', '.join(self.typed(column.name) for column in self.where_columns)})"
+
+    @property
+    def is_judged(self) -> str | None:
+        """The condition for the rows that checks may set aside: those that would be loaded; None where all are."""
+        column = next((one for one in self.columns if self.deletes and one.name == self.deletes.column), None)
+        deleted = (
+            column and self.deletes and says_deleted(self.typed(column.name), column.landed_type, self.deletes.equals)
+        )
+        there = f"NOT coalesce({deleted}, FALSE)" if deleted else None
+        return " AND ".join(filter(None, (self.kept, there))) or None
 
     @property
     def raw_columns(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from elt_factory.core.sql_text import text_literal
 from elt_factory.landing import json_rules, limits
 from elt_factory.landing.casting import has_nanoseconds
 from elt_factory.landing.planned import ContractPlan, PlannedColumn
+from elt_factory.landing.quarantine import set_aside
 
 _SHOWN = 100  # characters of a bad value that a reason shows
 
@@ -28,11 +29,17 @@ def row_reason(plan: ContractPlan) -> str:
         for cause in _causes(plan)
     ]
     found = f"NULLIF(concat_ws('; ', {', '.join(causes)}), '')" if causes else "CAST(NULL AS VARCHAR)"
+    if plan.quarantines:
+        # a row that has a fault of its own is not asked about more
+        found = f"coalesce({found}, {set_aside(plan)})"
     return f"CASE WHEN again THEN 'the line repeats the header' ELSE {found} END" if plan.by_header else found
 
 
 def refusals(plan: ContractPlan) -> list[str]:
-    """Return the conditions under which a record is rejected; `row_reason` is NULL where none of them holds."""
+    """Return the conditions under which a record is rejected; `row_reason` is NULL where none of them holds.
+
+    Checks that set rows aside are not among them: where there are some, every record is staged.
+    """
     return [*(["again"] if plan.by_header else []), *(cause.condition for cause in _causes(plan))]
 
 

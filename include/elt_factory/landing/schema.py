@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from elt_factory.config.errors import near_name
+from elt_factory.config.models.checks import TableCheck
 from elt_factory.config.models.deletes import a_column_that_says, says_deleted, says_nothing
+from elt_factory.config.models.source import Pipeline
 from elt_factory.config.models.table import TIMES, Column, Table
 from elt_factory.config.models.values import ColumnType
 from elt_factory.config.models.widening import holds
@@ -16,6 +18,7 @@ from elt_factory.core.sql_text import identifier
 from elt_factory.landing.folded import Folded, exact_names
 from elt_factory.landing.manifest import Drift
 from elt_factory.landing.planned import ContractPlan, PlannedColumn
+from elt_factory.landing.quarantine import quarantines_of, unseen_columns
 
 NAME = r"[^\x00-\x1f]{1,255}"  # what a column can be called, also as a pattern of DuckDB
 _NAME = re.compile(NAME)
@@ -31,7 +34,7 @@ class KnownTable:
 
     `existing` are the columns that the warehouse has; None where it does not have the table yet. `grown` are those of
     them that need a wider type for what was found. `single_keys` says that JSON was found with a key twice in
-    one object.
+    one object. `checks` are those of the table as a whole, of which some set rows aside.
     """
 
     source: str
@@ -40,6 +43,12 @@ class KnownTable:
     existing: Mapping[str, ColumnType] | None
     grown: Mapping[str, ColumnType] = field(default_factory=dict)
     single_keys: bool = False
+    checks: Sequence[TableCheck] = ()
+
+    @classmethod
+    def of(cls, config: Pipeline, name: str, existing: Mapping[str, ColumnType] | None) -> KnownTable:
+        """Return what is known of a table of a config."""
+        return cls(config.name, name, config.all_tables[name], existing, checks=config.quality.get(name, ()))
 
     @property
     def label(self) -> str:
@@ -100,6 +109,9 @@ def plan_contract(known: KnownTable, found: Mapping[str, ColumnType | None]) -> 
         secret=secret,
         single_keys=known.single_keys,
         where=_condition(known, columns),
+        quarantines=quarantines_of(table, known.checks) if columns else (),
+        unseen=unseen_columns(table, known.existing, kept),
+        deletes=table.follows_deletes,
     )
     return plan, (*drift, *_widened(known, columns))
 

@@ -15,6 +15,7 @@ from elt_factory.core.failures import ContractError
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, text_literal
 from elt_factory.landing import contract
 from elt_factory.landing.planned import ContractPlan
+from elt_factory.landing.quarantine import make_checks
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,6 +31,7 @@ def stage_records(
     folder.mkdir(exist_ok=True)
     if plan.where:
         _make_condition(connection, plan)
+    make_checks(connection, plan)
     for relation in relations:
         _add(connection, folder, contract.stage_records(relation, plan))
     _show(connection, folder, plan)

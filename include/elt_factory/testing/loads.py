@@ -103,7 +103,7 @@ class Line:
                 self.read(window, workdir, ledger=ledger, cursor=cursor),
                 LocalPlace(self.folder / "landing").below(load),
             )
-            known = KnownTable(self.source.name, self.table, spec, existing)
+            known = KnownTable.of(self.source, self.table, existing)
             request = LandRequest(known, window, load, spool, place, contract, self.log, _PROJECT)
             manifest = land(replace(request, cursor_after=cursor.after, token_after=cursor.token))
         order = LoadOrder.of(self.source, self.table, manifest, place, "run", full_refresh=full_refresh)

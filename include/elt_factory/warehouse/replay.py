@@ -191,7 +191,7 @@ def _landed(
 ) -> tuple[Manifest, Place, str]:
     """Land rejects by the config's contract as it is now, with a reason where some are rejected again."""
     target = Relation(asked.config.name, asked.table)
-    known = KnownTable(asked.config.name, asked.table, asked.spec, warehouse.columns_as(target, asked.spec.types))
+    known = KnownTable.of(asked.config, asked.table, warehouse.columns_as(target, asked.spec.types))
     place = asked.place.below(name)
     # the records are as old as the load that read them
     attempt = Attempt.begin(load.started_at)

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from elt_factory.config.errors import KEY, MistakeError
 from elt_factory.config.models.allowance import NONE, CountOrShare
 from elt_factory.config.models.one_kind import OneKind
+from elt_factory.config.models.sql_rules import asks_other_rows
 from elt_factory.config.models.values import Condition
 from elt_factory.core.kinds import Door
 
@@ -17,7 +18,8 @@ CheckStage = Literal["before_transform", "after_transform"]
 BEFORE: CheckStage = "before_transform"
 AFTER: CheckStage = "after_transform"
 CHECKS, QUALITY = "checks", "quality"  # the groups of tasks that check, before a transform and at the end of a run
-Severity = Literal["warn", "error"]
+Severity = Literal["warn", "error", "quarantine"]
+QUARANTINE: Severity = "quarantine"
 COLUMN_CHECKS: Door[Any] = Door(
     "elt_factory.column_checks",
     {
@@ -51,14 +53,17 @@ TABLE_CHECKS: Door[Any] = Door(
 
 
 class Check(OneKind):
-    """One rule; `error` stops what is downstream, `warn` is recorded and shown."""
+    """One rule; `error` stops what is downstream, `warn` is recorded and shown, `quarantine` sets rows aside."""
 
     called: ClassVar[str] = "check"
 
     severity: Severity = Field(
         "error",
-        description="warn records a failure; error fails the task and blocks everything downstream.",
-        examples=["warn"],
+        description=(
+            "warn records a failure; error fails the task and blocks everything downstream; quarantine makes rejects "
+            "of the failing rows before they are loaded."
+        ),
+        examples=["warn", "quarantine"],
     )
     where: Condition | None = Field(
         None,
@@ -81,6 +86,30 @@ class Check(OneKind):
                 raise MistakeError(f"{option} has no effect on {self.kind}", hint, at=(option, KEY), code="conflict")
         return self
 
+    @model_validator(mode="after")
+    def _rows_can_be_set_aside(self) -> Self:
+        if self.severity != QUARANTINE or not self.kind:
+            return self
+        hint = "write severity: warn, or error"
+        if not self.door.get(self.kind).judges_rows:
+            message = f"severity: quarantine needs a check of single rows, and {self.kind} is not one"
+            raise MistakeError(message, hint, at=("severity",), code="conflict")
+        conditions = {"where": self.where, self.kind: self.spec if self.kind == "expression" else None}
+        for key, condition in conditions.items():
+            if condition and asks_other_rows(condition):
+                message = "severity: quarantine needs a condition on single rows, and this one has a SELECT"
+                raise MistakeError(message, hint, at=(key,), code="conflict")
+        if self.max_failing != NONE:
+            message = "max_failing has no effect with severity: quarantine"
+            hint = "remove max_failing: `rejects` of the table says how many rows may be set aside"
+            raise MistakeError(message, hint, at=("max_failing", KEY), code="conflict")
+        return self
+
+    def named(self, column: str = "") -> str:
+        """Return its name in `_elt.quality_results`, and as the reason of the rows that it sets aside."""
+        label = " ".join(filter(None, [column, self.door.get(self.kind).label(self.spec)]))
+        return f"{label} where {self.where}" if self.where else label
+
     @property
     def words(self) -> str:
         """The check for people, as in `between [0, 6000] (warn)`."""
@@ -88,7 +117,7 @@ class Check(OneKind):
         allowed = f"for all but {self.max_failing}" if self.max_failing != NONE else ""
         rule = self.door.get(self.kind).words(self.spec)
         words = " ".join(filter(None, [self.kind.replace("_", " "), rule, where, allowed]))
-        return f"{words} (warn)" if self.severity == "warn" else words
+        return words if self.severity == "error" else f"{words} ({self.severity})"
 
 
 class ColumnCheck(Check):
@@ -109,3 +138,10 @@ class TableCheck(Check):
         ),
         examples=["after_transform"],
     )
+
+    @model_validator(mode="after")
+    def _is_before_the_load(self) -> Self:
+        if self.severity == QUARANTINE and self.stage == AFTER:
+            message = "severity: quarantine sets rows aside before they are loaded"
+            raise MistakeError(message, "remove stage", at=("stage",), code="conflict")
+        return self

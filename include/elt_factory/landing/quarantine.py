@@ -1,0 +1,143 @@
+"""Rows that checks of `severity: quarantine` set aside: rejects, whose reason has the names of the checks.
+
+A check is asked of typed values, so the row that it judges is the one that would be loaded. As everywhere, a condition
+of which the answer is unknown is fulfilled; a row of which it cannot be answered at all is set aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from elt_factory.config.models.checks import COLUMN_CHECKS, QUARANTINE, TABLE_CHECKS, Check, TableCheck
+from elt_factory.core.failures import ContractError
+from elt_factory.core.sql_text import identifier, text_literal
+from elt_factory.landing.casting import duckdb_type
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from elt_factory.config.models.table import Table
+    from elt_factory.config.models.values import ColumnType
+    from elt_factory.landing.planned import ContractPlan
+
+REASON = "quarantine: "  # every reason of a row that checks set aside begins so
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """A check that sets rows aside, as DuckDB's SQL over the columns under their names.
+
+    `name` is the check's, `fulfilled` what a good row fulfils, and `where` a condition for the rows that it looks at.
+    """
+
+    name: str
+    fulfilled: str
+    where: str = ""
+
+    @property
+    def broken(self) -> str:
+        """Whether a row is set aside: TRUE or FALSE."""
+        looked = f"CASE WHEN {self.where}\n THEN coalesce(NOT {self.fulfilled}, FALSE) ELSE FALSE END"
+        return f"TRY({looked if self.where else f'coalesce(NOT {self.fulfilled}, FALSE)'}) IS NOT FALSE"
+
+
+def quarantines_of(table: Table, checks: Sequence[TableCheck]) -> tuple[Quarantine, ...]:
+    """Return the checks of a table, and of its columns, that set rows aside."""
+    return (*_of_columns(table), *_of_table(checks))
+
+
+def _of_columns(table: Table) -> Iterator[Quarantine]:
+    for name, column in table.columns.items():
+        for check in column.checks:
+            if check.severity == QUARANTINE:
+                yield _made(check, name, COLUMN_CHECKS.get(check.kind).row_condition(check.spec, name))
+
+
+def _of_table(checks: Sequence[TableCheck]) -> Iterator[Quarantine]:
+    for check in checks:
+        if check.severity == QUARANTINE:
+            yield _made(check, "", TABLE_CHECKS.get(check.kind).condition(check.spec))
+
+
+def _made(check: Check, column: str, condition: str) -> Quarantine:
+    return Quarantine(check.named(column), condition, f"({check.where}\n)" if check.where else "")
+
+
+def sets_aside(name: str, reason: str) -> bool:
+    """Tell whether a check is among those that a row is set aside for."""
+    return f"; {name};" in f"; {reason.removeprefix(REASON)};"
+
+
+def set_aside(plan: ContractPlan) -> str:
+    """Return the names of the checks that set a row aside, after `REASON`, as SQL; NULL where none does."""
+    names = ", ".join(
+        f"CASE WHEN {_asked(plan, number)} THEN {text_literal(check.name)} END"
+        for number, check in enumerate(plan.quarantines)
+    )
+    reason = f"{text_literal(REASON)} || NULLIF(concat_ws('; ', {names}), '')"
+    return f"CASE WHEN {plan.is_judged} THEN {reason} END" if plan.is_judged else reason
+
+
+def macros(plan: ContractPlan) -> Iterator[str]:
+    """Yield CREATE MACRO of each check: its parameters are columns, whatever their names."""
+    for number, check in enumerate(plan.quarantines):
+        names = ", ".join(map(identifier, _given(plan, check)))
+        yield f"CREATE OR REPLACE TEMP MACRO {_macro(number)}({names}) AS ({check.broken})"
+
+
+def make_checks(connection: duckdb.DuckDBPyConnection, plan: ContractPlan) -> None:
+    """Make a macro of each check.
+
+    Raises:
+        ContractError: DuckDB cannot ask a check of these columns.
+    """
+    import duckdb
+
+    kinds = {column.name: duckdb_type(column.landed_type) for column in plan.columns}
+    for number, macro in enumerate(macros(plan)):
+        check = plan.quarantines[number]
+        given = (f"CAST(NULL AS {kinds[name]})" if name in kinds else "NULL" for name in _given(plan, check))
+        try:
+            connection.execute(macro)
+            connection.execute(f"SELECT {_macro(number)}({', '.join(given)})")
+        except duckdb.Error as error:
+            cause = str(error).splitlines()[0].split(" because the FROM")[0]
+            names = ", ".join(column.name for column in plan.columns[:20])
+            raise ContractError(
+                f"the check {check.name} cannot set rows aside: {cause}; hint: the columns are {names}"
+            ) from None
+
+
+def _asked(plan: ContractPlan, number: int) -> str:
+    given = _given(plan, plan.quarantines[number])
+    return f"{_macro(number)}({', '.join(given.values())})"
+
+
+def _macro(number: int) -> str:
+    return f"quarantined_{number}"
+
+
+def _given(plan: ContractPlan, check: Quarantine) -> Mapping[str, str]:
+    """Return the columns that a check may mean, those whose names are in its text, and their values."""
+    text = check.broken.casefold()
+    planned = {column.name: plan.typed(column.name) for column in plan.columns}
+    unseen = {name: f"CAST(NULL AS {duckdb_type(kind)})" if kind else "NULL" for name, kind in plan.unseen}
+    columns = {**planned, **unseen}
+    return {name: value for name, value in columns.items() if _is_in(name, text)}
+
+
+def _is_in(name: str, text: str) -> bool:
+    return name.casefold() in text or identifier(name).casefold() in text
+
+
+def unseen_columns(
+    table: Table, existing: Mapping[str, ColumnType] | None, planned: Sequence[str]
+) -> tuple[tuple[str, ColumnType | None], ...]:
+    """Return the columns that no record has, and a check may name: NULL in every row."""
+    declared = {name: column.type for name, column in table.columns.items() if column.pii != "drop"}
+    known = {**declared, **(existing or {})}
+    seen = {name.casefold() for name in planned}
+    dropped = {name.casefold() for name, column in table.columns.items() if column.pii == "drop"}
+    return tuple((name, kind) for name, kind in known.items() if name.casefold() not in seen | dropped)
