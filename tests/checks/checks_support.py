@@ -47,7 +47,7 @@ class Checked:
         folder.mkdir(parents=True)
         file = folder / "records.ndjson"
         file.write_text("".join(json.dumps(record) + "\n" for record in records))
-        known = KnownTable("src", "tab", table, self.warehouse.columns(target))
+        known = KnownTable.of(self.config, "tab", self.warehouse.columns(target))
         load = load_id("src", "tab", window)
         spool = Spool("ndjson", (file,), len(records))
         place = LocalPlace(folder / "landing")

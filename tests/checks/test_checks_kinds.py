@@ -236,6 +236,26 @@ def test_rejects_are_a_share_of_the_rows_read(checked):
     assert result.message == "1 of 3 rows were rejected; 0 may"
 
 
+def test_rows_that_a_check_sets_aside_are_its_result_and_are_not_loaded(checked):
+    aside = {"severity": "quarantine"}
+    source = checked(
+        column({"between": [0, 6]} | aside, {"between": [0, 60]} | aside, type="integer"),
+        quality=[{"expression": "n <> 5; "} | aside, {"row_count": {"max": 2}}],
+    )
+    source.load(numbers(1, 2, 5, 7, 61, "x", None))
+    found = [(one.check, one.severity, one.status, one.failing_rows) for one in source.check()]
+    assert found == [
+        ("no rejects", "warn", "warned", 4),
+        ("n between 0 and 6", "quarantine", "warned", 2),
+        ("n between 0 and 60", "quarantine", "warned", 1),
+        ("expression n <> 5", "quarantine", "warned", 1),
+        ("row count", "error", "failed", None),
+    ]
+    assert source.one("n between 0 and 6").message == "2 rows are set aside"
+    source.load(numbers(1, 2))
+    assert source.one("n between 0 and 6").status == "passed"
+
+
 @ON_DUCKDB
 def test_windows_that_were_left_out_are_named(checked):
     source = checked(quality=[{"no_gaps": "5d"}])

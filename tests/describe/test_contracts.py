@@ -101,7 +101,10 @@ CONFIG = {
                         {"relationships": {"table": "planes", "column": "tailnum"}},
                     ],
                 },
-                "price": {"type": "decimal(10,2)", "checks": [{"between": [0, 5]}, {"mean": {"within": "20%"}}]},
+                "price": {
+                    "type": "decimal(10,2)",
+                    "checks": [{"between": [0, 5], "severity": "quarantine"}, {"mean": {"within": "20%"}}],
+                },
                 "time_hour": {"type": "timestamp"},
                 "email": {"type": "text", "pii": "hash"},
             },

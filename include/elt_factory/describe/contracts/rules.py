@@ -30,10 +30,10 @@ _OLD_METRICS = {
 
 def rule_of(check: Mapping[str, Any]) -> dict[str, Any]:
     """Return the rule of a check, as YAML has it: a metric of the standard's library, else a rule of this engine."""
-    library = None if check.get("where") else _library(check)
+    severity = _SEVERITY.get(check.get("severity", "error"))
+    library = None if check.get("where") or severity is None else _library(check)
     if library is None:
         return {"type": "custom", "engine": ENGINE, "implementation": dict(check)}
-    severity = _SEVERITY[check.get("severity", "error")]
     return {"type": "library", **library, "severity": severity}
 
 
