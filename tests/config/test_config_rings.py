@@ -128,8 +128,12 @@ def test_configs_that_start_each_other_are_a_ring(tmp_path: Path):
 def test_sources_that_never_load_one_window_cannot_start_one_run(tmp_path: Path):
     same = by_assets(tmp_path, "fleet, weather", fleet=FLEET, weather=FLEET)
     assert not same.errors
-    late = FLEET.replace("{schedule}", "0 4 * * *")
-    (error,) = by_assets(tmp_path, "fleet, weather", fleet=FLEET, weather=late).errors.values()
+    # windows of other times are put together
+    assert not by_assets(
+        tmp_path, "fleet, weather", fleet=FLEET, weather=FLEET.replace("{schedule}", "0 * * * *")
+    ).errors
+    by_hand = FLEET.replace('schedule: "{schedule}"\n', "")
+    (error,) = by_assets(tmp_path, "fleet, weather", fleet=FLEET, weather=by_hand).errors.values()
     (problem,) = error.problems
     assert (problem.position.line, problem.position.column, problem.code) == (3, 28, "conflict")
-    assert '"weather" runs 0 4 * * * UTC and "fleet" 0 3 * * * UTC: they never load one window' in problem.message
+    assert '"weather" runs without a schedule and "fleet" 0 3 * * * UTC: they never load one window' in problem.message

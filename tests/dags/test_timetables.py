@@ -155,6 +155,99 @@ def test_a_schedule_by_assets_waits_for_the_windows_of_all_tables_of_a_source_or
     }
 
 
+def keys(*clocks: str) -> list[str]:
+    """The keys of windows that end one after the other, as clocks in New York show it."""
+    moments = [datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(NEW_YORK)) for text in clocks]
+    return [key_of_window(Window(start, end)) for start, end in pairwise(moments)]
+
+
+def mapper_between(folder, wanted, own):
+    """How windows of one schedule become those of another, as the scheduler has it of what it has stored."""
+    from airflow.serialization.decoders import decode_timetable
+    from airflow.serialization.encoders import encode_timetable
+
+    config = config_of(folder, schedule={"assets": ["fleet", "weather.hourly"]})
+    clocks = {"fleet": scheduled(folder, wanted), "weather": scheduled(folder, own)}
+    timetable = build_dag(config, {"fleet": ("planes",)}, clocks.get).timetable
+    again = decode_timetable(encode_timetable(timetable))
+    assert not again.get_partition_mapper(uri="elt://fleet/planes/windows").is_rollup
+    return again.get_partition_mapper(uri="elt://weather/hourly/windows")
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"),
+    [(("2013-03-10", "2013-03-11"), 23), (("2013-11-03", "2013-11-04"), 25), (("2013-07-01", "2013-07-02"), 24)],
+)
+def test_a_day_is_loaded_by_its_hours_when_clocks_change_too(tmp_path, airflow_db, day, hours):
+    mapper = mapper_between(tmp_path, "0 0 * * *", "0 * * * *")
+    (whole,) = keys(*day)
+    parts = mapper.to_upstream(whole)
+    assert len(parts) == hours
+    assert {downstream for part in parts for downstream in mapper.to_downstream(part)} == {whole}
+
+    def is_enough(loaded):
+        return mapper.wait_policy.is_satisfied_by_keys(matched=frozenset(loaded), expected=parts).satisfied
+
+    assert is_enough(parts)
+    assert not any(is_enough(parts - {part}) for part in parts)
+    # a backfill may load the day at once, or more than it
+    assert is_enough({whole})
+    assert is_enough(keys("2013-01-01", "2014-01-01"))
+    assert not is_enough(set())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "own", "loaded", "runs", "needed"),
+    [
+        # a week holds up each of its days
+        (
+            "0 0 * * *",
+            "0 0 * * 1",
+            ["2013-07-01", "2013-07-08"],
+            [
+                "2013-07-01",
+                "2013-07-02",
+                "2013-07-03",
+                "2013-07-04",
+                "2013-07-05",
+                "2013-07-06",
+                "2013-07-07",
+                "2013-07-08",
+            ],
+            ["2013-07-01", "2013-07-08"],
+        ),
+        # windows that end at another time overlap two
+        (
+            "0 3 * * *",
+            "0 4 * * *",
+            ["2013-07-01T04:00", "2013-07-02T04:00"],
+            ["2013-07-01T03:00", "2013-07-02T03:00", "2013-07-03T03:00"],
+            ["2013-06-30T04:00", "2013-07-01T04:00", "2013-07-02T04:00"],
+        ),
+        (
+            {"cron": "0 6 * * *", "business_days": True},
+            {"every": "12h"},
+            ["2013-07-05T20:00", "2013-07-06T08:00"],  # from Friday evening, until Monday morning
+            ["2013-07-05T06:00", "2013-07-08T06:00"],
+            None,
+        ),
+    ],
+)
+def test_windows_of_one_schedule_are_put_together_or_divided_for_another(
+    tmp_path, airflow_db, wanted, own, loaded, runs, needed
+):
+    mapper = mapper_between(tmp_path, wanted, own)
+    (key,) = keys(*loaded)
+    assert mapper.to_downstream(key) == keys(*runs)
+    if needed:
+        assert mapper.to_upstream(keys(*runs)[0]) == frozenset(keys(*needed))
+
+
+def test_sources_with_one_schedule_need_the_same_window(tmp_path):
+    same = mapper_between(tmp_path, "0 0 * * *", "0 0 * * *")
+    assert not same.is_rollup
+
+
 def test_a_run_by_assets_has_the_window_that_they_have_loaded(tmp_path):
     config = config_of(tmp_path, schedule={"assets": ["fleet"]})
     loaded = Window(moment("2013-01-01T08:00:00Z"), moment("2013-01-02T08:00:00Z"))

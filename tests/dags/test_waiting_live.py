@@ -19,6 +19,8 @@ extract: {{type: files, connection: inbox}}
 tables: {{t: {{path: input.csv, primary_key: [id], write_disposition: merge}}}}
 """
 DAILY, DAY = '"0 0 * * *"', {"window_start": "2013-01-01", "window_end": "2013-01-02"}
+NIGHT = {"window_start": "2013-01-01T00:00", "window_end": "2013-01-01T12:00"}
+NOON = {"window_start": "2013-01-01T12:00", "window_end": "2013-01-02T00:00"}
 LATE = """
 sensors: {before_extract: [{file: {path: weather_is_there}, poke_interval: 2s}]}
 """
@@ -35,7 +37,8 @@ def deployment(tmp_path: Path, airflow_template: Path) -> Deployment:
     configs = {
         "flights": SOURCE.format(name="flights", schedule=DAILY),
         "weather": SOURCE.format(name="weather", schedule=DAILY) + LATE,
-        "departures": SOURCE.format(name="departures", schedule="{assets: [flights, weather.t]}"),
+        "stations": SOURCE.format(name="stations", schedule="{every: 12h}"),
+        "departures": SOURCE.format(name="departures", schedule="{assets: [flights, weather.t, stations]}"),
         "arrivals": SOURCE.format(name="arrivals", schedule="{assets: [flights]}"),
         "crowd": SOURCE.format(name="crowd", schedule="null")
         + CROWD
@@ -80,12 +83,15 @@ def test_what_waits_holds_no_worker_and_what_is_late_holds_up_only_what_needs_it
     with deployment.running(["dag-processor"], server, ["scheduler"], ["triggerer"]):
         until(lambda: len(deployment.alive()) == 5, 240, deployment.import_errors)
         api = api_of(url)
-        for name in ("departures", "arrivals", "crowd", "flights", "weather"):
+        for name in ("departures", "arrivals", "crowd", "flights", "weather", "stations"):
             done(lambda n=name: api.patch(f"/api/v2/dags/{n}", json={"is_paused": False}))
+
+        def trigger(name: str, conf: dict[str, str]) -> None:
+            done(lambda: api.post(f"/api/v2/dags/{name}/dagRuns", json={"logical_date": None, "conf": conf}))
+
         # those with a schedule run for yesterday too; these are for one day
-        for name in ("crowd", "flights", "weather"):
-            conf = {} if name == "crowd" else DAY
-            done(lambda n=name, c=conf: api.post(f"/api/v2/dags/{n}/dagRuns", json={"logical_date": None, "conf": c}))
+        for name, conf in (("crowd", {}), ("flights", DAY), ("weather", DAY), ("stations", NIGHT)):
+            trigger(name, conf)
 
         # more sensors wait than there are workers, and all others run to their end meanwhile
         until(lambda: states("crowd").count("deferred") == WAITING, 400, lambda: states("crowd"))
@@ -97,6 +103,10 @@ def test_what_waits_holds_no_worker_and_what_is_late_holds_up_only_what_needs_it
         assert "deferred" in states("weather")
 
         (deployment.project / "inbox" / "weather_is_there").touch()
+        until(lambda: ("manual", "success") in runs("weather") and ("manual", "success") in runs("stations"), 400)
+        # of one source the day comes in two windows
+        assert runs("departures") == []
+        trigger("stations", NOON)
         until(lambda: ("asset_triggered", "success") in runs("departures"), 400, unfinished)
         # whichever of the two windows comes second finds its rows there, unchanged
         day = ("2013-01-01 00:00:00+00", "2013-01-02 00:00:00+00")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow.sdk import BaseOperator
 
 from elt_factory.config.errors import ConfigError, Problem
 from elt_factory.config.mistakes.across import LoadedConfig
+from elt_factory.config.models.source import Config
 from elt_factory.core.extras import MissingExtraError
 from elt_factory.core.failures import PermanentError
 from elt_factory.dag.dbt_errors import ManifestError, SelectionError
@@ -23,7 +24,9 @@ class BuildError(ConfigError):
     """A config that is right cannot become a DAG: the cause is none that its author could know."""
 
 
-def dag_of(item: LoadedConfig, tables_of: Mapping[str, tuple[str, ...]]) -> SourceDag:
+def dag_of(
+    item: LoadedConfig, tables_of: Mapping[str, tuple[str, ...]], clock_of: Callable[[str], Config | None] | None = None
+) -> SourceDag:
     """Return the DAG of a config.
 
     Raises:
@@ -34,7 +37,7 @@ def dag_of(item: LoadedConfig, tables_of: Mapping[str, tuple[str, ...]]) -> Sour
     if lacking := list(missing_extras(item)):
         raise ConfigError(lacking)
     try:
-        return build_dag(item.config, tables_of).shown_as(item.file)
+        return build_dag(item.config, tables_of, *([clock_of] if clock_of else [])).shown_as(item.file)
     except Exception as error:
         known = _known_problem(item, error)
         if known:

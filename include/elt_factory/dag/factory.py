@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -23,23 +23,26 @@ from elt_factory.dag.retry import retry_arguments
 from elt_factory.dag.sensors import ReadySensor
 from elt_factory.dag.source_dag import SourceDag
 from elt_factory.dag.task_notes import keep_failure
-from elt_factory.dag.timetables import schedule_of
+from elt_factory.dag.timetables import no_one, schedule_of
 
 # Every task that opens the warehouse takes a slot of this pool: one where it is a DuckDB file, many on Snowflake.
 WAREHOUSE_POOL = "warehouse"
 
 
-def build_dag(config: Config, tables_of: Mapping[str, tuple[str, ...]]) -> SourceDag:
+def build_dag(
+    config: Config, tables_of: Mapping[str, tuple[str, ...]], clock_of: Callable[[str], Config | None] = no_one
+) -> SourceDag:
     """Return the DAG of a config.
 
     Args:
         config: The config, valid.
         tables_of: Every source's tables by its name, for the sensors that wait for other sources.
+        clock_of: The config whose times are those of a source, for a schedule by assets.
     """
     dag = SourceDag(
         dag_id=config.name,
         description=config.description or None,
-        schedule=schedule_of(config, tables_of),
+        schedule=schedule_of(config, tables_of, clock_of),
         start_date=datetime(
             config.start_date.year, config.start_date.month, config.start_date.day, tzinfo=ZoneInfo(config.timezone)
         ),

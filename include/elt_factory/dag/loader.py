@@ -82,7 +82,7 @@ def _build(file: Path, neighbours: Neighbours) -> SourceDag:
     # a worker has a task to run: what is wrong between files was reported when the DAG was read for all to see
     if get_parsing_context().dag_id is None:
         neighbours.check(item)
-    return dag_of(item, neighbours)
+    return dag_of(item, neighbours, neighbours.clock_of)
 
 
 def _dag_or_error(file: Path, neighbours: Neighbours) -> SourceDag:

@@ -13,6 +13,7 @@ from elt_factory.config.errors import ConfigError
 from elt_factory.config.loading import config_files, load_config
 from elt_factory.config.mistakes.across import LoadedConfig, claim, problems_across, source_sensors
 from elt_factory.config.mistakes.cycles import cycles
+from elt_factory.config.models.source import Config
 from elt_factory.core.content import content_of
 
 _NAME_LINE = re.compile(rb"^name:[ \t]*[\"']?([a-z][a-z0-9_]*)[\"']?[ \t]*(?:#.*)?$", re.MULTILINE)
@@ -121,6 +122,15 @@ class Neighbours(Mapping[str, tuple[str, ...]]):
                     found[sensor.source] = other
                     reached.append(other)
         return reached
+
+    def clock_of(self, name: str) -> Config | None:
+        """Return the config whose times are those of a source; None where it has none, or is not known."""
+        known, seen = self._known(name), {name}
+        while known and (awaited := known.config.schedule.awaited if known.config.schedule else {}):
+            first = next(iter(awaited))
+            known = None if first in seen else self._known(first)
+            seen.add(first)
+        return known.config if known and known.config.timetable else None
 
     def _known(self, name: str) -> LoadedConfig | None:
         file = self.file_of(name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, time, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from elt_factory.config.mistakes.across import same_clock
 from elt_factory.config.models.schedule import Schedule
 from elt_factory.config.models.source import Config
 from elt_factory.core.window import Window
@@ -17,31 +18,63 @@ if TYPE_CHECKING:
     from airflow.timetables.interval import CronDataIntervalTimetable
 
 
-def schedule_of(config: Config, tables_of: Mapping[str, tuple[str, ...]]) -> Any:
+def no_one(_: str) -> Config | None:
+    """Return None: no other config is known."""
+    return None
+
+
+def schedule_of(
+    config: Config, tables_of: Mapping[str, tuple[str, ...]], clock_of: Callable[[str], Config | None] = no_one
+) -> Any:
     """Return what a DAG is scheduled by.
 
     Args:
         config: The config.
         tables_of: Every source's tables by its name, for a schedule that waits for all of a source.
+        clock_of: The config whose times are those of a source: its own, or that of one that it waits for.
     """
     schedule = config.schedule
     if schedule is None:
         return None
     if schedule.assets:
-        from airflow.sdk import AssetAll, PartitionedAssetTimetable
-
-        found = [
-            windows_of(source, table)
-            for source, tables in schedule.awaited.items()
-            for table in tables or tables_of.get(source, ())
-        ]
-        # Airflow starts a run once all have an event of one key, and the key is the window
-        return PartitionedAssetTimetable(assets=AssetAll(*found)) if found else None
+        return _of_assets(schedule, tables_of, clock_of)
     if schedule.single_cron and config.end_date is None:
         from airflow.sdk import CronDataIntervalTimetable
 
         return CronDataIntervalTimetable(schedule.single_cron, timezone=config.timezone)
     return _of_its_own(config, schedule)
+
+
+def _of_assets(
+    schedule: Schedule, tables_of: Mapping[str, tuple[str, ...]], clock_of: Callable[[str], Config | None]
+) -> Any:
+    """Return a schedule by assets: a run starts for a window once all of them have loaded it.
+
+    The key of their events is the window. The windows of the runs are those of the first source; those of others are
+    put together, or divided.
+    """
+    from airflow.sdk import AssetAll, PartitionedAssetTimetable
+
+    mappers: dict[Any, Any] = {}
+    found: list[Any] = []
+    first = clock_of(next(iter(schedule.awaited)))
+    for source, tables in schedule.awaited.items():
+        mapper = _mapper(first, clock_of(source))
+        assets = [windows_of(source, table) for table in tables or tables_of.get(source, ())]
+        found += assets
+        mappers |= {asset: mapper for asset in assets if mapper}
+    return PartitionedAssetTimetable(assets=AssetAll(*found), partition_mapper_config=mappers) if found else None
+
+
+def _mapper(wanted: Config | None, own: Config | None) -> Any:
+    """Return how windows of a source become those of another; None where they are the same."""
+    if wanted is None or own is None or wanted.timetable is None or own.timetable is None:
+        return None
+    if same_clock(wanted, own):
+        return None
+    from elt_factory.dag.partitions import WindowsMapper
+
+    return WindowsMapper(_core(wanted, wanted.timetable), _core(own, own.timetable))
 
 
 def last_interval(config: Config, now: datetime) -> tuple[datetime, datetime]:

@@ -1,4 +1,4 @@
-"""What Airflow itself must know: references of deadlines, timetables, the Sources page. Found by `airflow.plugins`.
+"""What Airflow itself must know: deadlines, timetables, windows, the Sources page. Found by `airflow.plugins`.
 
 Every Airflow process imports this, workers too, so the page's API is imported when it is first asked for.
 """
@@ -13,6 +13,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 from elt_factory.dag.core_timetables import CalendarTimetable, EveryTimetable
 from elt_factory.dag.deadline_references import QueuedDeadline, TimeOfDayDeadline
+from elt_factory.dag.partitions import WindowsMapper
 
 PREFIX = "/elt"
 STATIC = Path(__file__).parent / "static"
@@ -64,6 +65,7 @@ class EltFactoryPlugin(AirflowPlugin):
     name = "elt_factory"
     deadline_references = [TimeOfDayDeadline, QueuedDeadline]  # noqa: RUF012 - as AirflowPlugin declares it
     timetables = [CalendarTimetable, EveryTimetable]  # noqa: RUF012
+    partition_mappers = [WindowsMapper]  # noqa: RUF012
     fastapi_apps = [  # noqa: RUF012
         {"name": "ELT Factory", "url_prefix": PREFIX, "app": LazyApp("elt_factory.ui.app", "app")}
     ]

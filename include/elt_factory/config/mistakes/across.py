@@ -89,17 +89,20 @@ def _awaited_in_vain(item: LoadedConfig, configs: Mapping[str, Config], unread: 
             yield Problem(item.source.at((*path, *below)), code, message, hint)
 
 
+_BY_HAND = "without a schedule"
+
+
 def _never_one_window(item: LoadedConfig, configs: Mapping[str, Config]) -> Iterator[Problem]:
-    """Yield the assets of a schedule whose windows are never the same as those of the first."""
+    """Yield the assets of a schedule that have no times, next to others that do: no window is one of both."""
     known: dict[str, tuple[int, str]] = {}
     for path, awaited in source_sensors(item.config):
         if path[0] == "schedule" and awaited.source in configs and configs[awaited.source].all_tables:
             known.setdefault(awaited.source, (int(path[-1]), windows_of(awaited.source, configs)))
     (first, (_, wanted)), *others = known.items() or [("", (0, ""))]
     for name, (index, windows) in others:
-        if windows != wanted:
+        if windows != wanted and _BY_HAND in (windows, wanted):
             message = f'"{name}" runs {windows} and "{first}" {wanted}: they never load one window'
-            hint = "give them one schedule, or use a schedule of times here, and source sensors"
+            hint = "give both a schedule of times, or use one here, and source sensors"
             yield Problem(item.source.at(("schedule", "assets", index)), "conflict", message, hint)
 
 
@@ -111,7 +114,13 @@ def windows_of(name: str, configs: Mapping[str, Config]) -> str:
         if not sources or sources[0] not in configs:
             break
         config = configs[sources[0]]
-    return f"{config.schedule} {config.timezone}" if config.schedule else "without a schedule"
+    return f"{config.schedule} {config.timezone}" if config.schedule else _BY_HAND
+
+
+def same_clock(one: Config, other: Config) -> bool:
+    """Tell whether two schedules of times have the same windows."""
+    anchors = (one.start_date, other.start_date) if one.schedule and one.schedule.every else ("", "")
+    return (one.schedule, one.timezone, anchors[0]) == (other.schedule, other.timezone, anchors[1])
 
 
 def source_sensors(config: Config) -> Iterator[tuple[YamlPath, Awaited]]:

@@ -64,8 +64,8 @@ class Schedule(Model):
         None,
         min_length=1,
         description=(
-            "Sources, or tables as source.table. A run starts for a window once all of them have loaded it, in "
-            "backfills too."
+            "Sources, or tables as source.table. A run starts for a window of the first once the loads of all of them "
+            "cover it, in backfills too."
         ),
         examples=[["flights", "weather.observations"]],
     )
