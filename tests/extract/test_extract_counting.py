@@ -7,7 +7,8 @@ import uuid
 
 import psycopg
 import pytest
-from extract_support import WEEK, read_request
+from extract_support import WEEK, read_request, reply, serving
+from rest_support import request_of, source_of
 
 from elt_factory.core.connection import Connection
 from elt_factory.sources.read import count, read
@@ -73,3 +74,37 @@ def test_what_only_the_cursor_of_the_load_says_is_not_counted(tmp_path):
     assert count(request) is None
     files = read_request(tmp_path, {"type": "files", "folder": "x"}, {"path": "x"})
     assert count(files) is None
+
+
+TOTAL = """
+paginator: {type: page_number, page_param: page, total: meta.total}
+"""
+OF_AN_API = """
+whole: {path: /orders, records: data}
+days: {path: /orders, records: data, params: {from: "{{ window.start }}"}}
+lists: {path: "/orders/{{ shop }}", records: data, for_each: {shop: [a, b]}}
+rows: {path: "/orders/{{ whole.id }}", records: data, for_each: whole}
+"""
+
+
+def test_an_api_counts_by_the_total_of_its_first_page(tmp_path):
+    asked = []
+
+    def answer(request):
+        asked.append(request.target)
+        page = int(request.params.get("page", 1))
+        rows = [{"id": number} for number in range(5)][2 * page - 2 : 2 * page]
+        return reply({"data": rows, "meta": {"total": 5}})
+
+    with serving(answer) as server:
+        for table, rows in (("whole", 5), ("days", 5), ("lists", 10)):
+            source = source_of(tmp_path, OF_AN_API, TOTAL)
+            request = request_of(server, tmp_path, source, table)
+            asked.clear()
+            assert count(request) == rows
+            assert len(asked) == (2 if table == "lists" else 1)
+            assert read(request).rows_read == rows
+        # of these an API has no total of its own
+        assert count(request_of(server, tmp_path, source, "rows")) is None
+        silent = source_of(tmp_path, OF_AN_API, TOTAL.replace(", total: meta.total", ""))
+        assert count(request_of(server, tmp_path, silent, "whole")) is None

@@ -35,7 +35,8 @@ class RowCount(Model):
         None,
         description=(
             "What `within` compares with: the last 7 loads, the last 30, the last 4 of the same weekday, or the number "
-            "of rows that the source itself counts in the window (`sql`). Default: trailing_7_runs."
+            "of rows that the source itself counts in the window (`sql`; `rest_api` with `total` in its paginator). "
+            "Default: trailing_7_runs."
         ),
         examples=["same_weekday"],
     )

@@ -20,7 +20,7 @@ from elt_factory.sources.rest_api.exchange import Answer, shown
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.keys import Key
 from elt_factory.sources.rest_api.model import RestSource, RestTable
-from elt_factory.sources.rest_api.paginators import Ask, Page, by_header, told
+from elt_factory.sources.rest_api.paginators import Ask, Page, by_header, number_of, told
 from elt_factory.sources.rest_api.proof import Proof, Verdict
 from elt_factory.sources.rest_api.records import flattened, records_of
 from elt_factory.sources.rest_api.requests import Request, request_of
@@ -78,6 +78,20 @@ class KeyPages:
             self._prove(answer, proof.of_end(walk, asked_with, self.api.incomplete))
         if not walk.broken_off:
             self.keep_token(delta.following(answer.document if answer else None))
+
+    def total(self, key: Key) -> int | None:
+        """Return the number of all records of a key, as its first page says it.
+
+        Raises:
+            BadDataError: the answer is none that can be read.
+        """
+        path = getattr(self.api.paginator, "total", None)
+        first = Delta(self.table, self.request, self.label).first(self.api.paginator)
+        answer = self._answer(self._request(key), first, None)
+        if answer.rule or path is None:
+            return None
+        with _placed(answer, self.label):
+            return number_of(answer.document.find(path))
 
     def files(self, key: Key) -> Iterator[Answer]:
         """Yield the responses for a key that are files: one, or one for each page that a header leads to.

@@ -43,6 +43,12 @@ def _read(request: ReadRequest) -> Spool:
     return rest.read(request)
 
 
+def _count(request: ReadRequest) -> int | None:
+    from elt_factory.sources.rest_api import counting
+
+    return counting.count(request)
+
+
 def _is_over(request: ReadRequest) -> bool:
     from elt_factory.sources.rest_api import jobs
 
@@ -205,4 +211,5 @@ KIND = SourceKind(
     discover=_discover,
     advice=_advice,
     jobs=Jobs(_is_over, _cancel),
+    count=_count,
 )

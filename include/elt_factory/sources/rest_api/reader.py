@@ -45,7 +45,7 @@ def read(request: ReadRequest) -> Spool:
         BadDataError: an answer that is not JSON, says that it is an error, has no records where they should be, or goes
             in circles; pages that end while the answer says that there is more.
     """
-    reading = _Reading.of(request)
+    reading = Reading.of(request)
     many = (reading.table.for_each or reading.table.slices) and not reading.table.job
     workers = reading.table.concurrency if many else 1
     if workers == 1:
@@ -64,7 +64,7 @@ def read(request: ReadRequest) -> Spool:
     )
 
 
-def _of_format(form: FileFormat, files: Sequence[Path], reading: _Reading) -> Spool:
+def _of_format(form: FileFormat, files: Sequence[Path], reading: Reading) -> Spool:
     """Return the records of responses that are files."""
     from elt_factory.formats.kind import Delivered
     from elt_factory.formats.packed import unpacked
@@ -120,7 +120,7 @@ class Parts:
 
 
 @dataclass
-class _Reading:
+class Reading:
     """One table for one window, as several workers read it."""
 
     request: ReadRequest
@@ -139,6 +139,7 @@ class _Reading:
 
     @classmethod
     def of(cls, request: ReadRequest) -> Self:
+        """Return the reading of a request, before its first page."""
         source = source_of(request, RestSource)
         name = request.table
         label, api = TableLabel.of(request), source.api_of(name)
@@ -231,7 +232,13 @@ class _Reading:
             self.api, connection, self.label, scratch=scratch, credentials=self.credentials, pace=self.pace
         )
 
+    def totals(self) -> list[int | None]:
+        """Return the total in the first page for each key; None for one without it."""
+        with self._client() as client:
+            return [self._pages(client).total(key) for key in self._keys()]
+
     def done(self) -> None:
+        """Report the end."""
         self.progress.done(self.rows, self.pages)
 
     def _pages(self, client: HttpClient) -> KeyPages:
