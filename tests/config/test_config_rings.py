@@ -137,3 +137,24 @@ def test_sources_that_never_load_one_window_cannot_start_one_run(tmp_path: Path)
     (problem,) = error.problems
     assert (problem.position.line, problem.position.column, problem.code) == (3, 28, "conflict")
     assert '"weather" runs without a schedule and "fleet" 0 3 * * * UTC: they never load one window' in problem.message
+
+
+REMOTE = """name: remote
+extract: {type: remote_job, connection: airbyte_api, job: {airbyte: {connection_id: abc}}}
+tables:
+  orders:
+    relation: raw.orders
+    columns:
+      id:
+        checks:
+          - not_null: true
+            severity: quarantine
+"""
+
+
+def test_rows_that_another_system_loads_cannot_be_set_aside(tmp_path: Path):
+    (tmp_path / "remote.yaml").write_text(REMOTE)
+    (error,) = load_folder(tmp_path).errors.values()
+    (problem,) = error.problems
+    assert (problem.position.line, problem.position.column, problem.code) == (10, 23, "conflict")
+    assert "another system loads orders" in problem.message

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
-from elt_factory.config.models.checks import COLUMN_CHECKS, OPTIONS, QUARANTINE, TABLE_CHECKS
+from elt_factory.config.models.checks import AFTER, COLUMN_CHECKS, OPTIONS, QUARANTINE, TABLE_CHECKS
 from elt_factory.config.models.one_kind import KINDS_OF, Written
 from elt_factory.config.models.remote_jobs import REMOTE_JOBS
 from elt_factory.config.models.sensors import SENSORS
@@ -110,8 +110,21 @@ def _without_options(door: Door[Any]) -> Iterator[dict[str, Any]]:
             yield {"if": having, "then": {"properties": {option: False}}}
 
 
+_SUBQUERY = r"^[^'\"/-]*\b[sS][eE][lL][eE][cC][tT]\b"  # before any text in quotes or comments
+_NOT_IN_QUARANTINE: Mapping[str, Any] = {
+    "stage": {"not": {"const": AFTER}},
+    "max_failing": {
+        "not": {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"pattern": "[1-9]", "type": "string"}]}
+    },
+    "where": {"not": {"type": "string", "pattern": _SUBQUERY}},
+    "expression": {"not": {"type": "string", "pattern": _SUBQUERY}},
+}
+
+
 def _without_quarantine(door: Door[Any]) -> Iterator[dict[str, Any]]:
-    """Yield that checks of more than single rows cannot set rows aside."""
+    """Yield that checks of more than single rows cannot set rows aside, and what those that do cannot have."""
+    one = {"properties": {"severity": {"const": QUARANTINE}}, "required": ["severity"]}
+    yield {"if": one, "then": {"properties": _NOT_IN_QUARANTINE}}
     more = [kind.name for kind in door.all() if getattr(kind, "judges_rows", None) is False]
     if more:
         having = {"anyOf": [{"required": [name]} for name in more]}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from elt_factory.config.errors import KEY, MistakeError, near_name
-from elt_factory.config.models.checks import COLUMN_CHECKS, TABLE_CHECKS, TableCheck
+from elt_factory.config.models.checks import COLUMN_CHECKS, QUARANTINE, TABLE_CHECKS, TableCheck
 from elt_factory.config.models.table import TIMES, Column, Path, Table
 
 # these have no order in which they grow, or one that the source and the warehouse do not share
@@ -41,6 +41,7 @@ def column_mistakes(tables: Mapping[str, Table], quality: Mapping[str, Sequence[
         uses = [*_named(table, at), *_checked(quality.get(name, ()), ("quality", name))]
         yield from _undeclared(table, uses)
         yield from _unfit_retention(table, (*at, "retention"))
+        yield from _set_aside_elsewhere(name, table, quality.get(name, ()))
         if not table.columns:
             continue
         yield from _unfit_cursor(table, at)
@@ -59,6 +60,20 @@ def _check_mistakes(name: str, column: Column, at: Path) -> Iterator[MistakeErro
         for mistake in COLUMN_CHECKS.get(check.kind).mistakes(check.spec, name, column):
             place = (*at, index, check.kind, *mistake.at)
             yield MistakeError(mistake.message, mistake.hint, at=place, code=mistake.code)
+
+
+def _set_aside_elsewhere(name: str, table: Table, quality: Sequence[TableCheck]) -> Iterator[MistakeError]:
+    """Yield the checks that would set rows aside of a table that another system loads."""
+    if not table.stored_in:
+        return
+    columns = ((("tables", name, "columns", key, "checks"), column.checks) for key, column in table.columns.items())
+    for at, checks in (*columns, (("quality", name), quality)):
+        for index, check in enumerate(checks):
+            if check.severity == QUARANTINE:
+                message = f"severity: quarantine needs rows that this config loads, and another system loads {name}"
+                yield MistakeError(
+                    message, "write severity: warn, or error", at=(*at, index, "severity"), code="conflict"
+                )
 
 
 def _named(table: Table, at: Path) -> Iterator[_Use]:
