@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from elt_factory.config.errors import MistakeError, invalid
-from elt_factory.config.models.values import SHARE_PATTERN, parse_share
+from elt_factory.config.models.values import OVER_ALL, SHARE_PATTERN, parse_share
 
 
 @dataclass(frozen=True)
@@ -61,5 +61,12 @@ CountOrShare = Annotated[
     Allowance,
     BeforeValidator(_parse),
     PlainSerializer(_written),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": SHARE_PATTERN}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0},
+                {"type": "string", "pattern": SHARE_PATTERN, "not": {"pattern": OVER_ALL}},
+            ]
+        }
+    ),
 ]

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from elt_factory.config.errors import MistakeError, invalid
 from elt_factory.config.models.base import Model
-from elt_factory.config.models.values import Share, Whole
+from elt_factory.config.models.values import OVER_ALL, Share, Whole
 
 
 class RejectLimit(Model):
@@ -18,7 +18,11 @@ class RejectLimit(Model):
     plain_key: ClassVar[str] = "max"
 
     max: Share = Field(
-        "10%", validate_default=True, description="Share of the rows that were read.", examples=["1%", "0%"]
+        "10%",
+        validate_default=True,
+        description="Share of the rows that were read.",
+        examples=["1%", "0%"],
+        json_schema_extra={"not": {"pattern": OVER_ALL}},
     )
     or_: Whole = Field(
         10,

@@ -22,6 +22,7 @@ _UNITS = ("second", "minute", "hour")
 _RATE = re.compile(rf"([0-9]+)\s*/\s*({'|'.join(_UNITS)})")
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")
 SHARE_PATTERN = r"^[0-9]+(\.[0-9]+)?\s*%$"
+OVER_ALL = r"^\s*0*(10[1-9]|1[1-9][0-9]|[2-9][0-9]{2}|[1-9][0-9]{3})"  # more than 100 %
 _TYPE = re.compile(r"^([a-z]+)(?:\(\s*([0-9]+)\s*(?:,\s*([0-9]+)\s*)?\))?$")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(r"[0-9]{2}:[0-9]{2}(?::[0-9]{2})?")
