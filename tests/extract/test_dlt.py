@@ -159,6 +159,12 @@ def test_a_resource_that_is_not_there_is_an_error_for_good(tmp_path, log):
         line_of(tmp_path, log, "order").load(WEEK)
 
 
+def test_a_secret_that_the_connection_does_not_have_is_named(tmp_path, log):
+    line = replace(line_of(tmp_path, log), connection=Connection("shop_dlt", "generic"))
+    with pytest.raises(BadRequestError, match=r'no "api_key": write it into the extra of the connection'):
+        line.load(WEEK)
+
+
 def test_a_module_that_is_not_there_is_an_error_for_good(tmp_path, log):
     line = line_of(tmp_path, log)
     extract = line.source.extract.model_copy(update={"source": "shoop"})

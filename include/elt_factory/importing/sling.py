@@ -39,7 +39,9 @@ def imported(path: Path, since: str | None) -> list[Imported]:
     name = sane_name(path.stem.removeprefix("replication").strip("._-") or str(root["source"])) or "imported"
     connection = sane_name(str(root["source"])) or "source"
     begins = re.match(r"\d{4}-\d{2}-\d{2}", since or "")
-    found = Imported(head_of(name, start_date=begins[0] if begins else None, catchup=bool(begins) or None))
+    # runs from that day on are of tables that are read by their windows
+    changes = begins and any(_whole(root, given).get("mode") == "incremental" for given in streams.values())
+    found = Imported(head_of(name, start_date=begins[0] if begins and changes else None, catchup=bool(changes) or None))
     found.config |= {"extract": {"type": "sql", "connection": connection}, "tables": {}}
     found.held = {"type, host, schema, login, password": f"those of sling's connection {root['source']}"}
     for key in sorted(set(root) - {"source", "target", "defaults", "streams"}):
@@ -48,13 +50,17 @@ def imported(path: Path, since: str | None) -> list[Imported]:
     if len(schemas) == 1:
         found.config["extract"]["schema"] = next(iter(schemas))
     for stream, given in streams.items():
-        whole = {**(root.get("defaults") or {}), **(given or {})}
+        whole = _whole(root, given)
         reason = _refusal(str(stream), whole, schemas)
         if reason:
             found.left_out[str(stream)] = reason
         else:
             _add(found, str(stream), whole, since)
     return [valid_only(found)]
+
+
+def _whole(root: Mapping[str, Any], given: Any) -> dict[str, Any]:
+    return {**(root.get("defaults") or {}), **(given or {})}
 
 
 def _refusal(stream: str, said: Mapping[str, Any], schemas: set[str]) -> str:

@@ -9,6 +9,7 @@ import inspect
 import json
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import IO, Any
 
 _REFUSED = 3
 _ROWS = 1000
+_SHOWN = 500
 Row = Any
 
 
@@ -39,8 +41,31 @@ def main() -> int:
         _say(out, {"type": "REFUSED", "value": str(error)})
         out.flush()
         return _REFUSED
+    except Exception as error:  # noqa: BLE001 - whatever a source raises is told in full, and in one line at the end
+        return _failed(out, error)
     out.flush()
     return 0
+
+
+def _failed(out: IO[bytes], error: Exception) -> int:
+    from dlt.common.configuration.exceptions import ConfigFieldMissingException
+
+    for inner in _causes(error):
+        if isinstance(inner, ConfigFieldMissingException):
+            names = ", ".join(f'"{name}"' for name in inner.fields)
+            text = f"dlt's configuration has no {names}: write it into the extra of the connection, as in secrets.toml"
+            _say(out, {"type": "REFUSED", "value": text})
+            out.flush()
+            return _REFUSED
+    traceback.print_exception(error)
+    sys.stderr.write(f"{type(error).__name__}: {' '.join(str(error).split())[:_SHOWN]}\n")
+    return 1
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _prepare(settings: Mapping[str, Any]) -> None:
