@@ -140,6 +140,7 @@ class ConnectorTable(Table):
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
         _never(write_disposition="append"),
         _never(write_disposition="replace", sync="incremental"),
+        {"dependencies": {"initial_state": ["sync"]}},
     )
     stream: Text | None = Field(
         None, description="Name of the stream. By default, the same name as here.", examples=["pull_requests"]

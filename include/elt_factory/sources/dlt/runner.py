@@ -41,7 +41,7 @@ def main() -> int:
         _say(out, {"type": "REFUSED", "value": str(error)})
         out.flush()
         return _REFUSED
-    except Exception as error:  # noqa: BLE001 - whatever a source raises is told in full, and in one line at the end
+    except Exception as error:  # noqa: BLE001 - what a source raises is reported in full, and in one line
         return _failed(out, error)
     out.flush()
     return 0
