@@ -204,6 +204,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sources/{name}/cost": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Cost
+         * @description Return what the newest runs of a source took, step by step. The warehouse is not asked.
+         */
+        get: operations["cost_api_v1_sources__name__cost_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sources/{name}/lineage": {
         parameters: {
             query?: never;
@@ -476,6 +496,40 @@ export interface components {
              * @default
              */
             note: string;
+        };
+        /**
+         * Cost
+         * @description What the newest runs of a source took, step by step.
+         */
+        Cost: {
+            /** Runs */
+            runs: number;
+            /** Seconds */
+            seconds: number;
+            /** Steps */
+            steps: components["schemas"]["CostRow"][];
+            /**
+             * Statement
+             * @description On Snowflake: what says the queries by their tag. The page does not ask it.
+             * @default
+             */
+            statement: string;
+        };
+        /**
+         * CostRow
+         * @description A step of the newest runs: how many had it, the seconds of all of them, and those of the run in the middle.
+         */
+        CostRow: {
+            /** Step */
+            step: string;
+            /** Table */
+            table: string;
+            /** Runs */
+            runs: number;
+            /** Seconds */
+            seconds: number;
+            /** Usual */
+            usual: number;
         };
         /**
          * Draft
@@ -1488,6 +1542,65 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ConfigAnswer"];
+                };
+            };
+            /** @description No login */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No permission */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The config or its table is not there, or is broken */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description No warehouse */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    cost_api_v1_sources__name__cost_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cost"];
                 };
             };
             /** @description No login */

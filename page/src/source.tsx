@@ -7,7 +7,7 @@ import type { Schemas } from "./api";
 import { useLive } from "./api";
 import { Age, Failed, Loading, Looked, NoScheduler, Pill } from "./parts";
 import { urgency } from "./states";
-import { ConfigTab, DeadlinesTab, FreshnessTab, LineageTab, LoadsTab, QualityTab, RejectsTab, SchemaTab, VolumeTab, WaitingTab } from "./tabs";
+import { ConfigTab, CostTab, DeadlinesTab, FreshnessTab, LineageTab, LoadsTab, QualityTab, RejectsTab, SchemaTab, VolumeTab, WaitingTab } from "./tabs";
 import type { TabProps } from "./tabs";
 import { useView } from "./view";
 import { count, useNow } from "./words";
@@ -25,6 +25,7 @@ const TABS: { key: string; title: string; view: (props: TabProps) => React.React
   { key: "deadlines", title: "Deadlines", view: DeadlinesTab, whole: true },
   { key: "config", title: "Config", view: ConfigTab, whole: true },
   { key: "lineage", title: "Lineage", view: LineageTab, whole: true },
+  { key: "cost", title: "Cost", view: CostTab, whole: true },
 ];
 
 export const SourceView = ({ name, inDag }: { name: string; inDag?: boolean }) => {

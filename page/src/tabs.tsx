@@ -6,7 +6,7 @@ import { GraphView } from "./graph";
 import { Empty, Failed, Loading } from "./parts";
 import { Calendar, Plot, seconds } from "./plots";
 import type { Point } from "./plots";
-import { count, moment, plural, short, span, windowWords } from "./words";
+import { count, moment, plural, share, short, span, windowWords } from "./words";
 
 type Source = Schemas["Source"];
 type LoadRow = Schemas["LoadRow"];
@@ -420,7 +420,7 @@ export const LineageTab = ({ source }: TabProps) => {
     <Asked answer={answer}>
       {(graph) =>
         graph.boxes.length ? (
-          <GraphView graph={graph} here={source.name} words="From the systems through the loaded tables to the dbt models" />
+          <GraphView graph={graph} here={source.name} words="From the systems through the loaded tables and the dbt models to their exposures" />
         ) : (
           <Empty title="Nothing is known of its lineage" />
         )
@@ -429,3 +429,42 @@ export const LineageTab = ({ source }: TabProps) => {
   );
 };
 
+export const CostTab = ({ source }: TabProps) => {
+  const answer = useLive<Schemas["Cost"]>(path(source, "cost"), 20);
+  return (
+    <Asked answer={answer}>
+      {({ runs, seconds: whole, steps, statement }) =>
+        steps.length === 0 ? (
+          <Empty title="No run has ended yet">What its steps take appears here.</Empty>
+        ) : (
+          <>
+            <p>
+              The newest {plural(runs, "run")} took <strong>{span(whole)}</strong> of tasks in all.
+            </p>
+            <Sheet caption="Seconds by step" heads={["Step", "Table", "Runs ›", "In all ›", "Share", "A usual run ›"]}>
+              {steps.map((one) => (
+                <tr key={`${one.step}${one.table}`}>
+                  <th scope="row">{one.step.replaceAll("_", " ")}</th>
+                  <td>{one.table || "–"}</td>
+                  <Figure value={one.runs} />
+                  <td className="elt-right">{seconds(one.seconds)}</td>
+                  <td>
+                    <span className="elt-share" aria-hidden="true" style={{ width: `${Math.max(1, (120 * one.seconds) / (whole || 1))}px` }} /> {share(one.seconds, whole)}
+                  </td>
+                  <td className="elt-right">{seconds(one.usual)}</td>
+                </tr>
+              ))}
+            </Sheet>
+            {statement ? (
+              <>
+                <h2>On Snowflake, by query tag</h2>
+                <p className="elt-note">The page does not ask this: it would resume a warehouse. Each statement of a run has the tag.</p>
+                <pre className="elt-record" tabIndex={0}>{statement}</pre>
+              </>
+            ) : null}
+          </>
+        )
+      }
+    </Asked>
+  );
+};

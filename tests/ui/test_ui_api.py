@@ -14,6 +14,7 @@ from ui_support import HIDDEN
 
 from elt_factory.ui.app import app
 from elt_factory.ui.plugin import STATIC
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 ROOT = Path(__file__).parents[2]
 CALLS = sorted((method, route.path) for route in app.routes for method in route.methods - {"HEAD"})
@@ -200,6 +201,65 @@ def test_the_config_in_effect_says_where_each_value_comes_from(api, login):
     assert settings["catchup"]["origin"] == "language"
 
 
+def test_the_cost_is_the_seconds_of_each_step_of_the_newest_runs():
+    from types import SimpleNamespace
+
+    from elt_factory.ui.costs import cost_of
+
+    began = datetime(2026, 1, 2, tzinfo=UTC)
+
+    def took(task_id, run_id, seconds):
+        return task_id, run_id, began, began + timedelta(seconds=seconds)
+
+    tasks = [
+        took("tables.orders.extract", "one", 30),
+        took("tables.orders.extract", "two", 10),
+        took("tables.orders.load", "two", 5),
+        took("transform.marts_run", "two", 45),
+        ("tables.orders.load", "one", began, None),
+    ]
+    session = SimpleNamespace(scalars=lambda _: ["one", "two"], execute=lambda _: tasks)
+    found = cost_of(session, "orders", "duckdb")
+    assert [(row.step, row.table, row.runs, row.seconds, row.usual) for row in found.steps] == [
+        ("transform", "", 1, 45, 45),
+        ("extract", "orders", 2, 40, 20),
+        ("load", "orders", 1, 5, 5),
+    ]
+    assert (found.runs, found.seconds, found.statement) == (2, 90, "")
+    assert ":source::string = 'orders'" in cost_of(session, "orders", "snowflake").statement
+
+
+def test_an_exposure_is_at_the_end_of_the_lineage(tmp_path):
+    from elt_factory.config.loading import load_text
+    from elt_factory.describe.lineage import lineage
+    from elt_factory.describe.models import Models, read_models
+
+    manifest = {
+        "nodes": {
+            "model.p.revenue": {
+                "name": "revenue",
+                "schema": "marts",
+                "depends_on": {"nodes": ["source.p.orders.orders"]},
+            }
+        },
+        "sources": {"source.p.orders.orders": {"name": "orders", "identifier": "orders", "schema": "orders"}},
+        "exposures": {
+            "exposure.p.board": {"name": "board", "label": "The board", "depends_on": {"nodes": ["model.p.revenue"]}},
+            "exposure.p.other": {"name": "other", "depends_on": {"nodes": ["model.p.unknown"]}},
+        },
+    }
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    text = (
+        "name: orders\nstart_date: 2026-01-01\nextract: {type: files, connection: inbox}\n"
+        "tables: {orders: {path: o.csv}}\n"
+    )
+    config = load_text(tmp_path / "orders.yaml", text, tmp_path).config
+    models = Models(read_models(tmp_path / "manifest.json"), {"orders": ("model.p.revenue",)})
+    boxes, edges = lineage([config], models, [config])
+    assert [(box.title, box.kind) for box in boxes if box.name.startswith("exposure")] == [("The board", "exposure")]
+    assert ("model.p.revenue", "exposure.p.board") in edges
+
+
 def test_the_catalogue_is_the_data_dictionary(api, login):
     found = api.get("/api/v1/catalogue", headers=login("viewer")).json()
     assert [(one["table"], one["column"], one["roles"], one["nullable"]) for one in found] == [
@@ -349,6 +409,32 @@ def test_a_yaml_that_is_written_knows_only_the_configs_that_the_user_may_read(ap
         "sensors: {before_extract: [{source: {name: order}}]}\ntables: {t: {path: t.csv}}\n",
     )["mistakes"]
     assert "orders" not in json.dumps(mistake)
+
+
+def test_a_warehouse_that_costs_is_asked_once_until_a_run_has_ended():
+    from contextlib import contextmanager
+
+    from elt_factory.ui.kept import KeptAnswers
+
+    opened = []
+
+    @contextmanager
+    def warehouse():
+        opened.append(1)
+        with DuckDBWarehouse(Path(":memory:")) as found:
+            yield found
+
+    kept = KeptAnswers(warehouse).upto("first run")
+    version = kept.version
+    answers = [kept.upto("first run").query("SELECT 1").rows for _ in range(3)]
+    assert (answers, len(opened)) == ([[(1,)]] * 3, 1)
+    asked_at = kept.asked_at
+    assert kept.changed_since(version) == ()
+    kept.upto("second run")
+    assert (kept.changed_since(version), kept.asked_at) == (None, None)
+    assert kept.query("SELECT 1").rows == [(1,)]
+    assert len(opened) == 2
+    assert kept.asked_at > asked_at
 
 
 def test_what_no_process_but_the_server_needs_is_not_imported_with_the_plugin():

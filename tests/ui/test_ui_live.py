@@ -29,6 +29,14 @@ STATES = {
     "payments": "rejecting",
     "reports": "waiting",
 }
+# the folder of the tests is not one that a reader has
+WITHOUT_TESTS = r"""() => {
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const shown = texts.currentNode.nodeValue, told = shown.replace(/\/\S*\/inbox/g, "/data/inbox");
+    if (told !== shown) texts.currentNode.nodeValue = told;
+  }
+}"""
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
 if CHROMIUM is None and not os.environ.get("ELT_REQUIRE_SERVICES"):
@@ -122,6 +130,7 @@ def shown_states(page) -> dict[str, str]:
 def picture(page, name: str) -> None:
     """The page in light and dark, for docs/images, where pictures are wanted."""
     if pictures_wanted():
+        page.evaluate(WITHOUT_TESTS)
         for theme in ("light", "dark"):
             page.evaluate("theme => document.documentElement.className = theme", theme)
             page.wait_for_timeout(300)
@@ -206,7 +215,7 @@ def test_a_source_has_its_windows_its_rejects_as_text_and_who_it_waits_for(live,
     assert page.locator(".elt-callout").inner_text().startswith("1 gap between the windows")
     no_serious_violation(page)
     picture(page, "source-loads")
-    for tab in ("freshness", "volume", "schema", "quality", "deadlines", "config", "lineage", "rejects"):
+    for tab in ("freshness", "volume", "schema", "quality", "deadlines", "config", "lineage", "cost", "rejects"):
         page.get_by_role("tab", name=re.compile(tab, re.IGNORECASE)).click()
         page.wait_for_selector("#elt-panel :is(.elt-plot, .elt-table, .elt-graph, .elt-empty)")
         assert page.locator("#elt-panel [role=alert]").count() == 0, tab

@@ -25,6 +25,7 @@ _KINDS: dict[str, tuple[str, str, str]] = {
     "model": ("#fff0e2", "#e8751a", "dbt model"),
     "test": ("#fdf7dc", "#c9a200", "dbt test"),
     "quality": ("#f8e8f6", "#b23ca2", "checks"),
+    "exposure": ("#e6f5f7", "#1b8a9a", "uses it"),
     "other": ("#f3f4f6", "#8a94a3", "task"),
 }
 _STYLE = (

@@ -51,6 +51,12 @@ def _graph(configs: Sequence[Config], models: Models) -> tuple[dict[str, Box], l
             name = tables.get(name.lower(), name)
             if name in boxes:
                 edges.append((name, model))
+    exposed = [relation for name, relation in sorted(models.relations.items()) if name.startswith("exposure.")]
+    for relation in exposed:
+        read = [name for parent in relation.parents if (name := _name(parent, models)) in boxes]
+        if read:
+            boxes[relation.id] = Box(relation.id, relation.name, "exposure", "exposure")
+            edges += [(name, relation.id) for name in read]
     return dict(sorted(boxes.items())), edges
 
 

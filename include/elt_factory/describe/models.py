@@ -21,7 +21,7 @@ class ColumnNote:
 
 @dataclass(frozen=True)
 class DbtRelation:
-    """A dbt model, or a source table that dbt knows. `parents` are the ids of what it reads."""
+    """A dbt model, a source table that dbt knows, or an exposure. `parents` are the ids of what it reads."""
 
     id: str
     schema: str
@@ -45,12 +45,12 @@ class Models:
 
 
 def read_models(manifest: Path) -> dict[str, DbtRelation]:
-    """Return the models and sources in dbt's manifest; none where there is no manifest."""
+    """Return the models, sources and exposures in dbt's manifest; none where there is no manifest."""
     if not manifest.is_file():
         return {}
     found = json.loads(manifest.read_text(encoding="utf-8"))
-    kinds = ("model.", "source.", "seed.", "snapshot.")
-    nodes = {**found.get("nodes", {}), **found.get("sources", {})}
+    kinds = ("model.", "source.", "seed.", "snapshot.", "exposure.")
+    nodes = {**found.get("nodes", {}), **found.get("sources", {}), **found.get("exposures", {})}
     return {node_id: _relation(node_id, node) for node_id, node in nodes.items() if node_id.startswith(kinds)}
 
 
@@ -77,4 +77,6 @@ def _relation(node_id: str, node: Mapping[str, Any]) -> DbtRelation:
     }
     parents = tuple((node.get("depends_on") or {}).get("nodes") or ())
     name = node.get("identifier") or node.get("alias") or node["name"]
+    if node_id.startswith("exposure."):
+        name = node.get("label") or name
     return DbtRelation(node_id, node.get("schema") or "", name, node.get("description") or "", columns, parents)

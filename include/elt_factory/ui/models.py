@@ -362,3 +362,24 @@ class Checked(Answer):
     notes: list[DraftMistake] = Field(description="What depends on variables that are not read here.")
     stages: list[Stage] = Field(description="The DAG, stage after stage; empty while it cannot be built.")
     undrawn: str = Field("", description="Why the DAG is not drawn, where nothing is wrong.")
+
+
+class CostRow(Answer):
+    """A step of the newest runs: how many had it, the seconds of all of them, and those of the run in the middle."""
+
+    step: str
+    table: str
+    runs: int
+    seconds: float
+    usual: float
+
+
+class Cost(Answer):
+    """What the newest runs of a source took, step by step."""
+
+    runs: int
+    seconds: float
+    steps: list[CostRow]
+    statement: str = Field(
+        "", description="On Snowflake: what says the queries by their tag. The page does not ask it."
+    )

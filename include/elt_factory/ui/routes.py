@@ -13,6 +13,7 @@ from elt_factory.core.project import config_folder
 from elt_factory.ui.access import EditedSource, OwnRights, OwnUser, Readable, Runnable, SeesErrors, SourceName, User
 from elt_factory.ui.acknowledged import QUIET, acknowledge
 from elt_factory.ui.catalogue import catalogue as columns
+from elt_factory.ui.costs import cost_of
 from elt_factory.ui.drafts import checked
 from elt_factory.ui.estate import current_estate
 from elt_factory.ui.graphs import lineage_graph
@@ -25,6 +26,7 @@ from elt_factory.ui.models import (
     CheckHistory,
     ColumnRow,
     ConfigAnswer,
+    Cost,
     Draft,
     Graph,
     Loads,
@@ -135,6 +137,14 @@ def quality(name: SourceName) -> list[CheckHistory]:
 def config(name: SourceName) -> ConfigAnswer:
     """Return the config in effect: every value, and where it comes from."""
     return config_answer(_item(name))
+
+
+@router.get("/sources/{name}/cost", responses=_NOT_FOUND)
+def cost(name: SourceName) -> Cost:
+    """Return what the newest runs of a source took, step by step. The warehouse is not asked."""
+    _item(name)
+    with create_session() as session:
+        return cost_of(session, name, current_picture().kind)
 
 
 @router.get("/sources/{name}/lineage", responses=_NOT_FOUND)

@@ -9,9 +9,12 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+from airflow.utils.session import create_session
 
 from elt_factory.core.project import project_root
+from elt_factory.ui.kept import KeptAnswers, newest_run
 from elt_factory.warehouse.opening import CONNECTION_ID
 
 if TYPE_CHECKING:
@@ -47,8 +50,7 @@ def audit_tables() -> Iterator[AuditTables]:
 
     connection = get_connection(CONNECTION_ID)
     if connection.conn_type != "duckdb":
-        with _opened(connection) as found:
-            yield found
+        yield _asked_before(connection)
         return
     from elt_factory.warehouse.duckdb.warehouse import duckdb_path
 
@@ -65,14 +67,27 @@ def _replica(file: Path) -> AuditReplica:
     return AuditReplica(file)
 
 
-@contextmanager
-def _opened(connection: Connection) -> Iterator[AuditTables]:
-    from datetime import UTC
+def _asked_before(connection: Connection) -> AuditTables:
+    """Return the audit tables of a warehouse that is asked only for what was not asked since the last run."""
+    with create_session() as session:
+        mark = newest_run(session)
+    with _making:
+        kept = _kept.setdefault(connection.conn_type, KeptAnswers(_opened)).upto(mark)
+    return AuditTables(
+        cast("Warehouse", kept), connection.conn_type, kept.version, kept.asked_at, "", kept.changed_since
+    )
 
+
+_kept: dict[str, KeptAnswers] = {}
+
+
+@contextmanager
+def _opened() -> Iterator[Warehouse]:
+    from elt_factory.dag.runtime import get_connection
     from elt_factory.warehouse.kind import Purpose
     from elt_factory.warehouse.opening import open_warehouse
 
-    now = datetime.now(UTC)
     purpose = Purpose({"source": "", "table": "", "dag": "", "run": "", "page": "sources"})
+    connection = get_connection(CONNECTION_ID)
     with open_warehouse(connection, project_root(), lambda _: None, 5, purpose) as warehouse:
-        yield AuditTables(warehouse, connection.conn_type, now, now)
+        yield warehouse
