@@ -6,11 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from estate_support import ROOT, lay_estate, settings, windows
 from ui_support import pictures_wanted
@@ -19,6 +21,7 @@ from live_airflow import Live, signed_in, within
 
 ELT = [sys.executable, "-c", "from elt_factory.cli.main import main; main()"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+POSTGRES = "postgresql://postgres@127.0.0.1:5432"
 AXE = ROOT / "page" / "node_modules" / "axe-core" / "axe.min.js"
 NAMES = {"clicks", "customers", "inventory", "orders", "payments", "reports"}
 STATES = {
@@ -49,7 +52,22 @@ def elt(environment: dict[str, str], *arguments: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def live(unused_ports: Iterator[int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def metadata() -> Iterator[list[str]]:
+    """Options that keep Airflow's metadata in a database of PostgreSQL, where there is a server."""
+    name = f"elt_page_{uuid.uuid4().hex[:8]}"
+    try:
+        server = psycopg.connect(f"{POSTGRES}/postgres", autocommit=True, connect_timeout=3)
+    except psycopg.OperationalError:
+        assert os.environ.get("ELT_REQUIRE_SERVICES") != "1"
+        yield []
+        return
+    with server:
+        yield ["--postgres", f"{POSTGRES}/{name}"]
+        server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def live(metadata: list[str], unused_ports: Iterator[int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     folder, port = tmp_path_factory.mktemp("estate"), next(unused_ports)
     lay_estate(folder)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
@@ -60,7 +78,7 @@ def live(unused_ports: Iterator[int], tmp_path_factory: pytest.TempPathFactory) 
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,vera:viewer,uwe:user",
         **settings(folder),
     }
-    elt(environment, "up", "--port", str(port))
+    elt(environment, "up", "--port", str(port), *metadata)
     try:
         with signed_in(port, folder / ".airflow", folder) as airflow:
             within(120, lambda: airflow.dags() >= NAMES)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from typing import TYPE_CHECKING
 
 from elt_factory.core.extras import needs
 from elt_factory.core.failures import ServiceError, redact
 from elt_factory.core.private import private_files
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 _FILE = "metadata_url"
 SQLITE = "SQLite"
@@ -33,9 +34,11 @@ def metadata_url(home: Path) -> str:
 
 def shown(home: Path) -> str:
     """Return where the metadata is, for people: without a password."""
-    url = make_url(metadata_url(home))
-    if url.get_backend_name() == "sqlite":
+    if not (home / _FILE).exists():
         return SQLITE
+    from sqlalchemy.engine import make_url
+
+    url = make_url(metadata_url(home))
     return f"PostgreSQL at {url.host or 'localhost'}:{url.port or 5432}, database {url.database}"
 
 
@@ -68,6 +71,9 @@ def use_sqlite(home: Path) -> None:
 
 
 def _url(text: str) -> URL:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
