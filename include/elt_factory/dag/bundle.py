@@ -14,7 +14,8 @@ from airflow.dag_processing.bundles.base import get_bundle_base_folder
 from airflow.dag_processing.bundles.local import LocalDagBundle
 
 from elt_factory.core.project import config_folder, dbt_folder
-from elt_factory.dag.preload import preload
+from elt_factory.dag.refreshing import Refresher
+from elt_factory.dag.road import Road
 from elt_factory.dag.stubs import StubFolder
 
 
@@ -27,18 +28,18 @@ class YamlBundle(LocalDagBundle):
 
     def __init__(self, *, name: str, path: str | None = None, **kwargs: Any) -> None:
         self.configs = Path(path) if path else config_folder()
-        self.stubs = stubs_of(self.configs, stub_parent(name))
-        super().__init__(name=name, path=str(self.stubs.path), **kwargs)
+        self.road: Road = stubs_of(self.configs, stub_parent(name))
+        self._refresher = Refresher(name)
+        super().__init__(name=name, path=str(self.road.path), **kwargs)
 
     def initialize(self) -> None:
-        """Make the stubs: workers, too, find their DAG through them."""
-        self.stubs.ensure()
+        """Make sure of the files that Airflow reads: workers, too, find their DAG through them."""
+        self.road.ensure()
         super().initialize()
 
     def refresh(self) -> None:
-        """Bring the stubs to the state of the folder."""
-        self.stubs.sync()
-        preload(self.configs)
+        """Have Airflow read what changed in the folder, and again what it did not come to store."""
+        self._refresher.refresh(self.road, self.configs)
 
 
 def stub_parent(name: str) -> Path:

@@ -9,12 +9,13 @@ It needs the extra `git`:
 from __future__ import annotations
 
 import shutil
+from functools import cached_property
 from pathlib import Path
 
 from elt_factory.core.extras import needs
 from elt_factory.dag.bundle import stub_parent, stubs_of
-from elt_factory.dag.preload import preload
-from elt_factory.dag.stubs import StubFolder
+from elt_factory.dag.refreshing import Refresher
+from elt_factory.dag.road import Road
 
 with needs("git", "GitYamlBundle"):
     from airflow.providers.git.bundles.git import GitDagBundle
@@ -30,23 +31,26 @@ class GitYamlBundle(GitDagBundle):
 
     @property
     def path(self) -> Path:
-        """The folder of the stubs."""
-        return self._stubs.path
+        """The folder of the files that Airflow reads."""
+        return self._road.path
 
     def initialize(self) -> None:
-        """Check the version out and make its stubs."""
+        """Check the version out and make the files that Airflow reads."""
         super().initialize()
-        self._stubs.ensure()
+        self._road.ensure()
 
     def refresh(self) -> None:
-        """Fetch, and bring the stubs to the state of the branch."""
+        """Fetch, have Airflow read what changed in the branch, and again what it did not come to store."""
         super().refresh()
-        self._stubs.sync()
+        self._refresher.refresh(self._road, self.configs)
         self._forget_old_versions()
-        preload(self.configs)
+
+    @cached_property
+    def _refresher(self) -> Refresher:
+        return Refresher(self.name)
 
     @property
-    def _stubs(self) -> StubFolder:
+    def _road(self) -> Road:
         # not in the checkout, which the provider cleans while tasks of the same version start
         return stubs_of(self.configs, self._stubs_folder / self.repo_path.name)
 

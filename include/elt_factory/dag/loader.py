@@ -16,6 +16,7 @@ from elt_factory.config.maintenance import maintenance_files
 from elt_factory.config.models.maintenance import MAINTENANCE_FILE
 from elt_factory.core.content import is_ordinary
 from elt_factory.dag.config_dag import BuildError, dag_of, error_dag
+from elt_factory.dag.environment import EnvironmentFailedError, is_of_machine
 from elt_factory.dag.neighbours import Neighbours
 from elt_factory.dag.source_dag import SourceDag
 
@@ -55,6 +56,7 @@ def load_file(folder: Path, file: Path) -> SourceDag:
 
     Raises:
         ConfigError: everything that is wrong in the file, each with its line and a hint.
+        EnvironmentFailedError: this machine cannot read it now.
     """
     try:
         return _build(file, Neighbours(folder))
@@ -74,6 +76,16 @@ def bundle_is_active() -> bool:
 
 
 def _build(file: Path, neighbours: Neighbours) -> SourceDag:
+    try:
+        return _checked(file, neighbours)
+    except Exception as error:
+        cause = error.__cause__ if isinstance(error, BuildError) else error
+        if cause is not None and is_of_machine(cause):
+            raise EnvironmentFailedError(file, cause) from cause
+        raise
+
+
+def _checked(file: Path, neighbours: Neighbours) -> SourceDag:
     if file.name == MAINTENANCE_FILE:
         from elt_factory.dag.maintenance import maintenance_dag
 
@@ -88,7 +100,7 @@ def _build(file: Path, neighbours: Neighbours) -> SourceDag:
 def _dag_or_error(file: Path, neighbours: Neighbours) -> SourceDag:
     try:
         return _build(file, neighbours)
-    except ConfigError as error:
+    except (ConfigError, EnvironmentFailedError) as error:
         dag = error_dag(_error_name(file, neighbours), str(error))
         # Airflow reads what it shows as the code
         return dag.shown_as(file) if is_ordinary(file) else dag

@@ -1,0 +1,28 @@
+"""What every bundle of configs does at a refresh, whatever its folder is and by whatever road Airflow reads it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from elt_factory.dag.healing import Healer
+from elt_factory.dag.preload import preload
+from elt_factory.dag.road import Road
+
+
+class Refresher:
+    """The refreshes of one bundle in one process.
+
+    Args:
+        bundle: The name of the bundle.
+    """
+
+    def __init__(self, bundle: str) -> None:
+        self._bundle = bundle
+        self._healer = Healer()
+
+    def refresh(self, road: Road, configs: Path) -> None:
+        """Have what changed read, have what was lost read again, and prepare the processes that do it."""
+        road.sync()
+        self._healer.heal(self._bundle, road, time.time_ns())
+        preload(configs)
