@@ -4,7 +4,7 @@ FROM astrocrpublic.azurecr.io/runtime:3.3-2
 # found through include/ on the path, which Astro's images have; saying it here makes it true for other bases too.
 ENV PYTHONPATH="/usr/local/airflow/include:${PYTHONPATH}" \
     ELT_PROJECT=/usr/local/airflow \
-    AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST='[{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": {"refresh_interval": 5}}]' \
+    AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST='[{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": {"refresh_interval": 5, "parse_together": 25}}]' \
     AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL=86400 \
     AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL=0 \
     AIRFLOW__COSMOS__ENABLE_TELEMETRY=False \

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 
 from elt_factory.cli.local import local_environment
 
@@ -54,6 +55,16 @@ class Deployment:
             return connection.execute(statement).fetchall()
         finally:
             connection.close()
+
+    def execute(self, statement: str) -> None:
+        with closing(sqlite3.connect(f"{self.environment['AIRFLOW_HOME']}/airflow.db", timeout=120)) as connection:
+            connection.execute(statement)
+            connection.commit()
+
+    def processes(self, command: str) -> list[psutil.Process]:
+        """The processes that `running` started with a command, without those that they forked."""
+        mine = psutil.Process().children()
+        return [process for process in mine if command in process.cmdline()]
 
     def alive(self) -> set[str]:
         return {row[0] for row in self.query("select dag_id from dag where not is_stale")}

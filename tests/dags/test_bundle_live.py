@@ -4,9 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from bundle_support import BROKEN, GOOD, NO_BUNDLE, write, write_broken, write_good
 from live_support import ROOT, Deployment, api_of, deployment_over, done, until
@@ -14,8 +17,14 @@ from live_support import ROOT, Deployment, api_of, deployment_over, done, until
 pytestmark = [pytest.mark.live, pytest.mark.timeout(280)]
 
 HEALED_WITHIN = 15
+LOST_WITHIN = 60
+# longer than the second mark of a change takes, which would make up for a parse that was killed
+KILLING = 8
+# seconds of CPU of a process that has been told its file
+AT_WORK = 0.02
 NAMES = [f"source_{number:02}" for number in range(50)]
-BUNDLE = [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": {"refresh_interval": 2}}]
+KWARGS = {"refresh_interval": 2, "parse_together": 25}
+BUNDLE = [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": KWARGS}]
 
 
 @pytest.fixture
@@ -51,6 +60,7 @@ def test_by_the_bundle_a_broken_file_is_an_import_error_of_its_own_and_all_other
             done(lambda n=name: api.patch(f"/api/v2/dags/{n}", json={"is_paused": n != NAMES[0]}))
             done(lambda n=name: api.post(f"/api/v2/dags/{n}/dagRuns", json={"logical_date": None}))
 
+        assert_lost_parses_heal(deployment)
         versions = deployment.query("select count(*) from dag_version")
         write(deployment.configs / "unknown_key.yaml", GOOD.format(name="unknown_key"))
         until(lambda: "unknown_key" in deployment.alive(), HEALED_WITHIN)
@@ -73,6 +83,34 @@ def test_by_the_bundle_a_broken_file_is_an_import_error_of_its_own_and_all_other
         with deployment.running(["scheduler"]):
             state = "select state from dag_run where dag_id = 'source_00' and run_type = 'manual'"
             until(lambda: deployment.query(state) == [("success",)], 300, lambda: _tasks(deployment))
+
+
+def assert_lost_parses_heal(deployment: Deployment) -> None:
+    """Kill every parse of a file that changed, and call another DAG stale: both come back, nothing else is touched."""
+    described = "select description from dag where dag_id = 'source_10' and not is_stale"
+    before = deployment.query(described)
+    deployment.execute("update dag set is_stale = 1 where dag_id = 'source_11'")
+    write(deployment.configs / "source_10.yaml", GOOD.format(name="source_10") + "description: after the kill\n")
+    killed = kill_parses(deployment, KILLING)
+    assert killed, "no parse was killed"
+    assert deployment.query(described) == before
+    until(lambda: deployment.query(described) == [("after the kill",)], LOST_WITHIN)
+    until(lambda: "source_11" in deployment.alive(), LOST_WITHIN)
+
+
+def kill_parses(deployment: Deployment, seconds: float) -> int:
+    """Kill -9 every process that a DAG processor forks within some seconds, at its work; how many there were."""
+    (processor,) = deployment.processes("dag-processor")
+    around, killed, until_then = {child.pid for child in processor.children()}, 0, time.monotonic() + seconds
+    while time.monotonic() < until_then:
+        for child in processor.children():
+            with suppress(psutil.NoSuchProcess):
+                if child.pid not in around and sum(child.cpu_times()[:2]) >= AT_WORK:
+                    around.add(child.pid)
+                    child.kill()
+                    killed += 1
+        time.sleep(0.002)
+    return killed
 
 
 def test_by_the_loader_a_broken_file_is_a_dag_that_says_so_and_heals(deployment: Deployment):

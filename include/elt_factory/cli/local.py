@@ -28,7 +28,8 @@ _OWN = ("AIRFLOW_CONN_", "AIRFLOW_VAR_")
 _MARK = ".settings"
 _HOME = ".airflow"
 # every YAML a DAG file of its own: one that is broken shows its own import error, and a new one is seen within seconds
-BUNDLES = [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": {"refresh_interval": 5}}]
+_BUNDLE = {"refresh_interval": 5, "parse_together": 25}
+BUNDLES = [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": _BUNDLE}]
 # What every Airflow that runs the DAGs should have, wherever it is
 AIRFLOW_SETTINGS: Mapping[str, str] = {
     "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(BUNDLES),

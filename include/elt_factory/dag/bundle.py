@@ -2,7 +2,8 @@
 
 It is switched on with `AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST`:
 
-    [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": {"refresh_interval": 5}}]
+    [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle",
+      "kwargs": {"refresh_interval": 5, "parse_together": 25}}]
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ class YamlBundle(LocalDagBundle):
 
     Args:
         path: The folder; by default the project's dag_configs/.
+        parse_together: How many files one process of the DAG processor reads at most, when many wait.
     """
 
-    def __init__(self, *, name: str, path: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, name: str, path: str | None = None, parse_together: int = 1, **kwargs: Any) -> None:
         self.configs = Path(path) if path else config_folder()
         self.road: Road = stubs_of(self.configs, stub_parent(name))
-        self._refresher = Refresher(name)
+        self._refresher = Refresher(name, parse_together)
         super().__init__(name=name, path=str(self.road.path), **kwargs)
 
     def initialize(self) -> None:

@@ -9,8 +9,8 @@ It needs the extra `git`:
 from __future__ import annotations
 
 import shutil
-from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from elt_factory.core.extras import needs
 from elt_factory.dag.bundle import stub_parent, stubs_of
@@ -22,7 +22,15 @@ with needs("git", "GitYamlBundle"):
 
 
 class GitYamlBundle(GitDagBundle):
-    """The YAML files of a folder (`subdir`) of a git repository at a branch, tag or commit (`tracking_ref`)."""
+    """The YAML files of a folder (`subdir`) of a git repository at a branch, tag or commit (`tracking_ref`).
+
+    Args:
+        parse_together: As of `YamlBundle`.
+    """
+
+    def __init__(self, *, parse_together: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._refresher = Refresher(self.name, parse_together)
 
     @property
     def configs(self) -> Path:
@@ -44,10 +52,6 @@ class GitYamlBundle(GitDagBundle):
         super().refresh()
         self._refresher.refresh(self._road, self.configs)
         self._forget_old_versions()
-
-    @cached_property
-    def _refresher(self) -> Refresher:
-        return Refresher(self.name)
 
     @property
     def _road(self) -> Road:

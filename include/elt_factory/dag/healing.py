@@ -22,6 +22,7 @@ PATIENCE = 20 * _SECOND
 _MOST = 60 * _SECOND
 # A machine that cannot read any of a thousand files is not given all of them every minute
 PASSING_AT_A_TIME = 10
+_SHOWN = 5
 
 
 class Healer:
@@ -38,7 +39,8 @@ class Healer:
             log.warning("cannot ask Airflow which parses came to nothing", exc_info=True)
             return
         if due := self.due(road.asked(), known, now):
-            log.info("asked for again, as no parse of them was stored: %s", ", ".join(due))
+            shown = ", ".join(due[:_SHOWN])
+            log.info("asked for again, as nothing of them was stored: %s files, among them %s", len(due), shown)
             road.ask(due)
 
     def due(self, asked: Mapping[str, int], known: Mapping[str, Known], now: int) -> list[str]:

@@ -46,8 +46,8 @@ def known_to_airflow(bundle: str) -> Mapping[str, Known]:
         ParseImportError.bundle_name == bundle
     )
     with create_session() as session:
-        parsed = {file: _moment(when) for file, when in session.execute(of_dags)}
-        failed = {file: (_moment(when), may_pass(text or "")) for file, when, text in session.execute(of_errors)}
+        parsed = {str(file): _moment(when) for file, when in session.execute(of_dags)}
+        failed = {str(file): (_moment(when), may_pass(text or "")) for file, when, text in session.execute(of_errors)}
     return {file: Known(parsed.get(file, 0), *failed.get(file, (0, False))) for file in {*parsed, *failed}}
 
 

@@ -5,6 +5,8 @@ Two ways lead here: `dags/sources.py` asks for all of a folder at the same time,
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from elt_factory.dag.config_dag import BuildError, dag_of, error_dag
 from elt_factory.dag.environment import EnvironmentFailedError, is_of_machine
 from elt_factory.dag.neighbours import Neighbours
 from elt_factory.dag.source_dag import SourceDag
+
+log = logging.getLogger(__name__)
 
 _BUNDLES = "elt_factory.dag.bundle"
 
@@ -65,6 +69,21 @@ def load_file(folder: Path, file: Path) -> SourceDag:
     except ConfigError as error:
         # shown to the author of the file, whom a traceback through ELT Factory does not help
         raise ConfigError(error.problems) from None
+
+
+def load_files(folder: Path, files: Mapping[str, Path]) -> dict[str, SourceDag]:
+    """Return the DAGs of several files, each by the place of its DAG file; a file that is not right is left out.
+
+    Its own process says what is wrong with it.
+    """
+    neighbours = Neighbours(folder)
+    found: dict[str, SourceDag] = {}
+    for place, file in files.items():
+        try:
+            found[place] = _build(file, neighbours).placed_at(place)
+        except Exception:  # noqa: BLE001 - whatever it is, the process of its own has it too, and shows it
+            log.info("%s is not right, and is read once more by itself", file)
+    return found
 
 
 def bundle_is_active() -> bool:

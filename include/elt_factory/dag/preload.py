@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from pathlib import Path
 
 from elt_factory.core.content import content_of
@@ -11,6 +12,12 @@ from elt_factory.core.project import dbt_folder
 from elt_factory.dag.dbt_fresh import keep_fresh, manifest_file
 
 log = logging.getLogger(__name__)
+
+_WARM = """
+name: warm
+extract: {type: files, connection: none}
+tables: {table: {path: table.csv, primary_key: [id], columns: {id: integer}}}
+"""
 
 
 def preload(configs: Path) -> None:
@@ -23,9 +30,9 @@ def preload(configs: Path) -> None:
 
 
 def _preload(configs: Path) -> None:
-    from elt_factory.dag import factory  # noqa: F401
     from elt_factory.dag.neighbours import read_ahead
 
+    _warm_up()
     files = [file for found in read_ahead(configs).values() for file in found]
     if any(_mentions_dbt(file) for file in files) and not missing("dbt"):
         keep_fresh(dbt_folder())
@@ -34,6 +41,19 @@ def _preload(configs: Path) -> None:
             from elt_factory.dag.dbt_manifest import load_manifest
 
             load_manifest(dbt_folder())
+
+
+@cache
+def _warm_up() -> None:
+    """Build and serialise a DAG: what this imports and keeps, Airflow's own included, no child needs to do again."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from elt_factory.config.loading import load_text
+    from elt_factory.dag import loader  # noqa: F401 - every stub's
+    from elt_factory.dag.config_dag import dag_of
+
+    home = Path("/")
+    DagSerialization.to_dict(dag_of(load_text(home / "warm.yaml", _WARM, home), {}))
 
 
 def _mentions_dbt(file: Path) -> bool:

@@ -14,8 +14,11 @@ class SourceDag(DAG):
     """A DAG whose code, to Airflow, is the YAML file: the file that people edit is the one that the Code tab shows."""
 
     yaml_file: str | None = None
+    own_place: str | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "relative_fileloc" and self.own_place:
+            value = self.own_place
         super().__setattr__(name, value)
         # tasks find their DAG by the relative place, which Airflow works out from the Python file and writes last
         if name == "relative_fileloc" and value and self.yaml_file:
@@ -32,4 +35,9 @@ class SourceDag(DAG):
     def shown_as(self, file: Path) -> SourceDag:
         """Return this DAG, with a file as its code."""
         self.yaml_file = str(file)
+        return self
+
+    def placed_at(self, relative: str) -> SourceDag:
+        """Return this DAG, found by tasks in a DAG file of its own, whichever file Airflow was reading."""
+        self.own_place = relative
         return self

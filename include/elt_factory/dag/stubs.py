@@ -13,11 +13,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from elt_factory.config.loading import DEFAULTS_FILE, config_files
 from elt_factory.config.maintenance import maintenance_files
 from elt_factory.core.private import private_files, require_own_way
 from elt_factory.dag.neighbours import files_that_look_at
+from elt_factory.dag.together import reading
 
 # Airflow reads only files with the words "airflow" and "dag", and imports ahead of time what they import of Airflow
 _STUB = '''"""An Airflow DAG generated from a YAML file by elt_factory.dag.stubs. Edit the YAML instead."""
@@ -26,9 +28,9 @@ from pathlib import Path
 
 import airflow.sdk
 
-from elt_factory.dag.loader import load_file
+from elt_factory.dag.stubs import dags_of
 
-dag = load_file(Path({configs!r}), Path({file!r}))
+globals().update(dags_of(Path({configs!r}), Path({file!r})))
 '''
 _SHARED = ".shared"
 _FOLDERS = ".folders"
@@ -156,6 +158,17 @@ class StubFolder:
         unfinished = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
         unfinished.write_text(text, encoding="utf-8")
         unfinished.replace(file)
+
+
+def dags_of(configs: Path, file: Path) -> Mapping[str, Any]:
+    """Return the DAG of a stub, and those of the other stubs that this process of the DAG processor reads."""
+    from elt_factory.dag.loader import load_file, load_files
+
+    stubs = reading()
+    if not stubs:
+        return {"dag": load_file(configs, file)}
+    found = load_files(configs, {stub: configs / Path(stub).with_suffix("") for stub in stubs})
+    return {f"dag_{number}": dag for number, dag in enumerate(found.values())}
 
 
 def _read(file: Path) -> str | None:
