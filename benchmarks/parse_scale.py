@@ -46,7 +46,7 @@ def main(count: int) -> int:
 
 
 def run(count: int, together: int) -> dict[str, Any]:
-    """Return what one start costs, over so many configs."""
+    """Return what one start costs, over that many configs."""
     with tempfile.TemporaryDirectory() as scratch:
         environment = _environment(Path(scratch), together)
         return result_of("parse_scale.py", "case", scratch, count, environment=environment)

@@ -1,7 +1,7 @@
 """Errors of the machine that reads a config, told apart from errors of the config.
 
-No change of the YAML fixes them, and they go by themselves: a disk has room again, a package is installed. So Airflow is
-asked to read such a file again from time to time, and a file with an error of its own is not.
+No change of the YAML fixes them, and they go by themselves: a disk has room again, a package is installed. So Airflow
+is asked to read such a file again from time to time, and a file with an error of its own is not.
 """
 
 from __future__ import annotations

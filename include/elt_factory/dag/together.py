@@ -74,7 +74,7 @@ class Together:
             _reading = ()
 
     def _create(self, manager: Any, file: Any) -> Any:
-        """Start a process; one that is killed before it is told its file would end the DAG processor."""
+        """Start a process; one that is killed before it has its file would end the DAG processor."""
         callbacks = manager._callback_to_execute.get(file)
         for _ in range(_TRIES):
             try:
@@ -146,7 +146,7 @@ _together: Together | None = None
 
 
 def parse_together(bundle: str, most: int) -> None:
-    """Have the DAG processor of this process read up to so many files of a bundle by one process.
+    """Have the DAG processor of this process read up to that many files of a bundle by one process.
 
     Nothing happens in any other process, or where Airflow's DAG processor is not as it is known.
     """
