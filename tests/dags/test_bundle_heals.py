@@ -2,13 +2,16 @@
 
 import errno
 import sys
+from collections import namedtuple
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from bundle_support import BROKEN, write, write_good
 
 from elt_factory.config.errors import ConfigError
+from elt_factory.dag import together
 from elt_factory.dag.environment import EnvironmentFailedError, may_pass
 from elt_factory.dag.healing import PASSING_AT_A_TIME, Healer
 from elt_factory.dag.known import Known, known_to_airflow
@@ -16,6 +19,7 @@ from elt_factory.dag.loader import load_dags, load_file
 from elt_factory.dag.stubs import StubFolder
 
 SECOND = 1_000_000_000
+File = namedtuple("File", "bundle_name bundle_version rel_path")
 ASKED = 1_000 * SECOND
 
 
@@ -139,3 +143,32 @@ def test_what_airflow_has_stored_is_found_for_each_file_of_the_bundle(configs, t
     Healer().heal("healing", stubs, now)
     after = stubs.asked()
     assert {name for name in after if after[name] != before[name]} == {"b.yaml.py", "c.yaml.py", "d.yaml.py"}
+
+
+def test_a_process_that_is_killed_before_it_has_its_file_ends_no_dag_processor(configs):
+    left = [BrokenPipeError(), ConnectionResetError(), "process"]
+
+    def create(manager, file):
+        manager._callback_to_execute.pop(file, None)
+        found = left.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    file = File("b", None, Path("a.yaml.py"))
+    manager = SimpleNamespace(_callback_to_execute={file: ["callback"]})
+    assert together.Together(create, create).start(manager, file) == "process"
+    assert left == []
+
+
+def test_another_airflow_reads_each_file_by_a_process_of_its_own_and_says_so(monkeypatch, caplog):
+    class DagFileProcessorManager:
+        def _create_process(self, dag_file, more): ...
+
+    before = DagFileProcessorManager._create_process
+    module = SimpleNamespace(DagFileProcessorManager=DagFileProcessorManager)
+    monkeypatch.setitem(sys.modules, "airflow.dag_processing.manager", module)
+    monkeypatch.setattr(together, "_together", None)
+    together.parse_together("sources", 25)
+    assert DagFileProcessorManager._create_process is before
+    assert "another _create_process" in caplog.text

@@ -31,7 +31,12 @@ _METHODS = {
     "_start_new_processes": ["self"],
     "handle_parsing_result": ["self", "file", "proc", "session"],
     "_add_files_to_queue": ["self", "files", "mode"],
+    "persist_parsing_result": [
+        *("self", "bundle_name", "bundle_version", "version_data"),
+        *("parsing_result", "run_duration", "relative_fileloc", "session"),
+    ],
 }
+_STATE = ("_processors", "_file_queue", "_file_stats", "_callback_to_execute", "_parallelism", "_bundle_versions")
 _TRIES = 3
 # The files that the process that is being forked reads: set right before a fork, and seen by the child alone
 _reading: tuple[str, ...] = ()
@@ -156,7 +161,9 @@ def parse_together(bundle: str, most: int) -> None:
         return
     if _together is None:
         manager = module.DagFileProcessorManager
-        if unknown := [name for name, takes in _METHODS.items() if _takes(manager, name) != takes]:
+        unknown = [name for name, takes in _METHODS.items() if _takes(manager, name) != takes]
+        unknown += [name for name in _STATE if not hasattr(manager, name)]
+        if unknown:
             log.warning("each file is read by a process of its own: this Airflow has another %s", ", ".join(unknown))
             return
         _together = _extend(manager)
