@@ -2,10 +2,10 @@
 
 import errno
 import sys
-from collections import namedtuple
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 from bundle_support import BROKEN, write, write_good
@@ -19,7 +19,6 @@ from elt_factory.dag.loader import load_dags, load_file
 from elt_factory.dag.stubs import StubFolder
 
 SECOND = 1_000_000_000
-File = namedtuple("File", "bundle_name bundle_version rel_path")
 ASKED = 1_000 * SECOND
 
 
@@ -143,6 +142,12 @@ def test_what_airflow_has_stored_is_found_for_each_file_of_the_bundle(configs, t
     Healer().heal("healing", stubs, now)
     after = stubs.asked()
     assert {name for name in after if after[name] != before[name]} == {"b.yaml.py", "c.yaml.py", "d.yaml.py"}
+
+
+class File(NamedTuple):
+    bundle_name: str
+    bundle_version: str | None
+    rel_path: Path
 
 
 def test_a_process_that_is_killed_before_it_has_its_file_ends_no_dag_processor(configs):
