@@ -16,6 +16,7 @@ from elt_factory.dag.environment import EnvironmentFailedError, may_pass
 from elt_factory.dag.healing import PASSING_AT_A_TIME, Healer
 from elt_factory.dag.known import Known, known_to_airflow
 from elt_factory.dag.loader import load_dags, load_file
+from elt_factory.dag.preload import preload
 from elt_factory.dag.stubs import StubFolder
 
 SECOND = 1_000_000_000
@@ -142,6 +143,12 @@ def test_what_airflow_has_stored_is_found_for_each_file_of_the_bundle(configs, t
     Healer().heal("healing", stubs, now)
     after = stubs.asked()
     assert {name for name in after if after[name] != before[name]} == {"b.yaml.py", "c.yaml.py", "d.yaml.py"}
+
+
+def test_the_dag_processor_prepares_what_its_processes_need_without_an_error(configs, caplog):
+    preload(configs)
+    assert "cannot preload" not in caplog.text
+    assert {"elt_factory.dag.loader", "elt_factory.sources.files.kind"} <= {*sys.modules}
 
 
 class File(NamedTuple):

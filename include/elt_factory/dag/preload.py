@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 _WARM = """
 name: warm
 extract: {type: files, connection: none}
-tables: {table: {path: table.csv, primary_key: [id], columns: {id: integer}}}
+tables: {table: {path: table.csv, primary_key: [id], columns: {id: {type: integer}}}}
 """
 
 
@@ -52,7 +52,8 @@ def _warm_up() -> None:
     from elt_factory.dag import loader  # noqa: F401 - every stub's
     from elt_factory.dag.config_dag import dag_of
 
-    home = Path("/")
+    # a folder without defaults of anyone's
+    home = Path(__file__).parent
     DagSerialization.to_dict(dag_of(load_text(home / "warm.yaml", _WARM, home), {}))
 
 
