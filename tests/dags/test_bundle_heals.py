@@ -152,9 +152,38 @@ def test_the_dag_processor_prepares_what_its_processes_need_without_an_error(con
 
 
 class File(NamedTuple):
-    bundle_name: str
-    bundle_version: str | None
-    rel_path: Path
+    absolute_path: Path
+    bundle_name: str = "b"
+    bundle_version: str | None = None
+
+    @property
+    def rel_path(self) -> str:
+        return self.absolute_path.name
+
+
+class Manager(SimpleNamespace):
+    def __init__(self, **state) -> None:
+        super().__init__(**{"_file_queue": {}, "_processors": {}, "_callback_to_execute": {}} | state)
+
+    def _add_files_to_queue(self, files, *, mode):
+        self._file_queue |= dict.fromkeys(files)
+
+
+def test_what_a_process_that_timed_out_had_to_read_is_read_one_by_one_and_no_callback_is_forgotten(configs):
+    a, b, gone = (File(configs / f"{name}.yaml") for name in ("a", "b", "gone"))
+    reader = together.Together(lambda manager, file: file, print, limits={"b": 10}, running={a: [a, b, gone]})
+    manager = Manager(_processors={a: "alive"}, _file_queue={b: None}, _parallelism=1)
+    reader.clean(manager)
+    assert manager._file_queue == {}
+    manager._callback_to_execute[b] = ["callback"]
+    reader.clean(manager)
+    assert [*manager._file_queue] == [b]
+    manager._processors.clear()
+    reader.clean(manager)
+    assert {*manager._file_queue} == {a, b}
+    manager._file_queue.pop(a)
+    assert reader.start(manager, a) == a
+    assert reader.running == {}
 
 
 def test_a_process_that_is_killed_before_it_has_its_file_ends_no_dag_processor(configs):
@@ -167,8 +196,8 @@ def test_a_process_that_is_killed_before_it_has_its_file_ends_no_dag_processor(c
             raise found
         return found
 
-    file = File("b", None, Path("a.yaml.py"))
-    manager = SimpleNamespace(_callback_to_execute={file: ["callback"]})
+    file = File(configs / "a.yaml")
+    manager = Manager(_callback_to_execute={file: ["callback"]})
     assert together.Together(create, create).start(manager, file) == "process"
     assert left == []
 

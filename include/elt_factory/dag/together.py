@@ -94,9 +94,12 @@ class Together:
         """Take what is being read out of the queue, and put back what a process that was killed had to read."""
         for leader in [leader for leader in self.running if leader not in manager._processors]:
             self._one_by_one(manager, self.running.pop(leader))
-        for files in self.running.values():
-            for file in files:
-                manager._file_queue.pop(file, None)
+        waiting = {file for file, callbacks in manager._callback_to_execute.items() if callbacks}
+        for file in {file for files in self.running.values() for file in files} - waiting:
+            manager._file_queue.pop(file, None)
+        # Airflow forgets to run the callbacks of a file that was being read when they came, until it is read again
+        left = [file for file in waiting if file not in manager._file_queue and file not in manager._processors]
+        manager._add_files_to_queue([file for file in left if file.absolute_path.exists()], mode="front")
 
     def finish(self, manager: Any, leader: Any, process: Any) -> bool:
         """Store what a process found of several files; whether it had several."""
