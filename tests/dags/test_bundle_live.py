@@ -90,7 +90,10 @@ def assert_lost_parses_heal(deployment: Deployment) -> None:
     described = "select description from dag where dag_id = 'source_10' and not is_stale"
     before = deployment.query(described)
     deployment.execute("update dag set is_stale = 1 where dag_id = 'source_11'")
-    write(deployment.configs / "source_10.yaml", GOOD.format(name="source_10") + "description: after the kill\n")
+    # a parse that takes long enough to be killed at its work
+    more = "".join(f"  more_{number}: {{path: input.csv}}\n" for number in range(50))
+    text = GOOD.format(name="source_10") + more + "description: after the kill\n"
+    write(deployment.configs / "source_10.yaml", text)
     killed = kill_parses(deployment, KILLING)
     assert killed, "no parse was killed"
     assert deployment.query(described) == before
