@@ -73,7 +73,7 @@ class StubFolder:
 
     def asked(self) -> Mapping[str, int]:
         """Return when Airflow was last asked to read each file, in nanoseconds since 1970: the times of the stubs."""
-        stubs = ((stub, _modified_at(stub)) for stub in map(self._stub_of, config_files(self.configs)))
+        stubs = ((stub, _modified_at(stub)) for stub in map(self._stub_of, self._files()))
         return {str(stub.relative_to(self.path)): marked for stub, marked in stubs if marked is not None}
 
     def ask(self, files: Iterable[str]) -> None:
@@ -90,7 +90,7 @@ class StubFolder:
         shared_changed = self._shared_changed()
         shared_at = max(map(_changed_at, self._shared_files()), default=0)
         changed = []
-        for file in (*config_files(self.configs), *maintenance_files(self.configs)):
+        for file in self._files():
             stub = self._stub_of(file)
             marked = _modified_at(stub)
             if marked is None:
@@ -107,6 +107,9 @@ class StubFolder:
         for file in files_that_look_at(self.configs, changed):
             _mark(self._stub_of(file), now)
         self._note(_FOLDERS, folders)
+
+    def _files(self) -> list[Path]:
+        return [*config_files(self.configs), *maintenance_files(self.configs)]
 
     def _stub_of(self, file: Path) -> Path:
         inside = file.relative_to(self.configs)
