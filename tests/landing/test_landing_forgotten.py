@@ -14,6 +14,7 @@ from elt_factory.core.failures import LandingError
 from elt_factory.extract.request import Spool
 from elt_factory.landing import direct
 from elt_factory.landing.checksums import proven
+from elt_factory.landing.expiry import clear_landings
 from elt_factory.landing.forgotten import KeyHash, clean, condition, is_of, key_hash, typed_text
 from elt_factory.landing.land import land
 from elt_factory.landing.manifest import Forgotten, read_manifest
@@ -26,13 +27,14 @@ KEYS = [KeyHash(("id",), key_hash(("id",), ("42",)))]
 
 
 @pytest.fixture(params=["local", "s3"])
-def place(request, tmp_path) -> Place:
+def table(request, tmp_path) -> Place:
+    """Where the landings of the table are."""
     if request.param == "local":
         yield LocalPlace(tmp_path / "landing")
         return
     with s3_server() as address:
         empty_bucket(address)
-        yield open_place(URL, s3_connection(address)).below("src", "tab", "L1")
+        yield open_place(URL, s3_connection(address)).below("src", "tab")
 
 
 def landed(place, tmp_path, monkeypatch, most=60_000):
@@ -53,7 +55,8 @@ def ids(place, manifest) -> set[int]:
         return {row[0] for row in duckdb.read_parquet(files).project("id").fetchall()}
 
 
-def test_only_what_holds_the_person_is_written_again_and_the_manifest_proves_it(place, tmp_path, monkeypatch):
+def test_only_what_holds_the_person_is_written_again_and_the_manifest_proves_it(table, tmp_path, monkeypatch):
+    place = table.below("L1")
     before = landed(place, tmp_path, monkeypatch)
     assert len(before.files) > 1
     dry = clean(place, before, KEYS, dry_run=True)
@@ -71,6 +74,10 @@ def test_only_what_holds_the_person_is_written_again_and_the_manifest_proves_it(
         f"{before.attempt}/manifest.json",
     }
     assert clean(place, after, KEYS).rows == 0
+    # a source that is removed leaves the landings of other projects
+    assert clear_landings(table, "another") == {}
+    assert list(clear_landings(table, "ours")) == [f"L1/{before.attempt}"]
+    assert table.files() == {}
 
 
 def test_what_a_killed_try_left_next_to_the_manifest_goes_with_the_next_one(tmp_path, monkeypatch):

@@ -61,7 +61,7 @@ def test_a_command_that_is_killed_is_completed_by_the_next_one_and_counts_each_r
         forgotten(loader)
         assert traces(loader) == []
         assert loader.rows("id") == [(420,)]
-        kept = loader.audit("forgotten", "place", '"rows"')
+        kept = loader.audit("forgotten", "place", "rows_erased")
         assert sorted((place.split()[0], rows) for place, rows in kept if rows) == [
             ("landing", 1),
             ("landing", 2),

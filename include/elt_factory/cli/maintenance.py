@@ -89,7 +89,7 @@ def remove(
             fail("this cannot be undone: add --yes")
         for row in work.remove_source(upkeep, gone[name], f"asked by {getuser()}"):
             where = f"{row['source']}.{row['table_name']}" if row["table_name"] else row["source"]
-            console.print(f"{where}: removed {row['rows']:,} of {row['what']}", markup=False, highlight=False)
+            console.print(f"{where}: removed {row['rows_removed']:,} of {row['what']}", markup=False, highlight=False)
 
 
 @app.command()

@@ -244,5 +244,5 @@ def totals(removals: Sequence[Removal]) -> dict[str, int]:
     """Return how much was removed of each sort."""
     found: dict[str, int] = {}
     for row in removals:
-        found[str(row["what"])] = found.get(str(row["what"]), 0) + int(str(row["rows"] or 0))
+        found[str(row["what"])] = found.get(str(row["what"]), 0) + int(str(row["rows_removed"] or 0))
     return found

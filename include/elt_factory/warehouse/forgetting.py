@@ -291,9 +291,9 @@ def _told(warehouse: Warehouse, asked: Asked, table: str, key: KeyHash) -> dict[
     """Return how many records of each landing are in receipts already."""
     d, name = warehouse.dialect, warehouse.dialect.name
     found = warehouse.query(
-        f"SELECT {name('place')}, sum({name('rows')}) FROM {audit.relation('forgotten').sql(d)} "
+        f"SELECT {name('place')}, sum({name('rows_erased')}) FROM {audit.relation('forgotten').sql(d)} "
         f"WHERE {audit.of_table(d, asked.config.name, table)} AND {name('key_hash')} = {d.literal(key.sha256)} "
-        f"AND {name('rows')} IS NOT NULL GROUP BY {name('place')}"
+        f"AND {name('rows_erased')} IS NOT NULL GROUP BY {name('place')}"
     ).rows
     return {str(place): int(rows) for place, rows in found}
 
@@ -338,7 +338,7 @@ def _row(
         "key_columns": json.dumps(key.columns),
         "key_hash": key.sha256,
         "place": place,
-        "rows": rows,
+        "rows_erased": rows,
         "who": asked.who,
         "forgotten_at": warehouse.now(),
     }

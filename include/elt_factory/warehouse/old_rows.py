@@ -139,8 +139,8 @@ def removal(
         "source": source,
         "table_name": table,
         "what": what,
-        "rows": rows,
+        "rows_removed": rows,
         "bytes": size,
-        "before": before,
+        "older_than": before,
         "why": why,
     }

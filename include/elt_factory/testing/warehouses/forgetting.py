@@ -89,7 +89,7 @@ class ForgetSuite(OnWarehouse):
         assert loader.rows("id") == [(420,), (7,)]
         assert len(loader.audit("rejects", "record")) == 1
         assert loader.audit("quality_log", "failing_keys") == [('[{"id": 420}]',)]
-        kept = loader.audit("forgotten", "place", loader.warehouse.dialect.name("rows"), "key_hash", "who")
+        kept = loader.audit("forgotten", "place", "rows_erased", "key_hash", "who")
         assert sum(int(rows or 0) for _, rows, *_ in kept) == receipt.rows == 8
         assert all("42" not in place.split() and who == "someone" for place, _, _, who in kept)
         assert forgotten(loader, KEY, EMAIL).erased == ()
@@ -163,7 +163,7 @@ class ForgetSuite(OnWarehouse):
                 # whatever was reached, a landing is whole, and is loaded without those who were forgotten
                 forgetting.load(loader.warehouse, loader.order(day(1)))
         assert traces(loader) == []
-        kept = loader.audit("forgotten", "place", loader.warehouse.dialect.name("rows"))
+        kept = loader.audit("forgotten", "place", "rows_erased")
         places = [(place.partition(" ")[0], int(rows)) for place, rows in kept if rows]
         assert sorted(places) == [("landing", 1), ("landing", 2), ("rejects", 1), ("table", 1)]
         assert loader.rows("id") == [(420,)]
