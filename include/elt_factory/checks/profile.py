@@ -121,9 +121,9 @@ def shown_top(profile: ColumnProfile) -> tuple[tuple[str, int], ...]:
     return profile.top[:_TOP]
 
 
-def newest_load(warehouse: Warehouse, source: str, name: str, table: Table) -> str | None:
+def newest_load(warehouse: Warehouse, source: str, name: str, table: Table | None = None) -> str | None:
     """Return the load id of the rows that a table took last; None where it has none."""
-    if table.stored_in:
+    if table is not None and table.stored_in:
         return remote.newest_load(warehouse, source, name)
     target = Relation(source, name)
     if warehouse.columns(target) is None:
