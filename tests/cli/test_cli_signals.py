@@ -141,17 +141,17 @@ def test_a_backfill_that_is_killed_continues_with_the_same_command(airflow_db, t
     (tmp_path / "dag_configs").mkdir()
     (tmp_path / "dag_configs" / "days.yaml").write_text(BY_DAY)
     (tmp_path / "inbox").mkdir()
-    for number in (1, 2, 3):
+    for number in (1, 2):
         (tmp_path / "inbox" / f"2013-01-0{number}.csv").write_text(f"id\n{number}\n")
     environment = os.environ | {
         "PYTHONPATH": str(Path(__file__).parents[2] / "include"),
         "ELT_PROJECT": str(tmp_path),
         "AIRFLOW_CONN_WAREHOUSE": f'{{"conn_type": "duckdb", "host": "{tmp_path}/warehouse.duckdb"}}',
     }
-    command = [*ELT, "backfill", "days", "--start", "2013-01-01", "--end", "2013-01-04", "--yes"]
+    command = [*ELT, "backfill", "days", "--start", "2013-01-01", "--end", "2013-01-03", "--yes"]
     run = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
     try:
-        assert any("1/3" in line for line in run.stdout)
+        assert any("1/2" in line for line in run.stdout)
     finally:
         run.kill()
         run.wait()
@@ -159,12 +159,12 @@ def test_a_backfill_that_is_killed_continues_with_the_same_command(airflow_db, t
     assert again.returncode == 0, again.stdout + again.stderr
     assert "days is loaded: " in again.stdout
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as warehouse:
-        assert warehouse.execute("select id from days.days order by id").fetchall() == [(1,), (2,), (3,)]
+        assert warehouse.execute("select id from days.days order by id").fetchall() == [(1,), (2,)]
         loads = "select window_start, count(*) from _elt.load_log group by 1 order by 1"
         # the window that the kill came into may have been committed before its run had ended
-        (first, *others) = [count for _, count in warehouse.execute(loads).fetchall()]
+        first, second = [count for _, count in warehouse.execute(loads).fetchall()]
     assert first == 1
-    assert sorted(others) in ([1, 1], [1, 2])
+    assert second in (1, 2)
     assert not list((tmp_path / "logs" / "backfills").iterdir())
 
 
