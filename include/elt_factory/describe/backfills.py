@@ -96,7 +96,8 @@ def steps_of(config: Config, tables: Tables, within: Window, chunk: timedelta | 
     steps = [Step(_hull(within, windows), tables.once)] if tables.once else []
     if tables.windows or not config.all_tables:
         if not windows:
-            raise ValueError(f"no window of {config.name} that has ended begins in {within}")
+            ends = f"; its end_date is {config.end_date}" if config.end_date else ""
+            raise ValueError(f"no window of {config.name} that has ended begins in {within}{ends}")
         steps += [Step(window, tables.windows) for window in windows]
     return steps
 
