@@ -186,7 +186,9 @@ def test_the_fleet_comes_from_postgresql_as_from_sqlite(week, line, fleet_in_pos
 def test_a_wrong_key_fails_at_once_and_names_source_and_table(loading, demo_api, capsys):
     loading.connect("flights_api", conn_type="http", host=f"http://127.0.0.1:{demo_api}", password="wr0ng-key")
     folder = Path(loading.environment["ELT_PROJECT"])
-    (folder / "dag_configs" / "_defaults.yaml").write_text("timezone: America/New_York\nretries: {count: 3}\n")
+    (folder / "dag_configs" / "_defaults.yaml").write_text(
+        "timezone: America/New_York\nstart_date: 2013-01-01\nretries: {count: 3}\n"
+    )
     outcome = loading.run("flights", **WEEK)
     detail = failures(outcome)["tables.flights.extract"]
     assert detail.startswith("flights.flights: GET http://127.0.0.1")
