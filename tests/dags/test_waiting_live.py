@@ -81,7 +81,7 @@ def test_what_waits_holds_no_worker_and_what_is_late_holds_up_only_what_needs_it
         )
 
     with deployment.running(["dag-processor"], server, ["scheduler"], ["triggerer"]):
-        until(lambda: len(deployment.alive()) == 5, 240, deployment.import_errors)
+        until(lambda: len(deployment.alive()) == 6, 240, deployment.import_errors)
         api = api_of(url)
         for name in ("departures", "arrivals", "crowd", "flights", "weather", "stations"):
             done(lambda n=name: api.patch(f"/api/v2/dags/{n}", json={"is_paused": False}))
