@@ -114,8 +114,11 @@ def verdicts(project, small_disk) -> dict[str, Verdict]:
     with line.using(), opened(line)() as warehouse:
         _miss(warehouse)
     _switch_on("stopped")
-    with line.using():
-        return {facts.label: diagnose(facts) for facts in gather(around(line, root), now=NOW + timedelta(hours=1))}
+    try:
+        with line.using():
+            return {facts.label: diagnose(facts) for facts in gather(around(line, root), now=NOW + timedelta(hours=1))}
+    finally:
+        _forget_the_sign_of_life()
 
 
 def opened(line, patience: float = 30.0):
@@ -150,6 +153,16 @@ def _switch_on(but: str) -> None:
         job = Job()
         job.job_type, job.state, job.latest_heartbeat = "SchedulerJob", "running", NOW + timedelta(hours=1)
         session.add(job)
+
+
+def _forget_the_sign_of_life() -> None:
+    """Leave other tests an Airflow without a scheduler, as they found it."""
+    from airflow.jobs.job import Job
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    with create_session() as session:
+        session.execute(delete(Job).where(Job.job_type == "SchedulerJob"))
 
 
 @pytest.mark.parametrize("label", PLANTED)

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 from boto3.session import Session
 from pydantic import TypeAdapter
-from remote_support import MORE, SYSTEMS, UUID, Kept, Remote
+from remote_jobs_support import MORE, SYSTEMS, UUID, Kept, Remote
 
 from elt_factory.config.models.remote_jobs import REMOTE_JOBS, RemoteJob
 from elt_factory.core.connection import Connection
