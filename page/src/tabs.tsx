@@ -309,7 +309,7 @@ export const QualityTab = ({ source, table }: TabProps) => {
                       <th scope="row">
                         {one.kind === "check" ? <span className="elt-muted">{one.table}: </span> : null}
                         {one.name}
-                        {one.severity === "warn" ? <span className="elt-tag">warn</span> : null}
+                        {["", "error"].includes(one.severity) ? null : <span className="elt-tag">{one.severity}</span>}
                       </th>
                       <td>
                         <span className="elt-results" role="img" aria-label={one.results.map(({ status }) => status).join(", ")}>
