@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from elt_factory.cli.output import fail, say, short
+from elt_factory.cli.output import fail, say, short, write_new
 from elt_factory.core.project import config_folder
 
 if TYPE_CHECKING:
@@ -42,10 +42,8 @@ def airbyte(
     if not found.config["tables"]:
         fail("nothing written: " + "; ".join(f"{stream}: {reason}" for stream, reason in found.left_out.items()))
     target = config_folder() / f"{called}.yaml"
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with target.open("x", encoding="utf-8") as stream:
-            stream.write(yaml_text(found.config, remarks(found)))
+        write_new(target, yaml_text(found.config, remarks(found)))
     except FileExistsError:
         fail(f"{short(target)} already exists; choose another name with --name")
     _tell(target, found)
@@ -142,10 +140,8 @@ def _write_all(read: Callable[[], list[Imported]]) -> None:
         if not one.config["tables"]:
             continue
         target = folder / f"{one.config['name']}.yaml"
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with target.open("x", encoding="utf-8") as stream:
-                stream.write(yaml_text(one.config, one.remarks))
+            write_new(target, yaml_text(one.config, one.remarks))
         except FileExistsError:
             say(f"not written: {short(target)} already exists; rename it, or the config")
             continue

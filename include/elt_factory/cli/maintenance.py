@@ -9,6 +9,7 @@ from getpass import getuser
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from elt_factory.cli import tables
@@ -125,7 +126,7 @@ def _check_known(name: str | None) -> None:
 
 def _table(found: list[dict[str, Any]]) -> Table:
     columns = ("table", "rows", "oldest row", "landings", "MB", "oldest landing", "rejects", "loads", "kept for")
-    table = Table(*columns)
+    table = Table(*columns, box=SIMPLE_HEAD)
     for row in found:
         oldest = row["oldest_landing"]
         table.add_row(

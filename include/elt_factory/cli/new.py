@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from elt_factory.cli.output import errors, fail, short
+from elt_factory.cli.output import errors, fail, short, write_new
 from elt_factory.core.project import config_folder, project_root
 from elt_factory.core.stores import is_url
 
@@ -287,10 +287,8 @@ def _write(target: Path, name: str, found: SourceFound) -> SourceFound:
     except ConfigError as error:
         errors.print(str(error), style="yellow", markup=False, highlight=False, soft_wrap=True)
         fail("nothing written: the generated config would be invalid; fix the problems above at their source")
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with target.open("x", encoding="utf-8") as stream:
-            stream.write(text)
+        write_new(target, text)
     except FileExistsError:
         fail(f"{short(target)} already exists; choose another name")
     return found

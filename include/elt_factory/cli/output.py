@@ -52,6 +52,17 @@ def short(path: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
+def write_new(target: Path, text: str) -> None:
+    """Write a config, and its folders; never over another.
+
+    Raises:
+        FileExistsError: there is one.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("x", encoding="utf-8") as stream:
+        stream.write(text)
+
+
 def named_config(name: str) -> LoadedConfig:
     """Return the config of that name, held against the files around it; ends the command where there is none.
 

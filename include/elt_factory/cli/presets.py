@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from elt_factory.cli.output import errors, fail, say, short
+from elt_factory.cli.output import errors, fail, say, short, write_new
 from elt_factory.core.project import config_folder
 
 
@@ -39,10 +39,8 @@ def write_preset(target: Path, name: str, preset: str, tables: list[str], connec
     except ConfigError as error:
         errors.print(str(error), style="yellow", markup=False, highlight=False, soft_wrap=True)
         fail("nothing written: with this folder's defaults the preset would be invalid")
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with target.open("x", encoding="utf-8") as stream:
-            stream.write(text)
+        write_new(target, text)
     except FileExistsError:
         fail(f"{short(target)} already exists; choose another name")
     told = ", ".join(chosen(preset, asked))

@@ -101,7 +101,41 @@ def cancel_waiting() -> None:
     WAITING.clear()
 
 
-class JobTrigger(BaseTrigger):
+class WaitingTrigger(BaseTrigger):
+    """Looks at a job until a worker has something to do.
+
+    Args:
+        every: Seconds between two looks.
+        until: When it has taken too long, in ISO 8601.
+    """
+
+    def __init__(self, every: float, until: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.every, self.until = every, until
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wake a worker up when the job needs one."""
+        until = datetime.fromisoformat(self.until)
+        WAITING[id(self)] = self
+        while (left := (until - datetime.now(UTC)).total_seconds()) > 0:
+            await asyncio.sleep(min(self.every, left))
+            try:
+                if await self._is_over():
+                    break
+            except EltError as error:
+                # a server that is down may be up again; what is wrong for good a worker says with all that it knows
+                self.log.info("%s", error)
+                if isinstance(error, PermanentError):
+                    break
+        WAITING.pop(id(self), None)
+        yield TriggerEvent({})  # type: ignore[no-untyped-call]
+
+    async def _is_over(self) -> bool:
+        """Whether a worker has something to do."""
+        raise NotImplementedError
+
+
+class JobTrigger(WaitingTrigger):
     """Looks at a job until a worker has something to do: it is done, it failed, it took too long.
 
     Args:
@@ -115,8 +149,8 @@ class JobTrigger(BaseTrigger):
     def __init__(
         self, config: Mapping[str, Any], asked: Mapping[str, Any], state: str, every: float, until: str
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.config, self.asked, self.state, self.every, self.until = config, asked, state, every, until
+        super().__init__(every, until)
+        self.config, self.asked, self.state = config, asked, state
 
     @classmethod
     def of(cls, request: ReadRequest, error: JobRunningError) -> JobTrigger:
@@ -141,23 +175,6 @@ class JobTrigger(BaseTrigger):
         """Return what another process makes this trigger of."""
         named = {name: getattr(self, name) for name in ("config", "asked", "state", "every", "until")}
         return f"{type(self).__module__}.{type(self).__qualname__}", named
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wake a worker up when the job needs one."""
-        until = datetime.fromisoformat(self.until)
-        WAITING[id(self)] = self
-        while (left := (until - datetime.now(UTC)).total_seconds()) > 0:
-            await asyncio.sleep(min(self.every, left))
-            try:
-                if await self._is_over():
-                    break
-            except EltError as error:
-                # a server that is down may be up again; what is wrong for good a worker says with all that it knows
-                self.log.info("%s", error)
-                if isinstance(error, PermanentError):
-                    break
-        WAITING.pop(id(self), None)
-        yield TriggerEvent({})  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """Cancel the job, and forget it: a person has ended the task."""

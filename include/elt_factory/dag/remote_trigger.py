@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
-
 from elt_factory.config.models.remote_jobs import AfterJob, RemoteJob
-from elt_factory.core.failures import EltError, JobRunningError, PermanentError
+from elt_factory.core.failures import JobRunningError
 from elt_factory.core.window import Window, load_id
-from elt_factory.dag.jobs import WAITING, PlaceMemory, Told
+from elt_factory.dag.jobs import PlaceMemory, Told, WaitingTrigger
 from elt_factory.extract.templating import Values
 
 
@@ -76,7 +74,7 @@ class JobOfRun:
         return cls(**{**stored, "job": model.model_validate(stored["job"]), "window": window})
 
 
-class RemoteTrigger(BaseTrigger):
+class RemoteTrigger(WaitingTrigger):
     """Looks at a job until a worker has something to do: it has ended, or took too long.
 
     Args:
@@ -87,8 +85,8 @@ class RemoteTrigger(BaseTrigger):
     """
 
     def __init__(self, job: Mapping[str, Any], state: str, every: float, until: str) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.job, self.state, self.every, self.until = job, state, every, until
+        super().__init__(every, until)
+        self.job, self.state = job, state
 
     @classmethod
     def of(cls, job: JobOfRun, known: bytes | None, error: JobRunningError) -> RemoteTrigger:
@@ -100,23 +98,6 @@ class RemoteTrigger(BaseTrigger):
         """Return what another process makes this trigger of."""
         named = {name: getattr(self, name) for name in ("job", "state", "every", "until")}
         return f"{type(self).__module__}.{type(self).__qualname__}", named
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wake a worker up when the job needs one."""
-        until = datetime.fromisoformat(self.until)
-        WAITING[id(self)] = self
-        while (left := (until - datetime.now(UTC)).total_seconds()) > 0:
-            await asyncio.sleep(min(self.every, left))
-            try:
-                if await self._is_over():
-                    break
-            except EltError as error:
-                # a server that is down may be up again; what is wrong for good a worker says with all that it knows
-                self.log.info("%s", error)
-                if isinstance(error, PermanentError):
-                    break
-        WAITING.pop(id(self), None)
-        yield TriggerEvent({})  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """Cancel the job, and forget it: a person has ended the task."""
