@@ -1,11 +1,16 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup azurite demo up down test test-unit test-pythons test-duckdb test-services test-fakesnow test-live proof test-snowflake coverage durations \
-  bench extract-bench faults lint page prose drift docs-site reference format lock clean
+.PHONY: help setup azurite providers demo up down test test-unit test-pythons environments test-duckdb test-services test-fakesnow test-live proof test-snowflake coverage durations \
+  bench connectors-bench extract-bench faults sbom wheel release lint page prose drift docs-site reference format lock clean
 
 DAYS ?= 7
 PORT ?= 8080
 KILLS ?= 200
+MINUTES ?= 20
+SOURCES ?= 40
+TABLES ?= 3
+SENSORS ?= 50
+BROKER ?= redis
 PYTHON ?= python3
 OTHER_PYTHONS ?= 3.12 3.13
 VENV ?= .venv
@@ -15,7 +20,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 LOCK := requirements.lock
 AZURITE := build/azurite/node_modules/.bin/azurite-blob
 # what the tests and the demo use of the extras in pyproject.toml
-EXTRAS := avro azure connectors dbt-snowflake demo dynamodb excel gcs git mongodb mssql mysql oracle pictures postgres s3 sftp
+EXTRAS := apprise avro azure celery connectors dbt-snowflake demo dynamodb excel gcs git mongodb mssql mysql oracle pictures postgres s3 sftp
 # what people read: code with its messages and docstrings, docs
 PROSE := include page/src examples plugins dags benchmarks dag_configs docs README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile
 # what is compiled once is compiled for all: without this every process that imports Airflow takes twice as long
@@ -59,22 +64,45 @@ azurite: $(AZURITE) ## Install the stand-in for Azure that its tests ask
 $(AZURITE):
 	@npm install --silent --no-audit --no-fund --prefix build/azurite azurite@3.37.0
 
+# without what they depend on: it is in .venv
+providers: $(VENV)/.ready ## Install the providers of Airflow's that tests of lineage and alerts use
+	@$(UV) pip install --quiet --python $(BIN)/python --target build/providers --no-deps --group providers
+
 test: PROCESSES = 3
 test: setup ## Run all tests
 	@$(PYTEST) $(BY_FILE)
 
 # what the tests of this tier need of `elt setup`, the dbt manifest, they make themselves where it is missing
 test-unit: $(VENV)/.ready ## Run the tests that start no process; another Python: make test-unit PYTHON=python3.13 VENV=build/python3.13
-	@$(PYTEST) $(BY_FILE) -m unit
+	@$(PYTEST) $(BY_FILE) -m unit $(WITHOUT)
 
-# only those that are there: none is downloaded
+# what these tests read is text and the schema of pydantic, the same for every Python
+ANY_PYTHON := tests/cli/test_cli_reference.py tests/test_pages.py tests/test_prose.py tests/test_tiers.py
+
+# all versions at the same time, each in one process: it imports Airflow and collects the tests once
 test-pythons: setup ## Run the unit tests with other Pythons of this machine: OTHER_PYTHONS="3.12 3.13"
-	@for version in $(OTHER_PYTHONS); do \
-	  python=$$(for one in python$$version $(HOME)/.pyenv/versions/$$version.*/bin/python; do \
-	    "$$one" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done); \
-	  test -n "$$python" || { echo "Python $$version is not on this machine"; continue; }; \
-	  $(MAKE) --no-print-directory test-unit PYTHON="$$python" VENV=build/python$$version || exit 1; \
-	done
+	@echo "Unit tests with Python $(OTHER_PYTHONS): the output of each comes when it has ended"
+	@$(MAKE) --no-print-directory --keep-going --jobs $(OTHER_PYTHONS:%=unit-python%)
+
+unit-python%: build
+	+@export ELT_HYPOTHESIS_EXAMPLES=100; { $(call WITH_PYTHON,$*,test-unit PROCESSES=0 WITHOUT="$(ANY_PYTHON:%=--ignore=%)"); } > build/python$*.txt 2>&1; \
+	  code=$$?; cat build/python$*.txt; exit $$code
+
+environments: $(OTHER_PYTHONS:%=environment-python%) ## Make the environments of other Pythons
+
+environment-python%:
+	+@$(call WITH_PYTHON,$*,build/python$*/.ready)
+
+build:
+	@mkdir -p $@
+
+# a target with another Python, if that is on this machine: none is downloaded
+define WITH_PYTHON
+python=$$(for one in python$(1) $(HOME)/.pyenv/versions/$(1).*/bin/python; do \
+  "$$one" -c 'import sys; print(sys.executable)' 2>/dev/null && break; done); \
+test -n "$$python" && { $(MAKE) --no-print-directory PYTHON="$$python" VENV=build/python$(1) $(2); } \
+  || { test -z "$$python" && echo "Python $(1) is not on this machine"; }
+endef
 
 test-duckdb: setup ## Run the tests that load into the embedded warehouse
 	@$(PYTEST) $(BY_FILE) -m duckdb
@@ -90,6 +118,11 @@ test-live: setup ## Run the tests with an Airflow of their own
 
 proof: setup ## Run the line against its model in random order, kills included: ELT_PROOF=500 for more, docs/concepts/guarantees.md
 	@ELT_KILLS=$${ELT_KILLS:-40} $(PYTEST) --dist load -m proof
+
+.PHONY: test-distributed
+test-distributed: setup ## Kill two Celery workers at random while they load: MINUTES=20 SOURCES=40 TABLES=3 SENSORS=50 BROKER=redis or rabbitmq
+	@ELT_MINUTES=$(MINUTES) ELT_SOURCES=$(SOURCES) ELT_TABLES=$(TABLES) ELT_SENSORS=$(SENSORS) ELT_BROKER=$(BROKER) \
+	  $(BIN)/python -m pytest -p no:xdist -s tests/distributed
 
 durations: setup ## Measure how long each file of tests takes, so that the longest begin first: tests/durations.json
 	@ELT_DURATIONS=1 $(PYTEST) $(BY_FILE)
@@ -107,6 +140,12 @@ bench: setup ## Measure what reading DAGs costs, against dag-factory and plain C
 extract-bench: setup ## Bring rows in, here and with dlt, connectorx and bare DuckDB: CASES="rest csv", all of them by default
 	@$(UV) pip install --quiet --python $(BIN)/python --target build/extract --group extract
 	@PYTHONPATH=build/extract $(BIN)/python benchmarks/extract.py $(CASES)
+
+# airbyte-cdk shares no environment with us
+connectors-bench: setup ## Read a low-code manifest, compiled here and by airbyte-cdk
+	@test -x build/cdk/bin/source-declarative-manifest || $(UV) venv --quiet --clear build/cdk
+	@$(UV) pip install --quiet --python build/cdk/bin/python --group connectors
+	@$(BIN)/python benchmarks/connectors.py --python build/cdk/bin/python
 
 faults: setup ## Kill loads here and in dlt at the same moments, count rows lost and doubled: KILLS=200
 	@$(UV) pip install --quiet --python $(BIN)/python --target build/faults --group faults
@@ -148,6 +187,23 @@ reference: $(VENV)/.ready ## Write the generated files: YAML reference, JSON Sch
 format: $(VENV)/.ready ## Fix style where that is safe
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+sbom: $(VENV)/.ready ## List the locked packages as CycloneDX, in build/sbom.json, and fail where a licence is not listed
+	@$(UV) pip install --quiet --python $(BIN)/python --target build/sbom-tool --group sbom
+	@PYTHONPATH=build/sbom-tool $(BIN)/python -m cyclonedx_py requirements $(LOCK) --pyproject pyproject.toml \
+	  --output-reproducible --output-format JSON --output-file build/sbom.json
+	@$(BIN)/python .ci/licences.py > build/licences.txt || { grep '^NOT LISTED' build/licences.txt; exit 1; }
+
+# the time of the last commit: the next build of this commit has the same bytes
+wheel: $(VENV)/.ready ## Build the wheel into dist/, the same bytes for the same commit
+	@mkdir -p dist
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -c 'from hatchling.build import build_wheel; print(build_wheel("dist"))'
+
+release: wheel sbom ## Sign the wheel and the list of its packages with gpg: KEY=release@example.org
+	@test -n "$(KEY)" || { echo "KEY is not set: make release KEY=release@example.org"; exit 1; }
+	@cp build/sbom.json dist/
+	@for file in dist/*.whl dist/sbom.json; do gpg --yes --local-user "$(KEY)" --armor --detach-sign "$$file"; done
+	@cd dist && sha256sum *.whl sbom.json > SHA256SUMS
 
 lock: ## Pin every package again, at its latest version
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -108,7 +108,7 @@ def _by_cosmos(project: Path, tag: str) -> DAG:
             operator_args={
                 "pool": "warehouse",
                 "install_deps": False,
-                "callback": "elt_factory.dag.transform.keep_results",
+                "callback": "elt_factory.dag.dbt_running.keep_results",
                 "callback_args": {"source": "s"},
             },
         )

@@ -65,9 +65,9 @@ class Pages(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def serve() -> None:
-    """Serve the rows until this process is killed, and say the port."""
-    pages = REST_ROWS // PAGE
+def serve(rows: int) -> None:
+    """Serve some rows until this process is killed, and say the port."""
+    pages = rows // PAGE
     Pages.bodies = tuple(
         json.dumps(
             {
@@ -83,12 +83,14 @@ def serve() -> None:
 
 
 @contextmanager
-def api() -> Iterator[str]:
+def api(rows: int = REST_ROWS) -> Iterator[str]:
     """Address of an API in a process of its own."""
-    with subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen([sys.executable, __file__, str(rows)], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
-        server.kill()
+        try:
+            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        finally:
+            server.kill()
 
 
 def write_files(folder: Path) -> None:
@@ -132,4 +134,4 @@ def in_postgres() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(int(sys.argv[1]))

@@ -3,8 +3,9 @@
     python benchmarks/manifests.py FOLDER
 
 FOLDER has files manifest.yaml, at any depth. A connector counts when all of its streams do. What a manifest leaves to
-code of its own counts as something that cannot be said, whatever that code does, but for the credentials in
-`_READ_CODE`, whose code was read. Transformations of records are dbt's, and are not looked at, in code neither.
+code of its own counts as something that cannot be said, but for the classes in `manifests_code.py`, whose code was read
+and does what YAML says. Of several kinds of credentials one is enough: its user chooses. Transformations of records are
+dbt's, and are not looked at, in code neither.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from manifests_code import READ
 
 # a way into an answer, its headers or its last record
 _STEP = r"""(?:\.\w+|\[\s*['"][^'"]+['"]\s*\]|\.get\(\s*['"][^'"]+['"](?:\s*,\s*[^()]*)?\)|\[-1\])"""
@@ -42,6 +45,7 @@ _ENDS = (
     rf"{_WAY}\s*\+\s*{_WAY}\s*>=\s*{_WAY}",
     r"not\s+\(?headers.*rel=.*",
     r"not\s+headers\.get\(.*",
+    r"""'rel="next"'\s+not\s+in\s+headers\b.*""",
 )
 _ANSWERS = (
     r"['\"][^'\"]*['\"]\s+in\s+.*",
@@ -53,26 +57,20 @@ _METHODS = ("GET", "POST")
 _JSON = ("JsonDecoder",)
 # one file for each response: `format`
 _FILES = ("XmlDecoder", "JsonlDecoder", "CsvDecoder", "GzipDecoder", "ZipfileDecoder", "IterableDecoder")
-# classes of credentials whose code does what an `auth` here does: a login that gives a token (Looker, MyHours), client
-# credentials with another grant or as basic authentication (Zoom, PayPal, commercetools), a word before the key (Okta),
-# a choice between two of the usual ones (Zendesk Talk, Retently), basic authentication (Qualaroo)
-_READ_CODE = {
-    ("source-looker", "LookerAuthenticator"),
-    ("source-my-hours", "CustomAuthenticator"),
-    ("source-zoom", "ServerToServerOauthAuthenticator"),
-    ("source-paypal-transaction", "PayPalOauth2Authenticator"),
-    ("source-commercetools", "CommerceToolsOauth2Authenticator"),
-    ("source-okta", "CustomBearerAuthenticator"),
-    ("source-okta", "CustomOauth2Authenticator"),
-    ("source-zendesk-talk", "ZendeskTalkAuthenticator"),
-    ("source-retently", "AuthenticatorRetently"),
-    ("source-qualaroo", "CustomAuthenticator"),
-}
 _RUN = ("request_parameter", "header", "body_json", "body_data")
 
 _CONNECTOR = "its connector"
+_CODE = "code of its own"
 
 Node = Mapping[str, Any]
+
+
+def _is_unread(node: Any) -> bool:
+    """Whether a component is code of which it is not known that YAML says the same."""
+    given = node if isinstance(node, dict) else {}
+    if not str(given.get("type", "")).startswith("Custom"):
+        return False
+    return (given.get(_CONNECTOR), str(given.get("class_name", "")).strip().rsplit(".", 1)[-1]) not in READ
 
 
 def resolved(root: Any, node: Any, seen: tuple[str, ...] = ()) -> Any:
@@ -111,7 +109,7 @@ def blocks(stream: Node) -> Iterator[str]:
     yield from _paginator(retriever.get("paginator") or {})
     yield from _routers(retriever.get("partition_router"))
     yield from _selector(retriever.get("record_selector") or {})
-    if str((stream.get("incremental_sync") or {}).get("type", "")).startswith("Custom"):
+    if _is_unread(stream.get("incremental_sync")):
         yield "code of its own: cursor"
     yield from _decoder(retriever.get("decoder") or {}, paged=bool(_strategy(retriever)))
 
@@ -123,7 +121,8 @@ def _strategy(retriever: Node) -> Node:
 def _decoder(decoder: Node, *, paged: bool = False) -> Iterator[str]:
     kind = decoder.get("type", "JsonDecoder")
     if kind.startswith("Custom"):
-        yield "code of its own: format"
+        if _is_unread(decoder):
+            yield "code of its own: format"
     elif kind not in (*_JSON, *_FILES):
         yield f"answers in another format ({kind})"
     elif kind in _FILES and paged:
@@ -139,8 +138,7 @@ def _job(retriever: Node) -> Iterator[str]:
 
 
 def _requester(requester: Node) -> Iterator[str]:
-    kind = requester.get("type", "HttpRequester")
-    if kind.startswith("Custom"):
+    if _is_unread(requester):
         yield "code of its own: request"
     if str(requester.get("http_method", "GET")).upper() not in _METHODS:
         yield f"method {requester['http_method']}"
@@ -152,22 +150,21 @@ def _requester(requester: Node) -> Iterator[str]:
 
 
 def _auth(auth: Node) -> Iterator[str]:
-    kind, name = auth.get("type", "NoAuth"), str(auth.get("class_name", "")).rsplit(".", 1)[-1]
-    if (auth.get(_CONNECTOR), name) in _READ_CODE:
-        return
+    kind = auth.get("type", "NoAuth")
     if kind == "SelectiveAuthenticator":
-        for one in (auth.get("authenticators") or {}).values():
-            yield from _auth(one)
-    elif kind.startswith("Custom"):
+        ways = [[*_auth(one)] for one in (auth.get("authenticators") or {}).values()]
+        yield from min(ways, key=len, default=[])
+    elif _is_unread(auth):
         yield "code of its own: credentials"
     elif kind == "ApiKeyAuthenticator":
         place = (auth.get("inject_into") or {}).get("inject_into", "header")
-        if place not in ("header", "request_parameter"):
+        # in a body it is {{ connection.password }}
+        if place not in ("header", "request_parameter", "body_data", "body_json"):
             yield f"a key in {place}"
 
 
 def _errors(handler: Node) -> Iterator[str]:
-    if str(handler.get("type", "")).startswith("Custom"):
+    if _is_unread(handler):
         yield "code of its own: errors"
     for below in handler.get("error_handlers") or []:
         yield from _errors(below)
@@ -175,14 +172,14 @@ def _errors(handler: Node) -> Iterator[str]:
         predicate = _expression(rule.get("predicate"))
         if predicate and not _is_one_of(predicate, _ANSWERS):
             yield "a condition on answers"
-    if any(str(one.get("type", "")).startswith("Custom") for one in handler.get("backoff_strategies") or []):
+    if any(map(_is_unread, handler.get("backoff_strategies") or [])):
         yield "code of its own: waiting"
 
 
 def _paginator(paginator: Node) -> Iterator[str]:
     strategy = paginator.get("pagination_strategy") or {}
     kind = strategy.get("type", "")
-    if kind.startswith("Custom") or str(paginator.get("type", "")).startswith("Custom"):
+    if _is_unread(strategy) or _is_unread(paginator):
         yield "code of its own: pages"
     option = paginator.get("page_token_option") or {}
     if option.get("type") != "RequestPath" and option.get("inject_into") == "header":
@@ -198,8 +195,7 @@ def _paginator(paginator: Node) -> Iterator[str]:
 
 def _routers(routers: Any) -> Iterator[str]:
     found = routers if isinstance(routers, list) else [routers] if routers else []
-    kinds = [str(router.get("type", "")) for router in found]
-    if any(kind.startswith("Custom") for kind in kinds):
+    if any(map(_is_unread, found)):
         yield "code of its own: partitions"
     # combinations, several parents, groups, keys inside values: a query over what the run has landed
     for router in found:
@@ -210,13 +206,15 @@ def _routers(routers: Any) -> Iterator[str]:
 
 def _selector(selector: Node) -> Iterator[str]:
     extractor = selector.get("extractor") or {}
-    if str(extractor.get("type", "")).startswith("Custom"):
+    if _is_unread(extractor):
         yield "code of its own: records"
     # what the manifest or its user gives is known when a config is written
-    if any(re.search(r"\{\{.*(stream_|record|response)", str(step)) for step in extractor.get("field_path") or []):
+    if any(
+        re.search(r"\{\{.*\b(stream_\w+|record|response)\b", str(step)) for step in extractor.get("field_path") or []
+    ):
         yield "records at a computed place"
     kept = selector.get("record_filter") or {}
-    if str(kept.get("type", "")).startswith("Custom"):
+    if _is_unread(kept):
         yield "code of its own: filter"
     elif "stream_partition" in str(kept.get("condition")) or "stream_slice" in str(kept.get("condition")):
         yield "a filter by the parent"

@@ -1,7 +1,8 @@
 """How long the Sources page's list takes at its API, next to Airflow's own list of DAGs, in one run.
 
-A thousand sources with a year of daily loads: 365,000 rows of audit. Both are asked in one process, in turn. It exits
-with status 1 when a target is missed.
+A thousand sources with a year of daily loads: 365,000 rows of audit. Both are asked in one process, in turn, of a
+server that starts for the first time over these audit tables and then once more; then by a browser, as `page_seen.py`
+says. It exits with status 1 when a target is missed.
 
     .venv/bin/python benchmarks/page.py [sources] [days]
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +23,9 @@ from typing import Any
 
 ASKED = 40
 TARGET_MS = 200
+FIRST_MS = 2000
+AGAIN = "--again"  # measures a server that was started again over what the first one has left
+MEASURED = [[__file__, AGAIN], [str(Path(__file__).with_name("page_seen.py"))]]
 YAML = """name: source_{0}
 owner: team-{1}
 tags: [group-{1}]
@@ -33,6 +38,8 @@ tables: {{events: {{path: events.csv, primary_key: [id], write_disposition: merg
 
 
 def main() -> int:
+    if sys.argv[1:] == [AGAIN]:
+        return measure()
     sources, days = (int(text) for text in (sys.argv[1:] or ["1000", "365"]))
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -40,7 +47,11 @@ def main() -> int:
         lay_configs(folder, sources)
         lay_audit(folder / "warehouse.duckdb", sources, days)
         lay_airflow(sources)
-        return measure()
+        client = client_of_airflow()
+        first_answer(client, "first answer over audit tables that no server has read")
+        wait_for_all(client)
+        codes = [subprocess.run([sys.executable, *command], check=False).returncode for command in MEASURED]
+        return max(codes)
 
 
 def environment(folder: Path) -> None:
@@ -95,7 +106,8 @@ def lay_airflow(sources: int) -> None:
             )
 
 
-def measure() -> int:
+def client_of_airflow() -> Any:
+    """Return a client of a server that has just begun, logged in as its administrator."""
     from airflow.api_fastapi.app import create_app, get_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
     from fastapi.testclient import TestClient
@@ -103,11 +115,31 @@ def measure() -> int:
     client = TestClient(create_app(apps="core"))
     token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="admin", role="admin"))
     client.headers["Authorization"] = f"Bearer {token}"
+    return client
+
+
+def first_answer(client: Any, words: str) -> tuple[dict[str, Any], float]:
+    """Ask a server for the first time, and return its answer and its milliseconds."""
+    began, worked = time.perf_counter(), time.process_time()
+    answer = client.get("/elt/api/v1/overview").raise_for_status()
+    took, found = (time.perf_counter() - began) * 1000, answer.json()
+    print(f"{words}: {took:,.0f} ms, {time.process_time() - worked:.1f} s of a core")
+    print(f"{len(found['tables']):,} tables, {len(answer.content) / 1e6:.1f} MB. {found['copied']['note']}")
+    return found, took
+
+
+def wait_for_all(client: Any) -> None:
+    """Wait until the server has read all audit tables, and has left on disk what the next one begins with."""
     began = time.perf_counter()
-    first = client.get("/elt/api/v1/overview")
-    print(f"first answer, with all that is read for it: {time.perf_counter() - began:.1f} s")
-    found = first.raise_for_status().json()
-    print(f"{len(found['tables']):,} tables, {len(first.content) / 1e6:.1f} MB")
+    while client.get("/elt/api/v1/overview").raise_for_status().json()["copied"]["note"]:
+        time.sleep(0.2)
+    print(f"all of it read meanwhile, after {time.perf_counter() - began:.1f} s")
+
+
+def measure() -> int:
+    client = client_of_airflow()
+    found, first = first_answer(client, "first answer of a server that was started again")
+    wait_for_all(client)
     names = cycle([row["source"] for row in found["tables"]])  # another one each time: no answer is kept
     ways: dict[str, Callable[[], Any]] = {
         "Sources, all tables": lambda: client.get("/elt/api/v1/overview"),
@@ -122,7 +154,7 @@ def measure() -> int:
             began = time.perf_counter()
             ask().raise_for_status()
             taken[way].append((time.perf_counter() - began) * 1000)
-    missed = False
+    missed = first > FIRST_MS
     for way, times in taken.items():
         p95 = statistics.quantiles(times, n=20)[-1]
         verdict = ""

@@ -3,6 +3,7 @@
 import fcntl
 import gc
 import json
+import logging
 import mimetypes
 import os
 import shutil
@@ -54,6 +55,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    # a command that ran in this process may have left it quiet
+    logging.disable(logging.NOTSET)
     with tiers.running(item):
         return (yield)
 
@@ -131,6 +134,12 @@ def connections(data: Path, api_port: int, **changes: dict[str, object]) -> dict
     }
     variables = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(fields) for name, fields in given.items()}
     return variables | {"AIRFLOW_VAR_ELT_LANDING": str(data / "landing")}
+
+
+@pytest.fixture(scope="session")
+def environment_of() -> Callable[..., dict[str, str]]:
+    """What gives the environment of a project; `conftest` is the name of several modules."""
+    return connections
 
 
 def any_free_port() -> int:

@@ -5,6 +5,7 @@ said once more beside the tests that meet it: tests/fakesnow_exceptions.py.
 """
 
 import gc
+import os
 import sys
 from functools import cache
 from threading import Thread
@@ -91,7 +92,8 @@ def a_database_is_an_engine_of_its_own() -> None:
 
         def connect(self, database, *args, **kwargs):
             if database not in engines:
-                engines[database] = fakesnow.server.FakeSnow(nop_regexes=self.nop_regexes)
+                kept = os.environ.get("FAKESNOW_KEPT")
+                engines[database] = fakesnow.server.FakeSnow(nop_regexes=self.nop_regexes, db_path=kept)
                 for old in list(engines)[:-KEPT]:
                     del engines[old]
             return engines[database].connect(database, *args, **kwargs)

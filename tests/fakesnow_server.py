@@ -24,6 +24,7 @@ class FakeSnowflake:
 
     port: int
     folder: Path = field(repr=False)
+    pid: int = 0
     numbers: ClassVar[itertools.count] = itertools.count()
 
     def fields(self, database: str | None = None, **extra: Any) -> dict[str, Any]:
@@ -50,8 +51,11 @@ class FakeSnowflake:
 
 
 @contextmanager
-def fakesnow_running(folder: Path, port: int) -> Iterator[FakeSnowflake]:
-    """Start a server on a port of 127.0.0.1 whose stages are below the folder; it ends with the block."""
+def fakesnow_running(folder: Path, port: int, kept: Path | None = None) -> Iterator[FakeSnowflake]:
+    """Start a server on a port of 127.0.0.1 whose stages are below the folder; it ends with the block.
+
+    Databases are in memory, or in the folder `kept`, where the next server finds what was committed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "fakesnow.log").open("w") as log:
         process = subprocess.Popen(
@@ -59,9 +63,9 @@ def fakesnow_running(folder: Path, port: int) -> Iterator[FakeSnowflake]:
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            env=os.environ | {"TMPDIR": str(folder)},
+            env=os.environ | {"TMPDIR": str(folder)} | ({"FAKESNOW_KEPT": str(kept)} if kept else {}),
         )
-    server = FakeSnowflake(port, folder)
+    server = FakeSnowflake(port, folder, process.pid)
     try:
         _wait(server, process)
         yield server

@@ -3,8 +3,8 @@
 import { useEffect, useRef, useState } from "react";
 import type { ReactNode } from "react";
 import type { Schemas } from "./api";
-import { ApiError, send } from "./api";
-import { count, moment, plural, windowWords } from "./words";
+import { ApiError, get, send } from "./api";
+import { count, moment, plural, span, windowWords } from "./words";
 
 type Source = Schemas["Source"];
 type LoadRow = Schemas["LoadRow"];
@@ -19,21 +19,7 @@ export type Wish =
 
 export type Done = { words: string; link?: string; linkWords?: string };
 
-// the instant at which clocks of a zone show a day's beginning; an offset is looked up twice, for a change of the clock
-export const midnight = (text: string, zone: string): Date => {
-  const wanted = Date.parse(`${text}T00:00:00Z`);
-  const shown = (at: number): number => {
-    const parts = new Intl.DateTimeFormat("en-GB", {
-      timeZone: zone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
-    }).formatToParts(at);
-    const of = (kind: string) => Number(parts.find(({ type }) => type === kind)?.value);
-    return Date.UTC(of("year"), of("month") - 1, of("day"), of("hour"), of("minute"), of("second"));
-  };
-  const first = wanted - (shown(wanted) - wanted);
-  return new Date(first - (shown(first) - wanted));
-};
-
-export const dayIn = (at: number, zone: string): string => new Intl.DateTimeFormat("en-CA", { timeZone: zone }).format(at);
+const dayIn = (at: number, zone: string): string => new Intl.DateTimeFormat("en-CA", { timeZone: zone }).format(at);
 
 const runLink = (dag: string, run: string): string => new URL(`dags/${dag}/runs/${encodeURIComponent(run)}`, document.baseURI).href;
 
@@ -62,8 +48,8 @@ export const Actions = ({ source, table, wish, setWish }: {
     setWish(undefined);
   };
   const row = source.tables.find((one) => one.table === table);
-  const button = (words: string, next: Wish, why?: string) => (
-    <button type="button" className="elt-button" onClick={() => setWish(next)} disabled={why !== undefined} title={why}>
+  const button = (words: string, next: Wish) => (
+    <button type="button" className="elt-button" onClick={() => setWish(next)}>
       {words}…
     </button>
   );
@@ -75,7 +61,7 @@ export const Actions = ({ source, table, wish, setWish }: {
       <div className="elt-actions" role="group" aria-label="Actions">
         {source.may_run ? (
           <>
-            {button("Backfill", { kind: "backfill" }, source.has_schedule ? undefined : "A source without a schedule has no windows to backfill")}
+            {button("Backfill", { kind: "backfill" })}
             {table ? button("Full refresh", { kind: "refresh", table }) : null}
             {table && row?.open_rejects ? button("Replay rejects", { kind: "replay", table }) : null}
             {table && row?.open_rejects ? button("Dismiss rejects", { kind: "dismiss", table }) : null}
@@ -198,66 +184,59 @@ const LoadAgain = ({ source, paused, finish, close, wish }: Inside & { wish: Ext
   );
 };
 
-// a window ends where the next one begins; the last one that is complete is what a run has that is given none
-const runEach = async (source: Source, windows: string[], body: { to_date: string }): Promise<void> => {
-  const later = new Date(Date.parse(body.to_date) + 62 * 86_400_000).toISOString();
-  const all = await send<DryRun>("api/v2/backfills/dry_run", "POST", { ...body, to_date: later, reprocess_behavior: "completed" });
-  const starts = all.backfills.flatMap(({ logical_date }) => (logical_date ? [logical_date] : []));
-  for (const start of windows) {
-    const end = starts[starts.indexOf(start) + 1];
-    await trigger(source, end ? { window_start: start, window_end: end } : {}, `Backfill of ${start}`);
-  }
-};
+type Preview = Schemas["Backfill"];
+type BackfillWindow = Schemas["BackfillWindow"];
+const MOST = 400; // windows that a browser starts runs of
 
-type DryRun = { backfills: { logical_date: string | null }[]; total_entries: number };
-
-const Backfill = ({ source, paused, finish, close }: Inside) => {
-  const zone = source.timezone;
-  const [from, setFrom] = useState(dayIn(Date.now() - 8 * 86_400_000, zone));
-  const [to, setTo] = useState(dayIn(Date.now() - 86_400_000, zone));
-  const [only, setOnly] = useState(true);
-  const [preview, setPreview] = useState<DryRun>();
-  const [problem, setProblem] = useState<string>();
-  const ready = Boolean(from && to && from <= to);
-  const end = ready ? new Date(midnight(dayIn(Date.parse(`${to}T12:00:00Z`) + 86_400_000, "UTC"), zone).getTime() - 1000) : undefined;
-  const body = JSON.stringify({
-    dag_id: source.name,
-    from_date: ready ? midnight(from, zone).toISOString() : "",
-    to_date: end?.toISOString() ?? "",
-    reprocess_behavior: only ? "failed" : "completed",
-    max_active_runs: 1,
-  });
+const usePreview = (source: string, first: string, last: string): { preview?: Preview; problem?: string } => {
+  const [found, setFound] = useState<{ preview?: Preview; problem?: string }>({});
   useEffect(() => {
-    setPreview(undefined);
-    setProblem(undefined);
-    if (!ready) return undefined;
+    setFound({});
+    if (!first || !last || first > last) return undefined;
     let current = true;
     const timer = window.setTimeout(() => {
-      send<DryRun>("api/v2/backfills/dry_run", "POST", JSON.parse(body)).then(
-        (found) => current && setPreview(found),
-        (error: Error) => current && setProblem(error.message),
+      const days = new URLSearchParams({ first, last });
+      get<Preview>(`elt/api/v1/sources/${encodeURIComponent(source)}/backfill?${days.toString()}`).then(
+        (preview) => current && setFound({ preview }),
+        (error: Error) => current && setFound({ problem: error.message }),
       );
     }, 250);
     return () => {
       current = false;
       window.clearTimeout(timer);
     };
-  }, [body, ready]);
-  const windows = preview?.backfills.flatMap(({ logical_date }) => (logical_date ? [logical_date] : [])) ?? [];
+  }, [source, first, last]);
+  return found;
+};
+
+const sum = (values: (number | null)[]): number | undefined => {
+  const known = values.filter((value) => value !== null);
+  return known.length ? known.reduce((one, other) => one + other, 0) : undefined;
+};
+
+const keyOf = (window: BackfillWindow) => JSON.stringify([window.start, window.tables]);
+
+const Backfill = ({ source, paused, finish, close }: Inside) => {
+  const zone = source.timezone;
+  const [from, setFrom] = useState(dayIn(Date.now() - 8 * 86_400_000, zone));
+  const [to, setTo] = useState(dayIn(Date.now() - 86_400_000, zone));
+  const [only, setOnly] = useState(true);
+  const [begun, setBegun] = useState<ReadonlySet<string>>(new Set()); // windows: none is begun again after a failure
+  const { preview, problem } = usePreview(source.name, from, to);
+  const ready = Boolean(from && to && from <= to);
+  const windows = preview?.windows.filter(({ loaded }) => !only || !loaded) ?? [];
+  const rest = windows.filter((window) => !begun.has(keyOf(window)));
   const act = async () => {
-    const begun = `The backfill of ${plural(windows.length, "window")} has begun.`;
-    try {
-      await send("api/v2/backfills", "POST", JSON.parse(body));
-      finish({ words: begun, link: new URL(`dags/${source.name}/backfills`, document.baseURI).href, linkWords: "Open the backfill" });
-    } catch (error) {
-      // Airflow over SQLite, as on a laptop, cannot make backfills while its scheduler runs: a run for each window can be
-      if (!(error instanceof ApiError) || error.status !== 503) throw error;
-      await runEach(source, windows, JSON.parse(body));
-      finish({ words: `${begun} It is a run for each.`, link: new URL(`dags/${source.name}/runs`, document.baseURI).href, linkWords: "Open the runs" });
+    for (const window of rest) {
+      await trigger(source, window.conf, `Backfill of ${windowWords(window.start, window.end, zone)}`);
+      setBegun((before) => new Set(before).add(keyOf(window)));
     }
+    const words = `The backfill of ${plural(windows.length, "window")} has begun: a run for each, in their order.`;
+    finish({ words, link: new URL(`dags/${source.name}/runs`, document.baseURI).href, linkWords: "Open the runs" });
   };
   return (
-    <Dialog title={`Backfill ${source.name}`} verb={windows.length ? `Backfill ${plural(windows.length, "window")}` : "Backfill"} ready={windows.length > 0} close={close} act={act}>
+    <Dialog title={`Backfill ${source.name}`} verb={rest.length ? `Backfill ${plural(rest.length, "window")}` : "Backfill"}
+      ready={rest.length > 0 && windows.length <= MOST} close={close} act={act}>
       <p>Days are those of <strong>{zone}</strong>, as in the config.</p>
       <div className="elt-fields">
         <label>
@@ -270,28 +249,44 @@ const Backfill = ({ source, paused, finish, close }: Inside) => {
         </label>
       </div>
       <label className="elt-check">
-        <input type="checkbox" checked={only} onChange={(event) => setOnly(event.target.checked)} /> Only the gaps: windows without a run that succeeded
+        <input type="checkbox" checked={only} onChange={(event) => setOnly(event.target.checked)} /> Only the gaps: windows that are not loaded, or whose run did not end well
       </label>
       <div className="elt-preview" aria-live="polite">
         {problem ? <p className="elt-bad">{problem}</p> : null}
         {!ready ? <p className="elt-bad">The first day must not be after the last one.</p> : null}
         {ready && !preview && !problem ? <p className="elt-muted">Asking which windows…</p> : null}
-        {preview ? (
-          <>
-            <p>
-              <strong>{windows.length ? plural(windows.length, "window") : "No window"}</strong>
-              {windows.length ? " would be loaded, one after the other; each begins at" : " in these days is left to load."}
-            </p>
-            <ul tabIndex={0} aria-label="Windows">
-              {windows.slice(0, 200).map((start) => (
-                <li key={start}>{moment(start, zone)}</li>
-              ))}
-            </ul>
-          </>
-        ) : null}
+        {preview ? <Windows preview={preview} windows={windows} /> : null}
+        {windows.length > rest.length ? <p role="status">{count(windows.length - rest.length)} of {plural(windows.length, "run")} begun</p> : null}
       </div>
       <PausedHint paused={paused} />
     </Dialog>
+  );
+};
+
+const Windows = ({ preview, windows }: { preview: Preview; windows: BackfillWindow[] }) => {
+  const [rows, seconds] = [sum(windows.map((one) => one.rows)), sum(windows.map((one) => one.seconds))];
+  const cost = [rows === undefined ? "" : `about ${plural(rows, "row")}`, seconds === undefined ? "" : `about ${span(seconds)}`];
+  return (
+    <>
+      {preview.why ? <p className="elt-bad">{preview.why}</p> : null}
+      <p>
+        <strong>{windows.length ? plural(windows.length, "window") : "No window"}</strong>
+        {windows.length ? [" would be loaded, the oldest first", ...cost].filter(Boolean).join(", ") : " in these days is left to load"}
+        {windows.length && rows !== undefined ? ", as earlier runs were." : "."}
+      </p>
+      {windows.length > MOST ? <p className="elt-bad">More than {MOST} are for the command line: <code>elt backfill</code> resumes where it was ended.</p> : null}
+      <ul tabIndex={0} aria-label="Windows">
+        {windows.slice(0, MOST).map((one) => (
+          <li key={keyOf(one)}>
+            {windowWords(one.start, one.end, preview.timezone)}
+            <span className="elt-muted">{one.loaded ? " · loaded, again" : ""}{one.tables.length > 1 ? ` · ${one.tables.join(", ")}` : ""}</span>
+          </li>
+        ))}
+      </ul>
+      {Object.entries(preview.never).map(([table, why]) => (
+        <p key={table} className="elt-note">{table} is left out: {why}</p>
+      ))}
+    </>
   );
 };
 

@@ -24,6 +24,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/asked": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Asked
+         * @description Ask the warehouse now for what the list shows, although that may resume it, and return how old that is.
+         */
+        post: operations["asked_api_v1_asked_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/catalogue": {
         parameters: {
             query?: never;
@@ -38,26 +58,6 @@ export interface paths {
         get: operations["catalogue_api_v1_catalogue_get"];
         put?: never;
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/draft": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Draft
-         * @description Return what is wrong in the text of a YAML, and the DAG that it would make. Nothing is kept of it.
-         */
-        post: operations["draft_api_v1_draft_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -116,6 +116,26 @@ export interface paths {
          * @description Return the loads of a table and the windows that are missing between them.
          */
         get: operations["loads_api_v1_sources__name__tables__table__loads_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sources/{name}/backfill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Backfill
+         * @description Return the windows that a backfill of some days would load: those that `elt backfill` says.
+         */
+        get: operations["backfill_api_v1_sources__name__backfill_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -244,6 +264,88 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/onboarding": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Onboarding
+         * @description Return what the user may do with a config that is being written.
+         */
+        get: operations["onboarding_api_v1_onboarding_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/draft": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Draft
+         * @description Return what is wrong in the text of a YAML, and the DAG that it would make. Nothing is kept of it.
+         */
+        post: operations["draft_api_v1_draft_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sample": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sample
+         * @description Look at a source as `elt new` does, and return the config that it would write.
+         *
+         *     Needs to change the connection, which is one of Airflow's database.
+         */
+        post: operations["sample_api_v1_sample_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/proposal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Proposal
+         * @description Push a branch with a config to the repository of the git bundle. Needs to change every DAG.
+         */
+        post: operations["proposal_api_v1_proposal_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -289,6 +391,60 @@ export interface components {
                 number,
                 number
             ][];
+        };
+        /**
+         * Backfill
+         * @description What a backfill of a range would load, as `elt backfill` has it.
+         */
+        Backfill: {
+            /** Timezone */
+            timezone: string;
+            /** Windows */
+            windows: components["schemas"]["BackfillWindow"][];
+            /**
+             * Never
+             * @description The tables that it leaves out, and why.
+             */
+            never: {
+                [key: string]: string;
+            };
+            /**
+             * Why
+             * @description Why there is nothing to load.
+             * @default
+             */
+            why: string;
+        };
+        /**
+         * BackfillWindow
+         * @description A run of a backfill: its window, whether it is loaded, and what earlier runs say that it brings and takes.
+         */
+        BackfillWindow: {
+            /**
+             * Start
+             * Format: date-time
+             */
+            start: string;
+            /**
+             * End
+             * Format: date-time
+             */
+            end: string;
+            /** Tables */
+            tables: string[];
+            /** Loaded */
+            loaded: boolean;
+            /** Rows */
+            rows: number | null;
+            /** Seconds */
+            seconds: number | null;
+            /**
+             * Conf
+             * @description What a run of it is triggered with.
+             */
+            conf: {
+                [key: string]: string | string[];
+            };
         };
         /**
          * Band
@@ -338,6 +494,24 @@ export interface components {
             file: string;
             /** Mistakes */
             mistakes: components["schemas"]["Mistake"][];
+        };
+        /**
+         * BudgetUse
+         * @description The budget of a source, and what of it was used when a run last looked; the warehouse is not asked again.
+         */
+        BudgetUse: {
+            /** Unit */
+            unit: string;
+            /** Limit */
+            limit: number;
+            /** Per */
+            per: string;
+            /** Stops */
+            stops: boolean;
+            /** Used */
+            used?: number | null;
+            /** Looked At */
+            looked_at?: string | null;
         };
         /**
          * ChangeRow
@@ -508,6 +682,7 @@ export interface components {
             seconds: number;
             /** Steps */
             steps: components["schemas"]["CostRow"][];
+            budget?: components["schemas"]["BudgetUse"] | null;
             /**
              * Statement
              * @description On Snowflake: what says the queries by their tag. The page does not ask it.
@@ -692,6 +867,29 @@ export interface components {
             excerpt: string[];
         };
         /**
+         * Onboarding
+         * @description What the user may do with a config that is being written.
+         */
+        Onboarding: {
+            /**
+             * Connections
+             * @description Whether connections may be sampled, those that the user may change.
+             */
+            connections: boolean;
+            /**
+             * Known
+             * @description Connections in Airflow's database that the user may change.
+             */
+            known: string[];
+            /**
+             * Hosts
+             * @description Hosts, or patterns of them, of which URLs may be sampled.
+             */
+            hosts: string[];
+            /** @description Where a branch may be pushed to; none where not. */
+            repository: components["schemas"]["Repository"] | null;
+        };
+        /**
          * Overview
          * @description All tables that the user may see, and the YAMLs that are broken.
          */
@@ -716,6 +914,30 @@ export interface components {
             may_run: string[];
             /** Broken */
             broken: components["schemas"]["BrokenFile"][];
+        };
+        /**
+         * Proposal
+         * @description A branch with the config.
+         */
+        Proposal: {
+            /** Branch */
+            branch: string;
+            /** Base */
+            base: string;
+            /** File */
+            file: string;
+            /** Commit */
+            commit: string;
+            /**
+             * Pushed
+             * @description Whether it was pushed now; else a branch of this text was there already.
+             */
+            pushed: boolean;
+            /**
+             * Page
+             * @description Where it becomes a pull request; empty for a git host that is not known.
+             */
+            page: string;
         };
         /**
          * ReasonRow
@@ -755,6 +977,16 @@ export interface components {
             rejected_at: string;
             /** State */
             state: string;
+            /**
+             * By
+             * @description What closed them: the id of a load, or a person; empty where they are open.
+             */
+            by: string;
+            /**
+             * Why
+             * @description Why a person dismissed them.
+             */
+            why: string;
         };
         /**
          * Rejects
@@ -765,6 +997,24 @@ export interface components {
             reasons: components["schemas"]["ReasonRow"][];
             /** Loads */
             loads: components["schemas"]["RejectedLoadRow"][];
+        };
+        /**
+         * Repository
+         * @description The git repository in which the configs are.
+         */
+        Repository: {
+            /**
+             * Branch
+             * @description The branch that Airflow reads.
+             */
+            branch: string;
+            /** Folder */
+            folder: string;
+            /**
+             * Page
+             * @description Its address for people; empty where there is none that is known.
+             */
+            page: string;
         };
         /**
          * Result
@@ -786,6 +1036,54 @@ export interface components {
             run_id: string;
         };
         /**
+         * SampleWish
+         * @description What a config is to be written for: a connection of Airflow, or a URL.
+         */
+        SampleWish: {
+            /**
+             * Name
+             * @description Name of the config.
+             */
+            name: string;
+            /** Connection */
+            connection?: string | null;
+            /** Url */
+            url?: string | null;
+            /**
+             * Path
+             * @description Path of the API, or pattern of files.
+             */
+            path?: string | null;
+            /**
+             * Tables
+             * @description Tables of a database, or patterns; none for all.
+             * @default []
+             */
+            tables: string[];
+            /**
+             * Schema Name
+             * @description Schema of these tables.
+             */
+            schema_name?: string | null;
+        };
+        /**
+         * SampledConfig
+         * @description The config that `elt new` would write.
+         */
+        SampledConfig: {
+            /** File */
+            file: string;
+            /** Text */
+            text: string;
+            /** Skipped */
+            skipped: components["schemas"]["SkippedTable"][];
+            /**
+             * Todo
+             * @description What is left to do before it can run.
+             */
+            todo: string[];
+        };
+        /**
          * SettingRow
          * @description A value of the config in effect, and where it comes from.
          */
@@ -798,6 +1096,16 @@ export interface components {
             origin: string;
             /** Where */
             where: string;
+        };
+        /**
+         * SkippedTable
+         * @description A table that is left out, and why.
+         */
+        SkippedTable: {
+            /** Name */
+            name: string;
+            /** Reason */
+            reason: string;
         };
         /**
          * Source
@@ -1061,6 +1369,47 @@ export interface operations {
             };
         };
     };
+    asked_api_v1_asked_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Copied"];
+                };
+            };
+            /** @description No login */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No permission */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No warehouse */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     catalogue_api_v1_catalogue_get: {
         parameters: {
             query?: never;
@@ -1092,60 +1441,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
-            };
-            /** @description No warehouse */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-        };
-    };
-    draft_api_v1_draft_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Draft"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Checked"];
-                };
-            };
-            /** @description No login */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description No permission */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
             };
             /** @description No warehouse */
             503: {
@@ -1304,6 +1599,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Loads"];
+                };
+            };
+            /** @description No login */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No permission */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The config or its table is not there, or is broken */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description No warehouse */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    backfill_api_v1_sources__name__backfill_get: {
+        parameters: {
+            query: {
+                first: string;
+                last: string;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backfill"];
                 };
             };
             /** @description No login */
@@ -1691,6 +2048,219 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
+            };
+            /** @description No warehouse */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    onboarding_api_v1_onboarding_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Onboarding"];
+                };
+            };
+            /** @description No login */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No permission */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No warehouse */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    draft_api_v1_draft_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Draft"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Checked"];
+                };
+            };
+            /** @description No login */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No permission */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description No warehouse */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    sample_api_v1_sample_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SampleWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SampledConfig"];
+                };
+            };
+            /** @description No login */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No permission */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What was sent is not valid, or cannot be done: the reason is in `detail` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Others are served; try again in a moment */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No warehouse */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    proposal_api_v1_proposal_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Draft"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
+            /** @description No login */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No permission */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What was sent is not valid, or cannot be done: the reason is in `detail` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Others are served; try again in a moment */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description No warehouse */
             503: {

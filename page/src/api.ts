@@ -32,6 +32,8 @@ export const ask = async (path: string, init?: RequestInit): Promise<Response> =
   return answer;
 };
 
+export const get = async <T>(path: string): Promise<T> => (await (await ask(path)).json()) as T;
+
 export const send = async <T>(path: string, method: string, body: unknown): Promise<T> => {
   const answer = await ask(path, {
     method,

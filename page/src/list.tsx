@@ -55,7 +55,7 @@ export const SourcesList = () => {
     <div className="elt-page">
       <header className="elt-head">
         <h1>Sources</h1>
-        {data ? <Age copied={data.copied} error={error} now={now} again={again} /> : null}
+        {data ? <Age copied={data.copied} error={error} now={now} again={again} spends={data.may_run.length > 0} /> : null}
         <span className="elt-links">
           <Link to="/plugin/sources?view=new">New source</Link>
           <Link to="/plugin/sources?view=catalogue">Catalogue</Link>
@@ -84,6 +84,9 @@ const Found = ({ data, now }: { data: Overview; now: number }) => {
     );
     return sorted(wanted, sort);
   }, [data, state, owner, tag, search, sort]);
+  if (data.tables.length === 0 && data.broken.length === 0 && data.copied.note) {
+    return <Empty title="Nothing was read yet"><p>{data.copied.note}</p></Empty>;
+  }
   if (data.tables.length === 0 && data.broken.length === 0) {
     return (
       <Empty title="There is no source that you may see yet">

@@ -1,6 +1,8 @@
 // Small parts that several views share.
+import { useState } from "react";
 import type { ReactNode } from "react";
 import type { ApiError, Schemas } from "./api";
+import { send } from "./api";
 import { tone } from "./states";
 import { ago, moment, span } from "./words";
 
@@ -57,27 +59,53 @@ export const Loading = ({ rows = 8 }: { rows?: number }) => (
   </div>
 );
 
-export const Age = ({ copied, error, now, again }: {
+export const Age = ({ copied, error, now, again, spends = false }: {
   copied?: Schemas["Copied"];
   error?: ApiError;
   now: number;
   again: () => void;
+  spends?: boolean;
 }) => {
   const seconds = copied?.at ? Math.max(0, (now - new Date(copied.at).getTime()) / 1000) : undefined;
+  const kept = copied && copied.warehouse !== "" && copied.warehouse !== "duckdb";
   const text = error
     ? "not reachable: this is what was seen last"
     : seconds === undefined
-      ? "no load has been committed yet"
-      : `as of the last commit, ${span(seconds)} ago`;
+      ? kept ? "the warehouse was not asked yet" : "no load has been committed yet"
+      : `${kept ? `as ${copied.warehouse} said` : "as of the last commit,"} ${span(seconds)} ago`;
   return (
     <p className={`elt-age${error ? " elt-age-lost" : ""}`}>
       <span className="elt-pulse" aria-hidden="true" />
       <span title={copied?.at ? moment(copied.at, "UTC") + " UTC" : undefined}>{text}</span>
       {copied?.note ? <span className="elt-muted"> · {copied.note}</span> : null}
-      <button type="button" className="elt-quiet" onClick={again} aria-label="Ask again now" title="Ask again now">
+      {kept && spends ? <AskNow again={again} /> : null}
+      <button type="button" className="elt-quiet" onClick={again} aria-label="Look again now" title="Look again now">
         ↻
       </button>
     </p>
+  );
+};
+
+// what is seen of a warehouse that costs is kept: this asks it again, although that may resume it
+const AskNow = ({ again }: { again: () => void }) => {
+  const [told, setTold] = useState<{ busy?: boolean; error?: string }>({});
+  const go = () => {
+    setTold({ busy: true });
+    send<Schemas["Copied"]>("elt/api/v1/asked", "POST", {}).then(
+      () => {
+        setTold({});
+        again();
+      },
+      (error: Error) => setTold({ error: error.message }),
+    );
+  };
+  return (
+    <>
+      <button type="button" className="elt-button elt-small" onClick={go} disabled={told.busy} title="Resumes the warehouse where it is suspended">
+        {told.busy ? "Asking…" : "Ask the warehouse now"}
+      </button>
+      {told.error ? <span className="elt-bad" role="alert">{told.error}</span> : null}
+    </>
   );
 };
 

@@ -44,7 +44,7 @@ export const SourceView = ({ name, inDag }: { name: string; inDag?: boolean }) =
       {inDag ? null : <Back />}
       <header className="elt-head">
         {inDag ? null : <h1>{name}</h1>}
-        <Age copied={answer.data.copied} error={answer.error} now={now} again={answer.again} />
+        <Age copied={answer.data.copied} error={answer.error} now={now} again={answer.again} spends={answer.data.may_run} />
         <span className="elt-links">
           {inDag ? null : <a href={new URL(`dags/${name}`, document.baseURI).href}>its DAG</a>}
         </span>

@@ -238,6 +238,7 @@ export const RejectsTab = ({ source, table }: TabProps) => {
                   <Figure value={load.rows} />
                   <td>
                     <span className={`elt-tag ${load.state === "open" ? "elt-tag-bad" : "elt-tag-good"}`}>{load.state}</span>
+                    {load.why ? <span className="elt-note">{`${load.by}: ${load.why}`}</span> : null}
                   </td>
                   <td>{moment(load.rejected_at, source.timezone)}</td>
                   <td>{load.reason}</td>
@@ -429,15 +430,29 @@ export const LineageTab = ({ source }: TabProps) => {
   );
 };
 
+const Budget = ({ unit, limit, per, stops, used, looked_at, zone }: Schemas["BudgetUse"] & { zone: string }) => (
+  <p>
+    Budget: <strong>{limit.toLocaleString("en")}</strong> {unit} a {per}; then {stops ? "runs fail before they read" : "a warning is sent"}.{" "}
+    {used == null || looked_at == null ? (
+      "No run has looked at it yet."
+    ) : (
+      <>
+        Used when a run last looked, {moment(looked_at, zone)}: <strong>{share(used, limit)}</strong>.
+      </>
+    )}
+  </p>
+);
+
 export const CostTab = ({ source }: TabProps) => {
   const answer = useLive<Schemas["Cost"]>(path(source, "cost"), 20);
   return (
     <Asked answer={answer}>
-      {({ runs, seconds: whole, steps, statement }) =>
+      {({ runs, seconds: whole, steps, statement, budget }) =>
         steps.length === 0 ? (
           <Empty title="No run has ended yet">What its steps take appears here.</Empty>
         ) : (
           <>
+            {budget ? <Budget {...budget} zone={source.timezone} /> : null}
             <p>
               The newest {plural(runs, "run")} took <strong>{span(whole)}</strong> of tasks in all.
             </p>

@@ -9,6 +9,7 @@ from threading import Thread
 
 import pytest
 
+from elt_factory.alerts import airflow_notifier
 from elt_factory.alerts.kind import NOTIFIERS, Message
 from elt_factory.core.connection import Connection
 
@@ -170,6 +171,72 @@ def test_mail_that_cannot_be_sent_says_why_without_the_password(mails, extra):
     said = NOTIFIERS.get("smtp").send(connection, FAILED)
     assert said
     assert SECRET not in said
+
+
+SMTP = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
+
+
+@pytest.fixture
+def mail_connection(mails, monkeypatch) -> None:
+    extra = {"disable_tls": True, "disable_ssl": True, "from_email": "elt@example.org"}
+    spec = {"conn_type": "smtp", "host": "127.0.0.1", "port": mails.server_address[1], "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_OUTBOX", json.dumps(spec))
+
+
+def test_a_notifier_of_a_provider_of_airflow_s_sends_the_message(mails, mail_connection):
+    """What a failing source wrote is text, never a template; what the config writes may have the message."""
+    message = Message("flights", "failure", "it said {{ 6 * 7 }} <b>", impact=("Not updated: fleet_age",))
+    arguments = {"smtp_conn_id": "outbox", "to": ["{{ message.source }}@example.org"], "cc": None}
+    airflow_notifier.send(SMTP, arguments, message)
+    airflow_notifier.send(SMTP, arguments | {"subject": "{{ message.severity }}: {{ message.text }}"}, message)
+    letters = [message_from_bytes(content, policy=policy.default) for _, content in mails.letters]
+    assert [letter["Subject"] for letter in letters] == [message.text, f"error: {message.text}"]
+    assert letters[0]["To"] == "flights@example.org"
+    html = letters[0].get_body(("html",)).get_content()
+    assert "it said {{ 6 * 7 }} &lt;b&gt;<br>Not updated: fleet_age" in html
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("nowhere.Notifier", "cannot import the notifier nowhere.Notifier: No module named 'nowhere'"),
+        ("elt_factory.alerts.kind.Message", "elt_factory.alerts.kind.Message is not a notifier: it does not extend "),
+    ],
+)
+def test_what_is_not_a_notifier_is_said(path, said):
+    with pytest.raises(airflow_notifier.UnusableNotifierError) as raised:
+        airflow_notifier.send(path, {}, FAILED)
+    assert str(raised.value).startswith(said)
+
+
+def test_apprise_takes_each_address_of_the_connection_and_says_how_it_ended(receiver):
+    port = receiver.server_address[1]
+    extra = {"config": [{"path": f"json://127.0.0.1:{port}/of-the-provider", "tag": "alert"}]}
+    connection = Connection("all", "apprise", password=f"json://127.0.0.1:{port}/{SECRET}", extra=extra)
+    for message in (FAILED, RECOVERED):
+        assert NOTIFIERS.get("apprise").send(connection, message) == ""
+    got = sorted((path, body["type"], body["title"], body["message"]) for path, _, body in receiver.got)
+    rest = "\n".join([*FAILED.details, FAILED.link])
+    assert got == [
+        (path, *of_message)
+        for path in ("/of-the-provider", f"/{SECRET}")
+        for of_message in (("failure", FAILED.text, rest), ("success", RECOVERED.text, RECOVERED.text))
+    ]
+
+
+def test_apprise_that_cannot_send_says_so_without_the_address(receiver, caplog):
+    caplog.set_level("DEBUG")
+    receiver.status = 403
+    port = receiver.server_address[1]
+    passwords = ("", "hunter2", f"json://127.0.0.1:{port}/{SECRET} {SECRET}", f"json://user:{SECRET}@127.0.0.1:1/x")
+    said = [NOTIFIERS.get("apprise").send(Connection("a", "apprise", password=one), FAILED) for one in passwords]
+    assert said[0].startswith("the connection has no address: set the password to one of Apprise's")
+    assert said[1:] == [
+        "1 of 1 addresses are not Apprise's",
+        "1 of 2 addresses are not Apprise's; not every service has taken it",
+        "not every service has taken it",
+    ]
+    assert SECRET not in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["msteams", "pagerduty_events", "opsgenie"])

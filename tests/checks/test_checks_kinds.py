@@ -8,8 +8,12 @@ from checks_support import day
 
 from elt_factory.checks.history import Figure, History, Measured
 from elt_factory.checks.kind import CheckRequest
-from elt_factory.checks.run import keep_figures, run_checks
+from elt_factory.checks.run import keep, keep_figures, run_checks
+from elt_factory.config.models.check_names import named_checks
+from elt_factory.config.models.checks import TableCheck
+from elt_factory.config.models.table import Table
 from elt_factory.core.window import Window
+from elt_factory.ui.history import results_of
 
 # what is the same Python on every warehouse, over statements that other tests run on both
 ON_DUCKDB = pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
@@ -67,24 +71,19 @@ def test_conditions_thresholds_and_keys_on_every_warehouse(checked):
         ]
     )
     found = {result.check: (result.status, result.message, result.failing_keys) for result in source.check()}
-    two = '[{"id": 2}]'
     assert found == {
         "no rejects": ("passed", "no row was rejected", ""),
-        "code matches ^N[0-9]+$": ("passed", "1 of 5 rows violate it; 50% may", ""),
+        "code matches ^N[0-9]+$ (error)": ("failed", "1 row violates it", '[{"id": 2}]'),
+        "code matches ^N[0-9]+$ for all but 2 (warn)": ("passed", "1 row violates it; 2 may", ""),
+        "code matches ^N[0-9]+$ for all but 50% (error)": ("passed", "1 of 5 rows violate it; 50% may", ""),
         "code matches ^N[0-9]+$ where kind = 'x' -- only these": ("passed", "holds", ""),
-        "code length min 2, max 3": ("failed", "1 rows violate it", '[{"id": 3}]'),
+        "code length min 2, max 3": ("failed", "1 row violates it", '[{"id": 3}]'),
         "code unique where kind = 'x'": ("passed", "holds", ""),
         "n sum": ("failed", "the sum is 11; the maximum is 10", ""),
         "n mean": ("failed", "the mean is 2.2; the minimum is 3", ""),
-        "expression n > 1 where code is not null": ("failed", "1 rows violate it", '[{"id": 1}]'),
-        "query select 1 from loaded where n = 3": ("failed", "1 rows violate it", ""),
+        "expression n > 1 where code is not null": ("failed", "1 row violates it", '[{"id": 1}]'),
+        "query select 1 from loaded where n = 3": ("failed", "1 row violates it", ""),
     }
-    first, second, third = (r for r in source.check() if r.check == "code matches ^N[0-9]+$")
-    assert [(r.status, r.failing_keys) for r in (first, second, third)] == [
-        ("failed", two),
-        ("passed", ""),
-        ("passed", ""),
-    ]
 
 
 def test_many_checks_of_a_table_are_one_scan_and_a_broken_one_fails_alone(checked, monkeypatch):
@@ -125,13 +124,13 @@ def test_a_foreign_key_is_a_value_of_another_loaded_table(checked):
             {"within": "20%"},
             [10, 12],
             "passed",
-            "the sum is 12; the previous 1 have 10 on average; the allowed deviation is 20%",
+            "the sum is 12; the previous 1 load has 10 on average; the allowed deviation is 20%",
         ),
         (
             {"within": "20%"},
             [10, 14, 15],
             "failed",
-            "the sum is 15; the previous 2 have 12 on average; the allowed deviation is 20%",
+            "the sum is 15; the previous 2 loads have 12 on average; the allowed deviation is 20%",
         ),
         ({"max": 5}, [None], "passed", "the sum has no value"),
     ],
@@ -145,7 +144,7 @@ def test_a_window_that_is_loaded_and_checked_again_is_measured_again_and_not_com
     source = checked(column({"sum": {"within": "10%"}}))
     load_and_check(source, [numbers(100), numbers(50)])
     result = load_and_check(source, [numbers(55), numbers(50)])[-1]
-    assert result.message == "the sum is 50; the previous 1 have 55 on average; the allowed deviation is 10%"
+    assert result.message == "the sum is 50; the previous 1 load has 55 on average; the allowed deviation is 10%"
     source.load(numbers(1000), day(1), full_refresh=True)
     source.load(numbers(50), day(3))
     assert source.one("n sum", day(3)).message.endswith("no earlier load to compare with")
@@ -166,8 +165,8 @@ def test_a_row_count_of_some_rows_and_of_the_same_weekday(checked):
     loads = [rows_where(10, k="a"), *[rows_where(3, k="a") + rows_where(4, k="b")] * 6, rows_where(10, k="a")]
     some, weekday = load_and_check(source, loads)[1:]
     assert some.status == "failed"
-    assert some.message.startswith("the load has 10 rows; the previous 7 have 4 on average")
-    assert (weekday.status, weekday.message.split(";")[1]) == ("passed", " the previous 1 have 10 on average")
+    assert some.message.startswith("the load has 10 rows; the previous 7 loads have 4 on average")
+    assert (weekday.status, weekday.message.split(";")[1]) == ("passed", " the previous 1 load has 10 on average")
 
 
 @pytest.mark.parametrize(
@@ -304,3 +303,66 @@ def test_checks_run_in_their_stage(checked):
     assert of("before_transform") == ["n not null", "row count"]
     assert of("after_transform") == ["no rejects", last]
     assert of() == of("before_transform", "after_transform") == ["no rejects", "n not null", "row count", last]
+
+
+SAME_STAGE = {"query": "select 1 from loaded where n = 0", "stage": "before_transform"}
+
+
+@pytest.mark.parametrize(
+    ("of_column", "of_table", "names"),
+    [
+        ([{"not_null": True}], [{"row_count": {"min": 1}}], ["n not null", "row count"]),
+        (
+            [],
+            [{"row_count": {"min": 500}}, {"row_count": {"within": "0%", "of": "source"}}],
+            ["row count min 500", "row count within 0% of source"],
+        ),
+        (
+            [],
+            [{"freshness": {"loaded_within": "1h"}}, {"freshness": {"loaded_within": "3h"}, "severity": "warn"}],
+            ["freshness loaded within 1h (error)", "freshness loaded within 3h (warn)"],
+        ),
+        (
+            [],
+            [{"row_count": {"min": 5}, "where": "n > 0"}, {"row_count": {"max": 9}, "where": "n > 0"}],
+            ["row count min 5 where n > 0", "row count max 9 where n > 0"],
+        ),
+        (
+            [{"not_null": True, "max_failing": "1%", "severity": "warn"}, {"not_null": True, "max_failing": "5%"}],
+            [],
+            ["n not null for all but 1% (warn)", "n not null for all but 5% (error)"],
+        ),
+        (
+            [{"mean": {"within": "5%"}}, {"mean": {"within": "9%"}}],
+            [],
+            ["n mean within 5% of trailing 7 runs", "n mean within 9% of trailing 7 runs"],
+        ),
+        (
+            [{"distribution": {"nulls": "5%"}}, {"distribution": {"distinct": "9%"}}],
+            [],
+            ["n distribution nulls 5% of trailing 7 runs", "n distribution distinct 9% of trailing 7 runs"],
+        ),
+        (
+            [],
+            [SAME_STAGE, SAME_STAGE | {"stage": "after_transform"}],
+            [f"query {SAME_STAGE['query']} (before transform)", f"query {SAME_STAGE['query']} (after transform)"],
+        ),
+        ([], [SAME_STAGE, SAME_STAGE], [f"query {SAME_STAGE['query']}", f"query {SAME_STAGE['query']}, 2"]),
+    ],
+)
+def test_checks_of_a_table_that_would_share_a_name_say_in_what_they_differ(of_column, of_table, names):
+    table = Table.model_validate({"columns": {"n": {"type": "integer", "checks": of_column}}})
+    found = named_checks(table, [TableCheck.model_validate(check) for check in of_table])
+    assert [one.name for one in (*found.of_columns, *found.of_table)] == names
+
+
+@ON_DUCKDB
+def test_each_of_two_row_counts_has_a_result_of_its_own(checked):
+    source = checked(quality=[{"row_count": {"min": 1}}, {"row_count": {"max": 2}}])
+    source.load(numbers(1, 2, 3))
+    results = source.check()
+    keep(source.warehouse, "src", "run", "task", results)
+    [history] = [one for one in results_of(source.warehouse, "src") if one.name == "row count max 2"]
+    assert [result.status for result in history.results] == ["failed"]
+    statuses = {one.check: one.status for one in results}
+    assert statuses == {"no rejects": "passed", "row count min 1": "passed", "row count max 2": "failed"}

@@ -6,6 +6,7 @@ import pytest
 from checks_support import day
 
 from elt_factory.checks.run import Result, keep
+from elt_factory.core.amount import amount
 
 
 def column(*checks, name="n", **spec):
@@ -36,7 +37,7 @@ def test_a_rule_counts_the_rows_that_break_it(checked, check, values, failing):
     source.load(rows(*values))
     result = source.check()[-1]
     assert (result.failing_rows, result.status) == (failing, "failed" if failing else "passed")
-    assert result.message == (f"{failing} rows violate it" if failing else "holds")
+    assert result.message == (amount(failing, "row violates it", "rows violate it") if failing else "holds")
 
 
 def test_a_rule_over_rows_looks_at_the_rows_of_its_load(checked):
@@ -135,14 +136,15 @@ def counts(source, rule, *sizes):
 
 
 def compared(count, loads, mean, share):
-    return f"the load has {count} rows; the previous {loads} have {mean} on average; the allowed deviation is {share}%"
+    previous = amount(loads, "load has", "loads have")
+    return f"the load has {count} rows; the previous {previous} {mean} on average; the allowed deviation is {share}%"
 
 
 @pytest.mark.parametrize(
     ("rule", "sizes", "status", "message"),
     [
         ({"min": 2}, [2], "passed", "the load has 2 rows"),
-        ({"min": 2}, [1], "failed", "the load has 1 rows; the minimum is 2"),
+        ({"min": 2}, [1], "failed", "the load has 1 row; the minimum is 2"),
         ({"max": 2}, [3], "failed", "the load has 3 rows; the maximum is 2"),
         ({"max": 0}, [0], "passed", "the load has 0 rows"),
         ({"within": "20%"}, [5], "passed", "the load has 5 rows; no earlier load to compare with"),
@@ -164,7 +166,9 @@ def test_a_row_count_is_held_against_limits_and_the_loads_before(checked, rule, 
 def test_a_row_count_of_an_old_window_looks_at_those_before_it(checked):
     source = checked(quality=[{"row_count": {"within": "0%"}}])
     counts(source, None, 5, 5, 50)
-    assert source.one("row count", day(2)).message.startswith("the load has 5 rows; the previous 1 have 5 on average")
+    assert source.one("row count", day(2)).message.startswith(
+        "the load has 5 rows; the previous 1 load has 5 on average"
+    )
 
 
 def test_a_full_refresh_is_no_measure_for_the_windows_after_it(checked):

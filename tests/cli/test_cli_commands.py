@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -96,6 +99,17 @@ def test_bad_rows_become_rejects_with_their_reasons_and_the_others_are_loaded(lo
     ]
     (entry,) = json.loads(loaded("status", "--json").stdout)
     assert (entry["total_rows"], entry["rows_rejected"], entry["failed"]) == (3, 2, False)
+    assert entry["acknowledged"] is None
+    # as the Sources page writes it into Airflow's audit log
+    said = json.dumps({"table": "homes", "code": entry["code"], "why": "the airline [knows]"})
+    with closing(sqlite3.connect(project / ".airflow" / "airflow.db")) as airflow, airflow:
+        airflow.execute(
+            "INSERT INTO log (dttm, event, dag_id, owner, extra) VALUES (?, 'elt_acknowledge', 'homes', 'ann', ?)",
+            [f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}", said],
+        )
+    (entry,) = json.loads(loaded("status", "--json").stdout)
+    assert (entry["acknowledged"]["who"], entry["acknowledged"]["why"]) == ("ann", "the airline [knows]")
+    assert "ann takes care of it: the airline [knows]" in loaded("status").stdout
 
 
 def test_rejects_are_listed_with_their_reasons_until_they_are_healed(loaded: Elt, project: Path) -> None:
@@ -129,10 +143,12 @@ def test_rejects_are_replayed_by_the_corrected_yaml_and_others_are_dismissed(loa
         assert rows[-1]["since"] is None
         assert loaded("rejects", "dismiss", "homes", "--reason", " ").returncode == 1
         done = loaded("rejects", "dismiss", "homes", "--reason", "a joke of the supplier")
-        assert "homes.homes: 1 rejects dismissed" in done.stdout
+        assert "homes.homes: 1 reject dismissed" in done.stdout
         assert "No open rejects" in loaded("rejects", "replay", "homes").stdout
-        states = {load["state"] for load in json.loads(loaded("rejects", "list", "--all", "--json").stdout)}
-        assert states == {"dismissed", "healed"}
+        every = json.loads(loaded("rejects", "list", "--all", "--json").stdout)
+        said = {load["state"]: load["why"] for load in every}
+        assert said == {"dismissed": "a joke of the supplier", "healed": ""}
+        assert ": a joke of the" in loaded("rejects", "list", "--all").stdout
     finally:
         config.write_text(HOMES)
         file.write_text(ROWS)

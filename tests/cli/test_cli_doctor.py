@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from cli_support import ORDERS, Project
 
-from elt_factory.cli.health import clock, installed
+from elt_factory.cli.health import clock, installed, workers
 from elt_factory.core import kinds
 
 Lines = Callable[..., list[dict[str, str]]]
@@ -171,6 +171,8 @@ def test_no_bundle_is_a_warning_where_a_loader_is_there_and_an_error_elsewhere(
     healthy: Project, wrong: Lines, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv(BUNDLES, OTHER_BUNDLE)
+    # as Airflow has it: with the bundle's a change of a config would be read a day later
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL", "30")
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(healthy.root / "dags"))
     assert f"{BUNDLES}='[{{" in one(wrong(), "bundle", "error")[1]
     (healthy.root / "dags").mkdir()
@@ -321,6 +323,20 @@ def test_a_landing_that_others_may_read(healthy: Project, wrong: Lines, monkeypa
     assert one(wrong(), "landing", "warning")[1] == f"chmod o-rwx {folder}"
     folder.chmod(0o770)
     assert wrong() == []
+
+
+def test_workers_on_several_machines_share_the_landing_and_the_warehouse(wrong: Lines, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(workers, "_executors", lambda: ["LocalExecutor", "CeleryExecutor"])
+    landing, warehouse = ((line["found"], line["hint"]) for line in wrong() if line["what"] == "workers")
+    assert "landings are in the folder" in landing[0]
+    assert "elt_landing" in landing[1]
+    assert "data/warehouse.duckdb of one machine" in warehouse[0]
+
+    connect(monkeypatch, "warehouse", "snowflake", login="me", password="not so short", extra=SNOWFLAKE)
+    monkeypatch.setattr(workers, "landing_root", lambda: "s3://landings/elt")
+    assert [(line.status, line.found) for line in workers.workers()] == [
+        ("ok", "LocalExecutor, CeleryExecutor: they share s3://landings/elt")
+    ]
 
 
 def test_a_warehouse_folder_that_cannot_be_written_to(wrong: Lines, monkeypatch: pytest.MonkeyPatch):

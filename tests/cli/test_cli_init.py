@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from astro_layout import SETTINGS, astro_project
+from elt_factory.cli.celery_settings import CELERY_ADDRESSES, CELERY_SETTINGS
 from elt_factory.cli.init import project_files, write_project
 from elt_factory.cli.local import AIRFLOW_SETTINGS
 from elt_factory.cli.main import app
@@ -151,6 +152,12 @@ def test_the_settings_are_the_same_wherever_they_are_written(file: str):
         for name, value in AIRFLOW_SETTINGS.items():
             if "PERMISSIONS" not in name:
                 assert f"{name}={value}" in project.replace("'", "")
+
+
+def test_a_new_project_lists_what_celery_workers_need_next_to_them():
+    text = project_files("x")[".env.example"]
+    for name, value in {**CELERY_ADDRESSES, **CELERY_SETTINGS}.items():
+        assert f"# {name}={value}\n" in text
 
 
 def test_the_version_is_that_of_the_package():

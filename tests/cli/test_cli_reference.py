@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
 from elt_factory.cli.packaging import requirements
-from elt_factory.cli.reference import GENERATED, drifted, main, write_all
+from elt_factory.cli.reference import GENERATED, PARTS, drifted, main, write_all
 from elt_factory.config.loading import load_config
 from elt_factory.config.models.source import SOURCES, TransformOnly
 from elt_factory.config.yaml.source import read_yaml
@@ -136,7 +136,12 @@ def test_the_check_fails_on_drift_and_writing_fixes_it(tmp_path: Path, monkeypat
     (tmp_path / "docs" / "guides" / "install.md").write_text(
         "# Install\n<!-- extras -->\n<!-- end of extras -->\n<!-- settings -->\nold\n<!-- end of settings -->\nMore.\n"
     )
+    for name, parts in PARTS.items():
+        if name != "install.md":
+            marks = (f"<!-- {part} -->\n<!-- end of {part} -->\n" for part in parts)
+            (tmp_path / "docs" / "guides" / name).write_text("".join(marks))
     assert write_all(tmp_path) == list(GENERATED)
+    assert "AIRFLOW__CORE__EXECUTOR=CeleryExecutor" in (tmp_path / "docs" / "guides" / "workers.md").read_text()
     assert main(["--check"]) == 0
     assert "old" not in (tmp_path / "docs" / "guides" / "install.md").read_text()
     (tmp_path / "docs" / "reference" / "yaml.md").write_text("something else")

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import duckdb
 import psutil
 import pytest
 
+from elt_factory.cli.local_runs import freed
 from exports_support import exports_api
 
 ELT = [sys.executable, "-c", "from elt_factory.cli.main import main; main()"]
@@ -51,8 +54,10 @@ def silent_server() -> Iterator[tuple[int, threading.Event]]:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_a_run_in_the_middle_of_a_task(number, silent_server, airflow_db, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_ends_a_run_in_the_middle_of_a_task_and_airflow_has_none_of_it_as_running(
+    number, silent_server, airflow_db, tmp_path
+):
     port, came = silent_server
     (tmp_path / "dag_configs").mkdir()
     (tmp_path / "dag_configs" / "slow.yaml").write_text(CONFIG)
@@ -70,10 +75,31 @@ def test_a_signal_ends_a_run_in_the_middle_of_a_task(number, silent_server, airf
         run.send_signal(number)
         run.wait(30)
         assert time.monotonic() - asked_at < 20
-        assert run.returncode == 128 + number
+        killed = number == signal.SIGKILL
+        assert run.returncode == (-number if killed else 128 + number)
     finally:
         run.kill()
         run.wait()
+    assert bool(running_in(airflow_db)) == killed
+    found = freed()
+    assert running_in(airflow_db) == []
+    assert freed() == ()
+    if killed:
+        (sentence,) = found
+        assert f"the process of elt run slow (pid {run.pid}, begun " in sentence
+        assert re.search(
+            r"was killed with tables\.\w+\.extract running: failed now, with its slot of the pool", sentence
+        )
+
+
+def running_in(database: Path) -> list[tuple[str, ...]]:
+    """What Airflow has as not ended: tasks of the config that were begun, and runs of it."""
+    with closing(sqlite3.connect(database)) as airflow:
+        tasks = (
+            "select task_id from task_instance where dag_id = 'slow' and state in ('running', 'queued', 'scheduled')"
+        )
+        runs = "select run_id from dag_run where dag_id = 'slow' and state in ('running', 'queued')"
+        return airflow.execute(f"{tasks} union all {runs}").fetchall()
 
 
 WAITS = """

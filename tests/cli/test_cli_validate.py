@@ -226,7 +226,7 @@ def test_live_reads_a_sample_says_what_and_finds_nothing_wrong_with_good_records
     done = project.elt("validate", "--live", *DAY)
     assert (done.exit_code, done.stdout) == (0, "1 config: no errors, no warnings\n")
     assert "orders.orders: reading the whole file orders_2024-01-01.csv" in done.stderr
-    assert "orders.orders: 1 rows read, 0 do not fit" in done.stderr
+    assert "orders.orders: 1 row read, 0 do not fit" in done.stderr
     assert [file.name for file in project.root.iterdir()] == ["dag_configs", "inbox"]
 
 
@@ -346,3 +346,20 @@ def test_a_dbt_selector_that_is_plainly_right_imports_neither_airflow_nor_cosmos
         "print(done.exit_code, {'airflow', 'cosmos', 'duckdb'} & {*sys.modules})"
     )
     assert python("-c", script, cwd=project.root).stdout == "0 set()\n"
+
+
+def test_a_dbt_that_the_deployment_does_not_list_is_found_where_the_list_is_and_warned_of_elsewhere(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+):
+    project.write("orders", f'{ORDERS}transform: {{dbt: {{select: "tag:orders", executable: /opt/b/dbt}}}}\n')
+    line = ORDERS.count("\n") + 1
+
+    def found() -> list[tuple[str, str, int]]:
+        return [entry for entry in codes(project) if entry[0] == "dbt-executable"]
+
+    monkeypatch.delenv("ELT_DBT_EXECUTABLES", raising=False)
+    assert found() == [("dbt-executable", "warning", line)]
+    monkeypatch.setenv("ELT_DBT_EXECUTABLES", "/opt/a/dbt")
+    assert found() == [("dbt-executable", "error", line)]
+    monkeypatch.setenv("ELT_DBT_EXECUTABLES", "/opt/a/dbt:/opt/b/dbt")
+    assert found() == []

@@ -83,7 +83,7 @@ def test_an_api_is_asked_for_its_first_two_pages_as_a_run_would(project: Project
     params = {"since": "2024-01-01T00:00:00Z", "run": "elt-validate"}
     assert api.asked == [("/EU/orders", {**params, "page": page}) for page in ("1", "2")]
     assert "shop.orders: reading the first pages of" in done.stderr
-    assert "shop.orders: 1 rows read, 0 do not fit" in done.stderr
+    assert "shop.orders: 1 row read, 0 do not fit" in done.stderr
     assert "a@b.c" not in done.output + done.stderr
 
 
@@ -109,7 +109,7 @@ def test_records_that_do_not_fit_are_told_at_their_table(project: Project, api: 
     api.records = [{"id": "x"}, {"id": 2}]
     (entry,) = live(project)
     assert (entry["code"], entry["severity"], entry["line"], entry["column"]) == ("sample-rejected", "warning", 10, 3)
-    assert '1 of 2 rows do not fit: id is not a valid integer: "x" (1 times)' in entry["message"]
+    assert '1 of 2 rows do not fit: id is not a valid integer: "x" (1 time)' in entry["message"]
 
 
 def test_records_of_which_none_fits_are_an_error(project: Project, api: Api):

@@ -64,3 +64,4 @@ def test_they_are_listed_next_to_the_packages(project: Project):
     found = json.loads(project.elt("connectors", "google", "analytics", "--json").output)
     assert found[0] == {"preset": "google_analytics", "type": "preset"}
     assert "elt new --from salesforce" in project.elt("connectors", "salesforce").output
+    assert project.elt("connectors", "search", "salesforce").output == project.elt("connectors", "salesforce").output

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from config_support import load_text, problems_of
+
+from elt_factory.config.models import secrets
 
 CONFIG = """\
 name: shop
@@ -110,3 +114,39 @@ def test_a_secret_in_the_params_of_the_form_is_an_error_at_its_name(tmp_path):
 )
 def test_what_is_no_secret_passes(tmp_path, text):
     assert load_text(tmp_path, text).config.name == "shop"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"connection_string": "Server=h;Password=hunter2"},
+        {"storage": "DefaultEndpointsProtocol=https;AccountKey=hunter2"},
+        {"pat": "hunter2"},
+        {"hmacSecret": "hunter2"},
+        {"hmac": "hunter2"},
+        {"passcode": 123456},
+        {"access_code": "hunter2"},
+        {"session_cookie": "hunter2"},
+        {"pw": "hunter2"},
+        {"refresh": "hunter2"},
+        {"url": "https://a.example/?code=hunter2"},
+        {"custom_headers": [{"name": "Authorization", "value": "hunter2"}]},
+        {"more": {"key": "X-Api-Key", "value": "hunter2"}},
+        {"api_keys": ["hunter2"]},
+        {"plain": "****"},
+    ],
+)
+def test_a_setting_of_another_tool_is_held_back_even_in_doubt(given):
+    assert secrets.may_hold_one("", given, re.compile(r"\*{4}"))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"primary_key": ["id"], "key_properties": ["id"], "replication_key": "at"},
+        {"url": "https://a.example/?page=1", "country_code": "DE", "refresh_interval": "1h"},
+        {"headers": [{"name": "Accept", "value": "text/csv"}], "passive": True, "count": 5, "token": ""},
+    ],
+)
+def test_a_plain_setting_of_another_tool_is_not_held_back(given):
+    assert not secrets.may_hold_one("", given, re.compile(r"\*{4}"))

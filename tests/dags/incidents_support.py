@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from time import sleep
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC)
@@ -48,7 +49,7 @@ CONFIGS = {
     "old": FILES + TABLE,
     "never": FILES + TABLE,
     "behind": FILES + TABLE + "quality:\n  rows: [{freshness: {business_date_within: 26h}, severity: warn}]\n",
-    "tight": "deadline: {within: 1s}\n" + FILES + TABLE,
+    "tight": "deadline: {within: 1s}\n" + API,
     "stopped": FILES + TABLE,
     "good": FILES + TABLE,
     "early": FILES + TABLE,
@@ -121,9 +122,16 @@ def window(back: int = 0) -> dict[str, str]:
 
 class _Refusing(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.send_response(STATUSES[self.path.partition("?")[0]])
-        self.send_header("Content-Length", "0")
+        path = self.path.partition("?")[0]
+        answer = b""
+        if path == "/tight":
+            # a run takes longer than its deadline allows, however fast the machine is
+            sleep(1)
+            answer = b'{"rows": [{"id": 1}]}'
+        self.send_response(STATUSES.get(path, 200))
+        self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
+        self.wfile.write(answer)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -131,7 +139,7 @@ class _Refusing(BaseHTTPRequestHandler):
 
 @contextmanager
 def refusing_api() -> Iterator[str]:
-    """An API that refuses everything, each path in its way."""
+    """An API that refuses everything, each path in its way, but one, which is slow."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Refusing)
     Thread(target=server.serve_forever, daemon=True).start()
     try:

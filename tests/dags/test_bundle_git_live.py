@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from bundle_support import GOOD, commit, git, write, write_good
+
 from live_support import Deployment, api_of, deployment_over, done, until
 
 pytest.importorskip("airflow.providers.git", reason="needs apache-airflow-providers-git")

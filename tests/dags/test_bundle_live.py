@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from bundle_support import BROKEN, GOOD, NO_BUNDLE, write, write_broken, write_good
+
 from live_support import ROOT, Deployment, api_of, deployment_over, done, until
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(280)]

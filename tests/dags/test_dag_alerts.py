@@ -1,6 +1,8 @@
 """Messages to people: sent, without secrets, and never at the cost of the task."""
 
+import json
 import logging
+import threading
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -9,10 +11,20 @@ from dag_support import SECRET, config_of
 
 from elt_factory.alerts.kind import Message
 from elt_factory.config.models.alerts import Route
-from elt_factory.core.failures import QualityError, SourceUnavailableError
+from elt_factory.core.failures import ModelTestError, QualityError, SourceUnavailableError
 from elt_factory.dag import alerts as dag_alerts
-from elt_factory.dag.alerts import checked, loaded, on_failure, on_retry, recovered, schema_changed, send
-from elt_factory.dag.deadlines import record_miss, record_near
+from elt_factory.dag.alerts import (
+    checked,
+    loaded,
+    on_failure,
+    on_retry,
+    on_run_failure,
+    recovered,
+    schema_changed,
+    send,
+)
+from elt_factory.dag.deadlines import deadline_alerts, record_miss, record_near
+from elt_factory.dag.factory import build_dag
 from elt_factory.dag.impact import downstream
 
 
@@ -26,6 +38,10 @@ def landing(tmp_path, monkeypatch):
 def logged(caplog):
     caplog.set_level(logging.DEBUG)
     return caplog
+
+
+def to(*names: str) -> list[Route]:
+    return [Route(to=name) for name in names]
 
 
 def failed_context(cause: Exception) -> dict:
@@ -74,6 +90,51 @@ def test_a_killed_worker_is_the_cause(webhook, tmp_path):
     assert "failed in run r1: its worker ended without a word: it was killed, ran out of memory" in text
 
 
+def test_a_run_says_that_a_task_was_killed_unless_a_task_has_said_why_it_failed(webhook, tmp_path):
+    """The child of a worker that is killed runs no callback; the run does."""
+    config = config_of(tmp_path, alerts={"to": ["slack"]})
+    of_run = {"run_id": "r1", "ti": SimpleNamespace(task_id="tables.input.extract"), "reason": "task_failure"}
+    for _ in range(2):
+        on_run_failure(config)(of_run)
+    on_failure(config)(failed_context(ValueError("x")) | {"run_id": "r2"})
+    on_run_failure(config)(of_run | {"run_id": "r2"})
+    on_run_failure(config)({"run_id": "r3", "reason": "all_tasks_deadlocked"})
+    killed, *others = [text.splitlines()[0] for _, text in webhook.messages]
+    assert killed.startswith(
+        "tiny: task tables.input.extract failed in run r1: its worker ended without a word: it was"
+    )
+    assert others == [
+        "tiny: task tables.input.extract failed in run r2: x",
+        "tiny: run r3 failed: all tasks deadlocked",
+    ]
+    assert build_dag(config, {}).on_failure_callback is not None
+    assert on_run_failure(config_of(tmp_path, alerts={"to": ["slack"], "on": ["retry"]})) is None
+
+
+def test_a_failed_test_of_dbt_is_a_failed_check_and_to_who_hears_of_failures_alone_a_failure(webhook, tmp_path):
+    """No check of ours has reported it."""
+    cause = ModelTestError("tiny: dbt tests failed: not_null_a_id: 3 rows")
+    for events, event in ((["quality_failed", "failure"], "quality_failed"), (["failure"], "failure")):
+        config = config_of(tmp_path, alerts={"to": ["slack"], "on": events})
+        run_id = f"run of {event}"
+        on_failure(config)(failed_context(cause) | {"run_id": run_id})
+        on_run_failure(config)({"run_id": run_id, "reason": "task_failure"})
+        [(_, text)] = webhook.messages
+        assert "dbt tests failed: not_null_a_id: 3 rows" in text
+        assert {one.event for one in dag_alerts._memory("tiny").over(lambda _: False).values()} == {event}
+        webhook.messages.clear()
+
+
+def test_a_route_that_is_closed_has_not_heard_why_a_task_failed(webhook, tmp_path, monkeypatch):
+    monkeypatch.setattr(dag_alerts, "open_now", lambda routes, _: [one for one in routes if "failure" in one.on])
+    routes = [{"to": "slack", "on": ["quality_failed"]}, {"to": "slack", "on": ["failure"]}]
+    config = config_of(tmp_path, alerts={"routes": routes})
+    on_failure(config)(failed_context(QualityError("tiny.input: check 0: wrong")))
+    on_run_failure(config)({"run_id": "r1", "reason": "task_failure"})
+    [(_, text)] = webhook.messages
+    assert "failed in run r1: tiny.input: check 0: wrong" in text
+
+
 def test_a_deadline_is_reported_near_missed_once_and_when_it_is_met_again(webhook, tmp_path, opened):
     context = {"dag_run": {"dag_run_id": "r1"}, "deadline": {"deadline_time": "2013-01-09T11:00:00Z"}}
     record_near("tiny", "tiny done: 06:00", 0.8, context, to=["slack"])
@@ -88,6 +149,61 @@ def test_a_deadline_is_reported_near_missed_once_and_when_it_is_met_again(webhoo
     ]
 
 
+def test_a_deadline_says_whom_it_concerns_and_keeps_the_hours_of_a_route(webhook, tmp_path, monkeypatch, opened):
+    (configs := tmp_path / "configs").mkdir()
+    route = {"to": "slack", "on": ["deadline_missed", "deadline_near"], "after": "08:00", "before": "08:00"}
+    written = {"deadline": {"within": "1h", "warn_at": "80%"}, "owner": "data", "timezone": "Europe/Oslo"}
+    config = config_of(configs, alerts={"routes": [route, {**route, "to": "other", "before": "07:59"}]}, **written)
+    monkeypatch.setattr(dag_alerts, "config_folder", lambda: configs)
+    monkeypatch.setattr("elt_factory.core.project.config_folder", lambda: configs)
+    monkeypatch.setattr(dag_alerts, "_impact", lambda found: (f"Not updated: mart of {found.owner}",))
+    monkeypatch.setattr(dag_alerts, "_link", lambda _, run: f"http://airflow/runs/{run}")
+    near, missed = deadline_alerts(config)
+    heard = json.loads(json.dumps(missed.callback.kwargs["to"]))
+    assert heard[0] == {"to": "slack", "after": "08:00:00", "before": "08:00:00", "timezone": "Europe/Oslo"}
+    context = {"dag_run": {"dag_run_id": "r1"}, "deadline": {"deadline_time": "2013-01-09T11:00:00Z"}}
+    record_near(**{**near.callback.kwargs, "to": heard[:1]}, context=context)
+    record_miss("tiny", heard[:1], context)
+    said = [text.splitlines()[1:] for _, text in webhook.messages]
+    assert said == [["Not updated: mart of data", "Next: elt diagnose tiny", "http://airflow/runs/r1"]] * 2
+    at = datetime(2026, 1, 5, 6, 59, tzinfo=UTC)
+    assert [Route.model_validate(one).is_open(at, "UTC") for one in heard] == [True, False]
+
+
+def test_a_source_that_is_silent_has_not_recovered_when_that_run_ends_well(webhook, tmp_path):
+    config = config_of(tmp_path, alerts={"to": ["slack"], "on": ["source_silent"]})
+    loaded(config, "input", {"rows_rejected": 0, "rows_read": 0, "total_rows": 6}, "r1")
+    recovered(config, "r1")
+    assert len(webhook.messages) == 1
+    recovered(config, "r2")
+    [_, (_, text)] = webhook.messages
+    assert text.startswith("tiny has recovered: run r2 ended well. Reported before: tiny.input: the source sent no")
+
+
+def test_who_heard_of_a_failure_hears_of_its_end_after_hours_and_no_one_else_does(webhook, tmp_path, monkeypatch):
+    day, night = {"to": "slack", "after": "08:00", "before": "18:00"}, {"to": "away", "after": "18:00"}
+    config = config_of(tmp_path, alerts={"routes": [day, night]}, timezone="UTC")
+    told = []
+    monkeypatch.setattr(dag_alerts, "_send", lambda route, message: told.append((route.label, message.recovered)) or "")
+    for hour in (17, 19):
+        clock = SimpleNamespace(now=lambda zone, hour=hour: datetime(2026, 1, 5, hour, tzinfo=zone))
+        monkeypatch.setattr(dag_alerts, "datetime", clock)
+        if hour < 18:
+            on_failure(config)(failed_context(ValueError("x")))
+    recovered(config, "r2")
+    assert told == [("slack", False), ("slack", True)]
+
+
+def test_a_notifier_that_hangs_holds_a_task_for_some_seconds(webhook, monkeypatch, logged):
+    ended = threading.Event()
+    monkeypatch.setattr(dag_alerts, "SECONDS", 0.2)
+    hangs = SimpleNamespace(send=lambda *_: ended.wait(20) and "")
+    monkeypatch.setattr(dag_alerts, "NOTIFIERS", {"http": hangs})
+    send(to("slack"), Message("tiny", "failure", "hello"))
+    ended.set()
+    assert "could not send the alert to slack: it has not ended within 0.2 s" in logged.text
+
+
 def test_a_load_tells_of_its_rejects_and_of_a_source_that_sends_nothing(webhook, tmp_path):
     config = config_of(tmp_path, alerts={"to": ["slack"], "on": ["rejects", "source_silent"]})
     for _ in range(2):
@@ -96,7 +212,7 @@ def test_a_load_tells_of_its_rejects_and_of_a_source_that_sends_nothing(webhook,
     loaded(config, "input", {"rows_rejected": 0, "rows_read": 0, "total_rows": 0}, "r2")
     said = [text.splitlines()[:2] for _, text in webhook.messages]
     assert said == [
-        ["tiny.input: 3 of 9 rows were rejected in run r1", "Next: elt rejects show tiny"],
+        ["tiny.input: 3 of 9 rows rejected in run r1", "Next: elt rejects show tiny"],
         ["tiny.input: the source sent no rows in run r1", "Next: elt diagnose tiny"],
     ]
 
@@ -167,7 +283,6 @@ def test_configs_that_wait_for_a_source_are_named(webhook, tmp_path, monkeypatch
 
 
 def test_every_task_of_a_dag_tells(tmp_path):
-    from elt_factory.dag.factory import build_dag
     from elt_factory.dag.task_notes import keep_failure
 
     loud = build_dag(config_of(tmp_path, alerts={"to": ["slack"]}), {})
@@ -195,11 +310,12 @@ def test_a_missed_deadline_is_told_even_where_the_warehouse_cannot_be_opened(web
     context = {"dag_run": {"dag_run_id": "r1"}, "deadline": {"deadline_time": "2013-01-09T11:00:00Z"}}
     with pytest.raises(Exception, match="oracle"):
         record_miss("tiny", ["slack"], context=context)
-    assert [text for _, text in webhook.messages] == ["tiny missed its deadline 2013-01-09T11:00:00Z in run r1"]
+    [(_, text)] = webhook.messages
+    assert text.splitlines() == ["tiny missed its deadline 2013-01-09T11:00:00Z in run r1", "Next: elt diagnose tiny"]
 
 
 def test_the_address_is_never_in_the_log(webhook, logged):
-    send(["slack"], Message("tiny", "failure", "hello"))
+    send(to("slack"), Message("tiny", "failure", "hello"))
     assert webhook.messages
     assert SECRET not in logged.text
 
@@ -207,7 +323,7 @@ def test_the_address_is_never_in_the_log(webhook, logged):
 @pytest.mark.parametrize("status", [301, 403, 404, 500])
 def test_a_webhook_that_refuses_costs_a_line_in_the_log(webhook, logged, status):
     webhook.status = status
-    send(["slack"], Message("tiny", "failure", "hello"))
+    send(to("slack"), Message("tiny", "failure", "hello"))
     assert f"could not send the alert to slack: it returned status {status}" in logged.text
     assert SECRET not in logged.text
 
@@ -225,13 +341,13 @@ def test_a_webhook_that_refuses_costs_a_line_in_the_log(webhook, logged, status)
 )
 def test_a_webhook_that_cannot_be_reached_never_fails_the_task_nor_tells_its_address(connect, logged, fields):
     connect("slack", conn_type="http", **fields)
-    send(["slack"], Message("tiny", "failure", "hello"))
+    send(to("slack"), Message("tiny", "failure", "hello"))
     assert "could not send the alert to slack: " in logged.text
     assert SECRET not in logged.text
 
 
 def test_a_connection_that_is_not_there_is_named_and_the_others_are_told(webhook, logged):
-    send(["nowhere", "slack"], Message("tiny", "failure", "hello"))
+    send(to("nowhere", "slack"), Message("tiny", "failure", "hello"))
     assert 'unknown Airflow connection "nowhere"' in logged.text
     assert [text for _, text in webhook.messages] == ["hello"]
 
@@ -240,13 +356,13 @@ def test_secrets_that_airflow_knows_of_are_masked_in_what_is_told(webhook):
     from airflow.sdk.log import mask_secret
 
     mask_secret("the-database-password")
-    send(["slack"], Message("tiny", "failure", "cannot connect with the-database-password"))
+    send(to("slack"), Message("tiny", "failure", "cannot connect with the-database-password"))
     ((_, text),) = webhook.messages
     assert text == "cannot connect with ***"
 
 
 def test_a_connection_of_a_type_that_no_notifier_takes_costs_a_line_that_says_which_do(webhook, logged, connect):
     connect("pager", conn_type="pager", password=SECRET)
-    send(["pager", "slack"], Message("tiny", "failure", "hello"))
+    send(to("pager", "slack"), Message("tiny", "failure", "hello"))
     assert 'could not send the alert to pager: no notifier for a connection of type "pager"; use http' in logged.text
     assert [text for _, text in webhook.messages] == ["hello"]

@@ -12,14 +12,19 @@ import duckdb
 import msgspec
 import pytest
 import yaml
-from dag_support import config_of
+from airflow.sdk.exceptions import TaskDeferred
+from dag_support import config_of, context_of
 
+from elt_factory.checks.freshness import Limits, fresh, window_checked
 from elt_factory.config.models.remote_jobs import RemoteJob
-from elt_factory.core.failures import JobRunningError
+from elt_factory.core.failures import JobRunningError, RemoteJobFailedError
 from elt_factory.core.window import Window
 from elt_factory.dag.factory import build_dag
+from elt_factory.dag.remote_jobs import RemoteJobOperator
 from elt_factory.dag.remote_trigger import JobOfRun, RemoteTrigger
+from elt_factory.diagnosis.gather import Around, gather
 from elt_factory.sources.remote_job.asked import State
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 DAY = {"window_start": "2013-01-01", "window_end": "2013-01-02"}
 CONFIG = """
@@ -61,7 +66,7 @@ class Tool(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.file, self.asked, self.looks = "", [], 0
+        self.file, self.asked, self.looks, self.state = "", [], 0, ""
 
     def load(self) -> None:
         with duckdb.connect(self.file) as connection:
@@ -77,8 +82,8 @@ class Handler(BaseHTTPRequestHandler):
         answer = {"id": 5}
         if self.path == "/jobs/5":
             self.server.looks += 1
-            answer = {"state": "finished" if self.server.looks > 1 else "running"}
-            if self.server.looks == 2:
+            answer = {"state": self.server.state or ("finished" if self.server.looks > 1 else "running")}
+            if self.server.looks == 2 and self.server.file:
                 self.server.load()
         elif self.path.endswith("/login"):
             answer = {"access_token": "issued"}
@@ -137,6 +142,25 @@ def test_a_run_starts_the_job_once_verifies_what_it_loaded_checks_it_and_refresh
     # what was known of the jobs is forgotten when they have succeeded
     assert not list(line.folder.rglob("job.json"))
     assert "2 new rows, 3 in the table" in line.screen
+    take_part(line)
+
+
+def take_part(line) -> None:
+    """Sensors of other configs, freshness, the page and diagnosis see the table as one that ELT Factory loads."""
+    day = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=UTC))
+    with DuckDBWarehouse(line.warehouse_file, log=lambda _: None) as opened:
+        assert window_checked(opened, "tiny", "orders", day).holds
+        assert not window_checked(opened, "tiny", "orders", Window(day.end, day.end + timedelta(days=1))).holds
+        assert fresh(opened, "tiny", "orders", day, Limits(business_date_within=timedelta(hours=26)), "UTC").holds
+        later = Window(day.end + timedelta(days=3), day.end + timedelta(days=4))
+        assert not fresh(opened, "tiny", "orders", later, Limits(business_date_within=timedelta(hours=26)), "UTC").holds
+    configs = line.folder.parent / "project" / "dag_configs"
+    around = Around(configs, line.folder, lambda: DuckDBWarehouse(line.warehouse_file, log=lambda _: None), None)
+    (facts,) = gather(around, now=datetime(2013, 1, 2, 4, tzinfo=UTC))
+    assert (facts.source, facts.table, facts.rows) == ("tiny", "orders", 3)
+    # a date stands for its whole day
+    assert facts.business_date == day.end
+    assert [(load.window, load.rows_loaded) for load in facts.loads] == [(day, 2)]
 
 
 def waiting(tool: Tool) -> RemoteTrigger:
@@ -182,3 +206,59 @@ def test_the_dag_and_its_plan_show_the_job_the_verification_and_what_follows(tmp
     }
     [asset] = [outlet.name for outlet in dag.get_task("tables.orders.load").outlets][:1]
     assert "orders" in asset
+
+
+@pytest.fixture
+def tool(connect, tmp_path, monkeypatch):
+    served = Tool()
+    Thread(target=served.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    connect("tool", conn_type="http", host=f"http://127.0.0.1:{served.server_address[1]}")
+    monkeypatch.setenv("AIRFLOW_VAR_ELT_LANDING", str(tmp_path / "landing"))
+    yield served
+    served.shutdown()
+    served.server_close()
+
+
+@pytest.fixture
+def step(tmp_path):
+    """A try of a step of `after:`, in a process of its own as far as it knows."""
+    data = yaml.safe_load(CONFIG)
+    data["after"] = [{"http": data["extract"]["job"]["http"], "connection": "tool"}]
+    config = config_of(tmp_path, yaml.safe_dump(data))
+    context = context_of(("2013-01-01T00:00:00Z", "2013-01-02T00:00:00Z"))
+
+    def made():
+        task = build_dag(config, {}).get_task("after.http")
+        assert isinstance(task, RemoteJobOperator)
+        return task, context
+
+    return made
+
+
+def attempt(step):
+    task, context = step()
+    return task.execute(context)
+
+
+def test_a_step_that_follows_is_joined_by_the_next_try(tool, step):
+    with pytest.raises(TaskDeferred):
+        attempt(step)
+    assert attempt(step)["job"] == "5"
+    assert tool.asked.count("POST /jobs") == 1
+
+
+def test_a_step_that_follows_and_has_failed_is_started_again_by_the_next_try(tool, step):
+    tool.state = "error"
+    with pytest.raises(RemoteJobFailedError):
+        attempt(step)
+    tool.state = "finished"
+    assert attempt(step)["job"] == "5"
+    assert tool.asked.count("POST /jobs") == 2
+
+
+def test_a_step_that_follows_is_cancelled_when_a_person_ends_it(tool, step):
+    task, context = step()
+    with pytest.raises(TaskDeferred):
+        task.execute(context)
+    task.on_kill()
+    assert tool.asked[-1] == "DELETE /jobs/5"

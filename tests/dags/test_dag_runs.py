@@ -2,10 +2,12 @@
 
 import json
 import os
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from airflow.exceptions import ParamValidationError
+
+from elt_factory.dag.loader import load_dags
 
 DAY = {"window_start": "2013-01-01", "window_end": "2013-01-02"}
 TINY = """
@@ -110,10 +112,14 @@ def test_a_check_that_does_not_hold_fails_the_run_at_once_and_is_kept(tiny):
     assert kept == [("row count", "error")]
 
 
-def test_a_warning_lets_the_run_go_on_and_is_kept(tiny):
-    line = tiny(ONE.replace("{min: 1}}", "{min: 3}, severity: warn}"))
+def test_a_warning_lets_the_run_go_on_and_is_kept(tiny, tmp_path):
+    """The check compares what was read with what the delivery declares."""
+    counted = ONE.replace("{min: 1}}", "{within: 0%, of: source}, severity: warn}")
+    line = tiny(counted.replace("path: input.csv", 'path: input.csv, declared_rows: {file: "{stem}.ctl"}'))
+    (tmp_path / "project" / "inbox" / "input.ctl").write_text("3\n")
     assert line.run("tiny", **DAY).state == "success"
-    assert line.one("select count(*) from _elt.quality_results where status = 'warned'") == 1
+    (message,) = line.query("select message from _elt.quality_results where status = 'warned'")
+    assert message == ("the load read 2 rows; the source has 3; the allowed deviation is 0%",)
 
 
 def test_people_are_told_of_a_failed_task_once_and_not_of_its_retries(tiny, webhook, tmp_path):
@@ -139,7 +145,7 @@ def test_the_form_asks_for_rejects_to_be_replayed_or_dismissed(tiny, tmp_path):
         typed.replace("columns:", 'format: {type: csv, null_values: ["", n/a]}, columns:')
     )
     outcome = line.run("tiny", replay_rejects=True, window_start="2013-01-02", window_end="2013-01-03")
-    assert any("1 rejects healed and 1 left open" in task.detail for task in outcome.tasks)
+    assert any("1 reject healed and 1 left open" in task.detail for task in outcome.tasks)
     assert line.one("select count(*) from tiny.first where id = 2 and amount is null") == 1
     assert line.one("select count(*) from _elt.rejects where state = 'open'") == 1
 
@@ -186,3 +192,25 @@ def test_a_load_takes_away_the_landings_that_are_too_old(tiny, tmp_path):
     (tmp_path / "project" / "inbox" / "input.csv").write_text("id,amount\n3,4.5\n")
     assert line.run("tiny", window_start="2013-01-02", window_end="2013-01-03").state == "success"
     assert [path.name[:8] for path in folder.iterdir()] == ["20130102"]
+
+
+def test_the_maintenance_dag_removes_in_airflow_what_is_past_its_retention_and_a_second_run_finds_nothing(
+    tiny, tmp_path
+):
+    kept = TINY.replace("write_disposition: merge}", "write_disposition: merge, retention: {rows: 400d, by: at}}", 1)
+    line = tiny(kept)
+    project = tmp_path / "project"
+    (project / "dag_configs" / "_maintenance.yaml").write_text('schedule: "0 4 * * 0"\n')
+    (project / "inbox" / "input.csv").write_text("id,at\n1,2013-01-01T00:00:00Z\n2,2100-01-01T00:00:00Z\n")
+    assert line.run("tiny", **DAY).state == "success"
+    with line.using():
+        dag = load_dags(project / "dag_configs")["elt_maintenance"]
+        first, second = (dag.test(logical_date=datetime.now(UTC)) for _ in range(2))
+    for run in (first, second):
+        (task,) = run.get_task_instances()
+        assert (run.state, task.task_id, task.state, task.pool) == ("success", "remove_expired", "success", "warehouse")
+    # the other table says nothing of retention
+    assert line.query("select id from tiny.first") == [(2,)]
+    assert line.query("select count(*) from tiny.second") == [(2,)]
+    removed = "select source, table_name, what, rows_removed, run_id from _elt.removals"
+    assert line.query(removed) == [("tiny", "first", "rows", 1, first.run_id)]

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -17,7 +18,7 @@ from test_dag_sensors import FLEET, WEEK, checked, loaded
 from elt_factory.config.loading import load_config
 from elt_factory.core.verdict import Verdict
 from elt_factory.dag import asset_events, ready_trigger, waiting
-from elt_factory.dag.asset_events import Answer, asset_of
+from elt_factory.dag.asset_events import asset_of
 from elt_factory.dag.factory import build_dag
 from elt_factory.dag.ready_trigger import ReadyTrigger
 from elt_factory.dag.runtime import run_of
@@ -214,7 +215,7 @@ HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush
 
 
 @pytest.mark.duckdb
-def test_a_look_from_the_triggerer_does_not_wait_for_a_file_that_a_load_has(opened, tmp_path, monkeypatch):
+def test_a_look_from_the_triggerer_does_not_wait_for_a_file_that_a_load_has(opened, tmp_path, monkeypatch, marks):
     """It says busy immediately, and looks again in seconds; what the warehouse answered before is not forgotten."""
     for table in FLEET["fleet"]:
         loaded(opened, "fleet", table, "r1")
@@ -304,15 +305,16 @@ def test_an_old_business_date_waits_for_the_next_load_without_the_warehouse(look
 @pytest.mark.parametrize(("minutes", "asked"), [(59, False), (61, True)])
 def test_the_warehouse_is_asked_once_an_hour_for_loads_that_leave_no_mark(look, opened, marks, minutes, asked):
     look()
-    answer = Answer(look.seen.answer.message, datetime.now(UTC) - timedelta(minutes=minutes))
+    answer = replace(look.seen.answer, asked=datetime.now(UTC) - timedelta(minutes=minutes))
     look.seen = Seen(look.seen.verdict, answer)
     assert look() == (False, asked)
 
 
-def test_a_load_a_moment_before_the_question_counts_as_after_it(look, opened, marks):
-    """The clocks of two workers are not one."""
-    marks["fleet.airlines"] = (datetime.now(UTC) - timedelta(minutes=4)).isoformat()
-    assert [look(), look()] == [(False, True), (False, True)]
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_load_by_a_worker_whose_clock_is_wrong_is_a_load_since(look, opened, marks, hours):
+    assert [look(), look()] == [(False, True), (False, False)]
+    marks["fleet.airlines"] = (datetime.now(UTC) + timedelta(hours=hours)).isoformat()
+    assert [look(), look()] == [(False, True), (False, False)]
 
 
 def test_a_mark_that_airflow_cannot_give_back_leads_to_the_warehouse(look, opened, marks):

@@ -3,7 +3,7 @@
 import pytest
 
 from elt_factory.core.failures import PermanentError
-from elt_factory.dag.transform import failed_tests, keep_results, results_of
+from elt_factory.dag.dbt_running import failed_tests, keep_results, results_of
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 MODEL = {"unique_id": "model.elt_factory.stg_flights", "status": "success", "execution_time": 0.1}

@@ -1,4 +1,25 @@
-"""Incidents planted by real runs on one line, each with its verdict: nothing here is a made-up fact."""
+"""Incidents planted by real runs on one line, each with its verdict: nothing here is a made-up fact.
+
+| branch of the decision tree | planted here by a run of | where else |
+| --- | --- | --- |
+| fresh, business date current, not transformed since | `unseen`, `mart_unseen` | |
+| fresh, business date old: the source system is behind | `behind` | |
+| loaded after the transform ran | `early`, `mart_early` | |
+| loaded-at stale: the failing task, its error, its log | `login`, `lost`, `down`, `unknown`, `absent` | |
+| loaded-at stale: nothing failed | `old`, `never`, `gap` | |
+| rejects | `rejecting`, `refused` | |
+| drift | `grown`, `frozen` | |
+| a check | `few`, `warned`, `mart_broken` | |
+| waiting, and for whom | | test_waiting_more_live.py: a whole Airflow, as `dag.test()` has no state for what waits |
+| rate limit | `limited` | |
+| the warehouse is locked, or a disk full | another process, `full` | |
+| the warehouse is suspended | | test_verdicts.py: Snowflake's own message, as there is none here |
+| deadline too tight | `tight` | |
+| paused | `stopped` | |
+| broken YAML | `broken` | |
+| a task, worker, scheduler or triggerer was killed | | test_recorded_airflow.py: from a live Airflow |
+| nothing is wrong | `good` | test_verdicts.py: a hundred healthy days |
+"""
 
 from __future__ import annotations
 
@@ -15,13 +36,12 @@ import pytest
 from incidents_support import CONFIGS, ENDED, NOW, lay, refusing_api, rows_until, window
 
 from elt_factory.core.connection import Connection
+from elt_factory.dag.deadlines import record_miss
 from elt_factory.diagnosis.gather import Around, gather
 from elt_factory.diagnosis.verdict import Verdict
 from elt_factory.diagnosis.verdicts import diagnose
 from elt_factory.sources.rest_api import http
 from elt_factory.sources.rest_api.exchange import Patience
-from elt_factory.warehouse import audit
-from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.opening import open_warehouse
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
@@ -53,6 +73,7 @@ PLANTED = {
     "mart_unseen": "transform-not-run",
     "mart_broken": "dbt-failed",
 }
+PARTS = ("SchedulerJob", "TriggererJob")
 TWICE = "id,at,coupon\n9,2024-01-01 00:00:00,x\n"
 
 
@@ -92,8 +113,7 @@ def verdicts(project, small_disk) -> dict[str, Verdict]:
     for back in (3, 0):
         line.run("gap", **window(back))
     line.run("old", **window(2))
-    for _ in range(3):
-        line.run("tight", **window())
+    tight = [line.run("tight", **window()).run_id for _ in range(3)]
     # what changes in the source
     for name in ("frozen", "grown"):
         line.run(name, **window(1))
@@ -111,14 +131,15 @@ def verdicts(project, small_disk) -> dict[str, Verdict]:
     line.environment["AIRFLOW_VAR_ELT_LANDING"] = str(small_disk)
     line.run("full", **window())
     line.environment["AIRFLOW_VAR_ELT_LANDING"] = landing
-    with line.using(), opened(line)() as warehouse:
-        _miss(warehouse)
+    with line.using():
+        _miss(tight)
     _switch_on("stopped")
     try:
         with line.using():
-            return {facts.label: diagnose(facts) for facts in gather(around(line, root), now=NOW + timedelta(hours=1))}
+            later = NOW + timedelta(hours=1)
+            return {facts.label: diagnose(facts) for facts in gather(around(line, root), now=later)}
     finally:
-        _forget_the_sign_of_life()
+        _forget_the_signs_of_life()
 
 
 def opened(line, patience: float = 30.0):
@@ -132,16 +153,15 @@ def around(line, root: Path, patience: float = 30.0) -> Around:
     return Around(root / "dag_configs", root / "include" / "dbt", opened(line, patience), create_session)
 
 
-def _miss(warehouse: Warehouse) -> None:
-    """What the triggerer writes when a deadline is missed."""
-    for number in range(3):
-        moment = NOW - timedelta(days=number)
-        row = {"source": "tight", "run_id": f"r{number}", "deadline": moment, "noticed_at": moment}
-        warehouse.execute(audit.insert_row(warehouse.dialect, "deadline_misses", row))
+def _miss(runs: list[str]) -> None:
+    """What the triggerer does when a run is not done at its deadline: there is none under `dag.test()`."""
+    for number, run_id in enumerate(runs):
+        due = (NOW - timedelta(days=number)).isoformat()
+        record_miss("tight", [], {"dag_run": {"dag_run_id": run_id}, "deadline": {"deadline_time": due}})
 
 
 def _switch_on(but: str) -> None:
-    """Unpause the DAGs, as people do in the UI, and let the scheduler give a sign of life."""
+    """Unpause the DAGs, as people do in the UI, and let scheduler and triggerer give a sign of life."""
     from airflow.jobs.job import Job
     from airflow.models.dag import DagModel
     from airflow.utils.session import create_session
@@ -150,19 +170,20 @@ def _switch_on(but: str) -> None:
     with create_session() as session:
         session.execute(update(DagModel).where(DagModel.dag_id.in_([*CONFIGS])).values(is_paused=False))
         session.execute(update(DagModel).where(DagModel.dag_id == but).values(is_paused=True))
-        job = Job()
-        job.job_type, job.state, job.latest_heartbeat = "SchedulerJob", "running", NOW + timedelta(hours=1)
-        session.add(job)
+        for part in PARTS:
+            job = Job()
+            job.job_type, job.state, job.latest_heartbeat = part, "running", NOW + timedelta(hours=1)
+            session.add(job)
 
 
-def _forget_the_sign_of_life() -> None:
-    """Leave other tests an Airflow without a scheduler, as they found it."""
+def _forget_the_signs_of_life() -> None:
+    """Leave other tests an Airflow without a scheduler and a triggerer, as they found it."""
     from airflow.jobs.job import Job
     from airflow.utils.session import create_session
     from sqlalchemy import delete
 
     with create_session() as session:
-        session.execute(delete(Job).where(Job.job_type == "SchedulerJob"))
+        session.execute(delete(Job).where(Job.job_type.in_(PARTS)))
 
 
 @pytest.mark.parametrize("label", PLANTED)

@@ -90,7 +90,7 @@ def upkeep(folder: Path, opened, tmp_path: Path):
 
 
 def test_a_run_removes_rows_and_landings_and_keeps_removed_sources_until_it_is_told(upkeep: Upkeep):
-    later = replace(upkeep, now=datetime.now(UTC) + timedelta(days=100))
+    later = replace(upkeep, moment=datetime.now(UTC) + timedelta(days=100))
     removed, left = remove_expired(later, Maintenance())
     assert (left, sorted(str(row["what"]) for row in removed)) == ([], ["landings", "rows"])
     kept = {row["source"]: row for row in report(later)}

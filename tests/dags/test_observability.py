@@ -12,10 +12,12 @@ from structlog.contextvars import get_contextvars
 from elt_factory.config.models.table import Table
 from elt_factory.core.connection import Connection
 from elt_factory.dag import lineage
+from elt_factory.dag.dbt_running import results_of
 from elt_factory.dag.lineage import Name, Names, names_of, of_checks, of_extract, of_load
-from elt_factory.dag.metrics import Moved
+from elt_factory.dag.metrics import Moved, count_models, count_work
 from elt_factory.testing.warehouses.loader import Loader, day
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
+from elt_factory.warehouse.kind import Purpose
 
 NAMES = Names(Name("https://shop.example", "/v1/orders"), Name("s3://lake", "orders"), Name("duckdb:///w", "w.src.tab"))
 SPEC = {"columns": {"email": {"type": "text", "pii": "hash"}}}
@@ -83,6 +85,33 @@ def test_checks_are_assertions_on_the_table():
     assert (table.name, found.assertion, found.success, found.severity) == ("w.src.tab", "id unique", False, "error")
 
 
+def test_a_model_of_dbt_counts_the_time_that_the_warehouse_worked_for_it(monkeypatch):
+    counted: list[tuple] = []
+    monkeypatch.setattr(stats, "timing", lambda name, value, tags: counted.append((name, value, tags)))
+    report = {
+        "results": [
+            {"unique_id": name, "status": "success", "execution_time": seconds}
+            for name, seconds in (("model.p.orders", 1.5), ("test.p.unique_orders.ab12", 0.5))
+        ]
+    }
+    count_models("shop", results_of(report))
+    of_dbt = {"source": "shop", "step": "transform"}
+    assert counted == [
+        ("elt.warehouse_time", 1500, of_dbt | {"model": "orders"}),
+        ("elt.warehouse_time", 500, of_dbt),
+    ]
+
+
+def test_work_on_another_virtual_warehouse_says_which(monkeypatch):
+    counted: list[tuple] = []
+    for kind in ("incr", "timing"):
+        monkeypatch.setattr(stats, kind, lambda name, value, tags: counted.append((name, value, tags)))
+    purpose = Purpose({"source": "shop", "table": "orders", "step": "load", "run": "r1"}, "LOADING")
+    count_work(purpose, SimpleNamespace(seconds=0.25, statements_run=7))
+    tags = {"source": "shop", "table": "orders", "step": "load", "warehouse": "LOADING"}
+    assert counted == [("elt.warehouse_time", 250, tags), ("elt.statements", 7, tags)]
+
+
 def test_nothing_is_named_where_no_provider_asks(tmp_path, monkeypatch):
     monkeypatch.setattr(lineage, "find_spec", lambda _: None)
     assert names_of(config_of(tmp_path), "input") is None
@@ -130,6 +159,12 @@ def test_a_run_counts_what_it_moves_and_its_log_names_the_load(tiny, monkeypatch
     assert found["elt.bytes_landed"] > 0
     assert found["elt.business_date_lag"] == 2 * 3600
     assert found["elt.load_lag"] > 10 * 365 * 24 * 3600
+    # what it costs goes by that
+    worked = {tags["step"]: value for name, value, tags, _ in counted if name == "elt.warehouse_time"}
+    asked = {tags["step"]: value for name, value, tags, _ in counted if name == "elt.statements"}
+    assert worked.keys() == asked.keys() == {"load", "quality"}
+    assert 0 < worked["load"] < 60_000
+    assert asked["load"] > 3
     assert [tags["stage"] for name, _, tags, _ in counted if name == "elt.duration"] == ["extract", "load", "quality"]
     load_id = line.one("select load_id from _elt.loads")
     named = {

@@ -48,7 +48,7 @@ def by_cosmos(dbt: Dbt):
             operator_args={
                 "pool": "warehouse",
                 "install_deps": False,
-                "callback": "elt_factory.dag.transform.keep_results",
+                "callback": "elt_factory.dag.dbt_running.keep_results",
                 "callback_args": {"source": "s"},
             },
         )

@@ -20,10 +20,11 @@ from pathlib import Path
 from airflow.sdk import DAG
 from cosmos.operators.local import DbtLSLocalOperator
 from elt_factory.dag.dbt_manifest import load_manifest
-from elt_factory.dag.transform import dbt_arguments
+from elt_factory.config.models.source import Dbt
+from elt_factory.dag.dbt_running import dbt_arguments
 from elt_factory.core.project import dbt_folder
 
-arguments = dbt_arguments(load_manifest(dbt_folder()), "flights", "warehouse")
+arguments = dbt_arguments(load_manifest(dbt_folder()), "flights", "warehouse", Dbt(select="tag:flights"))
 arguments |= {"callback": None, "cache_dir": Path(sys.argv[1])}
 with DAG("d", schedule=None, start_date=datetime(2020, 1, 1, tzinfo=UTC)):
     task = DbtLSLocalOperator(task_id="ls", select="tag:flights", extra_context={}, **arguments)

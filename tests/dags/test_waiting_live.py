@@ -1,16 +1,20 @@
 """A whole Airflow that waits: no worker is held, what is late holds up only what needs it, and lateness is written."""
 
+import json
+import os
 from pathlib import Path
 
 import duckdb
 import pytest
 from bundle_support import write
+from dag_support import Webhook
+
 from live_support import Deployment, api_of, deployment_over, done, until
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
 BUNDLE = [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": {"refresh_interval": 2}}]
-WORKERS, WAITING = 2, 8
+WORKERS, WAITING = 2, int(os.environ.get("ELT_WAITING", "8"))
 SOURCE = """
 name: {name}
 schedule: {schedule}
@@ -22,8 +26,11 @@ DAILY, DAY = '"0 0 * * *"', {"window_start": "2013-01-01", "window_end": "2013-0
 NIGHT = {"window_start": "2013-01-01T00:00", "window_end": "2013-01-01T12:00"}
 NOON = {"window_start": "2013-01-01T12:00", "window_end": "2013-01-02T00:00"}
 LATE = """
+deadline: {within: 8s, warn_at: 50%, runs: [manual]}
+alerts: {on: [deadline_near, deadline_missed, deadline_met], to: [hook, nowhere]}
 sensors: {before_extract: [{file: {path: weather_is_there}, poke_interval: 2s}]}
 """
+OF_ITS_TABLE = ", deadline: {within: 6s, runs: [manual]}}"
 CROWD = """
 deadline: {within: 5s}
 sensors:
@@ -32,11 +39,11 @@ sensors:
 
 
 @pytest.fixture
-def deployment(tmp_path: Path, airflow_template: Path) -> Deployment:
+def deployment(tmp_path: Path, airflow_template: Path, webhook: Webhook) -> Deployment:
     project = tmp_path / "project"
     configs = {
         "flights": SOURCE.format(name="flights", schedule=DAILY),
-        "weather": SOURCE.format(name="weather", schedule=DAILY) + LATE,
+        "weather": SOURCE.format(name="weather", schedule=DAILY).replace("merge}", "merge" + OF_ITS_TABLE) + LATE,
         "stations": SOURCE.format(name="stations", schedule="{every: 12h}"),
         "departures": SOURCE.format(name="departures", schedule="{assets: [flights, weather.t, stations]}"),
         "arrivals": SOURCE.format(name="arrivals", schedule="{assets: [flights]}"),
@@ -49,6 +56,8 @@ def deployment(tmp_path: Path, airflow_template: Path) -> Deployment:
     write(project / "inbox" / "input.csv", "id,amount\n1,2.5\n2,3.5\n")
     made = deployment_over(project, tmp_path / "airflow", airflow_template)
     made.environment["AIRFLOW__CORE__PARALLELISM"] = str(WORKERS)
+    hook = {"conn_type": "http", "host": f"http://127.0.0.1:{webhook.server_address[1]}", "password": "x"}
+    made.environment["AIRFLOW_CONN_HOOK"] = json.dumps(hook)
     return made
 
 
@@ -62,10 +71,12 @@ def asked(deployment: Deployment, statement: str) -> list[tuple]:
 
 
 LOADS = "select window_start::varchar, window_end::varchar from _elt.loads where source = 'departures'"
-MISSES = "select source, run_id from _elt.deadline_misses"
+MISSES = "select source, table_name, run_id from _elt.deadline_misses order by source, table_name nulls first"
 
 
-def test_what_waits_holds_no_worker_and_what_is_late_holds_up_only_what_needs_it(deployment: Deployment):
+def test_what_waits_holds_no_worker_and_what_is_late_holds_up_only_what_needs_it(
+    deployment: Deployment, webhook: Webhook
+):
     url, server = deployment.serve(BUNDLE)
 
     def states(dag: str) -> list[str | None]:
@@ -102,6 +113,7 @@ def test_what_waits_holds_no_worker_and_what_is_late_holds_up_only_what_needs_it
         assert runs("departures") == []
         assert "deferred" in states("weather")
 
+        until(lambda: len(webhook.messages) >= 3, 120, lambda: webhook.messages)
         (deployment.project / "inbox" / "weather_is_there").touch()
         until(lambda: ("manual", "success") in runs("weather") and ("manual", "success") in runs("stations"), 400)
         # of one source the day comes in two windows
@@ -112,5 +124,20 @@ def test_what_waits_holds_no_worker_and_what_is_late_holds_up_only_what_needs_it
         day = ("2013-01-01 00:00:00+00", "2013-01-02 00:00:00+00")
         until(lambda: day in asked(deployment, LOADS), 240, unfinished)
 
-        (crowd,) = [row[0] for row in deployment.query("select run_id from dag_run where dag_id = 'crowd'")]
-        until(lambda: asked(deployment, MISSES) == [("crowd", crowd)], 120)
+        by_hand = "select run_id from dag_run where dag_id = '{}' and run_type = 'manual'"
+        crowd, late = (deployment.query(by_hand.format(name))[0][0] for name in ("crowd", "weather"))
+        missed = [("crowd", None, crowd), ("weather", None, late), ("weather", "t", late)]
+        until(lambda: asked(deployment, MISSES) == missed, 120, lambda: asked(deployment, MISSES))
+        # a run and its table are late, each is one message, and so is that the run ended well at last
+        told = [text.splitlines() for _, text in webhook.messages]
+        for first in (
+            "weather done: 8s after a run is queued: 50% of the time is over at ",
+            "weather missed its deadline ",
+            "weather.t missed its deadline ",
+            "weather has recovered: run ",
+            "weather has recovered: run ",
+        ):
+            lines = told.pop(next(place for place, lines in enumerate(told) if lines[0].startswith(first)))
+            assert lines[-1].startswith(f"{url}/dags/weather/runs/")
+            assert ("Waiting for it: departures" in lines) == ("recovered" not in first)
+        assert told == []

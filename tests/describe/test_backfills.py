@@ -1,15 +1,27 @@
 """What a backfill loads: its windows on the clock of the config, and which of them are loaded already."""
 
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from elt_factory.config.loading import load_text
 from elt_factory.core.window import Window
-from elt_factory.describe.backfills import History, Step, doubled, is_loaded, steps_of, tables_of
+from elt_factory.describe.backfills import (
+    AppendedWindows,
+    History,
+    LoadedWindows,
+    Step,
+    preview_of,
+    steps_of,
+    tables_of,
+)
 from elt_factory.warehouse.past_loads import PastLoad, PastRun
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NOW, START = datetime(2026, 1, 1, tzinfo=UTC), datetime(2013, 1, 1, tzinfo=UTC)
 API = """
 extract: {type: rest_api, connection: api}
 tables:
@@ -21,6 +33,9 @@ NEW_YORK = "timezone: America/New_York\n"
 def config_of(tmp_path, text, head="schedule: '0 3 * * *'\n"):
     text = f"name: shop\nstart_date: 2013-01-01\n{head}{text}"
     return load_text(tmp_path / "shop.yaml", text, tmp_path).config
+
+
+APPENDED = config_of(Path("shop"), API.replace("merge", "append"))
 
 
 def within(start, end):
@@ -110,22 +125,53 @@ def test_a_window_is_loaded_when_no_part_is_missing_and_the_checks_after_it_pass
     passed = PastRun(10, 60.0, frozenset({"days"}))
     loads = [load(1, "first"), load(2, "second", at=2)]
     runs = {"first": passed, "second": passed}
-    assert is_loaded(step, loads, runs)
-    assert not is_loaded(step, loads[:1], runs)
-    assert not is_loaded(step, loads, runs | {"second": PastRun(10, 60.0, frozenset({"days"}), failed=True)})
+    assert LoadedWindows(loads, runs).cover(step)
+    assert not LoadedWindows(loads[:1], runs).cover(step)
+    assert not LoadedWindows(loads, runs | {"second": PastRun(10, 60.0, frozenset({"days"}), failed=True)}).cover(step)
     # killed after its load was committed: what is made of it is not there yet
-    assert not is_loaded(step, loads, runs | {"second": PastRun(10, 60.0)})
-    assert not is_loaded(step, loads, runs, loads[1].loaded_at)
-    assert not is_loaded(Step(step.window, ()), loads, runs)
+    assert not LoadedWindows(loads, runs | {"second": PastRun(10, 60.0)}).cover(step)
+    assert not LoadedWindows(loads, runs, loads[1].loaded_at).cover(step)
+    assert not LoadedWindows(loads, runs).cover(Step(step.window, ()))
 
 
 def test_rows_that_a_load_of_another_window_has_are_not_appended_again(tmp_path):
     text = API.replace("merge", "append")
     step = Step(load(1, days=7).window, ("days",))
-    (told,) = doubled(config_of(tmp_path, text), step, [load(1, days=7), load(9), load(3)])
+    (told,) = AppendedWindows(config_of(tmp_path, text), [load(1, days=7), load(9), load(3)]).doubled(step)
     assert told.startswith("days has rows of [2013-01-03T00:00:00Z, 2013-01-04T00:00:00Z) already")
-    assert not list(doubled(config_of(tmp_path, API), step, [load(3)]))
-    assert not list(doubled(config_of(tmp_path, text), step, [load(3, rows=0), load(1, days=9, refresh=True)]))
+    assert not list(AppendedWindows(config_of(tmp_path, API), [load(3)]).doubled(step))
+    assert not list(
+        AppendedWindows(config_of(tmp_path, text), [load(3, rows=0), load(1, days=9, refresh=True)]).doubled(step)
+    )
+
+
+def test_ten_times_the_steps_and_loads_are_previewed_in_about_ten_times_the_time(tmp_path):
+    """Where each step looked at each load it would be a hundred times."""
+
+    def seconds(number):
+        windows = [Window(START + timedelta(hours=at), START + timedelta(hours=at + 1)) for at in range(number)]
+        loads = [PastLoad("days", one, "r", False, 1, 1, one.end, one.end) for one in windows]
+        config = config_of(tmp_path, API.replace("merge", "append"))
+        steps, runs = [Step(one, ("days",)) for one in windows], {"r": PastRun(1, 1.0, frozenset({"days"}))}
+        began = time.process_time()
+        assert all(one.loaded for one in preview_of(config, steps, loads, runs).steps)
+        return time.process_time() - began
+
+    assert min(seconds(2000) for _ in range(3)) < 40 * min(seconds(200) for _ in range(3))
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(1, 4)), max_size=8), st.integers(0, 12), st.integers(1, 6))
+def test_what_is_covered_and_what_overlaps_is_that_of_every_hour(found, begin, length):
+    def window(start, hours):
+        return Window(START + timedelta(hours=start), START + timedelta(hours=start + hours))
+
+    step, windows = Step(window(begin, length), ("days",)), [window(*one) for one in found]
+    loads = [PastLoad("days", one, "r", False, 1, 1, one.end, one.end) for one in windows]
+    hours = {hour for start, count in found for hour in range(start, start + count)}
+    wanted = set(range(begin, begin + length))
+    assert LoadedWindows(loads, {"r": PastRun(1, 1.0, frozenset({"days"}))}).cover(step) == (wanted <= hours)
+    overlaps = any(wanted & set(range(at, at + count)) and (at, count) != (begin, length) for at, count in found)
+    assert bool(list(AppendedWindows(APPENDED, loads).doubled(step))) == overlaps
 
 
 def test_rows_and_time_follow_from_the_runs_before(tmp_path):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from facts_support import DAY, NOW, a_dag, a_load, a_run, a_task, failing, healthy
+from facts_support import DAY, NOW, a_dag, a_load, a_run, a_task, failing, healthy, loads_until
 
 from elt_factory.config.errors import Position, Problem
 from elt_factory.core.window import Window
+from elt_factory.diagnosis.anomalies import anomalies
 from elt_factory.diagnosis.facts import CheckFact, DriftFact, Facts, Reader, RejectFact, WarehouseProblem
 from elt_factory.diagnosis.states import health, overview, worst_first
 from elt_factory.diagnosis.verdict import STATES
@@ -84,6 +85,7 @@ PROBLEM = Problem(
     Position(Path("dag_configs/orders.yaml"), 7, 3), "unknown-key", 'unknown key "tabels"', "did you mean"
 )
 OVERDUE = replace(healthy(), loads=healthy().loads[:-1], airflow=a_dag())
+RUN_SINCE = replace(OVERDUE, asked_at=NOW - DAY, airflow=a_dag(a_run(NOW)))
 REFUSED = replace(healthy(), last=replace(healthy().loads[-1], failed=True, rows_rejected=900))
 SEEN = "flights.flights has not loaded the window"
 BRANCHES = {
@@ -164,6 +166,7 @@ BRANCHES = {
     "schema-changed": [schema_changed()],
     "unusual": [unusual()],
     "check-warned": [checked("warned")],
+    "run-since": [RUN_SINCE, replace(RUN_SINCE, loads=(), last=None)],
     "dag-missing": [replace(healthy(), loads=(), last=None, airflow=replace(a_dag(), dag=None))],
 }
 CASES = [(code, number) for code, planted in BRANCHES.items() for number in range(len(planted))]
@@ -175,6 +178,19 @@ def test_the_verdict_is_the_planted_cause(code, number):
     assert verdict.code == code, verdict
     assert verdict.sentence
     assert verdict.state in STATES
+
+
+def test_a_window_is_overdue_where_no_run_of_it_has_succeeded_since_the_warehouse_was_asked():
+    failed = replace(a_run(NOW), state="failed", tasks=())
+    for facts in (
+        replace(RUN_SINCE, asked_at=NOW),
+        replace(RUN_SINCE, asked_at=None),
+        replace(RUN_SINCE, airflow=a_dag(failed)),
+        replace(RUN_SINCE, airflow=a_dag(replace(a_run(NOW), window=None))),
+        replace(RUN_SINCE, expected=Window(NOW - DAY, NOW), due=NOW),
+    ):
+        assert (diagnose(replace(facts, now=NOW + DAY / 24)).code, facts.run_since) == ("overdue", None)
+    assert RUN_SINCE.late_by == timedelta()
 
 
 def test_every_branch_is_planted_once():
@@ -195,6 +211,28 @@ def test_a_verdict_says_what_else_is_true_in_one_line_each():
     verdict = diagnose(replace(failing(EXTRACT, "AccessDeniedError"), rejects=[RejectFact("l", 3, "why", NOW)]))
     assert verdict.code == "credentials"
     assert any("3 rows of orders.orders are rejected" in line for line in verdict.also)
+
+
+def newest(day: datetime, loads: int = 60, **changes: object) -> list[str]:
+    """What is unusual of the load of a day, with so many loads."""
+    before = loads_until(day, loads)
+    return [
+        one.sentence for one in anomalies(replace(healthy(day), loads=[*before[:-1], replace(before[-1], **changes)]))
+    ]
+
+
+def test_what_is_unusual_is_told_from_what_its_weekday_has_and_not_on_short_history():
+    few = {"rows": 450, "rows_read": 450, "rows_loaded": 450}
+    sunday = NOW + 4 * DAY  # its run loads Saturday, which has 600 rows
+    assert sunday.weekday() == 6
+    (said,) = newest(NOW, **few)
+    assert "450" in said
+    assert newest(sunday, **few) == []
+    assert newest(NOW, 8, **few) == []
+    (slow,) = newest(NOW, loaded_at=NOW - 4 * 60 * MINUTE)
+    (rejecting,) = newest(NOW, rows_rejected=200)
+    assert slow != rejecting
+    assert newest(NOW) == newest(sunday) == []
 
 
 def test_a_failure_that_a_later_load_has_healed_is_history():

@@ -1,17 +1,21 @@
 """The guesses, each a pure function."""
 
+import json
 import string
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from elt_factory.config.models.values import ColumnType
+from elt_factory.config.yaml.source import parse_yaml
 from elt_factory.core.failures import BadRequestError
 from elt_factory.discover import keys, periods, pii
-from elt_factory.discover.found import Sample
+from elt_factory.discover.found import Guess, Sample, SourceFound
 from elt_factory.discover.sensitive import sensitive
+from elt_factory.discover.writing import yaml_of
 from elt_factory.extract import dialect
 from elt_factory.sources.rest_api import paging
 from elt_factory.sources.rest_api import window_params as windows
@@ -223,3 +227,9 @@ def test_a_measure_is_never_part_of_a_key_and_an_id_is_preferred():
     types = {"day": "date", "unit_price": "integer", "order_id": "integer"}
     rows = [("2013-01-01", str(n), str(n)) for n in range(12)]
     assert keys.key_candidates(sample(types, *rows)) == [("order_id",)]
+
+
+@given(st.text(alphabet="${A}:-x"))
+def test_what_is_found_is_written_as_text_and_never_as_a_variable(text):
+    found = SourceFound({"connection": Guess(json.dumps(text), "")}, [])
+    assert parse_yaml(Path("shop.yaml"), yaml_of("shop", found, {})).data["extract"]["connection"] == text

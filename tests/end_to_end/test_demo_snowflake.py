@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from leaks import Search, marked
 from week_support import COUNTS, DAGS, MARTS, WEEK, failures
 
 from elt_process import Elt, elt_commands
@@ -23,6 +24,8 @@ pytest.importorskip("fakesnow", reason="fakesnow stands in for Snowflake; it is 
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "sn0w-hush-hush"
+API_KEY = "nyc-flights-demo"
+BROKEN = marked("password of broken_db")
 MODELS = 8
 pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -71,6 +74,9 @@ def snow(lines, demo_sources, demo_api, fake_snowflake, tmp_path_factory):
     shutil.copytree(demo_sources, folder / "sources")
     line = lines(folder, demo_api, DBT_EXCLUDE_RESOURCE_TYPES=" ".join(DBT_EXCEPTIONS))
     line.connect("warehouse", **(fake_snowflake.fields(network_timeout=60) | {"password": PASSWORD}))
+    # what a command says that cannot reach a database
+    broken = {"conn_type": "postgres", "host": "127.0.0.1", "port": 1, "login": "reader", "password": BROKEN}
+    line.connect("broken_db", **broken)
     environment = os.environ | line.environment | {"PYTHONPATH": str(ROOT / "include"), "ELT_PROJECT": str(ROOT)}
     with elt_commands(environment, ROOT) as commands:
         yield OnSnowflake(line, commands)
@@ -136,6 +142,25 @@ def test_the_password_is_in_no_file(snow, week, fake_snowflake):
     # by another process: when this one closes a file of its SQLite database, it loses its locks on that
     searched = subprocess.run(["grep", "-rlaF", PASSWORD, *places], capture_output=True, text=True, check=False)
     assert (searched.returncode, searched.stdout, searched.stderr) == (1, "", ""), "1 is that nothing was found"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("doctor",), None),
+        (("diagnose", "flights"), None),
+        (("sql", "select broken("), 1),
+        (("sql", f"select * from '{PASSWORD[:4]}'"), 1),
+        (("new", "broken", "--connection", "broken_db"), 1),
+    ],
+    ids=["doctor", "diagnose", "wrong SQL", "no such table", "no such server"],
+)
+def test_no_secret_is_in_what_a_command_prints_also_when_it_fails(snow, week, arguments, code):
+    done = snow.commands(*arguments)
+    assert code in (None, done.returncode)
+    said = done.stdout + done.stderr
+    assert said
+    assert Search({"warehouse": PASSWORD, "broken_db": BROKEN, "api": API_KEY}).text("the screen", said) == []
 
 
 def test_a_second_run_by_the_command_changes_no_row(snow, week):

@@ -70,6 +70,10 @@ def source():
         play(config["steps"], {"catalog": given("--catalog"), "state": given("--state")})
 
 
+def newer():
+    play([{"say": {"type": "SPEC", "spec": {"protocol_version": "1.0.0", "connectionSpecification": {}}}}], None)
+
+
 def either():
     source() if sys.argv[1] in ("spec", "discover", "read") else tap()
 """
@@ -83,7 +87,8 @@ def write_wheel(folder: Path) -> Path:
         f"{info}/METADATA": "Metadata-Version: 2.1\nName: acme-connector\nVersion: 1.0\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/entry_points.txt": "[console_scripts]\n"
-        "tap-acme = acme_connector:tap\nsource-acme = acme_connector:source\nacme-connector = acme_connector:either\n",
+        "tap-acme = acme_connector:tap\nsource-acme = acme_connector:source\nacme-connector = acme_connector:either\n"
+        "source-newer = acme_connector:newer\n",
     }
     wheel = folder / "acme_connector-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:

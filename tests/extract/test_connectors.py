@@ -33,6 +33,7 @@ from elt_factory.core.failures import BadDataError, BadRequestError, SourceUnava
 from elt_factory.core.window import Window
 from elt_factory.discover.writing import yaml_of
 from elt_factory.extract.label import TableLabel
+from elt_factory.importing.airbyte.states import message
 from elt_factory.sources.airbyte.discovery import look_at_connector
 from elt_factory.sources.connectors.discovery import pinned
 from elt_factory.sources.singer.discovery import look_at_tap
@@ -224,6 +225,14 @@ def test_a_first_load_begins_with_the_state_that_the_config_has_and_the_next_one
     assert asked(told)["state"] == {"id": 8}
 
 
+def test_a_first_load_of_a_source_begins_with_the_state_that_an_import_has_written(tmp_path, log):
+    told = tmp_path / "asked.json"
+    begins = {**CHANGES, "initial_state": message("users", None, {"id": 7})}
+    steps = [{"asked": str(told)}, airbyte_record(8), COMPLETE]
+    line_of("airbyte", tmp_path, airbyte(*steps), log, **begins).load(WEEK)
+    assert asked(told)["state"] == begins["initial_state"]
+
+
 def test_a_state_to_begin_with_is_of_a_read_by_changes(tmp_path, log):
     with pytest.raises(ConfigError, match="initial_state needs sync: incremental"):
         line_of("singer", tmp_path, singer(), log, initial_state={"a": 1})
@@ -266,6 +275,14 @@ def test_a_tap_is_asked_for_one_stream_by_its_changes(tmp_path, log):
         "updated_at",
     )
     assert orders["metadata"][0]["metadata"]["selected"] is False
+
+
+def test_a_tap_that_keeps_its_state_by_no_property_is_asked_as_it_says_itself(tmp_path, log):
+    told = tmp_path / "asked.json"
+    given = singer({"asked": str(told)}, singer_record(1), singer_state({"files": {"a": 1}}))
+    given["streams"][0]["replication_method"] = "FULL_TABLE"
+    line_of("singer", tmp_path, given, log, **CHANGES).load(WEEK)
+    assert asked(told)["catalog"]["streams"][0]["metadata"][0]["metadata"]["replication-method"] == "FULL_TABLE"
 
 
 def test_a_tap_without_a_catalog_is_run_without_one(tmp_path, log):
@@ -323,6 +340,41 @@ def test_a_stream_without_changes_cannot_be_read_by_them(tmp_path, log):
     line = line_of("airbyte", tmp_path, airbyte(COMPLETE, modes=("full_refresh",)), log, **CHANGES)
     with pytest.raises(BadRequestError, match="cannot be read by its changes; hint: write sync: full"):
         line.load(WEEK)
+
+
+def test_a_source_that_speaks_another_version_of_the_protocol_is_one_clear_error(tmp_path, log):
+    line = line_of("airbyte", tmp_path, airbyte(COMPLETE), log)
+    for command, said in (
+        ("source-newer", r"speaks version 1\.0\.0 of Airbyte's protocol"),
+        ("tap-acme", "protocol|1"),
+    ):
+        extract = line.source.extract.model_copy(update={"executable": command})
+        with pytest.raises((BadRequestError, BadDataError, SourceUnavailableError), match=said):
+            replace(line, source=line.source.model_copy(update={"extract": extract})).load(WEEK)
+
+
+def test_records_of_a_source_that_change_midway_are_all_there(tmp_path, log):
+    late = {
+        "type": "RECORD",
+        "record": {"stream": "users", "data": {"id": 2, "zip": 77, "new": {"a": 1}}, "emitted_at": 1},
+    }
+    line = line_of("airbyte", tmp_path, airbyte(airbyte_record(1), {"say": late}, COMPLETE), log)
+    assert line.load(WEEK).rows_loaded == 2
+    assert sorted(row["zip"] for row in line.rows()) == ["01", "77"]
+    assert [json.loads(row["new"]) for row in line.rows() if row["new"]] == [{"a": 1}]
+
+
+def test_a_state_that_the_connector_refuses_is_its_error_and_rows_and_state_stay(tmp_path, log):
+    told = tmp_path / "asked.json"
+    first = airbyte(airbyte_record(1), airbyte_state({"id": 1}), COMPLETE)
+    line_of("airbyte", tmp_path, first, log, **CHANGES).load(WEEK)
+    refusing = airbyte(failure("the cursor has expired", "config_error"), {"exit": 1})
+    with pytest.raises(BadRequestError, match="the connector failed: the cursor has expired"):
+        line_of("airbyte", tmp_path, refusing, log, **CHANGES).load(NEXT_WEEK)
+    again = line_of("airbyte", tmp_path, airbyte({"asked": str(told)}, COMPLETE), log, **CHANGES)
+    again.load(NEXT_WEEK)
+    assert '{"id": 1}' in json.dumps(asked(told)["state"])
+    assert ids(again) == [1]
 
 
 def test_a_connector_that_cannot_be_installed_says_why(tmp_path, log):
@@ -384,6 +436,11 @@ def test_a_look_at_a_source_finds_which_streams_send_changes(tmp_path):
 
 def test_a_package_without_a_version_gets_the_newest(tmp_path):
     assert pinned("acme-connector", TableLabel("acme", "streams")) == PACKAGE
+
+
+def test_a_package_that_is_not_there_is_an_error_with_the_near_name(tmp_path):
+    with pytest.raises(BadRequestError, match=r'no package airbyte-source-fakr .* did you mean "airbyte-source-faker"'):
+        pinned("airbyte-source-fakr", TableLabel("acme", "streams"))
 
 
 def folder_in(tmp_path):

@@ -264,7 +264,7 @@ def test_a_file_that_may_not_be_read_is_an_error_that_names_it(tmp_path, monkeyp
     def refused(file):
         raise PermissionError(13, "Permission denied", str(file))
 
-    monkeypatch.setattr(fetching, "_hash", refused)
+    monkeypatch.setattr(fetching, "content_hash", refused)
     with pytest.raises(AccessDeniedError, match=r"src\.things: cannot read .*a\.csv: Permission denied"):
         read_files(tmp_path, "a.csv")
 

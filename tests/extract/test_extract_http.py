@@ -45,7 +45,7 @@ from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.auth import base_url
 from elt_factory.sources.rest_api.exchange import Patience
 from elt_factory.sources.rest_api.http import HttpClient
-from elt_factory.sources.rest_api.pace import Pace
+from elt_factory.sources.rest_api.pace import Pace, PlaceClock
 from elt_factory.sources.rest_api.settings import HttpSettings
 from elt_factory.sources.rest_api.statuses import seconds_to_wait
 
@@ -549,6 +549,11 @@ for _ in range(4):
 """
 
 
+def shared(place):
+    """A place that is not of this machine alone."""
+    return types.SimpleNamespace(change=place.change, changed=place.changed)
+
+
 @pytest.mark.services
 def test_one_rate_holds_for_all_processes_of_a_connection(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "include")}
@@ -564,8 +569,65 @@ def test_one_rate_holds_for_all_processes_of_a_connection(tmp_path):
     assert all(later - earlier > 0.9 * 0.05 * 4 for earlier, later in zip(moments, moments[5:], strict=False))
 
 
+WRONG_CLOCK = """
+import sys, time
+from pathlib import Path
+from types import SimpleNamespace
+right, counted, ahead = time.time, time.monotonic, float(sys.argv[3])
+time.time, time.monotonic = lambda: right() + ahead, lambda: counted() + 7 * ahead
+from elt_factory.config.models.values import Rate
+from elt_factory.landing.places import LocalPlace
+from elt_factory.sources.rest_api.pace import Pace
+place = LocalPlace(Path(sys.argv[1]))
+far = SimpleNamespace(change=place.change, changed=place.changed)
+pace = Pace(Rate(20, 1), "api", Path(sys.argv[2]), far)
+slept = []
+time.sleep = slept.append  # what a worker that believes its clock would wait
+for line in sys.stdin:
+    pace.wait()
+    print(sum(slept), flush=True)
+    slept.clear()
+"""
+
+
+@pytest.mark.services
+def test_a_worker_whose_clock_is_wrong_does_not_slow_the_others(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "include")}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRONG_CLOCK, str(tmp_path / "landing"), str(tmp_path / name), ahead],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name, ahead in (("a", "30"), ("b", "0"), ("c", "-30"))
+    ]
+    waits = []
+    for _ in range(4):
+        for worker in workers:
+            worker.stdin.write("\n")
+            worker.stdin.flush()
+            waits.append(float(worker.stdout.readline()))
+    for worker in workers:
+        worker.communicate(timeout=60)
+    # no one waits for turns that no one has taken: there are 28 at the most, as two are taken ahead, then four
+    assert max(waits) < 28 * 0.05 * 2, waits
+
+
+def test_the_time_at_a_place_that_says_whole_seconds_is_known_to_a_part_of_one():
+    clock, ahead = PlaceClock(), 1000.25
+    for began in (10.0, 11.3, 12.6, 13.1, 14.9):
+        clock.learn(began, datetime.fromtimestamp(int(began + 0.05 + ahead), UTC), began + 0.1)
+    assert clock.least <= ahead <= clock.most
+    assert clock.most - clock.least < 0.4
+    # the clock there was set: what was known before is forgotten
+    clock.learn(20.0, datetime.fromtimestamp(5020, UTC), 20.1)
+    assert clock.least <= 5000 <= clock.most
+
+
 def test_one_rate_holds_for_all_machines_that_share_a_landing(tmp_path):
-    far = types.SimpleNamespace(change=LocalPlace(tmp_path / "landing").change)
+    far = shared(LocalPlace(tmp_path / "landing"))
     machines = [Pace(Rate(20, 1), "api", tmp_path / name, far) for name in "abc"]
     turns = sorted(machine._turns[0].take() for _ in range(8) for machine in machines)
     assert len(turns) == 24
@@ -584,8 +646,7 @@ class Far(LocalPlace):
 
 def test_a_far_place_is_asked_less_often_the_faster_the_requests_are(tmp_path):
     Far.asked = 0
-    shared = types.SimpleNamespace(change=Far(tmp_path / "far").change)
-    pace = Pace(Rate(200, 1), "api", tmp_path, shared)
+    pace = Pace(Rate(200, 1), "api", tmp_path, shared(Far(tmp_path / "far")))
     began = time.time()
     for _ in range(60):
         pace.wait()
@@ -594,7 +655,7 @@ def test_a_far_place_is_asked_less_often_the_faster_the_requests_are(tmp_path):
 
 
 def test_turns_that_were_missed_are_not_made_up_for(tmp_path):
-    far = types.SimpleNamespace(change=LocalPlace(tmp_path / "far").change)
+    far = shared(LocalPlace(tmp_path / "far"))
     turns, other = (Pace(Rate(50, 1), "api", tmp_path, far)._turns[0] for _ in range(2))
     for _ in range(4):
         turns.take()

@@ -385,10 +385,10 @@ def test_parts_of_a_table_have_each_row_once_and_are_of_one_moment(postgres, rea
     real = postgres_reader._connected
     opened = []
 
-    def connected(connection, snapshot=""):
+    def connected(connection, silence, snapshot=""):
         if snapshot and not opened.append(1) and len(opened) == 1:
             postgres.execute("DELETE FROM parted; INSERT INTO parted VALUES (1, 'late')")
-        return real(connection, snapshot)
+        return real(connection, silence, snapshot)
 
     monkeypatch.setattr(postgres_reader, "_connected", connected)
     spool = read_table(table="parted", primary_key=["id"], partitions=parts)
@@ -396,6 +396,33 @@ def test_parts_of_a_table_have_each_row_once_and_are_of_one_moment(postgres, rea
     expected = [str(number * 7 - 50) for number in range(1, rows + 1)] + ([""] if rows else [])
     assert sorted(key for key, _ in found) == sorted(expected)
     assert (spool.rows_read, len(spool.files)) == (len(expected), parts if rows else 1)
+    longest = max(len(line) for file in spool.files for line in file.read_bytes().splitlines(keepends=True))
+    assert (spool.longest, spool.integers) == (longest, {"id"})
+
+
+def test_rows_that_a_writer_moves_between_parts_while_they_are_read_come_once(postgres, read_table, monkeypatch):
+    made(postgres, "moving", "id bigint, v text")
+    postgres.execute("INSERT INTO moving SELECT g, g::text FROM generate_series(-100, 100) g WHERE g <> 0")
+    real, moves = postgres_reader._connected, []
+
+    def connected(connection, silence, snapshot=""):
+        if snapshot:
+            # every row leaves its range for that of another part, before each part begins
+            moves.append(postgres.execute("UPDATE moving SET id = -id").rowcount)
+        return real(connection, silence, snapshot)
+
+    monkeypatch.setattr(postgres_reader, "_connected", connected)
+    spool = read_table(table="moving", primary_key=["id"], partitions=4)
+    found = [line for file in spool.files for line in csv.reader(file.read_text().splitlines()[1:])]
+    assert moves == [200] * 4
+    assert sorted(int(v) for _, v in found) == [number for number in range(-100, 101) if number]
+    assert all(key == v for key, v in found)
+
+
+def test_the_longest_record_may_have_many_lines(postgres, read_table):
+    made(postgres, "lines", "id int, v text", "1, E'a\\nb\\n\"c\"'", "2, 'short'")
+    spool = read_table(table="lines")
+    assert spool.longest == len(b'1,"a\nb\n""c"""\n')
 
 
 def test_parts_keep_to_the_window_and_need_a_whole_number(postgres, read_table):

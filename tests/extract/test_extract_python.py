@@ -43,6 +43,13 @@ def line(tmp_path, log, request):
         "return [{'id': 1, 'name': 'Ann'}, {'id': 2, 'name': 'Bob'}]",
         """yield b'{"id": 1, "name": "Ann"}\\n{"id": 2, "name": "Bob"}\\n'""",
         "import pyarrow as pa\nfor n, name in ((1, 'Ann'), (2, 'Bob')):\n  yield pa.table({'id': [n], 'name': [name]})",
+        """yield '{"id": 1, "name": "Ann"}'\nyield '{"id": 2, "name": "Bob"}'""",
+        # what data frames of polars hand over: Arrow's stream by its C interface, and nothing else
+        """import pyarrow as pa
+class Frame:
+  def __arrow_c_stream__(self, schema=None):
+    return pa.table({'id': [1, 2], 'name': ['Ann', 'Bob']}).__arrow_c_stream__(schema)
+yield Frame()""",
         "import pyarrow as pa\nyield pa.record_batch({'id': [1, 2], 'name': ['Ann', 'Bob']})",
         "import pandas as pd\nreturn pd.DataFrame({'id': [1, 2], 'name': ['Ann', 'Bob']})",
         "import duckdb\nreturn duckdb.sql(\"select * from (values (1, 'Ann'), (2, 'Bob')) t(id, name)\")",

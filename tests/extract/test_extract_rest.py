@@ -338,4 +338,4 @@ def test_the_reader_tells_its_progress(tmp_path):
     told: list[str] = []
     with serving(lambda _: reply([{}])) as server:
         read_all(server, tmp_path, log=told.append)
-    assert told[-1].startswith("things: read 1 rows, 1 pages, ")
+    assert told[-1].startswith("things: read 1 row, 1 page, ")

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from threading import Thread
 
 import pytest
 from boto3.session import Session
 from pydantic import TypeAdapter
-from remote_jobs_support import MORE, SYSTEMS, UUID, Kept, Remote
 
 from elt_factory.config.models.remote_jobs import REMOTE_JOBS, RemoteJob
-from elt_factory.core.connection import Connection
-from elt_factory.core.failures import EltError, JobRunningError, PermanentError, SourceBusyError, TransientError
+from elt_factory.core.failures import JobRunningError, SourceBusyError, TransientError
 from elt_factory.sources.remote_job import aws
-from elt_factory.sources.remote_job.asked import JobRequest
 from elt_factory.sources.remote_job.remote import RemoteRun, cancel, is_over
 from elt_factory.sources.rest_api import http
 from elt_factory.sources.rest_api.exchange import Patience
 from elt_factory.sources.rest_api.settings import HttpSettings
+from remote_jobs_support import MORE, SYSTEMS, UUID, Remote, Runs
 
 CONTEXT = ssl.create_default_context()
 SESSION = Session("id", "s3cret-of-the-system", region_name="eu-central-1")
-DAY = datetime(2013, 1, 1, tzinfo=UTC)
-VALUES = {"window.start": DAY, "window.end": DAY + timedelta(days=1), "cursor": DAY, "run_id": "r", "load_id": "l"}
 
 
 @pytest.fixture(scope="module")
@@ -36,58 +30,6 @@ def server() -> Iterator[Remote]:
     yield remote
     remote.shutdown()
     remote.server_close()
-
-
-@dataclass
-class Runs:
-    """One run of a job, driven as Airflow drives it: a clock that jumps, and a new process for each try."""
-
-    remote: Remote
-    job: RemoteJob
-    memory: Kept = field(default_factory=Kept)
-    now: datetime = DAY
-    said: list[str] = field(default_factory=list)
-    errors: list[EltError] = field(default_factory=list)
-
-    @property
-    def request(self) -> JobRequest:
-        aws = self.job.kind.startswith("aws")
-        connection = Connection(
-            "there",
-            "aws" if aws else "http",
-            host=None if aws else self.remote.url,
-            login="id",
-            password="s3cret-of-the-system",
-            extra={"region_name": "eu-central-1", "endpoint_url": self.remote.url} if aws else {},
-        )
-        return JobRequest(
-            self.job, connection, "shop", "job", VALUES, "UTC", self.memory, self.said.append, lambda: self.now
-        )
-
-    def once(self) -> str:
-        with RemoteRun.of(self.request) as run:
-            return str(run.finish().id)
-
-    def drive(self, tries: int = 4) -> str:
-        """Return how it ended: done, or the name of the error that no retry heals."""
-        for _ in range(60):
-            try:
-                self.once()
-            except (JobRunningError, SourceBusyError):
-                self.now += self.job.every
-            except KeyboardInterrupt:
-                self.memory.dies_at = 0
-            except TransientError as error:
-                self.errors.append(error)
-                tries -= 1
-                if not tries:
-                    return type(error).__name__
-            except PermanentError as error:
-                self.errors.append(error)
-                return type(error).__name__
-            else:
-                return "done"
-        return "hung"
 
 
 @pytest.fixture
@@ -210,6 +152,30 @@ def test_a_job_whose_start_was_taken_and_not_answered_is_found(runs, name):
 
 
 @EVERY
+def test_a_job_that_is_over_when_its_lost_answer_is_looked_for_is_not_started_again(runs, name):
+    run = runs(name)
+    run.remote.faults.start_lost = 1
+    run.remote.states = ["done"]
+    assert (run.drive(), of_jobs(run)) == ("done", ONE)
+
+
+@EVERY
+def test_a_job_whose_start_was_not_answered_is_cancelled_with_the_run(runs, name):
+    run = runs(name)
+    run.remote.faults.start_lost = 1
+    run.remote.states = ["running"]
+    with pytest.raises(TransientError):
+        run.once()
+    can = REMOTE_JOBS.get(name).describe(run.job.spec).cancel is not None
+    cancelled = cancel(run.request)
+    if name == "prefect":
+        # its request that would name the job is the start itself
+        assert not cancelled
+    else:
+        assert (cancelled, of_jobs(run)[2]) == (can, 0 if can else 1)
+
+
+@EVERY
 def test_credentials_that_are_refused_midway_leave_a_job_that_the_next_try_joins(runs, name):
     run = runs(name)
     run.remote.states = ["running", "running", "done"]
@@ -257,7 +223,7 @@ def test_a_start_that_is_answered_as_running_already_is_joined(runs, name):
     run = runs(name)
     run.remote.states = ["running", "done"]
     run.remote.faults.start_again = 1
-    if name in ("fivetran", "prefect", "aws_step_functions"):
+    if name in ("fivetran", "prefect"):
         run.remote.faults.start_again = 0  # they return the job that they have
     assert (run.drive(), of_jobs(run)) == ("done", ONE)
 

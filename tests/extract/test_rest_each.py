@@ -35,13 +35,13 @@ def keys(folder, *rows):
     return file
 
 
-def landed(folder, records, **columns):
+def landed(folder, records, more="", **columns):
     """The landing of a table with these records."""
     (folder / "raw").mkdir(parents=True)
     work = folder / "contract"
     work.mkdir()
     with serving(lambda _: reply(records)) as server:
-        source = source_of(folder, f"orders: {{path: /orders, columns: {json.dumps(columns)}}}")
+        source = source_of(folder, f"orders: {{path: /orders, columns: {json.dumps(columns)}{more}}}")
         spool = read(request_of(server, folder, source, "orders"))
     request = request_of(server, folder, source, "orders")
     known = KnownTable("shop", "orders", source.tables["orders"], None)
@@ -179,6 +179,13 @@ def test_landed_rows_become_keys_once_each_with_all_their_digits(tmp_path):
         '{"id":2,"price":2.25,"name":"ü","at":"2013-01-01T05:00:00.000000Z"}',
     ]
     assert (found.count, found.left_out) == (2, 2)
+
+
+@pytest.mark.duckdb
+def test_a_row_that_is_landed_to_be_deleted_is_no_parent(tmp_path):
+    more = ", primary_key: [id], write_disposition: merge, where: price > 2, deletes: {filtered: true}"
+    place, manifest = landed(tmp_path, RECORDS[:3], more, id={"type": "decimal(38,0)"}, price={"type": "float"})
+    assert landed_keys(place, manifest, ["id"], tmp_path).file.read_text() == '{"id":2}\n'
 
 
 @pytest.mark.duckdb

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ from extract_support import reply, serving, spooled
 from rest_support import records_of, request_of, source_of
 
 from elt_factory.core.window import Window
-from elt_factory.sources.read import read
+from elt_factory.sources.read import parts, read
 
 SALES = """
 sales:
@@ -84,3 +85,31 @@ def test_a_month_is_asked_for_once_however_many_pieces_are_in_it(tmp_path):
     with serving(lambda asked: reply([asked.params])) as server:
         found = records_of(server, tmp_path, tables, "sales", window=window)
     assert sorted(record["day"] for record in found) == ["2013-01", "2013-02", "2013-03"]
+
+
+@pytest.mark.parametrize(("template", "zone", "most"), [("date", "Europe/Berlin", 4), ("format('%Y-%m')", "UTC", 8)])
+def test_the_parts_of_a_split_ask_for_each_piece_once_between_them(tmp_path, template, zone, most):
+    window = Window(datetime(2013, 1, 30, 23, tzinfo=UTC), datetime(2013, 4, 2, 22, tzinfo=UTC))
+    source = source_of(tmp_path, DAYS.replace("date", template).replace("1d}", "1d, split: {tasks: 4}}"), zone=zone)
+    with serving(lambda asked: reply([asked.params])) as server:
+        request = request_of(server, tmp_path, source, "sales", window=window)
+        alone = sorted(record["day"] for record in spooled(read(request).files))
+        found = parts(request, most)
+        asked = [_read_part(server, tmp_path, source, window, number, one) for number, one in enumerate(found)]
+    assert sorted(day for days in asked for day in days) == alone
+    assert len(set(alone)) == len(alone)
+    sizes = [len(days) for days in asked]
+    assert len(found) == min(most, len(alone))
+    assert max(sizes) - min(sizes) <= 1
+    assert found[0].says == {"UTC": "1 piece, 2013-01-30T23:00:00+00:00 to 2013-01-31T23:00:00+00:00"}.get(
+        zone, "15 pieces, 2013-01-31T00:00:00+01:00 to 2013-02-15T00:00:00+01:00"
+    )
+
+
+def _read_part(server, folder, source, window, number, part):
+    """The days that a task asks for which reads one part, stored as JSON meanwhile."""
+    folder = folder / str(number)
+    folder.mkdir()
+    what = json.loads(json.dumps(part.what))
+    spool = read(request_of(server, folder, source, "sales", window=window, part=what))
+    return [record["day"] for record in spooled(spool.files)]

@@ -11,13 +11,14 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from extract_support import read_request
 from stores_support import config, line, names, spool
 
 from elt_factory.core.connection import Connection
@@ -30,6 +31,7 @@ from elt_factory.core.failures import (
 )
 from elt_factory.core.window import Window
 from elt_factory.sources.files import fetching, web
+from elt_factory.sources.read import parts, read
 from elt_factory.sources.rest_api.exchange import Patience
 from elt_factory.testing.loads import WEEK
 from elt_factory.testing.sources import SourceSuite
@@ -185,6 +187,19 @@ def test_a_file_that_changes_between_its_headers_and_its_download_fails_the_try(
     served.before = change
     with pytest.raises(SourceNotReadyError, match=r"src\.things: x\.csv was changed or removed while it was read"):
         spool(tmp_path, served.url, "x.csv", None)
+
+
+def test_a_file_that_changes_after_the_split_is_read_by_its_part_as_it_is(tmp_path, served):
+    served.files["/x.csv"] = File(b"a\n1\n", {"ETag": '"a"'})
+    extract, table = config(served.url, "x.csv")["extract"], {"path": "x.csv", "split": {"tasks": 2}}
+    asked = read_request(tmp_path, extract, table, served.connection())
+    (part,) = parts(asked, 2)
+    served.files["/x.csv"] = File(b"a\n1\n2\n", {"ETag": '"b"'})
+    (source,) = read(replace(asked, part=part.what)).sources
+    assert (source.size, source.hash) == (6, '"b"')
+    del served.files["/x.csv"]
+    with pytest.raises(SourceNotReadyError, match=r"x\.csv was removed since the task split; clear the task split"):
+        read(replace(asked, part=part.what, workdir=tmp_path / "other"))
 
 
 def test_a_download_that_is_cut_off_is_begun_again_and_then_given_up(tmp_path, served):

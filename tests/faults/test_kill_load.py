@@ -26,7 +26,9 @@ MOMENTS = ("before", "while", "after")
 def processes():
     """Processes that begin with everything imported and nothing open."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kill_support", "duckdb", "msgspec", "elt_factory.landing.remote"])
+    modules = ("landing.remote", "warehouse.compaction", "warehouse.erasing", "warehouse.replay")
+    own = [f"elt_factory.{module}" for module in modules]
+    context.set_forkserver_preload(["kill_support", "duckdb", "msgspec", "pyarrow", *own])
     return context
 
 

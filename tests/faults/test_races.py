@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from race_support import STEPS, Pair, Shop, day, load_alone
+from race_support import IMPORTED, STEPS, STEPS_OF_JOIN, Joins, Pair, Shop, day, load_alone, read_part
 
 from elt_factory.core.failures import LandingError
 from elt_factory.dag.operators import ExtractOperator
 from elt_factory.dag.runtime import Run
+from elt_factory.dag.splitting import SplitOperator
 from elt_factory.landing.manifest import Owner, read_manifest
 from elt_factory.landing.places import LocalPlace
 
@@ -29,9 +30,7 @@ pytestmark = pytest.mark.timeout(300)
 def processes():
     """Processes that begin with everything imported and nothing open."""
     context = multiprocessing.get_context("forkserver")
-    modules = ("config.loading", "dag.operators", "sources.files.reader", "landing.land", "landing.remote")
-    modules = (*modules, "warehouse.duckdb.warehouse")
-    context.set_forkserver_preload(["duckdb", "msgspec", "obstore", *(f"elt_factory.{module}" for module in modules)])
+    context.set_forkserver_preload([*IMPORTED, "elt_factory.landing.remote", "obstore"])
     return context
 
 
@@ -215,3 +214,33 @@ def test_a_landing_keeps_its_owner_wherever_the_project_is(processes, tmp_path):
     place = LocalPlace(tmp_path / "landing" / "src" / "tab" / told["load_id"])
     owner = Owner("prod", "src", "tab", told["load_id"], told["attempt"])
     assert read_manifest(place, owner).rows == len(NEW)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["same parts", "a part read again"])
+@pytest.mark.parametrize("step", STEPS_OF_JOIN)
+def test_the_join_of_a_zombie_that_ends_after_that_of_its_retry_loads_nothing_twice(
+    processes, tmp_path, landing, monkeypatch, step, again
+):
+    shop = Shop(tmp_path, "append", landing, more="    split: {tasks: 2}\n")
+    for name, value in shop.environment().items():
+        monkeypatch.setenv(name, value)
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / "input_2013-01-01a.csv").write_text("id,v\n1,old\n2,old\n")
+    (inbox / "input_2013-01-01b.csv").write_text("id,v\n3,old\n4,old\n")
+    run = Run("run", shop.config(), day(1), frozenset({"tab"}), full_refresh=False)
+    split = SplitOperator(task_id="split", config=run.config, table="tab").work(run, {})
+    extracted = [read_part(run, part) for part in split]
+    zombie = Joins(processes, shop, (split, extracted), hold_at=step)
+    zombie.until_held()
+    parts = [read_part(run, split[0]), *extracted[1:]] if again else extracted
+    told = Joins(processes, shop, (split, parts)).end()
+    assert told["load"]["rows_loaded"] == 4, told
+    zombie.go_on()
+    late = zombie.end()
+    assert late.get("load", told["load"])["total_rows"] == 4, late
+    assert shop.query(ROWS) == [(number, "old") for number in range(1, 5)]
+    assert shop.query("select rows_read, rows_loaded from _elt.loads") == [(4, 4)]
+    # the retry's load finds what it has done
+    assert Joins(processes, shop, (split, parts)).end()["load"]["total_rows"] == 4
+    assert shop.query(ROWS) == [(number, "old") for number in range(1, 5)]

@@ -35,6 +35,11 @@ def test_a_file_has_mixed_ends_where_it_has_two_of_them(tmp_path, monkeypatch, p
     assert csv_bytes._has_mixed_ends(file) == (len(ends - {b"\r"} if undecided else ends) > 1)
 
 
-@pytest.mark.parametrize(("block", "count"), [(b"{}\n", 1), (b"{}\n\n{}\n", 2), (b"\n", 0), (b" {}\n \n", 1)])
-def test_whole_lines_are_counted(block, count):
-    assert ndjson._whole_lines(block) == count
+@pytest.mark.parametrize(
+    ("content", "count"), [(b"{}", 1), (b"{}\n", 1), (b"{}\n\n{}\n", 2), (b"\n", 0), (b"", 0), (b" {}\n \n", 1)]
+)
+def test_only_where_a_line_begins_with_a_blank_each_is_looked_at(tmp_path, content, count):
+    file = tmp_path / "a.ndjson"
+    file.write_bytes(content)
+    assert ndjson._lines(file) == count
+    assert ndjson._lines_without_blanks(file) == (None if re.search(rb"^\s", content) or b"\n\n" in content else count)

@@ -154,6 +154,8 @@ def test_an_encoding_has_many_names(name):
         (b"a,b\n1,caf\xe9\n", {"encoding": "latin-1"}),
         (b"a,b\n1,\x93x\x94\n", {"encoding": "cp1252"}),
         (b"a,Length\n,km\n1,2\n3,4\n", {"header_lines": 2}),
+        # the only record, whose first field is empty
+        (b"a,Length\n,km\n", {}),
     ],
 )
 def test_elt_new_finds_how_a_file_is_written(content, keys):

@@ -2,11 +2,11 @@
 
 import json
 import sqlite3
-from datetime import UTC, datetime, time
 from pathlib import Path
 
 import pytest
 import yaml
+from importing_support import first_moment
 from typer.testing import CliRunner
 
 from elt_factory.cli.main import app
@@ -116,6 +116,18 @@ def test_a_folder_with_a_catalog_is_a_tap(tmp_path):
         meltano.imported(tmp_path, {}, pin)
 
 
+def test_a_state_without_the_name_of_its_tap_is_of_the_only_one(project, tmp_path):
+    for one in meltano.imported(project, {"": STATE}, pin):
+        tap = f"tap-{one.config['name']}"
+        assert "initial_state" not in str(one.config["tables"])
+        if tap in ("tap-base", "tap-mine"):
+            assert "it does not say of which tap it is" in one.left_out[f"{tap}: state"]
+    alone = {"extractors": [{"name": "tap-github", "metadata": {"issues": {"table-key-properties": ["id"]}}}]}
+    (tmp_path / "meltano.yml").write_text(yaml.safe_dump({"plugins": alone}))
+    (found,) = meltano.imported(tmp_path, {"": STATE}, pin)
+    assert "initial_state" in found.config["tables"]["issues"]
+
+
 def test_states_are_read_as_singer_and_meltano_write_them(tmp_path):
     file = tmp_path / "state.json"
     for given in (STATE, {"singer_state": STATE}, {"completed": {"singer_state": STATE}}):
@@ -152,6 +164,7 @@ def test_a_replication_of_sling_begins_where_the_old_target_ends(tmp_path):
         "primary_key": ["id"],
         "write_disposition": "merge",
         "incremental": {"cursor": "changed", "initial": "2013-01-02"},
+        "where": "\"changed\" > '2013-01-02'",
     }
     assert events["write_disposition"] == "append"
     assert users == {"primary_key": ["id"], "write_disposition": "replace"}
@@ -170,14 +183,15 @@ def test_the_runs_of_an_imported_replication_load_no_old_row(tmp_path):
     file.write_text(
         "source: SHOP\ntarget: X\nstreams:\n  orders: {mode: incremental, update_key: changed, primary_key: id}\n"
     )
-    (found,) = sling.imported(file, "2013-01-04")
+    # sling reads what is above the value that its target has
+    (found,) = sling.imported(file, "2013-01-04 12:00:00")
     config = yaml.safe_load(yaml_text(found.config))
     config["tables"]["orders"]["columns"] = {"changed": {"type": "timestamp"}}
     connection = Connection("shop", "sqlite", host=str(tmp_path / "shop.db"))
     line = Line(source_of(config, tmp_path), connection, tmp_path, lambda _: None)
     assert line.source.catchup
-    line.load(Window(datetime.combine(line.source.start_date, time(), UTC), WEEK.end))
-    assert sorted(row["id"] for row in line.rows()) == [4, 5, 6]
+    line.load(Window(first_moment(line.source), WEEK.end))
+    assert sorted(row["id"] for row in line.rows()) == [5, 6]
 
 
 DLT = """
@@ -288,7 +302,8 @@ def test_the_command_writes_each_config_and_lists_what_is_in_none(tmp_path, monk
         (lambda file: meltano.imported(file, {}, pin), "version: 1", "has no extractors"),
         (lambda file: dlt.imported(file.parent, {}, "dlt==1"), "", "no function with @dlt.source"),
         (dlt.states_in, "{}", "not the state of a dlt pipeline"),
-        (meltano.states_in, "x", "not a state"),
+        (meltano.states_in, "x", "not JSON"),
+        (meltano.states_in, "[]", "not a state"),
     ],
 )
 def test_what_is_no_project_is_refused(tmp_path, read, text, reason):
@@ -296,3 +311,59 @@ def test_what_is_no_project_is_refused(tmp_path, read, text, reason):
     Path(file).write_text(text)
     with pytest.raises(NotAProjectError, match=reason):
         read(file)
+
+
+def test_the_count_over_projects_has_every_tool_and_finds_each_config_valid(project, tmp_path, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    import projects
+
+    for name, text in (("replication.yaml", SLING), ("dags.yml", DAGS), ("a-shop/src/shop.py", DLT)):
+        file = tmp_path / "other" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    projects.main([project])
+    out = capsys.readouterr().out
+    assert "projects 1 of 1 become configs" in out
+    assert "configs  5 of 5 are valid as they are written" in out
+    assert "dag-factory, dlt, meltano, sling" in out
+    assert "  1  mode snapshot" in out
+    # a folder that is not a package is where its modules are imported from
+    (shop, _) = dlt.imported(tmp_path / "other", {}, "dlt==1.31.0")
+    assert (shop.config["extract"]["folder"], shop.config["extract"]["source"]) == (
+        "dlt/a-shop/src",
+        "shop:shop_source",
+    )
+
+
+@pytest.mark.parametrize(
+    ("tool", "name", "why"),
+    [
+        ("dlt", "piplines", 'no such file or folder: {at}; did you mean "pipelines"?'),
+        ("sling", "nowhere.yaml", "no such file or folder"),
+        ("sling", "pipelines", "a folder; name a YAML file in it"),
+        ("dag-factory", "pipelines", "a folder; name a YAML file in it"),
+        ("dlt", "pipelines", "broken.py: not Python: line 1: "),
+        ("singer", "tap", "state.json: not JSON"),
+        ("airbyte", "plain.yaml", "neither a low-code manifest"),
+    ],
+)
+def test_what_is_not_a_project_is_one_clear_error(tool, name, why, tmp_path, monkeypatch):
+    monkeypatch.setenv("ELT_PROJECT", str(tmp_path))
+    for folder in ("pipelines", "tap"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "pipelines" / "broken.py").write_text("def (")
+    (tmp_path / "tap" / "catalog.json").write_text('{"streams": []}')
+    # of a state nothing is guessed: without it everything would be read again
+    (tmp_path / "tap" / "state.json").write_text("{")
+    (tmp_path / "plain.yaml").write_text("x: 1")
+    package = {"dlt": ["--package", "dlt==1.31.0"], "singer": ["--package", "tap-x==1.0"]}.get(tool, [])
+    result = CliRunner().invoke(app, ["import", tool, str(tmp_path / name), *package])
+    assert result.exit_code == 1
+    assert why.format(at=tmp_path / name).replace(" ", "") in "".join(result.output.split())
+
+
+def test_a_module_that_is_not_python_is_listed(tmp_path):
+    (tmp_path / "shop.py").write_text(DLT)
+    (tmp_path / "broken.py").write_text("def (")
+    found = dlt.imported(tmp_path, {}, "dlt==1.31.0")[0]
+    assert found.left_out["broken.py"].startswith("not Python: line 1: ")

@@ -131,7 +131,7 @@ def test_discarded_values_are_counted():
 def test_parts_are_parquet_of_a_size():
     assert contract.copy_statement("SELECT 1", "/l'x/data", 5, 67108864) == (
         "COPY (SELECT 1) TO '/l''x/data' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, "
-        "ROW_GROUP_SIZE_BYTES 67108864, "
+        "ROW_GROUP_SIZE_BYTES 67108864, DICTIONARY_SIZE_LIMIT 4096, "
         "FILE_SIZE_BYTES 5, FILENAME_PATTERN 'part-{i}', RETURN_STATS)"
     )
 

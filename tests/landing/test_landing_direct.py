@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from landing_support import Landed, Lander, columns, lines
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.failures import EltError
 from elt_factory.core.sql_text import identifier
-from elt_factory.landing import direct, direct_sql, inference, reading
+from elt_factory.extract.request import Spool
+from elt_factory.landing import csv_records, direct, direct_sql, inference, reading
 from elt_factory.landing import lines as line_stream
 from elt_factory.landing.file_names import PATH
 from elt_factory.landing.first_look import NotPresumedError
@@ -249,3 +251,23 @@ def test_the_file_of_a_row_is_looked_up_and_not_compared_with_each():
     steps = steps.upper().replace("_", " ")
     assert "HASH JOIN" in steps
     assert "CROSS PRODUCT" not in steps
+
+
+def test_what_a_database_wrote_from_integers_is_measured_by_no_one_and_cast_once(lander, monkeypatch):
+    monkeypatch.setattr(csv_records, "_measure", never)
+    ends = ["-9223372036854775808", "9223372036854775807", "0", "-1", "4294967295"]
+    files = lander.files(as_csv({"a": [*ends, "7"], "b": [*ends, "7"], "c": ["1"] * 5 + ends[:1]}), suffix="csv")
+    spool = Spool("csv", files, 6, longest=80, integers=frozenset("abc"))
+    read = replace(spool, types=dict.fromkeys("abc", ColumnType("integer")))
+    landed = lander.land(read, columns(b="text", c="decimal(10,0)"))
+    assert sorted(landed.column("a")) == sorted(map(int, ends))
+    assert sorted(landed.column("b")) == sorted(ends)
+    # a type that the YAML names is asked of each value
+    assert landed.reasons == ['c is not a valid decimal(10,0): "-9223372036854775808"']
+
+
+def test_only_integers_that_a_database_wrote_are_taken_without_a_look():
+    names = {"a": "integer", "b": "integer", "c": "decimal(5,0)"}
+    kinds = tuple(PlannedColumn(name, ColumnType.parse(kind)) for name, kind in names.items())
+    text = direct_sql.good_records("raw", ContractPlan(kinds, integers=frozenset("ac")))
+    assert [f"CAST(p{n} AS VARCHAR) = r{n}" in text for n in range(3)] == [False, True, True]

@@ -140,7 +140,8 @@ def test_a_file_that_changes_while_it_is_read_fails_the_try_and_lands_nothing(tm
 
 def test_a_file_that_is_removed_while_files_are_looked_for_fails_the_try(tmp_path, monkeypatch):
     put(tmp_path, "in/a.csv")
-    monkeypatch.setattr("elt_factory.sources.files.fetching._hash", lambda file: file.with_name("gone").read_text())
+    gone = "elt_factory.sources.files.fetching.content_hash"
+    monkeypatch.setattr(gone, lambda file: file.with_name("gone").read_text())
     with pytest.raises(SourceNotReadyError, match=r"a\.csv was removed while it was read"):
         read_files(tmp_path, "*.csv")
 

@@ -59,6 +59,13 @@ def test_json_of_a_type_that_was_found_is_held_to_the_same_rules(lander):
     assert (landed.types["j"], landed.column("id"), len(landed.rejects)) == ("json", [1], 2)
 
 
+@pytest.mark.parametrize(("depth", "rejected"), [(limits.JSON_DEPTH, 0), (limits.JSON_DEPTH + 1, 1)])
+def test_a_short_record_that_is_too_deep_is_one_reject(lander, depth, rejected):
+    arrays = "[" * (depth - 1) + "]" * (depth - 1)
+    landed = lander.ndjson(lines(f'{{"a":{arrays}}}', '{"a":[]}'))
+    assert (landed.manifest.rows, landed.manifest.rows_rejected) == (2 - rejected, rejected)
+
+
 def test_json_that_is_nested_too_deep_is_one_reject(lander):
     landed = lander.csv(as_csv("[]", DEEP), table=columns(id="integer", j="json"))
     assert (landed.column("j"), landed.reasons) == (["[]"], ["j is nested deeper than 128 levels"])

@@ -9,7 +9,9 @@ import duckdb
 import pytest
 
 from elt_factory.core.failures import LandingError
+from elt_factory.extract.request import Spool
 from elt_factory.landing import memory
+from elt_factory.landing.reading import useful_threads
 
 LANDED = """
 import sys
@@ -60,6 +62,27 @@ def test_long_records_are_landed_with_sixteen_threads(tmp_path):
 def test_threads_are_as_many_as_the_limit_is_enough_for(columns, record, threads):
     assert memory.threads_for(1_000_000_000, 64, columns, record) == threads
     assert memory.threads_for(1_000_000_000, 1, columns, record) == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "sizes", "threads"),
+    [
+        ("ndjson", [1000], 1),
+        ("ndjson", [500_000, 500_000], 1),
+        ("ndjson", [500_000, 600_000], None),
+        ("csv", [1_000_000], 1),
+        ("csv", [3_000_000], None),
+        ("csv", [200_000] * 20, 1),
+        ("csv", [300_000] * 20, None),
+        ("parquet", [1000], None),
+    ],
+)
+def test_what_is_one_batch_has_one_thread(tmp_path, form, sizes, threads):
+    files = [tmp_path / str(number) for number, _ in enumerate(sizes)]
+    for file, size in zip(files, sizes, strict=True):
+        with file.open("wb") as sparse:
+            sparse.truncate(size)
+    assert useful_threads(Spool(form, tuple(files))) == threads
 
 
 @pytest.mark.parametrize(("text", "size"), [("1GB", 10**9), ("512MiB", 2**29), (" 1.5 gb ", 1_500_000_000)])
@@ -150,6 +173,16 @@ def test_what_threads_freed_goes_back_and_does_not_add_up_from_step_to_step():
     assert [statement for statement in statements if statement.startswith("SET threads")][0::2] == [
         "SET threads = 1"
     ] * 2
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4, 16])
+def test_while_csv_is_read_there_is_room_for_a_row_group_of_each_thread_and_no_more_than_the_limit(threads):
+    with duckdb.connect() as connection:
+        connection.execute(f"SET threads = {threads}")
+        each = memory.row_group_bytes(connection) + 2 * 4_000_000
+    limit = memory.limit_bytes()
+    assert threads * each < memory.reading_limit(limit, threads, 10, 100, 4_000_000) < limit
+    assert memory.reading_limit(50_000_000, threads, 10, 100, 4_000_000) == 50_000_000
 
 
 def test_where_less_than_the_limit_is_not_enough_for_csv_it_is_read_with_all_of_it(lander, monkeypatch):

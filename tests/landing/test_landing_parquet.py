@@ -153,3 +153,30 @@ def test_a_decimal_of_a_variant_keeps_its_digits(lander):
     value = "1234567890.123456789::DECIMAL(38,9)"
     found = lander.parquet(f"SELECT CAST({value} AS VARIANT) AS v, CAST({{'d': [{value}]}} AS VARIANT) AS n")
     assert found.rows == [{"v": "1234567890.123456789", "n": '{"d":[1234567890.123456789]}'}]
+
+
+def lying(file: Path, rows: list[str | None]) -> None:
+    """Write a file whose statistics say that its only NULL is none."""
+    parquet.write_table(pa.table({"id": rows, "n": list(range(len(rows)))}), file)
+    content = file.read_bytes()
+    at = len(content)
+    while (at := content.rfind(b"\x02", 0, at)) >= 0:  # one, as the footer writes it
+        file.write_bytes(content[:at] + b"\x00" + content[at + 1 :])
+        try:
+            column = parquet.read_metadata(file).row_group(0).column(0)
+            if column.statistics.null_count == 0 and parquet.read_table(file)["id"].null_count == 1:
+                return
+        except (OSError, ValueError, pa.ArrowException):
+            continue
+    raise AssertionError("the file has no such statistics")
+
+
+def test_a_null_is_one_where_the_statistics_of_its_file_say_that_there_is_none(tmp_path):
+    (tmp_path / "in").mkdir()
+    lying(tmp_path / "in" / "0.parquet", ["a", "b", None, "d"])
+    spool = read_files(tmp_path, "*.parquet", format={"type": "parquet"})
+    found = Lander(tmp_path / "land").land(spool, {"columns": {"id": {"type": "text"}}}, None)
+    assert sorted(found.column("id"), key=str) == [None, "a", "b", "d"]
+    assert found.rejects == []
+    keyed = Lander(tmp_path / "keyed").land(spool, {"primary_key": ["id"]}, None)
+    assert sorted(keyed.column("id")) == ["a", "b", "d"]

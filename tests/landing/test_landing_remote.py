@@ -289,6 +289,7 @@ def test_a_small_file_is_changed_by_one_after_the_other(any_place, tmp_path):
     for _ in range(2):
         any_place.change("turns", slowly)
     assert any_place.read("turns") == b"5"
+    assert any_place.changed("turns") == any_place.files()["turns"].modified
     local = LocalPlace(tmp_path / "landing")
     with ThreadPoolExecutor(4) as workers:
         list(workers.map(lambda _: local.change("turns", added), range(20)))

@@ -31,7 +31,8 @@ def test_discard_value_drops_the_value_and_counts_it(lander):
 
 def test_freeze_fails_on_a_bad_value_and_says_which(lander):
     with pytest.raises(
-        ContractError, match=r'src\.tab: schema_contract is freeze and 1 rows .* n is not a valid integer: "x"'
+        ContractError,
+        match=r'src\.tab: schema_contract is freeze and 1 row violates it.* n is not a valid integer: "x"',
     ):
         lander.ndjson(TWO, table={"schema_contract": "freeze"}, existing=TABLE)
 

@@ -9,6 +9,7 @@ from landing_support import lines
 
 from elt_factory.core.failures import ContractError
 from elt_factory.extract.request import Spool
+from elt_factory.sources.rest_api.model import RestTable
 from elt_factory.sources.sql.model import SqlTable
 
 ROWS = (
@@ -171,3 +172,39 @@ def test_a_cursor_that_turns_out_to_be_no_time_is_refused(lander):
     table = {"incremental": {"cursor": "at", "outside_window": "drop"}}
     with pytest.raises(ContractError, match="outside_window needs a time as its cursor, but at is integer"):
         lander.ndjson(lines('{"id": 1, "at": 5}'), table=table)
+
+
+FILTERED = {
+    "where": "status = 'active'",
+    "primary_key": ["id"],
+    "write_disposition": "merge",
+    "deletes": {"filtered": True},
+}
+
+
+def test_a_row_that_no_longer_meets_the_condition_is_landed_as_deleted(lander):
+    rows = ('{"id": 1, "status": "active"}', '{"id": 2, "status": "closed"}', '{"id": 3}', '{"id": 4, "status": []')
+    spool = Spool("ndjson", lander.files(lines(*rows), suffix="ndjson"))
+    landed = lander.land(spool, FILTERED, kind=SqlTable)
+    assert [(row["id"], row["_deleted_at"] is None) for row in landed.rows] == [(1, True), (2, False), (3, False)]
+    manifest = landed.manifest
+    assert (manifest.rows_read, manifest.rows, manifest.rows_filtered, manifest.rows_rejected) == (4, 3, 0, 1)
+
+
+@pytest.mark.parametrize(("last", "stays"), [("active", True), ("closed", False)])
+def test_the_last_of_several_records_of_a_key_says_whether_its_row_is_deleted(lander, last, stays):
+    table = FILTERED | {"incremental": {"cursor": "at", "initial": "2013-01-01"}}
+    rows = [{"closed": "active", "active": "closed"}[last], last]
+    texts = [f'{{"id": 1, "status": "{status}", "at": "2013-01-0{n}"}}' for n, status in enumerate(rows, 1)]
+    spool = Spool("ndjson", lander.files(lines(*texts), suffix="ndjson"))
+    landed = lander.land(spool, table, kind=SqlTable)
+    assert [row["_deleted_at"] is None for row in landed.rows] == [stays]
+    assert landed.manifest.rows_duplicate == 1
+
+
+def test_records_outside_of_the_window_are_left_out_and_delete_nothing(lander):
+    incremental = {"cursor": "at", "outside_window": "drop", "initial": "2013-01-01"}
+    texts = [f'{{"id": {n}, "status": "closed", "at": "{at}"}}' for n, at in enumerate(("2013-01-01", "2012-01-01"))]
+    spool = Spool("ndjson", lander.files(lines(*texts), suffix="ndjson"))
+    landed = lander.land(spool, FILTERED | {"path": "/rows", "incremental": incremental}, kind=RestTable)
+    assert ([row["id"] for row in landed.rows], landed.manifest.rows_filtered) == ([0], 1)

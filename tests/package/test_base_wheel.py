@@ -84,8 +84,11 @@ def test_every_module_imports_or_names_its_extra(shop):
     named = {module.removeprefix("elt_factory."): hint.partition("[")[2].rstrip(']"') for module, hint in found.items()}
     assert named == {
         "dag.bundle_git": "git",
+        "dag.dbt_graph": "dbt",
         "dag.dbt_manifest": "dbt",
         "dag.dbt_profile": "dbt",
+        "dag.dbt_running": "dbt",
+        "dag.dbt_watched": "dbt",
         "dag.transform": "dbt",
         "sources.mongodb.client": "mongodb",
         "sources.mongodb.cursors": "mongodb",
@@ -94,7 +97,9 @@ def test_every_module_imports_or_names_its_extra(shop):
         "sources.mongodb.reader": "mongodb",
         "sources.sql.late_commits": "postgres",
         "sources.sql.postgres": "postgres",
+        "sources.sql.postgres_copy": "postgres",
         "sources.sql.postgres_parts": "postgres",
+        "sources.sql.postgres_silence": "postgres",
         "testing": "testing",
         "storage.snowflake": "snowflake",
         "warehouse.snowflake.hook": "snowflake",

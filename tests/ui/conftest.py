@@ -83,9 +83,10 @@ def api(airflow_db: Path, project: Path) -> Iterator[TestClient]:
         patch.setenv("ELT_PROJECT", str(project))
         patch.setenv("AIRFLOW_CONN_WAREHOUSE", f'{{"conn_type": "duckdb", "host": "{project}/warehouse.duckdb"}}')
         patch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
-        keeper = picture.PictureKeeper().picture
+        keeper = picture.PictureKeeper()
         for module in (routes, source):
-            patch.setattr(module, "current_picture", keeper)
+            patch.setattr(module, "current_picture", keeper.picture)
+        patch.setattr(routes, "made_picture", keeper.made_now)
         create_auth_manager().init()
         with create_session() as session:
             session.merge(DagBundleModel(name="ui"))

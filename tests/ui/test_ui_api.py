@@ -1,12 +1,14 @@
 """What the page's API answers, and to whom: every route needs a login, and the permission for the DAG."""
 
 import json
+import logging
 import re
 import subprocess
 import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pytest
@@ -14,12 +16,12 @@ from ui_support import HIDDEN
 
 from elt_factory.ui.app import app
 from elt_factory.ui.plugin import STATIC
-from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 ROOT = Path(__file__).parents[2]
 CALLS = sorted((method, route.path) for route in app.routes for method in route.methods - {"HEAD"})
 OF_A_SOURCE = [(method, path) for method, path in CALLS if "{name}" in path and "/sources/" in path]
-READS = [path for method, path in CALLS if method == "GET"]
+DAYS = "?first=2026-01-01&last=2026-01-02"
+READS = [path + DAYS * path.endswith("backfill") for method, path in CALLS if method == "GET"]
 WRITES = [(method, path) for method, path in CALLS if method != "GET"]
 pytestmark = pytest.mark.live
 
@@ -48,8 +50,9 @@ def test_every_role_reads_and_a_viewer_changes_nothing(api, login, role):
     headers = login(role)
     assert {path: api.get(filled(path), headers=headers).status_code for path in READS} == dict.fromkeys(READS, 200)
     for method, path in WRITES:
-        # 422: the body is empty
-        expected = 403 if role == "viewer" and "/sources/" in path else 422
+        # 422: the body is empty, which one of them takes
+        refused = role == "viewer" and ("/sources/" in path or path.endswith("/asked"))
+        expected = 403 if refused else 200 if path.endswith("/asked") else 422
         assert api.request(method, filled(path), headers=headers, json={}).status_code == expected, path
     found = api.get("/api/v1/sources/orders", headers=headers).json()
     assert [found["may_run"], found["may_edit"]] == [role != "viewer"] * 2
@@ -92,7 +95,7 @@ def test_who_looks_after_an_incident_is_shown_and_is_in_airflows_audit_log(api, 
     assert (rows["orders"].acknowledged.who, rows["orders"].acknowledged.why) == ("user-user", said["why"].strip())
     assert rows["refunds"].acknowledged is None
     with create_session() as session:
-        (entry,) = session.query(Log).filter(Log.event == "elt_acknowledge").all()
+        (entry,) = session.query(Log).filter(Log.event == "elt_acknowledge", Log.owner == "user-user").all()
         assert (entry.dag_id, entry.owner, json.loads(entry.extra)["why"]) == (
             "orders",
             "user-user",
@@ -101,11 +104,10 @@ def test_who_looks_after_an_incident_is_shown_and_is_in_airflows_audit_log(api, 
 
 
 def test_an_acknowledgement_ends_with_another_trouble_and_with_the_next_load():
-    from elt_factory.ui.acknowledged import Entry
-    from elt_factory.ui.models import Acknowledged
+    from elt_factory.diagnosis.acknowledged import Said
 
     at = datetime(2026, 1, 2, tzinfo=UTC)
-    entry = Entry("rejects", Acknowledged(who="ann", at=at, why="known"))
+    entry = Said("rejects", "ann", at, "known")
     assert entry.holds("rejects", at)
     assert entry.holds("rejects", None)
     assert not entry.holds("late", at)
@@ -129,7 +131,8 @@ def test_who_may_read_one_dag_sees_that_one_alone(api, login, monkeypatch):
         # whether there is such a source at all is not said either
         assert api.request(method, filled(path, "nothing"), headers=headers, json={}).status_code == 403, path
         expected = 200 if method == "GET" else 422
-        assert api.request(method, filled(path), headers=headers, json={}).status_code == expected, path
+        days = DAYS * path.endswith("backfill")
+        assert api.request(method, filled(path) + days, headers=headers, json={}).status_code == expected, path
     waiting = api.get("/api/v1/sources/orders", headers=headers).json()["waiting"]
     assert [box["name"] for box in waiting["boxes"]] == ["orders"]
 
@@ -168,6 +171,31 @@ def test_the_list_is_what_the_audit_tables_say(api, login, project):
     assert rows["reports.totals"]["loads"] == []
     assert rows["reports.totals"]["state"] == "never loaded"
     assert found["copied"]["age"] >= 0
+
+
+def test_elt_status_watch_says_what_the_page_says(api, login, monkeypatch):
+    from rich.console import Console
+
+    from elt_factory.cli import local, watching
+    from elt_factory.ui import picture, routes
+
+    def ended(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(local, "ensure_local_airflow", lambda: None)
+    monkeypatch.setattr(picture, "current_picture", routes.current_picture)
+    monkeypatch.setattr(watching, "time", SimpleNamespace(sleep=ended))
+    console = Console(width=400, record=True, force_terminal=False)
+    with pytest.raises(KeyboardInterrupt):
+        watching.watch(console)
+    logging.disable(logging.NOTSET)
+    lines = console.export_text().splitlines()
+    found = api.get("/api/v1/overview", headers=login("viewer")).json()["tables"]
+    for row in found:
+        (line,) = [line for line in lines if line.split()[:1] == [f"{row['source']}.{row['table']}"]]
+        assert row["state"] in line
+        assert row["sentence"] in line
+    assert len(found) == 3
 
 
 def test_the_windows_of_a_table_and_the_one_that_is_missing(api, login):
@@ -209,14 +237,14 @@ def test_the_cost_is_the_seconds_of_each_step_of_the_newest_runs():
     began = datetime(2026, 1, 2, tzinfo=UTC)
 
     def took(task_id, run_id, seconds):
-        return task_id, run_id, began, began + timedelta(seconds=seconds)
+        return "orders", task_id, run_id, began, began + timedelta(seconds=seconds)
 
     tasks = [
         took("tables.orders.extract", "one", 30),
         took("tables.orders.extract", "two", 10),
         took("tables.orders.load", "two", 5),
         took("transform.marts_run", "two", 45),
-        ("tables.orders.load", "one", began, None),
+        ("orders", "tables.orders.load", "one", began, None),
     ]
     session = SimpleNamespace(scalars=lambda _: ["one", "two"], execute=lambda _: tasks)
     found = cost_of(session, "orders", "duckdb")
@@ -409,32 +437,6 @@ def test_a_yaml_that_is_written_knows_only_the_configs_that_the_user_may_read(ap
         "sensors: {before_extract: [{source: {name: order}}]}\ntables: {t: {path: t.csv}}\n",
     )["mistakes"]
     assert "orders" not in json.dumps(mistake)
-
-
-def test_a_warehouse_that_costs_is_asked_once_until_a_run_has_ended():
-    from contextlib import contextmanager
-
-    from elt_factory.ui.kept import KeptAnswers
-
-    opened = []
-
-    @contextmanager
-    def warehouse():
-        opened.append(1)
-        with DuckDBWarehouse(Path(":memory:")) as found:
-            yield found
-
-    kept = KeptAnswers(warehouse).upto("first run")
-    version = kept.version
-    answers = [kept.upto("first run").query("SELECT 1").rows for _ in range(3)]
-    assert (answers, len(opened)) == ([[(1,)]] * 3, 1)
-    asked_at = kept.asked_at
-    assert kept.changed_since(version) == ()
-    kept.upto("second run")
-    assert (kept.changed_since(version), kept.asked_at) == (None, None)
-    assert kept.query("SELECT 1").rows == [(1,)]
-    assert len(opened) == 2
-    assert kept.asked_at > asked_at
 
 
 def test_what_no_process_but_the_server_needs_is_not_imported_with_the_plugin():

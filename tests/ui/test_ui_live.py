@@ -14,9 +14,10 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-from estate_support import ROOT, lay_estate, settings, windows
+from estate_support import ROOT, commit_orders, lay_estate, settings, windows
 from ui_support import pictures_wanted
 
+from elt_factory.cli.local import BUNDLES
 from live_airflow import Live, signed_in, within
 
 ELT = [sys.executable, "-c", "from elt_factory.cli.main import main; main()"]
@@ -40,10 +41,32 @@ WITHOUT_TESTS = r"""() => {
     if (told !== shown) texts.currentNode.nodeValue = told;
   }
 }"""
+# keeps the rows that are there, and notes which nodes come and go in which of them
+WATCH = """() => {
+  let box = document.querySelector('.elt-sheet');
+  const scrolls = node => node.scrollHeight > node.clientHeight + 40 && getComputedStyle(node).overflowY !== 'visible';
+  while (box.parentElement && !scrolls(box)) box = box.parentElement;
+  box.scrollTop = 90;
+  const rows = [...document.querySelectorAll('tr.elt-row')], came = [];
+  const name = node => node.closest?.('tr.elt-row')?.querySelector('a.elt-name').innerText ?? 'the list itself';
+  new MutationObserver(found => found.forEach(one => came.push(name(one.target)))).observe(
+    document.querySelector('.elt-sheet'), {subtree: true, childList: true});
+  window.watched = {box, rows, came, scrolled: box.scrollTop};
+}"""
+WATCHED = """() => {
+  const {box, rows, came, scrolled} = window.watched, now = [...document.querySelectorAll('tr.elt-row')];
+  return {same: rows.length === now.length && rows.every((row, place) => row === now[place]), came: [...new Set(came)],
+          moved: box.scrollTop - scrolled, scrolled, focus: document.activeElement.innerText,
+          search: document.querySelector('.elt-search').value};
+}"""
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
 if CHROMIUM is None and not os.environ.get("ELT_REQUIRE_SERVICES"):
     pytest.skip("there is no Chromium: apt-get install chromium", allow_module_level=True)
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def elt(environment: dict[str, str], *arguments: str) -> None:
@@ -66,6 +89,20 @@ def metadata() -> Iterator[list[str]]:
         server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
+def git_bundle(repository: Path) -> dict[str, object]:
+    """A bundle over a repository that has no config yet."""
+    work = repository.with_name("work")
+    (work / "dag_configs").mkdir(parents=True)
+    (work / "dag_configs" / ".gitkeep").touch()
+    who = ("-c", "user.name=ann", "-c", "user.email=ann@example.org")
+    git(work, "init", "--quiet", "--initial-branch=main")
+    git(work, "add", ".")
+    git(work, *who, "commit", "--quiet", "-m", "first")
+    git(work, "clone", "--quiet", "--bare", ".", str(repository))
+    kwargs = {"repo_url": str(repository), "tracking_ref": "main", "subdir": "dag_configs", "refresh_interval": 300}
+    return {"name": "proposed", "classpath": "elt_factory.dag.bundle_git.GitYamlBundle", "kwargs": kwargs}
+
+
 @pytest.fixture(scope="module")
 def live(metadata: list[str], unused_ports: Iterator[int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     folder, port = tmp_path_factory.mktemp("estate"), next(unused_ports)
@@ -73,6 +110,9 @@ def live(metadata: list[str], unused_ports: Iterator[int], tmp_path_factory: pyt
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
         "ELT_PROJECT": str(folder),
         "PYTHONPATH": str(ROOT / "include"),
+        # what the form of a new source may look at, and where its YAML may become a branch
+        "ELT_PAGE_SAMPLES": "connections",
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([*BUNDLES, git_bundle(folder / "configs.git")]),
         # a DAG that is switched on runs only when it is told to
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,vera:viewer,uwe:user",
@@ -217,12 +257,31 @@ def test_filters_are_in_the_url_and_the_keyboard_moves_between_rows(page):
     page.keyboard.type("finance")
     within(5, lambda: list(shown_states(page)) == ["payments", "reports"])
     page.wait_for_url("**q=finance**")
+    page.goto("/plugin/sources?view=catalogue")
+    page.wait_for_selector("tr:has-text('email')")
+    no_serious_violation(page)
+    picture(page, "catalogue")
+    page.goto("/plugin/sources?sort=table&q=finance")
+    within(5, lambda: list(shown_states(page)) == ["payments", "reports"])
     page.locator("a.elt-name").first.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.wait_for_url("**source=reports**")
     within(10, lambda: page.locator("h1").inner_text() == "reports")
     assert page.locator("h1").inner_text() == "reports"
+
+
+def test_the_first_word_of_a_search_leaves_the_page_and_the_focus_as_they_are(page):
+    page.goto("/plugin/sources?sort=table")
+    page.wait_for_selector("tr.elt-row")
+    page.evaluate("window.before = document.querySelector('.elt-page')")
+    page.keyboard.press("/")
+    page.keyboard.type("fin")
+    page.wait_for_url("**q=fin")
+    page.keyboard.type("ance")
+    page.wait_for_url("**q=finance")
+    focused = "document.activeElement === document.querySelector('.elt-search')"
+    assert page.evaluate(f"[window.before.isConnected, {focused}]") == [True, True]
 
 
 def test_a_source_has_its_windows_its_rejects_as_text_and_who_it_waits_for(live, page):
@@ -238,7 +297,7 @@ def test_a_source_has_its_windows_its_rejects_as_text_and_who_it_waits_for(live,
         page.wait_for_selector("#elt-panel :is(.elt-plot, .elt-table, .elt-graph, .elt-empty)")
         assert page.locator("#elt-panel [role=alert]").count() == 0, tab
         no_serious_violation(page)
-        if tab in ("volume", "quality"):
+        if tab in ("volume", "quality", "config"):
             picture(page, f"source-{tab}")
 
     page.goto("/plugin/sources?source=payments&tab=rejects")
@@ -277,16 +336,16 @@ def test_a_window_is_loaded_again_a_range_is_backfilled_after_a_preview_and_airf
     page.get_by_role("button", name="Backfill…").click()
     dialog = page.get_by_role("dialog")
     assert "Days are those of UTC" in dialog.inner_text()
+    # its file has no dates: it is read once for the whole range, whether something is missing in it or not
+    dialog.get_by_label("Only the gaps").uncheck()
     page.wait_for_selector(".elt-preview li")
-    picture(page, "source-backfill")
     no_serious_violation(page)
     count = page.locator(".elt-preview li").count()
-    dialog.get_by_role("button", name=f"Backfill {count} window").click()
+    assert count == 1
+    dialog.get_by_role("button", name="Backfill 1 window").click()
     page.wait_for_selector(".elt-done:has-text('The backfill of')")
-    # over SQLite Airflow makes no backfill while its scheduler runs: then there is a run for each window
     runs = live.get("/dags/orders/dagRuns?limit=100")["dag_runs"]
-    asked = [run for run in runs if (run["note"] or "").startswith("Backfill of")]
-    assert live.get("/backfills?dag_id=orders")["backfills"] or len(asked) == count
+    assert len([run for run in runs if (run["note"] or "").startswith("Backfill of")]) == count
 
     page.get_by_role("button", name="Full refresh…").click()
     button = dialog.get_by_role("button", name="Replace all rows")
@@ -319,21 +378,42 @@ def test_on_a_phone_each_table_is_a_card_and_nothing_is_cut_off(page):
 def test_a_day_is_one_of_the_configs_zone_wherever_the_browser_is(live, browser):
     page = as_user(live, browser, "uwe", timezone_id="America/New_York")
     asked = []
-    page.on("request", lambda request: asked.append(request.post_data_json) if "dry_run" in request.url else None)
+    page.on("request", lambda request: asked.append(request.url) if "/backfill?" in request.url else None)
     page.goto("/plugin/sources?source=inventory")
     page.get_by_role("button", name="Backfill…").click()
     dialog = page.get_by_role("dialog")
     assert "Days are those of Asia/Tokyo" in dialog.inner_text()
+    page.wait_for_selector(".elt-preview li")
+    picture(page, "source-backfill")
     dialog.get_by_label("Only the gaps").uncheck()
     for field in ("From", "To, included"):
         dialog.get_by_label(field).fill("2026-03-08")  # the day on which New York's clocks change
     page.wait_for_selector(".elt-preview li:has-text('8 Mar 2026, 12:00')")
     assert page.locator(".elt-preview li").count() == 1
-    assert (asked[-1]["from_date"], asked[-1]["to_date"]) == ("2026-03-07T15:00:00.000Z", "2026-03-08T14:59:59.000Z")
+    assert asked[-1].endswith("/sources/inventory/backfill?first=2026-03-08&last=2026-03-08")
     dialog.get_by_role("button", name="Backfill 1 window").click()
     page.wait_for_selector(".elt-done")
     begun = [datetime(2026, 3, day, 3, tzinfo=UTC) for day in (8, 9)]
     assert [window_of(run) for run in live.get("/dags/inventory/dagRuns?limit=100")["dag_runs"]].count(begun) == 1
+
+    # a failure in the midst: what was begun is not begun again
+    sent = []
+
+    def second_fails(route):
+        sent.append(route.request.post_data_json["conf"]["window_start"])
+        route.abort() if len(sent) == 2 else route.continue_()
+
+    page.route("**/dagRuns", second_fails)
+    page.get_by_role("button", name="Backfill…").click()
+    dialog.get_by_label("Only the gaps").uncheck()
+    dialog.get_by_label("From").fill("2026-03-11")
+    dialog.get_by_label("To, included").fill("2026-03-13")
+    dialog.get_by_role("button", name="Backfill 3 windows").click()
+    dialog.get_by_role("alert").wait_for()
+    dialog.get_by_role("button", name="Backfill 2 windows").click()
+    page.wait_for_selector(".elt-done:has-text('3 windows')")
+    assert sent == [sent[0], sent[1], sent[1], sent[3]]
+    assert len(set(sent)) == 3
     page.context.close()
 
 
@@ -366,6 +446,10 @@ def test_a_viewer_has_no_buttons_and_a_user_acknowledges_replays_and_dismisses(l
     replay = live.get(f"/dags/payments/dagRuns/{started()}")
     assert (replay["conf"]["replay_rejects"], replay["triggering_user_name"]) == (True, "uwe")
     live.tasks("payments", replay["dag_run_id"])
+    page.get_by_role("tab", name="Cost").click()
+    page.wait_for_selector("#elt-panel .elt-table:has-text('extract')")
+    picture(page, "source-cost")
+    page.get_by_role("tab", name="Rejects").click()
 
     page.get_by_role("button", name="Dismiss rejects…").click()
     assert dialog.get_by_role("button", name="Dismiss rejects").is_disabled()
@@ -379,6 +463,8 @@ def test_a_viewer_has_no_buttons_and_a_user_acknowledges_replays_and_dismisses(l
         ("test rows of the bank", "uwe")
     ]
     assert live.query("SELECT count(*) FROM _elt.rejects WHERE state = 'open' AND source = 'payments'") == [(0,)]
+    # who said so, and why
+    page.wait_for_selector("#elt-panel td:has-text('uwe: test rows of the bank')")
     events = {entry["event"] for entry in live.get("/eventLogs?dag_id=payments&limit=100")["event_logs"]}
     assert events >= {"trigger_dag_run", "elt_acknowledge"}
     page.context.close()
@@ -410,6 +496,39 @@ def test_a_yaml_is_written_in_the_browser_with_its_mistakes_and_its_dag(live, pa
     assert sorted((live.folder / "dag_configs").iterdir()) == files
 
 
+def test_a_config_is_written_from_a_connection_and_pushed_as_a_branch(live, browser, page):
+    user = as_user(live, browser, "uwe")  # who may change DAGs, and no connections
+    user.goto("/plugin/sources?view=new")
+    user.wait_for_selector(".elt-propose")
+    assert user.locator(".elt-sample").count() == 0
+    user.context.close()
+
+    # only what is in Airflow's database is looked at, and what takes its place at run time must be the same
+    stored = {"connection_id": "inbox", "conn_type": "fs", "extra": json.dumps({"path": str(live.folder / "inbox")})}
+    live.api.post("/connections", json=stored).raise_for_status()
+    page.goto("/plugin/sources?view=new")
+    page.get_by_text("From a connection or a URL").click()
+    page.get_by_label("Name of the source").fill("refunds")
+    page.get_by_label("Connection of Airflow").fill("inbox")
+    page.get_by_label("Path, or pattern of files").fill("payments.csv")
+    page.get_by_role("button", name="Look at it").click()
+    page.wait_for_selector(".elt-sample:has-text('refunds.yaml is written below')")
+    page.wait_for_selector(".elt-stage .elt-box:has-text('payments · load')")
+    text = page.get_by_label("YAML of the source").input_value()
+    assert "connection: inbox" in text
+    page.get_by_role("button", name="Push it as a branch").click()
+    page.wait_for_selector(".elt-propose:has-text('elt/refunds-')")
+    branch = page.locator(".elt-propose code").first.inner_text()
+    repository = live.folder / "configs.git"
+    assert git(repository, "show", f"{branch}:dag_configs/refunds.yaml") == text.strip()
+    assert git(repository, "diff", "--name-status", "main", branch) == "A\tdag_configs/refunds.yaml"
+    assert git(repository, "log", "-1", "--format=%an", branch) == "admin"
+    no_serious_violation(page)
+    picture(page, "new-source-form")
+    events = {entry["event"] for entry in live.get("/eventLogs?limit=100&order_by=-when")["event_logs"]}
+    assert events >= {"elt_sample", "elt_propose"}
+
+
 def test_the_page_works_below_a_base_path(live, browser):
     page = as_user(live, browser, "uwe")
     asked = []
@@ -432,6 +551,26 @@ def test_the_page_works_below_a_base_path(live, browser):
     assert own
     assert [url for url in own if "/below/here/" not in url] == []
     page.context.close()
+
+
+def test_a_commit_changes_its_row_and_no_other_and_takes_neither_place_nor_focus_from_the_reader(live, page):
+    page.set_viewport_size({"width": 1480, "height": 420})
+    page.goto("/plugin/sources?sort=table&q=o")
+    page.wait_for_selector("tr.elt-row")
+    page.locator("a.elt-name", has_text="payments").focus()
+    page.evaluate(WATCH)
+    row = page.locator("tr.elt-row", has_text="orders.orders")
+    assert "4,321 rows" not in row.inner_text()
+    commit_orders(live.folder, 4_321)
+    within(60, lambda: "4,321 rows" in row.inner_text())
+    assert "4,321 rows" in row.inner_text()
+    found = page.evaluate(WATCHED)
+    assert found["same"]
+    assert set(found["came"]) <= {"orders.orders"}
+    assert (found["moved"], found["focus"], found["search"]) == (0, "payments.payments", "o")
+    assert found["scrolled"] > 0
+    assert page.url.endswith("/plugin/sources?sort=table&q=o")
+    page.set_viewport_size({"width": 1480, "height": 940})
 
 
 def test_nothing_went_wrong_in_the_browser_and_it_asked_little_and_no_other_host(live, page):

@@ -17,6 +17,7 @@ from elt_factory.warehouse.rejects import dismiss, reasons, rejected_loads
 from elt_factory.warehouse.state import status
 
 SPEC = MERGE | {"columns": {"id": {"type": "integer"}, "name": {"pii": "hash"}}}
+LOADS = audit.relation("loads").sql(DuckDBWarehouse.dialect)
 pytestmark = pytest.mark.duckdb
 
 
@@ -33,7 +34,12 @@ def load(file, number, *more, **options):
 
 def written(file):
     with DuckDBWarehouse(file) as warehouse:
-        return {table: sorted(map(repr, warehouse.query(select(warehouse, table)).rows)) for table in audit.TABLES}
+        return {table: shown(warehouse, table) for table in audit.TABLES}
+
+
+def shown(warehouse, table):
+    """The rows of a table, moments without the class of their zone."""
+    return sorted(repr(tuple(map(str, row))) for row in warehouse.query(select(warehouse, table)).rows)
 
 
 def select(warehouse, table):
@@ -45,7 +51,7 @@ def select(warehouse, table):
 
 def copied(replica):
     with replica.reading() as found:
-        return {table: sorted(map(repr, found.query(select(found, table)).rows)) for table in audit.TABLES}
+        return {table: shown(found, table) for table in audit.TABLES}
 
 
 def test_a_reader_sees_each_commit_while_another_process_could_have_the_file(file):
@@ -63,6 +69,29 @@ def test_a_reader_sees_each_commit_while_another_process_could_have_the_file(fil
     with replica.reading() as found:
         assert found.written_at <= datetime.now(UTC)
         assert {load.state for load in rejected_loads(found, healed=True)} <= {"open", "healed"}
+
+
+def test_a_reader_of_the_newest_windows_says_of_them_what_a_reader_of_all_says(file):
+    load(file, 1, full_refresh=True)
+    for number in (3, 4, 5, 6):
+        load(file, number, {"id": "x"})
+    load(file, 6)  # heals
+    load(file, 4, full_refresh=True)
+    load(file, 7)
+    load(file, 2)  # an old window is the newest commit
+    found = []
+    for newest in (None, 3):
+        with AuditReplica(file, newest).reading() as replica:
+            rows = replica.query(
+                f"SELECT window_end, loaded_at, replaced_by, rows_loaded FROM {LOADS} ORDER BY 1, 2"
+            ).rows
+            found.append((rows, [(one.state, one.rows) for one in rejected_loads(replica)]))
+    (all_rows, all_rejects), (rows, rejects) = found
+    assert set(rows) <= set(all_rows)
+    assert [row for row in all_rows if row[0] >= day(5).end] == [row for row in rows if row[0] >= day(5).end]
+    assert rows[-1][2] is None
+    assert {row[0] for row in rows} >= {day(number).end for number in (2, 4, 5, 6, 7)}
+    assert rejects == all_rejects
 
 
 def test_the_states_of_rejects_are_counted_as_they_are(file):

@@ -44,6 +44,13 @@ DATABASE = FILES | {
     "merge that compares keys": {"write_disposition": "merge", **KEY, **CURSOR, "deletes": "compare"},
     "merge that marks deletes": {"write_disposition": "merge", **KEY, **CURSOR, "deletes": {"compare": "soft"}},
     "merge with a column of deletes": {"write_disposition": "merge", **KEY, **CURSOR, "deletes": {"column": "n"}},
+    "merge without what is filtered": {
+        "write_disposition": "merge",
+        **KEY,
+        **CURSOR,
+        "where": "v <> 'b'",
+        "deletes": {"filtered": True},
+    },
     "append with a key": {"write_disposition": "append", **KEY},
     "append by a cursor without a key": {"write_disposition": "append", **CURSOR},
     "append with rows without a cursor": {"incremental": {"cursor": "at", "null_cursor": "include"}},

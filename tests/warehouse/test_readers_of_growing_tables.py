@@ -51,7 +51,7 @@ def grow(loader, columns, changes: int) -> None:
 @pytest.mark.parametrize("altered", [True, False], ids=["altered", "rebuilt"])
 def test_a_reader_sees_every_column_whole_through_all_changes(loader, warehouse, connect, altered):
     here = isinstance(warehouse, DuckDBWarehouse)
-    changes = 30 if here else 4
+    changes = 16 if here else 4
     columns = tuple(f"c{number}" for number in range(changes // 2))
     if not altered:
         warehouse.dialect = replace(warehouse.dialect, alters_type=lambda _old, _new: False)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlglot
+from grants_support import given, needs
 from opening_support import fakesnow_database
 from sqlglot import exp
 
@@ -16,6 +17,7 @@ from elt_factory.warehouse import audit, statements
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.snowflake import sql
 from elt_factory.warehouse.snowflake import warehouse as snowflake
+from elt_factory.warehouse.snowflake.privileges import Estate, grants
 from elt_factory.warehouse.snowflake.sql import DIALECT as D
 from elt_factory.warehouse.snowflake.sql import StageFolder
 
@@ -256,6 +258,9 @@ def test_every_statement_of_a_load_is_snowflakes(request, tmp_path, monkeypatch,
             loader.load(records, day(number))
     assert len(sent) > 20
     assert [statement for statement in sent if not parses(statement)] == []
+    # the role that `elt privileges` makes for loads may send each of them
+    loader_has = given(grants(Estate("ANALYTICS", ("LOADING",), sources=("src",))), '"ELT_LOADER"')
+    assert {(need, statement) for statement in sent for need in needs(statement) if need not in loader_has} == set()
     # a table that is widened is held by a second connection's transaction
     blocks = [block for own in by_connection.values() for block in "\n".join(own).split("BEGIN\n")[1:]]
     inside = [line.split()[0] for block in blocks for line in block.split("\nCOMMIT")[0].splitlines()]

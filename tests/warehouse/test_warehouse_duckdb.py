@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,6 +18,25 @@ import duckdb, sys, time
 connection = duckdb.connect(sys.argv[1])
 print("held", flush=True)
 time.sleep(float(sys.argv[2]))
+"""
+
+
+# makes a file as another first run does, slowly
+MAKE = """
+import duckdb, fcntl, os, sys, time
+from pathlib import Path
+file, written = Path(sys.argv[1]), int(sys.argv[2])
+made = file.with_name("made")
+with duckdb.connect(str(made)) as connection:
+    connection.execute("CREATE TABLE t AS SELECT 1 AS a")
+content = made.read_bytes()
+fcntl.flock(os.open(file.parent, os.O_RDONLY), fcntl.LOCK_EX)
+with file.open("wb") as out:
+    out.write(content[:written])
+    out.flush()
+    print("begun", flush=True)
+    time.sleep(0.5)
+    out.write(content[written:])
 """
 
 
@@ -75,10 +96,49 @@ def test_a_file_that_is_no_warehouse_is_not_waited_for(tmp_path):
 
 
 @pytest.mark.duckdb
+@pytest.mark.parametrize("written", [0, 4096])
+def test_a_file_that_another_process_is_just_making_is_waited_for(file, written):
+    """Two first runs: one found the other's file without its headers, and failed for good."""
+    file.parent.mkdir()
+    maker = subprocess.Popen([sys.executable, "-c", MAKE, str(file), str(written)], stdout=subprocess.PIPE, text=True)
+    assert maker.stdout.readline() == "begun\n"
+    with DuckDBWarehouse(file, patience=60, log=lambda _: None) as opened:
+        assert opened.query("SELECT a FROM t").rows == [(1,)]
+    assert maker.wait() == 0
+
+
+@pytest.mark.duckdb
+def test_a_file_whose_maker_was_killed_before_it_wrote_anything_is_made_again(file):
+    file.parent.mkdir()
+    file.touch()
+    with DuckDBWarehouse(file) as opened:
+        opened.execute("CREATE TABLE t AS SELECT 1 AS a")
+    with DuckDBWarehouse(file) as opened:
+        assert opened.query("SELECT a FROM t").rows == [(1,)]
+
+
+@pytest.mark.duckdb
 def test_two_connections_of_one_process_share_the_file(file):
     with DuckDBWarehouse(file) as one, DuckDBWarehouse(file) as two:
         one.execute("CREATE TABLE t AS SELECT 1 AS a")
         assert two.query("SELECT a FROM t").rows == [(1,)]
+
+
+@pytest.mark.duckdb
+def test_connections_that_make_the_audit_tables_at_the_same_moment_all_find_them(file):
+    """Two missed deadlines of one moment, before the first load: the warning of one was lost."""
+    opened = [DuckDBWarehouse(file) for _ in range(6)]
+    together = threading.Barrier(len(opened))
+
+    def prepare(warehouse: DuckDBWarehouse) -> None:
+        together.wait()
+        warehouse.prepare()
+
+    with ThreadPoolExecutor(len(opened)) as pool:
+        list(pool.map(prepare, opened))
+    for warehouse in opened:
+        assert warehouse.query("SELECT count(*) FROM _elt.deadline_misses").rows == [(0,)]
+        warehouse.close()
 
 
 @pytest.mark.services

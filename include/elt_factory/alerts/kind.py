@@ -6,7 +6,7 @@ its value where the object is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,9 +23,12 @@ NOTIFIERS: Door[NotifierKind] = Door(
         "smtp": "elt_factory.alerts.email:KIND",
         "pagerduty_events": "elt_factory.alerts.pagerduty:KIND",
         "opsgenie": "elt_factory.alerts.opsgenie:KIND",
+        "apprise": "elt_factory.alerts.apprise_services:KIND",
     },
     takes="elt_factory.alerts.kind:NotifierKind",
 )
+# the extra of the package that a type of connection needs
+EXTRAS_OF_NOTIFIERS: Mapping[str, str] = {"apprise": "apprise"}
 
 
 @dataclass(frozen=True)

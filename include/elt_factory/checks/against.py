@@ -12,6 +12,7 @@ from elt_factory.config.errors import MistakeError
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.schema_patterns import any_of
 from elt_factory.config.models.values import Number, Share
+from elt_factory.core.amount import amount
 from elt_factory.core.verdict import Verdict
 
 
@@ -95,7 +96,7 @@ def _judged(what: str, value: float, rule: Against, before: Sequence[float]) -> 
         yield Verdict(True, f"{said}; no earlier load to compare with")
     else:
         mean = sum(before) / len(before)
-        loads = f"the previous {len(before)} have {number_words(mean)} on average"
+        loads = f"the previous {amount(len(before), 'load has', 'loads have')} {number_words(mean)} on average"
         holds = abs(value - mean) <= rule.within * abs(mean)
         yield Verdict(holds, f"{said}; {loads}; the allowed deviation is {rule.within * 100:g}%")
 

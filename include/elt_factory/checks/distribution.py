@@ -17,6 +17,7 @@ from elt_factory.config.models.base import Model
 from elt_factory.config.models.schema_patterns import any_of
 from elt_factory.config.models.table import Column
 from elt_factory.config.models.values import Share
+from elt_factory.core.amount import amount
 from elt_factory.core.verdict import Verdict
 
 QUANTILES: Mapping[str, float] = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
@@ -132,8 +133,8 @@ def compared(rule: Distribution, figures: Sequence[Figure], history: History) ->
         return Verdict(True, "no earlier load to compare with")
     shifts = list(_shifts(rule, now, before))
     if shifts:
-        return Verdict(False, f"{'; '.join(shifts)}; compared with the previous {loads} loads")
-    return Verdict(True, f"distributed like the previous {loads} loads")
+        return Verdict(False, f"{'; '.join(shifts)}; compared with the previous {amount(loads, 'load')}")
+    return Verdict(True, f"distributed like the previous {amount(loads, 'load')}")
 
 
 def _shifts(rule: Distribution, now: Mapping[str, Figure], before: Mapping[str, Sequence[Figure]]) -> Iterator[str]:

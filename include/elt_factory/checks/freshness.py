@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from elt_factory.checks.kind import Checking, Outcome, TableCheckKind
@@ -54,7 +54,7 @@ def fresh(warehouse: Warehouse, source: str, table: str, window: Window, limits:
     loaded_at, business = state.newest(warehouse, source, table)
     verdicts = [
         _business_verdict(f"{source}.{table}", business, window, limits.business_date_within, zone),
-        _loaded_verdict(f"{source}.{table}", loaded_at, limits.loaded_within),
+        _loaded_verdict(warehouse, f"{source}.{table}", loaded_at, limits.loaded_within),
     ]
     return all_of(verdicts)
 
@@ -86,12 +86,13 @@ def _business_verdict(label: str, business: str | None, window: Window, within: 
     return Verdict(behind <= within, f"{what}; {format_duration(within)} is allowed", needs_load=behind > within)
 
 
-def _loaded_verdict(label: str, loaded_at: datetime | None, within: timedelta | None) -> Verdict:
+def _loaded_verdict(warehouse: Warehouse, label: str, loaded_at: datetime | None, within: timedelta | None) -> Verdict:
     if within is None:
         return Verdict(True, "")
     if loaded_at is None:
         return Verdict(False, f"{label} was never loaded", needs_load=True)
-    ago = max(datetime.now(UTC) - loaded_at, timedelta())  # clocks differ
+    # by the clock that wrote it; where a warehouse has none of its own, those of two machines may differ
+    ago = max(warehouse.now() - loaded_at, timedelta())
     what = f"{label} was last loaded {format_duration(ago)} ago"
     return Verdict(ago <= within, f"{what}; {format_duration(within)} is allowed", needs_load=ago > within)
 

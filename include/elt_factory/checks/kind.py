@@ -18,6 +18,7 @@ from elt_factory.config.models.schema_patterns import Schema
 from elt_factory.config.models.source import Config
 from elt_factory.config.models.table import Column, Path, Table
 from elt_factory.config.models.values import TypeName
+from elt_factory.core.amount import amount
 from elt_factory.core.verdict import Verdict
 from elt_factory.core.window import Window
 
@@ -120,7 +121,9 @@ def outcome_of(checking: Checking, broken: int, total: int | None, failing: str)
     """Return the outcome of a count of rows that break a rule, of as many."""
     if not broken:
         return Outcome(Verdict(True, "holds"), 0)
-    message = f"{broken} rows violate it" if total is None else f"{broken} of {total} rows violate it"
+    message = amount(broken, "row violates it", "rows violate it")
+    if total is not None:
+        message = f"{broken:,} of {amount(total, 'row violates it', 'rows violate it')}"
     if checking.allowed != NONE:
         message = f"{message}; {checking.allowed} may"
     return Outcome(Verdict(checking.allowed.allows(broken, total or 0), message), broken, failing)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from elt_factory.checks.kind import Checking, Outcome, TableCheckKind
 from elt_factory.config.models.allowance import Allowance, CountOrShare
+from elt_factory.core.amount import amount
 from elt_factory.core.verdict import Verdict
 from elt_factory.warehouse import state
 
 
 def _look(limit: Allowance, checking: Checking) -> Outcome:
     rejected, read = state.rejected_of(checking.warehouse, checking.request.load_id)
-    message = f"{rejected} of {read} rows were rejected; {limit} may"
+    message = f"{rejected:,} of {amount(read, 'row was', 'rows were')} rejected; {limit} may"
     return Outcome(Verdict(limit.allows(rejected, read), message), rejected)
 
 

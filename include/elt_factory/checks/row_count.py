@@ -14,6 +14,7 @@ from elt_factory.checks.kind import WHERE, Checking, Look, Outcome, Scanned, Tab
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.schema_patterns import any_of
 from elt_factory.config.models.values import Share, Whole
+from elt_factory.core.amount import amount
 from elt_factory.core.verdict import Verdict
 
 _MANY = 2000  # loads among which those of a weekday are looked for
@@ -35,7 +36,8 @@ class RowCount(Model):
         None,
         description=(
             "What `within` compares with: the last 7 loads, the last 30, the last 4 of the same weekday, or the number "
-            "of rows that the source itself counts in the window (`sql`; `rest_api` with `total` in its paginator). "
+            "of rows that the source itself counts in the window (`sql`; `rest_api` with `total` in its paginator), "
+            "or that its files declare or have (`files`). "
             "Default: trailing_7_runs."
         ),
         examples=["same_weekday"],
@@ -78,10 +80,10 @@ def _some_rows(rule: RowCount, checking: Checking, rows: LoadedRows) -> Scanned:
 
 def _absolute(rule: RowCount, count: int) -> Verdict | None:
     if rule.min is not None and count < rule.min:
-        return Verdict(False, f"the load has {count} rows; the minimum is {rule.min}")
+        return Verdict(False, f"the load has {amount(count, 'row')}; the minimum is {rule.min}")
     if rule.max is not None and count > rule.max:
-        return Verdict(False, f"the load has {count} rows; the maximum is {rule.max}")
-    return None if rule.within is not None else Verdict(True, f"the load has {count} rows")
+        return Verdict(False, f"the load has {amount(count, 'row')}; the maximum is {rule.max}")
+    return None if rule.within is not None else Verdict(True, f"the load has {amount(count, 'row')}")
 
 
 def _of_source(rule: RowCount, count: int, checking: Checking) -> Verdict | None:
@@ -92,11 +94,11 @@ def _of_source(rule: RowCount, count: int, checking: Checking) -> Verdict | None
     ask = checking.request.source_count
     there = ask() if ask else None
     if there is None:
-        return Verdict(True, f"the load has {count} rows; the source cannot say how many it has")
+        return Verdict(True, f"the load has {amount(count, 'row')}; the source cannot say how many it has")
     # what was read and is not in the table is counted as rejects, duplicates and so on, by each load
     _, read = state.rejected_of(checking.warehouse, checking.request.load_id)
     holds = abs(read - there) <= rule.within * there
-    message = f"the load read {read} rows; the source has {there}"
+    message = f"the load read {amount(read, 'row')}; the source has {there}"
     return Verdict(holds, f"{message}; the allowed deviation is {rule.within * 100:g}%")
 
 
@@ -105,7 +107,7 @@ def _of_loads(rule: RowCount, count: int, checking: Checking) -> Verdict:
 
     request, compared = checking.request, rule.compared_with
     if compared == "source":
-        return Verdict(True, f"the load has {count} rows")
+        return Verdict(True, f"the load has {amount(count, 'row')}")
     limit = _MANY if compared == "same_weekday" else RUNS[compared]
     sizes = state.load_sizes(checking.warehouse, request.config.name, request.table, request.window.start, limit)
     chosen = chosen_by(compared, request.window.start, request.config.timezone, [start for start, _ in sizes])
@@ -114,9 +116,10 @@ def _of_loads(rule: RowCount, count: int, checking: Checking) -> Verdict:
 
 def _compared(rule: RowCount, count: int, before: Sequence[int]) -> Verdict:
     if not before or rule.within is None:
-        return Verdict(True, f"the load has {count} rows; no earlier load to compare with")
+        return Verdict(True, f"the load has {amount(count, 'row')}; no earlier load to compare with")
     mean = sum(before) / len(before)
-    message = f"the load has {count} rows; the previous {len(before)} have {mean:.0f} on average"
+    previous = amount(len(before), "load has", "loads have")
+    message = f"the load has {amount(count, 'row')}; the previous {previous} {mean:.0f} on average"
     allowed = f"the allowed deviation is {rule.within * 100:g}%"
     return Verdict(abs(count - mean) <= rule.within * mean, f"{message}; {allowed}")
 

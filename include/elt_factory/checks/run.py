@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, Literal
 
@@ -23,6 +22,7 @@ from elt_factory.checks.kind import (
     counted,
     scanned,
 )
+from elt_factory.config.models.check_names import named_checks
 from elt_factory.config.models.checks import (
     AFTER,
     BEFORE,
@@ -34,6 +34,7 @@ from elt_factory.config.models.checks import (
     Severity,
 )
 from elt_factory.config.models.table import Table
+from elt_factory.core.amount import amount
 from elt_factory.core.sql_text import Value
 from elt_factory.core.verdict import Verdict
 from elt_factory.landing.quarantine import REASON, sets_aside
@@ -93,7 +94,7 @@ def keep(warehouse: Warehouse, source: str, run_id: str, task_id: str, results: 
     """Append results to `_elt.quality_results`, where they take the place of an earlier try's of the same task."""
     # a try that found nothing takes the place of an earlier one too
     rows = [_row(result, source, run_id, task_id) for result in results] or [_nothing(source, run_id, task_id)]
-    now = datetime.now(UTC)
+    now = warehouse.moment_after(audit.newest_results(warehouse.dialect, source, run_id, task_id))
     warehouse.record("quality_results", [row | {"checked_at": now, "kept_at": now} for row in rows])
 
 
@@ -101,7 +102,8 @@ def keep_figures(warehouse: Warehouse, request: CheckRequest, results: Sequence[
     """Append what checks measured to `_elt.metrics`, where later loads find it."""
     figures = [figure for result in results for figure in result.figures]
     name, load, window = request.config.name, request.load_id, request.window
-    rows = rows_of(figures, name, request.table, load, request.run_id, window, datetime.now(UTC))
+    now = warehouse.moment_after(audit.newest_figures(warehouse.dialect, load))
+    rows = rows_of(figures, name, request.table, load, request.run_id, window, now)
     if rows:
         warehouse.record("metrics", rows)
 
@@ -133,15 +135,14 @@ def _asked(checking: Checking, table: Table, stages: Sequence[CheckStage]) -> It
     if not stages or AFTER in stages:
         # rejected rows are never silent: they warn until the source or the contract is corrected
         yield _Asked("no rejects", "warn", checking, _rejects)
-    for name, column in table.columns.items():
-        for check in column.checks if checking.rows and (not stages or BEFORE in stages) else ():
-            kind: ColumnCheckKind = COLUMN_CHECKS.get(check.kind)
-            look = partial(_of_column, kind, check, name)
-            yield _of(check, check.named(name), checking, look)
-    for of_table in checking.request.config.quality.get(checking.request.table, ()):
-        if not stages or of_table.stage in stages:
-            asked: TableCheckKind = TABLE_CHECKS.get(of_table.kind)
-            yield _of(of_table, of_table.named(), checking, partial(asked.look, of_table.spec))
+    named = named_checks(table, checking.request.config.quality.get(checking.request.table, ()))
+    for one in named.of_columns if checking.rows and (not stages or BEFORE in stages) else ():
+        kind: ColumnCheckKind = COLUMN_CHECKS.get(one.check.kind)
+        yield _of(one.check, one.name, checking, partial(_of_column, kind, one.check, one.column))
+    for other in named.of_table:
+        if not stages or other.check.stage in stages:
+            asked: TableCheckKind = TABLE_CHECKS.get(other.check.kind)
+            yield _of(other.check, other.name, checking, partial(asked.look, other.check.spec))
 
 
 def _of(check: Check, name: str, checking: Checking, look: Callable[[Checking], Look]) -> _Asked:
@@ -168,7 +169,9 @@ def _rejects(checking: Checking) -> Outcome:
     mine = f"{d.name('load_id')} = {d.literal(checking.request.load_id)} AND {d.name('state')} = 'open'"
     statement = f"SELECT count(*), min({d.name('reason')}) FROM {rejects} WHERE {mine}"
     count, example = checking.warehouse.query(statement).rows[0]
-    message = f"{count} rows were rejected, for example: {example}" if count else "no row was rejected"
+    message = (
+        f"{amount(count, 'row was', 'rows were')} rejected, for example: {example}" if count else "no row was rejected"
+    )
     return Outcome(Verdict(not count, message), int(count))
 
 
@@ -179,7 +182,7 @@ def _set_aside(name: str, checking: Checking) -> Outcome:
     rejects = f"{audit.relation('rejects').sql(d)} WHERE {mine} AND {reason} LIKE {d.literal(f'{REASON}%')}"
     found = checking.warehouse.query(f"SELECT {reason}, count(*) FROM {rejects} GROUP BY {reason}").rows
     count = sum(int(rows) for text, rows in found if sets_aside(name, str(text)))
-    return Outcome(Verdict(not count, f"{count} rows are set aside" if count else "holds"), count)
+    return Outcome(Verdict(not count, f"{amount(count, 'row is', 'rows are')} set aside" if count else "holds"), count)
 
 
 def _answer(asked: _Asked) -> _Answer:

@@ -20,16 +20,27 @@ from elt_factory.cli.backfill_loop import Progress, work
 from elt_factory.cli.backfill_runs import InAirflow, InProcesses, InThisProcess, Runner, step_name, succeeded
 from elt_factory.cli.ending import EndedError
 from elt_factory.cli.local import ensure_local_airflow
+from elt_factory.cli.local_runs import free_killed
 from elt_factory.cli.names import ConfigName
 from elt_factory.cli.opening import opened_warehouse
-from elt_factory.cli.output import AsJson, fail, named_config, print_json, short
+from elt_factory.cli.output import AsJson, fail, named_config, print_json, short, warn
 from elt_factory.cli.tables import screen
 from elt_factory.config.errors import near_name
 from elt_factory.config.models.durations import parse_duration
 from elt_factory.config.models.source import Config
+from elt_factory.core.amount import amount
 from elt_factory.core.project import project_root
 from elt_factory.core.window import Window
-from elt_factory.describe.backfills import Estimate, History, Step, Tables, doubled, is_loaded, steps_of, tables_of
+from elt_factory.describe.backfills import (
+    Estimate,
+    LoadedWindows,
+    Step,
+    Tables,
+    known_of,
+    preview_of,
+    steps_of,
+    tables_of,
+)
 from elt_factory.describe.windows import in_zone, moment_text
 from elt_factory.diagnosis.words import long
 
@@ -108,6 +119,7 @@ def backfill(  # noqa: PLR0913 - an option each
     found = _tables(config, asked.tables)
     within = _range(config, asked)
     ensure_local_airflow()
+    free_killed(warn)
     steps = _steps(config, found, within, asked.chunk)
     with ExitStack() as until_end:
         journal = until_end.enter_context(Journal(project_root() / "logs" / "backfills", name, asked.entry()))
@@ -192,22 +204,19 @@ def _plan(
     """Return the steps with what is known of them, and the moment by the warehouse's clock."""
     known = api.runs(_prefix(journal.began)) if api and journal.began else {}
     with opened_warehouse() as warehouse:
-        from elt_factory.warehouse.past_loads import past_loads, past_runs
-
-        now, loads = warehouse.now(), past_loads(warehouse, config.name)
-        runs = past_runs(warehouse, config.name, loads)
+        now = warehouse.now()
+        try:
+            preview = preview_of(config, steps, *known_of(warehouse, config))
+        except ValueError as error:
+            fail(f"{config.name}: {error}")
     # the runs in this process write their log
     logging.disable(logging.NOTSET)
-    history = History(loads, runs)
     planned = []
-    for step in steps:
-        if reasons := list(doubled(config, step, loads)):
-            fail(f"{config.name}: {reasons[0]}; use the windows that are loaded, or run it with full refresh")
-        loaded, name = is_loaded(step, loads, runs), step_name(config, step)
-        done = journal.began is not None and (
-            name in journal.done or succeeded(known, name) or is_loaded(step, loads, runs, journal.began)
-        )
-        planned.append(Planned(step, loaded, done or (gaps and loaded), history.of(step, config)))
+    since = LoadedWindows(preview.loads, preview.runs, journal.began)
+    for one in preview.steps:
+        name = step_name(config, one.step)
+        done = journal.began is not None and (name in journal.done or succeeded(known, name) or since.cover(one.step))
+        planned.append(Planned(one.step, one.loaded, done or (gaps and one.loaded), one.estimate))
     return planned, now
 
 
@@ -264,7 +273,7 @@ def _sum(config: Config, left: Sequence[Planned], at_once: int) -> str:
     seconds = [one.estimate.seconds for one in left if one.estimate.seconds is not None]
     told = f"[bold]{config.name}[/]: {_runs(len(left))}, {at_once} at a time"
     if rows:
-        told += f", about {sum(rows):,} rows"
+        told += f", about {amount(sum(rows), 'row')}"
     if seconds:
         told += f", about {long(timedelta(seconds=sum(seconds) / at_once))}, as earlier runs took"
     return told if rows or seconds else f"{told}; no earlier run says how long they take"

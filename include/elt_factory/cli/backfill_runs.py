@@ -17,8 +17,8 @@ from rich.console import Console
 from elt_factory.cli.airflow_api import AirflowApi
 from elt_factory.config.models.source import Config
 from elt_factory.core.failures import SourceUnavailableError
-from elt_factory.core.window import iso_utc, load_id
-from elt_factory.describe.backfills import Step
+from elt_factory.core.window import load_id
+from elt_factory.describe.backfills import Step, conf_of
 
 _LOCAL_SECONDS, _AIRFLOW_SECONDS = 0.2, 2.0
 _PATIENCE_SECONDS = 600.0
@@ -52,12 +52,6 @@ def step_name(config: Config, step: Step) -> str:
 def succeeded(states: Mapping[str, str], name: str) -> bool:
     """Whether one of the runs that a step had in Airflow has succeeded."""
     return any(state == "success" and f"__{name}__" in run_id for run_id, state in states.items())
-
-
-def conf_of(config: Config, step: Step) -> dict[str, Any]:
-    """Return what the trigger form says of a step."""
-    window = {"window_start": iso_utc(step.window.start), "window_end": iso_utc(step.window.end)}
-    return {**window, "tables": list(step.tables)} if set(step.tables) != set(config.all_tables) else window
 
 
 @dataclass

@@ -19,7 +19,9 @@ def connectors(
     from elt_factory.sources.connectors.known import found, kind_of, packages
     from elt_factory.sources.presets import gallery
 
-    words = " ".join(search or [])
+    given = search or []
+    # elt connectors search github
+    words = " ".join(given[1:] if given[:1] == ["search"] and given[1:] else given)
     wanted = words.casefold().replace("-", "_").split()
     presets = [name for name in gallery.names() if all(word in name for word in wanted)]
     names = found(words)

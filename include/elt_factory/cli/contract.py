@@ -13,6 +13,7 @@ from elt_factory.cli.names import ConfigName
 from elt_factory.cli.output import AsJson, errors, fail, named_config, print_json, say, short
 from elt_factory.config.errors import ConfigError
 from elt_factory.config.loading import load_text
+from elt_factory.core.amount import amount
 from elt_factory.core.project import config_folder, project_root
 from elt_factory.describe.contracts.exporting import contract_of, updated
 from elt_factory.describe.contracts.importing import Imported, imported
@@ -105,7 +106,7 @@ def _report(found: Imported, target: Path, kept: Path, *, as_json: bool) -> None
     if as_json:
         print_json({"config": short(target), "contract": short(kept), "not_in_config": list(found.kept)})
         return
-    say(f"{short(target)}: {len(found.data['tables'])} tables. Correct `extract`, then run elt validate.")
+    say(f"{short(target)}: {amount(len(found.data['tables']), 'table')}. Correct `extract`, then run elt validate.")
     if found.kept:
         say(f"{len(found.kept)} parts of the contract are only in {short(kept)}:")
         for part in found.kept[:_SHOWN]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from elt_factory.cli.gathering import gathered
-from elt_factory.cli.output import AsJson, fail, print_json
+from elt_factory.cli.output import AsJson, fail, print_json, refuse_unknown
 from elt_factory.cli.tables import STATE_STYLES, screen
 from elt_factory.config.errors import near_name
 
@@ -48,7 +48,7 @@ def _asked(found: Sequence[Facts], name: str | None, table: str | None) -> list[
         from elt_factory.core.project import config_folder
         from elt_factory.dag.neighbours import Neighbours
 
-        fail(f'unknown config "{name}"; {near_name(name, Neighbours(config_folder()))}')
+        refuse_unknown(name, Neighbours(config_folder()))
     if table is None:
         return list(found)
     if name is None:

@@ -50,7 +50,7 @@ def _examined() -> Iterator[Found]:
 
 
 def _checks() -> Iterator[tuple[str, Check]]:
-    from elt_factory.cli.health import clock, components, deployment, installed, storage, transform
+    from elt_factory.cli.health import clock, components, deployment, installed, storage, transform, workers
 
     folder = load_folder(config_folder())
     yield "python", installed.python
@@ -62,10 +62,13 @@ def _checks() -> Iterator[tuple[str, Check]]:
     yield "configs", partial(_configs, folder)
     yield "connections", partial(deployment.connections, folder.configs)
     yield "warehouse", deployment.warehouse
+    yield "runs", components.runs
     yield "pool", deployment.pool
+    yield "pools of splits", partial(deployment.pools_of_splits, folder.configs)
     yield "dbt", partial(transform.dbt, folder.configs)
     yield "manifest", partial(transform.manifest, folder.configs)
     yield "landing", storage.landing
+    yield "workers", workers.workers
     yield "folder", storage.warehouse_folder
     yield "scratch", storage.scratch
     yield "disk", storage.disk

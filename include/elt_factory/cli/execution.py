@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from elt_factory.cli.ending import EndedError, Ending, ended_by_signals
+from elt_factory.cli.local_runs import on_record
 from elt_factory.core.failures import PermanentError
 from elt_factory.core.private import private_files
 
@@ -92,9 +93,9 @@ def run_dag(dag_id: str, conf: Mapping[str, Any], console: Console, log_file: Pa
         dag.deadline = None
         progress = Progress(screen)
         with ended_by_signals() as ending, _listening(progress, ending), _collecting_what_is_new():
-            began = time.monotonic()
-            with _cancelling_jobs():
-                run = dag.test(logical_date=datetime.now(UTC), run_conf=dict(conf))
+            began, logical_date = time.monotonic(), datetime.now(UTC)
+            with _cancelling_jobs(), on_record(dag_id, logical_date):
+                run = dag.test(logical_date=logical_date, run_conf=dict(conf))
     seconds = time.monotonic() - began
     # Airflow calls a run without a single task a success
     state = str(run.state) if progress.outcomes else "failed: no task ran"
@@ -153,6 +154,12 @@ def _collecting_what_is_new() -> Iterator[None]:
         gc.unfreeze()
 
 
+def _name_of(task_instance: Any) -> str:
+    """Return the id of a task; of one of several that read the parts of a table, with its number."""
+    index = getattr(task_instance, "map_index", -1)
+    return f"{task_instance.task_id}[{index}]" if index >= 0 else str(task_instance.task_id)
+
+
 @contextmanager
 def _listening(progress: Progress, ending: Ending) -> Iterator[None]:
     from airflow.listeners import hookimpl
@@ -163,22 +170,22 @@ def _listening(progress: Progress, ending: Ending) -> Iterator[None]:
         def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:  # noqa: ARG002
             # Airflow has just set its own handler
             ending.listen()
-            progress.running(task_instance.task_id)
+            progress.running(_name_of(task_instance))
 
         @hookimpl
         def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:  # noqa: ARG002
-            progress.ended(task_instance.task_id, "success", getattr(task_instance.task, "told", ""))
+            progress.ended(_name_of(task_instance), "success", getattr(task_instance.task, "told", ""))
             ending.check()
 
         @hookimpl
         def on_task_instance_failed(self, previous_state: Any, task_instance: Any, error: Any) -> None:  # noqa: ARG002
             again = task_instance.try_number <= task_instance.max_tries and not isinstance(error, PermanentError)
-            progress.ended(task_instance.task_id, "retry" if again else "failed", str(error or ""))
+            progress.ended(_name_of(task_instance), "retry" if again else "failed", str(error or ""))
             ending.check()
 
         @hookimpl
         def on_task_instance_skipped(self, previous_state: Any, task_instance: Any) -> None:  # noqa: ARG002
-            progress.ended(task_instance.task_id, "skipped")
+            progress.ended(_name_of(task_instance), "skipped")
 
     manager, listener = get_listener_manager(), Listener()
     manager.add_listener(listener)  # type: ignore[no-untyped-call]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from getpass import getuser
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,6 +50,8 @@ def forget(
     if not dry_run and not yes:
         _ask(name)
     receipt = _forget(config, keys, chosen, copies, dry_run=dry_run)
+    if not dry_run:
+        receipt = replace(receipt, left=(*receipt.left, *_left_of_the_page()))
     if as_json:
         print_json(asdict(receipt))
     else:
@@ -76,6 +78,16 @@ def _forget(
 
         asked = forgetting.Asked(config, tuple(keys), chosen, place, project_name(), getuser(), also, dry_run)
         return forgetting.forget(warehouse, asked)
+
+
+def _left_of_the_page() -> Iterator[str]:
+    """Remove what the Sources page keeps: reasons and messages of checks may quote a value. Yield why it is left."""
+    from elt_factory.ui.kept_picture import remove_kept
+
+    try:
+        remove_kept()
+    except OSError as error:
+        yield f"what the Sources page keeps: {error}"
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elt_factory.cli.output import fail, say, short, write_new
+from elt_factory.core.amount import amount
 from elt_factory.core.project import config_folder
 
 if TYPE_CHECKING:
@@ -24,12 +25,40 @@ def importing() -> None:
     """Write configs from projects of other tools."""
 
 
+State = Annotated[Path | None, typer.Option(help="File with the state of the old tool: the first run continues there.")]
+
+
 @app.command()
 def airbyte(
-    manifest: Annotated[Path, typer.Argument(help="Low-code manifest of an Airbyte connector: manifest.yaml.")],
-    name: Annotated[str | None, typer.Option(help="Name of the config. Default: that of the connector.")] = None,
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="Low-code manifest.yaml of a connector; or connections: a project of Octavia or Terraform, "
+            "`terraform show -json`, JSON of the API, a script of PyAirbyte."
+        ),
+    ],
+    state: Annotated[
+        Path | None, typer.Option(help="JSON with the state of the connections: the first run continues there.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of a manifest's config. Default: the connector's.")] = None,
 ) -> None:
-    """Write a config from a low-code manifest. Streams that a config cannot express are listed with the reason."""
+    """Write configs from connections, or one from a low-code manifest. What a config cannot express is listed."""
+    from elt_factory.importing.airbyte import connections, found, states
+
+    _check_there(path, state)
+    if path.is_file() and path.suffix in (".yaml", ".yml") and not found.is_octavia(path):
+        _of_manifest(path, name)
+        return
+
+    def read() -> list[Imported]:
+        said, within = found.connections_at(path)
+        given = states.states_in(state) if state else {}
+        return connections.imported(said, within | given, _that_ran)
+
+    _write_all(read)
+
+
+def _of_manifest(manifest: Path, name: str | None) -> None:
     from elt_factory.discover.periods import sane_name
     from elt_factory.importing.manifest.compiling import compiled
     from elt_factory.importing.writing import yaml_text
@@ -49,9 +78,6 @@ def airbyte(
     _tell(target, found)
 
 
-State = Annotated[Path | None, typer.Option(help="File with the state of the old tool: the first run continues there.")]
-
-
 @app.command("singer")
 @app.command("meltano")
 def singer(
@@ -64,6 +90,7 @@ def singer(
     """Write configs of the Singer taps of a project. What a config cannot express is listed with the reason."""
     from elt_factory.importing import meltano
 
+    _check_there(path, state)
     _write_all(lambda: meltano.imported(path, meltano.states_in(state) if state else {}, _newest, package))
 
 
@@ -79,6 +106,7 @@ def dlt(
     from elt_factory.core.project import project_root
     from elt_factory.importing import dlt as projects
 
+    _check_there(path, state)
     pinned = package if "==" in package else _newest(package)
     if pinned is None:
         fail("no version of dlt can be installed now: write it, as in --package dlt==1.31.0")
@@ -87,8 +115,7 @@ def dlt(
     below = str(folder.relative_to(root)) if folder.is_relative_to(root) else None
     if below is None:
         say(f"Copy {path} into the project, as its folder dlt: that is where its modules are looked for")
-    kept = projects.states_in(state) if state else {}
-    _write_all(lambda: projects.imported(path, kept, pinned, below))
+    _write_all(lambda: projects.imported(path, projects.states_in(state) if state else {}, pinned, below))
 
 
 @app.command()
@@ -101,6 +128,7 @@ def sling(
     """Write a config of a replication of sling. What a config cannot express is listed with the reason."""
     from elt_factory.importing import sling as replications
 
+    _check_there(path)
     _write_all(lambda: replications.imported(path, since))
 
 
@@ -109,7 +137,18 @@ def dag_factory(path: Annotated[Path, typer.Argument(help="YAML of dag-factory."
     """Write configs of the DAGs of dag-factory that read rows. All other tasks are listed with the reason."""
     from elt_factory.importing import dag_factory as dags
 
+    _check_there(path)
     _write_all(lambda: dags.imported(path))
+
+
+def _check_there(*paths: Path | None) -> None:
+    """End with the near name where a file or folder does not exist."""
+    from elt_factory.config.errors import near_name
+
+    for path in paths:
+        if path is not None and not path.exists():
+            near = near_name(path.name, [one.name for one in path.parent.iterdir()]) if path.parent.is_dir() else ""
+            fail(f"no such file or folder: {path}" + (f"; {near}" if near.startswith("did you mean") else ""))
 
 
 def _newest(package: str) -> str | None:
@@ -122,6 +161,18 @@ def _newest(package: str) -> str | None:
         return pinned(package, TableLabel("import", package))
     except EltError:
         return None
+
+
+def _that_ran(package: str, version: str | None) -> str | None:
+    """Return a package with the version that ran, else with the newest; None where there is none now."""
+    from elt_factory.core.failures import EltError
+    from elt_factory.extract.label import TableLabel
+    from elt_factory.sources.connectors.discovery import resolved
+
+    try:
+        return resolved(f"{package}=={version}", TableLabel("import", package)) if version else _newest(package)
+    except EltError:
+        return _newest(package)
 
 
 def _write_all(read: Callable[[], list[Imported]]) -> None:
@@ -146,7 +197,8 @@ def _write_all(read: Callable[[], list[Imported]]) -> None:
             say(f"not written: {short(target)} already exists; rename it, or the config")
             continue
         wrote += 1
-        say(f"Wrote {short(target)}: {len(one.config['tables'])} tables. Read its first lines, then: elt validate")
+        tables = amount(len(one.config["tables"]), "table")
+        say(f"Wrote {short(target)}: {tables}. Read its first lines, then: elt validate")
     if not wrote:
         fail("nothing written: see above")
 
@@ -154,14 +206,12 @@ def _write_all(read: Callable[[], list[Imported]]) -> None:
 def _read(manifest: Path) -> dict[str, Any]:
     import yaml
 
-    if not manifest.is_file():
-        fail(f"no such file: {manifest}")
     try:
         root = yaml.load(manifest.read_text(encoding="utf-8"), yaml.CSafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         fail(f"{manifest}: not YAML: {' '.join(str(error).split())}")
     if not isinstance(root, dict) or not isinstance(root.get("streams"), list):
-        fail(f"{manifest}: no low-code manifest: it has no list of streams")
+        fail(f"{manifest}: neither a low-code manifest, which has streams, nor a connection of Octavia")
     return root
 
 

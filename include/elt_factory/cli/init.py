@@ -81,6 +81,7 @@ def write_project(folder: Path, *, existing: bool) -> Written:
 
 def project_files(name: str) -> Mapping[str, str]:
     """Return the text of each file of a new project, by its path below the project's folder."""
+    from elt_factory.cli.celery_settings import CELERY_ADDRESSES, CELERY_SETTINGS
     from elt_factory.cli.local import AIRFLOW_SETTINGS
     from elt_factory.describe.schema import schema_text
 
@@ -88,6 +89,7 @@ def project_files(name: str) -> Mapping[str, str]:
         "@NAME@": name,
         "@REQUIREMENT@": _requirement(metadata.distribution("elt-factory")),
         "@SETTINGS@": "\n".join(f"{key}={value}" for key, value in AIRFLOW_SETTINGS.items()),
+        "@CELERY@": "\n".join(f"# {key}={value}" for key, value in {**CELERY_ADDRESSES, **CELERY_SETTINGS}.items()),
         "@DOCKER_SETTINGS@": " \\\n".join(f"    {key}='{value}'" for key, value in AIRFLOW_SETTINGS.items()),
     }
     files = {path: _filled(text, values) for path, text in _templates(resources.files(__package__) / _TEMPLATES, "")}

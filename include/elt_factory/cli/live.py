@@ -11,12 +11,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from elt_factory.alerts.airflow_notifier import UnusableNotifierError, notifier_class
+from elt_factory.alerts.kind import EXTRAS_OF_NOTIFIERS, NOTIFIERS
 from elt_factory.config.mistakes.across import LoadedConfig
+from elt_factory.config.models.alerts import Alerts
 from elt_factory.config.models.remote_jobs import REMOTE_JOBS
 from elt_factory.config.models.sensors import SENSORS, STAGES
 from elt_factory.config.models.source import SOURCES, Config, Source, TransformOnly
 from elt_factory.config.models.templates import CURSOR
 from elt_factory.config.yaml.source import YamlPath
+from elt_factory.core.amount import amount
 from elt_factory.core.connection import Connection
 from elt_factory.core.extras import MissingExtraError, missing
 from elt_factory.core.failures import BadDataError, ContractError, EltError, PermanentError
@@ -68,6 +72,7 @@ def config_connection_problems(configs: Sequence[LoadedConfig]) -> Iterator[Find
     """Yield the connections that the configs name and Airflow does not have, or has with a type that does not fit."""
     looked_up = cache(_looked_up)  # a secrets backend is asked once for each
     for item in configs:
+        yield from _unusable_notifiers(item)
         for named in named_connections(item.config):
             found = looked_up(named.conn_id)
             if isinstance(found, PermanentError):
@@ -93,10 +98,25 @@ def named_connections(config: Config) -> Iterator[Named]:
     for index, job in enumerate(config.after):
         kind = REMOTE_JOBS.get(job.kind)
         yield Named(("after", index, "connection"), job.connection, kind.connection_types, kind.extras)
-    for conn_id in config.alerts.to:
-        yield Named(("alerts", "to"), conn_id)
-    for index, route in enumerate(config.alerts.routes):
-        yield Named(("alerts", "routes", index, "to"), route.to)
+    yield from _of_alerts(config.alerts)
+
+
+def _of_alerts(alerts: Alerts) -> Iterator[Named]:
+    named: list[tuple[YamlPath, str]] = [(("alerts", "to"), conn_id) for conn_id in alerts.to]
+    named += [(("alerts", "routes", index, "to"), route.to) for index, route in enumerate(alerts.routes) if route.to]
+    for path, conn_id in named:
+        yield Named(path, conn_id, NOTIFIERS.names(), EXTRAS_OF_NOTIFIERS)
+
+
+def _unusable_notifiers(item: LoadedConfig) -> Iterator[Finding]:
+    """Yield the classes in the routes of alerts that are not notifiers here."""
+    for index, route in enumerate(item.config.alerts.routes):
+        try:
+            if route.notifier:
+                notifier_class(route.notifier)
+        except UnusableNotifierError as error:
+            hint = "install the provider that has it, or write its module and class as Python imports them"
+            yield finding(item, ("alerts", "routes", index, "notifier"), "error", "unknown-notifier", str(error), hint)
 
 
 def _looked_up(conn_id: str) -> Connection | PermanentError:
@@ -178,14 +198,16 @@ class Sampler:
             except EltError as error:
                 yield finding(item, at, "error", "no-answer", str(error), "")
                 return
-        self.log(f"{label}: {manifest.rows_read} rows read, {manifest.rows_rejected} do not fit")
+        unfit = amount(manifest.rows_rejected, "does not fit", "do not fit")
+        self.log(f"{label}: {amount(manifest.rows_read, 'row')} read, {unfit}")
         for remark in remarks:
             yield finding(item, at, "warning", "end-of-pages", remark, "check a response, and paginator:")
         if not manifest.rows_read:
             message = f"{label}: the source has no records for {window}"
             yield finding(item, at, "warning", "nothing-read", message, "choose another window with --start and --end")
         if manifest.rows_rejected:
-            message = f"{label}: {manifest.rows_rejected} of {manifest.rows_read} rows do not fit: {'; '.join(reasons)}"
+            read = amount(manifest.rows_read, "row does", "rows do")
+            message = f"{label}: {manifest.rows_rejected:,} of {read} not fit: {'; '.join(reasons)}"
             severity: Severity = "error" if manifest.rows_rejected == manifest.rows_read else "warning"
             yield finding(item, at, severity, "sample-rejected", message, "fix `columns` of this table, or the source")
 
@@ -258,7 +280,7 @@ def _reasons(manifest: Manifest, landing: Path) -> list[str]:
     file = text_literal(str(landing / manifest.rejects.path))
     rejects = f"read_parquet({file}, {LITERAL_PATHS})"
     counted = f"SELECT reason, count(*) AS n FROM {rejects} GROUP BY 1 ORDER BY n DESC, 1 LIMIT {_REASONS}"
-    return [f"{reason} ({count} times)" for reason, count in duckdb.execute(counted).fetchall()]
+    return [f"{reason} ({amount(count, 'time')})" for reason, count in duckdb.execute(counted).fetchall()]
 
 
 def _connection(source: Source) -> Connection | None:

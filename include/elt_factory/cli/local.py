@@ -44,6 +44,12 @@ AIRFLOW_SETTINGS: Mapping[str, str] = {
     "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
 }
 
+# those of them that are of the bundle: where a loader makes the DAGs, every change must be read again
+BUNDLE_SETTINGS = (
+    "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL",
+)
+
 
 def local_environment(root: Path) -> dict[str, str]:
     """Return the environment variables that make Airflow run in the project's own folder.

@@ -13,6 +13,8 @@ from elt_factory.cli import tables
 from elt_factory.cli.backfill import backfill
 from elt_factory.cli.connectors import connectors
 from elt_factory.cli.contract import app as contract
+from elt_factory.cli.cost import cost
+from elt_factory.cli.dbt import app as dbt
 from elt_factory.cli.diagnose import diagnose
 from elt_factory.cli.diff import diff
 from elt_factory.cli.docs import docs
@@ -26,10 +28,12 @@ from elt_factory.cli.maintenance import app as maintenance
 from elt_factory.cli.names import ConfigName
 from elt_factory.cli.new import new
 from elt_factory.cli.opening import opened_warehouse
-from elt_factory.cli.output import AsJson, errors, fail, print_json, short, warn
+from elt_factory.cli.output import AsJson, errors, fail, print_json, refuse_unknown, short, warn
 from elt_factory.cli.plan import plan
+from elt_factory.cli.privileges import privileges
 from elt_factory.cli.profile import profile
 from elt_factory.cli.rejects import app as rejects
+from elt_factory.cli.settings import settings
 from elt_factory.cli.status import status
 from elt_factory.cli.upgrade import upgrade
 from elt_factory.cli.validate import validate
@@ -58,12 +62,16 @@ for command in (
     upgrade,
     forget,
     backfill,
+    cost,
+    privileges,
+    settings,
 ):
     app.command()(command)
 app.add_typer(rejects, name="rejects")
 app.add_typer(maintenance, name="maintenance")
 app.add_typer(contract, name="contract")
 app.add_typer(importing, name="import")
+app.add_typer(dbt, name="dbt")
 console = tables.screen()
 
 
@@ -107,7 +115,7 @@ def run(
     """Run a config's DAG locally for one window, as Airflow would."""
     known = {item.config.name: item.config for item in _healthy(load_folder(config_folder()), name).configs}
     if name not in known:
-        fail(f'unknown config "{name}"; {near_name(name, known)}')
+        refuse_unknown(name, known)
     chosen: dict[str, Any] = {"window_start": start, "window_end": end, "full_refresh": full_refresh, "tables": table}
     given = _params(param or [], known[name])
     _check_choice(known[name], start, end, table or [])
@@ -115,7 +123,9 @@ def run(
 
     ensure_local_airflow()
     from elt_factory.cli.execution import run_dag
+    from elt_factory.cli.local_runs import free_killed
 
+    free_killed(warn)
     log = project_root() / "logs" / f"{name}.log"
     console.print(f"Running [bold]{name}[/]; Airflow's log: {short(log)}")
     outcome = run_dag(name, {key: value for key, value in chosen.items() if value} | given, console, log)

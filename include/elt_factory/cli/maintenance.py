@@ -15,10 +15,11 @@ from rich.table import Table
 from elt_factory.cli import tables
 from elt_factory.cli.names import config_names
 from elt_factory.cli.opening import opened_warehouse
-from elt_factory.cli.output import AsJson, errors, fail, print_json
+from elt_factory.cli.output import AsJson, errors, fail, print_json, refuse_unknown
 from elt_factory.config.errors import near_name
 from elt_factory.config.maintenance import load_maintenance, maintenance_files
 from elt_factory.config.models.maintenance import Maintenance
+from elt_factory.core.amount import amount
 from elt_factory.core.project import config_folder
 from elt_factory.dag.neighbours import Neighbours
 
@@ -59,7 +60,8 @@ def run(
         if dry_run:
             counted, left = work.expired_rows(upkeep, name)
             for source, old in counted:
-                text = f"{source}.{old.table}: {old.rows:,} rows with {old.column} before {old.before:%Y-%m-%d %H:%M}"
+                rows = f"{amount(old.rows, 'row')} with {old.column}"
+                text = f"{source}.{old.table}: {rows} before {old.before:%Y-%m-%d %H:%M}"
                 console.print(text, markup=False, highlight=False)
         else:
             removed, left = work.remove_expired(upkeep, _settings(), name)
@@ -121,7 +123,7 @@ def _settings() -> Maintenance:
 def _check_known(name: str | None) -> None:
     known = Neighbours(config_folder())
     if name and name not in known:
-        fail(f'unknown config "{name}"; {near_name(name, known)}')
+        refuse_unknown(name, known)
 
 
 def _table(found: list[dict[str, Any]]) -> Table:

@@ -11,10 +11,9 @@ import typer
 from elt_factory.cli.output import errors, fail, short, write_new
 from elt_factory.core.project import config_folder, project_root
 from elt_factory.core.stores import is_url
+from elt_factory.describe.new_config import look, look_at_url, written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from elt_factory.core.connection import Connection
     from elt_factory.discover.found import SourceFound
 
@@ -31,7 +30,8 @@ def new(  # noqa: PLR0913 - each is an option of the command
         typer.Option(
             "--table",
             "--tables",
-            help="Table of the database or preset, or pattern such as 'sales_*'. Repeatable. Default: all.",
+            help="Table of the database or preset, or pattern such as 'sales_*'; of a --job schema.table. Repeatable. "
+            "Default: all.",
         ),
     ] = None,
     schema: Annotated[str | None, typer.Option(help="Database schema of the tables.")] = None,
@@ -57,11 +57,21 @@ def new(  # noqa: PLR0913 - each is an option of the command
         str | None,
         typer.Option("--from", help="Preset of a well-known API, such as salesforce. `elt connectors` lists them."),
     ] = None,
+    job: Annotated[
+        str | None,
+        typer.Option(
+            help="Job of another system, with its ids, that loads --table by itself, such as airbyte:8c775d4c-..., "
+            "dbt_cloud:1,2 or aws_glue:load_orders; --connection is the system's."
+        ),
+    ] = None,
     folder: Annotated[str, typer.Option(help="Folder below dag_configs to write to. Its defaults apply.")] = "",
 ) -> None:
-    """Sample records of a source and write a complete, commented config for it; or one of a preset."""
+    """Sample records of a source and write a complete, commented config for it; or one of a preset or a job."""
     if preset is not None:
         _from_preset(name, preset, folder, (table or [], connection))
+        return
+    if job is not None:
+        _from_job(name, job, folder, (table or [], connection))
         return
     if name and is_url(name) and not file:
         name, file = _name_for(name), name
@@ -110,7 +120,7 @@ def _found(name: str, place: _Place, asked: tuple[str | None, list[str], str | N
     if place.package:
         return _from_connector(name, place, scratch)
     if place.url:
-        return _from_url(name, place.url, scratch)
+        return look_at_url(name, place.url, scratch)
     if place.store:
         return _from_store(place.store, place.connection, scratch)
     if place.file:
@@ -124,6 +134,13 @@ def _from_preset(name: str | None, preset: str, folder: str, asked: tuple[list[s
     known = known_preset(preset)
     called = name or known
     write_preset(_free_place(called, folder), called, known, *asked)
+
+
+def _from_job(name: str | None, job: str, folder: str, asked: tuple[list[str], str | None]) -> None:
+    from elt_factory.cli.jobs import write_job
+
+    called = str(name or typer.prompt("Name of the config"))
+    write_job(_free_place(called, folder), called, job, *asked)
 
 
 def _asked() -> tuple[str | None, str | None, str | None]:
@@ -164,20 +181,6 @@ def _free_place(name: str, folder: str) -> Path:
     return target
 
 
-def _from_url(name: str, url: str, scratch: Path) -> SourceFound:
-    from dataclasses import replace
-
-    from elt_factory.core.connection import Connection
-    from elt_factory.sources.rest_api.address import address_of
-    from elt_factory.sources.rest_api.discovery import Endpoint, look_at_api
-
-    address = address_of(url)
-    made = Connection(f"{name}_api", "http", host=address.host)
-    found = look_at_api(Endpoint(made, name, address.path, address.params), scratch)
-    add = f"airflow connections add {made.conn_id} --conn-type http --conn-host '{address.host}'"
-    return replace(found, todo=[f"{add}    # with a secret: --conn-password '<secret>'"])
-
-
 def _from_connector(name: str, place: _Place, scratch: Path) -> SourceFound:
     from elt_factory.sources.airbyte.discovery import look_at_connector
     from elt_factory.sources.dlt.discovery import look_at_source
@@ -198,19 +201,10 @@ def _say(text: str) -> None:
 def _from_connection(
     named: tuple[str, str], path: str | None, tables: tuple[list[str], str | None], scratch: Path
 ) -> SourceFound:
-    from elt_factory.config.models.source import SOURCES
     from elt_factory.sources.kind import Wish
 
     name, conn_id = named
-    connection = _connection(conn_id)
-    able = [kind for kind in SOURCES.all() if kind.discover]
-    kind = next(
-        (kind for asked in (connection.conn_type, "*") for kind in able if asked in kind.connection_types), None
-    )
-    if kind is None:
-        fail(f"no kind of source can look at a connection of type {connection.conn_type}")
-    found: SourceFound = kind.discover(Wish(name, connection, path, *tables, project_root(), typer.prompt), scratch)
-    return found
+    return look(Wish(name, _connection(conn_id), path, *tables, project_root(), typer.prompt), scratch)
 
 
 def _from_file(name: str, file: Path, scratch: Path) -> SourceFound:
@@ -270,20 +264,9 @@ def _connection(conn_id: str) -> Connection:
 def _write(target: Path, name: str, found: SourceFound) -> SourceFound:
     """Write the file, once it is known to be a valid config, and return what it has; never over another."""
     from elt_factory.config.errors import ConfigError
-    from elt_factory.config.layers.defaults import defaults_of
-    from elt_factory.config.loading import load_text
-    from elt_factory.discover.writing import yaml_of
 
-    root = config_folder()
     try:
-        defaults = defaults_of(target.parent, root)
-        given = defaults.data if defaults else {}
-        schema = _way_to(root, target)
-        found = _without_odd_tables(
-            found, lambda some: load_text(target, yaml_of(name, some, given, schema=schema), root)
-        )
-        text = yaml_of(name, found, given, schema=schema)
-        load_text(target, text, root)
+        text, found = written(name, found, target, config_folder())
     except ConfigError as error:
         errors.print(str(error), style="yellow", markup=False, highlight=False, soft_wrap=True)
         fail("nothing written: the generated config would be invalid; fix the problems above at their source")
@@ -292,32 +275,6 @@ def _write(target: Path, name: str, found: SourceFound) -> SourceFound:
     except FileExistsError:
         fail(f"{short(target)} already exists; choose another name")
     return found
-
-
-def _without_odd_tables(found: SourceFound, check: Callable[[SourceFound], object]) -> SourceFound:
-    """Return what was found without the tables that would make the config invalid; all of it where none is left."""
-    from dataclasses import replace
-
-    from elt_factory.config.errors import ConfigError
-    from elt_factory.discover.found import SkippedTable, TableFound
-
-    try:
-        check(found)
-    except ConfigError:
-        good, odd = list[TableFound](), list[SkippedTable]()
-        for table in found.tables:
-            try:
-                check(replace(found, tables=[table]))
-                good.append(table)
-            except ConfigError as error:
-                odd.append(SkippedTable(table.name, error.problems[0].message))
-        return replace(found, tables=good, skipped=[*found.skipped, *odd]) if good else found
-    return found
-
-
-def _way_to(root: Path, target: Path) -> str:
-    """Return the JSON Schema as the editor finds it from the file."""
-    return "../" * (len(target.relative_to(root).parts) - 1) + "source.schema.json"
 
 
 def _tell(target: Path, name: str, found: SourceFound) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,6 +17,7 @@ from rich.console import Console
 
 from elt_factory.config.errors import near_name
 from elt_factory.config.mistakes.across import LoadedConfig
+from elt_factory.config.models.maintenance import DAG_ID, MAINTENANCE_FILE
 from elt_factory.core.project import config_folder, project_root
 from elt_factory.dag.neighbours import Neighbours
 
@@ -63,6 +64,13 @@ def write_new(target: Path, text: str) -> None:
         stream.write(text)
 
 
+def refuse_unknown(name: str, known: Iterable[str]) -> NoReturn:
+    """End the command where no config is called so, with the near name."""
+    if name == DAG_ID:
+        fail(f'"{DAG_ID}" is the DAG of {MAINTENANCE_FILE}, not a config; hint: elt maintenance run does its work here')
+    fail(f'unknown config "{name}"; {near_name(name, known)}')
+
+
 def named_config(name: str) -> LoadedConfig:
     """Return the config of that name, held against the files around it; ends the command where there is none.
 
@@ -72,7 +80,7 @@ def named_config(name: str) -> LoadedConfig:
     neighbours = Neighbours(config_folder())
     file = neighbours.file_of(name)
     if file is None:
-        fail(f'unknown config "{name}"; {near_name(name, neighbours)}')
+        refuse_unknown(name, neighbours)
     item = neighbours.load(file)
     neighbours.check(item)
     return item

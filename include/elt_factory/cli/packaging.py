@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from elt_factory.cli.celery_settings import CELERY_ADDRESSES, CELERY_SETTINGS
 from elt_factory.cli.local import AIRFLOW_SETTINGS
+from elt_factory.cli.settings import Platform, settings_text
 from elt_factory.core.extras import EXTRAS
 
 # what the demo and its dbt project need in Astro's image
@@ -41,7 +43,21 @@ def extras_table(root: Path) -> str:
 
 def settings_block(_: Path) -> str:
     """Return Airflow's settings as lines of an environment file, in Markdown."""
-    lines = [f"{name}={value}" for name, value in AIRFLOW_SETTINGS.items()]
+    return _environment(AIRFLOW_SETTINGS)
+
+
+def celery_block(_: Path) -> str:
+    """Return what Celery workers need next to them, in Markdown."""
+    return _environment({**CELERY_ADDRESSES, **CELERY_SETTINGS})
+
+
+def platform_block(platform: str, language: str) -> Callable[[Path], str]:
+    """Return what writes the settings of a platform in Markdown, as `elt settings --for` prints them."""
+    return lambda _: f"```{language}\n{settings_text(Platform(platform))}\n```"
+
+
+def _environment(settings: Mapping[str, str]) -> str:
+    lines = [f"{name}={value}" for name, value in settings.items()]
     return "\n".join(["```ini", *lines, "```"])
 
 

@@ -15,6 +15,7 @@ from elt_factory.cli.names import ConfigName
 from elt_factory.cli.opening import opened_warehouse
 from elt_factory.cli.output import AsJson, fail, named_config, print_json, say
 from elt_factory.config.errors import near_name
+from elt_factory.core.amount import amount
 
 if TYPE_CHECKING:
     from elt_factory.checks.profile import ColumnProfile
@@ -67,7 +68,7 @@ def profile(
 
 def _table(title: str, profiles: list[ColumnProfile]) -> Table:
     heads = ("column", "type", "NULL", "distinct", "min", "median", "max", "distribution")
-    found = Table(*heads, title=f"{title}, {profiles[0].rows:,} rows", title_justify="left")
+    found = Table(*heads, title=f"{title}, {amount(profiles[0].rows, 'row')}", title_justify="left")
     for profile in profiles:
         median = profile.quantiles.get("p50") if profile.quantiles else None
         found.add_row(

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from elt_factory.cli.packaging import extras_table, requirements, settings_block
+from elt_factory.cli.packaging import celery_block, extras_table, platform_block, requirements, settings_block
 from elt_factory.core.project import project_root
 from elt_factory.describe.codes import codes_document
 from elt_factory.describe.reference import reference
 from elt_factory.describe.schema import schema_text
 
+_WITH_PARTS = ("install", "workers", "kubernetes", "mwaa", "composer", "astro")
+
+
+def _guide(name: str, root: Path) -> str:
+    return _with_parts(root / "docs" / "guides" / name, root)
+
+
 GENERATED: Mapping[str, Callable[[Path], str]] = {
     "dag_configs/source.schema.json": lambda _: schema_text(),
     "docs/reference/yaml.md": lambda _: reference(),
     "docs/reference/errors.md": lambda _: codes_document(),
-    "docs/guides/install.md": lambda root: _with_parts(root / "docs" / "guides" / "install.md", root),
+    **{f"docs/guides/{name}.md": partial(_guide, f"{name}.md") for name in _WITH_PARTS},
     "requirements.txt": requirements,
 }
-# Parts of a Markdown file, each between two comments with its name
-PARTS: Mapping[str, Callable[[Path], str]] = {"extras": extras_table, "settings": settings_block}
+# Parts of Markdown files, each between two comments with its name
+PARTS: Mapping[str, Mapping[str, Callable[[Path], str]]] = {
+    "install.md": {"extras": extras_table, "settings": settings_block},
+    "workers.md": {"celery": celery_block},
+    "kubernetes.md": {"values": platform_block("helm", "yaml")},
+    "mwaa.md": {"settings": platform_block("mwaa", "sh")},
+    "composer.md": {"settings": platform_block("composer", "sh")},
+    "astro.md": {"settings": platform_block("astro", "ini")},
+}
 
 
 def write_all(root: Path) -> list[str]:
@@ -43,7 +58,7 @@ def _with_parts(file: Path, root: Path) -> str:
         ValueError: the file lacks the comments of a part.
     """
     text = _read(file)
-    for name, make in PARTS.items():
+    for name, make in PARTS[file.name].items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         before, _, rest = text.partition(begin)
         _, found, after = rest.partition(end)

@@ -11,10 +11,11 @@ import typer
 from elt_factory.cli import tables
 from elt_factory.cli.names import config_names
 from elt_factory.cli.opening import opened_warehouse
-from elt_factory.cli.output import AsJson, errors, fail, named_config, print_json
+from elt_factory.cli.output import AsJson, errors, fail, named_config, print_json, refuse_unknown
 from elt_factory.config.errors import near_name
 from elt_factory.config.loading import load_folder
 from elt_factory.config.models.source import Source
+from elt_factory.core.amount import amount
 from elt_factory.core.project import config_folder
 
 app = typer.Typer(no_args_is_help=True, help="Show the rows that were rejected and why, replay or dismiss them.")
@@ -113,7 +114,7 @@ def dismiss(
         }
     for each, count in counts.items():
         if count:
-            console.print(f"{name}.{each}: {count:,} rejects dismissed")
+            console.print(f"{name}.{each}: {amount(count, 'reject')} dismissed")
     if not any(counts.values()):
         fail(f"{name} has no open rejects{f' of {table}' if table else ''}{f' in the load {load}' if load else ''}")
 
@@ -137,6 +138,6 @@ def _check_known(name: str | None, table: str | None = None) -> None:
     known = {item.config.name: item.config for item in found.configs}
     # a broken config has its name by its file
     if name and name not in known and name not in {file.stem for file in found.errors}:
-        fail(f'unknown config "{name}"; {near_name(name, known)}')
+        refuse_unknown(name, known)
     if name in known and table and table not in known[name].all_tables:
         fail(f'{name} has no table "{table}"; {near_name(table, known[name].all_tables)}')

@@ -12,6 +12,7 @@ from pathlib import Path
 from elt_factory.cli import background
 from elt_factory.cli.background import HOST, Server, Service
 from elt_factory.cli.local import ensure_local_airflow, is_ours, local_environment, use_local_airflow
+from elt_factory.cli.local_runs import free_killed
 from elt_factory.cli.metadata import use_postgres, use_sqlite
 from elt_factory.cli.running import record
 from elt_factory.cli.running.components import all_well, silent
@@ -50,6 +51,7 @@ def up(port: int, report: Callable[[str], None], postgres: str | None = None, sq
     if postgres or sqlite:
         _choose_database(postgres)
     ensure_local_airflow()
+    free_killed(report)
     service = _service()
     running = background.find(service)
     slow = background.Slow(_SLOW_SECONDS, lambda port: report(f"Airflow still starts: {_why(port)}"))

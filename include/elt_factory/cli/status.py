@@ -15,8 +15,9 @@ from elt_factory.cli.status_lines import StatusLine, status_lines
 from elt_factory.cli.tables import STATE_STYLES, screen, status_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from elt_factory.diagnosis.acknowledged import Said
     from elt_factory.diagnosis.facts import Facts
     from elt_factory.diagnosis.states import TableState
     from elt_factory.warehouse.dialect import Relation
@@ -47,7 +48,7 @@ def status(as_json: AsJson = False, health: Health = False, watch: Watch = False
         if found["status"] == "error":
             raise typer.Exit(1)
         return
-    lines = status_lines(loads, states)
+    lines = status_lines(loads, states, _said(states))
     if as_json:
         print_json([line.entry() for line in lines])
     else:
@@ -64,6 +65,22 @@ def _read() -> tuple[list[TableStatus], list[TableState]]:
         around = replace(here(), warehouse=lambda: nullcontext(warehouse))
         facts = gather(around)
         return table_status(warehouse, _places(facts)), overview(facts)
+
+
+def _said(states: Sequence[TableState]) -> Mapping[tuple[str, str], Said]:
+    """Return who takes care of which table, from the audit log of Airflow; nothing where its database has none."""
+    from datetime import UTC, datetime
+
+    from airflow.utils.session import create_session
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from elt_factory.diagnosis.acknowledged import taken_care_of
+
+    try:
+        with create_session() as session:
+            return taken_care_of(session, states, datetime.now(UTC))
+    except SQLAlchemyError:
+        return {}
 
 
 def _places(facts: Sequence[Facts]) -> dict[tuple[str, str], Relation]:
@@ -85,4 +102,6 @@ def _show(lines: list[StatusLine]) -> None:
             continue
         style = STATE_STYLES[line.state.state]
         told = f"[{style}]{line.label}[/]: {escape(line.state.sentence)}"
+        if line.said:
+            told += f" [dim]{escape(f'{line.said.who} takes care of it: {line.said.why}')}[/]"
         console.print(told, highlight=False, soft_wrap=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from elt_factory.warehouse.state import TableStatus
 
 if TYPE_CHECKING:
+    from elt_factory.diagnosis.acknowledged import Said
     from elt_factory.diagnosis.states import TableState
 
 _OF_STATE = ("state", "code", "sentence", "next", "owner", "due", "open_rejects")
@@ -22,6 +23,7 @@ class StatusLine:
     label: str
     loads: TableStatus | None
     state: TableState | None
+    said: Said | None = None  # who takes care of what is wrong with it
 
     @property
     def business_date(self) -> str | None:
@@ -37,13 +39,18 @@ class StatusLine:
         if self.loads is not None:
             figures |= asdict(self.loads)
         names = (*_OF_STATE, *_SECONDS)
-        return (
-            figures | {name: getattr(self.state, name, None) for name in names} | {"business_date": self.business_date}
-        )
+        figures |= {name: getattr(self.state, name, None) for name in names} | {"business_date": self.business_date}
+        said = self.said
+        return figures | {"acknowledged": {"who": said.who, "at": said.at, "why": said.why} if said else None}
 
 
-def status_lines(loads: Sequence[TableStatus], states: Sequence[TableState]) -> list[StatusLine]:
+def status_lines(
+    loads: Sequence[TableStatus], states: Sequence[TableState], said: Mapping[tuple[str, str], Said]
+) -> list[StatusLine]:
     """Return a line for each table that was ever loaded or that a config loads, and for each config that is broken."""
     found = {f"{entry.source}.{entry.table}": entry for entry in loads}
     known = {state.label: state for state in states if state.table or state.code == "broken-yaml"}
-    return [StatusLine(label, found.get(label), known.get(label)) for label in sorted({*found, *known})]
+    by_label = {f"{source}.{table}" if table else source: one for (source, table), one in said.items()}
+    return [
+        StatusLine(label, found.get(label), known.get(label), by_label.get(label)) for label in sorted({*found, *known})
+    ]

@@ -104,12 +104,14 @@ def rejects_table(loads: Sequence[RejectedLoad]) -> Table:
     for name in ("table", "window", "rejected at"):
         table.add_column(name, no_wrap=True)
     table.add_column("rows", justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True)
+    table.add_column("state", overflow="fold")
     table.add_column("for example", overflow="fold")
     for load in loads:
         window = " - ".join(_minute(end) for end in (load.window_start, load.window_end) if end)
-        colour = {"open": "red", "healed": "green"}.get(load.state, "dim")
-        state = f"[{colour}]{load.state}[/]" + (f" by {load.by}" if load.state == "dismissed" and load.by else "")
+        state = Text(load.state, style={"open": "red", "healed": "green"}.get(load.state, "dim"))
+        if load.state == "dismissed":
+            by = f" by {load.by}" if load.by else ""
+            state.append(f"{by}: {load.why}" if load.why else by, style="default")
         cells = (f"{load.source}.{load.table}", window, _minute(load.rejected_at), f"{load.rows:,}", state)
         table.add_row(*cells, Text(load.reason))
     return table

@@ -16,7 +16,12 @@ from elt_factory.config.mistakes.across import LoadedConfig
 from elt_factory.core.project import config_folder, dbt_folder
 from elt_factory.describe.findings import Finding, Verdict
 from elt_factory.describe.findings import validate as find
-from elt_factory.describe.selections import doubtful_selections, empty_selections, selections_without_dbt
+from elt_factory.describe.selections import (
+    doubtful_selections,
+    empty_selections,
+    selections_without_dbt,
+    unlisted_executables,
+)
 
 Look = Callable[[Sequence[LoadedConfig]], Iterable[Finding]]
 
@@ -63,6 +68,7 @@ def _selections(verdict: Verdict) -> Iterator[Finding]:
     """
     without_dbt = list(selections_without_dbt(verdict.configs))
     yield from without_dbt
+    yield from unlisted_executables(verdict.configs)
     doubtful = doubtful_selections(verdict.configs, dbt_folder())
     if doubtful and not without_dbt:
         from elt_factory.cli.local import use_local_airflow

@@ -58,7 +58,7 @@ def watched(rows: Sequence[TableRow], copied: Copied) -> Group:
             f"{row.open_rejects:,}" if row.open_rejects else "-",
             f"{row.loaded_at:%Y-%m-%d %H:%M}" if row.loaded_at else "-",
             (row.business_date or "-")[:16].replace("T", " "),
-            Text(row.sentence),
+            Text(row.sentence).append(f" {row.acknowledged.who} takes care of it" if row.acknowledged else "", "dim"),
         )
     age = "no load yet" if copied.age is None else f"as of the last commit, {copied.age:,.0f} s ago"
     return Group(head, table, Text(f"{age} {copied.note}".strip(), "dim"))

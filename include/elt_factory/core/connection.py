@@ -9,7 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Connection:
-    """An Airflow connection's fields, without Airflow. The secret parts never show in a repr."""
+    """An Airflow connection's fields, without Airflow. The secret parts never show in a repr.
+
+    `held` has the names in the extra that requests use where a config says, and that are sent nowhere else.
+    """
 
     conn_id: str
     conn_type: str
@@ -19,3 +22,4 @@ class Connection:
     login: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    held: frozenset[str] = frozenset()

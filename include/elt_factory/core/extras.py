@@ -35,8 +35,12 @@ EXTRAS: Mapping[str, Extra] = {
     "azure": Extra("files and landings in Azure", ("obstore",)),
     "sftp": Extra("files on SFTP servers", ("paramiko",)),
     "excel": Extra("Excel workbooks as files", ("python_calamine",)),
+    "apprise": Extra("alerts to the services that Apprise knows", ("apprise",)),
     "avro": Extra("Avro files", ("fastavro",)),
     "connectors": Extra("Singer taps and Airbyte connectors as sources", ("uv",)),
+    "celery": Extra(
+        "tasks on Celery workers, with Redis or RabbitMQ", ("airflow.providers.celery", "redis", "psycopg2")
+    ),
     "git": Extra("configs from a git repository: the bundle `GitYamlBundle`", ("airflow.providers.git",)),
     "pictures": Extra("`elt plan --png`", ("resvg_py", "fontpkg_inter")),
     "testing": Extra("the conformance suites in `elt_factory.testing`", ("pytest", "sqlglot")),

@@ -115,6 +115,10 @@ class DiskFullError(TransientError):
     """
 
 
+class BudgetError(PermanentError):
+    """The budget of a source is used up. Nothing was read."""
+
+
 class AccountingError(PermanentError):
     """Rows read, loaded, rejected and dropped do not add up. Nothing was committed."""
 
@@ -145,6 +149,10 @@ class MaintenanceError(PermanentError):
 
 class QualityError(PermanentError):
     """A check of severity error does not hold; what is downstream does not run."""
+
+
+class ModelTestError(QualityError):
+    """Tests of dbt failed, which no retry changes."""
 
 
 class ServiceError(EltError):

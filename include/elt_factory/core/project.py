@@ -9,7 +9,7 @@ PROJECT_VARIABLE = "ELT_PROJECT"
 
 
 def project_root() -> Path:
-    """Return the folder that holds dag_configs/.
+    """Return the folder that holds dag_configs/, or dags/dag_configs/.
 
     It is `$ELT_PROJECT`, else the checkout this package is in, else the current folder.
     """
@@ -21,8 +21,12 @@ def project_root() -> Path:
 
 
 def config_folder() -> Path:
-    """Return the folder of the YAML files."""
-    return project_root() / "dag_configs"
+    """Return the folder of the YAML files: `dags/dag_configs` where there is one, else `dag_configs`.
+
+    `astro deploy --dags` takes what is in `dags/`, and nothing else.
+    """
+    shipped = project_root() / "dags" / "dag_configs"
+    return shipped if shipped.is_dir() else project_root() / "dag_configs"
 
 
 def dbt_folder() -> Path:

@@ -73,6 +73,8 @@ def moment_in(text: str, zone: str) -> datetime:
 def _in_utc(moment: datetime) -> datetime:
     if not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise ValueError(f"the year {moment.year} is out of range: {FIRST_YEAR} to {LAST_YEAR}")
+    if moment.tzinfo is UTC and type(moment) is datetime:
+        return moment
     found = moment.astimezone(UTC)
     if type(found) is datetime:
         return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,17 +18,23 @@ from elt_factory.config.models.alerts import AlertEvent
 from elt_factory.landing.places import Place
 
 _FILE = "reported.json"
-_KEPT = timedelta(days=30)  # a cause of which no one hears that it is over
+# a cause of which no one hears that it is over; longer than the month of a budget
+_KEPT = timedelta(days=32)
 _VARIES = re.compile(r"\d+|0x[0-9a-f]+|[0-9a-f]{8,}", re.IGNORECASE)
 
 
 class Reported(msgspec.Struct, frozen=True):
-    """A cause that was reported: the event, the sentence, the runs in which it was met."""
+    """A cause that was reported: the event, the sentence, the runs in which it was met, and who has heard of it."""
 
     event: AlertEvent
     text: str
     at: datetime
     runs: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+
+    def is_met_in(self, run_id: str) -> bool:
+        """Whether it was met in a run; the runs of deadlines have the deadline after their name."""
+        return any(run == run_id or run.startswith(f"{run_id} ") for run in self.runs)
 
 
 def cause_of(kind: str, text: str, *names: str) -> str:
@@ -45,8 +51,8 @@ class AlertMemory:
 
     place: Place
 
-    def is_new(self, cause: str, event: AlertEvent, text: str, run_id: str) -> bool:
-        """Keep that a cause is reported of a run. Whether no other task has done so."""
+    def is_new(self, cause: str, event: AlertEvent, text: str, run_id: str, told: Iterable[str] = ()) -> bool:
+        """Keep that a cause is reported of a run, and to whom. Whether no other task has done so."""
         found: list[bool] = []
 
         def change(known: dict[str, Reported]) -> dict[str, Reported]:
@@ -54,19 +60,25 @@ class AlertMemory:
             found[:] = [before is None or run_id not in before.runs]
             runs = (*(before.runs if before else ()), run_id) if found[0] else before.runs if before else ()
             first = before.at if before else datetime.now(UTC)
-            return {**known, cause: Reported(event, before.text if before else text, first, runs[-20:])}
+            heard = tuple(dict.fromkeys((*(before.told if before else ()), *told)))
+            return {**known, cause: Reported(event, before.text if before else text, first, runs[-20:], heard)}
 
         self._change(change)
         return found[0]
 
-    def over(self) -> dict[str, Reported]:
+    def is_met_in(self, run_id: str, events: Collection[AlertEvent]) -> bool:
+        """Whether something of these events was reported of a run."""
+        known = self.place.read(_FILE) if _FILE in self.place.files() else b""
+        return any(one.event in events and one.is_met_in(run_id) for one in _decoded(known).values())
+
+    def over(self, goes_on: Callable[[Reported], bool]) -> dict[str, Reported]:
         """Return what was reported and is over now, and forget it."""
         found: dict[str, Reported] = {}
 
         def change(known: dict[str, Reported]) -> dict[str, Reported]:
             found.clear()
-            found.update(known)
-            return {}
+            found.update({cause: one for cause, one in known.items() if not goes_on(one)})
+            return {cause: one for cause, one in known.items() if goes_on(one)}
 
         if _FILE in self.place.files():
             self._change(change)

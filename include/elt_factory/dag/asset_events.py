@@ -16,15 +16,18 @@ from elt_factory.core.window import Window, iso_utc
 # A load by `elt run` or by another Airflow leaves no mark here: the warehouse is asked once an hour all the same.
 TRUSTED = timedelta(hours=1)
 _STORE, _KEY = "asset_state_store", "loaded_at"
-_CLOCK_SKEW = timedelta(minutes=5)  # between a worker that loads and the triggerer
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer of the warehouse that only another load can change, and when it was asked."""
+    """An answer of the warehouse that only another load can change, and when it was asked.
+
+    `marks` are those that loads had left before that: another one is a load since, whatever its worker's clock says.
+    """
 
     message: str
     asked: datetime
+    marks: tuple[str, ...] | None = None
 
 
 def asset_of(source: str, table: str) -> Asset:
@@ -68,20 +71,21 @@ def still_unloaded(answer: Answer | None, assets: Sequence[Asset]) -> Verdict | 
         answer: What the warehouse answered last.
         assets: The tables waited for.
     """
-    if answer is None or not assets or datetime.now(UTC) - answer.asked >= TRUSTED:
+    if answer is None or not assets or abs(datetime.now(UTC) - answer.asked) >= TRUSTED:
         return None
-    if _loaded_since(assets, answer.asked - _CLOCK_SKEW):
+    # where Airflow does not know the warehouse does
+    if answer.marks is None or marks_of(assets) != answer.marks:
         return None
     quiet = f"no load of these tables in Airflow since {iso_utc(answer.asked)}: skipping the warehouse query"
     return Verdict(False, f"{answer.message}; {quiet}", needs_load=True)
 
 
-def _loaded_since(assets: Sequence[Asset], since: datetime) -> bool:
+def marks_of(assets: Sequence[Asset]) -> tuple[str, ...] | None:
+    """Return the mark that the newest load of each table has left, "" where there is none; None if Airflow fails."""
     from airflow.sdk.execution_time.context import AssetStateStoreAccessors
 
     marks = AssetStateStoreAccessors(inlets=list(assets))
     try:
-        loaded = [marks[asset].get(_KEY) for asset in assets]
+        return tuple(str(marks[asset].get(_KEY) or "") for asset in assets)
     except AirflowRuntimeError:
-        return True  # Airflow does not know: the warehouse does
-    return any(moment is not None and datetime.fromisoformat(str(moment)) >= since for moment in loaded)
+        return None

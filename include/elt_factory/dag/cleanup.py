@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from elt_factory.config.models.source import Source
+from elt_factory.core.amount import amount
 from elt_factory.core.failures import EltError
 from elt_factory.core.sql_text import Value
 from elt_factory.landing.places import Place
@@ -35,7 +36,7 @@ def forget_old(
 ) -> None:
     """Remove a table's old landings and rejects. If that fails the load stays committed, and the next one retries."""
     try:
-        remove_old(warehouse, config, table, landings, log, now or datetime.now(UTC))
+        remove_old(warehouse, config, table, landings, log, now or warehouse.now())
     except (EltError, OSError) as error:
         log(f"{config.name}.{table}: expired data was not removed; the next load retries: {error}")
 
@@ -99,7 +100,7 @@ def _old_rejects(warehouse: Warehouse, config: Source, table: str, now: datetime
         return
     removed = warehouse.execute(audit.delete_rejects_before(dialect, config.name, table, before))
     if removed:
-        yield removal(config.name, table, "rejects", removed, before=before), f"{removed} rejects"
+        yield removal(config.name, table, "rejects", removed, before=before), amount(removed, "reject")
 
 
 def _old_history(warehouse: Warehouse, config: Source, table: str, now: datetime) -> _Found:

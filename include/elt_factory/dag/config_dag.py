@@ -13,7 +13,7 @@ from elt_factory.config.mistakes.across import LoadedConfig
 from elt_factory.config.models.source import Config
 from elt_factory.core.extras import MissingExtraError
 from elt_factory.core.failures import PermanentError
-from elt_factory.dag.dbt_errors import ManifestError, SelectionError
+from elt_factory.dag.dbt_errors import ExecutableError, ManifestError, SelectionError
 from elt_factory.dag.source_dag import SourceDag
 from elt_factory.sources.extras import missing_extras
 
@@ -81,6 +81,8 @@ def _known_problem(item: LoadedConfig, error: Exception) -> Problem | None:
     """Return what an author can fix, with its place in the file."""
     if isinstance(error, SelectionError):
         return Problem(item.source.at(("transform", "dbt", "select")), "dbt-selection", error.message, error.hint)
+    if isinstance(error, ExecutableError):
+        return Problem(item.source.at(("transform", "dbt", "executable")), "dbt-executable", error.message, error.hint)
     if isinstance(error, ManifestError):
         return Problem(item.source.at(("transform", "dbt")), "dbt-manifest", error.message, error.hint)
     if isinstance(error, MissingExtraError):

@@ -20,3 +20,7 @@ class ManifestError(DbtError):
 
 class SelectionError(DbtError):
     """A dbt selector that dbt would not understand, or that no model answers to."""
+
+
+class ExecutableError(DbtError):
+    """A dbt that the deployment does not let configs start."""

@@ -76,8 +76,13 @@ class DbtManifest:
         for node in self.nodes.values():
             node.has_test = node.has_non_detached_test = node.unique_id in self._tests_of
 
-    def cut(self, select: str, exclude: str | None) -> dict[str, DbtNode]:
+    def cut(self, select: str, exclude: str | None, *, untested: bool = False) -> dict[str, DbtNode]:
         """Return the nodes that a selector picks and the tests on them, in the order of the manifest.
+
+        Args:
+            select: What is picked.
+            exclude: What of it is left out.
+            untested: Leave out the tests, too, that dbt leaves out because of `exclude`. Cosmos draws them.
 
         Raises:
             SelectionError: the selector is wrong, or picks nothing that runs.
@@ -90,9 +95,23 @@ class DbtManifest:
             raise SelectionError(f'invalid dbt selector "{select}": {error}', hint) from error
         if not any(node.resource_type in _RUNNABLE for node in picked.values()):
             raise self._nothing_picked(select, exclude)
-        tests = {test: copy.copy(self.nodes[test]) for node_id in picked for test in self._tests_of.get(node_id, ())}
+        gone = self._excluded(exclude) if untested and exclude else frozenset[str]()
+        tests = {
+            test: copy.copy(self.nodes[test])
+            for node_id in picked
+            for test in self._tests_of.get(node_id, ())
+            if test not in gone
+        }
         # Cosmos holds the ids in a set on the way, so its order changes from process to process
         return dict(sorted({**picked, **tests}.items(), key=lambda item: self._order[item[0]]))
+
+    def _excluded(self, exclude: str) -> frozenset[str]:
+        nodes = {node_id: copy.copy(node) for node_id, node in self.nodes.items()}
+        found = [*select_nodes(self.project, nodes, exclude.split(), [])]
+        # Cosmos knows a test by its name with its hash alone
+        found += [name for name in nodes if name.startswith("test.") and name.split(".")[2] in exclude.split()]
+        # dbt leaves out a test with any of what it tests
+        return frozenset([*found, *(test for node_id in found for test in self._tests_of.get(node_id, ()))])
 
     @cached_property
     def tags(self) -> Mapping[str, tuple[str, ...]]:

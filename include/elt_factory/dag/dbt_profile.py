@@ -33,7 +33,7 @@ class WarehouseProfile(BaseProfileMapping):  # type: ignore[misc]  # Cosmos has 
 
     def __init__(self, compute: str | None = None) -> None:
         super().__init__(conn_id=CONNECTION_ID)
-        self._compute = compute
+        self.compute = compute
         self._made: DbtProfile | None = None
 
     @property
@@ -51,5 +51,5 @@ class WarehouseProfile(BaseProfileMapping):  # type: ignore[misc]  # Cosmos has 
             from elt_factory.dag.runtime import get_connection
 
             connection = get_connection(CONNECTION_ID)
-            self._made = kind_of(connection).dbt_profile(connection, project_root(), self._compute)
+            self._made = kind_of(connection).dbt_profile(connection, project_root(), self.compute)
         return self._made

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import BaseDeadlineReference, DeadlineAlert, DeadlineReference
 
-from elt_factory.config.models.alerts import AlertEvent
+from elt_factory.config.models.alerts import AlertEvent, Route
 from elt_factory.config.models.deadlines import RUNS, Deadline
 from elt_factory.config.models.in_words import deadline_text
 from elt_factory.config.models.source import Config
@@ -20,10 +20,13 @@ from elt_factory.core.window import iso_utc
 from elt_factory.dag.deadline_references import QueuedDeadline, TimeOfDayDeadline
 
 if TYPE_CHECKING:
+    from elt_factory.alerts.kind import Message
     from elt_factory.core.sql_text import Value
     from elt_factory.warehouse.base import Warehouse
 
 log = logging.getLogger(__name__)
+Listener = str | Mapping[str, Any]
+_DECIDED = {"on", "severity", "owners"}  # what says of a route that it hears of the event
 _TURN = ("_elt", "deadline_misses")
 
 
@@ -63,33 +66,62 @@ def _reference(config: Config, deadline: Deadline, share: float) -> tuple[BaseDe
     return DeadlineReference.DAGRUN_QUEUED_AT if every else QueuedDeadline(runs=runs), interval
 
 
-def _listeners(config: Config, event: AlertEvent) -> tuple[str, ...]:
-    return tuple(route.to for route in config.alerts.hears(event, config.owner))
+def _listeners(config: Config, event: AlertEvent) -> tuple[Listener, ...]:
+    return tuple(_as_kept(route, config.timezone) for route in config.alerts.hears(event, config.owner))
 
 
-async def miss(source: str, to: list[str], context: Mapping[str, Any], table: str = "") -> None:
+def _as_kept(route: Route, zone: str) -> Listener:
+    """Return a route as Airflow keeps it until the deadline: its connection, or what else is written about it."""
+    timed = {"timezone": route.timezone or zone} if route.after or route.before else {}
+    said = route.model_copy(update=timed).model_dump(mode="json", exclude_defaults=True, exclude=_DECIDED)
+    return str(route.to) if set(said) == {"to"} else said
+
+
+def _routes(to: Sequence[Listener]) -> list[Route]:
+    """Return the routes that report now."""
+    from elt_factory.dag.alerts import open_now
+
+    return open_now(Route.model_validate({"to": one} if isinstance(one, str) else one) for one in to)
+
+
+def _message(source: str, event: AlertEvent, text: str, cause: str, run_id: str) -> Message:
+    """Return the whole message, or what of it is known where the triggerer cannot read the config."""
+    from elt_factory.alerts.kind import Message
+    from elt_factory.core.project import config_folder
+    from elt_factory.dag.alerts import message_of
+    from elt_factory.dag.neighbours import Neighbours
+
+    try:
+        neighbours = Neighbours(config_folder())
+        config = neighbours.load(neighbours.files_by_name[source][0]).config
+        return message_of(config, event, text, cause, run_id)
+    except Exception as error:  # noqa: BLE001 - the deadline is missed, whatever else is wrong
+        log.warning("the config of %s cannot be read here: %s", source, error)
+        return Message(source, event, text, cause, next_step=f"elt diagnose {source}")
+
+
+async def miss(source: str, to: Sequence[Listener], context: Mapping[str, Any], table: str = "") -> None:
     """Record a missed deadline and send the alert, off the triggerer's event loop, which other triggers share."""
     await asyncio.to_thread(record_miss, source, to, context, table)
 
 
 async def near(
-    source: str, name: str, share: float, context: Mapping[str, Any], table: str = "", to: Sequence[str] = ()
+    source: str, name: str, share: float, context: Mapping[str, Any], table: str = "", to: Sequence[Listener] = ()
 ) -> None:
     """Warn that a share of the time until a deadline is over, off the triggerer's event loop."""
     await asyncio.to_thread(record_near, source, name, share, context, table, to)
 
 
-def record_miss(source: str, to: list[str], context: Mapping[str, Any], table: str = "") -> None:
+def record_miss(source: str, to: Sequence[Listener], context: Mapping[str, Any], table: str = "") -> None:
     """Tell who wants to know of a missed deadline, and write it to `_elt.deadline_misses`.
 
     Args:
         source: The config's name.
-        to: Connections of the listeners.
+        to: The listeners.
         context: What the scheduler gives a callback: `dag_run`, the run as the REST API shows it, and `deadline`
             with its `deadline_time`, a datetime or, when it was sent over a wire, text.
         table: The table, where the deadline is one of a table: one that the run has loaded in time has not missed it.
     """
-    from elt_factory.alerts.kind import Message
     from elt_factory.dag.alerts import is_first, send
     from elt_factory.warehouse.patience import retrying
 
@@ -101,17 +133,17 @@ def record_miss(source: str, to: list[str], context: Mapping[str, Any], table: s
     log.error(text)
     # first of all: the warehouse may be what is late
     cause = f"deadline {table}".strip()
-    if to and is_first(source, cause, "deadline_missed", text, f"{run_id} {iso_utc(due)}"):
-        send(to, Message(source, "deadline_missed", text, cause))
+    routes = _routes(to)
+    if routes and is_first(source, cause, "deadline_missed", text, f"{run_id} {iso_utc(due)}", routes):
+        send(routes, _message(source, "deadline_missed", text, cause, run_id))
     row: dict[str, Value] = {"source": source, "run_id": run_id, "deadline": due, "table_name": table or None}
     retrying(lambda: _write_down(row | {"noticed_at": datetime.now(UTC)}))
 
 
 def record_near(
-    source: str, name: str, share: float, context: Mapping[str, Any], table: str = "", to: Sequence[str] = ()
+    source: str, name: str, share: float, context: Mapping[str, Any], table: str = "", to: Sequence[Listener] = ()
 ) -> None:
     """Warn in the log, by an alert and in `_elt.quality_results`, unless the table is loaded already."""
-    from elt_factory.alerts.kind import Message
     from elt_factory.checks.run import Result, keep
     from elt_factory.dag.alerts import send
     from elt_factory.dag.runtime import warehouse
@@ -121,10 +153,9 @@ def record_near(
         return
     message = f"{share:.0%} of the time is over at {iso_utc(moment)}, and it is not done"
     log.warning("%s: run %s: %s", name, run_id, message)
-    if to:
-        send(
-            to, Message(source, "deadline_near", f"{name}: {message} (run {run_id})", f"near {run_id} {table}".strip())
-        )
+    if routes := _routes(to):
+        cause = f"near {run_id} {table}".strip()
+        send(routes, _message(source, "deadline_near", f"{name}: {message} (run {run_id})", cause, run_id))
     found = Result("deadline", table, name, "warn", "warned", None, message, 0.0)
     with warehouse() as opened:
         keep(opened, source, run_id, f"deadline.{table}" if table else "deadline", [found])

@@ -38,6 +38,7 @@ def _facts(config: Config) -> Iterator[tuple[str, str]]:
     yield "schedule", f"`{config.schedule}` {config.timezone}" if config.schedule else "manual"
     yield "covers", covers_words(config)
     yield "deadline", deadline_words(config)
+    yield "budget", config.budget.words if config.budget else ""
     yield "source", _source(config)
     yield "sensors before extract", "; ".join(sensor.words for sensor in config.sensors.before_extract)
     yield "sensors before transform", "; ".join(sensor.words for sensor in config.sensors.before_transform)

@@ -13,18 +13,22 @@ from airflow.sdk import BaseOperator, TaskGroup, TriggerRule
 from elt_factory.config.models.checks import AFTER, BEFORE, CHECKS, QUALITY, CheckStage
 from elt_factory.config.models.sensors import SENSORS, Sensor
 from elt_factory.config.models.source import Config, Source, TransformOnly
-from elt_factory.dag.alerts import on_failure, on_retry, on_success
+from elt_factory.dag.alerts import on_failure, on_retry, on_run_failure, on_success
 from elt_factory.dag.asset_events import asset_of, windows_of
 from elt_factory.dag.deadlines import deadline_alerts
 from elt_factory.dag.documentation import dag_document
 from elt_factory.dag.form import form
 from elt_factory.dag.operators import ExtractOperator, LoadOperator, QualityOperator
+from elt_factory.dag.parts import EXTRACT
+from elt_factory.dag.pods import pod_of
 from elt_factory.dag.retry import retry_arguments
 from elt_factory.dag.sensors import ReadySensor
 from elt_factory.dag.source_dag import SourceDag
+from elt_factory.dag.splitting import split_extract
 from elt_factory.dag.task_notes import keep_failure
 from elt_factory.dag.timetables import no_one, schedule_of
 
+BUDGET = "budget"
 # Every task that opens the warehouse takes a slot of this pool: one where it is a DuckDB file, many on Snowflake.
 WAREHOUSE_POOL = "warehouse"
 
@@ -51,13 +55,16 @@ def build_dag(
         tags=sorted({"elt", *config.tags}),
         deadline=deadline_alerts(config) or None,
         on_success_callback=on_success(config),
+        on_failure_callback=on_run_failure(config),
         doc_md=dag_document(config),
         default_args=_default_arguments(config),
         auto_register=False,  # a DAG that fails half-way must not be seen half-built
     )
+    dag.config = config
     with dag:
         _chain(
             [
+                _budget(config),
                 _sensor_group(config, "before_extract", tables_of),
                 _remote_job(config),
                 _table_groups(config),
@@ -90,6 +97,15 @@ def _default_arguments(config: Config) -> dict[str, Any]:
         "on_failure_callback": [keep_failure, alert] if alert else [keep_failure],
         "on_retry_callback": [keep_failure, again] if again else [keep_failure],
     }
+
+
+def _budget(config: Config) -> BaseOperator | None:
+    """Return the task that looks whether the budget is used up, before anything is waited for or read."""
+    if config.budget is None:
+        return None
+    from elt_factory.dag.budgets import BudgetOperator
+
+    return BudgetOperator(task_id=BUDGET, config=config, budget=config.budget, pool=WAREHOUSE_POOL)
 
 
 def _sensor_group(config: Config, stage: str, tables_of: Mapping[str, tuple[str, ...]]) -> TaskGroup | None:
@@ -147,13 +163,25 @@ def _table_groups(config: Config) -> TaskGroup | None:
         return None
     if config.remote_job is not None:
         return _verified_tables(config)
-    extracts: dict[str, ExtractOperator] = {}
+    extracts: dict[str, Any] = {}
     with TaskGroup("tables") as group:
         for table in config.tables:
             with TaskGroup(table):
-                extracts[table] = ExtractOperator(task_id="extract", config=config, table=table)
+                if config.tables[table].in_parts:
+                    extracts[table] = split_extract(config, table)
+                else:
+                    extracts[table] = ExtractOperator(
+                        task_id=EXTRACT, config=config, table=table, **pod_of(config.pods, "extract")
+                    )
                 outlets = [asset_of(config.name, table), windows_of(config.name, table)]
-                load = LoadOperator(task_id="load", config=config, table=table, pool=WAREHOUSE_POOL, outlets=outlets)
+                load = LoadOperator(
+                    task_id="load",
+                    config=config,
+                    table=table,
+                    pool=WAREHOUSE_POOL,
+                    outlets=outlets,
+                    **pod_of(config.pods, "load"),
+                )
                 extracts[table] >> load
         for table, spec in config.tables.items():
             for parent in spec.parents:
@@ -209,6 +237,10 @@ def _transform_group(dag: SourceDag, config: Config) -> TaskGroup | None:
 
     compute = config.warehouse.transform if config.warehouse else None
     group = dbt_group(dag, config.name, config.transform.dbt, WAREHOUSE_POOL, compute)
+    if pod := pod_of(config.pods, "transform"):
+        for task in group.iter_tasks():
+            if isinstance(task, BaseOperator):
+                task.executor_config = pod["executor_config"]
     for root in group.get_roots():
         if isinstance(root, BaseOperator):
             root.trigger_rule = TriggerRule.NONE_FAILED
@@ -241,6 +273,7 @@ def _checks(config: Config, name: str, tables: Sequence[str], stages: Sequence[C
                 stages=stages,
                 pool=WAREHOUSE_POOL,
                 trigger_rule=TriggerRule.NONE_FAILED,
+                **pod_of(config.pods, "quality"),
             )
     return group
 

@@ -58,9 +58,14 @@ class Lineage:
     job_facets: Mapping[str, Any] = field(default_factory=dict)
 
 
+def is_asked() -> bool:
+    """Whether there is a provider that asks for lineage."""
+    return find_spec(_PROVIDER) is not None
+
+
 def names_of(config: Source, table: str) -> Names | None:
     """Return the names of what a table's tasks read and write; None where no provider would ask."""
-    if find_spec(_PROVIDER) is None:
+    if not is_asked():
         return None
     return Names(source_name(config, table), landing_name(config, table), warehouse_dataset(config.name, table))
 

@@ -68,7 +68,7 @@ class MaintenanceOperator(BaseOperator):
         from elt_factory.dag.upkeep import Upkeep, remove_expired, totals
         from elt_factory.warehouse.kind import Purpose
 
-        purpose = Purpose({"dag": DAG_ID, "run": context["run_id"]}, None)
+        purpose = Purpose({"dag": DAG_ID, "run": context["run_id"], "step": "maintenance"}, None)
         with private_files(), warehouse(purpose) as opened:
             upkeep = Upkeep(
                 Path(self.configs), opened, landing_root(), project_name(), self.log.info, context["run_id"]

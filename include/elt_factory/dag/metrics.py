@@ -1,13 +1,13 @@
 """What tasks count, by Airflow's own metrics: StatsD, Datadog or OpenTelemetry, as Airflow is configured.
 
-Where metrics are off, all of this does nothing. Each has the tags `source` and `table`; docs/guides/diagnose.md lists
-them.
+Where metrics are off, all of this does nothing. Each has the tags `source` and `table`, or `model`;
+docs/guides/diagnose.md lists them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING
 from elt_factory.landing.manifest import Manifest
 
 if TYPE_CHECKING:
+    from elt_factory.checks.run import Result
     from elt_factory.warehouse.base import LoadReport
+    from elt_factory.warehouse.kind import Purpose
+    from elt_factory.warehouse.work import Work
 
 _DAY_TEXT = len("2013-01-01")
 
@@ -65,6 +68,27 @@ def count_load(manifest: Manifest, report: LoadReport) -> None:
     business = business_lag(manifest)
     if business is not None:
         stats.gauge("elt.business_date_lag", business, tags=tags)
+
+
+def count_work(purpose: Purpose, work: Work) -> None:
+    """Count how long the warehouse worked for a step, and how many statements that were: what it costs goes by that."""
+    from airflow.sdk.observability import stats
+
+    tags = {name: purpose.tag.get(name, "") for name in ("source", "table", "step")}
+    if purpose.compute:
+        tags["warehouse"] = purpose.compute
+    stats.timing("elt.warehouse_time", work.seconds * 1000, tags=tags)
+    stats.incr("elt.statements", work.statements_run, tags=tags)
+
+
+def count_models(source: str, results: Iterable[Result]) -> None:
+    """Count how long the warehouse worked for each model of dbt; for its tests without their names, which are many."""
+    from airflow.sdk.observability import stats
+
+    for one in results:
+        named = {"model": one.check} if one.kind == "dbt_model" else {}
+        tags = {"source": source, "step": "transform", **named}
+        stats.timing("elt.warehouse_time", one.seconds * 1000, tags=tags)
 
 
 def count_checks(source: str, table: str, failed: int) -> None:

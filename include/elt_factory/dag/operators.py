@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -14,6 +15,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 from elt_factory.config.models.checks import CheckStage
 from elt_factory.config.models.source import SOURCES, Source
 from elt_factory.config.models.table import Table
+from elt_factory.core.amount import amount
+from elt_factory.core.clock import Clock
 from elt_factory.core.disk import scratch_folder
 from elt_factory.core.failures import EltError, JobRunningError, QualityError
 from elt_factory.core.private import private_files
@@ -25,6 +28,7 @@ from elt_factory.dag.jobs import JobTrigger, PlaceMemory
 from elt_factory.dag.lineage import Names, names_of, of_checks, of_extract, of_load
 from elt_factory.dag.metrics import Moved, count_checks, count_extract, count_load, followed
 from elt_factory.dag.parents import ATTEMPT, keys_of, landed_attempt
+from elt_factory.dag.parts import EXTRACT, joined_parts
 from elt_factory.dag.replays import dismiss_rejects, replay_rejects
 from elt_factory.dag.retry import worker_given_back
 from elt_factory.dag.runtime import (
@@ -43,8 +47,26 @@ from elt_factory.warehouse.dialect import Relation
 
 if TYPE_CHECKING:
     from elt_factory.checks.run import Result
+    from elt_factory.config.models.values import ColumnType
+    from elt_factory.landing.attempt import Attempt
     from elt_factory.landing.manifest import Manifest
-    from elt_factory.warehouse.base import LoadReport
+    from elt_factory.landing.places import Place
+    from elt_factory.warehouse.base import LoadReport, Warehouse
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What an extract task begins with: its attempt, and what the warehouse says; of a load in parts, its part.
+
+    `clock` says what was seen later of a source's files.
+    """
+
+    attempt: Attempt
+    clock: Clock
+    existing: Mapping[str, ColumnType] | None
+    cursor: CursorRange
+    ledger: Ledger | None = None
+    part: Mapping[str, Any] | None = None
 
 
 class TableOperator(BaseOperator):
@@ -86,44 +108,24 @@ class TableOperator(BaseOperator):
 class ExtractOperator(TableOperator):
     """Read the source for the window, hold the records to the contract, leave a landing with its manifest."""
 
+    first_step = EXTRACT
     reading: ReadRequest | None = None
 
     def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: D102
-        if run.dismiss_rejects:
-            self._dismiss(run, context)
-        from elt_factory.landing.attempt import Attempt
+        self.dismiss_if_asked(run, context)
         from elt_factory.landing.land import land
         from elt_factory.landing.request import LandRequest
         from elt_factory.landing.schema import KnownTable
 
         load = run.load_id(self.table)
         window = run.table_window(self.table)
-        existing, cursor, ledger, began = self._state(load, run)
-        # of two attempts the later one counts, and what counts is when it began to read, or started its job
-        attempt = Attempt.begin(began)
-        conn_id = self.config.extract.connection
         place = landing_place(self.config.name, self.table).below(load)
-        memory = PlaceMemory.of(place, run.run_id, began)
+        begun = self.begin(run, place)
+        attempt, cursor, existing = begun.attempt, begun.cursor, begun.existing
+        memory = PlaceMemory.of(place, run.run_id, attempt.started)
         with scratch_folder() as workdir, worker_given_back(context, self.log.info):
             keys = keys_of(self.config, self.table, run, context, workdir, self.log.info)
-            self.reading = ReadRequest(
-                source=self.config,
-                table=self.table,
-                window=window.reach_back(self.spec.incremental.time_lag if self.spec.incremental else timedelta()),
-                load_id=load,
-                connection=get_connection(conn_id) if conn_id else None,
-                workdir=workdir,
-                project=project_root(),
-                log=self.log.info,
-                warn=self.log.warning,
-                cursor=cursor,
-                ledger=ledger,
-                run_id=run.run_id,
-                params=run.params,
-                keys=keys,
-                memory=memory,
-                shared=shared_place(),
-            )
+            self.reading = replace(self.request(run, begun, workdir), keys=keys, memory=memory)
             spool = self._read(self.reading)
             if self.spec.has_job:
                 attempt = replace(attempt, started=memory.began)
@@ -158,7 +160,7 @@ class ExtractOperator(TableOperator):
             manifest.rows_rejected,
             manifest.rows_duplicate,
         )
-        self.told = f"{manifest.rows_read:,} rows read, {manifest.rows_rejected:,} rejected"
+        self.told = f"{amount(manifest.rows_read, 'row')} read, {manifest.rows_rejected:,} rejected"
         if manifest.rows_filtered:
             self.told += f", {manifest.rows_filtered:,} filtered"
         for drift in manifest.drift:
@@ -176,17 +178,50 @@ class ExtractOperator(TableOperator):
             "rows_null_cursor": manifest.rows_null_cursor,
         }
 
-    def _dismiss(self, run: Run, context: Mapping[str, Any]) -> None:
-        """Close the open rejects of the table, and end: nothing is read, loaded, transformed or checked.
+    def begin(self, run: Run, place: Place) -> Begun:  # noqa: ARG002
+        """Return what a try begins with; `place` is that of the load's landings."""
+        from elt_factory.landing.attempt import Attempt
+
+        existing, cursor, ledger, began = self._state(run.load_id(self.table), run)
+        # of two attempts the later one counts, and what counts is when it began to read, or started its job
+        return Begun(Attempt.begin(began), Clock(began), existing, cursor, ledger)
+
+    def request(self, run: Run, begun: Begun, workdir: Path) -> ReadRequest:
+        """Return what is asked of the source; raw records go to the folder."""
+        lag = self.spec.incremental.time_lag if self.spec.incremental else timedelta()
+        conn_id = self.config.extract.connection
+        return ReadRequest(
+            source=self.config,
+            table=self.table,
+            window=run.table_window(self.table).reach_back(lag),
+            load_id=run.load_id(self.table),
+            connection=get_connection(conn_id) if conn_id else None,
+            workdir=workdir,
+            project=project_root(),
+            log=self.log.info,
+            warn=self.log.warning,
+            cursor=begun.cursor,
+            ledger=begun.ledger,
+            run_id=run.run_id,
+            params=run.params,
+            shared=shared_place(),
+            part=begun.part,
+            clock=begun.clock,
+        )
+
+    def dismiss_if_asked(self, run: Run, context: Mapping[str, Any]) -> None:
+        """Close the open rejects of the table where the form asks for it: nothing is read, loaded or checked then.
 
         Raises:
-            AirflowSkipException: always.
+            AirflowSkipException: they are closed.
         """
+        if not run.dismiss_rejects:
+            return
         who = getattr(context["dag_run"], "triggering_user_name", None) or run.run_id
         with warehouse(purpose(run, "load", self.table)) as opened:
             count = dismiss_rejects(opened, run, self.table, who)
-        skip_what_follows(self, keep=self.task_id.rpartition(".")[2])
-        self.told = f"{count:,} rejects dismissed by {who}: {run.dismiss_rejects}"
+        skip_what_follows(self, keep=self.first_step)
+        self.told = f"{amount(count, 'reject')} dismissed by {who}: {run.dismiss_rejects}"
         raise AirflowSkipException(self.told)
 
     def _read(self, request: ReadRequest) -> Spool:
@@ -222,11 +257,12 @@ class ExtractOperator(TableOperator):
         A moment at the warehouse, which others wait for.
         """
         from elt_factory.landing.schema import as_declared
+        from elt_factory.warehouse import audit
         from elt_factory.warehouse.ledger import ledger_of
         from elt_factory.warehouse.state import beginning
 
         with warehouse(purpose(run, "load", self.table)) as opened:
-            began = opened.now()
+            began = opened.moment_after(audit.newest_commit(opened.dialect, self.config.name, self.table))
             existing = opened.columns_as(Relation(self.config.name, self.table), self.spec.types)
             ledger = None if run.full_refresh else ledger_of(opened, Relation(self.config.name, self.table), self.spec)
             if run.full_refresh:
@@ -240,28 +276,24 @@ class LoadOperator(TableOperator):
     """Write the landing to the warehouse, rows and their row in `_elt.loads` in one transaction."""
 
     def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: D102
-        from elt_factory.landing.manifest import Owner, read_manifest
         from elt_factory.warehouse import forgetting
         from elt_factory.warehouse.order import LoadOrder
 
         load = run.load_id(self.table)
         landings = Landings(landing_place(self.config.name, self.table), project_name())
         place = landings.place.below(load)
-        extract = f"{self.task_id.removesuffix('load')}extract"
-        attempt = landed_attempt(context, extract, f"{self.config.name}.{self.table}")
-        owner = Owner(landings.project, self.config.name, self.table, load, attempt)
-        manifest = read_manifest(place, owner)
+        manifest = self.landed(context, place, load)
         order = LoadOrder.of(self.config, self.table, manifest, place, run.run_id, full_refresh=run.full_refresh)
         with warehouse(purpose(run, "load", self.table)) as opened:
             report, landed = forgetting.load(opened, order)
             order = replace(order, manifest=landed)
             replayed = replay_rejects(opened, run, self.table, landings, self.log.info)
             forget_old(opened, self.config, self.table, landings, self.log.info)
-        self.told = f"{report.rows_loaded:,} rows loaded, {report.total_rows:,} in the table"
+        self.told = f"{amount(report.rows_loaded, 'row')} loaded, {report.total_rows:,} in the table"
         if report.rows_deleted:
             self.told += f", {report.rows_deleted:,} deleted in the source"
         if replayed:
-            self.told += f", {replayed[0]:,} rejects healed and {replayed[1]:,} left open"
+            self.told += f", {amount(replayed[0], 'reject')} healed and {replayed[1]:,} left open"
         if report.gave_way:
             self.told = "nothing written: a later run or retry has already loaded this window"
         self.moved = Moved(order.manifest, report.rows_loaded)
@@ -271,6 +303,17 @@ class LoadOperator(TableOperator):
         changes = dict.fromkeys(map(str, (*order.manifest.drift, *report.changes)))
         schema_changed(self.config, self.table, list(changes), run.run_id)
         return self.announce(run, context, order.manifest, report, replayed)
+
+    def landed(self, context: Mapping[str, Any], place: Place, load: str) -> Manifest:
+        """Return the landing that this run's extract tasks have left, and no other."""
+        from elt_factory.landing.manifest import Owner, read_manifest
+
+        owner = Owner(project_name(), self.config.name, self.table, load, "")
+        extract = f"{self.task_id.removesuffix('load')}{EXTRACT}"
+        if self.spec.in_parts:
+            return joined_parts(context, extract, place, owner, self.config)
+        attempt = landed_attempt(context, extract, f"{self.config.name}.{self.table}")
+        return read_manifest(place, replace(owner, attempt=attempt))
 
     def announce(
         self,
@@ -320,9 +363,9 @@ class QualityOperator(TableOperator):
         from elt_factory.checks.run import keep, keep_figures, run_checks
 
         window = run.table_window(self.table)
-        count = partial(self._source_count, run)
-        request = CheckRequest(self.config, self.table, run.load_id(self.table), window, run.run_id, count)
         with warehouse(purpose(run, "quality", self.table)) as opened:
+            count = partial(self._source_count, run, opened)
+            request = CheckRequest(self.config, self.table, run.load_id(self.table), window, run.run_id, count)
             results = run_checks(opened, request, self.stages)
             keep(opened, self.config.name, run.run_id, self.task_id, results)
             keep_figures(opened, request, results)
@@ -341,19 +384,21 @@ class QualityOperator(TableOperator):
             raise QualityError(f"{self.config.name}.{self.table}: {causes}")
         return counts
 
-    def _source_count(self, run: Run) -> int | None:
-        """Ask the source how many rows it has of the window that the load read."""
+    def _source_count(self, run: Run, opened: Warehouse) -> int | None:
+        """Ask the source how many rows it has of the window that the load read, or in the files that it read."""
         from elt_factory.sources.read import count
+        from elt_factory.warehouse.ledger import files_of_load
 
         conn_id = self.config.extract.connection
         lag = self.spec.incremental.time_lag if self.spec.incremental else timedelta()
+        load_id, of_files = run.load_id(self.table), self.spec.of_files
         with scratch_folder() as workdir:
             return count(
                 ReadRequest(
                     source=self.config,
                     table=self.table,
                     window=run.table_window(self.table).reach_back(lag),
-                    load_id=run.load_id(self.table),
+                    load_id=load_id,
                     connection=get_connection(conn_id) if conn_id else None,
                     workdir=workdir,
                     project=project_root(),
@@ -361,6 +406,7 @@ class QualityOperator(TableOperator):
                     warn=self.log.warning,
                     run_id=run.run_id,
                     params=run.params,
+                    ledger=files_of_load(opened, self.config.name, self.table, load_id) if of_files else None,
                 )
             )
 

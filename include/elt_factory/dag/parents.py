@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from elt_factory.config.models.source import Source
+from elt_factory.core.amount import amount
 from elt_factory.core.failures import LandingError, PermanentError
 from elt_factory.dag.runtime import Run, landing_place, project_name, purpose, warehouse
 from elt_factory.landing.manifest import Manifest
@@ -76,4 +77,4 @@ def _landing(config: Source, names: tuple[str, str], run: Run, context: Mapping[
 def _tell(found: Keys, label: str, parent: str, log: Callable[[str], None]) -> None:
     log(f"{label}: asking for {found.count:,} of {parent}")
     if found.left_out:
-        log(f"{label}: {found.left_out:,} rows of {parent} lack a value to ask with, and are left out")
+        log(f"{label}: {amount(found.left_out, 'row')} of {parent} without a value to ask with: left out")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -45,28 +45,38 @@ class ReadyTrigger(BaseTrigger):
         message: What the worker saw.
         asked: When the warehouse was asked, where only another load can change what it said; else "".
         next_look: When to look again, where the worker's look knows it; else "".
+        marks: What loads had left in Airflow before the warehouse was asked.
     """
 
     def __init__(
-        self, waiting: Mapping[str, Any], began: str, until: str, message: str, asked: str = "", next_look: str = ""
+        self,
+        waiting: Mapping[str, Any],
+        began: str,
+        until: str,
+        message: str,
+        asked: str = "",
+        next_look: str = "",
+        marks: Sequence[str] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.waiting, self.began, self.until, self.message, self.asked = waiting, began, until, message, asked
         self.next_look = next_look
+        self.marks = None if marks is None else tuple(marks)
         self._looking: asyncio.Future[Seen] | None = None
 
     @classmethod
     def of(cls, waiting: Waiting, began: datetime, until: datetime, seen: Seen) -> ReadyTrigger:
         """Return the trigger that continues after a worker's look."""
-        asked = seen.answer.asked.isoformat() if seen.answer else ""
+        asked, marks = (seen.answer.asked.isoformat(), seen.answer.marks) if seen.answer else ("", None)
         known = seen.verdict.next_look
         next_look = known.isoformat() if known else ""
-        return cls(waiting.stored(), began.isoformat(), until.isoformat(), seen.verdict.message, asked, next_look)
+        moments = began.isoformat(), until.isoformat()
+        return cls(waiting.stored(), *moments, seen.verdict.message, asked, next_look, marks)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what another process makes this trigger of."""
-        named = {name: getattr(self, name) for name in ("waiting", "began", "until", "message", "asked", "next_look")}
-        return f"{type(self).__module__}.{type(self).__qualname__}", named
+        names = ("waiting", "began", "until", "message", "asked", "next_look", "marks")
+        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wake a worker up when there is something to do."""
@@ -76,7 +86,7 @@ class ReadyTrigger(BaseTrigger):
         """Look until there is something to do, and return what."""
         began, until = datetime.fromisoformat(self.began), datetime.fromisoformat(self.until)
         waiting = await asyncio.to_thread(Waiting.of_stored, self.waiting)
-        answer = Answer(self.message, datetime.fromisoformat(self.asked)) if self.asked else None
+        answer = Answer(self.message, datetime.fromisoformat(self.asked), self.marks) if self.asked else None
         next_look = datetime.fromisoformat(self.next_look) if self.next_look else None
         seen = Seen(Verdict(False, self.message, next_look=next_look), answer)
         while (left := until - datetime.now(UTC)) > timedelta():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from elt_factory.config.models.source import Source
+from elt_factory.core.amount import amount
 from elt_factory.dag.cleanup import Landings
 from elt_factory.dag.runtime import Run
 from elt_factory.warehouse.base import Warehouse
@@ -31,6 +32,6 @@ def replay_rejects(
     found = replay(warehouse, Replaying(run.config, table, landings.place, landings.project, run.run_id, log))
     for one in found:
         if one.reason:
-            left = f"{one.open:,} rejects of the load {one.load_id} are left open"
+            left = f"{amount(one.open, 'reject')} of the load {one.load_id} left open"
             log(f"{run.config.name}.{table}: {left}: {one.reason}")
     return sum(one.healed for one in found), sum(one.open for one in found)

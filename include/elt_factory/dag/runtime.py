@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal, cast
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,7 @@ from elt_factory.core.failures import EmptyWindowError, PermanentError, UnknownC
 from elt_factory.core.project import project_root
 from elt_factory.core.window import Window, load_id, moment_in
 from elt_factory.dag.asset_events import window_of_key
+from elt_factory.dag.metrics import count_work
 from elt_factory.dag.timetables import end_of, last_interval
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.warehouse.base import Warehouse
@@ -173,7 +175,14 @@ def _find_connection(conn_id: str) -> Connection | None:
         found = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
         return None
-    connection = Connection(
+    connection = as_connection(conn_id, found)
+    _mask(connection)
+    return connection
+
+
+def as_connection(conn_id: str, found: Any) -> Connection:
+    """Return a connection as Airflow has it, of its SDK or of its database."""
+    return Connection(
         conn_id=conn_id,
         conn_type=found.conn_type or "",
         host=found.host,
@@ -183,8 +192,6 @@ def _find_connection(conn_id: str) -> Connection | None:
         password=found.password,
         extra=cast("Mapping[str, Any]", found.extra_dejson),
     )
-    _mask(connection)
-    return connection
 
 
 def _mask(connection: Connection) -> None:
@@ -197,13 +204,13 @@ def _mask(connection: Connection) -> None:
         mask_secret(form)
 
 
-def purpose(run: Run, step: Literal["load", "quality"], table: str = "") -> Purpose:
-    """Return what a run opens the warehouse for.
+def purpose(run: Run, step: Literal["load", "quality"], table: str = "", says: str = "") -> Purpose:
+    """Return what a run opens the warehouse for: what its statements say of themselves, and on which virtual warehouse.
 
-    What its statements say of themselves, and on which virtual warehouse.
+    `says` is what they say where it is not the step itself: a sensor works where the checks do.
     """
     config = run.config
-    tag = {"source": config.name, "table": table, "dag": config.name, "run": run.run_id}
+    tag = {"source": config.name, "table": table, "dag": config.name, "run": run.run_id, "step": says or step}
     if table:
         tag["load"] = run.load_id(table)
     return Purpose(tag, getattr(config.warehouse, step, None))
@@ -218,7 +225,10 @@ def warehouse(purpose: Purpose = ANY_PURPOSE, patience: float = PATIENCE) -> War
 
     # waiting for the file is reported where people look: the task's log
     log = logging.getLogger("elt_factory.warehouse").info
-    return open_warehouse(get_connection(CONNECTION_ID), project_root(), log, patience, purpose)
+    opened = open_warehouse(get_connection(CONNECTION_ID), project_root(), log, patience, purpose)
+    if purpose.tag:
+        opened.when_done = partial(count_work, purpose)
+    return opened
 
 
 def landing_place(source: str, table: str) -> Place:

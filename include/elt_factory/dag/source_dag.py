@@ -9,10 +9,13 @@ from typing import Any
 from airflow.sdk import DAG, Param
 from airflow.sdk.definitions.param import ParamsDict
 
+from elt_factory.config.models.source import Config
+
 
 class SourceDag(DAG):
     """A DAG whose code, to Airflow, is the YAML file: the file that people edit is the one that the Code tab shows."""
 
+    config: Config | None = None
     yaml_file: str | None = None
     own_place: str | None = None
 

@@ -15,6 +15,7 @@ from elt_factory.core.window import Window
 from elt_factory.dag.asset_events import windows_of
 
 if TYPE_CHECKING:
+    from airflow.timetables.base import Timetable
     from airflow.timetables.interval import CronDataIntervalTimetable
 
 
@@ -85,11 +86,23 @@ def last_interval(config: Config, now: datetime) -> tuple[datetime, datetime]:
     Raises:
         ValueError: the config has no schedule of times.
     """
-    from pendulum import instance
-
     if config.timetable is None:
         raise ValueError(f"{config.name} has no schedule of times")
-    interval = _core(config, config.timetable).infer_manual_data_interval(run_after=instance(now))
+    if config.timetable.single_cron and config.end_date is None:
+        return _last_of_cron(config.timetable.single_cron, config.timezone, now)
+    return _last(_core(config, config.timetable), now)
+
+
+@lru_cache(maxsize=256)
+def _last_of_cron(text: str, zone: str, now: datetime) -> tuple[datetime, datetime]:
+    """Return the last interval of a cron: many sources have the same one."""
+    return _last(_cron(text, zone), now)
+
+
+def _last(timetable: Timetable, now: datetime) -> tuple[datetime, datetime]:
+    from pendulum import instance
+
+    interval = timetable.infer_manual_data_interval(run_after=instance(now))
     return interval.start, interval.end
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from elt_factory.config.loading import config_files
 from elt_factory.config.mistakes.across import LoadedConfig
 from elt_factory.config.models.maintenance import Maintenance
 from elt_factory.config.models.source import Source
+from elt_factory.core.amount import amount
 from elt_factory.core.failures import EltError
 from elt_factory.dag.cleanup import Landings, Removal, remove_old
 from elt_factory.dag.neighbours import Neighbours
@@ -28,7 +30,7 @@ _LEFT_BY_KILLED = timedelta(days=2)
 
 @dataclass(frozen=True)
 class Upkeep:
-    """The configs, the warehouse and the landings of a project, and the moment that ages are counted from."""
+    """The configs, the warehouse and the landings of a project."""
 
     folder: Path
     warehouse: Warehouse
@@ -36,7 +38,12 @@ class Upkeep:
     project: str
     log: Callable[[str], None]
     run_id: str = ""
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    moment: datetime | None = None  # by default now
+
+    @cached_property
+    def now(self) -> datetime:
+        """The moment that ages are counted from, by the clock that wrote down what is old."""
+        return self.moment or self.warehouse.now()
 
     def sources(self, name: str | None = None) -> Iterator[LoadedConfig]:
         """Yield the configs that load tables; a broken one is reported, and nothing of it is removed."""
@@ -104,7 +111,8 @@ def _of_table(upkeep: Upkeep, item: LoadedConfig, table: str) -> list[Removal]:
     done = remove_old(upkeep.warehouse, config, table, landings, upkeep.log, upkeep.now, upkeep.run_id)
     old = delete_old_rows(upkeep.warehouse, config, table, upkeep.now, upkeep.run_id)
     if old and old.rows:
-        upkeep.log(f"{config.name}.{table}: deleted {old.rows} rows with {old.column} before {old.before.isoformat()}")
+        deleted = f"deleted {amount(old.rows, 'row')} with {old.column}"
+        upkeep.log(f"{config.name}.{table}: {deleted} before {old.before.isoformat()}")
         done.append(removal(config.name, table, "rows", old.rows, before=old.before))
     return done
 

@@ -15,7 +15,7 @@ from elt_factory.core.project import project_root
 from elt_factory.core.verdict import Verdict
 from elt_factory.core.window import Window, iso_utc
 from elt_factory.dag.airflow_answers import last_update, runs_by_state
-from elt_factory.dag.asset_events import Answer, asset_of, still_unloaded
+from elt_factory.dag.asset_events import Answer, asset_of, marks_of, still_unloaded
 from elt_factory.dag.runtime import Run, get_connection, purpose, warehouse
 from elt_factory.sensors.kind import Look, SensorKind
 from elt_factory.warehouse.opening import PATIENCE
@@ -60,10 +60,10 @@ class Waiting:
         assets = [asset_of(awaited.source or self.config.name, table) for table in self.tables] if awaited else []
         if unchanged := still_unloaded(answer, assets):
             return Seen(unchanged, answer)
-        asked = datetime.now(UTC)
+        asked, marks = datetime.now(UTC), marks_of(assets) if assets else None
         seen = self.seen_by(self._look(patience))
         verdict = seen.verdict
-        return seen._replace(answer=Answer(verdict.message, asked) if verdict.needs_load and assets else None)
+        return seen._replace(answer=Answer(verdict.message, asked, marks) if verdict.needs_load and assets else None)
 
     def seen_by(self, look: Look) -> Seen:
         """Return what a look sees: what waiting may heal is not ready yet."""
@@ -83,7 +83,7 @@ class Waiting:
             awaited=self.tables,
             project=project_root(),
             connection=get_connection,
-            warehouse=lambda table: warehouse(purpose(self.run, "quality", table), patience),
+            warehouse=lambda table: warehouse(purpose(self.run, "quality", table, "wait"), patience),
             dag_runs=runs_by_state,
             updated=last_update,
         )

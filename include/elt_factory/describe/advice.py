@@ -156,9 +156,12 @@ def _picture(name: str, table: Table) -> Iterator[Finding]:
 def _where(name: str, table: Table) -> Iterator[Finding]:
     # a load that exchanges all rows has no old versions
     keeps = table.write_disposition == "merge" or (table.write_disposition == "scd2" and table.incremental)
-    if table.where and keeps and table.follows_deletes is None:
+    follows = table.follows_deletes
+    # a key that is compared is still there
+    if table.where and keeps and (follows is None or follows.marker is None):
         message = f"a row of {name} that no longer meets where keeps its old version in the warehouse"
-        hint = "add deletes: {column: ..., equals: ...} for such rows, or filter in the transform"
+        can = "deletes" in type(table).model_fields and table.write_disposition == "merge" and not follows
+        hint = f"{'add deletes: {filtered: true}, or ' if can else ''}filter in the transform"
         yield ("tables", name, "where"), "where-keeps-old", message, hint
 
 

@@ -24,6 +24,10 @@ ERRORS: Mapping[str, tuple[str, str]] = {
         "Change the connection's type, or correct its id. A type that ELT Factory does not know is a warning.",
     ),
     "cycle": ("Sources wait for each other in a cycle.", "Remove one of the sensors in the cycle."),
+    "dbt-executable": (
+        "A dbt that the deployment does not let configs start.",
+        "Add its path to `ELT_DBT_EXECUTABLES` in the environment of Airflow, or remove `executable`.",
+    ),
     "dbt-manifest": ("The dbt manifest is missing or unreadable.", "Run `elt setup`."),
     "dbt-selection": (
         "A dbt selector that matches no models.",
@@ -55,6 +59,10 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "unknown-column": (
         "A key, cursor, date or check uses a column that is not declared under a strict `schema_contract`.",
         "Declare it under `columns`, or correct the name.",
+    ),
+    "unknown-notifier": (
+        "A `notifier` in a route of `alerts` that cannot be imported, or is not a notifier of Airflow's.",
+        "Install the provider that has it, or write its module and class as Python imports them.",
     ),
     "unknown-connection": ("An Airflow connection that does not exist.", "Create it, or correct its id."),
     "unknown-key": (
@@ -111,6 +119,10 @@ WARNINGS: Mapping[str, tuple[str, str]] = {
         "A paginator of type cursor without `cursor_path`: a response without `next` counts as the last page.",
         "Add `cursor_path`, even if it is `next`.",
     ),
+    "idle-declaration": (
+        "`declared_rows` says where a delivery has its number of rows, but no check compares the load with it.",
+        "Add the check `row_count: {within: 0%, of: source}`, or remove `declared_rows`.",
+    ),
     "near-column": (
         "A key, cursor, business date or check uses an undeclared column, and a declared one has a similar name.",
         "Correct the name, or declare the column under `columns`.",
@@ -140,7 +152,7 @@ WARNINGS: Mapping[str, tuple[str, str]] = {
     ),
     "where-keeps-old": (
         "A row that no longer meets `where` is not loaded, so the version that was loaded before stays.",
-        "Add `deletes` with the column that says so, or filter in the transform.",
+        "Add `deletes: {filtered: true}`, which deletes it, or filter in the transform.",
     ),
     "window-is-all": (
         "`scd2` without `incremental` treats each load as a full snapshot, but only a window's rows are read.",
@@ -182,7 +194,7 @@ def raised_codes() -> set[str]:
 
 def _elsewhere() -> set[str]:
     """Return what `elt validate` finds by itself: with `--connections`, and in SQL that DuckDB's parser reads."""
-    return {"unknown-connection", "connection-type", "not-sql"}
+    return {"unknown-connection", "unknown-notifier", "connection-type", "not-sql"}
 
 
 def _codes_in(tree: ast.AST) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from elt_factory.config.mistakes.across import LoadedConfig
 from elt_factory.config.models.in_words import deadline_text
-from elt_factory.config.models.source import Config, TransformOnly
+from elt_factory.config.models.source import Config, Source, TransformOnly
 from elt_factory.config.models.table import Table
 from elt_factory.core.window import Window, load_id
 from elt_factory.describe.reading import asked
@@ -19,6 +19,8 @@ from elt_factory.warehouse.recording import Step
 
 _KIND_OF_TASK = {
     "ExtractOperator": "extract",
+    "SplitOperator": "extract",
+    "PartOperator": "extract",
     "LoadOperator": "load",
     "QualityOperator": "quality",
     "VerifyOperator": "load",
@@ -111,7 +113,8 @@ def _task(task: Any, config: Config) -> TaskPlan:
 
 
 def _kind(task: Any) -> str:
-    operator = type(task).__name__
+    # of a task that is mapped, the operator is what it is mapped to
+    operator = getattr(task, "operator_class", type(task)).__name__
     if operator in _KIND_OF_TASK:
         return _KIND_OF_TASK[operator]
     for name in ("sensor", "job"):
@@ -125,7 +128,7 @@ def _detail(task: Any, config: Config) -> str:
     if kind in ("sensor", "job"):
         return str(getattr(task, kind).words)
     if kind == "extract" and not isinstance(config, TransformOnly):
-        return str(config.extract.connection or config.extract.type)
+        return _reads(task, config)
     if kind == "load":
         spec = config.all_tables[task.table]
         if spec.stored_in:
@@ -135,6 +138,11 @@ def _detail(task: Any, config: Config) -> str:
         count = config.checks_in(task.table, task.stages)
         return f"{count} check{'' if count == 1 else 's'}"
     return {"model": "dbt", "test": "dbt test"}.get(kind, "")
+
+
+def _reads(task: Any, config: Source) -> str:
+    split = config.all_tables[task.table].in_parts if task.task_id.endswith(".split") else None
+    return f"at most {split.tasks} parts" if split else str(config.extract.connection or config.extract.type)
 
 
 def _history(spec: Table) -> str:

@@ -18,6 +18,7 @@ from elt_factory.config.layers import defaults, environments
 from elt_factory.config.models import (
     alerts,
     base,
+    budget,
     checks,
     deadlines,
     remote_jobs,
@@ -122,6 +123,7 @@ _CHAPTERS: tuple[tuple[str, tuple[tuple[Model, str], ...]], ...] = (
             (deadlines.Deadline, "deadline"),
             (alerts.Alerts, "alerts"),
             (alerts.Route, "an entry of alerts.routes"),
+            (budget.Budget, "budget"),
             (retention.Retention, "retention"),
         ),
     ),

@@ -99,6 +99,7 @@ IN_ENVIRONMENTS = (
     "quality",
     "after",
     "alerts",
+    "budget",
     "retention",
     "sensors",
 )

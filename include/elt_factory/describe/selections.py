@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 
 from elt_factory.config.mistakes.across import LoadedConfig
 from elt_factory.core.extras import MissingExtraError, missing
-from elt_factory.dag.dbt_errors import ManifestError, SelectionError
+from elt_factory.dag.dbt_errors import ExecutableError, ManifestError, SelectionError
+from elt_factory.dag.dbt_executable import EXECUTABLES, executable_of
 from elt_factory.dag.dbt_fresh import manifest_file
-from elt_factory.describe.findings import Finding, finding
+from elt_factory.describe.findings import Finding, Severity, finding
 
 _PLAIN = re.compile(r"(?P<tag>tag:)?(?P<word>[A-Za-z0-9_.\-]+)")
 _RUNNABLE = ("model", "seed", "snapshot")
@@ -78,3 +80,18 @@ def _is_plain(item: LoadedConfig, nodes: Sequence[Any] | None) -> bool:
     if found["tag"]:
         return any(found["word"] in (node.get("tags") or ()) for node in nodes or ())
     return any(found["word"] == node.get("name") for node in nodes or ())
+
+
+def unlisted_executables(configs: Sequence[LoadedConfig]) -> Iterator[Finding]:
+    """Yield the configs whose dbt the deployment does not list.
+
+    A warning where nothing is listed here: the variable may be set only where Airflow runs.
+    """
+    severity: Severity = "error" if os.environ.get(EXECUTABLES) else "warning"
+    for item in configs:
+        dbt = item.config.transform.dbt
+        try:
+            if dbt:
+                executable_of(dbt)
+        except ExecutableError as error:
+            yield finding(item, (*_AT[:2], "executable"), severity, "dbt-executable", error.message, error.hint)

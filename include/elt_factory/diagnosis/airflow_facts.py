@@ -21,7 +21,20 @@ MOST_RUNS = 30  # of a DAG, for how long they usually take
 _WITH_TASKS = 4  # of them, the newest
 _KILLED = "heartbeat timeout"
 
-Task = tuple[str, str, str]  # DAG, run, task
+# states by how much they ask for a look; those that are not here come before what is done
+_URGENT = (
+    "failed",
+    "up_for_retry",
+    "upstream_failed",
+    "running",
+    "deferred",
+    "up_for_reschedule",
+    "success",
+    "skipped",
+)
+_DONE = 2
+
+Task = tuple[str, str, str, int]  # DAG, run, task, number of its part or -1
 
 
 def read_airflow(session: Session, dag_ids: Collection[str]) -> dict[str, Airflow]:
@@ -134,6 +147,7 @@ def _tasks(session: Session, runs: Collection[tuple[str, str]]) -> dict[tuple[st
         TaskInstance.dag_id,
         TaskInstance.run_id,
         TaskInstance.task_id,
+        TaskInstance.map_index,
         TaskInstance.state,
         TaskInstance.try_number,
         TaskInstance.max_tries,
@@ -141,9 +155,9 @@ def _tasks(session: Session, runs: Collection[tuple[str, str]]) -> dict[tuple[st
         TaskInstance.scheduled_dttm,
         TaskInstance.start_date,
         TaskInstance.end_date,
-    ).where(tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_(runs), TaskInstance.map_index < 0)
+    ).where(tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_(runs))
     notes, killed = _notes(session, runs), _killed(session, runs)
-    found: dict[tuple[str, str], list[TaskFact]] = defaultdict(list)
+    found: dict[tuple[str, str], dict[str, TaskFact]] = defaultdict(dict)
     for row in session.execute(wanted):
         task = TaskFact(
             task_id=row.task_id,
@@ -154,24 +168,31 @@ def _tasks(session: Session, runs: Collection[tuple[str, str]]) -> dict[tuple[st
             started_at=_moment(row.start_date),
             ended_at=_moment(row.end_date),
         )
-        key = (row.dag_id, row.run_id, row.task_id)
+        key = (row.dag_id, row.run_id, row.task_id, row.map_index)
         noted = _with_notes(task, notes.get(key, {}))
-        found[key[:2]].append(replace(noted, killed=_was_killed(noted, killed.get(key))))
-    return dict(found)
+        noted = replace(noted, killed=_was_killed(noted, killed.get(key)))
+        of_run = found[key[:2]]
+        of_run[row.task_id] = min(of_run.get(row.task_id, noted), noted, key=_urgency)
+    return {run: list(tasks.values()) for run, tasks in found.items()}
+
+
+def _urgency(task: TaskFact) -> int:
+    """Return the place of a task among those that read the parts of one table: the first one stands for them all."""
+    return _URGENT.index(task.state) if task.state in _URGENT else len(_URGENT) - _DONE
 
 
 def _notes(session: Session, runs: Collection[tuple[str, str]]) -> dict[Task, dict[str, Mapping[str, Any]]]:
     from airflow.models.task_state_store import TaskStateStoreModel as Store
     from sqlalchemy import select, tuple_
 
-    wanted = select(Store.dag_id, Store.run_id, Store.task_id, Store.key, Store.value).where(
+    wanted = select(Store.dag_id, Store.run_id, Store.task_id, Store.map_index, Store.key, Store.value).where(
         tuple_(Store.dag_id, Store.run_id).in_(runs), Store.key.in_((FAILURE, SEEN))
     )
     found: dict[Task, dict[str, Mapping[str, Any]]] = defaultdict(dict)
-    for dag_id, run_id, task_id, key, value in session.execute(wanted):
+    for dag_id, run_id, task_id, index, key, value in session.execute(wanted):
         note = json.loads(value)
         if isinstance(note, dict):
-            found[dag_id, run_id, task_id][key] = note
+            found[dag_id, run_id, task_id, index][key] = note
     return dict(found)
 
 
@@ -193,11 +214,14 @@ def _killed(session: Session, runs: Collection[tuple[str, str]]) -> dict[Task, i
     from sqlalchemy import func, select, tuple_
 
     wanted = (
-        select(Log.dag_id, Log.run_id, Log.task_id, func.max(Log.try_number))
+        select(Log.dag_id, Log.run_id, Log.task_id, Log.map_index, func.max(Log.try_number))
         .where(Log.event == _KILLED, tuple_(Log.dag_id, Log.run_id).in_(runs))
-        .group_by(Log.dag_id, Log.run_id, Log.task_id)
+        .group_by(Log.dag_id, Log.run_id, Log.task_id, Log.map_index)
     )
-    return {(str(row[0]), str(row[1]), str(row[2])): int(row[3] or 0) for row in session.execute(wanted)}
+    return {
+        (str(dag_id), str(run_id), str(task_id), -1 if index is None else int(index)): int(last or 0)
+        for dag_id, run_id, task_id, index, last in session.execute(wanted)
+    }
 
 
 def _was_killed(task: TaskFact, last_killed: int | None) -> bool:

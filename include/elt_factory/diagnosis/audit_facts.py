@@ -38,7 +38,10 @@ class ModelRun(NamedTuple):
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found, by source and table. `problem` says why nothing could be read."""
+    """What was found, by source and table. `problem` says why nothing could be read.
+
+    `asked_at` is when the warehouse was asked, where that was not just now.
+    """
 
     loads: Mapping[Key, Sequence[LoadFact]] = field(default_factory=dict)
     last: Mapping[Key, LoadFact] = field(default_factory=dict)
@@ -50,6 +53,7 @@ class Audit:
     models: Sequence[ModelRun] = ()
     misses: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
     problem: WarehouseProblem | None = None
+    asked_at: datetime | None = None
 
 
 def read_audit(warehouse: Warehouse, configs: Sequence[Config], now: datetime) -> Audit:

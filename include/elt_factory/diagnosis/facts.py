@@ -13,8 +13,11 @@ from elt_factory.config.models.checks import CHECKS, QUALITY
 from elt_factory.config.models.source import Config
 from elt_factory.core.window import Window
 
-Step = Literal["before_extract", "extract", "load", "checks", "before_transform", "transform", "quality", "after"]
+Step = Literal[
+    "budget", "before_extract", "extract", "load", "checks", "before_transform", "transform", "quality", "after"
+]
 _STEPS: Mapping[str, Step] = {
+    "budget": "budget",
     "before_extract": "before_extract",
     CHECKS: "checks",
     "before_transform": "before_transform",
@@ -80,7 +83,7 @@ class TaskFact:
         """The step of the pipeline that the task is of."""
         group, _, rest = self.task_id.partition(".")
         if group == "tables":
-            return "extract" if rest.endswith(".extract") else "load"
+            return "extract" if rest.endswith((".extract", ".split")) else "load"
         return _STEPS.get(group, "transform")
 
     @property
@@ -224,6 +227,7 @@ class Facts:
         airflow: What Airflow says of the config.
         warehouse: Why the warehouse could not be read; None where it could.
         inputs: The facts of the tables that a transform reads.
+        asked_at: When the warehouse was asked for what it says here; None where that was just now.
     """
 
     now: datetime
@@ -246,6 +250,7 @@ class Facts:
     readers: Sequence[Reader] = ()
     warehouse: WarehouseProblem | None = None
     inputs: Sequence[Facts] = field(default_factory=tuple)
+    asked_at: datetime | None = None
 
     @property
     def label(self) -> str:
@@ -289,6 +294,15 @@ class Facts:
     @property
     def late_by(self) -> timedelta:
         """How long ago the expected window should have been loaded; nothing where it is, or is not due yet."""
-        if self.current or self.due is None:
+        if self.current or self.due is None or self.run_since is not None:
             return timedelta()
         return max(self.now - self.due, timedelta())
+
+    @cached_property
+    def run_since(self) -> RunFact | None:
+        """A run that has succeeded for the expected window since the warehouse was asked, which does not have it."""
+        dag, expected, asked = self.airflow.dag, self.expected, self.asked_at
+        if dag is None or expected is None or asked is None or self.current:
+            return None
+        good = (run for run in dag.runs if run.state == "success" and run.ended_at and run.ended_at > asked)
+        return next((run for run in good if run.window and run.window.end >= expected.end), None)

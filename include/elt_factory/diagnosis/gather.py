@@ -15,7 +15,7 @@ from elt_factory.core.failures import EltError
 from elt_factory.diagnosis.audit_facts import Audit, Key, ModelRun, business_moment, read_audit
 from elt_factory.diagnosis.facts import Airflow, Facts, Reader, WarehouseProblem
 from elt_factory.diagnosis.readers import Reads, reads_of, waits_for
-from elt_factory.diagnosis.schedule import due, expected_window
+from elt_factory.diagnosis.schedule import expected_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -74,10 +74,9 @@ def gather(around: Around, names: Collection[str] = (), now: datetime | None = N
     airflow = _airflow(around, stems)
     found: dict[Key, Facts] = {}
     for config in wanted:
-        expected = expected_window(config, moment)
         for table in config.all_tables or ("",):
             facts = _facts(config, table, audit, airflow[config.name], moment)
-            when = due(config, expected, facts.loads) if expected else None
+            expected, when = expected_of(config, facts.loads, moment)
             readers = tuple(_readers(config, table, configs, reads, audit, airflow))
             file = _shown(files[config.name], around.configs)
             found[config.name, table] = replace(facts, expected=expected, due=when, readers=readers, file=file)
@@ -127,8 +126,13 @@ def _audit(around: Around, configs: Sequence[Config], now: datetime) -> Audit:
         with around.warehouse() as opened:
             return read_audit(opened, configs, now)
     except EltError as error:
-        kinds = tuple(kind.__name__ for kind in type(error).__mro__ if kind.__name__ not in _ANCESTORS)
-        return Audit(problem=WarehouseProblem(kinds, str(error)))
+        return unread(error)
+
+
+def unread(error: EltError) -> Audit:
+    """Return what is known of a warehouse that could not be read: why."""
+    kinds = tuple(kind.__name__ for kind in type(error).__mro__ if kind.__name__ not in _ANCESTORS)
+    return Audit(problem=WarehouseProblem(kinds, str(error)))
 
 
 def _airflow(around: Around, stems: Mapping[str, str]) -> dict[str, Airflow]:
@@ -179,6 +183,7 @@ def _facts(config: Config, table: str, audit: Audit, airflow: Airflow, now: date
         checks=[*own, *dbt] if table else dbt,
         misses=audit.misses.get(config.name, ()),
         warehouse=audit.problem,
+        asked_at=audit.asked_at,
     )
 
 

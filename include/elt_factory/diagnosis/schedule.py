@@ -12,6 +12,7 @@ from elt_factory.diagnosis.facts import LoadFact
 from elt_factory.diagnosis.habit import habit
 
 _LEAST, _MOST = timedelta(minutes=30), timedelta(hours=6)
+_BEFORE = 100  # windows before the last one that may not be due either
 
 
 def expected_window(config: Config, now: datetime) -> Window | None:
@@ -23,6 +24,28 @@ def expected_window(config: Config, now: datetime) -> Window | None:
     except ValueError:
         return None
     return window if window.end > first_moment(config) else None
+
+
+def expected_of(
+    config: Config, loads: Sequence[LoadFact], now: datetime
+) -> tuple[Window, datetime] | tuple[None, None]:
+    """Return the window that a table should have by now, and when it is due.
+
+    That is the last one. While that is not due yet, it is one before it that is due and is not loaded: else a table
+    that is days behind would look current after each tick of its schedule.
+    """
+    last = expected_window(config, now)
+    if last is None:
+        return None, None
+    loaded = max((load.window.end for load in loads), default=None)
+    window: Window | None = last
+    for _ in range(_BEFORE):
+        if window is None or (loaded is not None and loaded >= window.end):
+            break
+        if (when := due(config, window, loads)) <= now:
+            return window, when
+        window = expected_window(config, window.end - timedelta(microseconds=1))
+    return last, due(config, last, loads)
 
 
 def due(config: Config, window: Window, loads: Sequence[LoadFact]) -> datetime:

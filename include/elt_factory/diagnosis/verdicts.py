@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from elt_factory.core.amount import amount
 from elt_factory.diagnosis.anomalies import anomalies
 from elt_factory.diagnosis.facts import Facts
 from elt_factory.diagnosis.rules import data, platform, tasks, transforms
@@ -70,6 +71,7 @@ RULES: Sequence[Rule] = (
     Rule("schema-changed", "fresh", "source system", data.schema_changed),
     Rule("unusual", "fresh", "source system", unusual),
     Rule("check-warned", "fresh", "source system", data.checks_warned),
+    Rule("run-since", "fresh", "none", data.run_since),
 )
 
 
@@ -103,4 +105,4 @@ def _healthy(facts: Facts) -> Verdict:
 
 def _without_loads(facts: Facts) -> str:
     inputs = [table for table in facts.inputs if table.newest]
-    return f"it has transformed the newest loads of {len(inputs)} tables" if inputs else "nothing is due"
+    return f"it has transformed the newest loads of {amount(len(inputs), 'table')}" if inputs else "nothing is due"

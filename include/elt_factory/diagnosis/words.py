@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from elt_factory.core.amount import amount
 from elt_factory.describe.windows import moment_text
 from elt_factory.diagnosis.facts import Facts
 
@@ -35,7 +36,7 @@ def at(facts: Facts, moment: datetime) -> str:
 
 def rows(count: int) -> str:
     """Return a number of rows."""
-    return f"{count:,} row{'' if count == 1 else 's'}"
+    return amount(count, "row")
 
 
 def cut(text: str, most: int = 300) -> str:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from elt_factory.config.yaml.variables import BEGIN
+from elt_factory.core.amount import amount
 from elt_factory.discover.found import Beginning, ColumnFound, Guess, SourceFound, TableFound
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -63,7 +65,7 @@ def _setting(key: str, guess: Guess, defaults: Mapping[str, Any]) -> str:
 
 def _table(table: TableFound) -> Iterator[str]:
     of = f", {table.seen}" if table.seen else ""
-    yield _commented(f"  {quoted(table.name)}:", f"{table.rows:,} records sampled{of}")
+    yield _commented(f"  {quoted(table.name)}:", f"{amount(table.rows, 'record')} sampled{of}")
     yield '    # description: "What one row is"'
     for key, guess in table.lines.items():
         yield _line(f"    {key}", guess)
@@ -127,7 +129,8 @@ def _type(text: str) -> str:
 
 
 def _line(key: str, guess: Guess) -> str:
-    return _commented(f"{key}: {guess.value}", guess.why)
+    # what a source or a user calls ${NAME} is that text, and never a variable of the environment
+    return _commented(f"{key}: {guess.value.replace(BEGIN, '$' + BEGIN)}", guess.why)
 
 
 def _commented(text: str, why: str) -> str:

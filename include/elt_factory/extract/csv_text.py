@@ -42,17 +42,20 @@ class _WrongError(Exception):
     """A line has quotes where none can be; its text says why."""
 
 
-def records(lines: Iterable[str], form: CsvFormat, left_out: Counter[str] | None = None) -> Iterator[Record]:
+def records(
+    lines: Iterable[str], form: CsvFormat, left_out: Counter[str] | None = None, *, as_landed: bool = False
+) -> Iterator[Record]:
     """Yield the records of a file, the header among them; blank lines, comments, and what is around them left out.
 
     Args:
         lines: The lines with their ends, which may be any.
         form: The dialect.
         left_out: Counts the lines that are left out, by what they are.
+        as_landed: Whether a blank line of a single column is a record, as where the landing reads the file itself.
     """
     waiting: deque[Record] = deque()
     count = Counter[str]() if left_out is None else left_out
-    for record in _records(_Lines(iter(lines), form, count), splitter(form)):
+    for record in _records(_Lines(iter(lines), form, count, as_landed=as_landed), splitter(form)):
         waiting.append(record)
         if len(waiting) > form.footer_lines:
             yield waiting.popleft()
@@ -72,7 +75,10 @@ def _records(lines: _Lines, split: Callable[[str], tuple[str | None, ...]]) -> I
         text, taken = first.rstrip(_ENDS), [first]
         while True:
             try:
-                yield Record(lines.number - len(taken) + 1, text, split(text), below_gap=lines.gap)
+                found = Record(lines.number - len(taken) + 1, text, split(text), below_gap=lines.gap)
+                lines.as_landed = lines.as_landed and len(found.fields) == 1
+                lines.begun = True
+                yield found
             except _WrongError as error:
                 yield _broken(lines, taken, f"{error}; check format.quote and format.escape")
             except _UnclosedError:
@@ -98,6 +104,8 @@ class _Lines:
     rest: Iterator[str]
     form: CsvFormat
     left_out: Counter[str]
+    as_landed: bool = False  # of a single column, as far as is known
+    begun: bool = False
     number: int = 0
     gap: bool = False
     _again: deque[str] = field(default_factory=deque)
@@ -130,7 +138,7 @@ class _Lines:
             return TITLE
         # a tab may be a delimiter: a line of them is a record without values
         if not line.rstrip(_ENDS if form.delimiter != " " else f"{_ENDS} "):
-            return BLANK
+            return "" if self.begun and self.as_landed else BLANK
         return COMMENT if form.comment is not None and line.startswith(form.comment) else ""
 
 

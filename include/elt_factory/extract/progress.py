@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from elt_factory.core.amount import amount
+
 _SECONDS_BETWEEN = 5.0
 
 
@@ -29,5 +31,5 @@ class Progress:
 
     def _say(self, what: str, rows: int, pages: int) -> None:
         seconds = max(self._clock() - self._began, 1e-3)
-        paged = f", {pages:,} pages" if pages else ""
-        self._log(f"{self._name}: {what} {rows:,} rows{paged}, {rows / seconds:,.0f} rows/s")
+        paged = f", {amount(pages, 'page')}" if pages else ""
+        self._log(f"{self._name}: {what} {amount(rows, 'row')}{paged}, {rows / seconds:,.0f} rows/s")

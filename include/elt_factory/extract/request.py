@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.config.models.source import Source
 from elt_factory.config.models.templates import Value
 from elt_factory.config.models.values import ColumnType
+from elt_factory.core.clock import Clock
 from elt_factory.core.connection import Connection
 from elt_factory.core.window import Window
 
@@ -85,6 +86,9 @@ class Shared(Protocol):
         No other change comes between; where one was faster, `change` is asked again.
         """
 
+    def changed(self, name: str) -> datetime:
+        """Return when a file was last changed, by the clock of the place."""
+
 
 @dataclass(frozen=True)
 class ReadRequest:
@@ -97,7 +101,8 @@ class ReadRequest:
     `most_pages` ends a read of a paged API early: it is for samples. `keys` has the rows that an API is asked with, an
     object a line: those of another table's landing, or of a query. `memory` is for a source that does a job for us:
     with one a read that has to wait raises a JobRunningError, without one it waits. `shared` is a place of all
-    machines, where there is one: for what their workers agree on, like a rate limit.
+    machines, where there is one: for what their workers agree on, like a rate limit. `part` is what a split of the load
+    gave this task to read, and nothing else of the table. `clock` is the warehouse's: it decides what was seen later.
     """
 
     source: Source
@@ -118,6 +123,16 @@ class ReadRequest:
     keys: Path | None = None
     memory: Memory | None = None
     shared: Shared | None = None
+    part: Mapping[str, Any] | None = None
+    clock: Clock = field(default_factory=lambda: Clock(datetime.now(UTC)))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of what a load reads, for a task of its own: `what` is JSON that its reader knows, `says` for people."""
+
+    what: Mapping[str, Any]
+    says: str
 
 
 @dataclass(frozen=True)
@@ -136,6 +151,7 @@ class Spool:
     a csv spool has, where its bytes say so; `tidy` csv has no blank lines, and none that ends with a field without a
     value. `headers` are the names of the columns of each of its files, once they are
     known.
+    `integers` are columns of text that a database wrote from integers of at most 64 bits.
     `keys` has the primary keys of all rows of the source, where the load compares them: without those that are NULL.
     `token` is what the API gave to ask with the next time.
     `remarks` are what people should know of how it was read, as what was left out.
@@ -160,6 +176,7 @@ class Spool:
     token: str | None = field(default=None, repr=False)
     remarks: tuple[str, ...] = ()
     protected: bool = False
+    integers: frozenset[str] = frozenset()
 
 
 Reader = Callable[[ReadRequest], Spool]

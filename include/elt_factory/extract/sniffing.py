@@ -148,6 +148,8 @@ def _around(tried: _Tried, *, whole: bool) -> dict[str, Any]:
     body = [one for one in good if one.line > first.line]
     has_header = _is_header(first, body, tried.width)
     below = sum(1 for _ in takewhile(_is_below_names, body[:_MOST_HEADERS])) if has_header else 0
+    # what would leave no record is records
+    below = below if below < len(body) else 0
     names, body = [first, *body[:below]], body[below:]
     found: dict[str, Any] = {
         "header": has_header,

@@ -12,6 +12,7 @@ from elt_factory.config.models.formats import FileFormat
 from elt_factory.config.models.values import MAX_PRECISION, ColumnType, TypeName
 from elt_factory.core.extras import needs
 from elt_factory.core.failures import BadDataError
+from elt_factory.formats.counting import avro_rows
 from elt_factory.formats.kind import Delivered, FormatKind
 
 if TYPE_CHECKING:
@@ -132,4 +133,5 @@ KIND = FormatKind(
     spooled=_spooled,
     endings=(".avro",),
     signs={b"Obj\x01": "an Avro file"},
+    count=avro_rows,
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elt_factory.config.models.formats import CsvFormat
+from elt_factory.formats.counting import csv_records
 from elt_factory.formats.kind import Delivered, FormatKind
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def _spooled(form: CsvFormat, files: Sequence[Delivered], workdir: Path) -> Spoo
         from elt_factory.formats.records import spool_of
 
         paths, left_out = dict(zip(files, texts, strict=True)), Counter[str]()
-        spool = spool_of(files, workdir, lambda file: json_records(paths[file], file.name, form, left_out), texts=True)
+        spool = spool_of(files, workdir, lambda file: json_records(paths[file], file.name, csv, left_out), texts=True)
         # whose numbers have the signs of the file still
         return replace(spool, csv=form, remarks=_remarks(left_out))
     return Spool("csv", texts, csv=csv)
@@ -84,4 +85,5 @@ KIND = FormatKind(
     by_line=True,
     odd=_odd,
     look=_look,
+    count=csv_records,
 )

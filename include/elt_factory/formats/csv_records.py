@@ -40,7 +40,7 @@ def json_records(file: Path, name: str, form: CsvFormat, left_out: Counter[str])
     encoding = "latin-1" if form.encoding == "latin-1" else "utf-8-sig"
     # what is not of the encoding stays a sign that no text has, and its record is rejected
     with file.open(encoding=encoding, errors="surrogateescape", newline=_line_end(file)) as lines:
-        found = records(lines, form, left_out)
+        found = records(lines, form, left_out, as_landed=form.is_plain)
         first = [*islice(found, form.header_lines if form.header else 1)]
         if not first:
             if form.header:

@@ -48,6 +48,8 @@ class FormatKind:
         look: How `elt new` reads some files, the newest last, and what it writes under `format`; by default it reads
             them as `spooled` does without any keys.
         extra: The extra of ELT Factory that reading such files needs.
+        count: How many records a file has, found in another way than by reading them; None where it cannot say. Takes
+            what is written under `format`, and the file.
     """
 
     name: str
@@ -59,6 +61,7 @@ class FormatKind:
     odd: Callable[[Path], str] = _not_odd
     look: Callable[[Sequence[Delivered], Path], tuple[Spool, Guess]] | None = None
     extra: str = ""
+    count: Callable[[Any, Path], int | None] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a format that a config could not name, or whose reference could not explain it."""

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from elt_factory.config.models.formats import FileFormat
+from elt_factory.formats.counting import filled_lines
 from elt_factory.formats.kind import Delivered, FormatKind
 
 if TYPE_CHECKING:
     from elt_factory.extract.request import Spool
 
 _MARK = b"\xef\xbb\xbf"
-_BLANKS = tuple(b" \t\n\r\v\f")
-_CHUNK = 1024 * 1024
+_LINE_FEED = 10
+_LAST_BLANK = 32  # all blanks are up to this byte, and nothing that JSON begins with is
+_CHUNK = 128 * 1024  # what is looked at stays in the processor's cache
 
 
 class NdjsonFormat(FileFormat):
@@ -54,27 +56,26 @@ def is_array(file: Path) -> bool:
 
 def _lines(file: Path) -> int:
     """Return how many lines are not blank."""
-    count, parts = 0, []
-    with file.open("rb") as content:
-        while chunk := content.read(_CHUNK):
-            last = chunk.rfind(b"\n") + 1
-            parts.append(chunk[:last] if last else chunk)
-            if last:
-                count += _whole_lines(b"".join(parts))
-                parts = [chunk[last:]]
-    return count + bool(b"".join(parts).strip())
+    count = _lines_without_blanks(file)
+    if count is None:
+        with file.open("rb") as content:
+            return sum(1 for line in content if line.strip())
+    return count
 
 
-def _whole_lines(block: bytes) -> int:
+def _lines_without_blanks(file: Path) -> int | None:
+    """Return how many lines there are; None where one begins with a blank, and so may be blank as a whole."""
     import numpy as np
 
-    letters = np.frombuffer(block, np.uint8)
-    is_end = letters == ord("\n")
-    begins = letters[1:][is_end[:-1]]
-    # what begins with a blank may be blank as a whole
-    if letters[0] in _BLANKS or np.isin(begins, _BLANKS).any():
-        return sum(1 for line in block.split(b"\n") if line.strip())
-    return int(np.count_nonzero(is_end))
+    count, before, block = 0, _LINE_FEED, bytearray(_CHUNK)
+    with file.open("rb") as content:
+        while size := content.readinto(block):
+            letters = np.frombuffer(block, np.uint8, size)
+            is_end, may_be_blank = letters == _LINE_FEED, letters <= _LAST_BLANK
+            if (may_be_blank[0] and before == _LINE_FEED) or (may_be_blank[1:] & is_end[:-1]).any():
+                return None
+            count, before = count + int(np.count_nonzero(is_end)), block[size - 1]
+    return count + (before != _LINE_FEED)
 
 
 KIND = FormatKind(
@@ -84,4 +85,5 @@ KIND = FormatKind(
     endings=(".ndjson", ".jsonl"),
     by_line=True,
     odd=_odd,
+    count=filled_lines,
 )

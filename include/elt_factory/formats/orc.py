@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from elt_factory.config.models.formats import FileFormat
 from elt_factory.core.failures import BadDataError
+from elt_factory.formats.counting import orc_rows
 from elt_factory.formats.kind import Delivered, FormatKind
 
 if TYPE_CHECKING:
@@ -58,4 +59,5 @@ KIND = FormatKind(
     spooled=_spooled,
     endings=(".orc",),
     signs={b"ORC": "an ORC file"},
+    count=orc_rows,
 )

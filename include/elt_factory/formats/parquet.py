@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from elt_factory.config.models.formats import FileFormat
+from elt_factory.formats.counting import parquet_rows
 from elt_factory.formats.kind import Delivered, FormatKind
 
 if TYPE_CHECKING:
@@ -33,4 +34,5 @@ KIND = FormatKind(
     spooled=_spooled,
     endings=(".parquet",),
     signs={b"PAR1": "a Parquet file"},
+    count=parquet_rows,
 )

@@ -103,7 +103,8 @@ def _has_checksums(file: Path, metadata: parquet.FileMetaData) -> bool:
     The header of a page is Thrift's compact protocol: fields 1 to 3, each of the type i32, then 4, the checksum, which
     may be left out. https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
     """
-    if not metadata.num_row_groups or not metadata.num_columns:
+    # a damaged footer may name columns that its row groups do not have
+    if not metadata.num_row_groups or not metadata.row_group(0).num_columns:
         return False
     column = metadata.row_group(0).column(0)
     begin = column.dictionary_page_offset or column.data_page_offset

@@ -1,4 +1,4 @@
-"""How a file in UTF-16 is known."""
+"""How a text is decoded, and a file in UTF-16 known."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def utf16_of(head: bytes, encoding: str) -> str | None:
         return marked if encoding != "latin-1" else None
     even, odd = head[0::2].count(0), head[1::2].count(0)
     return "utf-16-be" if even > odd else "utf-16-le"
+
+
+def codec_of(head: bytes, encoding: str) -> str:
+    """Return the codec of a text that begins so, and is of this encoding where it is not UTF-16."""
+    return utf16_of(head, encoding) or ("utf-8-sig" if encoding == "utf-8" else encoding)

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from elt_factory.discover.periods import sane_name
-from elt_factory.importing.project import Imported, NotAProjectError, head_of, valid_only
+from elt_factory.importing.dlt_rest.compiling import config_of
+from elt_factory.importing.dlt_rest.finding import configs_in
+from elt_factory.importing.dlt_rest.literals import called, why_not_python
+from elt_factory.importing.project import Imported, NotAProjectError, head_of, valid_only, with_own_names
 
 _CURSORS = ("incremental",)
 _SKIPPED = (".venv", "venv", "site-packages", "node_modules", "__pycache__", "tests")
@@ -39,10 +42,10 @@ class SourceSeen:
 
 
 def imported(path: Path, states: Mapping[str, Any], package: str, below: str | None = None) -> list[Imported]:
-    """Return a config for each source of a project.
+    """Return the configs of the sources of a project.
 
     Args:
-        path: The folder, as `dlt init` lays it out.
+        path: The folder, as `dlt init` lays it out, or one module.
         states: What pipelines have kept of sources, by the sources' names.
         package: dlt with its version.
         below: Where the folder is in ours; by default it has to be copied there.
@@ -50,20 +53,38 @@ def imported(path: Path, states: Mapping[str, Any], package: str, below: str | N
     Raises:
         NotAProjectError: it has no source.
     """
-    folder = path if path.is_dir() else path.parent
-    found = [_config(seen, states, (package, below)) for seen in _sources(folder)]
+    unread = dict[str, str]()
+    modules = modules_of(path, unread)
+    found = [made for tree, module in modules for made in _of_module(tree, module, states, (package, below))]
     if not found:
-        raise NotAProjectError(f"{path}: no function with @dlt.source or @dlt.resource is there")
-    return found
+        texts = "".join(f"; {file}: {why}" for file, why in unread.items())
+        what = "no function with @dlt.source or @dlt.resource is there, and no RESTAPIConfig"
+        raise NotAProjectError(f"{path}: {what}{texts}")
+    found[0].left_out |= unread
+    return with_own_names(found)
+
+
+def _of_module(
+    tree: ast.Module, module: str, states: Mapping[str, Any], place: tuple[str, str | None]
+) -> Iterator[Imported]:
+    """Yield the configs of a module: those of dlt's REST API source are read by ELT Factory itself."""
+    rest = [(one, config_of(one, states.get(one.state) or {})) for one in configs_in(tree, module)]
+    whole = {one.function for one, made in rest if made.config["tables"]}
+    for seen in _in_module(tree, module):
+        if not seen.resources and seen.function in whole:
+            continue
+        yield _config(seen, states, place)
+    yield from (made for _, made in rest)
 
 
 def _config(seen: SourceSeen, states: Mapping[str, Any], place: tuple[str, str | None]) -> Imported:
     name = sane_name(seen.name) or "imported"
     found = Imported(head_of(name))
     package, below = place
-    extract = {"type": "dlt", "package": package, "source": f"{seen.module}:{seen.function}"}
-    if below:
-        extract["folder"] = below
+    above, _, module = seen.module.rpartition("/")
+    extract = {"type": "dlt", "package": package, "source": f"{module}:{seen.function}"}
+    if below or above:
+        extract["folder"] = "/".join(part for part in (below or "dlt", above) if part)
     found.config |= {"extract": extract, "tables": {}}
     kept = states.get(seen.name) or {}
     for resource in seen.resources:
@@ -99,17 +120,32 @@ def _table(found: Imported, table: str, resource: Resource, kept: tuple[str, Map
     return made
 
 
-def _sources(folder: Path) -> Iterator[SourceSeen]:
-    for file in sorted(folder.rglob("*.py")):
+def modules_of(path: Path, unread: dict[str, str] | None = None) -> Iterator[tuple[ast.Module, str]]:
+    """Yield the modules of a folder, or one, as text that is understood, with their names.
+
+    Args:
+        path: The folder, or the module.
+        unread: Takes the files that are not Python, with the reason.
+    """
+    folder = path if path.is_dir() else path.parent
+    for file in sorted(folder.rglob("*.py")) if path.is_dir() else [path]:
         parts = file.relative_to(folder).with_suffix("").parts
         if any(part in _SKIPPED or part.startswith(".") for part in parts):
             continue
         try:
             tree = ast.parse(file.read_text(encoding="utf-8"))
-        except (SyntaxError, UnicodeDecodeError, ValueError):
+        except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+            if unread is not None:
+                unread[str(file.relative_to(folder))] = f"not Python: {why_not_python(error)}"
             continue
-        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        yield from _in_module(tree, module or folder.name)
+        yield tree, _module(parts[:-1] if parts[-1] == "__init__" else parts) or folder.name
+
+
+def _module(parts: tuple[str, ...]) -> str:
+    """Return the name of a module; before a slash the folder that it is imported from, where that is another."""
+    cut = max((number + 1 for number, part in enumerate(parts) if part == "src" or not part.isidentifier()), default=0)
+    above = "/".join(parts[:cut])
+    return (f"{above}/" if above else "") + ".".join(parts[cut:])
 
 
 def _in_module(tree: ast.Module, module: str) -> Iterator[SourceSeen]:
@@ -124,12 +160,12 @@ def _in_module(tree: ast.Module, module: str) -> Iterator[SourceSeen]:
         named = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)} - {name}
         outer = {other: one for other, one in alone.items() if one is not None and other in named}
         used |= set(outer)
-        called = str(_literal(_argument(decorator, "name")) or name)
+        state = str(_literal(_argument(decorator, "name")) or name)
         resources = [one for one in (*inner, *outer.values()) if one is not None]
-        yield SourceSeen(module, name, called, resources, _adds(node))
+        yield SourceSeen(module, name, state, resources, _adds(node))
     for name, one in alone.items():
         if one is not None and name not in used:
-            yield SourceSeen(module, name, module.rpartition(".")[2], [one])
+            yield SourceSeen(module, name, module.rpartition("/")[2].rpartition(".")[2], [one])
 
 
 def _adds(node: ast.AST) -> bool:
@@ -141,9 +177,9 @@ def _adds(node: ast.AST) -> bool:
     made = [
         one
         for one in ast.walk(node)
-        if isinstance(one, ast.Call) and id(one) not in decorators and _called(one.func) in ("resource", "transformer")
+        if isinstance(one, ast.Call) and id(one) not in decorators and called(one.func) in ("resource", "transformer")
     ]
-    return bool(made) or any(_called(one) in ("rest_api_resources", "rest_api_source", "sql_database") for one in calls)
+    return bool(made) or any(called(one) in ("rest_api_resources", "rest_api_source", "sql_database") for one in calls)
 
 
 def _resource(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Resource | None:
@@ -165,22 +201,15 @@ def _resource(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Resource | None:
     found.disposition = str(disposition.get("disposition") if isinstance(disposition, dict) else disposition or "")
     defaults = [*node.args.defaults, *(one for one in node.args.kw_defaults if one is not None)]
     given = [*defaults, *([_argument(decorator, "incremental")] if _argument(decorator, "incremental") else [])]
-    found.changes = any(isinstance(one, ast.Call) and _called(one.func) in _CURSORS for one in given)
+    found.changes = any(isinstance(one, ast.Call) and called(one.func) in _CURSORS for one in given)
     return found
 
 
 def _decorator(node: ast.FunctionDef | ast.AsyncFunctionDef, kind: str) -> ast.expr | None:
     for one in node.decorator_list:
-        if _called(one.func if isinstance(one, ast.Call) else one) == kind:
+        if called(one.func if isinstance(one, ast.Call) else one) == kind:
             return one
     return None
-
-
-def _called(node: ast.expr) -> str:
-    """Return the last name of what is called."""
-    if isinstance(node, ast.Subscript):
-        return _called(node.value)
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def _argument(decorator: ast.expr, name: str) -> ast.expr | None:

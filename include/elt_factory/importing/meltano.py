@@ -65,6 +65,8 @@ def imported(path: Path, states: Mapping[str, Any], pin: Pin, package: str | Non
     if not taps:
         raise NotAProjectError(f"{file}: it has no extractors")
     known = {str(tap["name"]): tap for tap in taps}
+    if len(taps) == 1 and "" in states:
+        states = {str(taps[0]["name"]): states[""]}
     found = [_of_tap(_whole(tap, known), file.parent, schedules, states, pin) for tap in taps]
     found[0].left_out |= others
     return found
@@ -99,7 +101,9 @@ def _of_tap(tap: Plugin, root: Path, schedules: Mapping[str, Plugin], states: Ma
     for key in sorted(set(tap) & set(_WITHOUT)):
         found.left_out[f"{name}: {key}"] = _WITHOUT[key]
     catalog = root / str(tap["catalog"]) if tap.get("catalog") else None
-    state = states.get(name, states.get(""))
+    state = states.get(name)
+    if state is None and "" in states:
+        found.left_out[f"{name}: state"] = f'it does not say of which tap it is: write {{"{name}": ...}} around it'
     _fill(found, (package, tap.get("executable")), (tap.get("config") or {}, _streams(tap, catalog, state)), state)
     return found
 
@@ -215,20 +219,11 @@ def _settings(given: Plugin) -> tuple[dict[str, Any], dict[str, str]]:
         variable = _OF_ENVIRONMENT.search(value) if isinstance(value, str) else None
         if variable:
             held[str(key)] = f"the value of ${variable[1]}"
-        elif _has_secret(str(key), value):
+        elif secrets.may_hold_one(str(key), value, _OF_ENVIRONMENT):
             held[str(key)] = "the secret that is in the project"
         else:
             own[str(key)] = value
     return own, held
-
-
-def _has_secret(key: str, value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(_has_secret(str(name), below) for name, below in value.items())
-    if isinstance(value, list):
-        return any(_has_secret("", below) for below in value)
-    text = isinstance(value, str) and _OF_ENVIRONMENT.search(value) is not None
-    return text or secrets.is_secret(key, value)
 
 
 def _package(named: str, pin: Pin) -> str | None:
@@ -258,10 +253,17 @@ def _when(schedule: Plugin | None) -> dict[str, Any]:
 
 
 def _json(file: Path) -> Any:
+    """Return what is in a file of JSON; None where there is no such file.
+
+    Raises:
+        NotAProjectError: it is not JSON. A catalog, or a state, is not guessed.
+    """
+    if not file.is_file():
+        return None
     try:
         return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    except (OSError, ValueError) as error:
+        raise NotAProjectError(f"{file}: not JSON: {error}") from None
 
 
 def states_in(file: Path) -> dict[str, Any]:

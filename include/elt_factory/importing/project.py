@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,20 +60,47 @@ def head_of(name: str, **more: Any) -> dict[str, Any]:
     return found | {key: value for key, value in more.items() if value is not None}
 
 
-def valid_only(found: Imported) -> Imported:
-    """Return a config without the tables that the language refuses, each listed with the message."""
-    tables: dict[str, Any] = {}
-    for name, table in found.config["tables"].items():
+def with_own_names(found: list[Imported]) -> list[Imported]:
+    """Return configs of which no two have one name: those that come later get a number."""
+    names = list[str]()
+    for made in found:
+        name, number = str(made.config["name"]), 2
+        while made.config["name"] in names:
+            made.config["name"], number = f"{name}_{number}", number + 1
+        if made.config["tables"]:
+            names.append(made.config["name"])
+    return found
+
+
+def valid_only(found: Imported, parents: Mapping[str, Sequence[str]] | None = None) -> Imported:
+    """Return a config without the tables that the language refuses, each listed with the message.
+
+    Args:
+        found: The config.
+        parents: Which tables each is read with: without them it is not valid.
+    """
+    above = parents or {}
+    for name in list(found.config["tables"]):
+        tables = found.config["tables"]
+        wanted = [name]
+        for one in wanted:
+            wanted += [parent for parent in above.get(one, ()) if parent not in wanted]
+        if lost := [one for one in wanted if one not in tables]:
+            _leave_out(found, name, f"its parent {lost[0]}: {found.left_out.get(lost[0])}")
+            continue
         try:
-            text = yaml_text({**found.config, "tables": {name: table}})
+            text = yaml_text({**found.config, "tables": {one: tables[one] for one in wanted}})
             load_text(Path(f"{found.config['name']}.yaml"), text, Path())
-            tables[name] = table
         except (ConfigError, MistakeError) as error:
             first = error.problems[0].message if isinstance(error, ConfigError) else str(error)
-            found.left_out[name] = first
-            found.notes.pop(name, None)
-    found.config["tables"] = tables
+            _leave_out(found, name, first)
     return found
+
+
+def _leave_out(found: Imported, table: str, reason: str) -> None:
+    del found.config["tables"][table]
+    found.left_out[table] = reason
+    found.notes.pop(table, None)
 
 
 def read_yaml(file: Path) -> Mapping[str, Any]:
@@ -82,6 +109,8 @@ def read_yaml(file: Path) -> Mapping[str, Any]:
     Raises:
         NotAProjectError: it is not one.
     """
+    if file.is_dir():
+        raise NotAProjectError(f"{file}: a folder; name a YAML file in it")
     try:
         found = yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe one, by its base
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:

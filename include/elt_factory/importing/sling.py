@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from elt_factory.discover.periods import sane_name
+from elt_factory.importing.beginning import above, begin, first_value
 from elt_factory.importing.project import Imported, NotAProjectError, head_of, read_yaml, valid_only
 
 _UNSAID = {
@@ -38,10 +39,7 @@ def imported(path: Path, since: str | None) -> list[Imported]:
         raise NotAProjectError(f"{path}: not a replication of sling: source and streams are needed")
     name = sane_name(path.stem.removeprefix("replication").strip("._-") or str(root["source"])) or "imported"
     connection = sane_name(str(root["source"])) or "source"
-    begins = re.match(r"\d{4}-\d{2}-\d{2}", since or "")
-    # runs from that day on are of tables that are read by their windows
-    changes = begins and any(_whole(root, given).get("mode") == "incremental" for given in streams.values())
-    found = Imported(head_of(name, start_date=begins[0] if begins and changes else None, catchup=bool(changes) or None))
+    found = Imported(head_of(name))
     found.config |= {"extract": {"type": "sql", "connection": connection}, "tables": {}}
     found.held = {"type, host, schema, login, password": f"those of sling's connection {root['source']}"}
     for key in sorted(set(root) - {"source", "target", "defaults", "streams"}):
@@ -56,6 +54,7 @@ def imported(path: Path, since: str | None) -> list[Imported]:
             found.left_out[str(stream)] = reason
         else:
             _add(found, str(stream), whole, since)
+    begin(found.config)
     return [valid_only(found)]
 
 
@@ -92,9 +91,14 @@ def _add(found: Imported, stream: str, said: Mapping[str, Any], since: str | Non
         found.left_out[stream] = f"another stream is the table {table}"
         return
     made |= _written(found, table, said, since)
-    if said.get("where"):
-        made["where"] = str(said["where"])
+    conditions = [str(said["where"])] if said.get("where") else []
+    if conditions:
         found.note(table, "where was SQL of the source, and is asked of the rows that come")
+    if since and "incremental" in made and not since.isdecimal():
+        # runs begin with a day, and sling reads what is above the value
+        conditions.append(above(made["incremental"]["cursor"], since))
+    if conditions:
+        made["where"] = conditions[0] if len(conditions) == 1 else f"({conditions[0]}) and {conditions[1]}"
     if others := sorted(key for key, value in said.items() if key not in (*_SAID, *_UNSAID) and value):
         found.note(table, f"keys without a counterpart: {', '.join(others)}")
     if said.get("object"):
@@ -107,18 +111,13 @@ def _written(found: Imported, table: str, said: Mapping[str, Any], since: str | 
     made: dict[str, Any] = {"primary_key": key} if key else {}
     if said.get("mode") == "incremental" and cursor:
         made["write_disposition"] = "merge" if key else "append"
-        made["incremental"] = {"cursor": str(cursor), **({"initial": _value(since)} if since else {})}
+        made["incremental"] = {"cursor": str(cursor), **({"initial": first_value(since)} if since else {})}
         if not since:
             found.note(table, "where the old target ends is not in the file: elt import sling ... --since VALUE")
         return made
     if said.get("mode") == "incremental":
         found.note(table, "incremental without update_key: every load reads the whole table")
     return {**made, "write_disposition": "replace"}
-
-
-def _value(since: str) -> str | int:
-    # a number that the old target has is not read again; of a time the whole day is, by the runs from there on
-    return int(since) + 1 if since.isdecimal() else since
 
 
 def _listed(value: Any) -> list[str]:

@@ -13,7 +13,7 @@ from elt_factory.landing import csv_sql, json_rules, ndjson
 from elt_factory.landing.casting import bound_text, cast_text, duckdb_type, has_nanoseconds, plain_cast
 from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH, ROW
 from elt_factory.landing.lines import BROKEN_LINES
-from elt_factory.landing.planned import WHERE, ContractPlan, PlannedColumn
+from elt_factory.landing.planned import STAYS, WHERE, ContractPlan, PlannedColumn
 from elt_factory.landing.presumption import confirmed
 from elt_factory.landing.reasons import bad_value_count, row_reason
 from elt_factory.landing.rejected import KEPT, kept_of_reject, of_line
@@ -21,6 +21,8 @@ from elt_factory.landing.time_formats import cast_written
 
 # where a row is in a list of Parquet files: none has more rows than that
 PLACE_IN_PARQUET = f"CAST(file_index * {2**40} + file_row_number AS BIGINT)"
+# a column with more values in a row group has no dictionary; by itself DuckDB collects five times as many in vain
+_MOST_IN_DICTIONARY = 4096
 
 
 def read_parquet(files: Sequence[str]) -> str:
@@ -51,10 +53,15 @@ def stage_records(relation: str, plan: ContractPlan) -> str:
     )
 
 
-def where_macro(plan: ContractPlan) -> str:
-    """CREATE MACRO of the condition for the rows to keep: its parameters are the columns, whatever their names."""
-    names = ", ".join(identifier(column.name) for column in plan.where_columns)
-    return f"CREATE OR REPLACE TEMP MACRO {WHERE}({names}) AS coalesce(({plan.where}\n), false)"
+def condition_macros(plan: ContractPlan) -> list[str]:
+    """CREATE MACRO of the conditions for rows: the parameters are the columns, whatever their names."""
+    given = {WHERE: plan.where, STAYS: plan.stays}
+    return [_macro(plan, name, condition) for name, condition in given.items() if condition]
+
+
+def _macro(plan: ContractPlan, name: str, condition: str) -> str:
+    names = ", ".join(identifier(column.name) for column in plan.columns_in(condition))
+    return f"CREATE OR REPLACE TEMP MACRO {name}({names}) AS coalesce(({condition}\n), false)"
 
 
 def no_records(plan: ContractPlan) -> str:
@@ -68,6 +75,8 @@ def no_records(plan: ContractPlan) -> str:
 
 def typed_value(column: PlannedColumn, plan: ContractPlan) -> str:
     """Return the column's value in its landed type, from its raw text; NULL where it cannot be read."""
+    if plan.is_mark(column):
+        return f"CASE WHEN {plan.unmet} THEN now() END"
     if not column.found:
         return f"CAST(NULL AS {duckdb_type(column.landed_type)})"
     raw = plan.raw(column.name)
@@ -170,8 +179,8 @@ def copy_statement(select: str, folder: str, part_bytes: int, row_group_bytes: i
     """
     return (
         f"COPY ({select}) TO {text_literal(folder)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, "
-        f"ROW_GROUP_SIZE_BYTES {row_group_bytes}, FILE_SIZE_BYTES {part_bytes}, FILENAME_PATTERN 'part-{{i}}', "
-        "RETURN_STATS)"
+        f"ROW_GROUP_SIZE_BYTES {row_group_bytes}, DICTIONARY_SIZE_LIMIT {_MOST_IN_DICTIONARY}, "
+        f"FILE_SIZE_BYTES {part_bytes}, FILENAME_PATTERN 'part-{{i}}', RETURN_STATS)"
     )
 
 

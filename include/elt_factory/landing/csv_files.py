@@ -22,7 +22,6 @@ from elt_factory.landing.schema import KnownTable
 
 _FEW, _SHOWN = 2, 5
 _SNIFFED_BYTES = 1024 * 1024
-_SMALL = 256 * 1024
 _LOOKED_AT = 50  # lines that show how a file is cut into fields
 _MOST = 0.9
 
@@ -63,15 +62,6 @@ def _own_header(file: Path) -> tuple[str, ...]:
 def comes_from_others(spool: Spool) -> bool:
     """Whether CSV may be written in any way: not by a reader of a database, which counts its rows."""
     return spool.format == "csv" and spool.rows_read is None
-
-
-def useful_threads(spool: Spool) -> int | None:
-    """How many threads help to read the files; None for all there are.
-
-    Each small CSV file takes its thread to the locks of all, so that two threads need longer than one.
-    """
-    size = sum(file.stat().st_size for file in spool.files) if spool.format == "csv" else 0
-    return 1 if size and size < _SMALL * len(spool.files) and len(spool.files) > 1 else None
 
 
 def is_header_again(header: Sequence[str], spool: Spool) -> str:

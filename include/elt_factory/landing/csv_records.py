@@ -32,6 +32,9 @@ def measured(spool: Spool) -> Spool:
     """
     if spool.format != "csv" or spool.csv.encoding == "utf-16":
         return spool
+    if spool.longest is not None and not comes_from_others(spool):
+        # its reader saw each record
+        return replace(spool, headers=headers_of(spool))
     found = _measure(spool.files, spool.csv)
     spool = replace(spool, headers=headers_of(spool))
     if found is None:

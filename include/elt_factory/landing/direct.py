@@ -31,6 +31,7 @@ def may_be_direct(known: KnownTable, plan: ContractPlan) -> bool:
         bool(plan.columns)
         and decided
         and not plan.where
+        and not plan.stays
         and not plan.quarantines
         and not known.table.schema_contract.startswith("discard")
         and names.issuperset(plan.presumed.tests)
@@ -64,9 +65,10 @@ def _as_written(connection: duckdb.DuckDBPyConnection, plan: ContractPlan) -> It
     are.
     """
     pushed = () if plan.joins_files else ("filter_pushdown",)
-    off = ",".join(("join_order", "build_side_probe_side", *pushed))
+    ((before,),) = connection.execute("SELECT current_setting('disabled_optimizers')").fetchall()
+    off = ",".join(("join_order", "build_side_probe_side", *pushed, *filter(None, (before,))))
     connection.execute(f"SET disabled_optimizers = '{off}'")
     try:
         yield
     finally:
-        connection.execute("SET disabled_optimizers = ''")
+        connection.execute(f"SET disabled_optimizers = '{before}'")

@@ -47,4 +47,6 @@ def _value(column: PlannedColumn, plan: ContractPlan) -> str:
     raw, value = plan.raw(column.name), _plain(column, plan)
     if test := plan.presumed.tests.get(column.name):
         return confirmed(raw, value, test)
+    if plan.is_sure(column):
+        return value
     return f"CASE WHEN {is_usual(raw, value, column.type)} THEN {value} ELSE {typed_value(column, plan)} END"

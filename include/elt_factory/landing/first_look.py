@@ -6,7 +6,7 @@ To look through all records for types before they are read costs as much as to r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from elt_factory.config.models.table import loaded_name
@@ -49,7 +49,8 @@ def presumed_columns(
     look = _FirstLook()
     try:
         with lines.only_first(connection, spool.files if spool.format == "ndjson" else ()):
-            return find_columns(connection, known, spool, look), look.presumption
+            found = find_columns(connection, known, spool, look)
+            return found, replace(look.presumption, longest=spool.longest)
     finally:
         forget_broken_lines(connection)
 

@@ -113,7 +113,7 @@ def raw_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: Con
 
 
 def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool, look: Look) -> Found:
-    names = [row[0] for row in connection.execute(ndjson.shapes()).fetchall()]
+    names = [row[0] for row in connection.execute(ndjson.shapes(spool.longest)).fetchall()]
     if None in names:
         raise BrokenLinesError
     look.note_keys(names)

@@ -15,7 +15,7 @@ _NUMBERS_THAT_ARE_NONE = "(?i)nan|inf"
 # every key with its colon, and the brackets; texts are passed over
 _SHAPE = rf"({_TEXT}\s*:|[\[\]{{}}])|{_TEXT}"
 _KEY = r'"[^"]*"\s*:'
-_SHORTEST_DEEP = 2 * limits.JSON_DEPTH + 2
+SHORTEST_DEEP = 2 * limits.JSON_DEPTH + 2  # bytes
 
 
 def _within(levels: int) -> str:
@@ -87,7 +87,7 @@ def repeats_a_key(shape: str) -> bool:
 
 def too_deep(text: str) -> str:
     """Return the condition that objects and arrays are within each other more often than any warehouse takes."""
-    return f"strlen({text}) >= {_SHORTEST_DEEP} AND NOT regexp_full_match({text}, {text_literal(_NOT_TOO_DEEP)})"
+    return f"strlen({text}) >= {SHORTEST_DEEP} AND NOT regexp_full_match({text}, {text_literal(_NOT_TOO_DEEP)})"
 
 
 def _has_no_number(text: str) -> str:

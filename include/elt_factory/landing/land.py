@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elt_factory.config.models.table import source_name
+from elt_factory.core.amount import amount
 from elt_factory.core.disk import naming_a_full_disk
 from elt_factory.core.failures import AccountingError, ContractError
 from elt_factory.core.sql_text import text_literal
@@ -59,7 +60,9 @@ def land(request: LandRequest) -> Manifest:
 def _land(request: LandRequest) -> Manifest:
     attempt, place = request.attempt, request.place
     with (
-        scratch(request.workdir, attempt.name, request.staged) as connection,
+        scratch(
+            request.workdir, attempt.own_name, request.staged, doubting=_is_written_by_others(request.spool)
+        ) as connection,
         named_errors(request.known),
         place.writing(attempt.name, request.workdir) as folder,
     ):
@@ -81,6 +84,11 @@ def _land(request: LandRequest) -> Manifest:
     # other attempts of this load are not touched: a load may be reading one of them
     write_manifest(place, manifest)
     return manifest
+
+
+def _is_written_by_others(spool: Spool) -> bool:
+    """Whether its files have statistics that are not of this program, and may be wrong."""
+    return spool.format == "parquet" and bool(spool.sources)
 
 
 def with_etags(place: Place, manifest: Manifest) -> Manifest:
@@ -184,9 +192,8 @@ def _refuse_if_frozen(connection: duckdb.DuckDBPyConnection, known: KnownTable) 
     broken = f"reason IS NOT NULL AND NOT starts_with(reason, {text_literal(REASON)})"
     bad = connection.execute(f"SELECT count(*), min(reason) FROM staged WHERE {broken}").fetchall()[0]
     if bad[0]:
-        raise ContractError(
-            f"{known.label}: schema_contract is freeze and {bad[0]} rows violate it, for example: {bad[1]}"
-        )
+        rows = amount(bad[0], "row violates", "rows violate")
+        raise ContractError(f"{known.label}: schema_contract is freeze and {rows} it, for example: {bad[1]}")
 
 
 def _write_parts(
@@ -194,11 +201,11 @@ def _write_parts(
 ) -> tuple[LandedFile, ...]:
     plan = staged.plan
     if staged.parts:
-        return _landed(staged.parts, folder, attempt.name)
+        return landed_files(staged.parts, folder, attempt.name)
     if not plan.columns or not staged.tally.good:
         return ()
     select = contract.newest_rows(plan) if staged.duplicates else contract.good_rows(plan)
-    return _landed(write_parts(connection, select, folder / PARTS), folder, attempt.name)
+    return landed_files(write_parts(connection, select, folder / PARTS), folder, attempt.name)
 
 
 def _write_rejects(
@@ -207,7 +214,7 @@ def _write_rejects(
     if not staged.tally.rejected:
         return None
     written = connection.execute(copy_rejects(staged.plan, str(folder / "rejects.parquet"))).fetchall()
-    return _landed(written, folder, attempt.name)[0]
+    return landed_files(written, folder, attempt.name)[0]
 
 
 def _write_ledger(
@@ -216,7 +223,7 @@ def _write_ledger(
     if not staged.plan.by_file:
         return None
     written = connection.execute(copy_ledger(str(folder / "files.parquet"))).fetchall()
-    return _landed(written, folder, attempt.name)[0]
+    return landed_files(written, folder, attempt.name)[0]
 
 
 def _with_keys(
@@ -233,12 +240,12 @@ def _with_keys(
     if read == bad:
         return manifest
     copy = contract.copy_whole(contract.good_rows(plan), str(folder / "keys.parquet"))
-    landed = _landed(connection.execute(copy).fetchall(), folder, request.attempt.name)[0]
+    landed = landed_files(connection.execute(copy).fetchall(), folder, request.attempt.name)[0]
     columns = tuple(LandedColumn(column.name, str(column.landed_type)) for column in plan.columns)
     return replace(manifest, keys=landed, key_columns=columns)
 
 
-def _landed(rows: Sequence[Sequence[Any]], folder: Path, attempt: str) -> tuple[LandedFile, ...]:
+def landed_files(rows: Sequence[Sequence[Any]], folder: Path, attempt: str) -> tuple[LandedFile, ...]:
     """Files of which DuckDB says the path and the number of rows."""
     paths = [Path(row[0]) for row in rows]
     return tuple(
@@ -289,8 +296,9 @@ def _null_cursors(connection: duckdb.DuckDBPyConnection, request: LandRequest, p
         # a cursor that is not a column of the plan has no value in any row
         found = _one(connection, contract.null_cursors(plan))
     if found and table.null_cursor == "fail":
+        rows = amount(found, "row has", "rows have")
         raise ContractError(
-            f"{request.known.label}: {found} rows have no value in the cursor {table.incremental.cursor}, and "
+            f"{request.known.label}: {rows} no value in the cursor {table.incremental.cursor}, and "
             "null_cursor is fail; nothing was landed"
         )
     return found

@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import asdict, dataclass
 
 from elt_factory.config.models.values import ColumnType
+from elt_factory.core.amount import amount
 from elt_factory.core.failures import LandingError
 from elt_factory.landing.attempt import is_attempt
 from elt_factory.landing.places import Place
@@ -137,6 +138,7 @@ class Manifest:
     delta_token_after: str | None = None  # what it was asked with; None: for all it has
     cursor_after: str | None = None  # a cursor that is not a time was read from here on; None: from its beginning
     replays: Replays | None = None  # the records are rejects of another load
+    parts: tuple[str, ...] = ()  # of a load in parts: the attempts that have landed them
     forgotten: tuple[Forgotten, ...] = ()  # what `elt forget` has removed, which no number here counts any more
 
     @property
@@ -148,7 +150,13 @@ class Manifest:
     def null_cursor_words(self) -> str:
         """What was done with the rows without a cursor value, for people."""
         done = {"ignore": "skipped", "include": "read with every load"}.get(self.null_cursor or "", "loaded unchanged")
-        return f"{self.rows_null_cursor:,} rows have no value in the cursor {self.cursor_column}: {done}"
+        rows = amount(self.rows_null_cursor, "row has", "rows have")
+        return f"{rows} no value in the cursor {self.cursor_column}: {done}"
+
+    @property
+    def what_to_clear(self) -> str:
+        """The task that has to run again for the source to be asked from another beginning."""
+        return "the task split" if self.parts else "the extract task"
 
     @property
     def bytes(self) -> int:

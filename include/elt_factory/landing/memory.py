@@ -66,10 +66,14 @@ def set_limit(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def reading_limit(limit: int, threads: int, columns: int, record_bytes: int, buffer_bytes: int) -> int:
-    """Return the limit while files are read in buffers that DuckDB would keep; what it cannot know is not limited."""
+    """Return the limit while files are read in buffers that DuckDB would keep; what it cannot know is not limited.
+
+    With less than a row group for each thread it would put aside on disk what it is about to write.
+    """
     if columns > _FEW_COLUMNS or record_bytes > _SHORT_RECORD:
         return limit
-    return min(limit, _READING_BYTES + threads * (columns * _COLUMN_BYTES + _BUFFERS * buffer_bytes))
+    each = columns * _COLUMN_BYTES + _BUFFERS * buffer_bytes + _row_group(limit, threads)
+    return min(limit, _READING_BYTES + threads * each)
 
 
 def set_records(
@@ -114,4 +118,8 @@ def row_group_bytes(connection: duckdb.DuckDBPyConnection) -> int:
     Each thread fills one of its own.
     """
     threads = int(connection.execute("SELECT current_setting('threads')").fetchall()[0][0])
-    return max(_LEAST_ROW_GROUP, min(_ROW_GROUP, limit_bytes() // (_ROW_GROUP_COPIES * threads)))
+    return _row_group(limit_bytes(), threads)
+
+
+def _row_group(limit: int, threads: int) -> int:
+    return max(_LEAST_ROW_GROUP, min(_ROW_GROUP, limit // (_ROW_GROUP_COPIES * threads)))

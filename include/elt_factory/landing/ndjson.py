@@ -43,19 +43,19 @@ def read_columns(
     `more` are columns of theirs that are passed on.
     """
     values = {column: f"record.{identifier(column)}" for column in types}
-    return _columns(confirmed_keys("json", presumed.keys), types, _confirmed(values, presumed), more, name)
+    return _columns(confirmed_keys("json", presumed), types, _confirmed(values, presumed), more, name)
 
 
-def shapes() -> str:
+def shapes(longest: int | None = None) -> str:
     """SELECT of the keys of all records, in the order in which they come; NULL where a line is not a record.
 
     That is an object without a key twice that is not nested too deep. The keys of one record, its shape, are looked at
-    once for all records.
+    once for all records, of which none has more bytes than the longest.
     """
     other = "CASE WHEN len(keys) = 0 THEN json_type(json) <> 'OBJECT' ELSE FALSE END"
     shape = (
         f"SELECT keys, min({identifier(ROW)}) AS begins, "
-        f"bool_or({other} OR {_too_deep('json')}) OR len(keys) <> list_unique(keys) AS broken "
+        f"bool_or({other} OR {_too_deep('json', longest)}) OR len(keys) <> list_unique(keys) AS broken "
         f"FROM (SELECT *, json_keys(json) AS keys FROM {LINES}) GROUP BY keys"
     )
     each = "SELECT begins, unnest(CASE WHEN broken THEN [NULL] ELSE keys END) AS key, unnest(range(len(keys))) AS place"
@@ -67,25 +67,28 @@ def _may_be_deep(text: str) -> str:
     return f"CASE WHEN strlen({text}) > {2 * limits.JSON_DEPTH} THEN {opened} > {limits.JSON_DEPTH} ELSE FALSE END"
 
 
-def _too_deep(text: str) -> str:
+def _too_deep(text: str, longest: int | None) -> str:
+    if longest is not None and longest < json_rules.SHORTEST_DEEP:
+        # to compile the pattern for depth takes several milliseconds in each statement, whether it is used or not
+        return "FALSE"
     return f"CASE WHEN {_may_be_deep(text)} THEN {json_rules.too_deep(text)} ELSE FALSE END"
 
 
-def confirmed_keys(text: str, keys: Sequence[str]) -> str:
-    """Return the JSON text of a record, if it is an object that has none but these keys, each once.
+def confirmed_keys(text: str, presumed: Presumption) -> str:
+    """Return the JSON text of a record, if it is an object that has none but the presumed keys, each once.
 
     What has no keys at all may be something else.
     """
-    if not keys:
+    if not presumed.keys:
         return text
-    return confirmed_record(text, _has_only(text, keys))
+    return confirmed_record(text, _has_only(text, presumed))
 
 
-def _has_only(text: str, keys: Sequence[str]) -> str:
-    found, known = f"json_keys({text})", text_list(keys)
+def _has_only(text: str, presumed: Presumption) -> str:
+    found, known = f"json_keys({text})", text_list(presumed.keys)
     others = f"len({found}) > 0 AND len({found}) = list_unique({found}) AND list_has_all({known}, {found})"
     shape = f"CASE WHEN {found} = {known} THEN TRUE ELSE {others} END"
-    return f"{shape} AND NOT {_too_deep(text)}"
+    return f"{shape} AND NOT {_too_deep(text, presumed.longest)}"
 
 
 def kinds(names: Sequence[str]) -> str:
@@ -140,7 +143,7 @@ def read_exactly(
     presumed: Presumption = _NOTHING,
 ) -> str:
     """`read_columns`, but numbers keep all of their digits. `marker` is text that does not appear in the data."""
-    record = confirmed_keys("json", presumed.keys)
+    record = confirmed_keys("json", presumed)
     quoted = f"CASE WHEN {has_long_number(names)} THEN {_quote_long_numbers(record, marker)} ELSE {record} END"
     values = {name: _unquote(f"record.{identifier(name)}", marker) for name in types}
     return _columns(quoted, types, _confirmed(values, presumed), more, LINES)
@@ -166,7 +169,7 @@ def _is_presumed(text: str, presumed: Presumption) -> str:
     kinds = {name: f"json_type({text}, {text_literal(json_rules.pointer_to(name))})" for name in presumed.keys}
     texts = (f"coalesce({kind} IN ('VARCHAR', 'NULL'), TRUE)" for name, kind in kinds.items() if name in presumed.texts)
     others = (f"coalesce({kind} <> 'VARCHAR', TRUE)" for name, kind in kinds.items() if name in presumed.in_json)
-    return " AND ".join([_has_only(text, presumed.keys), *texts, *others])
+    return " AND ".join([_has_only(text, presumed), *texts, *others])
 
 
 def _confirmed(values: Mapping[str, str], presumed: Presumption) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elt_factory.config.errors import near_name
+from elt_factory.config.models.deletes import DELETED_AT
 from elt_factory.core.failures import BadRequestError
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, identifier, text_literal
 from elt_factory.core.window import iso_utc
@@ -58,8 +59,7 @@ def landed_keys(
     with proven(place, manifest.files) as folder, duckdb.connect(str(workdir / "keys.duckdb")) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         memory.set_limit(connection)
-        parts = file_list([str(folder / part.path) for part in manifest.files])
-        rows = f"read_parquet({parts}, {LITERAL_PATHS}, union_by_name = true)"
+        rows = f"({_rows_of(manifest, folder)})"
         empty = " OR ".join(f"coalesce(CAST({identifier(column.name)} AS VARCHAR), '') = ''" for column in wanted)
         left_out = connection.execute(f"SELECT count(*) FROM {rows} WHERE {empty}").fetchall()[0][0]
         limit = f" LIMIT {most}" if most is not None else ""
@@ -104,10 +104,15 @@ def keys_of_landings(
 
 
 def _rows_of(manifest: Manifest, folder: Path) -> str:
-    """SELECT of the rows of a landing, each column in its type, also where there are none."""
+    """SELECT of the rows of a landing, each column in its type, also where there are none.
+
+    Those that do not meet `where` are landed for their keys alone.
+    """
     if manifest.files:
         parts = file_list([str(folder / part.path) for part in manifest.files])
-        return f"SELECT * FROM read_parquet({parts}, {LITERAL_PATHS}, union_by_name = true)"
+        marked = any(column.name == DELETED_AT for column in manifest.columns)
+        there = f" WHERE {identifier(DELETED_AT)} IS NULL" if marked else ""
+        return f"SELECT * FROM read_parquet({parts}, {LITERAL_PATHS}, union_by_name = true){there}"
     columns = [
         f"CAST(NULL AS {duckdb_type(column.column_type)}) AS {identifier(column.name)}" for column in manifest.columns
     ]

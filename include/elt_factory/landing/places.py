@@ -70,6 +70,10 @@ class Place(ABC):
         """
 
     @abstractmethod
+    def changed(self, name: str) -> datetime:
+        """Return when a file was last changed, by the clock of the place."""
+
+    @abstractmethod
     def files(self) -> Mapping[str, Entry]:
         """All files here and below."""
 
@@ -136,6 +140,9 @@ class LocalPlace(Place):
             file.seek(0)
             file.truncate()
             file.write(content)
+
+    def changed(self, name: str) -> datetime:  # noqa: D102
+        return datetime.fromtimestamp((self.folder / name).stat(follow_symlinks=False).st_mtime, UTC)
 
     def files(self) -> dict[str, Entry]:  # noqa: D102
         found = {}

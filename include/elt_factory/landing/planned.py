@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from elt_factory.config.models.deletes import Deletes, says_deleted
+from elt_factory.config.models.deletes import DELETED_AT, Deletes, says_deleted
 from elt_factory.config.models.values import ColumnType
 from elt_factory.landing.file_names import AGAIN, PATH, ROW
 from elt_factory.landing.numbers import Signs
@@ -14,6 +14,7 @@ from elt_factory.landing.quarantine import Quarantine
 
 _TIMES = ("time", "datetime", "timestamp")
 WHERE = "where_holds"  # the macro of the condition for the rows to keep
+STAYS = "stays"  # the macro of the condition for the rows whose key is not deleted
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,12 @@ class ContractPlan:
     distinguishes the rows of one file from each other. `by_header`: a row says whether it is its file's
     header line again. `nanoseconds` are the columns whose source has a type for them: a time of theirs is never cut.
     `numbered`: a row says at which place it was read; else one thread has to stage the rows, in their order.
-    `where` is the condition for the good rows to keep. `presumed` is what the first records say of all.
+    `where` is the condition for the good rows to keep, `stays` the one without which a row is landed as deleted.
+    `presumed` is what the first records say of all.
     `protected`: the values of hashed columns are hashes already. `only_file` is the file that all records come from,
-    where there is one. With `short_texts` no value is longer than a text may be. `quarantines` are the checks that set
-    rows aside, but none that is deleted by `deletes`; `unseen` are columns that no record has, and a check may name.
+    where there is one. With `short_texts` no value is longer than a text may be. `integers` are columns whose texts a
+    database wrote from integers. `quarantines` are the checks that set rows aside, but none that is deleted by
+    `deletes`; `unseen` are columns that no record has, and a check may name.
     """
 
     columns: tuple[PlannedColumn, ...]
@@ -74,10 +77,12 @@ class ContractPlan:
     nanoseconds: frozenset[str] = frozenset()
     numbered: bool = False
     where: str | None = None
+    stays: str | None = None
     presumed: Presumption = field(default_factory=Presumption)
     protected: bool = False
     only_file: OnlyFile | None = None
     short_texts: bool = False
+    integers: frozenset[str] = frozenset()
     quarantines: tuple[Quarantine, ...] = ()
     unseen: tuple[tuple[str, ColumnType | None], ...] = ()
     deletes: Deletes | None = None
@@ -93,23 +98,28 @@ class ContractPlan:
         """What `staged` calls what it keeps of them."""
         return (*(("file",) if self.by_file else ()), *(("place",) if self.numbered else ()))
 
-    @property
-    def where_columns(self) -> tuple[PlannedColumn, ...]:
-        """The columns that the condition may mean: those whose names are in its text."""
-        text = (self.where or "").casefold()
+    def columns_in(self, condition: str) -> tuple[PlannedColumn, ...]:
+        """Return the columns that a condition may mean: those whose names are in its text."""
+        text = condition.casefold()
         return tuple(column for column in self.columns if column.name.casefold() in text)
 
     @property
     def kept(self) -> str | None:
         """The condition for the rows to keep, over the typed columns; None where all are kept."""
-        if not self.where:
-            return None
-        return f"{WHERE}({', '.join(self.typed(column.name) for column in self.where_columns)})"
+        return self._asked(WHERE, self.where) if self.where else None
+
+    @property
+    def unmet(self) -> str | None:
+        """The condition for the rows that are landed as deleted, over the typed columns; None where there are none."""
+        return f"NOT {self._asked(STAYS, self.stays)}" if self.stays else None
+
+    def _asked(self, macro: str, condition: str) -> str:
+        return f"{macro}({', '.join(self.typed(column.name) for column in self.columns_in(condition))})"
 
     @property
     def is_judged(self) -> str | None:
         """The condition for the rows that checks may set aside: those that would be loaded; None where all are."""
-        column = next((one for one in self.columns if self.deletes and one.name == self.deletes.column), None)
+        column = next((one for one in self.columns if self.deletes and one.name == self.deletes.marker), None)
         deleted = (
             column and self.deletes and says_deleted(self.typed(column.name), column.landed_type, self.deletes.equals)
         )
@@ -138,9 +148,17 @@ class ContractPlan:
         """Whether each row looks up the file that it came from."""
         return self.by_file and self.only_file is None
 
+    def is_mark(self, column: PlannedColumn) -> bool:
+        """Whether a column is the one by which a row is landed as deleted."""
+        return self.stays is not None and column.name == DELETED_AT
+
     def is_plain_text(self, column: PlannedColumn) -> bool:
         """Whether every value of a column is landed as it is read."""
         return self.short_texts and column.found and not column.hashed and column.type.name == "text"
+
+    def is_sure(self, column: PlannedColumn) -> bool:
+        """Whether DuckDB's own cast of a column's values is exact."""
+        return column.name in self.integers and column.type.name == "integer"
 
     def is_cut(self, column: PlannedColumn) -> bool:
         """Whether a column's values may say more than the landed type holds."""

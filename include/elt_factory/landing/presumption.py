@@ -21,13 +21,15 @@ class Presumption:
     `tests` are conditions on a raw value $ and DuckDB's own cast # of it, which has the presumed type then and is none
     of another type. Of NDJSON:
     `in_json` are the columns that are tested as JSON writes them, `texts` those whose values are all texts, and `keys`
-    are all keys that records have, in the order of most.
+    are all keys that records have, in the order of most; no record has more bytes than the `longest`, where that is
+    known.
     """
 
     tests: Mapping[str, str] = field(default_factory=dict)
     in_json: frozenset[str] = frozenset()
     texts: frozenset[str] = frozenset()
     keys: tuple[str, ...] = ()
+    longest: int | None = None
 
     def renamed(self, rename: Callable[[str], str]) -> Presumption:
         """Return the same for columns of other names; keys are always those of the source."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from elt_factory.config.models.check_names import named_checks
 from elt_factory.config.models.checks import COLUMN_CHECKS, QUARANTINE, TABLE_CHECKS, Check, TableCheck
 from elt_factory.core.failures import ContractError
 from elt_factory.core.sql_text import identifier, text_literal
@@ -45,24 +46,22 @@ class Quarantine:
 
 def quarantines_of(table: Table, checks: Sequence[TableCheck]) -> tuple[Quarantine, ...]:
     """Return the checks of a table, and of its columns, that set rows aside."""
-    return (*_of_columns(table), *_of_table(checks))
+    named = named_checks(table, checks)
+    of_columns = (
+        _made(one.name, one.check, COLUMN_CHECKS.get(one.check.kind).row_condition(one.check.spec, one.column))
+        for one in named.of_columns
+        if one.check.severity == QUARANTINE
+    )
+    of_table = (
+        _made(one.name, one.check, TABLE_CHECKS.get(one.check.kind).condition(one.check.spec))
+        for one in named.of_table
+        if one.check.severity == QUARANTINE
+    )
+    return (*of_columns, *of_table)
 
 
-def _of_columns(table: Table) -> Iterator[Quarantine]:
-    for name, column in table.columns.items():
-        for check in column.checks:
-            if check.severity == QUARANTINE:
-                yield _made(check, name, COLUMN_CHECKS.get(check.kind).row_condition(check.spec, name))
-
-
-def _of_table(checks: Sequence[TableCheck]) -> Iterator[Quarantine]:
-    for check in checks:
-        if check.severity == QUARANTINE:
-            yield _made(check, "", TABLE_CHECKS.get(check.kind).condition(check.spec))
-
-
-def _made(check: Check, column: str, condition: str) -> Quarantine:
-    return Quarantine(check.named(column), condition, f"({check.where}\n)" if check.where else "")
+def _made(name: str, check: Check, condition: str) -> Quarantine:
+    return Quarantine(name, condition, f"({check.where}\n)" if check.where else "")
 
 
 def sets_aside(name: str, reason: str) -> bool:

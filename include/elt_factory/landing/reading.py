@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elt_factory.config.models.table import loaded_name
 from elt_factory.core.failures import BadDataError, ContractError
 from elt_factory.extract.request import Spool
 from elt_factory.landing import contract, csv_sql, limits, memory, staging
-from elt_factory.landing.csv_files import comes_from_others, useful_threads
+from elt_factory.landing.csv_files import comes_from_others
 from elt_factory.landing.csv_sifting import forget_broken_lines, sift_csv
 from elt_factory.landing.delivered import file_id, note_delivered
 from elt_factory.landing.direct import Parts, may_be_direct, stage_directly
 from elt_factory.landing.first_look import NotPresumedError, presumed_columns
 from elt_factory.landing.found import Found, find_columns, nanosecond_columns, raw_relations
-from elt_factory.landing.lines import BROKEN_LINES, LONG, BrokenLinesError, Sizes, offer
+from elt_factory.landing.lines import BATCH_BYTES, BROKEN_LINES, LONG, BrokenLinesError, Sizes, offer
 from elt_factory.landing.manifest import Drift
 from elt_factory.landing.numbers import Signs
 from elt_factory.landing.outline import with_files
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _GROWS = 8  # a value is longer once it is read: two bytes for one of latin-1, a number with an exponent written out
+_SMALL = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,30 @@ def _stage_files(
     return _stage_within(connection, request, spool, _Means(threads, 0, parts))
 
 
+def useful_threads(spool: Spool) -> int | None:
+    """How many threads help to read the files; None for all there are.
+
+    Each small CSV file takes its thread to the locks of all, so that two threads need longer than one.
+    """
+    if is_one_batch(spool):
+        return 1
+    sizes = _file_sizes(spool)
+    are_small = spool.format == "csv" and len(sizes) > 1 and sum(sizes) < _SMALL * len(sizes)
+    return 1 if are_small else None
+
+
+def is_one_batch(spool: Spool) -> bool:
+    """Whether one thread is enough for all: it reads a batch alone, and to start others takes longer than their work.
+
+    What is in Parquet may be many times larger than the file.
+    """
+    return spool.format != "parquet" and sum(_file_sizes(spool)) <= BATCH_BYTES
+
+
+def _file_sizes(spool: Spool) -> list[int]:
+    return [file.stat().st_size for file in spool.files]
+
+
 @dataclass(frozen=True)
 class _Means:
     """How files are read: with how many threads, with buffers of what size that DuckDB would keep, into what parts."""
@@ -136,7 +162,7 @@ def _stage_within(
     direct = None if sizes.are_long else means.parts
     read = _stage_directly(connection, request, spool, direct) if direct else None
     read = read or _stage_with_care(connection, request, spool)
-    memory.set_records(connection, sizes.longest)
+    memory.set_records(connection, sizes.longest, 1 if is_one_batch(spool) else None)
     memory.set_threads(connection, len(read.plan.columns))
     if spool.format == "csv":
         staging.stage_more(connection, request.staged, read.plan, contract.broken_csv(read.plan), read.part_files)
@@ -209,6 +235,7 @@ def _planned(
         nanoseconds=nanosecond_columns(connection, spool),
         numbered=spool.format != "csv",
         signs=Signs.of(spool.csv),
+        integers=frozenset(map(loaded_name, spool.integers)),
         short_texts=spool.longest is not None and spool.longest <= limits.TEXT_BYTES // _GROWS,
     )
     return plan, drift

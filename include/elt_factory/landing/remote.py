@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from elt_factory.core.connection import Connection
@@ -94,6 +95,10 @@ class RemotePlace(Place):
                     return
             time.sleep(random.uniform(0, min(1.0, 0.01 * 2**number)))  # noqa: S311  # spreads workers, hides nothing
         raise LandingUnavailableError(f"the landing {self.root}: others changed {self._below(name)} {_CHANGES} times")
+
+    def changed(self, name: str) -> datetime:  # noqa: D102
+        with self._named():
+            return self.objects.look(self._below(name)).modified
 
     def files(self) -> dict[str, Entry]:  # noqa: D102
         with self._named():

@@ -41,4 +41,4 @@ class LandRequest:
     @property
     def staged(self) -> Path:
         """The folder of the staged records."""
-        return self.workdir / f"staged-{self.attempt.name}"
+        return self.workdir / f"staged-{self.attempt.own_name}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from elt_factory.config.errors import near_name
 from elt_factory.config.models.checks import TableCheck
-from elt_factory.config.models.deletes import a_column_that_says, says_deleted, says_nothing
+from elt_factory.config.models.deletes import DELETED_AT, a_column_that_says, says_deleted, says_nothing
 from elt_factory.config.models.source import Pipeline
 from elt_factory.config.models.table import TIMES, Column, Table
 from elt_factory.config.models.values import ColumnType
@@ -99,6 +99,10 @@ def plan_contract(known: KnownTable, found: Mapping[str, ColumnType | None]) -> 
     columns = tuple(_planned(known, name, found) for name in kept)
     _check_needed(known, [column.name for column in columns], found)
     _check_history(known, columns)
+    stays = _condition_to_stay(known, columns)
+    if stays:
+        # it is said of the columns before it
+        columns = (*columns, PlannedColumn(DELETED_AT, ColumnType("timestamp"), found=False))
     secret = frozenset(name for name, column in table.columns.items() if column.pii)
     cursor = table.incremental.cursor if table.incremental else None
     plan = ContractPlan(
@@ -108,7 +112,8 @@ def plan_contract(known: KnownTable, found: Mapping[str, ColumnType | None]) -> 
         unwanted=tuple(unwanted),
         secret=secret,
         single_keys=known.single_keys,
-        where=_condition(known, columns),
+        where=None if stays else _condition(known, columns),
+        stays=stays,
         quarantines=quarantines_of(table, known.checks) if columns else (),
         unseen=unseen_columns(table, known.existing, kept),
         deletes=table.follows_deletes,
@@ -134,6 +139,12 @@ def _condition(known: KnownTable, columns: Sequence[PlannedColumn]) -> str | Non
         text = says_nothing(column.name, column.landed_type, follows.equals)
         raise ContractError(f"{known.label}: {text}; hint: {a_column_that_says(column.name, follows.equals)}")
     return f"({where}\n) OR {deleted}" if where else None
+
+
+def _condition_to_stay(known: KnownTable, columns: Sequence[PlannedColumn]) -> str | None:
+    """Return the condition without which the row of a key is deleted; None where rows are only left out."""
+    follows = known.table.follows_deletes
+    return known.table.where if columns and follows and follows.filtered else None
 
 
 def _of_no_value(known: KnownTable, name: str) -> ColumnType | None:

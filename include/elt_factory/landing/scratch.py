@@ -15,19 +15,30 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def scratch(workdir: Path, attempt: str, staged: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Provide a private DuckDB file: what does not fit in memory goes to disk, so memory does not grow with rows."""
+def scratch(
+    workdir: Path, attempt: str, staged: Path, *, doubting: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Provide a private DuckDB file: what does not fit in memory goes to disk, so memory does not grow with rows.
+
+    With `doubting` no condition is decided by the statistics of a file: old writers say that a column has no NULL where
+    it has some, and a NULL would count as a value.
+    """
     import duckdb
 
     file = workdir / f"contract-{attempt}.duckdb"
     try:
         with duckdb.connect(str(file)) as connection:
             connection.execute("SET TimeZone = 'UTC'")
+            # nothing reads the file again: what the log has need not be written into it when it is closed
+            connection.execute("PRAGMA disable_checkpoint_on_shutdown")
             memory.set_limit(connection)
             # what needs an order says which
             connection.execute("SET preserve_insertion_order = false")
             connection.execute(f"SET temp_directory = {text_literal(str(workdir / 'spill'))}")
+            if doubting:
+                connection.execute("SET disabled_optimizers = 'statistics_propagation'")
             yield connection
     finally:
-        file.unlink(missing_ok=True)
+        for left in (file, file.with_name(f"{file.name}.wal")):
+            left.unlink(missing_ok=True)
         staging.forget(staged)

@@ -29,8 +29,7 @@ def stage_records(
     """Put the records of relations, one after the other, through the contract; only they are behind `staged` then."""
     forget(folder)
     folder.mkdir(exist_ok=True)
-    if plan.where:
-        _make_condition(connection, plan)
+    _make_conditions(connection, plan)
     make_checks(connection, plan)
     for relation in relations:
         _add(connection, folder, contract.stage_records(relation, plan))
@@ -65,11 +64,12 @@ def filtered_rows(connection: duckdb.DuckDBPyConnection, folder: Path, plan: Con
     return int(found[0][0])
 
 
-def _make_condition(connection: duckdb.DuckDBPyConnection, plan: ContractPlan) -> None:
+def _make_conditions(connection: duckdb.DuckDBPyConnection, plan: ContractPlan) -> None:
     import duckdb
 
     try:
-        connection.execute(contract.where_macro(plan))
+        for macro in contract.condition_macros(plan):
+            connection.execute(macro)
     except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
         cause = str(error).splitlines()[0].split(" because the FROM")[0]
         names = ", ".join(column.name for column in plan.columns[:20])

@@ -13,6 +13,7 @@ from elt_factory.config.models.limits import Freshness, limit_words, no_business
 from elt_factory.config.models.schema_patterns import any_of
 from elt_factory.config.models.sensors import Awaited, Setting
 from elt_factory.config.models.values import Name, Share
+from elt_factory.core.amount import amount
 from elt_factory.core.verdict import Verdict, all_of
 from elt_factory.sensors.kind import Look, SensorKind
 
@@ -68,7 +69,8 @@ def _rows(spec: TableFresh, look: Look, opened: Warehouse) -> Verdict:
     if spec.min_rows is None or not before:
         return Verdict(True, "")
     count, usual = state.window_size(opened, name, table, window), median(before)
-    message = f"{name}.{table} has {count} rows for {window}; the {len(before)} loads before have a median of {usual:g}"
+    message = f"{name}.{table} has {amount(count, 'row')} for {window}"
+    message = f"{message}; the {len(before)} loads before have a median of {usual:g}"
     enough = count >= spec.min_rows * usual
     return Verdict(enough, f"{message}; {spec.min_rows:.0%} of it is needed", needs_load=not enough)
 

@@ -18,7 +18,7 @@ from elt_factory.core.window import Window
 if TYPE_CHECKING:
     from elt_factory.core.connection import Connection
     from elt_factory.discover.found import SourceFound
-    from elt_factory.extract.request import ReadRequest, Spool
+    from elt_factory.extract.request import Part, ReadRequest, Spool
     from elt_factory.extract.templating import Values
 
 Advice = tuple[tuple[str | int, ...], str, str, str]  # path, code, message, hint
@@ -102,6 +102,7 @@ class SourceKind:
         extras: The extra of ELT Factory that a type of connection needs, for those that need one.
         types_of: The types of connections that fit what one `extract` says, where that is not those of the kind.
         needs: The extras that a config needs by what it says: the place of each, its user for people, its name.
+        parts: Divides what a request would read into at most that many parts, at least one; None where it cannot.
         count: How many rows the source itself has of what a request would read; None where it cannot say.
     """
 
@@ -120,6 +121,7 @@ class SourceKind:
     types_of: Callable[[Any], Sequence[str]] | None = None
     needs: Callable[[Any], Iterable[Need]] = _no_needs
     count: Callable[[ReadRequest], int | None] | None = None
+    parts: Callable[[ReadRequest, int], Sequence[Part]] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a kind that a config could not name, or whose reference could not explain it."""

@@ -8,7 +8,9 @@ from elt_factory.config.models.source import SOURCES
 from elt_factory.core.disk import naming_a_full_disk
 
 if TYPE_CHECKING:
-    from elt_factory.extract.request import ReadRequest, Spool
+    from collections.abc import Sequence
+
+    from elt_factory.extract.request import Part, ReadRequest, Spool
     from elt_factory.sources.kind import SourceKind
 
 
@@ -31,3 +33,16 @@ def count(request: ReadRequest) -> int | None:
     """
     kind: SourceKind = SOURCES.get(request.source.extract.type)
     return kind.count(request) if kind.count else None
+
+
+def parts(request: ReadRequest, most: int) -> Sequence[Part]:
+    """Return the parts of what a request would read, at least one: each record of it is in exactly one of them.
+
+    Raises as `read` does.
+    """
+    kind: SourceKind = SOURCES.get(request.source.extract.type)
+    if kind.parts:
+        return kind.parts(request, most)
+    from elt_factory.extract.request import Part
+
+    return [Part({}, "all")]

@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, DagDetails
+from airflow.api_fastapi.auth.managers.models.resource_details import (
+    AccessView,
+    ConnectionDetails,
+    DagAccessEntity,
+    DagDetails,
+)
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import Depends, HTTPException, Request, status
+
+from elt_factory.ui.estate import current_estate
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,25 @@ def _website(user: GetUserDep) -> Any:
 User = Annotated[Any, Depends(_website)]
 
 
+def _own(request: Request) -> bool:
+    """Whether no page of another site has made a browser ask."""
+    return request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
+
+
+def _own_user(user: User, request: Request) -> Any:
+    """Return the user, whose own page asks.
+
+    Raises:
+        HTTPException: 403 for a request that another site has made.
+    """
+    if not _own(request):
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
+    return user
+
+
+OwnUser = Annotated[Any, Depends(_own_user)]
+
+
 def _readable(user: User) -> frozenset[str]:
     """Return the DAGs of which the user may see the runs."""
     return frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="GET"))
@@ -47,6 +73,20 @@ def _runnable(user: User) -> frozenset[str]:
 
 
 Runnable = Annotated[frozenset[str], Depends(_runnable)]
+
+
+def _spends(runnable: Runnable, user: OwnUser) -> Any:
+    """Return the user, who may have the warehouse asked: who may start runs of a source can resume it by any of them.
+
+    Raises:
+        HTTPException: 403 for a user who may start none.
+    """
+    if runnable.isdisjoint(current_estate().configs):
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
+    return user
+
+
+Spends = Annotated[Any, Depends(_spends)]
 
 
 def _source(name: str, user: User) -> str:
@@ -77,25 +117,6 @@ def _edited(name: SourceName, rights: OwnRights, request: Request) -> str:
     return name
 
 
-def _own(request: Request) -> bool:
-    """Whether no page of another site has made a browser ask."""
-    return request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
-
-
-def _own_user(user: User, request: Request) -> Any:
-    """Return the user, whose own page asks.
-
-    Raises:
-        HTTPException: 403 for a request that another site has made.
-    """
-    if not _own(request):
-        raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
-    return user
-
-
-OwnUser = Annotated[Any, Depends(_own_user)]
-
-
 EditedSource = Annotated[str, Depends(_edited)]
 
 
@@ -114,3 +135,23 @@ def may(user: Any, dag_id: str, method: Any, entity: DagAccessEntity | None = No
     team = DagModel.get_team_name(dag_id)
     details = DagDetails(id=dag_id, team_name=team)
     return bool(get_auth_manager().is_authorized_dag(method=method, access_entity=entity, details=details, user=user))
+
+
+def changes_every_dag(user: Any) -> bool:
+    """Whether the user may change DAGs, whichever: a new one is none of those that there are."""
+    return bool(get_auth_manager().is_authorized_dag(method="PUT", user=user))
+
+
+def changes_connection(user: Any, conn_id: str | None) -> bool:
+    """Whether the user may change a connection; without one, make a new one."""
+    if conn_id is None:
+        return bool(get_auth_manager().is_authorized_connection(method="POST", user=user))
+    from airflow.models.connection import Connection
+
+    details = ConnectionDetails(conn_id=conn_id, team_name=Connection.get_team_name(conn_id))
+    return bool(get_auth_manager().is_authorized_connection(method="PUT", details=details, user=user))
+
+
+def changed_connections(user: Any) -> set[str]:
+    """Return the connections of Airflow's database that the user may change."""
+    return set(get_auth_manager().get_authorized_connections(user=user, method="PUT"))

@@ -1,7 +1,9 @@
 """The page's API: what it answers, to whom, and the files of the page itself.
 
-Airflow mounts it below its own address. It changes nothing but Airflow's audit log, where an incident is acknowledged:
-what else a user does on the page, the page asks of Airflow's own API, with that user's own permission.
+Airflow mounts it below its own address. What it changes is Airflow's audit log, where an incident is acknowledged, and
+the repository of a git bundle, to which it pushes a branch with a new YAML. It opens connections of Airflow, the one of
+the warehouse and those that `ELT_PAGE_SAMPLES` allows for samples. What else a user does on the page, the page asks of
+Airflow's own API, with that user's own permission.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from fastapi.responses import FileResponse, JSONResponse
 
 from elt_factory.core.failures import EltError
 from elt_factory.ui.access import User
+from elt_factory.ui.onboarding import router as onboarding
 from elt_factory.ui.plugin import STATIC
-from elt_factory.ui.routes import router
+from elt_factory.ui.routes import WRONG, router
 
 _TYPES = {".js": "text/javascript", ".svg": "image/svg+xml"}
 
@@ -51,3 +54,4 @@ def openapi(_: User) -> JSONResponse:
 
 
 app.include_router(router)
+app.include_router(onboarding, responses=WRONG)

@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from elt_factory.config.errors import ConfigError, Problem
+from elt_factory.config.layers.defaults import defaults_of
 from elt_factory.config.loading import load_text
 from elt_factory.config.mistakes.across import LoadedConfig, problems_across
 from elt_factory.config.mistakes.cycles import cycles
@@ -23,12 +23,12 @@ from elt_factory.config.yaml.variables import unread_variables
 from elt_factory.core.project import config_folder
 from elt_factory.describe.plan import TaskPlan, tasks_of
 from elt_factory.describe.plan_svg import panels_of
+from elt_factory.describe.unread import variable_lines
 from elt_factory.ui.estate import Estate
 from elt_factory.ui.graphs import placed
 from elt_factory.ui.models import Checked, DraftMistake, Stage
 
 _NAME = re.compile(r"^name:[ \t]*[\"']?([a-z][a-z0-9_]*)[\"']?[ \t]*(?:#.*)?$", re.MULTILINE)
-_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _MOST_TASKS = 400  # that are drawn
 _building = Lock()  # Airflow keeps the DAG that is being built for the whole process
 
@@ -41,8 +41,8 @@ def checked(text: str, estate: Estate, readable: Collection[str]) -> Checked:
     others = [item for name, item in estate.configs.items() if name in readable and item.file != file]
     with unread_variables():
         tasks, found = _read(file, text, folder, others)
-        variable = set(_places_of_variables(file, text))
-    notes = [one for one in found if one.position.file == file and one.position.line in variable]
+        variable = set(_lines_of_variables(file, text, folder))
+    notes = [one for one in found if (one.position.file, one.position.line) in variable]
     mistakes = [one for one in found if one not in notes]
     return Checked(
         file=file.name,
@@ -76,23 +76,13 @@ def _among(item: LoadedConfig, others: Sequence[LoadedConfig]) -> list[Problem]:
     return [*found, *(problem for waiting, problem in cycles(together) if waiting is item)]
 
 
-def _places_of_variables(file: Path, text: str) -> Iterator[int]:
-    """Yield the lines of the values that have a variable without a default: what they hold cannot be judged here."""
+def _lines_of_variables(file: Path, text: str, folder: Path) -> Iterator[tuple[Path, int]]:
+    """Yield where a value has a variable without a default, in the text and in the defaults it is laid over."""
     with suppress(ConfigError):
-        source = parse_yaml(file, text)
-        for path in source.values:
-            value = _at(source.data, path)
-            if isinstance(value, str) and _VARIABLE.search(value):
-                yield source.values[path].line
-
-
-def _at(data: Any, path: Sequence[str | int]) -> Any:
-    for key in path:
-        try:
-            data = data[key]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return data
+        yield from variable_lines(parse_yaml(file, text))
+        defaults = defaults_of(file.parent, folder)
+        if defaults:
+            yield from variable_lines(defaults)
 
 
 def _stages(tasks: Sequence[TaskPlan]) -> list[Stage]:

@@ -104,6 +104,8 @@ def rejects_of(warehouse: Warehouse, source: str, table: str | None) -> Rejects:
                 reason=load.reason,
                 rejected_at=load.rejected_at,
                 state=load.state,
+                by=load.by,
+                why=load.why,
             )
             for load in found
             if table in (None, load.table)

@@ -238,6 +238,8 @@ class RejectedLoadRow(Answer):
     reason: str
     rejected_at: datetime
     state: str
+    by: str = Field(description="What closed them: the id of a load, or a person; empty where they are open.")
+    why: str = Field(description="Why a person dismissed them.")
 
 
 class ReasonRow(Answer):
@@ -319,6 +321,27 @@ class ColumnRow(Answer):
     owner: str
 
 
+class BackfillWindow(Answer):
+    """A run of a backfill: its window, whether it is loaded, and what earlier runs say that it brings and takes."""
+
+    start: datetime
+    end: datetime
+    tables: list[str]
+    loaded: bool
+    rows: int | None
+    seconds: float | None
+    conf: dict[str, str | list[str]] = Field(description="What a run of it is triggered with.")
+
+
+class Backfill(Answer):
+    """What a backfill of a range would load, as `elt backfill` has it."""
+
+    timezone: str
+    windows: list[BackfillWindow]
+    never: dict[str, str] = Field(description="The tables that it leaves out, and why.")
+    why: str = Field("", description="Why there is nothing to load.")
+
+
 class Acknowledgement(BaseModel):
     """What someone writes of a table with which something is wrong."""
 
@@ -364,6 +387,63 @@ class Checked(Answer):
     undrawn: str = Field("", description="Why the DAG is not drawn, where nothing is wrong.")
 
 
+class Repository(Answer):
+    """The git repository in which the configs are."""
+
+    branch: str = Field(description="The branch that Airflow reads.")
+    folder: str
+    page: str = Field(description="Its address for people; empty where there is none that is known.")
+
+
+class Onboarding(Answer):
+    """What the user may do with a config that is being written."""
+
+    connections: bool = Field(description="Whether connections may be sampled, those that the user may change.")
+    known: list[str] = Field(description="Connections in Airflow's database that the user may change.")
+    hosts: list[str] = Field(description="Hosts, or patterns of them, of which URLs may be sampled.")
+    repository: Repository | None = Field(description="Where a branch may be pushed to; none where not.")
+
+
+class SampleWish(BaseModel):
+    """What a config is to be written for: a connection of Airflow, or a URL."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="Name of the config.", pattern=r"^[a-z][a-z0-9_]{0,99}$")
+    connection: str | None = Field(None, max_length=250)
+    url: str | None = Field(None, max_length=2000)
+    path: str | None = Field(None, description="Path of the API, or pattern of files.", max_length=1000)
+    tables: list[str] = Field([], description="Tables of a database, or patterns; none for all.", max_length=200)
+    schema_name: str | None = Field(None, description="Schema of these tables.", max_length=250)
+
+
+class SkippedTable(Answer):
+    """A table that is left out, and why."""
+
+    name: str
+    reason: str
+
+
+class SampledConfig(Answer):
+    """The config that `elt new` would write."""
+
+    file: str
+    text: str
+    skipped: list[SkippedTable]
+    todo: list[str] = Field(description="What is left to do before it can run.")
+
+
+class Proposal(Answer):
+    """A branch with the config."""
+
+    branch: str
+    base: str
+    file: str
+    commit: str
+    pushed: bool = Field(description="Whether it was pushed now; else a branch of this text was there already.")
+    page: str = Field(description="Where it becomes a pull request; empty for a git host that is not known.")
+
+
 class CostRow(Answer):
     """A step of the newest runs: how many had it, the seconds of all of them, and those of the run in the middle."""
 
@@ -374,12 +454,24 @@ class CostRow(Answer):
     usual: float
 
 
+class BudgetUse(Answer):
+    """The budget of a source, and what of it was used when a run last looked; the warehouse is not asked again."""
+
+    unit: str
+    limit: float
+    per: str
+    stops: bool
+    used: float | None = None
+    looked_at: datetime | None = None
+
+
 class Cost(Answer):
     """What the newest runs of a source took, step by step."""
 
     runs: int
     seconds: float
     steps: list[CostRow]
+    budget: BudgetUse | None = None
     statement: str = Field(
         "", description="On Snowflake: what says the queries by their tag. The page does not ask it."
     )

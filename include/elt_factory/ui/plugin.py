@@ -14,6 +14,9 @@ from airflow.plugins_manager import AirflowPlugin
 from elt_factory.dag.core_timetables import CalendarTimetable, EveryTimetable
 from elt_factory.dag.deadline_references import QueuedDeadline, TimeOfDayDeadline
 from elt_factory.dag.partitions import WindowsMapper
+from elt_factory.dag.triggered_callbacks import spare_callbacks
+from elt_factory.dag.triggered_dags import spare_dags
+from elt_factory.ui.turns import WritersTakeTurns
 
 PREFIX = "/elt"
 STATIC = Path(__file__).parent / "static"
@@ -59,6 +62,11 @@ def react_apps() -> list[dict[str, Any]]:
     ]
 
 
+# Airflow reads its plugins before it forks the process of the triggers
+spare_dags()
+spare_callbacks()
+
+
 class EltFactoryPlugin(AirflowPlugin):
     """ELT Factory in Airflow's list of plugins."""
 
@@ -68,5 +76,8 @@ class EltFactoryPlugin(AirflowPlugin):
     partition_mappers = [WindowsMapper]  # noqa: RUF012
     fastapi_apps = [  # noqa: RUF012
         {"name": "ELT Factory", "url_prefix": PREFIX, "app": LazyApp("elt_factory.ui.app", "app")}
+    ]
+    fastapi_root_middlewares = [  # noqa: RUF012
+        {"name": "Requests that write to SQLite take turns", "middleware": WritersTakeTurns}
     ]
     react_apps = react_apps()

@@ -2,70 +2,84 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from airflow.utils.session import create_session
 from fastapi import APIRouter, HTTPException, Response, status
 
 from elt_factory.config.loading import LoadedConfig
-from elt_factory.core.project import config_folder
-from elt_factory.ui.access import EditedSource, OwnRights, OwnUser, Readable, Runnable, SeesErrors, SourceName, User
-from elt_factory.ui.acknowledged import QUIET, acknowledge
+from elt_factory.diagnosis.acknowledged import QUIET, acknowledge
+from elt_factory.ui.access import (
+    EditedSource,
+    OwnRights,
+    Readable,
+    Runnable,
+    SeesErrors,
+    SourceName,
+    Spends,
+    User,
+)
+from elt_factory.ui.backfills import backfill_answer
 from elt_factory.ui.catalogue import catalogue as columns
 from elt_factory.ui.costs import cost_of
-from elt_factory.ui.drafts import checked
 from elt_factory.ui.estate import current_estate
 from elt_factory.ui.graphs import lineage_graph
 from elt_factory.ui.history import changes_of, rejects_of, results_of
 from elt_factory.ui.models import (
     Acknowledged,
     Acknowledgement,
+    Backfill,
     ChangeRow,
-    Checked,
     CheckHistory,
     ColumnRow,
     ConfigAnswer,
+    Copied,
     Cost,
-    Draft,
     Graph,
     Loads,
     Overview,
     Rejects,
     Source,
 )
-from elt_factory.ui.overview import broken_files
-from elt_factory.ui.picture import current_picture
+from elt_factory.ui.picture import current_picture, made_picture
 from elt_factory.ui.source import config_answer, loads_answer, source_answer
-from elt_factory.ui.tables import audit_tables
+from elt_factory.ui.tables import ask_again, audit_tables
 
 Described = dict[int | str, dict[str, Any]]
-_WRONG: Described = {
+WRONG: Described = {
     401: {"description": "No login"},
     403: {"description": "No permission"},
     503: {"description": "No warehouse"},
 }
 _NOT_FOUND: Described = {404: {"description": "The config or its table is not there, or is broken"}}
-_NOTHING_WRONG: Described = {409: {"description": "Nothing is wrong with the table"}}
-router = APIRouter(prefix="/api/v1", responses=_WRONG)
+_NOTHINGWRONG: Described = {409: {"description": "Nothing is wrong with the table"}}
+router = APIRouter(prefix="/api/v1", responses=WRONG)
 
 
 @router.get("/overview", response_model=Overview)
 def overview(readable: Readable, runnable: Runnable, sees_errors: SeesErrors) -> Response:
     """Return all tables of the sources that the user may see, and the YAMLs that are broken."""
-    estate, picture, now = current_estate(), current_picture(), datetime.now(UTC)
+    picture, now = current_picture(), datetime.now(UTC)
     answer = Overview(
         now=now,
         copied=picture.copied(now),
         tables=[],
         scheduled=picture.scheduled,
         may_run=sorted(runnable & set(picture.rows)),
-        broken=broken_files(estate.broken, config_folder()) if sees_errors else [],
+        broken=list(picture.broken) if sees_errors else [],
     )
     rows = ",".join(row for source, rows in picture.rows.items() if source in readable for row in rows)
     # each row is text already: of a thousand sources few have changed
     text = answer.model_dump_json().replace('"tables":[]', f'"tables":[{rows}]', 1)
     return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@router.post("/asked")
+def asked(_: Spends) -> Copied:
+    """Ask the warehouse now for what the list shows, although that may resume it, and return how old that is."""
+    ask_again()
+    return made_picture().copied_now()
 
 
 @router.get("/catalogue")
@@ -74,19 +88,13 @@ def catalogue(readable: Readable) -> list[ColumnRow]:
     return list(columns(current_estate(), readable))
 
 
-@router.post("/draft")
-def draft(_: OwnUser, readable: Readable, written: Draft) -> Checked:
-    """Return what is wrong in the text of a YAML, and the DAG that it would make. Nothing is kept of it."""
-    return checked(written.text, current_estate(), readable)
-
-
 @router.get("/sources/{name}", responses=_NOT_FOUND)
 def source(name: SourceName, readable: Readable, rights: OwnRights) -> Source:
     """Return a source with its tables, what is wrong with them, and who waits for whom."""
     return source_answer(_item(name), readable, rights)
 
 
-@router.post("/sources/{name}/acknowledgement", responses=_NOT_FOUND | _NOTHING_WRONG, status_code=201)
+@router.post("/sources/{name}/acknowledgement", responses=_NOT_FOUND | _NOTHINGWRONG, status_code=201)
 def acknowledgement(name: EditedSource, user: User, said: Acknowledgement) -> Acknowledged:
     """Write into Airflow's audit log that the user takes care of what is wrong with a table."""
     if said.table not in (_item(name).config.all_tables or ("",)):
@@ -109,6 +117,12 @@ def loads(name: SourceName, table: str) -> Response:
         answer = loads_answer(tables.warehouse, item.config, table)
     # hundreds of loads, which are right already: to check them again would take longer than to read them
     return Response(answer.model_dump_json(), media_type="application/json")
+
+
+@router.get("/sources/{name}/backfill", responses=_NOT_FOUND)
+def backfill(name: SourceName, first: date, last: date) -> Backfill:
+    """Return the windows that a backfill of some days would load: those that `elt backfill` says."""
+    return backfill_answer(_item(name).config, first, last)
 
 
 @router.get("/sources/{name}/rejects", responses=_NOT_FOUND)
@@ -144,9 +158,9 @@ def config(name: SourceName) -> ConfigAnswer:
 @router.get("/sources/{name}/cost", responses=_NOT_FOUND)
 def cost(name: SourceName) -> Cost:
     """Return what the newest runs of a source took, step by step. The warehouse is not asked."""
-    _item(name)
+    budget = _item(name).config.budget
     with create_session() as session:
-        return cost_of(session, name, current_picture().kind)
+        return cost_of(session, name, current_picture().kind, budget)
 
 
 @router.get("/sources/{name}/lineage", responses=_NOT_FOUND)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, cast
 
 from airflow.utils.session import create_session
 
-from elt_factory.core.project import project_root
+from elt_factory.core.failures import EltError
+from elt_factory.core.project import config_folder, project_root
+from elt_factory.ui.estate import current_estate
 from elt_factory.ui.kept import KeptAnswers, newest_run
-from elt_factory.warehouse.opening import CONNECTION_ID
+from elt_factory.warehouse.opening import CONNECTION_ID, warehouse_name
 
 if TYPE_CHECKING:
     from elt_factory.core.connection import Connection
     from elt_factory.warehouse.base import Warehouse
     from elt_factory.warehouse.duckdb.replica import AuditReplica
+
+_Since = Callable[[object], Collection[str] | None]
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,42 @@ class AuditTables:
     version: object
     copied_at: datetime | None
     note: str = ""
+    part: str = ""  # what they are only a part of; empty for all of them
     # the sources of which something has changed since another version; None for all of them
-    changed_since: Callable[[object], Collection[str] | None] = lambda _: None
+    changed_since: _Since = lambda _: None
 
 
 _making = Lock()
+
+
+_NEWEST = 45  # windows of a table that the very first list is made from
+_MANY = 20_000  # loads from which on all of them take longer to read than someone should wait
+
+
+@contextmanager
+def newest_tables() -> Iterator[AuditTables | None]:
+    """Open the audit tables with the newest windows alone; None where all of them are read as quickly.
+
+    Raises:
+        EltError: as for all of them.
+    """
+    from elt_factory.dag.runtime import get_connection
+
+    connection = get_connection(CONNECTION_ID)
+    if connection.conn_type != "duckdb":
+        yield None
+        return
+    from elt_factory.warehouse.duckdb.replica import AuditReplica, rows_copied
+    from elt_factory.warehouse.duckdb.warehouse import duckdb_path
+
+    file = duckdb_path(connection, project_root())
+    if rows_copied(file) < _MANY:
+        yield None
+        return
+    with AuditReplica(file, _NEWEST) as own, own.reading() as copy:
+        part = f"from the newest {_NEWEST} windows of each table; all of it is being read"
+        note = "; ".join(filter(None, (part, copy.note)))
+        yield AuditTables(copy, "duckdb", copy.version, copy.written_at, note, part)
 
 
 @contextmanager
@@ -54,10 +89,13 @@ def audit_tables() -> Iterator[AuditTables]:
         return
     from elt_factory.warehouse.duckdb.warehouse import duckdb_path
 
+    file = duckdb_path(connection, project_root())
     with _making:
-        replica = _replica(duckdb_path(connection, project_root()))
+        replica = _replica(file)
     with replica.reading() as copy:
-        yield AuditTables(copy, "duckdb", copy.version, copy.written_at, copy.note, copy.changed_since)
+        of = str(file)
+        since = _of_warehouse(of, copy.changed_since)
+        yield AuditTables(copy, "duckdb", (of, copy.version), copy.written_at, copy.note, changed_since=since)
 
 
 @cache
@@ -70,12 +108,56 @@ def _replica(file: Path) -> AuditReplica:
 def _asked_before(connection: Connection) -> AuditTables:
     """Return the audit tables of a warehouse that is asked only for what was not asked since the last run."""
     with create_session() as session:
-        mark = newest_run(session)
+        mark, ended = newest_run(session, current_estate().configs)
     with _making:
-        kept = _kept.setdefault(connection.conn_type, KeptAnswers(_opened)).upto(mark)
+        kept = _answers_of(connection).upto(mark, ended, datetime.now(UTC))
+    warehouse, of = cast("Warehouse", kept), warehouse_name(connection, project_root())
+    since = _of_warehouse(of, kept.changed_since)
     return AuditTables(
-        cast("Warehouse", kept), connection.conn_type, kept.version, kept.asked_at, "", kept.changed_since
+        warehouse, connection.conn_type, (of, kept.version), kept.asked_at, kept.note, changed_since=since
     )
+
+
+def _of_warehouse(of: str, since: _Since) -> _Since:
+    """Return what has changed since a version of one warehouse: all of it since one of another warehouse."""
+
+    def changed_since(version: object) -> Collection[str] | None:
+        match version:
+            case (name, seen) if name == of:
+                return since(seen)
+        return None
+
+    return changed_since
+
+
+def warehouse_here() -> tuple[str, str]:
+    """Return of which project and warehouse the audit tables are, without a secret; "" where no warehouse is named."""
+    from elt_factory.dag.runtime import get_connection
+
+    try:
+        return str(config_folder()), warehouse_name(get_connection(CONNECTION_ID), project_root())
+    except EltError:
+        return str(config_folder()), ""
+
+
+def ask_again() -> None:
+    """Have what follows ask the warehouse, although that may resume it. A copy is as new as it can be.
+
+    Raises:
+        EltError: there is no connection `warehouse`.
+    """
+    from elt_factory.dag.runtime import get_connection
+
+    connection = get_connection(CONNECTION_ID)
+    if connection.conn_type != "duckdb":
+        with create_session() as session:
+            mark, _ = newest_run(session, current_estate().configs)
+        _answers_of(connection).ask_again(mark, datetime.now(UTC))
+
+
+def _answers_of(connection: Connection) -> KeptAnswers:
+    # a connection may be edited while the server lives: another account or database has answers of its own
+    return _kept.setdefault(warehouse_name(connection, project_root()), KeptAnswers(_opened))
 
 
 _kept: dict[str, KeptAnswers] = {}

@@ -313,6 +313,34 @@ def newest_turn(dialect: Dialect, source: str, name: str) -> str:
     )
 
 
+def newest_commit(dialect: Dialect, source: str, name: str) -> str:
+    """SELECT of the newest moment of a table's commits: when one was committed, or the reading for it begun."""
+    moment = f"greatest(max({dialect.name('started_at')}), max({dialect.name('loaded_at')}))"
+    return f"SELECT {moment} AS newest FROM {log('loads').sql(dialect)} WHERE {of_table(dialect, source, name)}"
+
+
+def newest_drift(dialect: Dialect, load_id: str) -> str:
+    """SELECT of the moment at which a load's last change of its table was written down."""
+    d = dialect
+    mine = f"{d.name('load_id')} = {d.literal(load_id)}"
+    return f"SELECT max({d.name('changed_at')}) AS newest FROM {log('schema_changes').sql(d)} WHERE {mine}"
+
+
+def newest_results(dialect: Dialect, source: str, run_id: str, task_id: str) -> str:
+    """SELECT of the moment at which the last try of a task wrote its results down."""
+    d = dialect
+    whose = {"source": source, "run_id": run_id, "task_id": task_id}
+    mine = " AND ".join(f"{d.name(column)} = {d.literal(value)}" for column, value in whose.items())
+    return f"SELECT max({d.name('kept_at')}) AS newest FROM {log('quality_results').sql(d)} WHERE {mine}"
+
+
+def newest_figures(dialect: Dialect, load_id: str) -> str:
+    """SELECT of the moment at which a load was last measured."""
+    d = dialect
+    mine = f"{d.name('load_id')} = {d.literal(load_id)}"
+    return f"SELECT max({d.name('measured_at')}) AS newest FROM {log('metrics').sql(d)} WHERE {mine}"
+
+
 def count_load(dialect: Dialect, load_id: str, loaded_at: datetime) -> str:
     """SELECT of 1 when this very commit of a load is there, of 0 when it is not."""
     name, literal = dialect.name, dialect.literal

@@ -125,7 +125,7 @@ def every_reject(d: Dialect) -> str:
     exchanged = f"NOT ({current}) OR p.{d.name('turn')} IS NOT NULL"
     state = f"CASE WHEN {exchanged} THEN 'healed' ELSE 'open' END"
     said = ", ".join(f"s.{d.name(name)}" for name in ("by_load", "who"))
-    by = f"coalesce({said}) AS {d.name('closed_by')}"
+    by = f"coalesce({said}) AS {d.name('closed_by')}, s.{d.name('why')} AS {d.name('closed_why')}"
     return (
         f"SELECT {own}, {by}, coalesce(s.{d.name('state')}, {state}) AS {d.name('state')}, "
         f"({current}) AS {d.name('current')} "

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from elt_factory.config.models.values import ColumnType
+from elt_factory.core.amount import amount
 from elt_factory.core.failures import (
     AccountingError,
     ContractError,
@@ -30,6 +31,7 @@ from elt_factory.warehouse.evolution import SchemaChange
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.patience import retrying
 from elt_factory.warehouse.replaying import write_replayed
+from elt_factory.warehouse.work import Work
 from elt_factory.warehouse.writing import Writing, expect, write_rows
 
 
@@ -84,7 +86,7 @@ class StatementError(PermanentError):
     """The warehouse cannot answer a query: no such column, a condition that is not SQL, types that do not compare."""
 
 
-class Warehouse(ABC):
+class Warehouse(Work, ABC):
     """One open connection to a warehouse. Use it as a context manager."""
 
     dialect: Dialect
@@ -152,6 +154,13 @@ class Warehouse(ABC):
         """Return the moment by the one clock that decides what came first: of a shared warehouse, its own."""
         return datetime.now(UTC)
 
+    def moment_after(self, newest: str) -> datetime:  # noqa: ARG002
+        """Return the moment of something that comes after the newest one, which a query finds.
+
+        By a clock that all share that is now. Where the warehouse has none, it is never before what it comes after.
+        """
+        return self.now()
+
     def sweep(self, before: datetime) -> list[str]:  # noqa: ARG002
         """Remove what killed loads left in the warehouse before a moment, and return what it was."""
         return []
@@ -169,6 +178,7 @@ class Warehouse(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+        self.tell_done()
 
     def create_schema(self, schema: str) -> None:
         """Create a schema where it is not there yet."""
@@ -177,10 +187,10 @@ class Warehouse(ABC):
     def prepare(self) -> None:
         """Create the audit tables and views where they are not there yet, and what an older version did not have.
 
-        A connection looks once.
+        A connection looks once. Another that creates them at the same moment is in the way, and then they are there.
         """
         if not self._prepared:
-            audit_views.prepare(self)
+            retrying(partial(audit_views.prepare, self))
             self._prepared = True
 
     def record(self, table: str, rows: Sequence[Mapping[str, Value]]) -> None:
@@ -219,7 +229,7 @@ class Warehouse(ABC):
         The turn is taken first: what this load sees then, no other load of the table changes before it is committed.
         """
         manifest, dialect = order.manifest, self.dialect
-        now = self.now()
+        now = self.moment_after(audit.newest_commit(dialect, manifest.source, manifest.table))
         self.execute(audit.create_turn(dialect, manifest.source, manifest.table))
         whose = f"{manifest.load_id} {now.isoformat()} {uuid.uuid4().hex}"
         with self.transaction(audit.count_load(dialect, manifest.load_id, now)):
@@ -238,6 +248,7 @@ class Warehouse(ABC):
                 return LoadReport(0, 0, 0, 0, int(total), gave_way=True)
             if any(forgotten):
                 raise ForgottenError(f"{order.label}: the landing may hold records that elt forget has erased since")
+            overlaps.refuse_other_parts(order)
             overlaps.refuse_stale(self, order)
             overlaps.refuse_read_twice(self, order)
             return self._write(order, staged, now, columns)
@@ -315,7 +326,7 @@ class Warehouse(ABC):
 
     def _record_drift(self, manifest: Manifest, drift: Sequence[Drift]) -> None:
         if drift:
-            now = self.now()
+            now = self.moment_after(audit.newest_drift(self.dialect, manifest.load_id))
             rows = [audit.drift_row(manifest, change, now) for change in drift]
             self.execute(audit.insert_rows(self.dialect, "schema_changes", rows))
 
@@ -369,7 +380,7 @@ class Warehouse(ABC):
             d = self.dialect
             for (found,) in self.query(f"SELECT {d.name('reason')} FROM {staged.rejects.sql(d)} LIMIT 1").rows:
                 reason = str(found)
-        what = f"none of the {manifest.rows_read} rows read is valid"
+        what = f"none of the {amount(manifest.rows_read, 'row')} read is valid"
         if not order.only_rejects:
             what = f"{manifest.rows_rejected} of {manifest.rows_read} rows read were rejected; rejects: allows "
             what += str(order.limit)
@@ -398,7 +409,7 @@ def _refuse(order: LoadOrder, changes: Iterable[SchemaChange]) -> None:
         if change.kind == "refused":
             raise ContractError(
                 f"{order.label}: {change.column} was landed as {change.new}, but the table has {change.old}; "
-                "clear the extract task to read the window again with the table's types"
+                f"clear {order.manifest.what_to_clear} to read the window again with the table's types"
             )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from elt_factory.config.models.deletes import a_column_that_says, says_deleted, says_nothing
+from elt_factory.config.models.deletes import DELETED_AT, a_column_that_says, says_deleted, says_nothing
 from elt_factory.config.models.values import ColumnType, Scalar
 from elt_factory.core.failures import BadDataError, ContractError
 from elt_factory.warehouse.dialect import Relation
@@ -21,7 +21,6 @@ from elt_factory.warehouse.statements import LOADED_AT
 if TYPE_CHECKING:
     from elt_factory.warehouse.writing import Writing
 
-DELETED_AT = "_deleted_at"
 OWN_COLUMN: Mapping[str, ColumnType] = {DELETED_AT: ColumnType("timestamp")}
 
 
@@ -35,8 +34,10 @@ def follow_deletes(load: Writing) -> int:
     deletes = load.order.deletes
     if deletes is None:
         return 0
-    if deletes.column:
-        return load.warehouse.execute(delete_marked(load, deletes.column, deletes.equals))
+    if deletes.marker:
+        # until rows have come, the table may not have the column that the contract writes
+        known = not deletes.filtered or deletes.marker in load.columns
+        return load.warehouse.execute(delete_marked(load, deletes.marker, deletes.equals)) if known else 0
     keys, manifest = load.staged.keys, load.order.manifest
     # a full refresh has read the very rows; a key that cannot be read may be any
     if manifest.keys_read is None or manifest.keys_rejected or load.order.full_refresh:

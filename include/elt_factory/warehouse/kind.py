@@ -16,6 +16,7 @@ from elt_factory.core.kinds import Door
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.recording import Step
+from elt_factory.warehouse.spending import Meter
 
 WAREHOUSES: Door[WarehouseKind] = Door(
     "elt_factory.warehouses",
@@ -78,6 +79,7 @@ class WarehouseKind:
         dbt_profile: The profile of its dbt adapter. Takes the connection, the project's folder and the virtual
             warehouse where it is another than the connection's.
         record: What a load of an order sends, without a warehouse: see `recording`.
+        meter: How it is asked what it bills; None where it bills nothing.
     """
 
     name: str
@@ -85,3 +87,4 @@ class WarehouseKind:
     label: Callable[[Connection, Path], str]
     dbt_profile: Callable[[Connection, Path, str | None], DbtProfile]
     record: Callable[[LoadOrder], Sequence[Step]]
+    meter: Meter | None = None

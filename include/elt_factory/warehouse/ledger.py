@@ -76,6 +76,21 @@ def known_files(warehouse: Warehouse, source: str, table: str) -> Ledger:
     return Ledger(files, merged(Window(*row) for row in warehouse.query(loaded_windows(d, source, table)).rows))
 
 
+def files_of_load(warehouse: Warehouse, source: str, table: str, load_id: str) -> Ledger:
+    """Return the files that the newest commit of a load has read."""
+    if warehouse.columns(FILES) is None:
+        return Ledger()
+    d = warehouse.dialect
+    mine = f"{audit.of_table(d, source, table)} AND {d.name('load_id')} = {d.literal(load_id)}"
+    newest = f"SELECT max({d.name('commit_number')}) FROM {FILES.sql(d)} WHERE {mine}"
+    names = d.names(("name", "bytes", "modified_at", "content_hash"))
+    found = warehouse.query(
+        f"SELECT {names} FROM {FILES.sql(d)} "
+        f"WHERE {mine} AND {d.name('name')} IS NOT NULL AND {d.name('commit_number')} = ({newest})"
+    ).rows
+    return Ledger({name: KnownFile(int(size), at, content, load_id) for name, size, at, content in found})
+
+
 def merged(windows: Iterable[Window]) -> tuple[Window, ...]:
     """Windows that touch or overlap as one, in order."""
     joined: list[Window] = []

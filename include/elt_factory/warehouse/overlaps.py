@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 from elt_factory.config.models.cursor_rules import NUMBERS
 from elt_factory.config.models.table import TIMES
-from elt_factory.core.failures import ContractError
+from elt_factory.core.failures import ContractError, LandingError
 from elt_factory.extract.bounds import on_clock
-from elt_factory.landing.manifest import Manifest
+from elt_factory.landing.manifest import Manifest, parse_manifest
 from elt_factory.warehouse import audit, statements
 from elt_factory.warehouse.dialect import Dialect
 from elt_factory.warehouse.statement import Statement
@@ -24,6 +24,19 @@ if TYPE_CHECKING:
     from elt_factory.warehouse.base import Warehouse
     from elt_factory.warehouse.order import LoadOrder
     from elt_factory.warehouse.writing import Writing
+
+
+def refuse_other_parts(order: LoadOrder) -> None:
+    """See that a landing is still made of the parts that this load knows: one may have been read again meanwhile.
+
+    Both loads are of one attempt, so that nothing else says which of them is the later one.
+
+    Raises:
+        LandingError: it is made of others.
+    """
+    manifest = order.manifest
+    if manifest.parts and parse_manifest(order.landing.below(manifest.attempt)).parts != manifest.parts:
+        raise LandingError(f"{order.label}: a part was read again since, and another load task takes it")
 
 
 def refuse_stale(warehouse: Warehouse, order: LoadOrder) -> None:
@@ -45,7 +58,7 @@ def refuse_stale(warehouse: Warehouse, order: LoadOrder) -> None:
     for (load_id,) in warehouse.query(loads_begun_after(warehouse.dialect, manifest)).rows:
         raise ContractError(
             f"{order.label}: the load {load_id} has read the source after this full refresh started, and is committed; "
-            "clear the extract task to read the current data"
+            f"clear {manifest.what_to_clear} to read the current data"
         )
 
 
@@ -66,7 +79,7 @@ def refuse_read_twice(warehouse: Warehouse, order: LoadOrder) -> None:
         raise ContractError(
             f"{order.label}: the rows from {manifest.cursor_column} {manifest.cursor_min} to {manifest.cursor_max} "
             f"were read by another run at the same time, and the load {load_id} has committed some of them; clear "
-            "the extract task to read what is new, or give the table a primary_key"
+            f"{manifest.what_to_clear} to read what is new, or give the table a primary_key"
         )
 
 

@@ -22,7 +22,7 @@ _LOAD = (*_TABLE, "load_id")
 class RejectedLoad:
     """The rejects of a load's newest try that had some, by their state; `reason` is one of them.
 
-    Instants know their zone. `by` is what closed some of them: the id of a load, or a person and why.
+    Instants know their zone. `by` is what closed some of them: the id of a load, or a person, who said `why`.
     """
 
     source: str
@@ -35,6 +35,7 @@ class RejectedLoad:
     rejected_at: datetime
     state: State
     by: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,15 @@ def _are_there(warehouse: Warehouse) -> bool:
 def _loads(warehouse: Warehouse, source: str | None) -> list[RejectedLoad]:
     d, name = warehouse.dialect, warehouse.dialect.name
     load, at, state = d.names(_LOAD), name("rejected_at"), name("state")
+    by, why = (f"coalesce({name(column)}, '')" for column in ("closed_by", "closed_why"))
     where = f"WHERE {name('source')} = {d.literal(source)}" if source else ""
     # all rejects of one try are of one moment
     newest = f"SELECT e.*, max({at}) OVER (PARTITION BY {load}) AS newest FROM ({every_reject(d)}) AS e {where}"
     counted = (
         f"SELECT {load}, {state}, count(*) AS n, min({name('reason')}) AS reason, max({at}) AS moment, "
-        f"max({name('closed_by')}) AS closed_by FROM ({newest}) AS r WHERE {at} = newest GROUP BY {load}, {state}"
+        # of the same person; a NULL would be passed over for the reason of another
+        f"max({by}) AS who, max_by({why}, {by}) AS why "
+        f"FROM ({newest}) AS r WHERE {at} = newest GROUP BY {load}, {state}"
     )
     windows = (
         f"SELECT {load}, max({name('window_start')}) AS first, max({name('window_end')}) AS last "
@@ -113,12 +117,12 @@ def _loads(warehouse: Warehouse, source: str | None) -> list[RejectedLoad]:
     )
     keys = ", ".join(f"c.{name(key)}" for key in _LOAD)
     rows = warehouse.query(
-        f"SELECT {keys}, w.first, w.last, c.n, c.reason, c.moment, c.{state}, c.closed_by FROM ({counted}) AS c "
-        f"LEFT JOIN ({windows}) AS w ON {_same(d, 'w', _LOAD)}"
+        f"SELECT {keys}, w.first, w.last, c.n, c.reason, c.moment, c.{state}, c.who, c.why "
+        f"FROM ({counted}) AS c LEFT JOIN ({windows}) AS w ON {_same(d, 'w', _LOAD)}"
     ).rows
     return [
-        RejectedLoad(name, table, load_id, first, last, int(count), str(why), moment, of, by or "")
-        for name, table, load_id, first, last, count, why, moment, of, by in rows
+        RejectedLoad(name, table, load_id, first, last, int(count), str(reason), moment, of, who, said)
+        for name, table, load_id, first, last, count, reason, moment, of, who, said in rows
     ]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from elt_factory.config.models.source import Source
 from elt_factory.config.models.table import Table
+from elt_factory.core.amount import amount
 from elt_factory.core.disk import scratch_folder
 from elt_factory.core.window import Window, iso_utc
 from elt_factory.landing.attempt import Attempt
@@ -182,7 +183,10 @@ def _replay_part(warehouse: Warehouse, asked: Replaying, load: _Open, after: int
     order = LoadOrder.of(asked.config, asked.table, read_manifest(place, owner), place, asked.run_id)
     report = warehouse.load(order)
     healed = manifest.rows_read - manifest.rows_rejected
-    asked.log(f"{asked.label}: {healed:,} rejects of the load {load.load_id} are healed, {report.rows_loaded:,} loaded")
+    asked.log(
+        f"{asked.label}: {amount(healed, 'reject')} of the load {load.load_id} healed, "
+        f"{amount(report.rows_loaded, 'row')} loaded"
+    )
     return last, replace(nothing, healed=healed, loaded=report.rows_loaded), reason
 
 
@@ -301,5 +305,6 @@ def _removed(warehouse: Warehouse, asked: Replaying) -> Iterator[Replayed]:
     ).rows
     for load_id, start, end, loaded, count, _ in rows:
         load = _Open(load_id, None, int(count), 0, _utc(loaded), Window(_utc(start), _utc(end)))
-        why = f"{int(count):,} rejects were removed by retention.rejects; {_run_again(asked, load)}"
+        removed = amount(int(count), "reject was", "rejects were")
+        why = f"{removed} removed by retention.rejects; {_run_again(asked, load)}"
         yield Replayed(asked.table, load_id, reason=why)

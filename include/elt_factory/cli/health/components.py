@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from elt_factory.cli.health.found import Found
 from elt_factory.cli.local import is_ours
+from elt_factory.cli.local_runs import freed
 from elt_factory.cli.metadata import shown
 from elt_factory.cli.output import short
 from elt_factory.cli.running.components import silent
@@ -29,6 +30,15 @@ def airflow() -> Iterator[Found]:
         yield Found(
             "airflow", "ok", f"all components report at http://127.0.0.1:{server.port}; metadata in {shown(home())}"
         )
+
+
+def runs() -> Iterator[Found]:
+    """Look for runs of `elt run` whose process was killed, and free what they hold."""
+    sentences = freed()
+    for sentence in sentences:
+        yield Found("runs", "warning", sentence)
+    if not sentences:
+        yield Found("runs", "ok", "none of elt run was killed")
 
 
 def _not_running(why: str) -> Found:

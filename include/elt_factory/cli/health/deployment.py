@@ -9,7 +9,7 @@ from pathlib import Path
 
 from elt_factory.cli.health.found import Found
 from elt_factory.cli.live import config_connection_problems, named_connections
-from elt_factory.cli.local import AIRFLOW_SETTINGS
+from elt_factory.cli.local import AIRFLOW_SETTINGS, BUNDLE_SETTINGS
 from elt_factory.cli.output import short
 from elt_factory.config.mistakes.across import LoadedConfig
 from elt_factory.core.failures import WarehouseBusyError
@@ -25,8 +25,11 @@ _PATIENCE = 1.0  # seconds to wait for a warehouse file that is in use
 
 def settings() -> Iterator[Found]:
     """Hold Airflow's settings to the ones that every Airflow with these DAGs should have."""
-    yield _bundle()
-    wanted = {name: value for name, value in AIRFLOW_SETTINGS.items() if name != _BUNDLES}
+    bundle = _bundle()
+    yield bundle
+    # without the bundle nothing marks what has changed, so each file must be read again often
+    left_out = (_BUNDLES,) if bundle.status == "ok" else BUNDLE_SETTINGS
+    wanted = {name: value for name, value in AIRFLOW_SETTINGS.items() if name not in left_out}
     differing = {name: found for name in wanted if (found := _setting(name)).lower() != wanted[name].lower()}
     for name, found in differing.items():
         hint = f"set the environment variable {name}={wanted[name]}"
@@ -104,6 +107,21 @@ def pool() -> Iterator[Found]:
         yield Found("pool", "warning", "1 slot: loads, dbt and checks run one at a time", command)
     else:
         yield Found("pool", "ok", f"{WAREHOUSE_POOL}: {slots} slot{'' if slots == 1 else 's'}")
+
+
+def pools_of_splits(configs: Sequence[LoadedConfig]) -> Iterator[Found]:
+    """Look at the pools that tables name under `split`: a task in one that is not there waits indefinitely."""
+    named: dict[str, str] = {}
+    for config in (item.config for item in configs):
+        for name, table in config.all_tables.items():
+            if table.in_parts and table.in_parts.pool:
+                named.setdefault(table.in_parts.pool, f"{config.name}.{name}")
+    for pool_name, user in sorted(named.items()):
+        if not _slots(pool_name):
+            found = f'the pool "{pool_name}" of {user} does not exist or has no slots: its extract tasks wait'
+            yield Found(
+                "pool", "error", found, f"airflow pools set {pool_name} 4 'Parts that are read at the same time'"
+            )
 
 
 def _slots(name: str) -> int | None:

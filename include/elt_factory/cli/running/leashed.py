@@ -14,6 +14,10 @@ def main() -> None:
     """Run the command in this process, which leads a session of its own."""
     leash(int(sys.argv[1]))
     sys.argv = ["airflow", *sys.argv[2:]]
+    from elt_factory.cli.running import log_server
+
+    if sys.argv[1] in log_server.SERVERS:
+        log_server.listen_here()
     from airflow.__main__ import main as airflow
 
     airflow()  # type: ignore[no-untyped-call]

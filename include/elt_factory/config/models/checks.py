@@ -106,17 +106,25 @@ class Check(OneKind):
         return self
 
     def named(self, column: str = "") -> str:
-        """Return its name in `_elt.quality_results`, and as the reason of the rows that it sets aside."""
-        label = " ".join(filter(None, [column, self.door.get(self.kind).label(self.spec)]))
+        """Return its short name, which another check of the table may have too: see `check_names`."""
+        label = self.label(column)
         return f"{label} where {self.where}" if self.where else label
+
+    def label(self, column: str = "") -> str:
+        """Return what it looks for, without its `where`."""
+        return " ".join(filter(None, [column, self.door.get(self.kind).label(self.spec)]))
+
+    @property
+    def rule(self) -> str:
+        """What is written under its key, for people."""
+        return str(self.door.get(self.kind).words(self.spec))
 
     @property
     def words(self) -> str:
         """The check for people, as in `between [0, 6000] (warn)`."""
         where = f"where {self.where}" if self.where else ""
         allowed = f"for all but {self.max_failing}" if self.max_failing != NONE else ""
-        rule = self.door.get(self.kind).words(self.spec)
-        words = " ".join(filter(None, [self.kind.replace("_", " "), rule, where, allowed]))
+        words = " ".join(filter(None, [self.kind.replace("_", " "), self.rule, where, allowed]))
         return words if self.severity == "error" else f"{words} ({self.severity})"
 
 

@@ -21,9 +21,10 @@ class DatabaseTable(Table):
         None,
         description=(
             "How rows are found that the source has deleted: compare reads all keys with each load; a column says so "
-            "in the row itself. By default they stay. Needs `write_disposition: merge`."
+            "in the row itself; filtered are those that no longer meet `where`. By default they stay. Needs "
+            "`write_disposition: merge`."
         ),
-        examples=["compare", {"column": "deleted_at"}],
+        examples=["compare", {"column": "deleted_at"}, {"filtered": True}],
         json_schema_extra=or_compare,
     )
 

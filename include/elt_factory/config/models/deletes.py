@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from elt_factory.config.models.table import Table
 
 COMPARE = "compare"
-_HINT = "write deletes: compare, or deletes: {column: deleted_at}"
+DELETED_AT = "_deleted_at"
+_HINT = "write deletes: compare, deletes: {column: deleted_at} or deletes: {filtered: true}"
 _SAYS_DELETED: Mapping[TypeName, str] = {
     **dict.fromkeys(("timestamp", "datetime", "date"), "{} IS NOT NULL"),
     "boolean": "{}",
@@ -35,11 +36,11 @@ _OF_VALUE: Mapping[type, Sequence[TypeName]] = {
 
 
 class Deletes(Model):
-    """Rows that the source has deleted: found by comparing keys, or by a column that says so."""
+    """Rows that are to go: found by comparing keys, by a column that says so, or as they no longer meet `where`."""
 
     plain_key: ClassVar[str] = COMPARE
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
-        not_both("compare", "column"),
+        not_both("compare", "column", "filtered"),
         {"dependencies": {"equals": ["column"]}},
         {"properties": {"equals": {"pattern": r"^[^\\]*$"}}},
     )
@@ -62,6 +63,14 @@ class Deletes(Model):
         description="Value of the column that says that a row is deleted, where a time, true or a number does not.",
         examples=["cancelled", False],
     )
+    filtered: Literal[True] | None = Field(
+        None,
+        description=(
+            "Delete the row of each key that comes with a record that does not meet `where`. Such rows are counted in "
+            "`rows` and `rows_deleted`, not in `rows_filtered`; the table has a column `_deleted_at`, always NULL."
+        ),
+        examples=[True],
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -72,17 +81,23 @@ class Deletes(Model):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if self.compare is None and self.column is None:
-            raise MistakeError("deletes needs `compare` or `column`", _HINT, code="incomplete")
-        if self.compare and self.column:
-            hint = "keep one of them"
-            raise MistakeError("`compare` and `column` exclude each other", hint, at=("column", KEY), code="conflict")
-        if self.compare and self.equals is not None:
+        ways = [name for name in (COMPARE, "column", "filtered") if getattr(self, name)]
+        if not ways:
+            raise MistakeError("deletes needs `compare`, `column` or `filtered`", _HINT, code="incomplete")
+        if len(ways) > 1:
+            message = f"`{ways[0]}` and `{ways[1]}` exclude each other"
+            raise MistakeError(message, "keep one of them", at=(ways[1], KEY), code="conflict")
+        if not self.column and self.equals is not None:
             raise MistakeError("equals needs column", "add column:", at=("equals", KEY), code="incomplete")
         if "\\" in str(self.equals):
             message = "a value with a backslash is not the same text in every warehouse"
             raise MistakeError(message, "write a value without it", at=("equals",))
         return self
+
+    @property
+    def marker(self) -> str | None:
+        """The column that says of a landed row that it is deleted; of a filtered one the contract writes it."""
+        return DELETED_AT if self.filtered else self.column
 
 
 def says_deleted(name: str, kind: ColumnType, equals: Scalar | None = None) -> str | None:
@@ -153,6 +168,9 @@ def delete_mistakes(table: Table) -> Iterator[MistakeError]:
         message = "the query asks for a part of the rows, so every row outside of it would be taken for deleted"
         hint = "remove the templates from the query, and write incremental:"
         yield MistakeError(message, hint, at=("deletes", KEY), code="conflict")
+    if deletes.filtered and not table.where:
+        at = ("deletes", "filtered", KEY)
+        yield MistakeError("deletes.filtered needs where", "add where:", at=at, code="incomplete")
     column = table.columns.get(deletes.column or "")
     if column and column.pii:
         message = f'"{deletes.column}" is personal data, so its value is not known to the load'

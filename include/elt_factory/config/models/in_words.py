@@ -44,7 +44,7 @@ def alerts_words(config: Config) -> str:
     alerts = config.alerts
     if not (alerts.to or alerts.routes):
         return "Airflow's UI only"
-    to = (*alerts.to, *(route.to for route in alerts.routes))
+    to = (*alerts.to, *(route.label for route in alerts.routes))
     return f"{', '.join(event.replace('_', ' ') for event in alerts.on)}: to {', '.join(dict.fromkeys(to))}"
 
 

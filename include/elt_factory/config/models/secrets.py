@@ -8,7 +8,10 @@ from urllib.parse import unquote_plus
 
 from elt_factory.config.errors import KEY, MistakeError
 
-HINT = "put the secret into the Airflow connection, and choose with auth: how to send it (header or param)"
+HINT = (
+    "put the secret into the Airflow connection, and choose with auth: how to send it (header or param); a second one "
+    "is {{ connection.extra.NAME }}"
+)
 # names in small letters without signs: these alone, and whatever ends with one of the others
 _NAMES = frozenset(
     {
@@ -28,7 +31,8 @@ _NAMES = frozenset(
 _ENDINGS = (
     "apikey", "accesskey", "secretkey", "privatekey", "subscriptionkey", "appkey", "authkey", "licensekey",
     "accesstoken", "authtoken", "refreshtoken", "idtoken", "bearertoken", "sessiontoken", "privatetoken",
-    "secret", "password", "passwd", "passphrase", "signature", "credential", "credentials", "sessionid",
+    "secret", "password", "passwd", "passphrase", "passcode", "accesscode", "signature", "credential", "credentials",
+    "sessionid",
 )  # fmt: skip
 _VALUES = re.compile(
     r"^(?:sk|pk|rk)_(?:live|test)_\w{8,}|^gh[pousr]_\w{20,}|^github_pat_\w{20,}|^glpat-[\w-]{16,}|^AKIA[0-9A-Z]{12,}"
@@ -38,8 +42,23 @@ _VALUES = re.compile(
 # a key named "key" is one only where its value looks like one
 _RANDOM = re.compile(r"^(?=.*\d)(?=.*[A-Za-z])[\w-]{16,}$")
 _AFTER_A_WORD = re.compile(r"(?=.*\d)[\w.+/-]{6,}=*")
+# words of names of settings of other tools
+_WORDS = frozenset((
+    "token", "tokens", "secret", "secrets", "password", "passwords", "passphrase", "passcode", "pass", "passwd", "pwd",
+    "pw", "key", "keys", "credential", "credentials", "auth", "authorization", "jwt", "certificate", "cert", "private",
+    "signature", "sig", "hmac", "webhook", "pat", "cookie", "cookies", "apikey", "accesscode",
+))  # fmt: skip
+_OF_TABLES = re.compile(r"(?:primary|replication|partition|sort|foreign|table)_keys?|key_(?:properties|columns)")
+# what names the value in a list of headers or parameters
+_NAMING = ("name", "key", "header", "header_name")
+_ASSIGNED = re.compile(
+    r"(?:password|passwd|pwd|accountkey|sharedaccesskey|sharedaccesssignature|api_?key|token|secret)\s*=", re.IGNORECASE
+)
 _SIGNS = re.compile(r"[^a-z0-9]")
 _WHOLE_TEMPLATE = re.compile(r"\s*\{\{(?P<name>[^{}]*)\}\}\s*")
+_OF_NOTIFIERS = ("token", "routingkey", "integrationkey", "webhookurl", "webhook")
+_WITH_LOGIN = re.compile(r"://[^/\s@]+@|://hooks\.slack\.com/", re.IGNORECASE)
+_OF_CONNECTION = re.compile(r"\{\{\s*connection\.[\w.]+\s*\}\}")
 _PAIR = re.compile(r"[?&;]([^=&;#]+)=([^&;#]*)")
 
 
@@ -55,6 +74,15 @@ def in_params(params: Mapping[str, object]) -> Iterator[MistakeError]:
     for name, value in params.items():
         if is_secret(name, value):
             yield _mistake(f'parameter "{name}" contains a secret', (name, KEY))
+
+
+def in_arguments(arguments: Mapping[str, object], hint: str) -> Iterator[MistakeError]:
+    """Yield the arguments of a notifier that carry a secret: keys, tokens and webhooks are secret for them."""
+    for name, value in arguments.items():
+        plain = _SIGNS.sub("", name.casefold())
+        named = plain.endswith(_OF_NOTIFIERS) and isinstance(value, str) and bool(value)
+        if named or is_secret(name, value) or (isinstance(value, str) and _WITH_LOGIN.search(value)):
+            yield _mistake(f'argument "{name}" contains a secret', (name, KEY), hint)
 
 
 def in_path(path: str, hint: str = HINT) -> Iterator[MistakeError]:
@@ -89,11 +117,49 @@ def is_secret(name: str, value: object) -> bool:
     text = str(value).strip()
     template = _WHOLE_TEMPLATE.fullmatch(text)
     if template and not template["name"].strip().startswith("params."):
-        return False  # a window or a cursor
+        return False  # a window, a cursor, or a secret of the connection
+    if _OF_CONNECTION.search(text):
+        return is_in_words(_OF_CONNECTION.sub("", text))
     plain = _SIGNS.sub("", name.casefold())
     if plain in _NAMES or plain.endswith(_ENDINGS):
         return True
     return bool(_VALUES.search(text)) or (plain == "key" and bool(_RANDOM.fullmatch(text)))
+
+
+def may_hold_one(name: str, value: object, others: re.Pattern[str]) -> bool:
+    """Whether a setting of another tool may hold a secret: such a one is not copied into a config, even in doubt.
+
+    Args:
+        name: Its name.
+        value: Its value, however deep.
+        others: What else makes a text one.
+    """
+    if isinstance(value, Mapping):
+        pair = next((str(value[key]) for key in _NAMING if isinstance(value.get(key), str)), "")
+        below = [*value.items(), (pair, value.get("value"))]
+        return any(may_hold_one(str(key), inner, others) for key, inner in below)
+    if isinstance(value, list | tuple):
+        return any(may_hold_one(name, below, others) for below in value)
+    if not isinstance(value, str):
+        return is_secret(name, value)
+    return (bool(value) and _is_of_one(name)) or is_secret(name, value) or _has_one(value, others)
+
+
+def _has_one(text: str, others: re.Pattern[str]) -> bool:
+    in_address = "://" in text and any(map(_in_query, _PAIR.findall(text)))
+    return in_address or any(pattern.search(text) for pattern in (others, _ASSIGNED))
+
+
+def _in_query(pair: tuple[str, str]) -> bool:
+    name, value = map(unquote_plus, pair)
+    return bool(value) and (_is_of_one(name) or is_secret(name, value))
+
+
+def _is_of_one(name: str) -> bool:
+    """Whether a word of a name is one of a secret."""
+    plain = re.sub(r"(?<=[a-z])([A-Z])", r"_\1", name).casefold()
+    words = _SIGNS.split(_OF_TABLES.sub("", plain))
+    return not _WORDS.isdisjoint(words) or words in (["code"], ["refresh"])
 
 
 def _mistake(message: str, at: tuple[str, ...], hint: str = HINT) -> MistakeError:

@@ -12,11 +12,13 @@ from elt_factory.config.errors import KEY, MistakeError, near_name, raise_found
 from elt_factory.config.models import secrets
 from elt_factory.config.models.alerts import Alerts
 from elt_factory.config.models.base import Model
+from elt_factory.config.models.budget import Budget
 from elt_factory.config.models.checks import BEFORE, TABLE_CHECKS, CheckStage, TableCheck
 from elt_factory.config.models.column_rules import column_mistakes
 from elt_factory.config.models.compute import Compute, or_name
 from elt_factory.config.models.deadlines import Deadline
 from elt_factory.config.models.durations import PositiveDuration, format_duration
+from elt_factory.config.models.pods import Pods
 from elt_factory.config.models.remote_jobs import AfterJob, RemoteJob
 from elt_factory.config.models.retention import Retention
 from elt_factory.config.models.schedule import Schedule, or_cron
@@ -94,10 +96,21 @@ class Dbt(Model):
         ),
         examples=["after_all"],
     )
-    tasks: Literal["per_model", "one"] = Field(
+    tasks: Literal["per_model", "watched", "one"] = Field(
         "per_model",
-        description="per_model runs and retries each model separately; one runs all in one task, starting dbt once.",
-        examples=["one"],
+        description=(
+            "per_model runs and retries each model separately, starting dbt for each. watched starts dbt once for all; "
+            "each model's task watches its own result and is retried alone. one runs all in one task."
+        ),
+        examples=["watched"],
+    )
+    executable: Text | None = Field(
+        None,
+        description=(
+            "Path of a dbt to start as a separate process, such as dbt 2; the deployment must list it in "
+            "ELT_DBT_EXECUTABLES. If unset, dbt runs within its task."
+        ),
+        examples=["/opt/dbt/bin/dbt"],
     )
 
 
@@ -170,6 +183,19 @@ class Pipeline(Model):
         ),
         examples=["LOADING", {"load": "LOADING", "transform": "TRANSFORMING"}],
         json_schema_extra=or_name,
+    )
+    budget: Budget | None = Field(
+        None,
+        description="What the source may cost in a day or month. Each run looks before it reads anything.",
+        examples=[{"credits": 2.5, "per": "day", "severity": "error"}],
+    )
+    pods: Pods | None = Field(
+        None,
+        description=(
+            "Memory, cores, image and nodes of the pods of each step's tasks, with the KubernetesExecutor: for all "
+            "steps, or per step. Ignored by other executors."
+        ),
+        examples=[{"extract": {"memory": "4Gi", "cpu": 2}}],
     )
 
     retention: Retention = Field(

@@ -17,6 +17,7 @@ from elt_factory.config.models.deletes import Deletes, delete_mistakes
 from elt_factory.config.models.durations import Lag
 from elt_factory.config.models.reject_limit import RejectLimit
 from elt_factory.config.models.retention import RowRetention
+from elt_factory.config.models.split import Split
 from elt_factory.config.models.templates import CURSOR, WINDOW_NAMES, Use
 from elt_factory.config.models.time_formats import TimeFormat
 from elt_factory.config.models.values import Beginning, ColumnName, ColumnType, Condition, Flag, TimeZone, Type, Whole
@@ -152,6 +153,8 @@ class Table(Model):
     asks_by_cursor: ClassVar[bool] = False
     # whether the records come from files, of which the ledger says which were loaded
     of_files: ClassVar[bool] = False
+    # whether the parts of a split are ranges of the key, so that two of them have none in common
+    parts_by_key: ClassVar[bool] = False
 
     description: str = Field("", description="Meaning of one row.", examples=["One departure from New York"])
     primary_key: tuple[ColumnName, ...] = Field(
@@ -313,6 +316,11 @@ class Table(Model):
     def has_job(self) -> bool:
         """Whether the source does a job for a load, whose results are read when it is done."""
         return False
+
+    @property
+    def in_parts(self) -> Split | None:
+        """How the table is spread over tasks; None for one that a single task reads."""
+        return None
 
     @property
     def stored_in(self) -> tuple[str, str] | None:

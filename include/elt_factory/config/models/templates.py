@@ -8,6 +8,7 @@
 | run_id | the id of the Airflow run |
 | params.NAME | the value of `params: {NAME: ...}`, or the value from the run's trigger form |
 | job.key | in a rest_api table with `job`: a text that no other job has, of any table, run or try; the same where the request that starts one is sent again because its answer was lost |
+| connection.extra.NAME, connection.login, connection.password | in params, headers and bodies of a rest_api table: a value of its Airflow connection, for APIs that need a secret besides the one that `auth` sends; a plan shows its name in capital letters in its place, messages show `***` for a value of 6 characters or more, and it is no longer sent as a header of that name |
 | TABLE.COLUMN, NAME | in a rest_api table with `for_each`: a column of the parent's row, a value of the list |
 
 A filter after `|` formats a time: `date` (2013-01-31, in the source's time zone), `epoch` and `epoch_ms` (whole seconds

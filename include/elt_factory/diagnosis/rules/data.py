@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from elt_factory.core.amount import amount
 from elt_factory.core.window import Window
 from elt_factory.diagnosis.facts import Facts, LoadFact
 from elt_factory.diagnosis.habit import Habit, habit
@@ -36,7 +37,7 @@ def rejects_open(facts: Facts) -> Finding | None:
 
 def never_loaded(facts: Facts) -> Finding | None:
     """Find a table that was never loaded."""
-    if not facts.table or facts.loads or facts.last is not None:
+    if not facts.table or facts.loads or facts.last is not None or facts.run_since is not None:
         return None
     dag, starts = facts.airflow.dag, ""
     if dag and dag.next_run_at:
@@ -188,7 +189,7 @@ def source_behind(facts: Facts) -> Finding | None:
     after = facts.loads[facts.loads.index(since) + 1 :] if since else ()
     lines = [
         f"nothing newer since the load of {since.window}, at {at(facts, since.loaded_at)}" if since else "",
-        f"{len(after)} loads since then brought no newer business date" if after else "",
+        f"{amount(len(after), 'load')} since then brought no newer business date" if after else "",
         f"the config allows {long(limit)}" if limit is not None else "",
     ]
     return Finding(told, lines, "ask the owner of the source system; what it delivers late is loaded by the next run")
@@ -221,6 +222,18 @@ def checks_warned(facts: Facts) -> Finding | None:
     where = f"source = '{facts.source}' and status = 'warned'"
     step = f'elt sql "select * from _elt.quality_results where {where} order by checked_at desc limit 20"'
     return Finding(f"{facts.label} is loaded, with a warning: {lines[0]}", lines[1:], step)
+
+
+def run_since(facts: Facts) -> Finding | None:
+    """Find a run that has succeeded since the warehouse was asked: what it loaded is not known."""
+    run = facts.run_since
+    if not facts.table or run is None or run.ended_at is None or facts.asked_at is None:
+        return None
+    told = (
+        f"a run of {facts.source} has succeeded {ago(facts, run.ended_at)}; what it loaded into {facts.label} is not "
+        f"known, as the warehouse was not asked since {at(facts, facts.asked_at)}"
+    )
+    return Finding(told, [f"the run is {run.run_id}"], "press Ask the warehouse now on the Sources page")
 
 
 def deadline_tight(facts: Facts) -> Finding | None:

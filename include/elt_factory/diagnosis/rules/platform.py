@@ -63,7 +63,7 @@ def scheduler_down(facts: Facts) -> Finding | None:
     if not (stuck or due):
         return None
     beat = airflow.components.scheduler
-    since = f"its last sign of life was {ago(facts, beat)}, at {at(facts, beat)}" if beat else "it has never run"
+    since = _last_sign(facts, beat)
     what = f"the run {run.run_id} is {run.state}" if run and stuck else f"a run is due since {_next(facts)}"
     return Finding("Airflow's scheduler is not running, so no run starts and none continues", [since, what], "elt up")
 
@@ -74,10 +74,17 @@ def triggerer_down(facts: Facts) -> Finding | None:
     beat = facts.airflow.components.triggerer
     if not deferred or _alive(beat, facts):
         return None
-    since = f"its last sign of life was {ago(facts, beat)}, at {at(facts, beat)}" if beat else "it has never run"
+    since = _last_sign(facts, beat)
     names = ", ".join(task.task_id for task in deferred)
     told = f"Airflow's triggerer is not running: {names} waits there, and nothing wakes it"
     return Finding(told, [since, *(cut(task.seen) for task in deferred if task.seen)], "airflow triggerer")
+
+
+def _last_sign(facts: Facts, beat: datetime | None) -> str:
+    """Say when a component was last seen; of one that has ended Airflow's table of jobs is not asked."""
+    if beat is None:
+        return "none is there: it has ended, or was never started"
+    return f"its last sign of life was {ago(facts, beat)}, at {at(facts, beat)}"
 
 
 def paused(facts: Facts) -> Finding | None:

@@ -13,6 +13,7 @@ from elt_factory.diagnosis.words import at, cut, long, rows
 
 Fits = Callable[[TaskFact, Failure], bool]
 _ORDER: tuple[Step, ...] = (
+    "budget",
     "before_extract",
     "extract",
     "load",

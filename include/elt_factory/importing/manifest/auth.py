@@ -10,6 +10,8 @@ from elt_factory.importing.manifest.saying import UnsaidError, inside
 from elt_factory.importing.manifest.tree import Node
 
 Auth = dict[str, Any]
+_BODIES = ("body_data", "body_json")
+KEY_OF_CONNECTION = "{{ connection.password }}"
 
 
 def auth_of(node: Node, held: dict[str, str]) -> Auth:
@@ -31,6 +33,12 @@ def auth_of(node: Node, held: dict[str, str]) -> Auth:
     if made is None:
         raise UnsaidError("credentials by code of its own" if kind.startswith("Custom") else f"credentials: {kind}")
     return made(node, held)
+
+
+def key_in_body(node: Node) -> Node | None:
+    """Return where in a body the key of a connector is sent; None where it is not sent in one."""
+    option: Node = node.get("inject_into") or {}
+    return option if node.get("type") == "ApiKeyAuthenticator" and option.get("inject_into") in _BODIES else None
 
 
 def _none(_: Node, __: dict[str, str]) -> Auth:
@@ -58,6 +66,9 @@ def _api_key(node: Node, held: dict[str, str]) -> Auth:
         if prefix:
             raise UnsaidError("a key with a word before it, as a parameter")
         return {"type": "api_key", "param": name}
+    if place in _BODIES and not prefix:
+        # the request sends it: see key_in_body
+        return {"type": "none"}
     if place != "header":
         raise UnsaidError(f"a key in {place}")
     if name.lower() == "authorization" and prefix == "Bearer ":
@@ -73,6 +84,9 @@ def _oauth(node: Node, held: dict[str, str]) -> Auth:
     made: Auth = {"type": "oauth2", **_token_server(str(node.get("token_refresh_endpoint") or ""))}
     if node.get("access_token_name") not in (None, "access_token"):
         made["token"] = str(node["access_token_name"])
+    given = node.get("refresh_request_body")
+    if isinstance(given, Mapping) and given:
+        made["params"] = {str(name): _credential(value, held) for name, value in given.items()}
     scopes = node.get("scopes")
     if scopes:
         made["scope"] = " ".join(scopes) if isinstance(scopes, list) else str(scopes)
@@ -125,6 +139,8 @@ def _credential(value: Any, held: dict[str, str]) -> Any:
     name = _setting(text)
     secret = any(sign in name.lower() for sign in ("pass", "secret", "token", "key"))
     place = "password" if secret else "login"
+    if held.get(place, name) != name:
+        place = "extra." + re.sub(r"\W+", "_", name.lower())
     held[place] = name
     return f"{{{{ connection.{place} }}}}"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from elt_factory.config.errors import ConfigError, MistakeError
 from elt_factory.config.loading import load_text
-from elt_factory.importing.manifest.saying import Settings, UnsaidError
+from elt_factory.importing.manifest.saying import OF_EXTRA, Settings, UnsaidError
 from elt_factory.importing.manifest.streams import TableSaid, table_name, table_of
 from elt_factory.importing.manifest.tree import Node, streams_of
 from elt_factory.importing.writing import yaml_text
@@ -54,6 +54,7 @@ class _Compilation:
         for stream in streams:
             self._compile(stream)
         self._one_address()
+        self._only_with_keys()
         extract, held, host = self._extract()
         for table, one in self.said.items():
             one.table = self._as_table(table, one, extract)
@@ -101,6 +102,15 @@ class _Compilation:
         for table, other in elsewhere.items():
             self._leave_out(table, f"it is at another address: {other}; write a config of its own")
 
+    def _only_with_keys(self) -> None:
+        """Leave out what is asked for by a column of its parent that the manifest computes, and no table has."""
+        for table, one in list(self.said.items()):
+            for parent in one.parents:
+                lost = self.said[parent].lost if parent in self.said else set()
+                missing = [name for name in lost if f"{{{{ {parent}.{name} }}}}" in str(one.table)]
+                if missing:
+                    self._leave_out(table, f'its parent {parent}: the manifest computes its column "{missing[0]}"')
+
     def _leave_out(self, table: str, reason: str) -> None:
         one = self.said.pop(table, None)
         if one is None:
@@ -125,6 +135,8 @@ class _Compilation:
             )
         for one in self.said.values():
             held |= one.held
+            used = re.findall(rf"{re.escape(OF_EXTRA)}(\w+)", str(one.table))
+            held |= {f"extra.{name}": self.settings.held[name] for name in used if name in self.settings.held}
         return extract, held, next(iter(self.said.values())).host
 
     def _as_table(self, table: str, one: TableSaid, extract: Mapping[str, Any]) -> dict[str, Any]:

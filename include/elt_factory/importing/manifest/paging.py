@@ -76,7 +76,9 @@ def _number(value: Any, scope: Scope) -> int | None:
 
 def _cursor(strategy: Node, field: str, *, link: bool) -> dict[str, Any]:
     expression, stop = inside(strategy.get("cursor_value")), inside(strategy.get("stop_condition"))
-    if re.search(r"headers\b.*link.*next", expression, re.IGNORECASE):
+    # the first link of the header is the next page where an end says that it is
+    says_next = expression if "next" in expression.lower() else f"{expression} {stop}"
+    if re.search(r"headers\b.*link.*next", says_next, re.IGNORECASE | re.DOTALL):
         return {"type": "header_link"}
     expression = _first(expression)
     leads = way(expression)

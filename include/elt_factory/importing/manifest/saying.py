@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+OF_EXTRA = "connection.extra."
 _BRACES = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _NOTHING = r"""(?:none|null|undefined|false|False|None|''|""|\{\}|\[\])"""
-_STEP = r"""(?:\.(\w+)(?!\w*\()|\[\s*['"]([^'"]+)['"]\s*\]|\.get\(\s*['"]([^'"]+)['"]\s*(?:,[^()]*)?\))"""
-_CONFIG = re.compile(rf"config((?:{_STEP})+)")
+STEP = r"""(?:\.(\w+)(?!\w*\()|\[\s*['"]([^'"]+)['"]\s*\]|\.get\(\s*['"]([^'"]+)['"]\s*(?:,[^()]*)?\))"""
+_CONFIG = re.compile(rf"config((?:{STEP})+)")
 _LITERAL = re.compile(r"""(['"])(?P<text>(?:(?!\1).)*)\1|-?\d+(\.\d+)?|true|True|false|False""")
-_JOINED = re.compile(rf"""(['"])(?P<sign>.*?)\1\.join\(\s*config(?P<way>(?:{_STEP})+)\s*(?:or\s+\[\]\s*)?\)""")
+_JOINED = re.compile(rf"""(['"])(?P<sign>.*?)\1\.join\(\s*config(?P<way>(?:{STEP})+)\s*(?:or\s+\[\]\s*)?\)""")
 _GLUED = re.compile(r"""(['"])(?P<text>[^'"]*)\1\s*[~+]\s*(?P<rest>config.+)""")
-_OR_TEXT = re.compile(rf"""config(?P<way>(?:{_STEP})+)\s+or\s+(['"])(?P<text>[^'"]*)\5""")
-_WAY = re.compile(rf"(response|last_records?\[-1\]|last_record|headers|record)((?:{_STEP})+)")
+_OR_TEXT = re.compile(rf"""config(?P<way>(?:{STEP})+)\s+or\s+(['"])(?P<text>[^'"]*)\5""")
+_WAY = re.compile(rf"(response|last_records?\[-1\]|last_record|headers|record)((?:{STEP})+)")
 _END_OF_WINDOW = (
     r"(?:stream_interval|stream_slice)(?:\.cursor_slice)?(?:\.get\(\s*|[.\[])['\"]?{0}_(?:time|date)['\"]?"
     r"(?:\s*,[^()]*)?[\])]?(?:\s+if\s+stream_.*|\s+or\s+.*)?"
@@ -56,6 +57,7 @@ class Settings:
 
     spec: Mapping[str, Any]
     params: dict[str, str | int | float | bool] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)  # the secrets, by their names in the connection's extra
 
     def is_secret(self, name: str) -> bool:
         """Tell whether a setting is a secret, as the manifest says, or as its name does."""
@@ -67,10 +69,14 @@ class Settings:
         return bool(self._about(name).get("airbyte_secret")) or is_secret(name, "x" * 20)
 
     def param(self, name: str) -> str:
-        """Return the param of a setting; its value is the default, an example, or a text that says what it is for."""
-        if self.is_secret(name):
-            raise UnsaidError(f"the secret {name} within a request")
+        """Return the param of a setting; its value is the default, an example, or a text that says what it is for.
+
+        A secret is a value of the connection's extra.
+        """
         plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "value"
+        if self.is_secret(name):
+            self.held[plain] = name
+            return f"{OF_EXTRA}{plain}"
         given = self.example(name)
         if not isinstance(given, str | int | float | bool):
             given = {"integer": 0, "number": 0, "boolean": False}.get(str(self._about(name).get("type")), "TO BE SET")
@@ -171,13 +177,14 @@ class Scope:
 
     def _with_value(self, name: str, value: str) -> str:
         param = self.settings.param(name)
-        self.settings.params[param.partition(".")[2]] = value
+        if not param.startswith(OF_EXTRA):
+            self.settings.params[param.partition(".")[2]] = value
         return f"{{{{ {param} }}}}"
 
     def _date_of_setting(self, expression: str) -> str | None:
         """Return the param of a setting that is a date, which the manifest writes in a format: its value is so, too."""
         called = re.fullmatch(
-            rf"format_datetime\(\s*config((?:{_STEP})+)\s*,\s*['\"]([^'\"]+)['\"]\s*(?:,.*)?\)", expression
+            rf"format_datetime\(\s*config((?:{STEP})+)\s*,\s*['\"]([^'\"]+)['\"]\s*(?:,.*)?\)", expression
         )
         if called is None:
             return None
@@ -223,7 +230,7 @@ def _without_default(expression: str) -> str:
 
 def steps(text: str) -> list[str]:
     """Return the steps of a way such as `.a['b'].get('c')`."""
-    return [next(part for part in found.groups() if part) for found in re.finditer(_STEP, text)]
+    return [next(part for part in found.groups() if part) for found in re.finditer(STEP, text)]
 
 
 def way(expression: str) -> tuple[str, list[str]] | None:

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from elt_factory.config.models.secrets import is_secret
 from elt_factory.discover.periods import sane_name
+from elt_factory.importing.manifest.address import address_of
 from elt_factory.importing.manifest.answers import answers_of
-from elt_factory.importing.manifest.auth import auth_of
+from elt_factory.importing.manifest.auth import KEY_OF_CONNECTION, auth_of, key_in_body
+from elt_factory.importing.manifest.jobs import KIND, as_simple, job_of
 from elt_factory.importing.manifest.paging import paging_of
 from elt_factory.importing.manifest.parents import partitions_of
-from elt_factory.importing.manifest.saying import Scope, Settings, UnsaidError, inside, path, steps
+from elt_factory.importing.manifest.saying import OF_EXTRA, Scope, Settings, UnsaidError, inside, path, steps
 from elt_factory.importing.manifest.tree import Node
 from elt_factory.importing.manifest.windows import Windows, lag_of, time_format, windows_of
 
@@ -38,6 +41,7 @@ class TableSaid:
         parents: The tables that it is read with.
         flattened: What these need besides their own: table, column, path.
         notes: What was left out, for people.
+        lost: Columns that the manifest adds to the records, and the table does not have.
     """
 
     stream: str
@@ -48,6 +52,7 @@ class TableSaid:
     parents: list[str] = field(default_factory=list)
     flattened: list[tuple[str, str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
 
 
 def table_name(stream: Node) -> str:
@@ -66,23 +71,20 @@ def table_of(stream: Node, settings: Settings, need: Callable[[Node], str]) -> T
     Raises:
         UnsaidError: it says something that no config can.
     """
-    if stream.get("type") == "StateDelegatingStream":
-        raise UnsaidError("two ways to read one stream")
-    retriever = stream.get("retriever") or {}
-    kind = str(retriever.get("type") or "SimpleRetriever")
-    if kind != "SimpleRetriever":
-        raise UnsaidError("a job that is asked for and polled" if "Async" in kind else "reading by code of its own")
-    requester, increments = retriever.get("requester") or {}, stream.get("incremental_sync") or {}
-    if str(requester.get("type", "")).startswith("Custom"):
-        raise UnsaidError("requests by code of its own")
+    given = stream.get("retriever") or {}
+    retriever, increments = _retriever_of(stream), stream.get("incremental_sync") or {}
+    requester = retriever.get("requester") or {}
     parts = partitions_of(retriever.get("partition_router"), need, settings)
     scope = Scope(settings, parts.names, time_format(increments))
     windows = windows_of(increments, scope)
     said = TableSaid(str(stream.get("name")), flattened=parts.flattened)
     said.parents = [parts.for_each] if isinstance(parts.for_each, str) else []
-    said.auth = auth_of(requester.get("authenticator") or {}, said.held)
+    authenticator = requester.get("authenticator") or {}
+    said.auth = auth_of(authenticator, said.held)
     request = _Request(said, scope)
     request.read(requester)
+    if option := key_in_body(authenticator):
+        request.send_key(option)
     for option, value in (*parts.sent, *windows.sent):
         request.send(option, value)
     paginator, params, body = paging_of(retriever.get("paginator") or {}, scope, request.page_param)
@@ -96,10 +98,27 @@ def table_of(stream: Node, settings: Settings, need: Callable[[Node], str]) -> T
     table |= request.said()
     table["paginator"] = paginator
     _records(retriever, stream, windows, scope, said)
+    if given.get("type") == KIND:
+        table["job"] = job_of(given, scope, said.notes)
+        said.notes.append("links to results may lead to other hosts: list them in hosts: of extract")
     if rules := answers_of(requester.get("error_handler") or {}):
         table["answers"] = rules
     _written(stream, increments, windows, said)
     return said
+
+
+def _retriever_of(stream: Node) -> Node:
+    """Return how a stream is read; of a job, how it is started and what its results are."""
+    if stream.get("type") == "StateDelegatingStream":
+        raise UnsaidError("two ways to read one stream")
+    retriever = stream.get("retriever") or {}
+    kind = str(retriever.get("type") or "SimpleRetriever")
+    if kind not in (KIND, "SimpleRetriever"):
+        raise UnsaidError("reading by code of its own")
+    found = as_simple(retriever) if kind == KIND else retriever
+    if str((found.get("requester") or {}).get("type", "")).startswith("Custom"):
+        raise UnsaidError("requests by code of its own")
+    return found
 
 
 class _Request:
@@ -121,17 +140,10 @@ class _Request:
         if method not in ("GET", "POST"):
             raise UnsaidError(f"requests with {method}")
         self.post = method == "POST"
-        whole = str(requester.get("url") or requester.get("url_base") or "")
-        below = str(requester.get("path") or "")
-        if below.startswith("http"):
-            whole, below = below, ""
-        found = re.match(r"\s*(https?://(?:\{\{.*?\}\}|[^/{])+|\{\{.*?\}\})(.*)", whole, re.DOTALL)
-        if found is None:
-            raise UnsaidError(f"an address that is computed: {whole[:60]}")
-        self.table.host = " ".join(found[1].split())
-        joined = "/".join(part.strip().strip("/") for part in (found[2], below) if part.strip().strip("/"))
-        address, _, query = ("/" + joined).partition("?")
-        self.path = self.scope.text(address) + ("/" if below.strip().endswith("/") else "")
+        self.table.host, address, query = address_of(requester)
+        self.path = self.scope.text(address)
+        if OF_EXTRA in self.path:
+            raise UnsaidError(f"a secret within a path: {address[:60]}")
         self.params |= dict(parse_qsl(self.scope.text(query)))
         self._fields(requester.get("request_parameters"), self.params, "param")
         self._fields(requester.get("request_headers"), self.headers, "header")
@@ -173,10 +185,11 @@ class _Request:
         """Whether a field is the key that the API asks for: it is sent as `auth`, out of the connection."""
         found = re.fullmatch(r"\s*([^{}]*?)\{\{\s*config((?:\.|\[|\.get\().+?)\s*\}\}\s*", str(value))
         names = steps(found[2]) if found else []
-        if not found or not names or not self.scope.settings.is_secret(names[-1]):
+        if not found or not names or not (self.scope.settings.is_secret(names[-1]) or is_secret(name, "x")):
             return False
         if self.table.auth["type"] != "none":
-            raise UnsaidError(f"a second secret: {names[-1]}")
+            # it is a value of the connection's extra
+            return False
         self.table.held["password"] = names[-1]
         prefix = {"prefix": found[1]} if found[1] and place == "header" else {}
         self.table.auth = {"type": "api_key", place: name, **prefix}
@@ -204,6 +217,12 @@ class _Request:
             return json.loads(self.scope.text(given))
         except ValueError:
             raise UnsaidError(f"a body that is computed: {given[:60]}") from None
+
+    def send_key(self, option: Node) -> None:
+        """Put the key of the connection into the body."""
+        if not self.post:
+            raise UnsaidError("a key in the body of a GET")
+        self.send(option, KEY_OF_CONNECTION)
 
     def send(self, option: Node, value: str) -> None:
         """Put a value where a request option says."""
@@ -244,17 +263,19 @@ class _Request:
 
 
 def _records(retriever: Node, stream: Node, windows: Windows, scope: Scope, said: TableSaid) -> None:
-    selector, decoder = (
-        retriever.get("record_selector") or {},
-        str((retriever.get("decoder") or {}).get("type") or "JsonDecoder"),
-    )
+    selector, node = retriever.get("record_selector") or {}, retriever.get("decoder") or {}
+    packed = False
+    # what is packed is unpacked where it is read
+    while node.get("type") == "GzipDecoder" and isinstance(node.get("decoder"), Mapping):
+        node, packed = node["decoder"], True
+    decoder = str(node.get("type") or "JsonDecoder")
     extractor = selector.get("extractor") or {}
     if str(extractor.get("type", "")).startswith("Custom"):
         raise UnsaidError("records by code of its own")
     if decoder in _FORMATS:
         said.table["format"] = {"type": _FORMATS[decoder]}
         said.table.pop("paginator")
-    elif decoder != "JsonDecoder":
+    elif decoder != "JsonDecoder" or packed:
         raise UnsaidError(f"answers in another format ({decoder})")
     parts = [scope.text(part) for part in extractor.get("field_path") or []]
     if any("{{" in part for part in parts):
@@ -317,6 +338,7 @@ def _added(stream: Node, said: TableSaid, scope: Scope) -> None:
                 said.table.setdefault("flatten", {})[name] = path(steps(record[1]))
             else:
                 said.notes.append(f'added field "{name}": write it in dbt')
+                said.lost.add(name)
 
 
 def _written(stream: Node, increments: Node, windows: Windows, said: TableSaid) -> None:
@@ -339,6 +361,9 @@ def _written(stream: Node, increments: Node, windows: Windows, said: TableSaid) 
         lag, drops = lag_of(increments), {} if asked else {"outside_window": "drop"}
         table["incremental"] = {"cursor": cursor, **({"lag": lag} if lag else {}), **drops}
     key = _key(stream.get("primary_key"))
+    if unknown := said.lost.intersection(key):
+        said.notes.append(f"its key {', '.join(sorted(unknown))} is not in the answers: write primary_key")
+        key = []
     if key:
         table["primary_key"] = key
     if table.get("incremental") or asked:

@@ -19,6 +19,7 @@ from elt_factory.sources.connectors.process import write_settings
 from elt_factory.sources.connectors.settings import settings_of
 
 _PREFIX = "airbyte-"
+_PROTOCOL = "0"  # the major version of the protocol that messages.py reads
 
 
 class AirbyteConnector(ConnectorCommand[Airbyte]):
@@ -35,7 +36,9 @@ class AirbyteConnector(ConnectorCommand[Airbyte]):
         command = extract.executable or extract.package_name.removeprefix(_PREFIX)
         super().__init__(extract, command, folder, label, log)
         settings = settings_of(extract, connection)
-        specification = self._answer("spec").get("connectionSpecification")
+        answer = self._answer("spec")
+        self._check_version(str(answer.get("protocol_version") or _PROTOCOL))
+        specification = answer.get("connectionSpecification")
         check_settings(settings, specification if isinstance(specification, dict) else {}, label)
         self.config = write_settings(folder / "config.json", settings)
 
@@ -74,6 +77,11 @@ class AirbyteConnector(ConnectorCommand[Airbyte]):
         if state:
             asked += ["--state", write_settings(self.folder / "state.json", json.loads(state))]
         return asked
+
+    def _check_version(self, version: str) -> None:
+        if version.partition(".")[0] != _PROTOCOL:
+            text = f"the connector speaks version {version} of Airbyte's protocol, and {_PROTOCOL}.x is read here"
+            raise self.label.error(BadRequestError, text, "write another version of package:")
 
     def _answer(self, verb: str, *arguments: str | Path) -> dict[str, Any]:
         """Return what the connector answers to a command that has one answer."""

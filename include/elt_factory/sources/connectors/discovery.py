@@ -36,15 +36,28 @@ def pinned(package: str, label: TableLabel) -> str:
     Raises:
         BadRequestError: there is no such package.
     """
-    if "==" in package:
-        return package
-    said = uv_answers(["pip", "compile", "--quiet", "--no-header", "--no-annotate", "--no-deps", "-"], label, package)
+    return package if "==" in package else resolved(package, label)
+
+
+def resolved(package: str, label: TableLabel) -> str:
+    """Return a package with the version that can be installed: the newest, or the one that is asked for.
+
+    Raises:
+        BadRequestError: there is no such package, or no such version.
+    """
+    asked = ["pip", "compile", "--quiet", "--no-header", "--no-annotate", "--no-deps", "-"]
+    near = near_name(package, packages())
+    try:
+        said = uv_answers(asked, label, package)
+    except BadRequestError:
+        if package in packages() or not near.startswith("did you mean"):
+            raise
+        raise label.error(BadRequestError, f"no package {package} can be installed", near) from None
     for line in said.splitlines():
         name, _, version = line.partition("==")
         if version:
             return f"{name}=={version.split()[0]}"
-    hint = near_name(package, packages())
-    raise label.error(BadRequestError, f"no version of {package} can be installed", hint)
+    raise label.error(BadRequestError, f"no version of {package} can be installed", near)
 
 
 def source_found(extract: Mapping[str, Any], streams: Sequence[StreamFound], connection: str | None) -> SourceFound:

@@ -6,18 +6,18 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
+from elt_factory.core.clock import Clock
 from elt_factory.core.disk import free_bytes
-from elt_factory.core.failures import DiskFullError
+from elt_factory.core.failures import DiskFullError, SourceNotReadyError
 from elt_factory.extract.request import SourceFile
 from elt_factory.extract.unchanged import state_of
 from elt_factory.formats.kind import Delivered, FormatKind
 from elt_factory.formats.packed import LIMIT, unpacked
 from elt_factory.sources.files.archives import members_of
 from elt_factory.sources.files.source_files import OF_MEMBER, Chosen, pattern_hash
-from elt_factory.sources.files.store import UNKNOWN_SIZE, Store, removed
+from elt_factory.sources.files.store import UNKNOWN_SIZE, Found, Store, removed, removed_since_split
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,14 @@ class Fetched:
 
 
 def fetched(
-    store: Store, chosen: Sequence[Chosen], kind: FormatKind, workdir: Path, limit: int = LIMIT
+    store: Store,
+    chosen: Sequence[Chosen],
+    kind: FormatKind,
+    workdir: Path,
+    clock: Clock,
+    limit: int = LIMIT,
+    *,
+    found_by_split: bool = False,
 ) -> list[Fetched]:
     """Return what was chosen, in its order, without what turns out to be known.
 
@@ -38,7 +45,9 @@ def fetched(
         chosen: The files.
         kind: Their format.
         workdir: An empty folder for copies.
+        clock: The one that says what was seen later.
         limit: How many bytes one may have, unpacked.
+        found_by_split: Whether another task has found them, some time ago: one that was written since is read as it is.
 
     Raises:
         SourceNotReadyError: a file was changed or removed since it was found.
@@ -52,9 +61,9 @@ def fetched(
         number, one = numbered
         folders = workdir / "fetched" / f"{number:06}", workdir / "unpacked" / f"{number:06}"
         try:
-            return list(_Fetch(store, kind, limit, *folders).of(one))
+            return list(_Fetch(store, kind, limit, *folders, clock, found_by_split).of(one))
         except FileNotFoundError:
-            raise removed(one.found.name) from None
+            raise (removed_since_split if found_by_split else removed)(one.found.name) from None
 
     return [found for each in _each(store.at_once, fetch, list(enumerate(chosen))) for found in each]
 
@@ -83,30 +92,44 @@ class _Fetch:
     limit: int
     copies: Path
     folder: Path
+    clock: Clock
+    found_by_split: bool = False
 
     def of(self, one: Chosen) -> Iterator[Fetched]:
         """Yield the file, or the members of an archive."""
-        seen_at = datetime.now(UTC)
-        path = self.store.fetch(one.found, self.copies)
+        seen_at = self.clock.now()
+        found, path = self._copied(one.found)
         state = state_of(path)
-        found = self.store.now(one.found)
+        found = self.store.now(found)
         size = path.stat().st_size if found.size == UNKNOWN_SIZE else found.size
         source = SourceFile(found.name, path, size, found.modified or seen_at, found.tag, seen_at, state)
         if one.members:
             yield from self._members(one, source)
             self._let_go(path)
             return
-        source = replace(source, hash=found.tag or _hash(path))
+        source = replace(source, hash=found.tag or content_hash(path))
         if one.unless == source.hash:
             self._let_go(path)
             return
         yield self._as_delivered(source, Delivered(found.name, path), self.folder)
 
+    def _copied(self, found: Found) -> tuple[Found, Path]:
+        """Return a file with its copy: as it was found, or as the store has it since."""
+        try:
+            return found, self.store.fetch(found, self.copies)
+        except SourceNotReadyError:
+            if not self.found_by_split:
+                raise
+        now = self.store.look(found.name)
+        if now is None:
+            raise removed_since_split(found.name)
+        return now, self.store.fetch(now, self.copies / "again")
+
     def _members(self, one: Chosen, archive: SourceFile) -> Iterator[Fetched]:
         below, taken = self.folder / "members", f"{archive.hash}{OF_MEMBER}{pattern_hash(one.members)}"
         for name, path in members_of(archive.path, archive.name, one.members, below, self.limit):
             member = f"{archive.name}{OF_MEMBER}{name}"
-            content = _hash(path)
+            content = content_hash(path)
             if one.known.get(member) == content:
                 path.unlink()
                 continue
@@ -130,7 +153,8 @@ class _Fetch:
             path.unlink()
 
 
-def _hash(file: Path) -> str:
+def content_hash(file: Path) -> str:
+    """Return what the ledger keeps of a file's bytes, where the store has no name for them."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 

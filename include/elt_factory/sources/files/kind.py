@@ -10,19 +10,31 @@ from typing import TYPE_CHECKING
 from elt_factory.core.stores import EXTRAS_OF_TYPES, FOLDER_TYPES, WEB, address_of, is_url, store_of
 from elt_factory.sources.files import model
 from elt_factory.sources.files.model import FilesSource
-from elt_factory.sources.kind import Asked, Need, SourceKind, Wish
+from elt_factory.sources.kind import Advice, Asked, Need, SourceKind, Wish
 
 if TYPE_CHECKING:
     from elt_factory.config.models.source import Source
     from elt_factory.core.connection import Connection
     from elt_factory.discover.found import SourceFound
-    from elt_factory.extract.request import ReadRequest, Spool
+    from elt_factory.extract.request import Part, ReadRequest, Spool
 
 
 def _read(request: ReadRequest) -> Spool:
     from elt_factory.sources.files import reader as files
 
     return files.read(request)
+
+
+def _count(request: ReadRequest) -> int | None:
+    from elt_factory.sources.files.counting import count
+
+    return count(request)
+
+
+def _parts(request: ReadRequest, most: int) -> Sequence[Part]:
+    from elt_factory.sources.files import reader as files
+
+    return files.parts(request, most)
 
 
 def _asked(asked: Asked) -> list[str]:
@@ -80,6 +92,15 @@ def _needs(source: FilesSource) -> Iterator[Need]:
         yield ("extract", "folder"), f"a folder in {address_of(folder).scheme}://", store.extra
 
 
+def _advice(source: FilesSource) -> Iterator[Advice]:
+    for name, table in source.tables.items():
+        compared = {getattr(check.spec, "compared_with", None) for check in source.quality.get(name, ())}
+        if table.declared_rows and "source" not in compared:
+            hint = f"add quality: {{{name}: [{{row_count: {{within: 0%, of: source}}}}]}}, or remove it"
+            message = f"no check compares the rows of {name} with the number that the delivery declares"
+            yield ("tables", name, "declared_rows"), "idle-declaration", message, hint
+
+
 KIND = SourceKind(
     name="files",
     title="Files",
@@ -87,8 +108,11 @@ KIND = SourceKind(
     places=(
         (model.Files, "extract"),
         (model.FilesTable, "tables.<name>"),
+        (model.DeclaredRows, "tables.<name>.declared_rows"),
     ),
     read=_read,
+    count=_count,
+    parts=_parts,
     asked=_asked,
     sampled=_sampled,
     connection_types=("fs", "sftp", "ssh"),
@@ -96,4 +120,5 @@ KIND = SourceKind(
     discover=_discover,
     types_of=_types_of,
     needs=_needs,
+    advice=_advice,
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from elt_factory.config.errors import MistakeError, raise_found, shown
+from elt_factory.config.models.base import Model
 from elt_factory.config.models.formats import CsvFormat, FileFormat
 from elt_factory.config.models.schema_patterns import (
     ARCHIVES,
@@ -18,8 +19,10 @@ from elt_factory.config.models.schema_patterns import (
     NO_SECRET,
     NO_TEMPLATE,
     PERIODS,
+    any_of,
 )
 from elt_factory.config.models.source import Extract, Source
+from elt_factory.config.models.split import Split
 from elt_factory.config.models.table import Path, Table, is_reserved
 from elt_factory.config.models.templates import Use, uses
 from elt_factory.config.models.values import (
@@ -37,6 +40,34 @@ def _which(value: object) -> str:
     return "list" if isinstance(value, list | tuple) else "one"
 
 
+def _check_control(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    unknown = [name for name in re.findall(r"\{(\w*)\}", value) if name not in ("name", "stem")]
+    if unknown:
+        raise MistakeError(f"unknown part {{{unknown[0]}}} of a name", "the parts are {name} and {stem}")
+    if not re.search(r"\{(name|stem)\}", value):
+        hint = 'write "{stem}.ctl": each data file has one of its own'
+        raise MistakeError(f"{shown(value)} is the same file for every data file", hint)
+    if value.startswith("/") or ".." in value.split("/"):
+        raise MistakeError(f"{shown(value)} points outside the folder", "write a name below the data file's folder")
+    return value
+
+
+def _check_count_pattern(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        groups = re.compile(value.replace("{name}", "x")).groups
+    except re.error as error:
+        raise MistakeError(f"invalid regular expression: {error}", r"write one like rows=(\d+)") from None
+    if groups != 1:
+        raise MistakeError("the pattern needs one group, which is the number", r"write one like rows=(\d+)")
+    return value
+
+
+ControlFile = Annotated[str, BeforeValidator(_check_control)]
+CountPattern = Annotated[str, BeforeValidator(_check_count_pattern)]
 OneOrMore = Annotated[
     Annotated[FileTemplate, Tag("one")] | Annotated[tuple[FileTemplate, ...], Field(min_length=1), Tag("list")],
     Discriminator(_which),
@@ -82,6 +113,37 @@ class Files(Extract):
         return self
 
 
+class DeclaredRows(Model):
+    """Where a delivery says how many rows it has: a file next to each data file, or the last lines of that itself."""
+
+    plain_key: ClassVar[str] = "file"
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (any_of("file", "pattern"),)
+
+    file: ControlFile | None = Field(
+        None,
+        description=(
+            "Name of the file that says it, in the folder of the data file: {name} is that one's name, {stem} the part "
+            "before its first dot. Without it, the data file itself says it, in its last lines."
+        ),
+        examples=["{stem}.ctl", "{name}.count"],
+    )
+    pattern: CountPattern | None = Field(
+        None,
+        description=(
+            "Regular expression whose group is the number; {name} is the data file's name. By default, a line that is "
+            "a number."
+        ),
+        examples=[r"rows=(\d+)", r"^TRAILER\|(\d+)$"],
+    )
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if self.file is None and self.pattern is None:
+            hint = 'write file: "{stem}.ctl", or pattern: for a line of the data file'
+            raise MistakeError("it is not said where the number of rows is", hint, code="incomplete")
+        return self
+
+
 class FilesTable(Table):
     """A table read from files, each in full."""
 
@@ -111,6 +173,29 @@ class FilesTable(Table):
         description="Name of a column to add that holds each row's file path, relative to the folder.",
         examples=["_file"],
     )
+
+    declared_rows: DeclaredRows | None = Field(
+        None,
+        description=(
+            "Where a delivery says how many rows it has. `row_count` with `of: source` compares with that; without it, "
+            "with the records that the files have when they are counted another way."
+        ),
+        examples=[{"file": "{stem}.ctl"}, {"pattern": r"^TRAILER\|(\d+)$"}],
+    )
+
+    split: Split | None = Field(
+        None,
+        description=(
+            "Spread over several tasks, each with files of about as many bytes as the others. The files are listed "
+            "once, and all are loaded together. One file is never divided."
+        ),
+        examples=[{"tasks": 8}],
+    )
+
+    @property
+    def in_parts(self) -> Split | None:
+        """How the table is spread over tasks."""
+        return self.split
 
     @property
     def column_of_file(self) -> str | None:

@@ -12,14 +12,16 @@ from elt_factory.core.extras import MissingExtraError
 from elt_factory.core.failures import AccessDeniedError, BadDataError, EltError
 from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
-from elt_factory.extract.request import ReadRequest, SourceFile, Spool
+from elt_factory.extract.request import Part, ReadRequest, SourceFile, Spool
 from elt_factory.extract.templating import pattern_of, values_of, web_path_of
 from elt_factory.formats.kind import FormatKind
 from elt_factory.formats.utf16 import utf16_of
 from elt_factory.sources.files.fetching import Fetched, fetched
 from elt_factory.sources.files.model import FilesSource, FilesTable
 from elt_factory.sources.files.opening import open_store
-from elt_factory.sources.files.source_files import Chooser
+from elt_factory.sources.files.shares import by_bytes, files_of_part
+from elt_factory.sources.files.source_files import Chooser, Chosen
+from elt_factory.sources.files.store import Store
 
 _MARK, _BLANK = b"\xef\xbb\xbf", b" \t\r\n\v\f"
 _CHUNK = 1024 * 1024
@@ -53,15 +55,35 @@ def _found(request: ReadRequest, source: FilesSource, table: FilesTable) -> list
     """Return the files that the load takes, on this machine."""
     kind: FormatKind = FORMATS.get(table.format.type)
     with open_store(source.extract.folder, request.connection, request.project) as store:
-        written, zone = pattern_of if store.lists else web_path_of, source.timezone
-        patterns = [written(one, values_of(request), zone) for one in table.patterns]
-        found = [Chooser(store, one, zone, request.ledger).choose(request.window, request.load_id) for one in patterns]
-        # what several patterns mean is taken once
-        once = {(one.found.name, one.members): one for each in found for one in each}
-        chosen = [once[key] for key in sorted(once)]
+        chosen = _chosen(request, source, table, store) if request.part is None else files_of_part(request.part)
         limit = source.extract.max_unpacked_mb * 1_000_000
+        split = request.part is not None
+        found = fetched(store, chosen, kind, request.workdir, request.clock, limit, found_by_split=split)
         # two patterns may mean the same members of an archive
-        return list({one.source.name: one for one in fetched(store, chosen, kind, request.workdir, limit)}.values())
+        return list({one.source.name: one for one in found}.values())
+
+
+def _chosen(request: ReadRequest, source: FilesSource, table: FilesTable, store: Store) -> list[Chosen]:
+    """Return the files that the load takes, by their names."""
+    written, zone = pattern_of if store.lists else web_path_of, source.timezone
+    patterns = [written(one, values_of(request), zone) for one in table.patterns]
+    found = [Chooser(store, one, zone, request.ledger).choose(request.window, request.load_id) for one in patterns]
+    # what several patterns mean is taken once
+    once = {(one.found.name, one.members): one for each in found for one in each}
+    return [once[key] for key in sorted(once)]
+
+
+def parts(request: ReadRequest, most: int) -> list[Part]:
+    """Return the files that the load takes in parts of about as many bytes. They are listed once, here.
+
+    Raises as `read` does, but where a file cannot be read.
+    """
+    source = source_of(request, FilesSource)
+    with (
+        _named(TableLabel.of(request)),
+        open_store(source.extract.folder, request.connection, request.project) as store,
+    ):
+        return by_bytes(_chosen(request, source, source.tables[request.table], store), most)
 
 
 def _spooled(request: ReadRequest, form: FileFormat, found: Sequence[Fetched], label: TableLabel) -> Spool:
@@ -69,7 +91,8 @@ def _spooled(request: ReadRequest, form: FileFormat, found: Sequence[Fetched], l
     pairs = [(one, is_blank(one.file.path)) for one in found]
     full, empty = [one for one, blank in pairs if not blank], [one.source for one, blank in pairs if blank]
     if empty:
-        _report_empty(request, empty, label, alone=not full)
+        # of a load in parts, another may have more
+        _report_empty(request, empty, label, alone=not full and request.part is None)
     with _named(label):
         spool = kind.spooled(form, [one.file for one in full], request.workdir)
     for remark in spool.remarks:

@@ -92,7 +92,7 @@ class Chooser:
         known = self._ledger.files.get(file.name) if self._ledger else None
         if known is None or known.load_id == load_id:
             yield Chosen(file)
-        elif not _same(file, known):
+        elif not is_as_loaded(file, known):
             # of a size that is not said, only its content tells
             yield Chosen(file, "" if file.tag or file.size not in (known.size, UNKNOWN_SIZE) else known.hash)
 
@@ -105,7 +105,7 @@ class Chooser:
         as_archive = [replace(known, hash=state[0]) for known, state in zip(loaded.values(), states, strict=True)]
         # another pattern may mean members that were not loaded
         asked = any(pattern == pattern_hash(self._members) for _, _, pattern in states)
-        if asked and all(_same(file, known) and known.load_id != load_id for known in as_archive):
+        if asked and all(is_as_loaded(file, known) and known.load_id != load_id for known in as_archive):
             return
         kept = {name: known.hash.rpartition(OF_MEMBER)[2] for name, known in loaded.items() if known.load_id != load_id}
         yield Chosen(file, members=self._members, known=kept)
@@ -120,7 +120,7 @@ def _in_order(chosen: Iterable[Chosen]) -> list[Chosen]:
     return sorted(chosen, key=lambda one: one.found.name)
 
 
-def _same(file: Found, known: KnownFile) -> bool:
+def is_as_loaded(file: Found, known: KnownFile) -> bool:
     """Whether a store says that a file is as it was loaded."""
     if file.tag:
         return file.tag == known.hash

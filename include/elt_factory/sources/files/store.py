@@ -131,6 +131,11 @@ def removed(name: str) -> SourceNotReadyError:
     return SourceNotReadyError(f"{name} was removed while it was read; the next retry reads the remaining files")
 
 
+def removed_since_split(name: str) -> SourceNotReadyError:
+    """Return the error for a file that a part of a load has to read, and that no retry of it will find."""
+    return SourceNotReadyError(f"{name} was removed since the task split; clear the task split to read what is there")
+
+
 def changed(name: str) -> SourceNotReadyError:
     """Return the error for a file that is not what was found any more."""
     return SourceNotReadyError(f"{name} was changed or removed while it was read; the next retry reads it again")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SCHEMES = ("mongodb://", "mongodb+srv://")
 _FIND_SERVER_MS = 20_000
+_SILENCE_MS = 1_800_000  # of a server that keeps its connection open
 _NOT_OPTIONS = frozenset({"srv", "ssl", "allow_insecure"})  # what Airflow's hook has in the extra next to the options
 UNAUTHORIZED = 13
 _REFUSED = frozenset({11, UNAUTHORIZED, 18, 33, 8000})
@@ -74,7 +75,8 @@ def _options(connection: Connection) -> dict[str, Any]:
         extra.setdefault("tlsInsecure", True)
     login = {"username": connection.login or None, "password": connection.password or None}
     given = {name: value for name, value in login.items() if value}
-    return {"serverSelectionTimeoutMS": _FIND_SERVER_MS, "appname": "elt-factory", **extra, **given}
+    limits = {"serverSelectionTimeoutMS": _FIND_SERVER_MS, "socketTimeoutMS": _SILENCE_MS}
+    return {**limits, "appname": "elt-factory", **extra, **given}
 
 
 @contextmanager

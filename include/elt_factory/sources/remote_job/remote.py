@@ -99,7 +99,7 @@ class RemoteRun:
             self._forget()
             return True
         if state.id is None:
-            state.id = self._found(state)
+            state.id = self._text(self.how.known_id, state) if self.how.known_id else self._found(state)
         if state.id is None:
             self._forget()
             return self.how.find is not None

@@ -14,9 +14,9 @@ from elt_factory.config.models.base import Model
 from elt_factory.config.models.durations import PositiveDuration
 from elt_factory.config.models.schema_patterns import NO_ADDRESS, not_both
 from elt_factory.config.models.values import Scalar, Text
+from elt_factory.sources.rest_api.held_names import OF_CONNECTION, OF_EXTRA, is_of_connection
 
 _TEMPLATE = re.compile(r"\{\{(.*?)\}\}")
-OF_CONNECTION = ("connection.login", "connection.password")
 
 
 def _check_url(value: str) -> str:
@@ -51,8 +51,8 @@ def _check_login(value: dict[str, Any]) -> dict[str, Any]:
     for name, text in value.items():
         found = list(_names_in(text)) if isinstance(text, str) else []
         for used in found:
-            if used not in OF_CONNECTION:
-                hint = "use " + " or ".join(OF_CONNECTION)
+            if not is_of_connection(used):
+                hint = f"use {', '.join(OF_CONNECTION)} or {OF_EXTRA}NAME"
                 raise MistakeError(f'unknown template name "{used}"', hint, at=(name,), code="unknown-name")
         if not found and secrets.is_secret(name, text):
             hint = 'put it into the connection, and write "{{ connection.password }}"'

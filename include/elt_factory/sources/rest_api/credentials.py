@@ -21,6 +21,8 @@ from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.auth import auth_of, basic_header, needed, static_headers, static_params
 from elt_factory.sources.rest_api.auth_model import Issued, JwtAuth, OAuth2Auth, SessionAuth, TokenAuth
 from elt_factory.sources.rest_api.exchange import Answer
+from elt_factory.sources.rest_api.held import held_values
+from elt_factory.sources.rest_api.held_names import used_in
 from elt_factory.sources.rest_api.sending import FORM, JSON, Sending
 from elt_factory.sources.rest_api.settings import REFRESH_TOKEN
 
@@ -183,7 +185,9 @@ class Credentials:
             raise self.label.error(AccessDeniedError, text, "set it to the private key in PEM form") from None
 
     def _filled(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        own = {f"connection.{name}": getattr(self.connection, name) or "" for name in ("login", "password")}
+        plain = {f"connection.{name}": getattr(self.connection, name) or "" for name in ("login", "password")}
+        used = [name for name in used_in(str(values)) if name not in plain]
+        own = {**plain, **held_values(used, self.connection, self.label)}
         return {name: _rendered(value, own) for name, value in values.items()}
 
 

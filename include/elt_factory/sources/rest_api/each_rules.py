@@ -21,6 +21,7 @@ def each_mistakes(table: RestTable) -> Iterator[MistakeError]:
     """Yield what is wrong with `for_each` and `keep` of a table."""
     each = table.for_each
     yield from _slices_mistakes(table)
+    yield from _split_mistakes(table)
     if each is None:
         if table.keep:
             hint = "add for_each:, or remove keep"
@@ -59,6 +60,23 @@ def _slices_mistakes(table: RestTable) -> Iterator[MistakeError]:
         yield MistakeError(message, hint, at=("slices",), code="conflict")
 
 
+def _split_mistakes(table: RestTable) -> Iterator[MistakeError]:
+    """Yield what keeps the pieces of a window from being read by several tasks."""
+    if table.split is None:
+        return
+    refused = {
+        "split spreads the pieces of the window, and slices: is missing": (table.slices is None, "add slices: 1d"),
+        "split and job exclude each other: the API does the work of a job": (table.job, "remove split"),
+        "split needs requests that are known before anything is read, and for_each takes rows": (
+            table.for_each and table.for_each.of_rows,
+            "remove split, or list the values in for_each",
+        ),
+    }
+    for message, (broken, hint) in refused.items():
+        if broken:
+            yield MistakeError(message, hint, at=("split", KEY), code="conflict")
+
+
 def _is_of_a_day(text: str) -> bool:
     """Whether a filter gives the same text for all of a day."""
     return text == "date" or (text.startswith("format") and not _HOURS.search(text))
@@ -68,6 +86,9 @@ def parent_mistakes(tables: Mapping[str, RestTable]) -> Iterator[MistakeError]:
     """Yield the parents that are not there, lead back to their child, or keep no value to ask with."""
     for name, table in tables.items():
         at = ("tables", name, "for_each")
+        for parent in (one for one in table.parents if one in tables and tables[one].split):
+            message = f"the rows of {parent} are landed in parts, and are together only when they are loaded"
+            yield MistakeError(message, f"remove split from {parent}", at=at, code="conflict")
         unknown = [parent for parent in table.parents if parent not in tables]
         for parent in unknown:
             yield MistakeError(f'unknown table "{parent}"', near_name(parent, tables), at=at, code="unknown-table")

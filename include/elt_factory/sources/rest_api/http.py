@@ -227,16 +227,20 @@ class HttpClient:
         # a login may be at another host than the connection's, which keeps to that one
         url = self._joined(link, answer.url) if call.is_login else self._own(link, answer.url)
         # another host is one that the config allows, and yet gets no secret from a redirect
+        following = call if answer.status in _SAME_METHOD else replace(call, sending=GET)
         if origin_of(url) != origin_of(call.url):
-            self._refuse_login(call, url)
-            call = replace(call, bare=True, sending=replace(call.sending, headers={}))
-        call = replace(call, url=url)
-        return call if answer.status in _SAME_METHOD else replace(call, sending=GET)
+            self._refuse_secrets(following, url)
+            following = replace(following, bare=True, sending=replace(following.sending, headers={}))
+        return replace(following, url=url)
 
-    def _refuse_login(self, call: Call, url: httpx.URL) -> None:
-        if call.is_login:
+    def _refuse_secrets(self, call: Call, url: httpx.URL) -> None:
+        """Refuse to send a login, or a body with a secret in it, to another host."""
+        body = (call.sending.content or b"").decode(errors="replace")
+        if call.is_login or self._subject.clean(body) != body:
             text = f"{call}: refusing to follow {shown(url)} with the credentials: different host"
-            raise self._subject.error(BadDataError, text, "set the address of the login in auth:")
+            raise self._subject.error(
+                BadDataError, text, "set its address in the connection, or that of the login in auth:"
+            )
 
     def _own(self, link: str, found_on: httpx.URL) -> httpx.URL:
         """Return the link's address.

@@ -18,6 +18,7 @@ import msgspec
 
 from elt_factory.config.models.durations import format_duration
 from elt_factory.config.models.templates import Values
+from elt_factory.core.connection import Connection
 from elt_factory.core.failures import (
     AccessDeniedError,
     BadDataError,
@@ -29,13 +30,14 @@ from elt_factory.core.failures import (
     SourceNotReadyError,
     SourceUnavailableError,
 )
-from elt_factory.extract.label import TableLabel, needed_connection, source_of
+from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.request import ReadRequest
 from elt_factory.extract.templating import endpoint_of, values_of
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError
 from elt_factory.sources.rest_api.answer_model import AnswerRule
 from elt_factory.sources.rest_api.answer_rules import text_at
 from elt_factory.sources.rest_api.exchange import Answer, shown
+from elt_factory.sources.rest_api.held import connection_of, held_values, shown_values
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.job_links import links_at
 from elt_factory.sources.rest_api.job_model import JOB_FILE, JOB_ID, Job
@@ -72,6 +74,7 @@ class JobRun:
     source: RestSource
     job: Job
     client: HttpClient
+    connection: Connection
     _states: dict[str, State] = field(default_factory=dict)
     _answers: dict[str, Answer] = field(default_factory=dict)
     _unanswered: dict[str, State] = field(default_factory=dict)
@@ -95,10 +98,10 @@ class JobRun:
         if job is None:
             raise TypeError(f"{label} has no job")
         api = source.api_of(request.table)
-        connection = needed_connection(request, label)
+        connection = connection_of(request, label, source)
         pace = pace_of(api, connection, label, request.shared)
         with HttpClient(api, connection, label, scratch=request.workdir, pace=pace) as client:
-            yield cls(request, label, source, job, client)
+            yield cls(request, label, source, job, client, connection)
 
     def finished(self, keys: Iterable[Key]) -> Iterator[Done]:
         """Yield the jobs when all are done, joined or started; those that a rule of `answers` takes as none are not.
@@ -222,7 +225,10 @@ class JobRun:
         self.request.log(f"{self.label}: the job {state.id} is started")
 
     def _asked(self, key: Key, own: str = "") -> Request:
-        values = {**values_of(self.request), JOB_KEY: own, **key.values}
+        names = self.source.tables[self.request.table].held
+        # what tells one request from another is kept, and is the same with another secret
+        held = held_values(names, self.connection, self.label) if own else shown_values(names)
+        values = {**values_of(self.request), **held, JOB_KEY: own, **key.values}
         return request_of(self.source, self.request.table, values, self.source.extract.paginator)
 
     @contextmanager
@@ -328,7 +334,8 @@ class JobRun:
         state.cancel = self._path(self.job.cancelling[1], key, state) if self.job.cancelling else ""
 
     def _values(self, key: Key, state: State) -> Values:
-        return {**values_of(self.request), **key.values, JOB_ID: state.id or "", JOB_KEY: state.key}
+        held = held_values(self.source.tables[self.request.table].held, self.connection, self.label)
+        return {**values_of(self.request), **held, **key.values, JOB_ID: state.id or "", JOB_KEY: state.key}
 
     def _body(self, key: Key, state: State) -> str:
         if self.job.json_body is None:

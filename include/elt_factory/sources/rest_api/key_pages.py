@@ -40,6 +40,7 @@ class KeyPages:
     api: RestApi
     client: HttpClient
     keep_token: Callable[[str | None], None]
+    held: Mapping[str, str]
 
     @property
     def table(self) -> RestTable:
@@ -145,7 +146,7 @@ class KeyPages:
 
     def _request(self, key: Key) -> Request:
         delta = Delta(self.table, self.request, self.label)
-        values = {**values_of(self.request), **delta.values, **key.values}
+        values = {**values_of(self.request), **self.held, **delta.values, **key.values}
         try:
             return request_of(self.source, self.request.table, values, self.api.paginator)
         except BadRequestError as error:

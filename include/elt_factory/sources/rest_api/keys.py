@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -15,12 +16,14 @@ from msgspec import Raw
 
 from elt_factory.config.models.templates import CURSOR, Typed, Value, Values, typed
 from elt_factory.core.window import Window
+from elt_factory.extract.request import Part
 from elt_factory.sources.rest_api.answer import first_byte
 from elt_factory.sources.rest_api.each_model import Each
 from elt_factory.sources.rest_api.fields import Fields
 from elt_factory.sources.rest_api.model import RestTable
 
 _DAY = timedelta(days=1)
+_Piece = tuple[datetime, datetime]
 _ROW = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -41,7 +44,9 @@ class Key:
         return [fields.before(record) for record in records] if self.kept else records
 
 
-def sliced(found: Iterable[Key], window: Window, table: RestTable, zone: str) -> Iterator[Key]:
+def sliced(
+    found: Iterable[Key], window: Window, table: RestTable, zone: str, part: Mapping[str, Any] | None = None
+) -> Iterator[Key]:
     """Yield the keys for each piece of a window; of a table without `slices`, for the window as it is.
 
     Args:
@@ -49,17 +54,41 @@ def sliced(found: Iterable[Key], window: Window, table: RestTable, zone: str) ->
         window: The window, which already reaches back by the lag.
         table: What the YAML says of the table. A cursor that is a time begins with each piece.
         zone: The time zone of the source, whose days are meant.
+        part: What `parts` gave to a task; without it all pieces are meant.
     """
     if table.slices is None:
         yield from found
         return
-    own = _different(_pieces(window, table.slices, ZoneInfo(zone)), table, zone)
+    if part:
+        own = [(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in part["pieces"]]
+    else:
+        own = _different(_pieces(window, table.slices, ZoneInfo(zone)), table, zone)
     for key in found:
         for piece in own:
-            yield Key({**key.values, **piece}, key.kept)
+            yield Key({**key.values, **_values(*piece, table)}, key.kept)
 
 
-def _pieces(window: Window, length: timedelta, zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
+def parts(window: Window, table: RestTable, zone: str, most: int) -> list[Part]:
+    """Return the pieces of a window in at most that many parts, each with about as many as the others.
+
+    A part says when its pieces start and end, so that a try after a change of the window's lag reads the same.
+    """
+    length = table.slices or window.end - window.start
+    own = _different(_pieces(window, length, ZoneInfo(zone)), table, zone)
+    count = min(most, len(own)) or 1
+    cuts = [len(own) * number // count for number in range(count + 1)]
+    return [_part(own[start:end], zone) for start, end in pairwise(cuts)]
+
+
+def _part(own: Sequence[_Piece], zone: str) -> Part:
+    if not own:
+        return Part({"pieces": []}, "nothing")
+    first, last = (moment.astimezone(ZoneInfo(zone)).isoformat() for moment in (own[0][0], own[-1][1]))
+    says = f"{len(own):,} piece{'' if len(own) == 1 else 's'}, {first} to {last}"
+    return Part({"pieces": [[start.isoformat(), end.isoformat()] for start, end in own]}, says)
+
+
+def _pieces(window: Window, length: timedelta, zone: ZoneInfo) -> Iterator[_Piece]:
     """Yield where each piece starts and ends: days are those of the calendar, of 23 or 25 hours when clocks change."""
     start, clock = window.start, window.start.astimezone(zone).replace(tzinfo=None)
     while start < window.end:
@@ -73,18 +102,20 @@ def _pieces(window: Window, length: timedelta, zone: ZoneInfo) -> Iterator[tuple
         start = max(start, end)
 
 
-def _different(pieces: Iterable[tuple[datetime, datetime]], table: RestTable, zone: str) -> list[Values]:
-    """Return the values of pieces whose requests differ: days of one month may be asked for by their month."""
-    found: dict[tuple[Typed, ...], Values] = {}
+def _different(pieces: Iterable[_Piece], table: RestTable, zone: str) -> list[_Piece]:
+    """Return the pieces whose requests differ: days of one month may be asked for by their month."""
+    found: dict[tuple[Typed, ...], _Piece] = {}
     uses = [use for below in table.templates.values() for use in below]
-    for start, end in pieces:
-        values: Values = {
-            "window.start": start,
-            "window.end": end,
-            **({} if table.counts_by_number else {CURSOR: start}),
-        }
-        found.setdefault(tuple(typed(use, values, zone) for use in uses if use.name in values), values)
+    for piece in pieces:
+        values = _values(*piece, table)
+        found.setdefault(tuple(typed(use, values, zone) for use in uses if use.name in values), piece)
     return list(found.values())
+
+
+def _values(start: datetime, end: datetime, table: RestTable) -> Values:
+    """Return what the templates of a piece are filled with."""
+    own = {} if table.counts_by_number else {CURSOR: start}
+    return {"window.start": start, "window.end": end, **own}
 
 
 def keys(each: Each | None, keep: Mapping[str, str], rows: Path | None) -> Iterator[Key]:

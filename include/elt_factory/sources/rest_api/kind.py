@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from elt_factory.config.models.source import Source
     from elt_factory.core.connection import Connection
     from elt_factory.discover.found import SourceFound
-    from elt_factory.extract.request import ReadRequest, Spool
+    from elt_factory.extract.request import Part, ReadRequest, Spool
     from elt_factory.extract.templating import Values
 
 _SHOWN = 3  # of the requests of lists
@@ -47,6 +47,14 @@ def _count(request: ReadRequest) -> int | None:
     from elt_factory.sources.rest_api import counting
 
     return counting.count(request)
+
+
+def _parts(request: ReadRequest, most: int) -> Sequence[Part]:
+    from elt_factory.extract.label import source_of
+    from elt_factory.sources.rest_api.keys import parts
+
+    source = source_of(request, RestSource)
+    return parts(request.window, source.tables[request.table], source.timezone, most)
 
 
 def _is_over(request: ReadRequest) -> bool:
@@ -116,11 +124,13 @@ def _requests_of_job(asked: Asked, job: job_model.Job, own: Values) -> list[str]
 
 
 def _request(asked: Asked, own: Values) -> str:
+    from elt_factory.sources.rest_api.held import shown_values
     from elt_factory.sources.rest_api.requests import request_of
 
     source: RestSource = asked.source
     paginator = source.api_of(asked.table).paginator
-    request = request_of(source, asked.table, {**asked.values, **own}, paginator)
+    held = shown_values(source.tables[asked.table].held)
+    request = request_of(source, asked.table, {**asked.values, **held, **own}, paginator)
     sending = request.sending({})
     query = f"?{urlencode(request.params, doseq=True, safe=':/,')}" if request.params else ""
     body = f" {sending.content.decode()}" if sending.content else ""
@@ -212,4 +222,5 @@ KIND = SourceKind(
     advice=_advice,
     jobs=Jobs(_is_over, _cancel),
     count=_count,
+    parts=_parts,
 )

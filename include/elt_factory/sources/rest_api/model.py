@@ -13,6 +13,7 @@ from elt_factory.config.models.durations import PositiveDuration
 from elt_factory.config.models.formats import FileFormat
 from elt_factory.config.models.schema_patterns import (
     CONDITION,
+    KNOWN_OR_HELD,
     KNOWN_TEMPLATES,
     NO_ADDRESS,
     NO_TEMPLATE,
@@ -22,8 +23,9 @@ from elt_factory.config.models.schema_patterns import (
     not_both,
 )
 from elt_factory.config.models.source import Source
+from elt_factory.config.models.split import Split
 from elt_factory.config.models.table import Path, Table
-from elt_factory.config.models.templates import Use, uses
+from elt_factory.config.models.templates import Use, is_own, uses
 from elt_factory.config.models.values import ColumnName, Name, Text, Whole
 from elt_factory.sources.rest_api.answer_model import AnswerRule
 from elt_factory.sources.rest_api.api_model import RestApi
@@ -31,6 +33,7 @@ from elt_factory.sources.rest_api.auth_model import Auth
 from elt_factory.sources.rest_api.body_rules import body_mistakes, format_mistakes, pages_without_body
 from elt_factory.sources.rest_api.each_model import ForEach
 from elt_factory.sources.rest_api.each_rules import each_mistakes, parent_mistakes
+from elt_factory.sources.rest_api.held_names import is_of_connection, used_in
 from elt_factory.sources.rest_api.job_model import NO_PAGES, Job, job_mistakes
 from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage, is_by_header
 from elt_factory.sources.rest_api.records_model import Flatten, Records, or_path
@@ -62,8 +65,8 @@ class RestTable(Table):
             "then": {
                 "properties": {
                     "path": {"pattern": KNOWN_TEMPLATES},
-                    "params": {"additionalProperties": {"pattern": KNOWN_TEMPLATES}},
-                    "headers": {"additionalProperties": {"pattern": KNOWN_TEMPLATES}},
+                    "params": {"additionalProperties": {"pattern": KNOWN_OR_HELD}},
+                    "headers": {"additionalProperties": {"pattern": KNOWN_OR_HELD}},
                 }
             },
         },
@@ -73,11 +76,12 @@ class RestTable(Table):
         not_both("format", "keep"),
         not_both("format", "flatten"),
         dict(NO_PAGES),
-        {"dependencies": {"keep": ["for_each"], "variables": ["graphql"]}},
+        {"dependencies": {"keep": ["for_each"], "variables": ["graphql"], "split": ["slices"]}},
+        not_both("split", "job"),
         *(not_both("delta_token", name) for name in ("for_each", "slices", "format")),
         not_both("job", "delta_token"),
         *SCHEMA_RULES,
-        {"properties": {"deletes": {"anyOf": [{"type": "null"}, {"type": "object", "required": ["column"]}]}}},
+        {"properties": {"deletes": {"not": {"type": "object", "required": ["compare"]}}}},
         {
             "if": {"required": ["delta_token"]},
             "then": {
@@ -111,9 +115,10 @@ class RestTable(Table):
         None,
         description=(
             "Column of records that say themselves that they are deleted, as those of a delta feed do: their rows are "
-            "deleted. By default they stay. Needs `write_disposition: merge`."
+            "deleted; or `filtered`: so are rows of records that do not meet `where`. By default they stay. Needs "
+            "`write_disposition: merge`."
         ),
-        examples=[{"column": "@removed"}],
+        examples=[{"column": "@removed"}, {"filtered": True}],
     )
     keep: dict[ColumnName, Text] = Field(
         {},
@@ -134,6 +139,14 @@ class RestTable(Table):
             "time (`concurrency`)."
         ),
         examples=["1d"],
+    )
+    split: Split | None = Field(
+        None,
+        description=(
+            "Spread the pieces that `slices` makes of the window over several tasks. Each part is retried alone; all "
+            "are loaded together."
+        ),
+        examples=[{"tasks": 8}],
     )
     path: Endpoint = Field(description="Endpoint path, relative to the connection's address.", examples=["/v1/flights"])
     params: Params = Field(
@@ -234,6 +247,13 @@ class RestTable(Table):
         return {at: names for at, names in found.items() if names}
 
     @property
+    def held(self) -> Sequence[str]:
+        """The names of the connection's values that its templates use."""
+        own = self.for_each.names if self.for_each else ()
+        used = [use.name for found in self.templates.values() for use in found]
+        return tuple(dict.fromkeys(name for name in used if is_of_connection(name) and not is_own(name, own)))
+
+    @property
     def parents(self) -> Sequence[str]:
         """The tables whose landings this one is asked with."""
         return self.for_each.parents if self.for_each else ()
@@ -262,6 +282,11 @@ class RestTable(Table):
     def has_job(self) -> bool:
         """Whether the source does a job for a load, whose results are read when it is done."""
         return self.job is not None
+
+    @property
+    def in_parts(self) -> Split | None:
+        """How the pieces of the window are spread over tasks."""
+        return self.split
 
     @property
     def counts_on(self) -> bool:
@@ -340,6 +365,13 @@ class RestSource(Source):
         single = {"paginator": SinglePage(type="single_page")} if alone else {}
         chosen = single | {name: getattr(own, name) for name in ("paginator", "auth", "timeout") if getattr(own, name)}
         return shared.model_copy(update={"answers": (*own.answers, *shared.answers), **chosen})
+
+    @property
+    def held(self) -> Sequence[str]:
+        """The names of the connection's values that templates of requests use, and those of `auth`."""
+        auths = [self.extract.auth, *(table.auth for table in self.tables.values())]
+        named = [name for auth in auths if auth for name in used_in(str(auth.model_dump()))]
+        return tuple(dict.fromkeys([*named, *(name for table in self.tables.values() for name in table.held)]))
 
     def params_of(self, table: str) -> Mapping[str, Any]:
         """Return the query parameters of one table, those of all tables among them."""

@@ -1,16 +1,19 @@
 """One rate limit for a connection: all tables, runs and processes together, of all machines where they share a place.
 
 The next free moment is in a small file of this machine, and in one of the place that all workers share, the landing.
-Who wants to ask takes that moment and moves it on, while no one else can, then sleeps until it comes. Machines agree on
-it as well as their clocks do.
+Who wants to ask takes that moment and moves it on, while no one else can, then sleeps until it comes. The moments are
+those of the place's clock, which says when a file there was changed: what a worker's own clock shows does not matter.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 
@@ -28,6 +31,7 @@ from elt_factory.sources.rest_api.exchange import origin_of
 _MOST_WAITING = 10_000
 # turns are taken for this long ahead, so that a far place is asked less often than the API
 _AHEAD = 2.0
+_TICK = 0.01  # seconds: file systems say a time that is up to that old
 _LATE = 0.2  # seconds: who comes later than that to a turn has missed it, as long as others may be asking
 
 
@@ -59,7 +63,37 @@ class Pace:
     def wait(self) -> None:
         """Sleep until the next request may go."""
         for turns in self._turns:
-            time.sleep(max(0.0, turns.take() - time.time()))
+            time.sleep(max(0.0, turns.take() - turns.clock.now()))
+
+
+@dataclass
+class PlaceClock:
+    """The time at a place, as this process knows it from the files that it has changed there.
+
+    A change has happened between the beginning and the end of its request. Each narrows by how much the place's time is
+    ahead of the time that this process has counted; storages that say whole seconds are known to a part of one.
+    """
+
+    least: float = -math.inf
+    most: float = math.inf
+
+    def learn(self, began: float, changed: datetime, ended: float) -> None:
+        """Take in when the place says that a file was changed, between two moments of `time.monotonic`."""
+        said = changed.timestamp()
+        least, most = said - ended, said + (_TICK if changed.microsecond else 1.0) - began
+        if max(least, self.least) <= min(most, self.most):
+            least, most = max(least, self.least), min(most, self.most)
+        # else one of the clocks was set, or they drift apart: the newest is right
+        self.least, self.most = least, most
+
+    @property
+    def known(self) -> bool:
+        """Whether the place has said any time."""
+        return math.isfinite(self.least)
+
+    def now(self) -> float:
+        """Return the time at the place."""
+        return time.monotonic() + (self.least + self.most) / 2
 
 
 @dataclass
@@ -72,6 +106,7 @@ class _Turns:
     place: Shared
     key: str
     interval: float
+    clock: PlaceClock = field(default_factory=PlaceClock)
     _taken: deque[float] = field(default_factory=deque)
     _count: int = 1
     _lock: Lock = field(default_factory=Lock)
@@ -80,7 +115,7 @@ class _Turns:
         """Return the moment of the next request, which no one else gets."""
         with self._lock:
             missed = False
-            while self._taken and self._taken[0] < time.time() - _LATE:
+            while self._taken and self._taken[0] < self.clock.now() - _LATE:
                 missed = bool(self._taken.popleft())
             if not self._taken:
                 most = max(1, int(_AHEAD / self.interval))
@@ -93,12 +128,20 @@ class _Turns:
 
         def moved(content: bytes) -> bytes:
             nonlocal begins
-            now, free = time.time(), _number(content)
+            now, free = self.clock.now(), _number(content)
             begins = free if now < free < now + self.interval * _MOST_WAITING else now
             return repr(begins + self.interval * count).encode()
 
-        self.place.change(self.key, moved)
+        if not self.clock.known:
+            self._change(lambda content: content or b"0")
+        self._change(moved)
         self._taken.extend(begins + self.interval * number for number in range(count))
+
+    def _change(self, change: Callable[[bytes], bytes]) -> None:
+        began = time.monotonic()
+        self.place.change(self.key, change)
+        changed = self.place.changed(self.key)
+        self.clock.learn(began, changed, time.monotonic())
 
 
 def _number(content: bytes) -> float:

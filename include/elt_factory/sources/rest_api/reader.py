@@ -15,11 +15,12 @@ from typing import BinaryIO, Self
 from elt_factory.config.models.formats import FORMATS, FileFormat
 from elt_factory.core.extras import MissingExtraError
 from elt_factory.core.failures import EltError
-from elt_factory.extract.label import TableLabel, needed_connection, source_of
+from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.credentials import Credentials
+from elt_factory.sources.rest_api.held import connection_of, held_values
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.job_model import Job
 from elt_factory.sources.rest_api.job_state import Done
@@ -143,7 +144,7 @@ class Reading:
         source = source_of(request, RestSource)
         name = request.table
         label, api = TableLabel.of(request), source.api_of(name)
-        credentials = Credentials(api, needed_connection(request, label), label, request.warn or request.log)
+        credentials = Credentials(api, connection_of(request, label, source), label, request.warn or request.log)
         pace = pace_of(api, credentials.connection, label, request.shared)
         return cls(request, label, source, source.tables[name], api, credentials, pace, Progress(request.log, name))
 
@@ -173,7 +174,7 @@ class Reading:
     def _keys(self) -> Iterator[Key]:
         table = self.table
         found = keys(table.for_each, table.keep, self.request.keys)
-        pieces = sliced(found, self.request.window, table, self.source.timezone)
+        pieces = sliced(found, self.request.window, table, self.source.timezone, self.request.part)
         # a sample is of a few
         return islice(pieces, _SAMPLED) if self.request.most_pages else pieces
 
@@ -193,7 +194,7 @@ class Reading:
 
     def _read_jobs(self, client: HttpClient, job: Job, parts: Parts) -> None:
         """Wait until the table's jobs are done, and read their results."""
-        run = JobRun(self.request, self.label, self.source, job, client)
+        run = JobRun(self.request, self.label, self.source, job, client, self.credentials.connection)
         jobs = run.finished(self._keys())
         self.source = of_results(self.source, self.request.table)
         self.api = self.api.model_copy(update={"answers": without_ends(self.api.answers)})
@@ -242,7 +243,8 @@ class Reading:
         self.progress.done(self.rows, self.pages)
 
     def _pages(self, client: HttpClient) -> KeyPages:
-        return KeyPages(self.request, self.label, self.source, self.api, client, self._keep_token)
+        held = held_values(self.table.held, self.credentials.connection, self.label)
+        return KeyPages(self.request, self.label, self.source, self.api, client, self._keep_token, held)
 
     def _keep_token(self, token: str | None) -> None:
         self.token = token

@@ -10,14 +10,16 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSc
 
 from elt_factory.config.errors import KEY, MistakeError, raise_found
 from elt_factory.config.models import secrets
-from elt_factory.config.models.schema_patterns import NO_TEMPLATE, SECRET
+from elt_factory.config.models.schema_patterns import NO_TEMPLATE, OF_A_CONNECTION, SECRET
 from elt_factory.config.models.templates import Verbatim, check_template
 from elt_factory.config.models.values import Scalar, Text, check_scalar
 from elt_factory.sources.rest_api.each_model import Each
+from elt_factory.sources.rest_api.held_names import OF_CONNECTION, OF_EXTRA
 
 JOB_KEY = "job.key"
 DELTA_TOKEN = "delta_token"  # noqa: S105 - the key of a table, and the name of its value in templates
-SECRET_HEADERS = {"properties": {"headers": {"propertyNames": {"pattern": rf"^(?!({SECRET})$)"}}}}
+# a header for a secret has one of the connection
+SECRET_HEADERS = {"properties": {"headers": {"patternProperties": {rf"^({SECRET})$": {"pattern": OF_A_CONNECTION}}}}}
 HEADERS_RULE = {
     "properties": {
         "headers": {
@@ -60,7 +62,9 @@ def own_names(info: ValidationInfo) -> Sequence[str] | None:
     if info.field_name is not None and "for_each" not in given:
         return None
     each: Each | None = given.get("for_each")
-    return (*(each.names if each else ()), *((DELTA_TOKEN,) if given.get(DELTA_TOKEN) else ()), JOB_KEY)
+    # a path is in messages and in logs of servers
+    held = () if info.field_name == "path" else (*OF_CONNECTION, OF_EXTRA)
+    return (*(each.names if each else ()), *((DELTA_TOKEN,) if given.get(DELTA_TOKEN) else ()), JOB_KEY, *held)
 
 
 def _check_text(value: str, info: ValidationInfo) -> str:

@@ -72,7 +72,7 @@ def settings_of(connection: Connection, scheme: str, label: TableLabel) -> HttpS
     Raises:
         BadRequestError: what would have no effect here: nothing is passed over in silence.
     """
-    extra = dict(connection.extra)
+    extra = {name: value for name, value in connection.extra.items() if name not in connection.held}
     named = f'the connection "{connection.conn_id}"'
     for name, hint in _ELSEWHERE.items():
         if name in extra:

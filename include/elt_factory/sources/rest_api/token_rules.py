@@ -41,7 +41,7 @@ def tombstone_mistakes(table: RestTable) -> Iterator[MistakeError]:
         message = "an API does not send the keys of all rows, so they cannot be compared"
         hint = "write deletes: {column: ...}, or write_disposition: replace"
         yield MistakeError(message, hint, at=("deletes",), code="conflict")
-    elif table.deletes.column not in table.columns:
+    elif table.deletes.column and table.deletes.column not in table.columns:
         message = f'"{table.deletes.column}" is not declared, and most responses do not have it'
         hint = "add it to columns: with its type, such as json for an object, or timestamp"
         yield MistakeError(message, hint, at=("deletes", "column"), code="unknown-column")

@@ -76,4 +76,8 @@ def _replication(stream: dict[str, Any], about: dict[str, Any], spec: SingerTabl
     known = about.get("replication-key") or stream.get("replication_key")
     valid = about.get("valid-replication-keys") or [None]
     key = spec.replication_key or known or valid[0]
-    return {"replication-method": forced or "INCREMENTAL"} | ({"replication-key": key} if key else {})
+    if key:
+        return {"replication-method": forced or "INCREMENTAL", "replication-key": key}
+    # a tap that keeps its state by other means than a property fails where it is asked for one
+    said = about.get("replication-method") or stream.get("replication_method")
+    return {"replication-method": forced or said or "INCREMENTAL"}

@@ -12,9 +12,10 @@ from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.sql.described import Ends
+from elt_factory.sources.sql.key_range import check_numbers, check_shared_end
 from elt_factory.sources.sql.model import SqlSource
 from elt_factory.sources.sql.origin import Origin, keys_of, only_postgres, relation_of
-from elt_factory.sources.sql.statements import Column, Speech, Sql, in_window, place_of, selected
+from elt_factory.sources.sql.statements import Column, Speech, Sql, in_part, in_window, place_of, selected, where
 from elt_factory.sources.sql.values_as_text import as_text
 
 
@@ -49,7 +50,10 @@ def read_by(driver: Driver, request: ReadRequest, label: TableLabel) -> Spool:
     if incremental:
         check_cursor(incremental, types, types, label)
     place = place_of(driver.speech, relation, _clock(request, types))
-    statement = selected(columns, place, in_window(driver.speech, request, types), request.most_rows)
+    check_numbers(request, types, label)
+    check_shared_end(request, types, label)
+    conditions = [*in_part(driver.speech, request), *in_window(driver.speech, request, types)]
+    statement = selected(columns, place, conditions, request.most_rows)
     null_cursors = _null_cursors(driver, request, place)
     file = request.workdir / "part-00000.parquet"
     rows = driver.copy(statement, columns, file, Progress(request.log, request.table))
@@ -76,7 +80,8 @@ def _null_cursors(driver: Driver, request: ReadRequest, place: Sql) -> int | Non
     if incremental is None:
         return None
     name = driver.speech.name(incremental.cursor)
-    row = driver.one(Sql("SELECT count(*) FROM ") + place + f" WHERE {name} IS NULL")
+    empty = [*in_part(driver.speech, request), Sql(f"{name} IS NULL")]
+    row = driver.one(Sql("SELECT count(*) FROM ") + place + where(empty))
     return int(str(row[0])) if row else None
 
 

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -36,9 +36,10 @@ from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.sql import moments, mssql, mysql, oracle, sqlite, sqlite_types
 from elt_factory.sources.sql.connections import EXTRAS
 from elt_factory.sources.sql.database_types import type_of
-from elt_factory.sources.sql.database_url import url_of
+from elt_factory.sources.sql.database_url import not_through_silence, url_of
 from elt_factory.sources.sql.described import Described, Ends, Listed, plain
-from elt_factory.sources.sql.model import SqlSource
+from elt_factory.sources.sql.key_range import KeyRange, check_numbers, check_shared_end
+from elt_factory.sources.sql.model import SILENCE, SqlSource
 from elt_factory.sources.sql.origin import Given, Origin, keys_of, only_postgres, relation_of
 from elt_factory.sources.sql.values_as_text import as_text
 
@@ -74,7 +75,7 @@ def _read(
     source = source_of(request, SqlSource)
     only_postgres(request, label)
     url = url_of(connection, request.project, label)
-    with _spoken(label), _connected(url, text_factory) as database:
+    with _spoken(label), _connected(url, source.extract.silence, text_factory) as database:
         deletes = source.tables[request.table].deletes
         moments.begin(database, label, compares_keys=deletes is not None and deletes.compare is not None)
         relation = relation_of(request, source)
@@ -121,9 +122,16 @@ def catalogue(connection: Connection, project: Path, schema: str | None, label: 
         return [*tables, *(Listed(name, (), is_view=True) for name in sorted(inspector.get_view_names(schema)))]
 
 
-def ends_of(connection: Connection, project: Path, relation: Origin, column: str, label: TableLabel) -> Ends:
+def ends_of(
+    connection: Connection,
+    project: Path,
+    relation: Origin,
+    column: str,
+    label: TableLabel,
+    silence: timedelta = SILENCE,
+) -> Ends:
     """Return the least and the greatest value of a column. See `elt_factory.sources.sql.reader.ends_of`."""
-    with _spoken(label), _connected(url_of(connection, project, label)) as database:
+    with _spoken(label), _connected(url_of(connection, project, label), silence) as database:
         value: sa.ColumnClause[Any] = sa.column(column)
         least, greatest = sa.func.min(value), sa.func.max(value)
         row = database.execute(sa.select(least, greatest).select_from(_place(database, relation))).one()
@@ -139,12 +147,16 @@ def first_value(connection: Connection, project: Path, query: str, label: TableL
 
 
 @contextmanager
-def _connected(url: sa.URL, text_factory: Callable[[bytes], str | bytes] | None = None) -> Iterator[sa.Connection]:
-    with _opened(url) as database:
+def _connected(
+    url: sa.URL, silence: timedelta = SILENCE, text_factory: Callable[[bytes], str | bytes] | None = None
+) -> Iterator[sa.Connection]:
+    with _opened(not_through_silence(url, silence)) as database:
         if text_factory:
             database.connection.dbapi_connection.text_factory = text_factory  # type: ignore[union-attr]
         if database.dialect.name in _MYSQL:
             database.execute(sa.text(mysql.SESSION.replace(":", r"\:")))
+        if database.dialect.name == "oracle":
+            oracle.not_through_silence(database, silence)
         yield database
 
 
@@ -264,17 +276,37 @@ def _conditions(
 ) -> tuple[list[sa.ColumnElement[bool]], int | None]:
     """Return what a load reads, and how many rows have no cursor value; None where the table has no cursor."""
     incremental = request.source.all_tables[request.table].incremental
+    part = _in_part(request)
+    check_numbers(request, described.types, label)
     if incremental is None:
-        return [], None
+        return part, None
     check_cursor(incremental, described.columns, described.types, label)
     column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
-    if isinstance(database.dialect, SQLiteDialect):
+    is_sqlite = isinstance(database.dialect, SQLiteDialect)
+    if is_sqlite:
+        # text, and what SQLite has no name for, may hold times or numbers
+        described = replace(described, types=sqlite_types.without_texts(described.types))
+    check_shared_end(request, described.types, label)
+    if is_sqlite:
         ends = _ends_in_sqlite(database, request, incremental, described, label)
     else:
         kind = described.types.get(incremental.cursor)
         ends = [_condition(column, end) for end in bounds(request, incremental, kind)]
-    counted = sa.select(sa.func.count()).select_from(described.place).where(column.is_(None))
-    return [_with_null(column, ends, request)], int(database.execute(counted).scalar_one())
+    counted = sa.select(sa.func.count()).select_from(described.place).where(column.is_(None), *part)
+    return [*part, _with_null(column, ends, request)], int(database.execute(counted).scalar_one())
+
+
+def _in_part(request: ReadRequest) -> list[sa.ColumnElement[bool]]:
+    """Return the condition of the rows of one part of a split; none where the table is read whole."""
+    found = KeyRange.of(request)
+    if found is None:
+        return []
+    key: sa.ColumnClause[Any] = sa.column(found.key)
+    conditions: list[sa.ColumnElement[bool]] = [] if found.start is None else [key >= found.start]
+    if found.end is not None:
+        # rows without a key are in the first part
+        conditions.append(key < found.end if conditions else sa.or_(key < found.end, key.is_(None)))
+    return conditions
 
 
 def _with_null(
@@ -291,8 +323,6 @@ def _ends_in_sqlite(
 ) -> list[sa.ColumnElement[bool]]:
     column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
     kind = described.types.get(incremental.cursor)
-    # text, and what SQLite has no name for, may hold times or numbers
-    kind = None if kind == ColumnType("text") else kind
     ends = bounds(request, incremental, kind)
     if is_temporal(incremental, kind):
         _check_times(database, described.place, column, label)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -49,6 +50,13 @@ def url_of(connection: Connection, project: Path, label: TableLabel) -> sa.URL:
         database=_database(connection, label),
         query=_options(connection, label),
     )
+
+
+def not_through_silence(url: sa.URL, silence: timedelta) -> sa.URL:
+    """Return the address with the longest time that a driver waits for the next byte, unless its options say one."""
+    if url.get_backend_name() not in _MYSQL or "read_timeout" in url.query:
+        return url
+    return url.update_query_dict({"read_timeout": str(max(1, int(silence.total_seconds())))})
 
 
 def _driver(conn_type: str) -> str:

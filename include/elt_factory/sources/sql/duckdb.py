@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -21,7 +22,7 @@ from elt_factory.landing.casting import from_duckdb_type
 from elt_factory.sources.sql.arrow_road import ends_by, read_by, unknown_table
 from elt_factory.sources.sql.database_url import file_of
 from elt_factory.sources.sql.described import Ends, Listed
-from elt_factory.sources.sql.model import SqlSource
+from elt_factory.sources.sql.model import SILENCE, SqlSource
 from elt_factory.sources.sql.origin import Origin, relation_of
 from elt_factory.sources.sql.statements import Column, Speech, Sql, quoted
 
@@ -58,7 +59,14 @@ def catalogue(connection: Connection, project: Path, schema: str | None, label: 
         return database.catalogue(schema)
 
 
-def ends_of(connection: Connection, project: Path, relation: Origin, column: str, label: TableLabel) -> Ends:
+def ends_of(
+    connection: Connection,
+    project: Path,
+    relation: Origin,
+    column: str,
+    label: TableLabel,
+    silence: timedelta = SILENCE,  # noqa: ARG001 - a file is never silent
+) -> Ends:
     """Return the least and the greatest value of a column. See `elt_factory.sources.sql.reader.ends_of`."""
     with _spoken(label), _connected(connection, project, label) as database:
         return ends_by(database, relation, column)

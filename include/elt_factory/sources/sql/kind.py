@@ -14,10 +14,12 @@ from elt_factory.sources.sql.connections import EXTRAS, TYPES
 from elt_factory.sources.sql.model import SqlSource, SqlTable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from elt_factory.config.models.source import Source
     from elt_factory.core.connection import Connection
     from elt_factory.discover.found import SourceFound
-    from elt_factory.extract.request import ReadRequest, Spool
+    from elt_factory.extract.request import Part, ReadRequest, Spool
     from elt_factory.extract.templating import Values
 
 
@@ -31,6 +33,12 @@ def _count(request: ReadRequest) -> int | None:
     from elt_factory.sources.sql.counting import count
 
     return count(request)
+
+
+def _parts(request: ReadRequest, most: int) -> Sequence[Part]:
+    from elt_factory.sources.sql.ranges import parts
+
+    return parts(request, most)
 
 
 def _asked(asked: Asked) -> list[str]:
@@ -79,7 +87,7 @@ def _sampled(asked: Asked, _: Connection | None, __: Path) -> tuple[Source, str]
 def _anywhere(spec: SqlTable) -> SqlTable:
     """Take any rows, not those of the window: the database need not look for them. A query may name its cursor."""
     numbered = spec.incremental if spec.query and spec.counts_by_number else None
-    return spec.model_copy(update={"incremental": numbered, "deletes": None, "partitions": 1})
+    return spec.model_copy(update={"incremental": numbered, "deletes": None, "partitions": 1, "split": None})
 
 
 def _discover(wish: Wish, scratch: Path) -> SourceFound:
@@ -95,6 +103,7 @@ KIND = SourceKind(
     places=((model.Sql, "extract"), (model.SqlTable, "tables.<name>")),
     read=_read,
     count=_count,
+    parts=_parts,
     asked=_asked,
     sampled=_sampled,
     connection_types=TYPES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -10,8 +11,10 @@ from pydantic import Field, model_validator
 from elt_factory.config.errors import KEY, MistakeError
 from elt_factory.config.models.database_table import DatabaseTable
 from elt_factory.config.models.deletes import SCHEMA_RULES
+from elt_factory.config.models.durations import PositiveDuration
 from elt_factory.config.models.schema_patterns import NO_TEMPLATE, QUERY_TEMPLATES, READS_ROWS, both
 from elt_factory.config.models.source import Extract, Source
+from elt_factory.config.models.split import Split
 from elt_factory.config.models.table import Path
 from elt_factory.config.models.templates import Use, query_uses
 from elt_factory.config.models.values import (
@@ -22,6 +25,8 @@ from elt_factory.config.models.values import (
     Whole,
 )
 
+# where there is no config: discovery, sensors
+SILENCE = timedelta(hours=1)
 _CONNECTION = "Airflow connection that holds the address and credentials."
 
 
@@ -37,11 +42,21 @@ class Sql(Extract):
         examples=["public"],
     )
     fetch_rows: Whole = Field(50_000, gt=0, description="Rows per fetch.", examples=[10_000])
+    silence: PositiveDuration = Field(
+        "1h",
+        validate_default=True,
+        description=(
+            "Maximum time without a byte from the server, after which the read fails and is retried. PostgreSQL, "
+            "MySQL, MariaDB and Oracle; of others, the driver's own limits apply."
+        ),
+        examples=["10m"],
+    )
 
 
 class SqlTable(DatabaseTable):
     """A table, view or query of a SQL database."""
 
+    parts_by_key: ClassVar[bool] = True
     schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {
         "query": (READS_ROWS, QUERY_TEMPLATES),
         "table": (NO_TEMPLATE,),
@@ -68,6 +83,20 @@ class SqlTable(DatabaseTable):
         examples=[8],
     )
 
+    split: Split | None = Field(
+        None,
+        description=(
+            "Spread over several tasks by ranges of the first column of the primary key, which is a whole number. Each "
+            "range is read at a moment of its own; all are loaded together. For large tables, of any database."
+        ),
+        examples=[{"tasks": 8, "pool": "fleet_db"}],
+    )
+
+    @property
+    def in_parts(self) -> Split | None:
+        """How the table is spread over tasks."""
+        return self.split
+
     @property
     def templates(self) -> Mapping[Path, Sequence[Use]]:
         """The templates in each of the table's texts, by the text's path below the table."""
@@ -82,6 +111,24 @@ class SqlTable(DatabaseTable):
             # with a LIMIT, or a number that rows get in no certain order, parts would not fit together
             message = "partitions are of a table: each part would run the query again, and may get other rows"
             raise MistakeError(message, "write table:, or remove partitions", at=("partitions",), code="conflict")
+        return self
+
+    @model_validator(mode="after")
+    def _split_by_key(self) -> Self:
+        if self.split is None:
+            return self
+        refused = {
+            "split is by ranges of the primary_key, which is missing": (not self.primary_key, "add primary_key:"),
+            "split is of a table: each task would run the query again": (self.query, "write table:, or remove split"),
+            "split and partitions exclude each other": (self.partitions > 1, "keep split to use several workers"),
+            "deletes: compare needs all rows and keys of one moment, and each part of a split has its own": (
+                self.deletes and self.deletes.compare,
+                "remove split, or follow deletes by a column",
+            ),
+        }
+        for message, (broken, hint) in refused.items():
+            if broken:
+                raise MistakeError(message, hint, at=("split", KEY), code="conflict")
         return self
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,8 @@ REFUSALS = re.compile(r"ORA-(01017|01031|01045|28000|28001|01749|41900)\b")
 MAY_HEAL = re.compile(
     r"ORA-(00018|00020|00028|00054|00060|01033|01034|01089|01090|01555|01652|02391|03113|03114|03135|04031|08103|08176|"
     r"12170|12516|12519|12520|12528|12537|12541|12547|12571|30036)\b"
+    # the driver's own: a lost connection, and a call that took too long
+    r"|DPY-(1001|4011|4024)\b"
 )
 _NUMBER, _INSTANTS = "DB_TYPE_NUMBER", frozenset({"DB_TYPE_TIMESTAMP_TZ", "DB_TYPE_TIMESTAMP_LTZ"})
 _VECTOR, _MONTHS = "DB_TYPE_VECTOR", "DB_TYPE_INTERVAL_YM"
@@ -35,6 +38,12 @@ _NAMES: Mapping[str, TypeName] = {
     **dict.fromkeys(("DB_TYPE_JSON", _VECTOR), "json"),
 }
 _UTC = 'YYYY-MM-DD"T"HH24:MI:SS.FF6"Z"'
+
+
+def not_through_silence(database: sa.Connection, silence: timedelta) -> None:
+    """Let each question to the server fail that is not answered for so long."""
+    driver: Any = database.connection.dbapi_connection
+    driver.call_timeout = max(1, int(silence.total_seconds() * 1000))
 
 
 def described(database: sa.Connection, place: sa.FromClause) -> Described:

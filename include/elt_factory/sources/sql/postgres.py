@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast
 
 from elt_factory.config.errors import near_name
 from elt_factory.config.models.values import ColumnType, TypeName
@@ -21,19 +22,19 @@ from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.sql import late_commits
 from elt_factory.sources.sql.described import Ends, Listed
-from elt_factory.sources.sql.model import SqlSource
+from elt_factory.sources.sql.key_range import KeyRange, check_numbers, check_shared_end
+from elt_factory.sources.sql.model import SILENCE, SqlSource
 from elt_factory.sources.sql.origin import Given, Origin, decimal_of, keys_of, relation_of
+from elt_factory.sources.sql.postgres_silence import KEEPALIVES, Impatient
 
 with needs("postgres", "a connection of type postgres"):
     import psycopg
-    from psycopg import errors, pq, sql, waiting
-    from psycopg.generators import fetch_many
+    from psycopg import errors, pq, sql
 
-from elt_factory.sources.sql.postgres_parts import both, ranges_of, whole_key
+from elt_factory.sources.sql.postgres_copy import Copied, copied
+from elt_factory.sources.sql.postgres_parts import both, in_part, ranges_of, whole_key
 
 if TYPE_CHECKING:
-    from psycopg.abc import PQGen
-
     Database = psycopg.Connection[tuple[object, ...]]
 
 _NUMERIC, _BYTEA, _BOOLEAN, _MONEY = 1700, 17, 16, 790
@@ -61,8 +62,6 @@ _SESSION = (
 )
 _CONNECT_SECONDS = 30
 _CANCEL_SECONDS = 5.0
-_ROWS_BETWEEN_LOOKS = 10_000
-_BUFFER_BYTES = 1024 * 1024
 # 72: a snapshot that is too old
 _MAY_HEAL = frozenset({"08", "40", "53", "55", "57", "58", "72", "XX"})
 _REFUSED = re.compile(r"authentication|no password supplied|role .* does not exist|pg_hba\.conf|permission denied")
@@ -74,27 +73,31 @@ def read(request: ReadRequest, connection: Connection) -> Spool:
     source = source_of(request, SqlSource)
     relation = relation_of(request, source)
     file = request.workdir / "part-00000.csv"
-    with _spoken(label), _connected(connection) as database:
+    with _spoken(label), _connected(connection, source.extract.silence) as database:
         columns = _columns(database, relation, label)
         nested = _nested(database, [column.type_code for column in columns])
         types = {column.name: _type(column, nested) for column in columns}
         settled = _settled(database, relation, request, types, label)
-        null_cursors = _null_cursors(database, relation, request)
-        where = _where(request, types, settled)
+        check_numbers(request, types, label)
+        check_shared_end(request, types, label)
+        part = in_part(KeyRange.of(request))
+        null_cursors = _null_cursors(database, relation, request, part)
+        where = both(_where(request, types, settled), part)
         if source.tables[request.table].partitions > 1 and request.most_rows is None:
-            parted = _Parted(connection, request, _clock(request, relation, types))
+            parted = _Parted(connection, source.extract.silence, request, _clock(request, relation, types))
             key = whole_key(request, types, label)
             parts = ranges_of(database, _from(relation), key, source.tables[request.table].partitions)
             statements = [_select(relation, columns, nested, both(where, part)) for part in parts]
-            files, rows = _copy_parts(database, parted, statements)
+            files, found = _copy_parts(database, parted, statements)
         else:
             statement = _select(relation, columns, nested, where)
             if request.most_rows is not None:
                 statement += sql.SQL(" LIMIT {}").format(request.most_rows)
-            files, rows = (file,), _copy(database, statement, file, Progress(request.log, request.table))
+            files, found = (file,), copied(database, statement, file, Progress(request.log, request.table))
         key_columns = [column for column in columns if column.name in keys_of(request, types, label)]
         keys = _keys(database, request, relation, key_columns, nested)
-    return Spool("csv", files, rows, types, null_cursors=null_cursors, keys=keys)
+    spool = Spool("csv", files, found.rows, types, longest=found.longest, integers=_integers(columns))
+    return replace(spool, null_cursors=null_cursors, keys=keys)
 
 
 @dataclass(frozen=True)
@@ -102,32 +105,34 @@ class _Parted:
     """A read in parts, each by a connection of its own; `clock` as in `_set_up`."""
 
     connection: Connection
+    silence: timedelta
     request: ReadRequest
     clock: str
 
 
 def _copy_parts(
     database: Database, parted: _Parted, statements: Sequence[sql.Composable]
-) -> tuple[tuple[Path, ...], int]:
+) -> tuple[tuple[Path, ...], Copied]:
     """Copy each part by a connection of its own; all see what the first one sees."""
     request = parted.request
     snapshot = str(cast("tuple[object]", database.execute("SELECT pg_export_snapshot()").fetchone())[0])
     files = tuple(request.workdir / f"part-{number:05}.csv" for number in range(len(statements)))
     opened: list[Database] = []
 
-    def copy(number: int) -> int:
+    def copy(number: int) -> Copied:
         progress = Progress(request.log, f"{request.table}, part {number + 1} of {len(statements)}")
-        with _connected(parted.connection, snapshot) as other:
+        with _connected(parted.connection, parted.silence, snapshot) as other:
             opened.append(other)
             _set_up(other, parted.clock)
-            return _copy(other, statements[number], files[number], progress)
+            return copied(other, statements[number], files[number], progress)
 
     def stop() -> None:
         for other in opened:
             with suppress(psycopg.Error):
                 other.cancel_safe(timeout=_CANCEL_SECONDS)
 
-    return files, sum(all_parts(len(statements), copy, stop))
+    found = all_parts(len(statements), copy, stop)
+    return files, Copied(sum(part.rows for part in found), max(part.longest for part in found))
 
 
 def _keys(
@@ -143,8 +148,9 @@ def _keys(
     there = sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(sql.Identifier(c.name)) for c in columns)
     statement = _select(relation, columns, nested, sql.SQL(" WHERE {}").format(there))
     file = request.workdir / "keys.csv"
-    rows = _copy(database, statement, file, Progress(request.log, f"keys of {request.table}"))
-    return Spool("csv", (file,), rows, {column.name: _type(column, nested) for column in columns})
+    found = copied(database, statement, file, Progress(request.log, f"keys of {request.table}"))
+    types = {column.name: _type(column, nested) for column in columns}
+    return Spool("csv", (file,), found.rows, types, longest=found.longest, integers=_integers(columns))
 
 
 _CATALOGUE = (
@@ -167,10 +173,17 @@ def catalogue(connection: Connection, project: Path, schema: str | None, label: 
     return [Listed(str(name), tuple(cast("list[str]", key)), bool(view)) for name, view, key in rows]
 
 
-def ends_of(connection: Connection, project: Path, relation: Origin, column: str, label: TableLabel) -> Ends:  # noqa: ARG001
+def ends_of(
+    connection: Connection,
+    project: Path,  # noqa: ARG001
+    relation: Origin,
+    column: str,
+    label: TableLabel,
+    silence: timedelta = SILENCE,
+) -> Ends:
     """Return the least and the greatest value of a column. See `elt_factory.sources.sql.reader.ends_of`."""
     query = sql.SQL("SELECT min({0})::text, max({0})::text FROM {1}").format(sql.Identifier(column), _from(relation))
-    with _spoken(label), _connected(connection) as database:
+    with _spoken(label), _connected(connection, silence) as database:
         row = database.execute(query).fetchone()
     least, greatest = cast("Ends", row)
     return least, greatest
@@ -184,7 +197,7 @@ def first_value(connection: Connection, project: Path, query: str, label: TableL
 
 
 @contextmanager
-def _connected(connection: Connection, snapshot: str = "") -> Iterator[Database]:
+def _connected(connection: Connection, silence: timedelta = SILENCE, snapshot: str = "") -> Iterator[Database]:
     """Provide a connection; with the snapshot of another one it sees what that one sees."""
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     options = {name: value for name, value in connection.extra.items() if name in known}
@@ -196,8 +209,9 @@ def _connected(connection: Connection, snapshot: str = "") -> Iterator[Database]
         "password": connection.password,
     }
     options |= {name: value for name, value in named.items() if value}
-    options = {"connect_timeout": _CONNECT_SECONDS, **options, "client_encoding": "utf8"}
-    with psycopg.connect(**options) as database:
+    options = {"connect_timeout": _CONNECT_SECONDS, **KEEPALIVES, **options, "client_encoding": "utf8"}
+    with Impatient.connect(**options) as database:
+        database.silence = silence.total_seconds()
         database.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         database.read_only = True
         if snapshot:
@@ -276,6 +290,11 @@ def _type(column: psycopg.Column, nested: frozenset[int]) -> ColumnType:
     return ColumnType("json" if column.type_code in nested else _TYPES.get(column.type_code, "text"))
 
 
+def _integers(columns: Sequence[psycopg.Column]) -> frozenset[str]:
+    """Return the columns whose texts are integers, as the server writes them whatever it is set up like."""
+    return frozenset(column.name for column in columns if _TYPES.get(column.type_code) == "integer")
+
+
 def _where(request: ReadRequest, types: Mapping[str, ColumnType], highest: sql.Composable) -> sql.Composable:
     """Return the condition of the rows that a load reads, up to the highest value that was settled before."""
     table = request.source.all_tables[request.table]
@@ -332,12 +351,12 @@ def _clock(request: ReadRequest, relation: Origin, types: Mapping[str, ColumnTyp
     return clock_of(request) if relation.query and zoneless else "UTC"
 
 
-def _null_cursors(database: Database, relation: Origin, request: ReadRequest) -> int | None:
+def _null_cursors(database: Database, relation: Origin, request: ReadRequest, part: sql.Composable) -> int | None:
     incremental = request.source.all_tables[request.table].incremental
     if incremental is None:
         return None
-    query = sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL")
-    row = database.execute(query.format(_from(relation), sql.Identifier(incremental.cursor))).fetchone()
+    empty = both(sql.SQL(" WHERE {} IS NULL").format(sql.Identifier(incremental.cursor)), part)
+    row = database.execute(sql.SQL("SELECT count(*) FROM {}{}").format(_from(relation), empty)).fetchone()
     return int(str(row[0])) if row else None
 
 
@@ -372,34 +391,3 @@ def _from(relation: Origin) -> sql.Composable:
 def _piece(piece: str | Given) -> sql.Composable:
     # COPY takes no values next to its text: the driver writes them as literals
     return sql.Literal(piece.value) if isinstance(piece, Given) else sql.SQL(piece)
-
-
-def _copy(database: Database, statement: sql.Composable, file: Path, progress: Progress) -> int:
-    """Write what the server sends, a row at a time, to the file; return the rows that it says it sent."""
-    copy = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv, HEADER)").format(statement)
-    with database.cursor() as cursor, file.open("wb", _BUFFER_BYTES) as out, cursor.copy(copy):
-        rows = database.wait(_sent(database.pgconn, out, progress))
-    progress.done(rows)
-    return rows
-
-
-def _sent(server: pq.abc.PGconn, out: IO[bytes], progress: Progress) -> PQGen[int]:
-    # the driver's own iterator begins to wait for each row, and its generators are made for each
-    take, write, number = server.get_copy_data, out.write, 0
-    while True:
-        size, row = take(1)
-        while size > 0:
-            write(row)
-            number += 1
-            if number % _ROWS_BETWEEN_LOOKS == 0:
-                progress.seen(number)
-            size, row = take(1)
-        if size < 0:
-            break
-        while not (yield waiting.Wait.R):
-            continue
-        server.consume_input()
-    result = (yield from fetch_many(server))[-1]
-    if result.status != pq.ExecStatus.COMMAND_OK:
-        raise errors.error_from_result(result)
-    return result.command_tuples or 0

@@ -13,6 +13,7 @@ from elt_factory.core.extras import needs
 from elt_factory.core.failures import BadRequestError
 from elt_factory.extract.label import TableLabel
 from elt_factory.extract.request import ReadRequest
+from elt_factory.sources.sql.key_range import KeyRange
 
 with needs("postgres", "a connection of type postgres"):
     from psycopg import sql
@@ -57,7 +58,23 @@ def ranges_of(
     return [first, *middle, sql.SQL("{0} >= {1}").format(key, cuts[-1])]
 
 
+def in_part(found: KeyRange | None) -> sql.Composable:
+    """Return the condition of the rows of one part of a split; empty where the table is read whole."""
+    if found is None or (found.start is None and found.end is None):
+        return sql.SQL("")
+    key, ends = sql.Identifier(found.key), []
+    if found.start is not None:
+        ends.append(sql.SQL("{} >= {}").format(key, sql.Literal(found.start)))
+    if found.end is not None:
+        # rows without a key are in the first part
+        below = sql.SQL("{0} < {1}") if ends else sql.SQL("({0} < {1} OR {0} IS NULL)")
+        ends.append(below.format(key, sql.Literal(found.end)))
+    return sql.SQL(" AND ").join(ends)
+
+
 def both(where: sql.Composable, part: sql.Composable) -> sql.Composable:
-    """Return a WHERE, which may be empty, for a part alone."""
+    """Return a WHERE for a part alone; each of the two may be empty."""
+    if part == sql.SQL(""):
+        return where
     joined = " AND ({})" if where != sql.SQL("") else " WHERE ({})"
     return where + sql.SQL(joined).format(part)

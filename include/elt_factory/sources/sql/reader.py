@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 from elt_factory.core.connection import Connection
 from elt_factory.extract.label import TableLabel, needed_connection
 from elt_factory.extract.request import ReadRequest, Spool
+from elt_factory.sources.sql.key_range import as_split
+from elt_factory.sources.sql.model import SILENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +39,13 @@ class Road(Protocol):
     ) -> list[Listed]: ...
 
     def ends_of(  # noqa: D102
-        self, connection: Connection, project: Path, relation: Origin, column: str, label: TableLabel
+        self,
+        connection: Connection,
+        project: Path,
+        relation: Origin,
+        column: str,
+        label: TableLabel,
+        silence: timedelta,
     ) -> Ends: ...
 
 
@@ -62,7 +71,7 @@ def read(request: ReadRequest) -> Spool:
         BadDataError: a file that is not a database, a cursor that cannot be read.
     """
     connection = needed_connection(request, TableLabel.of(request))
-    return road_to(connection).read(request, connection)
+    return road_to(connection).read(as_split(request), connection)
 
 
 def first_value(connection: Connection, project: Path, query: str, label: TableLabel) -> object:
@@ -81,9 +90,16 @@ def catalogue(connection: Connection, project: Path, schema: str | None, label: 
     return road_to(connection).catalogue(connection, project, schema, label)
 
 
-def ends_of(connection: Connection, project: Path, relation: Origin, column: str, label: TableLabel) -> Ends:
+def ends_of(
+    connection: Connection,
+    project: Path,
+    relation: Origin,
+    column: str,
+    label: TableLabel,
+    silence: timedelta = SILENCE,
+) -> Ends:
     """Return the least and the greatest value that a column has in all of a table, as text.
 
     Raises as `read` does; the errors name `label`.
     """
-    return road_to(connection).ends_of(connection, project, relation, column, label)
+    return road_to(connection).ends_of(connection, project, relation, column, label, silence)

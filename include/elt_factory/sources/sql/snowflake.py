@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.sql.arrow_road import ends_by, read_by, unknown_table
 from elt_factory.sources.sql.described import Ends, Listed
-from elt_factory.sources.sql.model import SqlSource
+from elt_factory.sources.sql.model import SILENCE, SqlSource
 from elt_factory.sources.sql.origin import Origin, decimal_of, relation_of
 from elt_factory.sources.sql.statements import Column, Speech, Sql, quoted
 from elt_factory.storage.snowflake_errors import Fault, fault_of, raised, said
@@ -115,7 +116,14 @@ def catalogue(connection: Connection, project: Path, schema: str | None, label: 
         return database.catalogue(schema)
 
 
-def ends_of(connection: Connection, project: Path, relation: Origin, column: str, label: TableLabel) -> Ends:  # noqa: ARG001
+def ends_of(
+    connection: Connection,
+    project: Path,  # noqa: ARG001
+    relation: Origin,
+    column: str,
+    label: TableLabel,
+    silence: timedelta = SILENCE,  # noqa: ARG001 - its driver has a patience of its own
+) -> Ends:
     """Return the least and the greatest value of a column. See `elt_factory.sources.sql.reader.ends_of`."""
     with _connected(connection, label) as database, _refused(label):
         return ends_by(database, relation, column)

@@ -35,6 +35,11 @@ def described(database: sa.Connection, relation: Origin, place: sa.FromClause) -
     return plain(place, list(declared), types)
 
 
+def without_texts(types: Mapping[str, ColumnType]) -> Mapping[str, ColumnType]:
+    """Return the types that say of their values what they are: a text may be a time or a number."""
+    return {name: kind for name, kind in types.items() if kind != ColumnType("text")}
+
+
 def _declared(database: sa.Connection, relation: Origin, place: sa.FromClause) -> Mapping[str, ColumnType | None]:
     if relation.query is None:
         name, schema = relation.table, relation.schema

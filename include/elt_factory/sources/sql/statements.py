@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from elt_factory.config.models.values import ColumnType
 from elt_factory.extract.bounds import bounds, wall_clock
 from elt_factory.extract.request import ReadRequest
+from elt_factory.sources.sql.key_range import KeyRange
 from elt_factory.sources.sql.origin import Given, Origin
 
 
@@ -69,15 +70,35 @@ def _given(speech: Speech, given: Given, zone: ZoneInfo) -> Sql:
 def selected(columns: Mapping[str, Column], place: Sql, conditions: Iterable[Sql] = (), most: int | None = None) -> Sql:
     """Return a SELECT of columns, each under the name that it has in the mapping."""
     items = ", ".join(f"{column.expression} AS {quoted(name)}" for name, column in columns.items())
-    where = Sql("")
+    return Sql(f"SELECT {items} FROM ") + place + where(conditions) + ("" if most is None else f" LIMIT {most}")
+
+
+def where(conditions: Iterable[Sql]) -> Sql:
+    """Return a WHERE of all conditions, which are in brackets where they have an OR; empty for none."""
+    found = Sql("")
     for number, condition in enumerate(conditions):
-        where += Sql(" AND " if number else " WHERE ") + condition
-    return Sql(f"SELECT {items} FROM ") + place + where + ("" if most is None else f" LIMIT {most}")
+        found += Sql(" AND " if number else " WHERE ") + condition
+    return found
 
 
 def quoted(name: str) -> str:
     """Return a name exactly as it is, in quotes."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def in_part(speech: Speech, request: ReadRequest) -> list[Sql]:
+    """Return the condition of the rows of one part of a split; none where the table is read whole."""
+    found = KeyRange.of(request)
+    if found is None:
+        return []
+    name, conditions = speech.name(found.key), []
+    if found.start is not None:
+        conditions.append(Sql(f"{name} >= ") + speech.value(found.start))
+    if found.end is not None:
+        below = Sql(f"{name} < ") + speech.value(found.end)
+        # rows without a key are in the first part
+        conditions.append(below if found.start is not None else Sql("(") + below + f" OR {name} IS NULL)")
+    return conditions
 
 
 def in_window(speech: Speech, request: ReadRequest, types: Mapping[str, ColumnType]) -> list[Sql]:

@@ -66,6 +66,15 @@ class DeleteSuite(OnWarehouse):
         report = loader.load([A | {"s": gone, "u": 2}, C | {"s": gone, "u": 2}], day(2))
         assert (report.rows_deleted, loader.rows("id")) == (2, [(2,)])
 
+    def test_a_row_that_no_longer_meets_where_is_deleted_unless_it_is_newer(self, loader: Loader) -> None:
+        following(loader, {"filtered": True}, where="s = 'open'")
+        loader.load([A | {"s": "open"}, B | {"s": "open"}, C | {"s": "closed"}])
+        assert loader.rows("id", "s") == [(1, "open"), (2, "open")]
+        report = loader.load([A | {"s": "closed", "u": 2}, B | {"s": "closed", "u": 0}], day(2))
+        assert (report.rows_deleted, loader.rows("id", "_deleted_at")) == (1, [(2, None)])
+        loader.load([A | {"s": "open", "u": 3}], day(3))
+        assert loader.rows("id", "s") == [(1, "open"), (2, "open")]
+
     def test_rows_that_were_marked_are_deleted_where_the_config_now_says_so(self, loader: Loader) -> None:
         following(loader, {"compare": "soft"})
         loader.load([A, B, C], keys=keys(1, 2, 3))

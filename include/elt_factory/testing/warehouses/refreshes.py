@@ -91,7 +91,7 @@ class RefreshSuite(OnWarehouse):
     def test_only_rejects_leave_the_rows_of_the_full_refresh(self, loader: Loader) -> None:
         asked = of_a_database(loader)
         load(loader, rows(HOURS), day(1, days=3), full_refresh=True, **asked)
-        with pytest.raises(BadDataError, match="none of the 1 rows"):
+        with pytest.raises(BadDataError, match="none of the 1 row"):
             load(loader, ["{"], day(2), **asked)
         assert [key for (key,) in loader.rows("id")] == [*HOURS]
 

@@ -19,6 +19,7 @@ from elt_factory.testing.warehouses.loader import MERGE, PROJECT, Loader, OnWare
 from elt_factory.warehouse import audit, state
 from elt_factory.warehouse.rejects import dismiss, rejected_loads
 from elt_factory.warehouse.replay import Replayed, Replaying, replay
+from elt_factory.warehouse.statement import Statement
 
 NARROW = {"columns": {"v": {"type": "integer"}}}
 WIDE = {"columns": {"v": {"type": "decimal(22,2)"}}}
@@ -210,6 +211,17 @@ class ReplaySuite(OnWarehouse):
         loader.load([row(2, 2)], day(2))
         assert states(loader) == [("dismissed", 1)]
 
+    def test_the_reason_is_that_of_the_person_who_is_named(self, loader: Loader) -> None:
+        loader.spec = {**MERGE, **NARROW}
+        loader.load([row(1, "x"), row(2, "y"), row(3, 3)])
+        dismiss(loader.warehouse, loader.source, loader.name, None, who="ann", why="a test record")
+        d, said = loader.warehouse.dialect, audit.relation("reject_states")
+        first, _ = sorted(loader.audit("reject_states", "ordinal"))
+        another = f"SET {d.name('who')} = 'bob', {d.name('why')} = NULL WHERE {d.name('ordinal')} = {first[0]}"
+        loader.warehouse.execute(Statement(f"UPDATE {said.sql(d)} {another}", "another person gave no reason"))
+        [load] = rejected_loads(loader.warehouse, healed=True)
+        assert (load.by, load.why) == ("bob", "")
+
     def test_what_retention_removed_is_named(self, loader: Loader) -> None:
         loader.spec = {**MERGE, **NARROW}
         loader.load([row(1, 1), row(2, "x")])
@@ -217,4 +229,4 @@ class ReplaySuite(OnWarehouse):
         later = loader.warehouse.now() + timedelta(days=1)
         loader.warehouse.execute(audit.delete_rejects_before(dialect, loader.source, loader.name, later))
         [found] = replayed(loader)
-        assert found.reason.startswith("1 rejects were removed by retention.rejects; run the window again: elt run src")
+        assert found.reason.startswith("1 reject was removed by retention.rejects; run the window again: elt run src")

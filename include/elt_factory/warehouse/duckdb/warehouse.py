@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from elt_factory.warehouse.base import Rows, Staged, StatementError, Warehouse, 
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.duckdb.audit_copy import copy_of, update_copy
 from elt_factory.warehouse.duckdb.errors import translated
+from elt_factory.warehouse.duckdb.making import open_or_make
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.statement import BEGIN, COMMIT, ROLLBACK, Statement
 
@@ -47,8 +49,8 @@ _TYPES: Mapping[TypeName, str] = {
     "json": "JSON",
     "binary": "BLOB",
 }
-_LOCKED = "could not set lock"
 _BETWEEN_LINES = 10  # seconds
+_AFTER = timedelta(microseconds=1)
 # DuckDB keeps the text of JSON as it came; a text that is the same needs no further look
 _SAME_JSON = (
     "CASE WHEN CAST({0} AS VARCHAR) IS NOT DISTINCT FROM CAST({1} AS VARCHAR) THEN TRUE "
@@ -108,7 +110,7 @@ class DuckDBWarehouse(Warehouse):
         import duckdb
 
         try:
-            with translated(self._file):
+            with translated(self._file), self.working():
                 return self._connection.execute(statement).fetchall()
         except duckdb.CatalogException as error:
             raise StatementError(str(error).strip().splitlines()[0]) from error
@@ -117,12 +119,15 @@ class DuckDBWarehouse(Warehouse):
         import duckdb
 
         try:
-            with translated(self._file):
-                cursor = self._connection.execute(statement)
-                names = tuple(column[0] for column in cursor.description or ())
-                return Rows(names, cursor.fetchall())
+            with translated(self._file), self.working():
+                return self._fetch(statement)
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             raise StatementError(str(error).strip().splitlines()[0]) from error
+
+    def _fetch(self, statement: str) -> Rows:
+        cursor = self._connection.execute(statement)
+        names = tuple(column[0] for column in cursor.description or ())
+        return Rows(names, cursor.fetchall())
 
     def columns(self, table: Relation) -> Mapping[str, ColumnType] | None:  # noqa: D102
         found = self._run(
@@ -140,6 +145,15 @@ class DuckDBWarehouse(Warehouse):
             "AND database_name = current_database()"
         )
         return {name: text for name, text in found if text}
+
+    def moment_after(self, newest: str) -> datetime:
+        """Return now by this machine's clock, or the moment after the newest where another's was ahead."""
+        now = self.now()
+        # before anything was ever loaded there are no audit tables
+        with contextlib.suppress(StatementError):
+            found = self.query(newest).rows[0][0]
+            return max(now, found.astimezone(UTC) + _AFTER) if found else now
+        return now
 
     @contextmanager
     def stage(self, order: LoadOrder) -> Iterator[Staged]:
@@ -298,8 +312,7 @@ def _connect(path: Path, patience: float, log: Callable[[str], None]) -> duckdb.
     deadline, told = time.monotonic() + patience, -math.inf
     while True:
         try:
-            with translated(path, but=_LOCKED):
-                return duckdb.connect(str(path))
+            return open_or_make(path)
         except (duckdb.IOException, duckdb.ResourceInUseException) as error:
             # the second: another thread of this process is just opening it, or letting go of it
             now = time.monotonic()

@@ -9,6 +9,7 @@ from elt_factory.core.connection import Connection
 from elt_factory.warehouse.kind import DbtProfile, Opening, WarehouseKind
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.recording import Step, record
+from elt_factory.warehouse.snowflake.credits import METER
 from elt_factory.warehouse.snowflake.warehouse import SnowflakeWarehouse
 
 
@@ -34,4 +35,4 @@ def _record(order: LoadOrder) -> Sequence[Step]:
     return record(SnowflakeRecorder(order))
 
 
-KIND = WarehouseKind(name="snowflake", open=_open, label=_label, dbt_profile=_dbt_profile, record=_record)
+KIND = WarehouseKind(name="snowflake", open=_open, label=_label, dbt_profile=_dbt_profile, record=_record, meter=METER)

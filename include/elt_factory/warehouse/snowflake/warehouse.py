@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from elt_factory.config.models.values import ColumnType
+from elt_factory.core.clock import Clock
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import (
     AccessDeniedError,
@@ -49,6 +50,7 @@ STAGE = Relation(audit.SCHEMA, "landing")
 STAGING = "staged_"
 _MOMENT = "%Y%m%dT%H%M%SZ"
 SWEPT_AFTER = timedelta(days=2)  # no load takes that long
+_WITHOUT_PARTS = 3  # names in the path of a landed file: attempt, data, file
 _DEPTH = 5  # parts of a staged file's path before its folder in the load
 _CHANGED = "number of rows "  # how the names of a DML statement's answer begin
 
@@ -92,7 +94,7 @@ class SnowflakeWarehouse(Warehouse):
         self._purpose = purpose
         self._tag = dict(purpose.tag)
         self._log = log
-        self._ahead: timedelta | None = None  # how far Snowflake's clock is ahead of this machine's
+        self._clock: Clock | None = None
         self._connect()
 
     def _connect(self) -> None:
@@ -106,16 +108,16 @@ class SnowflakeWarehouse(Warehouse):
 
     def _run(self, statement: str) -> SnowflakeCursor:
         """Send one statement under our tag; every statement passes here."""
-        with translated(self._secrets):
+        with translated(self._secrets), self.working():
             cursor = self._connection.cursor()
             cursor.execute(statement, _statement_params={"QUERY_TAG": query_tag(self._tag)})
             return cursor
 
     def now(self) -> datetime:  # noqa: D102
-        if self._ahead is None:
-            asked = datetime.now(UTC)
-            self._ahead = self.query(sql.NOW).rows[0][0].astimezone(UTC) - asked
-        return datetime.now(UTC) + self._ahead
+        if self._clock is None:
+            self._clock = Clock(self.query(sql.NOW).rows[0][0].astimezone(UTC))
+            return self._clock.showed
+        return self._clock.now()
 
     def execute(self, statement: str) -> int:  # noqa: D102
         cursor = self._run(statement)
@@ -252,7 +254,11 @@ class SnowflakeWarehouse(Warehouse):
         )
 
     def _send(self, here: Path, folder: StageFolder, files: Sequence[LandedFile]) -> StageFolder:
-        """Send files up to a folder of ELT Factory's own stage."""
+        """Send files of one folder up to a folder of ELT Factory's own stage."""
+        path = PurePosixPath(files[0].path).parts
+        if len(path) > _WITHOUT_PARTS:
+            # parts of a load have files of the same name
+            folder = folder.below(path[1])
         self._run(sql.put(sql.wildcard(here, files), folder))
         return folder
 
@@ -268,6 +274,10 @@ class SnowflakeWarehouse(Warehouse):
         if not files:
             return 0
         self._run(sql.create_staging(table, columns))
+        return sum(self._copy_folder(order, table, staged, same) for same in by_folder(files))
+
+    def _copy_folder(self, order: LoadOrder, table: Relation, staged: _Stager, files: Sequence[LandedFile]) -> int:
+        """Copy the files of one folder of the landing; of a load in parts, each part has its own."""
         folder = staged(files)
         try:
             report = self.query(sql.copy_into(table, folder)).dicts()
@@ -342,6 +352,14 @@ def _is_older(name: str, before: datetime) -> bool:
     """Whether a load's staging was made before a moment; what is not named by a load is none."""
     began = staged_at(name)
     return began is not None and began < before
+
+
+def by_folder(files: Sequence[LandedFile]) -> list[list[LandedFile]]:
+    """Return files by the folders of the landing that they are in."""
+    found: dict[PurePosixPath, list[LandedFile]] = {}
+    for file in files:
+        found.setdefault(PurePosixPath(file.path).parent, []).append(file)
+    return list(found.values())
 
 
 def stage_folder(manifest: Manifest, name: str) -> StageFolder:

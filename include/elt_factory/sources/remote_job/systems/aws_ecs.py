@@ -8,6 +8,8 @@ from elt_factory.config.models.base import Model
 from elt_factory.config.models.values import Text
 from elt_factory.sources.remote_job.description import ID, KEY, Call, Description, Payload, RemoteJobKind
 
+_BEFORE_ITS_END = ("PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING")
+
 
 class Ecs(Model):
     """A task of AWS ECS. The exit code of its first container says how it ended."""
@@ -32,6 +34,8 @@ def _describe(spec: Ecs) -> Description:
         look=Call("describe_tasks", json={"cluster": spec.cluster, "tasks": [ID]}),
         status="tasks.0.lastStatus",
         rules=(
+            # an exit code is one only when the task has stopped
+            *(("tasks.0.lastStatus", status, "running") for status in _BEFORE_ITS_END),
             ("failures.0.reason", "MISSING", "gone"),
             ("tasks.0.stopCode", "UserInitiated", "cancelled"),
             ("tasks.0.containers.0.exitCode", "0", "done"),

@@ -23,18 +23,21 @@ class StepFunctions(Model):
 
 
 def _describe(spec: StepFunctions) -> Description:
+    # the ARN of an execution has the machine's name, without a version or alias, and its own
+    machine = ":".join(spec.state_machine.replace(":stateMachine:", ":execution:").split(":")[:7])
     asked = {"stateMachineArn": spec.state_machine, "name": KEY, "input": AsText(spec.input)}
     return Description(
         service="stepfunctions",
         start=Call("start_execution", json=asked),
-        id="executionArn",
+        known_id=f"{machine}:{KEY}",
         look=Call("describe_execution", json={"executionArn": ID}),
         status="status",
         done=("SUCCEEDED",),
         failed=("FAILED", "TIMED_OUT"),
         cancelled=("ABORTED",),
         errors=("cause", "error"),
-        repeatable=True,  # by the name
+        repeatable=True,  # by the name: one that runs is answered as a new one, one that has ended with the conflict
+        conflict=("ExecutionAlreadyExists",),
         own_retries=True,  # one that is redriven has the same ARN
         cancel=Call("stop_execution", json={"executionArn": ID, "cause": "cancelled with the run"}),
         link=f"https://console.aws.amazon.com/states/home#/executions/details/{ID}",

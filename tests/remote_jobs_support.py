@@ -6,11 +6,20 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import Any
 
+from elt_factory.config.models.remote_jobs import RemoteJob
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import EltError, JobRunningError, PermanentError, SourceBusyError, TransientError
+from elt_factory.sources.remote_job.asked import JobRequest
+from elt_factory.sources.remote_job.remote import RemoteRun
+
 DATE = "{{ window.start | date }}"
+DAY = datetime(2013, 1, 1, tzinfo=UTC)
+VALUES = {"window.start": DAY, "window.end": DAY + timedelta(days=1), "cursor": DAY, "run_id": "r", "load_id": "l"}
 KEYS = re.compile(r"elt-[0-9a-f]{32}")
 
 
@@ -350,9 +359,13 @@ class _Handler(BaseHTTPRequestHandler):
             faults.start_500 -= 1
             self._send({"message": "down"}, 500)
             return
-        running = [job for job in remote.jobs if not job.over and job.key and job.key in body]
-        if remote.name == "airflow" and running:
+        same = [job for job in remote.jobs if job.key and job.key in body]
+        if remote.name == "airflow" and same:
             self._send({"detail": "exists"}, 409)
+            return
+        if remote.name == "aws_step_functions" and any(job.over for job in same):
+            # a name is used once; only an execution that still runs is answered as the first time
+            self._refused(remote.system.conflict)
             return
         remote.bodies.append(json.loads(body) if body else None)
         job = remote.job(body)
@@ -439,7 +452,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _cancel(self, body: str, id_: str) -> None:
         for job in self.server.jobs:
-            if job.id == id_ or (job.key and job.key == id_) or f'"{job.id}"' in body:
+            if job.id == id_ or (job.key and job.key in (id_ or body)) or f'"{job.id}"' in body:
                 job.cancelled = True
         self._send({})
 
@@ -492,3 +505,59 @@ class Kept:
 
     def forget(self) -> None:
         self.content = None
+
+
+@dataclass
+class Runs:
+    """One run of a job, driven as Airflow drives it: a clock that jumps, and a new process for each try."""
+
+    remote: Remote | None
+    job: RemoteJob
+    memory: Kept = field(default_factory=Kept)
+    now: datetime = DAY
+    said: list[str] = field(default_factory=list)
+    errors: list[EltError] = field(default_factory=list)
+
+    @property
+    def connection(self) -> Connection:
+        aws, url = self.job.kind.startswith("aws"), self.remote.url if self.remote else None
+        endpoint = {"endpoint_url": url} if url else {}
+        return Connection(
+            "there",
+            "aws" if aws else "http",
+            host=None if aws else url,
+            login="id",
+            password="s3cret-of-the-system",
+            extra={"region_name": "eu-central-1", **endpoint} if aws else {},
+        )
+
+    @property
+    def request(self) -> JobRequest:
+        return JobRequest(
+            self.job, self.connection, "shop", "job", VALUES, "UTC", self.memory, self.said.append, lambda: self.now
+        )
+
+    def once(self) -> str:
+        with RemoteRun.of(self.request) as run:
+            return str(run.finish().id)
+
+    def drive(self, tries: int = 4) -> str:
+        """Return how it ended: done, or the name of the error that no retry heals."""
+        for _ in range(60):
+            try:
+                self.once()
+            except (JobRunningError, SourceBusyError):
+                self.now += self.job.every
+            except KeyboardInterrupt:
+                self.memory.dies_at = 0
+            except TransientError as error:
+                self.errors.append(error)
+                tries -= 1
+                if not tries:
+                    return type(error).__name__
+            except PermanentError as error:
+                self.errors.append(error)
+                return type(error).__name__
+            else:
+                return "done"
+        return "hung"

@@ -21,7 +21,7 @@ import psutil
 
 from elt_factory.cli.local import local_environment
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,15 @@ def deployment_over(project: Path, home: Path, airflow_template: Path) -> Deploy
     # else who reads keeps who writes waiting, and components give up
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-    environment = local_environment(ROOT) | {
+    # the scheduler gives up when others write to SQLite for longer than it waits
+    metadata = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=120"}
+    return Deployment(project, environment_over(project, home) | metadata)
+
+
+def environment_over(project: Path, home: Path) -> dict[str, str]:
+    """What the processes of an Airflow over a project have in common, but for where its metadata is."""
+    return local_environment(ROOT) | {
         "AIRFLOW_HOME": str(home),
-        # the scheduler gives up when others write to SQLite for longer than it waits
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=120",
         "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "duckdb", "host": str(home / "warehouse.duckdb")}),
         "AIRFLOW_VAR_ELT_LANDING": str(home / "landing"),
         "AIRFLOW__COSMOS__CACHE_DIR": str(home / "cosmos"),
@@ -127,12 +132,12 @@ def deployment_over(project: Path, home: Path, airflow_template: Path) -> Deploy
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(64),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
         "ELT_PROJECT": str(project),
         "PYTHONPATH": str(ROOT / "include"),
     }
-    return Deployment(project, environment)
 
 
 def until(holds: Callable[[], object], within: float, why: Callable[[], object] = str) -> float:
@@ -154,12 +159,13 @@ def free_port() -> int:
 def api_of(url: str) -> httpx.Client:
     until(lambda: _answers(url), 120)
     token = httpx.get(f"{url}/auth/token").raise_for_status().json()["access_token"]
-    return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    # longer than SQLite waits for who writes: the scheduler, and tasks that all end in the same moment
+    return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=150)
 
 
 def done(ask: Callable[[], httpx.Response]) -> None:
     """Ask until it is done: SQLite lets one write at a time, and the web server does not wait for long."""
-    until(lambda: ask().is_success, 20, lambda: ask().text)
+    until(lambda: ask().is_success, 200, lambda: ask().text)
 
 
 def _answers(url: str) -> bool:

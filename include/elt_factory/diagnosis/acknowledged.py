@@ -6,16 +6,17 @@ They are not in the warehouse: a DuckDB file may be with a load, a virtual wareh
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from elt_factory.ui.listing import Key
-from elt_factory.ui.models import Acknowledged
+from elt_factory.diagnosis.audit_facts import Key
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+    from elt_factory.diagnosis.states import TableState
 
 EVENT = "elt_acknowledge"
 QUIET = frozenset({"fresh", "paused", "never loaded"})  # states in which there is nothing to take care of
@@ -23,15 +24,17 @@ _LOOK_BACK = timedelta(days=60)
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What someone wrote of a table: `code` is what was wrong with it then."""
+class Said:
+    """Who takes care of what is wrong with a table, since when, and what they wrote. `code` is what was wrong then."""
 
     code: str
-    said: Acknowledged
+    who: str
+    at: datetime
+    why: str
 
     def holds(self, code: str, loaded_at: datetime | None) -> bool:
         """Whether the trouble is still that one: another one, or a load since then, needs another look."""
-        return self.code == code and (loaded_at is None or loaded_at <= self.said.at)
+        return self.code == code and (loaded_at is None or loaded_at <= self.at)
 
 
 def acknowledge(session: Session, key: Key, code: str, who: str, why: str) -> None:
@@ -43,16 +46,27 @@ def acknowledge(session: Session, key: Key, code: str, who: str, why: str) -> No
     session.add(Log(event=EVENT, dag_id=source, owner=who, owner_display_name=who, extra=extra))
 
 
-def acknowledged(session: Session, now: datetime) -> Mapping[Key, Entry]:
+def acknowledged(session: Session, now: datetime) -> Mapping[Key, Said]:
     """Return the newest entry of each table, in one query."""
     from airflow.models.log import Log
     from sqlalchemy import select
 
     wanted = select(Log.dag_id, Log.owner, Log.dttm, Log.extra).where(Log.event == EVENT, Log.dttm >= now - _LOOK_BACK)
-    found: dict[Key, Entry] = {}
+    found: dict[Key, Said] = {}
     for source, who, at, extra in session.execute(wanted.order_by(Log.id)):
         said, moment = json.loads(str(extra)), at or now
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         key = str(source), str(said["table"])
-        found[key] = Entry(said["code"], Acknowledged(who=str(who), at=moment, why=said["why"]))
+        found[key] = Said(said["code"], str(who), moment, said["why"])
+    return found
+
+
+def taken_care_of(session: Session, states: Iterable[TableState], now: datetime) -> Mapping[Key, Said]:
+    """Return who takes care of which table, as long as what is wrong with it is the same."""
+    entries = acknowledged(session, now)
+    found = {}
+    for one in states:
+        said = entries.get((one.source, one.table))
+        if said and said.holds(one.code, one.loaded_at):
+            found[one.source, one.table] = said
     return found

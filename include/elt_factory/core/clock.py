@@ -1,0 +1,19 @@
+"""The time of another machine's clock, which is read once: the clocks of workers differ, and are set back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A clock that showed a moment when this was made, and has gone on since; this machine's own is not asked."""
+
+    showed: datetime
+    _read: float = field(default_factory=time.monotonic)
+
+    def now(self) -> datetime:
+        """Return what the clock shows now."""
+        return self.showed + timedelta(seconds=time.monotonic() - self._read)

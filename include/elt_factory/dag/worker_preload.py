@@ -1,0 +1,37 @@
+"""Imported by a Celery worker when it starts, so that the processes it forks for every task need not import it again.
+
+`[celery] extra_celery_config` names it: see docs/guides/workers.md. Nothing here may start a thread, open a connection
+or read a config: a worker is forked with all that is in its memory.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+
+log = logging.getLogger(__name__)
+
+_NEEDED = (
+    "duckdb",
+    "pyarrow",
+    "httpx",
+    "airflow.sdk.execution_time.task_runner",
+    "elt_factory.dag.loader",
+    "elt_factory.dag.config_dag",
+    "elt_factory.dag.runtime",
+    "elt_factory.landing.land",
+    "elt_factory.warehouse.base",
+    "elt_factory.warehouse.opening",
+)
+
+
+def import_needed() -> None:
+    """Import what most tasks need; what cannot be imported costs the tasks that need it, and not the worker."""
+    for name in _NEEDED:
+        try:
+            importlib.import_module(name)
+        except Exception:
+            log.exception("cannot import %s before the tasks", name)
+
+
+import_needed()

@@ -1,0 +1,1 @@
+"""Connections of Airbyte as configs, out of what its tools write of them."""

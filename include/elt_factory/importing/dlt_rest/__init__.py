@@ -1,0 +1,1 @@
+"""Configurations of dlt's REST API source as configs."""

@@ -1,0 +1,62 @@
+"""What PostgreSQL sends for a COPY, a row at a time into a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from elt_factory.core.extras import needs
+from elt_factory.extract.progress import Progress
+
+with needs("postgres", "a connection of type postgres"):
+    from psycopg import errors, pq, sql, waiting
+    from psycopg.generators import fetch_many
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.abc import PQGen
+
+_ROWS_BETWEEN_LOOKS = 10_000
+_BUFFER_BYTES = 1024 * 1024
+
+
+class Copied(NamedTuple):
+    """How many rows the server says it sent, and the bytes of the longest line that came."""
+
+    rows: int
+    longest: int
+
+
+def copied(
+    database: psycopg.Connection[tuple[object, ...]], statement: sql.Composable, file: Path, progress: Progress
+) -> Copied:
+    """Write what a SELECT finds to a CSV file with a header line."""
+    copy = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv, HEADER)").format(statement)
+    with database.cursor() as cursor, file.open("wb", _BUFFER_BYTES) as out, cursor.copy(copy):
+        found = database.wait(_sent(database.pgconn, out, progress))
+    progress.done(found.rows)
+    return found
+
+
+def _sent(server: pq.abc.PGconn, out: IO[bytes], progress: Progress) -> PQGen[Copied]:
+    # the driver's own iterator begins to wait for each row, and its generators are made for each
+    take, write, number, longest = server.get_copy_data, out.write, 0, 0
+    while True:
+        size, row = take(1)
+        while size > 0:
+            write(row)
+            number += 1
+            if size > longest:  # noqa: PLR1730 - a call for each row costs more
+                longest = size
+            if number % _ROWS_BETWEEN_LOOKS == 0:
+                progress.seen(number)
+            size, row = take(1)
+        if size < 0:
+            break
+        while not (yield waiting.Wait.R):
+            continue
+        server.consume_input()
+    result = (yield from fetch_many(server))[-1]
+    if result.status != pq.ExecStatus.COMMAND_OK:
+        raise errors.error_from_result(result)
+    return Copied(result.command_tuples or 0, longest)

@@ -1,0 +1,28 @@
+"""What commands say where a word is not one that they know."""
+
+from __future__ import annotations
+
+import pytest
+from cli_support import ORDERS, Project
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (("settings", "--for", "compose"), 'unknown "compose"; did you mean "composer"?'),
+        (("cost", "--by", "tables"), 'unknown "tables"; use one of: day, source, step'),
+    ],
+)
+def test_a_word_that_an_option_does_not_know_is_answered_with_the_near_one(project: Project, asked, words):
+    done = project.elt(*asked)
+    assert done.exit_code == 2
+    assert words in " ".join(done.output.replace("│", " ").split())
+    assert "Value error" not in done.output
+
+
+@pytest.mark.parametrize("command", [("run",), ("plan",), ("cost",), ("diagnose",), ("explain",)])
+def test_the_maintenance_dag_is_no_config_and_said_to_be_what_it_is(project: Project, command):
+    project.write("orders", ORDERS)
+    done = project.elt(*command, "elt_maintenance")
+    assert done.exit_code == 1
+    assert "is the DAG of _maintenance.yaml, not a config" in " ".join(done.output.split())

@@ -1,0 +1,270 @@
+"""Connectors that others wrote, from PyPI: killed at any moment, their rows and their state are those of one load.
+
+Each is installed with up to a hundred packages, so that these tests are run by hand:
+
+    ELT_REAL_CONNECTORS=1 .venv/bin/pytest -n0 tests/extract/test_real_connectors.py
+
+`ELT_KILLS` is the number of kills of each, 3 by default. The same rules hold in CI for a connector of the tests' own
+(test_connectors.py) and for dlt (test_dlt.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from extract_support import Asked, reply, serving
+
+from elt_factory.core.connection import Connection
+from elt_factory.core.window import Window, load_id
+from elt_factory.testing.loads import WEEK, Line, source_of
+from elt_factory.warehouse.state import beginning
+
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(not os.environ.get("ELT_REAL_CONNECTORS"), reason="installs packages: set ELT_REAL_CONNECTORS"),
+]
+KILLS = int(os.environ.get("ELT_KILLS", "3"))
+NEXT_WEEK = Window(WEEK.end, WEEK.end + timedelta(days=7))
+LAST_WEEK = Window(NEXT_WEEK.end, NEXT_WEEK.end + timedelta(days=7))
+POSTGRES = {"host": "127.0.0.1", "port": 5432, "user": "postgres", "database": "postgres"}
+CHANGES = {"write_disposition": "merge", "sync": "incremental"}
+
+
+@dataclass
+class Source:
+    """What a connector is, what it is asked for, and how its data grow: `grow` returns the ids that there are then."""
+
+    extract: dict[str, Any]
+    table: dict[str, Any]
+    settings: dict[str, Any]
+    grow: Callable[[int], list[Any]]
+    key: str = "id"
+    password: str | None = None
+
+    @property
+    def keeps_state(self) -> bool:
+        return self.table.get("sync") == "incremental"
+
+
+@contextmanager
+def faker(folder: Path) -> Iterator[Source]:
+    settings = {"count": 0, "seed": 7, "parallelism": 1}
+
+    def grow(step: int) -> list[int]:
+        settings["count"] = 200 * step
+        return list(range(1, 200 * step + 1))
+
+    extract = {"type": "airbyte", "package": "airbyte-source-faker==7.2.1"}
+    yield Source(extract, {"stream": "users", "write_disposition": "replace"}, settings, grow)
+
+
+@contextmanager
+def convex(folder: Path) -> Iterator[Source]:
+    """A snapshot by pages, and then what has changed since: the state has both cursors."""
+    documents: list[dict[str, Any]] = []
+
+    def answer(asked: Asked):
+        if asked.path == "/api/json_schemas":
+            schema = {"type": "object", "properties": {"_id": {"type": "string"}, "_ts": {"type": "number"}}}
+            return reply({"orders": schema})
+        at, newest = int(asked.params.get("cursor", 0)), len(documents)
+        page = documents[at : at + 25]
+        time.sleep(0.02)
+        more = {"cursor": at + len(page), "hasMore": at + len(page) < newest, "values": page}
+        return reply({**more, "snapshot": newest} if asked.path == "/api/list_snapshot" else more)
+
+    def grow(step: int) -> list[str]:
+        documents.extend(
+            {"_id": f"d{number}", "_ts": 1_357_000_000_000_000_000 + number, "total": number / 4}
+            for number in range(len(documents), 300 * step)
+        )
+        return [document["_id"] for document in documents]
+
+    with serving(answer) as server:
+        settings = {"deployment_url": server.url, "access_key": "hunter2hunter2"}
+        extract = {"type": "airbyte", "package": "airbyte-source-convex==0.4.51"}
+        yield Source(extract, {"stream": "orders", "primary_key": ["_id"], **CHANGES}, settings, grow, "_id")
+
+
+@contextmanager
+def sftp_bulk(folder: Path) -> Iterator[Source]:
+    from sftp_support import SECRET, sftp_server
+
+    files = folder / "sftp"
+    files.mkdir()
+    with sftp_server(files) as server:
+        credentials = {"auth_type": "password", "password": SECRET}
+        about = {"name": "orders", "globs": ["**/*.csv"], "format": {"filetype": "csv"}, "schemaless": False}
+        settings = {"host": "127.0.0.1", "port": server.port, "username": "shop", "credentials": credentials}
+        settings |= {"folder_path": "/", "streams": [about]}
+        extract = {"type": "airbyte", "package": "airbyte-source-sftp-bulk==1.9.3"}
+        table = {"stream": "orders", "primary_key": ["id"], **CHANGES}
+        # of a CSV every value is a text for the connector
+        yield Source(extract, table, settings, lambda step: [*map(str, files_of(files, "csv")(step))])
+
+
+@contextmanager
+def jsonfile(folder: Path) -> Iterator[Source]:
+    files = folder / "json"
+    files.mkdir()
+    extract = {"type": "singer", "package": "tap-jsonfile==0.1.2"}
+    table = {"stream": "records", "primary_key": ["id"], **CHANGES}
+    yield Source(extract, table, {"paths": [f"{files}/*.json"]}, files_of(files, "json"))
+
+
+@contextmanager
+def singer_jsonl(folder: Path) -> Iterator[Source]:
+    files = folder / "jsonl"
+    files.mkdir()
+    settings = {"source": "local", "local": {"folders": [str(files)], "recursive": False}, "add_record_metadata": False}
+    extract = {"type": "singer", "package": "tap-singer-jsonl==0.1.0", "requirements": ["setuptools<81"]}
+    table = {"stream": "orders", "write_disposition": "replace"}
+    yield Source(extract, table, settings, files_of(files, "singer.jsonl"))
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[Source]:
+    import psycopg
+
+    name = f"elt_tap_{os.getpid()}"
+    place = " ".join(f"{ {'database': 'dbname'}.get(key, key) }={value}" for key, value in POSTGRES.items())
+    with psycopg.connect(place, autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE {name} (id integer PRIMARY KEY, at timestamptz, total numeric(9,2))")
+
+        def grow(step: int) -> list[int]:
+            connection.execute(
+                f"INSERT INTO {name} SELECT n, timestamptz '2013-01-01' + n * interval '1 minute', n / 4.0 "
+                f"FROM generate_series(1, {2000 * step}) n ON CONFLICT DO NOTHING"
+            )
+            return list(range(1, 2000 * step + 1))
+
+        extract = {"type": "singer", "package": "meltanolabs-tap-postgres==0.8.0", "executable": "tap-postgres"}
+        table = {"stream": f"public-{name}", "primary_key": ["id"], "replication_key": "at", **CHANGES}
+        try:
+            yield Source(extract, table, {**POSTGRES, "password": "x", "filter_schemas": ["public"]}, grow)
+        finally:
+            connection.execute(f"DROP TABLE {name}")
+
+
+def files_of(folder: Path, form: str) -> Callable[[int], list[int]]:
+    """Return what writes a file of 500 rows for each step."""
+
+    def grow(step: int) -> list[int]:
+        rows = [{"id": number, "name": f"n{number}"} for number in range(500 * (step - 1), 500 * step)]
+        file = folder / f"part-{step}.{form}"
+        schema = {"properties": {"id": {"type": "integer"}, "name": {"type": "string"}}}
+        if form == "csv":
+            text = "id,name\n" + "".join(f"{row['id']},{row['name']}\n" for row in rows)
+        elif form == "json":
+            text = json.dumps(rows)
+        else:
+            said = [{"type": "SCHEMA", "stream": "orders", "schema": schema, "key_properties": ["id"]}]
+            said += [{"type": "RECORD", "stream": "orders", "record": row} for row in rows]
+            text = "".join(json.dumps(one) + "\n" for one in said)
+        file.write_text(text)
+        return list(range(500 * step))
+
+    return grow
+
+
+SOURCES = {
+    "airbyte-source-faker": faker,
+    "airbyte-source-convex": convex,
+    "airbyte-source-sftp-bulk": sftp_bulk,
+    "tap-jsonfile": jsonfile,
+    "tap-singer-jsonl": singer_jsonl,
+    "meltanolabs-tap-postgres": postgres,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environments(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    patch.setenv("ELT_CONNECTORS", os.environ.get("ELT_CONNECTORS") or str(tmp_path_factory.mktemp("connectors")))
+    yield
+    patch.undo()
+
+
+def line_of(folder: Path, source: Mapping[str, Any]) -> Line:
+    """Return the line of what a test, or its worker, was given."""
+    extract = {**source["extract"], "connection": "theirs"}
+    config = {"name": "acme", "extract": extract, "tables": {"rows": source["table"]}}
+    connection = Connection("theirs", "generic", extra=source["settings"])
+    return Line(source_of(config, folder), connection, folder, lambda _: None)
+
+
+def work(folder: str) -> None:
+    """Load the second window, in a process that is killed."""
+    line_of(Path(folder), json.loads(Path(folder, "given.json").read_text())).load(NEXT_WEEK)
+
+
+def held(line: Line, key: str) -> tuple[list[Any], str | None]:
+    """Return the keys of all rows, and the state that the next load would begin with."""
+    spec = line.source.tables[line.table]
+    with line.warehouse() as opened:
+        load = load_id(line.source.name, line.table, LAST_WEEK)
+        state = beginning(opened, line.source.name, line.table, spec, load, LAST_WEEK).token
+    return sorted(row[key] for row in line.rows()), state
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_rows_and_state_are_those_of_one_load_whenever_it_is_killed(name, tmp_path):
+    with SOURCES[name](tmp_path) as source:
+
+        def line() -> Line:
+            given = {"extract": source.extract, "table": source.table, "settings": source.settings}
+            (tmp_path / "given.json").write_text(json.dumps(given))
+            return line_of(tmp_path, given)
+
+        wanted = sorted(source.grow(1))
+        line().load(WEEK)
+        began = time.monotonic()
+        line().load(WEEK)
+        takes = time.monotonic() - began
+        rows, state = held(line(), source.key)
+        assert rows == wanted
+        assert (state is not None) == source.keeps_state
+        step, commits = 2, 0
+        for seed in range(KILLS):
+            grown = sorted(source.grow(step))
+            line()  # tells the worker how much there is now
+            rows_then, state_then = killed(tmp_path, line, source.key, takes, seed)
+            # all of the load or nothing of it: what was committed is never taken back either
+            done = rows_then == grown
+            assert done or rows_then == wanted
+            assert not source.keeps_state or (state_then != state) == done
+            if done:
+                wanted, state, step, commits = grown, state_then, step + 1, commits + 1
+        print(f"{name}: {KILLS} kills, {commits} after the commit; rows and state agree after each")  # noqa: T201 - for -s
+        grown = sorted(source.grow(step))
+        line().load(NEXT_WEEK)
+        assert held(line(), source.key)[0] == grown
+        # the state leads on: nothing is there that was not there before
+        line().load(LAST_WEEK)
+        assert held(line(), source.key)[0] == grown
+
+
+def killed(folder: Path, line: Callable[[], Line], key: str, takes: float, seed: int) -> tuple[list[Any], str | None]:
+    """Kill a load at some moment of it, and return what the warehouse has then."""
+    code = "import sys, test_real_connectors as tests; tests.work(sys.argv[1])"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "ELT_REAL_CONNECTORS": "1"}
+    with (folder / "worker.log").open("ab") as out:
+        worker = subprocess.Popen([sys.executable, "-c", code, str(folder)], env=environment, stdout=out, stderr=out)
+        time.sleep(random.Random(seed).uniform(1.0, 1.2 * takes + 2))
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+    return held(line(), key)

@@ -1,0 +1,26 @@
+"""What faults leave behind is gone once its retention is over: landings, staging tables."""
+
+from datetime import UTC, datetime, timedelta
+
+from elt_factory.dag.cleanup import Landings, remove_old
+from elt_factory.landing.places import Place
+from elt_factory.sources.sql.model import SqlSource
+from elt_factory.warehouse import audit
+from elt_factory.warehouse.base import Warehouse
+
+LATER = datetime.now(UTC) + timedelta(days=60)  # longer than anything is kept by default
+
+
+def assert_nothing_orphaned(warehouse: Warehouse, landings: Place, project: str) -> None:
+    """What retention and sweeps remove is all there was of src.tab but for its rows and its account."""
+    fields = {"name": "src", "extract": {"type": "sql", "connection": "c"}, "tables": {"tab": {}}}
+    remove_old(warehouse, SqlSource.model_validate(fields), "tab", Landings(landings, project), lambda _: None, LATER)
+    assert list(landings.files()) == []
+    warehouse.sweep(LATER)
+    d = warehouse.dialect
+    known = {*audit.TABLES, *audit.LOGS.values(), audit.turn("src", "tab").name}
+    found = warehouse.query(
+        "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database() "
+        f"AND lower(table_schema) = {d.literal(audit.SCHEMA)}"
+    ).rows
+    assert {str(name).lower() for (name,) in found} <= {name.lower() for name in known}

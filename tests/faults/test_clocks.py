@@ -1,0 +1,92 @@
+"""Workers whose clocks are hours apart: what was read, checked or seen later stays, whatever their clocks say."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from itertools import pairwise
+
+import pytest
+from clock_support import Worker, error_of_clock, worker_ahead_by
+from orphans_support import assert_nothing_orphaned
+from race_support import Shop, day, extracted_and_loaded
+
+from elt_factory.checks.run import Result, keep
+from elt_factory.landing.places import LocalPlace
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
+from elt_factory.warehouse.state import run_verdict
+
+HOURS = 2
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def ahead() -> Iterator[Worker]:
+    with worker_ahead_by(HOURS) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def behind() -> Iterator[Worker]:
+    with worker_ahead_by(-HOURS) as worker:
+        yield worker
+
+
+def test_the_workers_of_these_tests_have_wrong_clocks(ahead, behind):
+    for worker, hours in ((ahead, HOURS), (behind, -HOURS)):
+        assert abs(worker.do(error_of_clock) - timedelta(hours=hours)) < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("disposition", ["append", "merge\n    incremental: {cursor: v}", "replace"])
+def test_of_two_workers_the_one_that_reads_later_stays_whatever_their_clocks_say(ahead, behind, tmp_path, disposition):
+    shop = Shop(tmp_path, disposition, {"AIRFLOW_VAR_ELT_LANDING": str(tmp_path / "landing")})
+    for number, worker in enumerate((behind, ahead, behind, ahead, behind)):
+        ids = range(number, 100)
+        shop.deliver(f"v{number}", ids)
+        told = worker.do(extracted_and_loaded, shop, f"run {number}", day(1))
+        assert told["load"] == told["load"] | {"rows_read": len(ids), "rows_loaded": len(ids)}, told
+        assert {(row["id"], row["v"]) for row in rows(shop) if row["id"] >= number} == {(i, f"v{number}") for i in ids}
+    # the moments of the commits count as the commits do
+    moments = shop.query("select turn, loaded_at, started_at from _elt.load_log")
+    assert [turn for turn, *_ in moments] == [1, 2, 3, 4, 5]
+    for (_, loaded, _), (_, later, started) in pairwise(moments):
+        assert loaded < started <= later
+    [(run_id, *numbers)] = shop.query(
+        "select run_id, rows_read, rows_loaded + rows_rejected + rows_duplicate + rows_unchanged from _elt.loads"
+    )
+    assert (run_id, *numbers) == ("run 4", 96, 96)
+    with DuckDBWarehouse(shop.folder / "warehouse.duckdb") as opened:
+        place = LocalPlace(shop.folder / "landing").below("src", "tab")
+        assert_nothing_orphaned(opened, place, f"duckdb {shop.folder / 'warehouse.duckdb'}")
+
+
+def rows(shop: Shop) -> list[dict]:
+    return [dict(zip(("id", "v"), row, strict=True)) for row in shop.query("select id, v from src.tab")]
+
+
+def test_a_full_refresh_by_a_worker_whose_clock_is_behind_is_not_taken_for_an_old_one(ahead, behind, tmp_path):
+    shop = Shop(tmp_path, "merge", {"AIRFLOW_VAR_ELT_LANDING": str(tmp_path / "landing")})
+    for number in (1, 2):
+        shop.deliver("old", range(100), number)
+        assert "error" not in ahead.do(extracted_and_loaded, shop, f"day {number}", day(number))
+    for number in (1, 2):
+        shop.deliver("new", range(50), number)
+    refreshed = behind.do(partial(extracted_and_loaded, full_refresh=True), shop, "refresh", day(2))
+    assert refreshed["load"]["rows_loaded"] == 50, refreshed
+    assert {row["v"] for row in rows(shop)} == {"new"}
+
+
+def test_the_results_of_a_retry_take_the_place_of_those_of_the_try_before_it(ahead, behind, tmp_path):
+    shop = Shop(tmp_path, "replace", {"AIRFLOW_VAR_ELT_LANDING": str(tmp_path / "landing")})
+    shop.deliver("v", range(10))
+    ahead.do(extracted_and_loaded, shop, "run", day(1))
+    for worker, status in ((ahead, "failed"), (behind, "passed"), (ahead, "failed"), (behind, "passed")):
+        worker.do(check, shop, status)
+        with DuckDBWarehouse(shop.folder / "warehouse.duckdb") as opened:
+            checked, failed = run_verdict(opened, "src", "tab", "run")
+        assert (checked, bool(failed)) == (True, status == "failed")
+
+
+def check(shop: Shop, status: str) -> None:
+    with DuckDBWarehouse(shop.folder / "warehouse.duckdb") as opened:
+        result = Result("check", "tab", "row_count", "error", status, None, "", 0.1)
+        keep(opened, "src", "run", "quality.tab", [result])
