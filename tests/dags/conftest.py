@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
@@ -45,3 +46,32 @@ def webhook(connect) -> Iterator[Webhook]:
     yield server
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def outside_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin as a process that runs no task: what answers tasks is left behind by each run in this process."""
+    if task_runner := sys.modules.get("airflow.sdk.execution_time.task_runner"):
+        monkeypatch.delattr(task_runner, "SUPERVISOR_COMMS", raising=False)
+
+
+@pytest.fixture
+def marks(monkeypatch) -> dict[str, str]:
+    """What Airflow stores for assets: the loads that ended, by the name of the asset."""
+    from airflow.sdk.exceptions import ErrorType
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import AssetStateStoreResult, ErrorResponse
+
+    kept: dict[str, str] = {}
+
+    class Airflow:
+        @staticmethod
+        def send(msg):
+            if kept.get(msg.name) == "broken":
+                return ErrorResponse(error=ErrorType.API_SERVER_ERROR)
+            if msg.name not in kept:
+                return ErrorResponse(error=ErrorType.ASSET_STORE_NOT_FOUND)
+            return AssetStateStoreResult(value=kept[msg.name])
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Airflow, raising=False)
+    return kept

@@ -46,7 +46,7 @@ def server(status: int = 200) -> Iterator[tuple[int, list[dict[str, str]]]]:
 
 
 @pytest.fixture
-def look(tmp_path):
+def look(tmp_path, marks):
     """Look once, as the task does; what it said is in `told`."""
 
     def once(sensor: dict, tables_of=None, stage="before_extract", rest=False):

@@ -237,28 +237,6 @@ def test_a_look_from_the_triggerer_does_not_wait_for_a_file_that_a_load_has(open
 
 
 @pytest.fixture
-def marks(monkeypatch) -> dict[str, str]:
-    """What Airflow stores for assets: the loads that ended, by the name of the asset."""
-    from airflow.sdk.exceptions import ErrorType
-    from airflow.sdk.execution_time import task_runner
-    from airflow.sdk.execution_time.comms import AssetStateStoreResult, ErrorResponse
-
-    kept: dict[str, str] = {}
-
-    class Airflow:
-        @staticmethod
-        def send(msg):
-            if kept.get(msg.name) == "broken":
-                return ErrorResponse(error=ErrorType.API_SERVER_ERROR)
-            if msg.name not in kept:
-                return ErrorResponse(error=ErrorType.ASSET_STORE_NOT_FOUND)
-            return AssetStateStoreResult(value=kept[msg.name])
-
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Airflow, raising=False)
-    return kept
-
-
-@pytest.fixture
 def look(tmp_path, monkeypatch):
     """A sensor that waits for `fleet`; each call is a look, and returns what it saw and if it asked the warehouse."""
     made = waiting_of(tmp_path, {"source": {"name": "fleet", "business_date_within": "26h"}}, FLEET)
