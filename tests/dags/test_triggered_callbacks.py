@@ -46,6 +46,12 @@ found = {(state, operator): asked(state, operator) for state in ("success", "fai
 assert found.pop(("success", "ModelOperator")) == found.pop(("success", "DoneOperator")) == 0, found
 assert set(found.values()) == {1}, found
 
+# a session by its place is one too
+session = Session("ModelOperator")
+DatabaseCallbackSink().send(ended("success"), session)
+DatabaseCallbackSink().send(ended("failed"), session)
+assert len(session.added) == 1, session.added
+
 # what the DAG processor makes of such a request: nothing, before it looks at any DAG
 said = []
 _execute_task_callbacks(None, ended("success"), SimpleNamespace(warning=lambda text, **_: said.append(text)))
