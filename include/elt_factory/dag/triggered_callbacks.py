@@ -38,10 +38,10 @@ def spare_callbacks() -> None:
         log.warning("the DAG processor reads a DAG for every model: this Airflow has another DatabaseCallbackSink.send")
         return
 
-    def send(self: Any, callback: Any, *args: Any, **named: Any) -> None:
-        session = args[0] if args else named.get("session")
+    def send(self: Any, callback: Any, **named: Any) -> None:
+        session = named.get("session")
         if session is None or not _is_spared(callback, session):
-            sends(self, callback, *args, **named)
+            sends(self, callback, **named)
 
     send.spares = True  # type: ignore[attr-defined]
     sink.send = send
