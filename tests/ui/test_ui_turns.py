@@ -77,9 +77,27 @@ async def pieces(*parts: bytes, then: asyncio.Event | None = None):
         yield {"type": "http.request", "body": part, "more_body": number < len(parts) - 1}
 
 
-def asked(app: WritersTakeTurns, method: str, path: str, parts: Any = None) -> asyncio.Task[None]:
-    scope = {"type": "http", "method": method, "path": path}
-    return asyncio.ensure_future(app(scope, (parts or pieces(b"{}")).__anext__, None))
+def asked(
+    app: WritersTakeTurns, method: str, path: str, parts: Any = None, *, base: str = "", send: Any = None
+) -> asyncio.Task[None]:
+    scope = {"type": "http", "method": method, "path": path, "root_path": base}
+    return asyncio.ensure_future(app(scope, (parts or pieces(b"{}")).__anext__, send))
+
+
+def inside_together(*requests: tuple[str, str], base: str = "") -> list[str]:
+    """Which of some requests are answered while none has ended."""
+
+    async def asks() -> list[str]:
+        held = Held()
+        app = WritersTakeTurns(held)
+        tasks = [asked(app, method, path, base=base) for method, path in requests]
+        await settled()
+        inside = list(held.inside)
+        held.let.set()
+        await asyncio.gather(*tasks)
+        return inside
+
+    return asyncio.run(asks())
 
 
 async def settled() -> None:
@@ -95,7 +113,7 @@ def test_only_writers_wait_for_each_other():
             asked(app, method, path)
             for method, path in (
                 ("POST", WRITES),
-                ("PATCH", "/airflow/execution/task-instances/1/run"),
+                ("PATCH", "/execution/task-instances/1/run"),
                 ("GET", WRITES),
                 ("POST", "/elt/api/v1/drafts/sample"),
             )
@@ -108,7 +126,86 @@ def test_only_writers_wait_for_each_other():
 
     first, all_of_them = asyncio.run(asks())
     assert first == [f"POST {WRITES}", f"GET {WRITES}", "POST /elt/api/v1/drafts/sample"]
-    assert all_of_them[len(first) :] == ["PATCH /airflow/execution/task-instances/1/run"]
+    assert all_of_them[len(first) :] == ["PATCH /execution/task-instances/1/run"]
+
+
+@pytest.mark.parametrize("base", ["/airflow", "/airflow/", "/api/v2", ""])
+def test_what_is_airflows_own_is_told_by_what_follows_its_base_path(base: str):
+    below = base.rstrip("/")
+    waits = ("PATCH", f"{below}/execution/task-instances/1/run")
+    # a part of the path of another plugin may have the name of one of Airflow's
+    free = ("POST", f"{below}/elt/ui/api/v2/drafts")
+    assert inside_together(("POST", f"{below}{WRITES}"), waits, free, base=base) == [
+        f"POST {below}{WRITES}",
+        " ".join(free),
+    ]
+
+
+def test_a_proxy_that_has_removed_the_base_path_changes_nothing():
+    assert inside_together(("POST", WRITES), ("POST", WRITES), base="/airflow") == [f"POST {WRITES}"]
+
+
+def test_a_read_by_post_takes_no_turn_and_one_that_airflow_logs_does(airflow_app: FastAPI):
+    lists = [route for route in airflow_app.routes if getattr(route, "path", "").endswith("/list")]
+    logged = {route.path: "log_action" in str([d.call for d in route.dependant.dependencies]) for route in lists}
+    assert set(logged.values()) == {True, False}
+    for path, waits in logged.items():
+        assert inside_together(("POST", WRITES), ("POST", path)) == [
+            f"POST {WRITES}",
+            *([] if waits else [f"POST {path}"]),
+        ]
+
+
+def test_a_client_that_reads_slowly_has_no_turn_while_it_reads():
+    async def asks() -> tuple[list[str], list[str]]:
+        sent: list[str] = []
+        may_read = asyncio.Event()
+
+        async def slow(message: Any) -> None:
+            await may_read.wait()
+            sent.append(f"slow {message['type']}")
+
+        async def quick(message: Any) -> None:
+            sent.append(f"quick {message['type']}")
+
+        app = WritersTakeTurns(answers)
+        reading = asked(app, "POST", WRITES, send=slow)
+        await settled()
+        other = asked(app, "POST", WRITES, send=quick)
+        await settled()
+        before = list(sent)
+        may_read.set()
+        await asyncio.gather(reading, other)
+        return before, sent[len(before) :]
+
+    parts = ["http.response.start", "http.response.body"]
+    assert asyncio.run(asks()) == ([f"quick {one}" for one in parts], [f"slow {one}" for one in parts])
+
+
+async def answers(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 201, "headers": []})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+def test_an_answer_whose_end_fails_is_not_sent_as_if_all_were_well():
+    async def fails(scope: Any, receive: Any, send: Any) -> None:
+        await answers(scope, receive, send)
+        raise OSError("database is locked")
+
+    async def asks() -> list[Any]:
+        sent: list[Any] = []
+
+        async def noted(message: Any) -> None:
+            sent.append(message)
+
+        app = WritersTakeTurns(fails)
+        with pytest.raises(OSError, match="locked"):
+            await asked(app, "POST", WRITES, send=noted)
+        with pytest.raises(OSError, match="locked"):  # the turn has ended with it
+            await asked(app, "POST", WRITES, send=noted)
+        return sent
+
+    assert asyncio.run(asks()) == []
 
 
 def test_a_request_that_comes_slowly_has_no_turn_before_it_is_there():
@@ -133,14 +230,4 @@ def test_other_databases_need_no_turns(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(settings, "SQL_ALCHEMY_CONN", "postgresql://airflow@127.0.0.1/airflow")
 
-    async def asks() -> list[str]:
-        held = Held()
-        app = WritersTakeTurns(held)
-        tasks = [asked(app, "POST", WRITES), asked(app, "POST", WRITES)]
-        await settled()
-        inside = list(held.inside)
-        held.let.set()
-        await asyncio.gather(*tasks)
-        return inside
-
-    assert asyncio.run(asks()) == [f"POST {WRITES}"] * 2
+    assert inside_together(("POST", WRITES), ("POST", WRITES)) == [f"POST {WRITES}"] * 2

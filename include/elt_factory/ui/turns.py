@@ -14,7 +14,10 @@ from typing import Any
 
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
+# reads though it is a POST; the list of task instances is none of these: Airflow logs who asks for it
+_READ_BY_POST = "/dagRuns/list"
 # Airflow's own; what other plugins answer can take long, and asks these in turn
 _AIRFLOW = ("/api/v2/", "/ui/", "/execution/")
 
@@ -30,15 +33,27 @@ class WritersTakeTurns:
         self._app = app
         self._turn = asyncio.Lock()
 
-    async def __call__(self, scope: Any, receive: _Receive, send: Any) -> None:
+    async def __call__(self, scope: Any, receive: _Receive, send: _Send) -> None:
         """Answer a request, after those that came before it where it writes."""
         if not _writes(scope):
             await self._app(scope, receive, send)
             return
-        # who sends slowly keeps no one waiting
-        arrived = await _arrived(receive)
+        # who sends slowly keeps no one waiting, nor does who reads slowly
+        arrived, answer = await _arrived(receive), _Answer()
         async with self._turn:
-            await self._app(scope, arrived, send)
+            await self._app(scope, arrived, answer.keep)
+        for message in answer.messages:
+            await send(message)
+
+
+class _Answer:
+    """What an application has answered, until it is sent. Airflow has made it whole before it sends the first byte."""
+
+    def __init__(self) -> None:
+        self.messages: list[_Message] = []
+
+    async def keep(self, message: _Message) -> None:
+        self.messages.append(message)
 
 
 def _writes(scope: Any) -> bool:
@@ -47,9 +62,17 @@ def _writes(scope: Any) -> bool:
     return (
         scope["type"] == "http"
         and scope["method"] not in _READS
-        and any(part in scope["path"] for part in _AIRFLOW)
+        and (path := _path(scope)).startswith(_AIRFLOW)
+        and not (scope["method"] == "POST" and path.endswith(_READ_BY_POST))
         and (settings.SQL_ALCHEMY_CONN or "").startswith("sqlite")
     )
+
+
+def _path(scope: Any) -> str:
+    """Return the path below the base path of Airflow, which a proxy may have removed already."""
+    path: str = scope["path"]
+    base = scope.get("root_path", "").rstrip("/")
+    return path.removeprefix(base) if path.startswith(f"{base}/") else path
 
 
 async def _arrived(receive: _Receive) -> _Receive:
