@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,11 +12,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import Any
 
+import pytest
+from boto3.session import Session
+
 from elt_factory.config.models.remote_jobs import RemoteJob
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import EltError, JobRunningError, PermanentError, SourceBusyError, TransientError
+from elt_factory.sources.remote_job import aws, transport
 from elt_factory.sources.remote_job.asked import JobRequest
+from elt_factory.sources.remote_job.description import Description
 from elt_factory.sources.remote_job.remote import RemoteRun
+from elt_factory.sources.rest_api import http
+from elt_factory.sources.rest_api.api_model import RestApi
+from elt_factory.sources.rest_api.exchange import Patience
+from elt_factory.sources.rest_api.settings import HttpSettings
 
 DATE = "{{ window.start | date }}"
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
@@ -62,6 +72,8 @@ class System:
     list: Callable[[list[tuple[Job, Any]]], Any] = lambda jobs: [{"id": job.id} for job, _ in jobs]
     conflict: Any = 409
     keyed: bool = False
+    joined: bool = False  # a start while one runs is answered with that one
+    refused: bool = False  # a start while one runs is a conflict
     own_retries: bool = False
     headers: Callable[[Job], Mapping[str, str]] = lambda _: {}
 
@@ -113,6 +125,7 @@ SYSTEMS: Mapping[str, System] = {
         "GET /v1/connections/warm()",
         started=lambda _: {"code": "Success"},
         keyed=True,
+        joined=True,
     ),
     "dbt_cloud": System(
         {"account_id": 1, "job_id": 2},
@@ -191,21 +204,23 @@ SYSTEMS: Mapping[str, System] = {
 }  # fmt: skip
 
 
-# those whose faults are those of the systems above: how they speak is what they add
 MORE: Mapping[str, System] = {
     "orchestra": System(
         {"pipeline_id": "daily", "inputs": {"day": DATE}},
         _words("RUNNING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"),
         "POST /api/engine/public/pipelines/daily/start",
         r"GET /api/engine/public/pipeline_runs/(\w+)/status",
+        r"POST /api/engine/public/pipeline_runs/(\w+)/cancel",
         started=lambda job: {"pipelineRunId": job.id},
         shown=lambda _, word: {"runStatus": word, "message": "disk full"},
+        own_retries=True,
     ),
     "aws_ecs": System(
         {"cluster": "loaders", "task_definition": "load:3"},
         _words("RUNNING", "RUNNING", 0, 1, 137),
         "RunTask",
         "DescribeTasks",
+        "StopTask",
         started=lambda job: {"tasks": [{"taskArn": job.id}]},
         shown=lambda job, word: {
             "tasks": [
@@ -216,9 +231,11 @@ MORE: Mapping[str, System] = {
                     "lastStatus": "STOPPED",
                     "containers": [{"exitCode": word}],
                     "stoppedReason": "disk full",
+                    **({"stopCode": "UserInitiated"} if job.state == "cancelled" else {}),
                 }
             ]
         },
+        keyed=True,
     ),
     "aws_lambda": System(
         {"function": "load", "payload": {"day": DATE}},
@@ -233,7 +250,9 @@ MORE: Mapping[str, System] = {
         _words(None, None, "0", "1", "2"),
         "POST /api/3.24/sites/s1/workbooks/w1/refresh",
         r"GET /api/3.24/sites/s1/jobs/(\w+)",
+        r"PUT /api/3.24/sites/s1/jobs/(\w+)",
         started=lambda job: {"job": {"id": job.id}},
+        refused=True,
         shown=lambda job, word: {
             "job": {
                 "id": job.id,
@@ -247,6 +266,7 @@ MORE: Mapping[str, System] = {
         _words("Unknown", "Unknown", "Completed", "Failed", "Cancelled"),
         "POST /v1.0/myorg/groups/g1/datasets/d1/refreshes",
         r"GET /v1.0/myorg/groups/g1/datasets/d1/refreshes/(\w+)",
+        r"DELETE /v1.0/myorg/groups/g1/datasets/d1/refreshes/(\w+)",
         listed=r"GET /v1.0/myorg/groups/g1/datasets/d1/refreshes\?.*",
         started=lambda _: {},
         headers=lambda job: {"Location": f"https://api.example.com/v1.0/refreshes/{job.id}"},
@@ -258,7 +278,9 @@ MORE: Mapping[str, System] = {
         _words("running", "running", "complete", "error", "killed"),
         "GET /api/4.0/derived_table/sales/orders/start",
         r"GET /api/4.0/derived_table/(\w+)/check",
+        r"GET /api/4.0/derived_table/(\w+)/stop",
         started=lambda job: {"materialization_id": job.id},
+        joined=True,
         shown=lambda _, word: {"resp_text": json.dumps({"status": word, "message": "disk full"})},
     ),
     "superset": System(
@@ -274,8 +296,10 @@ MORE: Mapping[str, System] = {
         "POST /api/persist/card/34/refresh",
         "GET /api/persist/card/34()",
         started=lambda _: None,
+        joined=True,
     ),
 }
+EVERY: Mapping[str, System] = {**SYSTEMS, **MORE}
 _LOGINS = (
     "/applications/token",
     "/auth/token",
@@ -308,7 +332,7 @@ class Remote(ThreadingHTTPServer):
         self.become("http")
 
     def become(self, name: str) -> None:
-        self.name, self.system = name, {**SYSTEMS, **MORE}[name]
+        self.name, self.system = name, EVERY[name]
         self.jobs: list[Job] = []
         self.states = ["running", "done"]
         self.faults = Faults()
@@ -325,7 +349,7 @@ class Remote(ThreadingHTTPServer):
         found = KEYS.search(body)
         key = found[0] if found else ""
         for known in self.jobs:
-            if (self.system.keyed and known.key == key and key) or (self.name == "fivetran" and not known.over):
+            if (self.system.keyed and known.key == key and key) or (self.system.joined and not known.over):
                 return known
         self.at_once += any(not known.over for known in self.jobs)
         made = Job(str(len(self.jobs) + 1), key, list(self.states))
@@ -365,6 +389,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if remote.name == "aws_step_functions" and any(job.over for job in same):
             # a name is used once; only an execution that still runs is answered as the first time
+            self._refused(remote.system.conflict)
+            return
+        runs_there = [job for job in remote.jobs if not job.over]
+        if remote.system.refused and runs_there:
+            runs_there[0].seen()
             self._refused(remote.system.conflict)
             return
         remote.bodies.append(json.loads(body) if body else None)
@@ -443,6 +472,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _model(self) -> None:
         jobs = self.server.jobs
         state = jobs[-1].seen() if jobs else "done"
+        if state == "gone":
+            self._send({"message": "not persisted"}, 404)
+            return
         ended = f"2013-01-{len(jobs) + 1:02}" if state in ("done", "failed") else "2013-01-01"
         error = "disk full" if state == "failed" else None
         self._send({"state": self._word(state), "refresh_end": ended, "error": error})
@@ -561,3 +593,31 @@ class Runs:
             else:
                 return "done"
         return "hung"
+
+
+CONTEXT = ssl.create_default_context()
+SESSION = Session("id", "s3cret-of-the-system", region_name="eu-central-1")
+
+
+def quickly(server: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make tries cheap: no pause, and certificates and the models of AWS are read once, not for every try."""
+    monkeypatch.setattr(http, "PATIENCE", Patience(tries=1))
+    monkeypatch.setattr(HttpSettings, "tls", lambda _: CONTEXT)
+    monkeypatch.setattr(aws, "session_of", lambda _: SESSION)
+    monkeypatch.setattr(aws, "_TRIES", 1)
+    asked = transport.api_of
+
+    def api_of(how: Description, connection: Connection) -> RestApi:
+        if server.name != "matillion":
+            return asked(how, connection)
+        # its token comes from a host of its own
+        auth = {**(how.auth or {}), "token_url": f"{server.url}/oauth/token"}
+        return RestApi.model_validate({"type": "rest_api", "connection": connection.conn_id, "auth": auth})
+
+    monkeypatch.setattr(transport, "api_of", api_of)
+
+
+def job_of(server: Remote, changes: Mapping[str, Any]) -> RemoteJob:
+    """Return a job of the system that the server is."""
+    token = {"token_url": f"{server.url}/oauth/token"} if server.name == "power_bi" else {}
+    return RemoteJob.model_validate({server.name: {**server.system.spec, **token}, **changes})

@@ -2,10 +2,15 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from threading import Thread
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+
+if TYPE_CHECKING:
+    from remote_jobs_support import Remote, Runs
 
 SERVER = {"host": "127.0.0.1", "port": 5432, "user": "postgres", "dbname": "test"}
 
@@ -32,3 +37,29 @@ def postgres() -> Iterator[psycopg.Connection]:
 @pytest.fixture(scope="session")
 def schema(postgres: psycopg.Connection) -> str:
     return postgres.execute("SHOW search_path").fetchone()[0]
+
+
+@pytest.fixture(scope="module")
+def remote_server() -> Iterator[Remote]:
+    """A server that speaks as any of the remote systems."""
+    from remote_jobs_support import Remote
+
+    remote = Remote()
+    Thread(target=remote.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield remote
+    remote.shutdown()
+    remote.server_close()
+
+
+@pytest.fixture
+def runs(remote_server: Remote, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Runs]:
+    """What makes a run of a job of a system, with changes of the job."""
+    from remote_jobs_support import Runs, job_of, quickly
+
+    quickly(remote_server, monkeypatch)
+
+    def make(name: str, **changes: object) -> Runs:
+        remote_server.become(name)
+        return Runs(remote_server, job_of(remote_server, changes))
+
+    return make

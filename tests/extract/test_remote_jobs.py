@@ -1,67 +1,14 @@
-"""Jobs of other systems: whatever goes wrong, none is started twice, lost, or waited for indefinitely."""
+"""Jobs of other systems: started with the values of a run, joined, cancelled with it. Faults: test_remote_faults.py."""
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Iterator
-from threading import Thread
-
 import pytest
-from boto3.session import Session
 from pydantic import TypeAdapter
 
 from elt_factory.config.models.remote_jobs import REMOTE_JOBS, RemoteJob
 from elt_factory.core.failures import JobRunningError, SourceBusyError, TransientError
-from elt_factory.sources.remote_job import aws
 from elt_factory.sources.remote_job.remote import RemoteRun, cancel, is_over
-from elt_factory.sources.rest_api import http
-from elt_factory.sources.rest_api.exchange import Patience
-from elt_factory.sources.rest_api.settings import HttpSettings
-from remote_jobs_support import MORE, SYSTEMS, UUID, Remote, Runs
-
-CONTEXT = ssl.create_default_context()
-SESSION = Session("id", "s3cret-of-the-system", region_name="eu-central-1")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Remote]:
-    remote = Remote()
-    Thread(target=remote.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    yield remote
-    remote.shutdown()
-    remote.server_close()
-
-
-@pytest.fixture
-def runs(server, monkeypatch):
-    monkeypatch.setattr(http, "PATIENCE", Patience(tries=1))
-    # certificates and the models of AWS are read once, not for every try
-    monkeypatch.setattr(HttpSettings, "tls", lambda _: CONTEXT)
-    monkeypatch.setattr(aws, "session_of", lambda _: SESSION)
-    monkeypatch.setattr(aws, "_TRIES", 1)
-
-    def make(name: str, **changes: object) -> Runs:
-        server.become(name)
-        spec = {**server.system.spec}
-        if name == "power_bi":
-            spec["token_url"] = f"{server.url}/oauth/token"
-        job = RemoteJob.model_validate({name: spec, **changes})
-        if name == "matillion":
-            # its token comes from a host of its own
-            monkeypatch.setattr(
-                "elt_factory.sources.remote_job.transport.api_of",
-                lambda how, connection: _api(how, connection, server),
-            )
-        return Runs(server, job)
-
-    return make
-
-
-def _api(how, connection, server):
-    from elt_factory.sources.rest_api.api_model import RestApi
-
-    auth = {**(how.auth or {}), "token_url": f"{server.url}/oauth/token"}
-    return RestApi.model_validate({"type": "rest_api", "connection": connection.conn_id, "auth": auth})
+from remote_jobs_support import MORE, SYSTEMS, UUID, Runs
 
 
 def of_jobs(run: Runs) -> tuple[int, int, int]:
@@ -75,40 +22,11 @@ ONE = (1, 0, 0)
 
 
 @EVERY
-def test_a_job_that_is_done_before_the_first_look_is_done(runs, name):
-    run = runs(name)
-    run.remote.states = ["done"]
-    assert (run.drive(), of_jobs(run)) == ("done", ONE)
-
-
-@EVERY
 def test_a_job_is_waited_for_and_what_it_is_given_has_the_values_of_the_run(runs, name):
     run = runs(name)
     run.remote.states = ["running", "running", "done"]
     assert (run.drive(), of_jobs(run)) == ("done", ONE)
     assert "{{" not in str(run.remote.bodies)
-
-
-@EVERY
-def test_a_job_that_a_person_has_cancelled_is_not_started_again(runs, name):
-    run = runs(name, within="3m", every="1m")
-    run.remote.states = ["running", "cancelled"]
-    ended = run.drive()
-    # two systems do not tell a job that was cancelled from one that has failed, or from one that does not end
-    if name == "airflow":
-        assert ended == "RemoteJobFailedError"
-    else:
-        assert (ended, len(run.remote.jobs)) == ("RemoteJobEndedError", 1)
-    assert of_jobs(run)[1:] == (0, 0)
-
-
-@EVERY
-def test_a_job_that_fails_and_that_its_own_system_tries_again_is_waited_for(runs, name):
-    run = runs(name)
-    tries_again = SYSTEMS[name].own_retries
-    failed = "retrying" if name == "airbyte" else "failed"
-    run.remote.states = ["running", failed, "running", "done"] if tries_again else ["running", "retrying", "done"]
-    assert (run.drive(), of_jobs(run)) == ("done", ONE)
 
 
 @EVERY
@@ -120,35 +38,6 @@ def test_a_job_that_fails_says_what_its_system_says_of_it(runs, name):
     if name not in ("airbyte", "fivetran", "airflow"):
         assert "disk full" in str(run.errors[0])
     assert "s3cret-of-the-system" not in " ".join(map(str, (*run.errors, *run.said)))
-
-
-@EVERY
-def test_a_job_that_vanishes_is_left_to_a_person_to_decide(runs, name):
-    run = runs(name)
-    run.remote.states = ["running", "gone"]
-    assert (run.drive(), of_jobs(run)) == ("RemoteJobEndedError", ONE)
-    assert "whether it has ended is unknown" in str(run.errors[-1])
-
-
-@EVERY
-def test_a_start_that_a_server_error_met_is_sent_again_where_no_job_was_started(runs, name):
-    run = runs(name)
-    run.remote.faults.start_500 = 1
-    assert (run.drive(), of_jobs(run)) == ("done", ONE)
-
-
-@EVERY
-def test_a_look_that_a_server_error_met_is_tried_again(runs, name):
-    run = runs(name)
-    run.remote.faults.look_500 = 2 if name == "fivetran" else 1
-    assert (run.drive(), of_jobs(run)) == ("done", ONE)
-
-
-@EVERY
-def test_a_job_whose_start_was_taken_and_not_answered_is_found(runs, name):
-    run = runs(name)
-    run.remote.faults.start_lost = 1
-    assert (run.drive(), of_jobs(run)) == ("done", ONE)
 
 
 @EVERY
@@ -173,49 +62,6 @@ def test_a_job_whose_start_was_not_answered_is_cancelled_with_the_run(runs, name
         assert not cancelled
     else:
         assert (cancelled, of_jobs(run)[2]) == (can, 0 if can else 1)
-
-
-@EVERY
-def test_credentials_that_are_refused_midway_leave_a_job_that_the_next_try_joins(runs, name):
-    run = runs(name)
-    run.remote.states = ["running", "running", "done"]
-    with pytest.raises(JobRunningError):
-        run.once()
-    run.remote.faults.look_401 = 2
-    assert run.drive() == "AccessDeniedError"
-    run.remote.faults.look_401 = 0
-    assert (run.drive(), of_jobs(run)) == ("done", ONE)
-
-
-@EVERY
-def test_an_answer_that_is_not_json_is_no_end_of_a_job(runs, name):
-    run = runs(name)
-    run.remote.states = ["running", "running", "done"]
-    with pytest.raises(JobRunningError):
-        run.once()
-    run.remote.faults.look_garbage = 1
-    assert (run.drive(), of_jobs(run)) == ("done", ONE)
-
-
-@EVERY
-def test_a_job_that_never_ends_is_cancelled_when_it_has_taken_too_long(runs, name):
-    run = runs(name, within="3m", every="1m")
-    run.remote.states = ["running"]
-    assert run.drive() == "RemoteJobEndedError"
-    assert "within 3m" in str(run.errors[-1])
-    if REMOTE_JOBS.get(name).describe(run.job.spec).cancel:
-        assert of_jobs(run) == ONE
-    else:
-        assert "its system cannot cancel it" in str(run.errors[-1])
-
-
-@EVERY
-def test_a_retry_and_a_worker_that_was_killed_join_the_job(runs, name):
-    run = runs(name)
-    run.remote.states = ["running"] * 3 + ["done"]
-    # killed when the request was answered, and the answer was not kept
-    run.memory.dies_at = 3
-    assert (run.drive(), of_jobs(run)) == ("done", ONE)
 
 
 @EVERY
