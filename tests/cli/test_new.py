@@ -191,6 +191,14 @@ def test_a_config_is_written_to_no_other_folder(project: Project, folder: str):
     assert "points outside" in result.stderr
 
 
+@pytest.mark.parametrize(("given", "name"), [("inbox/Orders 2.csv", "orders_2"), ("inbox/*.csv", "inbox")])
+def test_a_file_may_be_named_alone_and_gives_its_name(project: Project, given: str, name: str):
+    files_of(project, **{"Orders 2": "id,amount\n1,2\n2,3\n"})
+    result = project.elt("new", str(project.root / given))
+    assert result.exit_code == 0, result.output
+    assert f"name: {name}\n" in (project.configs / f"{name}.yaml").read_text()
+
+
 def test_a_name_that_a_config_of_another_folder_has_is_taken(project: Project):
     project.write("sales/some", "name: orders\n")
     result = project.elt("new", "orders", "--file", "x.csv")

@@ -73,7 +73,7 @@ def new(  # noqa: PLR0913 - each is an option of the command
     if job is not None:
         _from_job(name, job, folder, (table or [], connection))
         return
-    if name and is_url(name) and not file:
+    if name and not file and (is_url(name) or (_is_path(name) and not (url or connection))):
         name, file = _name_for(name), name
     name = name or typer.prompt("Name of the config")
     target = _free_place(str(name), folder)
@@ -152,12 +152,20 @@ def _asked() -> tuple[str | None, str | None, str | None]:
     return (None, None, answer) if there else (None, answer, None)
 
 
-def _name_for(url: str) -> str:
-    """Return a name for a config: that of the folder, or of the bucket."""
+def _is_path(name: str) -> bool:
+    """Whether what is given as the name is that of a file, or a pattern of files: no config has such a name."""
+    return any(sign in name for sign in "/*") or Path(name).is_file()
+
+
+def _name_for(place: str) -> str:
+    """Return a name for a config: that of the file on this machine, else of the folder, or of the bucket."""
     from elt_factory.discover.periods import sane_name
     from elt_factory.sources.files.sampling import place_of
 
-    return sane_name(place_of(url).folder.rsplit("/", 1)[-1]) or "files"
+    if is_url(place):
+        return sane_name(place_of(place).folder.rsplit("/", 1)[-1]) or "files"
+    found = Path(place)
+    return sane_name(found.parent.name if "*" in found.name else found.stem) or "files"
 
 
 def _free_place(name: str, folder: str) -> Path:
