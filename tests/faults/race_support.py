@@ -63,8 +63,9 @@ STEPS = {
 }
 # where a load can be held that joins parts
 STEPS_OF_JOIN = {
-    "join to come": ("elt_factory.landing.joint:write_manifest", "before"),
-    "joined": ("elt_factory.landing.joint:write_manifest", "after"),
+    "parts known": ("elt_factory.landing.joint:join_parts", "before"),
+    "join to come": ("elt_factory.landing.joint:exchange_manifest", "before"),
+    "joined": ("elt_factory.landing.joint:exchange_manifest", "after"),
 }
 
 

@@ -10,14 +10,14 @@ from remote_support import URL, empty_bucket, s3_connection, s3_server
 
 from elt_factory.config.models.table import Table
 from elt_factory.config.models.values import ColumnType
-from elt_factory.core.failures import LandingError
+from elt_factory.core.failures import LandingChangedError, LandingError
 from elt_factory.extract.request import Spool
 from elt_factory.landing import direct
 from elt_factory.landing.checksums import proven
 from elt_factory.landing.expiry import clear_landings
 from elt_factory.landing.forgotten import KeyHash, clean, condition, is_of, key_hash, typed_text
 from elt_factory.landing.land import land
-from elt_factory.landing.manifest import Forgotten, read_manifest
+from elt_factory.landing.manifest import Forgotten, read_manifest, write_manifest
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.landing.remote import open_place
 from elt_factory.landing.request import LandRequest
@@ -86,6 +86,17 @@ def test_what_a_killed_try_left_next_to_the_manifest_goes_with_the_next_one(tmp_
     (place.folder / before.attempt / "data" / "data_0.abc.parquet").write_bytes(b"x")
     clean(place, before, KEYS)
     assert not (place.folder / before.attempt / "data" / "data_0.abc.parquet").exists()
+
+
+def test_a_landing_that_another_task_has_joined_again_meanwhile_is_not_put_back(table, tmp_path, monkeypatch):
+    place = table.below("L1")
+    before = landed(place, tmp_path, monkeypatch, most=60)
+    joined = replace(before, parts=("another",))
+    write_manifest(place, joined)
+    with pytest.raises(LandingChangedError, match="another task has changed the landing"):
+        clean(place, before, KEYS)
+    assert read_manifest(place, before.owner) == joined
+    assert ids(place, clean(place, joined, KEYS).manifest) == set(range(60)) - {42}
 
 
 def test_a_damaged_file_is_refused_and_gets_no_new_checksum(tmp_path, monkeypatch):

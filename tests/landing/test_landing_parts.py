@@ -20,7 +20,7 @@ from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.folded import Folded
 from elt_factory.landing.joint import Joining, join_parts
 from elt_factory.landing.land import land
-from elt_factory.landing.manifest import Manifest, Owner
+from elt_factory.landing.manifest import Manifest, Owner, known_manifest
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
@@ -70,6 +70,7 @@ class Parts:
         workdir.mkdir(parents=True)
         owner = Owner("", "src", "tab", "L1", LOAD.name)
         joining = Joining(self.lander.place, owner, self.table, workdir, self.lander.told.append, **self.known)
+        joining = replace(joining, before=known_manifest(joining.place.below(owner.attempt)))
         return Landed(join_parts(joining, self.attempts), self.lander.folder)
 
 

@@ -1,7 +1,9 @@
 """Landings in object storage, against a real S3 server on loopback."""
 
+import errno
 import json
 import multiprocessing
+import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -15,7 +17,7 @@ from remote_support import SECRET, URL, empty_bucket, land_records, land_until, 
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.extras import MissingExtraError
-from elt_factory.core.failures import AccessDeniedError, LandingError, LandingUnavailableError
+from elt_factory.core.failures import AccessDeniedError, LandingChangedError, LandingError, LandingUnavailableError
 from elt_factory.landing import remote
 from elt_factory.landing.checksums import proven
 from elt_factory.landing.expiry import clean_landings
@@ -294,6 +296,49 @@ def test_a_small_file_is_changed_by_one_after_the_other(any_place, tmp_path):
     with ThreadPoolExecutor(4) as workers:
         list(workers.map(lambda _: local.change("turns", added), range(20)))
     assert local.read("turns") == b"20"
+
+
+def test_a_small_file_is_exchanged_whole_by_one_after_the_other(any_place, tmp_path):
+    for place, tasks in ((any_place, 4), (LocalPlace(tmp_path / "landing"), 40)):
+        seen = []
+
+        def longer(content: bytes) -> bytes:
+            return content + b"x" * 1000
+
+        def look(_: object, place=place, seen=seen) -> None:
+            place.exchange("manifest", longer)
+            seen.append(len(place.read("manifest")))
+
+        with ThreadPoolExecutor(4) as workers:
+            list(workers.map(look, range(tasks)))
+        assert len(place.read("manifest")) == 1000 * tasks
+        assert all(size and size % 1000 == 0 for size in seen)
+        assert list(place.files()) == ["manifest"]
+
+
+def test_what_refuses_an_exchange_leaves_the_file_as_it_is(any_place, tmp_path):
+    def refused(content: bytes) -> bytes:
+        raise LandingChangedError(f"there is {content.decode()}")
+
+    for place in (any_place, LocalPlace(tmp_path / "landing")):
+        for was in (b"", b"another"):
+            if was:
+                place.write("manifest", was)
+            with pytest.raises(LandingChangedError, match=f"^there is {was.decode()}$"):
+                place.exchange("manifest", refused)
+            assert list(place.files()) == (["manifest"] if was else [])
+        assert place.read("manifest") == b"another"
+
+
+def test_a_folder_that_knows_no_links_has_files_exchanged_all_the_same(tmp_path, monkeypatch):
+    def without_links(*_: object) -> None:
+        raise OSError(errno.EPERM, "not here")
+
+    monkeypatch.setattr(os, "link", without_links)
+    place = LocalPlace(tmp_path)
+    for _ in range(2):
+        place.exchange("manifest", added)
+    assert (place.read("manifest"), list(place.files())) == (b"2", ["manifest"])
 
 
 class WithoutConditions(MemoryStore):

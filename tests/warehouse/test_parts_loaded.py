@@ -63,7 +63,8 @@ def test_a_load_of_parts_that_were_read_again_meanwhile_changes_nothing(loader):
     for attempts in ((first := landed_parts(loader, attempt)), first[:2]):
         workdir = loader.base / f"join{len(attempts)}"
         workdir.mkdir()
-        joining = Joining(loader.place(day(1)), owner, loader.table, workdir, print)
+        before = manifests[-1] if manifests else None
+        joining = Joining(loader.place(day(1)), owner, loader.table, workdir, print, before=before)
         manifests.append(join_parts(joining, attempts))
     order = loader.order(day(1))
     loader.warehouse.load(replace(order, manifest=manifests[1]))

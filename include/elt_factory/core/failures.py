@@ -108,6 +108,10 @@ class LandingUnavailableError(TransientError):
     """The storage that landings live in cannot be reached, or does not answer correctly now."""
 
 
+class LandingChangedError(TransientError):
+    """Another task has changed the landing meanwhile, and what it has left there stays. A retry looks again."""
+
+
 class DiskFullError(TransientError):
     """A disk of this machine is full, or a quota on it used up; the message has the paths.
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from elt_factory.core.failures import LandingError
-from elt_factory.landing.manifest import MANIFEST_FILE, Manifest, parse_manifest
+from elt_factory.landing.manifest import MANIFEST_FILE, known_manifest
 from elt_factory.landing.places import Entry, Place
 
 
@@ -51,20 +50,14 @@ def _all_older(files: Mapping[str, Entry], before: datetime) -> bool:
 
 
 def _is_needed(landing: Place, project: str, committed: datetime | None) -> bool:
-    manifest = _manifest(landing)
+    # None: another task was faster, or it cannot be read and people shall look at it
+    manifest = known_manifest(landing)
     if manifest is None or manifest.project != project:
         return True
     if committed is None:
         # rejects that a killed replay has landed are brought again from the warehouse
         return manifest.replays is None
     return datetime.fromisoformat(manifest.started_at) > committed
-
-
-def _manifest(landing: Place) -> Manifest | None:
-    try:
-        return parse_manifest(landing)
-    except LandingError:  # someone else was faster, or it cannot be read and people shall look at it
-        return None
 
 
 def utc(moment: datetime) -> datetime:
@@ -80,7 +73,7 @@ def clear_landings(place: Place, project: str) -> dict[str, int]:
     removed: dict[str, int] = {}
     for name, files in sorted(_by_attempt(place.files()).items()):
         load, _, attempt = name.partition("/")
-        manifest = _manifest(place.below(load, attempt)) if MANIFEST_FILE in files and attempt else None
+        manifest = known_manifest(place.below(load, attempt)) if MANIFEST_FILE in files and attempt else None
         if MANIFEST_FILE in files and (manifest is None or manifest.project != project):
             continue
         ordered = sorted(files, key=lambda file: file != MANIFEST_FILE)

@@ -23,7 +23,14 @@ from elt_factory.core.disk import scratch_folder
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, identifier, text_literal
 from elt_factory.landing.casting import duckdb_type
 from elt_factory.landing.checksums import proven, sha256_of
-from elt_factory.landing.manifest import MANIFEST_FILE, Forgotten, LandedColumn, LandedFile, Manifest, write_manifest
+from elt_factory.landing.manifest import (
+    MANIFEST_FILE,
+    Forgotten,
+    LandedColumn,
+    LandedFile,
+    Manifest,
+    exchange_manifest,
+)
 from elt_factory.landing.places import Place
 
 if TYPE_CHECKING:
@@ -70,6 +77,7 @@ def clean(place: Place, manifest: Manifest, keys: Sequence[KeyHash], *, dry_run:
 
     Raises:
         LandingError: a file is missing or has been changed.
+        LandingChangedError: the landing has another manifest by now.
     """
     with scratch_folder() as workdir, _connected() as connection:
         cleaning = _Cleaning(place, manifest, tuple(keys), connection, workdir, dry_run)
@@ -106,7 +114,7 @@ class _Cleaning:
         if not self.dry_run:
             done = _with_etags(self.place, done)
             if good or bad or all_keys or not {key.sha256 for key in self.keys} <= _hashes(manifest):
-                write_manifest(self.place, done)
+                exchange_manifest(self.place, manifest, done)
             self._remove_strays(done)
         return Cleaned(done, good + bad)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from elt_factory.config.models.deletes import DELETED_AT
 from elt_factory.config.models.table import Table
 from elt_factory.config.models.values import ColumnType
-from elt_factory.core.failures import AccountingError, BadDataError, LandingError
+from elt_factory.core.failures import AccountingError, BadDataError, LandingChangedError, LandingError
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, identifier
 from elt_factory.landing import contract
 from elt_factory.landing.checksums import proven
@@ -32,9 +32,9 @@ from elt_factory.landing.manifest import (
     Manifest,
     Owner,
     check_files,
+    exchange_manifest,
     parse_manifest,
     read_manifest,
-    write_manifest,
 )
 from elt_factory.landing.places import Place
 from elt_factory.landing.schema import KnownTable, check_width
@@ -59,7 +59,8 @@ class Joining:
     """What the parts of a load are joined with: the place of the load, whose it is, its table, scratch space.
 
     `existing` are the columns that the table had when the load was divided; `knew_files` says that files of it were
-    loaded before.
+    loaded before. `before` is the manifest that was there before it was asked which attempts have landed the parts: who
+    asks later knows of no older ones, so that the one that is written in its place is never of older parts.
     """
 
     place: Place
@@ -69,6 +70,7 @@ class Joining:
     log: Callable[[str], None]
     existing: Mapping[str, ColumnType] | None = None
     knew_files: bool = False
+    before: Manifest | None = None
 
     @property
     def label(self) -> str:
@@ -95,12 +97,11 @@ def join_parts(joining: Joining, attempts: Sequence[str]) -> Manifest:
         BadDataError: every file is empty, or all records of one are rejected.
         ContractError: two parts have a column in types that do not fit together, or all have more than may be.
         AccountingError: the rows of the parts are not those of the whole.
+        LandingChangedError: another task has joined others meanwhile, or records were erased from them.
     """
     place, owner = joining.place, joining.owner
-    with suppress(LandingError):  # it is not there, or damaged: the parts are there to make it again
-        known = read_manifest(place, owner)
-        if known.parts == tuple(attempts):
-            return known
+    if known := _joined_before(joining, attempts):
+        return known
     found = [_part(place, owner, attempt) for attempt in attempts]
     name = f"{owner.attempt}/{uuid.uuid4().hex[:12]}"
     with (
@@ -110,8 +111,23 @@ def join_parts(joining: Joining, attempts: Sequence[str]) -> Manifest:
         manifest = _joined(_Work(joining, connection, folder, name), found)
     _check(joining, manifest)
     manifest = with_etags(place, replace(manifest, parts=tuple(attempts)))
-    write_manifest(place, manifest)
+    try:
+        exchange_manifest(place, joining.before, manifest)
+    except LandingChangedError:
+        if known := _joined_before(joining, attempts):
+            return known
+        text = f"{joining.label}: another task has joined the parts of this load meanwhile, or records were erased"
+        raise LandingChangedError(f"{text}; a retry looks again") from None
     return manifest
+
+
+def _joined_before(joining: Joining, attempts: Sequence[str]) -> Manifest | None:
+    """Return the landing of these parts where it is made already."""
+    with suppress(LandingError):  # it is not there, or damaged: the parts are there to make it again
+        known = read_manifest(joining.place, joining.owner)
+        if known.parts == tuple(attempts):
+            return known
+    return None
 
 
 def _part(place: Place, owner: Owner, attempt: str) -> Manifest:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.amount import amount
-from elt_factory.core.failures import LandingError
+from elt_factory.core.failures import LandingChangedError, LandingError
 from elt_factory.landing.attempt import is_attempt
 from elt_factory.landing.places import Place
 
@@ -171,11 +171,31 @@ class Manifest:
 
 def write_manifest(place: Place, manifest: Manifest) -> None:
     """Make an attempt's landing exist, below the place of its load: the manifest appears whole or not at all."""
+    place.below(manifest.attempt).write(MANIFEST_FILE, _content(manifest))
+
+
+def exchange_manifest(place: Place, before: Manifest | None, manifest: Manifest) -> None:
+    """Write a manifest in place of the one that was there, or of none that can be read.
+
+    Raises:
+        LandingChangedError: another one is there by now, which stays.
+    """
+    there = place.below(manifest.attempt)
+
+    def exchanged(content: bytes) -> bytes:
+        if _readable(there, content) != before:
+            raise LandingChangedError(f"another task has changed the landing {there} meanwhile; a retry looks again")
+        return _content(manifest)
+
+    there.exchange(MANIFEST_FILE, exchanged)
+
+
+def _content(manifest: Manifest) -> bytes:
     import msgspec
 
     body = msgspec.json.format(msgspec.json.encode(asdict(manifest)), indent=2)
     head = f'{{"format": {FORMAT}, "sha256": "{hashlib.sha256(body).hexdigest()}", "manifest": '
-    place.below(manifest.attempt).write(MANIFEST_FILE, head.encode() + body + b"}\n")
+    return head.encode() + body + b"}\n"
 
 
 def read_manifest(place: Place, owner: Owner) -> Manifest:
@@ -202,13 +222,32 @@ def parse_manifest(place: Place) -> Manifest:
     Raises:
         LandingError: no manifest, or one that is damaged.
     """
+    try:
+        return _parsed(place, place.read(MANIFEST_FILE))
+    except FileNotFoundError:
+        raise LandingError(f"no landing in {place}: run the extract task first") from None
+
+
+def known_manifest(place: Place) -> Manifest | None:
+    """Return the manifest in the folder of an attempt; None where there is none, or one that cannot be read."""
+    try:
+        return parse_manifest(place)
+    except LandingError:
+        return None
+
+
+def _readable(place: Place, content: bytes) -> Manifest | None:
+    try:
+        return _parsed(place, content)
+    except LandingError:
+        return None
+
+
+def _parsed(place: Place, content: bytes) -> Manifest:
     import msgspec
 
     try:
-        body = _proven_body(place, place.read(MANIFEST_FILE))
-        return msgspec.json.decode(body, type=Manifest)
-    except FileNotFoundError:
-        raise LandingError(f"no landing in {place}: run the extract task first") from None
+        return msgspec.json.decode(_proven_body(place, content), type=Manifest)
     # deeply nested JSON is a RecursionError, text that is not UTF-8 a ValueError
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise LandingError(f"cannot read the manifest in {place}: {error}; {_AGAIN}") from error

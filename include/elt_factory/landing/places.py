@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -15,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from elt_factory.core.failures import LandingError
 
 _TRIES = 10  # to make a folder
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK)
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,13 @@ class Place(ABC):
         """
 
     @abstractmethod
+    def exchange(self, name: str, change: Callable[[bytes], bytes]) -> None:
+        """Change a small file as `change` does, and as `write` puts one there: whole or not at all, for all to see.
+
+        In a place that knows no conditions the last one counts.
+        """
+
+    @abstractmethod
     def changed(self, name: str) -> datetime:
         """Return when a file was last changed, by the clock of the place."""
 
@@ -122,13 +132,16 @@ class LocalPlace(Place):
 
     def write(self, name: str, content: bytes) -> None:
         """Put a small file there by rename, which also outlives a power cut."""
-        _made(self.folder)
-        temporary = self.folder / f".{name}.{os.getpid()}"
+        self._written(name, content).replace(self.folder / name)
+
+    def _written(self, name: str, content: bytes) -> Path:
+        """Return a file with a name that no other has, on whatever machine: it takes the place of its target whole."""
+        temporary = _made(self.folder) / f".{name}.{uuid.uuid4().hex}"
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(self.folder / name)
+        return temporary
 
     def change(self, name: str, change: Callable[[bytes], bytes]) -> None:
         """Change a small file under a lock, which file systems that machines share have as well."""
@@ -140,6 +153,25 @@ class LocalPlace(Place):
             file.seek(0)
             file.truncate()
             file.write(content)
+
+    def exchange(self, name: str, change: Callable[[bytes], bytes]) -> None:
+        """Put the new file there by link where there is none, else by rename under a lock of the one it follows."""
+        while not self._exchanged(self.folder / name, change):
+            pass
+
+    def _exchanged(self, target: Path, change: Callable[[bytes], bytes]) -> bool:
+        """Whether it was done; else another one was faster."""
+        try:
+            found = os.open(target, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return _linked(self._written(target.name, change(b"")), target)
+        with os.fdopen(found, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(found), target.stat(follow_symlinks=False)):
+                    self.write(target.name, change(file.read()))
+                    return True
+        return False
 
     def changed(self, name: str) -> datetime:  # noqa: D102
         return datetime.fromtimestamp((self.folder / name).stat(follow_symlinks=False).st_mtime, UTC)
@@ -166,6 +198,22 @@ class LocalPlace(Place):
             for folder in path.relative_to(self.folder).parents:
                 with suppress(OSError):
                     (self.folder / folder).rmdir()
+
+
+def _linked(temporary: Path, target: Path) -> bool:
+    """Whether a file took a name that no other had; where the file system knows no links, the last one counts."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        temporary.replace(target)
+        return True
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
 
 
 def _made(folder: Path) -> Path:

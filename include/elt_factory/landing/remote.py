@@ -14,7 +14,7 @@ from pathlib import Path
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.disk import disk_full, is_full, scratch_folder
-from elt_factory.core.failures import AccessDeniedError, LandingError, LandingUnavailableError, redact
+from elt_factory.core.failures import AccessDeniedError, EltError, LandingError, LandingUnavailableError, redact
 from elt_factory.core.stores import OBJECT_STORES, address_of
 from elt_factory.landing.places import Entry, Place, check_inside
 from elt_factory.storage.objects import Objects, Trouble, trouble
@@ -96,6 +96,10 @@ class RemotePlace(Place):
             time.sleep(random.uniform(0, min(1.0, 0.01 * 2**number)))  # noqa: S311  # spreads workers, hides nothing
         raise LandingUnavailableError(f"the landing {self.root}: others changed {self._below(name)} {_CHANGES} times")
 
+    def exchange(self, name: str, change: Callable[[bytes], bytes]) -> None:
+        """Change it: an object is there whole or not at all."""
+        self.change(name, change)
+
     def changed(self, name: str) -> datetime:  # noqa: D102
         with self._named():
             return self.objects.look(self._below(name)).modified
@@ -125,7 +129,7 @@ class RemotePlace(Place):
         """Provide what the storage's library raises as our errors."""
         try:
             yield
-        except LandingError:
+        except EltError:
             raise
         except Exception as error:  # noqa: BLE001 - the library has exceptions of its own
             if is_full(error):

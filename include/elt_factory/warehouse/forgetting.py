@@ -19,7 +19,7 @@ from functools import partial
 from elt_factory.config.errors import near_name
 from elt_factory.config.models.source import Source
 from elt_factory.config.models.values import ColumnType
-from elt_factory.core.failures import BadRequestError, ForgottenError, LandingError
+from elt_factory.core.failures import BadRequestError, ForgottenError, LandingChangedError, LandingError
 from elt_factory.core.sql_text import Value
 from elt_factory.landing.attempt import is_attempt
 from elt_factory.landing.forgotten import UNFIT, KeyHash, clean, key_hash, landings, typed_text
@@ -275,7 +275,7 @@ def _clean_landings(
                 left.append(f"{label}: it belongs to the project {manifest.project}")
                 continue
             cleaned = clean(place.below(load), manifest, keys, dry_run=asked.dry_run)
-        except LandingError as error:
+        except (LandingError, LandingChangedError) as error:
             left.append(f"{label}: {error}")
             continue
         # what a killed try removed is in the manifest, and in no receipt yet
