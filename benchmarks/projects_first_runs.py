@@ -44,6 +44,8 @@ from elt_factory.importing.airbyte.found import connections_at
 from elt_factory.importing.airbyte.said import ConnectionSaid
 from elt_factory.importing.dlt_rest.compiling import config_of
 from elt_factory.importing.dlt_rest.finding import configs_in
+from elt_factory.importing.dlt_sql.compiling import configs_of as configs_of_databases
+from elt_factory.importing.dlt_sql.finding import databases_in
 from elt_factory.importing.project import Imported, NotAProjectError
 from elt_factory.importing.writing import yaml_text
 from elt_factory.testing.loads import Line, source_of
@@ -67,6 +69,9 @@ class _Anything(dict[str, Any]):
     def get(self, _: str, __: Any = None) -> Any:
         return self.value
 
+    def __contains__(self, _: object) -> bool:
+        return True
+
 
 _STATE_OF_DLT = _Anything({"incremental": _Anything({"last_value": f"{SINCE:%Y-%m-%dT%H:%M:%SZ}"})})
 
@@ -83,6 +88,7 @@ def configs_of(project: Path) -> Iterator[Imported]:
     for tree, module in dlt.modules_of(project):
         for found in configs_in(tree, module):
             yield config_of(found, {"resources": _STATE_OF_DLT})
+        yield from configs_of_databases(databases_in(tree), module, {"sql_database": {"resources": _STATE_OF_DLT}})
 
 
 def state_of(said: ConnectionSaid) -> dict[str, Any]:

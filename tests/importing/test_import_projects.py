@@ -97,18 +97,38 @@ def test_what_meltano_has_and_no_config_can_say_is_listed(project):
     assert "no version of ./taps/odd is known" in found["odd"].left_out["tap-odd"]
 
 
+def test_a_rule_for_one_stream_takes_back_what_one_for_all_says(tmp_path):
+    metadata = {
+        "*": {"replication-method": "INCREMENTAL", "replication-key": "at", "table-key-properties": "id"},
+        "shop-rates": {"replication-method": "FULL_TABLE", "replication-key": ""},
+    }
+    tap = {"name": "tap-github", "select": ["shop-orders.*", "shop-rates.*"], "metadata": metadata}
+    (tmp_path / "meltano.yml").write_text(yaml.safe_dump({"plugins": {"extractors": [tap]}}))
+    state = {"bookmarks": {one: {"replication_key_value": "2024-03-01"} for one in ("shop-orders", "shop-rates")}}
+    (found,) = meltano.imported(tmp_path, {"": state}, pin)
+    orders, rates = found.config["tables"]["shop_orders"], found.config["tables"]["shop_rates"]
+    # a key of one column may be written without a list
+    assert (orders["primary_key"], orders["replication_key"]) == (["id"], "at")
+    assert "initial_state" in orders
+    assert "sync" not in rates
+    assert "initial_state" not in rates
+
+
 def test_a_folder_with_a_catalog_is_a_tap(tmp_path):
     streams = [
         {"tap_stream_id": "a-b", "stream": "ab", "key_properties": ["id"], "replication_key": "at", "schema": {}},
         {"tap_stream_id": "left", "stream": "left", "schema": {}, "metadata": [{"metadata": {"selected": False}}]},
     ]
     streams[0]["replication_method"] = "INCREMENTAL"
+    streams.append({"tap_stream_id": "text", "stream": "text", "schema": {}, "metadata": []})
+    streams[2]["metadata"] = [{"breadcrumb": [], "metadata": {"table-key-properties": "code"}}]
     (tmp_path / "catalog.json").write_text(json.dumps({"streams": streams}))
     (tmp_path / "state.json").write_text(json.dumps({"bookmarks": {"a-b": {"at": "2024"}}}))
     (tmp_path / "config.json").write_text(json.dumps({"api_key": "abcdefgh12", "site": "x"}))
     (found,) = meltano.imported(tmp_path, {}, pin, "tap-github")
     assert found.config["extract"]["config"] == {"site": "x"}
-    assert list(found.config["tables"]) == ["a_b"]
+    assert list(found.config["tables"]) == ["a_b", "text"]
+    assert found.config["tables"]["text"]["primary_key"] == ["code"]
     table = found.config["tables"]["a_b"]
     assert (table["stream"], table["replication_key"]) == ("a-b", "at")
     assert table["initial_state"] == {"bookmarks": {"a-b": {"at": "2024"}}}

@@ -91,6 +91,23 @@ def test_a_file_that_is_not_terraforms_is_listed_where_others_have_connections(t
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("setup.py", "def (", "not Python: line 1"),
+        ("package.json", "{", "not JSON"),
+        ("source.yaml", "definition_type: connection\n\ta: [", "not YAML"),
+    ],
+)
+def test_a_file_of_a_project_that_cannot_be_read_is_listed_and_hides_no_connection(name, text, why, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(NotAProjectError, match=why):
+        imported(tmp_path)
+    (tmp_path / "main.tf").write_text(text_of())
+    (found,) = imported(tmp_path)
+    assert found.left_out[f"hub: {tmp_path / name}"].startswith(why)
+
+
+@pytest.mark.parametrize(
     ("written", "value"),
     [
         (r'"\u00e9\U0001F600\n\\"', "\u00e9\U0001f600\n\\"),

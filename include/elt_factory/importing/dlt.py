@@ -13,6 +13,8 @@ from elt_factory.discover.periods import sane_name
 from elt_factory.importing.dlt_rest.compiling import config_of
 from elt_factory.importing.dlt_rest.finding import configs_in
 from elt_factory.importing.dlt_rest.literals import called, why_not_python
+from elt_factory.importing.dlt_sql.compiling import configs_of
+from elt_factory.importing.dlt_sql.finding import databases_in
 from elt_factory.importing.project import Imported, NotAProjectError, head_of, valid_only, with_own_names
 
 _CURSORS = ("incremental",)
@@ -58,7 +60,7 @@ def imported(path: Path, states: Mapping[str, Any], package: str, below: str | N
     found = [made for tree, module in modules for made in _of_module(tree, module, states, (package, below))]
     if not found:
         texts = "".join(f"; {file}: {why}" for file, why in unread.items())
-        what = "no function with @dlt.source or @dlt.resource is there, and no RESTAPIConfig"
+        what = "no function with @dlt.source or @dlt.resource is there, no RESTAPIConfig, no sql_database"
         raise NotAProjectError(f"{path}: {what}{texts}")
     found[0].left_out |= unread
     return with_own_names(found)
@@ -75,6 +77,7 @@ def _of_module(
             continue
         yield _config(seen, states, place)
     yield from (made for _, made in rest)
+    yield from configs_of(databases_in(tree), module, states)
 
 
 def _config(seen: SourceSeen, states: Mapping[str, Any], place: tuple[str, str | None]) -> Imported:

@@ -149,7 +149,7 @@ def _fill(
 
 def _table(found: Imported, table: str, stream: str, about: dict[str, Any], state: Any) -> dict[str, Any]:
     made: dict[str, Any] = {"stream": stream} if stream != table else {}
-    changes = about.get("changes") or stream in _bookmarks(state)
+    changes = about.get("changes", stream in _bookmarks(state))
     if not about.get("key"):
         if changes:
             text = "it was read by its changes, and its key is not in the project: write primary_key, "
@@ -190,6 +190,7 @@ def _streams(tap: Plugin, catalog: Path | None, state: Any) -> dict[str, dict[st
 
 def _said_of(name: str, said: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
     found = [about for pattern, about in said if fnmatchcase(name, str(pattern)) and isinstance(about, Mapping)]
+    # of several rules the last one holds, also where it takes a cursor away
     return {key: value for about in found for key, value in _of_metadata(about).items()}
 
 
@@ -202,14 +203,19 @@ def _of_catalog(catalog: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
         about = _of_metadata({**root, **{key.replace("_", "-"): value for key, value in stream.items()}})
         key = about.get("key") or root.get("table-key-properties") or root.get("view-key-properties")
-        yield str(stream.get("tap_stream_id") or stream["stream"]), {**about, **({"key": list(key)} if key else {})}
+        yield str(stream.get("tap_stream_id") or stream["stream"]), {**about, **({"key": _listed(key)} if key else {})}
 
 
 def _of_metadata(about: Plugin) -> dict[str, Any]:
     method = about.get("replication-method") or about.get("forced-replication-method")
-    found: dict[str, Any] = {"key": about.get("key-properties") or about.get("table-key-properties")}
+    found: dict[str, Any] = {"key": _listed(about.get("key-properties") or about.get("table-key-properties"))}
     found |= {"cursor": about.get("replication-key"), "changes": method == "INCREMENTAL" if method else None}
-    return {key: value for key, value in found.items() if value}
+    return {key: value for key, value in found.items() if value or (key == "changes" and value is False)}
+
+
+def _listed(key: Any) -> list[str]:
+    """Return the columns of a key: where there is one, it may be written without a list."""
+    return [key] if isinstance(key, str) and key else [str(one) for one in key or []]
 
 
 def _settings(given: Plugin) -> tuple[dict[str, Any], dict[str, str]]:

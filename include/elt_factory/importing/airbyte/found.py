@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,31 @@ def connections_at(path: Path) -> tuple[list[ConnectionSaid], dict[str, Any]]:
         raise NotAProjectError(f"no such file or folder: {path}")
     files = [path] if path.is_file() else _files(path)
     of = {end: [one for one in files if one.suffix in end] for end in (_YAML, _JSON, (".tf",), (".py",))}
-    roots = [root for file in of[_JSON] if (root := _json(file, alone=path.is_file())) is not None]
+    unread = dict[str, str]()
+    roots = [root for file in of[_JSON] if (root := _json(file, unread)) is not None]
     states = [root for root in roots if isinstance(root, Mapping) and _is_terraform(root)]
-    found = [one for file in of[_YAML] for one in connections_of_octavia(file)]
+    found = _each(of[_YAML], connections_of_octavia, unread)
     found += connections_in_json([root for root in roots if root not in states])
     found += [one for root in states for one in connections_in_state(root)]
-    found += connections_in_files(of[(".tf",)]) if of[(".tf",)] else []
-    found += [one for file in of[(".py",)] for one in connections_of_pyairbyte(file)]
+    found += connections_in_files(of[(".tf",)], unread)
+    found += _each(of[(".py",)], connections_of_pyairbyte, unread)
     if not found:
-        raise NotAProjectError(f"{path}: no connection of Airbyte is there: {_KNOWN}")
-    return found, states_within(roots)
+        texts = "".join(f"; {file}: {why}" for file, why in unread.items())
+        raise NotAProjectError(f"{path}: no connection of Airbyte is there: {_KNOWN}{texts}")
+    return [replace(found[0], unread=unread), *found[1:]], states_within(roots)
+
+
+def _each(
+    files: list[Path], read: Callable[[Path], list[ConnectionSaid]], unread: dict[str, str]
+) -> list[ConnectionSaid]:
+    """Return what is in files: one that cannot be read is listed, and hides none of the others."""
+    found: list[ConnectionSaid] = []
+    for file in files:
+        try:
+            found += read(file)
+        except NotAProjectError as error:
+            unread[str(file)] = str(error).removeprefix(f"{file}: ")
+    return found
 
 
 def _files(folder: Path) -> list[Path]:
@@ -66,12 +82,11 @@ def is_octavia(file: Path) -> bool:
         return False
 
 
-def _json(file: Path, *, alone: bool) -> Any:
+def _json(file: Path, unread: dict[str, str]) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        if alone:
-            raise NotAProjectError(f"{file}: not JSON: {error}") from None
+        unread[str(file)] = f"not JSON: {error}"
         return None
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from elt_factory.importing.airbyte.hcl import Block, NotHclError, blocks_in, with_values
 from elt_factory.importing.airbyte.said import WHOLE, Computed, ConnectionSaid, Node, SourceSaid, pick, streams_of
-from elt_factory.importing.project import NotAProjectError
 
 _SOURCE = "airbyte_source"
 _CONNECTION = "airbyte_connection"
@@ -26,14 +25,14 @@ class Resource:
     values: Node
 
 
-def connections_in_files(files: list[Path]) -> list[ConnectionSaid]:
+def connections_in_files(files: list[Path], unread: dict[str, str]) -> list[ConnectionSaid]:
     """Return the connections of Terraform's files, of which those of a folder are one module.
 
-    Raises:
-        NotAProjectError: one is not in Terraform's language, and no other has a connection.
+    Args:
+        files: The files.
+        unread: Takes those that are not in Terraform's language, with the reason.
     """
     found: list[ConnectionSaid] = []
-    unread: dict[str, str] = {}
     for folder in dict.fromkeys(file.parent for file in files):
         blocks: list[Block] = []
         for file in (one for one in files if one.parent == folder):
@@ -44,10 +43,7 @@ def connections_in_files(files: list[Path]) -> list[ConnectionSaid]:
         # sources of two folders may have one name
         own = ((one, replace(one.source, id=f"{folder}: {one.source.id}")) for one in _of_module(blocks))
         found += [replace(one, source=source) for one, source in own]
-    if unread and not found:
-        place, why = next(iter(unread.items()))
-        raise NotAProjectError(f"{place}: {why}")
-    return [replace(found[0], unread=unread), *found[1:]] if found else []
+    return found
 
 
 def _of_module(blocks: list[Block]) -> list[ConnectionSaid]:

@@ -1,0 +1,1 @@
+"""dlt's source of databases, as configs of databases that ELT Factory reads itself."""
