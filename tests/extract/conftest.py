@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -63,3 +64,29 @@ def runs(remote_server: Remote, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         return Runs(remote_server, job_of(remote_server, changes))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def dlt_environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the environments of connectors, with that of dlt: one for all processes of a run of tests."""
+    from connectors_support import DLT, DLT_REQUIREMENTS
+
+    from elt_factory.core.failures import SourceUnavailableError
+    from elt_factory.extract.label import TableLabel
+    from elt_factory.sources.connectors.environment import command_of
+    from elt_factory.sources.dlt.model import Dlt
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "connectors"
+    patch = pytest.MonkeyPatch()
+    patch.setenv("ELT_CONNECTORS", str(folder))
+    extract = Dlt(type="dlt", package=DLT, requirements=DLT_REQUIREMENTS, source="shop")
+    try:
+        command_of(extract, "python", TableLabel("shop", "orders"), print)
+    except SourceUnavailableError as error:
+        if os.environ.get("ELT_REQUIRE_SERVICES") == "1":
+            raise
+        pytest.skip(f"dlt cannot be installed: {error}")
+    finally:
+        patch.undo()
+    return folder

@@ -10,6 +10,7 @@ from elt_factory.core.connection import Connection
 from elt_factory.testing.loads import Line, source_of
 
 PACKAGE = "acme-connector==1.0"
+DLT, DLT_REQUIREMENTS = "dlt==1.31.0", ("pyarrow>=20",)
 
 _MAIN = """
 import json, os, subprocess, sys, time
@@ -79,23 +80,42 @@ def either():
 """
 
 
+_COMMANDS = """[console_scripts]
+tap-acme = acme_connector:tap
+source-acme = acme_connector:source
+acme-connector = acme_connector:either
+source-newer = acme_connector:newer
+"""
+
+
 def write_wheel(folder: Path) -> Path:
     """Write the connector's wheel."""
-    info = "acme_connector-1.0.dist-info"
+    return _write_wheel(folder, "acme_connector-1.0", {"acme_connector.py": _MAIN}, _COMMANDS)
+
+
+def write_old_dlt(folder: Path) -> Path:
+    """Write a wheel of a dlt that has nothing of what is used of it."""
+    return _write_wheel(folder, "dlt-0.1", {"dlt/__init__.py": '__version__ = "0.1"\n'})
+
+
+def _write_wheel(folder: Path, named: str, modules: Mapping[str, str], commands: str = "") -> Path:
+    name, _, version = named.partition("-")
+    info = f"{named}.dist-info"
     files = {
-        "acme_connector.py": _MAIN,
-        f"{info}/METADATA": "Metadata-Version: 2.1\nName: acme-connector\nVersion: 1.0\n",
+        **modules,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": "[console_scripts]\n"
-        "tap-acme = acme_connector:tap\nsource-acme = acme_connector:source\nacme-connector = acme_connector:either\n"
-        "source-newer = acme_connector:newer\n",
+        f"{info}/entry_points.txt": commands,
     }
-    wheel = folder / "acme_connector-1.0-py3-none-any.whl"
+    wheel = folder / f"{named}-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         for name, text in files.items():
             archive.writestr(name, text)
         archive.writestr(f"{info}/RECORD", "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"]))
     return wheel
+
+
+LIMITS = ("timeout", "silence", "memory_mb", "output_mb", "catalog", "package", "executable")
 
 
 def line_of(
@@ -104,7 +124,7 @@ def line_of(
     """Return the line of a config whose connector does what its settings say."""
     extract = {"type": kind, "package": PACKAGE, "connection": "acme"}
     extract |= {"executable": "tap-acme" if kind == "singer" else "source-acme"}
-    extract |= {key: table.pop(key) for key in ("timeout", "silence", "memory_mb", "catalog") if key in table}
+    extract |= {key: table.pop(key) for key in LIMITS if key in table}
     spec = {"write_disposition": "replace"} | table
     config = {"name": "acme", "extract": extract, "tables": {"users": spec}}
     connection = Connection("acme", "generic", extra={**settings, **extra})

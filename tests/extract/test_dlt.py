@@ -10,23 +10,20 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from connectors_support import DLT, DLT_REQUIREMENTS
 from extract_support import reply, serving
 
 from elt_factory.config.errors import ConfigError
 from elt_factory.config.loading import load_text
 from elt_factory.core.connection import Connection
-from elt_factory.core.failures import BadRequestError, SourceUnavailableError
+from elt_factory.core.failures import BadRequestError
 from elt_factory.core.window import Window
 from elt_factory.discover.writing import yaml_of
-from elt_factory.extract.label import TableLabel
-from elt_factory.sources.connectors.environment import command_of
 from elt_factory.sources.dlt.discovery import look_at_source, requirements_in
-from elt_factory.sources.dlt.model import Dlt
 from elt_factory.testing.loads import WEEK, Line, source_of
 
 pytestmark = pytest.mark.services
 NEXT_WEEK = Window(WEEK.end, WEEK.end + timedelta(days=7))
-PACKAGE = "dlt==1.31.0"
 CHANGES = {"write_disposition": "merge", "primary_key": ["id"], "sync": "incremental"}
 
 SHOP = """
@@ -58,21 +55,10 @@ def shop(count: int = 3, api_key: str = dlt.secrets.value):
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def installed(tmp_path_factory):
+@pytest.fixture(autouse=True)
+def installed(dlt_environments, monkeypatch):
     """Nothing, where dlt can be installed."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("ELT_CONNECTORS", str(tmp_path_factory.mktemp("connectors")))
-    label = TableLabel("shop", "orders")
-    extract = Dlt(type="dlt", package=PACKAGE, requirements=("pyarrow>=20",), source="shop")
-    try:
-        command_of(extract, "python", label, print)
-    except SourceUnavailableError as error:
-        if os.environ.get("ELT_REQUIRE_SERVICES") == "1":
-            raise
-        pytest.skip(f"dlt cannot be installed: {error}")
-    yield
-    patch.undo()
+    monkeypatch.setenv("ELT_CONNECTORS", str(dlt_environments))
 
 
 @pytest.fixture
@@ -83,7 +69,7 @@ def log():
 def line_of(folder: Path, log: list, table: str = "orders", count: int = 3, **spec) -> Line:
     (folder / "dlt").mkdir(exist_ok=True)
     (folder / "dlt" / "shop.py").write_text(SHOP.replace("{folder}", str(folder)))
-    extract = {"type": "dlt", "package": PACKAGE, "requirements": ["pyarrow>=20"], "source": "shop:shop"}
+    extract = {"type": "dlt", "package": DLT, "requirements": [*DLT_REQUIREMENTS], "source": "shop:shop"}
     extract |= {"arguments": {"count": count}, "connection": "shop_dlt"}
     config = {"name": "acme", "extract": extract, "tables": {table: CHANGES | spec}}
     connection = Connection("shop_dlt", "generic", extra={"sources": {"shop": {"api_key": "hunter2hunter2"}}})
@@ -142,7 +128,7 @@ def test_dlts_own_rest_api_asks_for_what_is_newer_than_the_rows_of_the_load_befo
         endpoint["incremental"]["initial_value"] = "2023-12-31"
         client = {"base_url": f"{server.url}/", "paginator": "single_page", "auth": {"type": "bearer"}}
         api = {"client": client, "resources": [{"name": "posts", "primary_key": "id", "endpoint": endpoint}]}
-        extract = {"type": "dlt", "package": PACKAGE, "requirements": ["pyarrow>=20"], "rest_api": api}
+        extract = {"type": "dlt", "package": DLT, "requirements": [*DLT_REQUIREMENTS], "rest_api": api}
         config = {"name": "acme", "extract": {**extract, "connection": "api"}, "tables": {"posts": CHANGES}}
         extra = {"rest_api": {"client": {"auth": {"token": "hunter2hunter2"}}}}
         line = Line(source_of(config, tmp_path), Connection("api", "generic", extra=extra), tmp_path, log.append)
@@ -174,7 +160,7 @@ def test_a_module_that_is_not_there_is_an_error_for_good(tmp_path, log):
 
 def test_new_writes_a_config_of_a_source_that_dlt_init_has_laid_out(tmp_path, log, monkeypatch):
     line = line_of(tmp_path, log)
-    monkeypatch.setattr("elt_factory.sources.dlt.discovery.pinned", lambda *_: PACKAGE)
+    monkeypatch.setattr("elt_factory.sources.dlt.discovery.pinned", lambda *_: DLT)
     (tmp_path / "dlt" / "requirements.txt").write_text("dlt[duckdb]>=1.31.0\npyarrow>=20\n")
     (tmp_path / "scratch").mkdir()
     folders = tmp_path, tmp_path / "scratch"
@@ -206,7 +192,7 @@ def test_requirements_are_those_that_name_a_version(tmp_path):
 def test_a_config_that_cannot_be_meant_is_refused(extract, text, tmp_path):
     config = {
         "name": "acme",
-        "extract": {"type": "dlt", "package": PACKAGE, **extract},
+        "extract": {"type": "dlt", "package": DLT, **extract},
         "tables": {"orders": {"write_disposition": "replace"}},
     }
     if text is None:

@@ -43,8 +43,15 @@ class AirbyteConnector(ConnectorCommand[Airbyte]):
         self.config = write_settings(folder / "config.json", settings)
 
     def streams(self) -> list[dict[str, Any]]:
-        """Return the connector's own descriptions of its streams."""
-        return list(self._answer("discover", "--config", self.config).get("streams") or [])
+        """Return the connector's own descriptions of its streams.
+
+        Raises:
+            BadDataError: it does not describe them as Airbyte's protocol has it.
+        """
+        found = self._answer("discover", "--config", self.config).get("streams") or []
+        if not isinstance(found, list) or not all(isinstance(one, dict) and one.get("name") for one in found):
+            raise self.label.error(BadDataError, "the connector's discover describes streams without names")
+        return found
 
     def stream(self, wanted: str, spec: AirbyteTable) -> dict[str, Any]:
         """Return the description of one stream.

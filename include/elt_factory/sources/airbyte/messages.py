@@ -9,6 +9,7 @@ import msgspec
 
 from elt_factory.core.failures import BadDataError, BadRequestError, EltError, SourceUnavailableError
 from elt_factory.extract.label import TableLabel
+from elt_factory.sources.connectors.spooling import as_text
 
 if TYPE_CHECKING:
     from elt_factory.sources.connectors.spooling import Records
@@ -110,8 +111,12 @@ class Messages:
         for line in lines:
             try:
                 message = self._decode(line)
+            except msgspec.ValidationError:
+                # of JSON it is, and not as the protocol has it: as a record it would have columns of the protocol
+                self._damaged(line, mine, as_text(line))
+                continue
             except (msgspec.DecodeError, UnicodeDecodeError):
-                self._damaged(line, mine)
+                self._damaged(line, mine, line)
                 continue
             record = message.record
             if record is not None and record.stream == stream:
@@ -121,12 +126,12 @@ class Messages:
         if self.records:
             self.records.add(mine)
 
-    def _damaged(self, line: bytes, mine: list[bytes]) -> None:
+    def _damaged(self, line: bytes, mine: list[bytes], shown: bytes) -> None:
         """Take a line that does not parse: noise, unless it was meant as a record. Python writes NaN into JSON."""
         if self.records is None:
             return
         if b'"RECORD"' in line and self._mine in line:
-            mine.append(line)
+            mine.append(shown)
         elif line.strip():
             self.records.hear(line)
 
@@ -150,7 +155,11 @@ class Messages:
 
     def _state(self, records: Records, raw: bytes) -> None:
         """Take a state of this stream, or of all of the connector: it is the whole of what the next load is given."""
-        state = msgspec.json.decode(raw, type=State)
+        try:
+            state = msgspec.json.decode(raw, type=State)
+        except msgspec.DecodeError as error:
+            text = f"the connector sends a state that is not one of Airbyte's protocol: {error}"
+            raise self.label.error(BadDataError, text) from None
         if state.stream is None:
             # what connectors wrote before streams had states of their own is handed back as it came
             legacy = msgspec.json.decode(raw)

@@ -119,6 +119,12 @@ class Connector(Extract):
         description="Maximum memory of the connector with all it starts, in MB.",
         examples=[1024],
     )
+    output_mb: Whole = Field(
+        65536,
+        ge=1,
+        description="Maximum output of the connector for one table, in MB: records and all else that it prints.",
+        examples=[4096],
+    )
 
     @property
     def package_name(self) -> str:

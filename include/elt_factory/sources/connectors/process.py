@@ -25,6 +25,7 @@ from elt_factory.sources.connectors.model import Connector
 
 _CHUNK = 1 << 20
 _LONGEST_LINE = 256 << 20
+_LONGEST_HEARD = 64 << 10  # of a line for people
 _LOOK_EVERY = 1.0  # seconds
 _GRACE = 15.0  # more than the supervisor gives to what it ends
 _KEPT_LINES = 20  # of what was said last, for an error
@@ -32,16 +33,17 @@ _KEPT_LINES = 20  # of what was said last, for an error
 
 @dataclass(frozen=True)
 class Limits:
-    """What a connector may take: time in all and without a line, memory with all it starts."""
+    """What a connector may take: time in all and without a line, memory with all it starts, and what it may print."""
 
     timeout: timedelta
     silence: timedelta
     memory_mb: int
+    output_mb: int
 
     @classmethod
     def of(cls, extract: Connector) -> Limits:
         """Return those of a config."""
-        return cls(extract.timeout, extract.silence, extract.memory_mb)
+        return cls(extract.timeout, extract.silence, extract.memory_mb, extract.output_mb)
 
 
 @dataclass
@@ -55,15 +57,33 @@ class Output:
     began: float = field(default_factory=time.monotonic)
     heard_at: float = field(default_factory=time.monotonic)
     looked_at: float = 0.0
+    size: int = 0  # of both outputs
 
     def lines(self) -> Iterator[list[bytes]]:
         """Yield the lines of the standard output, as many together as have come.
 
         Raises:
-            SourceUnavailableError: it took too long, said nothing for too long, or took too much memory.
+            SourceUnavailableError: it took too long, or said nothing for too long.
+            BadRequestError: it took too much memory, or sent too much.
             BadDataError: a line has no end.
         """
-        rest, out = b"", self.process.stdout
+        rest, length = list[bytes](), 0  # of the line that has no end yet
+        for chunk in self._chunks():
+            begins, *lines = chunk.split(b"\n")
+            rest.append(begins)
+            length += len(begins)
+            if length > _LONGEST_LINE:
+                raise self.label.error(BadDataError, f"a line of over {_LONGEST_LINE >> 20} MB from the connector")
+            if lines:
+                *whole, last = lines
+                yield [b"".join(rest), *whole]
+                rest, length = [last], len(last)
+        if length:
+            yield [b"".join(rest)]
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Yield the standard output as it comes."""
+        out = self.process.stdout
         if out is None:
             return
         with selectors.DefaultSelector() as selector:
@@ -75,15 +95,14 @@ class Output:
                     continue
                 chunk = os.read(out.fileno(), _CHUNK)
                 if not chunk:
-                    break
-                self.heard_at = time.monotonic()
-                *whole, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else (rest + chunk,)
-                if len(rest) > _LONGEST_LINE:
-                    raise self.label.error(BadDataError, f"a line of over {_LONGEST_LINE >> 20} MB from the connector")
-                if whole:
-                    yield whole
-        if rest:
-            yield [rest]
+                    return
+                self.heard(chunk)
+                yield chunk
+
+    def heard(self, said: bytes) -> None:
+        """Count what was said, on either output."""
+        self.heard_at = time.monotonic()
+        self.size += len(said)
 
     def wait(self) -> int:
         """Return the exit code, once it has ended. Raises as `lines` does."""
@@ -98,6 +117,9 @@ class Output:
 
     def _hold_to_limits(self) -> None:
         limit, now = self.limits, time.monotonic()
+        if self.size > limit.output_mb << 20:
+            text = f"the connector has sent over {limit.output_mb:,} MB for one table"
+            raise self.label.error(BadRequestError, text, "write a higher output_mb: if that is right")
         if now - self.looked_at < _LOOK_EVERY:
             return
         self.looked_at = now
@@ -169,8 +191,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _listen(pipe: IO[bytes] | None, output: Output, hear: Callable[[str], None]) -> None:
-    for line in pipe or ():
-        output.heard_at = time.monotonic()
+    # a line without an end comes in pieces
+    for line in iter(lambda: pipe.readline(_LONGEST_HEARD), b"") if pipe else ():
+        output.heard(line)
         text = output.label.clean(line.decode(errors="replace").rstrip())
         if text:
             output.last[:] = [*output.last[-_KEPT_LINES:], text]

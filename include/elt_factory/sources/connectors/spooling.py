@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,11 @@ from elt_factory.sources.connectors.model import ConnectorTable
 
 _LINES_TOLD = 20
 _NAMES_TOLD = 5
+
+
+def as_text(line: bytes) -> bytes:
+    """Return a line as a JSON text: in place of a record it is a reject, which shows what came."""
+    return json.dumps(line.decode(errors="replace")).encode()
 
 
 @dataclass
@@ -52,6 +58,12 @@ class Records:
         self.noise += 1
         if self.noise <= _LINES_TOLD:
             self.request.log(self.label.clean(f"connector: {line[:500].decode(errors='replace')}"))
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether the next load begins with the state of this one."""
+        spec = self.request.source.all_tables[self.request.table]
+        return isinstance(spec, ConnectorTable) and spec.keeps_token
 
     @property
     def enough(self) -> bool:

@@ -6,9 +6,10 @@ from typing import ClassVar
 
 import msgspec
 
-from elt_factory.core.failures import BadRequestError
+from elt_factory.core.failures import BadDataError, BadRequestError, SourceUnavailableError
 from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.request import ReadRequest, Spool
+from elt_factory.sources.connectors.process import Output
 from elt_factory.sources.dlt.model import DltSource
 from elt_factory.sources.dlt.program import DltProgram
 from elt_factory.sources.singer.messages import Message, Messages
@@ -34,6 +35,7 @@ class _Messages(Messages):
     """What a dlt source has said so far."""
 
     called: ClassVar[str] = "the dlt source"
+    complete = False
 
     def other(self, message: Message, line: bytes) -> None:
         """Take a message that is not a record of the stream.
@@ -43,4 +45,16 @@ class _Messages(Messages):
         """
         if message.type == "REFUSED":
             raise self.label.error(BadRequestError, msgspec.json.decode(message.value, type=str))
+        self.complete |= message.type == "STATE"
         super().other(message, line)
+
+    def end(self, output: Output, code: int) -> None:
+        """Judge how the source ended: the program says its state when the resource is through, and not before."""
+        if not code and not self.complete:
+            text = f"{self.called} ended before its resource was complete: {output.said() or 'it said nothing'}"
+            raise self.label.error(SourceUnavailableError, text)
+        super().end(output, code)
+        if self.records.others and not self.records.rows:
+            names = ", ".join(sorted(self.records.others))
+            text = f"the resource marks all of its rows as those of other tables: {names}"
+            raise self.label.error(BadDataError, text)

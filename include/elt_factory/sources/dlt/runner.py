@@ -18,6 +18,17 @@ from typing import IO, Any
 _REFUSED = 3
 _ROWS = 1000
 _SHOWN = 500
+_TRIED = "dlt==1.31.0"
+_USED = {
+    "dlt.common.configuration.container": ("Container",),
+    "dlt.common.configuration.exceptions": ("ConfigFieldMissingException",),
+    "dlt.common.json": ("json",),
+    "dlt.common.pipeline": ("StateInjectableContext",),
+    "dlt.extract": ("DltResource", "DltSource"),
+    "dlt.extract.decorators": ("SourceFactory",),
+    "dlt.extract.exceptions": ("DltResourceException",),
+    "dlt.extract.incremental": ("Incremental",),
+}
 Row = Any
 
 
@@ -30,8 +41,8 @@ def main() -> int:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a source prints is not a message
     settings = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    _prepare(settings)
     try:
+        _prepare(settings)
         source = _source(settings)
         if settings["resource"] is None:
             _say(out, {"type": "CATALOG", "streams": [_described(one) for one in source.resources.values()]})
@@ -57,6 +68,9 @@ def _failed(out: IO[bytes], error: Exception) -> int:
             _say(out, {"type": "REFUSED", "value": text})
             out.flush()
             return _REFUSED
+        if isinstance(inner, SystemExit):
+            sys.stderr.write(f"the source ends its program: sys.exit({inner.code})\n")
+            return 1
     traceback.print_exception(error)
     sys.stderr.write(f"{type(error).__name__}: {' '.join(str(error).split())[:_SHOWN]}\n")
     return 1
@@ -78,9 +92,23 @@ def _prepare(settings: Mapping[str, Any]) -> None:
         os.environ["__".join(path).upper()] = value if isinstance(value, str) else json.dumps(value)
     # modules are those of the source, and never the ones next to this program, or one that is called dlt
     del sys.path[0]
-    importlib.import_module("dlt")
+    _check_version()
     if settings["folder"]:
         sys.path.insert(0, settings["folder"])
+
+
+def _check_version() -> None:
+    """Hold dlt to what is used of it here."""
+    version = "of no version"
+    try:
+        version = getattr(importlib.import_module("dlt"), "__version__", version)
+        for name, wanted in _USED.items():
+            module = importlib.import_module(name)
+            for one in wanted:
+                getattr(module, one)
+    except (ImportError, AttributeError) as error:
+        text = f"dlt {version} cannot be run here ({error}): write another version of package:, such as {_TRIED}"
+        raise RefusedError(text) from None
 
 
 def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -187,12 +215,27 @@ def _read(out: IO[bytes], source: Any, settings: Mapping[str, Any]) -> None:
     described = _described(source.resources[name])
     _say(out, {"type": "SCHEMA", **described})
     head = b'{"type":"RECORD","stream":' + json.dumps(name).encode() + b',"record":'
+    resource = chosen.resources[name]
+    resource.add_filter(_of_its_own_table(out, {name, resource.table_name}))
     # the state that the resource changes while it is read
     with Container().injectable_context(StateInjectableContext(state=state)):
         for item in chosen:
             for row in _rows(item):
                 out.write(head + dlt_json.dumpb(row) + b"}\n")
     _say(out, {"type": "STATE", "value": dlt_json.typed_dumps({"sources": state.get("sources", {})})})
+
+
+def _of_its_own_table(out: IO[bytes], own: set[Any]) -> Any:
+    """Return what keeps the rows that a resource marks as those of another table out of its own, and says so."""
+
+    def keep(_: Row, meta: Any = None) -> bool:
+        table = getattr(meta, "table_name", None)
+        if table is None or table in own:
+            return True
+        _say(out, {"type": "RECORD", "stream": table, "record": None})
+        return False
+
+    return keep
 
 
 def _rows(item: Any) -> Iterable[Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
@@ -13,7 +13,7 @@ from elt_factory.core.failures import BadDataError, BadRequestError, SourceUnava
 from elt_factory.extract.label import TableLabel
 from elt_factory.sources.connectors.declared import text_columns
 from elt_factory.sources.connectors.process import Output
-from elt_factory.sources.connectors.spooling import Records
+from elt_factory.sources.connectors.spooling import Records, as_text
 
 
 class Message(msgspec.Struct):
@@ -36,6 +36,7 @@ class Messages:
         self.types: dict[str, ColumnType] = {}
         self.streams: set[str] = set()  # of which a schema came
         self.versions = 0
+        self.midway = False  # whether the tap's last state says that it is still at a stream
         self._decode = msgspec.json.Decoder(Message).decode
         self._mine = json.dumps(records.stream).encode()
 
@@ -49,7 +50,7 @@ class Messages:
                 self._damaged(line, mine)
                 continue
             if message.type == "RECORD" and message.stream == stream:
-                mine.append(bytes(message.record) or b"null")
+                mine.append(bytes(message.record) or as_text(line))
             else:
                 self.other(message, line)
         self.records.add(mine)
@@ -66,21 +67,37 @@ class Messages:
         if message.type == "RECORD":
             self.records.others[message.stream] += 1
         elif message.type == "STATE":
-            self.records.keep(bytes(message.value))
+            self._state(bytes(message.value))
         elif message.type == "SCHEMA":
             self.streams.add(message.stream)
             if message.stream == self.records.stream:
-                self._declare(msgspec.json.decode(message.schema))
+                self._declare(bytes(message.schema))
         elif message.type == "ACTIVATE_VERSION":
             self.versions += message.stream == self.records.stream
         elif message.type == "BATCH":
             hint = "switch batches off in config:"
             raise self.label.error(BadRequestError, "the tap sends batch files in place of records", hint)
+        elif message.stream == self.records.stream:
+            # what it holds would be lost
+            text = f'{self.called} sends a message of the type "{message.type}", which is not of Singer\'s protocol'
+            raise self.label.error(BadDataError, text, "write another version of package:")
         else:
             self.records.hear(line)
 
-    def _declare(self, schema: Mapping[str, Any]) -> None:
+    def _state(self, value: bytes) -> None:
+        """Take a state, which may be none."""
+        found = msgspec.json.decode(value) if value else None
+        if found is None:
+            return
+        self.records.keep(value)
+        # a tap that is asked for one stream takes this out when it is through with it
+        self.midway = isinstance(found, Mapping) and bool(found.get("currently_syncing"))
+
+    def _declare(self, raw: bytes) -> None:
         """Take a schema. It may come again and say something else: what holds is what all of them say."""
+        schema = msgspec.json.decode(raw) if raw else None
+        if not isinstance(schema, Mapping):
+            raise self.label.error(BadDataError, f"{self.called} sends a SCHEMA without a JSON schema")
         found = text_columns(schema)
         first = len(self.types) == 0 and self.records.rows == 0
         self.types = found if first else {name: kind for name, kind in self.types.items() if name in found}
@@ -89,7 +106,7 @@ class Messages:
         """Judge how the tap ended.
 
         Raises:
-            SourceUnavailableError: with an error. BadDataError: without a word about the stream.
+            SourceUnavailableError: with an error, or before it was through. BadDataError: without a word about it.
         """
         if code:
             raise self.label.error(SourceUnavailableError, f"{self.called} ended with {code}: {output.said()}")
@@ -98,7 +115,17 @@ class Messages:
             others = ", ".join(sorted({*self.streams, *self.records.others})) or "none"
             text = f'{self.called} ended without a word about the stream "{stream}"'
             raise self.label.error(BadDataError, text, f"it spoke of {others}; check stream: and config:")
+        self._ended_whole()
         if self.records.request.cursor.token and self.versions:
             self.records.warn(
                 "the tap began the table again: rows that the source no longer has stay until a full refresh"
             )
+
+    def _ended_whole(self) -> None:
+        """Hold the tap to what its last state says: a load by changes continues there, a whole read has nothing to."""
+        if not self.midway:
+            return
+        text = f"{self.called} ended before its stream was complete: its last state is one of currently_syncing"
+        if not self.records.keeps_state:
+            raise self.label.error(SourceUnavailableError, text)
+        self.records.warn(f"{text}; the next load continues there")

@@ -79,9 +79,14 @@ class SingerTap(ConnectorCommand[Singer]):
             found = json.loads(text[begins:])
         except ValueError:
             found = None
-        if not isinstance(found, dict) or not isinstance(found.get("streams"), list):
+        streams = found.get("streams") if isinstance(found, dict) else None
+        if not isinstance(found, dict) or not isinstance(streams, list) or not all(map(_has_a_name, streams)):
             raise self.label.error(BadDataError, "the tap's --discover printed no catalog", _NO_CATALOG)
         return found
+
+
+def _has_a_name(stream: object) -> bool:
+    return isinstance(stream, dict) and bool(stream.get("stream") or stream.get("tap_stream_id"))
 
 
 def command_name(package: str) -> str:
