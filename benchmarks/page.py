@@ -50,6 +50,7 @@ def main() -> int:
         client = client_of_airflow()
         first_answer(client, "first answer over audit tables that no server has read")
         wait_for_all(client)
+        print_kept()
         codes = [subprocess.run([sys.executable, *command], check=False).returncode for command in MEASURED]
         return max(codes)
 
@@ -134,6 +135,22 @@ def wait_for_all(client: Any) -> None:
     while client.get("/elt/api/v1/overview").raise_for_status().json()["copied"]["note"]:
         time.sleep(0.2)
     print(f"all of it read meanwhile, after {time.perf_counter() - began:.1f} s")
+
+
+def print_kept() -> None:
+    """Print what is left on disk for the next server: the list, and of a warehouse that costs the facts, too."""
+    from elt_factory.ui.judged import _kept as keeper
+    from elt_factory.ui.kept_audit import audit_file, kept_form
+    from elt_factory.ui.kept_picture import kept_folder
+
+    audit, sources = keeper.known()
+    began = time.perf_counter()
+    audit_file().save(kept_form(audit, sources))
+    saved = time.perf_counter() - began
+    audit_file().load()
+    print(f"facts are written in {saved:.1f} s, read in {time.perf_counter() - began - saved:.1f} s")
+    for file in sorted(kept_folder().iterdir()):
+        print(f"{file.name.partition('-')[0]}: {file.stat().st_size / 1e6:.1f} MB on disk")
 
 
 def measure() -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from ui_support import HIDDEN
+from ui_support import HIDDEN, api_over, token_of
 
 from elt_factory.core.window import Window
 from elt_factory.testing.warehouses.loader import MERGE, Loader
@@ -71,43 +71,12 @@ def load_again(project: Path) -> Callable[[], None]:
 @pytest.fixture(scope="module")
 def api(airflow_db: Path, project: Path) -> Iterator[TestClient]:
     """The API over the project, whose DAGs Airflow knows; no one is logged in."""
-    from airflow.api_fastapi.app import create_auth_manager
-    from airflow.models.dag import DagModel
-    from airflow.models.dagbundle import DagBundleModel
-    from airflow.utils.session import create_session
-
-    from elt_factory.ui import estate, picture, routes, source, tables
-    from elt_factory.ui.app import app
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ELT_PROJECT", str(project))
-        patch.setenv("AIRFLOW_CONN_WAREHOUSE", f'{{"conn_type": "duckdb", "host": "{project}/warehouse.duckdb"}}')
-        patch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
-        keeper = picture.PictureKeeper()
-        for module in (routes, source):
-            patch.setattr(module, "current_picture", keeper.picture)
-        patch.setattr(routes, "made_picture", keeper.made_now)
-        create_auth_manager().init()
-        with create_session() as session:
-            session.merge(DagBundleModel(name="ui"))
-            session.flush()
-            for name in ("orders", "reports"):
-                session.merge(DagModel(dag_id=name, bundle_name="ui", is_paused=False, is_stale=False))
-        yield TestClient(app, raise_server_exceptions=False)
-        estate._readers.clear()
-        tables._replica.cache_clear()
-        with create_session() as session:
-            session.query(DagModel).filter(DagModel.bundle_name == "ui").delete()
+    warehouse = {"conn_type": "duckdb", "host": f"{project}/warehouse.duckdb"}
+    with api_over(project, warehouse, ("orders", "reports")) as client:
+        yield client
 
 
 @pytest.fixture
 def login(api: TestClient) -> Callable[[str | None], dict[str, str]]:
     """Give the headers of a user with a role of Airflow's own SimpleAuthManager; None is a user without one."""
-    from airflow.api_fastapi.app import get_auth_manager
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-
-    def headers(role: str | None) -> dict[str, str]:
-        token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=f"user-{role}", role=role))
-        return {"Authorization": f"Bearer {token}"}
-
-    return headers
+    return token_of

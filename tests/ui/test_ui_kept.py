@@ -1,6 +1,7 @@
 """What the page keeps: the list beyond the end of a server, the answers of a warehouse that costs."""
 
 import json
+import os
 import stat
 from contextlib import contextmanager
 from dataclasses import replace
@@ -245,6 +246,116 @@ def test_a_connection_that_is_edited_has_no_answer_of_the_warehouse_before():
     # nor is anything of the one before taken for what has not changed since
     since = _of_warehouse("after", lambda seen: () if seen == 0 else None)
     assert (since(("after", 0)), since(("before", 0)), since(0)) == ((), None, None)
+
+
+def files_of(folder: Path, kind: str, warehouse: str):
+    from pydantic import TypeAdapter
+
+    from elt_factory.ui import kept_picture
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kept_picture, "kept_folder", lambda: folder)
+        return kept_picture.kept_file(TypeAdapter(list[str]), kind, warehouse)
+
+
+def test_a_connection_that_is_edited_again_and_again_leaves_few_files(tmp_path):
+    from elt_factory.ui.kept_picture import MOST_FILES
+
+    files_of(tmp_path, "picture", "first").save(["of another kind"])
+    os.utime(files_of(tmp_path, "picture", "first")._file, (1, 1))
+    for number in range(MOST_FILES + 3):
+        of = files_of(tmp_path, "audit", f"warehouse {number}")
+        of.save([str(number)])
+        os.utime(of._file, (1000 + number, 1000 + number))
+    kept = [files_of(tmp_path, "audit", f"warehouse {number}").load() for number in range(MOST_FILES + 3)]
+    assert [found and found[0] for found in kept] == [None] * 3 + [[str(number)] for number in range(3, MOST_FILES + 3)]
+    assert files_of(tmp_path, "picture", "first").load()[0] == ["of another kind"]
+    # the one that is written stays, whatever the clock of the machine that wrote the others
+    for file in tmp_path.iterdir():
+        os.utime(file, (2**33, 2**33))
+    files_of(tmp_path, "audit", "warehouse 0").save(["again"])
+    assert files_of(tmp_path, "audit", "warehouse 0").load()[0] == ["again"]
+    assert len(list(tmp_path.glob("audit-*"))) == MOST_FILES
+
+
+def test_what_a_process_that_was_killed_left_half_written_is_removed_and_what_another_writes_now_is_not(tmp_path):
+    of = files_of(tmp_path, "audit", "warehouse")
+    left, now, other = (tmp_path / name for name in ("audit-0.json.1", "audit-1.json.2", "picture-0.json.1"))
+    for file in (left, now, other):
+        file.write_text("half")
+    for file in (left, other):
+        os.utime(file, (1000, 1000))
+    of.save(["whole"])
+    assert set(tmp_path.iterdir()) == {of._file, now, other}
+    files_of(tmp_path, "picture", "warehouse").save(["whole"])
+    assert not other.exists()
+
+
+def test_what_cannot_be_written_leaves_nothing_half_written(tmp_path, monkeypatch):
+    of = files_of(tmp_path, "audit", "warehouse")
+    of.save(["before"])
+
+    def full(self, content):
+        self.touch()
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="no space"):
+        of.save(["after"])
+    assert ([*tmp_path.iterdir()], of.load()[0]) == ([of._file], ["before"])
+
+
+def test_what_is_too_large_is_not_kept_and_the_log_says_so(tmp_path, monkeypatch, caplog):
+    from elt_factory.ui import kept_picture
+
+    of = files_of(tmp_path, "audit", "warehouse")
+    of.save(["small"])
+    monkeypatch.setattr(kept_picture, "MOST_BYTES", 100)
+    kept_picture.keep(lambda: of, [f"{number}" for number in range(1000)])
+    assert "bytes are more than 100" in caplog.text
+    assert ([*tmp_path.iterdir()], of.load()[0]) == ([of._file], ["small"])
+
+
+def test_the_facts_of_a_load_take_few_bytes_on_disk(tmp_path):
+    """A thousand tables have 200,000 of them."""
+    from hashlib import sha256
+
+    from pydantic import TypeAdapter
+
+    from elt_factory.core.window import Window
+    from elt_factory.diagnosis.audit_facts import MOST_LOADS, Audit
+    from elt_factory.diagnosis.facts import LoadFact
+    from elt_factory.ui.kept_audit import KeptAudit, kept_form
+    from elt_factory.ui.kept_picture import KeptFile
+
+    def load(table: int, day: int) -> LoadFact:
+        start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day)
+        end, rows = start + timedelta(days=1), 1000 + (table * 31 + day * 17) % 77
+        load_id = sha256(f"{table} {day}".encode()).hexdigest()[:32]
+        return LoadFact(load_id, f"scheduled__{end}", Window(start, end), end, end, rows, rows, 0, rows, 0, end)
+
+    loads = {("source", f"t{table}"): [load(table, day) for day in range(MOST_LOADS)] for table in range(10)}
+    file = KeptFile(TypeAdapter(KeptAudit), tmp_path / "audit.json", "this project")
+    file.save(kept_form(Audit(loads=loads), ["source"]))
+    assert (tmp_path / "audit.json").stat().st_size < 100 * 10 * MOST_LOADS
+    assert file.load()[0].audit().loads == loads
+
+
+def test_the_answers_of_few_warehouses_are_kept_in_memory(monkeypatch):
+    from elt_factory.core.connection import Connection
+    from elt_factory.ui import tables
+
+    def answers(number: int) -> KeptAnswers:
+        extra = {"account": "a", "database": f"DB{number}"}
+        return tables._answers_of(Connection("warehouse", "snowflake", login="u", password="x", extra=extra))
+
+    monkeypatch.setattr(tables, "_kept", {})
+    first, second = answers(0), answers(1)
+    for number in range(2, 2 + tables._WAREHOUSES - 1):
+        assert answers(number) is not first
+        assert answers(0) is first
+    assert answers(1) is not second
+    assert len(tables._kept) == tables._WAREHOUSES
 
 
 def test_as_many_older_answers_are_kept_as_newer_ones(monkeypatch):

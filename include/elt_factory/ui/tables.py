@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, cast
@@ -45,6 +45,7 @@ _making = Lock()
 
 
 _NEWEST = 45  # windows of a table that the very first list is made from
+_WAREHOUSES = 4  # whose answers, or copy, are kept: those that were asked last
 _MANY = 20_000  # loads from which on all of them take longer to read than someone should wait
 
 
@@ -98,7 +99,7 @@ def audit_tables() -> Iterator[AuditTables]:
         yield AuditTables(copy, "duckdb", (of, copy.version), copy.written_at, copy.note, changed_since=since)
 
 
-@cache
+@lru_cache(maxsize=_WAREHOUSES)
 def _replica(file: Path) -> AuditReplica:
     from elt_factory.warehouse.duckdb.replica import AuditReplica
 
@@ -157,10 +158,17 @@ def ask_again() -> None:
 
 def _answers_of(connection: Connection) -> KeptAnswers:
     # a connection may be edited while the server lives: another account or database has answers of its own
-    return _kept.setdefault(warehouse_name(connection, project_root()), KeptAnswers(_opened))
+    name = warehouse_name(connection, project_root())
+    with _naming:
+        kept = _kept.pop(name, None) or KeptAnswers(_opened)
+        _kept[name] = kept
+        while len(_kept) > _WAREHOUSES:
+            _kept.pop(next(iter(_kept)))
+    return kept
 
 
-_kept: dict[str, KeptAnswers] = {}
+_kept: dict[str, KeptAnswers] = {}  # the one that was asked last at the end
+_naming = Lock()
 
 
 @contextmanager
