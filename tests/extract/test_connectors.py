@@ -1,4 +1,4 @@
-"""Connectors of others: what they send is loaded exactly, nothing of them stays (test_connector_mistakes.py: the rest)."""
+"""Connectors of others: what they send is loaded exactly, nothing of them stays. Else: test_connector_mistakes.py."""
 
 import json
 import os
