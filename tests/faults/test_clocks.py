@@ -1,5 +1,6 @@
 """Workers whose clocks are hours apart: what was read, checked or seen later stays, whatever their clocks say."""
 
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
@@ -8,9 +9,12 @@ from itertools import pairwise
 import pytest
 from clock_support import Worker, error_of_clock, worker_ahead_by
 from orphans_support import assert_nothing_orphaned
-from race_support import Shop, day, extracted_and_loaded
+from race_support import Shop, day, extracted_and_loaded, join_alone, read_part
 
 from elt_factory.checks.run import Result, keep
+from elt_factory.dag.runtime import Run
+from elt_factory.dag.splitting import SplitOperator
+from elt_factory.dag.waiting import Waiting
 from elt_factory.landing.places import LocalPlace
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from elt_factory.warehouse.state import run_verdict
@@ -73,6 +77,41 @@ def test_a_full_refresh_by_a_worker_whose_clock_is_behind_is_not_taken_for_an_ol
     refreshed = behind.do(partial(extracted_and_loaded, full_refresh=True), shop, "refresh", day(2))
     assert refreshed["load"]["rows_loaded"] == 50, refreshed
     assert {row["v"] for row in rows(shop)} == {"new"}
+
+
+def test_a_file_that_is_read_later_in_parts_stays_whatever_the_clocks_of_their_workers_say(ahead, behind, tmp_path):
+    landing = {"AIRFLOW_VAR_ELT_LANDING": str(tmp_path / "landing")}
+    shop = Shop(tmp_path, "append", landing, more="    split: {tasks: 2}\n")
+    for number, worker in enumerate((ahead, behind, ahead)):
+        shop.deliver(f"v{number}", range(100))
+        told = worker.do(loaded_in_parts, shop, f"run {number}")
+        assert told == told | {"rows_loaded": 100, "total_rows": 100}, told
+        assert {row["v"] for row in rows(shop)} == {f"v{number}"}
+
+
+def loaded_in_parts(shop: Shop, name: str) -> dict:
+    os.environ |= shop.environment()
+    run = Run(name, shop.config(), day(1), frozenset({"tab"}), full_refresh=False)
+    split = SplitOperator(task_id="split", config=run.config, table="tab").work(run, {})
+    return join_alone(run, (split, [read_part(run, part) for part in split]))
+
+
+def test_a_file_that_is_being_written_is_waited_for_whatever_the_clock_of_the_worker_says(ahead, behind, tmp_path):
+    shop = Shop(tmp_path, "append", {"AIRFLOW_VAR_ELT_LANDING": str(tmp_path / "landing")})
+    with (tmp_path / "src.yaml").open("a") as yaml:
+        yaml.write("sensors: {before_extract: [{file: {path: input_%Y-%m-%d.csv, unchanged_for: 1h}}]}\n")
+    shop.deliver("v", range(10))
+    assert [worker.do(file_is_ready, shop) for worker in (ahead, behind)] == [False, False]
+    file = tmp_path / "inbox" / "input_2013-01-01.csv"
+    old = file.stat().st_mtime - 3700
+    os.utime(file, (old, old))
+    assert [worker.do(file_is_ready, shop) for worker in (ahead, behind)] == [True, True]
+
+
+def file_is_ready(shop: Shop) -> bool:
+    os.environ |= shop.environment()
+    run = Run("run", shop.config(), day(1), frozenset({"tab"}), full_refresh=False)
+    return Waiting(run.config, run.config.sensors.before_extract[0], run, ()).look(None, 1).verdict.holds
 
 
 def test_the_results_of_a_retry_take_the_place_of_those_of_the_try_before_it(ahead, behind, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -531,3 +532,17 @@ def test_the_clock_is_that_of_snowflake_and_not_of_the_worker(warehouse, monkeyp
 
     monkeypatch.setattr("elt_factory.warehouse.snowflake.warehouse.datetime", Slow)
     assert abs(warehouse.now() - real.now(UTC)) < timedelta(seconds=10)
+
+
+def test_a_slow_answer_to_what_time_it_is_does_not_put_the_clock_back(warehouse, monkeypatch):
+    late, monotonic, query = [0.0], time.monotonic, warehouse.query
+
+    def slow(statement: str):
+        found = query(statement)
+        late[0] += 60
+        return found
+
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + late[0])
+    monkeypatch.setattr(warehouse, "query", slow)
+    first = warehouse.now()
+    assert warehouse.now() - first >= timedelta(seconds=60)

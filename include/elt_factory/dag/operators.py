@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,9 +182,9 @@ class ExtractOperator(TableOperator):
         """Return what a try begins with; `place` is that of the load's landings."""
         from elt_factory.landing.attempt import Attempt
 
-        existing, cursor, ledger, began = self._state(run.load_id(self.table), run)
+        existing, cursor, ledger, clock = self._state(run.load_id(self.table), run)
         # of two attempts the later one counts, and what counts is when it began to read, or started its job
-        return Begun(Attempt.begin(began), Clock(began), existing, cursor, ledger)
+        return Begun(Attempt.begin(clock.showed), clock, existing, cursor, ledger)
 
     def request(self, run: Run, begun: Begun, workdir: Path) -> ReadRequest:
         """Return what is asked of the source; raw records go to the folder."""
@@ -251,8 +251,8 @@ class ExtractOperator(TableOperator):
             except EltError as error:
                 self.log.warning("%s", error)
 
-    def _state(self, load: str, run: Run) -> tuple[Any, CursorRange, Ledger | None, datetime]:
-        """Return the table's columns, its cursor, its files, and the moment by the warehouse's clock.
+    def _state(self, load: str, run: Run) -> tuple[Any, CursorRange, Ledger | None, Clock]:
+        """Return the table's columns, its cursor, its files, and the warehouse's clock.
 
         A moment at the warehouse, which others wait for.
         """
@@ -262,14 +262,15 @@ class ExtractOperator(TableOperator):
         from elt_factory.warehouse.state import beginning
 
         with warehouse(purpose(run, "load", self.table)) as opened:
-            began = opened.moment_after(audit.newest_commit(opened.dialect, self.config.name, self.table))
+            # what is asked next takes a while
+            clock = Clock(opened.moment_after(audit.newest_commit(opened.dialect, self.config.name, self.table)))
             existing = opened.columns_as(Relation(self.config.name, self.table), self.spec.types)
             ledger = None if run.full_refresh else ledger_of(opened, Relation(self.config.name, self.table), self.spec)
             if run.full_refresh:
-                return as_declared(existing, self.spec), CursorRange(), ledger, began
+                return as_declared(existing, self.spec), CursorRange(), ledger, clock
             window = run.table_window(self.table)
             cursor = beginning(opened, self.config.name, self.table, self.spec, load, window)
-            return existing, cursor, ledger, began
+            return existing, cursor, ledger, clock
 
 
 class LoadOperator(TableOperator):

@@ -7,11 +7,9 @@ takes all parts together. See `elt_factory.landing.joint`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from elt_factory.config.models.source import Source
-from elt_factory.core.clock import Clock
 from elt_factory.core.disk import scratch_folder
 from elt_factory.dag.operators import Begun, ExtractOperator
 from elt_factory.dag.parents import ATTEMPT
@@ -45,7 +43,8 @@ class SplitOperator(ExtractOperator):
             most = self.spec.in_parts.tasks if self.spec.in_parts else 1
             found = parts(self.request(run, begun, workdir), most)
         digest, knew_files = config_digest(self.config, self.table), bool(begun.ledger and begun.ledger.files)
-        write_split(place, SplitLoad(begun.attempt, begun.existing, begun.cursor, found, digest, knew_files))
+        now = begun.clock.now()
+        write_split(place, SplitLoad(begun.attempt, begun.existing, begun.cursor, found, digest, knew_files, now))
         for number, part in enumerate(found):
             self.log.info("%s.%s: part %s: %s", self.config.name, self.table, number, part.says)
         self.told = f"{len(found)} part{'' if len(found) == 1 else 's'}"
@@ -84,9 +83,7 @@ class PartOperator(ExtractOperator):
         split = read_split(place, str(self.part[ATTEMPT]))
         split.check_config(self.config, self.table)
         what = split.parts[int(self.part[PART])].what
-        # the warehouse is not asked by every part; nothing of it was seen before the load began
-        clock = Clock(max(datetime.now(UTC), split.attempt.started))
-        return Begun(split.attempt.of_part(), clock, split.existing, split.cursor, part=what)
+        return Begun(split.attempt.of_part(), split.clock(place), split.existing, split.cursor, part=what)
 
 
 def split_extract(config: Source, table: str) -> MappedOperator:

@@ -16,7 +16,7 @@ from elt_factory.core.verdict import Verdict
 from elt_factory.core.window import Window, iso_utc
 from elt_factory.dag.airflow_answers import last_update, runs_by_state
 from elt_factory.dag.asset_events import Answer, asset_of, marks_of, still_unloaded
-from elt_factory.dag.runtime import Run, get_connection, purpose, warehouse
+from elt_factory.dag.runtime import Run, get_connection, purpose, shared_place, warehouse
 from elt_factory.sensors.kind import Look, SensorKind
 from elt_factory.warehouse.opening import PATIENCE
 
@@ -86,6 +86,7 @@ class Waiting:
             warehouse=lambda table: warehouse(purpose(self.run, "quality", table, "wait"), patience),
             dag_runs=runs_by_state,
             updated=last_update,
+            now=lambda: shared_place().now(),
         )
 
     def line(self, verdict: Verdict, until: datetime) -> str:

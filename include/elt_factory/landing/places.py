@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from elt_factory.core.failures import LandingError
 
+CLOCK_FILE = "clock"
 _TRIES = 10  # to make a folder
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK)
 
@@ -82,6 +83,14 @@ class Place(ABC):
     @abstractmethod
     def changed(self, name: str) -> datetime:
         """Return when a file was last changed, by the clock of the place."""
+
+    def now(self) -> datetime:
+        """Return the moment by the clock of the place, which all share who reach it; some say whole seconds.
+
+        It is that of a small file, which is written.
+        """
+        self.write(CLOCK_FILE, b"")
+        return self.changed(CLOCK_FILE)
 
     @abstractmethod
     def files(self) -> Mapping[str, Entry]:

@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from elt_factory.config.models.checks import QUARANTINE
 from elt_factory.config.models.source import Pipeline
 from elt_factory.config.models.values import ColumnType
+from elt_factory.core.clock import Clock
 from elt_factory.core.failures import LandingError
 from elt_factory.extract.request import CursorRange, Part
 from elt_factory.landing.attempt import Attempt
@@ -28,7 +29,8 @@ class SplitLoad:
     """A load in parts: its attempt, what the warehouse said of its table when it was divided, and the parts.
 
     All parts see the same columns and the same beginning of the cursor, whatever is loaded meanwhile. `config` is the
-    digest of what the YAML says of the table, and `knew_files` whether files of it were loaded before.
+    digest of what the YAML says of the table, `knew_files` whether files of it were loaded before, and `written` what
+    the clock of the warehouse showed when this was kept.
     """
 
     attempt: Attempt
@@ -37,6 +39,16 @@ class SplitLoad:
     parts: Sequence[Part]
     config: str = ""
     knew_files: bool = False
+    written: datetime | None = None
+
+    def clock(self, place: Place) -> Clock:
+        """Return the clock of the warehouse, which not every part asks, below the place of the load.
+
+        It has moved since the split by as much as that of the place, whatever the clocks of the workers show.
+        """
+        there = place.below(self.attempt.name)
+        since = there.now() - there.changed(SPLIT_FILE)
+        return Clock((self.written or self.attempt.started) + max(since, timedelta()))
 
     def check_config(self, config: Pipeline, table: str) -> None:
         """Refuse a config that says something else of the records than that by which the load was divided.
@@ -72,6 +84,7 @@ def write_split(place: Place, split: SplitLoad) -> None:
         "parts": [{"what": part.what, "says": part.says} for part in split.parts],
         "config": split.config,
         "knew_files": split.knew_files,
+        "written": split.written.isoformat() if split.written else None,
     }
     # names of files may have bytes that are not text
     place.below(split.attempt.name).write(SPLIT_FILE, json.dumps(content).encode("ascii"))
@@ -101,4 +114,5 @@ def _split(attempt: str, found: Mapping[str, Any]) -> SplitLoad:
         [Part(part["what"], part["says"]) for part in found["parts"]],
         found["config"],
         found["knew_files"],
+        datetime.fromisoformat(found["written"]) if found.get("written") else None,
     )

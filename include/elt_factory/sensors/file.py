@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -81,7 +81,7 @@ def _poke(spec: FileReady, look: Look) -> Verdict:
     counted = "1 file matches" if len(found) == 1 else f"{len(found)} files match"
     if len(found) < spec.min_count:
         return Verdict(False, f"{look.config.name}: {counted} {spec.path}, and {spec.min_count} are waited for")
-    if spec.unchanged_for and (young := _written_since(found, datetime.now(UTC) - spec.unchanged_for)):
+    if spec.unchanged_for and (young := _written_since(found, look.now() - spec.unchanged_for)):
         since = format_duration(spec.unchanged_for)
         return Verdict(False, f"{look.config.name}: {counted} {spec.path}, {young} was written less than {since} ago")
     return Verdict(True, f"{look.config.name}: {counted} {spec.path}")

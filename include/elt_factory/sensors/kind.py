@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ class Look:
         warehouse: Opens the warehouse for a question about a table, or "" for several.
         dag_runs: Returns how many runs of a DAG with a logical date have each state.
         updated: Returns when an asset, by its name or URI, was last updated since a moment; None where it was not.
+        now: Returns the moment by a clock that workers share, where they have one.
     """
 
     config: Config
@@ -50,6 +51,7 @@ class Look:
     warehouse: Callable[[str], AbstractContextManager[Warehouse]]
     dag_runs: Callable[[str, datetime], Mapping[str, int]]
     updated: Callable[[str, datetime], datetime | None]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 def _awaits_nothing(_: Any) -> Awaited | None:

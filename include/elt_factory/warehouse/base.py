@@ -135,10 +135,10 @@ class Warehouse(Work, ABC):
         """Make the landed files readable, outside of any transaction; gone when the block ends."""
 
     @abstractmethod
-    def transaction(self, proof: str = "") -> AbstractContextManager[None]:
+    def transaction(self, proof: Callable[[], str] | None = None) -> AbstractContextManager[None]:
         """Commit what the block did, or nothing of it. No DDL belongs in the block: it would commit.
 
-        `proof` is a query that counts one row when the block is committed and none when it is not: it decides where
+        `proof` gives a query that counts one row when the block is committed and none when it is not: it decides where
         the answer to the commit itself was lost.
         """
 
@@ -228,16 +228,17 @@ class Warehouse(Work, ABC):
 
         The turn is taken first: what this load sees then, no other load of the table changes before it is committed.
         """
-        manifest, dialect = order.manifest, self.dialect
-        now = self.moment_after(audit.newest_commit(dialect, manifest.source, manifest.table))
+        manifest, dialect, now = order.manifest, self.dialect, self.now()
         self.execute(audit.create_turn(dialect, manifest.source, manifest.table))
         whose = f"{manifest.load_id} {now.isoformat()} {uuid.uuid4().hex}"
-        with self.transaction(audit.count_load(dialect, manifest.load_id, now)):
+        with self.transaction(lambda: audit.count_load(dialect, manifest.load_id, now)):
             if not self.execute(audit.take_turn(dialect, manifest.source, manifest.table, whose)):
                 raise AccountingError(
                     f"{order.label}: {audit.turn(manifest.source, manifest.table).sql(dialect)} has no row; drop that "
                     "table, and the next load recreates it"
                 )
+            # rows that are committed later are loaded later: who has waited for the turn does not count from before it
+            now = self.moment_after(audit.newest_commit(dialect, manifest.source, manifest.table))
             columns = self.columns(order.target)
             if manifest.replays:
                 reject_states.refuse_closed(self, order, manifest.replays)

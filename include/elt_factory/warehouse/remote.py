@@ -119,12 +119,13 @@ def verify(warehouse: Warehouse, watched: Watched, asked: Verifying) -> tuple[Lo
 def _verify(warehouse: Warehouse, watched: Watched, asked: Verifying) -> tuple[LoadReport, Manifest]:
     d, now = warehouse.dialect, warehouse.now()
     warehouse.execute(audit.create_turn(d, watched.source, watched.table))
-    with warehouse.transaction(audit.count_load(d, asked.load_id, now)):
+    with warehouse.transaction(lambda: audit.count_load(d, asked.load_id, now)):
         if not warehouse.execute(audit.take_turn(d, watched.source, watched.table, f"{asked.load_id} {now}")):
             turn = audit.turn(watched.source, watched.table).sql(d)
             raise AccountingError(
                 f"{watched.label}: {turn} has no row; drop that table, and the next load recreates it"
             )
+        now = warehouse.moment_after(audit.newest_commit(d, watched.source, watched.table))
         columns = warehouse.columns(watched.relation)
         if columns is None:
             raise NotMovedError(f"{watched.label}: the job has succeeded, but {_named(watched)} is not there")

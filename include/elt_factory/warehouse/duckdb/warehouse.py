@@ -198,7 +198,7 @@ class DuckDBWarehouse(Warehouse):
         return int(self._connection.execute(statements.count_rows(DIALECT, view)).fetchall()[0][0])
 
     @contextmanager
-    def transaction(self, proof: str = "") -> Iterator[None]:  # noqa: ARG002, D102
+    def transaction(self, proof: Callable[[], str] | None = None) -> Iterator[None]:  # noqa: ARG002, D102
         run = self._run
         with rolled_back_on_error(lambda: run(BEGIN), lambda: run(COMMIT), self._roll_back):
             yield

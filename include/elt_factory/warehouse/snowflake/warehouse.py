@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -115,7 +116,9 @@ class SnowflakeWarehouse(Warehouse):
 
     def now(self) -> datetime:  # noqa: D102
         if self._clock is None:
-            self._clock = Clock(self.query(sql.NOW).rows[0][0].astimezone(UTC))
+            asked = time.monotonic()
+            # a statement has the time at which it began, however long it waits for its answer
+            self._clock = Clock(self.query(sql.NOW).rows[0][0].astimezone(UTC), asked)
             return self._clock.showed
         return self._clock.now()
 
@@ -162,20 +165,20 @@ class SnowflakeWarehouse(Warehouse):
                 ) from refused
 
     @contextmanager
-    def transaction(self, proof: str = "") -> Iterator[None]:
+    def transaction(self, proof: Callable[[], str] | None = None) -> Iterator[None]:
         """Commit what the block did, or nothing of it. BEGIN says so whatever the session's autocommit is."""
         with rolled_back_on_error(lambda: self._run(BEGIN), lambda: self._commit(proof), self._roll_back):
             yield
 
-    def _commit(self, proof: str) -> None:
+    def _commit(self, proof: Callable[[], str] | None) -> None:
         """Commit. Where the connection broke before Snowflake answered, the proof says whether it happened."""
         try:
             self._run(COMMIT)
         except WarehouseUnavailableError:
-            if not proof:
+            if proof is None:
                 raise
             self._connect()
-            if not self.query(proof).rows[0][0]:
+            if not self.query(proof()).rows[0][0]:
                 raise
             self._log("lost the connection to Snowflake during the commit; the commit succeeded")
         except BaseException:
