@@ -90,3 +90,37 @@ def dlt_environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
     finally:
         patch.undo()
     return folder
+
+
+@pytest.fixture(scope="module")
+def connector_environments(dlt_environments: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The environments of dlt, and of the tests' own connector: for that uv asks no index."""
+    from connectors_support import write_old_dlt, write_wheel
+
+    wheels = tmp_path_factory.mktemp("wheels")
+    write_wheel(wheels)
+    write_old_dlt(wheels)
+    patch = pytest.MonkeyPatch()
+    patch.setenv("ELT_CONNECTORS", str(dlt_environments))
+    patch.setenv("UV_FIND_LINKS", str(wheels))
+    patch.setenv("UV_NO_INDEX", "1")
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def first_loads(connector_environments: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """What makes the folder of a kind of connector, with its first load: the records 1 and 2."""
+    from connector_stage import Stage
+
+    from elt_factory.testing.loads import WEEK
+
+    made: dict[str, Path] = {}
+
+    def of(kind: str) -> Path:
+        if kind not in made:
+            made[kind] = tmp_path_factory.mktemp(kind)
+            Stage(kind, made[kind]).whole(1, 2).load(WEEK)
+        return made[kind]
+
+    return of

@@ -13,7 +13,7 @@ PACKAGE = "acme-connector==1.0"
 DLT, DLT_REQUIREMENTS = "dlt==1.31.0", ("pyarrow>=20",)
 
 _MAIN = """
-import json, os, subprocess, sys, time
+import json, os, signal, subprocess, sys, time
 
 
 def given(flag):
@@ -38,6 +38,11 @@ def play(steps, asked):
                 left = subprocess.Popen(["sleep", "600"], start_new_session=True)
                 with open(value, "w") as out:
                     out.write(f"{os.getpid()} {left.pid}")
+            elif what == "mark":
+                with open(value, "w") as out:
+                    print(os.getpid(), file=out)
+            elif what == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
             elif what == "memory":
                 globals()["held"] = bytearray(os.urandom(1)) * (value << 20)
             elif what == "environment":

@@ -9,141 +9,19 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from connectors_support import (
-    DLT,
-    DLT_REQUIREMENTS,
-    LIMITS,
-    airbyte,
-    airbyte_record,
-    airbyte_state,
-    failure,
-    line_of,
-    singer,
-    singer_record,
-    singer_state,
-    status,
-    write_old_dlt,
-    write_wheel,
-)
+from connector_stage import KINDS, NEXT_WEEK, Stage, Steps, done, row, state
+from connectors_support import airbyte_record, airbyte_state, failure, singer_record, singer_state
 
-from elt_factory.core.connection import Connection
 from elt_factory.core.failures import BadDataError, BadRequestError, EltError, SourceUnavailableError
-from elt_factory.core.window import Window
 from elt_factory.sources.connectors import process
-from elt_factory.testing.loads import WEEK, Line, source_of
+from elt_factory.testing.loads import WEEK
 
 pytestmark = pytest.mark.services
-NEXT_WEEK = Window(WEEK.end, WEEK.end + timedelta(days=7))
-CHANGES = {"write_disposition": "merge", "primary_key": ["id"], "sync": "incremental"}
-KINDS = ("airbyte", "singer", "dlt")
-Steps = Sequence[Mapping[str, Any]]
-
-# what a source of dlt does is told as to the other connectors
-ACME = """
-import json, os, sys, time
-import dlt
-
-
-@dlt.source
-def acme(steps: list, asked: str):
-    @dlt.resource(primary_key="id")
-    def users(at=dlt.sources.incremental("id", initial_value=0)):
-        with open(asked, "w") as out:
-            json.dump({"state": at.last_value}, out)
-        for step in steps:
-            for what, value in step.items():
-                if what == "row":
-                    yield value
-                elif what == "other":
-                    yield dlt.mark.with_table_name(value, "spies")
-                elif what == "say":
-                    print(value, flush=True)
-                elif what == "bytes":
-                    sys.stdout.buffer.write(bytes.fromhex(value) + b"\\n")
-                elif what == "raise":
-                    raise ValueError(value)
-                elif what == "sleep":
-                    time.sleep(value)
-                elif what == "memory":
-                    held = bytearray(os.urandom(1)) * (value << 20)
-                elif what == "exit":
-                    sys.stderr.flush()
-                    os._exit(value)
-                elif what == "leave":
-                    sys.exit(value)
-
-    return users
-"""
-
-
-def row(kind: str, number: int, **more: Any) -> Mapping[str, Any]:
-    """A step that sends a record."""
-    made = {"airbyte": airbyte_record, "singer": singer_record}
-    if kind == "dlt":
-        return {"row": {"id": number, "zip": f"0{number}", **more}}
-    step = made[kind](number)
-    record = step["say"]["record"]
-    (record["data"] if kind == "airbyte" else record).update(more)
-    return step
-
-
-def state(kind: str, number: int) -> Steps:
-    """The steps that send a state; of dlt's that is not the source's own affair."""
-    made = {"airbyte": lambda: [airbyte_state({"id": number})], "singer": lambda: [singer_state({"id": number})]}
-    return made.get(kind, list)()
-
-
-def done(kind: str) -> Steps:
-    return [status("COMPLETE")] if kind == "airbyte" else []
-
-
-@dataclass
-class Stage:
-    """A folder with a connector of a kind, and what was logged and warned there."""
-
-    kind: str
-    folder: Path
-    log: list[str] = field(default_factory=list)
-
-    def line(self, steps: Steps, **more: Any) -> Line:
-        file, table = self.folder / "asked.json", {**CHANGES, **more}
-        if self.kind == "dlt":
-            return self._of_dlt(steps, file, table)
-        given = [{"asked": str(file)}, *steps]
-        settings = singer(*given) if self.kind == "singer" else airbyte(*given)
-        return line_of(self.kind, self.folder, settings, self.log, **table)
-
-    def _of_dlt(self, steps: Steps, file: Path, table: dict[str, Any]) -> Line:
-        (self.folder / "dlt").mkdir(exist_ok=True)
-        (self.folder / "dlt" / "acme.py").write_text(ACME)
-        extract = {"type": "dlt", "package": DLT, "requirements": [*DLT_REQUIREMENTS], "source": "acme:acme"}
-        extract |= {"connection": "acme"} | {key: table.pop(key) for key in LIMITS if key in table}
-        if extract["package"] != DLT:
-            del extract["requirements"]
-        extra = {"arguments": {"steps": [*steps], "asked": str(file)}}
-        config = {"name": "acme", "extract": extract, "tables": {"users": table}}
-        return Line(
-            source_of(config, self.folder), Connection("acme", "generic", extra=extra), self.folder, self.log.append
-        )
-
-    def whole(self, *numbers: int, **more: Any) -> Line:
-        """A connector that does what it should."""
-        rows = [row(self.kind, number) for number in numbers]
-        return self.line([*rows, *state(self.kind, numbers[-1]), *done(self.kind)], **more)
-
-    def ids(self) -> list[int]:
-        return sorted(found["id"] for found in self.whole(0).rows())
-
-    @property
-    def asked(self) -> Any:
-        return json.loads((self.folder / "asked.json").read_text())["state"]
 
 
 @dataclass(frozen=True)
@@ -292,34 +170,6 @@ MISTAKES: Mapping[str, Mapping[str, Mistake]] = {
     ),
 }
 CASES = [pytest.param(name, kind, id=f"{kind} {name}") for name, kinds in MISTAKES.items() for kind in kinds]
-
-
-@pytest.fixture(scope="module")
-def environments(dlt_environments: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The environments of dlt, and of the tests' own connector: for that uv asks no index."""
-    wheels = tmp_path_factory.mktemp("wheels")
-    write_wheel(wheels)
-    write_old_dlt(wheels)
-    patch = pytest.MonkeyPatch()
-    patch.setenv("ELT_CONNECTORS", str(dlt_environments))
-    patch.setenv("UV_FIND_LINKS", str(wheels))
-    patch.setenv("UV_NO_INDEX", "1")
-    yield
-    patch.undo()
-
-
-@pytest.fixture(scope="module")
-def first_loads(environments: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """What makes the folder of a kind, with its first load."""
-    made: dict[str, Path] = {}
-
-    def of(kind: str) -> Path:
-        if kind not in made:
-            made[kind] = tmp_path_factory.mktemp(kind)
-            Stage(kind, made[kind]).whole(1, 2).load(WEEK)
-        return made[kind]
-
-    return of
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
