@@ -91,6 +91,9 @@ def test_the_first_run_loads_what_is_newer_than_the_pipelines_state(how, ids, tm
         ("sql_database(None, 'public', None, ['orders'])", ["orders"]),
         ("NAMES = ['orders', 'lines']\nx = sql_database().parallelize().with_resources(*NAMES)", ["lines", "orders"]),
         ("sql_table(None, 'orders')", ["orders"]),
+        ("all = sql_database()\nall.orders.apply_hints(primary_key='id')\nall.max_table_nesting = 0", ["orders"]),
+        ("all = sql_database()\nall.with_resources('orders')\nall.orders.apply_hints(primary_key='id')", ["orders"]),
+        ("sql_database(table_names=['orders', of()])", ["orders"]),
         ("all = sql_database(table_names=['orders', 'lines'])\nsome = all.with_resources('lines')", ["lines"]),
         ("def other():\n    sql_table(table='a')\ndef ran():\n    sql_table(table='b')\nran()", ["b"]),
         ("def one():\n    sql_table(table='a')\ndef two():\n    sql_table(table='b')", ["a", "b"]),
@@ -129,8 +132,8 @@ def test_databases_and_schemas_are_configs_of_their_own(tmp_path):
 @pytest.mark.parametrize(
     ("code", "where", "why"),
     [
-        ("sql_database()", "tables of the module", "they are not in the code"),
-        ("def f():\n    sql_database('p://a:secret99@h', table_names=of(3))\nf()", "tables of f", "computed: of(3)"),
+        ("sql_database()", "other tables of the module", "they are not in the code"),
+        ("def f():\n    sql_database('p://a:secret99@h', table_names=of(3))\nf()", "other tables of f", "ted: of(3)"),
         ("sql_table(table='a', incremental=mine())", "a", "a cursor by code: mine()"),
         ("sql_table(table='a', incremental=dlt.sources.incremental('b', last_value_func=min))", "a", "last_value_func"),
         ("sql_table(table='a')\nsql_table(table='a')", "a of the module", "another read of it is the table a"),

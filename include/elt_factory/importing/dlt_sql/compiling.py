@@ -63,13 +63,13 @@ def _config(
 
 def _listed(made: Imported, read: DatabaseRead) -> None:
     """List what is read and has no name in the code."""
-    where = f"tables of {read.function or 'the module'}"
+    where = f"other tables of {read.function or 'the module'}"
     if read.given.get("schema") is not None and not isinstance(read.given["schema"], str):
         made.left_out[f"schema of {read.function or 'the module'}"] = (
             f"the code computes it: {shown(read.given['schema'])}"
         )
-    if read.tables is None:
-        computed = f"their names are computed: {read.named}" if read.named else "they are not in the code"
+    if read.others:
+        computed = f"their names are computed: {read.computed}" if read.computed else "they are not in the code"
         made.left_out[where] = f"{computed}: elt new --connection lists them"
 
 

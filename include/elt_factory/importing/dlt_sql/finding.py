@@ -15,6 +15,7 @@ _TABLE = "sql_table"
 _ORDER = {DATABASE: ("credentials", "schema", "metadata", "table_names"), _TABLE: ("credentials", "table", "schema")}
 _HINTS = ("incremental", "primary_key", "write_disposition")
 _SAME = ("parallelize", "with_name", "clone")
+_PARTS = ("with_resources", "apply_hints", "run", "schema", "name", "root_key", "max_table_nesting")
 _CHANGED = ("add_map", "add_filter", "add_limit", "add_yield_map", "add_step")
 
 
@@ -35,28 +36,33 @@ class DatabaseRead:
         function: The function that reads it; None where the module does.
         given: What `sql_database` or `sql_table` is given.
         credentials: The code of its credentials, by which databases are told apart; nothing of it is written.
-        tables: Its tables by name; None where they are all that there are, or computed.
-        named: The computed names of tables, as the code says them.
+        tables: The tables that the code names.
+        others: Whether others are read, which it does not name.
+        computed: The computed names of tables, as the code says them.
     """
 
     function: str | None
     given: dict[str, Any]
     credentials: str
-    tables: dict[str, TableRead] | None = None
-    named: str = ""
+    tables: dict[str, TableRead] = field(default_factory=dict)
+    others: bool = True
+    computed: str = ""
 
     def only(self, names: list[Any]) -> DatabaseRead:
-        """Return the same with some of its tables: hints of one are those of the other."""
+        """Return the same with some of its tables, which have their hints with it in common, as in dlt."""
         computed = ", ".join(shown(one) for one in names if not isinstance(one, str))
-        found = DatabaseRead(self.function, self.given, self.credentials, None, self.named or computed)
-        if not computed:
-            tables = self.tables or {}
-            found.tables = {one: tables.get(one) or TableRead(one) for one in names}
-        return found
+        known = {one: self.table(one) or TableRead(one) for one in names if isinstance(one, str)}
+        return DatabaseRead(self.function, self.given, self.credentials, known, bool(computed), computed)
+
+    def table(self, name: str) -> TableRead | None:
+        """Return a table by its name; None where it is not read."""
+        if self.others:
+            self.tables.setdefault(name, TableRead(name))
+        return self.tables.get(name)
 
     def read(self) -> list[TableRead]:
-        """Return the tables whose names are known."""
-        return list((self.tables or {}).values())
+        """Return the tables that the code names."""
+        return list(self.tables.values())
 
 
 def databases_in(tree: ast.Module) -> list[DatabaseRead]:
@@ -90,10 +96,10 @@ class _Scope:
         self.held: dict[str, DatabaseRead | TableRead] = {}
 
     def run(self, body: list[ast.stmt]) -> list[DatabaseRead]:
-        """Return what is read, without what was read only to choose of it."""
+        """Return what is read, without what was only chosen of."""
         for statement in _flat(body):
             self._statement(statement)
-        return [one for one in self.found if one.tables is None or one.tables]
+        return self.found
 
     def _statement(self, node: ast.stmt) -> None:
         if isinstance(node, ast.For):
@@ -142,7 +148,7 @@ class _Scope:
     def _table(self, of: DatabaseRead | TableRead | None, name: Any) -> DatabaseRead | TableRead | None:
         if not isinstance(of, DatabaseRead) or name in ("resources", "selected_resources"):
             return of
-        return (of.tables or {}).get(str(name))
+        return of.table(name) if isinstance(name, str) and name not in _PARTS else None
 
     def _call(self, node: ast.Call) -> DatabaseRead | TableRead | None:
         name = called(node.func)
