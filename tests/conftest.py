@@ -221,6 +221,8 @@ def fake_snowflake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeSno
         # files for each file that it uploads
         patch.setenv("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
         patch.setattr(mimetypes, "knownfiles", [])
+        # and for proxies, in the whole environment, twice for each statement
+        patch.setattr("snowflake.connector.vendored.requests.sessions.get_environ_proxies", lambda *_, **__: {})
         yield server
 
 

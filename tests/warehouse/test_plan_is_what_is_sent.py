@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import threading
@@ -77,6 +78,14 @@ CASES = {
     for kind, specs in (("files", FILES), ("sql", DATABASE), ("rest_api", API))
     for name, spec in specs.items()
     for refresh in (False, True)
+}
+# where each takes seconds: every table once, and once more from the beginning with each way to write; DuckDB has all
+ON_FAKESNOW = {
+    name: (kind, spec, refresh)
+    for name, (kind, spec, refresh) in CASES.items()
+    if "ELT_EVERY_CASE" in os.environ
+    or (kind == "files" and spec in FILES.values())
+    or (not refresh and spec not in FILES.values())
 }
 ROWS = [
     ("1", "2013-01-02T00:00:00Z", "10", "a"),
@@ -200,7 +209,7 @@ def test_on_duckdb(kind: str, spec: dict, refresh: bool, tmp_path: Path, api: Co
         assert differences(line, warehouse, sent, "duckdb", refresh=refresh) == []
 
 
-@pytest.mark.parametrize(("kind", "spec", "refresh"), CASES.values(), ids=CASES)
+@pytest.mark.parametrize(("kind", "spec", "refresh"), ON_FAKESNOW.values(), ids=ON_FAKESNOW)
 def test_on_snowflake(kind: str, spec: dict, refresh: bool, tmp_path: Path, api: Connection, held, fake_snowflake):
     # fakesnow does not say that a column has its comment already, so a load would write it again
     line, sent = line_of(kind, spec, tmp_path, api, COLUMNS | {"v": {"type": "text"}}), []
