@@ -5,7 +5,7 @@ Each is installed with up to a hundred packages, so that these tests are run by 
     ELT_REAL_CONNECTORS=1 .venv/bin/pytest -n0 tests/extract/test_real_connectors.py
 
 `ELT_KILLS` is the number of kills of each, 3 by default. The same rules hold in CI for a connector of the tests' own
-(test_connectors.py) and for dlt (test_dlt.py).
+and for dlt, at moments that are chosen (test_connectors_killed.py).
 """
 
 from __future__ import annotations
@@ -55,21 +55,18 @@ class Source:
     key: str = "id"
     password: str | None = None
 
-    @property
-    def keeps_state(self) -> bool:
-        return self.table.get("sync") == "incremental"
-
 
 @contextmanager
 def faker(folder: Path) -> Iterator[Source]:
-    settings = {"count": 0, "seed": 7, "parallelism": 1}
+    """Every load brings all users, with new times: the state has the newest of them, and how many users there were."""
+    settings = {"count": 0, "seed": 7, "parallelism": 1, "always_updated": True}
 
     def grow(step: int) -> list[int]:
         settings["count"] = 200 * step
         return list(range(1, 200 * step + 1))
 
     extract = {"type": "airbyte", "package": "airbyte-source-faker==7.2.1"}
-    yield Source(extract, {"stream": "users", "write_disposition": "replace"}, settings, grow)
+    yield Source(extract, {"stream": "users", "primary_key": ["id"], **CHANGES}, settings, grow)
 
 
 @contextmanager
@@ -128,12 +125,50 @@ def jsonfile(folder: Path) -> Iterator[Source]:
 
 @contextmanager
 def singer_jsonl(folder: Path) -> Iterator[Source]:
+    """Messages of another tap that are kept in a file, its states among them."""
     files = folder / "jsonl"
     files.mkdir()
     settings = {"source": "local", "local": {"folders": [str(files)], "recursive": False}, "add_record_metadata": False}
     extract = {"type": "singer", "package": "tap-singer-jsonl==0.1.0", "requirements": ["setuptools<81"]}
-    table = {"stream": "orders", "write_disposition": "replace"}
-    yield Source(extract, table, settings, files_of(files, "singer.jsonl"))
+    schema = {"properties": {"id": {"type": "integer"}, "name": {"type": "string"}}}
+
+    def grow(step: int) -> list[int]:
+        numbers = list(range(500 * step))
+        said: list[dict[str, Any]] = [
+            {"type": "SCHEMA", "stream": "orders", "schema": schema, "key_properties": ["id"]}
+        ]
+        for number in numbers:
+            said.append({"type": "RECORD", "stream": "orders", "record": {"id": number, "name": f"n{number}"}})
+            if number % 100 == 99:
+                said.append({"type": "STATE", "value": {"bookmarks": {"orders": {"id": number}}}})
+        (files / "orders.singer.jsonl").write_text("".join(json.dumps(one) + "\n" for one in said))
+        return numbers
+
+    yield Source(extract, {"stream": "orders", "primary_key": ["id"], **CHANGES}, settings, grow)
+
+
+@contextmanager
+def dlt_rest(folder: Path) -> Iterator[Source]:
+    """dlt's own source of REST APIs, which asks for what is newer than the rows of the load before."""
+    records: list[dict[str, Any]] = []
+
+    def answer(asked: Asked):
+        since, page = int(asked.params.get("since", 0)), int(asked.params.get("page", 1))
+        newer = [record for record in records if record["at"] >= since]
+        time.sleep(0.02)
+        return reply(newer[100 * (page - 1) : 100 * page])
+
+    def grow(step: int) -> list[int]:
+        records.extend({"id": number, "at": number} for number in range(len(records), 500 * step))
+        return [record["id"] for record in records]
+
+    with serving(answer) as server:
+        since = {"start_param": "since", "cursor_path": "at", "initial_value": 0}
+        pages = {"type": "page_number", "base_page": 1, "total_path": None, "stop_after_empty_page": True}
+        resource = {"name": "orders", "primary_key": "id", "endpoint": {"path": "orders", "incremental": since}}
+        api = {"client": {"base_url": f"{server.url}/", "paginator": pages}, "resources": [resource]}
+        extract = {"type": "dlt", "package": "dlt==1.31.0", "rest_api": api}
+        yield Source(extract, {"stream": "orders", "primary_key": ["id"], **CHANGES}, {}, grow)
 
 
 @contextmanager
@@ -166,15 +201,10 @@ def files_of(folder: Path, form: str) -> Callable[[int], list[int]]:
     def grow(step: int) -> list[int]:
         rows = [{"id": number, "name": f"n{number}"} for number in range(500 * (step - 1), 500 * step)]
         file = folder / f"part-{step}.{form}"
-        schema = {"properties": {"id": {"type": "integer"}, "name": {"type": "string"}}}
         if form == "csv":
             text = "id,name\n" + "".join(f"{row['id']},{row['name']}\n" for row in rows)
-        elif form == "json":
-            text = json.dumps(rows)
         else:
-            said = [{"type": "SCHEMA", "stream": "orders", "schema": schema, "key_properties": ["id"]}]
-            said += [{"type": "RECORD", "stream": "orders", "record": row} for row in rows]
-            text = "".join(json.dumps(one) + "\n" for one in said)
+            text = json.dumps(rows)
         file.write_text(text)
         return list(range(500 * step))
 
@@ -188,6 +218,7 @@ SOURCES = {
     "tap-jsonfile": jsonfile,
     "tap-singer-jsonl": singer_jsonl,
     "meltanolabs-tap-postgres": postgres,
+    "dlt": dlt_rest,
 }
 
 
@@ -237,7 +268,7 @@ def test_rows_and_state_are_those_of_one_load_whenever_it_is_killed(name, tmp_pa
         takes = time.monotonic() - began
         rows, state = held(line(), source.key)
         assert rows == wanted
-        assert (state is not None) == source.keeps_state
+        assert state is not None
         step, commits = 2, 0
         for seed in range(KILLS):
             grown = sorted(source.grow(step))
@@ -246,7 +277,7 @@ def test_rows_and_state_are_those_of_one_load_whenever_it_is_killed(name, tmp_pa
             # all of the load or nothing of it: what was committed is never taken back either
             done = rows_then == grown
             assert done or rows_then == wanted
-            assert not source.keeps_state or (state_then != state) == done
+            assert (state_then != state) == done
             if done:
                 wanted, state, step, commits = grown, state_then, step + 1, commits + 1
         print(f"{name}: {KILLS} kills, {commits} after the commit; rows and state agree after each")  # noqa: T201 - for -s
