@@ -59,7 +59,7 @@ def tap():
     config = given("--config")
     if "--discover" in sys.argv:
         play(config.get("discovery", []), None)
-        print(json.dumps({"streams": config.get("streams", [])}))
+        print(json.dumps({"streams": config["streams"]}))
         return
     play(config["steps"], {"catalog": given("--catalog"), "state": given("--state")})
 

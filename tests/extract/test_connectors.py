@@ -29,7 +29,7 @@ from connectors_support import (
 
 from elt_factory.config.errors import ConfigError
 from elt_factory.core.connection import Connection
-from elt_factory.core.failures import BadDataError, BadRequestError, SourceUnavailableError
+from elt_factory.core.failures import BadDataError, BadRequestError, EltError, SourceUnavailableError
 from elt_factory.core.window import Window
 from elt_factory.discover.writing import yaml_of
 from elt_factory.extract.label import TableLabel
@@ -386,6 +386,23 @@ def test_a_look_at_a_source_finds_which_streams_send_changes(tmp_path):
         "users": ("incremental", "merge", ("id",)),
         "big_orders": ("full", "replace", ("id",)),
     }
+
+
+def test_a_config_of_what_a_connector_describes_speaks_of_no_sample(tmp_path):
+    found = look_at_tap(
+        "acme", PACKAGE, Connection("acme", "generic", extra=singer()), folder_in(tmp_path), lambda _: None
+    )
+    text = yaml_of("acme", found, {})
+    assert "from what the source says of its tables" in text
+    assert "no record was read" in text
+    assert "sample" not in text
+    assert [table.rows for table in found.tables] == [None, None]
+
+
+@pytest.mark.parametrize("look", [look_at_tap, look_at_connector])
+def test_a_connector_that_needs_settings_and_was_given_none_is_an_error_that_says_where_they_are_put(look, tmp_path):
+    with pytest.raises(EltError, match=r"it was given no settings: .* by --connection of elt new"):
+        look("acme", PACKAGE, None, folder_in(tmp_path), lambda _: None)
 
 
 def test_a_package_without_a_version_gets_the_newest(tmp_path):

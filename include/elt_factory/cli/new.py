@@ -294,9 +294,11 @@ def _tell(target: Path, name: str, found: SourceFound) -> None:
     shown = Table("table", "records", "key", "cursor", "business date", "written by", "personal")
     for table in found.tables:
         personal = ", ".join(column.name for column in table.columns if column.pii)
-        guesses = (table.cursor, table.business_date, table.disposition)
+        cursor = table.cursor.value if table.cursor else table.changes or "-"
+        day = table.business_date.value if table.business_date else "-"
+        rows = "-" if table.rows is None else f"{table.rows:,}"
         key = ", ".join(table.key.columns) if table.key else "-"
-        shown.add_row(table.name, f"{table.rows:,}", key, *(g.value if g else "-" for g in guesses), personal)
+        shown.add_row(table.name, rows, key, cursor, day, table.disposition.value, personal)
     console.print(shown)
     for skipped in found.skipped:
         console.print(f"skipped {skipped.name}: {skipped.reason}", markup=False, soft_wrap=True)

@@ -79,17 +79,19 @@ class KeyFound:
 class TableFound:
     """One table. `lines` are the settings of its kind of source, in their order.
 
-    `deleted` is the column by which rows may say that they are deleted.
+    `rows` is the number of records that were looked at; None where it was described, and no record was read. `changes`
+    says what finds changes where no column does. `deleted` is the column by which rows may say that they are deleted.
     """
 
     name: str
-    rows: int
+    rows: int | None
     columns: Sequence[ColumnFound]
     seen: str = ""
     lines: Mapping[str, Guess] = field(default_factory=dict)
     key: KeyFound | None = None
     other_keys: Sequence[tuple[str, ...]] = ()
     cursor: Guess | None = None
+    changes: str = ""
     beginning: Beginning | None = None
     other_cursors: Sequence[str] = ()
     business_date: Guess | None = None

@@ -32,7 +32,9 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _lines(name: str, found: SourceFound, defaults: Mapping[str, Any]) -> Iterator[str]:
-    yield "# Written by `elt new` from a sample of real records: read the comments and keep what fits."
+    sampled = any(table.rows is not None for table in found.tables)
+    seen = "a sample of real records" if sampled else "what the source says of its tables"
+    yield f"# Written by `elt new` from {seen}: read the comments and keep what fits."
     yield f"name: {name}"
     yield '# description: "What it is, for people"'
     yield _setting("owner", Guess("data-platform", "owner shown in Airflow"), defaults)
@@ -64,21 +66,22 @@ def _setting(key: str, guess: Guess, defaults: Mapping[str, Any]) -> str:
 
 
 def _table(table: TableFound) -> Iterator[str]:
-    of = f", {table.seen}" if table.seen else ""
-    yield _commented(f"  {quoted(table.name)}:", f"{amount(table.rows, 'record')} sampled{of}")
+    sampled = [] if table.rows is None else [f"{amount(table.rows, 'record')} sampled"]
+    yield _commented(f"  {quoted(table.name)}:", ", ".join([*sampled, *([table.seen] if table.seen else [])]))
     yield '    # description: "What one row is"'
     for key, guess in table.lines.items():
         yield _line(f"    {key}", guess)
     if table.key:
         yield _line("    primary_key", Guess(listed(table.key.columns), table.key.why))
     else:
-        yield "    # primary_key: [id]    no column or pair is unique and never empty in the sample"
+        none = "no key is named" if table.rows is None else "no column or pair is unique and never empty in the sample"
+        yield f"    # primary_key: [id]    {none}"
     for other in table.other_keys:
         yield f"    # primary_key: {listed(other)}    also unique"
     yield _line("    write_disposition", table.disposition)
     yield from _times(table)
     if table.columns:
-        yield from _columns(table.columns)
+        yield from _columns(table.columns, "described" if table.rows is None else "sampled")
 
 
 def _checks(table: TableFound) -> Iterator[str]:
@@ -106,14 +109,16 @@ def _times(table: TableFound) -> Iterator[str]:
         yield f"    # business_date: {quoted(other)}    also a time"
 
 
-def _columns(columns: Any) -> Iterator[str]:
+def _columns(columns: Any, how: str) -> Iterator[str]:
     if any(column.type for column in columns):
-        yield _commented("    columns:", "types as sampled; records that do not fit are rejected and stored")
+        yield _commented("    columns:", f"types as {how}; records that do not fit are rejected and stored")
     for column in columns:
         yield _column(column)
 
 
 def _column(column: ColumnFound) -> str:
+    if column.type is None and column.pii:
+        return f"      # {quoted(column.name)}: {{pii: hash}}    {column.pii}; with its type, when records show it"
     if column.type is None:
         return f"      # {quoted(column.name)}: no value in the sample; its type is inferred later"
     if column.secret:

@@ -8,6 +8,7 @@ from typing import Any
 from elt_factory.config.errors import near_name
 from elt_factory.core.failures import BadRequestError
 from elt_factory.extract.label import TableLabel
+from elt_factory.sources.connectors.settings import NO_SETTINGS
 
 
 def check_settings(settings: Mapping[str, Any], specification: dict[str, Any], label: TableLabel) -> None:
@@ -28,7 +29,7 @@ def check_settings(settings: Mapping[str, Any], specification: dict[str, Any], l
     # the message of a value that does not fit quotes it: a secret would show
     shown = error.validator in ("required", "additionalProperties")
     text = error.message if shown else f"it is not as {error.validator} says: {error.validator_value!r}"
-    hint = "set it in config:, or, where it is secret, in the extra of the connection"
+    hint = "set it in config:, or, where it is secret, in the extra of the connection" if settings else NO_SETTINGS
     if error.validator == "required":
         hint = _near(error.message, settings) or hint
     raise label.error(BadRequestError, f"the connector refuses its settings: {place}: {text}", hint)

@@ -80,7 +80,8 @@ def _table(stream: StreamFound) -> TableFound:
     whole = Guess("replace", "every run reads the whole stream")
     return TableFound(
         name=plain,
-        rows=0,
+        rows=None,
+        changes="its state" if changes else "",
         columns=_columns(stream, plain),
         seen="described by the connector; no record was read",
         lines=lines,

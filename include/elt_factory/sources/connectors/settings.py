@@ -8,6 +8,11 @@ from typing import Any
 from elt_factory.core.connection import Connection
 from elt_factory.sources.connectors.model import Connector
 
+NO_SETTINGS = (
+    "it was given no settings: put them into the extra of an Airflow connection, and name that in connection:, or by "
+    "--connection of elt new"
+)
+
 
 def settings_of(extract: Connector, connection: Connection | None) -> dict[str, Any]:
     """Return the settings; those of the connection come before those of the config."""

@@ -12,7 +12,7 @@ from elt_factory.core.failures import BadDataError, SourceUnavailableError
 from elt_factory.extract.label import TableLabel
 from elt_factory.sources.connectors.command import ConnectorCommand
 from elt_factory.sources.connectors.process import write_settings
-from elt_factory.sources.connectors.settings import settings_of
+from elt_factory.sources.connectors.settings import NO_SETTINGS, settings_of
 from elt_factory.sources.singer.catalog import Chosen, choose
 from elt_factory.sources.singer.model import Singer, SingerTable
 
@@ -33,7 +33,9 @@ class SingerTap(ConnectorCommand[Singer]):
     ) -> None:
         command = extract.executable or command_name(extract.package_name)
         super().__init__(extract, command, folder, label, log)
-        self.config = write_settings(folder / "config.json", settings_of(extract, connection))
+        settings = settings_of(extract, connection)
+        self.config = write_settings(folder / "config.json", settings)
+        self._hint = _NO_CATALOG if settings else f"{NO_SETTINGS}; {_NO_CATALOG}"
 
     def catalog(self) -> dict[str, Any]:
         """Return what the tap says that it has.
@@ -51,7 +53,7 @@ class SingerTap(ConnectorCommand[Singer]):
             code = output.wait()
             if code:
                 text = f"the tap's --discover ended with {code}: {output.said()}"
-                raise self.label.error(SourceUnavailableError, text, _NO_CATALOG)
+                raise self.label.error(SourceUnavailableError, text, self._hint)
         return self._parsed(b"\n".join(said))
 
     def chosen(self, wanted: str, spec: SingerTable) -> Chosen:
@@ -81,7 +83,7 @@ class SingerTap(ConnectorCommand[Singer]):
             found = None
         streams = found.get("streams") if isinstance(found, dict) else None
         if not isinstance(found, dict) or not isinstance(streams, list) or not all(map(_has_a_name, streams)):
-            raise self.label.error(BadDataError, "the tap's --discover printed no catalog", _NO_CATALOG)
+            raise self.label.error(BadDataError, "the tap's --discover printed no catalog", self._hint)
         return found
 
 
