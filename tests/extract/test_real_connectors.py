@@ -1,11 +1,12 @@
 """Connectors that others wrote, from PyPI: killed at any moment, their rows and their state are those of one load.
 
-Each is installed with up to a hundred packages, so that these tests are run by hand:
+Three of them, with few packages, are killed once each in every run of the tests. All of them, some of which are
+installed with a hundred packages, are killed by hand:
 
     ELT_REAL_CONNECTORS=1 .venv/bin/pytest -n0 tests/extract/test_real_connectors.py
 
-`ELT_KILLS` is the number of kills of each, 3 by default. The same rules hold in CI for a connector of the tests' own
-and for dlt, at moments that are chosen (test_connectors_killed.py).
+`ELT_KILLS` is the number of kills of each, then 3 by default. The same rules hold in every run for a connector of the
+tests' own and for dlt, at moments that are chosen (test_connectors_killed.py).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from connectors_support import DLT, DLT_REQUIREMENTS
 from extract_support import Asked, reply, serving
 
 from elt_factory.core.connection import Connection
@@ -32,12 +34,10 @@ from elt_factory.core.window import Window, load_id
 from elt_factory.testing.loads import WEEK, Line, source_of
 from elt_factory.warehouse.state import beginning
 
-pytestmark = [
-    pytest.mark.services,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(not os.environ.get("ELT_REAL_CONNECTORS"), reason="installs packages: set ELT_REAL_CONNECTORS"),
-]
-KILLS = int(os.environ.get("ELT_KILLS", "3"))
+pytestmark = [pytest.mark.services, pytest.mark.timeout(1800)]
+ALL = bool(os.environ.get("ELT_REAL_CONNECTORS"))
+FEW = ("airbyte-source-convex", "tap-jsonfile", "dlt")
+KILLS = int(os.environ.get("ELT_KILLS", "3")) if ALL else 1
 NEXT_WEEK = Window(WEEK.end, WEEK.end + timedelta(days=7))
 LAST_WEEK = Window(NEXT_WEEK.end, NEXT_WEEK.end + timedelta(days=7))
 POSTGRES = {"host": "127.0.0.1", "port": 5432, "user": "postgres", "database": "postgres"}
@@ -167,7 +167,7 @@ def dlt_rest(folder: Path) -> Iterator[Source]:
         pages = {"type": "page_number", "base_page": 1, "total_path": None, "stop_after_empty_page": True}
         resource = {"name": "orders", "primary_key": "id", "endpoint": {"path": "orders", "incremental": since}}
         api = {"client": {"base_url": f"{server.url}/", "paginator": pages}, "resources": [resource]}
-        extract = {"type": "dlt", "package": "dlt==1.31.0", "rest_api": api}
+        extract = {"type": "dlt", "package": DLT, "requirements": [*DLT_REQUIREMENTS], "rest_api": api}
         yield Source(extract, {"stream": "orders", "primary_key": ["id"], **CHANGES}, {}, grow)
 
 
@@ -222,12 +222,9 @@ SOURCES = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def environments(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
-    patch.setenv("ELT_CONNECTORS", os.environ.get("ELT_CONNECTORS") or str(tmp_path_factory.mktemp("connectors")))
-    yield
-    patch.undo()
+@pytest.fixture(autouse=True)
+def environments(dlt_environments: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELT_CONNECTORS", os.environ.get("ELT_CONNECTORS") or str(dlt_environments))
 
 
 def line_of(folder: Path, source: Mapping[str, Any]) -> Line:
@@ -252,7 +249,7 @@ def held(line: Line, key: str) -> tuple[list[Any], str | None]:
     return sorted(row[key] for row in line.rows()), state
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", SOURCES if ALL else FEW)
 def test_rows_and_state_are_those_of_one_load_whenever_it_is_killed(name, tmp_path):
     with SOURCES[name](tmp_path) as source:
 
@@ -292,7 +289,7 @@ def test_rows_and_state_are_those_of_one_load_whenever_it_is_killed(name, tmp_pa
 def killed(folder: Path, line: Callable[[], Line], key: str, takes: float, seed: int) -> tuple[list[Any], str | None]:
     """Kill a load at some moment of it, and return what the warehouse has then."""
     code = "import sys, test_real_connectors as tests; tests.work(sys.argv[1])"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "ELT_REAL_CONNECTORS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     with (folder / "worker.log").open("ab") as out:
         worker = subprocess.Popen([sys.executable, "-c", code, str(folder)], env=environment, stdout=out, stderr=out)
         time.sleep(random.Random(seed).uniform(1.0, 1.2 * takes + 2))
