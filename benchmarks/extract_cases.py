@@ -1,7 +1,7 @@
 """What `extract.py` measures: each case takes the folder of the sources and one of its own, and returns what is timed.
 
 That returns the number of rows. What a case imports at its top is not timed; what ELT Factory imports where it needs
-it, is.
+it, is, but for the libraries that `extract.py` imports for every case.
 """
 
 from __future__ import annotations

@@ -53,6 +53,19 @@ TABLES: list[dict[str, Any]] = [
 ]
 
 
+# the values of a record of the form, and others as JSON writes them, which the bytes must not take for those
+TYPED = {"i": 1, "f": 1.5, "d": "2013-01-31", "t": True, "q": "7"}
+ODD = {
+    "i": ["null", "-0", "1.0", "1e0", '"1"', "true", "9223372036854775807", "9223372036854775808", "[1]"],
+    "f": ["null", "1", "1.50", "-0.0", "1e400", "1e+20", "NaN", "nan", "inf", "0.30000000000000004", "1e-7", '"inf"'],
+    "d": ["null", '"null"', '"infinity"', '"epoch"', '"0001-01-01"', '"9999-12-31"',
+          '"2013-1-31"', '"2013-02-30"', '"2013-01-31T00:00"', '"0044-03-15 (BC)"', "2013"],
+    "t": ["null", "false", '"true"', '"TRUE"', "1", "0", '"t"'],
+    "q": ["null", '"07"', '"+7"', '" 7"', "7", '"7.0"', '"-7"', '"x"'],
+}  # fmt: skip
+DECLARED = columns(i="integer", f="float", d="date", t="boolean", q="integer") | {"primary_key": ["i"]}
+
+
 def spaced(row: dict[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=False)
 
@@ -70,6 +83,41 @@ def test_a_record_of_another_form_comes_out_as_if_it_were_read_with_care(tmp_pat
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(reading, "presumed_columns", with_care)
             assert fast == outcome(tmp_path / f"{number}careful", "ndjson", content, table=table), other
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_value_has_the_type_that_its_bytes_prove_or_is_cast_as_with_care(tmp_path, few, name):
+    first = [spaced(TYPED | {"i": number}) for number in range(4)]
+    usual = json.dumps(TYPED[name])
+    others = [spaced(TYPED | {"i": 5}).replace(f'"{name}": {5 if name == "i" else usual}', f'"{name}": {odd}')
+              for odd in ODD[name]]  # fmt: skip
+    for number, (content, table) in enumerate([(lines(*first, *others), DECLARED)] + [
+        (lines(*first, other), {}) for other in others
+    ]):  # fmt: skip
+        fast = outcome(tmp_path / f"{number}fast", "ndjson", [content], table=table)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reading, "presumed_columns", with_care)
+            assert fast == outcome(tmp_path / f"{number}careful", "ndjson", [content], table=table), content
+
+
+def test_values_of_records_of_the_form_are_not_read_as_text(lander, monkeypatch):
+    # what is read as text ends the fast road, and then the records would be looked at with care
+    monkeypatch.setattr("elt_factory.landing.direct_sql.plain_cast", lambda *_: "error('read as text')")
+    monkeypatch.setattr(reading, "find_columns", never)
+    rows = [TYPED | {"i": n, "f": None if n % 3 else n / 8} for n in range(20)]
+    found = lander.ndjson(lines(*map(spaced, rows)), table=DECLARED)
+    assert sorted(found.column("i")) == list(range(20))
+    assert found.types == {"i": "integer", "f": "float", "d": "date", "t": "boolean", "q": "integer"}
+
+
+def test_fields_may_be_called_as_the_steps_of_the_statement_are(lander, monkeypatch):
+    monkeypatch.setattr(reading, "find_columns", never)
+    names = ["other", "record", "json", "met", "r0", "t0", "p0", "c0", "raw", "staged", "lines"]
+    rows = [{name: n * len(names) + place for place, name in enumerate(names)} for n in range(20)]
+    # what is not of the form is read as text
+    found = lander.ndjson(lines(*map(spaced, rows), tight({name: -place for place, name in enumerate(names)})))
+    for place, name in enumerate(names):
+        assert sorted(found.column(name)) == [-place, *(n * len(names) + place for n in range(20))]
 
 
 @pytest.mark.parametrize("written", [spaced, tight])

@@ -122,19 +122,17 @@ def is_usual(text: str, value: str, column_type: ColumnType) -> str:
 
     `value` is DuckDB's own cast of the text: the same as that of `cast_text` where the condition holds.
     """
-    same = f"CAST({value} AS VARCHAR) = {text}"
-    match column_type.name:
-        case "integer" | "decimal":
-            return same
-        case "date":
-            return f"strlen({text}) = 10 AND {same}"
-        case "float":
-            return f"isfinite({value}) AND NOT contains({text}, '_')"
-        case "timestamp":
-            return f"{_of_form(text, _INSTANTS)} AND {value} >= TIMESTAMPTZ '0001-01-01 00:00:00+00'"
-        case "datetime":
-            return f"{_of_form(text, _CLOCKS)} AND {value} >= TIMESTAMP '0001-01-01'"
-    return ""
+    written = f"CAST({value} AS VARCHAR)"
+    conditions: Mapping[str, str] = {
+        "integer": f"{written} = {text}",
+        # written out it only has zeros more than the text: what is cut off or rounded has no such beginning
+        "decimal": f"starts_with({written}, {text})",
+        "date": f"strlen({text}) = 10 AND {written} = {text}",
+        "float": f"isfinite({value}) AND NOT contains({text}, '_')",
+        "timestamp": f"{_of_form(text, _INSTANTS)} AND {value} >= TIMESTAMPTZ '0001-01-01 00:00:00+00'",
+        "datetime": f"{_of_form(text, _CLOCKS)} AND {value} >= TIMESTAMP '0001-01-01'",
+    }
+    return conditions.get(column_type.name, "")
 
 
 def _of_form(text: str, forms: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from elt_factory.core.sql_text import identifier
 from elt_factory.landing.casting import is_usual, plain_cast
 from elt_factory.landing.contract import named_rows, typed_value
-from elt_factory.landing.file_names import AGAIN, PATH
+from elt_factory.landing.file_names import AGAIN, MET, PATH, proven_name
 from elt_factory.landing.planned import ContractPlan, PlannedColumn
 from elt_factory.landing.presumption import confirmed
 from elt_factory.landing.reasons import refusals
@@ -20,13 +20,24 @@ def good_records(relation: str, plan: ContractPlan) -> str:
     raw = [f"{identifier(name)} AS {plan.raw(name)}" for name in plan.raw_columns] or ["NULL AS r0"]
     own = {PATH: "file", AGAIN: "again"}
     raw += [f"{identifier(name)} AS {own[name]}" for name in plan.own_columns if name in own]
+    raw += [f"{identifier(proven_name(name))} AS {_proven(name, plan)}" for name in sorted(plan.proven)]
+    raw += [f"{identifier(MET)} AS met"] if plan.proven else []
     cast = [column for column in plan.columns if _is_cast(column, plan)]
-    plain = "".join(f", {plain_cast(plan.raw(c.name), c.type)} AS {_plain(c, plan)}" for c in cast)
+    plain = "".join(f", {_cast(c, plan)} AS {_plain(c, plan)}" for c in cast)
     typed = "".join(f", {_value(column, plan)} AS {plan.typed(column.name)}" for column in plan.columns)
     refused = refusals(plan)
     good = f" WHERE {' AND '.join(f'NOT ({refusal})' for refusal in refused)}" if refused else ""
     records = f"SELECT *{typed} FROM (SELECT *{plain} FROM (SELECT {', '.join(raw)} FROM {relation}) AS raw) AS plain"
     return named_rows(plan, f"(SELECT * FROM ({records}) AS typed{good}) AS staged")
+
+
+def _proven(name: str, plan: ContractPlan) -> str:
+    return f"t{plan.raw(name)[1:]}"
+
+
+def _cast(column: PlannedColumn, plan: ContractPlan) -> str:
+    cast = plain_cast(plan.raw(column.name), column.type)
+    return f"CASE WHEN NOT met THEN {cast} END" if column.name in plan.proven else cast
 
 
 def _plain(column: PlannedColumn, plan: ContractPlan) -> str:
@@ -42,6 +53,13 @@ def _is_cast(column: PlannedColumn, plan: ContractPlan) -> bool:
 
 
 def _value(column: PlannedColumn, plan: ContractPlan) -> str:
+    value = _asked(column, plan)
+    if column.name not in plan.proven:
+        return value
+    return f"CASE WHEN met THEN {_proven(column.name, plan)} ELSE {value} END"
+
+
+def _asked(column: PlannedColumn, plan: ContractPlan) -> str:
     if not _is_cast(column, plan):
         return typed_value(column, plan)
     raw, value = plan.raw(column.name), _plain(column, plan)

@@ -8,8 +8,14 @@ from elt_factory.core.sql_text import text_literal
 PATH = "\x01file"
 AGAIN = "\x01again"
 ROW = "\x01row"
+MET = "\x01met"  # of a record: whether it has the form of most
 # in the landing's parts, and in tables that files are appended to
 FILE_ID = "_file_id"
+
+
+def proven_name(column: str) -> str:
+    """Return what holds a column's values with their type, where the form of their records proves it."""
+    return f"\x01proven {column}"
 
 
 def with_path(reader: str) -> str:

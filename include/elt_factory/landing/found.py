@@ -38,6 +38,8 @@ _TYPES: Mapping[int, TypeName] = {
 }
 _LIKE_A_DAY = re.compile(r'"\d{4}-\d{1,2}-\d{1,2}')
 _SURE_DIGITS = 18
+_PROVABLE = ("integer", "float", "boolean", "date")
+_FORM_PART = 4  # of the first records a quarter says their form: one of another form costs itself alone
 _EXACT = ("text", "integer", "decimal")  # types whose values a double may not hold
 
 
@@ -213,9 +215,7 @@ def _given(known: KnownTable, names: Sequence[str]) -> dict[str, ColumnType]:
 
 
 def _ndjson_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> list[str]:
-    types = dict.fromkeys(plan.raw_columns, "VARCHAR")
-    # a nested value keeps its JSON form, a text in it its quotes
-    types |= {c.name: "JSON" for c in plan.columns if c.found and c.type.name == "json"}
+    types = _read_types(plan)
     if not types:
         return [LINES]
     presumed = plan.presumed
@@ -224,14 +224,46 @@ def _ndjson_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan:
     exact = _exact_fields(plan)
     if exact and _has_long_numbers(connection, spool.files, exact):
         return [ndjson.read_exactly(in_json, exact, uuid.uuid4().hex, plan.own_columns, presumed)]
-    if presumed.keys:
-        # of a key that is not a column only the form counts
-        of_keys = {key: types.get(key, "JSON") for key in presumed.keys}
-        with only_first(connection, spool.files):
-            form = form_of(connection, of_keys, LINES)
-        if form:
-            return [ndjson.read_by_form(of_keys, form, plan.own_columns, presumed)]
     return [ndjson.read_columns(in_json, plan.own_columns, presumed=presumed)]
+
+
+def _read_types(plan: ContractPlan) -> dict[str, str]:
+    types = dict.fromkeys(plan.raw_columns, "VARCHAR")
+    # a nested value keeps its JSON form, a text in it its quotes
+    return types | {c.name: "JSON" for c in plan.columns if c.found and c.type.name == "json"}
+
+
+def relation_by_form(
+    connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan
+) -> tuple[str, frozenset[str]] | None:
+    """Return presumed records of NDJSON as a relation, by the form of the first, and the columns that it proves.
+
+    None where they have no form, or numbers that their form could not prove.
+    """
+    same_names = all(source_name(name) == name for name in plan.raw_columns)
+    exact = _exact_fields(plan)
+    if spool.format != "ndjson" or not plan.presumed.keys or not plan.raw_columns or not same_names:
+        return None
+    if exact and ndjson.may_begin_with_long_numbers(spool.files):
+        return None
+    types, kinds = _read_types(plan), _provable(plan)
+    # of a key that is not a column only the form counts
+    of_keys = {key: types.get(key, "JSON") for key in plan.presumed.keys}
+    with only_first(connection, spool.files, _FORM_PART):
+        form = form_of(connection, of_keys, LINES, {key: kinds[key] for key in of_keys if key in kinds})
+    if form is None:
+        return None
+    relation = ndjson.read_by_form(of_keys, form, plan.own_columns, plan.presumed, exact)
+    return relation, frozenset(form.kinds)
+
+
+def _provable(plan: ContractPlan) -> dict[str, str]:
+    """Return the DuckDB types of the columns whose values the bytes of a record can prove."""
+    return {
+        column.name: casting.duckdb_type(column.type)
+        for column in plan.columns
+        if column.found and not (column.hashed or column.written) and column.type.name in _PROVABLE
+    }
 
 
 def _exact_fields(plan: ContractPlan) -> frozenset[str]:

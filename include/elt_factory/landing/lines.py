@@ -65,9 +65,9 @@ def offer(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], name: st
 
 
 @contextmanager
-def only_first(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> Iterator[None]:
-    """Let a connection read no more of offered files than the first batch, as long as the block lasts."""
-    connection.register(LINES, _Stream(tuple(files), most=1))
+def only_first(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], part: int = 1) -> Iterator[None]:
+    """Let a connection read no more of offered files than the first batch, or a part of it, while the block lasts."""
+    connection.register(LINES, _Stream(tuple(files), most=1, part=part))
     try:
         yield
     finally:
@@ -117,6 +117,7 @@ class _Stream:
 
     files: tuple[Path, ...]
     most: int | None = None  # batches
+    part: int = 1  # what a batch is of one of the usual size
 
     def __arrow_c_schema__(self) -> object:
         return _schema().__arrow_c_schema__()
@@ -124,7 +125,9 @@ class _Stream:
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         import pyarrow as pa
 
-        reader = pa.RecordBatchReader.from_batches(_schema(), islice(_batches(self.files), self.most))
+        reader = pa.RecordBatchReader.from_batches(
+            _schema(), islice(_batches(self.files, BATCH_BYTES // self.part), self.most)
+        )
         return reader.__arrow_c_stream__(requested_schema)
 
 
@@ -134,14 +137,14 @@ def _schema() -> pa.Schema:
     return pa.schema([("json", pa.string()), (PATH, pa.dictionary(pa.int32(), pa.string())), (ROW, pa.int64())])
 
 
-def _batches(files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+def _batches(files: Sequence[Path], batch_bytes: int) -> Iterator[pa.RecordBatch]:
     number, size = 0, 0
     waiting: list[tuple[Path, bytes]] = []
     for file in files:
-        for piece in _pieces(file):
+        for piece in _pieces(file, batch_bytes):
             waiting.append((file, piece))
             size += len(piece)
-            if size >= BATCH_BYTES or len(waiting) == _MANY:
+            if size >= batch_bytes or len(waiting) == _MANY:
                 number, batch = _batch(waiting, number)
                 size, waiting = 0, []
                 yield batch
@@ -149,12 +152,12 @@ def _batches(files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         yield _batch(waiting, number)[1]
 
 
-def _pieces(file: Path) -> Iterator[bytes]:
+def _pieces(file: Path, most_bytes: int) -> Iterator[bytes]:
     """Yield a file in pieces of whole lines, each with a line break at its end."""
     with file.open("rb") as source:
         source.seek(len(BOM) if source.read(len(BOM)) == BOM else 0)
         parts: list[bytes] = []
-        while chunk := source.read(BATCH_BYTES):
+        while chunk := source.read(most_bytes):
             last = chunk.rfind(b"\n") + 1
             if not last:
                 parts.append(chunk)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from elt_factory.core.sql_text import identifier, text_list, text_literal
 from elt_factory.landing import json_rules, limits
-from elt_factory.landing.file_names import ROW
+from elt_factory.landing.file_names import MET, ROW, proven_name
 from elt_factory.landing.lines import LINES
 from elt_factory.landing.presumption import Presumption, confirmed_condition, confirmed_record, confirmed_text
 from elt_factory.landing.record_form import RecordForm, structure
@@ -115,6 +116,11 @@ def may_have_long_numbers(files: Sequence[Path]) -> bool:
     return any(_LONG_RUN in piece for file in files for piece in _pieces(file))
 
 
+def may_begin_with_long_numbers(files: Sequence[Path]) -> bool:
+    """Whether that is so in the first bytes."""
+    return any(_LONG_RUN in piece for file in files[:1] for piece in islice(_pieces(file), 1))
+
+
 def _pieces(file: Path) -> Iterator[bytes]:
     with file.open("rb") as source:
         rest = b""
@@ -150,26 +156,46 @@ def read_exactly(
 
 
 def read_by_form(
-    types: Mapping[str, str], form: RecordForm, more: Sequence[str] = (), presumed: Presumption = _NOTHING
+    types: Mapping[str, str],
+    form: RecordForm,
+    more: Sequence[str] = (),
+    presumed: Presumption = _NOTHING,
+    exact: Collection[str] = (),
 ) -> str:
     """`read_columns`, of records that have a form for the most part: only others are taken apart a second time.
 
-    `types` are of all keys.
+    `types` are of all keys. Of a record of the form the fields that it proves have their values as columns of
+    `proven_name`, and as text no more than something or NULL; MET says which records these are. In no other record a
+    number of the `exact` fields may be one that a double does not hold.
     """
     values = {column: f"record.{identifier(column)}" for column in types}
-    columns = ", ".join(f"{value} AS {identifier(name)}" for name, value in values.items())
-    passed = "".join(f", {identifier(name)}" for name in more)
-    is_so = confirmed_condition(f"{form.is_met('json', values)} OR {_is_presumed('json', presumed)}")
-    records = f"SELECT json, from_json(json, {structure(types)}) AS record{passed} FROM {LINES}"
-    return f"(SELECT {columns}{passed} FROM ({records}) WHERE {is_so})"
+    columns = [
+        _unproven(name, value) if name in form.kinds else f"{value} AS {identifier(name)}"
+        for name, value in values.items()
+    ]
+    columns += [f"{values[name]} AS {identifier(proven_name(name))}" for name in form.kinds]
+    passed = [MET, *more] if form.kinds else more
+    is_so = confirmed_condition(f"{identifier(MET)} OR {_is_presumed('json', presumed, exact)}")
+    records = f"SELECT *, from_json(json, {structure({**types, **form.kinds})}) AS record FROM {LINES}"
+    judged = f"SELECT *, {form.is_met('json', values)} AS {identifier(MET)} FROM ({records})"
+    if form.kinds:
+        texts = structure(dict.fromkeys(form.kinds, "VARCHAR"))
+        judged = f"SELECT *, CASE WHEN NOT {identifier(MET)} THEN from_json(json, {texts}) END AS other FROM ({judged})"
+    return f"(SELECT {', '.join([*columns, *map(identifier, passed)])} FROM ({judged}) WHERE {is_so})"
 
 
-def _is_presumed(text: str, presumed: Presumption) -> str:
-    """Return the condition that a record has no other keys, and values of the kinds that are presumed."""
+def _unproven(name: str, value: str) -> str:
+    something = f"CASE WHEN {value} IS NOT NULL THEN '' END"
+    return f"CASE WHEN {identifier(MET)} THEN {something} ELSE other.{identifier(name)} END AS {identifier(name)}"
+
+
+def _is_presumed(text: str, presumed: Presumption, exact: Collection[str]) -> str:
+    """Return the condition that a record has no other keys, values of the kinds that are presumed, no long numbers."""
     kinds = {name: f"json_type({text}, {text_literal(json_rules.pointer_to(name))})" for name in presumed.keys}
     texts = (f"coalesce({kind} IN ('VARCHAR', 'NULL'), TRUE)" for name, kind in kinds.items() if name in presumed.texts)
     others = (f"coalesce({kind} <> 'VARCHAR', TRUE)" for name, kind in kinds.items() if name in presumed.in_json)
-    return " AND ".join([_has_only(text, presumed), *texts, *others])
+    short = [f"NOT ({has_long_number(exact)})"] if exact else []
+    return " AND ".join([_has_only(text, presumed), *texts, *others, *short])
 
 
 def _confirmed(values: Mapping[str, str], presumed: Presumption) -> list[str]:

@@ -60,7 +60,8 @@ class ContractPlan:
     `protected`: the values of hashed columns are hashes already. `only_file` is the file that all records come from,
     where there is one. With `short_texts` no value is longer than a text may be. `integers` are columns whose texts a
     database wrote from integers. `quarantines` are the checks that set rows aside, but none that is deleted by
-    `deletes`; `unseen` are columns that no record has, and a check may name.
+    `deletes`; `unseen` are columns that no record has, and a check may name. `proven` are columns whose values records
+    of the form of most have with their type, too.
     """
 
     columns: tuple[PlannedColumn, ...]
@@ -86,6 +87,7 @@ class ContractPlan:
     quarantines: tuple[Quarantine, ...] = ()
     unseen: tuple[tuple[str, ColumnType | None], ...] = ()
     deletes: Deletes | None = None
+    proven: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def own_columns(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from elt_factory.landing.csv_sifting import forget_broken_lines, sift_csv
 from elt_factory.landing.delivered import file_id, note_delivered
 from elt_factory.landing.direct import Parts, may_be_direct, stage_directly
 from elt_factory.landing.first_look import NotPresumedError, presumed_columns
-from elt_factory.landing.found import Found, find_columns, nanosecond_columns, raw_relations
+from elt_factory.landing.found import Found, find_columns, nanosecond_columns, raw_relations, relation_by_form
 from elt_factory.landing.lines import BATCH_BYTES, BROKEN_LINES, LONG, BrokenLinesError, Sizes, offer
 from elt_factory.landing.manifest import Drift
 from elt_factory.landing.numbers import Signs
@@ -191,19 +191,25 @@ def _stage_directly(
         plan = replace(plan, presumed=presumed)
         if may_be_direct(request.known, plan):
             memory.set_threads(connection, len(plan.columns))
-            relations = raw_relations(connection, spool, plan)
-            if written := stage_directly(connection, request.staged, plan, relations, parts):
+            if written := _written_directly(connection, request, spool, plan, parts):
                 read = ReadRecords(plan, drift, spool, written)
-                _stage_rejected(connection, request, read, relations)
+                _stage_rejected(connection, request, read)
                 return read
     staging.forget(parts)
     forget_broken_lines(connection)
     return None
 
 
-def _stage_rejected(
-    connection: duckdb.DuckDBPyConnection, request: LandRequest, read: ReadRecords, relations: Sequence[str]
-) -> None:
+def _written_directly(
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool, plan: ContractPlan, parts: Path
+) -> Parts:
+    if by_form := relation_by_form(connection, spool, plan):
+        relation, proven = by_form
+        return stage_directly(connection, request.staged, replace(plan, proven=proven), [relation], parts)
+    return stage_directly(connection, request.staged, plan, raw_relations(connection, spool, plan), parts)
+
+
+def _stage_rejected(connection: duckdb.DuckDBPyConnection, request: LandRequest, read: ReadRecords) -> None:
     """Add the records that are not in parts to `staged`, unless there are none by the counts or by the plan."""
     expected = read.spool.counted if read.spool.rows_read is None else read.spool.rows_read
     if expected == sum(part[1] for part in read.parts) or not refusals(read.plan):
@@ -211,7 +217,7 @@ def _stage_rejected(
     # what is noted of broken lines is noted again
     forget_broken_lines(connection)
     memory.set_threads(connection, len(read.plan.columns), most=None if read.plan.numbered else 1)
-    for relation in relations:
+    for relation in raw_relations(connection, read.spool, read.plan):
         select = contract.rejected_records(relation, read.plan)
         staging.stage_more(connection, request.staged, read.plan, select, read.part_files)
 

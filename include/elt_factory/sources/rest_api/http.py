@@ -119,6 +119,7 @@ class HttpClient:
         self._deadline = Deadline(api.timeout.total_seconds())
         settings = settings_of(connection, self._base.scheme, label)
         self._headers = {**settings.headers, **api.headers}
+        self._last_path: tuple[str, httpx.URL] | None = None
         self._client = httpx.Client(
             headers=_OURS,
             timeout=self._deadline.seconds,
@@ -208,7 +209,10 @@ class HttpClient:
 
     def _below(self, path: str, params: Params) -> httpx.URL:
         try:
-            return httpx.URL(str(self._base).rstrip("/") + "/" + path.lstrip("/")).copy_merge_params(dict(params))
+            # each page has the path of the one before
+            if self._last_path is None or self._last_path[0] != path:
+                self._last_path = path, httpx.URL(str(self._base).rstrip("/") + "/" + path.lstrip("/"))
+            return self._last_path[1].copy_merge_params(dict(params))
         except httpx.InvalidURL as error:
             raise self._subject.error(BadRequestError, f'the path "{path}" is not a valid URL path: {error}') from None
 
