@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from demo_project import flights_connection, lay_demo
 from elt_factory.cli.running import record
 from elt_factory.cli.running.record import Fate
 from exports_support import Exports, exports_api
@@ -20,7 +20,6 @@ from live_airflow import ENDED, Live, signed_in, within
 
 ROOT = Path(__file__).parents[2]
 ELT = [sys.executable, "-c", "from elt_factory.cli.main import main; main()"]
-API_KEY = "nyc-flights-demo"
 DEMO = ("departures", "fleet", "flights", "weather")
 COMPONENTS = ("scheduler", "api-server", "dag-processor", "triggerer")
 ROWS = {"fleet.airlines": 16, "fleet.airports": 1_458, "fleet.planes": 3_322, "flights.flights": 6_099}
@@ -64,22 +63,6 @@ def elt(environment: dict[str, str], *arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def lay_project(folder: Path, sources: Path) -> None:
-    """The project with two configs more, and the demo's files and database."""
-    for name in ("dags", "plugins", "dag_configs"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "airflow_settings.yaml", folder)
-    (folder / "include").symlink_to(ROOT / "include")
-    # the models of the demo are another test's: dbt tasks take turns, of seconds each
-    for name, models in {"departures": "fleet_age delay_by_carrier_hour", "fleet": "stg_airlines stg_airports"}.items():
-        file, select = folder / "dag_configs" / f"{name}.yaml", f'{{select: "tag:{name}"}}'
-        assert select in file.read_text()
-        file.write_text(file.read_text().replace(select, f'{select[:-1]}, exclude: "{models}"}}'))
-    (folder / "dag_configs" / "late.yaml").write_text(LATE)
-    (folder / "dag_configs" / "export.yaml").write_text(EXPORT)
-    shutil.copytree(sources, folder / "data" / "sources")
-
-
 @pytest.fixture(scope="module")
 def exports() -> Iterator[Exports]:
     with exports_api() as api:
@@ -96,12 +79,13 @@ def live(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Live]:
     folder, port = tmp_path_factory.mktemp("live"), next(unused_ports)
-    lay_project(folder, demo_sources)
-    flights = {"conn_type": "http", "host": f"http://127.0.0.1:{demo_api}", "password": API_KEY}
+    lay_demo(folder, demo_sources)
+    for name, text in {"late": LATE, "export": EXPORT}.items():
+        (folder / "dag_configs" / f"{name}.yaml").write_text(text)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
         "ELT_PROJECT": str(folder),
         "PYTHONPATH": str(ROOT / "include"),
-        "AIRFLOW_CONN_FLIGHTS_API": json.dumps(flights),
+        "AIRFLOW_CONN_FLIGHTS_API": flights_connection(demo_api),
         "AIRFLOW_CONN_EXPORTS_API": json.dumps({"conn_type": "http", "host": exports.url, "password": "s3cret-key"}),
     }
     elt(environment, "up", "--port", str(port))

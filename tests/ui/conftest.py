@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from browser_support import CHROMIUM
 from fastapi.testclient import TestClient
 from ui_support import HIDDEN, api_over, token_of
 
@@ -80,3 +81,13 @@ def api(airflow_db: Path, project: Path) -> Iterator[TestClient]:
 def login(api: TestClient) -> Callable[[str | None], dict[str, str]]:
     """Give the headers of a user with a role of Airflow's own SimpleAuthManager; None is a user without one."""
     return token_of
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()

@@ -3,25 +3,21 @@
 import json
 import os
 import re
-import shutil
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import psycopg
 import pytest
+from browser_support import CHROMIUM, address, as_user, elt, password_file
 from estate_support import ROOT, commit_orders, lay_estate, settings, windows
 from ui_support import pictures_wanted
 
 from elt_factory.cli.local import BUNDLES
 from live_airflow import Live, signed_in, within
 
-ELT = [sys.executable, "-c", "from elt_factory.cli.main import main; main()"]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 POSTGRES = "postgresql://postgres@127.0.0.1:5432"
 AXE = ROOT / "page" / "node_modules" / "axe-core" / "axe.min.js"
 NAMES = {"clicks", "customers", "inventory", "orders", "payments", "reports"}
@@ -67,11 +63,6 @@ if CHROMIUM is None and not os.environ.get("ELT_REQUIRE_SERVICES"):
 
 def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def elt(environment: dict[str, str], *arguments: str) -> None:
-    done = subprocess.run([*ELT, *arguments], env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -130,16 +121,6 @@ def live(metadata: list[str], unused_ports: Iterator[int], tmp_path_factory: pyt
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
 def page(live: Live, browser):
     """A browser that is logged in as the administrator."""
     opened = browser.new_page(viewport={"width": 1480, "height": 940}, base_url=address(live))
@@ -152,24 +133,6 @@ def page(live: Live, browser):
     opened.click('button[type="submit"]')
     opened.wait_for_url("**/")
     return opened
-
-
-def as_user(live: Live, browser, user: str, **context):
-    """A page of another user, whose token is in the cookie of a browser of their own."""
-    password = json.loads(password_file(live).read_text())[user]
-    answer = httpx.post(f"{address(live)}/auth/token", json={"username": user, "password": password}, trust_env=False)
-    opened = browser.new_context(viewport={"width": 1480, "height": 940}, base_url=address(live), **context)
-    token = answer.raise_for_status().json()["access_token"]
-    opened.add_cookies([{"name": "_token", "value": token, "url": address(live)}])
-    return opened.new_page()
-
-
-def address(live: Live) -> str:
-    return f"{live.api.base_url.scheme}://{live.api.base_url.host}:{live.api.base_url.port}"
-
-
-def password_file(live: Live) -> Path:
-    return live.folder / ".airflow" / "simple_auth_manager_passwords.json.generated"
 
 
 def window_of(run: dict) -> list[datetime]:

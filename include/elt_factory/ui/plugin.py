@@ -37,10 +37,14 @@ class LazyApp:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
+        await self.loaded()(scope, receive, send)
+
+    def loaded(self) -> Any:
+        """Return the application."""
         if self._app is None:
             module, name = self._place
             self._app = getattr(import_module(module), name)
-        await self._app(scope, receive, send)
+        return self._app
 
 
 def bundle_url() -> str:
