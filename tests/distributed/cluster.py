@@ -341,12 +341,16 @@ def _metadata(cluster: Cluster, slots: int) -> Iterator[None]:
     with psycopg.connect(POSTGRES, autocommit=True) as server:
         server.execute(f'CREATE DATABASE "{cluster.database}"')
         try:
-            make = (
-                "from elt_factory.cli.local import apply_settings, migrate_database; migrate_database();"
-                f"apply_settings({{'airflow': {{'pools': [{{'pool_name': 'warehouse', 'pool_slot': {slots}}}]}}}})"
-            )
-            environment = os.environ | cluster.environment
-            subprocess.run([sys.executable, "-c", make], env=environment, cwd=ROOT, check=True)
+            make_metadata(cluster.environment, slots)
             yield
         finally:
             server.execute(f'DROP DATABASE "{cluster.database}" WITH (FORCE)')
+
+
+def make_metadata(environment: Mapping[str, str], slots: int) -> None:
+    """Give a database that is empty Airflow's tables and the pool of the warehouse."""
+    make = (
+        "from elt_factory.cli.local import apply_settings, migrate_database; migrate_database();"
+        f"apply_settings({{'airflow': {{'pools': [{{'pool_name': 'warehouse', 'pool_slot': {slots}}}]}}}})"
+    )
+    subprocess.run([sys.executable, "-c", make], env=os.environ | environment, cwd=ROOT, check=True)

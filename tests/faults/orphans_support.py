@@ -11,14 +11,14 @@ from elt_factory.warehouse.base import Warehouse
 LATER = datetime.now(UTC) + timedelta(days=60)  # longer than anything is kept by default
 
 
-def assert_nothing_orphaned(warehouse: Warehouse, landings: Place, project: str) -> None:
-    """What retention and sweeps remove is all there was of src.tab but for its rows and its account."""
-    fields = {"name": "src", "extract": {"type": "sql", "connection": "c"}, "tables": {"tab": {}}}
-    remove_old(warehouse, SqlSource.model_validate(fields), "tab", Landings(landings, project), lambda _: None, LATER)
+def assert_nothing_orphaned(warehouse: Warehouse, landings: Place, project: str, table: str = "tab") -> None:
+    """What retention and sweeps remove is all there was of a table of `src` but for its rows and its account."""
+    fields = {"name": "src", "extract": {"type": "sql", "connection": "c"}, "tables": {table: {}}}
+    remove_old(warehouse, SqlSource.model_validate(fields), table, Landings(landings, project), lambda _: None, LATER)
     assert list(landings.files()) == []
     warehouse.sweep(LATER)
     d = warehouse.dialect
-    known = {*audit.TABLES, *audit.LOGS.values(), audit.turn("src", "tab").name}
+    known = {*audit.TABLES, *audit.LOGS.values(), audit.turn("src", table).name}
     found = warehouse.query(
         "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database() "
         f"AND lower(table_schema) = {d.literal(audit.SCHEMA)}"

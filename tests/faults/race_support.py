@@ -14,12 +14,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import duckdb
+import pytest
+from orphans_support import assert_nothing_orphaned
 
 from elt_factory.config.loading import load_config
 from elt_factory.core.window import Window
 from elt_factory.dag.operators import ExtractOperator, LoadOperator
-from elt_factory.dag.runtime import Run
+from elt_factory.dag.runtime import Run, landing_place, project_name
 from elt_factory.dag.splitting import PartOperator
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 YAML = """
 name: src
@@ -102,6 +105,13 @@ class Shop:
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.folder / "warehouse.duckdb")) as connection:
             return sorted(connection.execute(statement).fetchall())
+
+    def assert_nothing_left(self) -> None:
+        """What all loads so far have left is gone once its retention is over."""
+        with pytest.MonkeyPatch.context() as patch, DuckDBWarehouse(self.folder / "warehouse.duckdb") as opened:
+            for name, value in self.environment().items():
+                patch.setenv(name, value)
+            assert_nothing_orphaned(opened, landing_place("src", "tab"), project_name())
 
 
 def day(number: int) -> Window:

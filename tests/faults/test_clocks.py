@@ -8,14 +8,12 @@ from itertools import pairwise
 
 import pytest
 from clock_support import Worker, error_of_clock, worker_ahead_by
-from orphans_support import assert_nothing_orphaned
 from race_support import Shop, day, extracted_and_loaded, join_alone, read_part
 
 from elt_factory.checks.run import Result, keep
 from elt_factory.dag.runtime import Run
 from elt_factory.dag.splitting import SplitOperator
 from elt_factory.dag.waiting import Waiting
-from elt_factory.landing.places import LocalPlace
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from elt_factory.warehouse.state import run_verdict
 
@@ -58,9 +56,7 @@ def test_of_two_workers_the_one_that_reads_later_stays_whatever_their_clocks_say
         "select run_id, rows_read, rows_loaded + rows_rejected + rows_duplicate + rows_unchanged from _elt.loads"
     )
     assert (run_id, *numbers) == ("run 4", 96, 96)
-    with DuckDBWarehouse(shop.folder / "warehouse.duckdb") as opened:
-        place = LocalPlace(shop.folder / "landing").below("src", "tab")
-        assert_nothing_orphaned(opened, place, f"duckdb {shop.folder / 'warehouse.duckdb'}")
+    shop.assert_nothing_left()
 
 
 def rows(shop: Shop) -> list[dict]:
@@ -87,6 +83,7 @@ def test_a_file_that_is_read_later_in_parts_stays_whatever_the_clocks_of_their_w
         told = worker.do(loaded_in_parts, shop, f"run {number}")
         assert told == told | {"rows_loaded": 100, "total_rows": 100}, told
         assert {row["v"] for row in rows(shop)} == {f"v{number}"}
+    shop.assert_nothing_left()
 
 
 def loaded_in_parts(shop: Shop, name: str) -> dict:

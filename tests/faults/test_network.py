@@ -25,10 +25,12 @@ import httpx
 import psycopg
 import pytest
 import sqlalchemy as sa
+from orphans_support import assert_nothing_orphaned
 from wire_support import wire_to
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import TransientError
+from elt_factory.landing.places import LocalPlace
 from elt_factory.sources.files import web
 from elt_factory.sources.mongodb import client as mongo_client
 from elt_factory.sources.rest_api import http as rest_http
@@ -218,6 +220,8 @@ def check_whole(line: Line) -> None:
     assert (report.rows_read, report.rows_loaded, report.rows_rejected, report.rows_duplicate) == (ROWS, ROWS, 0, 0)
     found = sorted((int(row["id"]), row["v"]) for row in line.rows())
     assert found == [(record["id"], record["v"]) for record in RECORDS]
+    with line.warehouse() as opened:
+        assert_nothing_orphaned(opened, LocalPlace(line.folder / "landing"), "conformance", "things")
 
 
 @pytest.mark.parametrize("made", KINDS)

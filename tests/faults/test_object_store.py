@@ -162,6 +162,7 @@ def check_whole(shop: Shop) -> None:
     assert shop.query("select id, v from src.tab") == [(number, "v") for number in IDS]
     parts = "rows_read, rows_loaded, rows_rejected, rows_duplicate"
     assert shop.query(f"select {parts} from _elt.loads") == [(len(IDS), len(IDS), 0, 0)]
+    shop.assert_nothing_left()
 
 
 PARTS, MANIFESTS = r"parquet", r"manifest\.json"

@@ -6,6 +6,7 @@ Each load reads what its own extract landed, whole; what began to read later sta
 import json
 import multiprocessing
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,11 @@ def landing(request, tmp_path) -> dict[str, str]:
 
 
 @pytest.fixture
-def shop(tmp_path, landing) -> Shop:
-    return Shop(tmp_path, "append", landing)
+def shop(tmp_path, landing) -> Iterator[Shop]:
+    made = Shop(tmp_path, "append", landing)
+    yield made
+    if (tmp_path / "warehouse.duckdb").exists():
+        made.assert_nothing_left()
 
 
 def rows(version: str, ids: range) -> list[tuple[int, str]]:
@@ -253,3 +257,4 @@ def test_the_join_of_a_zombie_that_ends_after_that_of_its_retry_leaves_what_was_
         assert shop.query(ROWS) == expected
         assert shop.query("select rows_read, rows_loaded from _elt.loads") == account
         assert Joins(processes, shop, (split, parts)).end()["load"]["total_rows"] == len(expected)
+    shop.assert_nothing_left()
