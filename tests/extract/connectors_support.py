@@ -1,8 +1,9 @@
 """A connector of the tests' own: a wheel with a tap and a source that say and do what their settings tell."""
 
 import json
+import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,19 @@ def failure(message: str, kind: str) -> dict[str, Any]:
 def asked(file: Path) -> Any:
     """Return what the connector was asked, as its step `asked` wrote it."""
     return json.loads(file.read_text())
+
+
+def alive(pid: str) -> bool:
+    """Whether a process runs."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def until(true: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from connectors_support import (
     airbyte,
     airbyte_record,
     airbyte_state,
+    alive,
     asked,
     failure,
     line_of,
@@ -24,6 +24,7 @@ from connectors_support import (
     singer_record,
     singer_state,
     status,
+    until,
     write_wheel,
 )
 
@@ -418,21 +419,6 @@ def folder_in(tmp_path):
     folder = tmp_path / "scratch"
     folder.mkdir()
     return folder
-
-
-def alive(pid):
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
-def until(holds, seconds=20):
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 class TestSingerAsAKind(SourceSuite):

@@ -14,7 +14,6 @@ import random
 import re
 import shutil
 import signal
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Timer
@@ -22,6 +21,7 @@ from typing import Any
 
 import pytest
 from connector_stage import KINDS, LAST_WEEK, NEXT_WEEK, Stage, Steps, done, row, state
+from connectors_support import alive, until
 
 from elt_factory.core.failures import SourceUnavailableError
 from elt_factory.core.window import load_id
@@ -170,17 +170,3 @@ def test_a_worker_that_is_killed_at_its_commit_leaves_rows_and_state_of_one_load
     worker.join()
     assert worker.exitcode == -signal.SIGKILL
     check_agree(stage, moment)
-
-
-def alive(pid: str) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def until(true: Callable[[], bool], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)

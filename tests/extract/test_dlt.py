@@ -4,13 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from connectors_support import DLT, DLT_REQUIREMENTS
+from connectors_support import DLT, DLT_REQUIREMENTS, alive, until
 from extract_support import reply, serving
 
 from elt_factory.config.errors import ConfigError
@@ -200,17 +199,3 @@ def test_a_config_that_cannot_be_meant_is_refused(extract, text, tmp_path):
         return
     with pytest.raises(ConfigError, match=text):
         source_of(config, tmp_path)
-
-
-def alive(pid: str) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    except OSError:
-        return False
-
-
-def until(true, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
