@@ -36,6 +36,8 @@ SECRETS = {
     "header by value": config(headers="{X-Thing: Bearer hunter2hunter}"),
     "query of a sensor's path": config(ready="/health?api_key=hunter2hunter"),
     "cookie": config(headers="{Cookie: hunter2hunter}"),
+    "address with a password": config(params='{from: "postgresql://me:hunter2hunter@db/x"}'),
+    "address with a password alone": config(params='{from: "redis://:hunter2hunter@db"}'),
 }
 
 
@@ -110,6 +112,7 @@ def test_a_secret_in_the_params_of_the_form_is_an_error_at_its_name(tmp_path):
         config(path="/orders/tokens?fields=id,token&key=name"),
         config(headers="{Accept: application/json, Idempotency-Key: abc, X-Tenant: acme, Authority: x}"),
         config(params='{auth: "", secret: false}'),
+        config(params='{from: "https://h.example:8443/a@b", to: "postgresql://me@db/x"}'),
     ],
 )
 def test_what_is_no_secret_passes(tmp_path, text):

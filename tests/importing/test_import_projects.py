@@ -81,6 +81,7 @@ def test_taps_of_meltano_continue_from_their_state(project):
             "sync": "incremental",
             "replication_key": "updated_at",
             "initial_state": {"bookmarks": {"issues": {"replication_key_value": "2024-03-01"}}},
+            "columns": {"body": {"pii": "drop"}},
         },
         "users": {"write_disposition": "replace"},
     }
@@ -95,6 +96,72 @@ def test_what_meltano_has_and_no_config_can_say_is_listed(project):
         found["slack"].left_out
     )
     assert "no version of ./taps/odd is known" in found["odd"].left_out["tap-odd"]
+
+
+def meltano_of(folder, tap, catalog=None, **more):
+    """The project of one tap, with the catalog of its streams."""
+    if catalog is not None:
+        (folder / "catalog.json").write_text(json.dumps({"streams": catalog}))
+        tap = {**tap, "catalog": "catalog.json"}
+    (folder / "meltano.yml").write_text(yaml.safe_dump({"plugins": {"extractors": [tap]}, **more}))
+    return folder
+
+
+def test_columns_that_a_tap_did_not_read_are_dropped(tmp_path):
+    columns = {"properties": {name: {} for name in ("id", "at", "email", "name")}}
+    about = {"key_properties": ["id"], "schema": columns}
+    unselected = {"breadcrumb": ["properties", "email"], "metadata": {"selected": False}}
+    catalog = [
+        {"tap_stream_id": "orders", **about, "metadata": [unselected]},
+        {"tap_stream_id": "people", **about, "replication_key": "at"},
+        {"tap_stream_id": "items", **about},
+        {"tap_stream_id": "audit", **about},
+        {"tap_stream_id": "late", **about},
+    ]
+    select = ["orders.*", "people.name", "people.id", "*.*", "!items.e*", "!audit.*", "!late"]
+    tap = {"name": "tap-github", "select": select, "metadata": {"items.name": {"selected": False}}}
+    (found,) = meltano.imported(meltano_of(tmp_path, tap, catalog), {}, pin)
+    dropped = {name: set(table.get("columns", {})) for name, table in found.config["tables"].items()}
+    assert dropped == {"orders": {"email"}, "people": set(), "items": {"email", "name"}}
+    assert {found.left_out["audit"], found.left_out["late"]} == {"it was not selected"}
+    tap = {"name": "tap-github", "select": ["people.name", "orders.a.b", "!orders.c.d"]}
+    (found,) = meltano.imported(meltano_of(tmp_path, tap, catalog), {}, pin)
+    # the key and the cursor come whatever is selected
+    assert set(found.config["tables"]["people"]["columns"]) == {"email"}
+    assert "c.d were not selected, and come" in found.notes["orders"][0]
+
+
+def test_a_project_drops_nothing_without_a_word(tmp_path):
+    catalog = [
+        {"tap_stream_id": "Public-Orders", "key_properties": ["id"], "replication_method": "LOG_BASED"},
+        {"tap_stream_id": "public_orders", "key_properties": ["id"]},
+    ]
+    tap = {"name": "tap-github", "env": {"A": "b"}, "python": "python3.9", "select_filter": ["x"]}
+    schedules = [
+        {"name": "one", "extractor": "tap-github", "interval": "@daily", "env": {"REGION": "us"}},
+        {"name": "two", "extractor": "tap-github", "interval": "@yearly"},
+    ]
+    prod = {"name": "prod", "env": {"K": "hunter2"}}
+    prod["config"] = {"plugins": {"extractors": [{"name": "tap-github", "config": {"host": "x"}, "select": ["a.*"]}]}}
+    more = {"schedules": schedules, "environments": [prod], "env": {"GITHUB_TOKEN": "hunter2"}}
+    states = {"tap-github": {"bookmarks": {"gone": {"at": 1}}}, "tap-githbu": {"bookmarks": {}}}
+    (found,) = meltano.imported(meltano_of(tmp_path, tap, catalog, **more), states, pin)
+    assert set(found.left_out) == {
+        "public_orders", "state of gone", "state of tap-githbu", "env", "env of the environment prod",
+        "tap-github in the environment prod", "env of the schedule one", "one", "two",
+        *(f"tap-github: {key}" for key in ("env", "python", "select_filter")),
+    }  # fmt: skip
+    assert "LOG_BASED" in found.notes["public_orders"][0]
+    assert "host, select" in found.left_out["tap-github in the environment prod"]
+    assert "hunter2" not in yaml_text(found.config, found.remarks)
+
+
+def test_an_address_with_a_password_is_not_copied(tmp_path):
+    settings = {"url": "postgresql://me:hunter2@db/x", "cache": "redis://:hunter2@db", "dsn": "me/hunter2@db"}
+    tap = {"name": "tap-github", "config": settings | {"api": "https://api.example:8443/a@b"}, "select": ["a.*"]}
+    (found,) = meltano.imported(meltano_of(tmp_path, tap), {}, pin)
+    assert found.config["extract"]["config"] == {"api": "https://api.example:8443/a@b"}
+    assert set(found.held) == {"extra.url", "extra.cache", "extra.dsn"}
 
 
 def test_a_rule_for_one_stream_takes_back_what_one_for_all_says(tmp_path):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from elt_factory.config.models import secrets
 from elt_factory.discover.periods import sane_name
 from elt_factory.importing.project import Imported, NotAProjectError, head_of, read_yaml, valid_only
+from elt_factory.importing.singer_streams import Stream, chosen
 
 Plugin = Mapping[str, Any]
 # finds the version of a package that has none; None where it cannot be found
@@ -26,7 +26,15 @@ _WITHOUT = {
     "load_schema": "the schema in the warehouse is the name of the config",
     "commands": "commands of Meltano",
     "use_cached_catalog": "the catalog is discovered with each read",
+    "python": "python: of extract chooses the interpreter",
+    "env": "settings through the environment: write them in config, or in the connection",
+    "select_filter": "only some of its streams were read: remove the other tables",
 }
+_SAID = frozenset((
+    "name", "inherit_from", "variant", "namespace", "label", "description", "docs", "repo", "logo_url", "hidden",
+    "pip_url", "executable", "config", "settings", "settings_group_validation", "capabilities", "keywords",
+    "maintenance_status", "domain_url", "usage", "metadata", "select", "catalog", "prereq", "signup_url",
+))  # fmt: skip
 _OTHERS = ("loaders", "transformers", "transforms", "orchestrators", "utilities", "mappers", "files")
 
 
@@ -68,7 +76,46 @@ def imported(path: Path, states: Mapping[str, Any], pin: Pin, package: str | Non
     if len(taps) == 1 and "" in states:
         states = {str(taps[0]["name"]): states[""]}
     found = [_of_tap(_whole(tap, known), file.parent, schedules, states, pin) for tap in taps]
-    found[0].left_out |= others
+    found[0].left_out |= others | _of_project(parts, known)
+    found[0].left_out |= {
+        f"state of {name}": "no tap has that name" for name in sorted(set(states) - set(known) - {""})
+    }
+    return found
+
+
+def _of_project(parts: Iterable[Mapping[str, Any]], known: Mapping[str, Plugin]) -> dict[str, str]:
+    """Return what a project says of its taps where it does not describe them."""
+    found = dict[str, str]()
+    for part in parts:
+        if part.get("env"):
+            found["env"] = f"settings through the environment: {', '.join(sorted(map(str, part['env'])))}"
+        for one in part.get("environments") or []:
+            given = ((one.get("config") or {}).get("plugins") or {}).get("extractors") or []
+            for tap in given:
+                keys = sorted({*map(str, tap.get("config") or {}), *map(str, set(tap) - {"name", "config"})})
+                text = f"{', '.join(keys)} are others there: this config has those of the tap alone"
+                found[f"{tap.get('name')} in the environment {one.get('name')}"] = text
+            if one.get("env"):
+                text = f"settings through the environment: {', '.join(sorted(map(str, one['env'])))}"
+                found[f"env of the environment {one.get('name')}"] = text
+        found |= _of_schedules(part.get("schedules") or [], known)
+    return found
+
+
+def _of_schedules(schedules: Iterable[Plugin], known: Mapping[str, Plugin]) -> dict[str, str]:
+    found, seen = dict[str, str](), dict[str, str]()
+    for one in schedules:
+        name, tap = str(one.get("name")), str(one.get("extractor"))
+        if one.get("job") or tap not in known:
+            continue
+        if tap in seen:
+            found[seen[tap]] = f"{tap} has another schedule, {name}: a config has one"
+        if not _when(one)["schedule"]:
+            found[name] = f"{tap} ran {one.get('interval') or 'at no known time'}: write schedule"
+        if one.get("env"):
+            text = f"settings through the environment: {', '.join(sorted(map(str, one['env'])))}"
+            found[f"env of the schedule {name}"] = text
+        seen[tap] = name
     return found
 
 
@@ -98,13 +145,14 @@ def _of_tap(tap: Plugin, root: Path, schedules: Mapping[str, Plugin], states: Ma
     if package is None:
         found.left_out[name] = f"no version of {tap.get('pip_url') or name} is known: write pip_url with ==, or a tag"
         return found
-    for key in sorted(set(tap) & set(_WITHOUT)):
-        found.left_out[f"{name}: {key}"] = _WITHOUT[key]
+    for key in sorted(key for key in map(str, tap) if key not in _SAID):
+        found.left_out[f"{name}: {key}"] = _WITHOUT.get(key, "a key of the tap without a counterpart")
     catalog = root / str(tap["catalog"]) if tap.get("catalog") else None
     state = states.get(name)
     if state is None and "" in states:
         found.left_out[f"{name}: state"] = f'it does not say of which tap it is: write {{"{name}": ...}} around it'
-    _fill(found, (package, tap.get("executable")), (tap.get("config") or {}, _streams(tap, catalog, state)), state)
+    said = tap.get("config") or {}, chosen(tap, _json(catalog) if catalog else None, _bookmarks(state))
+    _fill(found, (package, tap.get("executable")), said, state)
     return found
 
 
@@ -121,13 +169,11 @@ def _of_folder(path: Path, states: Mapping[str, Any], pin: Pin, package: str | N
     state = states.get("") or _json(path / "state.json")
     name = sane_name(re.split(r"[\[= ]", pinned)[0].rpartition("tap-")[2]) or "imported"
     found = Imported(head_of(name) | {"extract": {"type": "singer"}, "tables": {}})
-    _fill(found, (pinned, None), (settings, _streams({}, catalog, state)), state)
+    _fill(found, (pinned, None), (settings, chosen({}, _json(catalog), _bookmarks(state))), state)
     return found
 
 
-def _fill(
-    found: Imported, command: tuple[str, str | None], said: tuple[Plugin, dict[str, dict[str, Any]]], state: Any
-) -> None:
+def _fill(found: Imported, command: tuple[str, str | None], said: tuple[Plugin, dict[str, Stream]], state: Any) -> None:
     settings, streams = said
     name, (package, executable) = found.config["name"], command
     own, held = _settings(settings)
@@ -142,9 +188,22 @@ def _fill(
     if not streams:
         found.left_out[f"tap-{name}"] = f"its streams are not in the project: elt new {name} --singer '{package}'"
     for stream, about in streams.items():
-        table = sane_name(stream) or "records"
-        found.config["tables"][table] = _table(found, table, stream, about, state)
+        if about.unsaid:
+            found.left_out[stream] = about.unsaid
+        elif table := found.free(stream):
+            found.config["tables"][table] = _table(found, table, stream, about.said, state) | _columns(
+                found, table, about
+            )
+    for stream in sorted(set(_bookmarks(state)) - set(streams)):
+        found.left_out[f"state of {stream}"] = "no stream of that name is chosen"
     valid_only(found)
+
+
+def _columns(found: Imported, table: str, about: Stream) -> dict[str, Any]:
+    """Return the columns that were not chosen, as dropped ones."""
+    for text in about.notes:
+        found.note(table, text)
+    return {"columns": {name: {"pii": "drop"} for name in about.dropped}} if about.dropped else {}
 
 
 def _table(found: Imported, table: str, stream: str, about: dict[str, Any], state: Any) -> dict[str, Any]:
@@ -154,6 +213,7 @@ def _table(found: Imported, table: str, stream: str, about: dict[str, Any], stat
         if changes:
             text = "it was read by its changes, and its key is not in the project: write primary_key, "
             found.note(table, text + "write_disposition: merge, sync: incremental and initial_state")
+        _of_log(found, table, about)
         return {**made, "write_disposition": "replace"}
     made |= {"primary_key": about["key"], "write_disposition": "merge"}
     if changes:
@@ -164,58 +224,19 @@ def _table(found: Imported, table: str, stream: str, about: dict[str, Any], stat
             made["initial_state"] = {"bookmarks": {stream: _bookmarks(state)[stream]}}
         else:
             found.note(table, "no state of it was found: the first load reads all; elt import ... --state FILE")
+    _of_log(found, table, about)
     return made
+
+
+def _of_log(found: Imported, table: str, about: dict[str, Any]) -> None:
+    if about.get("of_log"):
+        text = "it was read from the log of changes (LOG_BASED), whose state is not taken over: every load reads all"
+        found.note(table, text)
 
 
 def _bookmarks(state: Any) -> Mapping[str, Any]:
     found = state.get("bookmarks") if isinstance(state, Mapping) else None
     return found if isinstance(found, Mapping) else {}
-
-
-def _streams(tap: Plugin, catalog: Path | None, state: Any) -> dict[str, dict[str, Any]]:
-    """Return the streams that are chosen, with their keys and cursors where the project has them."""
-    found = {name: dict(about) for name, about in _of_catalog(_json(catalog) if catalog else None)}
-    picked = [str(one) for one in tap.get("select") or [] if not str(one).startswith("!")]
-    patterns = list(dict.fromkeys(one.partition(".")[0] for one in picked))
-    if not found:
-        plain = [name for name in patterns if "*" not in name]
-        found = {str(name): {} for name in (*plain, *_bookmarks(state))}
-    said = (tap.get("metadata") or {}).items()
-    return {
-        name: about | _said_of(name, said)
-        for name, about in found.items()
-        if not patterns or any(fnmatchcase(name, one) for one in patterns)
-    }
-
-
-def _said_of(name: str, said: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
-    found = [about for pattern, about in said if fnmatchcase(name, str(pattern)) and isinstance(about, Mapping)]
-    # of several rules the last one holds, also where it takes a cursor away
-    return {key: value for about in found for key, value in _of_metadata(about).items()}
-
-
-def _of_catalog(catalog: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    for stream in (catalog or {}).get("streams") or []:
-        root: dict[str, Any] = next(
-            (one["metadata"] for one in stream.get("metadata") or [] if not one.get("breadcrumb")), {}
-        )
-        if root.get("selected", (stream.get("schema") or {}).get("selected", stream.get("selected", True))) is False:
-            continue
-        about = _of_metadata({**root, **{key.replace("_", "-"): value for key, value in stream.items()}})
-        key = about.get("key") or root.get("table-key-properties") or root.get("view-key-properties")
-        yield str(stream.get("tap_stream_id") or stream["stream"]), {**about, **({"key": _listed(key)} if key else {})}
-
-
-def _of_metadata(about: Plugin) -> dict[str, Any]:
-    method = about.get("replication-method") or about.get("forced-replication-method")
-    found: dict[str, Any] = {"key": _listed(about.get("key-properties") or about.get("table-key-properties"))}
-    found |= {"cursor": about.get("replication-key"), "changes": method == "INCREMENTAL" if method else None}
-    return {key: value for key, value in found.items() if value or (key == "changes" and value is False)}
-
-
-def _listed(key: Any) -> list[str]:
-    """Return the columns of a key: where there is one, it may be written without a list."""
-    return [key] if isinstance(key, str) and key else [str(one) for one in key or []]
 
 
 def _settings(given: Plugin) -> tuple[dict[str, Any], dict[str, str]]:

@@ -11,6 +11,7 @@ import yaml
 
 from elt_factory.config.errors import ConfigError, MistakeError
 from elt_factory.config.loading import load_text
+from elt_factory.discover.periods import sane_name
 from elt_factory.importing.writing import yaml_text
 
 DEFAULT_DAY = "2024-01-01"
@@ -39,6 +40,14 @@ class Imported:
     def note(self, table: str, text: str) -> None:
         """Add a note about a table."""
         self.notes.setdefault(table, []).append(text)
+
+    def free(self, origin: str) -> str:
+        """Return the name of the table of a stream; empty, and the stream is listed, where another one has it."""
+        table = sane_name(origin) or "records"
+        if table not in self.config["tables"]:
+            return table
+        self.left_out[origin] = f"another stream is the table {table}"
+        return ""
 
     @property
     def remarks(self) -> list[str]:

@@ -38,6 +38,7 @@ _VALUES = re.compile(
     r"^(?:sk|pk|rk)_(?:live|test)_\w{8,}|^gh[pousr]_\w{20,}|^github_pat_\w{20,}|^glpat-[\w-]{16,}|^AKIA[0-9A-Z]{12,}"
     r"|^AIza[\w-]{30,}|^xox[abeprs]-[\w-]{10,}|^eyJ[\w-]{8,}\.[\w-]{8,}\.|^shp(?:at|ca|pa|ss)_\w{16,}|^SG\.[\w-]{16,}\."
     r"|^(?:Bearer|Basic|Token)\s+\S{6,}|-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"|://[^/\s:@]*:(?![{$])[^/\s@]+@"
 )
 # a key named "key" is one only where its value looks like one
 _RANDOM = re.compile(r"^(?=.*\d)(?=.*[A-Za-z])[\w-]{16,}$")
@@ -46,7 +47,7 @@ _AFTER_A_WORD = re.compile(r"(?=.*\d)[\w.+/-]{6,}=*")
 _WORDS = frozenset((
     "token", "tokens", "secret", "secrets", "password", "passwords", "passphrase", "passcode", "pass", "passwd", "pwd",
     "pw", "key", "keys", "credential", "credentials", "auth", "authorization", "jwt", "certificate", "cert", "private",
-    "signature", "sig", "hmac", "webhook", "pat", "cookie", "cookies", "apikey", "accesscode",
+    "signature", "sig", "hmac", "webhook", "pat", "cookie", "cookies", "apikey", "accesscode", "dsn",
 ))  # fmt: skip
 _OF_TABLES = re.compile(r"(?:primary|replication|partition|sort|foreign|table)_keys?|key_(?:properties|columns)")
 # what names the value in a list of headers or parameters
