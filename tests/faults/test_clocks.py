@@ -78,19 +78,34 @@ def test_a_full_refresh_by_a_worker_whose_clock_is_behind_is_not_taken_for_an_ol
 def test_a_file_that_is_read_later_in_parts_stays_whatever_the_clocks_of_their_workers_say(ahead, behind, tmp_path):
     landing = {"AIRFLOW_VAR_ELT_LANDING": str(tmp_path / "landing")}
     shop = Shop(tmp_path, "append", landing, more="    split: {tasks: 2}\n")
+    # only the parts are read by others: what the split and the load say of time is right as one clock
     for number, worker in enumerate((ahead, behind, ahead)):
         shop.deliver(f"v{number}", range(100))
-        told = worker.do(loaded_in_parts, shop, f"run {number}")
+        split = behind.do(divided, shop, f"run {number}")
+        extracted = worker.do(parts_read, shop, f"run {number}", split)
+        told = behind.do(joined, shop, f"run {number}", (split, extracted))
         assert told == told | {"rows_loaded": 100, "total_rows": 100}, told
         assert {row["v"] for row in rows(shop)} == {f"v{number}"}
     shop.assert_nothing_left()
 
 
-def loaded_in_parts(shop: Shop, name: str) -> dict:
+def run_of(shop: Shop, name: str) -> Run:
     os.environ |= shop.environment()
-    run = Run(name, shop.config(), day(1), frozenset({"tab"}), full_refresh=False)
-    split = SplitOperator(task_id="split", config=run.config, table="tab").work(run, {})
-    return join_alone(run, (split, [read_part(run, part) for part in split]))
+    return Run(name, shop.config(), day(1), frozenset({"tab"}), full_refresh=False)
+
+
+def divided(shop: Shop, name: str) -> list:
+    run = run_of(shop, name)
+    return SplitOperator(task_id="split", config=run.config, table="tab").work(run, {})
+
+
+def parts_read(shop: Shop, name: str, split: list) -> list:
+    run = run_of(shop, name)
+    return [read_part(run, part) for part in split]
+
+
+def joined(shop: Shop, name: str, parts: tuple) -> dict:
+    return join_alone(run_of(shop, name), parts)
 
 
 def test_a_file_that_is_being_written_is_waited_for_whatever_the_clock_of_the_worker_says(ahead, behind, tmp_path):
@@ -106,8 +121,7 @@ def test_a_file_that_is_being_written_is_waited_for_whatever_the_clock_of_the_wo
 
 
 def file_is_ready(shop: Shop) -> bool:
-    os.environ |= shop.environment()
-    run = Run("run", shop.config(), day(1), frozenset({"tab"}), full_refresh=False)
+    run = run_of(shop, "run")
     return Waiting(run.config, run.config.sensors.before_extract[0], run, ()).look(None, 1).verdict.holds
 
 
