@@ -150,7 +150,7 @@ def an_answer_is_described_by_duckdb_alone() -> None:
 
 
 def words_that_tell_of_success_ask_no_engine() -> None:
-    """After each statement DuckDB ran another, which only said that the first had succeeded: a tenth of all time."""
+    """After each statement DuckDB ran another, which only said that the first had succeeded."""
     told = re.compile(r"SELECT ('[^']*'|\d+) as ('[a-z ]+'|status)", re.IGNORECASE)
     constant = cache(lambda sql: duckdb.execute(sql).to_arrow_table())
 
