@@ -14,7 +14,7 @@ from elt_factory.core.window import Window
 from elt_factory.importing.airbyte import connections
 from elt_factory.importing.airbyte.found import connections_at
 from elt_factory.importing.airbyte.hcl import NotHclError, blocks_in
-from elt_factory.importing.airbyte.said import Computed
+from elt_factory.importing.airbyte.said import Computed, ConnectionSaid, SourceSaid, streams_of
 from elt_factory.importing.airbyte.schedules import schedule_of
 from elt_factory.importing.airbyte.states import state_of, states_in
 from elt_factory.importing.project import NotAProjectError
@@ -94,6 +94,18 @@ def shop(tmp_path):
     file = tmp_path / "export.json"
     file.write_text(json.dumps({**SHOP, "states": [SHOP_STATE]}))
     return file
+
+
+def test_columns_that_were_hashed_stay_so_and_other_mappers_are_told():
+    hashed = {"type": "hashing", "mapperConfiguration": {"targetField": "email", "method": "SHA-256"}}
+    renamed = {"type": "field-renaming", "mapper_configuration": {"field_renaming": {"original_field_name": "a"}}}
+    secret = {"type": "encryption", "mapper_configuration": {"encryption": {"rsa": {}, "target_field": "iban"}}}
+    config = {"hashedFields": [{"fieldPath": ["phone"]}], "mappers": [hashed, renamed, secret]}
+    said = {"syncCatalog": {"streams": [{"stream": {"name": "people"}, "config": config}]}}
+    about = ConnectionSaid("x", SourceSaid("hub", "source-github"), streams_of(said))
+    (found,) = connections.imported([about], {}, pin)
+    assert found.config["tables"]["people"]["columns"] == {name: {"pii": "hash"} for name in ("phone", "email", "iban")}
+    assert "field-renaming, encryption" in found.notes["people"][0]
 
 
 def test_a_connection_of_the_api_continues_from_the_state_that_is_with_it(shop):

@@ -251,7 +251,7 @@ def test_a_replication_of_sling_begins_where_the_old_target_ends(tmp_path):
         "primary_key": ["id"],
         "write_disposition": "merge",
         "incremental": {"cursor": "changed", "initial": "2013-01-02"},
-        "where": "\"changed\" > '2013-01-02'",
+        "where": "\"changed\" >= '2013-01-02'",
     }
     assert events["write_disposition"] == "append"
     assert users == {"primary_key": ["id"], "write_disposition": "replace"}
@@ -265,12 +265,13 @@ def test_the_runs_of_an_imported_replication_load_no_old_row(tmp_path):
     with database:
         database.execute("create table orders (id integer primary key, changed text)")
         database.executemany("insert into orders values (?, ?)", [(n, f"2013-01-0{n} 12:00:00") for n in range(1, 7)])
+        database.execute("insert into orders values (7, '2013-01-04 12:00:00')")
     database.close()
     file = tmp_path / "replication.yaml"
     file.write_text(
         "source: SHOP\ntarget: X\nstreams:\n  orders: {mode: incremental, update_key: changed, primary_key: id}\n"
     )
-    # sling reads what is above the value that its target has
+    # the row of the very value is read again: another one may have come with it
     (found,) = sling.imported(file, "2013-01-04 12:00:00")
     config = yaml.safe_load(yaml_text(found.config))
     config["tables"]["orders"]["columns"] = {"changed": {"type": "timestamp"}}
@@ -278,7 +279,20 @@ def test_the_runs_of_an_imported_replication_load_no_old_row(tmp_path):
     line = Line(source_of(config, tmp_path), connection, tmp_path, lambda _: None)
     assert line.source.catchup
     line.load(Window(first_moment(line.source), WEEK.end))
-    assert sorted(row["id"] for row in line.rows()) == [5, 6]
+    assert sorted(row["id"] for row in line.rows()) == [4, 5, 6, 7]
+    (by_number,) = sling.imported(file, "41")
+    assert by_number.config["tables"]["orders"]["incremental"]["initial"] == 41
+
+
+def test_one_value_for_cursors_of_several_kinds_is_told(tmp_path):
+    file = tmp_path / "replication.yaml"
+    streams = {"orders": {"primary_key": "id", "update_key": "at"}, "items": {"update_key": "id"}, "all": {}}
+    replication = {"source": "A", "target": "B", "defaults": {"mode": "incremental"}, "streams": streams}
+    file.write_text(yaml.safe_dump(replication))
+    (found,) = sling.imported(file, "2024-03-01")
+    assert "taken for each of at, id" in str(found.notes["orders"])
+    assert "rows of exactly 2024-03-01" in str(found.notes["items"])
+    assert "taken for" not in str(found.notes["all"])
 
 
 DLT = """
@@ -334,6 +348,40 @@ def test_sources_of_dlt_continue_from_their_pipelines_state(tmp_path):
     assert "primary_key is computed" in alone.notes["alone"][0]
 
 
+UNSAID_OF_DLT = """
+import dlt
+
+@dlt.resource(primary_key="id", write_disposition="append", columns={"a": {}})
+def orders():
+    last = dlt.current.resource_state().setdefault("last", 0)
+    yield []
+
+@dlt.resource(name="Orders", primary_key="id", write_disposition={"disposition": "merge", "strategy": "scd2"})
+def orders_too():
+    yield []
+
+@dlt.resource(name=f"a{1}", primary_key="id")
+def computed():
+    yield []
+
+@dlt.source
+def shop():
+    return orders, orders_too, computed
+"""
+
+
+def test_a_source_of_dlt_drops_nothing_without_a_word(tmp_path):
+    (tmp_path / "shop.py").write_text(UNSAID_OF_DLT)
+    kept = {"shop": {"resources": {"Orders": {"last": 5}}, "page": 7}}
+    (found,) = dlt.imported(tmp_path, kept, "dlt==1.31.0")
+    assert list(found.config["tables"]) == ["orders"]
+    assert set(found.left_out) == {"Orders", "computed", "state of shop"}
+    (tmp_path / "shop.py").write_text(UNSAID_OF_DLT.replace("return orders, orders_too", "return orders_too"))
+    told = str([found.notes, *(one.notes for one in dlt.imported(tmp_path, kept, "dlt==1.31.0"))])
+    for text in ("columns", "strategy scd2", "state is not taken over", "scd2 keeps the others"):
+        assert text in told
+
+
 DAGS = """
 default: {default_args: {owner: sales, start_date: 2024-03-01}, schedule: "@daily"}
 shop:
@@ -362,6 +410,16 @@ def test_tasks_of_dag_factory_that_read_rows_are_tables_and_all_others_are_liste
     assert found.config["tables"] == {"orders": {"query": "select * from orders", "write_disposition": "replace"}}
     assert set(found.left_out) == {"made", "rates", "on_failure_callback"}
     assert "keys without a counterpart: pool" in found.notes["orders"]
+    more = DAGS.replace("  description", "  catchup: true\n  tags: [a]\n  schedule: {cron: x}\n  description")
+    more = more.replace("sales,", "sales, retries: 3,").replace(
+        "    made:", "    Orders: {conn_id: pg, sql: select 1}\n    made:"
+    )
+    more = more.replace("Orders: {", "Orders: {operator: SQLExecuteQueryOperator, ")
+    file.write_text(more)
+    (found,) = dag_factory.imported(file)
+    assert {"catchup", "tags", "schedule", "Orders"} <= set(found.left_out)
+    assert "retries" in found.left_out["default_args"]
+    assert found.config["tables"]["orders"]["query"] == "select * from orders"
 
 
 def test_the_command_writes_each_config_and_lists_what_is_in_none(tmp_path, monkeypatch):

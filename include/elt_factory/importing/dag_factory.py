@@ -46,15 +46,32 @@ def _config(dag_id: str, dag: Mapping[str, Any]) -> Imported:
         if first != extract:
             found.left_out[task_id] = "it reads another source: write a config of its own"
             continue
+        name = found.free(task_id)
+        if not name:
+            continue
         kinds[task_id] = extract
-        found.config["tables"][sane_name(task_id) or "records"] = table
-        found.note(sane_name(task_id) or "records", "dag-factory keeps no cursor: add incremental, or the window")
+        found.config["tables"][name] = table
+        found.note(name, "dag-factory keeps no cursor: add incremental, or the window")
         if others := sorted(set(task) - {"operator", "task_id", "sql", "endpoint", "method", "data", *_CONNECTIONS}):
-            found.note(sane_name(task_id) or "records", f"keys without a counterpart: {', '.join(map(str, others))}")
+            found.note(name, f"keys without a counterpart: {', '.join(map(str, others))}")
     found.config["extract"] = next(iter(kinds.values()), {"type": "sql", "connection": "source"})
     for key in sorted(set(dag) - set(_PARTS) - {"doc_md", "start_date"}):
         found.left_out[str(key)] = "a setting of the DAG without a counterpart"
+    found.left_out |= _unsaid(dag)
     return valid_only(found)
+
+
+def _unsaid(dag: Mapping[str, Any]) -> dict[str, str]:
+    """Return what of the parts that are read is in no config."""
+    found = {key: "a setting of the DAG without a counterpart" for key in ("tags", "task_groups") if dag.get(key)}
+    schedule = dag.get("schedule", dag.get("schedule_interval"))
+    if schedule is not None and not isinstance(schedule, str):
+        found["schedule"] = f"it ran {schedule}: write schedule"
+    if dag.get("catchup"):
+        found["catchup"] = "its tasks read no window: with one, write catchup: true"
+    arguments = dag.get("default_args")
+    others = sorted(map(str, set(arguments) - {"owner", "start_date"})) if isinstance(arguments, Mapping) else []
+    return found | ({"default_args": f"without a counterpart: {', '.join(others)}"} if others else {})
 
 
 def _tasks(dag: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

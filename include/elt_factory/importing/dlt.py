@@ -15,21 +15,33 @@ from elt_factory.importing.dlt_rest.finding import configs_in
 from elt_factory.importing.dlt_rest.literals import called, why_not_python
 from elt_factory.importing.dlt_sql.compiling import configs_of
 from elt_factory.importing.dlt_sql.finding import databases_in
-from elt_factory.importing.project import Imported, NotAProjectError, head_of, valid_only, with_own_names
+from elt_factory.importing.project import KEPT_ALL, Imported, NotAProjectError, head_of, valid_only, with_own_names
 
 _CURSORS = ("incremental",)
+_SAID = (
+    "name",
+    "primary_key",
+    "write_disposition",
+    "incremental",
+    "data_from",
+    "parallelized",
+    "section",
+    "standalone",
+)
 _SKIPPED = (".venv", "venv", "site-packages", "node_modules", "__pycache__", "tests")
 
 
 @dataclass
 class Resource:
-    """A resource as its decorator says it; what is computed there is in `computed`."""
+    """A resource as its decorator says it; what is computed there is in `computed`, what has no key here in `odd`."""
 
     name: str
     key: list[str] = field(default_factory=list)
     disposition: str = ""
     changes: bool = False
     computed: list[str] = field(default_factory=list)
+    odd: list[str] = field(default_factory=list)
+    unsaid: str = ""
 
 
 @dataclass
@@ -91,8 +103,12 @@ def _config(seen: SourceSeen, states: Mapping[str, Any], place: tuple[str, str |
     found.config |= {"extract": extract, "tables": {}}
     kept = states.get(seen.name) or {}
     for resource in seen.resources:
-        table = sane_name(resource.name) or "records"
-        found.config["tables"][table] = _table(found, table, resource, (seen.name, kept))
+        if resource.unsaid:
+            found.left_out[resource.name] = resource.unsaid
+        elif table := found.free(resource.name):
+            found.config["tables"][table] = _table(found, table, resource, (seen.name, kept))
+    if whole := sorted(key for key, value in kept.items() if key != "resources" and value):
+        found.left_out[f"state of {seen.name}"] = f"what the source itself keeps is not taken over: {', '.join(whole)}"
     if seen.more or not seen.resources:
         why = "it makes resources while it runs: elt new --dlt finds them"
         found.left_out[f"other resources of {seen.function}"] = why
@@ -103,8 +119,7 @@ def _table(found: Imported, table: str, resource: Resource, kept: tuple[str, Map
     source, state = kept
     made: dict[str, Any] = {"stream": resource.name} if resource.name != table else {}
     own = (state.get("resources") or {}).get(resource.name)
-    for what in resource.computed:
-        found.note(table, f"{what} is computed in the source: elt new --dlt finds it")
+    _note(found, table, resource, own)
     if not resource.key:
         if resource.changes:
             found.note(
@@ -121,6 +136,19 @@ def _table(found: Imported, table: str, resource: Resource, kept: tuple[str, Map
         else:
             found.note(table, "no state of it was found: the first load reads all; elt import dlt ... --state FILE")
     return made
+
+
+def _note(found: Imported, table: str, resource: Resource, own: Any) -> None:
+    """Say what of a resource, and of its state, is in no config."""
+    for what in resource.computed:
+        found.note(table, f"{what} is computed in the source: elt new --dlt finds it")
+    if resource.odd:
+        found.note(table, f"arguments without a counterpart: {', '.join(resource.odd)}")
+    if own and not resource.changes:
+        text = "its state is not taken over, for no cursor is at its arguments: write primary_key, merge, sync: "
+        found.note(table, text + "incremental and initial_state where it continues from that")
+    if resource.key and resource.disposition == "append":
+        found.note(table, KEPT_ALL)
 
 
 def modules_of(path: Path, unread: dict[str, str] | None = None) -> Iterator[tuple[ast.Module, str]]:
@@ -192,7 +220,7 @@ def _resource(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Resource | None:
     found = Resource(node.name)
     name = _argument(decorator, "name")
     if name is not None and (text := _literal(name)) is None:
-        return None
+        return Resource(node.name, unsaid="its name is computed in the source: elt new --dlt finds it")
     if name is not None:
         found.name = str(text)
     key = _argument(decorator, "primary_key")
@@ -201,11 +229,20 @@ def _resource(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Resource | None:
         found.computed.append("primary_key")
     found.key = [value] if isinstance(value, str) else [str(one) for one in value or []]
     disposition = _literal(_argument(decorator, "write_disposition"))
+    found.odd = _odd(decorator, disposition)
     found.disposition = str(disposition.get("disposition") if isinstance(disposition, dict) else disposition or "")
     defaults = [*node.args.defaults, *(one for one in node.args.kw_defaults if one is not None)]
     given = [*defaults, *([_argument(decorator, "incremental")] if _argument(decorator, "incremental") else [])]
     found.changes = any(isinstance(one, ast.Call) and called(one.func) in _CURSORS for one in given)
     return found
+
+
+def _odd(decorator: ast.expr, disposition: Any) -> list[str]:
+    """Return what a decorator says that has no key in a config."""
+    keywords = decorator.keywords if isinstance(decorator, ast.Call) else []
+    found = [str(one.arg) for one in keywords if one.arg not in _SAID]
+    strategy = disposition.get("strategy") if isinstance(disposition, dict) else None
+    return found + ([f"strategy {strategy}"] if strategy not in (None, "delete-insert", "upsert") else [])
 
 
 def _decorator(node: ast.FunctionDef | ast.AsyncFunctionDef, kind: str) -> ast.expr | None:

@@ -15,6 +15,7 @@ from elt_factory.discover.periods import sane_name
 from elt_factory.importing.writing import yaml_text
 
 DEFAULT_DAY = "2024-01-01"
+KEPT_ALL = "the old target kept what each sync sent; here a row is its newest version: scd2 keeps the others"
 
 
 class NotAProjectError(Exception):

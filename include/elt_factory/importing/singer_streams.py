@@ -64,10 +64,10 @@ def _select(name: str, stream: Stream, rules: Iterable[tuple[str, str, bool]], u
     if (any(taken for *_, taken in rules) and not ins) or "*" in outs:
         stream.unsaid = "it was not selected"
         return
-    whole = not ins or "*" in ins
+    every = not ins or "*" in ins
     tops = {column.partition(".")[0] for column in ins}
-    kept = {column for column in stream.columns if whole or any(fnmatchcase(column, one) for one in tops)}
-    if not whole and not stream.columns:
+    kept = {column for column in stream.columns if every or any(fnmatchcase(column, one) for one in tops)}
+    if not every and not stream.columns:
         text = f"only {', '.join(ins)} were selected: every column comes; drop others by pii: drop"
         stream.notes.append(text)
     odd = [one for one in outs if "." in one or (_WILD & set(one) and not stream.columns)]
@@ -88,7 +88,7 @@ def _said_of(name: str, said: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
 
 
 def _unselected(name: str, said: Iterable[tuple[Any, Any]]) -> list[str]:
-    """Return the columns that rules take away: such a rule is of a stream and, behind a point, of a column."""
+    """Return the columns that rules leave out: such a rule is of a stream and, behind a point, of a column."""
     rules = [(*_rule(str(pattern))[:2], about) for pattern, about in said if isinstance(about, Mapping)]
     return [column for stream, column, about in rules if fnmatchcase(name, stream) and about.get("selected") is False]
 

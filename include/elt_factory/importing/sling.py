@@ -54,8 +54,18 @@ def imported(path: Path, since: str | None) -> list[Imported]:
             found.left_out[str(stream)] = reason
         else:
             _add(found, str(stream), whole, since)
+    _of_one_key(found, since)
     begin(found.config)
     return [valid_only(found)]
+
+
+def _of_one_key(found: Imported, since: str | None) -> None:
+    """Say where one value cannot be that of all cursors."""
+    tables = {name: made for name, made in found.config["tables"].items() if "incremental" in made}
+    cursors = sorted({str(made["incremental"]["cursor"]) for made in tables.values()})
+    for name in tables if since and len(cursors) > 1 else ():
+        text = f"--since {since} was taken for each of {', '.join(cursors)}: write initial and where of its own cursor"
+        found.note(name, text)
 
 
 def _whole(root: Mapping[str, Any], given: Any) -> dict[str, Any]:
@@ -95,8 +105,8 @@ def _add(found: Imported, stream: str, said: Mapping[str, Any], since: str | Non
     if conditions:
         found.note(table, "where was SQL of the source, and is asked of the rows that come")
     if since and "incremental" in made and not since.isdecimal():
-        # runs begin with a day, and sling reads what is above the value
-        conditions.append(above(made["incremental"]["cursor"], since))
+        # runs begin with a day; rows of the very value may have come after the old target read it: a key finds them
+        conditions.append(above(made["incremental"]["cursor"], since, ties="primary_key" in made))
     if conditions:
         made["where"] = conditions[0] if len(conditions) == 1 else f"({conditions[0]}) and {conditions[1]}"
     if others := sorted(key for key, value in said.items() if key not in (*_SAID, *_UNSAID) and value):
@@ -111,7 +121,11 @@ def _written(found: Imported, table: str, said: Mapping[str, Any], since: str | 
     made: dict[str, Any] = {"primary_key": key} if key else {}
     if said.get("mode") == "incremental" and cursor:
         made["write_disposition"] = "merge" if key else "append"
-        made["incremental"] = {"cursor": str(cursor), **({"initial": first_value(since)} if since else {})}
+        made["incremental"] = {"cursor": str(cursor)}
+        if since:
+            made["incremental"]["initial"] = first_value(since, ties=bool(key))
+        if since and not key:
+            found.note(table, f"it has no key: rows of exactly {since} that came after it was read are not read")
         if not since:
             found.note(table, "where the old target ends is not in the file: elt import sling ... --since VALUE")
         return made

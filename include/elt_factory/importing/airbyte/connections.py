@@ -22,7 +22,7 @@ from elt_factory.importing.airbyte.said import (
 from elt_factory.importing.airbyte.schedules import schedule_of
 from elt_factory.importing.airbyte.states import OF_SOURCE, StateFound, message, state_of
 from elt_factory.importing.beginning import above, begin, first_value
-from elt_factory.importing.project import Imported, head_of, valid_only, with_own_names
+from elt_factory.importing.project import KEPT_ALL, Imported, head_of, valid_only, with_own_names
 from elt_factory.sources.connectors.known import AIRBYTE_PREFIX
 
 # finds the package of a connector with its version: that which ran, else the newest; None where there is none
@@ -206,19 +206,22 @@ def _key(found: Imported, table: str, stream: StreamSaid) -> list[str]:
 
 def _history(found: Imported, table: str, stream: StreamSaid) -> None:
     if stream.writes == "append":
-        text = "the old target kept what each sync sent; here a row is its newest version: scd2 keeps the others"
-        found.note(table, text)
+        found.note(table, KEPT_ALL)
 
 
 def _columns(found: Imported, table: str, stream: StreamSaid) -> dict[str, Any]:
-    """Return the columns that were not selected, as dropped ones."""
+    """Return the columns that were not selected as dropped ones, and those that were hashed."""
+    if stream.changed:
+        found.note(table, f"mappers changed what came, and do not here: {', '.join(stream.changed)}")
+    chosen = {name: {"pii": "hash"} for name in stream.hashed}
     if stream.fields is None:
-        return {}
+        return {"columns": chosen} if chosen else {}
     dropped = [name for name in stream.columns if name not in stream.fields]
     if not stream.columns:
         text = f"only {', '.join(stream.fields)} were selected: every column comes; drop others by pii: drop"
         found.note(table, text)
-    return {"columns": {name: {"pii": "drop"} for name in dropped}} if dropped else {}
+    chosen |= {name: {"pii": "drop"} for name in dropped}
+    return {"columns": chosen} if chosen else {}
 
 
 def _database(found: Imported, said: ConnectionSaid, state: StateFound, _: Pin) -> bool:

@@ -47,7 +47,8 @@ class SourceSaid:
 class StreamSaid:
     """A stream of a connection, as it was read and written.
 
-    `own_cursor` is a cursor that the connector chooses, `unsaid` why the stream is not known.
+    `own_cursor` is a cursor that the connector chooses, `unsaid` why the stream is not known. `hashed` are columns that
+    did not come in plain text, `changed` the other mappers.
     """
 
     name: str
@@ -61,6 +62,8 @@ class StreamSaid:
     fields: tuple[str, ...] | None = None
     columns: tuple[str, ...] = ()
     unsaid: str = ""
+    hashed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,8 @@ def _stream(number: int, given: Any) -> StreamSaid:
         selected=pick(config, "selected") is not False,
         fields=_fields(config),
         columns=tuple(properties) if isinstance(properties, Mapping) else (),
+        hashed=_hashed(config),
+        changed=tuple(kind for kind, _ in _mappers(config) if kind != "hashing"),
     )
 
 
@@ -159,6 +164,25 @@ def _fields(config: Node) -> tuple[str, ...] | None:
     if not isinstance(given, list) or not given or pick(config, "field_selection_enabled") is False:
         return None
     return tuple(path[0] for one in given if (path := _path(pick(one, "field_path"))))
+
+
+def _hashed(config: Node) -> tuple[str, ...]:
+    """Return the columns that were hashed or encrypted."""
+    given = pick(config, "hashed_fields")
+    listed = [path[0] for one in (given if isinstance(given, list) else []) if (path := _path(pick(one, "field_path")))]
+    listed += [name for kind, name in _mappers(config) if kind in ("hashing", "encryption") and name]
+    return tuple(dict.fromkeys(listed))
+
+
+def _mappers(config: Node) -> list[tuple[str, str]]:
+    """Return what changed the records on their way, each with the column that it was for."""
+    given = pick(config, "mappers")
+    found = [one for one in (given if isinstance(given, list) else []) if isinstance(one, Mapping)]
+    inside = [pick(one, "mapper_configuration") or {} for one in found]
+    # Terraform has the settings of each kind under its name
+    plain = [next((x for x in below.values() if isinstance(x, Mapping)), below) for below in inside]
+    names = [_text(pick(one, "target_field", "original_field_name", "field_name")) or "" for one in plain]
+    return [(str(pick(one, "type") or "mapper"), name) for one, name in zip(found, names, strict=True)]
 
 
 def connector_named(label: str | None) -> str | None:
