@@ -9,9 +9,11 @@ from typing import Any
 
 from elt_factory.discover.periods import sane_name
 from elt_factory.importing.project import Imported, NotAProjectError, head_of, read_yaml, valid_only
+from elt_factory.importing.shape import OTHERS, check
 
 _QUERY = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
 _CONNECTIONS = ("conn_id", "sql_conn_id", "source_conn_id", "postgres_conn_id", "mysql_conn_id", "oracle_conn_id")
+_SHAPE: dict[str, Any] = {"tasks": ({OTHERS: {}}, [{}]), "default_args": {}}
 _PARTS = ("tasks", "task_groups", "default_args", "schedule", "schedule_interval", "description", "catchup", "tags")
 
 
@@ -27,6 +29,8 @@ def imported(path: Path) -> list[Imported]:
     }
     if not dags:
         raise NotAProjectError(f"{path}: no DAG with tasks is there")
+    for name, dag in dags.items():
+        check(dag, _SHAPE, path, str(name))
     default = root.get("default")
     shared = default if isinstance(default, Mapping) else {}
     return [_config(str(name), {**shared, **dag}) for name, dag in dags.items()]

@@ -16,6 +16,7 @@ from elt_factory.importing.dlt_rest.literals import called, why_not_python
 from elt_factory.importing.dlt_sql.compiling import configs_of
 from elt_factory.importing.dlt_sql.finding import databases_in
 from elt_factory.importing.project import KEPT_ALL, Imported, NotAProjectError, head_of, valid_only, with_own_names
+from elt_factory.importing.shape import OTHERS, check
 
 _CURSORS = ("incremental",)
 _SAID = (
@@ -274,7 +275,8 @@ def states_in(path: Path) -> dict[str, Any]:
     for file in [path] if path.is_file() else sorted(path.glob("*/state.json")):
         try:
             state = json.loads(file.read_text(encoding="utf-8"))
-            found |= state["sources"]
-        except (OSError, ValueError, KeyError, TypeError):
+            check(state, {"sources": {OTHERS: {"resources": {OTHERS: {"incremental": {}}}}}}, file)
+            found |= {str(name): kept or {} for name, kept in state["sources"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise NotAProjectError(f"{file}: not the state of a dlt pipeline") from None
     return found

@@ -11,7 +11,8 @@ from typing import Any
 from elt_factory.config.models import secrets
 from elt_factory.discover.periods import sane_name
 from elt_factory.importing.project import Imported, NotAProjectError, head_of, read_yaml, valid_only
-from elt_factory.importing.singer_streams import Stream, chosen
+from elt_factory.importing.shape import OTHERS, TEXTS, check, needed
+from elt_factory.importing.singer_streams import CATALOG, Stream, chosen
 
 Plugin = Mapping[str, Any]
 # finds the version of a package that has none; None where it cannot be found
@@ -35,6 +36,23 @@ _SAID = frozenset((
     "pip_url", "executable", "config", "settings", "settings_group_validation", "capabilities", "keywords",
     "maintenance_status", "domain_url", "usage", "metadata", "select", "catalog", "prereq", "signup_url",
 ))  # fmt: skip
+_TAP = {
+    "config": {},
+    "metadata": {OTHERS: {"key-properties": TEXTS, "table-key-properties": TEXTS, "replication-key": "text"}},
+    "select": ["text"],
+    "env": {},
+    "catalog": "text",
+}
+_STATE: dict[str, Any] = {"bookmarks": {}}
+_EXTRACTORS = {"plugins": {"extractors": [_TAP]}}
+_SHAPE = {
+    "plugins": {"extractors": [_TAP], OTHERS: [{}]},
+    "schedules": [{"env": {}}],
+    "jobs": [{}],
+    "env": {},
+    "environments": [{"env": {}, "config": _EXTRACTORS}],
+    "include_paths": ["text"],
+}
 _OTHERS = ("loaders", "transformers", "transforms", "orchestrators", "utilities", "mappers", "files")
 
 
@@ -121,12 +139,19 @@ def _of_schedules(schedules: Iterable[Plugin], known: Mapping[str, Plugin]) -> d
 
 def _parts(file: Path) -> Iterator[Mapping[str, Any]]:
     """Yield the project's file and those that it includes."""
-    root = read_yaml(file)
+    root = _checked(file)
     yield root
     for pattern in root.get("include_paths") or []:
         for more in sorted(file.parent.glob(str(pattern).removeprefix("./"))):
             if more.resolve().is_relative_to(file.parent.resolve()):
-                yield read_yaml(more)
+                yield _checked(more)
+
+
+def _checked(file: Path) -> Mapping[str, Any]:
+    root = read_yaml(file)
+    check(root, _SHAPE, file)
+    needed((root.get("plugins") or {}).get("extractors"), ("name",), file, "plugins.extractors")
+    return root
 
 
 def _whole(tap: Plugin, known: Mapping[str, Plugin], depth: int = 0) -> Plugin:
@@ -151,7 +176,7 @@ def _of_tap(tap: Plugin, root: Path, schedules: Mapping[str, Plugin], states: Ma
     state = states.get(name)
     if state is None and "" in states:
         found.left_out[f"{name}: state"] = f'it does not say of which tap it is: write {{"{name}": ...}} around it'
-    said = tap.get("config") or {}, chosen(tap, _json(catalog) if catalog else None, _bookmarks(state))
+    said = tap.get("config") or {}, chosen(tap, _catalog(catalog), _bookmarks(state))
     _fill(found, (package, tap.get("executable")), said, state)
     return found
 
@@ -165,11 +190,11 @@ def _of_folder(path: Path, states: Mapping[str, Any], pin: Pin, package: str | N
     pinned = _package(package, pin)
     if pinned is None:
         raise NotAProjectError(f"no version of {package} is known: write it with ==")
-    settings = _json(path / "config.json") or {}
-    state = states.get("") or _json(path / "state.json")
+    settings = _json(path / "config.json", {}) or {}
+    state = states.get("") or _json(path / "state.json", _STATE)
     name = sane_name(re.split(r"[\[= ]", pinned)[0].rpartition("tap-")[2]) or "imported"
     found = Imported(head_of(name) | {"extract": {"type": "singer"}, "tables": {}})
-    _fill(found, (pinned, None), (settings, chosen({}, _json(catalog), _bookmarks(state))), state)
+    _fill(found, (pinned, None), (settings, chosen({}, _catalog(catalog), _bookmarks(state))), state)
     return found
 
 
@@ -268,7 +293,7 @@ def _package(named: str, pin: Pin) -> str | None:
 def _locked(root: Path, tap: Plugin) -> str | None:
     """Return what pip is given by the project's lock of a plugin."""
     named = f"{tap.get('inherit_from') or tap['name']}--{tap.get('variant')}.lock"
-    lock = _json(root / "plugins" / "extractors" / named) or {}
+    lock = _json(root / "plugins" / "extractors" / named, {}) or {}
     return str(lock["pip_url"]) if lock.get("pip_url") else None
 
 
@@ -279,18 +304,31 @@ def _when(schedule: Plugin | None) -> dict[str, Any]:
     return {"schedule": cron, "start_date": begins[0] if begins else None}
 
 
-def _json(file: Path) -> Any:
+def _json(file: Path, shape: Any = None) -> Any:
     """Return what is in a file of JSON; None where there is no such file.
 
     Raises:
-        NotAProjectError: it is not JSON. A catalog, or a state, is not guessed.
+        NotAProjectError: it is not JSON of that shape. A catalog, or a state, is not guessed.
     """
     if not file.is_file():
         return None
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise NotAProjectError(f"{file}: not JSON: {error}") from None
+    check(found, shape, file)
+    return found
+
+
+def _catalog(file: Path | None) -> Any:
+    """Return the catalog in a file.
+
+    Raises:
+        NotAProjectError: it is not one.
+    """
+    found = _json(file, CATALOG) if file else None
+    needed((found or {}).get("streams"), ("tap_stream_id", "stream"), file or Path(), "streams")
+    return found
 
 
 def states_in(file: Path) -> dict[str, Any]:
@@ -301,7 +339,7 @@ def states_in(file: Path) -> dict[str, Any]:
     """
     found = _json(file)
     if not isinstance(found, dict):
-        raise NotAProjectError(f"{file}: not a state: expected JSON")
+        raise NotAProjectError(f"{file}: not a state: expected a mapping")
     inner = (found.get("completed") or found).get("singer_state") or found
     if "bookmarks" in inner or not all(isinstance(value, dict) for value in found.values()):
         return {"": inner}

@@ -7,6 +7,27 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from elt_factory.importing.shape import TEXTS
+
+_ROOT = {
+    "key-properties": TEXTS,
+    "table-key-properties": TEXTS,
+    "view-key-properties": TEXTS,
+    "replication-key": "text",
+}
+CATALOG = {
+    "streams": [
+        {
+            "tap_stream_id": "text",
+            "stream": "text",
+            "key_properties": TEXTS,
+            "table_key_properties": TEXTS,
+            "replication_key": "text",
+            "schema": {"properties": {}},
+            "metadata": [{"breadcrumb": ["text"], "metadata": _ROOT}],
+        }
+    ]
+}
 _WILD = frozenset("*?[")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from elt_factory.discover.periods import sane_name
 from elt_factory.importing.beginning import above, begin, first_value
 from elt_factory.importing.project import Imported, NotAProjectError, head_of, read_yaml, valid_only
+from elt_factory.importing.shape import OTHERS, TEXTS, check
 
 _UNSAID = {
     "sql": "its own SQL takes sling's variables: write query: with {{ cursor }}",
@@ -20,6 +21,8 @@ _UNSAID = {
     "where": None,
 }
 _SAID = ("mode", "primary_key", "update_key", "where", "object", "disabled", "description")
+_STREAM = {"primary_key": TEXTS, "update_key": "text", "mode": "text", "where": "text"}
+_SHAPE = {"defaults": _STREAM, "streams": {OTHERS: _STREAM}}
 _MODES = ("full-refresh", "truncate", "incremental", "snapshot", "backfill", "definition-only", "change-capture")
 
 
@@ -35,6 +38,8 @@ def imported(path: Path, since: str | None) -> list[Imported]:
     """
     root = read_yaml(path)
     streams = root.get("streams")
+    if isinstance(streams, Mapping):
+        check(root, _SHAPE, path)
     if not isinstance(streams, Mapping) or not root.get("source"):
         raise NotAProjectError(f"{path}: not a replication of sling: source and streams are needed")
     name = sane_name(path.stem.removeprefix("replication").strip("._-") or str(root["source"])) or "imported"

@@ -178,16 +178,19 @@ def _mappers(config: Node) -> list[tuple[str, str]]:
     """Return what changed the records on their way, each with the column that it was for."""
     given = pick(config, "mappers")
     found = [one for one in (given if isinstance(given, list) else []) if isinstance(one, Mapping)]
-    inside = [pick(one, "mapper_configuration") or {} for one in found]
+    settings = [pick(one, "mapper_configuration") for one in found]
+    inside = [one if isinstance(one, Mapping) else {} for one in settings]
     # Terraform has the settings of each kind under its name
     plain = [next((x for x in below.values() if isinstance(x, Mapping)), below) for below in inside]
     names = [_text(pick(one, "target_field", "original_field_name", "field_name")) or "" for one in plain]
     return [(str(pick(one, "type") or "mapper"), name) for one, name in zip(found, names, strict=True)]
 
 
-def connector_named(label: str | None) -> str | None:
+def connector_named(label: Any) -> str | None:
     """Return the connector with a name or label that people see, such as GitHub or File (CSV, JSON)."""
-    plain = re.sub(r"[^a-z0-9]+", "-", (label or "").partition("(")[0].casefold()).strip("-")
+    plain = re.sub(r"[^a-z0-9]+", "-", (label if isinstance(label, str) else "").partition("(")[0].casefold()).strip(
+        "-"
+    )
     plain = plain.removeprefix("airbyte-").removeprefix("source-")
     return f"source-{plain}" if plain and is_known(f"source-{plain}") else None
 

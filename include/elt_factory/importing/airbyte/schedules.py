@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from zoneinfo import available_timezones
 
 from elt_factory.importing.airbyte.said import Computed, pick
 
@@ -53,5 +54,7 @@ def _cron(expression: str, zone: Any) -> tuple[dict[str, Any], str]:
         parts[4] = re.sub(r"(?<![#/\d])[1-7](?!\d)", lambda day: _DAYS[int(day[0]) - 1], parts[4])
     if len(parts) != len(_DAYS) - 2 or re.search(r"[LW#]", " ".join(parts[2:3] + parts[4:]).replace("WED", "")):
         return {}, f"{expression} is not a cron expression of five fields: write schedule"
+    if isinstance(zone, str) and zone and zone not in available_timezones():
+        return {}, f"{expression} in the unknown time zone {zone}: write schedule and timezone"
     named = {"timezone": zone} if isinstance(zone, str) and zone not in ("", "UTC") else {}
     return {"schedule": " ".join(parts), **named}, ""

@@ -52,7 +52,8 @@ def _streams(given: Any) -> Iterator[tuple[str, str | None, Any]]:
     for one in mappings_in(given):
         about = pick(one, "stream_descriptor")
         if isinstance(about, Mapping) and about.get("name"):
-            yield str(about["name"]), about.get("namespace") or None, pick(one, "stream_state")
+            space = about.get("namespace")
+            yield str(about["name"]), space if isinstance(space, str) and space else None, pick(one, "stream_state")
         elif isinstance(one.get("state_json"), str):
             try:
                 yield from _streams(json.loads(one["state_json"]))
