@@ -264,6 +264,7 @@ def test_a_database_of_octavia_is_read_by_its_own_kind_from_the_cursor_in_the_st
         "log": {"primary_key": ["id"], "write_disposition": "replace"},
     }
     assert "log of changes" in found.notes["log"][0]
+    assert "rows of exactly 41 that came after" in found.notes["events"][0]
     assert found.config["start_date"] == "2013-01-04"
 
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from elt_factory.cli.main import app
 from elt_factory.core.connection import Connection
+from elt_factory.core.failures import redact
 from elt_factory.core.window import Window
 from elt_factory.importing import dag_factory, dlt, meltano, sling
 from elt_factory.importing.project import NotAProjectError
@@ -162,6 +163,19 @@ def test_an_address_with_a_password_is_not_copied(tmp_path):
     (found,) = meltano.imported(meltano_of(tmp_path, tap), {}, pin)
     assert found.config["extract"]["config"] == {"api": "https://api.example:8443/a@b"}
     assert set(found.held) == {"extra.url", "extra.cache", "extra.dsn"}
+
+
+def test_remarks_have_no_password_of_an_address(tmp_path, monkeypatch):
+    monkeypatch.setenv("ELT_PROJECT", str(tmp_path))
+    source = {"client": {"base_url": "https://me:hunter2@api.example/v1"}, "resources": ["users", "Users"]}
+    text = "from dlt.sources.rest_api import rest_api_source\nmine = rest_api_source("
+    (tmp_path / "shop.py").write_text(f"{text}{source})\n")
+    ran = CliRunner().invoke(app, ["import", "dlt", str(tmp_path / "shop.py"), "--package", "dlt==1.31.0"])
+    assert ran.exit_code == 0, ran.output
+    (file,) = (tmp_path / "dag_configs").iterdir()
+    assert "host: https://me:***@api.example/v1" in file.read_text()
+    assert "hunter2" not in file.read_text() + ran.output
+    assert redact("see https://h/x?page=1&api_key=abc#a, or a") == "see https://h/x?page=1&api_key=***#a, or a"
 
 
 def test_a_rule_for_one_stream_takes_back_what_one_for_all_says(tmp_path):

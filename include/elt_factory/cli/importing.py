@@ -177,17 +177,18 @@ def _that_ran(package: str, version: str | None) -> str | None:
 
 def _write_all(read: Callable[[], list[Imported]]) -> None:
     """Write the configs that have a table, none over another, and list what is in none."""
+    from elt_factory.core.failures import redact
     from elt_factory.importing.project import NotAProjectError
     from elt_factory.importing.writing import yaml_text
 
     try:
         found = read()
     except NotAProjectError as error:
-        fail(str(error))
+        fail(redact(str(error)))
     folder, wrote = config_folder(), 0
     for one in found:
         for name, reason in one.left_out.items():
-            say(f"not in a config: {name}: {reason}")
+            say(redact(f"not in a config: {name}: {reason}"))
         if not one.config["tables"]:
             continue
         target = folder / f"{one.config['name']}.yaml"

@@ -53,6 +53,11 @@ def above(cursor: str, since: str, *, ties: bool = False) -> str:
     return f"{identifier(cursor)} {'>=' if ties else '>'} {text_literal(since)}"
 
 
+def after_the_last(since: str) -> str:
+    """Return what is said of a table that no key finds rows of again."""
+    return f"it keeps each row that is read: rows of exactly {since} that came after that was read are not read"
+
+
 def begin(config: dict[str, Any]) -> bool:
     """Begin the runs before the first day that tables continue from; return whether one continues from a day.
 

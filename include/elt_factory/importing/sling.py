@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from elt_factory.discover.periods import sane_name
-from elt_factory.importing.beginning import above, begin, first_value
+from elt_factory.importing.beginning import above, after_the_last, begin, first_value
 from elt_factory.importing.project import Imported, NotAProjectError, head_of, read_yaml, valid_only
 from elt_factory.importing.shape import OTHERS, TEXTS, check
 
@@ -130,7 +130,7 @@ def _written(found: Imported, table: str, said: Mapping[str, Any], since: str | 
         if since:
             made["incremental"]["initial"] = first_value(since, ties=bool(key))
         if since and not key:
-            found.note(table, f"it has no key: rows of exactly {since} that came after it was read are not read")
+            found.note(table, after_the_last(since))
         if not since:
             found.note(table, "where the old target ends is not in the file: elt import sling ... --since VALUE")
         return made

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from elt_factory.core.failures import redact
+
 _WIDTH = 118
 
 
@@ -20,4 +22,4 @@ def yaml_text(config: Mapping[str, Any], remarks: Sequence[str] = ()) -> str:
     """Return a config as the text of a file."""
     days = {**config, "start_date": date.fromisoformat(str(config["start_date"]))}
     body = yaml.dump(days, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH, default_flow_style=None)
-    return "".join(f"# {line}".rstrip() + "\n" for line in remarks) + body
+    return "".join(f"# {redact(line)}".rstrip() + "\n" for line in remarks) + body

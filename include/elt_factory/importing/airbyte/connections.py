@@ -21,7 +21,7 @@ from elt_factory.importing.airbyte.said import (
 )
 from elt_factory.importing.airbyte.schedules import schedule_of
 from elt_factory.importing.airbyte.states import OF_SOURCE, StateFound, message, state_of
-from elt_factory.importing.beginning import above, begin, first_value
+from elt_factory.importing.beginning import above, after_the_last, begin, first_value
 from elt_factory.importing.project import KEPT_ALL, Imported, head_of, valid_only, with_own_names
 from elt_factory.sources.connectors.known import AIRBYTE_PREFIX
 
@@ -270,6 +270,8 @@ def _of_database(found: Imported, table: str, stream: StreamSaid, state: StateFo
         return {**made, **columns}
     ties = not keeps_all
     made["incremental"]["initial"] = first_value(since, ties=ties)
+    if keeps_all:
+        found.note(table, after_the_last(since))
     if condition := above(cursor, since, ties=ties):
         made["where"] = condition
     return {**made, **columns}
