@@ -156,13 +156,26 @@ def settings_of(root: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings for airbyte-cdk, out of their descriptions; those that are only used are secrets."""
     spec = (root.get("spec") or {}).get("connection_specification") or {}
     used = dict.fromkeys(re.findall(r"""config(?:\.|\[['"])(\w+)""", json.dumps(root).replace('\\"', '"')), SECRET)
-    said = {name: _setting(name, about) for name, about in (spec.get("properties") or {}).items()}
+    forms = dict(_read_as(root))
+    said = {name: _setting(name, about, forms.get(name)) for name, about in (spec.get("properties") or {}).items()}
     return {name: value for name, value in used.items() if name != "get"} | said
 
 
-def _setting(name: str, about: Mapping[str, Any]) -> Any:
+def _read_as(node: Any) -> Iterator[tuple[str, str]]:
+    """Yield the settings that a manifest reads as times of one form, with the form."""
+    below = node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ()
+    if isinstance(node, Mapping) and node.get("type") == "MinMaxDatetime" and node.get("datetime_format"):
+        for name in re.findall(r"""config(?:\.|\[['"])(\w+)""", str(node.get("datetime"))):
+            yield name, str(node["datetime_format"])
+    for one in below:
+        yield from _read_as(one)
+
+
+def _setting(name: str, about: Mapping[str, Any], form: str | None = None) -> Any:
     if "date" in name or str(about.get("format", "")).startswith("date"):
         day = END if "end" in name else START
+        if form in DATES and not about.get("pattern"):
+            return f"{day:{form}}"
         return _date(day, str(about.get("pattern") or ""), about.get("examples") or [])
     if about.get("airbyte_secret"):
         return SECRET

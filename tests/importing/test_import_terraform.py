@@ -81,6 +81,45 @@ def test_the_files_of_a_folder_are_one_module(tmp_path):
     assert prod.config["name"] == "hub_2"
 
 
+HANDED = """
+module "sources" { source = "./sources" }
+module "syncs" {
+  source = "../syncs"
+  hub_id = module.sources.hub
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("root", "connector"),
+    [
+        (HANDED, "airbyte-source-github"),
+        # a source of the calling module itself
+        (HANDED.replace("module.sources.hub", "airbyte_source_github.hub.source_id") + SOURCE, "airbyte-source-github"),
+        # called twice, it is of two sources
+        (HANDED + HANDED.replace('"syncs"', '"other"').replace('"sources"', '"more"'), None),
+        (HANDED.replace("module.sources.hub", "module.sources.none"), None),
+        # what leads to itself ends
+        (HANDED.replace("module.sources.hub", "module.syncs.hub_id"), None),
+    ],
+)
+def test_a_source_in_another_module_is_found_by_what_the_modules_hand_on(root, connector, tmp_path):
+    source, connection = text_of().split('resource "airbyte_connection"')
+    output = 'output "hub" { value = airbyte_source_github.hub.source_id }\n'
+    looped = 'output "hub_id" { value = var.hub_id }\n'
+    written = 'resource "airbyte_connection"' + connection.replace("airbyte_source_github.hub.source_id", "var.hub_id")
+    root = root.replace(SOURCE, source)
+    for name, text in (("root", root), ("root/sources", source + output), ("syncs", written + looped)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "main.tf").write_text(text)
+    (found,) = imported(tmp_path)
+    if connector is None:
+        assert "which connector its source is" in found.left_out["hub"]
+    else:
+        assert found.config["extract"]["package"].startswith(connector)
+        assert set(found.config["tables"]) == {"a"}
+
+
 def test_a_file_that_is_not_terraforms_is_listed_where_others_have_connections(tmp_path):
     (tmp_path / "bad.tf").write_text("resource {\n")
     with pytest.raises(NotAProjectError, match="line 2"):

@@ -12,7 +12,8 @@ from elt_factory.importing.airbyte.exported import connections_in_json, connecti
 from elt_factory.importing.airbyte.pyairbyte import connections_of_pyairbyte
 from elt_factory.importing.airbyte.said import ConnectionSaid
 from elt_factory.importing.airbyte.states import states_within
-from elt_factory.importing.airbyte.terraform import connections_in_files, connections_in_state
+from elt_factory.importing.airbyte.terraform import connections_in_state
+from elt_factory.importing.airbyte.terraform_files import connections_in_files
 from elt_factory.importing.project import NotAProjectError
 
 _YAML = (".yaml", ".yml")

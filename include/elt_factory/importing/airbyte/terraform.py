@@ -1,14 +1,12 @@
-"""Connections in Terraform: its files as text, or what `terraform show -json` and a state say of it."""
+"""Connections in Terraform: what its resources say, and those that `terraform show -json` and a state have."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from elt_factory.importing.airbyte.hcl import Block, NotHclError, blocks_in, with_values
 from elt_factory.importing.airbyte.said import WHOLE, Computed, ConnectionSaid, Node, SourceSaid, pick, streams_of
 
 _SOURCE = "airbyte_source"
@@ -24,35 +22,26 @@ class Resource:
     name: str
     values: Node
 
+    @property
+    def is_source(self) -> bool:
+        """Whether it is a source."""
+        return self.type == _SOURCE or self.type.startswith(f"{_SOURCE}_")
 
-def connections_in_files(files: list[Path], unread: dict[str, str]) -> list[ConnectionSaid]:
-    """Return the connections of Terraform's files, of which those of a folder are one module.
+    @property
+    def is_connection(self) -> bool:
+        """Whether it is a connection."""
+        return self.type == _CONNECTION
 
-    Args:
-        files: The files.
-        unread: Takes those that are not in Terraform's language, with the reason.
-    """
-    found: list[ConnectionSaid] = []
-    for folder in dict.fromkeys(file.parent for file in files):
-        blocks: list[Block] = []
-        for file in (one for one in files if one.parent == folder):
-            try:
-                blocks += blocks_in(file.read_text(encoding="utf-8-sig"))
-            except (NotHclError, UnicodeDecodeError) as error:
-                unread[str(file)] = f"not in Terraform's language: {error}"
-        # sources of two folders may have one name
-        own = ((one, replace(one.source, id=f"{folder}: {one.source.id}")) for one in _of_module(blocks))
-        found += [replace(one, source=source) for one, source in own]
-    return found
+    @property
+    def source_id(self) -> Any:
+        """The source's id, as a connection says it."""
+        return pick(self.values, "source_id")
 
-
-def _of_module(blocks: list[Block]) -> list[ConnectionSaid]:
-    names = {f"local.{key}": value for one in blocks if one.kind == "locals" for key, value in one.body.items()}
-    whole = [with_values(one, names) for one in blocks if one.kind == "resource" and len(one.labels) == _LABELS]
-    return _connections([Resource(one.labels[0], one.labels[1], one.body) for one in whole])
-
-
-_LABELS = 2
+    def is_meant(self, wanted: Any) -> bool:
+        """Whether an id is that of this source."""
+        if isinstance(wanted, Computed):
+            return wanted.text.startswith(f"{self.type}.{self.name}.")
+        return wanted is not None and self.source_id == wanted
 
 
 def connections_in_state(root: Node) -> list[ConnectionSaid]:
@@ -74,27 +63,24 @@ def _resources(root: Any) -> Iterator[Resource]:
 
 
 def _connections(resources: list[Resource]) -> list[ConnectionSaid]:
-    sources = [one for one in resources if one.type == _SOURCE or one.type.startswith(f"{_SOURCE}_")]
-    return [_connection(one, sources) for one in resources if one.type == _CONNECTION]
+    sources = [one for one in resources if one.is_source]
+    return [
+        connection_of(one, next((source for source in sources if source.is_meant(one.source_id)), None))
+        for one in resources
+        if one.is_connection
+    ]
 
 
-def _connection(resource: Resource, sources: list[Resource]) -> ConnectionSaid:
-    wanted = pick(resource.values, "source_id")
-    found = next((one for one in sources if _is_meant(one, wanted)), None)
+def connection_of(resource: Resource, source: Resource | None) -> ConnectionSaid:
+    """Return a connection of a source; None where it is not known which it is."""
     name = pick(resource.values, "name")
     return ConnectionSaid(
         name=name if isinstance(name, str) else resource.name,
-        source=_source(found) if found else SourceSaid(resource.name, None),
+        source=_source(source) if source else SourceSaid(resource.name, None),
         streams=streams_of(resource.values),
         schedule=pick(resource.values, "schedule", "schedule_data"),
         about=resource.values,
     )
-
-
-def _is_meant(source: Resource, wanted: Any) -> bool:
-    if isinstance(wanted, Computed):
-        return wanted.text.startswith(f"{source.type}.{source.name}.")
-    return wanted is not None and pick(source.values, "source_id") == wanted
 
 
 def _source(resource: Resource) -> SourceSaid:
