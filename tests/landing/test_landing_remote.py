@@ -1,6 +1,7 @@
 """Landings in object storage, against a real S3 server on loopback."""
 
 import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -339,6 +340,30 @@ def test_a_folder_that_knows_no_links_has_files_exchanged_all_the_same(tmp_path,
     for _ in range(2):
         place.exchange("manifest", added)
     assert (place.read("manifest"), list(place.files())) == (b"2", ["manifest"])
+
+
+@pytest.mark.parametrize("refusal", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
+def test_a_folder_that_knows_no_locks_has_files_exchanged_all_the_same(refusal, tmp_path, monkeypatch):
+    def without_locks(*_: object) -> None:
+        raise OSError(refusal, "not here")
+
+    monkeypatch.setattr(fcntl, "flock", without_locks)
+    place = LocalPlace(tmp_path)
+    for _ in range(2):
+        place.exchange("manifest", added)
+    assert (place.read("manifest"), list(place.files())) == (b"2", ["manifest"])
+
+
+def test_a_lock_that_fails_otherwise_leaves_the_file_as_it_is(tmp_path, monkeypatch):
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    place = LocalPlace(tmp_path)
+    place.exchange("manifest", added)
+    monkeypatch.setattr(fcntl, "flock", broken)
+    with pytest.raises(OSError, match="broken"):
+        place.exchange("manifest", added)
+    assert (place.read("manifest"), list(place.files())) == (b"1", ["manifest"])
 
 
 class WithoutConditions(MemoryStore):

@@ -19,6 +19,7 @@ from elt_factory.core.failures import LandingError
 CLOCK_FILE = "clock"
 _TRIES = 10  # to make a folder
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK)
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)  # Lustre and NFS can be mounted without
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ class LocalPlace(Place):
         except FileNotFoundError:
             return _linked(self._written(target.name, change(b"")), target)
         with os.fdopen(found, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _lock(found)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(found), target.stat(follow_symlinks=False)):
                     self.write(target.name, change(file.read()))
@@ -207,6 +208,15 @@ class LocalPlace(Place):
             for folder in path.relative_to(self.folder).parents:
                 with suppress(OSError):
                     (self.folder / folder).rmdir()
+
+
+def _lock(found: int) -> None:
+    """Lock an open file; where the file system knows no locks, the last one to exchange it counts."""
+    try:
+        fcntl.flock(found, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
 
 
 def _linked(temporary: Path, target: Path) -> bool:
