@@ -9,6 +9,7 @@ import gzip
 import html
 import json
 import sqlite3
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -78,22 +79,26 @@ def _contents(file: Path) -> Iterator[tuple[str, bytes]]:
     if file.suffix == ".parquet":
         rows = duckdb.sql(f"select to_json(t)::varchar from read_parquet('{file}') t").fetchall()
         yield f"{file} (rows)", "\n".join(row[0] for row in rows).encode()
-    data = file.read_bytes() if not _is_sqlite(file) else _dumped(file)
-    yield str(file), data
+    data = _bytes(file)
+    yield str(file), _dumped(file) if data.startswith(_SQLITE) else data
     if data[:2] == b"\x1f\x8b":
         yield f"{file} (unpacked)", gzip.decompress(data)
 
 
-def _is_sqlite(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(16) == _SQLITE
+def _bytes(file: Path) -> bytes:
+    """The bytes of a file.
+
+    Those of a database, and of what SQLite keeps beside it, are read by another process: one that closes a file of a
+    database that it has open loses its locks on that. The next process to leave the database then takes itself for the
+    last, and removes what was written and not yet merged.
+    """
+    if ".db" in file.name:
+        return subprocess.run(["cat", str(file)], check=True, capture_output=True).stdout
+    return file.read_bytes()
 
 
 def _dumped(file: Path) -> bytes:
-    """All rows of a SQLite database.
-
-    Not its bytes: when a process closes a file of a database that it has open, it loses its locks on that.
-    """
+    """All rows of a SQLite database."""
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as opened:
         opened.text_factory = bytes
         names = [name.decode() for (name,) in opened.execute("select name from sqlite_master where type = 'table'")]

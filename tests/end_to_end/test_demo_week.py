@@ -5,6 +5,8 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from contextlib import closing
 from datetime import UTC, datetime
@@ -304,6 +306,19 @@ def test_a_planted_leak_is_found_in_every_place_and_notation(search, tmp_path):
     places = [planted / "airflow.db", f"{planted / 'data.parquet'} (rows)", f"{planted / 'run.log.gz'} (unpacked)"]
     assert set(search.files([planted])) >= {f"{name}{place}" for place in places}
     assert search.database(tmp_path / "warehouse.duckdb") == [f"{name}warehouse.duckdb main.loads"]
+
+
+def test_a_search_leaves_a_database_that_is_open_its_locks(search, tmp_path):
+    file = tmp_path / "airflow.db"
+    leave = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('create table other (n)').connection.close()"
+    with closing(sqlite3.connect(file, isolation_level=None)) as metadata:
+        metadata.execute("pragma journal_mode = wal")
+        metadata.execute("create table runs (n)")
+        assert search.files([tmp_path]) == []
+        subprocess.run([sys.executable, "-c", leave, str(file)], check=True)
+        metadata.execute("insert into runs values (1)")
+        with closing(sqlite3.connect(file)) as again:
+            assert again.execute("select n from runs").fetchall() == [(1,)]
 
 
 def test_a_second_run_changes_no_row(week):
