@@ -19,8 +19,12 @@ SHOWN = [
 
 
 @pytest.mark.parametrize("text", SHOWN)
-def test_a_config_that_a_page_shows_loads(tmp_path, text):
+def test_a_config_that_a_page_shows_loads(tmp_path, monkeypatch, text):
     name = re.search(r"^name: (\w+)", text, re.MULTILINE)[1]
     file = tmp_path / f"{name}.yaml"
     file.write_text(text)
+    monkeypatch.setenv("ELT_PROJECT", str(tmp_path))
+    if manifest := re.search(r"^  manifest: (\S+)", text, re.MULTILINE):
+        (tmp_path / manifest[1]).parent.mkdir()
+        (tmp_path / manifest[1]).write_text("streams: [{}]")
     assert load_config(file).config.name == name

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from elt_factory.core.connection import Connection
+from elt_factory.sources.airbyte.model import Airbyte
 from elt_factory.testing.loads import Line, source_of
 
 PACKAGE = "acme-connector==1.0"
@@ -74,7 +75,8 @@ def source():
     elif sys.argv[1] == "discover":
         play([{"say": {"type": "CATALOG", "catalog": {"streams": config.get("streams", [])}}}], None)
     else:
-        play(config["steps"], {"catalog": given("--catalog"), "state": given("--state")})
+        manifest = {key: value for key, value in config.items() if key.startswith("__")}
+        play(config["steps"], {"catalog": given("--catalog"), "state": given("--state"), **manifest})
 
 
 def newer():
@@ -97,6 +99,14 @@ source-newer = acme_connector:newer
 def write_wheel(folder: Path) -> Path:
     """Write the connector's wheel."""
     return _write_wheel(folder, "acme_connector-1.0", {"acme_connector.py": _MAIN}, _COMMANDS)
+
+
+def write_cdk(folder: Path) -> Path:
+    """Write a wheel of an airbyte-cdk that does what its settings say, whatever its manifest says."""
+    command = "[console_scripts]\nsource-declarative-manifest = acme_connector:source\n"
+    return _write_wheel(
+        folder, f"airbyte_cdk-{Airbyte.model_fields['cdk'].default}", {"acme_connector.py": _MAIN}, command
+    )
 
 
 def write_old_dlt(folder: Path) -> Path:

@@ -382,7 +382,7 @@ def test_a_look_at_a_source_finds_which_streams_send_changes(tmp_path):
     connection = Connection("acme", "generic", extra=airbyte())
     stream = {**airbyte()["streams"][0], "source_defined_primary_key": [["id"]], "source_defined_cursor": True}
     connection.extra["streams"] = [stream, {**stream, "name": "Big Orders", "supported_sync_modes": ["full_refresh"]}]
-    found = look_at_connector("acme", PACKAGE, connection, folder_in(tmp_path), lambda _: None)
+    found = look_at_connector("acme", PACKAGE, connection, (tmp_path, folder_in(tmp_path)), lambda _: None)
     assert made_by_new(found, tmp_path) == {
         "users": ("incremental", "merge", ("id",)),
         "big_orders": ("full", "replace", ("id",)),
@@ -402,8 +402,9 @@ def test_a_config_of_what_a_connector_describes_speaks_of_no_sample(tmp_path):
 
 @pytest.mark.parametrize("look", [look_at_tap, look_at_connector])
 def test_a_connector_that_needs_settings_and_was_given_none_is_an_error_that_says_where_they_are_put(look, tmp_path):
+    folder = folder_in(tmp_path)
     with pytest.raises(EltError, match=r"it was given no settings: .* by --connection of elt new"):
-        look("acme", PACKAGE, None, folder_in(tmp_path), lambda _: None)
+        look("acme", PACKAGE, None, folder if look is look_at_tap else (tmp_path, folder), lambda _: None)
 
 
 def test_a_package_without_a_version_gets_the_newest(tmp_path):

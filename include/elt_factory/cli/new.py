@@ -44,7 +44,10 @@ def new(  # noqa: PLR0913 - each is an option of the command
     ] = None,
     airbyte: Annotated[
         str | None,
-        typer.Option(help="Package of an Airbyte connector, such as airbyte-source-github; --connection is its own."),
+        typer.Option(
+            help="Package of an Airbyte connector, such as airbyte-source-github, or low-code manifest in the project, "
+            "such as connectors/shop.yaml; --connection is its own."
+        ),
     ] = None,
     singer: Annotated[
         str | None, typer.Option(help="Package of a Singer tap, such as tap-github; --connection is its own.")
@@ -85,6 +88,8 @@ def new(  # noqa: PLR0913 - each is an option of the command
         found = _found(str(name), place, (path, table or [], schema), Path(scratch))
     found = _write(target, str(name), found)
     _tell(target, str(name), found)
+    if airbyte:
+        _tell_of_manifest(airbyte, str(name))
 
 
 class _Place(NamedTuple):
@@ -190,16 +195,43 @@ def _free_place(name: str, folder: str) -> Path:
 
 
 def _from_connector(name: str, place: _Place, scratch: Path) -> SourceFound:
-    from elt_factory.sources.airbyte.discovery import look_at_connector
+    from elt_factory.sources.airbyte.discovery import is_manifest, look_at_connector
     from elt_factory.sources.dlt.discovery import look_at_source
     from elt_factory.sources.singer.discovery import look_at_tap
 
     connection = _connection(place.connection) if place.connection else None
     if place.airbyte:
-        return look_at_connector(name, place.airbyte, connection, scratch, _say)
+        given = _below_project(Path(place.airbyte)) if is_manifest(place.airbyte) else place.airbyte
+        return look_at_connector(name, given, connection, (project_root(), scratch), _say)
     if place.dlt:
         return look_at_source(name, place.dlt, connection, (project_root(), scratch), _say)
     return look_at_tap(name, str(place.singer), connection, scratch, _say)
+
+
+def _below_project(file: Path) -> str:
+    """Return the path of a file from the project's folder: it is given from there, or from the current folder."""
+    root = project_root().resolve()
+    place = next((one for one in (Path.cwd() / file, root / file) if one.is_file()), root / file)
+    if not place.resolve().is_relative_to(root):
+        fail(f"{file} is outside the project; put the manifest into it, such as connectors/{file.name}")
+    return place.resolve().relative_to(root).as_posix()
+
+
+def _tell_of_manifest(given: str, name: str) -> None:
+    """Say how much of a manifest the reader of JSON APIs could read, which is faster."""
+    from elt_factory.core.amount import amount
+    from elt_factory.importing.manifest.compiling import compiled
+    from elt_factory.sources.airbyte.discovery import is_manifest
+    from elt_factory.sources.airbyte.manifest import manifest_of
+
+    if not is_manifest(given):
+        return
+    found = compiled(manifest_of(project_root(), _below_project(Path(given))), name)
+    said = len(found.config["tables"])
+    total = said + len(found.left_out)
+    if said:
+        much = f"{said} of {amount(total, 'stream')}"
+        _say(f"`elt import airbyte {given}` would write {much} as type: rest_api, which reads faster")
 
 
 def _say(text: str) -> None:

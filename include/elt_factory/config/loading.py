@@ -17,9 +17,10 @@ from elt_factory.config.layers.environments import KEY_OF_ENVIRONMENTS, in_envir
 from elt_factory.config.mistakes.across import LoadedConfig, problems_across
 from elt_factory.config.mistakes.cycles import cycles
 from elt_factory.config.mistakes.problems import problems
-from elt_factory.config.models.source import Config
+from elt_factory.config.models.source import SOURCES, Config, Source
 from elt_factory.config.versions import require_current
 from elt_factory.config.yaml.source import YamlSource, parse_yaml, read_yaml
+from elt_factory.core.project import project_root
 
 __all__ = ["DEFAULTS_FILE", "Folder", "LoadedConfig", "config_files", "load_config", "load_folder", "load_text"]
 
@@ -66,8 +67,10 @@ def _loaded(source: YamlSource, root: Path | None) -> LoadedConfig:
     source = with_defaults(source, root)
     if KEY_OF_ENVIRONMENTS in source.data:
         config, source = in_environment(source, _validated)
-        return LoadedConfig(config, file, source)
-    return LoadedConfig(_validated(source), file, source)
+    else:
+        config = _validated(source)
+    _require_files(config, source)
+    return LoadedConfig(config, file, source)
 
 
 def load_folder(folder: Path) -> Folder:
@@ -106,6 +109,16 @@ def _keep_closed(found: list[Path], error: OSError) -> None:
     """Report an unreadable folder like a broken config."""
     if isinstance(error, PermissionError):
         found.append(Path(error.filename))
+
+
+def _require_files(config: Config, source: YamlSource) -> None:
+    """Refuse a config that names a file of the project which is not there, or is not what it should be."""
+    files = SOURCES.get(config.extract.type).files if isinstance(config, Source) else None
+    if files is None:
+        return
+    wrong = [Problem(source.at(one.at), one.code, one.message, one.hint) for one in files(config, project_root())]
+    if wrong:
+        raise ConfigError(wrong)
 
 
 def _validated(source: YamlSource) -> Config:

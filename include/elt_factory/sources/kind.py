@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from elt_factory.config.errors import MistakeError
 from elt_factory.config.models.base import Model, require_type, require_words
 from elt_factory.config.models.source import Source
 from elt_factory.core.window import Window
@@ -97,6 +98,8 @@ class SourceKind:
         connection_types: The types of Airflow connections for which `elt new` takes this kind, and that fit a config of
             it; "*" is any that no other kind takes.
         discover: What `elt new` finds behind a connection, with a folder for scratch files; None where it cannot look.
+        files: What is wrong with the files of the project that a config names; takes the project's folder, too. None
+            where it names none.
         advice: What is legal in a config of this kind, and unwise.
         jobs: How it looks after jobs, where its reader raises JobRunningError.
         extras: The extra of ELT Factory that a type of connection needs, for those that need one.
@@ -115,6 +118,7 @@ class SourceKind:
     sampled: Callable[[Asked, Connection | None, Path], tuple[Source, str]]
     connection_types: Sequence[str] = ()
     discover: Callable[[Wish, Path], SourceFound] | None = None
+    files: Callable[[Any, Path], Iterable[MistakeError]] | None = None
     advice: Callable[[Any], Iterable[Advice]] = _no_advice
     jobs: Jobs | None = None
     extras: Mapping[str, str] = field(default_factory=dict)

@@ -3,43 +3,50 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from elt_factory.config.errors import near_name
+from elt_factory.config.errors import MistakeError, near_name
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import BadDataError, BadRequestError
 from elt_factory.extract.label import TableLabel
+from elt_factory.sources.airbyte.manifest import KEY_OF_MANIFEST, handed, manifest_of, specification_of
 from elt_factory.sources.airbyte.messages import Messages
-from elt_factory.sources.airbyte.model import Airbyte, AirbyteTable
+from elt_factory.sources.airbyte.model import INJECTED, Airbyte, AirbyteTable
 from elt_factory.sources.airbyte.specification import check_settings
 from elt_factory.sources.connectors.command import ConnectorCommand
 from elt_factory.sources.connectors.process import write_settings
 from elt_factory.sources.connectors.settings import settings_of
 
-_PREFIX = "airbyte-"
 _PROTOCOL = "0"  # the major version of the protocol that messages.py reads
 
 
 class AirbyteConnector(ConnectorCommand[Airbyte]):
-    """One connector, with the settings of an Airflow connection; see `ConnectorCommand`."""
+    """One connector, with the settings of an Airflow connection; see `ConnectorCommand`.
+
+    `folders` are the project's, which a manifest is in, and an empty one.
+    """
 
     def __init__(
         self,
         extract: Airbyte,
         connection: Connection | None,
-        folder: Path,
+        folders: tuple[Path, Path],
         label: TableLabel,
         log: Callable[[str], None],
     ) -> None:
-        command = extract.executable or extract.package_name.removeprefix(_PREFIX)
-        super().__init__(extract, command, folder, label, log)
+        project, folder = folders
+        # before anything is installed for it
+        manifest = _manifest(project, extract.manifest, label) if extract.manifest else None
+        super().__init__(extract, extract.command, folder, label, log)
         settings = settings_of(extract, connection)
-        answer = self._answer("spec")
-        self._check_version(str(answer.get("protocol_version") or _PROTOCOL))
-        specification = answer.get("connectionSpecification")
-        check_settings(settings, specification if isinstance(specification, dict) else {}, label)
+        if manifest is None:
+            check_settings(settings, self._specification(), label)
+        else:
+            self._refuse_injected(settings)
+            check_settings(settings, specification_of(manifest), label)
+            settings[KEY_OF_MANIFEST] = handed(manifest)
         self.config = write_settings(folder / "config.json", settings)
 
     def streams(self) -> list[dict[str, Any]]:
@@ -85,6 +92,20 @@ class AirbyteConnector(ConnectorCommand[Airbyte]):
             asked += ["--state", write_settings(self.folder / "state.json", json.loads(state))]
         return asked
 
+    def _refuse_injected(self, settings: Mapping[str, Any]) -> None:
+        """Refuse code, or another manifest, that a connection has among its settings."""
+        found = next((key for key in settings if key.startswith(INJECTED)), None)
+        if found:
+            text = f'"{found}" is not a setting: the manifest alone says what is run'
+            raise self.label.error(BadRequestError, text, "remove it from the extra of the connection")
+
+    def _specification(self) -> dict[str, Any]:
+        """Return the connector's own description of its settings."""
+        answer = self._answer("spec")
+        self._check_version(str(answer.get("protocol_version") or _PROTOCOL))
+        found = answer.get("connectionSpecification")
+        return found if isinstance(found, dict) else {}
+
     def _check_version(self, version: str) -> None:
         if version.partition(".")[0] != _PROTOCOL:
             text = f"the connector speaks version {version} of Airbyte's protocol, and {_PROTOCOL}.x is read here"
@@ -100,6 +121,13 @@ class AirbyteConnector(ConnectorCommand[Airbyte]):
         if messages.answer is None:
             raise self.label.error(BadDataError, f"the connector's {verb} does not answer in Airbyte's protocol")
         return messages.answer
+
+
+def _manifest(project: Path, name: str, label: TableLabel) -> Mapping[str, Any]:
+    try:
+        return manifest_of(project, name)
+    except MistakeError as error:
+        raise label.error(BadRequestError, error.message, error.hint) from None
 
 
 def sends_changes(stream: dict[str, Any]) -> bool:

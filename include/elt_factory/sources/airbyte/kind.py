@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elt_factory.config.errors import MistakeError
 from elt_factory.sources.airbyte.model import Airbyte, AirbyteSource, AirbyteTable
 from elt_factory.sources.connectors.kind import connector_kind
 
@@ -17,6 +20,22 @@ def _read(request: ReadRequest) -> Spool:
     return reader.read(request)
 
 
+def _files(source: AirbyteSource, project: Path) -> Iterator[MistakeError]:
+    if source.extract.manifest is None:
+        return
+    from elt_factory.sources.airbyte.manifest import manifest_of
+
+    try:
+        manifest_of(project, source.extract.manifest)
+    except MistakeError as error:
+        yield MistakeError(error.message, error.hint, at=("extract", "manifest"), code=error.code)
+
+
 KIND = connector_kind(
-    "airbyte", "An Airbyte connector", AirbyteSource, ((Airbyte, "extract"), (AirbyteTable, "tables.<name>")), _read
+    "airbyte",
+    "An Airbyte connector",
+    AirbyteSource,
+    ((Airbyte, "extract"), (AirbyteTable, "tables.<name>")),
+    _read,
+    _files,
 )

@@ -25,7 +25,7 @@ def read(request: ReadRequest) -> Spool:
     folder, file = request.workdir / "connector", request.workdir / "records" / f"{request.table}.ndjson"
     for made in (folder, file.parent):
         made.mkdir()
-    connector = AirbyteConnector(source.extract, request.connection, folder, label, request.log)
+    connector = AirbyteConnector(source.extract, request.connection, (request.project, folder), label, request.log)
     stream = connector.stream(spec.stream_name(request.table), spec)
     asked = connector.reading(stream, spec, spec.begins_with(request.cursor.token))
     with file.open("wb") as out:

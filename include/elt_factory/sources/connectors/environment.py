@@ -57,7 +57,7 @@ def command_of(extract: Connector, name: str, label: TableLabel, log: Callable[[
     if command.parent != folder / "bin" or not command.is_file():
         near = get_close_matches(name, [file.name for file in (folder / "bin").iterdir()], n=3, cutoff=0.4)
         hint = f"write executable: with one of {', '.join(near)}" if near else "write executable: with its command"
-        raise label.error(BadRequestError, f'{extract.package} has no command "{name}"', hint)
+        raise label.error(BadRequestError, f'{extract.installed} has no command "{name}"', hint)
     return command
 
 
@@ -71,7 +71,7 @@ def cache() -> Path:
 
 def _folder(extract: Connector) -> Path:
     """Return where an environment is: one for what is installed in it, and with another version another."""
-    said = "\n".join([extract.package, *extract.requirements, extract.python or sys.version])
+    said = "\n".join([extract.installed, *extract.requirements, extract.python or sys.version])
     return cache() / f"{extract.package_name}-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
@@ -88,13 +88,13 @@ def _make(folder: Path, extract: Connector, label: TableLabel, log: Callable[[st
     # one that a killed task began is not known to be whole
     shutil.rmtree(folder, ignore_errors=True)
     uv = _uv(label)
-    log(f"{label}: installing {extract.package} into an environment of its own")
+    log(f"{label}: installing {extract.installed} into an environment of its own")
     _run([uv, "venv", "--quiet", "--python", extract.python or sys.executable, str(folder)], label)
-    packages = [extract.package, *extract.requirements]
+    packages = [extract.installed, *extract.requirements]
     _run([uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *packages], label)
     frozen = _run([uv, "pip", "freeze", "--quiet", "--python", str(folder / "bin" / "python")], label)
     (folder / _READY).write_text(frozen, encoding="utf-8")
-    log(f"{label}: installed {extract.package} with {len(frozen.splitlines()) - 1} packages that it needs")
+    log(f"{label}: installed {extract.installed} with {len(frozen.splitlines()) - 1} packages that it needs")
 
 
 def _uv(label: TableLabel) -> str:

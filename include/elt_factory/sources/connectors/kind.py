@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from elt_factory.config.errors import MistakeError
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.source import Source
 from elt_factory.sources.kind import Asked, SourceKind
@@ -22,6 +23,7 @@ def connector_kind(
     config: type[Source],
     places: Sequence[tuple[type[Model], str]],
     read: Callable[[ReadRequest], Spool],
+    files: Callable[[Any, Path], Iterable[MistakeError]] | None = None,
 ) -> SourceKind:
     """Return the kind of source of a kind of connector; see `SourceKind`."""
     return SourceKind(
@@ -30,6 +32,7 @@ def connector_kind(
         config=config,
         places=places,
         read=read,
+        files=files,
         asked=_asked,
         sampled=_sampled,
         needs=lambda _: [(("extract", "type"), f"a source of type {name}", "connectors")],
@@ -41,7 +44,7 @@ def _asked(asked: Asked) -> list[str]:
     spec: ConnectorTable = asked.source.tables[asked.table]
     since = "what has changed since the state of the load before" if spec.keeps_token else "all of it"
     settings = f"settings of {extract.connection}" if extract.connection else "no connection"
-    return [f"{extract.package}: stream {spec.stream_name(asked.table)}, {since}; {settings}"]
+    return [f"{extract.title}: stream {spec.stream_name(asked.table)}, {since}; {settings}"]
 
 
 def _sampled(asked: Asked, _: Connection | None, __: Path) -> tuple[Source, str]:

@@ -127,9 +127,19 @@ class Connector(Extract):
     )
 
     @property
+    def installed(self) -> str:
+        """The package that is installed, with its version."""
+        return self.package
+
+    @property
+    def title(self) -> str:
+        """What is run, for people."""
+        return self.installed
+
+    @property
     def package_name(self) -> str:
         """The package without extras and version."""
-        return re.split(r"[\[= ]", self.package)[0]
+        return re.split(r"[\[= ]", self.installed)[0]
 
 
 class CommandConnector(Connector):
