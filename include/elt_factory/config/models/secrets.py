@@ -127,6 +127,11 @@ def is_secret(name: str, value: object) -> bool:
     return bool(_VALUES.search(text)) or (plain == "key" and bool(_RANDOM.fullmatch(text)))
 
 
+def named_in(pair: Mapping[str, object]) -> str:
+    """Return what the `value` of a pair is called, as in a list of headers; nothing where it is not one."""
+    return next((str(pair[key]) for key in _NAMING if isinstance(pair.get(key), str)), "")
+
+
 def may_hold_one(name: str, value: object, others: re.Pattern[str]) -> bool:
     """Whether a setting of another tool may hold a secret: such a one is not copied into a config, even in doubt.
 
@@ -136,8 +141,7 @@ def may_hold_one(name: str, value: object, others: re.Pattern[str]) -> bool:
         others: What else makes a text one.
     """
     if isinstance(value, Mapping):
-        pair = next((str(value[key]) for key in _NAMING if isinstance(value.get(key), str)), "")
-        below = [*value.items(), (pair, value.get("value"))]
+        below = [*value.items(), (named_in(value), value.get("value"))]
         return any(may_hold_one(str(key), inner, others) for key, inner in below)
     if isinstance(value, list | tuple):
         return any(may_hold_one(name, below, others) for below in value)

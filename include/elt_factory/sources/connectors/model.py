@@ -31,13 +31,17 @@ def _check_config(value: Any) -> Any:
     return value
 
 
-def _secrets_in(value: object, at: Path = ()) -> Iterator[MistakeError]:
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in items:
-        if isinstance(inner, dict | list):
-            yield from _secrets_in(inner, (*at, key))
-        elif secrets.is_secret(str(key), inner):
-            yield MistakeError(f'"{key}" contains a secret', _WHERE_INSTEAD, at=(*at, key), code="secret")
+def _secrets_in(value: object, name: str = "", at: Path = ()) -> Iterator[MistakeError]:
+    if isinstance(value, dict):
+        # a header may be a key of a mapping, or a pair of name and value in a list
+        named = secrets.named_in(value)
+        for key, inner in value.items():
+            yield from _secrets_in(inner, named if key == "value" and named else str(key), (*at, key))
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _secrets_in(inner, name, (*at, place))
+    elif secrets.is_secret(name, value):
+        yield MistakeError(f'"{name}" contains a secret', _WHERE_INSTEAD, at=at, code="secret")
 
 
 def _check_package(value: object) -> object:
