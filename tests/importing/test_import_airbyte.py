@@ -198,6 +198,19 @@ def test_a_state_is_of_the_stream_with_its_namespace():
     assert found.of("t", None) is None
 
 
+def test_a_state_of_a_stream_that_is_not_in_the_catalog_is_listed():
+    def state(name, **more):
+        return {"streamDescriptor": {"name": name, **more}, "streamState": {"at": name}}
+
+    given = {"streamState": [state("orders"), state("gone", namespace="old"), state("left")], "stateType": "stream"}
+    said = {"syncCatalog": {"streams": [stream("orders"), stream("left", selected=False)]}}
+    about = ConnectionSaid("x", SourceSaid("hub", "source-github"), streams_of(said))
+    (found,) = connections.imported([about], {"": given}, pin)
+    listed = {key: text for key, text in found.left_out.items() if "state" in key}
+    assert listed == {"x: state of old.gone": "not that of a stream in the export: it is not taken over"}
+    assert "initial_state" in found.config["tables"]["orders"]
+
+
 @pytest.fixture
 def octavia(tmp_path):
     for folder in ("sources/shop_db", "connections/shop"):

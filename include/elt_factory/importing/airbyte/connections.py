@@ -111,6 +111,8 @@ def _config(said: ConnectionSaid, name: str, state: StateFound, pin: Pin) -> Imp
         return found
     if state.unsaid:
         found.left_out[f"{said.name}: state"] = state.unsaid
+    for stream in state.besides([(one.name, one.namespace) for one in said.streams or ()]):
+        found.left_out[f"{said.name}: state of {stream}"] = "not that of a stream in the export: it is not taken over"
     return valid_only(found)
 
 

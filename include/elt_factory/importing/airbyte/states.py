@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,12 @@ class StateFound:
             alike = [state for (other, _), state in self.streams.items() if other == name]
             return alike[0] if len(alike) == 1 else None
         return found if found is not None else self.streams.get((name, None))
+
+    def besides(self, streams: Iterable[Stream]) -> list[str]:
+        """Return the names of streams that have a state, and are not among those that are given."""
+        taken = [self.of(*one) for one in streams]
+        left = [one for one, state in self.streams.items() if not any(state is other for other in taken)]
+        return [".".join(part for part in (namespace, name) if part) for name, namespace in left]
 
 
 def state_of(given: Any) -> StateFound:
