@@ -28,6 +28,7 @@ from typing import Any
 import pytest
 from connectors_support import DLT, DLT_REQUIREMENTS
 from extract_support import Asked, reply, serving
+from manifest_support import MANIFEST
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.window import Window, load_id
@@ -95,6 +96,29 @@ def convex(folder: Path) -> Iterator[Source]:
         settings = {"deployment_url": server.url, "access_key": "hunter2hunter2"}
         extract = {"type": "airbyte", "package": "airbyte-source-convex==0.4.51"}
         yield Source(extract, {"stream": "orders", "primary_key": ["_id"], **CHANGES}, settings, grow, "_id")
+
+
+@contextmanager
+def manifest(folder: Path) -> Iterator[Source]:
+    """A low-code manifest by airbyte-cdk: every load asks from the day that the state has."""
+    users: list[dict[str, Any]] = []
+    (folder / "connectors").mkdir()
+    (folder / "connectors" / "shop.yaml").write_text(MANIFEST)
+
+    def answer(asked: Asked):
+        newer = [user for user in users if user["at"] >= asked.params["from"]]
+        page = int(asked.params.get("page", 1))
+        time.sleep(0.01)
+        return reply({"items": newer[2 * page - 2 : 2 * page]})
+
+    def grow(step: int) -> list[int]:
+        users.extend({"id": number, "at": f"2013-01-{step:02}"} for number in range(len(users), 101 * step))
+        return [user["id"] for user in users]
+
+    with serving(answer) as server:
+        settings = {"url": server.url, "token": "hunter2hunter2", "since": "2013-01-01"}
+        extract = {"type": "airbyte", "manifest": "connectors/shop.yaml"}
+        yield Source(extract, {"stream": "users", "primary_key": ["id"], **CHANGES}, settings, grow)
 
 
 @contextmanager
@@ -214,6 +238,7 @@ def files_of(folder: Path, form: str) -> Callable[[int], list[int]]:
 SOURCES = {
     "airbyte-source-faker": faker,
     "airbyte-source-convex": convex,
+    "airbyte-cdk": manifest,
     "airbyte-source-sftp-bulk": sftp_bulk,
     "tap-jsonfile": jsonfile,
     "tap-singer-jsonl": singer_jsonl,
@@ -223,7 +248,8 @@ SOURCES = {
 
 
 @pytest.fixture(autouse=True)
-def environments(dlt_environments: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def environments(dlt_environments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELT_PROJECT", str(tmp_path))
     monkeypatch.setenv("ELT_CONNECTORS", os.environ.get("ELT_CONNECTORS") or str(dlt_environments))
 
 

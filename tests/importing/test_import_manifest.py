@@ -298,8 +298,19 @@ def test_the_command_writes_a_config_that_is_valid_and_says_what_it_lacks(tmp_pa
     assert "2 of 3 streams" in ran.output
     assert "secrets_of_code: records by code of its own" in text
     assert "password: api_key" in text
+    assert "as it is" not in ran.output, "airbyte-cdk runs no code of a manifest either"
     again = CliRunner().invoke(app, ["import", "airbyte", str(MANIFEST), "--name", "shop"])
     assert again.exit_code == 1
+
+
+def test_the_command_says_that_airbyte_cdk_runs_what_no_config_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("ELT_PROJECT", str(tmp_path))
+    (tmp_path / "dag_configs").mkdir()
+    file = tmp_path / "odd.yaml"
+    file.write_text("streams: [{type: DeclarativeStream, name: odd, retriever: {type: StrangeRetriever}}]")
+    ran = CliRunner().invoke(app, ["import", "airbyte", str(file), "--name", "shop"])
+    assert ran.exit_code == 1
+    assert f"airbyte-cdk can run it as it is: elt new shop --airbyte {file}" in " ".join(ran.output.split())
 
 
 @pytest.mark.parametrize(

@@ -69,13 +69,29 @@ def _of_manifest(manifest: Path, name: str | None) -> None:
         fail(f'invalid name "{called}": use lowercase letters, digits and _, such as {sane_name(called) or "orders"}')
     found = compiled(root, called)
     if not found.config["tables"]:
-        fail("nothing written: " + "; ".join(f"{stream}: {reason}" for stream, reason in found.left_out.items()))
+        reasons = "; ".join(f"{stream}: {reason}" for stream, reason in found.left_out.items())
+        fail("; ".join(["nothing written: " + reasons, *_as_it_is(manifest, called)]))
     target = config_folder() / f"{called}.yaml"
     try:
         write_new(target, yaml_text(found.config, remarks(found)))
     except FileExistsError:
         fail(f"{short(target)} already exists; choose another name with --name")
     _tell(target, found)
+    if found.left_out:
+        for line in _as_it_is(manifest, f"{called}_more"):
+            say(f"  {line}")
+
+
+def _as_it_is(manifest: Path, name: str) -> list[str]:
+    """Return how a manifest is read that no config says whole; nothing where it has Python of its own."""
+    from elt_factory.config.errors import MistakeError
+    from elt_factory.sources.airbyte.manifest import manifest_of
+
+    try:
+        manifest_of(manifest.resolve().parent, manifest.name)
+    except MistakeError:
+        return []
+    return [f"airbyte-cdk can run it as it is: elt new {name} --airbyte {manifest}"]
 
 
 @app.command("singer")

@@ -142,7 +142,7 @@ def _connector(found: Imported, said: ConnectionSaid, state: StateFound, pin: Pi
         return False
     package = pin(f"{AIRBYTE_PREFIX}{source.connector.removeprefix('source-')}", source.version)
     if package is None:
-        why = "not a Python package: with its manifest.yaml, elt import airbyte reads it; Java and Docker do not run"
+        why = "not a Python package: elt import airbyte, or elt new --airbyte, reads a manifest.yaml; Java is not run"
         found.left_out[said.name] = f"{source.connector}: {why}"
         return False
     own, held = _settings(source)
