@@ -310,7 +310,9 @@ def test_the_command_says_that_airbyte_cdk_runs_what_no_config_says(tmp_path, mo
     file.write_text("streams: [{type: DeclarativeStream, name: odd, retriever: {type: StrangeRetriever}}]")
     ran = CliRunner().invoke(app, ["import", "airbyte", str(file), "--name", "shop"])
     assert ran.exit_code == 1
-    assert f"airbyte-cdk can run it as it is: elt new shop --airbyte {file}" in " ".join(ran.output.split())
+    # a long path is broken at the end of a line
+    said = f"airbyte-cdk can run it as it is: elt new shop --airbyte {file}"
+    assert said.replace(" ", "") in "".join(ran.output.split())
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ class Airbyte(CommandConnector):
         any_of("package", "manifest"),
         not_both("executable", "manifest"),
         {"dependencies": {"cdk": ["manifest"]}},
+        {"properties": {"config": {"propertyNames": {"not": {"pattern": f"^{INJECTED}"}}}}},
     )
 
     type: Literal["airbyte"]
