@@ -4,8 +4,11 @@ import asyncio
 import itertools
 import json
 import random
+import signal
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -458,6 +461,15 @@ def test_a_retry_leaves_out_what_the_config_does(tests, without, states, monkeyp
     assert {dbt.exclude for dbt in asked} == {f"not_null_stg_planes_seats{without}"}
 
 
+@contextmanager
+def heeding(number: int) -> Iterator[None]:
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.mark.services
 @pytest.mark.usefixtures("dbt_manifest")
 def test_a_model_that_is_killed_ends_its_dbt(tmp_path, monkeypatch):
@@ -475,7 +487,8 @@ def test_a_model_that_is_killed_ends_its_dbt(tmp_path, monkeypatch):
     task = drawn(executable=str(dbt)).get_task("transform.stg_planes")
     context = context_of(task.task_id)
     context["ti"].xcom_push = lambda **_: None
-    with ThreadPoolExecutor(1) as pool:
+    # as Airflow does for its tasks: what runs tests in the background may ignore this signal, and so would its children
+    with heeding(signal.SIGINT), ThreadPoolExecutor(1) as pool:
         running = pool.submit(task.act, context, {"verdict": "build", "process": "a"})
         # a busy machine runs what was started before Cosmos, which signals it, has noted that it was
         while not (began.exists() and task._building.subprocess_hook.sub_process) and not running.done():
