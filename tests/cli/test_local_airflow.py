@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,7 +23,15 @@ from elt_factory.cli.metadata import metadata_url, shown, use_postgres, use_sqli
 from elt_factory.cli.running.record import Fate, Record
 from elt_factory.core.failures import ServiceError
 
+ROOT = Path(__file__).parents[2]
 SERVER = "postgresql://postgres@127.0.0.1:5432"
+
+
+POOL = """
+airflow:
+  pools:
+    - {pool_name: warehouse, pool_slot: 3, pool_description: three loads together}
+"""
 
 
 @pytest.fixture
@@ -122,3 +133,19 @@ def test_the_doctor_says_what_ended_and_what_could_not_be_kept_running(home, mon
 def test_the_doctor_says_nothing_of_an_airflow_that_is_not_the_projects(home, monkeypatch):
     monkeypatch.setenv("AIRFLOW_HOME", "/elsewhere")
     assert said() == []
+
+
+@pytest.mark.parametrize("arguments", [["pools", "get", "warehouse", "--output", "plain"], ["pools", "--help"]])
+def test_a_command_of_airflow_is_run_by_the_projects_own(tmp_path, arguments, airflow_template):
+    """What follows `elt airflow` is Airflow's, options too."""
+    home = tmp_path / ".airflow"
+    home.mkdir()
+    (tmp_path / "dag_configs").mkdir()
+    (tmp_path / "airflow_settings.yaml").write_text(POOL)
+    shutil.copy(airflow_template, home / "airflow.db")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    command = [sys.executable, "-c", "from elt_factory.cli.main import main; main()", "airflow", *arguments]
+    environment = inherited | {"ELT_PROJECT": str(tmp_path)}
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "three loads together" in done.stdout or "usage: airflow pools" in done.stdout.lower()

@@ -193,6 +193,13 @@ def test_a_window_is_overdue_where_no_run_of_it_has_succeeded_since_the_warehous
     assert RUN_SINCE.late_by == timedelta()
 
 
+@pytest.mark.parametrize(("home", "command"), [(".airflow", "elt airflow"), ("elsewhere", "airflow")])
+def test_a_command_of_airflow_is_that_of_the_projects_own_where_there_is_one(home, command, tmp_path, monkeypatch):
+    monkeypatch.setenv("ELT_PROJECT", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / home))
+    assert diagnose(BRANCHES["paused"][0]).next == f"{command} dags unpause orders"
+
+
 def test_every_branch_is_planted_once():
     assert set(BRANCHES) == {rule.code for rule in RULES}
 

@@ -19,14 +19,13 @@ import yaml
 from elt_factory.cli.metadata import SQLITE, metadata_url, shown
 from elt_factory.core.extras import missing
 from elt_factory.core.private import private_files
-from elt_factory.core.project import dbt_folder, project_root
+from elt_factory.core.project import OWN_AIRFLOW, dbt_folder, project_root
 from elt_factory.dag.dbt_fresh import changed_since
 
 SETTINGS_FILE = "airflow_settings.yaml"
 OWN_FILE = ".env"
 _OWN = ("AIRFLOW_CONN_", "AIRFLOW_VAR_")
 _MARK = ".settings"
-_HOME = ".airflow"
 # every YAML a DAG file of its own: one that is broken shows its own import error, and a new one is seen within seconds
 _BUNDLE = {"refresh_interval": 5, "parse_together": 25}
 BUNDLES = [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": _BUNDLE}]
@@ -58,11 +57,11 @@ def local_environment(root: Path) -> dict[str, str]:
     """
     return {
         **AIRFLOW_SETTINGS,
-        "AIRFLOW_HOME": str(root / _HOME),
+        "AIRFLOW_HOME": str(root / OWN_AIRFLOW),
         "AIRFLOW__CORE__DAGS_FOLDER": str(root / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(root / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__COSMOS__CACHE_DIR": str(root / _HOME / "cosmos"),
+        "AIRFLOW__COSMOS__CACHE_DIR": str(root / OWN_AIRFLOW / "cosmos"),
         # Cosmos looks for the dbt command even when it calls dbt as a library
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "ELT_PROJECT": str(root),
@@ -71,7 +70,7 @@ def local_environment(root: Path) -> dict[str, str]:
 
 def is_ours(root: Path) -> bool:
     """Whether Airflow's home is the project's own, as it is unless AIRFLOW_HOME names another."""
-    ours = str(root / _HOME)
+    ours = str(root / OWN_AIRFLOW)
     return os.environ.get("AIRFLOW_HOME", ours) == ours
 
 
@@ -86,7 +85,7 @@ def use_local_airflow() -> bool:
         return False
     environment = local_environment(root)
     path = environment.pop("PATH")
-    environment |= {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata_url(root / _HOME)} | own_connections(root)
+    environment |= {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata_url(root / OWN_AIRFLOW)} | own_connections(root)
     for name, value in environment.items():
         os.environ.setdefault(name, value)
     os.environ["PATH"] = path

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from elt_factory.cli import tables
+from elt_factory.cli.airflow_command import TAKES_ALL, airflow
 from elt_factory.cli.backfill import backfill
 from elt_factory.cli.connectors import connectors
 from elt_factory.cli.contract import app as contract
@@ -213,6 +214,9 @@ def down() -> None:
     from elt_factory.cli.standalone import down as stop_airflow
 
     console.print("Airflow stopped." if stop_airflow(warn) else "Airflow was not running.")
+
+
+app.command(context_settings=TAKES_ALL)(airflow)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 PROJECT_VARIABLE = "ELT_PROJECT"
+OWN_AIRFLOW = ".airflow"
 
 
 def project_root() -> Path:
@@ -18,6 +19,11 @@ def project_root() -> Path:
         return Path(named).resolve()
     checkout = Path(__file__).resolve().parents[2]
     return checkout if (checkout / "dag_configs").is_dir() else Path.cwd()
+
+
+def has_own_airflow() -> bool:
+    """Whether this process uses the Airflow that `elt setup` makes in the project."""
+    return os.environ.get("AIRFLOW_HOME") == str(project_root() / OWN_AIRFLOW)
 
 
 def config_folder() -> Path:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from elt_factory.core.project import has_own_airflow
 from elt_factory.diagnosis.facts import Facts
 
 State = Literal["fresh", "late", "failing", "rejecting", "waiting", "paused", "never loaded"]
@@ -55,7 +57,13 @@ class Rule:
             return None
         state, whose = found.state or self.state, found.whose or self.whose
         evidence = tuple(line for line in found.evidence if line)
-        return Verdict(facts.source, facts.table, self.code, state, whose, found.sentence, evidence, found.next)
+        command = _as_typed(found.next)
+        return Verdict(facts.source, facts.table, self.code, state, whose, found.sentence, evidence, command)
+
+
+def _as_typed(commands: str) -> str:
+    """Return commands as a person types them: `airflow` alone is not the Airflow that a project has of its own."""
+    return re.sub(r"(^|; )airflow ", r"\1elt airflow ", commands) if has_own_airflow() else commands
 
 
 @dataclass(frozen=True)
