@@ -200,6 +200,13 @@ def test_a_command_of_airflow_is_that_of_the_projects_own_where_there_is_one(hom
     assert diagnose(BRANCHES["paused"][0]).next == f"{command} dags unpause orders"
 
 
+@pytest.mark.parametrize(("state", "late"), [("success", False), ("failed", True)])
+def test_a_transform_without_tables_has_its_window_when_a_run_of_it_ended_well(state, late):
+    """The page said that its deadline was missed, although no load of it is to come."""
+    ran = replace(healthy(), table="", loads=(), last=None, airflow=a_dag(a_run(NOW, state=state)))
+    assert (ran.late_by > timedelta()) is late
+
+
 def test_every_branch_is_planted_once():
     assert set(BRANCHES) == {rule.code for rule in RULES}
 

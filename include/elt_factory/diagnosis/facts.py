@@ -269,9 +269,15 @@ class Facts:
 
     @property
     def current(self) -> bool:
-        """Whether the window that should be loaded by now is."""
-        reached = self.loaded_up_to
+        """Whether the window that should be loaded by now is; of a transform without tables, whether it has run."""
+        reached = self.loaded_up_to if self.table else self._run_up_to
         return self.expected is None or (reached is not None and reached >= self.expected.end)
+
+    @cached_property
+    def _run_up_to(self) -> datetime | None:
+        dag = self.airflow.dag
+        good = (run for run in dag.runs if run.state == "success") if dag else ()
+        return max((run.window.end for run in good if run.window), default=None)
 
     @cached_property
     def run(self) -> RunFact | None:
