@@ -26,3 +26,13 @@ def test_the_maintenance_dag_is_no_config_and_said_to_be_what_it_is(project: Pro
     done = project.elt(*command, "elt_maintenance")
     assert done.exit_code == 1
     assert "is the DAG of _maintenance.yaml, not a config" in " ".join(done.output.split())
+
+
+@pytest.mark.duckdb
+@pytest.mark.parametrize("command", ["run", "plan", "cost", "diagnose", "explain"])
+def test_the_near_name_may_be_that_of_a_broken_config(project: Project, command):
+    project.write("homes", ORDERS.replace("orders", "homes"))
+    project.write("orders", ORDERS.replace("primary_key", "primary_keys"))
+    done = project.elt(command, "ordres")
+    assert done.exit_code == 1
+    assert 'unknown config "ordres"; did you mean "orders"?' in " ".join(done.output.split())

@@ -65,10 +65,10 @@ def write_new(target: Path, text: str) -> None:
 
 
 def refuse_unknown(name: str, known: Iterable[str]) -> NoReturn:
-    """End the command where no config is called so, with the near name."""
+    """End the command where no config is called so, with the near name, be it that of a broken one."""
     if name == DAG_ID:
         fail(f'"{DAG_ID}" is the DAG of {MAINTENANCE_FILE}, not a config; hint: elt maintenance run does its work here')
-    fail(f'unknown config "{name}"; {near_name(name, known)}')
+    fail(f'unknown config "{name}"; {near_name(name, {*known, *Neighbours(config_folder())})}')
 
 
 def named_config(name: str) -> LoadedConfig:
