@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -74,22 +75,46 @@ LOADS = "select window_start::varchar, window_end::varchar from _elt.loads where
 MISSES = "select source, table_name, run_id from _elt.deadline_misses order by source, table_name nulls first"
 
 
+def states_of(deployment: Deployment, dag: str) -> list[str | None]:
+    """The states of the tasks of a DAG."""
+    return [row[0] for row in deployment.query(f"select state from task_instance where dag_id = '{dag}'")]
+
+
+def runs_of(deployment: Deployment, dag: str) -> list[tuple]:
+    """The kinds and states of the runs of a DAG."""
+    return deployment.query(f"select run_type, state from dag_run where dag_id = '{dag}'")
+
+
+def unfinished_of(deployment: Deployment) -> list[tuple]:
+    """The tasks that have not ended well at their first try, but the crowd's."""
+    return deployment.query(
+        "select dag_id, run_id, task_id, state, try_number from task_instance"
+        " where dag_id != 'crowd' and (state is null or state != 'success' or try_number > 1)"
+    )
+
+
+def check_told_of_weather(webhook: Webhook, url: str) -> None:
+    """A run and its table are late, each is one message, and so is that the run ended well at last."""
+    told = [text.splitlines() for _, text in webhook.messages]
+    for first in (
+        "weather done: 8s after a run is queued: 50% of the time is over at ",
+        "weather missed its deadline ",
+        "weather.t missed its deadline ",
+        "weather has recovered: run ",
+        "weather has recovered: run ",
+    ):
+        lines = told.pop(next(place for place, lines in enumerate(told) if lines[0].startswith(first)))
+        assert lines[-1].startswith(f"{url}/dags/weather/runs/")
+        assert ("Waiting for it: departures" in lines) == ("recovered" not in first)
+    assert told == []
+
+
 def test_what_waits_holds_no_worker_and_what_is_late_holds_up_only_what_needs_it(
     deployment: Deployment, webhook: Webhook
 ):
     url, server = deployment.serve(BUNDLE)
 
-    def states(dag: str) -> list[str | None]:
-        return [row[0] for row in deployment.query(f"select state from task_instance where dag_id = '{dag}'")]
-
-    def runs(dag: str) -> list[tuple]:
-        return deployment.query(f"select run_type, state from dag_run where dag_id = '{dag}'")
-
-    def unfinished() -> list[tuple]:
-        return deployment.query(
-            "select dag_id, run_id, task_id, state, try_number from task_instance"
-            " where dag_id != 'crowd' and (state is null or state != 'success' or try_number > 1)"
-        )
+    states, runs, unfinished = (partial(what, deployment) for what in (states_of, runs_of, unfinished_of))
 
     with deployment.running(["dag-processor"], server, ["scheduler"], ["triggerer"]):
         until(lambda: len(deployment.alive()) == 6, 240, deployment.import_errors)
@@ -128,16 +153,4 @@ def test_what_waits_holds_no_worker_and_what_is_late_holds_up_only_what_needs_it
         crowd, late = (deployment.query(by_hand.format(name))[0][0] for name in ("crowd", "weather"))
         missed = [("crowd", None, crowd), ("weather", None, late), ("weather", "t", late)]
         until(lambda: asked(deployment, MISSES) == missed, 120, lambda: asked(deployment, MISSES))
-        # a run and its table are late, each is one message, and so is that the run ended well at last
-        told = [text.splitlines() for _, text in webhook.messages]
-        for first in (
-            "weather done: 8s after a run is queued: 50% of the time is over at ",
-            "weather missed its deadline ",
-            "weather.t missed its deadline ",
-            "weather has recovered: run ",
-            "weather has recovered: run ",
-        ):
-            lines = told.pop(next(place for place, lines in enumerate(told) if lines[0].startswith(first)))
-            assert lines[-1].startswith(f"{url}/dags/weather/runs/")
-            assert ("Waiting for it: departures" in lines) == ("recovered" not in first)
-        assert told == []
+        check_told_of_weather(webhook, url)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ from test_waiting_live import (
     WAITING,
     WORKERS,
     asked,
+    check_told_of_weather,
+    runs_of,
+    states_of,
+    unfinished_of,
 )
 
 from live_support import Deployment, api_of, deployment_over, done, until
@@ -159,17 +164,7 @@ def test_what_waits_holds_no_worker_and_what_is_late_holds_up_only_what_needs_it
 ):
     url, server = deployment.serve(BUNDLE)
 
-    def states(dag: str) -> list[str | None]:
-        return [row[0] for row in deployment.query(f"select state from task_instance where dag_id = '{dag}'")]
-
-    def runs(dag: str) -> list[tuple]:
-        return deployment.query(f"select run_type, state from dag_run where dag_id = '{dag}'")
-
-    def unfinished() -> list[tuple]:
-        return deployment.query(
-            "select dag_id, run_id, task_id, state, try_number from task_instance"
-            " where dag_id != 'crowd' and (state is null or state != 'success' or try_number > 1)"
-        )
+    states, runs, unfinished = (partial(what, deployment) for what in (states_of, runs_of, unfinished_of))
 
     with deployment.running(["dag-processor"], server, ["scheduler"], ["triggerer"]):
         until(lambda: len(deployment.alive()) == 7, 240, deployment.import_errors)
@@ -229,16 +224,4 @@ def test_what_waits_holds_no_worker_and_what_is_late_holds_up_only_what_needs_it
             ("weather", "t", late),
         ]
         until(lambda: asked(deployment, MISSES) == missed, 120, lambda: asked(deployment, MISSES))
-        # a run and its table are late, each is one message, and so is that the run ended well at last
-        told = [text.splitlines() for _, text in webhook.messages]
-        for first in (
-            "weather done: 8s after a run is queued: 50% of the time is over at ",
-            "weather missed its deadline ",
-            "weather.t missed its deadline ",
-            "weather has recovered: run ",
-            "weather has recovered: run ",
-        ):
-            lines = told.pop(next(place for place, lines in enumerate(told) if lines[0].startswith(first)))
-            assert lines[-1].startswith(f"{url}/dags/weather/runs/")
-            assert ("Waiting for it: departures" in lines) == ("recovered" not in first)
-        assert told == []
+        check_told_of_weather(webhook, url)
