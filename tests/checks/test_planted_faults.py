@@ -7,7 +7,6 @@ load. Those of single rows are planted once more where the checks set rows aside
 
 import copy
 import itertools
-import multiprocessing
 import os
 import signal
 import zipfile
@@ -31,6 +30,7 @@ from elt_factory.landing.quarantine import sets_aside
 from elt_factory.sources.files.model import FilesSource
 from elt_factory.warehouse.opening import open_warehouse
 from elt_factory.warehouse.replay import Replaying, replay
+from forked import Forked
 
 YEAR = bool(os.environ.get("ELT_FULL_YEAR"))
 FIRST, LAST = (date(2013, 1, 1), date(2013, 12, 31)) if YEAR else (date(2013, 1, 23), date(2013, 1, 31))
@@ -483,7 +483,7 @@ def test_rows_with_faults_are_set_aside_and_a_replay_by_other_checks_brings_back
         assert {found[check].status for _, check in faults} == {"warned"}
         tails = sum(check == TAIL for _, check in faults)
         assert (found[TAIL].failing_rows, found[TAIL].message) == (tails, f"{tails} rows are set aside")
-    processes = multiprocessing.get_context("forkserver")
+    processes = Forked()
     for statement in ("INSERT INTO src.tab", "reject_states"):
         process = processes.Process(target=replay_until, args=(tmp_path, statement))
         process.start()

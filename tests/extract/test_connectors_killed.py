@@ -8,7 +8,6 @@ again ends right, and the next one begins with its state.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import re
@@ -27,6 +26,7 @@ from elt_factory.core.failures import SourceUnavailableError
 from elt_factory.core.window import load_id
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from elt_factory.warehouse.state import beginning
+from forked import Forked
 
 pytestmark = pytest.mark.services
 COMMITS = ("before the commit", "while it commits", "after the commit")
@@ -48,11 +48,9 @@ MOMENTS: Sequence[str] = ("before the first record", "midway", "after the state"
 @pytest.fixture(scope="module")
 def processes():
     """Processes that begin with everything imported and nothing open."""
-    context = multiprocessing.get_context("forkserver")
     modules = ("testing.loads", "landing.land", "landing.remote", "warehouse.duckdb.warehouse", "sources.singer.reader")
     own = [f"elt_factory.{module}" for module in modules]
-    context.set_forkserver_preload(["connector_stage", "duckdb", "pyarrow", "elt_factory.sources.dlt.reader", *own])
-    return context
+    return Forked("connector_stage", "duckdb", "pyarrow", "elt_factory.sources.dlt.reader", *own)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -27,6 +26,7 @@ from elt_factory.storage import opening
 from elt_factory.storage.objects import Objects
 from elt_factory.testing.loads import WEEK, Line
 from elt_factory.testing.sources import SourceSuite
+from forked import Forked
 
 pytestmark = pytest.mark.services
 SECRET = "s3-secret-that-never-shows"
@@ -319,9 +319,7 @@ def test_a_task_that_is_killed_while_files_come_leaves_nothing_and_its_retry_loa
     for number in range(4):
         put(f"{number}.csv", b"a\n%d\n" % number)
     given = config(ROOT, "*.csv", write_disposition="append")
-    process = multiprocessing.get_context("forkserver").Process(
-        target=_land_and_die, args=(tmp_path, given, connection, after)
-    )
+    process = Forked().Process(target=_land_and_die, args=(tmp_path, given, connection, after))
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL

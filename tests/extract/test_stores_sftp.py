@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
@@ -22,6 +21,7 @@ from elt_factory.sources.files.sftp import SftpStore
 from elt_factory.sources.kind import Wish
 from elt_factory.testing.loads import WEEK
 from elt_factory.testing.sources import SourceSuite
+from forked import Forked
 
 pytestmark = pytest.mark.services
 LATER = WEEK.__class__(WEEK.end, WEEK.end + (WEEK.end - WEEK.start))
@@ -298,9 +298,7 @@ def test_a_task_that_is_killed_while_files_come_leaves_nothing_and_its_retry_loa
     for number in range(4):
         put(f"in/{number}.csv", b"a\n%d\n" % number)
     given = config(url(server), "*.csv", write_disposition="append")
-    process = multiprocessing.get_context("forkserver").Process(
-        target=_land_and_die, args=(tmp_path, given, server.connection(), 2)
-    )
+    process = Forked().Process(target=_land_and_die, args=(tmp_path, given, server.connection(), 2))
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import multiprocessing
 import os
 import signal
 import threading
@@ -35,6 +34,7 @@ from elt_factory.sources.read import parts, read
 from elt_factory.sources.rest_api.exchange import Patience
 from elt_factory.testing.loads import WEEK
 from elt_factory.testing.sources import SourceSuite
+from forked import Forked
 
 pytestmark = pytest.mark.services
 SECRET = "web-s3cret"
@@ -401,9 +401,7 @@ def test_a_task_that_is_killed_while_files_come_leaves_nothing_and_its_retry_loa
             archive.writestr(name, content)
     served.files["/all.zip"] = File(packed.getvalue())
     given = config(served.url, path, write_disposition="append", format={"type": "csv"})
-    process = multiprocessing.get_context("forkserver").Process(
-        target=_land_and_die, args=(tmp_path, given, served.connection(), 2)
-    )
+    process = Forked().Process(target=_land_and_die, args=(tmp_path, given, served.connection(), 2))
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL

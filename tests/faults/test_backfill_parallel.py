@@ -4,7 +4,6 @@ In CI it is four days of January, `ELT_BACKFILL_DAYS=28` are more of them, and `
 The daily load is that of the last twelfth.
 """
 
-import multiprocessing
 import os
 import shutil
 import sys
@@ -25,6 +24,7 @@ from elt_factory.core.failures import TransientError
 from elt_factory.core.window import Window
 from elt_factory.dag.operators import ExtractOperator
 from elt_factory.dag.runtime import Run
+from forked import Forked
 
 sys.path.append(str(Path(__file__).parents[1]))
 from demo.process import start, stop
@@ -155,8 +155,7 @@ def test_a_backfill_in_parallel_with_the_daily_load_running_leaves_the_warehouse
     # each process has other days, the one the newest first
     shares = [range(DAYS - DAILY, DAYS), *(backfill[number::PROCESSES] for number in range(PROCESSES))]
     shares[-1] = shares[-1][::-1]
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["duckdb", "elt_factory.dag.operators", "elt_factory.landing.land", "race_support"])
+    context = Forked("duckdb", "elt_factory.dag.operators", "elt_factory.landing.land", "race_support")
     began = time.monotonic()
     processes = [context.Process(target=parallel.load, args=(share,)) for share in shares]
     for process in processes:

@@ -5,7 +5,6 @@
 """
 
 import itertools
-import multiprocessing
 import os
 import random
 import signal
@@ -19,6 +18,7 @@ from kill_support import ROWS, SCENARIOS, Task, copied, load_until, run_told, sc
 from orphans_support import assert_nothing_orphaned
 
 from elt_factory.landing.places import LocalPlace
+from forked import Forked
 
 KILLS = int(os.environ.get("ELT_KILLS", "20"))
 ALL = 200  # from so many kills on none of the statements is left out
@@ -28,11 +28,9 @@ MOMENTS = ("before", "while", "after")
 @pytest.fixture(scope="module")
 def processes():
     """Processes that begin with everything imported and nothing open."""
-    context = multiprocessing.get_context("forkserver")
     modules = ("landing.remote", "warehouse.compaction", "warehouse.erasing", "warehouse.replay")
     own = [f"elt_factory.{module}" for module in modules]
-    context.set_forkserver_preload(["kill_support", "duckdb", "msgspec", "pyarrow", *own])
-    return context
+    return Forked("kill_support", "duckdb", "msgspec", "pyarrow", *own)
 
 
 class Stage:

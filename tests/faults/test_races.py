@@ -4,7 +4,6 @@ Each load reads what its own extract landed, whole; what began to read later sta
 """
 
 import json
-import multiprocessing
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from elt_factory.dag.runtime import Run
 from elt_factory.dag.splitting import SplitOperator
 from elt_factory.landing.manifest import Owner, read_manifest
 from elt_factory.landing.places import LocalPlace
+from forked import Forked
 
 sys.path.append(str(Path(__file__).parents[1] / "landing"))
 from remote_support import SECRET, URL, empty_bucket, s3_server
@@ -30,9 +30,7 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture(scope="module")
 def processes():
     """Processes that begin with everything imported and nothing open."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*IMPORTED, "elt_factory.landing.remote", "obstore"])
-    return context
+    return Forked(*IMPORTED, "elt_factory.landing.remote", "obstore")
 
 
 @pytest.fixture(scope="module")

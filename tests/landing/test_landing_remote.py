@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import json
-import multiprocessing
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +30,7 @@ from elt_factory.testing.warehouses.loader import newest
 from elt_factory.warehouse.base import LoadOrder
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
+from forked import Forked
 
 pytestmark = pytest.mark.services
 
@@ -116,9 +116,7 @@ def test_duckdb_loads_what_lies_in_object_storage(place, records, tmp_path):
 @pytest.fixture(scope="module")
 def processes():
     """Processes that begin with everything imported and nothing open."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["remote_support", "duckdb", "msgspec", "obstore"])
-    return context
+    return Forked("remote_support", "duckdb", "msgspec", "obstore")
 
 
 @pytest.mark.parametrize("uploads", range(5))

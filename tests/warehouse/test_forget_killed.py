@@ -1,6 +1,5 @@
 """`elt forget` is killed, as by `kill -9`, at moments from its first statement on: the next one completes it."""
 
-import multiprocessing
 import os
 import signal
 from functools import partial
@@ -13,6 +12,7 @@ from elt_factory.testing.warehouses.forgetting import ANN, BAD_ANN, BOB, SPEC, f
 from elt_factory.testing.warehouses.loader import Loader, day
 from elt_factory.warehouse import forgetting
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
+from forked import Forked
 
 pytestmark = pytest.mark.duckdb
 
@@ -42,8 +42,7 @@ def test_a_command_that_is_killed_is_completed_by_the_next_one_and_counts_each_r
         loader = Loader(tmp_path / "landing", warehouse, spec=SPEC)
         loader.load([ANN, BOB, BAD_ANN], day(1))
         loader.load([ANN, BOB], day(2))
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["duckdb", "elt_factory.testing.warehouses.forgetting"])
+    processes = Forked("duckdb", "elt_factory.testing.warehouses.forgetting")
     for method, word in MOMENTS:
         process = processes.Process(target=partial(forget_until, tmp_path, method, word))
         process.start()

@@ -1,6 +1,5 @@
 """A replay is killed, as by `kill -9`, at moments from its landing to its commit: nothing of it is there, or all."""
 
-import multiprocessing
 import os
 import signal
 from functools import partial
@@ -15,6 +14,7 @@ from elt_factory.testing.warehouses.replays import BY_CURSOR, NARROW, WIDE, repl
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from elt_factory.warehouse.snowflake.warehouse import SnowflakeWarehouse
+from forked import Forked
 
 # a word of the statement behind which the process ends
 MOMENTS = ("manifest.json", "turn_src_tab", "INSERT INTO src.tab", "load_log", "reject_states", "committed")
@@ -27,9 +27,8 @@ def opened(how: tuple[str, object]) -> Warehouse:
     return DuckDBWarehouse(Path(what)) if kind == "duckdb" else SnowflakeWarehouse(connection_of(what))
 
 
-def replay_until(how: tuple[str, object], base: Path, moment: str, environ: dict[str, str]) -> None:
+def replay_until(how: tuple[str, object], base: Path, moment: str) -> None:
     """A replay that ends itself at a moment."""
-    os.environ.update(environ)
     with opened(how) as warehouse:
         ended_at(type(warehouse), "execute", moment)
         ended_at(LocalPlace, "write", moment)
@@ -64,10 +63,9 @@ def test_a_replay_that_is_killed_has_done_nothing_or_all_and_the_next_one_comple
         loader = Loader(base, warehouse, spec={**BY_CURSOR, **NARROW, "rejects": {"max": "90%"}})
         loader.load([row(1, 1), row(2, "2.5"), row(3, "x"), row(4, "4.5")])
         before = seen(loader)
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["duckdb", "elt_factory.testing.warehouses.replays"])
+    processes = Forked("duckdb", "elt_factory.testing.warehouses.replays")
     for moment in MOMENTS if how[0] == "duckdb" else OUTSIDE_OF_TRANSACTIONS:
-        work = partial(replay_until, how, base, moment.lower(), dict(os.environ))
+        work = partial(replay_until, how, base, moment.lower())
         process = processes.Process(target=work)
         process.start()
         process.join(100)
