@@ -19,12 +19,16 @@ SECRET = "sftp-s3cret"
 
 @dataclass
 class SftpServer:
-    """`opening` is called with the name of each file that is opened; `files` is what a login sees as its root."""
+    """`opening` is called with the name of each file that is opened; `files` is what a login sees as its root.
+
+    `reading` is called before each piece of a file that is sent.
+    """
 
     files: Path
     key: Any
     port: int = 0
     opening: list[Callable[[str], None]] = field(default_factory=list)
+    reading: list[Callable[[], None]] = field(default_factory=list)
     users: set[str] = field(default_factory=lambda: {"shop"})
     public_keys: list[Any] = field(default_factory=list)
 
@@ -67,16 +71,22 @@ class Files(asyncssh.SFTPServer):
             told(path.decode())
         return super().open(path, pflags, attrs)
 
+    def read(self, file_obj: Any, offset: int, size: int) -> Any:
+        for told in self.server.reading:
+            told()
+        return super().read(file_obj, offset, size)
+
 
 @contextmanager
-def sftp_server(folder: Path) -> Iterator[SftpServer]:
-    server = SftpServer(folder, asyncssh.generate_private_key("ssh-ed25519"))
+def sftp_server(folder: Path, port: int = 0, key: bytes | None = None) -> Iterator[SftpServer]:
+    made = asyncssh.import_private_key(key) if key else asyncssh.generate_private_key("ssh-ed25519")
+    server = SftpServer(folder, made)
     loop, ready = asyncio.new_event_loop(), threading.Event()
 
     async def serve() -> None:
         listener = await asyncssh.listen(
             "127.0.0.1",
-            0,
+            port,
             server_factory=lambda: Login(server),
             server_host_keys=[server.key],
             sftp_factory=lambda channel: Files(channel, server),

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 import asyncssh
 import pytest
-from sftp_support import SECRET, sftp_server
+from sftp_support import SECRET, SftpServer, sftp_server
 from stores_support import config, line, names, spool
 
 from elt_factory.core.connection import Connection
@@ -306,3 +310,57 @@ def test_a_task_that_is_killed_while_files_come_leaves_nothing_and_its_retry_loa
     assert not (tmp_path / "landing").exists()
     assert found.load(WEEK).rows_loaded == 4
     assert sorted(row["a"] for row in found.rows()) == [0, 1, 2, 3]
+
+
+def _serve(folder: Path, port: int, key: bytes, pieces: int) -> None:
+    """Serve until that many pieces of files were sent, and die as by kill -9."""
+    sent = iter(range(pieces))
+
+    def count() -> None:
+        if next(sent, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with sftp_server(folder, port, key) as server:
+        server.reading.append(count)
+        threading.Event().wait()
+
+
+@contextmanager
+def serving_process(folder: Path, port: int, key: bytes, pieces: int = 10**9) -> Iterator[Any]:
+    process = Forked().Process(target=_serve, args=(folder, port, key, pieces))
+    process.start()
+    try:
+        for _ in range(600):
+            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.1)
+        yield process
+    finally:
+        process.kill()
+        process.join(60)
+
+
+# before the first piece, and within those on their way
+@pytest.mark.parametrize("pieces", [0, 40])
+def test_a_server_that_is_killed_while_it_sends_a_file_fails_the_try_and_the_next_one_is_exact(
+    tmp_path, unused_port, pieces
+):
+    files, key = tmp_path / "served", asyncssh.generate_private_key("ssh-ed25519")
+    (files / "in").mkdir(parents=True)
+    (files / "in" / "x.csv").write_bytes(b"a\n" + b"".join(b"%9d\n" % number for number in range(300_000)))
+    connection = SftpServer(files, key, unused_port).connection()
+    found = line(tmp_path, config("in", "*.csv", write_disposition="append"), connection)
+    private = key.export_private_key()
+    with serving_process(files, unused_port, private, pieces) as killed:
+        with pytest.raises(SourceUnavailableError) as caught:
+            found.load(WEEK)
+        killed.join(60)
+        assert killed.exitcode == -signal.SIGKILL
+    where = f"sftp://127.0.0.1:{unused_port}/in"
+    assert str(caught.value) == f"src.things: {where} broke off: Server connection dropped"
+    assert not (tmp_path / "landing").exists()
+    with serving_process(files, unused_port, private):
+        assert found.load(WEEK).rows_loaded == 300_000
+    with found.warehouse() as opened:
+        whole = opened.query(f"SELECT count(*), count(DISTINCT a), max(a) FROM {found.target.sql(opened.dialect)}").rows
+    assert whole == [(300_000, 300_000, 299_999)]

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -17,6 +18,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,17 +33,23 @@ from wire_support import wire_to
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import TransientError
 from elt_factory.landing.places import LocalPlace
-from elt_factory.sources.files import web
+from elt_factory.sources.files import sftp, sftp_login, web
 from elt_factory.sources.mongodb import client as mongo_client
 from elt_factory.sources.rest_api import http as rest_http
 from elt_factory.sources.rest_api.exchange import Patience
+from elt_factory.storage import opening
 from elt_factory.testing.loads import WEEK, Line, source_of
 
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path += [str(Path(__file__).parents[1] / folder) for folder in (".", "extract", "landing")]
+from remote_support import SECRET as S3_SECRET
+from remote_support import empty_bucket, s3_server
+from sftp_support import sftp_server
+
 from mongo_server import mongo_running
 
 ROWS = 8_000
 RECORDS = [{"id": number, "v": f"{number:07} {'abc' * 10}"} for number in range(ROWS)]
+CSV = ("id,v\n" + "".join(f"{record['id']},{record['v']}\n" for record in RECORDS)).encode()
 SLOW = 2  # seconds without a byte that end a read of the slow line
 BOUND = 60.0  # seconds for what is limited to a second of silence a few times, on a machine that has much to do
 pytestmark = pytest.mark.timeout(600)
@@ -60,11 +68,14 @@ class Kind:
         extract = {name: value.format(port=port, seconds=seconds) for name, value in self.extract.items()} | {
             "connection": "shop"
         }
+        extra = dict(self.connection.get("extra", {}))
+        if "endpoint_url" in extra:
+            extra["endpoint_url"] = extra["endpoint_url"].format(port=port)
         config = {"name": "src", "extract": extract, "tables": {"things": self.table}}
         host = self.connection.get("host", "127.0.0.1").format(port=port)
         return Line(
             source_of(config, folder),
-            Connection("shop", **{**self.connection, "host": host, "port": port}),
+            Connection("shop", **{**self.connection, "host": host, "port": port, "extra": extra}),
             folder,
             print,
         )
@@ -155,8 +166,7 @@ def served(path: str, content: bytes, content_type: str) -> Iterator[int]:
 
 @contextmanager
 def web_file() -> Iterator[Kind]:
-    content = "id,v\n" + "".join(f"{record['id']},{record['v']}\n" for record in RECORDS)
-    with served("/things.csv", content.encode(), "text/csv") as port:
+    with served("/things.csv", CSV, "text/csv") as port:
         reached = {"conn_type": "http", "host": "http://127.0.0.1:{port}"}
         yield Kind(port, {"type": "files", "folder": "http://127.0.0.1:{port}"}, reached, {"path": "things.csv"})
 
@@ -176,8 +186,7 @@ def web_archive() -> Iterator[Kind]:
 
 @contextmanager
 def web_packed() -> Iterator[Kind]:
-    text = "id,v\n" + "".join(f"{record['id']},{record['v']}\n" for record in RECORDS)
-    content = gzip.compress(text.encode(), 0)
+    content = gzip.compress(CSV, 0)
     with served("/things.csv.gz", content, "application/gzip") as port:
         reached = {"conn_type": "http", "host": "http://127.0.0.1:{port}"}
         yield Kind(port, {"type": "files", "folder": "http://127.0.0.1:{port}"}, reached, {"path": "things.csv.gz"})
@@ -195,7 +204,27 @@ def rest() -> Iterator[Kind]:
         )
 
 
-KINDS = (postgres, mariadb, mongodb, web_file, web_archive, web_packed, rest)
+@contextmanager
+def sftp_file() -> Iterator[Kind]:
+    with tempfile.TemporaryDirectory() as folder, sftp_server(Path(folder)) as server:
+        Path(folder, "things.csv").write_bytes(CSV)
+        given = server.connection()
+        reached = {"conn_type": "sftp", "login": given.login, "password": given.password, "extra": given.extra}
+        yield Kind(server.port, {"type": "files", "folder": "sftp://127.0.0.1:{port}"}, reached, {"path": "things.csv"})
+
+
+@contextmanager
+def s3_object() -> Iterator[Kind]:
+    with s3_server() as address:
+        empty_bucket(address)
+        httpx.put(f"{address}/landings/in/things.csv", content=CSV).raise_for_status()
+        extra = {"endpoint_url": "http://127.0.0.1:{port}", "region_name": "us-east-1"}
+        reached = {"conn_type": "aws", "login": "key", "password": S3_SECRET, "extra": extra}
+        port = httpx.URL(address).port
+        yield Kind(port, {"type": "files", "folder": "s3://landings/in"}, reached, {"path": "things.csv"})
+
+
+KINDS = (postgres, mariadb, mongodb, web_file, web_archive, web_packed, sftp_file, s3_object, rest)
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +239,12 @@ def hurried(monkeypatch):
     for module in (web, rest_http):
         monkeypatch.setattr(module, "PATIENCE", Patience(tries=2, first_wait=0.01))
     monkeypatch.setattr(web, "_SECONDS", httpx.Timeout(1.0))
+    for module, name, value in ((sftp, "_SILENCE", 1.0), (sftp, "_WAIT", 0.01), (sftp_login, "_SECONDS", 1)):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setitem(opening._CLIENT, "read_timeout", "1s")
+    backoff = {"init_backoff": timedelta(milliseconds=10), "max_backoff": timedelta(milliseconds=50), "base": 2}
+    for name, value in (("max_retries", 1), ("backoff", backoff)):
+        monkeypatch.setitem(opening._RETRIES, name, value)
     for name in ("_SILENCE_MS", "_FIND_SERVER_MS"):
         monkeypatch.setattr(mongo_client, name, 1_000)
 

@@ -213,7 +213,9 @@ class SftpStore(Store):
         except (SSHException, EOFError, OSError) as error:
             if isinstance(error, FileNotFoundError):
                 raise SourceNotReadyError(f"a file or folder of {self} was removed while it was read") from None
-            raise SourceUnavailableError(f"{self} broke off: {str(error) or type(error).__name__}") from None
+            # paramiko ends with a colon where the server said nothing
+            said = str(error).rstrip(": ") or type(error).__name__
+            raise SourceUnavailableError(f"{self} broke off: {said}") from None
 
 
 def place_of(host: str, folder: str, connection: Connection) -> SftpPlace:
