@@ -54,7 +54,10 @@ class Pages(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with a page."""
-        body = self.bodies[int(parse_qs(urlsplit(self.path).query).get("cursor", ["0"])[0])]
+        self.send(self.bodies[int(parse_qs(urlsplit(self.path).query).get("cursor", ["0"])[0])])
+
+    def send(self, body: bytes) -> None:
+        """Answer with JSON."""
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -12,6 +13,7 @@ from elt_factory.core.failures import BadDataError, BadRequestError
 from elt_factory.extract.label import TableLabel
 from elt_factory.extract.request import ReadRequest
 from elt_factory.extract.templating import values_of
+from elt_factory.sources.rest_api.ahead import PagesAhead, asks_after
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError
 from elt_factory.sources.rest_api.answer_model import AnswerRule
 from elt_factory.sources.rest_api.api_model import RestApi
@@ -32,7 +34,7 @@ _CHUNK = 1024 * 1024
 
 @dataclass(frozen=True)
 class KeyPages:
-    """Reads the pages of a table with a client."""
+    """Reads the pages of a table with a client, and up to `ahead` of them at the same time with others."""
 
     request: ReadRequest
     label: TableLabel
@@ -41,6 +43,8 @@ class KeyPages:
     client: HttpClient
     keep_token: Callable[[str | None], None]
     held: Mapping[str, str]
+    another: Callable[[], HttpClient]
+    ahead: int = 1
 
     @property
     def table(self) -> RestTable:
@@ -58,22 +62,24 @@ class KeyPages:
         delta = Delta(self.table, self.request, self.label)
         ask: Ask | None = delta.first(paginator)
         answer: Answer | None = None
-        while ask is not None:
-            asked = ask
-            found = self._answer(request, asked, answer)
-            if found.rule and found.rule.do == "skip" and answer is None:
-                self.keep_token(delta.following(None))
-                return
-            if found.rule:
-                yield from walk.rest()
-                break
-            answer = found
-            with _placed(answer, self.label):
-                page = self._page(answer)
-                proof.see(asked, page)
-                kept, ask = walk.take(asked, page)
-                kept = [replace(page, found=key.lines(page.found)) for page in kept] if key.kept else kept
-            yield from kept
+        with PagesAhead(partial(self._numbered, request=request), self.another, self.ahead) as ahead:
+            while ask is not None:
+                asked = ask
+                found = ahead.take(asked) or self._answer(request, asked, answer)
+                if found.rule and found.rule.do == "skip" and answer is None:
+                    self.keep_token(delta.following(None))
+                    return
+                if found.rule:
+                    yield from walk.rest()
+                    break
+                answer = found
+                with _placed(answer, self.label):
+                    page = self._page(answer)
+                    proof.see(asked, page)
+                    kept, ask = walk.take(asked, page)
+                    kept = [replace(page, found=key.lines(page.found)) for page in kept] if key.kept else kept
+                ahead.expect(asks_after(paginator, page, ask) if ask else ())
+                yield from kept
         if answer is not None and not walk.broken_off:
             asked_with = {**_query_of(request.path), **request.params}
             self._prove(answer, proof.of_end(walk, asked_with, self.api.incomplete))
@@ -131,14 +137,17 @@ class KeyPages:
             return replace(page, found=key.lines(page.found)) if key.kept else page
 
     def _answer(self, request: Request, asked: Ask, before: Answer | None) -> Answer:
-        rules = [*self.api.answers, *(self._past_last() if before is not None else ())]
         if asked.link is not None:
+            rules = [*self.api.answers, *(self._past_last() if before is not None else ())]
             return self.client.ask_link(asked.link, before.url if before else None, request.sending({}), rules)
+        return self._numbered(self.client, asked, request, is_first=before is None)
+
+    def _numbered(self, client: HttpClient, asked: Ask, request: Request, *, is_first: bool = False) -> Answer:
         try:
             params, sending = request.page(asked.params)
         except UnreadableAnswerError as error:
             raise self.label.error(BadRequestError, str(error)) from None
-        return self.client.ask(request.path, params, sending, rules)
+        return client.ask(request.path, params, sending, [*self.api.answers, *(() if is_first else self._past_last())])
 
     def _past_last(self) -> Sequence[AnswerRule]:
         statuses: tuple[int, ...] = getattr(self.api.paginator, "past_last", ())

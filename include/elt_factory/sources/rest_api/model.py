@@ -129,7 +129,10 @@ class RestTable(Table):
         4,
         ge=1,
         le=32,
-        description="How many of `for_each` or `slices` are asked, or their jobs run, at the same time.",
+        description=(
+            "How many of `for_each` or `slices` are asked, or their jobs run, at the same time. Without those, how "
+            "many pages are, where they have a number or an offset and the paginator names a total."
+        ),
         examples=[1],
     )
     slices: PositiveDuration | None = Field(

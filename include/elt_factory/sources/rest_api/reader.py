@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import Event, Lock
@@ -18,8 +19,10 @@ from elt_factory.core.failures import EltError
 from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
+from elt_factory.sources.rest_api.ahead import IMPATIENT
 from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.credentials import Credentials
+from elt_factory.sources.rest_api.exchange import Patience
 from elt_factory.sources.rest_api.held import connection_of, held_values
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.job_model import Job
@@ -47,7 +50,7 @@ def read(request: ReadRequest) -> Spool:
             in circles; pages that end while the answer says that there is more.
     """
     reading = Reading.of(request)
-    many = (reading.table.for_each or reading.table.slices) and not reading.table.job
+    many = reading.of_many and not reading.table.job
     workers = reading.table.concurrency if many else 1
     if workers == 1:
         files = reading.share(0, 1)
@@ -227,11 +230,14 @@ class Reading:
                 self.pages += 1
                 self.progress.seen(self.rows, self.pages)
 
-    def _client(self) -> HttpClient:
+    @property
+    def of_many(self) -> bool:
+        """Whether there are several lists to read, each from its own first page."""
+        return bool(self.table.for_each or self.table.slices)
+
+    def _client(self, patience: Patience | None = None) -> HttpClient:
         connection, scratch = self.credentials.connection, self.request.workdir
-        return HttpClient(
-            self.api, connection, self.label, scratch=scratch, credentials=self.credentials, pace=self.pace
-        )
+        return HttpClient(self.api, connection, self.label, patience, scratch, self.credentials, self.pace)
 
     def totals(self) -> list[int | None]:
         """Return the total in the first page for each key; None for one without it."""
@@ -244,7 +250,10 @@ class Reading:
 
     def _pages(self, client: HttpClient) -> KeyPages:
         held = held_values(self.table.held, self.credentials.connection, self.label)
-        return KeyPages(self.request, self.label, self.source, self.api, client, self._keep_token, held)
+        # several lists are asked for at the same time, each of them page by page; a sample is of a few pages
+        ahead = 1 if self.of_many or self.request.most_pages else self.table.concurrency
+        another = partial(self._client, IMPATIENT)
+        return KeyPages(self.request, self.label, self.source, self.api, client, self._keep_token, held, another, ahead)
 
     def _keep_token(self, token: str | None) -> None:
         self.token = token

@@ -1,0 +1,103 @@
+"""Pages that are asked for before it is their turn, where an answer says how many there are.
+
+An answer is used when its very request comes. What goes wrong before that counts for nothing: it is asked for again in
+its turn, with the patience of every request.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from types import TracebackType
+from typing import Self
+
+from elt_factory.core.failures import EltError
+from elt_factory.sources.rest_api.exchange import Answer, Patience
+from elt_factory.sources.rest_api.http import HttpClient
+from elt_factory.sources.rest_api.paginators import Ask, Page, number_of
+from elt_factory.sources.rest_api.paging_model import OffsetPaginator, PageNumberPaginator, Paginator
+
+# whatever goes wrong ends the asking ahead
+IMPATIENT = Patience(tries=1, longest_retry_after=0)
+
+
+class PagesAhead:
+    """Asks for some pages at the same time, each with a client of its own.
+
+    Args:
+        ask: Asks for a page with a client.
+        client: Makes a client.
+        most: As many pages are asked for, or wait to be taken.
+    """
+
+    def __init__(self, ask: Callable[[HttpClient, Ask], Answer], client: Callable[[], HttpClient], most: int) -> None:
+        self._ask, self._client, self._most = ask, client, most if most > 1 else 0
+        self._pool = ThreadPoolExecutor(most, thread_name_prefix="page")
+        self._coming: dict[int, Future[Answer]] = {}
+        self._free: deque[HttpClient] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # what has begun is waited for: it holds a client
+        self._pool.shutdown(cancel_futures=True)
+        for client in self._free:
+            client.close()
+
+    def take(self, asked: Ask) -> Answer | None:
+        """Return the answer to a request that was sent ahead of its turn; None where there is none."""
+        coming = self._coming.pop(asked.key, None)
+        try:
+            return coming.result() if coming else None
+        except EltError:
+            # a server that cannot answer so much at the same time is asked one by one from now on
+            self._most = 0
+            return None
+
+    def expect(self, asks: Iterable[Ask]) -> None:
+        """Ask for the first of these; what else is under way is not needed any more."""
+        wanted = {ask.key: ask for ask in islice(asks, self._most)}
+        for key in self._coming.keys() - wanted.keys():
+            self._coming.pop(key).cancel()
+        for key, ask in wanted.items():
+            if key not in self._coming:
+                self._coming[key] = self._pool.submit(self._fetch, ask)
+
+    def _fetch(self, asked: Ask) -> Answer:
+        try:
+            client = self._free.popleft()
+        except IndexError:
+            client = self._client()
+        try:
+            return self._ask(client, asked)
+        finally:
+            self._free.append(client)
+
+
+def asks_after(model: Paginator, page: Page, ask: Ask) -> Iterator[Ask]:
+    """Yield the request after a page and those behind it, as far as the page says that there are records.
+
+    None at all where the paginator names no total, or each page leads to the next one.
+    """
+    if isinstance(model, OffsetPaginator):
+        total = number_of(page.document.find(model.total)) if model.total else None
+        places = range(int(ask.params[model.offset_param]), total or 0, page.records or model.limit)
+        yield from (Ask({**ask.params, model.offset_param: place}) for place in places)
+    elif isinstance(model, PageNumberPaginator):
+        number, name = int(ask.params[model.page_param]), model.page_param
+        yield from (Ask({name: place}) for place in range(number, model.first_page + _pages(model, page)))
+
+
+def _pages(model: PageNumberPaginator, page: Page) -> int:
+    """Return how many pages there are, as this one says it; 0 where it does not."""
+    find = page.document.find
+    if model.total_pages and (pages := number_of(find(model.total_pages))) is not None:
+        return pages
+    # the last page may be a short one, and no page comes after it
+    total = number_of(find(model.total)) if model.total else None
+    return -(-total // page.records) if total and page.records else 0
