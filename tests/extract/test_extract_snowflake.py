@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from elt_factory.core.window import Window
 from elt_factory.discover.writing import yaml_of
 from elt_factory.extract.label import TableLabel
 from elt_factory.extract.request import CursorRange
-from elt_factory.sources.read import read
+from elt_factory.sources.read import parts, read
 from elt_factory.sources.sql import snowflake as road
 from elt_factory.sources.sql.discovery import Tables, look_at_tables
 from elt_factory.sources.sql.reader import first_value
@@ -251,3 +252,14 @@ class TestSnowflakeAsAKind(SourceSuite):
 
     def broken(self, folder) -> Connection:
         return Connection("db", "snowflake", login="me", password=SECRET, extra={"account": "x"})
+
+
+def test_a_split_by_cursor_has_each_row_once(tmp_path, account):
+    with_cursor = {"table": "orders", "write_disposition": "merge", "primary_key": ["email"]}
+    for cursor in ({"cursor": "updated_at"}, {"cursor": "seen_at"}, {"cursor": "order_id", "initial": 0}):
+        table = {**with_cursor, "incremental": cursor, "split": {"tasks": 2, "by": "cursor"}}
+        wide = Window(datetime(2012, 1, 1, tzinfo=UTC), datetime(2014, 1, 1, tzinfo=UTC))
+        asked = read_request(tmp_path, {"type": "sql", "connection": "db"}, table, account, window=wide)
+        found = [numbers(read(replace(asked, part=part.what))) for part in parts(asked, 2)]
+        # the order without an `updated_at` is the first part's
+        assert found == ([[1, 2], [3, 4]] if "initial" in cursor else [[1, 2, 4], [3]])

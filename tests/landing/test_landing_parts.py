@@ -26,6 +26,7 @@ from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.landing.split import SplitLoad, read_split, write_split
 from elt_factory.sources.files.model import FilesTable
+from elt_factory.sources.sql.model import SqlTable
 
 LOAD = Attempt.begin(datetime(2013, 1, 3, tzinfo=UTC))
 PATH = {"path": "*.csv"}
@@ -113,6 +114,19 @@ def test_of_a_key_in_two_parts_the_row_with_the_greatest_cursor_stays(parts):
     assert {row["id"]: row["n"] for row in whole.rows} == {1: 100, 2: 7}
     # as numbers, not as texts
     assert (whole.manifest.cursor_min, whole.manifest.cursor_max) == ("7", "100")
+
+
+def test_a_row_that_moved_into_another_range_of_its_cursor_is_there_once(lander):
+    ranges = {"primary_key": ["id"], "incremental": {"cursor": "at"}, "write_disposition": "merge"}
+    by_cursor = SqlTable.model_validate({**ranges, "split": {"tasks": 2, "by": "cursor"}})
+    made = Parts(lander)
+    made.table = by_cursor
+    whole = _made(made, ["id,at,v\n1,2013-01-01,a\n2,2013-01-02,old\n", "id,at,v\n2,2013-01-05,new\n"]).join()
+    assert (whole.manifest.rows_read, whole.manifest.rows, whole.manifest.rows_duplicate) == (3, 2, 1)
+    assert sorted(row["v"] for row in whole.rows) == ["a", "new"]
+    # ranges of the key have none in common, and need not be looked at
+    assert by_cursor.parts_by_key is False
+    assert SqlTable.model_validate({**ranges, "split": {"tasks": 2}}).parts_by_key is True
 
 
 def test_of_a_history_every_version_of_a_key_stays_in_whatever_part(parts):

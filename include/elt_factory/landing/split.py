@@ -21,7 +21,9 @@ from elt_factory.landing.places import Place
 
 SPLIT_FILE = "split.json"
 # of a table in the YAML, what no landing depends on
-_ELSEWHERE = {"description", "rejects", "deadline", "retention", "transient", "cluster_by", "split"}
+_ELSEWHERE = dict.fromkeys(("description", "rejects", "deadline", "retention", "transient", "cluster_by"), True)
+# by which column it is divided says whether two parts may have one key
+_OF_SPLIT = {"tasks": True, "pool": True}
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def config_digest(config: Pipeline, table: str) -> str:
     """Return a digest of all that a config says of how the records of a table are landed."""
     quarantines = (check for check in config.quality.get(table, ()) if check.severity == QUARANTINE)
     checks = [check.model_dump(mode="json") for check in quarantines]
-    said = config.all_tables[table].model_dump(mode="json", exclude=_ELSEWHERE)
+    said = config.all_tables[table].model_dump(mode="json", exclude={**_ELSEWHERE, "split": _OF_SPLIT})
     text = json.dumps([said, checks, config.timezone], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

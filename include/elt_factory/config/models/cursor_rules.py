@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from elt_factory.config.models.table import Incremental, Table
 
 NUMBERS = ("integer", "decimal", "float")
-_TIMES = ("timestamp", "datetime", "date")
+TIMES = ("timestamp", "datetime", "date")
 _DAY = timedelta(days=1)
 OF_A_NUMBER = "write a number, as in lag: 1000"
 OF_A_TIME = "write a duration, as in lag: 1h"
@@ -39,7 +39,7 @@ def lag_fault(incremental: Incremental, kind: str | None) -> tuple[str, str] | N
     """Why a lag cannot work with a cursor of this type (None: not known), and how to fix it."""
     if incremental.time_lag and kind in NUMBERS:
         return "the cursor is a number, but lag is a duration", OF_A_NUMBER
-    if incremental.number_lag and kind in _TIMES:
+    if incremental.number_lag and kind in TIMES:
         return "the cursor is a time, but lag is a number", OF_A_TIME
     if kind == "date" and incremental.time_lag % _DAY:
         return "the cursor is a date, so lag must be in whole days", "write lag: 1d"

@@ -125,7 +125,7 @@ def a_column_that_says(name: str, equals: Scalar | None = None) -> str:
     )
 
 
-_BY_KEY: dict[str, Any] = {"anyOf": [{"const": COMPARE}, {"type": "object", "required": [COMPARE]}]}
+BY_KEY: dict[str, Any] = {"anyOf": [{"const": COMPARE}, {"type": "object", "required": [COMPARE]}]}
 _TEMPLATE = r"\{\{-?\s*(window\.|params\.|cursor\b|run_id\b|load_id\b)"
 # what an editor can underline of `delete_mistakes`
 SCHEMA_RULES: Sequence[dict[str, Any]] = (
@@ -142,7 +142,7 @@ SCHEMA_RULES: Sequence[dict[str, Any]] = (
         "not": {
             "required": ["deletes", "query"],
             "properties": {
-                "deletes": _BY_KEY,
+                "deletes": BY_KEY,
                 "query": {"type": "string", "pattern": _TEMPLATE},
             },
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -25,4 +25,18 @@ class Split(Model):
             "default, Airflow's own default_pool."
         ),
         examples=["fleet_db"],
+    )
+
+
+class DatabaseSplit(Split):
+    """How a table of a database is spread over tasks: each extracts a range, and one load commits all together."""
+
+    by: Literal["primary_key", "cursor"] = Field(
+        "primary_key",
+        description=(
+            "Column whose ranges the parts are. primary_key: its first column, a whole number; ranges have the same "
+            "width. cursor: that of `incremental`, a time or a number, whatever the key is; ranges have about the same "
+            "number of rows. It should have an index."
+        ),
+        examples=["cursor"],
     )

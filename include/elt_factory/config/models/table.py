@@ -153,8 +153,6 @@ class Table(Model):
     asks_by_cursor: ClassVar[bool] = False
     # whether the records come from files, of which the ledger says which were loaded
     of_files: ClassVar[bool] = False
-    # whether the parts of a split are ranges of the key, so that two of them have none in common
-    parts_by_key: ClassVar[bool] = False
 
     description: str = Field("", description="Meaning of one row.", examples=["One departure from New York"])
     primary_key: tuple[ColumnName, ...] = Field(
@@ -321,6 +319,11 @@ class Table(Model):
     def in_parts(self) -> Split | None:
         """How the table is spread over tasks; None for one that a single task reads."""
         return None
+
+    @property
+    def parts_by_key(self) -> bool:
+        """Whether the parts of a split are ranges of the key, so that two of them have none in common."""
+        return False
 
     @property
     def stored_in(self) -> tuple[str, str] | None:

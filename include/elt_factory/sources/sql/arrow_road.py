@@ -11,8 +11,9 @@ from elt_factory.extract.bounds import check_cursor, clock_of
 from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
+from elt_factory.sources.sql.cuts import Cuts, check_divisible, cursor_of, walked
 from elt_factory.sources.sql.described import Ends
-from elt_factory.sources.sql.key_range import check_numbers, check_shared_end
+from elt_factory.sources.sql.key_range import check_numbers, check_shared_end, has_null_cursors
 from elt_factory.sources.sql.model import SqlSource
 from elt_factory.sources.sql.origin import Origin, keys_of, only_postgres, relation_of
 from elt_factory.sources.sql.statements import Column, Speech, Sql, in_part, in_window, place_of, selected, where
@@ -69,6 +70,27 @@ def ends_by(driver: Driver, relation: Origin, column: str) -> Ends:
     return as_text(least), as_text(greatest)
 
 
+def cuts_by(driver: Driver, request: ReadRequest, most: int, label: TableLabel) -> Cuts:
+    """Return values that divide a load by its cursor. See `elt_factory.sources.sql.reader.cuts_of`."""
+    incremental = cursor_of(request)
+    place = place_of(driver.speech, relation_of(request, source_of(request, SqlSource)))
+    types = {name: column.type for name, column in driver.described(place).items()}
+    check_cursor(incremental, types, types, label)
+    check_divisible(incremental, types, label)
+    check_shared_end(request, types, label)
+    name = driver.speech.name(incremental.cursor)
+    inside = [*in_window(driver.speech, request, types), Sql(f"{name} IS NOT NULL")]
+
+    def value_at(after: object, behind: int) -> object:
+        further = [] if after is None else [Sql(f"{name} > ") + driver.speech.value(after)]
+        asked = Sql(f"SELECT {name} FROM ") + place + where([*inside, *further])
+        row = driver.one(asked + f" ORDER BY {name} LIMIT 1 OFFSET {behind}")
+        return row[0] if row else None
+
+    rows = driver.one(Sql("SELECT count(*) FROM ") + place + where(inside))
+    return Cuts(types[incremental.cursor], walked(int(str((rows or (0,))[0])), most, value_at))
+
+
 def _clock(request: ReadRequest, types: Mapping[str, object]) -> str:
     incremental = request.source.all_tables[request.table].incremental
     zoned = incremental is None or str(types.get(incremental.cursor)) == "timestamp"
@@ -79,6 +101,8 @@ def _null_cursors(driver: Driver, request: ReadRequest, place: Sql) -> int | Non
     incremental = request.source.all_tables[request.table].incremental
     if incremental is None:
         return None
+    if not has_null_cursors(request):
+        return 0
     name = driver.speech.name(incremental.cursor)
     empty = [*in_part(driver.speech, request), Sql(f"{name} IS NULL")]
     row = driver.one(Sql("SELECT count(*) FROM ") + place + where(empty))

@@ -35,10 +35,11 @@ from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.sql import moments, mssql, mysql, oracle, sqlite, sqlite_types
 from elt_factory.sources.sql.connections import EXTRAS
+from elt_factory.sources.sql.cuts import Cuts, check_divisible, cursor_of, walked
 from elt_factory.sources.sql.database_types import type_of
 from elt_factory.sources.sql.database_url import not_through_silence, url_of
 from elt_factory.sources.sql.described import Described, Ends, Listed, plain
-from elt_factory.sources.sql.key_range import KeyRange, check_numbers, check_shared_end
+from elt_factory.sources.sql.key_range import KeyRange, check_numbers, check_shared_end, has_null_cursors
 from elt_factory.sources.sql.model import SILENCE, SqlSource
 from elt_factory.sources.sql.origin import Given, Origin, keys_of, only_postgres, relation_of
 from elt_factory.sources.sql.values_as_text import as_text
@@ -136,6 +137,42 @@ def ends_of(
         least, greatest = sa.func.min(value), sa.func.max(value)
         row = database.execute(sa.select(least, greatest).select_from(_place(database, relation))).one()
     return as_text(row[0]), as_text(row[1])
+
+
+def cuts_of(request: ReadRequest, connection: Connection, most: int) -> Cuts:
+    """Return values that divide a load by its cursor. See `elt_factory.sources.sql.reader.cuts_of`."""
+    label, source = TableLabel.of(request), source_of(request, SqlSource)
+    incremental = cursor_of(request)
+    with (
+        _spoken(label),
+        _connected(url_of(connection, request.project, label), source.extract.silence) as database,
+    ):
+        described = _describe(database, relation_of(request, source), label)
+        cursor, types = _in_order(database, incremental, described)
+        check_divisible(incremental, types, label)
+        column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
+        inside = [*_ends(database, request, incremental, described, label), column.is_not(None)]
+        found = sa.select(cursor).select_from(described.place).where(*inside).order_by(cursor)
+
+        def value_at(after: object, behind: int) -> object:
+            further = found if after is None else found.where(cursor > after)
+            return database.execute(further.limit(1).offset(behind)).scalar()
+
+        counted = sa.select(sa.func.count()).select_from(described.place).where(*inside)
+        rows = int(database.execute(counted).scalar_one())
+        return Cuts(types.get(incremental.cursor), walked(rows, most, value_at))
+
+
+def _in_order(
+    database: sa.Connection, incremental: Incremental, described: Described
+) -> tuple[sa.ColumnElement[Any], Mapping[str, ColumnType]]:
+    """Return a cursor as its values are put in order, and the types that columns surely have."""
+    column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
+    if not isinstance(database.dialect, SQLiteDialect):
+        return column, described.types
+    types = sqlite_types.without_texts(described.types)
+    temporal = is_temporal(incremental, types.get(incremental.cursor))
+    return sqlite.comparable(column) if temporal else column, types
 
 
 def first_value(connection: Connection, project: Path, query: str, label: TableLabel) -> object:
@@ -280,20 +317,28 @@ def _conditions(
     check_numbers(request, described.types, label)
     if incremental is None:
         return part, None
-    check_cursor(incremental, described.columns, described.types, label)
     column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
+    ends = _ends(database, request, incremental, described, label)
+    counted = sa.select(sa.func.count()).select_from(described.place).where(column.is_(None), *part)
+    nulls = int(database.execute(counted).scalar_one()) if has_null_cursors(request) else 0
+    return [*part, _with_null(column, ends, request)], nulls
+
+
+def _ends(
+    database: sa.Connection, request: ReadRequest, incremental: Incremental, described: Described, label: TableLabel
+) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions of the ends of what a load reads by its cursor."""
+    check_cursor(incremental, described.columns, described.types, label)
     is_sqlite = isinstance(database.dialect, SQLiteDialect)
     if is_sqlite:
         # text, and what SQLite has no name for, may hold times or numbers
         described = replace(described, types=sqlite_types.without_texts(described.types))
     check_shared_end(request, described.types, label)
     if is_sqlite:
-        ends = _ends_in_sqlite(database, request, incremental, described, label)
-    else:
-        kind = described.types.get(incremental.cursor)
-        ends = [_condition(column, end) for end in bounds(request, incremental, kind)]
-    counted = sa.select(sa.func.count()).select_from(described.place).where(column.is_(None), *part)
-    return [*part, _with_null(column, ends, request)], int(database.execute(counted).scalar_one())
+        return _ends_in_sqlite(database, request, incremental, described, label)
+    column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
+    kind = described.types.get(incremental.cursor)
+    return [_condition(column, end) for end in bounds(request, incremental, kind)]
 
 
 def _in_part(request: ReadRequest) -> list[sa.ColumnElement[bool]]:
@@ -314,7 +359,7 @@ def _with_null(
 ) -> sa.ColumnElement[bool]:
     """Return the ends, and what happens to rows that are between no ends."""
     inside = sa.and_(column.is_not(None), *ends)
-    included = request.source.all_tables[request.table].null_cursor == "include"
+    included = request.source.all_tables[request.table].null_cursor == "include" and has_null_cursors(request)
     return sa.or_(inside, column.is_(None)) if included else inside
 
 

@@ -19,7 +19,8 @@ from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.landing.casting import from_duckdb_type
-from elt_factory.sources.sql.arrow_road import ends_by, read_by, unknown_table
+from elt_factory.sources.sql.arrow_road import cuts_by, ends_by, read_by, unknown_table
+from elt_factory.sources.sql.cuts import Cuts
 from elt_factory.sources.sql.database_url import file_of
 from elt_factory.sources.sql.described import Ends, Listed
 from elt_factory.sources.sql.model import SILENCE, SqlSource
@@ -70,6 +71,13 @@ def ends_of(
     """Return the least and the greatest value of a column. See `elt_factory.sources.sql.reader.ends_of`."""
     with _spoken(label), _connected(connection, project, label) as database:
         return ends_by(database, relation, column)
+
+
+def cuts_of(request: ReadRequest, connection: Connection, most: int) -> Cuts:
+    """Return values that divide a load by its cursor. See `elt_factory.sources.sql.reader.cuts_of`."""
+    label = TableLabel.of(request)
+    with _spoken(label), _connected(connection, request.project, label) as database:
+        return cuts_by(database, request, most, label)
 
 
 @contextmanager

@@ -1,13 +1,15 @@
-"""The part of a table that one of several tasks reads: a range of the table's key."""
+"""The part of a table that one of several tasks reads: a range of its key, or of its cursor."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from elt_factory.config.models.cursor_rules import NUMBERS
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.failures import BadRequestError
+from elt_factory.core.window import Window
 from elt_factory.extract.bounds import is_temporal
 from elt_factory.extract.label import TableLabel
 from elt_factory.extract.request import ReadRequest
@@ -15,7 +17,7 @@ from elt_factory.extract.request import ReadRequest
 
 @dataclass(frozen=True)
 class KeyRange:
-    """`start <= key < end`; an open start has the rows without a key, too."""
+    """`start <= key < end`; an open start has the rows without a key, too. The key may be a numeric cursor."""
 
     key: str
     start: int | None = None
@@ -34,9 +36,43 @@ class KeyRange:
         return f"{self.key} {' and '.join(ends)}" if ends else "all rows"
 
 
+@dataclass(frozen=True)
+class CursorWindow:
+    """The piece of a load's window that one task reads, of a cursor that is a time.
+
+    Pieces follow each other as windows of runs do, so no clock or precision of the cursor loses or repeats a row. Rows
+    without a cursor are in no window, and `null_cursors` says which one of the tasks has them.
+    """
+
+    window: Window
+    null_cursors: bool
+
+    @classmethod
+    def of(cls, request: ReadRequest) -> CursorWindow | None:
+        """Return the piece that a task has to read; None for a window that is read whole."""
+        part = request.part or {}
+        if "window" not in part:
+            return None
+        start, end = map(datetime.fromisoformat, part["window"])
+        return cls(Window(start, end), part["null_cursors"])
+
+    def kept(self) -> Mapping[str, object]:
+        """Return this as JSON keeps it."""
+        ends = [self.window.start.isoformat(), self.window.end.isoformat()]
+        return {"window": ends, "null_cursors": self.null_cursors}
+
+
+def has_null_cursors(request: ReadRequest) -> bool:
+    """Tell whether rows without a cursor are among those that a task reads or counts."""
+    piece = CursorWindow.of(request)
+    return piece is None or piece.null_cursors
+
+
 def as_split(request: ReadRequest) -> ReadRequest:
-    """Return the request of a task with the end of a cursor that all parts of its split share."""
-    upto = (request.part or {}).get("upto")
+    """Return the request of a task with the ends that its split gave it: of the window, of a cursor for all parts."""
+    upto, piece = (request.part or {}).get("upto"), CursorWindow.of(request)
+    if piece:
+        request = replace(request, window=piece.window)
     return replace(request, cursor=replace(request.cursor, upto=upto)) if upto is not None else request
 
 

@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from elt_factory.config.errors import KEY, MistakeError
+from elt_factory.config.models.cursor_rules import NUMBERS, TIMES
 from elt_factory.config.models.database_table import DatabaseTable
-from elt_factory.config.models.deletes import SCHEMA_RULES
+from elt_factory.config.models.deletes import BY_KEY, SCHEMA_RULES
 from elt_factory.config.models.durations import PositiveDuration
 from elt_factory.config.models.schema_patterns import NO_TEMPLATE, QUERY_TEMPLATES, READS_ROWS, both
 from elt_factory.config.models.source import Extract, Source
-from elt_factory.config.models.split import Split
+from elt_factory.config.models.split import DatabaseSplit
 from elt_factory.config.models.table import Path
 from elt_factory.config.models.templates import Use, query_uses
 from elt_factory.config.models.values import (
@@ -27,6 +28,8 @@ from elt_factory.config.models.values import (
 
 # where there is no config: discovery, sensors
 SILENCE = timedelta(hours=1)
+_GIVEN: dict[str, Any] = {"not": {"type": "null"}}
+_BY_CURSOR: dict[str, Any] = {"type": "object", "required": ["by"], "properties": {"by": {"const": "cursor"}}}
 _CONNECTION = "Airflow connection that holds the address and credentials."
 
 
@@ -56,12 +59,17 @@ class Sql(Extract):
 class SqlTable(DatabaseTable):
     """A table, view or query of a SQL database."""
 
-    parts_by_key: ClassVar[bool] = True
     schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {
         "query": (READS_ROWS, QUERY_TEMPLATES),
         "table": (NO_TEMPLATE,),
     }
-    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (both("table", "query"), *SCHEMA_RULES)
+    schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
+        both("table", "query"),
+        {"not": {"required": ["split", "query"], "properties": {"split": _GIVEN, "query": _GIVEN}}},
+        {"not": {"required": ["split", "deletes"], "properties": {"split": _GIVEN, "deletes": BY_KEY}}},
+        {"if": {"required": ["split"], "properties": {"split": _BY_CURSOR}}, "then": {"required": ["incremental"]}},
+        *SCHEMA_RULES,
+    )
 
     table: Text | None = Field(
         None, description="Name of the table in the source. By default, the same name as here.", examples=["planes"]
@@ -83,24 +91,36 @@ class SqlTable(DatabaseTable):
         examples=[8],
     )
 
-    split: Split | None = Field(
+    split: DatabaseSplit | None = Field(
         None,
         description=(
-            "Spread over several tasks by ranges of the first column of the primary key, which is a whole number. Each "
-            "range is read at a moment of its own; all are loaded together. For large tables, of any database."
+            "Spread over several tasks by ranges of the first column of the primary key, which is a whole number, or "
+            "of the cursor. Each range is read at a moment of its own; all are loaded together. For large tables, of "
+            "any database."
         ),
-        examples=[{"tasks": 8, "pool": "fleet_db"}],
+        examples=[{"tasks": 8, "pool": "fleet_db"}, {"tasks": 8, "by": "cursor"}],
     )
 
     @property
-    def in_parts(self) -> Split | None:
+    def in_parts(self) -> DatabaseSplit | None:
         """How the table is spread over tasks."""
         return self.split
+
+    @property
+    def parts_by_key(self) -> bool:
+        """Whether two parts of a split have no key in common: of a range of the cursor, a row may move to another."""
+        return self.split is None or self.split.by == "primary_key"
 
     @property
     def templates(self) -> Mapping[Path, Sequence[Use]]:
         """The templates in each of the table's texts, by the text's path below the table."""
         return {("query",): [*query_uses(self.query or "")]}
+
+    @property
+    def _cursor_kind(self) -> str | None:
+        """The name of the cursor's type, where the config says it."""
+        kind = self.types.get(self.incremental.cursor) if self.incremental else None
+        return kind.name if kind else None
 
     @model_validator(mode="after")
     def _parted_by_key(self) -> Self:
@@ -114,11 +134,21 @@ class SqlTable(DatabaseTable):
         return self
 
     @model_validator(mode="after")
-    def _split_by_key(self) -> Self:
+    def _split_of_table(self) -> Self:
         if self.split is None:
             return self
+        by_cursor = self.split.by == "cursor"
+        add_key = f"add primary_key:{', or by: cursor' if self.incremental else ''}"
         refused = {
-            "split is by ranges of the primary_key, which is missing": (not self.primary_key, "add primary_key:"),
+            "split is by ranges of the primary_key, which is missing": (not (self.primary_key or by_cursor), add_key),
+            "split is by the cursor, and incremental: is missing": (
+                by_cursor and self.incremental is None,
+                "add incremental:, or split by primary_key",
+            ),
+            "split is by the cursor, which is neither a time nor a number": (
+                by_cursor and self._cursor_kind not in (None, *NUMBERS, *TIMES),
+                "split by primary_key, or remove split",
+            ),
             "split is of a table: each task would run the query again": (self.query, "write table:, or remove split"),
             "split and partitions exclude each other": (self.partitions > 1, "keep split to use several workers"),
             "deletes: compare needs all rows and keys of one moment, and each part of a split has its own": (

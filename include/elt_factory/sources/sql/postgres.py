@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -21,8 +22,9 @@ from elt_factory.extract.parts import all_parts
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.sql import late_commits
+from elt_factory.sources.sql.cuts import Cuts, check_divisible, cursor_of, walked
 from elt_factory.sources.sql.described import Ends, Listed
-from elt_factory.sources.sql.key_range import KeyRange, check_numbers, check_shared_end
+from elt_factory.sources.sql.key_range import KeyRange, check_numbers, check_shared_end, has_null_cursors
 from elt_factory.sources.sql.model import SILENCE, SqlSource
 from elt_factory.sources.sql.origin import Given, Origin, decimal_of, keys_of, relation_of
 from elt_factory.sources.sql.postgres_silence import KEEPALIVES, Impatient
@@ -32,7 +34,7 @@ with needs("postgres", "a connection of type postgres"):
     from psycopg import errors, pq, sql
 
 from elt_factory.sources.sql.postgres_copy import Copied, copied
-from elt_factory.sources.sql.postgres_parts import both, in_part, ranges_of, whole_key
+from elt_factory.sources.sql.postgres_parts import both, in_part, ranges_of, value_behind, whole_key
 
 if TYPE_CHECKING:
     Database = psycopg.Connection[tuple[object, ...]]
@@ -189,6 +191,24 @@ def ends_of(
     return least, greatest
 
 
+def cuts_of(request: ReadRequest, connection: Connection, most: int) -> Cuts:
+    """Return values that divide a load by its cursor. See `elt_factory.sources.sql.reader.cuts_of`."""
+    label, source = TableLabel.of(request), source_of(request, SqlSource)
+    relation, incremental = relation_of(request, source), cursor_of(request)
+    with _spoken(label), _connected(connection, source.extract.silence) as database:
+        columns = _columns(database, relation, label)
+        types = {column.name: _type(column, frozenset()) for column in columns}
+        check_cursor(incremental, types, types, label)
+        check_divisible(incremental, types, label)
+        check_shared_end(request, types, label)
+        there = sql.SQL("{} IS NOT NULL").format(sql.Identifier(incremental.cursor))
+        inside = both(_where(request, types, sql.SQL("TRUE")), there)
+        row = database.execute(sql.SQL("SELECT count(*) FROM {}{}").format(_from(relation), inside)).fetchone()
+        rows = int(str(row[0])) if row else 0
+        value_at = partial(value_behind, database, _from(relation), incremental.cursor, inside)
+        return Cuts(types[incremental.cursor], walked(rows, most, value_at))
+
+
 def first_value(connection: Connection, project: Path, query: str, label: TableLabel) -> object:  # noqa: ARG001
     """Return the first value of a query's answer. See `elt_factory.sources.sql.reader.first_value`."""
     with _spoken(label), _connected(connection) as database:
@@ -306,7 +326,8 @@ def _where(request: ReadRequest, types: Mapping[str, ColumnType], highest: sql.C
         for end in bounds(request, table.incremental, types[table.incremental.cursor])
     ]
     inside = sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(name), *ends, highest])
-    null = sql.SQL(" OR {} IS NULL").format(name) if table.null_cursor == "include" else sql.SQL("")
+    includes = table.null_cursor == "include" and has_null_cursors(request)
+    null = sql.SQL(" OR {} IS NULL").format(name) if includes else sql.SQL("")
     return sql.SQL(" WHERE (({}){})").format(inside, null)
 
 
@@ -355,6 +376,8 @@ def _null_cursors(database: Database, relation: Origin, request: ReadRequest, pa
     incremental = request.source.all_tables[request.table].incremental
     if incremental is None:
         return None
+    if not has_null_cursors(request):
+        return 0
     empty = both(sql.SQL(" WHERE {} IS NULL").format(sql.Identifier(incremental.cursor)), part)
     row = database.execute(sql.SQL("SELECT count(*) FROM {}{}").format(_from(relation), empty)).fetchone()
     return int(str(row[0])) if row else None

@@ -78,3 +78,19 @@ def both(where: sql.Composable, part: sql.Composable) -> sql.Composable:
         return where
     joined = " AND ({})" if where != sql.SQL("") else " WHERE ({})"
     return where + sql.SQL(joined).format(part)
+
+
+def value_behind(
+    database: psycopg.Connection[tuple[object, ...]],
+    place: sql.Composable,
+    name: str,
+    where: sql.Composable,
+    after: object,
+    behind: int,
+) -> object:
+    """Return the value of a column that many rows behind the first that is greater than another (None: any of them)."""
+    column = sql.Identifier(name)
+    further = where if after is None else both(where, sql.SQL("{} > {}").format(column, sql.Literal(after)))
+    query = sql.SQL("SELECT {0} FROM {1}{2} ORDER BY {0} LIMIT 1 OFFSET {3}")
+    row = database.execute(query.format(column, place, further, sql.Literal(behind))).fetchone()
+    return row[0] if row else None

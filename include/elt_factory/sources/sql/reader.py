@@ -16,6 +16,7 @@ from elt_factory.sources.sql.model import SILENCE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from elt_factory.sources.sql.cuts import Cuts
     from elt_factory.sources.sql.described import Ends, Listed
     from elt_factory.sources.sql.origin import Origin
 
@@ -47,6 +48,8 @@ class Road(Protocol):
         label: TableLabel,
         silence: timedelta,
     ) -> Ends: ...
+
+    def cuts_of(self, request: ReadRequest, connection: Connection, most: int) -> Cuts: ...  # noqa: D102
 
 
 def road_to(connection: Connection) -> Road:
@@ -103,3 +106,12 @@ def ends_of(
     Raises as `read` does; the errors name `label`.
     """
     return road_to(connection).ends_of(connection, project, relation, column, label, silence)
+
+
+def cuts_of(request: ReadRequest, most: int) -> Cuts:
+    """Return values of the cursor that divide what a load reads into at most that many parts of about as many rows.
+
+    Raises as `read` does; a BadRequestError also for a cursor that cannot be divided.
+    """
+    connection = needed_connection(request, TableLabel.of(request))
+    return road_to(connection).cuts_of(as_split(request), connection, most)

@@ -25,7 +25,8 @@ from elt_factory.core.failures import AccessDeniedError, BadRequestError, EltErr
 from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
-from elt_factory.sources.sql.arrow_road import ends_by, read_by, unknown_table
+from elt_factory.sources.sql.arrow_road import cuts_by, ends_by, read_by, unknown_table
+from elt_factory.sources.sql.cuts import Cuts
 from elt_factory.sources.sql.described import Ends, Listed
 from elt_factory.sources.sql.model import SILENCE, SqlSource
 from elt_factory.sources.sql.origin import Origin, decimal_of, relation_of
@@ -127,6 +128,13 @@ def ends_of(
     """Return the least and the greatest value of a column. See `elt_factory.sources.sql.reader.ends_of`."""
     with _connected(connection, label) as database, _refused(label):
         return ends_by(database, relation, column)
+
+
+def cuts_of(request: ReadRequest, connection: Connection, most: int) -> Cuts:
+    """Return values that divide a load by its cursor. See `elt_factory.sources.sql.reader.cuts_of`."""
+    label = TableLabel.of(request)
+    with _connected(connection, label) as database, _refused(label):
+        return cuts_by(database, request, most, label)
 
 
 class _NoSuchObjectError(Exception):

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from elt_factory.config.models.values import ColumnType
 from elt_factory.extract.bounds import bounds, wall_clock
 from elt_factory.extract.request import ReadRequest
-from elt_factory.sources.sql.key_range import KeyRange
+from elt_factory.sources.sql.key_range import KeyRange, has_null_cursors
 from elt_factory.sources.sql.origin import Given, Origin
 
 
@@ -110,5 +110,6 @@ def in_window(speech: Speech, request: ReadRequest, types: Mapping[str, ColumnTy
     inside = Sql(f"{name} IS NOT NULL")
     for end in bounds(request, table.incremental, types.get(table.incremental.cursor)):
         inside += Sql(f" AND {name} {end.operator} ") + speech.value(end.value)
-    null = f" OR {name} IS NULL" if table.null_cursor == "include" else ""
+    includes = table.null_cursor == "include" and has_null_cursors(request)
+    null = f" OR {name} IS NULL" if includes else ""
     return [replace(inside, text=f"(({inside.text}){null})")]
