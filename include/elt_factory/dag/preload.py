@@ -34,7 +34,7 @@ def _preload(configs: Path) -> None:
 
     _warm_up()
     files = [file for found in read_ahead(configs).values() for file in found]
-    if any(_mentions_dbt(file) for file in files) and not missing("dbt"):
+    if any(file_mentions_dbt(file) for file in files) and not missing("dbt"):
         keep_fresh(dbt_folder())
         if manifest_file(dbt_folder()).is_file():
             from elt_factory.dag import transform  # noqa: F401
@@ -57,7 +57,8 @@ def _warm_up() -> None:
     DagSerialization.to_dict(dag_of(load_text(home / "warm.yaml", _WARM, home), {}))
 
 
-def _mentions_dbt(file: Path) -> bool:
+def file_mentions_dbt(file: Path) -> bool:
+    """Return whether a config may have a dbt: whether it has the word."""
     try:
         return b"dbt" in content_of(file)
     except OSError:

@@ -14,6 +14,7 @@ from airflow.plugins_manager import AirflowPlugin
 from elt_factory.dag.core_timetables import CalendarTimetable, EveryTimetable
 from elt_factory.dag.deadline_references import QueuedDeadline, TimeOfDayDeadline
 from elt_factory.dag.partitions import WindowsMapper
+from elt_factory.dag.scheduler_preload import ImportsBeforeTasks
 from elt_factory.dag.triggered_callbacks import spare_callbacks
 from elt_factory.dag.triggered_dags import spare_dags
 from elt_factory.ui.turns import WritersTakeTurns
@@ -76,6 +77,7 @@ class EltFactoryPlugin(AirflowPlugin):
 
     name = "elt_factory"
     deadline_references = [TimeOfDayDeadline, QueuedDeadline]  # noqa: RUF012 - as AirflowPlugin declares it
+    listeners = [ImportsBeforeTasks()]  # noqa: RUF012
     timetables = [CalendarTimetable, EveryTimetable]  # noqa: RUF012
     partition_mappers = [WindowsMapper]  # noqa: RUF012
     fastapi_apps = [  # noqa: RUF012
