@@ -461,6 +461,20 @@ def test_a_retry_leaves_out_what_the_config_does(tests, without, states, monkeyp
     assert {dbt.exclude for dbt in asked} == {f"not_null_stg_planes_seats{without}"}
 
 
+@pytest.mark.usefixtures("dbt_manifest")
+@pytest.mark.parametrize("asked", [True, False])
+def test_dbts_artifacts_are_read_for_openlineage_only_where_a_provider_asks(asked, monkeypatch):
+    from cosmos.operators.local import DbtBuildLocalOperator
+
+    read = []
+    cosmos = "calculate_openlineage_events_completes"
+    monkeypatch.setattr(DbtBuildLocalOperator, cosmos, lambda *given: bool(read.append(given[1:])) or True)
+    monkeypatch.setattr("elt_factory.dag.lineage.is_asked", lambda: asked)
+    build = drawn().get_task("transform.build")
+    assert build.calculate_openlineage_events_completes({}, Path("project"), ["build"]) is asked
+    assert read == ([({}, Path("project"), ["build"])] if asked else [])
+
+
 @contextmanager
 def heeding(number: int) -> Iterator[None]:
     before = signal.signal(number, signal.default_int_handler)

@@ -166,6 +166,12 @@ class DbtProcessOperator(DbtBuildLocalOperator):  # type: ignore[misc]  # Cosmos
         self._process_log_line_callable = lambda line, _: self._outcomes.hear_line(line)
         return super().run_subprocess(command, env, cwd, **kwargs)
 
+    def calculate_openlineage_events_completes(self, *args: Any, **kwargs: Any) -> bool:
+        """Have Cosmos read dbt's artifacts for OpenLineage, only where a provider asks for it: it takes a second."""
+        from elt_factory.dag.lineage import is_asked
+
+        return is_asked() and bool(super().calculate_openlineage_events_completes(*args, **kwargs))
+
     def _handle_post_execution(self, tmp_project_dir: str, context: Mapping[str, Any], *rest: Any) -> None:
         report = Path(tmp_project_dir) / "target" / "run_results.json"
         if report.is_file():
