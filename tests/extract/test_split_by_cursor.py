@@ -239,6 +239,17 @@ def test_infinity_and_nan_of_postgres_are_where_one_task_would_read_them(postgre
         assert sum(map(len, ids)) == 42
 
 
+def test_dates_of_mysql_that_no_calendar_has_divide_nothing_and_are_in_one_part(tmp_path):
+    for database in _mariadb():
+        database.execute("SET sql_mode = ''")
+        days = [f"'2015-01-{1 + n // 4:02}'" for n in range(40)]
+        filled(database, "date", [*days, *["'2015-02-00'"] * 20, "'0000-00-00'"])
+        ids, _, _ = read_all(database.request(tmp_path))
+        assert sum(map(len, ids)) == 60
+    numbers = Cuts(ColumnType("integer"), [1, "a text of SQLite", Decimal("NaN"), 1.5, 10**30]).numbers()
+    assert numbers == [1, 2]
+
+
 def test_times_with_and_without_an_offset_in_sqlite_are_each_in_one_part(tmp_path):
     database = _in_file("sqlite", tmp_path)
     forms = ["{:%Y-%m-%d %H:%M:%S}", "{:%Y-%m-%dT%H:%M:%SZ}", "{:%Y-%m-%dT%H:%M:%S+09:00}", "{:%Y-%m-%d}"]

@@ -8,9 +8,10 @@ one of them follows from the ranges, of which one ends where the next begins.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
 from elt_factory.config.models.cursor_rules import NUMBERS, TIMES
@@ -35,17 +36,19 @@ class Cuts:
     def moments(self, window: Window, zone: ZoneInfo) -> list[datetime]:
         """Return the values as moments inside the window, each after the one before it.
 
+        What is not one, as `2013-00-10` of MySQL, divides nothing, and its row is where the database puts it.
+
         Args:
             window: What is divided.
             zone: The clock of a cursor without a zone.
         """
         clock = ZoneInfo("UTC") if self.kind is not None and self.kind.name == "timestamp" else zone
-        found = sorted({_moment(value, clock) for value in self.values})
-        return [moment for moment in found if window.start < moment < window.end]
+        found = {moment for value in self.values if (moment := _moment(value, clock))}
+        return sorted(moment for moment in found if window.start < moment < window.end)
 
     def numbers(self) -> list[int]:
-        """Return the values as whole numbers, each greater than the one before it."""
-        exact = [Decimal(str(value)) for value in self.values]
+        """Return the values as whole numbers, each greater than the one before it, without what is not a number."""
+        exact = [_number(value) for value in self.values]
         finite = [value for value in exact if value.is_finite() and abs(value) < _SMALL_ENOUGH]
         return sorted({int(value.to_integral_value(ROUND_CEILING)) for value in finite})
 
@@ -90,11 +93,19 @@ def check_divisible(incremental: Incremental, types: Mapping[str, ColumnType], l
         raise label.error(BadRequestError, text, "split by primary_key, or remove split")
 
 
-def _moment(value: object, clock: ZoneInfo) -> datetime:
-    """Return a time as a driver gives it, as a moment."""
-    found = datetime.fromisoformat(value) if isinstance(value, str) else value
-    if isinstance(found, date) and not isinstance(found, datetime):
-        found = datetime.combine(found, time())
-    if not isinstance(found, datetime):
-        raise TypeError(f"{value!r} is not a time")
-    return (found if found.tzinfo else found.replace(tzinfo=clock)).astimezone(UTC)
+def _number(value: object) -> Decimal:
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:  # a text in a column of numbers of SQLite
+        return Decimal("NaN")
+
+
+def _moment(value: object, clock: ZoneInfo) -> datetime | None:
+    """Return a time as a driver gives it, as a moment; None for one that Python has no moment for."""
+    with suppress(ValueError, OverflowError):
+        found = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if isinstance(found, date) and not isinstance(found, datetime):
+            found = datetime.combine(found, time())
+        if isinstance(found, datetime):
+            return (found if found.tzinfo else found.replace(tzinfo=clock)).astimezone(UTC)
+    return None
