@@ -17,7 +17,6 @@ from elt_factory.dag.partitions import WindowsMapper
 from elt_factory.dag.scheduler_preload import ImportsBeforeTasks
 from elt_factory.dag.triggered_callbacks import spare_callbacks
 from elt_factory.dag.triggered_dags import spare_dags
-from elt_factory.dag.triggered_soon import report_soon
 from elt_factory.ui.turns import WritersTakeTurns
 
 PREFIX = "/elt"
@@ -71,7 +70,6 @@ def react_apps() -> list[dict[str, Any]]:
 # Airflow reads its plugins before it forks the process of the triggers
 spare_dags()
 spare_callbacks()
-report_soon()
 
 
 class EltFactoryPlugin(AirflowPlugin):
