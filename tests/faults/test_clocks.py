@@ -8,9 +8,10 @@ from itertools import pairwise
 
 import pytest
 from clock_support import Worker, error_of_clock, worker_ahead_by
-from race_support import Shop, day, extracted_and_loaded, join_alone, read_part
+from race_support import Shop, day, extracted_and_loaded, join_alone, load_alone, read_part
 
 from elt_factory.checks.run import Result, keep
+from elt_factory.dag.operators import ExtractOperator
 from elt_factory.dag.runtime import Run
 from elt_factory.dag.splitting import SplitOperator
 from elt_factory.dag.waiting import Waiting
@@ -140,3 +141,33 @@ def check(shop: Shop, status: str) -> None:
     with DuckDBWarehouse(shop.folder / "warehouse.duckdb") as opened:
         result = Result("check", "tab", "row_count", "error", status, None, "", 0.1)
         keep(opened, "src", "run", "quality.tab", [result])
+
+
+@pytest.mark.parametrize(("committed", "first_loads_last"), [(False, False), (False, True), (True, True)])
+def test_of_two_extracts_at_the_same_time_the_one_that_began_later_stays_whatever_their_clocks_say(
+    ahead, behind, tmp_path, committed, first_loads_last
+):
+    shop = Shop(tmp_path, "append", {"AIRFLOW_VAR_ELT_LANDING": str(tmp_path / "landing")})
+    if committed:
+        # both that follow begin before the moment of this commit, by any clock that is right
+        shop.deliver("v0", range(100))
+        assert "error" not in ahead.do(extracted_and_loaded, shop, "run 0", day(1))
+    one, other = (behind, behind) if committed else (ahead, behind)
+    shop.deliver("old", range(100))
+    first = one.do(extracted, shop, "run 1")
+    shop.deliver("new", range(50))
+    second = other.do(extracted, shop, "run 2")
+    both = [("run 1", first), ("run 2", second)]
+    for name, landed in reversed(both) if first_loads_last else both:
+        behind.do(loaded, shop, name, landed)
+    assert {(row["id"], row["v"]) for row in rows(shop)} == {(number, "new") for number in range(50)}
+    assert shop.query("select run_id, rows_loaded from _elt.loads") == [("run 2", 50)]
+    shop.assert_nothing_left()
+
+
+def extracted(shop: Shop, name: str) -> dict:
+    return ExtractOperator(task_id="extract", config=shop.config(), table="tab").work(run_of(shop, name), {})
+
+
+def loaded(shop: Shop, name: str, landed: dict) -> dict:
+    return load_alone(run_of(shop, name), landed)

@@ -257,13 +257,12 @@ class ExtractOperator(TableOperator):
         A moment at the warehouse, which others wait for.
         """
         from elt_factory.landing.schema import as_declared
-        from elt_factory.warehouse import audit
         from elt_factory.warehouse.ledger import ledger_of
         from elt_factory.warehouse.state import beginning
 
         with warehouse(purpose(run, "load", self.table)) as opened:
             # what is asked next takes a while
-            clock = Clock(opened.moment_after(audit.newest_commit(opened.dialect, self.config.name, self.table)))
+            clock = Clock(opened.moment_begun(self.config.name, self.table))
             existing = opened.columns_as(Relation(self.config.name, self.table), self.spec.types)
             ledger = None if run.full_refresh else ledger_of(opened, Relation(self.config.name, self.table), self.spec)
             if run.full_refresh:

@@ -161,6 +161,13 @@ class Warehouse(Work, ABC):
         """
         return self.now()
 
+    def moment_begun(self, source: str, table: str) -> datetime:
+        """Return the moment of what begins now for a table: after all that was committed, and all that had begun.
+
+        By a clock that all share that is now. Where the warehouse has none, it keeps the last one that it gave.
+        """
+        return self.moment_after(audit.newest_commit(self.dialect, source, table))
+
     def sweep(self, before: datetime) -> list[str]:  # noqa: ARG002
         """Remove what killed loads left in the warehouse before a moment, and return what it was."""
         return []

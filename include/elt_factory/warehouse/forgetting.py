@@ -224,13 +224,13 @@ def _erase_rows(warehouse: Warehouse, asked: Asked, receipt: str, table: str, pe
     if asked.dry_run:
         return erased()
     warehouse.execute(audit.create_turn(d, asked.config.name, table))
+    # after whatever was begun, by a worker whose clock is ahead, too: what that has read may have the person
+    noted = partial(_row, asked, receipt, table, warehouse.moment_begun(asked.config.name, table))
     with warehouse.transaction():
         warehouse.execute(audit.take_turn(d, asked.config.name, table, f"forget {receipt}"))
         found = erased()
-        rows = [_row(warehouse, asked, receipt, table, key, REQUEST, None) for key in person.keys]
-        rows += [
-            _row(warehouse, asked, receipt, table, person.keys[0], one.place, one.rows) for one in found if one.rows
-        ]
+        rows = [noted(key, REQUEST, None) for key in person.keys]
+        rows += [noted(person.keys[0], one.place, one.rows) for one in found if one.rows]
         warehouse.execute(audit.insert_rows(d, "forgotten", rows))
     return found
 
@@ -253,7 +253,7 @@ def _erase_also(warehouse: Warehouse, asked: Asked, receipt: str, relation: Rela
         return [Erased("", f"table {label}", work.rows(relation, condition))]
     with warehouse.transaction():
         count = work.rows(relation, condition)
-        row = _row(warehouse, asked, receipt, "", first, f"table {label}", count)
+        row = _row(asked, receipt, "", warehouse.now(), first, f"table {label}", count)
         warehouse.execute(audit.insert_rows(warehouse.dialect, "forgotten", [row]))
     return [Erased("", f"table {label}", count)]
 
@@ -282,7 +282,7 @@ def _clean_landings(
         gone = sum(one.rows for one in cleaned.manifest.forgotten if one.sha256 == keys[0].sha256)
         rows = cleaned.rows if asked.dry_run else gone - told.get(label, 0)
         if rows and not asked.dry_run:
-            row = _row(warehouse, asked, receipt, table, keys[0], label, rows)
+            row = _row(asked, receipt, table, warehouse.now(), keys[0], label, rows)
             warehouse.record("forgotten", [row])
         yield Erased(table, label, rows)
 
@@ -329,7 +329,7 @@ def _table_turn_held(warehouse: Warehouse, source: str, table: str) -> Iterator[
 
 
 def _row(
-    warehouse: Warehouse, asked: Asked, receipt: str, table: str, key: KeyHash, place: str, rows: int | None
+    asked: Asked, receipt: str, table: str, moment: datetime, key: KeyHash, place: str, rows: int | None
 ) -> dict[str, Value]:
     return {
         "receipt": receipt,
@@ -340,5 +340,5 @@ def _row(
         "place": place,
         "rows_erased": rows,
         "who": asked.who,
-        "forgotten_at": warehouse.now(),
+        "forgotten_at": moment,
     }

@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from elt_factory.config.models.values import ColumnType, TypeName
@@ -24,13 +26,14 @@ from elt_factory.core.failures import EltError, LandingError, WarehouseBusyError
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, identifier, literal
 from elt_factory.landing.casting import from_duckdb_type
 from elt_factory.landing.manifest import LandedFile
-from elt_factory.warehouse import statements
+from elt_factory.warehouse import audit, statements
 from elt_factory.warehouse.base import Rows, Staged, StatementError, Warehouse, rolled_back_on_error
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.duckdb.audit_copy import copy_of, update_copy
 from elt_factory.warehouse.duckdb.errors import translated
 from elt_factory.warehouse.duckdb.making import open_or_make
 from elt_factory.warehouse.order import LoadOrder
+from elt_factory.warehouse.patience import retrying
 from elt_factory.warehouse.statement import BEGIN, COMMIT, ROLLBACK, Statement
 
 if TYPE_CHECKING:
@@ -51,6 +54,7 @@ _TYPES: Mapping[TypeName, str] = {
 }
 _BETWEEN_LINES = 10  # seconds
 _AFTER = timedelta(microseconds=1)
+_BEGUN = ("begun", "begun_by")  # columns of a table's turn: the last moment of `moment_begun`, and by which clock
 # DuckDB keeps the text of JSON as it came; a text that is the same needs no further look
 _SAME_JSON = (
     "CASE WHEN CAST({0} AS VARCHAR) IS NOT DISTINCT FROM CAST({1} AS VARCHAR) THEN TRUE "
@@ -155,6 +159,32 @@ class DuckDBWarehouse(Warehouse):
             return max(now, found.astimezone(UTC) + _AFTER) if found else now
         return now
 
+    def now(self) -> datetime:
+        """Return the moment by the clock of the file system that has the file: workers' own clocks differ."""
+        # where nothing may be written, nothing is loaded
+        with contextlib.suppress(OSError), TemporaryFile(dir=self._file.parent) as new:
+            return datetime.fromtimestamp(os.fstat(new.fileno()).st_mtime, UTC)
+        return super().now()
+
+    def moment_begun(self, source: str, table: str) -> datetime:
+        """Return a moment that none has had before: two that begin before any commit are in order, too.
+
+        Where a commit was ahead, the clock is as far ahead for all that begin after it.
+        """
+        return retrying(partial(self._moment_begun, source, table))
+
+    def _moment_begun(self, source: str, table: str) -> datetime:
+        turn, now = audit.turn(source, table), self.now()
+        # by `_run`, since none of it is for the copy of the audit tables
+        self._run(statements.create_schema(DIALECT, audit.SCHEMA))
+        self._run(audit.create_turn(DIALECT, source, table))
+        for column in _BEGUN:
+            if column not in (self.columns(turn) or ()):
+                self._run(f"ALTER TABLE {turn.sql(DIALECT)} ADD COLUMN IF NOT EXISTS {column} TIMESTAMPTZ")
+        first = self.moment_after(audit.newest_commit(DIALECT, source, table))
+        found = self._run(_begin(turn, now, first))
+        return found[0][0].astimezone(UTC) if found else first
+
     @contextmanager
     def stage(self, order: LoadOrder) -> Iterator[Staged]:
         """Provide views over the landed files.
@@ -253,6 +283,17 @@ def _create_view(name: str, files: Sequence[Path]) -> Statement:
     read = f"read_parquet({file_list(map(str, files))}, {LITERAL_PATHS})"
     return Statement(
         f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS SELECT * FROM {read}", "read the landed files in place"
+    )
+
+
+def _begin(turn: Relation, now: datetime, first: datetime) -> Statement:
+    """UPDATE of the last moment that something began: it goes on as the clock does, and never back."""
+    begun, clock = _BEGUN
+    later = f"{begun} + greatest({literal(now)} - {clock}, INTERVAL 1 MICROSECOND)"
+    return Statement(
+        f"UPDATE {turn.sql(DIALECT)} SET {begun} = greatest({literal(first)}, {later}), {clock} = {literal(now)} "
+        f"RETURNING {begun}",
+        "what begins later has a later moment",
     )
 
 
