@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from elt_factory.extract.request import CursorRange, Part, SourceFile, Spool
 from elt_factory.extract.unchanged import state_of
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.folded import Folded
+from elt_factory.landing.forgotten import KeyHash, clean, key_hash
 from elt_factory.landing.joint import Joining, join_parts
 from elt_factory.landing.land import land
 from elt_factory.landing.manifest import Manifest, Owner, known_manifest
@@ -281,3 +283,40 @@ def test_how_a_load_is_divided_comes_back_as_it_was(tmp_path):
         assert replace(found, existing=None) == replace(split, existing=None)
     with pytest.raises(LandingError, match="clear the task split together"):
         read_split(place, Attempt.begin().name)
+
+
+PERSON = [KeyHash(("id",), key_hash(("id",), ("1",)))]
+
+
+def test_a_part_that_was_read_again_and_is_not_joined_yet_outlives_the_erasing_of_a_person(parts):
+    made = parts("id,n\n1,1\n2,2\n", "id,n\n3,3\n", columns={"n": {"type": "integer"}})
+    first = made.join().manifest
+    made.part("id,n\n1,9\n3,3\n4,x\n", 1)
+    place, attempt = made.lander.place, made.lander.place.below(LOAD.name)
+    # another try of a part, which has no manifest yet, and what a killed erasing left
+    new = f"{LOAD.of_part().own_name}/data/data_0.parquet"
+    stray = made.attempts[0].rpartition("/")[2] + "/data/data_0.abc.parquet"
+    for name in (new, stray):
+        file = attempt.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+    cleaned = clean(place, first, PERSON)
+    assert (cleaned.rows, cleaned.unfinished) == (1, True)
+    assert new in attempt.files()
+    assert stray not in attempt.files()
+    again = made.join()
+    assert sorted(again.column("id")) == [2, 3]
+    assert (again.manifest.rows_read, again.manifest.rows_rejected) == (3, 1)
+    assert [one.sha256 for one in again.manifest.forgotten] == [PERSON[0].sha256]
+    # a day later it was that of a killed try
+    old = attempt.folder / new
+    os.utime(old, (old.stat().st_mtime - 90_000,) * 2)
+    assert not clean(place, again.manifest, PERSON).unfinished
+    assert new not in attempt.files()
+
+
+def test_a_part_that_is_read_after_the_erasing_may_have_the_person_as_the_load_must_know(parts):
+    made = parts("id\n1\n2\n", "id\n3\n")
+    clean(made.lander.place, made.join().manifest, PERSON)
+    made.part("id\n1\n3\n", 1)
+    assert made.join().manifest.forgotten == ()

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from itertools import product
 from pathlib import Path, PurePosixPath
@@ -20,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 from elt_factory.config.models.table import loaded_name
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.disk import scratch_folder
+from elt_factory.core.failures import LandingError
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, identifier, text_literal
+from elt_factory.landing.attempt import is_attempt
 from elt_factory.landing.casting import duckdb_type
 from elt_factory.landing.checksums import proven, sha256_of
 from elt_factory.landing.manifest import (
@@ -30,6 +33,7 @@ from elt_factory.landing.manifest import (
     LandedFile,
     Manifest,
     exchange_manifest,
+    parse_manifest,
 )
 from elt_factory.landing.places import Place
 
@@ -40,6 +44,7 @@ UNFIT = ("json", "binary")  # types whose text is not the same everywhere
 _FRACTION = r"(\.[0-9]*[1-9])0+$|\.0*$"
 _BETWEEN = " ,;|\t\"'{}[]()<>:=\r\n\\"
 _BATCH = 10_000
+_UNFINISHED = timedelta(days=1)  # no extract writes a landing for that long
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class Cleaned:
 
     manifest: Manifest
     rows: int
+    unfinished: bool = False  # next to it a part is being read again, or its try was killed today
 
 
 def clean(place: Place, manifest: Manifest, keys: Sequence[KeyHash], *, dry_run: bool = False) -> Cleaned:
@@ -94,6 +100,19 @@ class _Cleaning:
     dry_run: bool
 
     def all_files(self) -> Cleaned:
+        """Clean the landing and, where it is made of parts, what each of these has landed: one may be joined again."""
+        done, rows = self.without_records()
+        if self.dry_run:
+            return Cleaned(done, rows)
+        known = [done]
+        for part in self._parts():
+            # one that is incomplete is of no use to anything: its files are strays
+            with suppress(LandingError):
+                known.append(replace(self, manifest=part).without_records()[0])
+        return Cleaned(done, rows, self._remove_strays(known))
+
+    def without_records(self) -> tuple[Manifest, int]:
+        """Return the manifest without the records, which is put in place, and how many they were."""
         manifest = self.manifest
         parts = [self._part(file, manifest.columns) for file in manifest.files]
         rejects = self._rejects(manifest.rejects) if manifest.rejects else None
@@ -115,8 +134,15 @@ class _Cleaning:
             done = _with_etags(self.place, done)
             if good or bad or all_keys or not {key.sha256 for key in self.keys} <= _hashes(manifest):
                 exchange_manifest(self.place, manifest, done)
-            self._remove_strays(done)
-        return Cleaned(done, good + bad)
+        return done, good + bad
+
+    def _parts(self) -> Iterator[Manifest]:
+        """Yield what the parts of the landing have landed, also those that were read again and are not joined yet."""
+        for name in sorted(self.place.below(self.manifest.attempt).files()):
+            part, _, rest = name.partition("/")
+            if is_attempt(part) and rest == MANIFEST_FILE:
+                with suppress(LandingError):
+                    yield parse_manifest(self.place.below(self.manifest.attempt, part))
 
     def _part(self, file: LandedFile, columns: Sequence[LandedColumn]) -> LandedFile | None:
         """Return a part without the records; None where it has no others."""
@@ -155,12 +181,34 @@ class _Cleaning:
             self.place.below(*path.parent.parts).write(name, target.read_bytes())
         return LandedFile(str(path.with_name(name)), file.rows - gone, size, sha256)
 
-    def _remove_strays(self, manifest: Manifest) -> None:
-        """Remove the files that the manifest does not name any more, also those that a killed try left."""
-        attempt = self.place.below(manifest.attempt)
-        named = {file.path.removeprefix(f"{manifest.attempt}/") for file in manifest.all_files}
-        if strays := sorted(set(attempt.files()) - named - {MANIFEST_FILE}):
+    def _remove_strays(self, known: Sequence[Manifest]) -> bool:
+        """Remove the files that no manifest names any more, also those that a killed try left.
+
+        Whether something else is being written: a part that is read again has no manifest yet.
+        """
+        attempt = self.place.below(self.manifest.attempt)
+        named = {file.path for manifest in known for file in manifest.all_files}
+        named |= {f"{manifest.attempt}/{MANIFEST_FILE}" for manifest in known}
+        named = {path.removeprefix(f"{self.manifest.attempt}/") for path in named}
+        theirs = {path.partition("/")[0] for path in named if "/" in path}
+        theirs |= {part.rpartition("/")[2] for part in self.manifest.parts}
+        strays, young = list[str](), False
+        for path, entry in sorted(attempt.files().items()):
+            part = path.partition("/")[0]
+            if path in named:
+                continue
+            if is_attempt(part) and part != path and part not in theirs and is_unfinished([entry.modified]):
+                young = True
+            else:
+                strays.append(path)
+        if strays:
             attempt.remove(strays)
+        return young
+
+
+def is_unfinished(moments: Iterable[datetime | None]) -> bool:
+    """Whether a landing without a manifest, whose files were written at these moments, may be written still."""
+    return any(moment is None or moment > datetime.now(UTC) - _UNFINISHED for moment in moments)
 
 
 def condition(keys: Iterable[KeyHash], columns: Mapping[str, ColumnType]) -> str:

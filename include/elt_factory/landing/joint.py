@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from elt_factory.landing.columns_of_parts import Columns, aligned, columns_of
 from elt_factory.landing.direct import write_parts
 from elt_factory.landing.land import PARTS, landed_files, with_etags
 from elt_factory.landing.manifest import (
+    Forgotten,
     LandedColumn,
     LandedFile,
     Manifest,
@@ -43,6 +45,7 @@ from elt_factory.landing.scratch import scratch
 if TYPE_CHECKING:
     import duckdb
 
+_JOINED = "joined"
 _SUMS = (
     "rows_read",
     "rows",
@@ -103,7 +106,8 @@ def join_parts(joining: Joining, attempts: Sequence[str]) -> Manifest:
     if known := _joined_before(joining, attempts):
         return known
     found = [_part(place, owner, attempt) for attempt in attempts]
-    name = f"{owner.attempt}/{uuid.uuid4().hex[:12]}"
+    # not the name of a part's try: what a killed join has left may be removed by whatever cleans the landing
+    name = f"{owner.attempt}/{_JOINED}-{uuid.uuid4().hex[:12]}"
     with (
         scratch(joining.workdir, owner.attempt, joining.workdir / "staged") as connection,
         place.writing(name, joining.workdir) as folder,
@@ -193,6 +197,7 @@ def _joined(work: _Work, found: Sequence[Manifest]) -> Manifest:
         rejects=rejects,
         ledger=ledger,
         drift=tuple(dict.fromkeys(drift)),
+        forgotten=_forgotten(found),
         cursor_type=kinds.get(first.cursor_column or ""),
         **_ends(found, "cursor", kinds.get(first.cursor_column or "", "")),
         **_ends(found, "business_date", kinds.get(work.joining.table.business_date or "", "")),
@@ -264,6 +269,14 @@ def _newest(work: _Work, files: list[LandedFile]) -> tuple[list[LandedFile], int
         order = ", ".join([*newest, "file_index DESC"])
         query = f"SELECT * FROM {rows} QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {order}) = 1"
         return [*work.landed(write_parts(work.connection, query, work.folder / PARTS))], repeated
+
+
+def _forgotten(found: Sequence[Manifest]) -> tuple[Forgotten, ...]:
+    """Return what is erased from every part: of a key that one of them may still have the load must know."""
+    rows = Counter({one.sha256: 0 for one in found[0].forgotten})
+    for part in found:
+        rows = Counter({one.sha256: rows[one.sha256] + one.rows for one in part.forgotten if one.sha256 in rows})
+    return tuple(Forgotten(sha256, count) for sha256, count in rows.items())
 
 
 def _ends(found: Sequence[Manifest], of: str, kind: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from elt_factory.config.errors import near_name
@@ -22,7 +22,7 @@ from elt_factory.config.models.values import ColumnType
 from elt_factory.core.failures import BadRequestError, ForgottenError, LandingChangedError, LandingError
 from elt_factory.core.sql_text import Value
 from elt_factory.landing.attempt import is_attempt
-from elt_factory.landing.forgotten import UNFIT, KeyHash, clean, key_hash, landings, typed_text
+from elt_factory.landing.forgotten import UNFIT, KeyHash, clean, is_unfinished, key_hash, landings, typed_text
 from elt_factory.landing.manifest import Manifest, parse_manifest, read_manifest
 from elt_factory.landing.places import Place
 from elt_factory.warehouse import audit
@@ -34,7 +34,7 @@ from elt_factory.warehouse.patience import retrying
 
 REQUEST = "request"
 _TEXT = ColumnType("text")
-_UNFINISHED = timedelta(days=1)  # no extract writes a landing for that long
+_LOADED_WITHOUT = ", or was killed today; it is loaded without these records"
 _LEFT_BY_KILLED = timedelta(days=2)  # on Snowflake's stage
 
 
@@ -278,6 +278,8 @@ def _clean_landings(
         except (LandingError, LandingChangedError) as error:
             left.append(f"{label}: {error}")
             continue
+        if cleaned.unfinished:
+            left.append(f"{label}: an extract is reading a part of it again{_LOADED_WITHOUT}")
         # what a killed try removed is in the manifest, and in no receipt yet
         gone = sum(one.rows for one in cleaned.manifest.forgotten if one.sha256 == keys[0].sha256)
         rows = cleaned.rows if asked.dry_run else gone - told.get(label, 0)
@@ -302,8 +304,8 @@ def _unfinished(place: Place, label: str, names: Sequence[str], *, dry_run: bool
     """Remove what a killed extract left; what may be written at this moment is loaded without the person."""
     entries = place.files()
     moments = [entries[name].modified for name in names if name in entries]
-    if any(moment is None or moment > datetime.now(UTC) - _UNFINISHED for moment in moments):
-        return [f"{label}: an extract is writing it, or was killed today; it is loaded without these records"]
+    if is_unfinished(moments):
+        return [f"{label}: an extract is writing it{_LOADED_WITHOUT}"]
     if not dry_run:
         place.remove(list(names))
     return []
