@@ -4,7 +4,9 @@ import errno
 import fcntl
 import json
 import os
+import resource
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -386,3 +388,41 @@ def test_a_small_file_that_others_change_all_the_time_is_given_up(monkeypatch):
     monkeypatch.setattr(remote, "_CHANGES", 3)
     with pytest.raises(LandingUnavailableError, match="others changed x/turns 3 times"):
         RemotePlace(Objects("memory://landings", "", Busy()), "x").change("turns", added)
+
+
+def _change_without_room(place: LocalPlace, most: int) -> None:
+    """Fail within a write, as on a disk that gets full there."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    with pytest.raises(OSError, match="File too large"):
+        place.change("turn", lambda content: content * 3)
+
+
+def test_a_change_for_which_there_is_no_room_leaves_the_file_as_it_was_and_nothing_else(tmp_path):
+    place = LocalPlace(tmp_path)
+    place.change("turn", lambda _: b"1764342000.25" * 1000)
+    process = Forked().Process(target=_change_without_room, args=(place, 20_000))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert place.read("turn") == b"1764342000.25" * 1000
+    assert list(place.files()) == ["turn"]
+
+
+def _change_many_times(place: LocalPlace) -> None:
+    while True:
+        place.change("turn", lambda content: content[-1:] + content[:-1])
+
+
+def test_a_change_that_is_killed_leaves_the_file_whole(tmp_path):
+    place = LocalPlace(tmp_path)
+    content = bytes(range(256)) * 4000
+    place.write("turn", content)
+    for number in range(3):
+        process = Forked().Process(target=_change_many_times, args=(place,))
+        before = place.read("turn")
+        process.start()
+        while place.read("turn") == before:
+            time.sleep(0.001 * number)
+        process.kill()
+        process.join(60)
+        assert sorted(place.read("turn")) == sorted(content)

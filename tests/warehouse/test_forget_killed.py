@@ -17,7 +17,7 @@ from forked import Forked
 pytestmark = pytest.mark.duckdb
 
 # behind the deletion, the commit of the hashes, a new part, the new manifest, and the removal of the old parts
-MOMENTS = (("execute", 'DELETE FROM "src"'), ("_run", "COMMIT"), ("write", ".parquet"), ("write", "manifest.json"))
+MOMENTS = (("execute", 'DELETE FROM "src"'), ("_run", "COMMIT"), ("write", ".parquet"), ("exchange", "manifest.json"))
 
 
 def forget_until(folder: Path, method: str, word: str) -> None:

@@ -69,9 +69,9 @@ class Place(ABC):
 
     @abstractmethod
     def change(self, name: str, change: Callable[[bytes], bytes]) -> None:
-        """Put in place of a small file what `change` makes of its content, empty where there is none.
+        """Put in place of a small file what `change` makes of its content, which is empty where there is none.
 
-        No other change comes between; where one was faster, `change` is asked again.
+        It is there whole or not at all. No other change comes between; where one was faster, `change` is asked again.
         """
 
     @abstractmethod
@@ -144,42 +144,41 @@ class LocalPlace(Place):
         """Put a small file there by rename, which also outlives a power cut."""
         self._written(name, content).replace(self.folder / name)
 
-    def _written(self, name: str, content: bytes) -> Path:
+    def _written(self, name: str, content: bytes, *, lasting: bool = True) -> Path:
         """Return a file with a name that no other has, on whatever machine: it takes the place of its target whole."""
         temporary = _made(self.folder) / f".{name}.{uuid.uuid4().hex}"
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                if lasting:
+                    os.fsync(file.fileno())
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
         return temporary
 
     def change(self, name: str, change: Callable[[bytes], bytes]) -> None:
-        """Change a small file under a lock, which file systems that machines share have as well."""
-        _made(self.folder)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(self.folder / name, flags, 0o600), "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            content = change(file.read())
-            file.seek(0)
-            file.truncate()
-            file.write(content)
+        """Change a small file as `exchange` does, many times a second: after a power cut it may be the one before."""
+        while not self._exchanged(self.folder / name, change, lasting=False):
+            pass
 
     def exchange(self, name: str, change: Callable[[bytes], bytes]) -> None:
         """Put the new file there by link where there is none, else by rename under a lock of the one it follows."""
         while not self._exchanged(self.folder / name, change):
             pass
 
-    def _exchanged(self, target: Path, change: Callable[[bytes], bytes]) -> bool:
+    def _exchanged(self, target: Path, change: Callable[[bytes], bytes], *, lasting: bool = True) -> bool:
         """Whether it was done; else another one was faster."""
         try:
             found = os.open(target, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
-            return _linked(self._written(target.name, change(b"")), target)
+            return _linked(self._written(target.name, change(b""), lasting=lasting), target)
         with os.fdopen(found, "rb") as file:
             _lock(found)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(found), target.stat(follow_symlinks=False)):
-                    self.write(target.name, change(file.read()))
+                    self._written(target.name, change(file.read()), lasting=lasting).replace(target)
                     return True
         return False
 
