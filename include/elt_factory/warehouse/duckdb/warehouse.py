@@ -287,7 +287,7 @@ def _create_view(name: str, files: Sequence[Path]) -> Statement:
 
 
 def _begin(turn: Relation, now: datetime, first: datetime) -> Statement:
-    """UPDATE of the last moment that something began: it goes on as the clock does, and never back."""
+    """UPDATE of the last moment that something began: it moves as the clock does, and never back."""
     begun, clock = _BEGUN
     later = f"{begun} + greatest({literal(now)} - {clock}, INTERVAL 1 MICROSECOND)"
     return Statement(
