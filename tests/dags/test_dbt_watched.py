@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import os
 import random
 import signal
 import time
@@ -21,8 +22,10 @@ from elt_factory.core.connection import Connection
 from elt_factory.core.failures import ModelTestError, PermanentError, TransientError
 from elt_factory.dag.dbt_errors import ExecutableError
 from elt_factory.dag.dbt_outcomes import Outcome, Outcomes
+from elt_factory.dag.dbt_running import SupervisedHook
 from elt_factory.dag.dbt_trigger import DoneTrigger, look
 from elt_factory.dag.dbt_verdicts import Seen, left_to_build
+from forked import Forked
 
 MODEL, TEST, OTHER = "model.p.orders", "test.p.unique_orders.abc", "test.p.not_null.def"
 GOOD, BAD, SKIPPED = Outcome("passed"), Outcome("failed", "broken"), Outcome("skipped")
@@ -508,8 +511,47 @@ def test_a_model_that_is_killed_ends_its_dbt(tmp_path, monkeypatch):
         while not (began.exists() and task._building.subprocess_hook.sub_process) and not running.done():
             time.sleep(0.02)
         task.on_kill()
-        with pytest.raises(AirflowException, match="exit code -2"):
+        with pytest.raises(AirflowException, match="exit code 130"):
             running.result(timeout=20)
+
+
+@pytest.mark.usefixtures("dbt_manifest")
+@pytest.mark.parametrize("tasks", ["per_model", "watched", "one"])
+def test_every_dbt_process_is_supervised(tasks, monkeypatch):
+    monkeypatch.setenv("ELT_DBT_EXECUTABLES", "/opt/a/dbt")
+    drawn_tasks = drawn(executable="/opt/a/dbt", tasks=tasks, tests="after_all").tasks
+    hooks = {type(task.subprocess_hook) for task in drawn_tasks if hasattr(task, "subprocess_hook")}
+    assert hooks == {SupervisedHook}
+
+
+def _killed_as_it_starts(dbt: str) -> None:
+    """A task that is killed when dbt runs and before Cosmos has noted that it does."""
+    from cosmos.hooks import subprocess
+
+    real = subprocess.Popen
+
+    def start(*given, **named):
+        real(*given, **named)
+        while not Path(f"{dbt}.pid").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    subprocess.Popen = start
+    SupervisedHook().run_command([dbt])
+
+
+def test_a_task_that_is_killed_as_its_dbt_starts_ends_it(tmp_path):
+    dbt = tmp_path / "dbt"
+    dbt.write_text('#!/bin/sh\necho $$ > "$0.new"\nmv "$0.new" "$0.pid"\nexec sleep 100\n')
+    dbt.chmod(0o755)
+    process = Forked().Process(target=_killed_as_it_starts, args=(str(dbt),))
+    process.start()
+    process.join(100)
+    assert process.exitcode == -signal.SIGKILL
+    until = time.monotonic() + 30
+    while Path("/proc", Path(f"{dbt}.pid").read_text().strip()).exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_a_model_named_as_a_task_of_the_group_has_its_package_in_the_name():

@@ -14,11 +14,13 @@ from elt_factory.core.failures import ModelTestError
 from elt_factory.dag.dbt_executable import executable_of
 from elt_factory.dag.dbt_manifest import DbtManifest
 from elt_factory.dag.dbt_profile import warehouse_profile
+from elt_factory.sources.connectors.supervisor import supervised
 
 with needs("dbt", "transform.dbt"):
     from cosmos import settings
     from cosmos.constants import InvocationMode
     from cosmos.dbt.executable import get_system_dbt
+    from cosmos.hooks.subprocess import FullOutputSubprocessHook
 
 log = logging.getLogger(__name__)
 DBT_PROJECT = "elt_factory"
@@ -55,6 +57,19 @@ def dbt_arguments(
         "cache_dir": cache if settings.enable_cache else None,
         "manifest_filepath": str(manifest.file),
     }
+
+
+class SupervisedHook(FullOutputSubprocessHook):  # type: ignore[misc]  # Cosmos has no types
+    """Runs dbt so that it ends with its task, however that ends: killed, or ended before it knows of its process."""
+
+    def run_command(self, command: list[str], *args: Any, **kwargs: Any) -> Any:
+        """Run a command below a process that outlives neither it nor this one."""
+        return super().run_command(supervised(command), *args, **kwargs)
+
+
+def supervise(operator: Any) -> None:
+    """Make a dbt operator end its dbt process with itself; Cosmos starts that in a session that nothing else ends."""
+    operator.subprocess_hook = SupervisedHook()
 
 
 def excluded(dbt: Dbt, tests: bool) -> str | None:

@@ -27,7 +27,7 @@ from elt_factory.core.project import dbt_folder
 from elt_factory.dag.dbt_graph import DONE, START, ModelGraph
 from elt_factory.dag.dbt_manifest import load_manifest
 from elt_factory.dag.dbt_outcomes import Outcome, Outcomes
-from elt_factory.dag.dbt_running import dbt_arguments, excluded, keep_every_result, tell_columns
+from elt_factory.dag.dbt_running import dbt_arguments, excluded, keep_every_result, supervise, tell_columns
 from elt_factory.dag.dbt_trigger import BUILD, MODELS, USED, DoneTrigger, ModelTrigger, look, not_built, states_of
 from elt_factory.dag.dbt_verdicts import left_to_build
 
@@ -325,5 +325,6 @@ class ModelOperator(BaseOperator):
             extra_context={},
             **arguments,
         )
+        supervise(dbt)
         dbt.build_and_run_cmd(context=context, cmd_flags=dbt.add_cmd_flags())
         tell_columns(dbt)

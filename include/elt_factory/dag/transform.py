@@ -10,12 +10,12 @@ from elt_factory.config.models.source import Dbt
 from elt_factory.core.extras import needs
 from elt_factory.core.project import dbt_folder
 from elt_factory.dag.dbt_manifest import DbtManifest, load_manifest
-from elt_factory.dag.dbt_running import dbt_arguments, excluded
+from elt_factory.dag.dbt_running import dbt_arguments, excluded, supervise
 
 with needs("dbt", "transform.dbt"):
     from cosmos.airflow.graph import build_airflow_graph
     from cosmos.config import RenderConfig
-    from cosmos.constants import ExecutionMode, TestBehavior, TestIndirectSelection
+    from cosmos.constants import ExecutionMode, InvocationMode, TestBehavior, TestIndirectSelection
     from cosmos.operators.local import DbtBuildLocalOperator, DbtTestLocalOperator
 
 GROUP = "transform"
@@ -45,6 +45,9 @@ def dbt_group(dag: DAG, source: str, dbt: Dbt, pool: str, compute: str | None = 
         _watched(dag, group, dbt, manifest, arguments)
     else:
         _task_per_model(dag, group, dbt, manifest, arguments)
+    for task in group.iter_tasks():
+        if getattr(task, "invocation_mode", None) == InvocationMode.SUBPROCESS:
+            supervise(task)
     return group
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import selectors
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,9 +18,9 @@ from typing import IO
 from elt_factory.config.models.durations import format_duration
 from elt_factory.core.failures import BadDataError, BadRequestError, SourceUnavailableError
 from elt_factory.extract.label import TableLabel
-from elt_factory.sources.connectors import supervisor
 from elt_factory.sources.connectors.environment import bare_environment
 from elt_factory.sources.connectors.model import Connector
+from elt_factory.sources.connectors.supervisor import supervised
 
 _CHUNK = 1 << 20
 _LONGEST_LINE = 256 << 20
@@ -150,9 +149,8 @@ def running(
     """
     environment = bare_environment(HOME=str(workdir), TMPDIR=str(workdir), PYTHONUNBUFFERED="1")
     environment["PATH"] = f"{Path(command[0]).parent}:{environment.get('PATH', '/usr/bin:/bin')}"
-    supervised = [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), *map(str, command)]
     process = subprocess.Popen(  # noqa: S603 - the command is that of the environment made for it
-        supervised,
+        supervised(command),
         cwd=workdir,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -11,12 +11,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 _PDEATHSIG, _SUBREAPER = 1, 36
 _GRACE = 5.0
+_PATIENCE = 60.0  # with a command that was interrupted: dbt cancels its queries
 _PAUSE = 0.05
+
+
+def supervised(command: Iterable[object]) -> list[str]:
+    """Return the command that runs another one for this process."""
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *map(str, command)]
 
 
 def _prctl(option: int, value: int) -> None:
@@ -33,11 +40,12 @@ def _children() -> list[int]:
         return []
 
 
-def _end(command: "subprocess.Popen[bytes]") -> None:
-    """End the command and all that it started: first politely, then not."""
-    until = time.monotonic() + _GRACE
+def _end(command: "subprocess.Popen[bytes]", asked: int) -> None:
+    """End the command and all that it started: first politely, then not. What interrupts this interrupts it, too."""
+    interrupts = asked == signal.SIGINT
+    until = time.monotonic() + (_PATIENCE if interrupts else _GRACE)
     with suppress(ProcessLookupError):
-        os.killpg(command.pid, signal.SIGTERM)
+        os.killpg(command.pid, signal.SIGINT if interrupts else signal.SIGTERM)
     while command.poll() is None and time.monotonic() < until:
         time.sleep(_PAUSE)
     _sweep(command)
@@ -75,7 +83,7 @@ def main() -> int:
     )
     while command.poll() is None:
         if asked:
-            _end(command)
+            _end(command, asked[0])
             return 128 + asked[0]
         # a signal that is handled does not end a wait, so it is short
         with suppress(subprocess.TimeoutExpired):
