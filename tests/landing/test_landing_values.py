@@ -7,6 +7,8 @@ from decimal import Decimal
 import pytest
 from landing_support import columns, lines
 
+from elt_factory.config.models.table import Table
+
 UTC = dt.UTC
 VALUES = {
     "text": ['"x"', '""', '"ä\\n\\"☃\\u0000"', '"🎉"', "null", '" "'],
@@ -196,6 +198,36 @@ def test_a_parquet_infinity_is_rejected(lander, kind):
     sql = {"timestamp": "TIMESTAMPTZ", "date": "DATE"}[kind]
     landed = lander.parquet(f"SELECT 'infinity'::{sql} AS v")
     assert landed.reasons == [f'v is not a valid {kind}: "infinity"']
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "bad"),
+    [
+        ("date", None, "0000-01-01"),
+        ("date", "%d.%m.%Y", "01.01.0000"),
+        ("timestamp", None, "9999-12-31T23:59:59-01:00"),
+        ("timestamp", "%Y-%m-%d %H:%M:%S%z", "0001-01-01 00:00:00+0100"),
+        ("datetime", "epoch", "-99999999999"),
+    ],
+)
+def test_a_year_that_other_systems_do_not_have_is_rejected_with_its_reason(lander, kind, written, bad):
+    table = Table(columns={"v": {"type": kind, "format": written} if written else {"type": kind}})
+    landed = lander.ndjson(f'{{"id": 1, "v": "{bad}"}}\n{{"id": 2}}\n', table=table)
+    assert [reason.partition(":")[0] for reason in landed.reasons] == [f"v is not a valid {kind}"]
+    assert bad in landed.reasons[0]
+
+
+@pytest.mark.parametrize("bad", ["0000-01-01", "0001-01-01T00:00:00+05:00", "9999-12-31 23:59:59-05"])
+def test_a_column_with_a_year_that_other_systems_do_not_have_is_text(lander, bad):
+    usual = bad.replace("0001", "2013").replace("9999", "2014").replace("0000", "2015")
+    landed = lander.ndjson(f'{{"v": "{usual}"}}\n{{"v": "{bad}"}}\n')
+    assert (landed.types, landed.column("v")) == ({"v": "text"}, [usual, bad])
+
+
+@pytest.mark.parametrize("value", ["DATE '0001-01-01 (BC)'", "DATE '10000-01-01'", "TIMESTAMPTZ '10000-01-01'"])
+def test_a_year_of_a_parquet_value_that_other_systems_do_not_have_is_rejected(lander, value):
+    (reason,) = lander.parquet(f"SELECT {value} AS v").reasons
+    assert reason.startswith("v is not a valid ")
 
 
 def test_a_declared_type_beats_what_the_data_look_like(lander):

@@ -60,6 +60,12 @@ _NESTED = re.compile(r"^(STRUCT|MAP|UNION|VARIANT)\b|\]$")
 _INTEGER = r"\s*[+-]?([0-9]+|[0-9]{1,15}\.0*)\s*"
 _DATE = r"\s*[0-9]{1,4}[-/][0-9]{1,2}[-/][0-9]{1,2}([ T]00?:00(:00(\.0*)?)?(Z|[+-][0-9:]+)?)?\s*"
 _YEAR_FIRST = r"^\s*[0-9]{1,4}[-/]"  # neither infinity nor a year that other systems cannot hold
+# what every system has: 0000-01-01 would be a day before Christ, and an offset can make it the year 10000
+_YEARS: Mapping[str, tuple[str, str]] = {
+    "date": ("DATE '0001-01-01'", "DATE '10000-01-01'"),
+    "datetime": ("TIMESTAMP '0001-01-01'", "TIMESTAMP '10000-01-01'"),
+    "timestamp": ("TIMESTAMPTZ '0001-01-01 00:00:00+00'", "TIMESTAMPTZ '10000-01-01 00:00:00+00'"),
+}
 _BEFORE_CHRIST = r"(?i)\bBC\b"
 _TIME = r"^\s*([01]?[0-9]|2[0-3]):"
 _NANOSECONDS = r"\.[0-9]{6}[0-9]*[1-9]"
@@ -109,7 +115,20 @@ def cast_text(expression: str, column_type: ColumnType) -> str:
             cast = f"CAST({expression} AS VARCHAR)"
         case "binary":
             cast = f"TRY(from_hex({expression}))"
+        case "date" | "datetime" | "timestamp":
+            cast = within_years(cast, column_type)
     return f"CASE WHEN {guard} THEN {cast} END" if guard else cast
+
+
+def has_usual_year(value: str, column_type: ColumnType) -> str:
+    """Return the condition that a date or a time is one of the years 1 to 9999."""
+    first, beyond = _YEARS[column_type.name]
+    return f"{value} >= {first} AND {value} < {beyond}"
+
+
+def within_years(value: str, column_type: ColumnType) -> str:
+    """Return a date or a time, NULL where other systems do not have its year."""
+    return f"CASE WHEN {has_usual_year(value, column_type)} THEN {value} END"
 
 
 def plain_cast(expression: str, column_type: ColumnType) -> str:

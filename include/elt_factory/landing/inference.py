@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.sql_text import identifier, identifiers, text_literal
-from elt_factory.landing.casting import WIDE_INTEGER, cast_text, is_usual, plain_cast
+from elt_factory.landing.casting import WIDE_INTEGER, cast_text, has_usual_year, is_usual, plain_cast
 from elt_factory.landing.presumption import tested
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ _NUMBER = r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?"
 
 
 def _of_clock(zone: str) -> str:
-    return f"TRY_CAST($ AS TIMESTAMP) IS NOT NULL AND regexp_full_match($, '{_CLOCK}{zone}')"
+    years = has_usual_year("#", ColumnType("timestamp" if zone else "datetime"))
+    return f"TRY_CAST($ AS TIMESTAMP) IS NOT NULL AND {years} AND regexp_full_match($, '{_CLOCK}{zone}')"
 
 
 # the usual form of a type, of a value $ and DuckDB's own cast # of it: each is of the type, and of none that comes
@@ -116,12 +117,21 @@ def infer_text_type(columns: Sequence[str]) -> str:
         tests.append(f"count({column})")
         tests.append(f"bool_or(regexp_matches({column}, '^[+-]?0[0-9]'))")
         tests.append(_count(f"lower({column}) IN ('true', 'false')"))
-        kinds = ("integer", WIDE_INTEGER, "float", "datetime")
+        kinds = ("integer", WIDE_INTEGER, "float")
         tests.extend(f"count({cast_text(column, ColumnType.parse(kind))})" for kind in kinds)
+        tests.append(_count(_is_moment(column)))
         tests.append(_count(f"regexp_full_match({column}, {text_literal(_WHOLE)})"))
         tests.append(_count(f"regexp_full_match({column}, '{_ISO_DATE}')"))
         tests.append(_count(f"regexp_matches({column}, '{_ZONE}')"))
     return f"SELECT {', '.join(tests)} FROM raw"
+
+
+def _is_moment(column: str) -> str:
+    """Return the condition for a date or time, with an offset or without one."""
+    on_clock, instant = (cast_text(column, ColumnType.parse(name)) for name in ("datetime", "timestamp"))
+    # only in these days an offset makes another year of it
+    sure = f"left({column}, 10) NOT IN ('0001-01-01', '9999-12-31')"
+    return f"{on_clock} IS NOT NULL AND ({sure} OR {instant} IS NOT NULL)"
 
 
 def _count(condition: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.sql_text import text_literal
+from elt_factory.landing.casting import within_years
 
 # digits before the point up to the year 5138, and how many microseconds one is
 _EPOCHS: Mapping[str, tuple[int, int]] = {"epoch": (11, 1_000_000), "epoch_ms": (14, 1_000)}
@@ -14,6 +15,10 @@ _ZONED = "%z"
 
 def cast_written(expression: str, column_type: ColumnType, written: str) -> str:
     """Text in a format to a date or time, NULL where it is something else."""
+    return within_years(_written(expression, column_type, written), column_type)
+
+
+def _written(expression: str, column_type: ColumnType, written: str) -> str:
     moment = _of_epoch(expression, *_EPOCHS[written]) if written in _EPOCHS else _of_pattern(expression, written)
     if column_type.name == "date":
         # a time of day in a date would be lost
