@@ -102,6 +102,43 @@ def test_a_property_of_a_schema_may_be_called_like_that_of_a_component(project):
     source_of(config_of(), project)
 
 
+@pytest.mark.parametrize(
+    ("line", "called"),
+    [
+        ("{api_token: hunter2}", "api_token"),
+        ("{request_headers: {Authorization: 'Bearer hunter2secret'}}", "Authorization"),
+        ("{request_parameters: {key: AIzaSyA0123456789012345678901234567890}}", "key"),
+        ("{headers: [{name: X-Api-Key, value: hunter2}]}", "X-Api-Key"),
+        ("{username: shop, password: hunter2}", "password"),
+        ("{path: \"/{{ config['a'] }} ghp_hunter2hunter2hunter2hunter2\"}", "path"),
+    ],
+)
+def test_a_secret_in_a_manifest_is_an_error_with_its_place_and_without_it(project, line, called):
+    written(project, f"{MANIFEST}definitions:\n  shop: {line}\n")
+    problem = problem_of(project)
+    assert problem.code == "secret"
+    assert problem.message.startswith(f"connectors/shop.yaml:{MANIFEST.count(chr(10)) + 2}:")
+    assert problem.message.endswith(f'"{called}" contains a secret')
+    assert "hunter2" not in str(problem) + str(problem.hint)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{api_token: \"{{ config['api_token'] }}\"}",
+        "{request_headers: {Authorization: \"Bearer {{ config['credentials']['token'] }}\"}}",
+        "{authenticator: {$ref: '#/definitions/token'}, token: '#/definitions/other'}",
+        "{username: \"{{ config['api_key'] }}\", password: x, error_message: 'Token expired, refresh it'}",
+        "{schema: {properties: {password: {type: string}}, token: x}}",
+        "{access_token_name: access_token, grant_type: refresh_token, header: X-Api-Key, primary_key: id}",
+        "{token_refresh_endpoint: \"https://{{ config['shop'] }}.example.com/token\"}",
+    ],
+)
+def test_what_a_manifest_says_of_secrets_is_none(project, line):
+    written(project, f"{MANIFEST}definitions:\n  shop: {line}\n")
+    source_of(config_of(), project)
+
+
 def test_an_anchor_within_itself_is_looked_at_once(project):
     written(project, MANIFEST + "definitions: &own {below: *own}\n")
     source_of(config_of(), project)

@@ -23,12 +23,15 @@ def _read(request: ReadRequest) -> Spool:
 def _files(source: AirbyteSource, project: Path) -> Iterator[MistakeError]:
     if source.extract.manifest is None:
         return
-    from elt_factory.sources.airbyte.manifest import manifest_of
+    from elt_factory.sources.airbyte.manifest import manifest_of, secrets_in
 
     try:
         manifest_of(project, source.extract.manifest)
+        found = secrets_in(project, source.extract.manifest)
     except MistakeError as error:
-        yield MistakeError(error.message, error.hint, at=("extract", "manifest"), code=error.code)
+        found = [error]
+    for one in found:
+        yield MistakeError(one.message, one.hint, at=("extract", "manifest"), code=one.code)
 
 
 KIND = connector_kind(

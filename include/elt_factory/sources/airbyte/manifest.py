@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,20 @@ from typing import Any
 import yaml
 
 from elt_factory.config.errors import MistakeError, near_name
+from elt_factory.config.models import secrets
 from elt_factory.core.content import content_of
 from elt_factory.sources.airbyte.model import INJECTED
 
 KEY_OF_MANIFEST = f"{INJECTED}declarative_manifest"
 SUFFIXES = (".yaml", ".yml", ".json")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_WORD = re.compile("[A-Za-z_]+")
+_PROSE = ("error_message", "error_message_contains", "description", "title")
+_REFERENCES = ("#/", "*ref(")
+# they describe settings and records by their names, and have none of their values
+_OF_SETTINGS = ("spec", "schema", "schemas", "metadata")
+_SETTING = "write {{ config['NAME'] }} there, and put the secret under NAME into the extra of the Airflow connection"
 _INSTEAD = "it would need the connector's own package: write package: instead of manifest:"
 
 
@@ -99,7 +107,17 @@ def _is_list(found: Mapping[str, Any], key: str) -> bool:
 
 
 def _custom(root: yaml.Node | None) -> Iterator[tuple[str, str]]:
-    """Yield place and name of each component that is Python code; anchors are followed once."""
+    """Yield place and name of each component that is Python code."""
+    for node in _mappings(root):
+        texts = {key.value: value for key, value in node.value if isinstance(value, yaml.ScalarNode)}
+        kind, named = texts.get("type"), texts.get("class_name")
+        # a property of a schema may have that name too, and no dotted text for its value
+        if named is not None and (_DOTTED.fullmatch(named.value) or (kind and kind.value.startswith("Custom"))):
+            yield _place(named), str(named.value)
+
+
+def _mappings(root: yaml.Node | None, without: Sequence[str] = ()) -> Iterator[yaml.MappingNode]:
+    """Yield the mappings in a document, in its order, but for those below some keys; anchors are followed once."""
     waiting, seen = [root] if root else [], set[int]()
     while waiting:
         node = waiting.pop()
@@ -109,13 +127,47 @@ def _custom(root: yaml.Node | None) -> Iterator[tuple[str, str]]:
         if isinstance(node, yaml.SequenceNode):
             waiting += reversed(node.value)
         elif isinstance(node, yaml.MappingNode):
-            waiting += [value for _, value in reversed(node.value)]
-            texts = {key.value: value for key, value in node.value if isinstance(value, yaml.ScalarNode)}
-            kind, named = texts.get("type"), texts.get("class_name")
-            # a property of a schema may have that name too, and no dotted text for its value
-            if named is not None and (_DOTTED.fullmatch(named.value) or (kind and kind.value.startswith("Custom"))):
-                mark = named.start_mark
-                yield f":{mark.line + 1}:{mark.column + 1}", str(named.value)
+            waiting += [value for key, value in reversed(node.value) if key.value not in without]
+            yield node
+
+
+def _place(node: yaml.Node) -> str:
+    mark = node.start_mark
+    return f":{mark.line + 1}:{mark.column + 1}"
+
+
+def secrets_in(project: Path, name: str) -> Sequence[MistakeError]:
+    """Return the secrets that a manifest of the project has, by the rules for a config: `manifest_of` has read it."""
+    file = (project / name).resolve()
+    about = file.stat()
+    return _secrets(file, name, about.st_mtime_ns, about.st_size)
+
+
+@lru_cache(maxsize=64)
+def _secrets(file: Path, name: str, *_: int) -> tuple[MistakeError, ...]:
+    found = list[MistakeError]()
+    for node in _mappings(_Loader(content_of(file)).get_single_node(), _OF_SETTINGS):
+        texts = {str(key.value): value for key, value in node.value if isinstance(value, yaml.ScalarNode)}
+        named = secrets.named_in({key: value.value for key, value in texts.items()})
+        for key, value in texts.items():
+            called = named if key == "value" and named else key
+            user = texts["username"].value if "username" in texts else ""
+            if _is_secret(called, str(value.value), str(user)):
+                message = f'{name}{_place(value)}: "{called}" contains a secret'
+                found.append(MistakeError(message, _SETTING, code="secret"))
+    return tuple(found)
+
+
+def _is_secret(name: str, text: str, user: str) -> bool:
+    plain = _TEMPLATE.sub("", text)
+    if plain != text:
+        # what the template gives comes from the settings; what is next to it may be a secret by itself
+        return any(map(secrets.looks_secret, plain.split()))
+    if name in _PROSE or text.startswith(_REFERENCES):
+        return False
+    # where an API takes its key for the user, the password is a fixed word
+    fixed = name == "password" and _TEMPLATE.search(user) and _WORD.fullmatch(text)
+    return not fixed and secrets.is_secret(name, text)
 
 
 def _near(project: Path, name: str) -> str:
