@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rest_support import records_of
 
 from elt_factory.core.failures import BadDataError, SourceUnavailableError
+from elt_factory.sources.rest_api import http
 
 BY_NUMBER = """
 orders:
@@ -116,6 +117,53 @@ def test_a_page_that_never_comes_fails_the_load_with_its_own_error_and_leaves_no
     with serving(api) as server, pytest.raises(SourceUnavailableError, match=r"503 .*after 5 tries"):
         records_of(server, tmp_path, BY_NUMBER, "orders")
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("page")] == []
+
+
+def test_a_read_that_fails_waits_for_no_turn_of_a_page_that_it_does_not_need(tmp_path):
+    second: list[float] = []
+
+    def before(page: int) -> Reply | None:
+        if page == 1:
+            second.append(time.monotonic())
+        return reply({"data": 1, "pages": 10}) if page else None
+
+    with serving(Api(100, before)) as server, pytest.raises(BadDataError, match="is not a list"):
+        records_of(server, tmp_path, BY_NUMBER, "orders", "rate_limit: 20/minute")
+    # each of the pages that are asked for ahead has its turn three seconds after another, in any order
+    assert time.monotonic() - second[0] < 2.5
+
+
+def test_a_rule_to_wait_ends_the_asking_ahead(tmp_path):
+    waited: set[int] = set()
+
+    def before(page: int) -> Reply | None:
+        if page and page not in waited:
+            waited.add(page)
+            return reply({"busy": True}, 503)
+        return None
+
+    extract = "answers: [{status: 503, do: wait, until: X-Until}]"
+    api = Api(60, before)
+    with serving(api) as server:
+        found = records_of(server, tmp_path, BY_NUMBER, "orders", extract)
+    assert [record["id"] for record in found] == [*range(60)]
+    # each page ahead once, and what was under way when the first of them failed
+    assert len(server.asked) <= 1 + 4 + 2 * 5
+
+
+def test_a_machine_that_has_no_room_for_what_comes_ahead_reads_page_by_page(tmp_path, monkeypatch):
+    read_body, failed = http.read_body, list[int]()
+
+    def full(*given: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread() and not failed:
+            failed.append(1)
+            raise OSError(28, "No space left on device")
+        return read_body(*given)
+
+    monkeypatch.setattr(http, "read_body", full)
+    with serving(Api(95)) as server:
+        assert len(records_of(server, tmp_path, BY_NUMBER, "orders")) == 95
+    assert failed
 
 
 def test_records_that_go_while_they_are_read_end_the_pages_as_they_do_one_by_one(tmp_path):

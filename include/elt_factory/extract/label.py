@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
 
@@ -23,6 +24,7 @@ _KEY_AS_LOGIN = ("http", "https", "generic", "")
 _SHORTEST_IN_BASE64 = 6
 _SHORTEST_IN_A_LIST = 16
 _URL_SAFE = str.maketrans("+/", "-_")
+_LEARNING = Lock()
 
 E = TypeVar("E", bound=EltError)
 T = TypeVar("T")
@@ -51,7 +53,9 @@ class TableLabel:
 
     def learn(self, secret: str) -> None:
         """Keep a secret out of messages that came while reading, like a token."""
-        self.learned[:] = sorted({*_forms(secret), *self.learned}, key=len, reverse=True)
+        # several threads may read with one label
+        with _LEARNING:
+            self.learned[:] = sorted({*_forms(secret), *self.learned}, key=len, reverse=True)
 
     def error(self, kind: type[E], text: str, hint: str = "") -> E:
         """Make an error that names source and table: `flights.flights: text; hint: how`."""

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from threading import Event
 from types import TracebackType
 from typing import Self
 
@@ -19,8 +20,9 @@ from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.paginators import Ask, Page, number_of
 from elt_factory.sources.rest_api.paging_model import OffsetPaginator, PageNumberPaginator, Paginator
 
-# whatever goes wrong ends the asking ahead
-IMPATIENT = Patience(tries=1, longest_retry_after=0)
+
+class NotNeededError(EltError):
+    """The pages are over, and so is the wait for another one."""
 
 
 class PagesAhead:
@@ -28,15 +30,20 @@ class PagesAhead:
 
     Args:
         ask: Asks for a page with a client.
-        client: Makes a client.
+        client: Makes a client with a given patience.
         most: As many pages are asked for, or wait to be taken.
     """
 
-    def __init__(self, ask: Callable[[HttpClient, Ask], Answer], client: Callable[[], HttpClient], most: int) -> None:
+    def __init__(
+        self, ask: Callable[[HttpClient, Ask], Answer], client: Callable[[Patience], HttpClient], most: int
+    ) -> None:
         self._ask, self._client, self._most = ask, client, most if most > 1 else 0
         self._pool = ThreadPoolExecutor(most, thread_name_prefix="page")
         self._coming: dict[int, Future[Answer]] = {}
         self._free: deque[HttpClient] = deque()
+        self._over = Event()
+        # whatever goes wrong ends the asking ahead
+        self._impatient = Patience(tries=1, longest_retry_after=0, waits=0, sleep=self._sleep)
 
     def __enter__(self) -> Self:
         return self
@@ -44,7 +51,8 @@ class PagesAhead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # what has begun is waited for: it holds a client
+        # a request that waits for its turn is not sent any more; one that was sent is waited for
+        self._over.set()
         self._pool.shutdown(cancel_futures=True)
         for client in self._free:
             client.close()
@@ -54,8 +62,8 @@ class PagesAhead:
         coming = self._coming.pop(asked.key, None)
         try:
             return coming.result() if coming else None
-        except EltError:
-            # a server that cannot answer so much at the same time is asked one by one from now on
+        except (EltError, OSError):
+            # a server, or a machine, that cannot do so much at the same time does it one by one from now on
             self._most = 0
             return None
 
@@ -72,11 +80,15 @@ class PagesAhead:
         try:
             client = self._free.popleft()
         except IndexError:
-            client = self._client()
+            client = self._client(self._impatient)
         try:
             return self._ask(client, asked)
         finally:
             self._free.append(client)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._over.wait(seconds):
+            raise NotNeededError
 
 
 def asks_after(model: Paginator, page: Page, ask: Ask) -> Iterator[Ask]:

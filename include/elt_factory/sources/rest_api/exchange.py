@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +25,12 @@ class Patience:
     first_wait: float = 0.5
     longest_wait: float = 8.0
     longest_retry_after: float = 120.0
+    waits: int = 20  # as often a rule of `answers` may say that the request waits
+    sleep: Callable[[float], object] | None = None  # in place of `time.sleep`
+
+    def pause(self, seconds: float) -> None:
+        """Sleep."""
+        (self.sleep or time.sleep)(seconds)
 
     def wait(self, failed_tries: int, retry_after: float | None) -> float:
         """Return the seconds to wait after that many failed tries: as the server asks, else doubling with jitter."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -62,7 +61,6 @@ from elt_factory.sources.rest_api.whole import check_file
 
 _SAME_METHOD = frozenset({307, 308})
 _MOST_REDIRECTS = 5
-_MOST_WAITS = 20
 _LONGEST_ASKED = 366 * 86400.0  # seconds
 # its body may be the token
 _OF_A_LOGIN = "the response of the login is not JSON"
@@ -290,7 +288,7 @@ class HttpClient:
                 if outcome.status == httpx.codes.UNAUTHORIZED and not renewed and self._renew(call, secrets):
                     renewed = True
                     continue
-                if outcome.rule and outcome.rule.do == "wait" and waits < _MOST_WAITS:
+                if outcome.rule and outcome.rule.do == "wait" and waits < self._patience.waits:
                     waits += 1
                     self._wait(call, seconds_of(outcome.rule, outcome.headers), waits)
                     continue
@@ -319,7 +317,7 @@ class HttpClient:
             error = self._subject.error(SourceBusyError, text)
             error.until = until
             raise error
-        time.sleep(self._patience.wait(failed, asked))
+        self._patience.pause(self._patience.wait(failed, asked))
 
     def _given_up(self, call: Call, outcome: Answer | str) -> EltError:
         """Return the error of the last try."""
@@ -333,7 +331,7 @@ class HttpClient:
 
     def _attempt(self, call: Call, secrets: Mapping[str, str]) -> Answer | str:
         """Return the answer, or the cause why there is none now."""
-        self._pace.wait()
+        self._pace.wait(self._patience.pause)
         try:
             return self._once(call, secrets)
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:

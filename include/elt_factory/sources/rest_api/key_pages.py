@@ -18,7 +18,7 @@ from elt_factory.sources.rest_api.answer import UnreadableAnswerError
 from elt_factory.sources.rest_api.answer_model import AnswerRule
 from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.delta import Delta
-from elt_factory.sources.rest_api.exchange import Answer, shown
+from elt_factory.sources.rest_api.exchange import Answer, Patience, shown
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.keys import Key
 from elt_factory.sources.rest_api.model import RestSource, RestTable
@@ -43,7 +43,7 @@ class KeyPages:
     client: HttpClient
     keep_token: Callable[[str | None], None]
     held: Mapping[str, str]
-    another: Callable[[], HttpClient]
+    another: Callable[[Patience], HttpClient]
     ahead: int = 1
 
     @property

@@ -60,10 +60,10 @@ class Pace:
             places.append(LocalPlace(folder or own_folder("pace")))
             self._turns = [_Turns(place, key, interval) for place in places]
 
-    def wait(self) -> None:
-        """Sleep until the next request may go."""
+    def wait(self, sleep: Callable[[float], object] | None = None) -> None:
+        """Sleep until the next request may go, in the given way."""
         for turns in self._turns:
-            time.sleep(max(0.0, turns.take() - turns.clock.now()))
+            (sleep or time.sleep)(max(0.0, turns.take() - turns.clock.now()))
 
 
 @dataclass

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import Event, Lock
@@ -19,7 +18,6 @@ from elt_factory.core.failures import EltError
 from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
-from elt_factory.sources.rest_api.ahead import IMPATIENT
 from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.credentials import Credentials
 from elt_factory.sources.rest_api.exchange import Patience
@@ -252,8 +250,9 @@ class Reading:
         held = held_values(self.table.held, self.credentials.connection, self.label)
         # several lists are asked for at the same time, each of them page by page; a sample is of a few pages
         ahead = 1 if self.of_many or self.request.most_pages else self.table.concurrency
-        another = partial(self._client, IMPATIENT)
-        return KeyPages(self.request, self.label, self.source, self.api, client, self._keep_token, held, another, ahead)
+        return KeyPages(
+            self.request, self.label, self.source, self.api, client, self._keep_token, held, self._client, ahead
+        )
 
     def _keep_token(self, token: str | None) -> None:
         self.token = token
