@@ -101,8 +101,10 @@ class Stage:
     def unseen(self) -> Iterator[None]:
         """What the test itself does is no effect of a try."""
         acting, self.current = self.current, None
-        yield
-        self.current = acting
+        try:
+            yield
+        finally:
+            self.current = acting
 
 
 _here: Stage | None = None

@@ -18,6 +18,7 @@ from elt_factory.core.failures import LandingError
 
 CLOCK_FILE = "clock"
 _TRIES = 10  # to make a folder
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK)
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)  # Lustre and NFS can be mounted without
 
@@ -147,8 +148,10 @@ class LocalPlace(Place):
     def _written(self, name: str, content: bytes, *, lasting: bool = True) -> Path:
         """Return a file with a name that no other has, on whatever machine: it takes the place of its target whole."""
         temporary = _made(self.folder) / f".{name}.{uuid.uuid4().hex}"
+        # the moments of a pace are in a folder that every user of the machine may list
+        mode = 0o666 if lasting else 0o600
         try:
-            with temporary.open("wb") as file:
+            with os.fdopen(os.open(temporary, _NEW, mode), "wb") as file:
                 file.write(content)
                 file.flush()
                 if lasting:

@@ -176,10 +176,10 @@ class DuckDBWarehouse(Warehouse):
     def _moment_begun(self, source: str, table: str) -> datetime:
         turn, now = audit.turn(source, table), self.now()
         # by `_run`, since none of it is for the copy of the audit tables
-        self._run(statements.create_schema(DIALECT, audit.SCHEMA))
-        self._run(audit.create_turn(DIALECT, source, table))
-        for column in _BEGUN:
-            if column not in (self.columns(turn) or ()):
+        if not {*_BEGUN} <= {*(self.columns(turn) or ())}:
+            self._run(statements.create_schema(DIALECT, audit.SCHEMA))
+            self._run(audit.create_turn(DIALECT, source, table))
+            for column in _BEGUN:
                 self._run(f"ALTER TABLE {turn.sql(DIALECT)} ADD COLUMN IF NOT EXISTS {column} TIMESTAMPTZ")
         first = self.moment_after(audit.newest_commit(DIALECT, source, table))
         found = self._run(_begin(turn, now, first))
