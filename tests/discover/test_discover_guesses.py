@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from elt_factory.config.models.values import ColumnType
@@ -230,6 +230,7 @@ def test_a_measure_is_never_part_of_a_key_and_an_id_is_preferred():
 
 
 @given(st.text(alphabet="${A}:-x"))
+@example("$${{")
 def test_what_is_found_is_written_as_text_and_never_as_a_variable(text):
     found = SourceFound({"connection": Guess(json.dumps(text), "")}, [])
     assert parse_yaml(Path("shop.yaml"), yaml_of("shop", found, {})).data["extract"]["connection"] == text

@@ -57,7 +57,8 @@ def substitute(text: str) -> str:
     Raises:
         MistakeError: a variable that is not set, that looks like a secret, or that is not written as above.
     """
-    rest = _VARIABLE.sub("", text)
+    # what is on both sides of one begins no other
+    rest = _VARIABLE.sub(" ", text)
     if BEGIN in rest:
         hint = "write ${NAME} or ${NAME:-default}; for the literal text, write $${"
         raise MistakeError("invalid variable reference", hint)
