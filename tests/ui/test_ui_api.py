@@ -89,6 +89,38 @@ def test_what_a_role_of_another_auth_manager_may_is_asked_for_each_action(api, l
     assert api.post("/api/v1/sources/orders/acknowledgement", headers=headers, json=said).status_code == 403
 
 
+@pytest.mark.parametrize("right", [("GET", "run"), ("POST", "run"), ("PUT", "dag")], ids=" ".join)
+def test_each_right_of_a_dag_is_asked_by_itself(api, login, monkeypatch, right):
+    """A manager whose user lacks one right for one DAG, which follows from none of the others."""
+    from airflow.api_fastapi.app import get_auth_manager
+
+    may, headers = get_auth_manager().is_authorized_dag, login("user")
+
+    def lacks_one(*, method, access_entity=None, details=None, **more):
+        asked = (method, "run" if access_entity else "dag", details.id)
+        return asked != (*right, "orders") and may(method=method, access_entity=access_entity, details=details, **more)
+
+    monkeypatch.setattr(get_auth_manager(), "is_authorized_dag", lacks_one)
+    found = api.get("/api/v1/overview", headers=headers).json()
+    page = api.get("/api/v1/sources/orders", headers=headers)
+    assert ("orders" in {row["source"] for row in found["tables"]}) is (page.status_code == 200) is (right[0] != "GET")
+    assert found["may_run"] == (["orders", "reports"] if right == ("PUT", "dag") else ["reports"])
+    if page.status_code == 200:
+        assert (page.json()["may_run"], page.json()["may_edit"]) == (right[0] != "POST", right[0] != "PUT")
+    columns = {row["source"] for row in api.get("/api/v1/catalogue", headers=headers).json()}
+    assert ("orders" in columns) is (page.status_code == 200)
+
+
+@pytest.mark.parametrize(("lacking", "expected"), [("POST", 403), ("PUT", 200)])
+def test_who_may_start_runs_has_the_warehouse_asked(api, login, monkeypatch, lacking, expected):
+    from airflow.api_fastapi.app import get_auth_manager
+
+    may, headers = get_auth_manager().is_authorized_dag, login("user")
+    lacks_one = lambda *, method, **more: method != lacking and may(method=method, **more)  # noqa: E731
+    monkeypatch.setattr(get_auth_manager(), "is_authorized_dag", lacks_one)
+    assert api.post("/api/v1/asked", headers=headers).status_code == expected
+
+
 def test_who_looks_after_an_incident_is_shown_and_is_in_airflows_audit_log(api, login):
     from airflow.models.log import Log
     from airflow.utils.session import create_session

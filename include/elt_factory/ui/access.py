@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.batch_apis import IsAuthorizedDagRequest
 from airflow.api_fastapi.auth.managers.models.resource_details import (
     AccessView,
     ConnectionDetails,
@@ -60,16 +62,17 @@ OwnUser = Annotated[Any, Depends(_own_user)]
 
 
 def _readable(user: User) -> frozenset[str]:
-    """Return the DAGs of which the user may see the runs."""
-    return frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="GET"))
+    """Return the sources whose DAGs and runs the user may read, as for the page of each."""
+    known = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
+    return _with_runs(user, current_estate().configs.keys() & known, "GET")
 
 
 Readable = Annotated[frozenset[str], Depends(_readable)]
 
 
-def _runnable(user: User) -> frozenset[str]:
-    """Return the DAGs that the user may change, and so start runs of. Airflow itself asks again when one is started."""
-    return frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="PUT"))
+def _runnable(readable: Readable, user: User) -> frozenset[str]:
+    """Return the sources that the user sees and may start runs of. Airflow itself asks again when one is started."""
+    return _with_runs(user, readable, "POST")
 
 
 Runnable = Annotated[frozenset[str], Depends(_runnable)]
@@ -81,7 +84,7 @@ def _spends(runnable: Runnable, user: OwnUser) -> Any:
     Raises:
         HTTPException: 403 for a user who may start none.
     """
-    if runnable.isdisjoint(current_estate().configs):
+    if not runnable:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "Forbidden")
     return user
 
@@ -135,6 +138,29 @@ def may(user: Any, dag_id: str, method: Any, entity: DagAccessEntity | None = No
     team = DagModel.get_team_name(dag_id)
     details = DagDetails(id=dag_id, team_name=team)
     return bool(get_auth_manager().is_authorized_dag(method=method, access_entity=entity, details=details, user=user))
+
+
+def _with_runs(user: Any, names: Collection[str], method: Any) -> frozenset[str]:
+    """Return the DAGs whose runs Airflow lets the user read or start, by one question where it is all of them.
+
+    No list of Airflow's has them: to start a run needs a right of its own, which need not follow from one for the DAG.
+    """
+    if not names:
+        return frozenset()
+    from airflow.models.dag import DagModel
+
+    manager, teams = get_auth_manager(), DagModel.get_dag_id_to_team_name_mapping(sorted(names))
+    asked: dict[str, IsAuthorizedDagRequest] = {
+        name: {
+            "method": method,
+            "access_entity": DagAccessEntity.RUN,
+            "details": DagDetails(id=name, team_name=teams.get(name)),
+        }
+        for name in sorted(names)
+    }
+    if manager.batch_is_authorized_dag(list(asked.values()), user=user):
+        return frozenset(names)
+    return frozenset(name for name, one in asked.items() if manager.batch_is_authorized_dag([one], user=user))
 
 
 def changes_every_dag(user: Any) -> bool:

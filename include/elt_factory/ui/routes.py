@@ -66,7 +66,7 @@ def overview(readable: Readable, runnable: Runnable, sees_errors: SeesErrors) ->
         copied=picture.copied(now),
         tables=[],
         scheduled=picture.scheduled,
-        may_run=sorted(runnable & readable & set(picture.rows)),
+        may_run=sorted(runnable & set(picture.rows)),
         broken=list(picture.broken) if sees_errors else [],
     )
     rows = ",".join(row for source, rows in picture.rows.items() if source in readable for row in rows)
