@@ -11,10 +11,10 @@ from typing import Any
 from elt_factory.config.models.source import Dbt
 from elt_factory.core.extras import needs
 from elt_factory.core.failures import ModelTestError
+from elt_factory.core.supervisor import supervised
 from elt_factory.dag.dbt_executable import executable_of
 from elt_factory.dag.dbt_manifest import DbtManifest
 from elt_factory.dag.dbt_profile import warehouse_profile
-from elt_factory.sources.connectors.supervisor import supervised
 
 with needs("dbt", "transform.dbt"):
     from cosmos import settings

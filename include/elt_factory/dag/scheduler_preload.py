@@ -8,15 +8,13 @@ connection.
 
 from __future__ import annotations
 
-import importlib
-import logging
 import multiprocessing
 import sys
 from pathlib import Path
 
 from airflow.listeners import hookimpl
 
-log = logging.getLogger(__name__)
+from elt_factory.core.ahead import import_ahead
 
 _SCHEDULER = "airflow.cli.commands.scheduler_command"
 DBT = (
@@ -36,16 +34,7 @@ class ImportsBeforeTasks:
         from elt_factory.core.project import config_folder
 
         if _forks_tasks() and mentions_dbt(config_folder()):
-            import_dbt()
-
-
-def import_dbt() -> None:
-    """Import dbt and what runs it; what cannot be imported costs the tasks that need it, and not the scheduler."""
-    for name in DBT:
-        try:
-            importlib.import_module(name)
-        except Exception:
-            log.exception("cannot import %s before the tasks", name)
+            import_ahead(DBT)
 
 
 def mentions_dbt(configs: Path) -> bool:

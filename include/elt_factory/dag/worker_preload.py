@@ -6,10 +6,7 @@ or read a config: a worker is forked with all that is in its memory.
 
 from __future__ import annotations
 
-import importlib
-import logging
-
-log = logging.getLogger(__name__)
+from elt_factory.core.ahead import import_ahead
 
 _NEEDED = (
     "duckdb",
@@ -24,14 +21,4 @@ _NEEDED = (
     "elt_factory.warehouse.opening",
 )
 
-
-def import_needed() -> None:
-    """Import what most tasks need; what cannot be imported costs the tasks that need it, and not the worker."""
-    for name in _NEEDED:
-        try:
-            importlib.import_module(name)
-        except Exception:
-            log.exception("cannot import %s before the tasks", name)
-
-
-import_needed()
+import_ahead(_NEEDED)

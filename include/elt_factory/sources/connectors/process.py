@@ -17,10 +17,10 @@ from typing import IO
 
 from elt_factory.config.models.durations import format_duration
 from elt_factory.core.failures import BadDataError, BadRequestError, SourceUnavailableError
+from elt_factory.core.supervisor import supervised
 from elt_factory.extract.label import TableLabel
 from elt_factory.sources.connectors.environment import bare_environment
 from elt_factory.sources.connectors.model import Connector
-from elt_factory.sources.connectors.supervisor import supervised
 
 _CHUNK = 1 << 20
 _LONGEST_LINE = 256 << 20
