@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
+import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +20,8 @@ from elt_factory.core.failures import LandingError
 
 CLOCK_FILE = "clock"
 _TRIES = 10  # to make a folder
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")  # a file that is to take the place of another
+_LEFT_AFTER = 3600.0  # seconds: a process is between writing a file and renaming it for a moment
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK)
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)  # Lustre and NFS can be mounted without
@@ -143,10 +147,15 @@ class LocalPlace(Place):
 
     def write(self, name: str, content: bytes) -> None:
         """Put a small file there by rename, which also outlives a power cut."""
-        self._written(name, content).replace(self.folder / name)
+        while not _moved(self._written(name, content), self.folder / name):
+            pass
 
     def _written(self, name: str, content: bytes, *, lasting: bool = True) -> Path:
-        """Return a file with a name that no other has, on whatever machine: it takes the place of its target whole."""
+        """Return a file with a name that no other has, on whatever machine: it takes the place of its target whole.
+
+        One that was written by a process that was killed then is removed when another is written in the folder an hour
+        later; should its process have been stopped only, that writes it again.
+        """
         temporary = _made(self.folder) / f".{name}.{uuid.uuid4().hex}"
         # the moments of a pace are in a folder that every user of the machine may list
         mode = 0o666 if lasting else 0o600
@@ -156,9 +165,11 @@ class LocalPlace(Place):
                 file.flush()
                 if lasting:
                     os.fsync(file.fileno())
+                now = os.fstat(file.fileno()).st_mtime
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        _LEFTOVERS.sweep(self.folder, now)
         return temporary
 
     def change(self, name: str, change: Callable[[bytes], bytes]) -> None:
@@ -181,8 +192,7 @@ class LocalPlace(Place):
             _lock(found)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(found), target.stat(follow_symlinks=False)):
-                    self._written(target.name, change(file.read()), lasting=lasting).replace(target)
-                    return True
+                    return _moved(self._written(target.name, change(file.read()), lasting=lasting), target)
         return False
 
     def changed(self, name: str) -> datetime:  # noqa: D102
@@ -225,16 +235,53 @@ def _linked(temporary: Path, target: Path) -> bool:
     """Whether a file took a name that no other had; where the file system knows no links, the last one counts."""
     try:
         os.link(temporary, target)
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):
         return False
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        temporary.replace(target)
-        return True
+        return _moved(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
     return True
+
+
+def _moved(temporary: Path, target: Path) -> bool:
+    """Whether a file took the place of another; it is gone where it was taken for what a killed process left."""
+    try:
+        temporary.replace(target)
+    except FileNotFoundError:
+        return False
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return True
+
+
+class _Leftovers:
+    """What killed processes have left in folders, for which this process looks into each of its own once an hour.
+
+    Not each time it writes there: a limit of requests changes a file many times a second.
+    """
+
+    def __init__(self) -> None:
+        self._looked: dict[Path, float] = {}
+
+    def sweep(self, folder: Path, now: float) -> None:
+        """Remove it from a folder, where it is old at a moment of the folder's clock."""
+        if time.monotonic() - self._looked.get(folder, -_LEFT_AFTER) < _LEFT_AFTER:
+            return
+        self._looked[folder] = time.monotonic()
+        # another one may be faster, and another user's files may be there, too
+        with suppress(OSError), os.scandir(folder) as found:
+            for entry in found:
+                if _UNFINISHED.fullmatch(entry.name):
+                    with suppress(OSError):
+                        if entry.stat(follow_symlinks=False).st_mtime < now - _LEFT_AFTER:
+                            Path(entry.path).unlink()
+
+
+_LEFTOVERS = _Leftovers()
 
 
 def _made(folder: Path) -> Path:
