@@ -8,8 +8,11 @@ from threading import Thread
 from time import sleep
 
 import pytest
+from orphans_support import assert_nothing_orphaned
 
 from demo.process import find, start, stop
+from elt_factory.dag.runtime import landing_place, project_name
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 WEEK = {"window_start": "2013-01-01", "window_end": "2013-01-08"}
 FLIGHTS = """
@@ -85,3 +88,5 @@ def test_the_task_fails_clearly_and_its_retry_completes_the_load_with_no_row_twi
     loads = line.query("select rows_read, rows_loaded, rows_rejected, rows_duplicate from _elt.loads")
     assert loads == [(6_099, 6_099, 0, 0)]
     assert not list(scratch.glob("elt-*")), "what the killed try had read is cleared away"
+    with line.using(), DuckDBWarehouse(line.warehouse_file) as opened:
+        assert_nothing_orphaned(opened, landing_place("flights", "flights"), project_name(), "flights", "flights")

@@ -17,13 +17,15 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
+from orphans_support import assert_nothing_orphaned
 from race_support import load_alone
 
 from elt_factory.config.loading import load_config
 from elt_factory.core.failures import TransientError
 from elt_factory.core.window import Window
 from elt_factory.dag.operators import ExtractOperator
-from elt_factory.dag.runtime import Run
+from elt_factory.dag.runtime import Run, landing_place, project_name
+from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
 from forked import Forked
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -100,6 +102,14 @@ class Project:
         with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as connection:
             yield connection
 
+    def assert_nothing_left(self) -> None:
+        """What all loads have left is gone once its retention is over."""
+        with pytest.MonkeyPatch.context() as patch, DuckDBWarehouse(self.folder / "warehouse.duckdb") as opened:
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            for name in CONFIGS:
+                assert_nothing_orphaned(opened, landing_place(name, name), project_name(), name, name)
+
 
 def extract(run: Run, table: str) -> dict:
     return ExtractOperator(task_id="extract", config=run.config, table=table).work(run, {})
@@ -173,6 +183,8 @@ def test_a_backfill_in_parallel_with_the_daily_load_running_leaves_the_warehouse
     with serial.warehouse() as warehouse:
         warehouse.execute(f"ATTACH '{parallel.folder / 'warehouse.duckdb'}' AS other (READ_ONLY)")
         compare(warehouse)
+    for project in projects:
+        project.assert_nothing_left()
 
 
 def compare(warehouse: duckdb.DuckDBPyConnection) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from kill_support import TARGET, Task
+from orphans_support import assert_nothing_orphaned
 
 from elt_factory.core import disk
 from elt_factory.core.disk import LOCK, scratch_folder, sweep
@@ -30,7 +31,9 @@ from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.sources.read import read
+from elt_factory.testing.warehouses.loader import newest
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
+from elt_factory.warehouse.order import LoadOrder
 
 MEGABYTES = 6
 
@@ -70,19 +73,37 @@ def request_of(spool: Spool, workdir: Path, landing: Path) -> LandRequest:
     workdir.mkdir(exist_ok=True)
     task = Task(workdir, "replace", 1)
     known = KnownTable("src", "tab", task.table.model_copy(update={"columns": {}}), None)
-    return LandRequest(known, task.window, task.load_id, spool, LocalPlace(landing), workdir, print)
+    place = LocalPlace(landing).below(task.load_id)
+    return LandRequest(known, task.window, task.load_id, spool, place, workdir, print)
+
+
+def order_of(request: LandRequest) -> LoadOrder:
+    return LoadOrder(newest(request.place), request.place, TARGET, "replace", (), "run")
+
+
+def assert_next_try_is_whole(request: LandRequest, landing: Path, warehouse: Path) -> None:
+    """What the next try brings is there once, and of the one before nothing is left."""
+    land(request)
+    with DuckDBWarehouse(warehouse) as opened:
+        report = opened.load(order_of(request))
+        rows = request.spool.rows_read
+        assert (report.rows_read, report.rows_loaded, report.rows_rejected, report.rows_duplicate) == (rows, rows, 0, 0)
+        assert opened.query("SELECT count(*), count(DISTINCT id) FROM src.tab").rows == [(rows, rows)]
+        assert_nothing_orphaned(opened, LocalPlace(landing), "")
 
 
 def test_a_full_landing_is_named_with_its_path_and_leaves_nothing_behind(small, tmp_path):
     request = request_of(records(tmp_path), tmp_path / "work", small / "landing")
     (small / "other").write_bytes(b"x" * (MEGABYTES - 1) * 2**20)
     with pytest.raises(
-        DiskFullError, match=r"src\.tab: disk full or quota exceeded.*small/landing \(.* MB free now\).*free some space"
+        DiskFullError,
+        match=r"src\.tab: disk full or quota exceeded.*small/landing/\S+ \(.* MB free now\).*free some",
     ):
         land(request)
     assert list((small / "landing").rglob("*.parquet")) == []
     (small / "other").unlink()
-    land_module.land(request_of(records(tmp_path, 1000), tmp_path / "work", small / "landing"))
+    again = request_of(records(tmp_path, 1000), tmp_path / "work", small / "landing")
+    assert_next_try_is_whole(again, small / "landing", tmp_path / "warehouse.duckdb")
 
 
 def test_a_full_disk_as_the_manifest_is_written_is_named(small, tmp_path, monkeypatch):
@@ -94,9 +115,13 @@ def test_a_full_disk_as_the_manifest_is_written_is_named(small, tmp_path, monkey
             fill_up(small)
         real(*given)
 
-    monkeypatch.setattr(land_module, "write_manifest", fill)
-    with pytest.raises(DiskFullError, match=r"src\.tab: disk full or quota exceeded"):
-        land(request)
+    with monkeypatch.context() as patched:
+        patched.setattr(land_module, "write_manifest", fill)
+        with pytest.raises(DiskFullError, match=r"src\.tab: disk full or quota exceeded"):
+            land(request)
+    (small / "other").unlink()
+    again = request_of(records(tmp_path, 1000), tmp_path / "work", small / "landing")
+    assert_next_try_is_whole(again, small / "landing", tmp_path / "warehouse.duckdb")
 
 
 def test_a_full_scratch_disk_is_named(small, tmp_path, monkeypatch):
@@ -108,6 +133,8 @@ def test_a_full_scratch_disk_is_named(small, tmp_path, monkeypatch):
     with pytest.raises(DiskFullError, match=r"src\.tab: disk full or quota exceeded.*small/work"):
         land(request)
     assert not (tmp_path / "landing").exists() or not list((tmp_path / "landing").rglob("manifest.json"))
+    again = request_of(records(tmp_path, 1000), small / "work", tmp_path / "landing")
+    assert_next_try_is_whole(again, tmp_path / "landing", tmp_path / "warehouse.duckdb")
 
 
 def test_a_full_scratch_disk_is_named_while_the_source_is_read(small, tmp_path):
@@ -148,6 +175,22 @@ def test_a_full_disk_of_the_warehouse_is_named_and_what_was_committed_stays(smal
             warehouse.query("SELECT 1 FROM nothing")
     with DuckDBWarehouse(small / "warehouse.duckdb") as warehouse:
         assert warehouse.query("SELECT count(*) >= 1 FROM t").rows == [(True,)]
+
+
+def test_a_load_that_fills_the_disk_of_the_warehouse_changes_nothing_and_the_next_one_is_right(small, tmp_path):
+    request = request_of(records(tmp_path, 200_000), tmp_path / "work", tmp_path / "landing")
+    land(request)
+    with DuckDBWarehouse(small / "warehouse.duckdb") as warehouse:
+        full = r"small/warehouse\.duckdb: disk full or quota exceeded"
+        with pytest.raises(DiskFullError, match=full):
+            warehouse.load(order_of(request))
+    with DuckDBWarehouse(small / "warehouse.duckdb") as warehouse:
+        # the table is made before its rows are written
+        assert warehouse.query("SELECT * FROM src.tab").rows == warehouse.query("FROM _elt.loads").rows == []
+    again = request_of(records(tmp_path, 1000), tmp_path / "work", tmp_path / "landing")
+    assert_next_try_is_whole(again, tmp_path / "landing", small / "warehouse.duckdb")
+    left = {file.name for file in small.iterdir()}
+    assert left <= {"warehouse.duckdb", "warehouse.duckdb.audit"}
 
 
 def test_a_disk_that_is_full_is_tried_again():
