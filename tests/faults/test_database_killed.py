@@ -6,11 +6,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from orphans_support import assert_nothing_orphaned
+from whole_support import assert_whole
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import SourceUnavailableError
-from elt_factory.landing.places import LocalPlace
 from elt_factory.testing.loads import WEEK, Line, source_of
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -56,9 +55,4 @@ def test_a_database_that_is_killed_while_it_is_read_is_a_clear_error_and_the_ret
 
     server.start()
     server.query("CREATE OR REPLACE VIEW things AS SELECT id, v FROM kept")
-    report = line.load(WEEK)
-    assert (report.rows_read, report.rows_loaded, report.rows_rejected, report.rows_duplicate) == (ROWS, ROWS, 0, 0)
-    found = sorted((int(row["id"]), row["v"]) for row in line.rows())
-    assert found == [(n, f"{'abc' * 10}{n}") for n in range(1, ROWS + 1)]
-    with line.warehouse() as opened:
-        assert_nothing_orphaned(opened, LocalPlace(tmp_path / "landing"), "conformance", "things")
+    assert_whole(line, [{"id": n, "v": f"{'abc' * 10}{n}"} for n in range(1, ROWS + 1)])

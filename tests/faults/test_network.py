@@ -27,12 +27,11 @@ import httpx
 import psycopg
 import pytest
 import sqlalchemy as sa
-from orphans_support import assert_nothing_orphaned
+from whole_support import assert_whole
 from wire_support import wire_to
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import TransientError
-from elt_factory.landing.places import LocalPlace
 from elt_factory.sources.files import sftp, sftp_login, web
 from elt_factory.sources.mongodb import client as mongo_client
 from elt_factory.sources.rest_api import http as rest_http
@@ -249,16 +248,6 @@ def hurried(monkeypatch):
         monkeypatch.setattr(mongo_client, name, 1_000)
 
 
-def check_whole(line: Line) -> None:
-    """Load what is there now: every row once, and nothing left in the folders of reads."""
-    report = line.load(WEEK)
-    assert (report.rows_read, report.rows_loaded, report.rows_rejected, report.rows_duplicate) == (ROWS, ROWS, 0, 0)
-    found = sorted((int(row["id"]), row["v"]) for row in line.rows())
-    assert found == [(record["id"], record["v"]) for record in RECORDS]
-    with line.warehouse() as opened:
-        assert_nothing_orphaned(opened, LocalPlace(line.folder / "landing"), "conformance", "things")
-
-
 @pytest.mark.parametrize("made", KINDS)
 def test_a_line_that_fails_is_a_clear_error_in_bounded_time_and_the_next_try_is_whole(
     kinds, tmp_path, monkeypatch, made
@@ -276,7 +265,7 @@ def test_a_line_that_fails_is_a_clear_error_in_bounded_time_and_the_next_try_is_
         wire.heal()
         # what is whole has all the time that this machine takes for it
         monkeypatch.undo()
-        check_whole(kind.line(tmp_path, wire.port, seconds=60))
+        assert_whole(kind.line(tmp_path, wire.port, seconds=60), RECORDS)
 
 
 def check_fails(line: Line, fault: str) -> None:
@@ -297,7 +286,7 @@ def test_a_slow_line_is_read_to_its_end(kinds, tmp_path, monkeypatch, made):
         monkeypatch.undo()
         # longer in all than its silence may last; the timeout of an API is for a whole answer
         began = time.monotonic()
-        check_whole(kind.line(tmp_path, wire.port, seconds=SLOW if made is postgres else 60))
+        assert_whole(kind.line(tmp_path, wire.port, seconds=SLOW if made is postgres else 60), RECORDS)
         assert time.monotonic() - began > SLOW
 
 
