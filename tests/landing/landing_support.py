@@ -15,8 +15,9 @@ from elt_factory.config.models.formats import CsvFormat
 from elt_factory.config.models.table import Table
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.window import Window
+from elt_factory.extract.growing import Growing
 from elt_factory.extract.request import Spool
-from elt_factory.landing.land import land
+from elt_factory.landing.land import land, land_while_reading
 from elt_factory.landing.manifest import Manifest
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.request import LandRequest
@@ -57,6 +58,20 @@ class Landed:
         return pq.read_table(self.folder / path).to_pylist()
 
 
+def told(spool: Spool, growing: Growing) -> Spool:
+    """Tell of the files of a spool as a reader does of those that it writes, a line at a time."""
+    for file in spool.files if spool.format == "ndjson" else ():
+        content = file.read_bytes()
+        if content and not content.endswith(b"\n"):
+            file.write_bytes(content + b"\n")
+        size = 0
+        for line in file.read_bytes().splitlines(keepends=True):
+            size += len(line)
+            if line.endswith(b"\n"):
+                growing.grew(file, size)
+    return spool
+
+
 @dataclass
 class Lander:
     """Lands spools below one folder; `told` collects what it said."""
@@ -64,6 +79,7 @@ class Lander:
     base: Path
     told: list[str] = field(default_factory=list)
     numbers: itertools.count = field(default_factory=itertools.count)
+    follows: bool = False  # NDJSON as if it were read in this moment
 
     @property
     def folder(self) -> Path:
@@ -85,7 +101,8 @@ class Lander:
         workdir.mkdir(parents=True)
         types = None if existing is None else {name: ColumnType.parse(kind) for name, kind in existing.items()}
         known = KnownTable("src", "tab", kind.model_validate(table or {}), types, checks=checks)
-        manifest = land(LandRequest(known, WINDOW, "L1", spool, self.place, workdir, self.told.append))
+        request = LandRequest(known, WINDOW, "L1", spool, self.place, workdir, self.told.append)
+        manifest = land_while_reading(request, lambda growing: told(spool, growing)) if self.follows else land(request)
         kept = manifest.rows + manifest.rows_rejected + manifest.rows_duplicate
         assert manifest.rows_read == kept + manifest.rows_filtered
         assert manifest.rows == sum(file.rows for file in manifest.files)

@@ -42,7 +42,7 @@ from elt_factory.dag.runtime import (
     warehouse,
 )
 from elt_factory.dag.skipping import skip_what_follows
-from elt_factory.extract.request import CursorRange, Ledger, ReadRequest, Spool
+from elt_factory.extract.request import NOTHING_READ, CursorRange, Ledger, ReadRequest, Spool
 from elt_factory.warehouse.dialect import Relation
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from elt_factory.landing.attempt import Attempt
     from elt_factory.landing.manifest import Manifest
     from elt_factory.landing.places import Place
+    from elt_factory.landing.request import LandRequest
     from elt_factory.warehouse.base import LoadReport, Warehouse
 
 
@@ -113,7 +114,6 @@ class ExtractOperator(TableOperator):
 
     def work(self, run: Run, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: D102
         self.dismiss_if_asked(run, context)
-        from elt_factory.landing.land import land
         from elt_factory.landing.request import LandRequest
         from elt_factory.landing.schema import KnownTable
 
@@ -126,27 +126,22 @@ class ExtractOperator(TableOperator):
         with scratch_folder() as workdir, worker_given_back(context, self.log.info):
             keys = keys_of(self.config, self.table, run, context, workdir, self.log.info)
             self.reading = replace(self.request(run, begun, workdir), keys=keys, memory=memory)
-            spool = self._read(self.reading)
-            if self.spec.has_job:
-                attempt = replace(attempt, started=memory.began)
             known = KnownTable.of(self.config, self.table, existing)
-            project = project_name()
-            manifest = land(
-                LandRequest(
-                    known,
-                    window,
-                    load,
-                    spool,
-                    place,
-                    workdir,
-                    self.log.info,
-                    project,
-                    attempt,
-                    cursor.after,
-                    cursor.token,
-                    self.config.timezone,
-                )
+            request = LandRequest(
+                known,
+                window,
+                load,
+                NOTHING_READ,
+                place,
+                workdir,
+                self.log.info,
+                project_name(),
+                attempt,
+                cursor.after,
+                cursor.token,
+                self.config.timezone,
             )
+            manifest = self._landed(request, self.reading, memory)
         if self.spec.has_job:
             memory.forget()
         self.moved = Moved(manifest, manifest.rows)
@@ -172,7 +167,7 @@ class ExtractOperator(TableOperator):
             self.told += f", {manifest.rows_null_cursor:,} without {manifest.cursor_column}"
         return {
             "load_id": load,
-            ATTEMPT: attempt.name,
+            ATTEMPT: manifest.attempt,
             "rows_read": manifest.rows_read,
             "rows_rejected": manifest.rows_rejected,
             "rows_null_cursor": manifest.rows_null_cursor,
@@ -223,6 +218,16 @@ class ExtractOperator(TableOperator):
         skip_what_follows(self, keep=self.first_step)
         self.told = f"{amount(count, 'reject')} dismissed by {who}: {run.dismiss_rejects}"
         raise AirflowSkipException(self.told)
+
+    def _landed(self, request: LandRequest, asked: ReadRequest, memory: PlaceMemory) -> Manifest:
+        """Read and land; what is read already goes through the contract while the rest comes."""
+        from elt_factory.landing.land import land, land_while_reading
+
+        if not self.spec.has_job:
+            return land_while_reading(request, lambda growing: self._read(replace(asked, growing=growing)))
+        spool = self._read(asked)
+        # an attempt is as old as its job
+        return land(replace(request, spool=spool, attempt=replace(request.attempt, started=memory.began)))
 
     def _read(self, request: ReadRequest) -> Spool:
         """Read the source. A job that it does for us is waited for in the triggerer."""

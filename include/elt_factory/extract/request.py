@@ -15,6 +15,7 @@ from elt_factory.config.models.values import ColumnType
 from elt_factory.core.clock import Clock
 from elt_factory.core.connection import Connection
 from elt_factory.core.window import Window
+from elt_factory.extract.growing import Growing
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class ReadRequest:
     with one a read that has to wait raises a JobRunningError, without one it waits. `shared` is a place of all
     machines, where there is one: for what their workers agree on, like a rate limit. `part` is what a split of the load
     gave this task to read, and nothing else of the table. `clock` is the warehouse's: it decides what was seen later.
+    `growing` is told how far the files have come, by readers whose records are final once they are written.
     """
 
     source: Source
@@ -125,6 +127,7 @@ class ReadRequest:
     shared: Shared | None = None
     part: Mapping[str, Any] | None = None
     clock: Clock = field(default_factory=lambda: Clock(datetime.now(UTC)))
+    growing: Growing | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,7 @@ class Spool:
     `remarks` are what people should know of how it was read, as what was left out.
     `protected` says that values of columns with `pii: hash` are hashes already.
     `null_cursors` counts the rows of the source without a cursor value, read or left out; None: count those that came.
+    `growing` is for an ndjson spool that is still being written, whose `files` are not all there.
     """
 
     format: Literal["ndjson", "csv", "parquet"]
@@ -177,6 +181,9 @@ class Spool:
     remarks: tuple[str, ...] = ()
     protected: bool = False
     integers: frozenset[str] = frozenset()
+    growing: Growing | None = None
 
+
+NOTHING_READ = Spool("ndjson", (), 0)
 
 Reader = Callable[[ReadRequest], Spool]

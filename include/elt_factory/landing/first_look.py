@@ -48,7 +48,7 @@ def presumed_columns(
         raise NotPresumedError
     look = _FirstLook()
     try:
-        with lines.only_first(connection, spool.files if spool.format == "ndjson" else ()):
+        with lines.only_first(connection, spool):
             found = find_columns(connection, known, spool, look)
             return found, replace(look.presumption, longest=spool.longest)
     finally:

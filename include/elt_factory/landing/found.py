@@ -222,7 +222,8 @@ def _ndjson_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan:
     # so does one whose kind is presumed
     in_json = {name: "JSON" if name in presumed.in_json | presumed.texts else kind for name, kind in types.items()}
     exact = _exact_fields(plan)
-    if exact and _has_long_numbers(connection, spool.files, exact):
+    # of what is still being read no one knows yet
+    if exact and (spool.growing or _has_long_numbers(connection, spool.files, exact)):
         return [ndjson.read_exactly(in_json, exact, uuid.uuid4().hex, plan.own_columns, presumed)]
     return [ndjson.read_columns(in_json, plan.own_columns, presumed=presumed)]
 
@@ -249,7 +250,7 @@ def relation_by_form(
     types, kinds = _read_types(plan), _provable(plan)
     # of a key that is not a column only the form counts
     of_keys = {key: types.get(key, "JSON") for key in plan.presumed.keys}
-    with only_first(connection, spool.files, _FORM_PART):
+    with only_first(connection, spool, _FORM_PART):
         form = form_of(connection, of_keys, LINES, {key: kinds[key] for key in of_keys if key in kinds})
     if form is None:
         return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from elt_factory.core.amount import amount
 from elt_factory.core.disk import naming_a_full_disk
 from elt_factory.core.failures import AccountingError, ContractError
 from elt_factory.core.sql_text import text_literal
+from elt_factory.extract.growing import Growing
 from elt_factory.extract.request import Spool
 from elt_factory.extract.unchanged import check_unchanged
 from elt_factory.landing import contract, staging
@@ -22,12 +24,13 @@ from elt_factory.landing.csv_records import measured
 from elt_factory.landing.delivered import copy_ledger, refuse_unread_files
 from elt_factory.landing.direct import Parts, write_parts
 from elt_factory.landing.duckdb_errors import named_errors
+from elt_factory.landing.following import Follower
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
 from elt_factory.landing.outline import outline, reads_after
 from elt_factory.landing.places import LocalPlace, Place
 from elt_factory.landing.planned import ContractPlan
 from elt_factory.landing.quarantine import REASON
-from elt_factory.landing.reading import stage_spool
+from elt_factory.landing.reading import ReadRecords, finish_growing, stage_spool
 from elt_factory.landing.rejected import copy_rejects
 from elt_factory.landing.repeated import has_repeated_keys
 from elt_factory.landing.request import LandRequest
@@ -38,6 +41,8 @@ from elt_factory.landing.widening import grown_numbers
 
 if TYPE_CHECKING:
     import duckdb
+
+    from elt_factory.landing.following import Opened
 
 PARTS = "data"
 
@@ -52,37 +57,69 @@ def land(request: LandRequest) -> Manifest:
         LandingError: this machine's memory did not suffice, or its disk does not work.
         DiskFullError: the disk of the scratch folder or of the landing is full.
     """
+    with _naming_a_full_disk(request), ExitStack() as stack:
+        manifest = _land(request, stack.enter_context(_opened(request)))
+    return _published(request, manifest)
+
+
+def land_while_reading(request: LandRequest, read: Callable[[Growing], Spool]) -> Manifest:
+    """Read records and land them; what is read already goes through the contract where that is possible.
+
+    Args:
+        request: What to land; its spool is the one that is read.
+        read: Reads the records, and tells how far it has come.
+
+    Raises as `read` and `land` do.
+    """
+    with _naming_a_full_disk(request), ExitStack() as stack:
+        follower = Follower(request, lambda: stack.enter_context(_opened(request)), PARTS)
+        request = replace(request, spool=follower.follow(read))
+        opened = follower.opened or stack.enter_context(_opened(request))
+        manifest = _land(request, opened, follower.read)
+    return _published(request, manifest)
+
+
+def _naming_a_full_disk(request: LandRequest) -> AbstractContextManager[None]:
     landing = [request.place.folder] if isinstance(request.place, LocalPlace) else []
-    with naming_a_full_disk(request.known.label, [request.workdir, *landing]):
-        return _land(request)
+    return naming_a_full_disk(request.known.label, [request.workdir, *landing])
 
 
-def _land(request: LandRequest) -> Manifest:
-    attempt, place = request.attempt, request.place
+@contextmanager
+def _opened(request: LandRequest) -> Iterator[Opened]:
+    """Provide the scratch database and the folder of the attempt, which counts when the block ends well."""
+    attempt = request.attempt
     with (
         scratch(
             request.workdir, attempt.own_name, request.staged, doubting=_is_written_by_others(request.spool)
         ) as connection,
         named_errors(request.known),
-        place.writing(attempt.name, request.workdir) as folder,
+        request.place.writing(attempt.name, request.workdir) as folder,
     ):
-        try:
-            staged = _stage(connection, request, folder / PARTS)
-        finally:
-            # also where it could not be read: a file that was being written looks broken
-            check_unchanged(request.spool.sources)
-        if request.replays is None:
-            refuse_unread_files(connection, request.known, staged.spool)
-        _refuse_if_frozen(connection, request.known)
-        files = _write_parts(connection, staged, folder, attempt)
-        rejects = _write_rejects(connection, staged, folder, attempt)
-        ledger = _write_ledger(connection, staged, folder, attempt)
-        manifest = _manifest(connection, request, staged, _Written(files, rejects, ledger), attempt)
-        if request.spool.keys:
-            manifest = _with_keys(connection, request, manifest, folder)
-    manifest = with_etags(place, manifest)
+        yield connection, folder
+
+
+def _land(request: LandRequest, opened: Opened, followed: ReadRecords | None = None) -> Manifest:
+    attempt, (connection, folder) = request.attempt, opened
+    try:
+        staged = _stage(connection, request, folder / PARTS, followed)
+    finally:
+        # also where it could not be read: a file that was being written looks broken
+        check_unchanged(request.spool.sources)
+    if request.replays is None:
+        refuse_unread_files(connection, request.known, staged.spool)
+    _refuse_if_frozen(connection, request.known)
+    files = _write_parts(connection, staged, folder, attempt)
+    rejects = _write_rejects(connection, staged, folder, attempt)
+    ledger = _write_ledger(connection, staged, folder, attempt)
+    manifest = _manifest(connection, request, staged, _Written(files, rejects, ledger), attempt)
+    return _with_keys(connection, request, manifest, folder) if request.spool.keys else manifest
+
+
+def _published(request: LandRequest, manifest: Manifest) -> Manifest:
+    """Write the manifest, now that all of its files are there; without one nothing of a landing counts."""
+    manifest = with_etags(request.place, manifest)
     # other attempts of this load are not touched: a load may be reading one of them
-    write_manifest(place, manifest)
+    write_manifest(request.place, manifest)
     return manifest
 
 
@@ -136,10 +173,13 @@ class _Written:
         return self.rejects.rows if self.rejects else 0
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, request: LandRequest, parts: Path) -> _Staged:
+def _stage(
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, parts: Path, followed: ReadRecords | None
+) -> _Staged:
     """Make `staged` with every record that was read, good or not; the good ones may be in parts already."""
     request = replace(request, spool=measured(request.spool))
-    read = stage_spool(connection, request, parts)
+    read = finish_growing(connection, request, followed) if followed else None
+    read = read or stage_spool(connection, request, parts)
     grown = grown_numbers(connection, request.known, read.plan)
     if grown:
         request.log(f"{request.known.label}: reading again with wider types for {', '.join(grown)}")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import codecs
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     import duckdb
     import numpy as np
     import pyarrow as pa
+
+    from elt_factory.extract.growing import Growing
+    from elt_factory.extract.request import Spool
+
+# pieces of files, each of whole lines and of about as many bytes as are asked for
+_Pieces = Callable[[int], Iterable[tuple[Path, bytes]]]
 
 BATCH_BYTES = 1024 * 1024
 LONG = 16 * 1024  # a batch has few of such records
@@ -60,18 +67,53 @@ def offer(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], name: st
     sizes, is_text = _look(files)
     if sizes.longest > limits.RECORD_BYTES or not is_text:
         raise BrokenLinesError
-    connection.register(name, _Stream(tuple(files)))
+    connection.register(name, _Stream(partial(_pieces_of, tuple(files))))
     return sizes
 
 
+def offer_again(connection: duckdb.DuckDBPyConnection, spool: Spool) -> None:
+    """`offer` of files in which nothing is new: what is said of them holds."""
+    connection.register(LINES, _Stream(_of_spool(spool)))
+
+
 @contextmanager
-def only_first(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], part: int = 1) -> Iterator[None]:
-    """Let a connection read no more of offered files than the first batch, or a part of it, while the block lasts."""
-    connection.register(LINES, _Stream(tuple(files), most=1, part=part))
+def only_first(connection: duckdb.DuckDBPyConnection, spool: Spool, part: int = 1) -> Iterator[None]:
+    """Let a connection read no more of an offered spool than the first batch, or a part of it, in the block."""
+    connection.register(LINES, _Stream(_of_spool(spool), most=1, part=part))
     try:
         yield
     finally:
-        connection.register(LINES, _Stream(tuple(files)))
+        offer_again(connection, spool)
+
+
+def _of_spool(spool: Spool) -> _Pieces:
+    if spool.growing is not None:
+        return partial(_checked, spool.growing, spool.longest or 0)
+    return partial(_pieces_of, spool.files if spool.format == "ndjson" else ())
+
+
+def _pieces_of(files: Sequence[Path], most_bytes: int) -> Iterator[tuple[Path, bytes]]:
+    return ((file, piece) for file in files for piece in _pieces(file, most_bytes))
+
+
+def _checked(growing: Growing, longest: int, most_bytes: int) -> Iterator[tuple[Path, bytes]]:
+    """Yield the pieces of files that grow; each is asked what `offer` and who calls it ask of whole files."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for file, piece in growing.pieces(most_bytes):
+        if not _decodes(decoder, piece) or _has_longer(piece, longest) or _has_long_lines(piece):
+            raise BrokenLinesError
+        yield file, piece
+
+
+def _has_longer(piece: bytes, longest: int) -> bool:
+    """Whether a line of a piece has more bytes; found by few looks where lines are short."""
+    begin = 0
+    while len(piece) - begin > longest:
+        end = piece.rfind(b"\n", begin, begin + longest)
+        if end < 0:
+            return True
+        begin = end + 1
+    return False
 
 
 def _look(files: Sequence[Path]) -> tuple[Sizes, bool]:
@@ -115,7 +157,7 @@ def _decodes(decoder: codecs.IncrementalDecoder, piece: bytes) -> bool:
 class _Stream:
     """The protocol by which Arrow's streams are handed over, each time from the beginning."""
 
-    files: tuple[Path, ...]
+    pieces: _Pieces
     most: int | None = None  # batches
     part: int = 1  # what a batch is of one of the usual size
 
@@ -126,7 +168,7 @@ class _Stream:
         import pyarrow as pa
 
         reader = pa.RecordBatchReader.from_batches(
-            _schema(), islice(_batches(self.files, BATCH_BYTES // self.part), self.most)
+            _schema(), islice(_batches(self.pieces, BATCH_BYTES // self.part), self.most)
         )
         return reader.__arrow_c_stream__(requested_schema)
 
@@ -137,17 +179,16 @@ def _schema() -> pa.Schema:
     return pa.schema([("json", pa.string()), (PATH, pa.dictionary(pa.int32(), pa.string())), (ROW, pa.int64())])
 
 
-def _batches(files: Sequence[Path], batch_bytes: int) -> Iterator[pa.RecordBatch]:
+def _batches(pieces: _Pieces, batch_bytes: int) -> Iterator[pa.RecordBatch]:
     number, size = 0, 0
     waiting: list[tuple[Path, bytes]] = []
-    for file in files:
-        for piece in _pieces(file, batch_bytes):
-            waiting.append((file, piece))
-            size += len(piece)
-            if size >= batch_bytes or len(waiting) == _MANY:
-                number, batch = _batch(waiting, number)
-                size, waiting = 0, []
-                yield batch
+    for file, piece in pieces(batch_bytes):
+        waiting.append((file, piece))
+        size += len(piece)
+        if size >= batch_bytes or len(waiting) == _MANY:
+            number, batch = _batch(waiting, number)
+            size, waiting = 0, []
+            yield batch
     if waiting:
         yield _batch(waiting, number)[1]
 

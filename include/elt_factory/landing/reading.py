@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from elt_factory.config.models.table import loaded_name
 from elt_factory.core.failures import BadDataError, ContractError
+from elt_factory.extract.growing import Growing
 from elt_factory.extract.request import Spool
 from elt_factory.landing import contract, csv_sql, limits, memory, staging
 from elt_factory.landing.csv_files import comes_from_others
@@ -18,7 +19,15 @@ from elt_factory.landing.delivered import file_id, note_delivered
 from elt_factory.landing.direct import Parts, may_be_direct, stage_directly
 from elt_factory.landing.first_look import NotPresumedError, presumed_columns
 from elt_factory.landing.found import Found, find_columns, nanosecond_columns, raw_relations, relation_by_form
-from elt_factory.landing.lines import BATCH_BYTES, BROKEN_LINES, LONG, BrokenLinesError, Sizes, offer
+from elt_factory.landing.lines import (
+    BATCH_BYTES,
+    BROKEN_LINES,
+    LONG,
+    BrokenLinesError,
+    Sizes,
+    offer,
+    offer_again,
+)
 from elt_factory.landing.manifest import Drift
 from elt_factory.landing.numbers import Signs
 from elt_factory.landing.outline import with_files
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
 
 _GROWS = 8  # a value is longer once it is read: two bytes for one of latin-1, a number with an exponent written out
 _SMALL = 256 * 1024
+_LONGEST_FOLLOWED = 256 * 1024  # bytes of a record: for longer ones the memory is divided when all are known
 
 
 @dataclass(frozen=True)
@@ -176,28 +186,77 @@ def _sizes(connection: duckdb.DuckDBPyConnection, spool: Spool) -> Sizes:
     return Sizes(longest, longest > LONG)
 
 
+def stage_growing(
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, growing: Growing, parts: Path
+) -> ReadRecords | None:
+    """Put the good ones of records that are still being read into parts; returns at the end of the read.
+
+    None where the first records do not say enough of all, or others contradict. What is rejected is staged by
+    `finish_growing`.
+
+    Raises:
+        duckdb.Error: the read has failed, or something else.
+    """
+    spool = Spool("ndjson", growing.files, longest=_LONGEST_FOLLOWED, growing=growing)
+    memory.set_records(connection, _LONGEST_FOLLOWED)
+    memory.set_threads(connection, 1)
+    return _in_parts(connection, request, spool, parts)
+
+
+def finish_growing(
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, read: ReadRecords
+) -> ReadRecords | None:
+    """Stage what is rejected of records that were put into parts while they were read, now that all are there.
+
+    None where the spool is not as it was thought to be.
+    """
+    spool = request.spool
+    if replace(spool, rows_read=None, token=None, remarks=()) != Spool("ndjson", spool.files):
+        return None
+    read = replace(read, spool=replace(spool, longest=_LONGEST_FOLLOWED))
+    offer_again(connection, read.spool)
+    with _unless_contradicted():
+        _stage_rejected(connection, request, read)
+        memory.set_threads(connection, len(read.plan.columns))
+        return read
+    return None
+
+
 def _stage_directly(
     connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool, parts: Path
 ) -> ReadRecords | None:
     """Stage by what the first records say; None where others contradict, or what they say is not enough."""
-    import duckdb
-
-    staging.forget(parts)
-    with suppress(
-        NotPresumedError, ContractError, BadDataError, duckdb.InvalidInputException, duckdb.OutOfMemoryException
-    ):
-        found, presumed = presumed_columns(connection, request.known, spool)
-        plan, drift = _planned(connection, request, spool, found)
-        plan = replace(plan, presumed=presumed)
-        if may_be_direct(request.known, plan):
-            memory.set_threads(connection, len(plan.columns))
-            if written := _written_directly(connection, request, spool, plan, parts):
-                read = ReadRecords(plan, drift, spool, written)
-                _stage_rejected(connection, request, read)
-                return read
+    with _unless_contradicted():
+        if read := _in_parts(connection, request, spool, parts):
+            _stage_rejected(connection, request, read)
+            return read
     staging.forget(parts)
     forget_broken_lines(connection)
     return None
+
+
+def _in_parts(
+    connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool, parts: Path
+) -> ReadRecords | None:
+    """Put the good records into parts, by what the first ones say."""
+    staging.forget(parts)
+    found, presumed = presumed_columns(connection, request.known, spool)
+    plan, drift = _planned(connection, request, spool, found)
+    plan = replace(plan, presumed=presumed)
+    if not may_be_direct(request.known, plan):
+        return None
+    memory.set_threads(connection, len(plan.columns))
+    written = _written_directly(connection, request, spool, plan, parts)
+    return ReadRecords(plan, drift, spool, written) if written else None
+
+
+def _unless_contradicted() -> suppress:
+    """End a block where the first records do not say enough of all, or others contradict."""
+    import duckdb
+
+    return suppress(
+        NotPresumedError, ContractError, BadDataError, duckdb.InvalidInputException, duckdb.OutOfMemoryException
+    )
 
 
 def _written_directly(

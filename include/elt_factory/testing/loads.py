@@ -16,8 +16,8 @@ from elt_factory.config.loading import load_text
 from elt_factory.config.models.source import Source
 from elt_factory.core.connection import Connection
 from elt_factory.core.window import Window, load_id
-from elt_factory.extract.request import CursorRange, ReadRequest, Spool
-from elt_factory.landing.land import land
+from elt_factory.extract.request import NOTHING_READ, CursorRange, ReadRequest, Spool
+from elt_factory.landing.land import land_while_reading
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable, as_declared
@@ -99,13 +99,13 @@ class Line:
             workdir, contract = Path(scratch, "read"), Path(scratch, "contract")
             workdir.mkdir()
             contract.mkdir()
-            spool, place = (
-                self.read(window, workdir, ledger=ledger, cursor=cursor),
-                LocalPlace(self.folder / "landing").below(load),
-            )
+            place = LocalPlace(self.folder / "landing").below(load)
             known = KnownTable.of(self.source, self.table, existing)
-            request = LandRequest(known, window, load, spool, place, contract, self.log, _PROJECT)
-            manifest = land(replace(request, cursor_after=cursor.after, token_after=cursor.token))
+            request = LandRequest(known, window, load, NOTHING_READ, place, contract, self.log, _PROJECT)
+            manifest = land_while_reading(
+                replace(request, cursor_after=cursor.after, token_after=cursor.token),
+                lambda growing: self.read(window, workdir, ledger=ledger, cursor=cursor, growing=growing),
+            )
         order = LoadOrder.of(self.source, self.table, manifest, place, "run", full_refresh=full_refresh)
         with self.warehouse() as opened:
             return opened.load(order)

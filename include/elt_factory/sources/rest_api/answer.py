@@ -140,10 +140,15 @@ def ndjson(records: Sequence[Raw]) -> bytes:
     if not records:
         return b""
     lines = b"\n".join(records)
-    if lines.count(b"\n") != len(records) - 1 or b"\r" in lines:
+    if _breaks_lines(records, lines):
         # inside JSON strings line breaks are escaped, so these are between tokens
         lines = b"\n".join(bytes(record).translate(_LINE_BREAKS) for record in records)
     return lines + b"\n"
+
+
+def _breaks_lines(records: Sequence[Raw], lines: bytes) -> bool:
+    # to look for what is not there takes a tenth of the time of counting what is
+    return b"\r" in lines or b"\n" in b"".join(records)
 
 
 def check_objects(records: Sequence[Raw]) -> None:

@@ -6,7 +6,7 @@ import mmap
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import IO
+from itertools import chain
 
 import httpx
 
@@ -30,22 +30,30 @@ def read_body(chunks: Iterable[bytes], headers: Mapping[str, str], limit: int, s
         UnreadableAnswerError: it is packed in a way that no one asked for.
     """
     _refuse_announced(headers, limit)
-    with tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, dir=scratch) as spool:
-        size = 0
-        for piece in decoded(chunks, headers):
-            size += len(piece)
-            if size > limit:
-                raise TooLargeAnswerError(limit)
-            spool.write(piece)
-        return _taken(spool, size)
+    pieces, size, parts = list[bytes](), 0, _within(decoded(chunks, headers), limit)
+    for piece in parts:
+        pieces.append(piece)
+        size += len(piece)
+        if size > MEMORY_BYTES:
+            return _on_disk(chain(pieces, parts), scratch)
+    return b"".join(pieces)
 
 
-def _taken(spool: IO[bytes], size: int) -> Body:
-    if size <= MEMORY_BYTES:
-        spool.seek(0)
-        return spool.read()
-    spool.flush()
-    return mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ)
+def _within(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > limit:
+            raise TooLargeAnswerError(limit)
+        yield piece
+
+
+def _on_disk(pieces: Iterable[bytes], scratch: str | None) -> Body:
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        for piece in pieces:
+            file.write(piece)
+        file.flush()
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _refuse_announced(headers: Mapping[str, str], limit: int) -> None:

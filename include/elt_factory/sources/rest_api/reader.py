@@ -15,6 +15,7 @@ from typing import BinaryIO, Self
 from elt_factory.config.models.formats import FORMATS, FileFormat
 from elt_factory.core.extras import MissingExtraError
 from elt_factory.core.failures import EltError
+from elt_factory.extract.growing import Growing
 from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import ReadRequest, Spool
@@ -90,9 +91,12 @@ def _of_format(form: FileFormat, files: Sequence[Path], reading: Reading) -> Spo
 class Parts:
     """Spool files part-00000.ndjson, part-00001.ndjson, ... of about one size. Use it in a `with`."""
 
-    def __init__(self, folder: Path, own: str = "", part_bytes: int = PART_BYTES) -> None:
+    def __init__(
+        self, folder: Path, own: str = "", part_bytes: int = PART_BYTES, growing: Growing | None = None
+    ) -> None:
         self.files: list[Path] = []
         self._folder, self._own = folder, own
+        self._growing = growing
         self._part_bytes = part_bytes
         self._open: BinaryIO | None = None
 
@@ -112,7 +116,11 @@ class Parts:
             self.files.append(self._folder / f"part-{self._own}{len(self.files):05d}.ndjson")
             self._open = self.files[-1].open("wb")
         self._open.write(lines)
-        if self._open.tell() >= self._part_bytes:
+        size = self._open.tell()
+        if self._growing is not None:
+            self._open.flush()
+            self._growing.grew(self.files[-1], size)
+        if size >= self._part_bytes:
             self._close()
 
     def _close(self) -> None:
@@ -164,13 +172,18 @@ class Reading:
         with (
             self.stopping_on_error(),
             self._client() as client,
-            Parts(self.request.workdir, own) as parts,
+            Parts(self.request.workdir, own, growing=self._growing) as parts,
         ):
             if self.table.job:
                 self._read_jobs(client, self.table.job, parts)
             else:
                 self._read_keys(client, islice(self._keys(), number, None, workers), parts, number)
         return parts.files
+
+    @property
+    def _growing(self) -> Growing | None:
+        """Who follows: files of other formats, and of jobs, are read when they are there."""
+        return self.request.growing if self.table.format is None and not self.table.job else None
 
     def _keys(self) -> Iterator[Key]:
         table = self.table

@@ -1,0 +1,92 @@
+"""A landing that follows its read: what is read already goes through the contract in a thread of its own.
+
+That is for records of which each can be decided alone, by what the first of them say. Where it is not so, or a record
+contradicts, what was written is thrown away, and all records are landed when they are there, as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from elt_factory.core.failures import EltError
+from elt_factory.extract.growing import Growing
+from elt_factory.extract.request import Spool
+from elt_factory.landing.reading import ReadRecords, stage_growing
+from elt_factory.landing.request import LandRequest
+
+if TYPE_CHECKING:
+    import duckdb
+
+    Opened = tuple[duckdb.DuckDBPyConnection, Path]
+
+
+@dataclass
+class Follower:
+    """Lands what a read has written so far, once that is enough.
+
+    Args:
+        request: What to land; its spool is not looked at.
+        open_: Opens the scratch database and the folder of the attempt.
+        parts: The name of the folder of the parts.
+    """
+
+    request: LandRequest
+    open_: Callable[[], Opened]
+    parts: str
+    opened: Opened | None = None
+    read: ReadRecords | None = None
+    growing: Growing = field(init=False)
+    _thread: Thread | None = None
+    _error: BaseException | None = None
+
+    def __post_init__(self) -> None:
+        self.growing = Growing(self._begin)
+
+    def follow(self, read: Callable[[Growing], Spool]) -> Spool:
+        """Read the records in this thread, and return what was read when all of it was followed.
+
+        Raises as `read` does.
+        """
+        try:
+            spool = read(self.growing)
+            self.growing.end()
+            self._wait()
+        except BaseException:
+            self.growing.fail()
+            self._stop()
+            raise
+        if self._error is not None:
+            raise self._error
+        return spool
+
+    def _begin(self) -> None:
+        self._thread = Thread(target=copy_context().run, args=(self._run,), name="landing", daemon=True)
+        self._thread.start()
+
+    def _wait(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+
+    def _stop(self) -> None:
+        """Wait for the end of a statement that has no use any more."""
+        if self.opened is not None:
+            self.opened[0].interrupt()
+        self._wait()
+
+    def _run(self) -> None:
+        import duckdb
+
+        try:
+            self.opened = self.open_()
+            connection, folder = self.opened
+            self.read = stage_growing(connection, self.request, self.growing, folder / self.parts)
+        except (duckdb.Error, EltError, OSError):
+            # whatever it is, what is landed when all is there meets it too, and says it
+            self.read = None
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+            self._error = error

@@ -1,0 +1,235 @@
+"""A landing that follows its read: the same landing as when all is there, and none where the read fails."""
+
+import json
+import random
+import threading
+from dataclasses import replace
+
+import duckdb
+import pytest
+from landing_support import WINDOW, Lander
+
+from elt_factory.config.models.table import Table
+from elt_factory.config.models.values import ColumnType
+from elt_factory.core.failures import AccountingError, SourceUnavailableError
+from elt_factory.extract import growing
+from elt_factory.extract.growing import Growing
+from elt_factory.extract.request import NOTHING_READ, Spool
+from elt_factory.landing import following, land, reading
+from elt_factory.landing import lines as line_stream
+from elt_factory.landing.request import LandRequest
+from elt_factory.landing.schema import KnownTable
+
+GOOD = [{"id": number, "name": f"name {number}", "price": number / 8, "day": "2013-01-05"} for number in range(3000)]
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch):
+    """Follow what is read from the first hundred kilobytes on, in batches of a quarter of that."""
+    monkeypatch.setattr(growing, "ENOUGH_BYTES", 100_000)
+    monkeypatch.setattr(line_stream, "BATCH_BYTES", 25_000)
+
+
+@pytest.fixture
+def follows(tmp_path) -> Lander:
+    return Lander(tmp_path / "follows", follows=True)
+
+
+@pytest.fixture
+def followed(monkeypatch) -> list[bool]:
+    """Whether each landing of a test used what had gone through the contract before the read had ended."""
+    used = []
+
+    def finish(*given):
+        found = original(*given)
+        used.append(found is not None)
+        return found
+
+    original = reading.finish_growing
+    monkeypatch.setattr(land, "finish_growing", finish)
+    return used
+
+
+def lines(records) -> str:
+    return "".join((record if isinstance(record, str) else json.dumps(record)) + "\n" for record in records)
+
+
+def changed(number: int, **values) -> list:
+    return [record | values if record["id"] == number else record for record in GOOD]
+
+
+def without(number: int, line: str) -> list:
+    return [line if record["id"] == number else record for record in GOOD]
+
+
+CASES = {
+    "healthy": (GOOD, {}, True),
+    "declared types, some values bad": (
+        changed(2500, price="much"),
+        {"columns": {"id": {"type": "integer"}, "price": {"type": "decimal(12,3)"}, "day": {"type": "date"}}},
+        True,
+    ),
+    "a key, each once": (GOOD, {"primary_key": ["id"], "write_disposition": "merge"}, True),
+    "a key that comes again": (
+        [*GOOD, GOOD[7] | {"name": "newer"}],
+        {"primary_key": ["id"], "write_disposition": "merge"},
+        True,
+    ),
+    "a new column late": (changed(2900, added="here"), {}, False),
+    "another type late": (changed(2900, name=7), {}, False),
+    "a line that is no record late": (without(2900, "{nonsense"), {}, False),
+    "a key twice late": (
+        without(2900, '{"id": 2900, "id": 1, "name": "a", "price": 1, "day": "2013-01-05"}'),
+        {},
+        False,
+    ),
+    "a number of many digits late": (
+        without(2900, lines([GOOD[0]]).strip().replace("0.0", "0.12345678901234567")),
+        {},
+        None,
+    ),
+    "a long record late": (changed(2900, name="x" * 300_000), {}, False),
+    "a condition for rows": (GOOD, {"where": "id < 10"}, False),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_the_landing_of_the_same_records_that_are_all_there(lander, follows, followed, case):
+    records, table, is_used = CASES[case]
+    one, other = (each.ndjson(lines(records), table=table, rows_read=len(records)) for each in (lander, follows))
+    assert sorted(map(repr, one.rows)) == sorted(map(repr, other.rows))
+    assert sorted(one.rejects) == sorted(other.rejects)
+    assert one.types == other.types
+    figures = ("rows_read", "rows", "rows_rejected", "rows_duplicate", "rows_filtered", "drift", "columns")
+    assert {f: getattr(one.manifest, f) for f in figures} == {f: getattr(other.manifest, f) for f in figures}
+    assert is_used is None or followed == ([True] if is_used else [])
+
+
+def test_a_table_that_is_there_already_keeps_its_types(lander, follows, followed):
+    known = {"id": "integer", "name": "text", "price": "decimal(12,3)", "day": "date"}
+    one, other = (
+        each.ndjson(lines(changed(9, id="none")), existing=known, rows_read=3000) for each in (lander, follows)
+    )
+    assert one.types == other.types
+    assert one.rejects == other.rejects
+    assert followed == [True]
+
+
+def test_records_of_several_files_that_grow_at_the_same_time_are_all_landed(follows, followed):
+    thirds = [lines(GOOD[start::3]) for start in range(3)]
+    landed = follows.ndjson(*thirds, rows_read=3000)
+    assert sorted(landed.column("id")) == list(range(3000))
+    assert followed == [True]
+
+
+def test_what_is_not_utf_8_is_rejected_as_ever(lander, follows):
+    content = lines(GOOD[:2900]).encode() + b'{"id": 1, "name": "\xff", "price": 1.0, "day": "2013-01-05"}\n'
+    one, other = (each.ndjson(content, rows_read=2901) for each in (lander, follows))
+    assert len(one.rejects) == 1
+    assert one.rejects == other.rejects
+    assert sorted(map(repr, one.rows)) == sorted(map(repr, other.rows))
+
+
+def test_a_line_that_a_follower_lost_ends_the_landing(follows, monkeypatch):
+    def but_one(self, most):
+        pieces = original(self, most)
+        for file, piece in pieces:
+            yield file, piece.replace(lines([GOOD[2900]]).encode(), b"")
+
+    original = Growing.pieces
+    monkeypatch.setattr(Growing, "pieces", but_one)
+    # a second look for rejects finds none: what was lost was good
+    with pytest.raises(AccountingError, match="3000 records were read"):
+        follows.ndjson(lines(GOOD), rows_read=3000)
+    assert not follows.folder.exists()
+
+
+def request(lander: Lander) -> LandRequest:
+    workdir = lander.base / "work"
+    workdir.mkdir(parents=True)
+    known = KnownTable("src", "tab", Table(), None)
+    return LandRequest(known, WINDOW, "L1", NOTHING_READ, lander.place, workdir, lander.told.append)
+
+
+class Reads:
+    """A read of all good records that ends with an error, once the follower has come to its parts."""
+
+    def __init__(self, folder, monkeypatch, error: BaseException | None = None) -> None:
+        self.folder, self.error, self.writes = folder, error, threading.Event()
+        monkeypatch.setattr(reading, "stage_directly", self._noted(reading.stage_directly))
+
+    def _noted(self, original):
+        def noted(*given):
+            self.writes.set()
+            return original(*given)
+
+        return noted
+
+    def __call__(self, growing: Growing) -> Spool:
+        file = self.folder / "records.ndjson"
+        file.write_text(lines(GOOD))
+        growing.grew(file, file.stat().st_size)
+        assert self.writes.wait(30)
+        if self.error:
+            raise self.error
+        return Spool("ndjson", (file,), len(GOOD))
+
+
+@pytest.mark.parametrize("error", [SourceUnavailableError("gone"), KeyboardInterrupt(), OSError("broken")])
+def test_a_read_that_fails_says_its_own_error_and_leaves_nothing(tmp_path, monkeypatch, error):
+    lander = Lander(tmp_path)
+    with pytest.raises(type(error)) as raised:
+        land.land_while_reading(request(lander), Reads(tmp_path, monkeypatch, error))
+    assert raised.value is error
+    assert not lander.folder.exists()
+    assert sorted(path.name for path in (tmp_path / "work").iterdir()) in ([], ["spill"])
+    assert not [thread for thread in threading.enumerate() if thread.name == "landing"]
+
+
+def test_an_error_of_the_follower_that_no_data_can_cause_is_raised(tmp_path, monkeypatch):
+    lander, reads = Lander(tmp_path), Reads(tmp_path, monkeypatch)
+
+    def broken(*_):
+        reads.writes.set()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(following, "stage_growing", broken)
+    with pytest.raises(ZeroDivisionError):
+        land.land_while_reading(request(lander), reads)
+    assert not lander.folder.exists()
+
+
+def test_what_the_follower_cannot_do_is_done_when_all_is_there(tmp_path, monkeypatch):
+    lander, reads = Lander(tmp_path), Reads(tmp_path, monkeypatch)
+
+    def refused(*_):
+        reads.writes.set()
+        raise duckdb.IOException("not now")
+
+    monkeypatch.setattr(following, "stage_growing", refused)
+    assert land.land_while_reading(request(lander), reads).rows == 3000
+
+
+def test_a_spool_that_says_more_of_its_records_is_landed_by_what_it_says(tmp_path, monkeypatch):
+    lander, reads = Lander(tmp_path), Reads(tmp_path, monkeypatch)
+    types = {"id": ColumnType.parse("text")}
+    manifest = land.land_while_reading(request(lander), lambda growing: replace(reads(growing), types=types))
+    assert {column.name: column.type for column in manifest.columns}["id"] == "text"
+
+
+def test_a_short_read_is_not_followed(tmp_path, monkeypatch):
+    monkeypatch.setattr(following, "Thread", None)
+    lander = Lander(tmp_path, follows=True)
+    assert lander.ndjson(lines(GOOD[:100]), rows_read=100).manifest.rows == 100
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_records_in_any_order_with_any_values_make_the_same_landing(lander, follows, seed):
+    values = random.Random(seed)
+    odd = [None, 7, 1.5, "text", "2013-01-05", True, [1], {"a": 1}, "9" * 20, 10**18, "\u2028", '"']
+    records = [record | {"name": values.choice(odd)} if values.random() < 0.002 else record for record in GOOD]
+    values.shuffle(records)
+    one, other = (each.ndjson(lines(records), rows_read=len(records)) for each in (lander, follows))
+    assert sorted(map(repr, one.rows)) == sorted(map(repr, other.rows))
+    assert sorted(one.rejects) == sorted(other.rejects)
+    assert one.types == other.types
