@@ -13,7 +13,7 @@ ENOUGH_BYTES = 4 * 1024 * 1024  # who reads less than that is done before it pay
 
 
 class ReadFailedError(Exception):
-    """The read has ended with an error: what it has written so far is no data."""
+    """The read has ended with an error: what it has written so far does not count."""
 
 
 class Growing:
@@ -52,7 +52,7 @@ class Growing:
             self._changed.notify_all()
 
     def fail(self) -> None:
-        """Note that nothing of it counts: who follows is told so."""
+        """Note that nothing of it counts: who follows ends with an error."""
         with self._changed:
             self._has_failed = True
             self._changed.notify_all()
@@ -60,7 +60,7 @@ class Growing:
     def pieces(self, most_bytes: int) -> Iterator[tuple[Path, bytes]]:
         """Yield what is there from the beginning, in pieces of whole lines, and wait for more until the end.
 
-        A piece has at most so many bytes, or is one line.
+        A piece has at most `most_bytes`, or is one line.
 
         Raises:
             ReadFailedError: the read has failed.

@@ -104,7 +104,7 @@ class ReadRequest:
     with one a read that has to wait raises a JobRunningError, without one it waits. `shared` is a place of all
     machines, where there is one: for what their workers agree on, like a rate limit. `part` is what a split of the load
     gave this task to read, and nothing else of the table. `clock` is the warehouse's: it decides what was seen later.
-    `growing` is told how far the files have come, by readers whose records are final once they are written.
+    `growing` takes how far the files have come, from readers whose records are final once they are written.
     """
 
     source: Source
