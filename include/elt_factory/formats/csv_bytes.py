@@ -28,11 +28,12 @@ def _has_mixed_ends(file: Path) -> bool:
     with file.open("rb") as content:
         before = b""
         while chunk := content.read(_CHUNK):
-            returns += chunk.count(b"\r")
-            if returns:
-                both += chunk.count(b"\r\n") + (before == b"\r" and chunk[:1] == b"\n")
-            # where no return is near, each line feed is alone, and one of them says as much as all
+            # to look for a sign is ten times as fast as to count it; where no return is near, each line feed is alone,
+            # and one of them says as much as all
             near = b"\r" in chunk or before == b"\r"
+            if near:
+                returns += chunk.count(b"\r")
+                both += chunk.count(b"\r\n") + (before == b"\r" and chunk[:1] == b"\n")
             feeds += chunk.count(b"\n") if near else b"\n" in chunk
             before = chunk[-1:]
             # a return at the end may have its line feed still

@@ -57,9 +57,10 @@ def land(request: LandRequest) -> Manifest:
         LandingError: this machine's memory did not suffice, or its disk does not work.
         DiskFullError: the disk of the scratch folder or of the landing is full.
     """
-    with _naming_a_full_disk(request), ExitStack() as stack:
-        manifest = _land(request, stack.enter_context(_opened(request)))
-    return _published(request, manifest)
+    with _naming_a_full_disk(request):
+        with _opened(request) as opened:
+            manifest = _land(request, opened)
+        return _published(request, manifest)
 
 
 def land_while_reading(request: LandRequest, read: Callable[[Growing], Spool]) -> Manifest:
@@ -71,12 +72,13 @@ def land_while_reading(request: LandRequest, read: Callable[[Growing], Spool]) -
 
     Raises as `read` and `land` do.
     """
-    with _naming_a_full_disk(request), ExitStack() as stack:
-        follower = Follower(request, lambda: stack.enter_context(_opened(request)), PARTS)
-        request = replace(request, spool=follower.follow(read))
-        opened = follower.opened or stack.enter_context(_opened(request))
-        manifest = _land(request, opened, follower.read)
-    return _published(request, manifest)
+    with _naming_a_full_disk(request):
+        with ExitStack() as stack:
+            follower = Follower(request, lambda: stack.enter_context(_opened(request)), PARTS)
+            request = replace(request, spool=follower.follow(read))
+            opened = follower.opened or stack.enter_context(_opened(request))
+            manifest = _land(request, opened, follower.read)
+        return _published(request, manifest)
 
 
 def _naming_a_full_disk(request: LandRequest) -> AbstractContextManager[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,13 +19,30 @@ from elt_factory.sources.files.archives import members_of
 from elt_factory.sources.files.source_files import OF_MEMBER, Chosen, pattern_hash
 from elt_factory.sources.files.store import UNKNOWN_SIZE, Found, Store, removed, removed_since_split
 
+_LARGE = 4 * 1024 * 1024  # bytes; a smaller file is hashed faster than a thread is begun
+
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file as the ledger keeps it, and where its bytes are, unpacked."""
+    """A file as the ledger keeps it, and where its bytes are, unpacked; the hash of a large one may be on its way."""
 
-    source: SourceFile
+    found: SourceFile
     file: Delivered
+    hashing: Future[str] | None = None
+
+    @property
+    def source(self) -> SourceFile:
+        """The file with its hash.
+
+        Raises:
+            SourceNotReadyError: it was removed in the meantime.
+        """
+        if self.hashing is None:
+            return self.found
+        try:
+            return replace(self.found, hash=self.hashing.result())
+        except FileNotFoundError:
+            raise removed(self.found.name) from None
 
 
 def fetched(
@@ -57,15 +74,21 @@ def fetched(
     if store.at_once > 1:
         _check_room(store, chosen, workdir)
 
+    hashes = ThreadPoolExecutor(1, thread_name_prefix="hash")
+
     def fetch(numbered: tuple[int, Chosen]) -> list[Fetched]:
         number, one = numbered
         folders = workdir / "fetched" / f"{number:06}", workdir / "unpacked" / f"{number:06}"
         try:
-            return list(_Fetch(store, kind, limit, *folders, clock, found_by_split).of(one))
+            return list(_Fetch(store, kind, limit, *folders, clock, hashes, found_by_split).of(one))
         except FileNotFoundError:
             raise (removed_since_split if found_by_split else removed)(one.found.name) from None
 
-    return [found for each in _each(store.at_once, fetch, list(enumerate(chosen))) for found in each]
+    try:
+        return [found for each in _each(store.at_once, fetch, list(enumerate(chosen))) for found in each]
+    finally:
+        # what it has begun it ends, while the files are looked at
+        hashes.shutdown(wait=False)
 
 
 def _each(
@@ -93,6 +116,7 @@ class _Fetch:
     copies: Path
     folder: Path
     clock: Clock
+    hashes: Executor
     found_by_split: bool = False
 
     def of(self, one: Chosen) -> Iterator[Fetched]:
@@ -106,6 +130,11 @@ class _Fetch:
         if one.members:
             yield from self._members(one, source)
             self._let_go(path)
+            return
+        if not found.tag and not one.unless and size >= _LARGE and not self._is_copy(path):
+            # no one asks what is in it before it is read
+            hashing = self.hashes.submit(content_hash, path)
+            yield replace(self._as_delivered(source, Delivered(found.name, path), self.folder), hashing=hashing)
             return
         source = replace(source, hash=found.tag or content_hash(path))
         if one.unless == source.hash:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 
 from elt_factory.config.models.formats import FORMATS, FileFormat
@@ -60,7 +61,7 @@ def _found(request: ReadRequest, source: FilesSource, table: FilesTable) -> list
         split = request.part is not None
         found = fetched(store, chosen, kind, request.workdir, request.clock, limit, found_by_split=split)
         # two patterns may mean the same members of an archive
-        return list({one.source.name: one for one in found}.values())
+        return list({one.found.name: one for one in found}.values())
 
 
 def _chosen(request: ReadRequest, source: FilesSource, table: FilesTable, store: Store) -> list[Chosen]:
@@ -89,15 +90,16 @@ def parts(request: ReadRequest, most: int) -> list[Part]:
 def _spooled(request: ReadRequest, form: FileFormat, found: Sequence[Fetched], label: TableLabel) -> Spool:
     kind: FormatKind = FORMATS.get(form.type)
     pairs = [(one, is_blank(one.file.path)) for one in found]
-    full, empty = [one for one, blank in pairs if not blank], [one.source for one, blank in pairs if blank]
+    full, empty = [one for one, blank in pairs if not blank], [one.found for one, blank in pairs if blank]
     if empty:
         # of a load in parts, another may have more
         _report_empty(request, empty, label, alone=not full and request.part is None)
     with _named(label):
         spool = kind.spooled(form, [one.file for one in full], request.workdir)
+        sources = tuple(one.source for one, blank in sorted(pairs, key=itemgetter(1)))
     for remark in spool.remarks:
         request.log(f"{label}: {remark}")
-    return replace(spool, sources=(*(one.source for one in full), *empty))
+    return replace(spool, sources=sources)
 
 
 @contextmanager
