@@ -1,6 +1,7 @@
 """The maintenance DAG, where `_maintenance.yaml` is: it removes what is past its retention and says what it was."""
 
 import logging
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -119,6 +120,21 @@ def test_landings_of_another_project_stay_when_a_source_is_removed(upkeep: Upkee
     (gone,) = other.removed()
     assert "landings" not in {row["what"] for row in remove_source(other, gone, "asked")}
     assert upkeep.root.below("gone", "tab").files()
+
+
+def test_what_killed_processes_left_of_small_files_goes_an_hour_later(upkeep: Upkeep):
+    old, young = (upkeep.root.folder / name for name in ("_alerts/gone/.reported.json", "_shared/.clock"))
+    left = [file.with_name(f"{file.name}.{'5f' * 16}") for file in (old, young)]
+    kept = [old.with_name("reported.json"), old.with_name(".reported.json.5f")]
+    for file in (*left, *kept):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    moment = young.parent.stat().st_mtime - 3601
+    for file in (left[0], *kept):
+        os.utime(file, (moment, moment))
+    remove_expired(upkeep, Maintenance())
+    assert [file.exists() for file in (*left, *kept)] == [False, True, True, True]
+    assert not (upkeep.root.folder / "_alerts" / "clock").exists()
 
 
 def test_the_task_does_all_it_can_and_fails_with_the_place_of_what_it_cannot(

@@ -19,7 +19,7 @@ from elt_factory.core.failures import EltError, redact
 from elt_factory.core.project import config_folder, dbt_folder
 from elt_factory.dag.alert_memory import AlertMemory, Reported, cause_of
 from elt_factory.dag.bounded import within
-from elt_factory.dag.runtime import get_connection, landing_root
+from elt_factory.dag.runtime import ALERTS, get_connection, landing_root
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ def _link(config: Config, run_id: str) -> str:
 
 
 def _memory(source: str) -> AlertMemory:
-    return AlertMemory(landing_root().below("_alerts", source))
+    return AlertMemory(landing_root().below(ALERTS, source))
 
 
 def is_first(source: str, cause: str, event: AlertEvent, text: str, run_id: str, routes: Iterable[Route]) -> bool:

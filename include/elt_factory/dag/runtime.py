@@ -29,7 +29,7 @@ _WINDOW = ("window_start", "window_end")
 LANDING_VARIABLE = "elt_landing"
 LANDING_DEFAULT = "data/landing"
 PROJECT_VARIABLE = "elt_project"
-_SHARED = "_shared"  # next to the landings; no source has such a name
+SHARED, ALERTS = "_shared", "_alerts"  # next to the landings; no source has such a name
 LANDING_CONNECTION = "landing"  # opens a landing in object storage; without it the worker's own identity does
 
 
@@ -238,7 +238,7 @@ def landing_place(source: str, table: str) -> Place:
 
 def shared_place() -> Place:
     """Where the workers of all machines agree on something. Raises as `landing_root` does."""
-    return landing_root().below(_SHARED)
+    return landing_root().below(SHARED)
 
 
 def landing_root() -> Place:

@@ -18,6 +18,7 @@ from elt_factory.core.amount import amount
 from elt_factory.core.failures import EltError
 from elt_factory.dag.cleanup import Landings, Removal, remove_old
 from elt_factory.dag.neighbours import Neighbours
+from elt_factory.dag.runtime import ALERTS, SHARED
 from elt_factory.landing.places import Place
 from elt_factory.warehouse import audit
 from elt_factory.warehouse.base import Warehouse
@@ -124,6 +125,9 @@ def _source(item: LoadedConfig) -> Source:
 
 
 def _sweep(upkeep: Upkeep) -> list[Removal]:
+    for name in (SHARED, ALERTS):
+        if left := upkeep.root.below(name).sweep():
+            upkeep.log(f"removed what killed processes left in {name}: {', '.join(left)}")
     before = upkeep.warehouse.now() - _LEFT_BY_KILLED
     gone = upkeep.warehouse.sweep(before)
     if not gone:

@@ -110,6 +110,13 @@ class Place(ABC):
             LandingError: a name points outside this place; nothing is removed.
         """
 
+    def sweep(self) -> list[str]:
+        """Remove small files, here and below, whose writers were killed before these had their names; return them.
+
+        There are none where a file is put by one request.
+        """
+        return []
+
 
 @dataclass(frozen=True)
 class LocalPlace(Place):
@@ -220,6 +227,21 @@ class LocalPlace(Place):
             for folder in path.relative_to(self.folder).parents:
                 with suppress(OSError):
                     (self.folder / folder).rmdir()
+
+    def sweep(self) -> list[str]:
+        """Remove what has waited for its name for an hour, by the clock of this folder."""
+        if not self.folder.is_dir():
+            return []
+        newest = self._written(CLOCK_FILE, b"", lasting=False)
+        before = datetime.fromtimestamp(newest.stat().st_mtime - _LEFT_AFTER, UTC)
+        newest.unlink()
+        found = [
+            name
+            for name, entry in self.files().items()
+            if _UNFINISHED.fullmatch(PurePosixPath(name).name) and entry.modified and entry.modified < before
+        ]
+        self.remove(found)
+        return found
 
 
 def _lock(found: int) -> None:
