@@ -128,6 +128,7 @@ def _landed(extract: Mapping[str, Any], table: Mapping[str, Any], connection: An
 
 
 def _files(given: Path, folder: Path, kind: str, path: str) -> Callable[[], int]:
+    import elt_factory.sources.files.reader  # noqa: F401 - as above
     from elt_factory.core.connection import Connection
 
     connection = Connection("files", "fs", extra={"path": str(given / kind)})
