@@ -46,7 +46,7 @@ BUNDLE = [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", 
 CONFIG = """
 name: speed
 retries: {{count: 2, delay: 5s}}
-transform: {{dbt: {{select: "tag:speed", {exclude}tests: none, tasks: {tasks}}}}}
+transform: {{dbt: {{select: "tag:speed", {exclude}tests: {tests}, tasks: {tasks}}}}}
 """
 # As many tasks that do nothing: such as the scheduler marks alone, and such as wait for nothing in the triggerer
 FLOOR = """
@@ -69,6 +69,7 @@ for name, kind in (("empty", EmptyOperator), ("deferred", Deferred)):
 """
 FLOORS = ("empty", "deferred")
 FOLDER = {"name": "floors", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {}}
+NO_TESTS = "resource_type:test resource_type:unit_test"
 # Each start of a build leaves a file, which DuckDB does not take back; what is named in `broken` fails at its first
 TRIES = "copy (select 1 as n) to '{folder}/tries/{{{{ this.name }}}}@{{{{ invocation_id }}}}.csv'"
 BREAK = (
@@ -101,6 +102,8 @@ class Bench:
     folder: Path
     exclude: str
     tasks: str
+    under: str = ""
+    tests: bool = False
     threads: int = 1
     floor: int = 0
     processes: dict[str, int] = field(default_factory=dict)
@@ -129,7 +132,12 @@ class Bench:
         settings = yaml.safe_load(file.read_text())
         hooks = [{"sql": text.format(folder=self.folder), "transaction": False} for text in (TRIES, BREAK)]
         for kind in ("models", "seeds"):
-            settings.setdefault(kind, {}).update({"+pre-hook": hooks, "+tags": ["speed"]})
+            settings.setdefault(kind, {})["+pre-hook"] = hooks
+        for kind, place in [("models", self.under)] if self.under else [("models", ""), ("seeds", "")]:
+            inner = settings[kind]
+            for name in filter(None, place.split(".")):
+                inner = inner.setdefault(name, {})
+            inner["+tags"] = ["speed"]
         file.write_text(yaml.safe_dump(settings))
         profile = {"type": "duckdb", "path": str(self.warehouse), "threads": self.threads}
         profile["settings"] = {"TimeZone": "UTC"}
@@ -138,7 +146,7 @@ class Bench:
         exclude = f'exclude: "{self.exclude}", ' if self.exclude else ""
         if self.floor:
             (self.folder / "dags" / "floors.py").write_text(FLOOR.format(count=self.floor))
-        config = CONFIG.format(exclude=exclude, tasks=self.tasks)
+        config = CONFIG.format(exclude=exclude, tasks=self.tasks, tests="build" if self.tests else "none")
         (self.folder / "dag_configs" / "speed.yaml").write_text(config)
         self._airflow = self._settings()
         make = (
@@ -147,7 +155,7 @@ class Bench:
             "apply_settings({'airflow': {'pools': pools}})"
         )
         self.run(sys.executable, "-c", make)
-        self.dbt("seed")
+        self.dbt("build", "--select", "+tag:speed", "--exclude", *self.exclude.split(), *NO_TESTS.split())
         self.run(sys.executable, "-m", "elt_factory.dag.dbt_project")
 
     def run(self, *command: str) -> None:
@@ -166,8 +174,8 @@ class Bench:
 
     def build(self) -> Taken:
         """Build all by one dbt; the seconds that it took."""
-        exclude = f"{self.exclude} resource_type:test resource_type:unit_test"
-        return self.dbt("build", "--select", "tag:speed", "--exclude", *exclude.split())
+        exclude = f"{self.exclude} {'' if self.tests else NO_TESTS}".split()
+        return self.dbt("build", "--select", "tag:speed", *(["--exclude", *exclude] if exclude else ()))
 
     def clean(self) -> None:
         """Forget what was built and counted, but the seeds' tables, which models ask for while they are compiled."""
@@ -373,6 +381,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--failures", type=int, default=0)
     parser.add_argument("--exclude", default="")
+    parser.add_argument("--under", default="", help="only the models that are there, such as package.folder")
+    parser.add_argument("--tests", action="store_true", help="build each model with its tests, on both sides")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the dbt that runs alone")
     parser.add_argument("--tasks", default="watched", choices=("watched", "per_model", "one"))
     parser.add_argument("--floor", type=int, default=0, help="that many tasks that do nothing, for comparison")
     parser.add_argument("--keep", type=Path, help="a folder to work in, and to leave")
@@ -380,7 +391,8 @@ def main() -> None:
     # each component leads a session of its own: one that is left would keep using the database
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory() as temporary:
-        bench = Bench(given.keep or Path(temporary), given.exclude, given.tasks, floor=given.floor)
+        folder = given.keep or Path(temporary)
+        bench = Bench(folder, given.exclude, given.tasks, given.under, given.tests, given.threads, given.floor)
         bench.folder.mkdir(exist_ok=True)
         bench.prepare(given.project)
         with bench.airflow() as api:

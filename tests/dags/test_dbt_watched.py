@@ -21,9 +21,9 @@ from elt_factory.config.models.source import Dbt
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import ModelTestError, PermanentError, TransientError
 from elt_factory.dag.dbt_errors import ExecutableError
-from elt_factory.dag.dbt_outcomes import Outcome, Outcomes
+from elt_factory.dag.dbt_outcomes import Outcome, Outcomes, says_anything
 from elt_factory.dag.dbt_running import SupervisedHook
-from elt_factory.dag.dbt_trigger import DoneTrigger, look
+from elt_factory.dag.dbt_trigger import DoneTrigger, look, states_of
 from elt_factory.dag.dbt_verdicts import Seen, left_to_build
 from forked import Forked
 
@@ -48,6 +48,13 @@ def test_a_model_is_known_when_its_tests_are():
     assert heard.known() == {}
     heard.hear(finished(OTHER, "warn"))
     assert heard.known() == {MODEL: Outcome("passed", seconds=0.5)}
+
+
+def test_an_event_that_says_nothing_need_not_be_read():
+    info = finished(MODEL, "success")["info"]
+    assert says_anything(info["level"], info["name"])
+    assert says_anything("info", "LogStartLine")
+    assert not says_anything("debug", "SQLQuery")
 
 
 @pytest.mark.parametrize(
@@ -411,6 +418,17 @@ def test_while_dbt_runs_its_words_are_enough_and_states_are_looked_at_before_the
     else:
         assert event == TaskSkippedEvent()
         assert (asked[-2:], asked.count("states")) == (["states", "words"], 2)
+
+
+def test_the_states_of_a_group_are_asked_for_without_the_group_for_which_a_server_reads_the_whole_dag(monkeypatch):
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    def states(**asked: object) -> dict[str, dict[str, str]]:
+        assert asked == {"dag_id": "d", "run_ids": ["r"]}
+        return {"r": {"transform.start": "success", "transform.a": "deferred", "transformed": "failed", "load": "failed"}}
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", states)
+    assert states_of("d", "r", "transform") == {"transform.start": "success", "transform.a": "deferred"}
 
 
 def test_a_look_asks_for_the_states_before_the_words(states, monkeypatch):

@@ -137,6 +137,17 @@ class Outcomes:
             lines.append(_COLOURS.sub("", text).strip()[:_LONGEST])
 
 
+
+def says_anything(level: str, name: str) -> bool:
+    """Return whether an event of dbt's log has a line for people, or an end: of 40 for each model, three do.
+
+    Args:
+        level: The level of the event.
+        name: What kind of event it is.
+    """
+    return level != "debug" or name in _ENDING_IN_LOG
+
+
 # At the level that dbt writes to a log, nothing else says how a node ended
 _ENDING_IN_LOG = (
     "NodeFinished",

@@ -23,8 +23,9 @@ def states_of(dag_id: str, run_id: str, group: str) -> Mapping[str, str | None]:
     """Return the states of the tasks of a group in a run."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    states = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_group_id=group, run_ids=[run_id])
-    return dict(states.get(run_id, {}))
+    # asked for a group, the server reads all tasks of the run and the whole DAG, and all tasks again
+    states = RuntimeTaskInstance.get_task_states(dag_id=dag_id, run_ids=[run_id])
+    return {name: state for name, state in states.get(run_id, {}).items() if name.startswith(f"{group}.")}
 
 
 def xcom_of(dag_id: str, run_id: str, task_id: str, key: str) -> Any:

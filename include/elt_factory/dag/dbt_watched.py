@@ -26,7 +26,7 @@ from elt_factory.core.failures import ModelTestError, PermanentError, TransientE
 from elt_factory.core.project import dbt_folder
 from elt_factory.dag.dbt_graph import DONE, START, ModelGraph
 from elt_factory.dag.dbt_manifest import load_manifest
-from elt_factory.dag.dbt_outcomes import Outcome, Outcomes
+from elt_factory.dag.dbt_outcomes import Outcome, Outcomes, says_anything
 from elt_factory.dag.dbt_running import dbt_arguments, excluded, keep_every_result, supervise, tell_columns
 from elt_factory.dag.dbt_trigger import BUILD, MODELS, USED, DoneTrigger, ModelTrigger, look, not_built, states_of
 from elt_factory.dag.dbt_verdicts import left_to_build
@@ -155,7 +155,7 @@ class DbtProcessOperator(DbtBuildLocalOperator):  # type: ignore[misc]  # Cosmos
         from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 
         def hear(event: Any) -> None:
-            if hasattr(event.data, "node_info"):
+            if hasattr(event.data, "node_info") and says_anything(event.info.level, event.info.name):
                 self._outcomes.hear(MessageToDict(event, preserving_proto_field_name=True))
 
         self._dbt_runner_callbacks = [hear]
