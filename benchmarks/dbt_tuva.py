@@ -50,12 +50,12 @@ create table bills as select unnest(['111', '112', '117', '121', '131', '141', '
     '731', '741', '761', '811', '821', '831', '851']) as code;
 create table revenues as select unnest(['0100', '0111', '0120', '0173', '0250', '0300', '0320', '0360', '0450', '0459',
     '0490', '0513', '0540', '0650', '0655', '0762', '0821', '0905', '0981']) as code;
-create table places as select unnest(['02', '10', '11', '12', '15', '19', '20', '21', '22', '23', '24', '31', '32', '34',
-    '41', '51', '53', '55', '57', '61', '62', '65', '81']) as code;
+create table places as select unnest(['02', '10', '11', '12', '15', '19', '20', '21', '22', '23', '24', '31', '32',
+    '34', '41', '51', '53', '55', '57', '61', '62', '65', '81']) as code;
 create table conditions as select chr(65 + (n % 26)::int) || format('{:02d}', n // 26 % 100) || (n % 10) as code
     from range(2600) r(n);
-create table procedures as select unnest(['99213', '99214', '99283', '99285', '97110', '90999', '70450', '36415', 'A0425',
-    'E0601', 'J1100', '45378', '90834', 'H0015', '59400', 'G0299']) as code;
+create table procedures as select unnest(['99213', '99214', '99283', '99285', '97110', '90999', '70450', '36415',
+    'A0425', 'E0601', 'J1100', '45378', '90834', 'H0015', '59400', 'G0299']) as code;
 """
 CLAIMS = """
 select 'C' || claim as claim_id, line as claim_line_number,
@@ -98,7 +98,8 @@ select 'P' || n as person_id, 'P' || n as member_id, 'P' || n as subscriber_id,
     'made up' as data_source, 'people.csv' as file_name, date '2024-01-01' as file_date from range({persons}) r(n)
 """
 DRUGS = """
-select 'R' || n as claim_id, 1 as claim_line_number, 'P' || n % {persons} as person_id, 'P' || n % {persons} as member_id,
+select 'R' || n as claim_id, 1 as claim_line_number, 'P' || n % {persons} as person_id,
+    'P' || n % {persons} as member_id,
     'medicare' as payer, 'medicare' as plan, (1000000000 + n % 2000)::varchar as prescribing_provider_npi,
     date '2021-01-01' + (n * 13 % 1000)::int as dispensing_date, format('{{:011d}}', n % 5000) as ndc_code,
     30 as quantity, 30 as days_supply, date '2021-01-01' + (n * 13 % 1000)::int as paid_date, 12.5 as paid_amount,
