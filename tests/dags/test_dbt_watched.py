@@ -24,7 +24,7 @@ from elt_factory.dag.dbt_errors import ExecutableError
 from elt_factory.dag.dbt_outcomes import Outcome, Outcomes, says_anything
 from elt_factory.dag.dbt_running import SupervisedHook
 from elt_factory.dag.dbt_trigger import DoneTrigger, look, states_of
-from elt_factory.dag.dbt_verdicts import Seen, left_to_build
+from elt_factory.dag.dbt_verdicts import Seen, left_to_build, waiting
 from forked import Forked
 
 MODEL, TEST, OTHER = "model.p.orders", "test.p.unique_orders.abc", "test.p.not_null.def"
@@ -212,6 +212,20 @@ def test_a_retry_of_the_process_leaves_to_others_what_is_theirs():
     assert left_to_build(parents, dict.fromkeys(parents, "success")) == []
 
 
+def test_a_process_comes_again_for_what_waits_for_the_next_try_of_others():
+    parents = {"a": (), "b": ("a",), "c": ("b",), "d": ()}
+    passed = {"a": GOOD, "d": GOOD}
+    assert waiting(parents, {}, passed | {"b": BAD, "c": SKIPPED}) == ["c"]
+    # a later turn waits, too, until the delay of b is over, and then builds both
+    assert left_to_build(parents, {"a": "success", "d": "success", "b": "up_for_retry"}, 1) == []
+    assert waiting(parents, {"a": "success", "d": "success", "b": "up_for_retry"}, {}) == ["c"]
+    assert left_to_build(parents, {"a": "success", "d": "success", "b": "deferred"}, 1) == ["b", "c"]
+    # nothing else waits for c, whose task builds it; a test that fails, and a model that has failed, are not waited for
+    assert waiting(parents, {}, passed | {"b": GOOD, "c": BAD}) == []
+    assert waiting(parents, {}, passed | {"b": Outcome("failed", tests=True), "c": SKIPPED}) == []
+    assert waiting(parents, {"b": "failed"}, passed) == []
+
+
 class Run:
     """A run of tasks, by the same verdicts: the dbt process dies, models fail, in any order that chance gives."""
 
@@ -220,17 +234,17 @@ class Run:
         self.states: dict[str, str | None] = dict.fromkeys(parents, "deferred")
         self.used = dict.fromkeys(parents, "")
         self.build, self.tries, self.words, self.over = "up_for_retry", 0, {}, False
-        self.begun, self.alone = False, 0
+        self.begun, self.alone, self.turn = False, 0, 0
         self.built: list[str] = []
 
     @property
     def process(self) -> str:
-        return f"process {self.tries}" if self.tries else ""
+        return f"process {self.tries}/{self.turn}" if self.tries else ""
 
     def step(self) -> None:
         moves = [self._act(name) for name, state in self.states.items() if state == "deferred"]
         moves += [self._end(name) for name, state in self.states.items() if state == "running"]
-        if self.build == "up_for_retry":
+        if self.build in ("up_for_retry", "up_for_reschedule"):
             moves.append(self._start_process)
         if self.build == "running":
             moves += [self._build_next] * 3 if self.begun else [self._begin]
@@ -238,11 +252,12 @@ class Run:
 
     def _start_process(self) -> None:
         # what the process before it said is there until this one begins
-        self.build, self.begun = "running", False
+        self.again, self.build, self.begun = self.build == "up_for_reschedule", "running", False
 
     def _begin(self) -> None:
-        self.begun, self.tries, self.words, self.over = True, self.tries + 1, {}, False
-        self.left = left_to_build(self.parents, self.states)
+        self.turn, self.tries = (self.turn + 1, self.tries) if self.again else (0, self.tries + 1)
+        self.begun, self.words, self.over, self.before = True, {}, False, dict(self.states)
+        self.left = left_to_build(self.parents, self.states, self.turn)
 
     def _build_next(self) -> None:
         if self.kills and self.chance.random() < 0.2:
@@ -253,7 +268,8 @@ class Run:
             skipped = any(self.words.get(parent, GOOD).state != "passed" for parent in self.parents[name])
             self.words[name] = SKIPPED if skipped else self._built(name)
         else:
-            self.build, self.over = "success", True
+            later = waiting(self.parents, self.before, self.words)
+            self.build, self.over = "up_for_reschedule" if later else "success", True
 
     def clear(self, names: list[str]) -> None:
         """Clear models, all that read them, and the process."""
@@ -425,7 +441,9 @@ def test_the_states_of_a_group_are_asked_for_without_the_group_for_which_a_serve
 
     def states(**asked: object) -> dict[str, dict[str, str]]:
         assert asked == {"dag_id": "d", "run_ids": ["r"]}
-        return {"r": {"transform.start": "success", "transform.a": "deferred", "transformed": "failed", "load": "failed"}}
+        return {
+            "r": {"transform.start": "success", "transform.a": "deferred", "transformed": "failed", "load": "failed"}
+        }
 
     monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", states)
     assert states_of("d", "r", "transform") == {"transform.start": "success", "transform.a": "deferred"}
@@ -480,6 +498,41 @@ def test_a_retry_leaves_out_what_the_config_does(tests, without, states, monkeyp
     dag.get_task("transform.stg_planes").act(context, {"verdict": "build", "process": "a"})
     assert "stg_airports" not in asked[0].select
     assert {dbt.exclude for dbt in asked} == {f"not_null_stg_planes_seats{without}"}
+
+
+@pytest.mark.usefixtures("dbt_manifest")
+def test_the_process_puts_itself_off_until_the_next_try_of_what_others_read(states, monkeypatch):
+    from airflow.sdk.exceptions import AirflowRescheduleException
+    from cosmos.operators.local import DbtBuildLocalOperator
+
+    written, asked = [], []
+    build = drawn(select="path:models", tests="none").get_task("transform.build")
+    child = next(name for name, parents in build.graph.parents.items() if parents)
+    parent = build.graph.parents[child][0]
+
+    def dbt(operator: object, **_: object) -> None:
+        asked.append(operator.select)
+        failed = parent if len(asked) == 1 else None
+        for name in operator._outcomes.tests_of:
+            status = "error" if name == failed else "skipped" if failed and name == child else "success"
+            operator._outcomes.hear(finished(name, status))
+
+    monkeypatch.setattr(DbtBuildLocalOperator, "build_and_run_cmd", dbt)
+    context = context_of("transform.build")
+    context["ti"].id, context["ti"].xcom_push = "a", lambda value, **_: written.append(value["process"])
+    with pytest.raises(AirflowRescheduleException):
+        build.execute(context)
+    tasks = {name: f"transform.{task}" for name, task in build.graph.names.items()}
+    states |= dict.fromkeys(tasks.values(), "success") | {tasks[parent]: "up_for_retry", tasks[child]: "deferred"}
+    context["task_reschedule_count"] = 1
+    with pytest.raises(AirflowRescheduleException):
+        build.execute(context)
+    assert len(asked) == 1, "the delay before the next try is kept"
+    states[tasks[parent]] = "deferred"
+    context["task_reschedule_count"] = 2
+    build.execute(context)
+    assert asked[1:] == [" ".join(build.graph.selectors[name] for name in (parent, child))]
+    assert len({*written}) == 2, "each turn has a word of its own"
 
 
 @pytest.mark.usefixtures("dbt_manifest")

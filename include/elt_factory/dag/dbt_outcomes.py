@@ -137,7 +137,6 @@ class Outcomes:
             lines.append(_COLOURS.sub("", text).strip()[:_LONGEST])
 
 
-
 def says_anything(level: str, name: str) -> bool:
     """Return whether an event of dbt's log has a line for people, or an end: of 40 for each model, three do.
 

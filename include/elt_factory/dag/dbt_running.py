@@ -107,8 +107,15 @@ def keep_every_result(folder: str, *, source: str, context: Mapping[str, Any]) -
     count_models(source, results)
     whose = Purpose({"source": source, "table": "", "dag": source, "run": context["run_id"], "step": "transform"})
     with warehouse(whose) as opened:
-        keep(opened, source, context["run_id"], context["ti"].task_id, results)
+        task, turn = context["ti"].task_id, turn_of(context)
+        # what an earlier turn of the task did stays
+        keep(opened, source, context["run_id"], f"{task} ({turn + 1})" if turn else task, results)
     return said
+
+
+def turn_of(context: Mapping[str, Any]) -> int:
+    """Return how often this try of a task has put itself off before."""
+    return int(context.get("task_reschedule_count") or 0)
 
 
 def tell_columns(operator: Any) -> None:

@@ -12,6 +12,7 @@ Verdict = Literal["wait", "passed", "failed", "build", "skip"]
 
 _ENDED_BADLY = frozenset({"failed", "upstream_failed", "skipped", "removed"})
 _BUSY = frozenset({"scheduled", "queued", "running", "restarting"})
+_TRIED_ALONE = _BUSY | {"up_for_retry"}
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ class Seen:
         return "build" if all(state == "success" for state in self.parents) else "wait"
 
 
-def left_to_build(parents_of: Mapping[str, Sequence[str]], states: Mapping[str, str | None]) -> list[str]:
+def left_to_build(
+    parents_of: Mapping[str, Sequence[str]], states: Mapping[str, str | None], turn: int = 0
+) -> list[str]:
     """Return the models that one dbt process can build together, given the states of their tasks.
 
     Not what is done, what a task of its own builds at the moment, what failed for good, and what reads one of these
@@ -74,12 +77,42 @@ def left_to_build(parents_of: Mapping[str, Sequence[str]], states: Mapping[str, 
     Args:
         parents_of: The models that each model reads, parents before their children.
         states: The state of each model's task.
+        turn: How often the dbt process has put itself off: after the first time a model's delay before its next try
+            is kept.
     """
     found: set[str] = set()
     for model, parents in parents_of.items():
         state = states.get(model)
-        if state == "success" or state in _BUSY or state in _ENDED_BADLY:
+        if state == "success" or state in (_TRIED_ALONE if turn else _BUSY) or state in _ENDED_BADLY:
             continue
         if all(parent in found or states.get(parent) == "success" for parent in parents):
+            found.add(model)
+    return [model for model in parents_of if model in found]
+
+
+def waiting(
+    parents_of: Mapping[str, Sequence[str]], states: Mapping[str, str | None], heard: Mapping[str, Outcome]
+) -> list[str]:
+    """Return the models that nothing is wrong with, and that can be built once the next tries of others are good.
+
+    Args:
+        parents_of: The models that each model reads, parents before their children.
+        states: The state of each model's task, when the dbt process began.
+        heard: What that process says.
+    """
+    tried: set[str] = set()
+    found: set[str] = set()
+    lost: set[str] = set()
+    for model, parents in parents_of.items():
+        outcome, state = heard.get(model), states.get(model)
+        if state == "success" or (outcome and outcome.state == "passed"):
+            continue
+        failed = outcome is not None and outcome.state == "failed"
+        # a test that fails is not tried again
+        if state in _ENDED_BADLY or (failed and outcome and outcome.tests) or lost.intersection(parents):
+            lost.add(model)
+        elif failed or state in _TRIED_ALONE:
+            tried.add(model)
+        elif (tried | found).intersection(parents):
             found.add(model)
     return [model for model in parents_of if model in found]

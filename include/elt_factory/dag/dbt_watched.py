@@ -27,9 +27,9 @@ from elt_factory.core.project import dbt_folder
 from elt_factory.dag.dbt_graph import DONE, START, ModelGraph
 from elt_factory.dag.dbt_manifest import load_manifest
 from elt_factory.dag.dbt_outcomes import Outcome, Outcomes, says_anything
-from elt_factory.dag.dbt_running import dbt_arguments, excluded, keep_every_result, supervise, tell_columns
+from elt_factory.dag.dbt_running import dbt_arguments, excluded, keep_every_result, supervise, tell_columns, turn_of
 from elt_factory.dag.dbt_trigger import BUILD, MODELS, USED, DoneTrigger, ModelTrigger, look, not_built, states_of
-from elt_factory.dag.dbt_verdicts import left_to_build
+from elt_factory.dag.dbt_verdicts import left_to_build, waiting
 
 with needs("dbt", "transform.dbt"):
     from cosmos.constants import InvocationMode
@@ -37,6 +37,9 @@ with needs("dbt", "transform.dbt"):
     from cosmos.operators.local import DbtBuildLocalOperator
 
 _EVERY = 1.0  # seconds between two writings of what is known
+# Between two turns of the dbt process: where a scheduler hears of the end of one after it has queued the next, it
+# takes that for a failure
+_PAUSE = timedelta(seconds=30)
 _FAILED_NODES = 1  # dbt's exit code where nodes failed; any other is of dbt itself
 
 
@@ -132,23 +135,37 @@ class DbtProcessOperator(DbtBuildLocalOperator):  # type: ignore[misc]  # Cosmos
             self.log_format = "json"
 
     def execute(self, context: Mapping[str, Any], **kwargs: Any) -> None:
-        """Build what is left to build, and tell of it on the way."""
-        graph, ti = self.graph, context["ti"]
-        states = states_of(ti.dag_id, ti.run_id, ti.task_id.rpartition(".")[0])
-        prefix = ti.task_id.removesuffix(BUILD)
-        left = left_to_build(graph.parents, {name: states.get(prefix + graph.names[name]) for name in graph.parents})
-        loose = graph.loose if self.with_tests else ()
+        """Build what is left to build, and tell of it on the way.
+
+        Raises:
+            AirflowRescheduleException: models wait for another try of one that they read; the next turn builds all that
+                can be built then.
+        """
+        graph, ti, turn = self.graph, context["ti"], turn_of(context)
+        states = self._states(ti)
+        left = left_to_build(graph.parents, states, turn)
+        loose = graph.loose if self.with_tests and not turn else ()
+        if left or loose:
+            if len(left) < len(graph.parents):
+                self.log.info("%s of %s models are left to build", len(left), len(graph.parents))
+                self.select = " ".join([*(graph.selectors[name] for name in left), *loose])
+            self._outcomes = Outcomes({name: graph.tests[name] if self.with_tests else () for name in left})
+            done = {name for name, state in states.items() if state == "success"}
+            others = {*graph.parents} - {*left} - done
+            self._of_others = frozenset(test for name in others for test in graph.tests[name])
+            with published(ti, self._outcomes, turn):
+                super().execute(context, **kwargs)
+        if later := waiting(graph.parents, states, self._outcomes.known()):
+            self.log.info("%s models wait for another try of what they read", len(later))
+            raise AirflowRescheduleException(datetime.now(UTC) + _PAUSE)  # type: ignore[no-untyped-call]
         if not left and not loose:
             self.log.info("every model is done, or has a task of its own that builds it")
-            return
-        if len(left) < len(graph.parents):
-            self.log.info("%s of %s models are left to build", len(left), len(graph.parents))
-            self.select = " ".join([*(graph.selectors[name] for name in left), *loose])
-        self._outcomes = Outcomes({name: graph.tests[name] if self.with_tests else () for name in left})
-        done = {name for name in graph.parents if states.get(prefix + graph.names[name]) == "success"}
-        self._of_others = frozenset(test for name in {*graph.parents} - {*left} - done for test in graph.tests[name])
-        with published(ti, self._outcomes):
-            super().execute(context, **kwargs)
+
+    def _states(self, ti: Any) -> dict[str, str | None]:
+        """Return the state of each model's task."""
+        prefix = ti.task_id.removesuffix(BUILD)
+        states = states_of(ti.dag_id, ti.run_id, prefix.removesuffix("."))
+        return {name: states.get(prefix + task) for name, task in self.graph.names.items()}
 
     def run_dbt_runner(self, command: list[str], env: dict[str, str], cwd: str, **kwargs: Any) -> Any:
         """Listen to dbt in this process."""
@@ -213,9 +230,9 @@ def raise_failures(source: str, failed: Mapping[str, Mapping[str, Any]]) -> None
 
 
 @contextmanager
-def published(ti: Any, outcomes: Outcomes) -> Iterator[None]:
+def published(ti: Any, outcomes: Outcomes, turn: int = 0) -> Iterator[None]:
     """Write what is known to the task's XCom while a block runs, and all of it at its end."""
-    process, over = f"{ti.id}", threading.Event()
+    process, over = f"{ti.id}/{turn}", threading.Event()
 
     def write(**last: bool) -> None:
         models = {name: dataclasses.asdict(outcome) for name, outcome in outcomes.known().items()}
