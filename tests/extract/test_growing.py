@@ -96,6 +96,24 @@ def test_to_follow_begins_once_when_all_files_together_have_enough(tmp_path, mon
     assert begun == [(tmp_path / "a", tmp_path / "b")]
 
 
+def test_of_many_files_one_is_open_at_a_time(writing):
+    for number in range(20):
+        writing.write(f"part-{number}", b"one\n")
+    writing.growing.end()
+    folder = str(writing.folder)
+    for _ in writing.growing.pieces(100):
+        opened = [str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+        assert len([path for path in opened if path.startswith(folder)]) == 1
+
+
+def test_a_file_that_has_become_shorter_is_an_error(writing):
+    writing.write("a", b"one\n")
+    writing.growing.grew(writing.folder / "a", 100)
+    writing.growing.end()
+    with pytest.raises(OSError, match="shorter"):
+        list(writing.growing.pieces(100))
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("ab"), st.lists(st.binary(max_size=12).filter(lambda b: b"\n" not in b)))),

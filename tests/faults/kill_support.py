@@ -12,11 +12,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Timer
 from typing import Any, Literal
+from unittest.mock import patch
 
 from elt_factory.config.models.table import Table
 from elt_factory.core.window import Window, load_id
-from elt_factory.extract.request import Spool
-from elt_factory.landing.land import land
+from elt_factory.extract import growing as growing_files
+from elt_factory.extract.growing import Growing
+from elt_factory.extract.request import NOTHING_READ, Spool
+from elt_factory.landing import lines as line_stream
+from elt_factory.landing.land import land_while_reading
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
@@ -105,12 +109,23 @@ class Task:
         with self.open() as warehouse:
             existing = warehouse.columns(TARGET)
             ids = self.ids(warehouse)
-        file = workdir / "records.ndjson"
-        lines = [line for number in ids for line in self.records(number)]
-        file.write_text("".join(f"{line}\n" for line in lines))
-        known = KnownTable("src", "tab", self.table, existing)
-        spool = Spool("ndjson", (file,), len(lines))
-        land(LandRequest(known, self.window, self.load_id, spool, self.landing, workdir, print))
+        file, known = workdir / "records.ndjson", KnownTable("src", "tab", self.table, existing)
+        request = LandRequest(known, self.window, self.load_id, NOTHING_READ, self.landing, workdir, print)
+
+        def read(growing: Growing) -> Spool:
+            rows = 0
+            with file.open("wb") as out:
+                for number in ids:
+                    lines = [f"{line}\n".encode() for line in self.records(number)]
+                    out.writelines(lines)
+                    rows += len(lines)
+                    out.flush()
+                    growing.grew(file, out.tell())
+            return Spool("ndjson", (file,), rows)
+
+        # a process may be killed while what it has read already is landed
+        with patch.object(growing_files, "ENOUGH_BYTES", 8_000), patch.object(line_stream, "BATCH_BYTES", 2_000):
+            land_while_reading(request, read)
 
     def load(self) -> None:
         with self.open() as warehouse:

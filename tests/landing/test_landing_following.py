@@ -11,7 +11,7 @@ from landing_support import WINDOW, Lander
 
 from elt_factory.config.models.table import Table
 from elt_factory.config.models.values import ColumnType
-from elt_factory.core.failures import AccountingError, SourceUnavailableError
+from elt_factory.core.failures import AccountingError, ContractError, SourceUnavailableError
 from elt_factory.extract import growing
 from elt_factory.extract.growing import Growing
 from elt_factory.extract.request import NOTHING_READ, Spool
@@ -90,6 +90,12 @@ CASES = {
     ),
     "a long record late": (changed(2900, name="x" * 300_000), {}, False),
     "a condition for rows": (GOOD, {"where": "id < 10"}, False),
+    "personal data": (changed(2500, price="much"), {"columns": {"name": {"type": "text", "pii": "hash"}}}, None),
+    "times of which some have a zone": (
+        [record | {"at": f"2013-01-05T10:00:00{'Z' if record['id'] % 2 else ''}"} for record in GOOD],
+        {},
+        False,
+    ),
 }
 
 
@@ -113,6 +119,27 @@ def test_a_table_that_is_there_already_keeps_its_types(lander, follows, followed
     assert one.types == other.types
     assert one.rejects == other.rejects
     assert followed == [True]
+
+
+def test_a_frozen_table_refuses_the_same_records(lander, follows, followed):
+    known = {"id": "integer", "name": "text", "price": "decimal(12,3)", "day": "date"}
+    table, said = {"schema_contract": "freeze"}, []
+    for each in (lander, follows):
+        with pytest.raises(ContractError) as raised:
+            each.ndjson(lines(changed(2900, id="none")), table=table, existing=known, rows_read=3000)
+        said.append(str(raised.value))
+        assert not each.folder.exists()
+    assert said[0] == said[1]
+    assert followed == [True]
+
+
+def test_long_records_that_come_late_and_need_a_wider_type_are_read_again(lander, follows):
+    long = [GOOD[0] | {"id": 3000 + number, "name": "x" * 30_000, "price": 1.23456} for number in range(60)]
+    known = {"id": "integer", "name": "text", "price": "decimal(10,2)", "day": "date"}
+    one, other = (each.ndjson(lines([*GOOD, *long]), existing=known, rows_read=3060) for each in (lander, follows))
+    assert len(other.rows) == 3060
+    assert one.types == other.types
+    assert sorted(map(repr, one.rows)) == sorted(map(repr, other.rows))
 
 
 def test_records_of_several_files_that_grow_at_the_same_time_are_all_landed(follows, followed):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Iterator, Mapping
 from os import SEEK_CUR
 from pathlib import Path
-from threading import Condition
+from threading import Lock
 from typing import BinaryIO
 
 ENOUGH_BYTES = 4 * 1024 * 1024  # who reads less than that is done before it pays to follow
+_LEAST_PAUSE, _MOST_PAUSE = 0.001, 0.05  # seconds
 
 
 class ReadFailedError(Exception):
@@ -26,36 +27,31 @@ class Growing:
     def __init__(self, begin: Callable[[], None]) -> None:
         self._begin = begin
         self._sizes: dict[Path, int] = {}
-        self._has_begun = self._has_ended = self._has_failed = False
-        self._changed = Condition()
+        self._has_begun = Lock()  # taken once, and never given back
+        self._has_ended = self._has_failed = False
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that there are so far."""
-        with self._changed:
-            return tuple(self._sizes)
+        return tuple(self._sizes)
 
     def grew(self, file: Path, size: int) -> None:
         """Note that the first `size` bytes of a file are there, which are whole lines of records that count."""
-        with self._changed:
-            self._sizes[file] = size
-            begins = not self._has_begun and sum(self._sizes.values()) >= ENOUGH_BYTES
-            self._has_begun = self._has_begun or begins
-            self._changed.notify_all()
-        if begins:
+        self._sizes[file] = size
+        if (
+            not self._has_begun.locked()
+            and sum(list(self._sizes.values())) >= ENOUGH_BYTES
+            and self._has_begun.acquire(blocking=False)
+        ):
             self._begin()
 
     def end(self) -> None:
         """Note that all is there."""
-        with self._changed:
-            self._has_ended = True
-            self._changed.notify_all()
+        self._has_ended = True
 
     def fail(self) -> None:
         """Note that nothing of it counts: who follows ends with an error."""
-        with self._changed:
-            self._has_failed = True
-            self._changed.notify_all()
+        self._has_failed = True
 
     def pieces(self, most_bytes: int) -> Iterator[tuple[Path, bytes]]:
         """Yield what is there from the beginning, in pieces of whole lines, and wait for more until the end.
@@ -64,32 +60,41 @@ class Growing:
 
         Raises:
             ReadFailedError: the read has failed.
+            OSError: a file cannot be read.
         """
-        opened: dict[Path, BinaryIO] = {}
-        with ExitStack() as stack:
-            while there := self._more_than({file: source.tell() for file, source in opened.items()}):
-                for file, size in there.items():
-                    if file not in opened:
-                        opened[file] = stack.enter_context(file.open("rb"))
-                    for piece in _lines(opened[file], size, most_bytes):
+        taken: dict[Path, int] = {}
+        while there := self._more_than(taken):
+            for file, size in there.items():
+                # a read may leave more files than a process may have open
+                with file.open("rb") as source:
+                    source.seek(taken.get(file, 0))
+                    for piece in _lines(source, size, most_bytes):
                         yield file, piece
+                taken[file] = size
 
-    def _more_than(self, taken: dict[Path, int]) -> dict[Path, int]:
-        """Return the files that have more than was taken of them, with their sizes; nothing at the end."""
-        with self._changed:
-            while True:
-                if self._has_failed:
-                    raise ReadFailedError
-                more = {file: size for file, size in self._sizes.items() if size > taken.get(file, 0)}
-                if more or self._has_ended:
-                    return more
-                self._changed.wait()
+    def _more_than(self, taken: Mapping[Path, int]) -> Mapping[Path, int]:
+        """Return the files that have more than was taken of them, with their sizes; nothing at the end.
+
+        It looks from time to time, and takes no lock: an exception of a signal could leave the reader with it for good.
+        """
+        pause = _LEAST_PAUSE
+        while not self._has_failed:
+            # asked first: what was noted before the end is seen then
+            has_ended = self._has_ended
+            more = {file: size for file, size in list(self._sizes.items()) if size > taken.get(file, 0)}
+            if more or has_ended:
+                return more
+            time.sleep(pause)
+            pause = min(2 * pause, _MOST_PAUSE)
+        raise ReadFailedError
 
 
 def _lines(source: BinaryIO, upto: int, most_bytes: int) -> Iterator[bytes]:
     """Yield the lines of a file from where it is to a place that is the end of a line."""
     while (left := upto - source.tell()) > 0:
         chunk = source.read(min(left, most_bytes))
+        if not chunk:
+            raise OSError(f"{source.name} has become shorter while it was read")
         end = chunk.rfind(b"\n") + 1
         if end:
             source.seek(end - len(chunk), SEEK_CUR)

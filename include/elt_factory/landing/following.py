@@ -7,6 +7,7 @@ contradicts, what was written is thrown away, and all records are landed when th
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,7 @@ class Follower:
     growing: Growing = field(init=False)
     _thread: Thread | None = None
     _error: BaseException | None = None
+    _is_over: bool = False
 
     def __post_init__(self) -> None:
         self.growing = Growing(self._begin)
@@ -55,32 +57,43 @@ class Follower:
         try:
             spool = read(self.growing)
             self.growing.end()
-            self._wait()
-        except BaseException:
-            self.growing.fail()
+            while self._thread and self._thread.is_alive():
+                self._thread.join()
+        finally:
             self._stop()
-            raise
         if self._error is not None:
             raise self._error
         return spool
 
     def _begin(self) -> None:
         self._thread = Thread(target=copy_context().run, args=(self._run,), name="landing", daemon=True)
-        self._thread.start()
-
-    def _wait(self) -> None:
-        if self._thread is not None:
-            self._thread.join()
+        # where there are no more threads, all is landed when it is there
+        with suppress(RuntimeError):
+            self._thread.start()
 
     def _stop(self) -> None:
-        """Wait for the end of a statement that has no use any more."""
-        if self.opened is not None:
-            self.opened[0].interrupt()
-        self._wait()
+        """End the thread, where it has not ended; a signal meanwhile is raised when it has.
+
+        What it works with is closed next.
+        """
+        raised: BaseException | None = None
+        self._is_over = True
+        self.growing.fail()
+        while self._thread and self._thread.is_alive():
+            try:
+                if self.opened is not None:
+                    self.opened[0].interrupt()
+                self._thread.join(1)
+            except BaseException as error:  # noqa: BLE001 - raised below
+                raised = error
+        if raised is not None:
+            raise raised
 
     def _run(self) -> None:
         import duckdb
 
+        if self._is_over:
+            return
         try:
             self.opened = self.open_()
             connection, folder = self.opened

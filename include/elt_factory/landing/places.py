@@ -230,18 +230,21 @@ class LocalPlace(Place):
 
     def sweep(self) -> list[str]:
         """Remove what has waited for its name for an hour, by the clock of this folder."""
-        if not self.folder.is_dir():
-            return []
+        # what another user of the machine has is left to that user
+        with suppress(PermissionError):
+            if self.folder.is_dir():
+                return list(self._swept())
+        return []
+
+    def _swept(self) -> Iterator[str]:
         newest = self._written(CLOCK_FILE, b"", lasting=False)
         before = datetime.fromtimestamp(newest.stat().st_mtime - _LEFT_AFTER, UTC)
         newest.unlink()
-        found = [
-            name
-            for name, entry in self.files().items()
-            if _UNFINISHED.fullmatch(PurePosixPath(name).name) and entry.modified and entry.modified < before
-        ]
-        self.remove(found)
-        return found
+        for name, entry in self.files().items():
+            if _UNFINISHED.fullmatch(PurePosixPath(name).name) and entry.modified and entry.modified < before:
+                with suppress(PermissionError):
+                    (self.folder / name).unlink(missing_ok=True)
+                    yield name
 
 
 def _lock(found: int) -> None:

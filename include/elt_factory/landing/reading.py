@@ -163,6 +163,9 @@ class _Means:
 def _stage_within(
     connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool, means: _Means
 ) -> ReadRecords:
+    if means.parts:
+        # of a first time that was not enough
+        staging.forget(means.parts)
     sizes = _sizes(connection, spool)
     if spool.format == "ndjson":
         spool = replace(spool, longest=sizes.longest)
@@ -200,7 +203,9 @@ def stage_growing(
     spool = Spool("ndjson", growing.files, longest=_LONGEST_FOLLOWED, growing=growing)
     memory.set_records(connection, _LONGEST_FOLLOWED)
     memory.set_threads(connection, 1)
-    return _in_parts(connection, request, spool, parts)
+    with _unless_contradicted():
+        return _in_parts(connection, request, spool, parts)
+    return None
 
 
 def finish_growing(
@@ -239,7 +244,6 @@ def _in_parts(
     connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool, parts: Path
 ) -> ReadRecords | None:
     """Put the good records into parts, by what the first ones say."""
-    staging.forget(parts)
     found, presumed = presumed_columns(connection, request.known, spool)
     plan, drift = _planned(connection, request, spool, found)
     plan = replace(plan, presumed=presumed)

@@ -29,6 +29,7 @@ class Fetched:
     found: SourceFile
     file: Delivered
     hashing: Future[str] | None = None
+    gone: Callable[[str], SourceNotReadyError] = removed
 
     @property
     def source(self) -> SourceFile:
@@ -42,7 +43,12 @@ class Fetched:
         try:
             return replace(self.found, hash=self.hashing.result())
         except FileNotFoundError:
-            raise removed(self.found.name) from None
+            raise self.gone(self.found.name) from None
+
+    def let_go(self) -> None:
+        """Do not hash it, where that has not begun."""
+        if self.hashing is not None:
+            self.hashing.cancel()
 
 
 def fetched(
@@ -74,7 +80,7 @@ def fetched(
     if store.at_once > 1:
         _check_room(store, chosen, workdir)
 
-    hashes = ThreadPoolExecutor(1, thread_name_prefix="hash")
+    hashes, gone = ThreadPoolExecutor(1, thread_name_prefix="hash"), removed_since_split if found_by_split else removed
 
     def fetch(numbered: tuple[int, Chosen]) -> list[Fetched]:
         number, one = numbered
@@ -82,10 +88,13 @@ def fetched(
         try:
             return list(_Fetch(store, kind, limit, *folders, clock, hashes, found_by_split).of(one))
         except FileNotFoundError:
-            raise (removed_since_split if found_by_split else removed)(one.found.name) from None
+            raise gone(one.found.name) from None
 
     try:
         return [found for each in _each(store.at_once, fetch, list(enumerate(chosen))) for found in each]
+    except BaseException:
+        hashes.shutdown(wait=False, cancel_futures=True)
+        raise
     finally:
         # what it has begun it ends, while the files are looked at
         hashes.shutdown(wait=False)
@@ -134,7 +143,9 @@ class _Fetch:
         if not found.tag and not one.unless and size >= _LARGE and not self._is_copy(path):
             # no one asks what is in it before it is read
             hashing = self.hashes.submit(content_hash, path)
-            yield replace(self._as_delivered(source, Delivered(found.name, path), self.folder), hashing=hashing)
+            gone = removed_since_split if self.found_by_split else removed
+            one_found = self._as_delivered(source, Delivered(found.name, path), self.folder)
+            yield replace(one_found, hashing=hashing, gone=gone)
             return
         source = replace(source, hash=found.tag or content_hash(path))
         if one.unless == source.hash:

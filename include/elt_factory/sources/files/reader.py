@@ -47,7 +47,11 @@ def read(request: ReadRequest) -> Spool:
     with _named(label):
         found = _found(request, source, table)
     progress = Progress(request.log, request.table)
-    spool = _spooled(request, table.format, found, label)
+    try:
+        spool = _spooled(request, table.format, found, label)
+    finally:
+        for one in found:
+            one.let_go()
     progress.done(spool.rows_read or 0)
     return spool
 
