@@ -21,7 +21,8 @@ LOAD = """
 {{% macro duckdb__load_seed(uri, pattern, compression, headers, null_marker) %}}
   {{% set file = '{folder}/' ~ pattern ~ '.parquet' %}}
   {{% if execute and run_query("select count(*) from glob('" ~ file ~ "')").columns[0].values()[0] %}}
-    {{% do run_query("insert into " ~ this ~ " by name select * from read_parquet('" ~ file ~ "', hive_partitioning = false)") %}}
+    {{% set rows = "from read_parquet('" ~ file ~ "', hive_partitioning = false)" %}}
+    {{% do run_query("insert into " ~ this ~ " by name " ~ rows) %}}
   {{% endif %}}
 {{% endmacro %}}
 """
