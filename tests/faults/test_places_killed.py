@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -45,6 +46,19 @@ def begun(*given):
     return process
 
 
+@pytest.fixture(params=WAYS)
+def way(request) -> str:
+    return request.param
+
+
+@pytest.fixture(params=[False, True], ids=["new", "in place of another"])
+def there(request, tmp_path) -> bool:
+    """Whether the file is there already."""
+    if request.param:
+        (tmp_path / "state.json").write_bytes(b"old ")
+    return request.param
+
+
 def leftovers(folder: Path) -> list[Path]:
     return sorted(folder.glob(".state.json.*"))
 
@@ -55,11 +69,7 @@ def age(files: list[Path]) -> None:
         os.utime(file, (moment, moment))
 
 
-@pytest.mark.parametrize("there", [False, True], ids=["new", "in place of another"])
-@pytest.mark.parametrize("way", WAYS)
 def test_what_a_killed_writer_left_is_removed_by_the_next_one_an_hour_later(tmp_path, way, there):
-    if there:
-        (tmp_path / "state.json").write_bytes(b"old ")
     killed = begun(signalled, tmp_path, way, signal.SIGKILL)
     killed.join(20)
     assert killed.exitcode == -signal.SIGKILL
@@ -82,11 +92,7 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_one_an_hour_later(tmp_
     assert all(other.exists() for other in others)
 
 
-@pytest.mark.parametrize("there", [False, True], ids=["new", "in place of another"])
-@pytest.mark.parametrize("way", WAYS)
 def test_a_writer_that_was_stopped_for_longer_writes_again(tmp_path, way, there):
-    if there:
-        (tmp_path / "state.json").write_bytes(b"old ")
     stopped = begun(signalled, tmp_path, way, signal.SIGSTOP)
     until = time.monotonic() + 20
     while "T (stopped)" not in Path(f"/proc/{stopped.pid}/status").read_text():
@@ -126,3 +132,25 @@ def test_a_process_looks_into_a_folder_once_an_hour(tmp_path, monkeypatch):
     for _ in range(3):
         LocalPlace(tmp_path).change("state.json", lambda content: content)
     assert looked == [tmp_path]
+
+
+def swept_by_another_user(folder: Path) -> None:
+    os.setgid(65534)
+    os.setuid(65534)
+    assert LocalPlace(folder).sweep() == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+@pytest.mark.parametrize("mode", [0o755, 0o1777], ids=["a folder of one user", "a folder of all"])
+def test_what_another_user_left_is_left_to_that_user(mode):
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        folder = Path(made)
+        folder.chmod(mode)
+        left = folder / f".state.json.{'5f' * 16}"
+        left.touch()
+        age([left])
+        process = begun(swept_by_another_user, folder)
+        process.join(20)
+        assert process.exitcode == 0
+        assert left.exists()
+        assert LocalPlace(folder).sweep() == [left.name]

@@ -57,7 +57,7 @@ class Follower:
         try:
             spool = read(self.growing)
             self.growing.end()
-            while self._thread and self._thread.is_alive():
+            if self._thread and self._thread.is_alive():
                 self._thread.join()
         finally:
             self._stop()

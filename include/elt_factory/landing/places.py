@@ -163,6 +163,12 @@ class LocalPlace(Place):
         One that was written by a process that was killed then is removed when another is written in the folder an hour
         later; should its process have been stopped only, that writes it again.
         """
+        temporary, now = self._begun(name, content, lasting=lasting)
+        _LEFTOVERS.sweep(self.folder, now)
+        return temporary
+
+    def _begun(self, name: str, content: bytes, *, lasting: bool) -> tuple[Path, float]:
+        """Write a file under a name that no other has; with the moment, by the folder's clock."""
         temporary = _made(self.folder) / f".{name}.{uuid.uuid4().hex}"
         # the moments of a pace are in a folder that every user of the machine may list
         mode = 0o666 if lasting else 0o600
@@ -172,12 +178,10 @@ class LocalPlace(Place):
                 file.flush()
                 if lasting:
                     os.fsync(file.fileno())
-                now = os.fstat(file.fileno()).st_mtime
+                return temporary, os.fstat(file.fileno()).st_mtime
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _LEFTOVERS.sweep(self.folder, now)
-        return temporary
 
     def change(self, name: str, change: Callable[[bytes], bytes]) -> None:
         """Change a small file as `exchange` does, many times a second: after a power cut it may be the one before."""
@@ -229,22 +233,30 @@ class LocalPlace(Place):
                     (self.folder / folder).rmdir()
 
     def sweep(self) -> list[str]:
-        """Remove what has waited for its name for an hour, by the clock of this folder."""
-        # what another user of the machine has is left to that user
-        with suppress(PermissionError):
-            if self.folder.is_dir():
-                return list(self._swept())
-        return []
-
-    def _swept(self) -> Iterator[str]:
-        newest = self._written(CLOCK_FILE, b"", lasting=False)
-        before = datetime.fromtimestamp(newest.stat().st_mtime - _LEFT_AFTER, UTC)
+        """Remove what has waited for its name for an hour, by the clock of this folder; not another user's."""
+        if not self.folder.is_dir():
+            return []
+        try:
+            newest, now = self._begun(CLOCK_FILE, b"", lasting=False)
+        except PermissionError:
+            return []
         newest.unlink()
-        for name, entry in self.files().items():
-            if _UNFINISHED.fullmatch(PurePosixPath(name).name) and entry.modified and entry.modified < before:
-                with suppress(PermissionError):
-                    (self.folder / name).unlink(missing_ok=True)
-                    yield name
+        removed = [path for folder, _, _ in os.walk(self.folder) for path in _remove_left(Path(folder), now)]
+        return sorted(path.relative_to(self.folder).as_posix() for path in removed)
+
+
+def _remove_left(folder: Path, now: float) -> list[Path]:
+    """Remove what has waited in a folder for its name for an hour, at a moment of the folder's clock; return it."""
+    removed = list[Path]()
+    # another one may be faster, and another user's files may be there, too
+    with suppress(OSError), os.scandir(folder) as found:
+        for entry in found:
+            if _UNFINISHED.fullmatch(entry.name):
+                with suppress(OSError):
+                    if entry.stat(follow_symlinks=False).st_mtime < now - _LEFT_AFTER:
+                        Path(entry.path).unlink()
+                        removed.append(Path(entry.path))
+    return removed
 
 
 def _lock(found: int) -> None:
@@ -297,13 +309,7 @@ class _Leftovers:
         if time.monotonic() - self._looked.get(folder, -_LEFT_AFTER) < _LEFT_AFTER:
             return
         self._looked[folder] = time.monotonic()
-        # another one may be faster, and another user's files may be there, too
-        with suppress(OSError), os.scandir(folder) as found:
-            for entry in found:
-                if _UNFINISHED.fullmatch(entry.name):
-                    with suppress(OSError):
-                        if entry.stat(follow_symlinks=False).st_mtime < now - _LEFT_AFTER:
-                            Path(entry.path).unlink()
+        _remove_left(folder, now)
 
 
 _LEFTOVERS = _Leftovers()

@@ -80,15 +80,16 @@ def fetched(
     if store.at_once > 1:
         _check_room(store, chosen, workdir)
 
-    hashes, gone = ThreadPoolExecutor(1, thread_name_prefix="hash"), removed_since_split if found_by_split else removed
+    hashes = ThreadPoolExecutor(1, thread_name_prefix="hash")
 
     def fetch(numbered: tuple[int, Chosen]) -> list[Fetched]:
         number, one = numbered
         folders = workdir / "fetched" / f"{number:06}", workdir / "unpacked" / f"{number:06}"
+        way = _Fetch(store, kind, limit, *folders, clock, hashes, found_by_split)
         try:
-            return list(_Fetch(store, kind, limit, *folders, clock, hashes, found_by_split).of(one))
+            return list(way.of(one))
         except FileNotFoundError:
-            raise gone(one.found.name) from None
+            raise way.gone(one.found.name) from None
 
     try:
         return [found for each in _each(store.at_once, fetch, list(enumerate(chosen))) for found in each]
@@ -128,6 +129,10 @@ class _Fetch:
     hashes: Executor
     found_by_split: bool = False
 
+    def gone(self, name: str) -> SourceNotReadyError:
+        """Return the error for a file that was there when it was found."""
+        return (removed_since_split if self.found_by_split else removed)(name)
+
     def of(self, one: Chosen) -> Iterator[Fetched]:
         """Yield the file, or the members of an archive."""
         seen_at = self.clock.now()
@@ -143,9 +148,8 @@ class _Fetch:
         if not found.tag and not one.unless and size >= _LARGE and not self._is_copy(path):
             # no one asks what is in it before it is read
             hashing = self.hashes.submit(content_hash, path)
-            gone = removed_since_split if self.found_by_split else removed
-            one_found = self._as_delivered(source, Delivered(found.name, path), self.folder)
-            yield replace(one_found, hashing=hashing, gone=gone)
+            delivered = self._as_delivered(source, Delivered(found.name, path), self.folder)
+            yield replace(delivered, hashing=hashing, gone=self.gone)
             return
         source = replace(source, hash=found.tag or content_hash(path))
         if one.unless == source.hash:
