@@ -520,6 +520,12 @@ def test_the_process_puts_itself_off_until_the_next_try_of_what_others_read(stat
     monkeypatch.setattr(DbtBuildLocalOperator, "build_and_run_cmd", dbt)
     context = context_of("transform.build")
     context["ti"].id, context["ti"].xcom_push = "a", lambda value, **_: written.append(value["process"])
+    assert build.retries == 0
+    build.execute(context)
+    assert len(asked) == 1, "without retries there is no next try to wait for"
+    asked.clear()
+    written.clear()
+    build.retries = 2
     with pytest.raises(AirflowRescheduleException):
         build.execute(context)
     tasks = {name: f"transform.{task}" for name, task in build.graph.names.items()}

@@ -155,7 +155,8 @@ class DbtProcessOperator(DbtBuildLocalOperator):  # type: ignore[misc]  # Cosmos
             self._of_others = frozenset(test for name in others for test in graph.tests[name])
             with published(ti, self._outcomes, turn):
                 super().execute(context, **kwargs)
-        if later := waiting(graph.parents, states, self._outcomes.known()):
+        # without retries a model that failed has no next try
+        if self.retries and (later := waiting(graph.parents, states, self._outcomes.known())):
             self.log.info("%s models wait for another try of what they read", len(later))
             raise AirflowRescheduleException(datetime.now(UTC) + _PAUSE)  # type: ignore[no-untyped-call]
         if not left and not loose:
