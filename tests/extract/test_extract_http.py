@@ -509,8 +509,9 @@ def test_authorities_are_read_once_in_a_process_and_those_of_the_environment_eac
     # what asks for something else never changes what the others share
     assert HttpSettings(verify=False).tls() is not shared
     assert HttpSettings(verify=certifi.where()).tls() is not shared
-    monkeypatch.setenv("SSL_CERT_FILE", "/rotated/from/time/to/time.pem")
-    assert HttpSettings().tls() is True
+    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())
+    assert HttpSettings().tls() is not shared
+    assert HttpSettings().tls() is not HttpSettings().tls()
     assert HttpSettings(trust_env=False).tls() is shared
 
 

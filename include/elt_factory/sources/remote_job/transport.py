@@ -19,7 +19,6 @@ from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.exchange import Answer
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.pace import pace_of
-from elt_factory.sources.rest_api.punctual import LOCATION
 from elt_factory.sources.rest_api.sending import JSON, Sending
 
 
@@ -52,8 +51,6 @@ class Http:
                 raise self.label.error(kind, text) from None
             body = None
         headers = {name.lower(): value for name, value in answer.headers.items()}
-        if LOCATION in headers:
-            headers["location"] = headers[LOCATION]
         return Reply(answer.status, body, headers, known)
 
 

@@ -6,9 +6,8 @@ import mmap
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain
-
-import httpx
 
 from elt_factory.sources.rest_api.damage import DamagedAnswerError, TooLargeAnswerError, UnreadableAnswerError
 
@@ -36,6 +35,18 @@ def read_body(chunks: Iterable[bytes], headers: Mapping[str, str], limit: int, s
         size += len(piece)
         if size > MEMORY_BYTES:
             return _on_disk(chain(pieces, parts), scratch)
+    return b"".join(pieces)
+
+
+def read_beginning(chunks: Iterable[bytes], headers: Mapping[str, str], most: int) -> bytes:
+    """Read the first bytes of a body, unpacked as far as that can be done: those of an error, to be quoted."""
+    pieces, size = list[bytes](), 0
+    with suppress(DamagedAnswerError, UnreadableAnswerError):
+        for piece in decoded(chunks, headers):
+            pieces.append(piece[: most - size])
+            size += len(pieces[-1])
+            if size >= most:
+                break
     return b"".join(pieces)
 
 
@@ -104,16 +115,3 @@ def _step(decompress: Callable[[bytes, int], bytes], data: bytes) -> bytes:
 def _is_wrapped(head: bytes) -> bool:
     """Whether these are the first bytes of gzip, or of zlib (RFC 1950), whose first two are a multiple of 31."""
     return head[:1] == b"\x1f" or (head[0] & 0x0F == zlib.DEFLATED and int.from_bytes(head[:2]) % 31 == 0)
-
-
-def raw_bytes(response: httpx.Response, limit: int) -> Iterator[bytes]:
-    """Yield the raw bytes of an answer; of one that is an error, no more than is quoted."""
-    if response.is_success:
-        yield from response.iter_raw()
-        return
-    size = 0
-    for chunk in response.iter_raw():
-        yield chunk[: limit - size]
-        size += len(chunk)
-        if size >= limit:
-            return

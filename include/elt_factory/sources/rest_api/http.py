@@ -6,14 +6,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import httpcore
 import httpx
 import msgspec
 
+import elt_factory
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import (
     AnswerLostError,
@@ -29,8 +30,8 @@ from elt_factory.extract.label import TableLabel
 from elt_factory.sources.rest_api.answer_model import AnswerRule
 from elt_factory.sources.rest_api.answer_rules import rule_of, seconds_of, text_at
 from elt_factory.sources.rest_api.api_model import RestApi
-from elt_factory.sources.rest_api.auth import base_url
-from elt_factory.sources.rest_api.body import raw_bytes, read_body
+from elt_factory.sources.rest_api.auth import base_url, basic_header
+from elt_factory.sources.rest_api.body import Body, read_beginning, read_body
 from elt_factory.sources.rest_api.credentials import Credentials
 from elt_factory.sources.rest_api.damage import (
     DamagedAnswerError,
@@ -53,11 +54,12 @@ from elt_factory.sources.rest_api.outcomes import (
     records_json,
 )
 from elt_factory.sources.rest_api.pace import Pace, pace_of
-from elt_factory.sources.rest_api.punctual import LOCATION, Deadline, PunctualTransport
+from elt_factory.sources.rest_api.punctual import Deadline
 from elt_factory.sources.rest_api.sending import GET, JSON, Sending
 from elt_factory.sources.rest_api.settings import HttpSettings, proxy_of_environment, settings_of
 from elt_factory.sources.rest_api.statuses import seconds_to_wait
 from elt_factory.sources.rest_api.whole import check_file
+from elt_factory.sources.rest_api.wire import Wire
 
 _SAME_METHOD = frozenset({307, 308})
 _MOST_REDIRECTS = 5
@@ -66,8 +68,16 @@ _LONGEST_ASKED = 366 * 86400.0  # seconds
 _OF_A_LOGIN = "the response of the login is not JSON"
 _EXCERPT = 200
 _MOST_OF_AN_ERROR = 100_000
-# what body.py can unpack, and no more than that is asked for
-_OURS = {"Accept-Encoding": "gzip, deflate"}
+_USUAL = {
+    "Accept": "*/*",
+    # what body.py can unpack, and no more than that is asked for
+    "Accept-Encoding": "gzip, deflate",
+    "Connection": "keep-alive",
+    "User-Agent": f"elt-factory/{elt_factory.__version__}",
+}
+
+# why there is no response, or only a part
+_NO_RESPONSE = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError)
 
 PATIENCE = Patience()
 Params = Mapping[str, Any]
@@ -118,13 +128,7 @@ class HttpClient:
         settings = settings_of(connection, self._base.scheme, label)
         self._headers = {**settings.headers, **api.headers}
         self._last_path: tuple[str, httpx.URL] | None = None
-        self._client = httpx.Client(
-            headers=_OURS,
-            timeout=self._deadline.seconds,
-            transport=self._transport(settings),
-            # a cookie is sent where auth says so, and no server sets one for another
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        )
+        self._wire = self._wired(settings)
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +140,7 @@ class HttpClient:
 
     def close(self) -> None:
         """Close its connections."""
-        self._client.close()
+        self._wire.close()
 
     def get(self, path: str, params: Params) -> Answer:
         """Return the answer of an endpoint below the connection's address, whatever it holds."""
@@ -197,14 +201,13 @@ class HttpClient:
         """Return the address of an endpoint for people, without its query."""
         return shown(self._below(path, {}))
 
-    def _transport(self, settings: HttpSettings) -> PunctualTransport:
+    def _wired(self, settings: HttpSettings) -> Wire:
+        proxy = settings.proxy or (proxy_of_environment(self._base) if settings.trust_env else None)
         try:
-            return PunctualTransport(
-                self._deadline,
-                verify=settings.tls(),
-                trust_env=settings.trust_env,
-                proxy=settings.proxy or (proxy_of_environment(self._base) if settings.trust_env else None),
-            )
+            if settings.has_own_tls or self._base.scheme == "https":
+                # files that cannot be used are said before anything is sent
+                settings.tls()
+            return Wire(self._deadline, settings.tls, proxy)
         except (OSError, ValueError, httpx.InvalidURL) as error:
             named = f'invalid extra in the connection "{self._connection.conn_id}": {error}'
             raise self._subject.error(BadRequestError, named, "check verify, cert and proxies") from None
@@ -229,7 +232,7 @@ class HttpClient:
 
     def _redirected(self, call: Call, answer: Answer) -> Call:
         """Return the request that a redirect asks for."""
-        link = answer.headers[LOCATION]
+        link = answer.headers["location"]
         # a login may be at another host than the connection's, which keeps to that one
         url = self._joined(link, answer.url) if call.is_login else self._own(link, answer.url)
         # another host is one that the config allows, and yet gets no secret from a redirect
@@ -334,7 +337,7 @@ class HttpClient:
         self._pace.wait(self._patience.pause)
         try:
             return self._once(call, secrets)
-        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
+        except (httpcore.UnsupportedProtocol, httpcore.LocalProtocolError, httpx.InvalidURL) as error:
             raise self._subject.error(BadRequestError, f"{call}: {error}") from None
         except NotReadyAnswerError as error:
             return NotReady(error)
@@ -345,7 +348,7 @@ class HttpClient:
                 raise self._subject.error(BadDataError, f"{call}: {_OF_A_LOGIN}") from None
             hint = "request smaller pages, or raise max_answer_mb" if isinstance(error, TooLargeAnswerError) else ""
             raise self._subject.error(BadDataError, f"{call}: {error}", hint) from None
-        except httpx.RequestError as error:
+        except _NO_RESPONSE as error:
             return cause_of(error, self._deadline.seconds)
 
     def _secrets(self, call: Call) -> Mapping[str, str]:
@@ -362,15 +365,16 @@ class HttpClient:
         self._deadline.begin()
         params = {} if call.bare or call.is_login else self._credentials.params()
         url = call.url.copy_merge_params(params) if params else call.url
-        headers = merged({} if call.bare else self._headers, call.sending.own_headers, secrets)
-        sent = [(name.encode(), value.encode()) for name, value in headers.items()]
-        with self._client.stream(call.sending.method, url, headers=sent, content=call.sending.content) as response:
-            status = response.status_code
-            # what an error says is quoted with a few words: the rest is left where it is
-            limit = self._most_bytes if response.is_success else _MOST_OF_AN_ERROR
-            body = read_body(
-                raw_bytes(response, limit), response.headers, limit, str(self._scratch) if self._scratch else None
-            )
+        login = basic_header(url.username, url.password) if url.userinfo else {}
+        headers = merged(_USUAL, {} if call.bare else self._headers, call.sending.own_headers, secrets, login)
+        with self._wire.stream(call.sending.method, url, headers, call.sending.content) as response:
+            status = response.status
+            body: Body
+            if response.is_success:
+                body = read_body(response.pieces, response.headers, self._most_bytes, self._scratch)
+            else:
+                # what an error says is quoted with a few words: the rest is left where it is
+                body = read_beginning(response.pieces, response.headers, _MOST_OF_AN_ERROR)
             answer = Answer(call.url, status, response.headers, body, call.sending.method)
         rule = rule_of(call.rules, status, answer.headers, body, lambda: answer.parsed)
         if rule:

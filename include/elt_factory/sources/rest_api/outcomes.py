@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import httpcore
 import httpx
 
 from elt_factory.core.failures import AccessDeniedError, BadDataError, BadRequestError, EltError
 from elt_factory.sources.rest_api.exchange import Answer, Call
-from elt_factory.sources.rest_api.punctual import LOCATION
 from elt_factory.sources.rest_api.statuses import may_heal
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -26,12 +26,12 @@ class NotSent(str):
     __slots__ = ()
 
 
-def cause_of(error: httpx.RequestError, seconds: float) -> str:
+def cause_of(error: Exception, seconds: float) -> str:
     """Return why there is no answer now, of a request that has a number of seconds."""
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, httpcore.TimeoutException):
         return f"response exceeded the total timeout of {seconds:g} s"
     text = str(error) or type(error).__name__
-    return NotSent(text) if isinstance(error, httpx.ConnectError) else text
+    return NotSent(text) if isinstance(error, httpcore.ConnectError) else text
 
 
 def outcome_may_heal(answer: Answer) -> bool:
@@ -50,7 +50,7 @@ def is_refusal(outcome: Answer | str) -> bool:
 
 def leads_on(call: Call, answer: Answer) -> bool:
     """Whether an answer is a redirect to follow."""
-    return answer.status in _REDIRECTS and LOCATION in answer.headers and not gave_cookies(call, answer)
+    return answer.status in _REDIRECTS and "location" in answer.headers and not gave_cookies(call, answer)
 
 
 def gave_cookies(call: Call, answer: Answer) -> bool:

@@ -1,7 +1,7 @@
 """Connections on which everything together takes no longer than one request may.
 
-httpx limits each read by itself, so a server that sends a byte now and then keeps its client forever, in the middle of
-a header too.
+httpcore limits each read by itself, so a server that sends a byte now and then keeps its client forever, in the middle
+of a header too.
 """
 
 from __future__ import annotations
@@ -13,10 +13,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import httpcore
-import httpx
-
-# the Location of an answer, by another name
-LOCATION = "x-elt-location"
 
 
 class Deadline:
@@ -42,28 +38,14 @@ class Deadline:
         return left
 
 
-class PunctualTransport(httpx.HTTPTransport):
-    """httpx's own transport, on connections that keep to a deadline."""
+class PunctualBackend(httpcore.NetworkBackend):
+    """The network, on which everything together keeps to a deadline."""
 
-    def __init__(self, deadline: Deadline, **options: Any) -> None:
-        super().__init__(**options)
-        self._pool._network_backend = _Backend(deadline)  # noqa: SLF001 - httpcore takes it, and httpx does not pass it on
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; where the answer leads is left for who follows it, since httpx trips over odd addresses."""
-        response = super().handle_request(request)
-        location = response.headers.pop("location", None)
-        if location is not None:
-            response.headers[LOCATION] = location
-        return response
-
-
-class _Backend(httpcore.NetworkBackend):
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
         self._inner = httpcore.SyncBackend()
 
-    def connect_tcp(
+    def connect_tcp(  # noqa: D102 - as httpcore has it
         self,
         host: str,
         port: int,

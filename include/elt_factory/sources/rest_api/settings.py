@@ -42,15 +42,20 @@ class HttpSettings:
     proxy: str | None = field(default=None, repr=False)
     trust_env: bool = True
 
-    def tls(self) -> ssl.SSLContext | bool:
+    @property
+    def has_own_tls(self) -> bool:
+        """Whether the connection says how servers are known, or who we are."""
+        return self.verify is not True or self.cert is not None
+
+    def tls(self) -> ssl.SSLContext:
         """How servers are known, and who we are to them.
 
         Raises:
             OSError: files that cannot be used.
         """
-        if self.verify is True and self.cert is None:
+        if not self.has_own_tls:
             own = self.trust_env and any(map(os.environ.get, _OWN_AUTHORITIES))
-            return True if own else _usual_tls()
+            return httpx.create_ssl_context() if own else _usual_tls()
         context = httpx.create_ssl_context(verify=bool(self.verify), trust_env=self.trust_env)
         if isinstance(self.verify, str):
             folder = Path(self.verify).is_dir()

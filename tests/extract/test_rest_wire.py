@@ -1,0 +1,281 @@
+"""One request and its response over HTTP/1.1: connections, TLS, proxies, and servers that answer oddly."""
+
+from __future__ import annotations
+
+import gzip
+import ipaddress
+import random
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+import elt_factory
+from elt_factory.core.connection import Connection
+from elt_factory.core.failures import BadRequestError, SourceUnavailableError
+from elt_factory.extract.label import TableLabel, secrets_of
+from elt_factory.sources.rest_api.api_model import RestApi
+from elt_factory.sources.rest_api.exchange import Patience
+from elt_factory.sources.rest_api.http import HttpClient
+from elt_factory.sources.rest_api.sending import Sending
+
+QUICK = Patience(tries=2, first_wait=0.01, longest_wait=0.02)
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n[25]"
+
+
+@dataclass
+class Peer:
+    """A server on a socket of its own: what it was sent on each connection."""
+
+    address: tuple[str, int]
+    heads: list[list[bytes]] = field(default_factory=list)
+
+    @property
+    def lines(self) -> list[bytes]:
+        return [head.split(b"\r\n")[0] for heads in self.heads for head in heads]
+
+
+def head_of(connection: socket.socket) -> bytes:
+    """Read to the end of a request's headers."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        came = connection.recv(1)
+        if not came:
+            break
+        head += came
+    return head
+
+
+@contextmanager
+def peer(
+    answer: Callable[[socket.socket, bytes], bool],
+    host: str = "127.0.0.1",
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[Peer]:
+    """Serve; `answer` gets the connection and a head, and says whether the connection stays."""
+    listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    here = Peer(listener.getsockname()[:2])
+
+    def talk(bare: socket.socket, heads: list[bytes]) -> None:
+        with suppress(OSError), bare:
+            connection = tls.wrap_socket(bare, server_side=True) if tls else bare
+            with connection:
+                while head := head_of(connection):
+                    heads.append(head)
+                    if not answer(connection, head):
+                        return
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                here.heads.append([])
+                threading.Thread(target=talk, args=(connection, here.heads[-1]), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield here
+    finally:
+        # a thread that waits for a connection keeps the port otherwise
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def sends(*pieces: bytes, stays: bool = True) -> Callable[[socket.socket, bytes], bool]:
+    def answer(connection: socket.socket, _: bytes) -> bool:
+        for piece in pieces:
+            connection.sendall(piece)
+        return stays
+
+    return answer
+
+
+def client(host: str, patience: Patience = QUICK, **fields) -> HttpClient:
+    connection = Connection("api", "http", host=host, **fields)
+    api = RestApi(type="rest_api", connection="api", timeout="5s")
+    return HttpClient(api, connection, TableLabel("src", "things", secrets_of(connection)), patience)
+
+
+def url_of(server: Peer, scheme: str = "http") -> str:
+    host, port = server.address
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def test_requests_to_a_server_take_one_connection_and_say_who_asks():
+    with peer(sends(OK)) as server, client(url_of(server)) as http:
+        assert [http.ask("/x", {"page": n}).body for n in range(3)] == [b"[25]"] * 3
+    assert server.lines == [b"GET /x?page=%d HTTP/1.1" % n for n in range(3)]
+    assert len(server.heads) == 1
+    head = server.heads[0][0]
+    assert f"User-Agent: elt-factory/{elt_factory.__version__}\r\n".encode() in head
+    assert f"Host: 127.0.0.1:{server.address[1]}\r\n".encode() in head
+
+
+def test_a_connection_that_the_server_has_closed_is_not_used_again():
+    closing = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
+    with peer(sends(closing, stays=False)) as server, client(url_of(server), Patience(tries=1)) as http:
+        for _ in range(3):
+            assert http.ask("/x", {}).body == b"[]"
+            assert server.heads[-1]
+            threading.Event().wait(0.05)  # until the end of the connection has come here
+    assert len(server.heads) == 3
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_long_page_of_an_error_is_an_error_like_others_and_its_rest_is_left_unread(packed):
+    page = random.Random(1).randbytes(4_000_000)
+    body = gzip.compress(b"out of order" + page) if packed else b"out of order" + page
+    coding = b"Content-Encoding: gzip\r\n" if packed else b""
+    failed = b"HTTP/1.1 500 No\r\nContent-Length: %d\r\n%s\r\n" % (len(body), coding)
+    answers = iter([failed + body, OK])
+    with peer(lambda connection, _: not connection.sendall(next(answers))) as server, client(url_of(server)) as http:
+        assert http.ask("/x", {}).body == b"[25]"
+    # what is left of a response is on the connection
+    assert len(server.heads) == 2
+    with (
+        peer(sends(failed + body)) as server,
+        client(url_of(server)) as http,
+        pytest.raises(SourceUnavailableError, match=r"500 Internal Server Error: out of order.*after 2 tries"),
+    ):
+        http.ask("/x", {})
+
+
+def test_an_address_of_ipv6_is_asked_by_its_name():
+    try:
+        with peer(sends(OK), "::1") as server, client(url_of(server)) as http:
+            assert http.ask("/x", {}).body == b"[25]"
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    assert f"Host: [::1]:{server.address[1]}\r\n".encode() in server.heads[0][0]
+
+
+def test_early_hints_before_a_response_are_no_response():
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
+    with peer(sends(hints, OK)) as server, client(url_of(server)) as http:
+        assert http.ask("/x", {}).body == b"[25]"
+
+
+def test_a_refusal_while_a_body_is_being_sent_is_read():
+    refused = b"HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large"
+    with peer(sends(refused, stays=False)) as server, client(url_of(server)) as http:
+        body = Sending("POST", b"x" * 20_000_000, "text/plain")
+        with pytest.raises((BadRequestError, SourceUnavailableError), match=r"413 .*too large|Connection reset"):
+            http.ask("/x", {}, body)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"", "Server disconnected without sending a response"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[1,", "peer closed connection without sending complete message"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[1", "peer closed connection"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\n[]\r\n0\r\n\r\n", "illegal chunk header"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n[]", "conflicting Content-Length"),
+        (b"HTTP/1.1 200 OK\r\nno header\r\n\r\n[]", "illegal header line"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "illegal status line"),
+    ],
+)
+def test_what_is_no_whole_response_is_tried_again_and_then_said(answer, told):
+    with (
+        peer(sends(answer, stays=False)) as server,
+        client(url_of(server)) as http,
+        pytest.raises(SourceUnavailableError, match=f"{told}.*after 2 tries"),
+    ):
+        http.ask("/x", {})
+    assert len(server.heads) == 2
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate of a server on loopback, signed by itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("tls")
+    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    encoded = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "key.pem").write_bytes(encoded)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return folder / "cert.pem", context
+
+
+def test_a_server_is_known_by_the_authority_that_the_connection_names(certificate):
+    file, context = certificate
+    with peer(sends(OK), tls=context) as server:
+        host = url_of(server, "https")
+        with client(host) as http, pytest.raises(SourceUnavailableError, match="certificate verify failed"):
+            http.ask("/x", {})
+        for verify in (str(file), False):
+            with client(host, extra={"verify": verify}) as http:
+                assert [http.ask("/x", {}).body for _ in range(2)] == [b"[25]"] * 2
+
+
+def test_a_proxy_leads_to_a_server_of_https_and_never_sees_the_request(certificate):
+    file, context = certificate
+    with peer(sends(OK), tls=context) as server, peer(tunnel) as proxy:
+        extra = {"verify": str(file), "proxy": url_of(proxy).replace("//", "//user:pa%20ss@")}
+        with client(url_of(server, "https"), extra=extra, password="s3cr3t") as http:
+            assert [http.ask("/x", {}).body for _ in range(2)] == [b"[25]"] * 2
+    port = server.address[1]
+    assert proxy.lines == [b"CONNECT 127.0.0.1:%d HTTP/1.1" % port]
+    # user:pa ss
+    assert b"Proxy-Authorization: Basic dXNlcjpwYSBzcw==\r\n" in proxy.heads[0][0]
+    assert b"Authorization: Bearer s3cr3t\r\n" in server.heads[0][0]
+    assert b"Proxy-Authorization" not in server.heads[0][0]
+
+
+def tunnel(connection: socket.socket, head: bytes) -> bool:
+    host, _, port = head.split()[1].decode().partition(":")
+    with socket.create_connection((host, int(port))) as server:
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        back = threading.Thread(target=pump, args=(server, connection), daemon=True)
+        back.start()
+        pump(connection, server)
+        back.join(5)
+    return False
+
+
+def pump(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while came := source.recv(65536):
+            target.sendall(came)
+        target.shutdown(socket.SHUT_WR)
+
+
+def test_a_proxy_that_refuses_is_named_by_what_it_says(certificate):
+    refused = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    with peer(sends(refused)) as proxy:
+        http = client("https://api.example.com", extra={"proxy": url_of(proxy)})
+        with http, pytest.raises(SourceUnavailableError, match="407 Proxy Authentication Required"):
+            http.ask("/x", {})
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "ftp://127.0.0.1"])
+def test_a_proxy_of_another_kind_is_refused_before_anything_is_sent(proxy):
+    with pytest.raises(BadRequestError, match=r"invalid extra .*check verify, cert and proxies"):
+        client("https://api.example.com", extra={"proxy": proxy})
