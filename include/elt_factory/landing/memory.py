@@ -54,14 +54,17 @@ def set_limit(connection: duckdb.DuckDBPyConnection) -> None:
     The allocator keeps what a thread freed for it, outside the limit, until that is more than a threshold: at DuckDB's
     own, 128 MB, landings of more rows take more memory.
     """
-    connection.execute(f"SET memory_limit = '{limit_bytes()}B'")
-    # a COPY that fails waits for its own writes, and with writers of DuckDB 2.0.0 that can be indefinitely
-    connection.execute("SET async_threads = 0")
-    for threshold in ("allocator_flush_threshold", "allocator_bulk_deallocation_flush_threshold"):
-        connection.execute(f"SET {threshold} = '1MB'")
-    if threads := os.environ.get("ELT_CONTRACT_THREADS"):
-        connection.execute(f"SET threads = {int(threads)}")
-    connection.execute("SET VARIABLE most_threads = current_setting('threads')")
+    threads = os.environ.get("ELT_CONTRACT_THREADS")
+    settings = [
+        f"SET memory_limit = '{limit_bytes()}B'",
+        # a COPY that fails waits for its own writes, and with writers of DuckDB 2.0.0 that can be indefinitely
+        "SET async_threads = 0",
+        "SET allocator_flush_threshold = '1MB'",
+        "SET allocator_bulk_deallocation_flush_threshold = '1MB'",
+        *([f"SET threads = {int(threads)}"] if threads else []),
+        "SET VARIABLE most_threads = current_setting('threads')",
+    ]
+    connection.execute("; ".join(settings))
     set_records(connection, 0)
 
 
@@ -91,8 +94,8 @@ def set_records(
         buffer_bytes: How large the buffers are that DuckDB would keep; 0 where it keeps none.
     """
     useful = "getvariable('most_threads')" if useful_threads is None else str(useful_threads)
-    for name, value in {"record_bytes": record_bytes, "useful_threads": useful, "buffer_bytes": buffer_bytes}.items():
-        connection.execute(f"SET VARIABLE {name} = {value}")
+    values = {"record_bytes": record_bytes, "useful_threads": useful, "buffer_bytes": buffer_bytes}
+    connection.execute("; ".join(f"SET VARIABLE {name} = {value}" for name, value in values.items()))
 
 
 def set_threads(connection: duckdb.DuckDBPyConnection, columns: int, most: int | None = None) -> None:
@@ -107,9 +110,7 @@ def set_threads(connection: duckdb.DuckDBPyConnection, columns: int, most: int |
     threads = threads_for(limit, most or useful, columns, record_bytes)
     if buffer_bytes:
         limit = reading_limit(limit, threads, columns, record_bytes, buffer_bytes)
-    connection.execute("SET threads = 1")
-    connection.execute(f"SET threads = {threads}")
-    connection.execute(f"SET memory_limit = '{limit}B'")
+    connection.execute(f"SET threads = 1; SET threads = {threads}; SET memory_limit = '{limit}B'")
 
 
 def row_group_bytes(connection: duckdb.DuckDBPyConnection) -> int:

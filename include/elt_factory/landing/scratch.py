@@ -28,13 +28,16 @@ def scratch(
     file = workdir / f"contract-{attempt}.duckdb"
     try:
         with duckdb.connect(str(file)) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            # nothing reads the file again: what the log has need not be written into it when it is closed
-            connection.execute("PRAGMA disable_checkpoint_on_shutdown")
             memory.set_limit(connection)
-            # what needs an order says which
-            connection.execute("SET preserve_insertion_order = false")
-            connection.execute(f"SET temp_directory = {text_literal(str(workdir / 'spill'))}")
+            settings = [
+                "SET TimeZone = 'UTC'",
+                # nothing reads the file again: what the log has need not be written into it when it is closed
+                "PRAGMA disable_checkpoint_on_shutdown",
+                # what needs an order says which
+                "SET preserve_insertion_order = false",
+                f"SET temp_directory = {text_literal(str(workdir / 'spill'))}",
+            ]
+            connection.execute("; ".join(settings))
             if doubting:
                 connection.execute("SET disabled_optimizers = 'statistics_propagation'")
             yield connection
