@@ -120,6 +120,18 @@ def test_requests_to_a_server_take_one_connection_and_say_who_asks():
     assert f"Host: 127.0.0.1:{server.address[1]}\r\n".encode() in head
 
 
+def test_a_host_that_the_connection_names_is_asked_for_in_place_of_its_address():
+    with (
+        peer(sends(OK)) as server,
+        client(url_of(server), extra={"headers": {"host": "api.example.com", "accept": "text/json"}}) as http,
+    ):
+        assert http.ask("/x", {}).body == b"[25]"
+    head = server.heads[0][0].lower()
+    assert head.count(b"\r\nhost: ") == 1
+    assert b"\r\nhost: api.example.com\r\n" in head
+    assert head.count(b"\r\naccept: ") == 1
+
+
 def test_a_connection_that_the_server_has_closed_is_not_used_again():
     closing = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
     with peer(sends(closing, stays=False)) as server, client(url_of(server), Patience(tries=1)) as http:

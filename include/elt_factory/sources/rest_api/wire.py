@@ -75,7 +75,9 @@ class Wire:
             httpcore.RemoteProtocolError: the response is none of HTTP, or was cut off.
         """
         target = _target(url)
-        sent = [(b"Host", url.netloc), *((name.encode(), value.encode()) for name, value in headers.items())]
+        sent = [(name.encode(), value.encode()) for name, value in headers.items()]
+        if not any(name.lower() == b"host" for name, _ in sent):
+            sent.insert(0, (b"Host", url.netloc))
         body = b"" if content is None and method in _WITH_BODY else content
         with (
             self._connected(target) as connection,
