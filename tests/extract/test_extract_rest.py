@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 import json
+import mmap
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
 from extract_support import SECRET, Asked, Reply, in_turn, read_request, reply, serving, spooled
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elt_factory.core.failures import BadDataError, BadRequestError
 from elt_factory.core.window import Window
 from elt_factory.extract import progress
 from elt_factory.sources.read import read
+from elt_factory.sources.rest_api import one_pass
 from elt_factory.sources.rest_api import reader as rest
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError, check_objects, ndjson, parse
 
@@ -96,6 +98,71 @@ def test_a_record_that_is_no_json_does_not_cost_the_others_of_its_answer(bad, be
 def test_an_answer_whose_own_form_is_broken_is_unreadable(body):
     with pytest.raises(UnreadableAnswerError, match="not a JSON object or list"):
         parse(body)
+
+
+KEYS = ["data", "next", "more\u00e9", 'a"b', "a\\b", "\t", ""]
+RECORD = st.sampled_from([{"a": 1}, {}, {"b": [{"c": "}], ["}]}, {"d": '"data": [{'}, [1, [2]], [], 3, "x]", None])
+VALUE = st.lists(st.just({"a": 1}) | RECORD, max_size=3) | RECORD
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(KEYS), VALUE), min_size=1, max_size=4),
+    st.sampled_from([("", ""), (" ", ", "), ("\n\t", "\r\n,")]),
+    st.booleans(),
+)
+def test_records_taken_apart_with_the_rest_of_their_answer_are_those_of_two_passes(pairs, spaces, ascii_only):
+    def written(value):
+        space, comma = spaces
+        if isinstance(value, list):
+            return f"{space}[{space}{(comma or ',').join(map(written, value))}{space}]{space}"
+        return json.dumps(value, ensure_ascii=ascii_only)
+
+    # a key may be there twice, and what is said last counts
+    body = ("{" + ",".join(f"{json.dumps(key)}:{written(value)}" for key, value in pairs) + "}").encode()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(one_pass, "LEAST_BYTES", 0)
+        once = parse(body)
+    twice = parse(body)
+    assert list(once.keys) == list(twice.keys)
+    for key, raw in twice.keys.items():
+        assert bytes(once.keys[key]) == bytes(raw)
+        if bytes(raw).startswith(b"["):
+            assert list(map(bytes, once.items(once.keys[key]))) == list(map(bytes, twice.items(raw)))
+
+
+@pytest.mark.parametrize(
+    ("body", "listed"),
+    [
+        (b'{"data": [{"a": 1}, {"a": 2}], "next": 3}', b'[{"a": 1}, {"a": 2}]'),
+        (b'{"meta": {"tags": [{}]}, "links": [{"b": [{}]}], "data": [ {"a": "}"} ]}', b'[ {"a": "}"} ]'),
+        (b'{"data": [[1, 2], [3]], "columns": ["a"]}', b"[[1, 2], [3]]"),
+        (b'{"data": [{"a": 1}], "data": [{"a": 2}]}', b'[{"a": 2}]'),
+        (b'{"response": {"data": [{"a": 1}]}}', None),
+        (b'{"data": [{"a": 1}], "data": null}', None),
+        (b'{"data": [{"a": 1}], "data": []}', None),
+        (b'{"data": []}', None),
+        (b'{"say": "\\"data\\": [{", "data": {"a": 1}}', None),
+    ],
+)
+def test_which_list_is_taken_apart_with_the_rest(monkeypatch, body, listed):
+    monkeypatch.setattr(one_pass, "LEAST_BYTES", 0)
+    document = parse(body)
+    assert (bytes(document.listed.whole) if document.listed else None) == listed
+    assert {key: bytes(raw) for key, raw in document.keys.items()} == {
+        key: bytes(raw) for key, raw in msgspec.json.decode(body, type=dict[str, msgspec.Raw]).items()
+    }
+
+
+def test_a_large_answer_on_disk_is_taken_apart_in_one_pass_too(tmp_path):
+    rows = [{"id": number, "text": "x" * 80} for number in range(1000)]
+    (tmp_path / "body").write_text(json.dumps({"data": rows, "next": "p2"}))
+    with (tmp_path / "body").open("rb") as file:
+        document = parse(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    assert document.listed
+    assert bytes(document.find("next")) == b'"p2"'
+    assert [json.loads(bytes(raw)) for raw in document.records("data")] == rows
+    assert json.loads(bytes(document.find("data"))) == rows
 
 
 def test_a_byte_order_mark_before_an_answer_is_no_part_of_it():

@@ -12,6 +12,7 @@ from msgspec import Raw
 from elt_factory.sources.rest_api import loose
 from elt_factory.sources.rest_api.body import Body
 from elt_factory.sources.rest_api.damage import DamagedAnswerError, UnreadableAnswerError
+from elt_factory.sources.rest_api.one_pass import KEYS, Listed, taken_apart
 from elt_factory.sources.rest_api.records_model import steps
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "steps",
 ]
 
-_KEYS = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
 _LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
 _EXCERPT = 80
@@ -37,10 +37,14 @@ _CUT = "truncated"  # the word of msgspec for what ends too soon
 
 @dataclass(frozen=True)
 class Document:
-    """One JSON answer, an object (`keys`: its values, still bytes) or a list (`keys` is None)."""
+    """One JSON answer, an object (`keys`: its values, still bytes) or a list (`keys` is None).
+
+    `listed` is a list in it, or the answer itself, that is taken apart already.
+    """
 
     body: Body
     keys: Mapping[str, Raw] | None
+    listed: Listed | None = None
 
     def find(self, path: str) -> Raw | None:
         """Return the value at a dotted path; None where there is none."""
@@ -57,11 +61,19 @@ class Document:
             UnreadableAnswerError: there is no list.
         """
         if path is None:
-            return items_of(self.body) if self.keys is None else [Raw(bytes(self.body).strip())]
+            return self.items(self.body) if self.keys is None else [Raw(bytes(self.body).strip())]
         found = self.at(path)
         if first_byte(found) != b"[":
             raise UnreadableAnswerError(f'records: "{path}" holds {_excerpt(found)}, which is not a list')
-        return items_of(found)
+        return self.items(found)
+
+    def items(self, raw: Raw | Body) -> Sequence[Raw]:
+        """Return the elements of a list in the answer.
+
+        Raises:
+            UnreadableAnswerError: it is broken.
+        """
+        return self.listed.items if self.listed and self.listed.whole is raw else items_of(raw)
 
     def at(self, path: str | None) -> Raw:
         """Return the value at a dotted path; without one, the whole answer.
@@ -112,12 +124,12 @@ def parse(body: Body) -> Document:
     try:
         _check_text(body)
         if is_list:
-            _LIST.decode(body)
-            return Document(body, None)
-        return Document(body, _KEYS.decode(body))
+            return Document(body, None, Listed(body, _LIST.decode(body)))
+        found = taken_apart(body)
+        return Document(body, *found) if found else Document(body, KEYS.decode(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        if (found := _loosely(body, is_list=is_list)) is not None:
-            return found
+        if (loosely := _loosely(body, is_list=is_list)) is not None:
+            return loosely
         kind = DamagedAnswerError if _CUT in str(error) else UnreadableAnswerError
         raise kind(f"the response is not a JSON object or list: {error}: {_excerpt(body[: _EXCERPT + 1])}") from None
 
@@ -132,23 +144,25 @@ def _check_text(body: Body) -> None:
     decoder.decode(b"", final=True)
 
 
-def ndjson(records: Sequence[Raw]) -> bytes:
+def ndjson(records: Sequence[Raw], *, unbroken: bool = False) -> bytes:
     """Write the records as lines, each byte as it was sent but for line breaks.
 
-    What is not an object is a line too: the contract rejects it, with the reason.
+    What is not an object is a line too: the contract rejects it, with the reason. `unbroken` ones have no line breaks.
     """
-    if not records:
-        return b""
-    lines = b"\n".join(records)
-    if _breaks_lines(records, lines):
-        # inside JSON strings line breaks are escaped, so these are between tokens
-        lines = b"\n".join(bytes(record).translate(_LINE_BREAKS) for record in records)
-    return lines + b"\n"
+    if not unbroken and has_breaks(b"".join(records)):
+        return b"".join(one_line(record) + b"\n" for record in records)
+    return b"\n".join([*records, b""]) if records else b""
 
 
-def _breaks_lines(records: Sequence[Raw], lines: bytes) -> bool:
+def one_line(record: Raw) -> bytes:
+    """Return a value's bytes without line breaks: these are between tokens, since they are escaped in JSON strings."""
+    return bytes(record).translate(_LINE_BREAKS)
+
+
+def has_breaks(body: Body) -> bool:
+    """Whether there is a line break in these bytes."""
     # to look for what is not there takes a tenth of the time of counting what is
-    return b"\r" in lines or b"\n" in b"".join(records)
+    return body.find(b"\n") >= 0 or body.find(b"\r") >= 0
 
 
 def check_objects(records: Sequence[Raw]) -> None:
@@ -168,7 +182,7 @@ def keys_of(raw: Raw) -> Mapping[str, Raw] | None:
     if first_byte(raw) != b"{":
         return None
     try:
-        return _KEYS.decode(raw)
+        return KEYS.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _wrapped(bytes(raw))
 

@@ -17,7 +17,7 @@ from msgspec import Raw
 from elt_factory.config.models.templates import CURSOR, Typed, Value, Values, typed
 from elt_factory.core.window import Window
 from elt_factory.extract.request import Part
-from elt_factory.sources.rest_api.answer import first_byte
+from elt_factory.sources.rest_api.answer import first_byte, one_line
 from elt_factory.sources.rest_api.each_model import Each
 from elt_factory.sources.rest_api.fields import Fields
 from elt_factory.sources.rest_api.model import RestTable
@@ -137,7 +137,7 @@ def _of_rows(head: str, keep: Mapping[str, str], rows: Path | None) -> Iterator[
         for line in lines:
             found = {f"{head}.{name}": raw for name, raw in _ROW.decode(line).items()}
             values = {name: _value(raw) for name, raw in found.items()}
-            yield Key(values, {column: bytes(found[name]) for column, name in keep.items()})
+            yield Key(values, {column: one_line(found[name]) for column, name in keep.items()})
 
 
 def _value(raw: Raw) -> Value:

@@ -10,7 +10,7 @@ from functools import cached_property
 import msgspec
 from msgspec import Raw
 
-from elt_factory.sources.rest_api.answer import Document, UnreadableAnswerError, find_in, first_byte, ndjson
+from elt_factory.sources.rest_api.answer import Document, UnreadableAnswerError, find_in, first_byte, has_breaks, ndjson
 from elt_factory.sources.rest_api.paging_model import (
     CursorPaginator,
     HeaderLinkPaginator,
@@ -66,8 +66,10 @@ class Page:
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the records as NDJSON, a few thousand at a time: a large page is not copied as a whole."""
+        # what was added to the records has no line breaks either
+        unbroken = not has_breaks(self.document.body)
         for start in range(0, len(self.found), _PIECE):
-            yield ndjson(self.found[start : start + _PIECE])
+            yield ndjson(self.found[start : start + _PIECE], unbroken=unbroken)
 
     @property
     def lines(self) -> bytes:

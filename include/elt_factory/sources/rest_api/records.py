@@ -41,7 +41,8 @@ def records_of(document: Document, at: Records | None) -> Sequence[Raw]:
         return _only(at, raw)
     if first_byte(raw) != b"[":
         raise UnreadableAnswerError(f"{_named(at)} holds {_shown(raw)}, which is not a list{_instead(raw)}")
-    return _from_lists(document, at, items_of(raw)) if at.columns else items_of(raw)
+    found = document.items(raw)
+    return _from_lists(document, at, found) if at.columns else found
 
 
 def flattened(records: Sequence[Raw], columns: Mapping[str, str]) -> Sequence[Raw]:

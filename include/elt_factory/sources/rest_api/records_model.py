@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
@@ -69,9 +70,10 @@ class Records(Model):
         return (self.path or "").partition(EACH)[0].strip(".") or None
 
 
-def steps(path: str) -> list[str]:
+@lru_cache(maxsize=256)
+def steps(path: str) -> Sequence[str]:
     """Return the keys of a dotted path; a dot within a key has a backslash before it."""
-    return [step.replace("\\.", ".") for step in _DOT.split(path)]
+    return tuple(step.replace("\\.", ".") for step in _DOT.split(path))
 
 
 def _by_column(value: Any) -> Any:
