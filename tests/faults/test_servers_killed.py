@@ -191,7 +191,7 @@ def test_a_server_that_is_killed_while_it_answers_fails_the_try_and_the_next_one
 @pytest.mark.parametrize("name", ["pages ahead", "a file"])
 def test_a_read_waits_for_a_server_that_is_killed_and_comes_back(tmp_path, unused_port, monkeypatch, name):
     for module in (web, rest_http):
-        monkeypatch.setattr(module, "PATIENCE", Patience(tries=40, first_wait=0.05, longest_wait=0.25))
+        monkeypatch.setattr(module, "PATIENCE", Patience(tries=400, first_wait=0.05, longest_wait=0.25))
     kind = KINDS[name]
     over, killed = threading.Event(), []
 
