@@ -128,7 +128,9 @@ def _landed(extract: Mapping[str, Any], table: Mapping[str, Any], connection: An
 
 
 def _files(given: Path, folder: Path, kind: str, path: str) -> Callable[[], int]:
-    import elt_factory.sources.files.reader  # noqa: F401 - as above
+    # as above: what a worker has imported before its tasks
+    import elt_factory.formats.every
+    import elt_factory.sources.files.reader  # noqa: F401
     from elt_factory.core.connection import Connection
 
     connection = Connection("files", "fs", extra={"path": str(given / kind)})

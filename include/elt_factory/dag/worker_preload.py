@@ -17,6 +17,7 @@ _NEEDED = (
     "elt_factory.dag.config_dag",
     "elt_factory.dag.runtime",
     "elt_factory.landing.land",
+    "elt_factory.formats.every",
     "elt_factory.sources.files.reader",
     "elt_factory.sources.rest_api.reader",
     "elt_factory.warehouse.base",
