@@ -1,12 +1,15 @@
 """The narrowest type that holds every value of a column of text."""
 
+import json
+
 import duckdb
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from elt_factory.core.sql_text import text_literal
-from elt_factory.landing import inference
+from elt_factory.landing import inference, ndjson
+from elt_factory.landing.found import JsonKind
 from elt_factory.landing.inference import INFERRED_WIDTH, fitting_type, infer_text_type, types_of_text
 
 pytestmark = pytest.mark.unit
@@ -109,3 +112,16 @@ def test_columns_of_usual_forms_are_asked_about_one_type(database, monkeypatch):
     found = types_of_text(database, ["a", "b", "c", "d"], f"(VALUES {values}) AS v(a, b, c, d)")
     assert {name: str(kind) for name, kind in found.items()} == {"a": "integer", "b": "text", "c": "float", "d": "date"}
     assert asked == [["a", "b", "c", "d"]]  # the first records alone
+
+
+_SIGNS = st.sampled_from([*'0123456789-/: +.TZ\t\n\\"\u0663', "BC", "epoch", "infinity", "now"])
+_DAYS = st.sampled_from(["2013-01-01", "1-1-1", "13/1/1", " 2013-1-1", "2013-01-01T10:00:00Z", "12013-01-01", "x"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.one_of(_DAYS, st.lists(_SIGNS, max_size=12).map("".join)), min_size=50, max_size=200))
+def test_a_text_that_does_not_begin_like_a_year_is_never_a_moment(database, texts):
+    written = {text: json.dumps(text) for text in texts}
+    others = [text for text, form in written.items() if not JsonKind(ndjson.TEXT, form, form, 9).may_be_moments]
+    test = f"SELECT x FROM (VALUES {rows([*others, None])}) v(x) WHERE {inference._is_moment('x')}"
+    assert database.execute(test).fetchall() == []

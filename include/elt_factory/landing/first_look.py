@@ -84,15 +84,15 @@ class _FirstLook(Look):
 
     def types_of_json(self, connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, JsonKind]) -> Found:
         """Presume that the first values have the kinds of all."""
-        texts = [name for name, kind in kinds.items() if kind.bits == ndjson.TEXT]
-        read = ndjson.read_columns(dict.fromkeys(texts, "VARCHAR"))
-        answers = inference.answers_of_some(connection, texts, read) if texts else {}
+        self.texts |= {name for name, kind in kinds.items() if kind.bits == ndjson.TEXT}
+        open_names = [name for name, kind in kinds.items() if kind.may_be_moments]
+        read = ndjson.read_columns(dict.fromkeys(open_names, "VARCHAR"))
+        answers = inference.answers_of_some(connection, open_names, read) if open_names else {}
         found: Found = {}
         for name, kind in kinds.items():
-            if name in answers:
-                self.texts.add(name)
-                no_moment = inference.is_no_moment(answers[name])
-                moment = inference.fitting_type(answers[name])
+            if name in self.texts:
+                moment = inference.fitting_type(answers[name]) if name in answers else None
+                no_moment = name not in answers or inference.is_no_moment(answers[name])
                 found[name] = self._noted(name, kind.type if no_moment else moment, no_moment)
             else:
                 known = kind.type if kind.bits is not None else None

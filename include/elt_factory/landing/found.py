@@ -36,6 +36,8 @@ _TYPES: Mapping[int, TypeName] = {
     ndjson.NUMBER: "float",
     ndjson.NUMBER | ndjson.INTEGER: "float",
 }
+# what every cast to a date or time asks of a text; there may be an escape of JSON in place of each sign
+_LIKE_A_YEAR = re.compile(r'"\s*\d{0,4}[-/\\]')
 _LIKE_A_DAY = re.compile(r'"\d{4}-\d{1,2}-\d{1,2}')
 _SURE_DIGITS = 18
 _PROVABLE = ("integer", "float", "boolean", "date")
@@ -56,6 +58,11 @@ class JsonKind:
     def type(self) -> ColumnType:
         """The type of such values, where they need no look one by one."""
         return ColumnType(_TYPES.get(self.bits or 0, "json"))
+
+    @property
+    def may_be_moments(self) -> bool:
+        """Whether all may be texts of dates or times: of a column with any other text none of them is."""
+        return self.bits == ndjson.TEXT and all(_LIKE_A_YEAR.match(text) for text in (self.least, self.greatest))
 
     @property
     def is_unsure(self) -> bool:
