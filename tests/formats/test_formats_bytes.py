@@ -6,20 +6,48 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from elt_factory.formats import csv_bytes, ndjson
+from elt_factory.extract import line_looks
+from elt_factory.extract.line_looks import LONG, LineLook, look_at
+from elt_factory.formats import csv_bytes
 
 SAME = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CONTENT = st.lists(st.sampled_from([b"\n", b"\r", b"\r\n", b" ", b"\t\v\f", b"{}", b"a", b"\xef\xbb\xbf"]), max_size=12)
 
 
 @SAME
-@given(CONTENT, st.integers(1, 5))
-def test_lines_that_are_not_blank_are_counted(tmp_path, monkeypatch, parts, chunk):
-    monkeypatch.setattr(ndjson, "_CHUNK", chunk)
+@given(CONTENT, st.integers(1, 5), st.integers(1, 30))
+def test_one_look_at_a_file_counts_lines_that_are_not_blank_and_finds_the_longest(
+    tmp_path, monkeypatch, parts, block, stretch
+):
+    monkeypatch.setattr(line_looks, "_BLOCK", block)
+    monkeypatch.setattr(line_looks, "_STRETCH", stretch)
     file = tmp_path / "a.ndjson"
-    file.write_bytes(b"".join(parts))
-    with file.open("rb") as content:
-        assert ndjson._lines(file) == sum(1 for line in content if line.strip())
+    content = b"".join(parts)
+    file.write_bytes(content)
+    count = sum(1 for line in content.split(b"\n") if line.strip())
+    longest = max(map(len, content.split(b"\n")))
+    is_text = content.decode(errors="replace").encode() == content
+    assert look_at(file) == LineLook(count, longest, are_long=False, is_text=is_text)
+
+
+@pytest.mark.parametrize("piece", ["x", "\u00e9", "\U0001f600", b"\xc3", b"\xff"])
+@pytest.mark.parametrize("block", [1, 2, 3, 7])
+def test_a_look_at_a_file_finds_what_is_not_text_over_its_blocks(tmp_path, monkeypatch, piece, block):
+    monkeypatch.setattr(line_looks, "_BLOCK", block)
+    file = tmp_path / "a.ndjson"
+    for content in (b"{}\n%s\n", b"a%s", b"%s", b"%sx\n"):
+        file.write_bytes(content % (piece.encode() if isinstance(piece, str) else piece))
+        assert look_at(file).is_text is isinstance(piece, str)
+
+
+@pytest.mark.parametrize(("length", "are_long"), [(LONG // 2, False), (2 * LONG, True)])
+def test_lines_are_long_where_a_stretch_has_few_of_them(tmp_path, length, are_long):
+    file = tmp_path / "a.ndjson"
+    file.write_bytes(b"{}\n" * 500_000 + (b"x" * (length - 1) + b"\n") * (2**22 // length) + b"{}\n" * 500_000)
+    assert look_at(file).are_long is are_long
+    # one among others is not
+    file.write_bytes(b"{}\n" * 500_000 + b"x" * 2**18 + b"{}\n" * 500_000)
+    assert not look_at(file).are_long
 
 
 @SAME
@@ -36,10 +64,20 @@ def test_a_file_has_mixed_ends_where_it_has_two_of_them(tmp_path, monkeypatch, p
 
 
 @pytest.mark.parametrize(
-    ("content", "count"), [(b"{}", 1), (b"{}\n", 1), (b"{}\n\n{}\n", 2), (b"\n", 0), (b"", 0), (b" {}\n \n", 1)]
+    ("content", "count", "looks_again"),
+    [
+        (b"{}", 1, False),
+        (b"{}\n", 1, False),
+        (b"{}\n\n{}\n", 2, True),
+        (b"\n", 0, True),
+        (b"", 0, False),
+        (b" {}\n \n", 1, True),
+    ],
 )
-def test_only_where_a_line_begins_with_a_blank_each_is_looked_at(tmp_path, content, count):
-    file = tmp_path / "a.ndjson"
+def test_only_where_a_line_begins_with_a_blank_each_is_looked_at(tmp_path, monkeypatch, content, count, looks_again):
+    file, asked = tmp_path / "a.ndjson", []
+    filled = line_looks._filled
+    monkeypatch.setattr(line_looks, "_filled", lambda file: asked.append(file) or filled(file))
     file.write_bytes(content)
-    assert ndjson._lines(file) == count
-    assert ndjson._lines_without_blanks(file) == (None if re.search(rb"^\s", content) or b"\n\n" in content else count)
+    assert look_at(file).count == count
+    assert bool(asked) is looks_again

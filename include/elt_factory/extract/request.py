@@ -16,6 +16,7 @@ from elt_factory.core.clock import Clock
 from elt_factory.core.connection import Connection
 from elt_factory.core.window import Window
 from elt_factory.extract.growing import Growing
+from elt_factory.extract.line_looks import LineLook
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,7 @@ class Spool:
     `remarks` are what people should know of how it was read, as what was left out.
     `protected` says that values of columns with `pii: hash` are hashes already.
     `null_cursors` counts the rows of the source without a cursor value, read or left out; None: count those that came.
+    `seen` is what was seen of the lines of some files of an ndjson spool, which need no second look.
     `growing` is for an ndjson spool that is still being written, whose `files` are not all there.
     """
 
@@ -181,6 +183,7 @@ class Spool:
     remarks: tuple[str, ...] = ()
     protected: bool = False
     integers: frozenset[str] = frozenset()
+    seen: Mapping[Path, LineLook] = field(default_factory=dict)
     growing: Growing | None = None
 
 

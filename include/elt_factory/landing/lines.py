@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import codecs
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, islice
+from os import SEEK_CUR
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from elt_factory.core.failures import BadDataError
+from elt_factory.extract.line_looks import LONG, LineLook, decodes, look_at
 from elt_factory.landing import limits
 from elt_factory.landing.file_names import PATH, ROW
 
@@ -28,15 +31,16 @@ if TYPE_CHECKING:
     from elt_factory.extract.growing import Growing
     from elt_factory.extract.request import Spool
 
-# pieces of files, each of whole lines and of about as many bytes as are asked for
-_Pieces = Callable[[int], Iterable[tuple[Path, bytes]]]
+_Bytes = bytes | memoryview
+# pieces of files, each of whole lines and of at most as many bytes as are asked for, or of one line
+_Pieces = Callable[[int], Iterable[tuple[Path, _Bytes]]]
 
 BATCH_BYTES = 1024 * 1024
-LONG = 16 * 1024  # a batch has few of such records
 LINES, BROKEN_LINES = "lines", "broken_lines"  # what DuckDB calls such streams
 BOM = b"\xef\xbb\xbf"
 _SPACES = tuple(b" \t\r\n")
 _STEP = 64 * 1024
+_NOT_SEEN: Mapping[Path, LineLook] = MappingProxyType({})
 _MANY = 1000  # files whose lines are one batch, so that small files cost no batch each
 
 
@@ -49,26 +53,32 @@ class BrokenLinesError(BadDataError):
 
 @dataclass(frozen=True)
 class Sizes:
-    """An upper bound of the bytes of the longest line, and whether lines are so long that a batch has few of them."""
+    """The bytes of the longest line, and whether lines are so long that a batch has few of them."""
 
     longest: int = 0
     are_long: bool = False
 
 
-def offer(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], name: str = LINES) -> Sizes:
+def offer(
+    connection: duckdb.DuckDBPyConnection,
+    files: Sequence[Path],
+    name: str = LINES,
+    seen: Mapping[Path, LineLook] = _NOT_SEEN,
+) -> Sizes:
     """Let a connection read files as the relation `name`: `json`, the file and the number of each line.
 
-    A line has its line break at the end; blank lines are left out.
-    Each statement reads the files again.
+    A line has its line break at the end; blank lines are left out. Files that were `seen` already are not looked at
+    again. Each statement reads the files again.
 
     Raises:
         BrokenLinesError: a line is longer than any record may be, or not all is text in UTF-8.
     """
-    sizes, is_text = _look(files)
-    if sizes.longest > limits.RECORD_BYTES or not is_text:
+    looks = [seen.get(file) or look_at(file) for file in files]
+    longest = max((look.longest for look in looks), default=0)
+    if longest > limits.RECORD_BYTES or not all(look.is_text for look in looks):
         raise BrokenLinesError
     connection.register(name, _Stream(partial(_pieces_of, tuple(files))))
-    return sizes
+    return Sizes(longest, any(look.are_long for look in looks))
 
 
 def offer_again(connection: duckdb.DuckDBPyConnection, spool: Spool) -> None:
@@ -92,7 +102,7 @@ def _of_spool(spool: Spool) -> _Pieces:
     return partial(_pieces_of, spool.files if spool.format == "ndjson" else ())
 
 
-def _pieces_of(files: Sequence[Path], most_bytes: int) -> Iterator[tuple[Path, bytes]]:
+def _pieces_of(files: Sequence[Path], most_bytes: int) -> Iterator[tuple[Path, _Bytes]]:
     return ((file, piece) for file in files for piece in _pieces(file, most_bytes))
 
 
@@ -100,7 +110,7 @@ def _checked(growing: Growing, longest: int, most_bytes: int) -> Iterator[tuple[
     """Yield the pieces of files that grow; each is asked what `offer` and who calls it ask of whole files."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     for file, piece in growing.pieces(most_bytes):
-        if not _decodes(decoder, piece) or _has_longer(piece, longest) or _has_long_lines(piece):
+        if not decodes(decoder, piece) or _has_longer(piece, longest) or _has_long_lines(piece):
             raise BrokenLinesError
         yield file, piece
 
@@ -116,23 +126,6 @@ def _has_longer(piece: bytes, longest: int) -> bool:
     return False
 
 
-def _look(files: Sequence[Path]) -> tuple[Sizes, bool]:
-    longest, are_long, is_text = 0, False, True
-    for file in files:
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        with file.open("rb") as source:
-            since_break = 0
-            while chunk := source.read(BATCH_BYTES):
-                first, last = chunk.find(b"\n"), chunk.rfind(b"\n")
-                longest = max(longest, since_break + (len(chunk) if first < 0 else max(first, last - first)))
-                are_long = are_long or _has_long_lines(chunk)
-                since_break = since_break + len(chunk) if last < 0 else len(chunk) - last
-                is_text = is_text and _decodes(decoder, chunk)
-            longest = max(longest, since_break)
-        is_text = is_text and _decodes(decoder, b"")
-    return Sizes(longest, are_long), is_text
-
-
 def _has_long_lines(chunk: bytes) -> bool:
     """Whether the lines are long on average; a few line breaks are enough to know that they are not."""
     end = 0
@@ -141,16 +134,6 @@ def _has_long_lines(chunk: bytes) -> bool:
         if not end:
             return True
     return False
-
-
-def _decodes(decoder: codecs.IncrementalDecoder, piece: bytes) -> bool:
-    if piece and piece.isascii() and not decoder.getstate()[0]:
-        return True
-    try:
-        decoder.decode(piece, final=not piece)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)
@@ -181,35 +164,34 @@ def _schema() -> pa.Schema:
 
 def _batches(pieces: _Pieces, batch_bytes: int) -> Iterator[pa.RecordBatch]:
     number, size = 0, 0
-    waiting: list[tuple[Path, bytes]] = []
+    waiting: list[tuple[Path, _Bytes]] = []
     for file, piece in pieces(batch_bytes):
-        waiting.append((file, piece))
-        size += len(piece)
-        if size >= batch_bytes or len(waiting) == _MANY:
+        # two that are large would have to be copied into one
+        if waiting and (size + len(piece) > batch_bytes or len(waiting) == _MANY):
             number, batch = _batch(waiting, number)
             size, waiting = 0, []
             yield batch
+        waiting.append((file, piece))
+        size += len(piece)
     if waiting:
         yield _batch(waiting, number)[1]
 
 
-def _pieces(file: Path, most_bytes: int) -> Iterator[bytes]:
-    """Yield a file in pieces of whole lines, each with a line break at its end."""
+def _pieces(file: Path, most_bytes: int) -> Iterator[_Bytes]:
+    """Yield a file in pieces of whole lines, each with a line break at its end, which are not copied once more."""
     with file.open("rb") as source:
         source.seek(len(BOM) if source.read(len(BOM)) == BOM else 0)
-        parts: list[bytes] = []
         while chunk := source.read(most_bytes):
-            last = chunk.rfind(b"\n") + 1
-            if not last:
-                parts.append(chunk)
-                continue
-            yield b"".join([*parts, memoryview(chunk)[:last]])
-            parts = [chunk[last:]]
-    if rest := b"".join(parts):
-        yield rest + b"\n"
+            end = chunk.rfind(b"\n") + 1
+            if end:
+                source.seek(end - len(chunk), SEEK_CUR)
+                yield memoryview(chunk)[:end]
+            else:
+                line = chunk + source.readline()
+                yield line if line.endswith(b"\n") else line + b"\n"
 
 
-def _batch(pieces: Sequence[tuple[Path, bytes]], number: int) -> tuple[int, pa.RecordBatch]:
+def _batch(pieces: Sequence[tuple[Path, _Bytes]], number: int) -> tuple[int, pa.RecordBatch]:
     """Return the number of the line behind these lines, and those that are not blank."""
     import numpy as np
     import pyarrow as pa
@@ -223,13 +205,13 @@ def _batch(pieces: Sequence[tuple[Path, bytes]], number: int) -> tuple[int, pa.R
     count = len(places) - 1
     lines = pa.StringArray.from_buffers(count, pa.py_buffer(places), pa.py_buffer(data))
     files = {file: place for place, file in enumerate(dict.fromkeys(file for file, _ in pieces))}
-    counts = [piece.count(b"\n") for _, piece in pieces] if len(pieces) > 1 else [count]
+    counts = np.diff(np.searchsorted(places, [0, *accumulate(len(piece) for _, piece in pieces)]))
     came = np.repeat([files[file] for file, _ in pieces], counts).astype(np.int32)
     paths = pa.DictionaryArray.from_arrays(_numbers(pa.int32(), came), _texts([str(file).encode() for file in files]))
     rows = _numbers(pa.int64(), np.arange(number, number + count, dtype=np.int64))
     batch = pa.RecordBatch.from_arrays([lines, paths, rows], schema=_schema())
     begins = letters[places[:-1]]
-    may_be_blank = any((begins == space).any() for space in _SPACES)
+    may_be_blank = np.isin(begins[begins <= max(_SPACES)], _SPACES).any()
     return number + count, _without_blanks(batch) if may_be_blank else batch
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from elt_factory.config.models.table import loaded_name
 from elt_factory.core.failures import BadDataError, ContractError
 from elt_factory.extract.growing import Growing
+from elt_factory.extract.line_looks import LONG
 from elt_factory.extract.request import Spool
 from elt_factory.landing import contract, csv_sql, limits, memory, staging
 from elt_factory.landing.csv_files import comes_from_others
@@ -22,7 +23,6 @@ from elt_factory.landing.found import Found, find_columns, nanosecond_columns, r
 from elt_factory.landing.lines import (
     BATCH_BYTES,
     BROKEN_LINES,
-    LONG,
     BrokenLinesError,
     Sizes,
     offer,
@@ -184,7 +184,7 @@ def _stage_within(
 
 def _sizes(connection: duckdb.DuckDBPyConnection, spool: Spool) -> Sizes:
     if spool.format == "ndjson":
-        return offer(connection, spool.files)
+        return offer(connection, spool.files, seen=spool.seen)
     longest = spool.longest or 0
     return Sizes(longest, longest > LONG)
 
@@ -216,7 +216,7 @@ def finish_growing(
     None where the spool is not as it was thought to be.
     """
     spool = request.spool
-    if replace(spool, rows_read=None, token=None, remarks=()) != Spool("ndjson", spool.files):
+    if replace(spool, rows_read=None, token=None, remarks=(), seen={}) != Spool("ndjson", spool.files):
         return None
     read = replace(read, spool=replace(spool, longest=_LONGEST_FOLLOWED))
     offer_again(connection, read.spool)

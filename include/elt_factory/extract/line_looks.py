@@ -1,0 +1,102 @@
+"""What the bytes of a file of lines say, in one pass: how many lines it has, how long they are, and if all is UTF-8."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_LINE_FEED = 10
+_LAST_BLANK = 32  # all blanks are up to this byte, and nothing that JSON begins with is
+_BLOCK = 128 * 1024  # what is looked at stays in the processor's cache
+_STRETCH = 1024 * 1024
+LONG = 16 * 1024  # a stretch has few of such lines
+
+
+@dataclass(frozen=True)
+class LineLook:
+    """What was seen of a file.
+
+    Args:
+        count: How many lines are not blank.
+        longest: The bytes of the longest line.
+        are_long: Whether lines are so long that a stretch of the file has few of them.
+        is_text: Whether all is text in UTF-8.
+    """
+
+    count: int
+    longest: int
+    are_long: bool
+    is_text: bool
+
+
+def look_at(file: Path) -> LineLook:
+    """Return what the bytes of a file say."""
+    look, block = _Look(), bytearray(_BLOCK)
+    with file.open("rb", buffering=0) as content:
+        while size := content.readinto(block):
+            look.take(block if size == len(block) else block[:size])
+        look.end()
+    count = _filled(file) if look.may_be_blank else look.breaks + bool(look.open)
+    return LineLook(count, look.longest, look.are_long, look.is_text)
+
+
+def _filled(file: Path) -> int:
+    with file.open("rb") as content:
+        return sum(1 for line in content if line.strip())
+
+
+@dataclass
+class _Look:
+    breaks: int = 0
+    longest: int = 0
+    open: int = 0  # bytes behind the last line break
+    may_be_blank: bool = False
+    are_long: bool = False
+    is_text: bool = True
+    _before: int = _LINE_FEED
+    _stretch: list[int] = field(default_factory=lambda: [0, 0])  # its bytes, its line breaks
+    _decoder: codecs.IncrementalDecoder = field(default_factory=codecs.getincrementaldecoder("utf-8"))
+
+    def take(self, block: bytearray) -> None:
+        """Look at the next bytes."""
+        import numpy as np
+
+        size, letters = len(block), np.frombuffer(block, np.uint8)
+        ends = (letters == _LINE_FEED).nonzero()[0]
+        begins = letters[ends[:-1] + 1 if len(ends) and ends[-1] == size - 1 else ends + 1]
+        begins_blank = self._before == _LINE_FEED and block[0] <= _LAST_BLANK
+        self.may_be_blank = self.may_be_blank or begins_blank or bool((begins <= _LAST_BLANK).any())
+        if len(ends):
+            lengths = int(np.diff(ends).max(initial=1)) - 1
+            self.longest = max(self.longest, self.open + int(ends[0]), lengths)
+            self.open = size - 1 - int(ends[-1])
+        else:
+            self.open += size
+        self.breaks, self._before = self.breaks + len(ends), block[-1]
+        self.is_text = self.is_text and decodes(self._decoder, block)
+        self._stretch = [self._stretch[0] + size, self._stretch[1] + len(ends)]
+        if self._stretch[0] >= _STRETCH:
+            self._end_stretch()
+
+    def end(self) -> None:
+        """Note that this was all."""
+        self.longest = max(self.longest, self.open)
+        self.is_text = self.is_text and decodes(self._decoder, b"")
+        self._end_stretch()
+
+    def _end_stretch(self) -> None:
+        size, breaks = self._stretch
+        self.are_long = self.are_long or breaks < -(-size // LONG) - 1
+        self._stretch = [0, 0]
+
+
+def decodes(decoder: codecs.IncrementalDecoder, piece: bytes | bytearray) -> bool:
+    """Whether the next bytes are text; no bytes are the end of it."""
+    if piece and piece.isascii() and not decoder.getstate()[0]:
+        return True
+    try:
+        decoder.decode(piece, final=not piece)
+    except UnicodeDecodeError:
+        return False
+    return True
