@@ -5,7 +5,9 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +18,7 @@ from pyarrow import parquet
 from elt_factory.core.failures import ContractError, SourceNotReadyError
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.landing import land as landing
+from elt_factory.sources.files import fetching
 from elt_factory.sources.files.model import FilesSource, FilesTable
 from elt_factory.sources.read import read
 
@@ -144,6 +147,60 @@ def test_a_file_that_is_removed_while_files_are_looked_for_fails_the_try(tmp_pat
     monkeypatch.setattr(gone, lambda file: file.with_name("gone").read_text())
     with pytest.raises(SourceNotReadyError, match=r"a\.csv was removed while it was read"):
         read_files(tmp_path, "*.csv")
+
+
+def test_a_large_file_is_hashed_while_it_is_landed(tmp_path, monkeypatch):
+    put(tmp_path, "in/a.csv", "in/b.csv")
+    is_staged, stage = Event(), landing._stage
+
+    def hashed(file: Path) -> str:
+        assert is_staged.wait(20)
+        return f"hash of {file.name}"
+
+    def staged(*arguments: Any) -> Any:
+        found = stage(*arguments)
+        is_staged.set()
+        return found
+
+    monkeypatch.setattr(fetching, "_LARGE", 1)
+    monkeypatch.setattr(fetching, "content_hash", hashed)
+    monkeypatch.setattr(landing, "_stage", staged)
+    landed = Lander(tmp_path / "land").land(read_files(tmp_path, "*.csv"))
+    assert landed.manifest.ledger
+    noted = {row["name"]: row["content_hash"] for row in landed._read(landed.manifest.ledger.path)}
+    assert noted == {"a.csv": "hash of a.csv", "b.csv": "hash of b.csv"}
+
+
+def test_a_large_file_that_is_removed_before_it_is_hashed_fails_the_try(tmp_path, monkeypatch):
+    put(tmp_path, "in/a.csv")
+    monkeypatch.setattr(fetching, "_LARGE", 1)
+    monkeypatch.setattr(fetching, "content_hash", lambda file: file.with_name("gone").read_text())
+    lander = Lander(tmp_path / "land")
+    with pytest.raises(SourceNotReadyError, match=r"a\.csv was removed while it was read"):
+        lander.land(read_files(tmp_path, "*.csv"))
+    assert not lander.folder.exists()
+
+
+def test_large_files_of_a_landing_that_fails_are_not_hashed_any_more(tmp_path, monkeypatch):
+    put(tmp_path, "in/a.csv", "in/b.csv")
+    put(tmp_path, "in/c.csv", text="A,a\n1,2\n")
+    begun, may_end = Event(), Event()
+
+    def hashed(file: Path) -> str:
+        begun.set()
+        assert may_end.wait(20)
+        return file.name
+
+    monkeypatch.setattr(fetching, "_LARGE", 1)
+    monkeypatch.setattr(fetching, "content_hash", hashed)
+    spool = read_files(tmp_path, "*.csv")
+    assert begun.wait(20)
+    with pytest.raises(ContractError):
+        Lander(tmp_path / "land").land(spool)
+    may_end.set()
+    first, *others = spool.sources
+    assert first.hash == "a.csv"
+    assert all(isinstance(one.hashed, Future) and one.hashed.cancelled() for one in others)
 
 
 @pytest.mark.parametrize("name", ["_file", "_FILE"])

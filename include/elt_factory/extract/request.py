@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,17 +36,36 @@ class CursorRange:
 class SourceFile:
     """One file of a source as a reader found it: what the ledger of files keeps of it.
 
-    `name` is below the source's folder, `hash` the SHA-256 of its bytes. `state` is what the operating system says of
-    the file and changes with every write.
+    `name` is below the source's folder, `hash` the SHA-256 of its bytes: `hashed` has it, or will have it. `state` is
+    what the operating system says of the file and changes with every write.
     """
 
     name: str
     path: Path
     size: int
     modified_at: datetime
-    hash: str
+    hashed: str | Future[str]
     seen_at: datetime
     state: tuple[int, ...] = ()
+
+    @property
+    def hash(self) -> str:
+        """The hash; one that is on its way is waited for.
+
+        Raises:
+            SourceNotReadyError: the file was removed in the meantime.
+        """
+        return self.hashed if isinstance(self.hashed, str) else self.hashed.result()
+
+    @property
+    def is_hashed(self) -> bool:
+        """Whether the hash was known when the file was read."""
+        return isinstance(self.hashed, str)
+
+    def let_go(self) -> None:
+        """Do not hash it, where that has not begun."""
+        if not isinstance(self.hashed, str):
+            self.hashed.cancel()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv as csv_module
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,16 +37,32 @@ def file_id(name: str) -> str:
 
 
 def note_delivered(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path) -> None:
-    """CREATE TABLE delivered: a row for each file, with the path that its records are read from."""
+    """CREATE TABLE delivered: a row for each file, with the path that its records are read from.
+
+    Hashes that are on their way are noted by `note_hashes`.
+    """
+    if spool.sources:
+        _note(connection, spool, workdir, [source.hash if source.is_hashed else None for source in spool.sources])
+
+
+def note_hashes(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path) -> None:
+    """Note the hashes that were on their way when the files were noted; they are waited for.
+
+    Raises:
+        SourceNotReadyError: a file was removed in the meantime.
+    """
+    if not all(source.is_hashed for source in spool.sources):
+        _note(connection, spool, workdir, [source.hash for source in spool.sources])
+
+
+def _note(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path, hashes: Sequence[str | None]) -> None:
     import msgspec
 
-    if not spool.sources:
-        return
     paths = [*map(str, spool.files), *(None for _ in spool.sources[len(spool.files) :])]
     noted = workdir / "delivered.ndjson"
     with noted.open("wb") as lines:
-        for path, source in zip(paths, spool.sources, strict=True):
-            lines.write(msgspec.json.encode(_noted(path, source)) + b"\n")
+        for path, source, content_hash in zip(paths, spool.sources, hashes, strict=True):
+            lines.write(msgspec.json.encode({**_noted(path, source), "content_hash": content_hash}) + b"\n")
     columns = ", ".join(f"{name}: {text_literal(kind)}" for name, kind in _COLUMNS.items())
     connection.execute(
         "CREATE OR REPLACE TABLE delivered AS SELECT * FROM "
@@ -61,7 +77,6 @@ def _noted(path: str | None, source: SourceFile) -> dict[str, Any]:
         "name": source.name,
         "bytes": source.size,
         "modified_at": source.modified_at.isoformat(),
-        "content_hash": source.hash,
         "seen_at": source.seen_at.isoformat(),
     }
 

@@ -21,7 +21,7 @@ from elt_factory.landing.all_keys import known_of_keys
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.checksums import sha256_of_each
 from elt_factory.landing.csv_records import measured
-from elt_factory.landing.delivered import copy_ledger, refuse_unread_files
+from elt_factory.landing.delivered import copy_ledger, note_hashes, refuse_unread_files
 from elt_factory.landing.direct import Parts, write_parts
 from elt_factory.landing.duckdb_errors import named_errors
 from elt_factory.landing.following import Follower
@@ -104,7 +104,10 @@ def _land(request: LandRequest, opened: Opened, followed: ReadRecords | None = N
     attempt, (connection, folder) = request.attempt, opened
     try:
         staged = _stage(connection, request, folder / PARTS, followed)
+        note_hashes(connection, staged.spool, request.workdir)
     finally:
+        for source in request.spool.sources:
+            source.let_go()
         # also where it could not be read: a file that was being written looks broken
         check_unchanged(request.spool.sources)
     if request.replays is None:

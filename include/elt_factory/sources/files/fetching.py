@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,27 +28,6 @@ class Fetched:
 
     found: SourceFile
     file: Delivered
-    hashing: Future[str] | None = None
-    gone: Callable[[str], SourceNotReadyError] = removed
-
-    @property
-    def source(self) -> SourceFile:
-        """The file with its hash.
-
-        Raises:
-            SourceNotReadyError: it was removed in the meantime.
-        """
-        if self.hashing is None:
-            return self.found
-        try:
-            return replace(self.found, hash=self.hashing.result())
-        except FileNotFoundError:
-            raise self.gone(self.found.name) from None
-
-    def let_go(self) -> None:
-        """Do not hash it, where that has not begun."""
-        if self.hashing is not None:
-            self.hashing.cancel()
 
 
 def fetched(
@@ -97,7 +76,7 @@ def fetched(
         hashes.shutdown(wait=False, cancel_futures=True)
         raise
     finally:
-        # what it has begun it ends, while the files are looked at
+        # what it has begun it ends, while the files are read and landed
         hashes.shutdown(wait=False)
 
 
@@ -133,6 +112,12 @@ class _Fetch:
         """Return the error for a file that was there when it was found."""
         return (removed_since_split if self.found_by_split else removed)(name)
 
+    def _hash_of(self, name: str, path: Path) -> str:
+        try:
+            return content_hash(path)
+        except FileNotFoundError:
+            raise self.gone(name) from None
+
     def of(self, one: Chosen) -> Iterator[Fetched]:
         """Yield the file, or the members of an archive."""
         seen_at = self.clock.now()
@@ -146,12 +131,11 @@ class _Fetch:
             self._let_go(path)
             return
         if not found.tag and not one.unless and size >= _LARGE and not self._is_copy(path):
-            # no one asks what is in it before it is read
-            hashing = self.hashes.submit(content_hash, path)
-            delivered = self._as_delivered(source, Delivered(found.name, path), self.folder)
-            yield replace(delivered, hashing=hashing, gone=self.gone)
+            # no one asks what is in it before it is landed
+            source = replace(source, hashed=self.hashes.submit(self._hash_of, found.name, path))
+            yield self._as_delivered(source, Delivered(found.name, path), self.folder)
             return
-        source = replace(source, hash=found.tag or content_hash(path))
+        source = replace(source, hashed=found.tag or content_hash(path))
         if one.unless == source.hash:
             self._let_go(path)
             return
@@ -177,7 +161,7 @@ class _Fetch:
             if one.known.get(member) == content:
                 path.unlink()
                 continue
-            source = replace(archive, name=member, hash=f"{taken}{OF_MEMBER}{content}")
+            source = replace(archive, name=member, hashed=f"{taken}{OF_MEMBER}{content}")
             yield self._as_delivered(source, Delivered(member, path), path.parent / "unpacked")
 
     def _as_delivered(self, source: SourceFile, file: Delivered, folder: Path) -> Fetched:

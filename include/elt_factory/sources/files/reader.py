@@ -49,9 +49,10 @@ def read(request: ReadRequest) -> Spool:
     progress = Progress(request.log, request.table)
     try:
         spool = _spooled(request, table.format, found, label)
-    finally:
+    except BaseException:
         for one in found:
-            one.let_go()
+            one.found.let_go()
+        raise
     progress.done(spool.rows_read or 0)
     return spool
 
@@ -100,7 +101,7 @@ def _spooled(request: ReadRequest, form: FileFormat, found: Sequence[Fetched], l
         _report_empty(request, empty, label, alone=not full and request.part is None)
     with _named(label):
         spool = kind.spooled(form, [one.file for one in full], request.workdir)
-        sources = tuple(one.source for one, blank in sorted(pairs, key=itemgetter(1)))
+        sources = tuple(one.found for one, blank in sorted(pairs, key=itemgetter(1)))
     for remark in spool.remarks:
         request.log(f"{label}: {remark}")
     return replace(spool, sources=sources)
