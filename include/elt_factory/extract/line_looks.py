@@ -8,7 +8,7 @@ from pathlib import Path
 
 _LINE_FEED = 10
 _LAST_BLANK = 32  # all blanks are up to this byte, and nothing that JSON begins with is
-_BLOCK = 128 * 1024  # what is looked at stays in the processor's cache
+_BLOCK, _LEAST_BLOCK = 512 * 1024, 4096  # what is looked at stays in the processor's cache
 _STRETCH = 1024 * 1024
 LONG = 16 * 1024  # a stretch has few of such lines
 
@@ -32,7 +32,8 @@ class LineLook:
 
 def look_at(file: Path) -> LineLook:
     """Return what the bytes of a file say."""
-    look, block = _Look(), bytearray(_BLOCK)
+    # a small file need not pay for the space of a large one
+    look, block = _Look(), bytearray(min(_BLOCK, max(_LEAST_BLOCK, file.stat().st_size)))
     with file.open("rb", buffering=0) as content:
         while size := content.readinto(block):
             look.take(block if size == len(block) else block[:size])
@@ -64,15 +65,16 @@ class _Look:
 
         size, letters = len(block), np.frombuffer(block, np.uint8)
         ends = (letters == _LINE_FEED).nonzero()[0]
-        begins = letters[ends[:-1] + 1 if len(ends) and ends[-1] == size - 1 else ends + 1]
-        begins_blank = self._before == _LINE_FEED and block[0] <= _LAST_BLANK
-        self.may_be_blank = self.may_be_blank or begins_blank or bool((begins <= _LAST_BLANK).any())
+        begins = [block[0]] if self._before == _LINE_FEED else []
         if len(ends):
-            lengths = int(np.diff(ends).max(initial=1)) - 1
-            self.longest = max(self.longest, self.open + int(ends[0]), lengths)
-            self.open = size - 1 - int(ends[-1])
+            first, last = int(ends[0]), int(ends[-1])
+            begins += [int(letters[ends[:-1] + 1].min(initial=255)), *block[last + 1 : last + 2]]
+            within = int((ends[1:] - ends[:-1]).max(initial=1)) - 1
+            self.longest = max(self.longest, self.open + first, within)
+            self.open = size - 1 - last
         else:
             self.open += size
+        self.may_be_blank = self.may_be_blank or any(byte <= _LAST_BLANK for byte in begins)
         self.breaks, self._before = self.breaks + len(ends), block[-1]
         self.is_text = self.is_text and decodes(self._decoder, block)
         self._stretch = [self._stretch[0] + size, self._stretch[1] + len(ends)]
