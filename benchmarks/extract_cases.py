@@ -106,7 +106,8 @@ def rest_floor(given: Path, folder: Path) -> Callable[[], int]:
 def _landed(extract: Mapping[str, Any], table: Mapping[str, Any], connection: Any, folder: Path) -> Callable[[], int]:
     """Run the extract task: read, contract, Parquet."""
     from elt_factory.core.window import load_id
-    from elt_factory.landing.land import land
+    from elt_factory.extract.request import NOTHING_READ
+    from elt_factory.landing.land import land_while_reading
     from elt_factory.landing.places import LocalPlace
     from elt_factory.landing.request import LandRequest
     from elt_factory.landing.schema import KnownTable
@@ -119,10 +120,10 @@ def _landed(extract: Mapping[str, Any], table: Mapping[str, Any], connection: An
         work.mkdir()
         contract.mkdir()
         load, spec = load_id("shop", "rows", WEEK), line.source.tables["rows"]
-        spool = line.read(WEEK, work)
         known = KnownTable("shop", "rows", spec, None)
         place = LocalPlace(folder / "landing").below(load)
-        return int(land(LandRequest(known, WEEK, load, spool, place, contract, lambda _: None)).rows)
+        request = LandRequest(known, WEEK, load, NOTHING_READ, place, contract, lambda _: None)
+        return int(land_while_reading(request, lambda growing: line.read(WEEK, work, growing=growing)).rows)
 
     return run
 

@@ -17,6 +17,7 @@ from elt_factory.extract.growing import Growing
 from elt_factory.extract.request import NOTHING_READ, Spool
 from elt_factory.landing import following, land, reading
 from elt_factory.landing import lines as line_stream
+from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 
@@ -245,9 +246,53 @@ def test_a_spool_that_says_more_of_its_records_is_landed_by_what_it_says(tmp_pat
 
 
 def test_a_short_read_is_not_followed(tmp_path, monkeypatch):
-    monkeypatch.setattr(following, "Thread", None)
+    monkeypatch.setattr(following, "stage_growing", None)
     lander = Lander(tmp_path, follows=True)
     assert lander.ndjson(lines(GOOD[:100]), rows_read=100).manifest.rows == 100
+
+
+def request_of(folder) -> LandRequest:
+    work = folder / "work"
+    work.mkdir(parents=True)
+    known = KnownTable("src", "tab", Table(), None)
+    return LandRequest(known, WINDOW, "load", NOTHING_READ, LocalPlace(folder / "landing"), work, lambda _: None)
+
+
+def test_the_scratch_database_is_opened_while_the_source_is_read(tmp_path, monkeypatch):
+    opened, original = threading.Event(), land._opened
+
+    def opening(request):
+        opened.set()
+        return original(request)
+
+    def read(_: Growing) -> Spool:
+        assert opened.wait(30)
+        (tmp_path / "rows").write_text(lines(GOOD[:5]))
+        return Spool("ndjson", (tmp_path / "rows",), 5)
+
+    monkeypatch.setattr(land, "_opened", opening)
+    assert land.land_while_reading(request_of(tmp_path), read).rows == 5
+
+
+def test_a_read_that_fails_leaves_no_scratch_database(tmp_path):
+    def read(_: Growing) -> Spool:
+        raise SourceUnavailableError("away")
+
+    for number in range(20):
+        request = request_of(tmp_path / str(number))
+        with pytest.raises(SourceUnavailableError, match="away"):
+            land.land_while_reading(request, read)
+        assert list(request.workdir.iterdir()) == []
+    assert not [thread for thread in threading.enumerate() if thread.name == "landing"]
+
+
+def test_without_more_threads_all_is_landed_when_it_is_there(tmp_path, monkeypatch):
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(following, "Thread", NoThread)
+    assert Lander(tmp_path, follows=True).ndjson(lines(GOOD), rows_read=len(GOOD)).manifest.rows == len(GOOD)
 
 
 @pytest.mark.parametrize("seed", range(3))

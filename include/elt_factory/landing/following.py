@@ -1,7 +1,8 @@
 """A landing that follows its read: what is read already goes through the contract in a thread of its own.
 
 That is for records of which each can be decided alone, by what the first of them say. Where it is not so, or a record
-contradicts, what was written is thrown away, and all records are landed when they are there, as ever.
+contradicts, what was written is thrown away, and all records are landed when they are there, as ever. The scratch
+database is opened while the first records are read, whatever they are.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Follower:
     opened: Opened | None = None
     read: ReadRecords | None = None
     growing: Growing = field(init=False)
-    _thread: Thread | None = None
+    _threads: list[Thread] = field(default_factory=list)
     _error: BaseException | None = None
     _is_over: bool = False
 
@@ -55,10 +56,10 @@ class Follower:
         Raises as `read` does.
         """
         try:
+            self._start(self._open)
             spool = read(self.growing)
             self.growing.end()
-            if self._thread and self._thread.is_alive():
-                self._thread.join()
+            self._join()
         finally:
             self._stop()
         if self._error is not None:
@@ -66,40 +67,59 @@ class Follower:
         return spool
 
     def _begin(self) -> None:
-        self._thread = Thread(target=copy_context().run, args=(self._run,), name="landing", daemon=True)
+        self._start(self._follow)
+
+    def _start(self, work: Callable[[], None]) -> None:
+        thread = Thread(target=copy_context().run, args=(self._run, work, *self._threads), name="landing", daemon=True)
+        # before it begins: a signal may come between
+        self._threads.append(thread)
         # where there are no more threads, all is landed when it is there
         with suppress(RuntimeError):
-            self._thread.start()
+            thread.start()
+
+    def _join(self, seconds: float | None = None) -> None:
+        for thread in list(self._threads):
+            if thread.is_alive():
+                thread.join(seconds)
 
     def _stop(self) -> None:
-        """End the thread, where it has not ended; a signal meanwhile is raised when it has.
+        """End the threads, where they have not ended; a signal meanwhile is raised when they have.
 
-        What it works with is closed next.
+        What they work with is closed next.
         """
         raised: BaseException | None = None
         self._is_over = True
         self.growing.fail()
-        while self._thread and self._thread.is_alive():
+        while any(thread.is_alive() for thread in list(self._threads)):
             try:
                 if self.opened is not None:
                     self.opened[0].interrupt()
-                self._thread.join(1)
+                self._join(1)
             except BaseException as error:  # noqa: BLE001 - raised below
                 raised = error
         if raised is not None:
             raise raised
 
-    def _run(self) -> None:
+    def _run(self, work: Callable[[], None], *before: Thread) -> None:
         import duckdb
 
+        for thread in before:
+            if thread.is_alive():
+                thread.join()
         if self._is_over:
             return
         try:
-            self.opened = self.open_()
-            connection, folder = self.opened
-            self.read = stage_growing(connection, self.request, self.growing, folder / self.parts)
+            work()
         except (duckdb.Error, EltError, OSError):
             # whatever it is, what is landed when all is there meets it too, and says it
-            self.read = None
+            pass
         except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
             self._error = error
+
+    def _open(self) -> None:
+        self.opened = self.open_()
+
+    def _follow(self) -> None:
+        self.opened = self.opened or self.open_()
+        connection, folder = self.opened
+        self.read = stage_growing(connection, self.request, self.growing, folder / self.parts)

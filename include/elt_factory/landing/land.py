@@ -35,7 +35,7 @@ from elt_factory.landing.rejected import copy_rejects
 from elt_factory.landing.repeated import has_repeated_keys
 from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
-from elt_factory.landing.scratch import scratch
+from elt_factory.landing.scratch import doubt_statistics, scratch
 from elt_factory.landing.tally import Tally, tallied
 from elt_factory.landing.widening import grown_numbers
 
@@ -91,9 +91,7 @@ def _opened(request: LandRequest) -> Iterator[Opened]:
     """Provide the scratch database and the folder of the attempt, which counts when the block ends well."""
     attempt = request.attempt
     with (
-        scratch(
-            request.workdir, attempt.own_name, request.staged, doubting=_is_written_by_others(request.spool)
-        ) as connection,
+        scratch(request.workdir, attempt.own_name, request.staged) as connection,
         named_errors(request.known),
         request.place.writing(attempt.name, request.workdir) as folder,
     ):
@@ -102,6 +100,8 @@ def _opened(request: LandRequest) -> Iterator[Opened]:
 
 def _land(request: LandRequest, opened: Opened, followed: ReadRecords | None = None) -> Manifest:
     attempt, (connection, folder) = request.attempt, opened
+    if _is_written_by_others(request.spool):
+        doubt_statistics(connection)
     try:
         staged = _stage(connection, request, folder / PARTS, followed)
         note_hashes(connection, staged.spool, request.workdir)

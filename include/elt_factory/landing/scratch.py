@@ -15,14 +15,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def scratch(
-    workdir: Path, attempt: str, staged: Path, *, doubting: bool = False
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Provide a private DuckDB file: what does not fit in memory goes to disk, so memory does not grow with rows.
-
-    With `doubting` no condition is decided by the statistics of a file: old writers say that a column has no NULL where
-    it has some, and a NULL would count as a value.
-    """
+def scratch(workdir: Path, attempt: str, staged: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Provide a private DuckDB file: what does not fit in memory goes to disk, so memory does not grow with rows."""
     import duckdb
 
     file = workdir / f"contract-{attempt}.duckdb"
@@ -38,10 +32,16 @@ def scratch(
                 f"SET temp_directory = {text_literal(str(workdir / 'spill'))}",
             ]
             connection.execute("; ".join(settings))
-            if doubting:
-                connection.execute("SET disabled_optimizers = 'statistics_propagation'")
             yield connection
     finally:
         for left in (file, file.with_name(f"{file.name}.wal")):
             left.unlink(missing_ok=True)
         staging.forget(staged)
+
+
+def doubt_statistics(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let no condition be decided by the statistics of a file from now on.
+
+    Old writers say that a column has no NULL where it has some, and a NULL would count as a value.
+    """
+    connection.execute("SET disabled_optimizers = 'statistics_propagation'")
