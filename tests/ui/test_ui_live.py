@@ -159,14 +159,22 @@ def picture(page, name: str) -> None:
         page.evaluate("document.documentElement.className = 'light'")
 
 
+# colours change slowly, on a busy machine more so; what turns for ever is not waited for
+IN_THEME = """async theme => {
+    document.documentElement.className = theme
+    await new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))
+    const changes = document.getAnimations().filter(one => one.effect.getTiming().iterations !== Infinity)
+    await Promise.allSettled(changes.map(one => one.finished))
+}"""
+
+
 def no_serious_violation(page) -> None:
     if not AXE.is_file():
         assert not os.environ.get("ELT_REQUIRE_SERVICES") or os.environ.get("ELT_WITHOUT_AXE"), "npm ci --prefix page"
         return
     page.add_script_tag(path=AXE)
     for theme in ("dark", "light"):
-        page.evaluate("theme => document.documentElement.className = theme", theme)
-        page.wait_for_timeout(250)  # colours change slowly
+        page.evaluate(IN_THEME, theme)
         found = page.evaluate("async () => (await axe.run('.elt')).violations")
         serious = [
             (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
