@@ -86,6 +86,12 @@ def test_a_page_that_comes_again_before_others_is_kept_as_it_was_sent(tmp_path):
         assert rows_of(server, tmp_path, NUMBERED) == [row for page in pages for row in page]
 
 
+def test_pages_of_the_same_few_records_in_other_numbers_are_other_pages(tmp_path):
+    pages = [[{"status": sign} for sign in page] for page in ("AAAA", "ABBB", "AABB", "BABB", "CDCD", "E")]
+    with serving(by_page(pages)) as server:
+        assert rows_of(server, tmp_path, NUMBERED) == [row for page in pages for row in page]
+
+
 @pytest.mark.parametrize("paginator", [NUMBERED, OFFSET, CURSOR])
 def test_the_same_records_in_another_order_are_a_parameter_that_the_server_ignores(tmp_path, paginator):
     shuffled = random.Random(1)

@@ -247,6 +247,30 @@ def test_a_server_is_known_by_the_authority_that_the_connection_names(certificat
                 assert [http.ask("/x", {}).body for _ in range(2)] == [b"[25]"] * 2
 
 
+def test_who_is_trusted_is_read_once_and_may_be_replaced_while_requests_are_sent(certificate, tmp_path):
+    file, context = certificate
+    rotated = tmp_path / "authority.pem"
+    rotated.write_bytes(file.read_bytes())
+    closing = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with (
+        peer(sends(closing, stays=False), tls=context) as server,
+        client(url_of(server, "https"), extra={"verify": str(rotated)}) as http,
+    ):
+        assert http.ask("/x", {}).body == b"[25]"
+        rotated.unlink()
+        assert http.ask("/x", {}).body == b"[25]"
+    assert len(server.heads) == 2
+
+
+@pytest.mark.parametrize("host", ["api..example.com", f"{'a' * 64}.example.com"])
+def test_a_name_that_no_host_can_have_is_said(host):
+    with (
+        client(f"http://{host}") as http,
+        pytest.raises(SourceUnavailableError, match=r"is not the name of a host, after 2 tries"),
+    ):
+        http.ask("/x", {})
+
+
 def test_a_proxy_leads_to_a_server_of_https_and_never_sees_the_request(certificate):
     file, context = certificate
     with peer(sends(OK), tls=context) as server, peer(tunnel) as proxy:

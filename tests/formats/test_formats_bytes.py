@@ -24,8 +24,8 @@ def test_one_look_at_a_file_counts_lines_that_are_not_blank_and_finds_the_longes
     file = tmp_path / "a.ndjson"
     content = b"".join(parts)
     file.write_bytes(content)
-    count = sum(1 for line in content.split(b"\n") if line.strip())
-    longest = max(map(len, content.split(b"\n")))
+    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    count, longest = sum(1 for line in lines if line.strip()), max(map(len, lines))
     is_text = content.decode(errors="replace").encode() == content
     assert look_at(file) == LineLook(count, longest, are_long=False, is_text=is_text)
 
@@ -81,3 +81,10 @@ def test_only_where_a_line_begins_with_a_blank_each_is_looked_at(tmp_path, monke
     file.write_bytes(content)
     assert look_at(file).count == count
     assert bool(asked) is looks_again
+
+
+@pytest.mark.parametrize("blanks", ["\n", "\r\n", "  \n\n", ""])
+def test_a_line_of_nothing_but_a_byte_order_mark_is_blank(tmp_path, blanks):
+    file = tmp_path / "a.ndjson"
+    file.write_bytes(b"\xef\xbb\xbf" + blanks.encode() + b'{"a": 1}\n')
+    assert look_at(file).count == 1

@@ -2,7 +2,10 @@
 
 import json
 import random
+import signal
 import threading
+import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import duckdb
@@ -286,12 +289,39 @@ def test_a_read_that_fails_leaves_no_scratch_database(tmp_path):
     assert not [thread for thread in threading.enumerate() if thread.name == "landing"]
 
 
-def test_without_more_threads_all_is_landed_when_it_is_there(tmp_path, monkeypatch):
-    class NoThread(threading.Thread):
-        def start(self) -> None:
-            raise RuntimeError("can't start new thread")
+def test_a_signal_while_the_scratch_database_is_opened_is_raised_when_it_is_closed(tmp_path, monkeypatch):
+    class TimeIsOver(BaseException):
+        """What a signal raises."""
 
-    monkeypatch.setattr(following, "Thread", NoThread)
+    def over(*_) -> None:
+        raise TimeIsOver
+
+    @contextmanager
+    def opening(request):
+        with original(request) as opened:
+            time.sleep(0.5)
+            yield opened
+
+    original = land._opened
+    monkeypatch.setattr(land, "_opened", opening)
+    request = request_of(tmp_path)
+    before = signal.signal(signal.SIGALRM, over)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(TimeIsOver):
+            land.land_while_reading(request, lambda _: NOTHING_READ)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert list(request.workdir.iterdir()) == []
+    assert not [thread for thread in threading.enumerate() if thread.name == "landing"]
+
+
+def test_without_more_threads_all_is_landed_when_it_is_there(tmp_path, monkeypatch):
+    def none_left(_) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(following._Working, "start", none_left)
     assert Lander(tmp_path, follows=True).ndjson(lines(GOOD), rows_read=len(GOOD)).manifest.rows == len(GOOD)
 
 

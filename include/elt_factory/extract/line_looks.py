@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass, field
+from io import RawIOBase
 from pathlib import Path
+from typing import BinaryIO
 
 _LINE_FEED = 10
 _LAST_BLANK = 32  # all blanks are up to this byte, and nothing that JSON begins with is
 _BLOCK, _LEAST_BLOCK = 512 * 1024, 4096  # what is looked at stays in the processor's cache
 _STRETCH = 1024 * 1024
+_MARK = codecs.BOM_UTF8
 LONG = 16 * 1024  # a stretch has few of such lines
 
 
@@ -35,6 +38,7 @@ def look_at(file: Path) -> LineLook:
     # a small file need not pay for the space of a large one
     look, block = _Look(), bytearray(min(_BLOCK, max(_LEAST_BLOCK, file.stat().st_size)))
     with file.open("rb", buffering=0) as content:
+        _skip_mark(content)
         while size := content.readinto(block):
             look.take(block if size == len(block) else block[:size])
         look.end()
@@ -42,8 +46,15 @@ def look_at(file: Path) -> LineLook:
     return LineLook(count, look.longest, look.are_long, look.is_text)
 
 
+def _skip_mark(content: BinaryIO | RawIOBase) -> None:
+    """Begin behind a byte order mark: a line of nothing else is blank."""
+    if content.read(len(_MARK)) != _MARK:
+        content.seek(0)
+
+
 def _filled(file: Path) -> int:
     with file.open("rb") as content:
+        _skip_mark(content)
         return sum(1 for line in content if line.strip())
 
 

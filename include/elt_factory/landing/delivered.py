@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elt_factory.core.failures import BadDataError
+from elt_factory.core.failures import AccessDeniedError, BadDataError, SourceNotReadyError
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, text_literal
 from elt_factory.extract.request import SourceFile, Spool
 from elt_factory.landing.csv_files import otherwise
@@ -45,14 +45,22 @@ def note_delivered(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir:
         _note(connection, spool, workdir, [source.hash if source.is_hashed else None for source in spool.sources])
 
 
-def note_hashes(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path) -> None:
+def note_hashes(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path, label: str) -> None:
     """Note the hashes that were on their way when the files were noted; they are waited for.
 
     Raises:
         SourceNotReadyError: a file was removed in the meantime.
+        AccessDeniedError: a file may not be read any more.
     """
-    if not all(source.is_hashed for source in spool.sources):
-        _note(connection, spool, workdir, [source.hash for source in spool.sources])
+    if all(source.is_hashed for source in spool.sources):
+        return
+    try:
+        hashes = [source.hash for source in spool.sources]
+    except PermissionError as error:
+        raise AccessDeniedError(f"{label}: cannot read {error.filename}: {error.strerror}") from None
+    except SourceNotReadyError as error:
+        raise SourceNotReadyError(f"{label}: {error}") from None
+    _note(connection, spool, workdir, hashes)
 
 
 def _note(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path, hashes: Sequence[str | None]) -> None:

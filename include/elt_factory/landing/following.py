@@ -7,8 +7,8 @@ database is opened while the first records are read, whatever they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,25 @@ if TYPE_CHECKING:
     Opened = tuple[duckdb.DuckDBPyConnection, Path]
 
 
+_PAUSE = 0.002  # seconds; what is waited for is mostly done already
+
+
+class _Working(Thread):
+    """A thread that says by itself when it is done.
+
+    Where a signal comes while Python waits for a thread, it takes it for ended (CPython's issue 89437).
+    """
+
+    is_done = False
+
+    def run(self) -> None:
+        """Work."""
+        try:
+            super().run()
+        finally:
+            self.is_done = True
+
+
 @dataclass
 class Follower:
     """Lands what a read has written so far, once that is enough.
@@ -43,7 +62,7 @@ class Follower:
     opened: Opened | None = None
     read: ReadRecords | None = None
     growing: Growing = field(init=False)
-    _threads: list[Thread] = field(default_factory=list)
+    _threads: list[_Working] = field(default_factory=list)
     _error: BaseException | None = None
     _is_over: bool = False
 
@@ -59,7 +78,7 @@ class Follower:
             self._start(self._open)
             spool = read(self.growing)
             self.growing.end()
-            self._join()
+            _wait_for(self._threads)
         finally:
             self._stop()
         if self._error is not None:
@@ -70,17 +89,19 @@ class Follower:
         self._start(self._follow)
 
     def _start(self, work: Callable[[], None]) -> None:
-        thread = Thread(target=copy_context().run, args=(self._run, work, *self._threads), name="landing", daemon=True)
-        # before it begins: a signal may come between
-        self._threads.append(thread)
-        # where there are no more threads, all is landed when it is there
-        with suppress(RuntimeError):
+        before = tuple(self._threads)
+        thread = _Working(target=copy_context().run, args=(self._run, work, before), name="landing", daemon=True)
+        try:
+            self._threads.append(thread)
             thread.start()
-
-    def _join(self, seconds: float | None = None) -> None:
-        for thread in list(self._threads):
-            if thread.is_alive():
-                thread.join(seconds)
+        except RuntimeError:
+            # where there are no more threads, all is landed when it is there
+            thread.is_done = True
+        except BaseException:
+            # by a signal: one that has not begun will not, or sees that all is over
+            self._is_over = True
+            thread.is_done = thread.is_done or thread.ident is None
+            raise
 
     def _stop(self) -> None:
         """End the threads, where they have not ended; a signal meanwhile is raised when they have.
@@ -90,22 +111,20 @@ class Follower:
         raised: BaseException | None = None
         self._is_over = True
         self.growing.fail()
-        while any(thread.is_alive() for thread in list(self._threads)):
+        while not all(thread.is_done for thread in self._threads):
             try:
                 if self.opened is not None:
                     self.opened[0].interrupt()
-                self._join(1)
+                _wait_for(self._threads, seconds=1)
             except BaseException as error:  # noqa: BLE001 - raised below
                 raised = error
         if raised is not None:
             raise raised
 
-    def _run(self, work: Callable[[], None], *before: Thread) -> None:
+    def _run(self, work: Callable[[], None], before: Sequence[_Working]) -> None:
         import duckdb
 
-        for thread in before:
-            if thread.is_alive():
-                thread.join()
+        _wait_for(before)
         if self._is_over:
             return
         try:
@@ -123,3 +142,10 @@ class Follower:
         self.opened = self.opened or self.open_()
         connection, folder = self.opened
         self.read = stage_growing(connection, self.request, self.growing, folder / self.parts)
+
+
+def _wait_for(threads: Sequence[_Working], seconds: float = float("inf")) -> None:
+    """Wait until threads are done, at most so long; without a lock, which a signal could leave taken."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not all(thread.is_done for thread in threads):
+        time.sleep(_PAUSE)

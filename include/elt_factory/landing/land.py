@@ -58,7 +58,7 @@ def land(request: LandRequest) -> Manifest:
         DiskFullError: the disk of the scratch folder or of the landing is full.
     """
     with _naming_a_full_disk(request):
-        with _opened(request) as opened:
+        with _opened(request) as opened, named_errors(request.known):
             manifest = _land(request, opened)
         return _published(request, manifest)
 
@@ -77,7 +77,8 @@ def land_while_reading(request: LandRequest, read: Callable[[Growing], Spool]) -
             follower = Follower(request, lambda: stack.enter_context(_opened(request)), PARTS)
             request = replace(request, spool=follower.follow(read))
             opened = follower.opened or stack.enter_context(_opened(request))
-            manifest = _land(request, opened, follower.read)
+            with named_errors(request.known):
+                manifest = _land(request, opened, follower.read)
         return _published(request, manifest)
 
 
@@ -92,7 +93,6 @@ def _opened(request: LandRequest) -> Iterator[Opened]:
     attempt = request.attempt
     with (
         scratch(request.workdir, attempt.own_name, request.staged) as connection,
-        named_errors(request.known),
         request.place.writing(attempt.name, request.workdir) as folder,
     ):
         yield connection, folder
@@ -104,7 +104,7 @@ def _land(request: LandRequest, opened: Opened, followed: ReadRecords | None = N
         doubt_statistics(connection)
     try:
         staged = _stage(connection, request, folder / PARTS, followed)
-        note_hashes(connection, staged.spool, request.workdir)
+        note_hashes(connection, staged.spool, request.workdir, request.known.label)
     finally:
         for source in request.spool.sources:
             source.let_go()

@@ -97,4 +97,7 @@ def _addresses(host: str, port: int) -> list[str]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise httpcore.ConnectError(str(error)) from error
+    except UnicodeError:
+        # a part of the name is empty or too long
+        raise httpcore.ConnectError(f"{host} is not the name of a host") from None
     return list(dict.fromkeys(str(address[0]) for *_, address in found))

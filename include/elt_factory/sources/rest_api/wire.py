@@ -40,16 +40,18 @@ class Wire:
 
     Args:
         deadline: When the request that is under way must be over.
-        tls: How servers are known; asked when a connection needs it.
+        tls: Reads how servers are known; asked once, when a connection needs it.
         proxy: The address of a proxy for all requests.
 
     Raises:
+        OSError: with a proxy, files for TLS that cannot be used.
         ValueError: the proxy is none that can be used.
     """
 
     def __init__(self, deadline: Deadline, tls: Callable[[], ssl.SSLContext], proxy: str | None = None) -> None:
         self._backend = PunctualBackend(deadline)
-        self._tls = tls
+        self._read_tls = tls
+        self._context: ssl.SSLContext | None = None
         self._idle: dict[tuple[bytes, bytes, int], httpcore.HTTPConnection] = {}
         self._pool = self._through(httpx.Proxy(proxy)) if proxy else None
 
@@ -75,7 +77,10 @@ class Wire:
             httpcore.RemoteProtocolError: the response is none of HTTP, or was cut off.
         """
         target = _target(url)
-        sent = [(name.encode(), value.encode()) for name, value in headers.items()]
+        try:
+            sent = [(name.encode(), value.encode()) for name, value in headers.items()]
+        except UnicodeEncodeError:
+            raise httpcore.LocalProtocolError("a header has half of a character") from None
         if not any(name.lower() == b"host" for name, _ in sent):
             sent.insert(0, (b"Host", url.netloc))
         body = b"" if content is None and method in _WITH_BODY else content
@@ -106,17 +111,22 @@ class Wire:
                 connection.close()
 
     def _new(self, origin: httpcore.Origin) -> httpcore.HTTPConnection:
+        tls = self._tls() if origin.scheme == b"https" else None
+        return httpcore.HTTPConnection(origin, tls, _IDLE_SECONDS, network_backend=self._backend)
+
+    def _tls(self) -> ssl.SSLContext:
+        """Read how servers are known, once: the files may be replaced while requests are sent."""
         try:
-            tls = self._tls() if origin.scheme == b"https" else None
+            self._context = self._context or self._read_tls()
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from None
-        return httpcore.HTTPConnection(origin, tls, _IDLE_SECONDS, network_backend=self._backend)
+        return self._context
 
     def _through(self, proxy: httpx.Proxy) -> httpcore.ConnectionPool:
         if proxy.url.scheme not in _SCHEMES:
             raise ValueError(f"a proxy of {proxy.url.scheme} cannot be used, only one of http or https")
         return httpcore.ConnectionPool(
-            self._tls(),
+            self._read_tls(),
             httpcore.Proxy(_target(proxy.url), proxy.raw_auth),
             keepalive_expiry=_IDLE_SECONDS,
             network_backend=self._backend,
@@ -126,4 +136,6 @@ class Wire:
 def _target(url: httpx.URL) -> httpcore.URL:
     if url.scheme not in _SCHEMES:
         raise httpcore.UnsupportedProtocol(f'the address has the scheme "{url.scheme}", not http or https')
+    if not url.host:
+        raise httpcore.UnsupportedProtocol("the address has no host")
     return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
