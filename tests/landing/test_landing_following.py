@@ -262,7 +262,7 @@ def request_of(folder) -> LandRequest:
 
 
 def test_the_scratch_database_is_opened_while_the_source_is_read(tmp_path, monkeypatch):
-    opened, original = threading.Event(), land._opened
+    opened, original = threading.Event(), land._scratch
 
     def opening(request):
         opened.set()
@@ -273,7 +273,7 @@ def test_the_scratch_database_is_opened_while_the_source_is_read(tmp_path, monke
         (tmp_path / "rows").write_text(lines(GOOD[:5]))
         return Spool("ndjson", (tmp_path / "rows",), 5)
 
-    monkeypatch.setattr(land, "_opened", opening)
+    monkeypatch.setattr(land, "_scratch", opening)
     assert land.land_while_reading(request_of(tmp_path), read).rows == 5
 
 
@@ -286,6 +286,7 @@ def test_a_read_that_fails_leaves_no_scratch_database(tmp_path):
         with pytest.raises(SourceUnavailableError, match="away"):
             land.land_while_reading(request, read)
         assert list(request.workdir.iterdir()) == []
+        assert not (tmp_path / str(number) / "landing").exists()
     assert not [thread for thread in threading.enumerate() if thread.name == "landing"]
 
 
@@ -302,8 +303,8 @@ def test_a_signal_while_the_scratch_database_is_opened_is_raised_when_it_is_clos
             time.sleep(0.5)
             yield opened
 
-    original = land._opened
-    monkeypatch.setattr(land, "_opened", opening)
+    original = land._scratch
+    monkeypatch.setattr(land, "_scratch", opening)
     request = request_of(tmp_path)
     before = signal.signal(signal.SIGALRM, over)
     try:

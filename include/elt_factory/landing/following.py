@@ -24,8 +24,6 @@ from elt_factory.landing.request import LandRequest
 if TYPE_CHECKING:
     import duckdb
 
-    Opened = tuple[duckdb.DuckDBPyConnection, Path]
-
 
 _PAUSE = 0.002  # seconds; what is waited for is mostly done already
 
@@ -52,14 +50,17 @@ class Follower:
 
     Args:
         request: What to land; its spool is not looked at.
-        open_: Opens the scratch database and the folder of the attempt.
+        scratch: Opens the scratch database.
+        folder: Makes the folder of the attempt; not before there is something to put into it.
         parts: The name of the folder of the parts.
     """
 
     request: LandRequest
-    open_: Callable[[], Opened]
+    scratch: Callable[[], duckdb.DuckDBPyConnection]
+    folder: Callable[[], Path]
     parts: str
-    opened: Opened | None = None
+    connection: duckdb.DuckDBPyConnection | None = None
+    made: Path | None = None
     read: ReadRecords | None = None
     growing: Growing = field(init=False)
     _threads: list[_Working] = field(default_factory=list)
@@ -113,8 +114,8 @@ class Follower:
         self.growing.fail()
         while not all(thread.is_done for thread in self._threads):
             try:
-                if self.opened is not None:
-                    self.opened[0].interrupt()
+                if self.connection is not None:
+                    self.connection.interrupt()
                 _wait_for(self._threads, seconds=1)
             except BaseException as error:  # noqa: BLE001 - raised below
                 raised = error
@@ -136,12 +137,12 @@ class Follower:
             self._error = error
 
     def _open(self) -> None:
-        self.opened = self.open_()
+        self.connection = self.scratch()
 
     def _follow(self) -> None:
-        self.opened = self.opened or self.open_()
-        connection, folder = self.opened
-        self.read = stage_growing(connection, self.request, self.growing, folder / self.parts)
+        self.connection = self.connection or self.scratch()
+        self.made = self.folder()
+        self.read = stage_growing(self.connection, self.request, self.growing, self.made / self.parts)
 
 
 def _wait_for(threads: Sequence[_Working], seconds: float = float("inf")) -> None:

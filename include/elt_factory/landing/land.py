@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,8 +42,6 @@ from elt_factory.landing.widening import grown_numbers
 if TYPE_CHECKING:
     import duckdb
 
-    from elt_factory.landing.following import Opened
-
 PARTS = "data"
 
 
@@ -58,8 +56,8 @@ def land(request: LandRequest) -> Manifest:
         DiskFullError: the disk of the scratch folder or of the landing is full.
     """
     with _naming_a_full_disk(request):
-        with _opened(request) as opened, named_errors(request.known):
-            manifest = _land(request, opened)
+        with _scratch(request) as connection, _folder(request) as folder, named_errors(request.known):
+            manifest = _land(request, connection, folder)
         return _published(request, manifest)
 
 
@@ -74,11 +72,13 @@ def land_while_reading(request: LandRequest, read: Callable[[Growing], Spool]) -
     """
     with _naming_a_full_disk(request):
         with ExitStack() as stack:
-            follower = Follower(request, lambda: stack.enter_context(_opened(request)), PARTS)
+            enter = stack.enter_context
+            follower = Follower(request, lambda: enter(_scratch(request)), lambda: enter(_folder(request)), PARTS)
             request = replace(request, spool=follower.follow(read))
-            opened = follower.opened or stack.enter_context(_opened(request))
+            connection = follower.connection or enter(_scratch(request))
+            folder = follower.made or enter(_folder(request))
             with named_errors(request.known):
-                manifest = _land(request, opened, follower.read)
+                manifest = _land(request, connection, folder, follower.read)
         return _published(request, manifest)
 
 
@@ -87,19 +87,19 @@ def _naming_a_full_disk(request: LandRequest) -> AbstractContextManager[None]:
     return naming_a_full_disk(request.known.label, [request.workdir, *landing])
 
 
-@contextmanager
-def _opened(request: LandRequest) -> Iterator[Opened]:
-    """Provide the scratch database and the folder of the attempt, which counts when the block ends well."""
+def _scratch(request: LandRequest) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    return scratch(request.workdir, request.attempt.own_name, request.staged)
+
+
+def _folder(request: LandRequest) -> AbstractContextManager[Path]:
+    """Provide the folder of the attempt, which counts when the block ends well."""
+    return request.place.writing(request.attempt.name, request.workdir)
+
+
+def _land(
+    request: LandRequest, connection: duckdb.DuckDBPyConnection, folder: Path, followed: ReadRecords | None = None
+) -> Manifest:
     attempt = request.attempt
-    with (
-        scratch(request.workdir, attempt.own_name, request.staged) as connection,
-        request.place.writing(attempt.name, request.workdir) as folder,
-    ):
-        yield connection, folder
-
-
-def _land(request: LandRequest, opened: Opened, followed: ReadRecords | None = None) -> Manifest:
-    attempt, (connection, folder) = request.attempt, opened
     if _is_written_by_others(request.spool):
         doubt_statistics(connection)
     try:
