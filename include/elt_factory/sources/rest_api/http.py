@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +15,6 @@ import httpcore
 import httpx
 import msgspec
 
-import elt_factory
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import (
     AnswerLostError,
@@ -68,13 +68,6 @@ _LONGEST_ASKED = 366 * 86400.0  # seconds
 _OF_A_LOGIN = "the response of the login is not JSON"
 _EXCERPT = 200
 _MOST_OF_AN_ERROR = 100_000
-_USUAL = {
-    "Accept": "*/*",
-    # what body.py can unpack, and no more than that is asked for
-    "Accept-Encoding": "gzip, deflate",
-    "Connection": "keep-alive",
-    "User-Agent": f"elt-factory/{elt_factory.__version__}",
-}
 
 # why there is no response, or only a part
 _NO_RESPONSE = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError)
@@ -203,11 +196,13 @@ class HttpClient:
 
     def _wired(self, settings: HttpSettings) -> Wire:
         proxy = settings.proxy or (proxy_of_environment(self._base) if settings.trust_env else None)
+        # read once: the files may be replaced while requests are sent
+        tls = cache(settings.tls)
         try:
             if settings.has_own_tls or self._base.scheme == "https":
                 # files that cannot be used are said before anything is sent
-                settings.tls()
-            return Wire(self._deadline, settings.tls, proxy)
+                tls()
+            return Wire(self._deadline, tls, proxy)
         except (OSError, ValueError, httpx.InvalidURL) as error:
             named = f'invalid extra in the connection "{self._connection.conn_id}": {error}'
             raise self._subject.error(BadRequestError, named, "check verify, cert and proxies") from None
@@ -366,7 +361,7 @@ class HttpClient:
         params = {} if call.bare or call.is_login else self._credentials.params()
         url = call.url.copy_merge_params(params) if params else call.url
         login = basic_header(url.username, url.password) if url.userinfo else {}
-        headers = merged(_USUAL, {} if call.bare else self._headers, call.sending.own_headers, secrets, login)
+        headers = merged({} if call.bare else self._headers, call.sending.own_headers, secrets, login)
         with self._wire.stream(call.sending.method, url, headers, call.sending.content) as response:
             status = response.status
             body: Body

@@ -14,10 +14,19 @@ from dataclasses import dataclass, field
 import httpcore
 import httpx
 
+import elt_factory
+from elt_factory.sources.rest_api.outcomes import merged
 from elt_factory.sources.rest_api.punctual import Deadline, PunctualBackend
 
 _IDLE_SECONDS = 5.0  # a server may close a connection that is idle longer, just when the next request is sent
 _SCHEMES = ("http", "https")
+_USUAL = {
+    "Accept": "*/*",
+    # what body.py can unpack, and no more than that is asked for
+    "Accept-Encoding": "gzip, deflate",
+    "Connection": "keep-alive",
+    "User-Agent": f"elt-factory/{elt_factory.__version__}",
+}
 _WITH_BODY = ("POST", "PUT", "PATCH")  # methods of which a server wants to know that there is none
 
 
@@ -40,7 +49,7 @@ class Wire:
 
     Args:
         deadline: When the request that is under way must be over.
-        tls: Reads how servers are known; asked once, when a connection needs it.
+        tls: Says how servers are known; asked when a connection needs it.
         proxy: The address of a proxy for all requests.
 
     Raises:
@@ -50,8 +59,7 @@ class Wire:
 
     def __init__(self, deadline: Deadline, tls: Callable[[], ssl.SSLContext], proxy: str | None = None) -> None:
         self._backend = PunctualBackend(deadline)
-        self._read_tls = tls
-        self._context: ssl.SSLContext | None = None
+        self._tls = tls
         self._idle: dict[tuple[bytes, bytes, int], httpcore.HTTPConnection] = {}
         self._pool = self._through(httpx.Proxy(proxy)) if proxy else None
 
@@ -77,12 +85,11 @@ class Wire:
             httpcore.RemoteProtocolError: the response is none of HTTP, or was cut off.
         """
         target = _target(url)
+        given = merged({"Host": url.netloc.decode(), **_USUAL}, headers)
         try:
-            sent = [(name.encode(), value.encode()) for name, value in headers.items()]
+            sent = [(name.encode(), value.encode()) for name, value in given.items()]
         except UnicodeEncodeError:
             raise httpcore.LocalProtocolError("a header has half of a character") from None
-        if not any(name.lower() == b"host" for name, _ in sent):
-            sent.insert(0, (b"Host", url.netloc))
         body = b"" if content is None and method in _WITH_BODY else content
         with (
             self._connected(target) as connection,
@@ -111,22 +118,17 @@ class Wire:
                 connection.close()
 
     def _new(self, origin: httpcore.Origin) -> httpcore.HTTPConnection:
-        tls = self._tls() if origin.scheme == b"https" else None
-        return httpcore.HTTPConnection(origin, tls, _IDLE_SECONDS, network_backend=self._backend)
-
-    def _tls(self) -> ssl.SSLContext:
-        """Read how servers are known, once: the files may be replaced while requests are sent."""
         try:
-            self._context = self._context or self._read_tls()
+            tls = self._tls() if origin.scheme == b"https" else None
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from None
-        return self._context
+        return httpcore.HTTPConnection(origin, tls, _IDLE_SECONDS, network_backend=self._backend)
 
     def _through(self, proxy: httpx.Proxy) -> httpcore.ConnectionPool:
         if proxy.url.scheme not in _SCHEMES:
             raise ValueError(f"a proxy of {proxy.url.scheme} cannot be used, only one of http or https")
         return httpcore.ConnectionPool(
-            self._read_tls(),
+            self._tls(),
             httpcore.Proxy(_target(proxy.url), proxy.raw_auth),
             keepalive_expiry=_IDLE_SECONDS,
             network_backend=self._backend,
