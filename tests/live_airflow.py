@@ -67,5 +67,6 @@ def signed_in(port: int, home: Path, folder: Path) -> Iterator[Live]:
     url = f"http://127.0.0.1:{port}"
     answer = httpx.post(f"{url}/auth/token", json={"username": user, "password": password}, timeout=30, trust_env=False)
     token = {"Authorization": f"Bearer {answer.raise_for_status().json()['access_token']}"}
-    with httpx.Client(base_url=f"{url}/api/v2", headers=token, timeout=30, trust_env=False) as api:
+    # a machine that does all of the tests at once answers slowly; what is never answered fails all the same
+    with httpx.Client(base_url=f"{url}/api/v2", headers=token, timeout=120, trust_env=False) as api:
         yield Live(api, folder)
