@@ -130,3 +130,22 @@ def test_an_end_keeps_what_came_before_and_must_be_complete(tmp_path):
     total = 3
     with pytest.raises(BadDataError, match="says 3 records, but 2 were read"):
         of(tmp_path, rules, answer, **table)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "{status: 404, path: state, equals: none, do: skip}",
+        "{path: state, equals: none, do: skip}",
+        "{status: [403, 404], contains: none, do: skip}",
+    ],
+)
+def test_a_rule_sees_all_of_a_long_answer_with_an_error(tmp_path, rule):
+    answer = Reply(b'{"trace": "%s", "state": "none"}' % (b"x" * 1_000_000), 404)
+    assert of(tmp_path, f"[{rule}]", lambda _: answer)[0] == []
+
+
+def test_a_message_at_the_end_of_a_long_answer_is_said(tmp_path):
+    answer = Reply(b'{"trace": "%s", "state": "none"}' % (b"x" * 1_000_000), 404)
+    with pytest.raises(BadDataError, match="/x: none"):
+        of(tmp_path, "[{status: 404, do: fail, say: state}]", lambda _: answer)

@@ -161,6 +161,16 @@ def test_a_long_page_of_an_error_is_an_error_like_others_and_its_rest_is_left_un
         http.ask("/x", {})
 
 
+@pytest.mark.parametrize("told", ["5", "x", "-1", ""])
+def test_a_length_given_by_hand_that_is_another_is_said_and_nothing_is_sent(told):
+    with peer(sends(OK)) as server, client(url_of(server)) as http:
+        sending = Sending("POST", b"abc", headers={"content-length": told})
+        with pytest.raises(BadRequestError, match=f'the header Content-Length is "{told}", the body has 3 bytes'):
+            http.ask("/x", {}, sending)
+        assert server.heads == []
+        assert http.ask("/x", {}, Sending("POST", b"abc", headers={"content-length": "3"})).body == b"[25]"
+
+
 def test_an_address_of_ipv6_is_asked_by_its_name():
     try:
         with peer(sends(OK), "::1") as server, client(url_of(server)) as http:

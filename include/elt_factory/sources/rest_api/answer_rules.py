@@ -22,6 +22,11 @@ def rule_of(
     return next((rule for rule in rules if _holds(rule, status, headers, body, parse)), None)
 
 
+def looks_into(rules: Sequence[AnswerRule], status: int) -> bool:
+    """Whether a rule for a status asks what is in the body."""
+    return any((rule.path or rule.contains or rule.say) and status in (rule.status or [status]) for rule in rules)
+
+
 def _holds(
     rule: AnswerRule, status: int, headers: Mapping[str, str], body: Body, parse: Callable[[], Document]
 ) -> bool:

@@ -28,10 +28,10 @@ from elt_factory.core.failures import (
 from elt_factory.core.window import iso_utc
 from elt_factory.extract.label import TableLabel
 from elt_factory.sources.rest_api.answer_model import AnswerRule
-from elt_factory.sources.rest_api.answer_rules import rule_of, seconds_of, text_at
+from elt_factory.sources.rest_api.answer_rules import looks_into, rule_of, seconds_of, text_at
 from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.auth import base_url, basic_header
-from elt_factory.sources.rest_api.body import Body, read_beginning, read_body
+from elt_factory.sources.rest_api.body import MEMORY_BYTES, Body, read_beginning, read_body
 from elt_factory.sources.rest_api.credentials import Credentials
 from elt_factory.sources.rest_api.damage import (
     DamagedAnswerError,
@@ -369,7 +369,8 @@ class HttpClient:
                 body = read_body(response.pieces, response.headers, self._most_bytes, self._scratch)
             else:
                 # what an error says is quoted with a few words: the rest is left where it is
-                body = read_beginning(response.pieces, response.headers, _MOST_OF_AN_ERROR)
+                most = MEMORY_BYTES if looks_into(call.rules, status) else _MOST_OF_AN_ERROR
+                body = read_beginning(response.pieces, response.headers, most)
             answer = Answer(call.url, status, response.headers, body, call.sending.method)
         rule = rule_of(call.rules, status, answer.headers, body, lambda: answer.parsed)
         if rule:

@@ -91,6 +91,7 @@ class Wire:
         except UnicodeEncodeError:
             raise httpcore.LocalProtocolError("a header has half of a character") from None
         body = b"" if content is None and method in _WITH_BODY else content
+        _check_length(given, body or b"")
         with (
             self._connected(target) as connection,
             connection.stream(method, target, headers=sent, content=body) as response,
@@ -133,6 +134,14 @@ class Wire:
             keepalive_expiry=_IDLE_SECONDS,
             network_backend=self._backend,
         )
+
+
+def _check_length(headers: Mapping[str, str], body: bytes) -> None:
+    """Refuse a length that was given by hand and is another: httpcore would leave the request half sent."""
+    told = next((value for name, value in headers.items() if name.casefold() == "content-length"), str(len(body)))
+    if told != str(len(body)):
+        said = f'the header Content-Length is "{told}", the body has {len(body)} bytes'
+        raise httpcore.LocalProtocolError(f"{said}: leave it out")
 
 
 def _target(url: httpx.URL) -> httpcore.URL:
