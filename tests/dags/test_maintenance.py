@@ -13,8 +13,10 @@ from elt_factory.config.errors import ConfigError
 from elt_factory.config.maintenance import load_maintenance
 from elt_factory.config.models.maintenance import DAG_ID, MAINTENANCE_FILE, Maintenance
 from elt_factory.core.failures import MaintenanceError
+from elt_factory.dag.alert_memory import AlertMemory
 from elt_factory.dag.loader import load_dags, load_file
 from elt_factory.dag.maintenance import MaintenanceOperator
+from elt_factory.dag.runtime import ALERTS
 from elt_factory.dag.stubs import StubFolder
 from elt_factory.dag.upkeep import Upkeep, remove_expired, remove_source, report
 from elt_factory.describe.findings import validate
@@ -120,6 +122,16 @@ def test_landings_of_another_project_stay_when_a_source_is_removed(upkeep: Upkee
     (gone,) = other.removed()
     assert "landings" not in {row["what"] for row in remove_source(other, gone, "asked")}
     assert upkeep.root.below("gone", "tab").files()
+
+
+def test_what_was_reported_of_a_removed_source_goes_with_it_and_of_no_other(upkeep: Upkeep):
+    for name in ("gone", "src"):
+        AlertMemory(upkeep.root.below(ALERTS, name)).is_new("failure-1", "failure", f"{name} has failed", "run 1")
+    (gone,) = upkeep.removed()
+    remove_source(upkeep, gone, "asked")
+    assert set(upkeep.root.below(ALERTS).files()) == {"src/reported.json"}
+    over = {name: AlertMemory(upkeep.root.below(ALERTS, name)).over(lambda _: False) for name in ("gone", "src")}
+    assert {name: list(found) for name, found in over.items()} == {"gone": [], "src": ["failure-1"]}
 
 
 def test_what_killed_processes_left_of_small_files_goes_an_hour_later(upkeep: Upkeep):

@@ -153,6 +153,9 @@ def remove_source(upkeep: Upkeep, source: RemovedSource, why: str) -> list[Remov
             moment = upkeep.warehouse.now()
             upkeep.warehouse.record("removals", [{**row, "run_id": upkeep.run_id, "removed_at": moment}])
             done.append(row)
+    # a source of the same name that comes later has nothing to be told of it
+    reported = upkeep.root.below(ALERTS, source.name)
+    reported.remove(list(reported.files()))
     counts = remove_state(upkeep.warehouse, source, why, upkeep.run_id)
     done += [removal(source.name, "", table, count, why=why) for table, count in counts.items()]
     upkeep.log(f"{source.name}: removed its landings and state; its tables stay")
