@@ -79,13 +79,13 @@ test-unit: $(VENV)/.ready ## Run the tests that start no process; another Python
 # what these tests read is text and the schema of pydantic, the same for every Python
 ANY_PYTHON := tests/cli/test_cli_reference.py tests/test_pages.py tests/test_prose.py tests/test_tiers.py
 
-# all versions at the same time, each in one process: it imports Airflow and collects the tests once
+# all versions at the same time, each in two processes: two thirds of the time these tests wait
 test-pythons: setup ## Run the unit tests with other Pythons of this machine: OTHER_PYTHONS="3.12 3.13"
 	@echo "Unit tests with Python $(OTHER_PYTHONS): the output of each comes when it has ended"
 	@$(MAKE) --no-print-directory --keep-going --jobs $(OTHER_PYTHONS:%=unit-python%)
 
 unit-python%: build
-	+@export ELT_HYPOTHESIS_EXAMPLES=100; { $(call WITH_PYTHON,$*,test-unit PROCESSES=0 WITHOUT="$(ANY_PYTHON:%=--ignore=%)"); } > build/python$*.txt 2>&1; \
+	+@export ELT_HYPOTHESIS_EXAMPLES=100; { $(call WITH_PYTHON,$*,test-unit PROCESSES=2 WITHOUT="$(ANY_PYTHON:%=--ignore=%)"); } > build/python$*.txt 2>&1; \
 	  code=$$?; cat build/python$*.txt; exit $$code
 
 environments: $(OTHER_PYTHONS:%=environment-python%) ## Make the environments of other Pythons
