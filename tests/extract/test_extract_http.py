@@ -43,6 +43,8 @@ from elt_factory.extract.label import TableLabel, secrets_of
 from elt_factory.landing.places import LocalPlace
 from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.auth import base_url
+from elt_factory.sources.rest_api.body import read_body
+from elt_factory.sources.rest_api.damage import DamagedAnswerError
 from elt_factory.sources.rest_api.exchange import Patience
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.pace import Pace, PlaceClock
@@ -348,6 +350,36 @@ def test_a_name_without_an_address_is_unavailable():
 def packed(body: bytes, coding: str = "gzip") -> Reply:
     pack = {"gzip": gzip.compress, "deflate": zlib.compress, "raw": lambda data: zlib.compress(data)[2:-4]}[coding]
     return Reply(pack(body), headers={"Content-Encoding": "deflate" if coding == "raw" else coding})
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "raw"])
+def test_a_packed_body_is_the_same_in_whatever_pieces_it_comes(coding, size):
+    answer = packed(b"[1, 2, 3]", coding)
+    pieces = [answer.body[start : start + size] for start in range(0, len(answer.body), size)]
+    assert read_body([b"", *pieces], httpx.Headers(answer.headers), 100, None) == b"[1, 2, 3]"
+
+
+@pytest.mark.parametrize("more", range(-3, 4))
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "raw"])
+def test_a_packed_body_of_about_one_step_is_whole(coding, more):
+    body = b'["' + b"a" * (1024 * 1024 + more - 4) + b'"]'
+    answer = packed(body, coding)
+    headers = httpx.Headers(answer.headers)
+    assert read_body([answer.body], headers, 2_000_000, None) == body
+    with pytest.raises(DamagedAnswerError, match="truncated"):
+        read_body([answer.body[:-1]], headers, 2_000_000, None)
+
+
+def test_zeros_behind_a_gzip_file_and_other_files_are_no_damage():
+    one, other = gzip.compress(b"[1"), gzip.compress(b", 2]")
+    headers = {"content-encoding": "gzip"}
+    for body in (one + other + bytes(20), one + bytes(5) + other):
+        for size in (1, 9, 1000):
+            pieces = [body[start : start + size] for start in range(0, len(body), size)]
+            assert read_body(pieces, headers, 100, None) == b"[1, 2]"
+    with pytest.raises(DamagedAnswerError, match="corrupt"):
+        read_body([one, b"\0no gzip"], headers, 100, None)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "raw"])

@@ -166,6 +166,24 @@ def test_a_machine_that_has_no_room_for_what_comes_ahead_reads_page_by_page(tmp_
     assert failed
 
 
+@pytest.mark.parametrize("threads", [0, 1, 2])
+def test_a_machine_that_has_no_more_threads_reads_page_by_page(tmp_path, monkeypatch, threads):
+    began, start = [], threading.Thread.start
+
+    def started(thread: threading.Thread) -> None:
+        if thread.name.startswith("page"):
+            began.append(thread)
+            if len(began) > threads:
+                raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", started)
+    with serving(Api(95)) as server:
+        found = records_of(server, tmp_path, BY_NUMBER, "orders")
+    assert [record["id"] for record in found] == list(range(95))
+    assert len(began) == threads + 1
+
+
 def test_records_that_go_while_they_are_read_end_the_pages_as_they_do_one_by_one(tmp_path):
     def before(page: int) -> Reply | None:
         return reply({"data": [], "count": 50, "pages": 5}) if page > 4 else None

@@ -11,7 +11,7 @@ import pytest
 from extract_support import Reply, reply, serving
 from rest_support import records_of, request_of, source_of
 
-from elt_factory.core.failures import BadDataError, BadRequestError, LandingError
+from elt_factory.core.failures import BadDataError, BadRequestError, LandingError, SourceUnavailableError
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.land import land
 from elt_factory.landing.parents import keys_of_landings, landed_keys, queried_keys
@@ -322,3 +322,24 @@ def test_a_key_keeps_its_type_and_digits_in_a_body_and_its_text_in_a_path(tmp_pa
     text = sent.strip(b'"')
     assert asked.body == b'{"order":' + sent + b',"text":"no. ' + text + b'"}'
     assert asked.path == "/orders/" + text.decode().replace(" ", "%20")
+
+
+def test_keys_at_the_same_time_need_threads_and_none_more_is_an_error_that_a_retry_may_end(tmp_path, monkeypatch):
+    began, start = [], threading.Thread.start
+
+    def started(thread: threading.Thread) -> None:
+        if thread.name.startswith("lines"):
+            began.append(thread)
+            if len(began) > 2:
+                raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", started)
+    table = "lines: {for_each: {id: [1, 2, 3, 4]}, path: '/lines/{{ id }}', concurrency: 4}"
+    told = "shop.lines: can't start new thread: concurrency asks for 4 requests at the same time; hint: run fewer tasks"
+    with serving(lambda _: Reply(b'[{"id": 1}]', pause=0.05)) as server:
+        with pytest.raises(SourceUnavailableError, match=told):
+            records_of(server, tmp_path, table, "lines")
+        assert not any(thread.is_alive() for thread in began)
+        monkeypatch.undo()
+        assert len(records_of(server, tmp_path, table, "lines")) == 4

@@ -105,3 +105,18 @@ def test_a_column_that_comes_with_the_last_page_is_a_column_of_the_table(tmp_pat
         assert loads.load(WEEK).total_rows == PAGES * ROWS
         assert sum(row["added"] == 1 for row in loads.rows()) == ROWS
     assert followed == [False]
+
+
+@pytest.mark.parametrize("sign", ["\n", "\r", "\r\n", "\t", "\x0b"])
+def test_a_text_with_a_sign_that_json_has_escaped_is_no_other_text_but_a_reject(tmp_path, sign):
+    # between tokens line breaks and tabs are blanks
+    good = '{"id": 1,\r\n\t"note": {"a":\n[1, "b c"]}}'
+    bad = '{"id": 2, "note": {"a": "b' + sign + 'c"}}'
+    with serving(lambda _: Reply(f'{{"data": [{good}, {bad}]}}'.encode())) as server:
+        loads = line(server, tmp_path)
+        loads.load(WEEK)
+        with loads.warehouse() as warehouse:
+            (reject,) = warehouse.query("SELECT reason FROM _elt.rejects").dicts()
+        (row,) = loads.rows()
+    assert "malformed" in reject["reason"]
+    assert (row["id"], json.loads(row["note"])) == (1, {"a": [1, "b c"]})

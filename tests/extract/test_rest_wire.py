@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import elt_factory
 from elt_factory.core.connection import Connection
-from elt_factory.core.failures import BadRequestError, SourceUnavailableError
+from elt_factory.core.failures import AccessDeniedError, BadRequestError, SourceUnavailableError
 from elt_factory.extract.label import TableLabel, secrets_of
 from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.exchange import Patience
@@ -321,7 +321,172 @@ def test_a_proxy_that_refuses_is_named_by_what_it_says(certificate):
             http.ask("/x", {})
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "ftp://127.0.0.1"])
+def test_a_proxy_that_wants_a_login_for_a_request_is_a_matter_of_its_address():
+    refused = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    with peer(sends(refused)) as proxy:
+        http = client("http://api.example.com", extra={"proxy": url_of(proxy)})
+        with http, pytest.raises(AccessDeniedError, match=r"407 .*hint: check the login in the address of the proxy"):
+            http.ask("/x", {})
+
+
+@pytest.mark.parametrize("proxy", ["socks5://ann:s3cr3t@127.0.0.1:1080", "ftp://ann:s3cr3t@127.0.0.1"])
 def test_a_proxy_of_another_kind_is_refused_before_anything_is_sent(proxy):
-    with pytest.raises(BadRequestError, match=r"invalid extra .*check verify, cert and proxies"):
+    with pytest.raises(BadRequestError, match=r"the proxy in the extra of the connection .api. is one of \w+, not of"):
         client("https://api.example.com", extra={"proxy": proxy})
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://ann:s3cr3t@127.0.0.1:port",
+        "http://ann:s3c/r3t@127.0.0.1:80",
+        "http://ann:s3cr3t#@127.0.0.1:80",
+        "ann:s3cr3t@",
+        "http://xn--a.invalid",
+    ],
+)
+@pytest.mark.parametrize("place", ["the extra of the connection", "the environment"])
+def test_a_proxy_that_cannot_be_read_is_said_with_its_place_and_without_its_password(monkeypatch, proxy, place):
+    extra = {"proxy": proxy} if "extra" in place else {}
+    if not extra:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(BadRequestError, match=f"the address of the proxy in {place} .*cannot be read") as caught:
+        client("http://api.example.com", extra=extra)
+    assert "s3c" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", ["{host}", "http://{host}", "ann:s3cr3t@{host}", "http://ann:s3cr3t@{host}"])
+@pytest.mark.parametrize("by", ["extra", "extra by scheme", "extra by host", "environment"])
+def test_the_address_of_a_proxy_is_taken_as_other_programs_take_it(monkeypatch, given, by):
+    with peer(sends(OK)) as proxy:
+        address = given.format(host=f"127.0.0.1:{proxy.address[1]}")
+        named = {
+            "extra by scheme": {"https": "x", "http": address},
+            "extra by host": {"http://api.example.com": address},
+        }
+        extra = {"proxy": address} if by == "extra" else {"proxies": named[by]} if by in named else {}
+        if by == "environment":
+            monkeypatch.setenv("http_proxy", address)
+        with client("http://api.example.com", extra=extra) as http:
+            assert http.ask("/x", {}).body == b"[25]"
+    assert proxy.lines == [b"GET http://api.example.com/x HTTP/1.1"]
+    assert (b"Proxy-Authorization: Basic" in proxy.heads[0][0]) is ("@" in given)
+
+
+def test_a_host_that_no_proxy_is_for_is_asked_by_itself_with_its_port_or_without(monkeypatch):
+    with peer(sends(OK)) as server, peer(sends(OK)) as proxy:
+        host, port = server.address
+        monkeypatch.setenv("http_proxy", url_of(proxy))
+        for name in (f"{host}:{port}", host, "*", f"a.example.com, {host}"):
+            monkeypatch.setenv("no_proxy", name)
+            assert client(url_of(server)).ask("/x", {}).body == b"[25]"
+        assert proxy.lines == []
+        monkeypatch.setenv("no_proxy", f"{host}:{port + 1}")
+        assert client(url_of(server)).ask("/x", {}).body == b"[25]"
+        assert len(proxy.lines) == 1
+
+
+@pytest.mark.parametrize("of_login", [True, False])
+def test_a_login_at_another_host_goes_through_the_proxy_of_that_host(monkeypatch, of_login):
+    token = b'{"access_token": "t0k3n"}'
+    granted = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(token), token)
+
+    def answers(connection: socket.socket, head: bytes) -> bool:
+        if head.startswith(b"GET"):
+            connection.sendall(OK)
+            return True
+        left = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        while left:
+            left -= len(connection.recv(left))
+        connection.sendall(granted)
+        return True
+
+    with peer(answers) as server, peer(answers) as login, peer(answers) as proxy:
+        monkeypatch.setenv("http_proxy", url_of(proxy))
+        monkeypatch.setenv("no_proxy", "localhost" if of_login else "127.0.0.1")
+        auth = {"type": "oauth2", "token_url": f"http://localhost:{login.address[1]}/token"}
+        connection = Connection("api", "http", host=url_of(server), login="me", password="s3cr3t")
+        api = RestApi(type="rest_api", connection="api", timeout="5s", auth=auth)
+        with HttpClient(api, connection, TableLabel("src", "things"), QUICK) as http:
+            assert http.ask("/x", {}).body == b"[25]"
+        got, granted_by = f"GET {url_of(server)}/x HTTP/1.1".encode(), b"POST /token HTTP/1.1"
+        if of_login:
+            assert (proxy.lines, login.lines, server.lines) == ([got], [granted_by], [])
+        else:
+            through = f"POST http://localhost:{login.address[1]}/token HTTP/1.1".encode()
+            assert (proxy.lines, login.lines, server.lines) == ([through], [], [b"GET /x HTTP/1.1"])
+
+
+@pytest.mark.parametrize("by", ["itself", "a proxy", "a tunnel"])
+def test_what_comes_behind_a_response_is_no_answer_to_the_next_request(certificate, by):
+    file, context = certificate
+    count = iter(range(10))
+
+    def answers(connection: socket.socket, _: bytes) -> bool:
+        number = next(count)
+        page, other = (OK.replace(b"[25]", b"[%02d]" % one) for one in (number, 99))
+        connection.sendall(page + (other if number == 0 else b""))
+        return True
+
+    tls = by == "a tunnel"
+    with peer(answers, tls=context if tls else None) as server, peer(tunnel if tls else answers) as proxy:
+        extra = {"verify": str(file), **({} if by == "itself" else {"proxy": url_of(proxy)})}
+        with client(url_of(server, "https" if tls else "http"), extra=extra) as http:
+            assert [http.ask("/x", {}).body for _ in range(4)] == [b"[%02d]" % number for number in range(4)]
+        # one that has nothing behind it is used again
+        assert len((proxy if by == "a proxy" else server).heads) == 2
+
+
+@pytest.mark.parametrize(
+    "value", ["k\u00e4se-s3cr3t\n", "k\u00e4se-s3cr3t ", "k\u00e4se\r\nX-Other: s3cr3t", "s3c\0r3t"]
+)
+@pytest.mark.parametrize("named", ["Authorization", "X-Custom"])
+def test_a_header_that_cannot_be_sent_is_named_without_its_value(value, named):
+    given = {"password": value} if named == "Authorization" else {"extra": {"headers": {named: value}}}
+    with peer(sends(OK)) as server, client(url_of(server), **given) as http:
+        with pytest.raises(BadRequestError, match=f"the value of the header {named} has a line break") as caught:
+            http.ask("/x", {})
+        assert server.heads == []
+    assert "s3c" not in str(caught.value)
+    assert "k\u00e4se" not in str(caught.value)
+    assert "xc3" not in str(caught.value)
+
+
+def test_a_secret_that_a_server_sends_back_within_what_is_no_response_is_not_said():
+    def echoes(connection: socket.socket, head: bytes) -> bool:
+        line = next(line for line in head.split(b"\r\n") if line.startswith(b"Authorization"))
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + line.replace(b":", b" ") + b"\r\n\r\n")
+        return False
+
+    with (
+        peer(echoes) as server,
+        client(url_of(server), password="k\u00e4se-s3cr3t") as http,
+        pytest.raises(SourceUnavailableError, match="illegal header line") as caught,
+    ):
+        http.ask("/x", {})
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_of_what_is_no_response_only_the_beginning_is_said():
+    records = b'{"data":[{"iban":"DE00"}' + b',{"iban":"DE01 1234"}' * 5000 + b"]}\r\n\r\n"
+    with (
+        peer(sends(records, stays=False)) as server,
+        client(url_of(server)) as http,
+        pytest.raises(SourceUnavailableError, match="illegal status line") as caught,
+    ):
+        http.ask("/x", {})
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("http://xn--a.invalid", 'invalid host in the connection "api"'),
+        ("http://127.0.0.1/base?k=1", "contains a query or a fragment"),
+        ("http://127.0.0.1/base#k", "contains a query or a fragment"),
+    ],
+)
+def test_an_address_that_cannot_be_a_connections_is_said(host, told):
+    with pytest.raises(BadRequestError, match=told):
+        client(host)

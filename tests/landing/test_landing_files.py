@@ -15,7 +15,7 @@ import pytest
 from landing_support import WINDOW, Lander
 from pyarrow import parquet
 
-from elt_factory.core.failures import AccessDeniedError, ContractError, SourceNotReadyError
+from elt_factory.core.failures import AccessDeniedError, ContractError, SourceNotReadyError, SourceUnavailableError
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.landing import land as landing
 from elt_factory.sources.files import fetching
@@ -181,14 +181,20 @@ def test_a_large_file_that_is_removed_before_it_is_hashed_fails_the_try(tmp_path
     assert not lander.folder.exists()
 
 
-def test_a_large_file_that_may_not_be_read_any_more_when_it_is_hashed_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "kind", "told"),
+    [(13, AccessDeniedError, "Permission denied"), (5, SourceUnavailableError, "Input/output error")],
+)
+def test_a_large_file_that_cannot_be_read_any_more_when_it_is_hashed_is_named(
+    tmp_path, monkeypatch, number, kind, told
+):
     def denied(file: Path) -> str:
-        raise PermissionError(13, "Permission denied", str(file))
+        raise OSError(number, told, str(file))
 
     put(tmp_path, "in/a.csv")
     monkeypatch.setattr(fetching, "_LARGE", 1)
     monkeypatch.setattr(fetching, "content_hash", denied)
-    with pytest.raises(AccessDeniedError, match=r"^src\.tab: cannot read .*a\.csv: Permission denied$"):
+    with pytest.raises(kind, match=rf"^src\.tab: cannot read .*a\.csv: {told}$"):
         Lander(tmp_path / "land").land(read_files(tmp_path, "*.csv"))
 
 

@@ -121,7 +121,7 @@ def _forms(secret: str) -> Iterator[str]:
     for text in {secret, secret.strip()} - {""}:
         quoted = {quote(text), quote(text, safe=""), quote_plus(text)}
         yield from (text, *quoted, *map(_small_escapes, quoted))
-        yield from (repr(text)[1:-1], json.dumps(text)[1:-1], html.escape(text))
+        yield from (repr(text)[1:-1], json.dumps(text)[1:-1], html.escape(text), repr(text.encode())[2:-1])
         yield from _base64_forms(text)
 
 

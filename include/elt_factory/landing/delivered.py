@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elt_factory.core.failures import AccessDeniedError, BadDataError, SourceNotReadyError
+from elt_factory.core.failures import AccessDeniedError, BadDataError, SourceNotReadyError, SourceUnavailableError
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, text_literal
 from elt_factory.extract.request import SourceFile, Spool
 from elt_factory.landing.csv_files import otherwise
@@ -51,6 +51,7 @@ def note_hashes(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Pa
     Raises:
         SourceNotReadyError: a file was removed in the meantime.
         AccessDeniedError: a file may not be read any more.
+        SourceUnavailableError: a file cannot be read now.
     """
     if all(source.is_hashed for source in spool.sources):
         return
@@ -58,6 +59,8 @@ def note_hashes(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Pa
         hashes = [source.hash for source in spool.sources]
     except PermissionError as error:
         raise AccessDeniedError(f"{label}: cannot read {error.filename}: {error.strerror}") from None
+    except OSError as error:
+        raise SourceUnavailableError(f"{label}: cannot read {error.filename}: {error.strerror}") from None
     except SourceNotReadyError as error:
         raise SourceNotReadyError(f"{label}: {error}") from None
     _note(connection, spool, workdir, hashes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from elt_factory.sources.rest_api.auth import auth_of, base_url, static_headers
 from elt_factory.sources.rest_api.body import decoded
 from elt_factory.sources.rest_api.damage import DamagedAnswerError, UnreadableAnswerError
 from elt_factory.sources.rest_api.exchange import Patience, origin_of, shown
+from elt_factory.sources.rest_api.proxies import Proxies, UnusableProxyError
 from elt_factory.sources.rest_api.settings import settings_of
 from elt_factory.sources.rest_api.statuses import may_heal, seconds_to_wait
 
@@ -42,6 +44,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
 _SECONDS = httpx.Timeout(60.0, connect=10.0)
 _CHUNK = 1024 * 1024
+_EXCERPT = 200
 # as it is stored, so that the length and the ETag are those of the file
 _HEADERS = {"Accept-Encoding": "identity"}
 
@@ -67,21 +70,22 @@ class WebStore(Store):
         if not {"?", "#"}.isdisjoint(folder):
             raise self._label.error(BadRequestError, "the folder has a query or a fragment", "write its path alone")
         self._base = httpx.URL("/".join(filter(None, (str(base).rstrip("/"), folder.strip("/")))))
-        settings = settings_of(connection, base.scheme, self._label)
+        settings = settings_of(connection, self._label)
         # without auth: in a config, the connection says how
         api = RestApi(type="rest_api", connection="files")
         self._own = {**settings.headers, **static_headers(auth_of(api, connection), connection, self._label)}
+        conn_id = connection.conn_id
+        proxies = Proxies(settings.proxies, conn_id, trust_env=settings.trust_env, label=self._label)
         try:
+            proxies.of(base)
             self._client = httpx.Client(
-                headers=_HEADERS,
-                timeout=_SECONDS,
-                verify=settings.tls(),
-                proxy=settings.proxy,
-                trust_env=settings.trust_env,
+                headers=_HEADERS, timeout=_SECONDS, transport=_Transport(settings.tls(), proxies), trust_env=False
             )
+        except UnusableProxyError as error:
+            raise self._label.error(BadRequestError, str(error)) from None
         except (OSError, ValueError) as error:
-            text = f'invalid extra in the connection "{connection.conn_id}": {error}'
-            raise self._label.error(BadRequestError, text, "check verify, cert and proxies") from None
+            text = f'invalid extra in the connection "{conn_id}": {error}'
+            raise self._label.error(BadRequestError, text, "check verify and cert") from None
 
     def __str__(self) -> str:
         return shown(self._base)
@@ -225,8 +229,29 @@ class WebStore(Store):
             raise self._label.error(BadRequestError, f"{where} returned status {status}")
 
     def _down(self, error: httpx.TransportError) -> EltError:
-        said = str(error) or type(error).__name__
+        said = self._label.clean(str(error))[:_EXCERPT] or type(error).__name__
         return self._label.error(SourceUnavailableError, f"{self} did not answer: {said}")
+
+
+class _Transport(httpx.BaseTransport):
+    """Sends each request through the proxy of its address, or by itself."""
+
+    def __init__(self, tls: ssl.SSLContext, proxies: Proxies) -> None:
+        self._tls, self._proxies = tls, proxies
+        self._known: dict[httpx.Proxy | None, httpx.HTTPTransport] = {}
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            proxy = self._proxies.of(request.url)
+        except UnusableProxyError as error:
+            raise httpx.UnsupportedProtocol(str(error)) from None
+        if proxy not in self._known:
+            self._known[proxy] = httpx.HTTPTransport(verify=self._tls, proxy=proxy)
+        return self._known[proxy].handle_request(request)
+
+    def close(self) -> None:
+        for transport in self._known.values():
+            transport.close()
 
 
 class _NoTable(TableLabel):

@@ -74,7 +74,12 @@ class PagesAhead:
             self._coming.pop(key).cancel()
         for key, ask in wanted.items():
             if key not in self._coming:
-                self._coming[key] = self._pool.submit(self._fetch, ask)
+                try:
+                    self._coming[key] = self._pool.submit(self._fetch, ask)
+                except RuntimeError:
+                    # where there are no more threads, it is done one by one, too
+                    self._most = 0
+                    return
 
     def _fetch(self, asked: Ask) -> Answer:
         try:

@@ -29,7 +29,8 @@ __all__ = [
 ]
 
 _LIST = msgspec.json.Decoder(list[Raw])
-_LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
+# a tab between tokens means as much, and within a text it is as wrong as a line break: the contract says so
+_LINE_BREAKS = bytes.maketrans(b"\r\n", b"\t\t")
 _EXCERPT = 80
 _PIECE = 1024 * 1024
 _CUT = "truncated"  # the word of msgspec for what ends too soon
@@ -155,7 +156,7 @@ def ndjson(records: Sequence[Raw], *, unbroken: bool = False) -> bytes:
 
 
 def one_line(record: Raw) -> bytes:
-    """Return a value's bytes without line breaks: these are between tokens, since they are escaped in JSON strings."""
+    """Return a value's bytes without line breaks: these are between tokens, as JSON has them escaped in its texts."""
     return bytes(record).translate(_LINE_BREAKS)
 
 

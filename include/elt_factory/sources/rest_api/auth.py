@@ -28,10 +28,14 @@ def base_url(connection: Connection, label: TableLabel) -> httpx.URL:
     try:
         url = httpx.URL(host if "://" in host else f"{scheme}://{host}")
         url = url.copy_with(port=url.port or connection.port)
-    except httpx.InvalidURL as error:
+        has_host = bool(url.host)
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise label.error(BadRequestError, f"invalid host in {named}: {error}") from None
-    if not url.host:
+    if not has_host:
         raise label.error(BadRequestError, f"invalid host in {named}: {url}")
+    if url.query or url.fragment:
+        text = f"the host of {named} contains a query or a fragment"
+        raise label.error(BadRequestError, text, "write its address alone, and what else to send in params:")
     if url.userinfo:
         raise label.error(BadRequestError, f"the host of {named} contains a login", "move it to login and password")
     return url

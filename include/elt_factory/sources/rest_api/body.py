@@ -5,9 +5,10 @@ from __future__ import annotations
 import mmap
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
+from typing import Any
 
 from elt_factory.sources.rest_api.damage import DamagedAnswerError, TooLargeAnswerError, UnreadableAnswerError
 
@@ -15,6 +16,7 @@ Body = bytes | mmap.mmap
 
 MEMORY_BYTES = 8 * 1024 * 1024
 _STEP = 1024 * 1024
+_TELLING = 2  # bytes that say how a body is packed
 _EITHER = 32 + zlib.MAX_WBITS  # gzip and zlib, by their first bytes
 _PLAIN = ("", "identity")
 _PACKED = ("gzip", "x-gzip", "deflate")
@@ -89,29 +91,47 @@ def decoded(chunks: Iterable[bytes], headers: Mapping[str, str]) -> Iterator[byt
 
 def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the unpacked bytes, a megabyte at a time: a few bytes may stand for gigabytes."""
-    unpack, begun = zlib.decompressobj(_EITHER), False
-    for chunk in chunks:
-        rest = chunk
+    pieces = _beginning_with(iter(chunks), _TELLING)
+    first = next(pieces, b"")
+    # as some servers understand deflate, there is nothing around it
+    unpack = zlib.decompressobj(_EITHER if _is_wrapped(first) else -zlib.MAX_WBITS)
+    for piece in chain([first], pieces):
+        rest = piece.lstrip(b"\0") if unpack.eof else piece
         while rest:
             if unpack.eof:
                 # one gzip file after another is one gzip file
                 unpack = zlib.decompressobj(_EITHER)
-            if not begun and not _is_wrapped(rest):
-                unpack = zlib.decompressobj(-zlib.MAX_WBITS)  # deflate, as some servers understand it
-            begun = True
-            yield _step(unpack.decompress, rest)
-            rest = unpack.unconsumed_tail or unpack.unused_data
-    if begun and not unpack.eof:
+            yield from _steps(unpack, rest)
+            # zeros fill up a block
+            rest = unpack.unused_data.lstrip(b"\0")
+    if first and not unpack.eof:
         raise DamagedAnswerError("truncated compressed response")
 
 
-def _step(decompress: Callable[[bytes, int], bytes], data: bytes) -> bytes:
+def _beginning_with(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Yield the same bytes in pieces of which the first has at least `size`, unless that is all there are."""
+    first = b""
+    for piece in pieces:
+        first += piece
+        if len(first) >= size:
+            break
+    if first:
+        yield first
+    yield from pieces
+
+
+def _steps(unpack: Any, rest: bytes) -> Iterator[bytes]:
+    """Yield what these bytes unpack to, of which some may wait though all bytes are taken."""
     try:
-        return decompress(data, _STEP)
+        while len(piece := unpack.decompress(rest, _STEP)) == _STEP:
+            yield piece
+            rest = unpack.unconsumed_tail
+        yield piece
     except zlib.error as error:
         raise DamagedAnswerError(f"corrupt compressed response: {error}") from None
 
 
 def _is_wrapped(head: bytes) -> bool:
     """Whether these are the first bytes of gzip, or of zlib (RFC 1950), whose first two are a multiple of 31."""
-    return head[:1] == b"\x1f" or (head[0] & 0x0F == zlib.DEFLATED and int.from_bytes(head[:2]) % 31 == 0)
+    is_zlib = len(head) >= _TELLING and head[0] & 0x0F == zlib.DEFLATED and int.from_bytes(head[:2]) % 31 == 0
+    return head[:1] == b"\x1f" or is_zlib

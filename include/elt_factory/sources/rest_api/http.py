@@ -54,9 +54,10 @@ from elt_factory.sources.rest_api.outcomes import (
     records_json,
 )
 from elt_factory.sources.rest_api.pace import Pace, pace_of
+from elt_factory.sources.rest_api.proxies import Proxies, UnusableProxyError
 from elt_factory.sources.rest_api.punctual import Deadline
 from elt_factory.sources.rest_api.sending import GET, JSON, Sending
-from elt_factory.sources.rest_api.settings import HttpSettings, proxy_of_environment, settings_of
+from elt_factory.sources.rest_api.settings import HttpSettings, settings_of
 from elt_factory.sources.rest_api.statuses import seconds_to_wait
 from elt_factory.sources.rest_api.whole import check_file
 from elt_factory.sources.rest_api.wire import Wire
@@ -71,6 +72,8 @@ _MOST_OF_AN_ERROR = 100_000
 
 # why there is no response, or only a part
 _NO_RESPONSE = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError)
+# why no request can be sent
+_NOT_SENT = (httpcore.UnsupportedProtocol, httpcore.LocalProtocolError, httpx.InvalidURL, UnusableProxyError)
 
 PATIENCE = Patience()
 Params = Mapping[str, Any]
@@ -114,11 +117,11 @@ class HttpClient:
         self._patience = patience or PATIENCE
         self._most_bytes = api.max_answer_mb * 1_000_000
         self._base = base_url(connection, label)
-        self._hosts = frozenset(origin_of(httpx.URL(f"{self._base.scheme}://{host}")) for host in api.hosts)
+        self._hosts = frozenset(origin_of(self._address(f"{self._base.scheme}://{host}")) for host in api.hosts)
         self._credentials = credentials or Credentials(api, connection, label)
         self._pace = pace or pace_of(api, connection, label)
         self._deadline = Deadline(api.timeout.total_seconds())
-        settings = settings_of(connection, self._base.scheme, label)
+        settings = settings_of(connection, label)
         self._headers = {**settings.headers, **api.headers}
         self._last_path: tuple[str, httpx.URL] | None = None
         self._wire = self._wired(settings)
@@ -195,17 +198,20 @@ class HttpClient:
         return shown(self._below(path, {}))
 
     def _wired(self, settings: HttpSettings) -> Wire:
-        proxy = settings.proxy or (proxy_of_environment(self._base) if settings.trust_env else None)
+        conn_id = self._connection.conn_id
+        proxies = Proxies(settings.proxies, conn_id, trust_env=settings.trust_env, label=self._subject)
         # read once: the files may be replaced while requests are sent
         tls = cache(settings.tls)
         try:
-            if settings.has_own_tls or self._base.scheme == "https":
-                # files that cannot be used are said before anything is sent
+            # what cannot be used is said before anything is sent
+            if proxies.of(self._base) or settings.has_own_tls or self._base.scheme == "https":
                 tls()
-            return Wire(self._deadline, tls, proxy)
-        except (OSError, ValueError, httpx.InvalidURL) as error:
-            named = f'invalid extra in the connection "{self._connection.conn_id}": {error}'
-            raise self._subject.error(BadRequestError, named, "check verify, cert and proxies") from None
+        except UnusableProxyError as error:
+            raise self._subject.error(BadRequestError, str(error)) from None
+        except (OSError, ValueError) as error:
+            named = f'invalid extra in the connection "{conn_id}": {error}'
+            raise self._subject.error(BadRequestError, named, "check verify and cert") from None
+        return Wire(self._deadline, tls, proxies.of)
 
     def _below(self, path: str, params: Params) -> httpx.URL:
         try:
@@ -215,6 +221,15 @@ class HttpClient:
             return self._last_path[1].copy_merge_params(dict(params))
         except httpx.InvalidURL as error:
             raise self._subject.error(BadRequestError, f'the path "{path}" is not a valid URL path: {error}') from None
+
+    def _address(self, text: str) -> httpx.URL:
+        """Return an address that the config names."""
+        try:
+            url = httpx.URL(text)
+            origin_of(url)
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise self._subject.error(BadRequestError, f'"{text}" is not a valid address: {error}') from None
+        return url
 
     def _follow(self, call: Call) -> Answer:
         begun = call
@@ -332,8 +347,8 @@ class HttpClient:
         self._pace.wait(self._patience.pause)
         try:
             return self._once(call, secrets)
-        except (httpcore.UnsupportedProtocol, httpcore.LocalProtocolError, httpx.InvalidURL) as error:
-            raise self._subject.error(BadRequestError, f"{call}: {error}") from None
+        except _NOT_SENT as error:
+            raise self._subject.error(BadRequestError, f"{call}: {self._quoted(error)}") from None
         except NotReadyAnswerError as error:
             return NotReady(error)
         except DamagedAnswerError as error:
@@ -344,14 +359,14 @@ class HttpClient:
             hint = "request smaller pages, or raise max_answer_mb" if isinstance(error, TooLargeAnswerError) else ""
             raise self._subject.error(BadDataError, f"{call}: {error}", hint) from None
         except _NO_RESPONSE as error:
-            return cause_of(error, self._deadline.seconds)
+            return cause_of(error, self._deadline.seconds, self._quoted(error))
 
     def _secrets(self, call: Call) -> Mapping[str, str]:
         return {} if call.bare or call.is_login else self._credentials.headers(self._login)
 
     def _login(self, place: str, sending: Sending, for_cookies: bool) -> Answer:
         """Return the answer of a token endpoint: one of the connection's, or a whole address that the config names."""
-        url = httpx.URL(place) if "://" in place else self._below(place, {})
+        url = self._address(place) if "://" in place else self._below(place, {})
         check = anything if for_cookies else records_json
         bare = origin_of(url) != origin_of(self._base)
         return self._follow(Call(url, sending, check, bare=bare, is_login=True, for_cookies=for_cookies))
@@ -391,8 +406,13 @@ class HttpClient:
             kind, hint = meaning_of(httpx.codes.UNAUTHORIZED, self._connection.conn_id)
         raise self._subject.error(kind, f"{answer.method} {shown(answer.url)}: {self._told(answer)}", hint)
 
+    def _quoted(self, said: object) -> str:
+        """Return the beginning of what a server or a library has said; cleaned first, or half a secret could stay."""
+        text = " ".join(self._subject.clean(str(said)).split())
+        return self._subject.clean(text)[:_EXCERPT]
+
     def _told(self, answer: Answer) -> str:
-        """`404 Not Found: {"error": ...}`; cleaned before it is cut, or half a secret could stay."""
-        text = self._subject.clean(" ".join(bytes(answer.body).decode(errors="replace").split()))[:_EXCERPT]
+        """`404 Not Found: {"error": ...}`."""
+        text = self._quoted(bytes(answer.body[:_MOST_OF_AN_ERROR]).decode(errors="replace"))
         status = f"{answer.status} {httpx.codes.get_reason_phrase(answer.status)}".strip()
         return f"{status}: {text}" if text else status

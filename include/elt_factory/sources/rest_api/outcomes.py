@@ -26,11 +26,11 @@ class NotSent(str):
     __slots__ = ()
 
 
-def cause_of(error: Exception, seconds: float) -> str:
-    """Return why there is no answer now, of a request that has a number of seconds."""
+def cause_of(error: Exception, seconds: float, said: str) -> str:
+    """Return why there is no answer now, of a request that has a number of seconds; `said` is the error's own text."""
     if isinstance(error, httpcore.TimeoutException):
         return f"response exceeded the total timeout of {seconds:g} s"
-    text = str(error) or type(error).__name__
+    text = said or type(error).__name__
     return NotSent(text) if isinstance(error, httpcore.ConnectError) else text
 
 
@@ -63,6 +63,8 @@ def meaning_of(status: int, conn_id: str) -> tuple[type[EltError], str]:
     named = f'the connection "{conn_id}"'
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         return AccessDeniedError, f"check the login and password of {named}, and auth: in the config"
+    if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+        return AccessDeniedError, f"check the login in the address of the proxy: in the extra of {named}, or HTTP_PROXY"
     if status == httpx.codes.GONE:
         return BadRequestError, "where a delta_token has expired, run with full refresh; else check path:"
     if status == httpx.codes.NOT_FOUND:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,7 +14,7 @@ from typing import BinaryIO, Self
 
 from elt_factory.config.models.formats import FORMATS, FileFormat
 from elt_factory.core.extras import MissingExtraError
-from elt_factory.core.failures import EltError
+from elt_factory.core.failures import EltError, SourceUnavailableError
 from elt_factory.extract.growing import Growing
 from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
@@ -54,10 +54,9 @@ def read(request: ReadRequest) -> Spool:
     if workers == 1:
         files = reading.share(0, 1)
     else:
-        with ThreadPoolExecutor(workers, thread_name_prefix=request.table) as pool:
-            shares = [pool.submit(reading.share, number, workers) for number in range(workers)]
-            with reading.stopping_on_error():
-                files = [file for share in shares for file in share.result()]
+        with ThreadPoolExecutor(workers, thread_name_prefix=request.table) as pool, reading.stopping_on_error():
+            shares = [reading.begun(pool, number, workers) for number in range(workers)]
+            files = [file for share in shares for file in share.result()]
     reading.done()
     form = reading.table.format
     return (
@@ -165,6 +164,20 @@ class Reading:
         except BaseException:
             self._failed.set()
             raise
+
+    def begun(self, pool: ThreadPoolExecutor, number: int, workers: int) -> Future[list[Path]]:
+        """Begin to read a worker's keys in a thread.
+
+        Raises:
+            SourceUnavailableError: this machine has no more threads.
+        """
+        try:
+            return pool.submit(self.share, number, workers)
+        except RuntimeError as error:
+            text = f"{error}: concurrency asks for {workers} requests at the same time"
+            raise self.label.error(
+                SourceUnavailableError, text, "run fewer tasks at the same time, or lower it"
+            ) from None
 
     def share(self, number: int, workers: int) -> list[Path]:
         """Read this worker's keys into files of its own; others stop when it fails."""

@@ -39,7 +39,7 @@ class HttpSettings:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     verify: bool | str = True
     cert: str | tuple[str, ...] | None = field(default=None, repr=False)
-    proxy: str | None = field(default=None, repr=False)
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     trust_env: bool = True
 
     @property
@@ -71,7 +71,7 @@ def _usual_tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def settings_of(connection: Connection, scheme: str, label: TableLabel) -> HttpSettings:
+def settings_of(connection: Connection, label: TableLabel) -> HttpSettings:
     """Return the settings in a connection's extra: what is not known there is a header, as for Airflow's own HTTP hook.
 
     Raises:
@@ -98,7 +98,7 @@ def settings_of(connection: Connection, scheme: str, label: TableLabel) -> HttpS
         headers={name: str(value) for name, value in headers.items()},
         verify=_verify(options.get("verify", options.get("verify_ssl", True))),
         cert=_cert(options.get("cert")),
-        proxy=_proxy(options.get("proxies", options.get("proxy")), scheme),
+        proxies=_proxies(options.get("proxies", options.get("proxy"))),
         trust_env=_verify(options.get("trust_env", True)) is not False,
     )
 
@@ -113,17 +113,7 @@ def _cert(value: Any) -> str | tuple[str, ...] | None:
     return tuple(map(str, value)) if isinstance(value, list | tuple) else value or None
 
 
-def _proxy(value: Any, scheme: str) -> str | None:
-    if isinstance(value, Mapping):
-        value = value.get(scheme) or value.get("all")
-    return str(value) if value else None
-
-
-def proxy_of_environment(url: httpx.URL) -> str | None:
-    """Return the proxy that the environment names for an address, as httpx would find it for a transport of its own."""
-    from urllib.request import getproxies, proxy_bypass
-
-    if proxy_bypass(url.host):
-        return None
-    proxies = getproxies()
-    return proxies.get(url.scheme) or proxies.get("all")
+def _proxies(value: Any) -> dict[str, str]:
+    """Return the proxies by what they are for, as requests calls it."""
+    named = value if isinstance(value, Mapping) else {"all": value}
+    return {str(name): str(address) for name, address in named.items() if str(address or "").strip()}

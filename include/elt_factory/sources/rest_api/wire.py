@@ -6,10 +6,12 @@ and it takes as long for a request as the request itself.
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpcore
 import httpx
@@ -27,6 +29,8 @@ _USUAL = {
     "Connection": "keep-alive",
     "User-Agent": f"elt-factory/{elt_factory.__version__}",
 }
+# what h11 refuses, too, but with the value in its message
+_NOT_SENT = re.compile(r"[\0\n\r\f\v]|\A[ \t]|[ \t]\Z")
 _WITH_BODY = ("POST", "PUT", "PATCH")  # methods of which a server wants to know that there is none
 
 
@@ -50,25 +54,27 @@ class Wire:
     Args:
         deadline: When the request that is under way must be over.
         tls: Says how servers are known; asked when a connection needs it.
-        proxy: The address of a proxy for all requests.
-
-    Raises:
-        OSError: with a proxy, files for TLS that cannot be used.
-        ValueError: the proxy is none that can be used.
+        proxy: Says which proxy a request to an address goes through, if any.
     """
 
-    def __init__(self, deadline: Deadline, tls: Callable[[], ssl.SSLContext], proxy: str | None = None) -> None:
+    def __init__(
+        self,
+        deadline: Deadline,
+        tls: Callable[[], ssl.SSLContext],
+        proxy: Callable[[httpx.URL], httpx.Proxy | None] = lambda _: None,
+    ) -> None:
         self._backend = PunctualBackend(deadline)
         self._tls = tls
+        self._proxy = proxy
         self._idle: dict[tuple[bytes, bytes, int], httpcore.HTTPConnection] = {}
-        self._pool = self._through(httpx.Proxy(proxy)) if proxy else None
+        self._pools: dict[httpx.Proxy, httpcore.ConnectionPool] = {}
 
     def close(self) -> None:
         """Close the connections."""
         while self._idle:
             self._idle.popitem()[1].close()
-        if self._pool:
-            self._pool.close()
+        while self._pools:
+            self._pools.popitem()[1].close()
 
     @contextmanager
     def stream(
@@ -77,6 +83,7 @@ class Wire:
         """Send a request and provide its response, whose body is read in the block.
 
         Raises:
+            UnusableProxyError: the proxy of the address cannot be used.
             httpcore.UnsupportedProtocol: the address is none of HTTP.
             httpcore.LocalProtocolError: a header cannot be sent.
             httpcore.NetworkError: there is no connection, or it broke.
@@ -86,23 +93,28 @@ class Wire:
         """
         target = _target(url)
         given = merged({"Host": url.netloc.decode(), **_USUAL}, headers)
-        try:
-            sent = [(name.encode(), value.encode()) for name, value in given.items()]
-        except UnicodeEncodeError:
-            raise httpcore.LocalProtocolError("a header has half of a character") from None
+        sent = [_as_sent(name, value) for name, value in given.items()]
         body = b"" if content is None and method in _WITH_BODY else content
         _check_length(given, body or b"")
         with (
-            self._connected(target) as connection,
+            self._connected(url, target) as connection,
             connection.stream(method, target, headers=sent, content=body) as response,
         ):
             yield Response(response.status, httpx.Headers(response.headers), response.iter_stream())
 
     @contextmanager
-    def _connected(self, target: httpcore.URL) -> Iterator[httpcore.HTTPConnection | httpcore.ConnectionPool]:
+    def _connected(
+        self, url: httpx.URL, target: httpcore.URL
+    ) -> Iterator[httpcore.HTTPConnection | httpcore.ConnectionPool]:
         """Provide a connection that no other request has meanwhile."""
-        if self._pool:
-            yield self._pool
+        if proxy := self._proxy(url):
+            pool = self._through(proxy)
+            try:
+                yield pool
+            finally:
+                for used in pool.connections:
+                    if _has_more(used):
+                        used.close()
             return
         origin = target.origin
         key = origin.scheme, origin.host, origin.port
@@ -115,25 +127,49 @@ class Wire:
             yield connection
         finally:
             # one that is not idle has something of this response left
-            if not connection.is_idle() or self._idle.setdefault(key, connection) is not connection:
+            is_used_up = not connection.is_idle() or _has_more(connection)
+            if is_used_up or self._idle.setdefault(key, connection) is not connection:
                 connection.close()
 
     def _new(self, origin: httpcore.Origin) -> httpcore.HTTPConnection:
-        try:
-            tls = self._tls() if origin.scheme == b"https" else None
-        except OSError as error:
-            raise httpcore.ConnectError(str(error)) from None
+        tls = self._known() if origin.scheme == b"https" else None
         return httpcore.HTTPConnection(origin, tls, _IDLE_SECONDS, network_backend=self._backend)
 
     def _through(self, proxy: httpx.Proxy) -> httpcore.ConnectionPool:
-        if proxy.url.scheme not in _SCHEMES:
-            raise ValueError(f"a proxy of {proxy.url.scheme} cannot be used, only one of http or https")
-        return httpcore.ConnectionPool(
-            self._tls(),
-            httpcore.Proxy(_target(proxy.url), proxy.raw_auth),
-            keepalive_expiry=_IDLE_SECONDS,
-            network_backend=self._backend,
-        )
+        if proxy not in self._pools:
+            self._pools[proxy] = httpcore.ConnectionPool(
+                self._known(),
+                httpcore.Proxy(_target(proxy.url), proxy.raw_auth),
+                keepalive_expiry=_IDLE_SECONDS,
+                network_backend=self._backend,
+            )
+        return self._pools[proxy]
+
+    def _known(self) -> ssl.SSLContext:
+        try:
+            return self._tls()
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from None
+
+
+def _has_more(connection: Any) -> bool:
+    """Whether bytes came behind a response: they would be taken for the next one.
+
+    httpcore leaves them with h11, below one or two connections; where they are not to be found, there may be some.
+    """
+    while connection is not None and not hasattr(connection, "_h11_state"):
+        connection = getattr(connection, "_connection", None)
+    return connection is None or bool(connection._h11_state.trailing_data[0])  # noqa: SLF001
+
+
+def _as_sent(name: str, value: str) -> tuple[bytes, bytes]:
+    if _NOT_SENT.search(value):
+        text = f"the value of the header {name} has a line break, or a blank at an end: it may have been copied with it"
+        raise httpcore.LocalProtocolError(text)
+    try:
+        return name.encode(), value.encode()
+    except UnicodeEncodeError:
+        raise httpcore.LocalProtocolError(f"the header {name} has half of a character") from None
 
 
 def _check_length(headers: Mapping[str, str], body: bytes) -> None:
