@@ -20,7 +20,8 @@ SERVER = {"host": "127.0.0.1", "port": 5432, "user": "postgres", "dbname": "test
 def postgres() -> Iterator[psycopg.Connection]:
     """A connection to the test server, whose search path is a schema that lives as long as the session."""
     try:
-        database = psycopg.connect(**SERVER, connect_timeout=3, autocommit=True)
+        # tables of other columns have the same name from test to test, which a prepared statement does not notice
+        database = psycopg.connect(**SERVER, connect_timeout=3, autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as error:
         if os.environ.get("ELT_REQUIRE_SERVICES") == "1":
             raise
