@@ -153,7 +153,7 @@ def remove_source(upkeep: Upkeep, source: RemovedSource, why: str) -> list[Remov
             moment = upkeep.warehouse.now()
             upkeep.warehouse.record("removals", [{**row, "run_id": upkeep.run_id, "removed_at": moment}])
             done.append(row)
-    # a source of the same name that comes later has nothing to be told of it
+    # or a source of the same name that comes later would hear of its end
     reported = upkeep.root.below(ALERTS, source.name)
     reported.remove(list(reported.files()))
     counts = remove_state(upkeep.warehouse, source, why, upkeep.run_id)
