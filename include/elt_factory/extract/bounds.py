@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from elt_factory.config.errors import near_name
-from elt_factory.config.models.cursor_rules import lag_fault
+from elt_factory.config.models.cursor_rules import NUMBERS, lag_fault
 from elt_factory.config.models.table import Incremental
 from elt_factory.config.models.values import ColumnType
-from elt_factory.core.failures import BadRequestError
+from elt_factory.core.failures import BadDataError, BadRequestError
 from elt_factory.extract.label import TableLabel
 from elt_factory.extract.request import ReadRequest
 
 Operator = Literal[">", ">=", "<", "<="]
+_EXACT = Context(prec=150_000)
+_NO_ENDS = frozenset({"inf", "infinity", "nan"})
 _TEMPORAL = frozenset({"timestamp", "datetime", "date"})
 
 
@@ -117,6 +119,8 @@ def _first_date(local: datetime) -> date:
 
 def _range(request: ReadRequest, incremental: Incremental, kind: ColumnType | None) -> Iterator[Bound]:
     after, upto = request.cursor.after, request.cursor.upto
+    if kind is not None and kind.name in NUMBERS:
+        _check_finite(request, incremental)
     if kind == ColumnType("text"):
         yield from _range_of_texts(request, incremental)
     elif after is not None and request.source.all_tables[request.table].primary_key:
@@ -131,14 +135,30 @@ def _range(request: ReadRequest, incremental: Incremental, kind: ColumnType | No
         yield Bound("<=", _number_or_text(upto))
 
 
+def _check_finite(request: ReadRequest, incremental: Incremental) -> None:
+    """Refuse to read behind infinity, or NaN: no row is there, and no one would hear."""
+    after = request.cursor.after
+    if after is not None and after.strip().lower().lstrip("+-") in _NO_ENDS:
+        text = f"the last load has read up to {after} of the cursor {incremental.cursor}, which no later row exceeds"
+        hint = "correct such rows or leave them out by a query, then run with full refresh"
+        raise TableLabel.of(request).error(BadDataError, text, hint)
+
+
 def _range_of_texts(request: ReadRequest, incremental: Incremental) -> Iterator[Bound]:
-    """Yield the ends of a cursor that is text: one of digits alone is text, too."""
+    """Yield the ends of a cursor that is text: one of digits alone is text, too.
+
+    Raises:
+        BadRequestError: the config says that it is a number; as text 10 comes before 9, and would never be read.
+    """
+    if isinstance(incremental.initial, int):
+        text = f"initial is {incremental.initial}, but the cursor {incremental.cursor} is text, where 10 comes before 9"
+        hint = "remove initial where all values have the same length, or cast it to a number in a query"
+        raise TableLabel.of(request).error(BadRequestError, text, hint)
     after, upto = request.cursor.after, request.cursor.upto
     if after is not None:
         yield Bound(">=" if request.source.all_tables[request.table].primary_key else ">", after)
     elif incremental.initial is not None:
-        initial = incremental.initial
-        yield Bound(">=", str(initial) if isinstance(initial, int) else initial.isoformat())
+        yield Bound(">=", incremental.initial.isoformat())
     if upto is not None:
         yield Bound("<=", upto)
 
@@ -146,7 +166,8 @@ def _range_of_texts(request: ReadRequest, incremental: Incremental) -> Iterator[
 def _less(text: str, lag: int) -> int | str:
     """Return a number less the lag, as exactly as the text has it; text that is not a number as it is."""
     try:
-        value = Decimal(text) - lag
+        # as many digits as any number has: by itself Python rounds to 28
+        value = _EXACT.subtract(Decimal(text), Decimal(lag))
     except InvalidOperation:
         return text
     return int(value) if value == value.to_integral_value() else str(value)

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from elt_factory.config.models.cursor_rules import NUMBERS
 from elt_factory.config.models.table import TIMES
+from elt_factory.config.models.values import ColumnType
 from elt_factory.core.failures import ContractError, LandingError
 from elt_factory.extract.bounds import on_clock
 from elt_factory.landing.manifest import Manifest, parse_manifest
@@ -171,7 +172,9 @@ def _touches(d: Dialect, manifest: Manifest) -> str:
 def overlapping(dialect: Dialect, manifest: Manifest) -> Statement:
     """SELECT of the committed loads of other windows with numbers of the cursor between those of a landing."""
     d = dialect
-    number, low, high = "DECIMAL(38, 9)", *map(d.literal, (manifest.cursor_min, manifest.cursor_max))
+    low, high = map(d.literal, (manifest.cursor_min, manifest.cursor_max))
+    # the cursor is an integer or a decimal: with more digits behind the point than it has, fewer are left before it
+    number = f"DECIMAL(38, {ColumnType.parse(manifest.cursor_type or 'integer').scale or 0})"
     return Statement(
         f"SELECT {d.name('load_id')} FROM {_committed(d, manifest)} "
         f"AND TRY_CAST({d.name('cursor_min')} AS {number}) <= CAST({high} AS {number}) "

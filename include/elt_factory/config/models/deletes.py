@@ -102,8 +102,13 @@ class Deletes(Model):
 
 def says_deleted(name: str, kind: ColumnType, equals: Scalar | None = None) -> str | None:
     """Return the SQL condition for the rows of which a column says that they are deleted; None where no type does."""
+    if equals is not None and kind.name not in _OF_VALUE[type(equals)]:
+        return None
+    if isinstance(equals, str):
+        # a database fills a CHAR(10) up with blanks, and compares it without them
+        return f"rtrim({name}) = {literal(equals.rstrip(' '))}"
     if equals is not None:
-        return f"{name} = {literal(equals)}" if kind.name in _OF_VALUE[type(equals)] else None
+        return f"{name} = {literal(equals)}"
     condition = _SAYS_DELETED.get(kind.name)
     return condition.format(name) if condition else None
 

@@ -36,7 +36,15 @@ class _Kind:
     of_text: Callable[[str], Any]
 
 
-_INTEGER = _Kind(ColumnType("integer"), "number", int)
+def _number(text: str) -> int | float:
+    """Return the value of a bound: documents may have whole numbers and fractions in one field."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+_INTEGER = _Kind(ColumnType("integer"), "number", _number)
 _KINDS: Mapping[type, _Kind] = {
     datetime: _Kind(ColumnType("timestamp"), "date", datetime.fromisoformat),
     int: _INTEGER,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
+from elt_factory.config.models.table import source_name
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list
 from elt_factory.extract.request import ReadRequest, Spool
 from elt_factory.sources.sql.model import SqlSource, SqlTable
@@ -55,7 +56,7 @@ def counting_query(source: SqlSource, name: str, values: Sequence[str] = ("count
     chosen = ", ".join(f"{value} AS n{number}" for number, value in enumerate(values))
     if spec.incremental is None:
         return f"SELECT {chosen} FROM {place}"
-    cursor = spec.incremental.cursor
+    cursor = source_name(spec.incremental.cursor)
     if not PLAIN.fullmatch(cursor):
         return None
     inside = f"{cursor} >= {{{{ window.start }}}} AND {cursor} < {{{{ window.end }}}}"

@@ -46,7 +46,14 @@ from elt_factory.sources.sql.values_as_text import as_text
 
 _MYSQL = frozenset({"mysql", "mariadb"})
 _MYSQL_REFUSALS = frozenset({1044, 1045, 1142, 1143, 1227, 1698})
-_MYSQL_UNKNOWN = frozenset({1049, 1054, 1146})
+# of what a server of MySQL or MariaDB refuses, what it may not refuse later: too busy, out of something, going down,
+# a lock, a deadlock, a statement that was ended. All else, by its driver an error of operation too, is the request's
+_MYSQL_MAY_HEAL = frozenset(
+    {1021, 1030, 1037, 1038, 1040, 1041, 1053, 1077, 1079, 1080, 1129, 1135, 1152, 1158, 1159, 1160, 1161, 1184, 1190}
+    | {1194, 1203, 1205, 1206, 1213, 1226, 1290, 1317, 1412, 1637, 1836, 1927, 1969, 1970, 3024, 3101, 4031}
+)
+_FIRST_OF_SERVER = 1000
+_OF_CLIENT = range(2000, 3000)  # lost or never there, says the driver itself
 _REFUSALS = (mssql.REFUSALS, oracle.REFUSALS)
 _MAY_HEAL = (mssql.MAY_HEAL, oracle.MAY_HEAL)
 # what drivers make of an option that they do not know, or whose value they cannot use
@@ -237,7 +244,9 @@ def _kind(error: exc.SQLAlchemyError) -> type[EltError]:
         return AccessDeniedError
     if any(words.search(str(cause)) for words in _MAY_HEAL):
         return SourceUnavailableError
-    down = isinstance(error, exc.OperationalError | exc.InterfaceError) and code not in _MYSQL_UNKNOWN
+    if type(cause).__module__.startswith("pymysql") and isinstance(code, int) and code >= _FIRST_OF_SERVER:
+        return SourceUnavailableError if code in _MYSQL_MAY_HEAL or code in _OF_CLIENT else BadRequestError
+    down = isinstance(error, exc.OperationalError | exc.InterfaceError)
     return SourceUnavailableError if down else BadRequestError
 
 
@@ -377,7 +386,8 @@ def _ends_in_sqlite(
             _OPERATORS[end.operator](sqlite.comparable(column), sqlite.on_its_clock(column, end.value, instant.value))
             for end, instant in zip(ends, instants, strict=True)
         ]
-    return [_condition(column if kind else sa.cast(column, sa.NUMERIC), end) for end in ends]
+    left = column if kind else sa.cast(column, sa.NUMERIC)
+    return [_OPERATORS[end.operator](left, sqlite.as_number(end.value)) for end in ends]
 
 
 def _check_times(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from elt_factory.config.models.cursor_rules import NUMBERS
+from elt_factory.config.models.table import source_name
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.failures import BadRequestError
 from elt_factory.core.window import Window
@@ -68,8 +69,20 @@ def has_null_cursors(request: ReadRequest) -> bool:
     return piece is None or piece.null_cursors
 
 
+def by_source_name(request: ReadRequest) -> ReadRequest:
+    """Return the request with the cursor as the source calls it: what is reserved here is loaded as `_source...`."""
+    spec = request.source.all_tables[request.table]
+    if spec.incremental is None or source_name(spec.incremental.cursor) == spec.incremental.cursor:
+        return request
+    cursor = {"cursor": source_name(spec.incremental.cursor)}
+    table = spec.model_copy(update={"incremental": spec.incremental.model_copy(update=cursor)})
+    tables = {**request.source.tables, request.table: table}
+    return replace(request, source=request.source.model_copy(update={"tables": tables}))
+
+
 def as_split(request: ReadRequest) -> ReadRequest:
     """Return the request of a task with the ends that its split gave it: of the window, of a cursor for all parts."""
+    request = by_source_name(request)
     upto, piece = (request.part or {}).get("upto"), CursorWindow.of(request)
     if piece:
         request = replace(request, window=piece.window)

@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elt_factory.config.models.table import source_name
 from elt_factory.config.models.templates import Use, query_parts, typed
 from elt_factory.core.sql_text import text_literal
 from elt_factory.sources.kind import SAMPLE_ROWS, UNKNOWN_CURSOR, Asked, SourceKind, Wish
@@ -53,7 +54,7 @@ def _asked(asked: Asked) -> list[str]:
 def _part(spec: SqlTable, asked: Asked) -> str:
     if spec.incremental is None:
         return ""
-    cursor = spec.incremental.cursor
+    cursor = source_name(spec.incremental.cursor)
     if isinstance(spec.incremental.initial, int):
         return f" WHERE {cursor} > the last load's, from {spec.incremental.initial}"
     return f" WHERE {cursor} in {asked.window}, where {cursor} is a time"

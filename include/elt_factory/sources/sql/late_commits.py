@@ -75,12 +75,13 @@ def wait_for_writers(database: Database, name: str | None, label: TableLabel, lo
         time.sleep(_PAUSE_SECONDS)
 
 
-def highest(database: Database, place: sql.Composable, cursor: str) -> object:
-    """Return the highest cursor value that is there now."""
+def highest(database: Database, place: sql.Composable, cursor: str) -> str | None:
+    """Return the highest cursor value that is there now, as the server writes it: not every type is one of Python's."""
     # not every type has a max()
-    query = sql.SQL("SELECT {0} FROM {1} WHERE {0} IS NOT NULL ORDER BY {0} DESC LIMIT 1")
-    row = database.execute(query.format(sql.Identifier(cursor), place)).fetchone()
-    return row[0] if row else None
+    newest = sql.SQL("SELECT {0} AS value FROM {1} WHERE {0} IS NOT NULL ORDER BY {0} DESC LIMIT 1")
+    query = sql.SQL("SELECT newest.value::text FROM ({}) AS newest")
+    row = database.execute(query.format(newest.format(sql.Identifier(cursor), place))).fetchone()
+    return str(row[0]) if row else None
 
 
 def _writers(database: Database, given: dict[str, object]) -> Sequence[tuple[str, object]]:

@@ -19,7 +19,7 @@ from elt_factory.extract.label import TableLabel, needed_connection, source_of
 from elt_factory.extract.request import Part, ReadRequest
 from elt_factory.sources.sql.counting import PLAIN, value_in_window
 from elt_factory.sources.sql.cuts import cursor_of
-from elt_factory.sources.sql.key_range import CursorWindow, KeyRange
+from elt_factory.sources.sql.key_range import CursorWindow, KeyRange, by_source_name
 from elt_factory.sources.sql.model import SqlSource
 from elt_factory.sources.sql.origin import relation_of
 from elt_factory.sources.sql.reader import cuts_of, ends_of
@@ -30,6 +30,7 @@ def parts(request: ReadRequest, most: int) -> list[Part]:
 
     Raises as `read` does.
     """
+    request = by_source_name(request)
     spec = source_of(request, SqlSource).tables[request.table]
     by_cursor = spec.split is not None and spec.split.by == "cursor"
     return _parts_by_cursor(request, most) if by_cursor else _parts_by_key(request, most)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -50,6 +51,11 @@ def on_its_clock(column: sa.ColumnElement[object], wall: Moment, instant: Moment
     return sa.case((has_offset, comparable_text(instant)), else_=comparable_text(wall))
 
 
+def as_number(bound: Any) -> Any:
+    """Return a bound as a number where it is the text of one: what has no declared type is less than any text."""
+    return sa.cast(sa.literal(bound, sa.String), sa.NUMERIC) if isinstance(bound, str) else bound
+
+
 def time_text(value: Typed) -> Typed:
     """Return a time as SQLite's own functions write it: `2013-01-01 05:00:00`, `2013-01-01`; all else as it is."""
     if isinstance(value, datetime):
@@ -68,7 +74,9 @@ def decoded(raw: bytes) -> str | bytes:
 def unreadable(column: sa.ColumnElement[object]) -> sa.ColumnElement[bool]:
     """Return the condition for a value that no window would ever find, since it is not ISO text."""
     no_text = sa.func.typeof(column) != "text"
-    return sa.and_(column.is_not(None), sa.or_(no_text, sa.func.julianday(column).is_(None)))
+    # SQLite takes numbers for days of a calendar of its own, and a time alone for one of the year 2000
+    no_day = sa.not_(column.op("GLOB")("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*"))
+    return sa.and_(column.is_not(None), sa.or_(no_text, no_day, sa.func.julianday(column).is_(None)))
 
 
 def kind_of(message: str) -> type[EltError]:

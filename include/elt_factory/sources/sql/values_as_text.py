@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -24,7 +26,8 @@ def text_column(values: Sequence[object], kind: ColumnType | None = None) -> pa.
     elif kind is not None and found & _BYTES:
         values = [f"\\x{_hex(value)}" if isinstance(value, _BYTE_KINDS) else as_text(value) for value in values]
     elif kind is not None and kind.name == "decimal" and float in found:
-        values = [_shown(value) if isinstance(value, float) else as_text(value) for value in values]
+        scale = kind.scale or 0
+        values = [_shown(value, scale) if isinstance(value, float) else as_text(value) for value in values]
     elif not found <= _TEXT_ALREADY:
         values = [as_text(value) for value in values]
     return pa.array(values, pa.string())
@@ -51,9 +54,14 @@ def _hex(value: bytes | bytearray | memoryview) -> str:
     return value.hex()
 
 
-def _shown(value: float) -> str:
-    """Return a double that stands for a decimal, with the digits that it can keep: 23.2, not 23.200000000000003."""
-    return f"{value:.{_DECIMAL_DIGITS}g}"
+def _shown(value: float, scale: int) -> str:
+    """Return a double that stands for a decimal, with the digits that it can keep: 23.2, not 23.200000000000003.
+
+    Of a large one that is too few digits for its scale, where the double has them.
+    """
+    shown = f"{value:.{_DECIMAL_DIGITS}g}"
+    is_near = not isfinite(value) or abs(Decimal(shown) - Decimal(value)) * 2 < Decimal(10) ** -scale
+    return shown if is_near else f"{value:.{scale}f}"
 
 
 def _json(value: object) -> str:
