@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import time
+import warnings
 import zipfile
 from datetime import timedelta
 
@@ -206,3 +207,16 @@ def test_archives_in_a_bucket_are_the_same(tmp_path):
         assert [found.load(window).rows_read for window in (WEEK, LATER)] == [2, 0]
     finally:
         served.stop()
+
+
+def test_two_members_of_one_name_are_an_error_since_only_one_would_be_read(tmp_path):
+    file = tmp_path / "in" / "x.zip"
+    file.parent.mkdir()
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(file, "w") as archive:
+        for name, content in (("a.csv", "a\n1\n"), ("a.csv", "a\n2\n"), ("b.csv", "a\n3\n")):
+            archive.writestr(name, content)
+    with pytest.raises(BadDataError, match=r"x\.zip has two files a\.csv; hint: deliver each under a name of its own"):
+        spool(tmp_path, None, "x.zip/*.csv", Connection("shop", "fs", extra={"path": str(tmp_path / "in")}))
+    assert names(
+        spool(tmp_path, None, "x.zip/b*.csv", Connection("shop", "fs", extra={"path": str(tmp_path / "in")}))
+    ) == ["x.zip/b.csv"]

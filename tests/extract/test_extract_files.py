@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import gzip
+import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -336,3 +338,11 @@ def test_the_sensor_sees_the_files_that_the_reader_reads(tmp_path):
     put(tmp_path / "in", "w_2013-01.csv")
     found = matching_files(LocalStore(tmp_path / "in"), "w_%Y-%m.csv", window("2013-01-30", "2013-02-01"), "UTC")
     assert [one.name for one in found] == ["w_2013-01.csv"]
+
+
+def test_a_name_that_is_not_text_is_an_error_that_shows_it(tmp_path):
+    put(tmp_path, "in/a.csv")
+    Path(os.fsdecode(os.fsencode(str(tmp_path / "in")) + b"/caf\xe9.csv")).write_text("a\n1\n")
+    with pytest.raises(BadRequestError, match=r"the name of the file caf\\xe9\.csv is not UTF-8; hint: rename it"):
+        read_files(tmp_path, "*.csv")
+    assert read_files(tmp_path, "a.csv").sources[0].name == "a.csv"

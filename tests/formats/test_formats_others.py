@@ -407,3 +407,23 @@ def test_an_xml_element_that_is_nil_keeps_its_attributes(line):
     assert one.load(WEEK).rows_rejected == 0
     found = {row["id"]: row["p"] for row in one.rows()}
     assert {key: found[key] for key in found} == {1: '{"why":"none"}', 2: None, 3: None}
+
+
+def test_attributes_of_one_name_in_several_namespaces_are_all_there(line):
+    content = b'<c xmlns:a="u:a" xmlns:b="u:b"><r a:id="1" b:id="2" id="3" xml:lang="de"><v>4</v></r></c>'
+    one = line({"type": "xml", "records": "c.r"}, content)
+    one.load(WEEK)
+    (row,) = one.rows()
+    assert (json.loads(row["id"]), row["v"]) == (["1", "2", "3"], 4)
+
+
+def test_of_fields_of_a_width_only_spaces_are_no_part_of_a_value(line):
+    form = {"type": "fixed_width", "fields": {"id": 2, "name": 4}}
+    content = "1 \u00a0a b\n\n  \n      \n3 \u3000\tc \n".encode()
+    one = line(form, content, write_disposition="append", columns={"id": {"type": "text"}})
+    assert one.load(WEEK).rows_loaded == 3
+    assert {(row["id"], row["name"]) for row in one.rows()} == {
+        ("1", "\u00a0a b"),
+        (None, None),
+        ("3", "\u3000\tc"),
+    }

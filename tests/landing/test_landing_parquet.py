@@ -180,3 +180,10 @@ def test_a_null_is_one_where_the_statistics_of_its_file_say_that_there_is_none(t
     assert found.rejects == []
     keyed = Lander(tmp_path / "keyed").land(spool, {"primary_key": ["id"]}, None)
     assert sorted(keyed.column("id")) == ["a", "b", "d"]
+
+
+def test_a_list_of_decimals_is_json_with_every_digit(tmp_path):
+    numbers = [Decimal("12345678901234567890.12"), None, Decimal("-0.10")]
+    found = landed(tmp_path, pa.table({"id": [1], "d": pa.array([numbers], pa.list_(pa.decimal128(38, 2)))}))
+    assert found.types["d"] == "json"
+    assert found.column("d") == ["[12345678901234567890.12,null,-0.10]"]

@@ -116,6 +116,8 @@ class _Area:
 
 def _sheet(form: ExcelFormat, file: Delivered) -> CalamineSheet:
     with _book(file) as book:
+        if not book.sheet_names:
+            raise BadDataError(f"{file.name} is damaged: it has no sheet")
         name = form.sheet or book.sheet_names[0]
         if name not in book.sheet_names:
             raise BadDataError(f'{file.name} has no sheet "{name}"; {near_name(name, book.sheet_names)}')

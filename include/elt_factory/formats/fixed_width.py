@@ -64,18 +64,19 @@ def _records(form: FixedWidthFormat, file: Path, encoding: str) -> Iterator[byte
     with file.open(encoding=encoding, errors="surrogateescape", newline="") as lines:
         for number, raw in enumerate(lines, 1):
             line = raw.rstrip("\r\n")
-            if number <= form.skip_lines or not line.strip():
+            # a line of spaces that is as long as a record is one without values
+            if number <= form.skip_lines or (len(line) < width and not line.strip(" ")):
                 continue
             if why := _why_bad(line, width, trimmed=form.trimmed):
                 yield Bad(f"line {number}: {why}", line.encode(errors="replace").decode())
                 continue
-            values = {name: line[start:end].strip() for name, start, end in places}
+            values = {name: line[start:end].strip(" ") for name, start, end in places}
             yield msgspec.json.encode({name: None if value in null else value for name, value in values.items()})
 
 
 def _why_bad(line: str, width: int, *, trimmed: bool) -> str:
     # spaces that fill a line up are not part of the last field
-    if line[width:].strip() or (len(line) < width and not trimmed):
+    if line[width:].strip(" ") or (len(line) < width and not trimmed):
         return f"{len(line)} characters, expected {width}"
     return "" if line.isprintable() or _is_text(line) else "the text is not of the encoding"
 

@@ -127,10 +127,14 @@ class _Reader:
         if not self._number and len(self._others) < _MOST_OTHERS and self._open[:-1] == self._path[:-1]:
             self._others.add(name)
         if self._record or self._open == self._path:
-            values = {_local(key): value for key, value in attributes.items() if not _is_of_xml(key)}
             is_null = any(key.endswith(":nil") and value in ("true", "1") for key, value in attributes.items())
-            self._record.append(_Element(name, values, is_null=is_null))
-            self._count(sum(map(len, values.values())))
+            element = _Element(name, {}, is_null=is_null)
+            # two of other namespaces may have one name
+            for key, value in attributes.items():
+                if not _is_of_xml(key):
+                    element.add(_local(key), value, is_list=False)
+            self._record.append(element)
+            self._count(sum(map(len, attributes.values())))
 
     def _data(self, text: str) -> None:
         if self._record:

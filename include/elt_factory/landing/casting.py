@@ -97,10 +97,10 @@ def from_duckdb_type(text: str) -> ColumnType | None:
     """Our type for a DuckDB type name; None when no value was seen, so that nothing is known yet."""
     if text.strip('"') == "NULL":
         return None
-    if text.startswith("DECIMAL"):
-        return ColumnType.parse(text.lower())
     if _NESTED.search(text):
         return ColumnType("json")
+    if text.startswith("DECIMAL"):
+        return ColumnType.parse(text.lower())
     return ColumnType.parse(_FROM_DUCKDB.get(text, "text"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from elt_factory.core.failures import BadDataError, BadRequestError
@@ -46,6 +47,9 @@ def members_of(archive: Path, name: str, pattern: str, folder: Path, limit: int)
             if not found:
                 hint = there([one.filename for one in there_are], pattern)
                 raise BadDataError(f'no file in {name} matches "{pattern}"; {hint}')
+            twice = [one.filename for one, other in pairwise(found) if one.filename == other.filename]
+            if twice:
+                raise BadDataError(f"{name} has two files {twice[0]}; hint: deliver each under a name of its own")
             for number, one in enumerate(found):
                 member = f"{name}/{one.filename}"
                 if one.flag_bits & 1:

@@ -26,12 +26,22 @@ class Found:
 
     `tag` is what the store calls its content and changes with every write, "" where it has no such thing; `modified` is
     None where it does not say when the file was written, `size` UNKNOWN_SIZE where it does not say that.
+
+    Raises:
+        BadRequestError: the name is not text, so that no ledger could hold it.
     """
 
     name: str
     size: int
     modified: datetime | None
     tag: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            self.name.encode()
+        except UnicodeEncodeError:
+            shown = self.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            raise BadRequestError(f"the name of the file {shown} is not UTF-8; hint: rename it") from None
 
 
 class Store(ABC):
