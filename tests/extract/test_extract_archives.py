@@ -14,6 +14,7 @@ from datetime import timedelta
 import pytest
 from stores_support import config, line, names, spool
 
+from elt_factory.core.connection import Connection
 from elt_factory.core.failures import BadDataError, BadRequestError, SourceNotReadyError
 from elt_factory.core.window import Window
 from elt_factory.testing.loads import WEEK
@@ -215,8 +216,7 @@ def test_two_members_of_one_name_are_an_error_since_only_one_would_be_read(tmp_p
     with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(file, "w") as archive:
         for name, content in (("a.csv", "a\n1\n"), ("a.csv", "a\n2\n"), ("b.csv", "a\n3\n")):
             archive.writestr(name, content)
+    connection = Connection("shop", "fs", extra={"path": str(tmp_path / "in")})
     with pytest.raises(BadDataError, match=r"x\.zip has two files a\.csv; hint: deliver each under a name of its own"):
-        spool(tmp_path, None, "x.zip/*.csv", Connection("shop", "fs", extra={"path": str(tmp_path / "in")}))
-    assert names(
-        spool(tmp_path, None, "x.zip/b*.csv", Connection("shop", "fs", extra={"path": str(tmp_path / "in")}))
-    ) == ["x.zip/b.csv"]
+        spool(tmp_path, None, "x.zip/*.csv", connection)
+    assert names(spool(tmp_path, None, "x.zip/b*.csv", connection)) == ["x.zip/b.csv"]
