@@ -21,6 +21,8 @@ Operator = Literal[">", ">=", "<", "<="]
 _EXACT = Context(prec=150_000)
 _NO_ENDS = frozenset({"inf", "infinity", "nan"})
 _TEMPORAL = frozenset({"timestamp", "datetime", "date"})
+# a cursor of these types begins and ends with what a load has kept of it, and not with a number
+_AS_KEPT = frozenset({"text", "binary"})
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,11 @@ class Bound:
     """One end of what is read: `cursor operator value`.
 
     A datetime with a zone for instants, one without for wall-clock times and a date for dates, both on the cursor's
-    clock; for cursors that are not times an int, or text as the last load wrote it.
+    clock; for cursors that are not times an int, bytes, or text as the last load wrote it.
     """
 
     operator: Operator
-    value: datetime | date | int | str
+    value: datetime | date | int | str | bytes
 
 
 def bounds(request: ReadRequest, incremental: Incremental, kind: ColumnType | None) -> tuple[Bound, ...]:
@@ -121,8 +123,8 @@ def _range(request: ReadRequest, incremental: Incremental, kind: ColumnType | No
     after, upto = request.cursor.after, request.cursor.upto
     if kind is not None and kind.name in NUMBERS:
         _check_finite(request, incremental)
-    if kind == ColumnType("text"):
-        yield from _range_of_texts(request, incremental)
+    if kind is not None and kind.name in _AS_KEPT:
+        yield from _range_as_kept(request, incremental, kind)
     elif after is not None and request.source.all_tables[request.table].primary_key:
         # more rows may have the last value, and lower ones be committed late: those that come again are found by key
         yield Bound(">=", _less(after, incremental.number_lag))
@@ -131,7 +133,7 @@ def _range(request: ReadRequest, incremental: Incremental, kind: ColumnType | No
     elif incremental.initial is not None:
         initial = incremental.initial
         yield Bound(">=", initial if isinstance(initial, int) else initial.isoformat())
-    if upto is not None and kind != ColumnType("text"):
+    if upto is not None and (kind is None or kind.name not in _AS_KEPT):
         yield Bound("<=", _number_or_text(upto))
 
 
@@ -144,23 +146,35 @@ def _check_finite(request: ReadRequest, incremental: Incremental) -> None:
         raise TableLabel.of(request).error(BadDataError, text, hint)
 
 
-def _range_of_texts(request: ReadRequest, incremental: Incremental) -> Iterator[Bound]:
-    """Yield the ends of a cursor that is text: one of digits alone is text, too.
+def _range_as_kept(request: ReadRequest, incremental: Incremental, kind: ColumnType) -> Iterator[Bound]:
+    """Yield the ends of a cursor that is text or bytes: a text of digits alone is no number.
 
     Raises:
         BadRequestError: the config says that it is a number; as text 10 comes before 9, and would never be read.
     """
-    if isinstance(incremental.initial, int):
-        text = f"initial is {incremental.initial}, but the cursor {incremental.cursor} is text, where 10 comes before 9"
+    initial = incremental.initial
+    if isinstance(initial, int) or (initial is not None and kind.name == "binary"):
+        why = ", where 10 comes before 9" if kind.name == "text" else ""
+        text = f"initial is {initial}, but the cursor {incremental.cursor} is {kind}{why}"
         hint = "remove initial where all values have the same length, or cast it to a number in a query"
         raise TableLabel.of(request).error(BadRequestError, text, hint)
     after, upto = request.cursor.after, request.cursor.upto
     if after is not None:
-        yield Bound(">=" if request.source.all_tables[request.table].primary_key else ">", after)
-    elif incremental.initial is not None:
-        yield Bound(">=", incremental.initial.isoformat())
+        keyed = request.source.all_tables[request.table].primary_key
+        yield Bound(">=" if keyed else ">", _as_kept(after, kind, request))
+    elif initial is not None:
+        yield Bound(">=", initial.isoformat())
     if upto is not None:
-        yield Bound("<=", upto)
+        yield Bound("<=", _as_kept(upto, kind, request))
+
+
+def _as_kept(text: str, kind: ColumnType, request: ReadRequest) -> str | bytes:
+    """Return a value as the source has it; bytes are kept in hex digits."""
+    try:
+        return text if kind.name == "text" else bytes.fromhex(text)
+    except ValueError:
+        fault = f"the last value of its binary cursor is kept as {text[:40]!r}, which is not in hex digits"
+        raise TableLabel.of(request).error(BadRequestError, fault, "load it with full refresh once") from None
 
 
 def _less(text: str, lag: int) -> int | str:

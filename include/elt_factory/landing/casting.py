@@ -212,9 +212,11 @@ def _decimal_guard(expression: str, column_type: ColumnType) -> str:
 
 
 def bound_text(expression: str, kind: ColumnType) -> str:
-    """Return a typed value as text; instants and wall-clock times in ISO 8601, which sorts as it counts."""
+    """Return a typed value as text that sorts as it counts: times in ISO 8601, bytes in hex digits."""
     if kind.name == "timestamp":
         return f"strftime({expression} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
     if kind.name == "datetime":
         return f"strftime({expression}, '%Y-%m-%dT%H:%M:%S.%f')"
+    if kind.name == "binary":
+        return f"lower(hex({expression}))"
     return f"CAST({expression} AS VARCHAR)"

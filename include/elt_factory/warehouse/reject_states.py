@@ -146,6 +146,8 @@ def _healed_by_key(dialect: Dialect, order: LoadOrder, rows: Relation, now: date
 
 
 def _typed(d: Dialect, text: str, kind: ColumnType) -> str:
+    if kind.name == "binary":
+        return d.from_hex(text)
     return text if kind.name == "text" else f"TRY_CAST({text} AS {d.type(kind)})"
 
 

@@ -120,7 +120,7 @@ def cursor_range(
 def _last_cursor(warehouse: Warehouse, where: str, below: str | None = None) -> str | None:
     """Return the last cursor of loads, below a value where one is given: as numbers where all are, else as text.
 
-    What the source has as text is text, also where all of it has digits alone, as an id in hex digits may.
+    Texts, and bytes in hex digits, are text, also where all of it has digits alone.
 
     ISO instants sort as they count. The warehouse looks through the loads; what is exact about numbers, which a DOUBLE
     of the warehouse is not, is decided here among the few that are equal there.
@@ -128,7 +128,7 @@ def _last_cursor(warehouse: Warehouse, where: str, below: str | None = None) -> 
     d = warehouse.dialect
     value, number = d.name("cursor_value"), f"TRY_CAST({d.name('cursor_value')} AS DOUBLE)"
     if "cursor_type" in (_audit_columns(warehouse) or ()):
-        number = f"CASE WHEN {d.name('cursor_type')} = 'text' THEN NULL ELSE {number} END"
+        number = f"CASE WHEN {d.name('cursor_type')} IN ('text', 'binary') THEN NULL ELSE {number} END"
     text = "" if below is None else f" AND {value} < {d.literal(below)}"
     loads = audit.relation("loads").sql(d)
     ((last, count, numbers),) = warehouse.query(

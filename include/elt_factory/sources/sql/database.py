@@ -386,8 +386,14 @@ def _ends_in_sqlite(
             _OPERATORS[end.operator](sqlite.comparable(column), sqlite.on_its_clock(column, end.value, instant.value))
             for end, instant in zip(ends, instants, strict=True)
         ]
-    left = column if kind else sa.cast(column, sa.NUMERIC)
-    return [_OPERATORS[end.operator](left, sqlite.as_number(end.value)) for end in ends]
+    return [_OPERATORS[end.operator](_as_landed(column, kind), sqlite.as_number(end.value)) for end in ends]
+
+
+def _as_landed(column: sa.ColumnElement[Any], kind: ColumnType | None) -> sa.ColumnElement[Any]:
+    """Return a cursor of SQLite as it is landed: a text may be a number, and in a column of bytes it is its bytes."""
+    if kind is None:
+        return sa.cast(column, sa.NUMERIC)
+    return sa.cast(column, sa.LargeBinary) if kind.name == "binary" else column
 
 
 def _check_times(

@@ -15,7 +15,7 @@ from elt_factory.core.failures import (
     SourceUnavailableError,
 )
 
-Moment = datetime | date | int | str
+Moment = datetime | date | int | str | bytes
 
 
 class UndecodableError(BadDataError):

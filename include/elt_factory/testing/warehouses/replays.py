@@ -130,6 +130,15 @@ class ReplaySuite(OnWarehouse):
         assert (found.healed, found.loaded, found.open) == (1, 1, 0)
         assert [(n, float(v)) for n, v in loader.rows("id", "v")] == [(1, 1.0), (2, 2.5), (3, 9.0)]
 
+    def test_bytes_of_a_cursor_say_which_row_of_a_reject_is_newer(self, loader: Loader) -> None:
+        columns = {**NARROW["columns"], "u": {"type": "binary"}}
+        loader.spec = {**BY_CURSOR, **NARROW, "columns": columns}
+        loader.load(
+            [{"id": 3, "v": 1, "u": "00"}, {"id": 1, "v": "bad", "u": "00c3"}, {"id": 2, "v": "bad", "u": "00c3"}]
+        )
+        loader.load([{"id": 1, "v": 2, "u": "00c2"}, {"id": 2, "v": 2, "u": "00c4"}], day(2))
+        assert states(loader) == [("healed", 1), ("open", 1)]
+
     def test_without_a_cursor_what_was_loaded_later_is_newer(self, loader: Loader) -> None:
         loader.spec = {**MERGE, **NARROW}
         loader.load([row(1, 1), row(2, 2)])
