@@ -7,7 +7,7 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pymysql
 import pytest
 
 from elt_factory.core.connection import Connection
-from elt_factory.core.failures import BadRequestError
+from elt_factory.core.failures import BadDataError, BadRequestError, ContractError
 from elt_factory.core.window import Window
 from elt_factory.testing.loads import WEEK, Line, source_of
 from elt_factory.warehouse.base import LoadReport
@@ -155,3 +155,108 @@ def test_a_binary_cursor_begins_with_no_number(sqlite):
     sqlite.execute("CREATE TABLE things (id int, c blob)")
     with pytest.raises(BadRequestError, match="initial is 0, but the cursor c is binary; hint: remove initial"):
         sqlite.line(**KEYED, incremental={"cursor": "c", "initial": 0}).load(WEEK)
+
+
+# Times that SQLite keeps as texts
+
+HOURS = [
+    Window(datetime(2013, 1, 7, hour, tzinfo=UTC), datetime(2013, 1, 7, hour + 1, tzinfo=UTC)) for hour in (21, 22)
+]
+# an older and a newer time, of two forms or clocks: as texts, or on the clock of each, the newer one is the lesser
+TIMES = [
+    ("2013-01-07T21:10:00", "2013-01-07 22:30:00", "datetime"),
+    ("2013-01-07 22:10:00Z", "2013-01-07 22:10:00.5Z", "timestamp"),
+    ("2013-01-08T02:00:00+05:00", "2013-01-07T22:30:00+00:00", "timestamp"),
+]
+
+
+def load_of(line: Line, moment: str) -> LoadReport:
+    """Load the hour of a time."""
+    hour = (
+        datetime.fromisoformat(moment).replace(tzinfo=datetime.fromisoformat(moment).tzinfo or UTC).astimezone(UTC).hour
+    )
+    return line.load(HOURS[hour - 21])
+
+
+@pytest.mark.parametrize("declared", ["text", "datetime"])
+@pytest.mark.parametrize(("older", "newer", "kind"), TIMES)
+def test_an_update_of_sqlite_is_newer_by_its_time_in_whatever_form_it_is_written(sqlite, declared, older, newer, kind):
+    sqlite.execute(f"CREATE TABLE things (id integer primary key, v text, c {declared})")
+    sqlite.execute(f"INSERT INTO things VALUES (1, 'old', '{older}')")
+    line = sqlite.line(**KEYED)
+    load_of(line, older)
+    sqlite.execute(f"UPDATE things SET v = 'new', c = '{newer}'")
+    report = load_of(line, newer)
+    assert ([row["v"] for row in line.rows()], report.rows_duplicate) == (["new"], 0)
+    with line.warehouse() as opened:
+        assert str(opened.columns(line.target)["c"]) == kind
+
+
+def test_versions_of_sqlite_follow_each_other_as_their_times_do(sqlite):
+    older, newer, _ = TIMES[2]
+    sqlite.execute("CREATE TABLE things (id integer primary key, v text, c text)")
+    sqlite.execute(f"INSERT INTO things VALUES (1, 'old', '{older}')")
+    line = sqlite.line(primary_key=["id"], write_disposition="scd2")
+    load_of(line, older)
+    sqlite.execute(f"UPDATE things SET v = 'new', c = '{newer}'")
+    load_of(line, newer)
+    with line.warehouse() as opened:
+        found = opened.query("SELECT v, _valid_to IS NULL FROM src.things ORDER BY _valid_from").rows
+    assert [*map(tuple, found)] == [("old", False), ("new", True)]
+
+
+@pytest.mark.parametrize("key", [{}, {"primary_key": ["id"]}], ids=["no key", "key"])
+@pytest.mark.parametrize("form", ["{}", "{}-05:00"])
+def test_a_window_of_sqlite_after_a_full_refresh_takes_its_own_rows(sqlite, key, form):
+    times = ["2013-01-01 06:00:00", "2013-01-02T10:00:00", "2013-01-07 18:30:00", "2013-01-08 05:30:00"]
+    rows = ", ".join(f"({number}, '{form.format(at)}')" for number, at in enumerate(times))
+    sqlite.execute("CREATE TABLE things (id int, c text)")
+    sqlite.execute(f"INSERT INTO things VALUES {rows}")
+    table = {**KEYLESS, **key, "incremental": {"cursor": "c", "timezone": "America/New_York"}}
+    line = sqlite.line(**table)
+    line.load(Window(WEEK.start, LATER.end), full_refresh=True)
+    for window in (WEEK, LATER):
+        line.load(window)
+        assert sqlite.ids(**table) == [0, 1, 2, 3]
+
+
+def test_a_cursor_of_sqlite_with_an_offset_here_and_none_there_needs_a_declared_type(sqlite):
+    sqlite.execute("CREATE TABLE things (id integer primary key, c text)")
+    sqlite.execute("INSERT INTO things VALUES (1, '2013-01-02 10:00:00'), (2, '2013-01-02T10:00:00Z'), (3, NULL)")
+    with pytest.raises(BadDataError, match="times with an offset and times without one; hint: write type: timestamp"):
+        sqlite.line(**KEYED).load(WEEK)
+    declared = {**KEYED, "columns": {"c": {"type": "timestamp"}}}
+    sqlite.line(**declared).load(WEEK)
+    assert sqlite.ids(**declared) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("had", "has", "hint"),
+    [
+        ("varchar", "datetime", "write type: datetime under tables.things.columns.c and run with full refresh$"),
+        ("timestamp", "timestamp", "write type: timestamp under .* with full refresh, or type: datetime to keep it$"),
+    ],
+)
+def test_a_table_that_has_the_times_of_sqlite_in_another_type_is_not_changed_unasked(sqlite, had, has, hint):
+    """As a version before this one has made it, whose order of times was another."""
+    time = "2013-01-02T10:00:00" + ("Z" if has == "timestamp" else "")
+    sqlite.execute("CREATE TABLE things (id integer primary key, c text)")
+    sqlite.execute(f"INSERT INTO things VALUES (1, '{time}')")
+    sqlite.line(**KEYED).load(WEEK)
+    with sqlite.line(**KEYED).warehouse() as opened:
+        opened.execute(f"ALTER TABLE src.things ALTER c TYPE {had}")
+    for full_refresh in (False, True):
+        with pytest.raises(ContractError, match=hint):
+            sqlite.line(**KEYED).load(WEEK, full_refresh=full_refresh)
+    declared = {**KEYED, "columns": {"c": {"type": has}}}
+    sqlite.line(**declared).load(WEEK, full_refresh=True)
+    sqlite.line(**declared).load(WEEK)
+    assert sqlite.ids(**declared) == [1]
+
+
+def test_an_empty_table_of_sqlite_does_not_settle_that_its_cursor_is_text(sqlite):
+    sqlite.execute("CREATE TABLE things (id integer primary key, c text)")
+    sqlite.line(**KEYED).load(WEEK)
+    sqlite.execute("INSERT INTO things VALUES (1, '2013-01-02 10:00:00')")
+    sqlite.line(**KEYED).load(WEEK)
+    assert sqlite.ids(**KEYED) == [1]

@@ -43,7 +43,7 @@ def read_table(tmp_path):
     def run(connection=None, **more):
         table = {
             key: more.pop(key)
-            for key in ("table", "query", "incremental", "primary_key", "write_disposition", "deletes")
+            for key in ("table", "query", "incremental", "primary_key", "write_disposition", "deletes", "columns")
             if key in more
         }
         extract = {"type": "sql", "connection": "db", "fetch_rows": more.pop("fetch_rows", 2)}
@@ -51,6 +51,11 @@ def read_table(tmp_path):
         return read(read_request(tmp_path, extract, table, connection, **{"window": DAY, **more}))
 
     return run
+
+
+def of_any_form(cursor):
+    """A cursor whose times have an offset or none, and what says of which type they are."""
+    return {"incremental": {"cursor": cursor}, "columns": {cursor: {"type": "timestamp"}}}
 
 
 def filled(database, definition, rows, name="things"):
@@ -203,13 +208,13 @@ OUTSIDE = ["2012-12-31", "2012-12-31T23:59:59Z", "2013-01-02", "2013-01-02 00:00
 @pytest.mark.parametrize("declared", ["DATETIME", "TIMESTAMP", "TEXT", "", "TIMESTAMP WITH TIME ZONE"])
 def test_a_window_finds_times_in_every_iso_form(database, read_table, declared):
     filled(database, f"at {declared}", [(text,) for text in [*INSIDE, *OUTSIDE, None]])
-    assert [row[0] for row in values(read_table(incremental={"cursor": "at"}))] == INSIDE
+    assert [row[0] for row in values(read_table(**of_any_form("at")))] == INSIDE
 
 
 def test_a_window_finds_times_in_a_query(database, read_table):
     filled(database, "at TEXT", [(text,) for text in [*INSIDE, *OUTSIDE]])
     query = "select upper(at) as seen from things"
-    assert len(values(read_table(query=query, incremental={"cursor": "seen"}))) == len(INSIDE)
+    assert len(values(read_table(query=query, **of_any_form("seen")))) == len(INSIDE)
 
 
 def test_dates_are_days_of_the_sources_zone(database, read_table):
@@ -350,8 +355,8 @@ def test_a_time_without_an_offset_is_on_the_cursors_clock_and_one_with_it_is_an_
     inside = ["2013-01-01 00:00:00", "2013-01-01 23:59", "2013-01-02T04:59:00Z", "2013-01-01T05:00:00+00:00"]
     outside = ["2012-12-31 23:59", "2013-01-02", "2013-01-02T05:00:00Z"]
     filled(database, "at DATETIME", [(text,) for text in [*inside, *outside]])
-    incremental = {"cursor": "at", "timezone": zones[1]}
-    found = values(read_table(**of, incremental=incremental, timezone=zones[0], window=NEW_YORK_DAY))
+    cursor = of_any_form("at") | {"incremental": {"cursor": "at", "timezone": zones[1]}}
+    found = values(read_table(**of, **cursor, timezone=zones[0], window=NEW_YORK_DAY))
     assert [row[0] for row in found] == inside
 
 

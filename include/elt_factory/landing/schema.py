@@ -99,6 +99,7 @@ def plan_contract(known: KnownTable, found: Mapping[str, ColumnType | None]) -> 
     columns = tuple(_planned(known, name, found) for name in kept)
     _check_needed(known, [column.name for column in columns], found)
     _check_history(known, columns)
+    _check_cursor(known, found)
     stays = _condition_to_stay(known, columns)
     if stays:
         # it is said of the columns before it
@@ -289,6 +290,27 @@ def _check_needed(known: KnownTable, columns: Iterable[str], found: Mapping[str,
             raise ContractError(
                 f"{known.label}: {where} names {name}, which the source does not have; {near_name(name, names)}"
             )
+
+
+def _check_cursor(known: KnownTable, found: Mapping[str, ColumnType | None]) -> None:
+    """Refuse a time of a database as the cursor of a table that has it as text, or on another clock.
+
+    Rows are read by what their times say. In the table their order would be another one, so that newer rows would count
+    as older.
+    """
+    table = known.table
+    cursor = table.incremental.cursor if table.incremental and table.asks_by_cursor else ""
+    here, there = (known.existing or {}).get(cursor), found.get(cursor)
+    if here is None or there is None or known.declared(cursor).type or known.declared(cursor).pii:
+        return
+    kinds = {here.name, there.name}
+    if there.name in TIMES and (here.name == "text" or kinds == {"datetime", "timestamp"}):
+        keep = "" if here.name == "text" else f", or type: {here} to keep it"
+        raise ContractError(
+            f"{known.label}: the cursor {cursor} is {there} in the source and {here} in the table, where its rows may "
+            f"have another order; write type: {there} under tables.{known.table_name}.columns.{cursor} and run with "
+            f"full refresh{keep}"
+        )
 
 
 def _check_history(known: KnownTable, columns: Iterable[PlannedColumn]) -> None:

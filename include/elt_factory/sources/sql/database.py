@@ -89,13 +89,17 @@ def _read(
         relation = relation_of(request, source)
         described = _on_its_clock(database, request, relation, _describe(database, relation, label))
         where, null_cursors = _conditions(database, request, described, label)
+        types = described.types
+        if isinstance(database.dialect, SQLiteDialect):
+            # only now is it known that all of its times can be read
+            types = sqlite_types.with_times_of(database, request, described, label)
         file = request.workdir / "part-00000.parquet"
         progress = Progress(request.log, request.table)
         chosen = [read.expression.label(name) for name, read in described.columns.items()]
         statement = sa.select(*chosen).select_from(described.place).where(*where).limit(request.most_rows)
         rows = _spool(database, statement, described, file, source.extract.fetch_rows, progress)
         keys = _keys(database, request, described, source.extract.fetch_rows, label)
-    return Spool("parquet", (file,), rows, described.types, null_cursors=null_cursors, keys=keys)
+    return Spool("parquet", (file,), rows, types, null_cursors=null_cursors, keys=keys)
 
 
 def _keys(

@@ -47,8 +47,12 @@ def comparable_text(moment: Moment) -> str:
 
 def on_its_clock(column: sa.ColumnElement[object], wall: Moment, instant: Moment) -> sa.ColumnElement[str]:
     """Return a bound as the column's own clock has it: in UTC for a text with an offset, else on the cursor's clock."""
-    has_offset = sa.or_(column.op("GLOB")("*[Zz]"), column.op("GLOB")("*[+-][0-9][0-9]:[0-9][0-9]"))
-    return sa.case((has_offset, comparable_text(instant)), else_=comparable_text(wall))
+    return sa.case((has_offset(column), comparable_text(instant)), else_=comparable_text(wall))
+
+
+def has_offset(column: sa.ColumnElement[object]) -> sa.ColumnElement[bool]:
+    """Return the condition for a time with an offset, which makes it an instant."""
+    return sa.or_(column.op("GLOB")("*[Zz]"), column.op("GLOB")("*[+-][0-9][0-9]:[0-9][0-9]"))
 
 
 def as_number(bound: Any) -> Any:

@@ -8,7 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
+from elt_factory.config.models.table import Column
 from elt_factory.config.models.values import ColumnType, TypeName
+from elt_factory.core.failures import BadDataError
+from elt_factory.extract.bounds import is_temporal
+from elt_factory.extract.label import TableLabel
+from elt_factory.extract.request import ReadRequest
+from elt_factory.sources.sql import sqlite
 from elt_factory.sources.sql.database_types import type_of
 from elt_factory.sources.sql.described import Described, plain
 from elt_factory.sources.sql.origin import Origin
@@ -38,6 +44,39 @@ def described(database: sa.Connection, relation: Origin, place: sa.FromClause) -
 def without_texts(types: Mapping[str, ColumnType]) -> Mapping[str, ColumnType]:
     """Return the types that say of their values what they are: a text may be a time or a number."""
     return {name: kind for name, kind in types.items() if kind != ColumnType("text")}
+
+
+def with_times_of(
+    database: sa.Connection, request: ReadRequest, described: Described, label: TableLabel
+) -> Mapping[str, ColumnType]:
+    """Return the types of the columns, with that of the cursor by its values where it is a time.
+
+    Rows are read by what their times say, in whatever form each is written: as texts, and on clocks of several offsets,
+    they would have another order in the warehouse. What the YAML says of the column comes first.
+
+    Raises:
+        BadDataError: some of the times have an offset, and some have none: no type holds both.
+    """
+    table, types = request.source.all_tables[request.table], described.types
+    name = table.incremental.cursor if table.incremental else ""
+    kind, said = without_texts(types).get(name), table.columns.get(name, Column())
+    open_kind = kind is None or kind.name == "datetime"
+    if table.incremental is None or name not in types or said.type or said.pii or not open_kind:
+        return types
+    if not is_temporal(table.incremental, kind):
+        return types
+    column: sa.ColumnClause[Any] = sa.column(name)
+    has = sqlite.has_offset(column)
+    found = sa.select(sa.func.min(has), sa.func.max(has)).select_from(described.place).where(column.is_not(None))
+    some_without, some_with = database.execute(found).one()
+    if some_with and not some_without:
+        text = f"the cursor {name} has times with an offset and times without one"
+        where = f"tables.{request.table}.columns.{name}"
+        hint = (
+            f"write type: timestamp (without an offset it is UTC) or type: datetime (offsets are dropped) under {where}"
+        )
+        raise label.error(BadDataError, text, hint)
+    return {**types, name: ColumnType("timestamp" if some_with else "datetime")}
 
 
 def _declared(database: sa.Connection, relation: Origin, place: sa.FromClause) -> Mapping[str, ColumnType | None]:
