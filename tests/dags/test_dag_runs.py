@@ -214,3 +214,21 @@ def test_the_maintenance_dag_removes_in_airflow_what_is_past_its_retention_and_a
     assert line.query("select count(*) from tiny.second") == [(2,)]
     removed = "select source, table_name, what, rows_removed, run_id from _elt.removals"
     assert line.query(removed) == [("tiny", "first", "rows", 1, first.run_id)]
+
+
+@pytest.mark.parametrize(
+    ("task", "changed"),
+    [
+        ("quality.first", ("{row_count: {min: 1}}", '{query: "SELECT content FROM read_text(FILE)"}')),
+        ("quality.first", ("{row_count: {min: 1}}", '{expression: "error((SELECT content FROM read_text(FILE)))"}')),
+        ("tables.first.extract", ("merge}", 'merge, where: "error((SELECT content FROM read_text(FILE)))"}')),
+    ],
+)
+def test_no_sql_of_a_config_reads_a_file_of_the_worker(tiny, tmp_path, task, changed):
+    file = tmp_path / "secret"
+    file.write_text("s3cr3t")
+    line = tiny(ONE.replace(*changed).replace("FILE", f"'{file}'"))
+    outcome = line.run("tiny", **DAY)
+    assert failure(outcome)[0] == task
+    assert "Cannot access file" in failure(outcome)[1]
+    assert "s3cr3t" not in str(outcome)

@@ -7,7 +7,7 @@ from datetime import date, datetime
 import pytest
 from landing_support import lines
 
-from elt_factory.core.failures import ContractError
+from elt_factory.core.failures import BadDataError, ContractError
 from elt_factory.extract.request import Spool
 from elt_factory.sources.rest_api.model import RestTable
 from elt_factory.sources.sql.model import SqlTable
@@ -208,3 +208,17 @@ def test_records_outside_of_the_window_are_left_out_and_delete_nothing(lander):
     spool = Spool("ndjson", lander.files(lines(*texts), suffix="ndjson"))
     landed = lander.land(spool, FILTERED | {"path": "/rows", "incremental": incremental}, kind=RestTable)
     assert ([row["id"] for row in landed.rows], landed.manifest.rows_filtered) == ([0], 1)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "error((SELECT content FROM read_text('/proc/self/environ')))",
+        "id IN (SELECT 1 FROM glob('/etc/*'))",
+        "id IN (SELECT 1 FROM '/etc/passwd.csv')",
+    ],
+)
+def test_a_condition_reads_no_file_of_the_worker(lander, where):
+    with pytest.raises((BadDataError, ContractError)) as caught:
+        lander.ndjson(lines('{"id": 1}', '{"id": 2}'), table={"where": where})
+    assert "PATH=" not in str(caught.value)

@@ -371,6 +371,8 @@ class QualityOperator(TableOperator):
         with warehouse(purpose(run, "quality", self.table)) as opened:
             count = partial(self._source_count, run, opened)
             request = CheckRequest(self.config, self.table, run.load_id(self.table), window, run.run_id, count)
+            # an author of YAML may not see more of a worker than its warehouse
+            opened.confine()
             results = run_checks(opened, request, self.stages)
             keep(opened, self.config.name, run.run_id, self.task_id, results)
             keep_figures(opened, request, results)

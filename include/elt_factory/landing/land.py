@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +35,7 @@ from elt_factory.landing.rejected import copy_rejects
 from elt_factory.landing.repeated import has_repeated_keys
 from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
-from elt_factory.landing.scratch import doubt_statistics, scratch
+from elt_factory.landing.scratch import confine, doubt_statistics, scratch
 from elt_factory.landing.tally import Tally, tallied
 from elt_factory.landing.widening import grown_numbers
 
@@ -102,6 +102,8 @@ def _land(
     attempt = request.attempt
     if _is_written_by_others(request.spool):
         doubt_statistics(connection)
+    if request.known.has_sql:
+        confine(connection, [request.workdir, folder, *_folders_of(request.spool)])
     try:
         staged = _stage(connection, request, folder / PARTS, followed)
         note_hashes(connection, staged.spool, request.workdir, request.known.label)
@@ -118,6 +120,12 @@ def _land(
     ledger = _write_ledger(connection, staged, folder, attempt)
     manifest = _manifest(connection, request, staged, _Written(files, rejects, ledger), attempt)
     return _with_keys(connection, request, manifest, folder) if request.spool.keys else manifest
+
+
+def _folders_of(spool: Spool) -> Iterator[Path]:
+    keys = spool.keys.files if spool.keys else ()
+    rejects = [spool.rejects] if spool.rejects else []
+    return (file.parent for file in (*spool.files, *keys, *rejects))
 
 
 def _published(request: LandRequest, manifest: Manifest) -> Manifest:

@@ -21,6 +21,7 @@ from elt_factory.landing.casting import bound_text, duckdb_type
 from elt_factory.landing.checksums import proven
 from elt_factory.landing.manifest import LandedColumn, Manifest
 from elt_factory.landing.places import Place
+from elt_factory.landing.scratch import confine
 
 if TYPE_CHECKING:
     import duckdb
@@ -93,7 +94,8 @@ def keys_of_landings(
         for name, (place, manifest) in landings.items():
             folders.append(stack.enter_context(proven(place, manifest.files)))
             connection.execute(f"CREATE VIEW {identifier(name)} AS {_rows_of(manifest, folders[-1])}")
-        _confine(connection, folders)
+        confine(connection, folders)
+        connection.execute("SET lock_configuration = true")
         try:
             rows, left_out = _distinct(connection, query, columns, most)
             return Keys(workdir / "keys.ndjson", write_lines(workdir / "keys.ndjson", rows), left_out)
@@ -117,14 +119,6 @@ def _rows_of(manifest: Manifest, folder: Path) -> str:
         f"CAST(NULL AS {duckdb_type(column.column_type)}) AS {identifier(column.name)}" for column in manifest.columns
     ]
     return f"SELECT {', '.join(columns) or 'NULL'} WHERE FALSE"
-
-
-def _confine(connection: duckdb.DuckDBPyConnection, folders: Sequence[Path]) -> None:
-    """Let a query read the landings, and nothing else of this machine."""
-    allowed = ", ".join(text_literal(str(folder)) for folder in folders)
-    connection.execute(f"SET allowed_directories = [{allowed}]")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
 
 
 def _distinct(

@@ -35,6 +35,7 @@ from elt_factory.landing.planned import ContractPlan, OnlyFile
 from elt_factory.landing.reasons import refusals
 from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable, UnfitNameError, plan_contract
+from elt_factory.landing.scratch import confine
 from elt_factory.landing.sifting import sift
 from elt_factory.landing.within import within_window
 
@@ -203,6 +204,9 @@ def stage_growing(
     spool = Spool("ndjson", growing.files, longest=_LONGEST_FOLLOWED, growing=growing)
     memory.set_records(connection, _LONGEST_FOLLOWED)
     memory.set_threads(connection, 1)
+    if request.known.has_sql:
+        # what is read comes through Python
+        confine(connection, [request.workdir, parts.parent])
     with _unless_contradicted():
         return _in_parts(connection, request, spool, parts)
     return None

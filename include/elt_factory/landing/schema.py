@@ -55,6 +55,11 @@ class KnownTable:
         """source.table, for messages."""
         return f"{self.source}.{self.table_name}"
 
+    @property
+    def has_sql(self) -> bool:
+        """Whether the contract runs SQL that the config has: conditions for rows."""
+        return bool(self.table.where or quarantines_of(self.table, self.checks))
+
     def declared(self, name: str) -> Column:
         """Return what the YAML says of a column; nothing said is an open column."""
         return self.table.columns.get(name, Column())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +37,16 @@ def scratch(workdir: Path, attempt: str, staged: Path) -> Iterator[duckdb.DuckDB
         for left in (file, file.with_name(f"{file.name}.wal")):
             left.unlink(missing_ok=True)
         staging.forget(staged)
+
+
+def confine(connection: duckdb.DuckDBPyConnection, folders: Iterable[Path]) -> None:
+    """Let the SQL of a config read these folders, and nothing else of this machine: no file, no process's environment.
+
+    It cannot be taken back. What was confined before keeps its folders.
+    """
+    if connection.execute("SELECT current_setting('enable_external_access')").fetchall() == [(True,)]:
+        allowed = ", ".join(text_literal(str(folder)) for folder in dict.fromkeys(folders))
+        connection.execute(f"SET allowed_directories = [{allowed}]; SET enable_external_access = false")
 
 
 def doubt_statistics(connection: duckdb.DuckDBPyConnection) -> None:

@@ -102,6 +102,9 @@ class Warehouse(Work, ABC):
     def execute(self, statement: str) -> int:
         """Run one statement; the number of rows it changed, 0 for DDL."""
 
+    def confine(self) -> None:
+        """From now on let SQL read the warehouse alone, where it could else read files of this machine."""
+
     @abstractmethod
     def query(self, statement: str) -> Rows:
         """Run one query.

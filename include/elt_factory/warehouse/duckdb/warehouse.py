@@ -119,6 +119,9 @@ class DuckDBWarehouse(Warehouse):
         except duckdb.CatalogException as error:
             raise StatementError(str(error).strip().splitlines()[0]) from error
 
+    def confine(self) -> None:  # noqa: D102
+        self._run("SET enable_external_access = false")
+
     def query(self, statement: str) -> Rows:  # noqa: D102
         import duckdb
 
