@@ -97,7 +97,11 @@ class Incremental(Model):
         examples=["1h", 1000],
     )
     initial: Beginning | None = Field(
-        None, description="Value at which the first load starts.", examples=["2013-01-01", 0]
+        None,
+        description=(
+            "Number at which the first load starts. Of a time, where a full refresh begins: any other run reads its window."
+        ),
+        examples=["2013-01-01", 0],
     )
     timezone: TimeZone | None = Field(
         None,
