@@ -99,7 +99,8 @@ class Incremental(Model):
     initial: Beginning | None = Field(
         None,
         description=(
-            "Number at which the first load starts. Of a time, where a full refresh begins: any other run reads its window."
+            "Number at which the first load starts. Of a time, where a full refresh begins: any other run reads its "
+            "window."
         ),
         examples=["2013-01-01", 0],
     )
