@@ -118,3 +118,9 @@ def test_a_column_that_may_say_that_a_row_is_deleted_is_suggested(look, column, 
     )
     assert (f"# deletes: {{column: {suggested}}}" in yaml_of("t", found, {})) == bool(suggested)
     assert found.tables[0].deleted == suggested
+
+
+def test_tables_whose_names_are_alike_are_each_read_by_their_own_name(look):
+    found = look('CREATE TABLE "odd name" (id INTEGER); CREATE TABLE odd_name (id INTEGER);')
+    read = {str(table.lines["table"].value) if table.lines else table.name for table in found.tables}
+    assert read == {'"odd name"', '"odd_name"'}

@@ -107,3 +107,11 @@ def test_a_damaged_workbook_is_left_out_with_its_reason(place, tmp_path):
     (skipped,) = found.skipped
     assert skipped.name == "broken.xlsx"
     assert "broken.xlsx is not a workbook, or damaged" in skipped.reason
+
+
+def test_every_json_file_of_a_folder_becomes_a_table(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("orders", "people", "stock"):
+        (tmp_path / "in" / f"{name}.json").write_text('[{"id": 1}]')
+    found = found_in(FilesToLookAt(tmp_path / "in", "**/*", {}), tmp_path)
+    assert ([table.name for table in found.tables], found.skipped) == (["orders", "people", "stock"], [])

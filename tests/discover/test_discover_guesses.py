@@ -13,8 +13,9 @@ from elt_factory.config.models.values import ColumnType
 from elt_factory.config.yaml.source import parse_yaml
 from elt_factory.core.failures import BadRequestError
 from elt_factory.discover import keys, periods, pii
-from elt_factory.discover.found import Guess, Sample, SourceFound
+from elt_factory.discover.found import Guess, Sample, SourceFound, TableFound
 from elt_factory.discover.sensitive import sensitive
+from elt_factory.discover.table import named_apart
 from elt_factory.discover.writing import yaml_of
 from elt_factory.extract import dialect
 from elt_factory.sources.rest_api import paging
@@ -234,3 +235,10 @@ def test_a_measure_is_never_part_of_a_key_and_an_id_is_preferred():
 def test_what_is_found_is_written_as_text_and_never_as_a_variable(text):
     found = SourceFound({"connection": Guess(json.dumps(text), "")}, [])
     assert parse_yaml(Path("shop.yaml"), yaml_of("shop", found, {})).data["extract"]["connection"] == text
+
+
+def test_a_table_that_gets_another_name_says_what_the_source_calls_it():
+    found = [TableFound("upper", 1, [], origin=origin) for origin in ("upper", "UPPER")]
+    same, renamed = named_apart(found, "table", "name in the database")
+    assert (same.name, same.lines) == ("upper", {})
+    assert (renamed.name, renamed.lines) == ("upper_2", {"table": Guess('"UPPER"', "name in the database")})

@@ -34,9 +34,9 @@ Only = Annotated[str | None, typer.Argument(help="Only of this source.", autocom
 @app.command()
 def report(name: Only = None, as_json: AsJson = False) -> None:
     """Report what is kept of each table, how old and how large it is, and of sources without a config."""
-    from elt_factory.dag import upkeep as work
-
     with _upkeep() as upkeep:
+        from elt_factory.dag import upkeep as work
+
         found = work.report(upkeep, name)
     if as_json:
         print_json(found)
@@ -53,10 +53,10 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the rows past retention, and remove none.")] = False,
 ) -> None:
     """Remove what is past its retention, as the DAG elt_maintenance does. Exits with 1 where something is left."""
-    from elt_factory.dag import upkeep as work
-
     _check_known(name)
     with _upkeep() as upkeep:
+        from elt_factory.dag import upkeep as work
+
         if dry_run:
             counted, left = work.expired_rows(upkeep, name)
             for source, old in counted:
@@ -81,9 +81,9 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
 ) -> None:
     """Remove the landings, rejects and state of a source without a config. Its tables stay."""
-    from elt_factory.dag import upkeep as work
-
     with _upkeep() as upkeep:
+        from elt_factory.dag import upkeep as work
+
         gone = {source.name: source for source in upkeep.removed()}
         if name not in gone:
             has = f"{name} has a config: delete its file first" if name in Neighbours(config_folder()) else ""
@@ -104,6 +104,7 @@ def compact() -> None:
 
 @contextmanager
 def _upkeep() -> Iterator[Upkeep]:
+    """Yield what the work is done on. Its module imports Airflow, so it is imported only once the home is named."""
     with opened_warehouse() as warehouse:
         from elt_factory.dag.runtime import landing_root, project_name
         from elt_factory.dag.upkeep import Upkeep

@@ -80,6 +80,11 @@ def _selections(verdict: Verdict) -> Iterator[Finding]:
 
 
 def _looks(connections: bool, live: bool, start: str | None, end: str | None) -> Iterator[Look]:
+    if connections or live:
+        from elt_factory.cli.local import ensure_local_airflow
+
+        # before Airflow is imported, which finds its home only then
+        ensure_local_airflow()
     if connections:
         from elt_factory.cli.live import connection_problems
 
@@ -92,10 +97,6 @@ def _looks(connections: bool, live: bool, start: str | None, end: str | None) ->
 
 
 def _closer_look(verdict: Verdict, looks: Sequence[Look]) -> list[Finding]:
-    if looks:
-        from elt_factory.cli.local import ensure_local_airflow
-
-        ensure_local_airflow()
     return [finding for look in looks for finding in look(verdict.configs)]
 
 

@@ -81,6 +81,7 @@ class TableFound:
 
     `rows` is the number of records that were looked at; None where it was described, and no record was read. `changes`
     says what finds changes where no column does. `deleted` is the column by which rows may say that they are deleted.
+    `origin` is what the source calls the table, where it has a name there.
     """
 
     name: str
@@ -98,6 +99,7 @@ class TableFound:
     other_dates: Sequence[str] = ()
     disposition: Guess = Guess("append", "")
     deleted: str | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ class Ground:
     `key` is the catalogue's primary key; `window` the column that the source's window selects by; `whole` says that
     every run reads everything; `cursors` whether the source can be read by a cursor column; `seen` what the records are
     of the whole; `deletes` whether the kind of source can follow deletes; `beginnings` are the columns that may be the
-    cursor; None: all that look like one.
+    cursor; None: all that look like one; `origin` is what the source calls the table.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Ground:
     seen: str = ""
     deletes: bool = False
     beginnings: Mapping[str, Beginning] | None = None
+    origin: str = ""
 
 
 def table_of(sample: Sample, ground: Ground) -> TableFound:
@@ -63,6 +65,7 @@ def table_of(sample: Sample, ground: Ground) -> TableFound:
         other_dates=dates[1:],
         disposition=_disposition(ground, bool(key), bool(cursor)),
         deleted=_deleted(sample) if ground.deletes and cursor else None,
+        origin=ground.origin,
     )
 
 
@@ -129,12 +132,14 @@ def _first_day(sample: Sample, name: str) -> str:
     return min(values)[:10] if values else ""
 
 
-def named_apart(tables: Sequence[TableFound]) -> list[TableFound]:
-    """Return the tables, each with a name of its own."""
+def named_apart(tables: Sequence[TableFound], key: str = "", why: str = "") -> list[TableFound]:
+    """Return the tables, each with a name of its own; `key` says what the source calls one that has another name."""
     taken: set[str] = set()
     apart = []
     for table in tables:
         name = next(n for n in (table.name, *(f"{table.name}_{i}" for i in range(2, 10_000))) if n not in taken)
         taken.add(name)
-        apart.append(replace(table, name=name))
+        # only now is it known whether the name is the source's
+        origin = {key: Guess(json.dumps(table.origin), why)} if key and name != table.origin else {}
+        apart.append(replace(table, name=name, lines=origin | dict(table.lines)))
     return apart

@@ -66,15 +66,13 @@ def source_found(extract: Mapping[str, Any], streams: Sequence[StreamFound], con
     if connection:
         lines["connection"] = Guess(connection, "an Airflow connection holds its settings, in the extra")
     tables = [_table(stream) for stream in streams]
-    return SourceFound(lines, named_apart(tables))
+    return SourceFound(lines, named_apart(tables, "stream", "name in the connector"))
 
 
 def _table(stream: StreamFound) -> TableFound:
     plain = sane_name(stream.name) or "records"
-    lines = {"stream": Guess(json.dumps(stream.name), "name in the connector")} if plain != stream.name else {}
     changes = stream.changes and bool(stream.key)
-    if changes:
-        lines["sync"] = Guess("incremental", "the connector can send what has changed")
+    sync = {"sync": Guess("incremental", "the connector can send what has changed")} if changes else {}
     key = KeyFound(stream.key, "key that the connector names") if stream.key else None
     merges = Guess("merge", "has a key: records read again replace their earlier versions")
     whole = Guess("replace", "every run reads the whole stream")
@@ -84,9 +82,10 @@ def _table(stream: StreamFound) -> TableFound:
         changes="its state" if changes else "",
         columns=_columns(stream, plain),
         seen="described by the connector; no record was read",
-        lines=lines,
+        lines=sync,
         key=key,
         disposition=merges if changes else whole,
+        origin=stream.name,
     )
 
 

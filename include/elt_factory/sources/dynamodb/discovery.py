@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from elt_factory.config.errors import near_name
@@ -45,7 +44,7 @@ def look_at_tables(wish: Wish, workdir: Path) -> SourceFound:
         raise BadRequestError(skipped[0].reason if skipped else "no tables found in this region")
     holds = "an Airflow connection holds region and credentials"
     extract = {"type": Guess("dynamodb", ""), "connection": Guess(wish.connection.conn_id, holds)}
-    return SourceFound(extract, named_apart(tables), skipped=skipped)
+    return SourceFound(extract, named_apart(tables, "table", "name in DynamoDB"), skipped=skipped)
 
 
 def _table(wish: Wish, described: dict[str, object], workdir: Path) -> TableFound:
@@ -56,7 +55,6 @@ def _table(wish: Wish, described: dict[str, object], workdir: Path) -> TableFoun
     request = look_at(source, wish.connection, wish.project, workdir)
     sample = sample_of(read(request))
     plain = sane_name(name) or "records"
-    lines = {"table": Guess(json.dumps(name), "name in DynamoDB")} if plain != name else {}
     schema = described["KeySchema"]
     keys = tuple(str(key["AttributeName"]) for key in schema) if isinstance(schema, list) else ()
-    return table_of(sample, Ground(plain, lines, keys, whole=True, cursors=False))
+    return table_of(sample, Ground(plain, key=keys, whole=True, cursors=False, origin=name))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from os import SEEK_END
 from pathlib import Path, PurePosixPath
+from tempfile import mkdtemp
 
 from elt_factory.config.models.formats import FORMATS
 from elt_factory.core.failures import BadDataError, EltError, SourceNotReadyError
@@ -167,8 +168,10 @@ def _table(files: Sequence[Delivered], pattern: str, workdir: Path) -> tuple[Tab
     kind = kind_of(files[-1].name)
     if kind is None:
         raise SourceNotReadyError(f"no format has files called {files[-1].name}")
-    chosen, seen = _cheap(files, kind, workdir)
-    spool, lines["format"] = kind.look_at(chosen, workdir)
+    # a format wants an empty folder, and files that do not fit together are looked at again, each by itself
+    scratch = Path(mkdtemp(dir=workdir))
+    chosen, seen = _cheap(files, kind, scratch)
+    spool, lines["format"] = kind.look_at(chosen, scratch)
     sample = sample_of(spool)
     ground = Ground(table_name(pattern), lines, whole=not period, cursors=False, seen=seen)
     table = table_of(sample, ground)

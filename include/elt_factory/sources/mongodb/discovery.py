@@ -51,7 +51,7 @@ def look_at_collections(wish: Wish, workdir: Path) -> SourceFound:
         "connection": Guess(wish.connection.conn_id, "an Airflow connection holds the address and credentials"),
         "database": Guess(json.dumps(database.name), ""),
     }
-    return SourceFound(extract, named_apart(tables), skipped=skipped)
+    return SourceFound(extract, named_apart(tables, "collection", "name in MongoDB"), skipped=skipped)
 
 
 def _chosen(wish: Wish, there: dict[str, str] | None) -> list[str]:
@@ -65,10 +65,10 @@ def _table(wish: Wish, database: Database[dict[str, Any]], name: str, workdir: P
     spool = read(_request(wish, database.name, name, workdir))
     sample = sample_of(spool)
     plain = sane_name(name) or "records"
-    lines = {"collection": Guess(json.dumps(name), "name in MongoDB")} if plain != name else {}
     key = ("_id",) if "_id" in sample.types else ()
     beginnings = beginnings_of(sample, partial(ends_of, database.get_collection(name)))
-    return table_of(sample, Ground(plain, lines, key, whole=True, deletes=True, beginnings=beginnings))
+    ground = Ground(plain, key=key, whole=True, deletes=True, beginnings=beginnings, origin=name)
+    return table_of(sample, ground)
 
 
 def _request(wish: Wish, database: str, name: str, workdir: Path) -> ReadRequest:

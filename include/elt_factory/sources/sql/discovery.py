@@ -63,7 +63,7 @@ def look_at_tables(wanted: Tables, workdir: Path) -> SourceFound:
     }
     if wanted.schema:
         extract["schema"] = Guess(json.dumps(wanted.schema), "")
-    return SourceFound(extract, named_apart(tables), skipped=skipped)
+    return SourceFound(extract, named_apart(tables, "table", "name in the database"), skipped=skipped)
 
 
 def _table_or_why(wanted: Tables, one: Listed, workdir: Path) -> TableFound | SkippedTable:
@@ -104,11 +104,11 @@ def _table(wanted: Tables, one: Listed, workdir: Path) -> TableFound:
     spool = sql.read(_request(wanted, one, workdir))
     sample = sample_of(spool)
     plain = sane_name(one.name) or "records"
-    lines = {"table": Guess(json.dumps(one.name), "name in the database")} if plain != one.name else {}
     # a key may be empty in SQLite
     key = one.key if all(name in sample.types and None not in sample.values(name) for name in one.key) else ()
     beginnings = beginnings_of(sample, partial(_ends_of, wanted, one))
-    return table_of(sample, Ground(plain, lines, key, whole=True, deletes=True, beginnings=beginnings))
+    ground = Ground(plain, key=key, whole=True, deletes=True, beginnings=beginnings, origin=one.name)
+    return table_of(sample, ground)
 
 
 def _request(wanted: Tables, one: Listed, workdir: Path) -> ReadRequest:
