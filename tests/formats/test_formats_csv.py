@@ -1,5 +1,6 @@
 """CSV in every dialect: what the YAML says of it, and what `elt new` finds out by itself."""
 
+import json
 from collections import Counter
 
 import pytest
@@ -326,6 +327,7 @@ def test_a_title_above_records_of_one_value_is_not_the_header():
     assert (found.header, found.skip_lines) == (True, 1)
 
 
+FOLLOWS = "text follows a quoted field; check format.quote and format.escape"
 TORN = b'day,price,what,n\n1,5,"a, b",7\n2,6"c, d",8\n3,7,e,9\n'
 
 
@@ -342,6 +344,48 @@ def test_quotes_that_are_text_are_no_torn_field(line, form):
     assert one.load(WEEK).rows_rejected == 0
     found = {(row["a"], row["b"]) for row in one.rows()}
     assert found == {('5" pipe', '3"'), ('5"x3"', "6"), ('x "y", z', '7"'), ('{"k":1}', "p")}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        '2,"5" pipe","6" pipe"',
+        '2,""no"",""yes""',
+        '2,"he said "no" and","she "yes" too"',
+        '""2"",""no"",x',
+        '2, "5" p", "6" p"',
+    ],
+)
+def test_a_reject_for_its_quotes_holds_its_own_line(line, bad):
+    one = line(f'a,b,c\n1,"x, y",z\n{bad}\n3,"l\nm",z\n4, "p, q" , r\n'.encode(), {"b": {"type": "text"}})
+    assert one.load(WEEK).rows_rejected == 1
+    with one.warehouse() as warehouse:
+        ((reason, record),) = warehouse.query("SELECT reason, record FROM _elt.rejects").rows
+    assert (reason, json.loads(record)["line"]) == (f"a.csv line 3: {FOLLOWS}", bad)
+    assert {(row["a"], row["b"], row["c"]) for row in one.rows()} == {
+        (1, "x, y", "z"),
+        (3, "l\nm", "z"),
+        (4, "p, q", " r"),
+    }
+
+
+def test_only_a_field_that_begins_with_a_quote_and_does_not_end_with_it_needs_each_record(tmp_path, monkeypatch):
+    file = tmp_path / "a.csv"
+    for text in ('"a",b\n"x","y ""z"""\n', 'a,b\n5" pipe,{"k":"v"}\n', 'a,b\n 1, "x, y"  \n', '\ufeff"a",b\n5"1,2'):
+        file.write_text(text)
+        assert not csv_bytes.needs_each_record(file, CsvFormat(type="csv"))
+    for size in (1, 2, 5, 1000):
+        monkeypatch.setattr(csv_bytes, "_CHUNK", size)
+        for text in (
+            'a,b\n1,"5" pipe"\n',
+            '"a"b,c\n',
+            '\ufeff"a"b,c\n',
+            'a,b\n1, "x"y\n',
+            'a,b\n1,"x\n',
+            'a,b\n""x,1\n',
+        ):
+            file.write_text(text)
+            assert csv_bytes.needs_each_record(file, CsvFormat(type="csv"))
 
 
 def test_a_torn_field_is_found_wherever_a_file_is_cut_into_pieces(tmp_path, monkeypatch):

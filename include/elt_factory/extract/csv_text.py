@@ -51,11 +51,12 @@ def records(
         lines: The lines with their ends, which may be any.
         form: The dialect.
         left_out: Counts the lines that are left out, by what they are.
-        as_landed: Whether a blank line of a single column is a record, as where the landing reads the file itself.
+        as_landed: Whether records are as where the landing reads the file itself: a blank line of a single column is
+            one, and spaces around a quoted field are not part of it.
     """
     waiting: deque[Record] = deque()
     count = Counter[str]() if left_out is None else left_out
-    for record in _records(_Lines(iter(lines), form, count, as_landed=as_landed), splitter(form)):
+    for record in _records(_Lines(iter(lines), form, count, as_landed=as_landed), splitter(form, as_landed=as_landed)):
         waiting.append(record)
         if len(waiting) > form.footer_lines:
             yield waiting.popleft()
@@ -142,9 +143,9 @@ class _Lines:
         return COMMENT if form.comment is not None and line.startswith(form.comment) else ""
 
 
-def splitter(form: CsvFormat) -> Callable[[str], tuple[str | None, ...]]:
+def splitter(form: CsvFormat, *, as_landed: bool = False) -> Callable[[str], tuple[str | None, ...]]:
     """Return what splits a line into fields; those that stand for no value are None."""
-    fields = _Fields(form)
+    fields = _Fields(form, as_landed=as_landed)
     special = [sign for sign in (form.quote, form.escape) if sign]
     delimiter, by_spaces = form.delimiter, form.trim and form.delimiter == " "
 
@@ -160,9 +161,11 @@ def splitter(form: CsvFormat) -> Callable[[str], tuple[str | None, ...]]:
 class _Fields:
     """The fields of a line that has quotes or escapes."""
 
-    def __init__(self, form: CsvFormat) -> None:
+    def __init__(self, form: CsvFormat, *, as_landed: bool) -> None:
         self._form = form
         self._null = frozenset(form.null_values)
+        # DuckDB passes over a space before a quoted field, and over any behind it
+        self._as_landed = as_landed and form.delimiter != " "
         self._stops = re.compile("|".join(re.escape(sign) for sign in (form.quote, form.escape) if sign))
 
     def unquoted(self, text: str) -> str | None:
@@ -181,10 +184,10 @@ class _Fields:
         # what an escape comes before is text
         torn = TornField(form.quote if form.escape in {None, form.quote} else "")
         while True:
-            begin = self._without_spaces(text, at)
+            begin = self._before_quote(text, at)
             if form.quote and text.startswith(form.quote, begin):
                 value, end = self._quoted(text, begin + 1)
-                end = self._without_spaces(text, end)
+                end = self._behind_quote(text, end)
                 yield value
             else:
                 raw, end = self._up_to_delimiter(text, at)
@@ -198,6 +201,17 @@ class _Fields:
             at = end + len(form.delimiter)
             if form.trim and form.delimiter == " ":
                 at = self._without_spaces(text, at)
+
+    def _before_quote(self, text: str, at: int) -> int:
+        """Return where the field at a place begins, if it is a quoted one."""
+        if self._as_landed:
+            return at + text.startswith(f" {self._form.quote}", at)
+        return self._without_spaces(text, at)
+
+    def _behind_quote(self, text: str, at: int) -> int:
+        while self._as_landed and text.startswith(" ", at):
+            at += 1
+        return self._without_spaces(text, at)
 
     def _without_spaces(self, text: str, at: int) -> int:
         if self._form.trim and not (self._form.delimiter == " " and text.startswith(" ", at) and at):

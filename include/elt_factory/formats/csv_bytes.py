@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,18 @@ import numpy as np
 
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.extract.torn_fields import is_torn
+from elt_factory.extract.whole_quotes import WholeQuotes
 
 _CHUNK = 1024 * 1024
 _LONGEST_LINE = 64 * 1024 * 1024
 _SPACES = b" \t\r\n"
 _LINE_FEED, _RETURN = 10, 13
+_MARK = b"\xef\xbb\xbf"
 
 
 def needs_each_record(file: Path, form: CsvFormat) -> bool:
     """Whether the records of a file are to be looked at one by one, for its line ends or its quotes."""
-    return _has_mixed_ends(file) or _has_torn_fields(file, form)
+    return _has_mixed_ends(file) or _has_odd_quotes(file, form)
 
 
 def _has_mixed_ends(file: Path) -> bool:
@@ -43,11 +47,44 @@ def _has_mixed_ends(file: Path) -> bool:
     return False
 
 
-def _has_torn_fields(file: Path, form: CsvFormat) -> bool:
-    """Whether a line has a quoted field that lacks the delimiter before it."""
+def _has_odd_quotes(file: Path, form: CsvFormat) -> bool:
+    """Whether quotes are where DuckDB reads other records, or says of a record what is of the one before it."""
     quote, delimiter = form.quote.encode(form.encoding, "replace"), form.delimiter.encode(form.encoding, "replace")
-    if len(quote) != 1:
+    if len(quote) != 1 or _enclose_whole_fields(file, form):
         return False
+    return _has_broken_quotes(file, quote, delimiter) or _has_torn_fields(file, quote, delimiter)
+
+
+def _enclose_whole_fields(file: Path, form: CsvFormat) -> bool:
+    """Whether all quotes do, as in most files: a look that is fast, and enough for these."""
+    quotes = WholeQuotes(form)
+    with file.open("rb") as content:
+        block = content.read(_CHUNK).removeprefix(_MARK)
+        while block:
+            if quotes.take(block, np.frombuffer(block, np.uint8)) is None:
+                return False
+            block = content.read(_CHUNK)
+    return not quotes.is_open
+
+
+def _has_broken_quotes(file: Path, quote: bytes, delimiter: bytes) -> bool:
+    """Whether a field begins with a quote and is none that quotes enclose: `"5" pipe"`, or one that does not end."""
+    sign, end = re.escape(quote), re.escape(delimiter)
+    # as DuckDB does, which passes over a space before a quoted field, and over any behind it
+    before, behind = ((b"",), b"") if delimiter == b" " else ((b"", b" "), b" *+")
+    begins = (rb"\A", rb"\A" + _MARK, rb"[\r\n]", end)
+    # the quote comes first: a pattern that begins with a letter is looked for many times as fast
+    fields = re.compile(
+        rb"%b(?:%b)" % (sign, b"|".join(rb"(?<=%b%b%b)" % (begin, space, sign) for begin in begins for space in before))
+        + rb"[^%b]*+(?:%b%b[^%b]*+)*+" % (sign, sign, sign, sign)
+        + rb"(?:%b%b(?=[\r\n]|%b|\Z)|())" % (sign, behind, end)
+    )
+    with file.open("rb") as source, mmap(source.fileno(), 0, access=ACCESS_READ) as content:
+        return any(found.lastindex for found in fields.finditer(content))
+
+
+def _has_torn_fields(file: Path, quote: bytes, delimiter: bytes) -> bool:
+    """Whether a line has a quoted field that lacks the delimiter before it."""
     return any(
         is_torn((field.decode("latin-1") for field in line.split(delimiter)), quote.decode("latin-1"))
         for line in _lines_with_quote_in_text(file, quote, delimiter)

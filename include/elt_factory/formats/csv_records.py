@@ -124,7 +124,7 @@ def _names(first: Sequence[Record], name: str, form: CsvFormat) -> list[str]:
             raise BadDataError(f"{where}: {width} fields but {len(form.names)} names in format.names")
         return [*form.names] or [f"column_{number}" for number in range(1, width + 1)]
     # a name may be a word that stands for no value
-    split = splitter(form.model_copy(update={"null_values": ()}))
+    split = splitter(form.model_copy(update={"null_values": ()}), as_landed=form.is_plain)
     names = joined_names([split(record.text) for record in first])
     if form.trailing_delimiter and not names[-1] and len(names) > 1:
         names.pop()

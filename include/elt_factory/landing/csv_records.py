@@ -16,6 +16,7 @@ import numpy as np
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.core.failures import BadDataError
 from elt_factory.extract.request import Spool
+from elt_factory.extract.whole_quotes import WholeQuotes
 from elt_factory.landing.csv_files import by_header, comes_from_others, headers_of
 
 _CHUNK = 1024 * 1024
@@ -96,21 +97,16 @@ class _Pass:
     _returns: int = 0
     _line_feeds: int = 0
     begun: int = 0  # bytes of the record that the last block did not end
-    _quoted: bool = False
     _before: int = _LINE_FEED  # the byte before the block
     _untidy: Any = field(init=False)
-    _closing: bool = False  # the last byte closed a quoted field: what follows must be the end of it
-    _around: Any = field(init=False)
+    _quotes: WholeQuotes = field(init=False)
     tidy: bool = (
         True  # no line is blank, none ends with a field without a value; not known of lines that end in returns
     )
 
     def __post_init__(self) -> None:
-        delimiter, quote = (text.encode(self.form.encoding) for text in (self.form.delimiter, self.form.quote))
-        self._quote = quote if len(quote) == 1 else b""
-        self._around = np.zeros((2, 256), dtype=bool)
-        for side, sign in enumerate((delimiter[-1], delimiter[0])):
-            self._around[side, [sign, _LINE_FEED, _RETURN, *self._quote]] = True
+        self._quotes = WholeQuotes(self.form)
+        delimiter = self.form.delimiter.encode(self.form.encoding)
         # the last byte of a field without a value and its delimiter, and what may be the end of a line before
         words = [delimiter + word.encode(self.form.encoding, "replace") for word in self.form.null_values]
         self._untidy = np.zeros(256, dtype=bool)
@@ -118,22 +114,19 @@ class _Pass:
 
     def take(self, block: bytes) -> bool:
         """Continue with a block; False where its quotes do not enclose whole fields."""
-        if self._closing and not self._around[1, block[0]]:
-            return False
-        self._closing = False
         letters = np.frombuffer(block, np.uint8)
-        quotes = np.flatnonzero(letters == self._quote[0]) if self._quote and self._quote in block else None
-        if quotes is not None and not self._enclose(letters, quotes):
+        was_open = self._quotes.is_open
+        quotes = self._quotes.take(block, letters)
+        if quotes is None:
             return False
         is_end = letters == _LINE_FEED
         if b"\r" in block:
             is_end |= letters == _RETURN
         ends = np.flatnonzero(is_end)
-        if quotes is None:
-            ends = ends[:0] if self._quoted else ends
-        else:
-            ends = ends[(np.searchsorted(quotes, ends) + self._quoted) % 2 == 0]
-            self._quoted = (len(quotes) + self._quoted) % 2 == 1
+        if len(quotes):
+            ends = ends[(np.searchsorted(quotes, ends) + was_open) % 2 == 0]
+        elif was_open:
+            ends = ends[:0]
         self._count(letters, ends)
         self._before = block[-1]
         return True
@@ -147,15 +140,7 @@ class _Pass:
         """Close the file; False where a quoted field is still open."""
         self._note(self.begun)
         self.tidy = self.tidy and not self._returns and (self._before == _LINE_FEED or not self._untidy[self._before])
-        return not self._quoted
-
-    def _enclose(self, letters: Any, quotes: Any) -> bool:
-        """Whether each quote that opens a field follows the end of one, and each that closes is followed by it."""
-        opening, closing = quotes[int(self._quoted) :: 2], quotes[1 - int(self._quoted) :: 2]
-        before = np.where(opening > 0, letters[opening - 1], self._before)
-        if len(closing) and closing[-1] == len(letters) - 1:
-            self._closing, closing = True, closing[:-1]
-        return bool(self._around[0, before].all() and self._around[1, letters[closing + 1]].all())
+        return not self._quotes.is_open
 
     def _count(self, letters: Any, ends: Any) -> None:
         size = len(letters)
