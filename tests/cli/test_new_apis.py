@@ -10,6 +10,7 @@ import pytest
 from cli_support import Project
 
 from elt_factory.config.loading import load_config
+from elt_factory.core.failures import BadDataError
 
 ROWS = [
     {"id": n, "email": f"a{n}@example.org", "updated_at": f"2024-01-{n % 28 + 1:02}T00:00:00Z"} for n in range(1, 41)
@@ -43,6 +44,9 @@ class Api(BaseHTTPRequestHandler):
                 for n in range(20)
             ],
             "/link": {"items": rows, "links": {"next": f"/link?page={following}" if more else None}},
+            "/numbers": [1, 2, 3],
+            "/none": {"data": [], "total": 0},
+            "/nothing": {"total": 0},
             "/cursor": {"data": rows, "paging": {"next_cursor": str(begin + size) if more else None}},
         }
         self.send_response(200)
@@ -129,3 +133,18 @@ def test_a_person_at_the_keyboard_is_asked(project: Project, api: str):
     result = CliRunner().invoke(app, ["new"], input=f"orders\n{api}/link\n")
     assert result.exit_code == 0, (result.output, result.exception)
     assert (project.configs / "orders.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("numbers", "GET /numbers: record 1: expected an object, got 1; hint: choose a path that lists records"),
+        ("none", 'the list "data" of the response is empty; hint: choose a path, or parameters in the URL'),
+        ("nothing", "the response contains no list of records; hint: choose a path that lists records"),
+    ],
+)
+def test_an_answer_without_records_is_one_clear_error(project: Project, api: str, path, said):
+    result = project.elt("new", "orders", "--url", f"{api}/{path}")
+    # the command shows it as one line
+    assert isinstance(result.exception, BadDataError)
+    assert said in str(result.exception)

@@ -1,6 +1,7 @@
 """The guesses, each a pure function."""
 
 import json
+import re
 import string
 from datetime import date
 from pathlib import Path
@@ -218,6 +219,13 @@ def test_a_secret_of_the_query_never_shows(secret):
     with pytest.raises(BadRequestError) as caught:
         address_of(f"https://api.example.org/v1/orders?access_token=0{secret}0")
     assert f"0{secret}0" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://me:pw@{}/v1", "http://{}/v1?api_key=pw"])
+@pytest.mark.parametrize("host", ["127.0.0.1:8733", "[::1]:8733", "api.example.org"])
+def test_the_connection_that_is_proposed_for_a_secret_has_the_whole_host(url, host):
+    with pytest.raises(BadRequestError, match=re.escape(f"--conn-host 'http://{host}' ")):
+        address_of(url.format(host))
 
 
 def test_a_measure_is_never_part_of_a_key_and_an_id_is_preferred():

@@ -35,14 +35,15 @@ def address_of(url: str) -> Address:
         raise BadRequestError("invalid HTTP URL; hint: write one like https://api.example.org/v1/orders") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadRequestError("invalid HTTP URL; hint: write one like https://api.example.org/v1/orders")
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = f"{parts.scheme}://{name}" + (f":{port}" if port else "")
     params = dict(parse_qsl(parts.query, keep_blank_values=True))
     secret = "a login" if parts.username or parts.password else next(filter(_SECRET.search, params), "")
     if secret:
         raise BadRequestError(
             f"the URL holds a secret ({secret}), which must not end up in a file or a shell history; hint: put it "
             f"into an Airflow connection: airflow connections add my_api --conn-type http "
-            f"--conn-host '{parts.scheme}://{parts.hostname}' --conn-password '<secret>', then: "
+            f"--conn-host '{host}' --conn-password '<secret>', then: "
             f"elt new NAME --connection my_api --path {parts.path or '/'}"
         )
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return Address(f"{parts.scheme}://{host}" + (f":{port}" if port else ""), parts.path or "/", params)
+    return Address(host, parts.path or "/", params)

@@ -24,7 +24,7 @@ from elt_factory.sources.rest_api.auth_model import ApiKeyAuth, BasicAuth, Beare
 from elt_factory.sources.rest_api.exchange import Answer, Patience
 from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.paginators import Ask, Page
-from elt_factory.sources.rest_api.paging import paginator_candidates, records_paths
+from elt_factory.sources.rest_api.paging import empty_lists, paginator_candidates, records_paths
 from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
 from elt_factory.sources.rest_api.signs import contradiction, signs_of
 
@@ -32,6 +32,7 @@ _PATIENCE = Patience(tries=4, longest_retry_after=10.0)
 _KEY_HEADERS = ("X-API-Key", "Api-Key", "X-Auth-Token")
 _PAGES, _MOST_PAGES, _SECONDS = 3, 50, 5.0
 _DENIED = "the API refused the request without valid credentials; hint: put the secret into the connection's password"
+_LISTS_RECORDS = "hint: choose a path that lists records"
 Auth = ApiKeyAuth | BearerAuth | BasicAuth | NoAuth
 
 
@@ -62,9 +63,7 @@ def look_at_api(endpoint: Endpoint, workdir: Path) -> SourceFound:
     body = _json(first.answer)
     paths = records_paths(body)
     if not paths:
-        raise BadDataError(
-            f"GET {endpoint.path}: the response contains no list of records; hint: choose a path that lists records"
-        )
+        raise BadDataError(f"GET {endpoint.path}: {_without_records(body)}")
     with _client(endpoint, first.api) as client:
         reader = _Reader(client, endpoint, paths[0])
         paginator, more = _confirmed(reader, first.answer, body)
@@ -115,9 +114,12 @@ class _Reader:
         return self.client.ask(self.endpoint.path, {**self.endpoint.params, **params})
 
     def page(self, answer: Answer) -> Page:
-        document = answer.document
-        found = document.records(self.path)
-        check_objects(found)
+        try:
+            document = answer.document
+            found = document.records(self.path)
+            check_objects(found)
+        except UnreadableAnswerError as error:
+            raise BadDataError(f"GET {self.endpoint.path}: {error}; {_LISTS_RECORDS}") from None
         return Page(document, answer.headers, found)
 
     def records(self, answer: Answer) -> list[Mapping[str, Any]]:
@@ -127,7 +129,7 @@ class _Reader:
         """Return the records of the first page for these parameters; None where the API refuses them."""
         try:
             return self.records(self.get(params))
-        except (BadRequestError, BadDataError, UnreadableAnswerError, SourceUnavailableError):
+        except (BadRequestError, BadDataError, SourceUnavailableError):
             return None
 
 
@@ -187,6 +189,15 @@ def _more(reader: _Reader, model: Paginator, first: Answer) -> list[Mapping[str,
 def _client(endpoint: Endpoint, api: RestApi) -> HttpClient:
     label = TableLabel(endpoint.name, endpoint.path, secrets_of(endpoint.connection))
     return HttpClient(api, endpoint.connection, label, _PATIENCE)
+
+
+def _without_records(body: Any) -> str:
+    if empty := empty_lists(body):
+        return (
+            f'the list "{empty[0]}" of the response is empty; hint: choose a path, or parameters in the URL, for which '
+            "it has records"
+        )
+    return f"the response contains no list of records; {_LISTS_RECORDS}"
 
 
 def _json(answer: Answer) -> Any:

@@ -63,6 +63,12 @@ def records_paths(answer: Any) -> list[str | None]:
     return [path for path, _ in sorted(found, key=_likely)]
 
 
+def empty_lists(answer: Any) -> list[str]:
+    """Where lists are that could hold records and have none, the likeliest first."""
+    found = [(path, value) for path, value in walk(answer) if value == []]
+    return [path for path, _ in sorted(found, key=lambda one: (_last(one[0]).lower() not in _LISTS, *_likely(one)))]
+
+
 def walk(answer: Any, above: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
     """Every dotted path of objects in objects, with what appears there."""
     if not isinstance(answer, Mapping) or depth >= _DEPTH:
