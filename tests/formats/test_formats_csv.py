@@ -388,6 +388,25 @@ def test_only_a_field_that_begins_with_a_quote_and_does_not_end_with_it_needs_ea
             assert csv_bytes.needs_each_record(file, CsvFormat(type="csv"))
 
 
+def test_a_line_of_many_thousand_fields_too_many_is_one_reject(line):
+    report = line(b"a,b\n1,2\n" + b"1,abcde," * 30_000 + b"\n3,4\n").load(WEEK)
+    assert (report.rows_loaded, report.rows_rejected) == (2, 1)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_only_a_long_line_of_many_fields_too_many_needs_each_record(tmp_path, end):
+    file, form = tmp_path / "a.csv", CsvFormat(type="csv")
+    long, wide = b"1.25 2.5, " * 1000, b"1,a," * 1000
+    for record in (b'1,"%s"' % long, b'"%s ""x"" %s",2' % (long, long), b"1," + b"x" * 5000):
+        file.write_bytes(b"a,b" + end + record + end + record)
+        assert not csv_bytes.needs_each_record(file, form)
+    file.write_bytes(wide + end + wide)
+    assert not csv_bytes.needs_each_record(file, form)
+    for before in (b"1,2" + end, (b"1,x" + end) * 200_000):
+        file.write_bytes(b"a,b" + end + before + wide)
+        assert csv_bytes.needs_each_record(file, form)
+
+
 def test_a_torn_field_is_found_wherever_a_file_is_cut_into_pieces(tmp_path, monkeypatch):
     file = tmp_path / "a.csv"
     for size in range(1, len(TORN) + 1):

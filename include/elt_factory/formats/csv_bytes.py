@@ -16,14 +16,15 @@ from elt_factory.extract.whole_quotes import WholeQuotes
 
 _CHUNK = 1024 * 1024
 _LONGEST_LINE = 64 * 1024 * 1024
+_LONG_LINE, _MOST_SURPLUS = 2000, 200
 _SPACES = b" \t\r\n"
 _LINE_FEED, _RETURN = 10, 13
 _MARK = b"\xef\xbb\xbf"
 
 
 def needs_each_record(file: Path, form: CsvFormat) -> bool:
-    """Whether the records of a file are to be looked at one by one, for its line ends or its quotes."""
-    return _has_mixed_ends(file) or _has_odd_quotes(file, form)
+    """Whether the records of a file are to be looked at one by one: for its line ends, its quotes or a wide line."""
+    return _has_mixed_ends(file) or _has_odd_quotes(file, form) or _has_wide_line(file, form)
 
 
 def _has_mixed_ends(file: Path) -> bool:
@@ -67,6 +68,33 @@ def _enclose_whole_fields(file: Path, form: CsvFormat) -> bool:
     return not quotes.is_open
 
 
+def _has_wide_line(file: Path, form: CsvFormat) -> bool:
+    """Whether a long line has many more fields than the first: DuckDB notes each of them, with the whole line."""
+    quote, delimiter = form.quote.encode(form.encoding), form.delimiter.encode(form.encoding)
+    most = -1
+    for block in _whole_lines(file):
+        end = b"\n" if b"\n" in block else b"\r"
+        if most < 0:
+            most = block.partition(end)[0].count(delimiter) + _MOST_SURPLUS
+        for line in _long_lines(block, end):
+            # in quotes a delimiter is text, of which a long line may have many
+            if line.count(delimiter) > most and sum(part.count(delimiter) for part in line.split(quote)[::2]) > most:
+                return True
+    return False
+
+
+def _long_lines(block: bytes, end: bytes) -> Iterator[bytes]:
+    """Yield the long lines; where there are none, few line ends are looked for."""
+    begin = 0
+    while len(block) - begin > _LONG_LINE:
+        at = block.rfind(end, begin, begin + _LONG_LINE)
+        if at < 0:
+            at = block.find(end, begin + _LONG_LINE)
+            at = at if at >= 0 else len(block)
+            yield block[begin:at]
+        begin = at + 1
+
+
 def _has_broken_quotes(file: Path, quote: bytes, delimiter: bytes) -> bool:
     """Whether a field begins with a quote and is none that quotes enclose: `"5" pipe"`, or one that does not end."""
     sign, end = re.escape(quote), re.escape(delimiter)
@@ -101,7 +129,7 @@ def _lines_with_quote_in_text(file: Path, quote: bytes, delimiter: bytes) -> Ite
         is_text[side, list(sign + quote + _SPACES)] = False
     is_end = np.zeros(256, dtype=bool)
     is_end[list(delimiter[:1] + _SPACES)] = True
-    for block in _whole_lines(file, quote):
+    for block in (block for block in _whole_lines(file) if quote in block):
         letters = np.frombuffer(block, np.uint8)
         places = np.flatnonzero(letters[1:-1] == quote[0]) + 1
         found = places[is_text[0, letters[places - 1]] & is_text[1, letters[places + 1]]]
@@ -119,10 +147,8 @@ def _lines_at(block: bytes, letters: Any, *places: Any) -> Iterator[bytes]:
         yield block[begin : int(ends[line]) if line < len(ends) else len(block)]
 
 
-def _whole_lines(file: Path, quote: bytes) -> Iterator[bytes]:
-    """Yield the blocks of a file that have a quote, each with whole lines."""
+def _whole_lines(file: Path) -> Iterator[bytes]:
+    """Yield the blocks of a file, each with whole lines."""
     with file.open("rb") as content:
         while block := content.read(_CHUNK):
-            block += content.readline(_LONGEST_LINE)
-            if quote in block:
-                yield block
+            yield block + content.readline(_LONGEST_LINE)
