@@ -165,7 +165,8 @@ def test_digits_that_sqlite_keeps_as_text_are_no_number_to_split_by(tmp_path, de
 
 def test_a_cursor_of_times_that_sqlite_keeps_as_text_can_be_split(tmp_path):
     rows = [(1, "2013-01-01 05:00:00"), (50, "2013-01-01T06:00:00Z"), (100, "2013-01-05 00:00:00"), (99, None)]
-    asked = sqlite_request(tmp_path, "id integer, at text", rows, incremental={"cursor": "at"})
+    said = {"incremental": {"cursor": "at"}, "columns": {"at": {"type": "timestamp"}}}
+    asked = sqlite_request(tmp_path, "id integer, at text", rows, **said)
     found = [read(replace(asked, part=part.what, workdir=made(tmp_path, part))).rows_read for part in parts(asked, 2)]
     assert found == [2, 1]
 

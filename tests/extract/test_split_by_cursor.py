@@ -255,7 +255,8 @@ def test_times_with_and_without_an_offset_in_sqlite_are_each_in_one_part(tmp_pat
     forms = ["{:%Y-%m-%d %H:%M:%S}", "{:%Y-%m-%dT%H:%M:%SZ}", "{:%Y-%m-%dT%H:%M:%S+09:00}", "{:%Y-%m-%d}"]
     times = [datetime(2015, 1, 1) + timedelta(hours=n) for n in range(80)]
     filled(database, "text", [f"'{forms[n % 4].format(at)}'" for n, at in enumerate(times)])
-    asked = database.request(tmp_path, incremental={"cursor": "seen", "timezone": "America/New_York"})
+    said = {"incremental": {"cursor": "seen", "timezone": "America/New_York"}}
+    asked = database.request(tmp_path, **said, columns={"seen": {"type": "timestamp"}})
     assert sum(map(len, read_all(asked, 8)[0])) == 80
 
 
