@@ -260,3 +260,20 @@ def test_an_empty_table_of_sqlite_does_not_settle_that_its_cursor_is_text(sqlite
     sqlite.execute("INSERT INTO things VALUES (1, '2013-01-02 10:00:00')")
     sqlite.line(**KEYED).load(WEEK)
     assert sqlite.ids(**KEYED) == [1]
+
+
+# Numbers of MySQL
+
+
+@pytest.mark.parametrize("table", [KEYED, KEYLESS], ids=["merge", "append"])
+@pytest.mark.parametrize(
+    ("kind", "last", "more"),
+    [("float", "0.7", "0.8"), ("float", "123456789", "123456999"), ("double", "0.1e0 + 0.2e0", "0.4")],
+)
+def test_a_float_of_mysql_is_read_from_its_last_value_on(mariadb, table, kind, last, more):
+    mariadb.execute(f"CREATE TABLE things (id int, c {kind})")
+    table = {**table, "incremental": {"cursor": "c", "initial": 0}}
+    first, tie = f"INSERT INTO things VALUES (1, {last})", f"INSERT INTO things VALUES (2, {last}), (3, {more})"
+    mariadb.loaded_twice(first, tie, **table)
+    # without a key a row with the last value is not read, since nothing tells it from the row that was
+    assert mariadb.ids(**table) == ([1, 2, 3] if "primary_key" in table else [1, 3])

@@ -351,7 +351,8 @@ def _ends(
         return _ends_in_sqlite(database, request, incremental, described, label)
     column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
     kind = described.types.get(incremental.cursor)
-    return [_condition(column, end) for end in bounds(request, incremental, kind)]
+    read = described.columns[incremental.cursor]
+    return [_condition(column, replace(end, value=read.bound(end.value))) for end in bounds(request, incremental, kind)]
 
 
 def _in_part(request: ReadRequest) -> list[sa.ColumnElement[bool]]:

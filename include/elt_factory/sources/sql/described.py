@@ -16,10 +16,14 @@ from elt_factory.sources.sql.values_as_text import text_column
 
 @dataclass(frozen=True)
 class Read:
-    """How one column is read: the expression of the SELECT, and its values as a column of text."""
+    """How one column is read: the expression of the SELECT, and its values as a column of text.
+
+    `bound` is what the column is compared with, from an end of a cursor as a load has kept it.
+    """
 
     expression: sa.ColumnElement[Any]
     as_text: Callable[[Sequence[Any]], pa.Array]
+    bound: Callable[[Any], Any] = lambda value: value
 
 
 @dataclass(frozen=True)

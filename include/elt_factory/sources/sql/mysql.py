@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -80,7 +81,7 @@ def _read(field: _Field, kind: ColumnType) -> Read:
     if field.type_code == _BIT:
         return Read(sa.literal_column("0") + column, text_column)
     if field.type_code == _FLOAT:
-        return Read(sa.literal_column("0e0") + column, _shortest)
+        return Read(sa.literal_column("0e0") + column, _shortest, _single)
     if field.type_code == _TIME:
         return Read(sa.cast(column, sa.CHAR), text_column)
     if field.type_code == _TIMESTAMP:
@@ -91,6 +92,11 @@ def _read(field: _Field, kind: ColumnType) -> Read:
 def _shortest(values: Sequence[float | None]) -> pa.Array:
     """Single floats with the fewest digits that tell them apart."""
     return pa.array(values, pa.float32()).cast(pa.string())
+
+
+def _single(value: float | str) -> float:
+    """Return the double that a single float is: 0.7 in its fewest digits is another number for the server."""
+    return ctypes.c_float(float(value)).value
 
 
 def _instants(values: Sequence[object]) -> pa.Array:
