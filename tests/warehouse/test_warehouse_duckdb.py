@@ -10,6 +10,7 @@ import pytest
 
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import AccessDeniedError, WarehouseBusyError, WarehouseDamagedError
+from elt_factory.warehouse.base import StatementError
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse, duckdb_path, release_file
 from elt_factory.warehouse.opening import open_warehouse
 
@@ -172,3 +173,11 @@ def test_the_connections_type_picks_the_warehouse(tmp_path):
 def test_another_type_is_refused(tmp_path):
     with pytest.raises(AccessDeniedError, match='has the type "sqlite"; a warehouse needs type duckdb or snowflake'):
         open_warehouse(connection(conn_type="sqlite"), tmp_path, print)
+
+
+@pytest.mark.duckdb
+def test_a_config_that_is_called_as_the_file_is_a_clear_error(tmp_path):
+    with DuckDBWarehouse(tmp_path / "shop.duckdb") as warehouse:
+        warehouse.execute("CREATE SCHEMA shop")
+        with pytest.raises(StatementError, match=r"shop\.duckdb and a config are both called shop .*hint: rename"):
+            warehouse.execute('CREATE TABLE "shop"."orders" (id INTEGER)')

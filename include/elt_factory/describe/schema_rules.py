@@ -13,6 +13,7 @@ from elt_factory.checks.kind import ColumnCheckKind
 from elt_factory.config.models.base import Model
 from elt_factory.config.models.checks import COLUMN_CHECKS
 from elt_factory.config.models.schema_patterns import CLOCK, DAY, NO_TEMPLATE, NOT_TOO_LONG, SOME_TIME, Schema, not_both
+from elt_factory.config.models.source import RESERVED_NAMES
 from elt_factory.config.models.table import Table
 from elt_factory.config.models.values import FORM_FIELDS, TypeName
 
@@ -38,7 +39,7 @@ PATTERNS: Mapping[tuple[str, str], Sequence[str]] = {
     ("", "start_date"): (rf"{DAY}$",),
     ("", "end_date"): (rf"{DAY}$",),
     ("", "timezone"): (rf"^(({_REGIONS})/.+|{_ZONES})$",),
-    ("", "name"): (r"^(?!(information_schema|pg_catalog)$)",),
+    ("", "name"): (rf"^(?!({'|'.join(RESERVED_NAMES)})$)",),
     ("Deadline", "timezone"): (rf"^(({_REGIONS})/.+|{_ZONES})$",),
     ("Deadline", "by"): (rf"^{CLOCK}$",),
     ("Deadline", "within"): (SOME_TIME, NOT_TOO_LONG),

@@ -47,7 +47,15 @@ def _check_run_params(value: dict[str, Any]) -> dict[str, Any]:
 
 RunParams = Annotated[dict[ParamName, ParamValue], AfterValidator(_check_run_params)]
 
-_RESERVED_NAMES = ("information_schema", "pg_catalog")
+_SCHEMA, _DATABASE = "the warehouse has a schema of that name", "DuckDB has a database of that name"
+# DuckDB cannot tell a schema from a database; the file data/warehouse.duckdb is one that is called warehouse
+RESERVED_NAMES: Mapping[str, str] = {
+    "information_schema": _SCHEMA,
+    "pg_catalog": _SCHEMA,
+    "system": _DATABASE,
+    "temp": _DATABASE,
+    "warehouse": _DATABASE,
+}
 
 
 class Retries(Model):
@@ -257,9 +265,9 @@ class Pipeline(Model):
 
 
 def _name_mistakes(config: Pipeline) -> Iterator[MistakeError]:
-    if config.name in _RESERVED_NAMES:
+    if config.name in RESERVED_NAMES:
         yield MistakeError(
-            f'"{config.name}" is reserved: the warehouse has a schema of that name',
+            f'"{config.name}" is reserved: {RESERVED_NAMES[config.name]}',
             "choose another name",
             at=("name",),
             code="bad-name",
