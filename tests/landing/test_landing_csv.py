@@ -36,6 +36,18 @@ def test_a_line_with_a_field_too_many_is_rejected_also_where_it_is_empty(lander,
     assert all("Expected Number of Columns: 2 Found: " in reason for reason in landed.reasons)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+@pytest.mark.parametrize(
+    "text", ["y" * 20_000, "漢" * 4_000, '"' + 'y,""\n' * 4_000 + '"', 'y"' * 6_000 + "z", ' "y,"  ']
+)
+def test_a_line_with_a_field_too_many_is_one_reject_however_long_it_is(lander, text, end):
+    text = text.replace("\n", end)
+    content = end.join(["a,b", "1,2", f"9,{text},", "3,4", f"{text},5,", "6,7"])
+    landed = lander.csv(f"\ufeff{content}")
+    assert landed.rows == [{"a": 1, "b": 2}, {"a": 3, "b": 4}, {"a": 6, "b": 7}]
+    assert len(landed.rejects) == 2
+
+
 def test_a_field_too_many_of_the_only_column_is_rejected_in_its_file(lander):
     landed = lander.csv("a\n1\n2,\n", "a\n3\n4,5\n", "a\n6\n")
     assert sorted(landed.column("a")) == [1, 3, 6]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,17 @@ import numpy as np
 from elt_factory.config.models.formats import CsvFormat
 
 _LINE_FEED, _RETURN = 10, 13
+
+
+def quoted_text(quote: bytes) -> bytes:
+    """Return the pattern of what is between the quotes around a field."""
+    sign = re.escape(quote)
+    return rb"[^%b]*+(?:%b%b[^%b]*+)*+" % (sign, sign, sign, sign)
+
+
+def spaces_around(delimiter: bytes) -> tuple[bytes, bytes]:
+    """Return the space that DuckDB passes over before a quoted field, and the pattern of those behind it."""
+    return (b"", b"") if delimiter == b" " else (b" ", b" *+")
 
 
 class WholeQuotes:

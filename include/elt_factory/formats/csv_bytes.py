@@ -12,7 +12,7 @@ import numpy as np
 
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.extract.torn_fields import is_torn
-from elt_factory.extract.whole_quotes import WholeQuotes
+from elt_factory.extract.whole_quotes import WholeQuotes, quoted_text, spaces_around
 
 _CHUNK = 1024 * 1024
 _LONGEST_LINE = 64 * 1024 * 1024
@@ -98,13 +98,13 @@ def _long_lines(block: bytes, end: bytes) -> Iterator[bytes]:
 def _has_broken_quotes(file: Path, quote: bytes, delimiter: bytes) -> bool:
     """Whether a field begins with a quote and is none that quotes enclose: `"5" pipe"`, or one that does not end."""
     sign, end = re.escape(quote), re.escape(delimiter)
-    # as DuckDB does, which passes over a space before a quoted field, and over any behind it
-    before, behind = ((b"",), b"") if delimiter == b" " else ((b"", b" "), b" *+")
+    before, behind = spaces_around(delimiter)
     begins = (rb"\A", rb"\A" + _MARK, rb"[\r\n]", end)
     # the quote comes first: a pattern that begins with a letter is looked for many times as fast
     fields = re.compile(
-        rb"%b(?:%b)" % (sign, b"|".join(rb"(?<=%b%b%b)" % (begin, space, sign) for begin in begins for space in before))
-        + rb"[^%b]*+(?:%b%b[^%b]*+)*+" % (sign, sign, sign, sign)
+        rb"%b(?:%b)"
+        % (sign, b"|".join(rb"(?<=%b%b%b)" % (begin, space, sign) for begin in begins for space in (b"", before)))
+        + quoted_text(quote)
         + rb"(?:%b%b(?=[\r\n]|%b|\Z)|())" % (sign, behind, end)
     )
     with file.open("rb") as source, mmap(source.fileno(), 0, access=ACCESS_READ) as content:

@@ -6,17 +6,18 @@ shifted somewhere, and no one knows where, so `1,a,,` is not a record of three c
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.core.sql_text import text_literal
 from elt_factory.extract.request import Spool
+from elt_factory.extract.whole_quotes import quoted_text, spaces_around
 from elt_factory.landing import csv_sql
 from elt_factory.landing.csv_files import by_header, comes_from_others, refuse_second_table
 
@@ -58,7 +59,7 @@ def sift_csv(connection: duckdb.DuckDBPyConnection, spool: Spool, workdir: Path)
         return sift_csv(connection, replace(spool, files=_in_utf8(spool.files, workdir / "utf8"), csv=form), workdir)
     for header, files in doubtful.items():
         _note_surplus(connection, files, header, spool)
-    return replace(spool, files=tuple(_clean(connection, spool.files, workdir / "sifted")))
+    return replace(spool, files=tuple(_clean(connection, spool, workdir / "sifted")))
 
 
 def forget_broken_lines(connection: duckdb.DuckDBPyConnection) -> None:
@@ -78,10 +79,11 @@ def _doubtful(files: Sequence[str], header: Sequence[str], spool: Spool) -> list
     return found
 
 
-def _clean(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], folder: Path) -> Iterator[Path]:
-    for number, file in enumerate(files):
+def _clean(connection: duckdb.DuckDBPyConnection, spool: Spool, folder: Path) -> Iterator[Path]:
+    record = _record(spool.csv)
+    for number, file in enumerate(spool.files):
         copy = folder / f"{number:06}" / file.name
-        yield copy if _without_surplus(connection, file, copy) else file
+        yield copy if _without_surplus(connection, file, copy, record) else file
 
 
 def _look(file: Path, columns: int, form: CsvFormat) -> _Looks:
@@ -157,20 +159,37 @@ def _note_surplus(
     forget_broken_lines(connection)
 
 
-def _without_surplus(connection: duckdb.DuckDBPyConnection, file: Path, copy: Path) -> bool:
+def _record(form: CsvFormat) -> re.Pattern[bytes]:
+    """Return the pattern of one record, as DuckDB reads it."""
+    quote, delimiter = (re.escape(sign.encode()) for sign in (form.quote, form.delimiter))
+    field = rb"(?:(?!%b)[^\r\n])*+" % delimiter
+    if quote:
+        before, behind = spaces_around(form.delimiter.encode())
+        quoted = quote + quoted_text(form.quote.encode()) + quote + behind
+        field = rb"(?:(?:%b)?%b(?=%b|[\r\n]|\Z)|%b)" % (before, quoted, delimiter, field)
+    return re.compile(rb"%b(?:%b%b)*+" % (field, delimiter, field))
+
+
+def _without_surplus(connection: duckdb.DuckDBPyConnection, file: Path, copy: Path, record: re.Pattern[bytes]) -> bool:
     """Copy a file with something in place of its surplus lines that DuckDB rejects; False where it has none."""
     cursor = connection.cursor()
     name = text_literal(str(file))
-    cursor.execute(f"SELECT begins, text, replaced FROM surplus WHERE file = {name} ORDER BY begins")
+    cursor.execute(f"SELECT begins, replaced FROM surplus WHERE file = {name} ORDER BY begins")
     lines = cursor.fetchmany(_LINES)
     if not lines:
         return False
     copy.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("rb") as source, copy.open("wb") as target:
+    with (
+        file.open("rb") as opened,
+        mmap(opened.fileno(), 0, access=ACCESS_READ) as source,
+        copy.open("wb") as target,
+    ):
         while lines:
-            for begins, text, replaced in lines:
+            for begins, replaced in lines:
                 _copy_bytes(source, target, begins - source.tell())
-                source.seek(len(text.encode()), os.SEEK_CUR)
+                # where it ends is not said: of a long record DuckDB keeps the beginning alone
+                if found := record.match(source, begins):
+                    source.seek(found.end())
                 target.write(replaced.encode())
             lines = cursor.fetchmany(_LINES)
         shutil.copyfileobj(source, target, _CHUNK)
@@ -178,7 +197,7 @@ def _without_surplus(connection: duckdb.DuckDBPyConnection, file: Path, copy: Pa
     return True
 
 
-def _copy_bytes(source: IO[bytes], target: IO[bytes], count: int) -> None:
+def _copy_bytes(source: mmap, target: IO[bytes], count: int) -> None:
     while count > 0:
         piece = source.read(min(count, _CHUNK))
         target.write(piece)
