@@ -128,10 +128,21 @@ def _place(problem: Problem) -> tuple[str, int, int]:
     return str(problem.position.file), problem.position.line, problem.position.column
 
 
-def _excerpt(position: Position) -> list[str]:
+def written_from(position: Position) -> str:
+    """Return what a line of a file has from a place on; nothing where the file is not there."""
+    return (_line(position) or "")[position.column - 1 :]
+
+
+def _line(position: Position) -> str | None:
     try:
-        line = content_of(position.file).decode().splitlines()[position.line - 1]
+        return content_of(position.file).decode().splitlines()[position.line - 1]
     except (OSError, IndexError, UnicodeDecodeError):
+        return None
+
+
+def _excerpt(position: Position) -> list[str]:
+    line = _line(position)
+    if line is None:
         return []
     line = _PASSWORD.sub(lambda match: "*" * len(match[0]), line)
     return [f"  | {line}", f"  | {' ' * (position.column - 1)}^"]

@@ -12,6 +12,7 @@ from elt_factory.config.mistakes.locations import Home, Location, homes
 from elt_factory.config.models.base import Model
 from elt_factory.config.sayings import saying
 from elt_factory.config.synonyms import counterparts, near_word
+from elt_factory.config.yaml.source import YamlSource
 
 # so near that a key of another place is not meant
 _VERY_NEAR = 0.8
@@ -22,12 +23,12 @@ class HintContext:
     """What a hint may follow from.
 
     Args:
-        data: The data of the file.
+        source: The data of the file, and where they are.
         model: The model that they are validated against.
         others: The models of all kinds of source, by `extract.type`.
     """
 
-    data: Any
+    source: YamlSource
     model: type[Model]
     others: Mapping[str, type[Model]]
 
@@ -70,10 +71,10 @@ def _elsewhere(known: HintContext, key: str, place: Location) -> str:
 
 
 def _home(known: HintContext, found: Sequence[Home]) -> str:
-    untagged = (home for home in found if not home.tag or home.tag == _type_at(known.data, home.above))
+    untagged = (home for home in found if not home.tag or home.tag == _type_at(known.source.data, home.above))
     home = next(untagged, None)
     if home:
-        look = "; check the indentation" if _is_there(known.data, home.above) else ""
+        look = "; check the indentation" if _is_there(known.source.data, home.above) else ""
         return f"it belongs in {home}{look}"
     return f"it belongs in {found[0]}, with type: {found[0].tag}" if found else ""
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import takewhile
+from typing import Any, get_origin
 
 from pydantic_core import ErrorDetails
 
-from elt_factory.config.errors import KEY, MistakeError, MistakesError, Position, Problem, shown
+from elt_factory.config.errors import KEY, MistakeError, MistakesError, Position, Problem, shown, written_from
 from elt_factory.config.mistakes.key_hints import HintContext, hint_for_key, is_near
 from elt_factory.config.mistakes.locations import Location, choices, fields, flat, is_model, kinds, locate, required
 from elt_factory.config.models.base import Model
 from elt_factory.config.synonyms import near_word
+from elt_factory.config.yaml.scalars import resolve
 from elt_factory.config.yaml.slips import called, odd_sign
 from elt_factory.config.yaml.source import YamlPath, YamlSource
 
@@ -41,6 +43,7 @@ _LENGTHS: Mapping[str, tuple[str, str]] = {
     "too_short": ("too few entries", "write at least {min_length}"),
     "too_long": ("too many entries", "write at most {max_length}"),
 }
+_BELOW = "indent what follows, so that it is below: {}"
 _CURLED = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
 _EXAMPLES: Mapping[str, str] = {
     "text": "write one value, without brackets, dashes or keys",
@@ -74,15 +77,34 @@ def problems(
     found: dict[tuple[YamlPath, bool], Problem] = {}
     details = list(errors)
     unknown = [tuple(detail["loc"]) for detail in details if detail["type"] == "extra_forbidden"]
-    known = HintContext(source.data, model, others)
+    known = HintContext(source, model, others)
+    outdented = dict(_outdented(source, details, unknown))
     for detail in details:
-        if _is_count_of_wrong(detail) or _is_rest_of_type(source, detail):
+        if tuple(detail["loc"]) in outdented or _is_count_of_wrong(detail) or _is_rest_of_type(source, detail):
             continue
         if detail["type"] == "missing" and _is_misspelt(tuple(detail["loc"]), unknown):
             continue
         for mistake, place in _mistakes(known, detail):
-            found.setdefault((place.path, place.is_key), _problem(source, place, mistake))
+            below = [str(key[-1]) for key, above in outdented.items() if above == place.path]
+            told = (
+                MistakeError(mistake.message, _BELOW.format(", ".join(below)), code=mistake.code) if below else mistake
+            )
+            found.setdefault((place.path, place.is_key), _problem(source, place, told))
     return list(found.values())
+
+
+def _outdented(
+    source: YamlSource, details: Iterable[ErrorDetails], unknown: Collection[YamlPath]
+) -> Iterator[tuple[YamlPath, YamlPath]]:
+    """Yield unknown keys behind an empty one that wants a mapping, with its path: they belong below it."""
+    for detail in details:
+        path = tuple(detail["loc"])
+        around = _at(source.data, path[:-1])
+        if detail["input"] is not None or _wanted(detail) != "a mapping" or not isinstance(around, dict):
+            continue
+        behind = [(*path[:-1], key) for key in around]
+        for key in takewhile(unknown.__contains__, behind[behind.index(path) + 1 :] if path in behind else ()):
+            yield key, path
 
 
 def _unseen_signs(source: YamlSource) -> Iterator[Problem]:
@@ -149,10 +171,10 @@ def _mistake(known: HintContext, detail: ErrorDetails) -> tuple[MistakeError, Lo
         return MistakeError(f"missing key {shown(place.path[-1])}", f"add {place.path[-1]}:", code="missing-key"), place
     if kind.startswith("union_tag"):
         return _union_mistake(place, kind, value)
-    return _value_mistake(detail, place), place
+    return _value_mistake(known, detail, place), place
 
 
-def _value_mistake(detail: ErrorDetails, place: Location) -> MistakeError:
+def _value_mistake(known: HintContext, detail: ErrorDetails, place: Location) -> MistakeError:
     kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
     if kind == "literal_error":
         return _choice_mistake(place, value)
@@ -161,12 +183,15 @@ def _value_mistake(detail: ErrorDetails, place: Location) -> MistakeError:
     if kind in _LENGTHS:
         message, hint = _LENGTHS[kind]
         return MistakeError(message, hint.format(**context))
-    wanted = _WANTED.get(re.split(r"[_.]", kind)[0])
-    if wanted:
-        return MistakeError(
-            f"expected {wanted}, got {shown(value)}", _type_hint(wanted, value, place), code="wrong-type"
-        )
+    if wanted := _wanted(detail):
+        hint = _quoted_hint(known, value, place) if wanted == "text" else ""
+        hint = hint or _type_hint(wanted, value, place)
+        return MistakeError(f"expected {wanted}, got {shown(value)}", hint, code="wrong-type")
     return MistakeError(detail["msg"].removeprefix("Value error, "))
+
+
+def _wanted(detail: ErrorDetails) -> str:
+    return _WANTED.get(re.split(r"[_.]", detail["type"])[0], "")
 
 
 def _problem(source: YamlSource, place: Location, mistake: MistakeError) -> Problem:
@@ -243,10 +268,17 @@ def _choice_mistake(place: Location, value: Any) -> MistakeError:
     return MistakeError(message, near_word(str(value), names), code="unknown-value")
 
 
+def _quoted_hint(known: HintContext, value: Any, place: Location) -> str:
+    """Return how a number or a truth value becomes text: in quotes, as it is written and not as it was understood."""
+    if not isinstance(value, (int, float)):
+        return ""
+    found = re.match(r"[-+.\w]+", written_from(known.source.at(place.path)))
+    written = found[0] if found and resolve(found[0]) == value else shown(value)
+    return f'put it in quotes: "{written}"'
+
+
 def _type_hint(wanted: str, value: Any, place: Location) -> str:
     scalar = isinstance(value, (str, int, float)) and not isinstance(value, bool)
-    if wanted == "text" and isinstance(value, (int, float)):
-        return f'put it in quotes: "{value}"'
     if wanted == "true or false" and isinstance(value, str) and value.casefold() in _FLAGS:
         return f"write {_FLAGS[value.casefold()]}, without quotes"
     if wanted == "a list" and isinstance(value, str) and re.match(r"-\S", value):
@@ -261,8 +293,11 @@ def _type_hint(wanted: str, value: Any, place: Location) -> str:
 def _mapping_hint(value: Any, place: Location) -> str:
     if isinstance(value, list):
         named = value[0].get("name") if value and isinstance(value[0], dict) else None
-        return f"write {named}: with its keys below it, without dashes" if named else "write keys without dashes"
+        if named:
+            return f"write {named}: with its keys below it, without dashes"
     model = next((option for option in place.options if is_model(option)), None)
+    if isinstance(value, list):
+        return _listed(value, model) or "write keys without dashes"
     keys = list(fields(model)) if model else []
     if isinstance(value, (str, int)):
         if isinstance(value, str) and ("type" in keys or value in kinds(place.options)) and ":" not in value:
@@ -272,6 +307,14 @@ def _mapping_hint(value: Any, place: Location) -> str:
     if value is None and not (model and required(model)):
         return "write {} for an empty mapping"
     return f"write keys below it: {', '.join(keys)}" if keys else 'write "key: value" lines below it'
+
+
+def _listed(value: list[Any], model: type[Model] | None) -> str:
+    """Return the mapping that a list of texts most likely means, where the key that a plain value means takes lists."""
+    key = model.plain_key if model else ""
+    takes = flat(fields(model)[key]) if model and key else ()
+    fits = all(isinstance(entry, str) for entry in value) and any(get_origin(option) is tuple for option in takes)
+    return f"write {{{key}: [...]}}" if fits else ""
 
 
 def _meant_by(value: str | int, model: type[Model] | None) -> str:
