@@ -1,14 +1,21 @@
 """What the bytes of a file say before it is read: how many lines have something in them, and how they end."""
 
 import re
+import tracemalloc
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from elt_factory.config.models.formats import CsvFormat
 from elt_factory.extract import line_looks
 from elt_factory.extract.line_looks import LONG, LineLook, look_at
-from elt_factory.formats import csv_bytes
+from elt_factory.formats import csv_bytes, ndjson
+from elt_factory.formats.csv_records import json_records
+from elt_factory.formats.fixed_width import FixedWidthFormat
+from elt_factory.formats.fixed_width import _records as fixed_width_records
+from elt_factory.landing import limits
 
 SAME = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CONTENT = st.lists(st.sampled_from([b"\n", b"\r", b"\r\n", b" ", b"\t\v\f", b"{}", b"a", b"\xef\xbb\xbf"]), max_size=12)
@@ -88,3 +95,43 @@ def test_a_line_of_nothing_but_a_byte_order_mark_is_blank(tmp_path, blanks):
     file = tmp_path / "a.ndjson"
     file.write_bytes(b"\xef\xbb\xbf" + blanks.encode() + b'{"a": 1}\n')
     assert look_at(file).count == 1
+
+
+@pytest.fixture
+def one_line(tmp_path, monkeypatch):
+    """A file of which the second of three lines has 20 MB, where a record may have one."""
+    monkeypatch.setattr(limits, "RECORD_BYTES", 1024 * 1024)
+    file = tmp_path / "a.txt"
+    with file.open("wb") as content:
+        content.write(b"000,1\n345,2")
+        for _ in range(20):
+            content.write(b",34567" * 174_763)
+        content.write(b"\n888,9")
+    return file
+
+
+def csv_by_record(file):
+    form = CsvFormat(type="csv", trim=True, header=False)
+    return [getattr(record, "why", "") for record in json_records(file, "a.txt", form, Counter())]
+
+
+def fixed_width(file):
+    form = FixedWidthFormat(type="fixed_width", fields={"a": 5})
+    return [getattr(record, "why", "") for record in fixed_width_records(form, file, "utf-8")]
+
+
+@pytest.mark.parametrize(
+    ("read", "found"),
+    [
+        (csv_by_record, ["", "line 2: a line is longer than any record may be", ""]),
+        (fixed_width, ["", "line 2: longer than any record may be, expected 5 characters", ""]),
+        (ndjson.is_array, False),
+    ],
+)
+def test_a_line_that_is_as_long_as_the_file_takes_no_more_memory_than_a_record(one_line, read, found):
+    tracemalloc.start()
+    try:
+        assert read(one_line) == found
+        assert tracemalloc.get_traced_memory()[1] < 10 * 1024 * 1024
+    finally:
+        tracemalloc.stop()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from elt_factory.config.models.formats import CsvFormat
+from elt_factory.extract.bounded_lines import CutLine
 from elt_factory.extract.torn_fields import TornField
 
 _MOST_LINES = 5000  # of one record: a quote that is never closed shall not take the rest of the file
@@ -75,6 +76,9 @@ def _records(lines: _Lines, split: Callable[[str], tuple[str | None, ...]]) -> I
     while (first := lines.take()) is not None:
         text, taken = first.rstrip(_ENDS), [first]
         while True:
+            if isinstance(taken[-1], CutLine):
+                yield _broken(lines, taken, "a line is longer than any record may be")
+                break
             try:
                 found = Record(lines.number - len(taken) + 1, text, split(text), below_gap=lines.gap)
                 lines.as_landed = lines.as_landed and len(found.fields) == 1

@@ -11,9 +11,11 @@ import msgspec
 
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.core.failures import BadDataError
+from elt_factory.extract.bounded_lines import bounded_lines
 from elt_factory.extract.csv_text import Record, joined_names, records, splitter
 from elt_factory.extract.second_table import SecondTable
 from elt_factory.formats.records import Bad
+from elt_factory.landing import limits
 from elt_factory.landing.csv_files import holds_values, other_delimiter, say_delimiter
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ def json_records(file: Path, name: str, form: CsvFormat, left_out: Counter[str])
     encoding = "latin-1" if form.encoding == "latin-1" else "utf-8-sig"
     # what is not of the encoding stays a sign that no text has, and its record is rejected
     with file.open(encoding=encoding, errors="surrogateescape", newline=_line_end(file)) as lines:
-        found = records(lines, form, left_out, as_landed=form.is_plain)
+        bounded = bounded_lines(lines, limits.RECORD_BYTES)
+        found = records(bounded, form, left_out, as_landed=form.is_plain)
         first = [*islice(found, form.header_lines if form.header else 1)]
         if not first:
             if form.header:

@@ -55,19 +55,26 @@ def _spooled(form: FixedWidthFormat, files: Sequence[Delivered], workdir: Path) 
 def _records(form: FixedWidthFormat, file: Path, encoding: str) -> Iterator[bytes | Bad]:
     import msgspec
 
+    from elt_factory.extract.bounded_lines import CutLine, bounded_lines
     from elt_factory.formats.records import Bad
+    from elt_factory.landing import limits
 
     ends = list(accumulate(form.fields.values()))
     places = list(zip(form.fields, [0, *ends], ends, strict=False))
     null, width = frozenset(form.null_values), ends[-1]
     # what is not of the encoding stays a sign that no text has, and its line is rejected
     with file.open(encoding=encoding, errors="surrogateescape", newline="") as lines:
-        for number, raw in enumerate(lines, 1):
+        for number, raw in enumerate(bounded_lines(lines, limits.RECORD_BYTES), 1):
             line = raw.rstrip("\r\n")
             # a line of spaces that is as long as a record is one without values
             if number <= form.skip_lines or (len(line) < width and not line.strip(" ")):
                 continue
-            if why := _why_bad(line, width, trimmed=form.trimmed):
+            is_cut = isinstance(raw, CutLine)
+            if (
+                why := f"longer than any record may be, expected {width} characters"
+                if is_cut
+                else _why_bad(line, width, trimmed=form.trimmed)
+            ):
                 yield Bad(f"line {number}: {why}", line.encode(errors="replace").decode())
                 continue
             values = {name: line[start:end].strip(" ") for name, start, end in places}

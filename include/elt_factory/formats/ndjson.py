@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from elt_factory.extract.request import Spool
 
 _MARK = b"\xef\xbb\xbf"
+_PIECE = 1024 * 1024
 
 
 class NdjsonFormat(FileFormat):
@@ -47,10 +49,17 @@ def _odd(file: Path) -> str:
 
 def is_array(file: Path) -> bool:
     """Whether a file is a JSON array and not lines; one array among other lines is that line's trouble alone."""
+    begins = ends = b""
     with file.open("rb") as lines:
-        first = next((line for raw in lines if (line := raw.removeprefix(_MARK).strip())), b"")
-        another = any(raw.strip() for raw in lines)
-    return first.startswith(b"[") and not (another and first.endswith(b"]"))
+        # the line may be as long as the file
+        pieces = iter(partial(lines.readline, _PIECE), b"")
+        for piece in pieces:
+            text = piece.removeprefix(_MARK).strip()
+            begins, ends = begins or text[:1], text[-1:] or ends
+            if begins and piece.endswith(b"\n"):
+                break
+        another = any(piece.strip() for piece in pieces)
+    return begins == b"[" and not (another and ends == b"]")
 
 
 KIND = FormatKind(
