@@ -36,3 +36,26 @@ def test_the_near_name_may_be_that_of_a_broken_config(project: Project, command)
     done = project.elt(command, "ordres")
     assert done.exit_code == 1
     assert 'unknown config "ordres"; did you mean "orders"?' in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "explain"])
+def test_where_there_is_no_config_at_all_it_is_said_how_to_write_one(project: Project, command):
+    done = project.elt(command, "orders")
+    assert done.exit_code == 1
+    said = 'unknown config "orders"; no configs in dag_configs; hint: write one with elt new, or set ELT_PROJECT'
+    assert said in " ".join(done.output.split())
+
+
+def test_a_list_of_no_configs_says_so(project: Project):
+    done = project.elt("list")
+    assert (done.exit_code, done.output.split(";")[0]) == (0, "no configs in dag_configs")
+    assert project.elt("list", "--json").output.strip() == "[]"
+
+
+def test_outside_of_a_project_there_is_nothing_to_list(project: Project):
+    project.configs.rmdir()
+    done = project.elt("list")
+    assert done.exit_code == 1
+    assert "no configs in dag_configs; hint: write one with elt new, or set ELT_PROJECT" in " ".join(
+        done.output.split()
+    )

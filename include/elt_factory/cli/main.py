@@ -29,7 +29,7 @@ from elt_factory.cli.maintenance import app as maintenance
 from elt_factory.cli.names import ConfigName
 from elt_factory.cli.new import new
 from elt_factory.cli.opening import opened_warehouse
-from elt_factory.cli.output import AsJson, errors, fail, print_json, refuse_unknown, short, warn
+from elt_factory.cli.output import AsJson, errors, fail, no_configs, print_json, refuse_unknown, short, warn
 from elt_factory.cli.plan import plan
 from elt_factory.cli.privileges import privileges
 from elt_factory.cli.profile import profile
@@ -94,9 +94,13 @@ def elt(
 @app.command("list")
 def list_configs(as_json: AsJson = False) -> None:
     """List the configs with schedule, owner and tables, and report broken ones."""
+    if not config_folder().is_dir():
+        fail(no_configs())
     found = load_folder(config_folder())
     if as_json:
         print_json([tables.config_entry(item) for item in found.configs])
+    elif not found.configs and not found.errors:
+        console.print(no_configs(), markup=False, highlight=False, soft_wrap=True)
     else:
         console.print(tables.config_table(found.configs))
     _exit_with_problems(found)

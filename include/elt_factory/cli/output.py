@@ -68,7 +68,13 @@ def refuse_unknown(name: str, known: Iterable[str]) -> NoReturn:
     """End the command where no config is called so, with the near name, be it that of a broken one."""
     if name == DAG_ID:
         fail(f'"{DAG_ID}" is the DAG of {MAINTENANCE_FILE}, not a config; hint: elt maintenance run does its work here')
-    fail(f'unknown config "{name}"; {near_name(name, {*known, *Neighbours(config_folder())})}')
+    near = near_name(name, {*known, *Neighbours(config_folder())})
+    fail(f'unknown config "{name}"; {near or no_configs()}')
+
+
+def no_configs() -> str:
+    """Say that this project has no config, and what to do."""
+    return f"no configs in {short(config_folder())}; hint: write one with elt new, or set ELT_PROJECT to a project"
 
 
 def named_config(name: str) -> LoadedConfig:
