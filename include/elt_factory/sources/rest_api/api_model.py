@@ -13,6 +13,7 @@ from elt_factory.config.models.source import Extract
 from elt_factory.config.models.values import ConnectionId, RequestRate, Whole
 from elt_factory.sources.rest_api.answer_model import AnswerRule
 from elt_factory.sources.rest_api.auth_model import Auth
+from elt_factory.sources.rest_api.header_rules import SENT_HEADERS
 from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
 from elt_factory.sources.rest_api.request_model import HEADERS_RULE, Headers, HostName, PlainParams
 
@@ -25,6 +26,7 @@ class RestApi(Extract):
     schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"timeout": (SOME_TIME, NOT_TOO_LONG)}
     schema_rules: ClassVar[Sequence[dict[str, Any]]] = (
         HEADERS_RULE,
+        SENT_HEADERS,
         {"properties": {"params": {"additionalProperties": {"pattern": NO_TEMPLATE}}}},
     )
 

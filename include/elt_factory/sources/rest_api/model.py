@@ -33,6 +33,7 @@ from elt_factory.sources.rest_api.auth_model import Auth
 from elt_factory.sources.rest_api.body_rules import body_mistakes, format_mistakes, pages_without_body
 from elt_factory.sources.rest_api.each_model import ForEach
 from elt_factory.sources.rest_api.each_rules import each_mistakes, parent_mistakes
+from elt_factory.sources.rest_api.header_rules import SENT_HEADERS
 from elt_factory.sources.rest_api.held_names import is_of_connection, used_in
 from elt_factory.sources.rest_api.job_model import NO_PAGES, Job, job_mistakes
 from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage, is_by_header
@@ -71,6 +72,7 @@ class RestTable(Table):
             },
         },
         SECRET_HEADERS,
+        SENT_HEADERS,
         not_both("json", "form", "body", "graphql"),
         not_both("format", "records"),
         not_both("format", "keep"),

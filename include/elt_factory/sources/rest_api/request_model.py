@@ -14,6 +14,7 @@ from elt_factory.config.models.schema_patterns import NO_TEMPLATE, OF_A_CONNECTI
 from elt_factory.config.models.templates import Verbatim, check_template
 from elt_factory.config.models.values import Scalar, Text, check_scalar
 from elt_factory.sources.rest_api.each_model import Each
+from elt_factory.sources.rest_api.header_rules import header_mistakes
 from elt_factory.sources.rest_api.held_names import OF_CONNECTION, OF_EXTRA
 
 JOB_KEY = "job.key"
@@ -49,7 +50,7 @@ OneOrMore = Annotated[
 
 
 def _check_headers(value: dict[str, str]) -> dict[str, str]:
-    raise_found(secrets.in_headers(value))
+    raise_found([*secrets.in_headers(value), *header_mistakes(value)])
     return value
 
 
@@ -170,7 +171,7 @@ def texts_in(value: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
 
 
 def _check_filled(value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-    raise_found([*secrets.in_headers(value), *_json_mistakes(value, info, named=False)])
+    raise_found([*secrets.in_headers(value), *header_mistakes(value), *_json_mistakes(value, info, named=False)])
     return value
 
 

@@ -6,7 +6,6 @@ and it takes as long for a request as the request itself.
 
 from __future__ import annotations
 
-import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import httpcore
 import httpx
 
 import elt_factory
+from elt_factory.sources.rest_api.header_rules import NOT_SENT
 from elt_factory.sources.rest_api.outcomes import merged
 from elt_factory.sources.rest_api.punctual import Deadline, PunctualBackend
 
@@ -30,7 +30,6 @@ _USUAL = {
     "User-Agent": f"elt-factory/{elt_factory.__version__}",
 }
 # what h11 refuses, too, but with the value in its message
-_NOT_SENT = re.compile(r"[\0\n\r\f\v]|\A[ \t]|[ \t]\Z")
 _WITH_BODY = ("POST", "PUT", "PATCH")  # methods of which a server wants to know that there is none
 
 
@@ -163,7 +162,7 @@ def _has_more(connection: Any) -> bool:
 
 
 def _as_sent(name: str, value: str) -> tuple[bytes, bytes]:
-    if _NOT_SENT.search(value):
+    if NOT_SENT.search(value):
         text = f"the value of the header {name} has a line break, or a blank at an end: it may have been copied with it"
         raise httpcore.LocalProtocolError(text)
     try:
