@@ -277,3 +277,58 @@ def test_a_float_of_mysql_is_read_from_its_last_value_on(mariadb, table, kind, l
     mariadb.loaded_twice(first, tie, **table)
     # without a key a row with the last value is not read, since nothing tells it from the row that was
     assert mariadb.ids(**table) == ([1, 2, 3] if "primary_key" in table else [1, 3])
+
+
+# Texts
+
+
+@pytest.mark.parametrize("collation", ["utf8mb4_general_ci", "latin1_swedish_ci"])
+def test_a_text_of_mysql_is_compared_by_its_bytes_whatever_its_collation(mariadb, collation):
+    charset = collation.partition("_")[0]
+    mariadb.execute(f"CREATE TABLE things (id int, c varchar(9) CHARACTER SET {charset} COLLATE {collation})")
+    first, then = "INSERT INTO things VALUES (1, 'a'), (2, 'B'), (3, 'é')", "INSERT INTO things VALUES (4, 'ö')"
+    # appended without a key: the last row is not read again
+    mariadb.loaded_twice(first, then, **KEYLESS)
+    assert mariadb.ids(**KEYLESS) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("collation", ["en-x-icu", "C"])
+def test_a_text_of_postgresql_is_compared_by_its_bytes_whatever_its_collation(postgresql, collation):
+    postgresql.execute(f'CREATE TABLE things (id int, c varchar(9) COLLATE "{collation}")')
+    first, then = "INSERT INTO things VALUES (1, 'a'), (2, 'B')", "INSERT INTO things VALUES (3, 'b')"
+    postgresql.loaded_twice(first, then, **KEYLESS)
+    assert postgresql.ids(**KEYLESS) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("kind", "value"), [("xid8", "9"), ("pg_lsn", "0/FFFFFFF"), ("interval", "9 days")])
+def test_a_cursor_of_postgresql_whose_order_is_not_that_of_its_text_is_refused(postgresql, kind, value):
+    postgresql.execute(f"CREATE TABLE things (id int, c {kind})")
+    postgresql.execute(f"INSERT INTO things VALUES (1, '{value}')")
+    with pytest.raises(BadRequestError, match=f"the cursor c is {kind}, whose order is not that of its text; hint: "):
+        postgresql.line(**KEYED).load(WEEK)
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "then"),
+    [
+        ("uuid", "00000000-0000-0000-0000-000000000009", "00000000-0000-0000-0000-00000000000a"),
+        ("char(3)", "a", "b"),
+        ("name", "a", "b"),
+    ],
+)
+def test_a_text_of_postgresql_is_read_from_its_last_value_on(postgresql, kind, first, then):
+    postgresql.execute(f"CREATE TABLE things (id int, c {kind})")
+    insert = "INSERT INTO things VALUES ({}, '{}')"
+    postgresql.loaded_twice(insert.format(1, first), insert.format(2, then), **KEYLESS)
+    assert postgresql.ids(**KEYLESS) == [1, 2]
+
+
+@pytest.mark.parametrize(("older", "newer", "kind"), [("9", "10", "integer"), ("9.5", "10.25", "float")])
+def test_digits_that_sqlite_keeps_as_text_are_numbers_where_initial_is_one(sqlite, older, newer, kind):
+    sqlite.execute("CREATE TABLE things (id integer primary key, v text, c text)")
+    table = {**KEYED, "incremental": {"cursor": "c", "initial": 0}}
+    insert, update = f"INSERT INTO things VALUES (1, 'old', '{older}')", f"UPDATE things SET v = 'new', c = '{newer}'"
+    assert sqlite.loaded_twice(insert, update, **table).rows_duplicate == 0
+    assert [row["v"] for row in sqlite.line(**table).rows()] == ["new"]
+    with sqlite.line(**table).warehouse() as opened:
+        assert str(opened.columns(sqlite.line(**table).target)["c"]) == kind

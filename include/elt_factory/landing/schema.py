@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from elt_factory.config.errors import near_name
 from elt_factory.config.models.checks import TableCheck
+from elt_factory.config.models.cursor_rules import NUMBERS
 from elt_factory.config.models.deletes import DELETED_AT, a_column_that_says, says_deleted, says_nothing
 from elt_factory.config.models.source import Pipeline
 from elt_factory.config.models.table import TIMES, Column, Table
@@ -298,10 +299,10 @@ def _check_needed(known: KnownTable, columns: Iterable[str], found: Mapping[str,
 
 
 def _check_cursor(known: KnownTable, found: Mapping[str, ColumnType | None]) -> None:
-    """Refuse a time of a database as the cursor of a table that has it as text, or on another clock.
+    """Refuse a time or a number of a database as the cursor of a table that has it as text, or a time on another clock.
 
-    Rows are read by what their times say. In the table their order would be another one, so that newer rows would count
-    as older.
+    Rows are read by what their values say. In the table their order would be another one, and newer rows count as
+    older.
     """
     table = known.table
     cursor = table.incremental.cursor if table.incremental and table.asks_by_cursor else ""
@@ -309,7 +310,8 @@ def _check_cursor(known: KnownTable, found: Mapping[str, ColumnType | None]) -> 
     if here is None or there is None or known.declared(cursor).type or known.declared(cursor).pii:
         return
     kinds = {here.name, there.name}
-    if there.name in TIMES and (here.name == "text" or kinds == {"datetime", "timestamp"}):
+    as_text = here.name == "text" and there.name in (*TIMES, *NUMBERS)
+    if as_text or kinds == {"datetime", "timestamp"}:
         keep = "" if here.name == "text" else f", or type: {here} to keep it"
         raise ContractError(
             f"{known.label}: the cursor {cursor} is {there} in the source and {here} in the table, where its rows may "

@@ -92,7 +92,7 @@ def _read(
         types = described.types
         if isinstance(database.dialect, SQLiteDialect):
             # only now is it known that all of its times can be read
-            types = sqlite_types.with_times_of(database, request, described, label)
+            types = sqlite_types.with_cursor_of(database, request, described, label)
         file = request.workdir / "part-00000.parquet"
         progress = Progress(request.log, request.table)
         chosen = [read.expression.label(name) for name, read in described.columns.items()]
@@ -349,9 +349,11 @@ def _ends(
     check_shared_end(request, described.types, label)
     if is_sqlite:
         return _ends_in_sqlite(database, request, incremental, described, label)
-    column: sa.ColumnClause[Any] = sa.column(incremental.cursor)
+    column: sa.ColumnElement[Any] = sa.column(incremental.cursor)
     kind = described.types.get(incremental.cursor)
     read = described.columns[incremental.cursor]
+    if database.dialect.name in _MYSQL:
+        column = mysql.compared(column, kind)
     return [_condition(column, replace(end, value=read.bound(end.value))) for end in bounds(request, incremental, kind)]
 
 

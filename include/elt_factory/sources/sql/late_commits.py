@@ -75,12 +75,12 @@ def wait_for_writers(database: Database, name: str | None, label: TableLabel, lo
         time.sleep(_PAUSE_SECONDS)
 
 
-def highest(database: Database, place: sql.Composable, cursor: str) -> str | None:
+def highest(database: Database, place: sql.Composable, cursor: sql.Composable) -> str | None:
     """Return the highest cursor value that is there now, as the server writes it: not every type is one of Python's."""
     # not every type has a max()
     newest = sql.SQL("SELECT {0} AS value FROM {1} WHERE {0} IS NOT NULL ORDER BY {0} DESC LIMIT 1")
     query = sql.SQL("SELECT newest.value::text FROM ({}) AS newest")
-    row = database.execute(query.format(newest.format(sql.Identifier(cursor), place))).fetchone()
+    row = database.execute(query.format(newest.format(cursor, place))).fetchone()
     return str(row[0]) if row else None
 
 

@@ -86,7 +86,22 @@ def _read(field: _Field, kind: ColumnType) -> Read:
         return Read(sa.cast(column, sa.CHAR), text_column)
     if field.type_code == _TIMESTAMP:
         return Read(column, _instants)
-    return Read(column, partial(text_column, kind=kind))
+    return Read(column, partial(text_column, kind=kind), _in_bytes if kind.name == "text" else _as_it_is)
+
+
+def compared(column: sa.ColumnElement[Any], kind: ColumnType | None) -> sa.ColumnElement[Any]:
+    """Return a cursor as it is compared with an end: a text by its bytes, as warehouses do, whatever its collation."""
+    if kind is None or kind.name != "text":
+        return column
+    return sa.cast(sa.func.convert(column.op("USING")(sa.literal_column("utf8mb4"))), sa.BINARY)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _in_bytes(text: Any) -> bytes:
+    return str(text).encode()
 
 
 def _shortest(values: Sequence[float | None]) -> pa.Array:

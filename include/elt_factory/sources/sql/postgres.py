@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     Database = psycopg.Connection[tuple[object, ...]]
 
 _NUMERIC, _BYTEA, _BOOLEAN, _MONEY = 1700, 17, 16, 790
+# what has a collation; and what is compared by its bytes in any case: "char", name, uuid
+_COLLATED, _IN_BYTES = (25, 1042, 1043), (18, 19, 2950)
 _MONEY_TYPE = ColumnType("decimal", 19, 2)
 _TYPES: Mapping[int, TypeName] = {
     _BOOLEAN: "boolean",
@@ -79,12 +81,13 @@ def read(request: ReadRequest, connection: Connection) -> Spool:
         columns = _columns(database, relation, label)
         nested = _nested(database, [column.type_code for column in columns])
         types = {column.name: _type(column, nested) for column in columns}
-        settled = _settled(database, relation, request, types, label)
+        cursor = _compared(database, request, columns, types, label)
+        settled = _settled(database, relation, request, types, cursor)
         check_numbers(request, types, label)
         check_shared_end(request, types, label)
         part = in_part(KeyRange.of(request))
         null_cursors = _null_cursors(database, relation, request, part)
-        where = both(_where(request, types, settled), part)
+        where = both(_where(request, types, cursor, settled), part)
         if source.tables[request.table].partitions > 1 and request.most_rows is None:
             parted = _Parted(connection, source.extract.silence, request, _clock(request, relation, types))
             key = whole_key(request, types, label)
@@ -198,11 +201,11 @@ def cuts_of(request: ReadRequest, connection: Connection, most: int) -> Cuts:
     with _spoken(label), _connected(connection, source.extract.silence) as database:
         columns = _columns(database, relation, label)
         types = {column.name: _type(column, frozenset()) for column in columns}
-        check_cursor(incremental, types, types, label)
+        cursor = _compared(database, request, columns, types, label)
         check_divisible(incremental, types, label)
         check_shared_end(request, types, label)
         there = sql.SQL("{} IS NOT NULL").format(sql.Identifier(incremental.cursor))
-        inside = both(_where(request, types, sql.SQL("TRUE")), there)
+        inside = both(_where(request, types, cursor, sql.SQL("TRUE")), there)
         row = database.execute(sql.SQL("SELECT count(*) FROM {}{}").format(_from(relation), inside)).fetchone()
         rows = int(str(row[0])) if row else 0
         value_at = partial(value_behind, database, _from(relation), incremental.cursor, inside)
@@ -315,14 +318,41 @@ def _integers(columns: Sequence[psycopg.Column]) -> frozenset[str]:
     return frozenset(column.name for column in columns if _TYPES.get(column.type_code) == "integer")
 
 
-def _where(request: ReadRequest, types: Mapping[str, ColumnType], highest: sql.Composable) -> sql.Composable:
+def _compared(
+    database: Database,
+    request: ReadRequest,
+    columns: Sequence[psycopg.Column],
+    types: Mapping[str, ColumnType],
+    label: TableLabel,
+) -> sql.Composable:
+    """Return the cursor as it is compared: a text by its bytes, as warehouses do, whatever its collation.
+
+    Raises:
+        BadRequestError: there is no such column, or it is text in the warehouse and has another order there.
+    """
+    incremental = request.source.all_tables[request.table].incremental
+    if incremental is None:
+        return sql.SQL("NULL")
+    check_cursor(incremental, types, types, label)
+    name = incremental.cursor
+    code = next(column.type_code for column in columns if column.name == name)
+    if types[name].name == "text" and code not in (*_COLLATED, *_IN_BYTES):
+        row = database.execute("SELECT format_type(%s::oid, NULL)", [code]).fetchone()
+        text = f"the cursor {name} is {row[0] if row else code}, whose order is not that of its text"
+        raise label.error(BadRequestError, text, "cast it in a query to a number, a time or a text that grows")
+    return sql.SQL('{} COLLATE "C"' if code in _COLLATED else "{}").format(sql.Identifier(name))
+
+
+def _where(
+    request: ReadRequest, types: Mapping[str, ColumnType], cursor: sql.Composable, highest: sql.Composable
+) -> sql.Composable:
     """Return the condition of the rows that a load reads, up to the highest value that was settled before."""
     table = request.source.all_tables[request.table]
     if table.incremental is None:
         return sql.SQL("")
     name = sql.Identifier(table.incremental.cursor)
     ends = [
-        sql.SQL("{} {} {}").format(name, sql.SQL(end.operator), sql.Literal(end.value))
+        sql.SQL("{} {} {}").format(cursor, sql.SQL(end.operator), sql.Literal(end.value))
         for end in bounds(request, table.incremental, types[table.incremental.cursor])
     ]
     inside = sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(name), *ends, highest])
@@ -332,21 +362,20 @@ def _where(request: ReadRequest, types: Mapping[str, ColumnType], highest: sql.C
 
 
 def _settled(
-    database: Database, relation: Origin, request: ReadRequest, types: Mapping[str, ColumnType], label: TableLabel
+    database: Database, relation: Origin, request: ReadRequest, types: Mapping[str, ColumnType], cursor: sql.Composable
 ) -> sql.Composable:
     """Wait for who is writing; the condition of what is settled then. See `elt_factory.sources.sql.late_commits`."""
     incremental = request.source.all_tables[request.table].incremental
     if incremental is None:
         return sql.SQL("TRUE")
-    check_cursor(incremental, types, types, label)
     clock = _clock(request, relation, types)
     _set_up(database, clock)
     if incremental.late_commits == "ignore":
         return sql.SQL("TRUE")
-    cursor, temporal = incremental.cursor, is_temporal(incremental, types[incremental.cursor])
+    temporal = is_temporal(incremental, types[incremental.cursor])
     limit = None if temporal else late_commits.highest(database, _from(relation), cursor)
     name = None if relation.query else _from(relation).as_string(database)
-    late_commits.wait_for_writers(database, name, label, request.log)
+    late_commits.wait_for_writers(database, name, TableLabel.of(request), request.log)
     # what comes next is read at a new moment
     database.rollback()
     _set_up(database, clock)
@@ -354,7 +383,7 @@ def _settled(
         return sql.SQL("TRUE")
     if limit is None:
         return sql.SQL("FALSE")
-    return sql.SQL("{} <= {}").format(sql.Identifier(cursor), sql.Literal(limit))
+    return sql.SQL("{} <= {}").format(cursor, sql.Literal(limit))
 
 
 def _set_up(database: Database, clock: str = "UTC") -> None:

@@ -46,12 +46,12 @@ def without_texts(types: Mapping[str, ColumnType]) -> Mapping[str, ColumnType]:
     return {name: kind for name, kind in types.items() if kind != ColumnType("text")}
 
 
-def with_times_of(
+def with_cursor_of(
     database: sa.Connection, request: ReadRequest, described: Described, label: TableLabel
 ) -> Mapping[str, ColumnType]:
-    """Return the types of the columns, with that of the cursor by its values where it is a time.
+    """Return the types of the columns, with that of the cursor by its values where it is a time or a number in texts.
 
-    Rows are read by what their times say, in whatever form each is written: as texts, and on clocks of several offsets,
+    Rows are read by what their texts say, in whatever form each is written: as texts, and on clocks of several offsets,
     they would have another order in the warehouse. What the YAML says of the column comes first.
 
     Raises:
@@ -63,9 +63,11 @@ def with_times_of(
     open_kind = kind is None or kind.name == "datetime"
     if table.incremental is None or name not in types or said.type or said.pii or not open_kind:
         return types
-    if not is_temporal(table.incremental, kind):
-        return types
     column: sa.ColumnClause[Any] = sa.column(name)
+    if not is_temporal(table.incremental, kind):
+        real = sa.func.max(sa.func.typeof(sa.cast(column, sa.NUMERIC)) == "real")
+        has_fractions = database.execute(sa.select(real).select_from(described.place)).scalar()
+        return {**types, name: ColumnType("float" if has_fractions else "integer")} if kind is None else types
     has = sqlite.has_offset(column)
     found = sa.select(sa.func.min(has), sa.func.max(has)).select_from(described.place).where(column.is_not(None))
     some_without, some_with = database.execute(found).one()
