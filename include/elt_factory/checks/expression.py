@@ -49,8 +49,7 @@ def _sql_mistakes(condition: str, table: Table) -> Iterator[MistakeError]:
 
 def condition_mistakes(key: str, condition: str, table: Table) -> Iterator[MistakeError]:
     """Yield what is wrong with a condition: no SQL, or columns that its table cannot have."""
-    hint = "write a condition on the columns, like arr_delay >= -120"
-    wrong = list(not_sql(key, condition, f"{_BEGIN}{condition}\n)", hint))
+    wrong = list(not_condition(key, condition))
     yield from wrong
     if wrong or _SNOWFLAKE_ALONE.search(without_unseen(condition)):
         return
@@ -60,6 +59,12 @@ def condition_mistakes(key: str, condition: str, table: Table) -> Iterator[Mista
     for column in dict.fromkeys(_columns(_parsed(f"{_BEGIN}{condition}\n)"))):
         if column.casefold() not in declared and not column.startswith("_"):
             yield undeclared(column, table, ())
+
+
+def not_condition(key: str, condition: str) -> Iterator[MistakeError]:
+    """Yield the mistake of a text that no parser reads as a condition."""
+    hint = "write a condition on the columns, like arr_delay >= -120"
+    yield from not_sql(key, condition, f"{_BEGIN}{condition}\n)", hint)
 
 
 def not_sql(key: str, text: str, statement: str, hint: str) -> Iterator[MistakeError]:

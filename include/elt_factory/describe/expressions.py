@@ -1,10 +1,10 @@
-"""What only a SQL parser finds in quality checks: `elt validate` asks for it, reading a DAG does not."""
+"""What only a SQL parser finds in conditions and checks: `elt validate` asks for it, reading a DAG does not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from elt_factory.checks.expression import condition_mistakes, not_duckdb
+from elt_factory.checks.expression import condition_mistakes, not_condition, not_duckdb
 from elt_factory.config.errors import Problem
 from elt_factory.config.mistakes.across import LoadedConfig
 from elt_factory.config.models.checks import QUARANTINE, TABLE_CHECKS, Check
@@ -13,7 +13,10 @@ from elt_factory.config.models.table import Path, Table
 
 
 def expression_problems(item: LoadedConfig) -> Iterator[Problem]:
-    """Yield what is wrong with the SQL of a config's checks."""
+    """Yield what is wrong with the SQL of a config's checks, and of the conditions of its tables."""
+    for name, filtered in item.config.all_tables.items():
+        for mistake in not_condition("where", filtered.where) if filtered.where else ():
+            yield Problem(item.source.at(("tables", name, "where")), mistake.code, mistake.message, mistake.hint)
     for name, checks in item.config.quality.items():
         table = item.config.all_tables.get(name)
         for index, check in enumerate(checks if table else ()):
