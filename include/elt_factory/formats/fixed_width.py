@@ -69,12 +69,9 @@ def _records(form: FixedWidthFormat, file: Path, encoding: str) -> Iterator[byte
             # a line of spaces that is as long as a record is one without values
             if number <= form.skip_lines or (len(line) < width and not line.strip(" ")):
                 continue
-            is_cut = isinstance(raw, CutLine)
-            if (
-                why := f"longer than any record may be, expected {width} characters"
-                if is_cut
-                else _why_bad(line, width, trimmed=form.trimmed)
-            ):
+            too_long = f"longer than any record may be, expected {width} characters"
+            why = too_long if isinstance(raw, CutLine) else _why_bad(line, width, trimmed=form.trimmed)
+            if why:
                 yield Bad(f"line {number}: {why}", line.encode(errors="replace").decode())
                 continue
             values = {name: line[start:end].strip(" ") for name, start, end in places}

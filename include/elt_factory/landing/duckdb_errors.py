@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from elt_factory.core.failures import BadDataError, LandingError
+from elt_factory.core.failures import BadDataError, ContractError, LandingError
 from elt_factory.landing.schema import KnownTable
 
 
@@ -16,6 +16,9 @@ def named_errors(known: KnownTable) -> Iterator[None]:
 
     try:
         yield
+    except duckdb.PermissionException as error:
+        text = f"{known.label}: where and checks may read the record, and no file of this machine: {_first_line(error)}"
+        raise ContractError(text) from error
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         raise LandingError(
             f"{known.label}: cannot read the records, or write them to the landing: {_first_line(error)}"

@@ -409,6 +409,7 @@ class HttpClient:
     def _quoted(self, said: object) -> str:
         """Return the beginning of what a server or a library has said; cleaned first, or half a secret could stay."""
         text = " ".join(self._subject.clean(str(said)).split())
+        # on one line a secret may be whole that was on two
         return self._subject.clean(text)[:_EXCERPT]
 
     def _told(self, answer: Answer) -> str:
