@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,15 +59,18 @@ class Landed:
 
 
 def told(spool: Spool, growing: Growing) -> Spool:
-    """Tell of the files of a spool as a reader does of those that it writes, a line at a time."""
-    for file in spool.files if spool.format == "ndjson" else ():
+    """Tell of the files of a spool as a reader does of those that it writes, a record at a time."""
+    is_of_database = spool.format == "csv" and spool.rows_read is not None
+    if is_of_database:
+        growing.described = replace(spool, files=(), rows_read=0, longest=None, headers=(tuple(spool.types),))
+    for file in spool.files if is_of_database or spool.format == "ndjson" else ():
         content = file.read_bytes()
         if content and not content.endswith(b"\n"):
             file.write_bytes(content + b"\n")
-        size = 0
+        size = quotes = 0
         for line in file.read_bytes().splitlines(keepends=True):
-            size += len(line)
-            if line.endswith(b"\n"):
+            size, quotes = size + len(line), quotes + line.count(b'"')
+            if line.endswith(b"\n") and not (is_of_database and quotes % 2):
                 growing.grew(file, size)
     return spool
 
@@ -79,7 +82,7 @@ class Lander:
     base: Path
     told: list[str] = field(default_factory=list)
     numbers: itertools.count = field(default_factory=itertools.count)
-    follows: bool = False  # NDJSON as if it were read in this moment
+    follows: bool = False  # NDJSON, and CSV of a database, as if it were read in this moment
 
     @property
     def folder(self) -> Path:
@@ -122,6 +125,16 @@ class Lander:
     ) -> Landed:
         spool = Spool("ndjson", self.files(*contents, suffix="ndjson"), rows_read)
         return self.land(spool, table, existing, checks=checks)
+
+    def of_database(
+        self, *contents: str | bytes, types: Mapping[str, str], rows_read: int, table=None, existing=None
+    ) -> Landed:
+        files = self.files(*contents, suffix="csv")
+        longest = max((len(line) for file in files for line in file.read_bytes().splitlines()), default=0)
+        kinds = {name: ColumnType.parse(kind) for name, kind in types.items()}
+        integers = frozenset(name for name, kind in types.items() if kind == "integer")
+        spool = Spool("csv", files, rows_read, kinds, longest=longest, integers=integers)
+        return self.land(spool, table, existing)
 
     def csv(self, *contents: str | bytes, table=None, existing=None, types=None, **form: Any) -> Landed:
         files = self.files(*contents, suffix="csv")

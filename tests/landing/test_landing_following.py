@@ -18,7 +18,7 @@ from elt_factory.core.failures import AccountingError, ContractError, SourceUnav
 from elt_factory.extract import growing
 from elt_factory.extract.growing import Growing
 from elt_factory.extract.request import NOTHING_READ, Spool
-from elt_factory.landing import following, land, reading
+from elt_factory.landing import csv_stream, following, land, reading
 from elt_factory.landing import lines as line_stream
 from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.request import LandRequest
@@ -336,3 +336,130 @@ def test_records_in_any_order_with_any_values_make_the_same_landing(lander, foll
     assert sorted(map(repr, one.rows)) == sorted(map(repr, other.rows))
     assert sorted(one.rejects) == sorted(other.rejects)
     assert one.types == other.types
+
+
+TYPES = {"id": "integer", "name": "text", "price": "decimal(12,3)", "day": "date"}
+
+
+def rows_of_database(changes=(), count: int = 3000) -> str:
+    """CSV as PostgreSQL writes it; a change is the number of a record and what it is."""
+    rows = [f"{number},name {number} of a customer,{number / 8},2013-01-05" for number in range(count)]
+    for number, row in changes:
+        rows[number] = row
+    return "\n".join([",".join(TYPES), *rows]) + "\n"
+
+
+OF_DATABASE = {
+    "healthy": ((), {}, True),
+    "values that are none, and texts without a letter": ([(7, "7,,,"), (2500, '2500,"",1.5,')], {}, True),
+    "texts with line breaks, quotes and commas": (
+        [(2000 + n, f'{2000 + n},"a ""b""\n\n, {n}\r\n",,') for n in range(500)],
+        {},
+        True,
+    ),
+    "values that do not fit": ([(2500, "2500,a,much,2013-01-05"), (2600, "2600,b,1,infinity")], {}, True),
+    "a key that comes again": ([(2500, "7,newer,1,")], {"primary_key": ["id"], "write_disposition": "merge"}, True),
+    "a condition for rows": ((), {"where": "id < 10"}, False),
+    "personal data": ((), {"columns": {"name": {"type": "text", "pii": "hash"}}}, True),
+    "a long record late": ([(2900, f"2900,{'x' * 300_000},,")], {}, False),
+    "a record that is longer than a piece late": ([(2900, f'2900,"{"x" * 20 + chr(10)}{"y" * 30_000}",,')], {}, False),
+    "another type in the config": ((), {"columns": {"id": {"type": "text"}}}, True),
+}
+
+
+@pytest.mark.parametrize("case", OF_DATABASE)
+def test_rows_of_a_database_are_those_of_the_same_file_that_is_all_there(lander, follows, followed, case):
+    changes, table, is_used = OF_DATABASE[case]
+    content = rows_of_database(changes)
+    one, other = (each.of_database(content, types=TYPES, rows_read=3000, table=table) for each in (lander, follows))
+    assert sorted(map(repr, one.rows)) == sorted(map(repr, other.rows))
+    assert sorted(one.rejects) == sorted(other.rejects)
+    assert one.types == other.types
+    figures = ("rows_read", "rows", "rows_rejected", "rows_duplicate", "rows_filtered", "drift", "columns")
+    assert {f: getattr(one.manifest, f) for f in figures} == {f: getattr(other.manifest, f) for f in figures}
+    assert followed == ([True] if is_used else [])
+
+
+def test_a_text_of_a_database_that_is_not_utf_8_is_rejected_as_ever(lander, follows, followed):
+    content = rows_of_database().encode().replace(b"name 2900 ", b"na\xffme ")
+    one, other = (each.of_database(content, types=TYPES, rows_read=3000) for each in (lander, follows))
+    assert len(one.rejects) == 1
+    assert one.rejects == other.rejects
+    assert sorted(map(repr, one.rows)) == sorted(map(repr, other.rows))
+    assert followed == []
+
+
+def test_a_single_column_of_a_database_keeps_its_rows_without_a_value(lander, follows, followed):
+    values = ["", '""', '"\\."', "7", '"a\nb"'] * 8000
+    content = "a\n" + "".join(f"{value}\n" for value in values)
+    one, other = (each.of_database(content, types={"a": "text"}, rows_read=40_000) for each in (lander, follows))
+    assert sorted(map(repr, one.column("a"))) == sorted(map(repr, other.column("a")))
+    assert other.column("a").count(None) == 8000
+    assert followed == [True]
+
+
+def test_parts_of_a_table_each_with_its_header_line_are_all_landed(follows, followed):
+    names = ["id", 'a "b", c', "x;y"]
+    header = 'id,"a ""b"", c",x;y\n'
+    parts = [header + "".join(f'{n},"{n}\n",\n' for n in range(part, 9000, 3)) for part in range(3)]
+    types = dict(zip(names, ("integer", "text", "text"), strict=True))
+    landed = follows.of_database(*parts, types=types, rows_read=9000)
+    assert sorted((row["id"], row[names[1]]) for row in landed.rows) == [(n, f"{n}\n") for n in range(9000)]
+    assert followed == [True]
+
+
+def test_a_file_with_another_header_than_its_reader_described_is_not_taken_as_followed(follows, monkeypatch):
+    contents = rows_of_database().replace("id,name", "name,id", 1)
+    landed = follows.of_database(contents, types=TYPES, rows_read=3000)
+    # by the names of the file
+    assert landed.manifest.rows == 0
+    assert len(landed.rejects) == 3000
+
+
+def test_a_record_that_a_follower_cuts_in_two_ends_the_landing_or_is_read_again(lander, follows, followed, monkeypatch):
+    monkeypatch.setattr(csv_stream, "end_of_records", growing.end_of_lines)
+    content = rows_of_database([(n, f'{n},"a\n{n},b,1,\n",,') for n in range(1000, 3000)])
+    one, other = (each.of_database(content, types=TYPES, rows_read=3000) for each in (lander, follows))
+    assert sorted(map(repr, one.rows)) == sorted(map(repr, other.rows))
+    assert followed == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_of_a_database_with_any_values_make_the_same_landing(lander, follows, seed):
+    values = random.Random(seed)
+    odd = [
+        "",
+        '""',
+        '"\n"',
+        '"a""b"',
+        '",,"',
+        "\u2028",
+        " x ",
+        "NULL",
+        "1e5",
+        "-",
+        "9" * 20,
+        '"\r"',
+        "\\.",
+        "\\N",
+        "\t",
+    ]
+    rows = [
+        ",".join(values.choice(odd) if values.random() < 0.05 else str(number) for _ in TYPES) for number in range(3000)
+    ]
+    content = "\n".join([",".join(TYPES), *rows]) + "\n"
+    one, other = (each.of_database(content, types=TYPES, rows_read=3000) for each in (lander, follows))
+    assert sorted(map(repr, one.rows)) == sorted(map(repr, other.rows))
+    assert sorted(map(str, one.rejects)) == sorted(map(str, other.rejects))
+
+
+@pytest.mark.parametrize(
+    ("chunk", "end"),
+    [(b"a,b\nc", 4), (b'a,"b\n', None), (b'a\n"b\nc', 2), (b'"a\nb"\n"c\n""\n', 6), (b'"a""\n"\nb', 7), (b"a", None)],
+)
+def test_pieces_of_csv_end_where_all_quotes_are_closed(chunk, end):
+    if end is None:
+        with pytest.raises(line_stream.BrokenLinesError):
+            csv_stream.end_of_records(chunk)
+    else:
+        assert csv_stream.end_of_records(chunk) == end

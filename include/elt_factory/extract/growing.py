@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from os import SEEK_CUR
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from elt_factory.extract.request import Spool
 
 ENOUGH_BYTES = 4 * 1024 * 1024  # who reads less than that is done before it pays to follow
 _LEAST_PAUSE, _MOST_PAUSE = 0.001, 0.05  # seconds
@@ -17,12 +20,19 @@ class ReadFailedError(Exception):
     """The read has ended with an error: what it has written so far does not count."""
 
 
+def end_of_lines(chunk: bytes) -> int:
+    """Return where the last whole line of a chunk ends; 0 where there is none."""
+    return chunk.rfind(b"\n") + 1
+
+
 class Growing:
-    """NDJSON files that a read writes, by one thread or several, while another thread follows them.
+    """NDJSON or CSV files that a read writes, by one thread or several, while another thread follows them.
 
     Args:
         begin: Called once, by a thread that writes, when there are ENOUGH_BYTES to follow.
     """
+
+    described: Spool | None = None  # what is known before the first record; NDJSON of which nothing is, where None
 
     def __init__(self, begin: Callable[[], None]) -> None:
         self._begin = begin
@@ -36,7 +46,7 @@ class Growing:
         return tuple(self._sizes)
 
     def grew(self, file: Path, size: int) -> None:
-        """Note that the first `size` bytes of a file are there, which are whole lines of records that count."""
+        """Note that the first `size` bytes of a file are there, which are whole records, and count."""
         self._sizes[file] = size
         if (
             not self._has_begun.locked()
@@ -53,10 +63,14 @@ class Growing:
         """Note that nothing of it counts: who follows ends with an error."""
         self._has_failed = True
 
-    def pieces(self, most_bytes: int) -> Iterator[tuple[Path, bytes]]:
-        """Yield what is there from the beginning, in pieces of whole lines, and wait for more until the end.
+    def pieces(self, most_bytes: int, end_of: Callable[[bytes], int] = end_of_lines) -> Iterator[tuple[Path, bytes]]:
+        """Yield what is there from the beginning, in pieces of whole records, and wait for more until the end.
 
         A piece has at most `most_bytes`, or is one line.
+
+        Args:
+            most_bytes: How many bytes are read at a time.
+            end_of: Returns where the last whole record of some bytes ends, and 0 for a line that goes on behind them.
 
         Raises:
             ReadFailedError: the read has failed.
@@ -68,7 +82,7 @@ class Growing:
                 # a read may leave more files than a process may have open
                 with file.open("rb") as source:
                     source.seek(taken.get(file, 0))
-                    for piece in _lines(source, size, most_bytes):
+                    for piece in _pieces(source, size, most_bytes, end_of):
                         yield file, piece
                 taken[file] = size
 
@@ -89,13 +103,13 @@ class Growing:
         raise ReadFailedError
 
 
-def _lines(source: BinaryIO, upto: int, most_bytes: int) -> Iterator[bytes]:
-    """Yield the lines of a file from where it is to a place that is the end of a line."""
+def _pieces(source: BinaryIO, upto: int, most_bytes: int, end_of: Callable[[bytes], int]) -> Iterator[bytes]:
+    """Yield the records of a file from where it is to a place that is the end of a record."""
     while (left := upto - source.tell()) > 0:
         chunk = source.read(min(left, most_bytes))
         if not chunk:
             raise OSError(f"{source.name} has become shorter while it was read")
-        end = chunk.rfind(b"\n") + 1
+        end = end_of(chunk)
         if end:
             source.seek(end - len(chunk), SEEK_CUR)
             yield chunk[:end]

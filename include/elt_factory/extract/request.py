@@ -182,7 +182,7 @@ class Spool:
     `protected` says that values of columns with `pii: hash` are hashes already.
     `null_cursors` counts the rows of the source without a cursor value, read or left out; None: count those that came.
     `seen` is what was seen of the lines of some files of an ndjson spool, which need no second look.
-    `growing` is for an ndjson spool that is still being written, whose `files` are not all there.
+    `growing` is for an ndjson or csv spool that is still being written, whose `files` are not all there.
     """
 
     format: Literal["ndjson", "csv", "parquet"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -66,6 +67,15 @@ def forget_broken_lines(connection: duckdb.DuckDBPyConnection) -> None:
     """DROP what DuckDB noted of broken lines where they do not count: they do once, when the rows are read."""
     for table in ("reject_errors", "reject_scans"):
         connection.execute(f"DROP TABLE IF EXISTS {table}")
+
+
+def has_broken_lines(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether DuckDB noted some, where it read CSV at all."""
+    import duckdb
+
+    with suppress(duckdb.CatalogException):
+        return bool(connection.execute("SELECT 1 FROM reject_errors LIMIT 1").fetchall())
+    return False
 
 
 def _doubtful(files: Sequence[str], header: Sequence[str], spool: Spool) -> list[Path]:

@@ -46,6 +46,9 @@ def presumed_columns(
     # files with headers of their own may have other values in a column
     if Signs.of(spool.csv) or (spool.format == "csv" and len(by_header(spool)) > 1):
         raise NotPresumedError
+    # nor are the first ones of CSV looked at alone
+    if spool.format == "csv" and spool.growing and set(by_header(spool)) != {tuple(spool.types)}:
+        raise NotPresumedError
     look = _FirstLook()
     try:
         with lines.only_first(connection, spool):

@@ -2,7 +2,8 @@
 
 That is for records of which each can be decided alone, by what the first of them say. Where it is not so, or a record
 contradicts, what was written is thrown away, and all records are landed when they are there, as ever. The scratch
-database is opened while the first records are read, whatever they are.
+database is opened while the first records are read, whatever they are. Readers that are followed write NDJSON, or CSV
+of which they know the types.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from elt_factory.config.models.table import loaded_name, source_name
 from elt_factory.config.models.values import ColumnType, TypeName
 from elt_factory.core.sql_text import identifier
 from elt_factory.extract.request import Spool
-from elt_factory.landing import casting, contract, csv_sql, memory, ndjson
+from elt_factory.landing import casting, contract, csv_sql, csv_stream, memory, ndjson
 from elt_factory.landing.csv_files import by_first_record, by_header, check_is_known, is_header_again
 from elt_factory.landing.csv_sifting import forget_broken_lines
 from elt_factory.landing.file_names import AGAIN, PATH, ROW, with_path
@@ -303,7 +303,11 @@ def _parquet_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan
     return [f"(SELECT {', '.join(columns)} FROM {relation})"]
 
 
-def _csv_relations(_: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> list[str]:
+def _csv_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> list[str]:
+    if spool.growing is not None:
+        (header,) = by_header(spool)
+        read = ", ".join(map(identifier, plan.raw_columns)) or "NULL"
+        return [f"(SELECT {read} FROM {csv_stream.offer(connection, spool.growing, header)})"]
     parts = []
     for header, files in by_header(spool).items():
         columns = [

@@ -77,19 +77,19 @@ def offer(
     longest = max((look.longest for look in looks), default=0)
     if longest > limits.RECORD_BYTES or not all(look.is_text for look in looks):
         raise BrokenLinesError
-    connection.register(name, _Stream(partial(_pieces_of, tuple(files))))
+    connection.register(name, _stream(partial(_pieces_of, tuple(files))))
     return Sizes(longest, any(look.are_long for look in looks))
 
 
 def offer_again(connection: duckdb.DuckDBPyConnection, spool: Spool) -> None:
     """`offer` of files in which nothing is new: what is said of them holds."""
-    connection.register(LINES, _Stream(_of_spool(spool)))
+    connection.register(LINES, _stream(_of_spool(spool)))
 
 
 @contextmanager
 def only_first(connection: duckdb.DuckDBPyConnection, spool: Spool, part: int = 1) -> Iterator[None]:
     """Let a connection read no more of an offered spool than the first batch, or a part of it, in the block."""
-    connection.register(LINES, _Stream(_of_spool(spool), most=1, part=part))
+    connection.register(LINES, _stream(_of_spool(spool), most=1, part=part))
     try:
         yield
     finally:
@@ -97,9 +97,11 @@ def only_first(connection: duckdb.DuckDBPyConnection, spool: Spool, part: int = 
 
 
 def _of_spool(spool: Spool) -> _Pieces:
+    if spool.format != "ndjson":
+        return partial(_pieces_of, ())
     if spool.growing is not None:
         return partial(_checked, spool.growing, spool.longest or 0)
-    return partial(_pieces_of, spool.files if spool.format == "ndjson" else ())
+    return partial(_pieces_of, spool.files)
 
 
 def _pieces_of(files: Sequence[Path], most_bytes: int) -> Iterator[tuple[Path, _Bytes]]:
@@ -137,23 +139,24 @@ def _has_long_lines(chunk: bytes) -> bool:
 
 
 @dataclass(frozen=True)
-class _Stream:
+class Stream:
     """The protocol by which Arrow's streams are handed over, each time from the beginning."""
 
-    pieces: _Pieces
-    most: int | None = None  # batches
-    part: int = 1  # what a batch is of one of the usual size
+    schema: pa.Schema
+    batches: Callable[[], Iterator[pa.RecordBatch]]
 
     def __arrow_c_schema__(self) -> object:
-        return _schema().__arrow_c_schema__()
+        return self.schema.__arrow_c_schema__()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         import pyarrow as pa
 
-        reader = pa.RecordBatchReader.from_batches(
-            _schema(), islice(_batches(self.pieces, BATCH_BYTES // self.part), self.most)
-        )
-        return reader.__arrow_c_stream__(requested_schema)
+        return pa.RecordBatchReader.from_batches(self.schema, self.batches()).__arrow_c_stream__(requested_schema)
+
+
+def _stream(pieces: _Pieces, most: int | None = None, part: int = 1) -> Stream:
+    """Return lines as a stream of at most so many batches, each a part of one of the usual size."""
+    return Stream(_schema(), lambda: islice(_batches(pieces, BATCH_BYTES // part), most))
 
 
 def _schema() -> pa.Schema:

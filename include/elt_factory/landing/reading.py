@@ -12,10 +12,10 @@ from elt_factory.config.models.table import loaded_name
 from elt_factory.core.failures import BadDataError, ContractError
 from elt_factory.extract.growing import Growing
 from elt_factory.extract.line_looks import LONG
-from elt_factory.extract.request import Spool
+from elt_factory.extract.request import NOTHING_READ, Spool
 from elt_factory.landing import contract, csv_sql, limits, memory, staging
 from elt_factory.landing.csv_files import comes_from_others
-from elt_factory.landing.csv_sifting import forget_broken_lines, sift_csv
+from elt_factory.landing.csv_sifting import forget_broken_lines, has_broken_lines, sift_csv
 from elt_factory.landing.delivered import file_id, note_delivered
 from elt_factory.landing.direct import Parts, may_be_direct, stage_directly
 from elt_factory.landing.first_look import NotPresumedError, presumed_columns
@@ -201,12 +201,13 @@ def stage_growing(
     Raises:
         duckdb.Error: the read has failed, or something else.
     """
-    spool = Spool("ndjson", growing.files, longest=_LONGEST_FOLLOWED, growing=growing)
+    described, files = growing.described or NOTHING_READ, growing.files
+    headers = described.headers and described.headers * len(files)
+    spool = replace(described, files=files, headers=headers, longest=_LONGEST_FOLLOWED, growing=growing)
     memory.set_records(connection, _LONGEST_FOLLOWED)
     memory.set_threads(connection, 1)
     if request.known.has_sql:
-        # what is read comes through Python
-        confine(connection, [request.workdir, parts.parent])
+        confine(connection, [request.workdir, parts.parent, *(file.parent for file in files)])
     with _unless_contradicted():
         return _in_parts(connection, request, spool, parts)
     return None
@@ -220,15 +221,22 @@ def finish_growing(
     None where the spool is not as it was thought to be.
     """
     spool = request.spool
-    if replace(spool, rows_read=None, token=None, remarks=(), seen={}) != Spool("ndjson", spool.files):
+    if _form(spool) != _form(read.spool) or (spool.longest or 0) > _LONGEST_FOLLOWED:
         return None
-    read = replace(read, spool=replace(spool, longest=_LONGEST_FOLLOWED))
+    read = replace(read, spool=replace(spool, longest=spool.longest or _LONGEST_FOLLOWED))
     offer_again(connection, read.spool)
     with _unless_contradicted():
         _stage_rejected(connection, request, read)
         memory.set_threads(connection, len(read.plan.columns))
-        return read
+        # what DuckDB takes for broken is looked at with all that is there
+        return None if has_broken_lines(connection) else read
     return None
+
+
+def _form(spool: Spool) -> Spool:
+    """Return what a spool says of the form of its records, with the one header of its files."""
+    of_all = replace(spool, files=(), rows_read=None, headers=tuple(dict.fromkeys(spool.headers or ())), growing=None)
+    return replace(of_all, longest=None, null_cursors=None, keys=None, token=None, remarks=(), seen={})
 
 
 def _stage_directly(

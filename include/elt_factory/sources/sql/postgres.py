@@ -88,6 +88,9 @@ def read(request: ReadRequest, connection: Connection) -> Spool:
         part = in_part(KeyRange.of(request))
         null_cursors = _null_cursors(database, relation, request, part)
         where = both(_where(request, types, cursor, settled), part)
+        known = Spool("csv", (), 0, types, headers=(tuple(types),), integers=_integers(columns))
+        if request.growing is not None:
+            request.growing.described = known
         if source.tables[request.table].partitions > 1 and request.most_rows is None:
             parted = _Parted(connection, source.extract.silence, request, _clock(request, relation, types))
             key = whole_key(request, types, label)
@@ -98,10 +101,11 @@ def read(request: ReadRequest, connection: Connection) -> Spool:
             statement = _select(relation, columns, nested, where)
             if request.most_rows is not None:
                 statement += sql.SQL(" LIMIT {}").format(request.most_rows)
-            files, found = (file,), copied(database, statement, file, Progress(request.log, request.table))
+            progress = Progress(request.log, request.table)
+            files, found = (file,), copied(database, statement, file, progress, request.growing)
         key_columns = [column for column in columns if column.name in keys_of(request, types, label)]
         keys = _keys(database, request, relation, key_columns, nested)
-    spool = Spool("csv", files, found.rows, types, longest=found.longest, integers=_integers(columns))
+    spool = replace(known, files=files, rows_read=found.rows, longest=found.longest, headers=None)
     return replace(spool, null_cursors=null_cursors, keys=keys)
 
 
@@ -129,7 +133,7 @@ def _copy_parts(
         with _connected(parted.connection, parted.silence, snapshot) as other:
             opened.append(other)
             _set_up(other, parted.clock)
-            return copied(other, statements[number], files[number], progress)
+            return copied(other, statements[number], files[number], progress, request.growing)
 
     def stop() -> None:
         for other in opened:

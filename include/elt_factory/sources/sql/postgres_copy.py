@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from elt_factory.core.extras import needs
+from elt_factory.extract.growing import Growing
 from elt_factory.extract.progress import Progress
 
 with needs("postgres", "a connection of type postgres"):
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from psycopg.abc import PQGen
 
 _ROWS_BETWEEN_LOOKS = 10_000
-_BUFFER_BYTES = 1024 * 1024
+_BUFFER_BYTES = _TOLD_BYTES = 1024 * 1024
 
 
 class Copied(NamedTuple):
@@ -27,18 +29,41 @@ class Copied(NamedTuple):
     longest: int
 
 
+@dataclass
+class _Told:
+    """Tells how far a file has come, from time to time."""
+
+    out: IO[bytes]
+    file: Path
+    growing: Growing | None
+    size: int = 0
+
+    def look(self, *, is_end: bool = False) -> None:
+        """Tell it, where enough has come since, or at the end."""
+        if self.growing is not None and (size := self.out.tell()) >= self.size + (not is_end and _TOLD_BYTES):
+            self.out.flush()
+            self.growing.grew(self.file, size)
+            self.size = size
+
+
 def copied(
-    database: psycopg.Connection[tuple[object, ...]], statement: sql.Composable, file: Path, progress: Progress
+    database: psycopg.Connection[tuple[object, ...]],
+    statement: sql.Composable,
+    file: Path,
+    progress: Progress,
+    growing: Growing | None = None,
 ) -> Copied:
-    """Write what a SELECT finds to a CSV file with a header line."""
+    """Write what a SELECT finds to a CSV file with a header line, and tell `growing` how far it has come."""
     copy = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv, HEADER)").format(statement)
     with database.cursor() as cursor, file.open("wb", _BUFFER_BYTES) as out, cursor.copy(copy):
-        found = database.wait(_sent(database.pgconn, out, progress))
+        told = _Told(out, file, growing)
+        found = database.wait(_sent(database.pgconn, out, progress, told))
+        told.look(is_end=True)
     progress.done(found.rows)
     return found
 
 
-def _sent(server: pq.abc.PGconn, out: IO[bytes], progress: Progress) -> PQGen[Copied]:
+def _sent(server: pq.abc.PGconn, out: IO[bytes], progress: Progress, told: _Told) -> PQGen[Copied]:
     # the driver's own iterator begins to wait for each row, and its generators are made for each
     take, write, number, longest = server.get_copy_data, out.write, 0, 0
     while True:
@@ -53,6 +78,7 @@ def _sent(server: pq.abc.PGconn, out: IO[bytes], progress: Progress) -> PQGen[Co
             size, row = take(1)
         if size < 0:
             break
+        told.look()
         while not (yield waiting.Wait.R):
             continue
         server.consume_input()
