@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg.abc import PQGen
 
-_ROWS_BETWEEN_LOOKS = 10_000
 _BUFFER_BYTES = _TOLD_BYTES = 1024 * 1024
 
 
@@ -73,11 +72,10 @@ def _sent(server: pq.abc.PGconn, out: IO[bytes], progress: Progress, told: _Told
             number += 1
             if size > longest:  # noqa: PLR1730 - a call for each row costs more
                 longest = size
-            if number % _ROWS_BETWEEN_LOOKS == 0:
-                progress.seen(number)
             size, row = take(1)
         if size < 0:
             break
+        progress.seen(number)
         told.look()
         while not (yield waiting.Wait.R):
             continue
