@@ -16,7 +16,7 @@ from elt_factory.core.failures import BadRequestError
 from elt_factory.discover import keys, periods, pii
 from elt_factory.discover.found import Guess, Sample, SourceFound, TableFound
 from elt_factory.discover.sensitive import sensitive
-from elt_factory.discover.table import named_apart
+from elt_factory.discover.table import Ground, first_day, named_apart, table_of
 from elt_factory.discover.writing import yaml_of
 from elt_factory.extract import dialect
 from elt_factory.sources.rest_api import paging
@@ -130,7 +130,35 @@ def test_what_is_not_personal_stays_open(name, values):
         ("note", ["sk_live_abcdefgh1234", "sk_live_zyxwvuts9876"], "secret"),
         ("has_password", ["true", "false"], None),
         ("next_page_token_count", ["12345678"], None),
-        ("session_id", ["9f8e7d6c"], None),
+        ("session_id", ["9f8e7d6c"], "by its name: the id of a session"),
+        ("sessionId", ["1042", "1043"], None),
+        ("password_hash", ["$2b$12$abcdefghijklmnopqrstuv"], "by its name: a secret"),
+        ("passwordHash", ["9f8e7d6c"], "by its name: a secret"),
+        ("password_digest", ["9f8e7d6c"], "by its name: a secret"),
+        ("pw_salt", ["9f8e7d6c"], "by its name: a secret"),
+        ("checked", ["$2b$12$abcdefghijklmnopqrstuv"], "by its values: a secret"),
+        ("signing_key", ["9f8e7d6c"], "by its name: a secret"),
+        ("hook", ["whsec_abcdefghijklmnop"], "by its values: a secret"),
+        ("url", ["https://hooks.slack.com/services/T0/B0/abcdefgh"], "by its values: a secret"),
+        ("bot", ["110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"], "by its values: a secret"),
+        ("tokens", ['["tok_1_abcdefgh12345"]'], "inside, its list: by its name: a secret"),
+        ("api_credentials", ["abc1defghijk"], "by its name: a secret"),
+        ("reset_token", ["9f8e7d6c"], "by its name: a secret"),
+        ("cookie", ["sid=9f8e7d6c; Path=/"], "by its name: a secret"),
+        ("pin", ["1234", "9876"], "by its name: a secret"),
+        ("tokens", ["15231234", "9"], None),
+        ("tokens", ['{"input":1523,"output":12}'], None),
+        ("total_tokens", ["123456789"], None),
+        ("token_count", ["12345678"], None),
+        ("session_count", ["12345678"], None),
+        ("cookie_consent", ["accepted_all_1"], None),
+        ("cookies", ["accepted", "refused"], None),
+        ("pinned", ["1234"], None),
+        ("shipping", ["1234"], None),
+        ("pin", ["13", "A1"], None),
+        ("credentials", ["M.D.", "Registered Nurse 2"], None),
+        ("password_changed_at", ["2024-01-31T10:00:00Z"], None),
+        ("signing_key_count", ["12345678"], None),
         ("settings", ['{"smtp": {"password": "hunter22"}}'], "inside, smtp.password: by its name: a secret"),
         ("hooks", ['[{"url": "https://x", "auth": "Bearer abcdef123456"}]'], "inside, auth: by its values: a secret"),
         ("buyer", ['{"customer": {"email": "a@example.org"}}'], "inside, customer.email: by its name: an e-mail"),
@@ -143,6 +171,14 @@ def test_secrets_and_what_json_holds_inside_are_seen(name, values, found):
     seen = sensitive(name, values, "rows", is_json=values[0][0] in "{[")
     said = seen.secret or seen.personal
     assert (found in said) if found and said else found is said
+
+
+@pytest.mark.parametrize(("dates", "day"), [({}, None), ({"bought": "2024-01-31"}, "2024-01-31")])
+def test_a_date_of_birth_is_not_the_first_day_of_a_source(dates, day):
+    seen = sample(
+        {"dob": "date", **dict.fromkeys(dates, "date")}, *[(f"1980-01-0{n}", *dates.values()) for n in (1, 2)]
+    )
+    assert first_day(seen, table_of(seen, Ground("members"))) == day
 
 
 @pytest.mark.parametrize(
@@ -212,6 +248,36 @@ def test_a_window_is_believed_only_when_it_filters():
 def test_what_is_no_plain_http_address_is_refused(url):
     with pytest.raises(BadRequestError):
         address_of(url)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "u?user=joe&pass=hunter22",
+        "u?pw=hunter22",
+        "u?code=hunter22Zx8abcdefgh==",
+        "u?sid=hunter22abcdef",
+        "u?PHPSESSID=hunter22abcdef",
+        "u?client=AKIAHUNTER22HUNTER22",
+        "bot110201543:hunter22vCH1vGWJxfSeofSAs0K5PALDsaw/getUpdates",
+        "bot110201543%3Ahunter22vCH1vGWJxfSeofSAs0K5PALDsaw?page=1",
+    ],
+)
+def test_an_address_with_a_secret_is_refused_and_the_secret_not_shown(rest):
+    with pytest.raises(BadRequestError, match="the URL holds a secret") as caught:
+        address_of(f"https://api.example.org/{rest}")
+    assert "hunter22" not in str(caught.value)
+
+
+def test_a_secret_of_the_path_is_proposed_for_the_host_of_the_connection():
+    host = re.escape("--conn-host 'https://api.example.org/v1/bot/<secret>', then:")
+    with pytest.raises(BadRequestError, match=f"{host} .* --path /getUpdates$"):
+        address_of("https://api.example.org/v1/bot/110201543:hunter22vCH1vGWJxfSeofSAs0K5PALDsaw/getUpdates")
+
+
+@pytest.mark.parametrize("query", ["code=DE", "sid=12", "author=joe", "keyword=x", "pinned=1", "session=2024", "p=1:2"])
+def test_an_address_with_an_ordinary_parameter_passes(query):
+    assert address_of(f"https://api.example.org/v1/orders?{query}").params
 
 
 @given(st.text(alphabet=string.ascii_letters, min_size=8))

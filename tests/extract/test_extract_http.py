@@ -742,6 +742,7 @@ def test_a_secret_is_masked_wherever_a_connection_holds_it_and_however_it_is_wri
 
 def test_the_login_of_a_database_without_a_password_is_a_name():
     assert secrets_of(Connection("db", "postgres", host="x", login="postgres")) == ()
+    assert secrets_of(Connection("bot", "http", host=f"https://api.example.org/bot123456:{'A' * 35}/v1"))
 
 
 def test_a_key_as_the_login_alone_is_sent_and_shows_nowhere():

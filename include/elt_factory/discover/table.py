@@ -75,9 +75,11 @@ def _deleted(sample: Sample) -> str | None:
     return next((name for name, kind in named if kind is None or says_deleted(name, kind)), None)
 
 
-def first_day(sample: Sample) -> str | None:
-    """Return the first day that the records know of, by their cursor or business date."""
+def first_day(sample: Sample, table: TableFound) -> str | None:
+    """Return the first day that the records know of, by their cursor or business date; a date of birth is neither."""
+    open_to_all = {column.name for column in table.columns if not (column.pii or column.secret)}
     names = [*keys.cursor_candidates(sample), *keys.date_candidates(sample)]
+    names = [name for name in names if name in open_to_all]
     days = [_first_day(sample, name) for name in names[:1]]
     return days[0] if days and days[0] else None
 

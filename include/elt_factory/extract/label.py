@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, TypeVar
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
+from elt_factory.config.models.secrets import looks_secret
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import BadRequestError, EltError, redact
 from elt_factory.extract.request import ReadRequest
@@ -88,13 +89,14 @@ def source_of(request: ReadRequest, kind: type[T]) -> T:
 def secrets_of(connection: Connection | None) -> tuple[str, ...]:
     """Return every form in which a connection's secrets could show in a text, longest first.
 
-    A secret is the password, a login without a password (some APIs take a key as the login), and what is secret in
-    the extra; its forms are those of addresses, JSON, HTML, Python and base64, alone and within a longer text.
+    A secret is the password, a login without a password (some APIs take a key as the login), what is secret in
+    the extra, and a token in the path of the host; its forms are those of addresses, JSON, HTML, Python and base64, alone and within a longer text.
     """
     if connection is None:
         return ()
     login, password = connection.login or "", connection.password or ""
-    found = {password, *_in_extra(connection.extra)}
+    in_host = filter(looks_secret, unquote(connection.host or "").split("/"))
+    found = {password, *in_host, *_in_extra(connection.extra)}
     if not password and connection.conn_type in _KEY_AS_LOGIN:
         found.add(login)
     forms = {form for secret in found for form in _forms(secret)}

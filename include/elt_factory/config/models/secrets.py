@@ -39,6 +39,10 @@ _VALUES = re.compile(
     r"|^AIza[\w-]{30,}|^xox[abeprs]-[\w-]{10,}|^eyJ[\w-]{8,}\.[\w-]{8,}\.|^shp(?:at|ca|pa|ss)_\w{16,}|^SG\.[\w-]{16,}\."
     r"|^(?:Bearer|Basic|Token)\s+\S{6,}|-----BEGIN [A-Z ]*PRIVATE KEY"
     r"|://[^/\s:@]*:(?![{$])[^/\s@]+@"
+    # what a webhook is signed with, the webhooks of chats, which need nothing else, and the token of a bot in its path
+    r"|^whsec_[\w+/=-]{16,}|://hooks\.slack\.com/(?:services|workflows|triggers)/\w"
+    r"|://(?:\w+\.)?discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d|\.webhook\.office\.com/webhookb2/\w"
+    r"|^(?:bot)?\d{6,12}:[\w-]{30,}$"
 )
 # a key named "key" is one only where its value looks like one
 _RANDOM = re.compile(r"^(?=.*\d)(?=.*[A-Za-z])[\w-]{16,}$")

@@ -59,7 +59,7 @@ def look_at_files(place: FilesToLookAt, workdir: Path) -> SourceFound:
         raise SourceNotReadyError(
             f'no file "{place.pattern}" of a format ({formats}) that can be read is in {place.folder.name}{reason}'
         )
-    days = [day for _, sample in looked if (day := first_day(sample))]
+    days = [day for table, sample in looked if (day := first_day(sample, table))]
     return SourceFound(
         {"type": Guess("files", ""), **place.extract},
         named_apart([table for table, _ in looked]),

@@ -99,7 +99,7 @@ def _source(
     name = sane_name(endpoint.path.rstrip("/").rsplit("/", 1)[-1]) or "records"
     column = window.column if window else None
     table = table_of(sample, Ground(name, lines, window=column, whole=window is None, cursors=window is not None))
-    return SourceFound(extract, [table], first_day(sample))
+    return SourceFound(extract, [table], first_day(sample, table))
 
 
 @dataclass(frozen=True)
