@@ -139,6 +139,28 @@ def test_the_cursor_may_be_that_of_the_last_record(tmp_path, more):
     assert len(server.asked) == (3 if more else 4)
 
 
+@pytest.mark.parametrize("more", ["", ", more: has_more"])
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_a_full_last_page_is_the_end_where_the_cursor_is_that_of_the_last_record(tmp_path, more, rows):
+    def answer(asked):
+        at = int(asked.params.get("starting_after", -1)) + 1
+        return reply({"items": [{"id": n} for n in range(at, min(rows, at + 2))], "has_more": at + 2 < rows})
+
+    warned = []
+    paginator = f"{{type: cursor, cursor_record: id, cursor_param: starting_after{more}}}"
+    table = f"x: {{path: /x, params: {{limit: 2}}, records: items, paginator: {paginator}}}"
+    with serving(answer) as server:
+        assert records_of(server, tmp_path, table, "x", warn=warned.append) == [{"id": n} for n in range(rows)]
+    assert not warned
+
+
+@pytest.mark.parametrize("said", [{"has_more": False}, {"total": 2}])
+def test_a_full_page_without_a_cursor_is_all_where_the_api_says_so(tmp_path, said):
+    table = "x: {path: /x, params: {limit: 2}, records: items, paginator: {type: cursor, cursor_path: after}}"
+    with serving(lambda _: reply({"items": PAGES[0], **said})) as server:
+        assert records_of(server, tmp_path, table, "x") == PAGES[0]
+
+
 def test_a_last_record_without_the_cursor_is_named(tmp_path):
     with pytest.raises(BadDataError, match='the last record has no "idd"'):
         read(tmp_path, "{type: cursor, cursor_record: idd}", lambda _: reply({"items": PAGES[0]}))

@@ -103,7 +103,8 @@ class Proof:
             self._model, asked, self._first, last, (walk.rows, walk.fresh)
         )
         is_last = self._at_end is not None and last.document.find(self._at_end) is not None
-        nowhere = "" if is_last else never_there(self._model, self._with_path, walk.rows)
+        # some APIs leave the cursor out where there is one page, and say that it is all
+        nowhere = "" if is_last or over else never_there(self._model, self._with_path, walk.rows)
         full = full_by(params, last.records) if nowhere or against else ""
         if against or (nowhere and full):
             text = against or f"{nowhere}; the page is full, according to {full}"

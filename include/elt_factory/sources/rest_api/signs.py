@@ -170,10 +170,11 @@ def _another_way_on(model: Paginator, asked: Ask, last: Page, signs: Signs) -> s
 
 
 def never_there(model: Paginator, pages_with_path: int, rows: int) -> str:
-    """Return the remark on a cursor or link whose place is on no page; empty text where it was on one."""
-    if pages_with_path or not rows or not isinstance(model, CursorPaginator | JsonLinkPaginator):
+    """Return the remark on a cursor or link whose place is on no page; empty text where it was on one, or has none."""
+    path = path_of(model)
+    if path is None or pages_with_path or not rows:
         return ""
-    return f'"{path_of(model)}" is on no page, so only the first page was read: check the path in paginator:'
+    return f'"{path}" is on no page, so only the first page was read: check the path in paginator:'
 
 
 def path_of(model: Paginator) -> str | None:
