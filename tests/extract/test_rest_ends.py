@@ -187,3 +187,90 @@ def test_an_answer_to_skip_behind_the_first_page_is_an_end_that_is_proved(tmp_pa
     tables = f"x: {{path: /x, records: items, paginator: {{type: page_number, total: count}}, {answers}}}"
     with serving(answer) as server, pytest.raises(BadDataError, match="says 5 records, but 4 were read"):
         records_of(server, tmp_path, tables, "x")
+
+
+ISSUES = [{"id": n, "notes": [{"note": 10 * n + k} for k in range(0 if 5 <= n < 10 else 3)]} for n in range(20)]
+NOTES = [note for issue in ISSUES for note in issue["notes"]]
+
+
+def issues(asked, size=5, **said):
+    start = int(asked.params["offset"]) if "offset" in asked.params else size * (int(asked.params.get("page", 1)) - 1)
+    return reply({"issues": ISSUES[start : start + size], **said})
+
+
+@pytest.mark.parametrize(
+    "paginator",
+    [
+        "{type: offset, limit: 5}",
+        "{type: offset, limit: 5, total: count}",
+        "{type: offset, limit: 50, total: count}",
+        "{type: offset, limit: 50}",
+        "{type: page_number}",
+        "{type: page_number, total: count}",
+        "{type: page_number, total: total}",
+    ],
+)
+def test_pages_are_of_the_elements_that_the_records_are_in(tmp_path, paginator):
+    table = f"x: {{path: /x, records: 'issues[*].notes', paginator: {paginator}}}"
+    with serving(lambda asked: issues(asked, count=20, total=20)) as server:
+        assert records_of(server, tmp_path, table, "x") == NOTES
+    places = [int(asked.params.get("offset", 0)) for asked in server.asked]
+    assert "offset" not in paginator or sorted(places) == [0, 5, 10, 15, 20][: len(places)]
+
+
+def test_fewer_elements_than_the_total_are_an_error_however_many_records_are_in_them(tmp_path):
+    table = "x: {path: /x, records: 'issues[*].notes', paginator: {type: page_number}}"
+    with (
+        serving(lambda asked: issues(asked, 5 if asked.params["page"] in "12" else 50, total=20)) as server,
+        pytest.raises(BadDataError, match="says 20 records, but 10 were read"),
+    ):
+        records_of(server, tmp_path, table, "x")
+
+
+@pytest.mark.parametrize("total", [3, 1])
+def test_a_total_may_count_the_elements_or_the_records_in_them(tmp_path, total):
+    table = "x: {path: /x, records: {path: 'items[*].order', optional: true}}"
+    answer = {"total": total, "items": [{"order": {"id": 1}}, {"order": None}, {"x": 1}]}
+    with serving(lambda _: reply(answer)) as server:
+        assert records_of(server, tmp_path, table, "x") == [{"id": 1}]
+
+
+def test_records_without_the_optional_value_are_asked_for_once(tmp_path):
+    items = [{"id": n, "refund": {"rid": n} if n % 2 == 0 else None} for n in range(20)]
+    table = "x: {path: /x, records: {path: 'items[*].refund', optional: true}, paginator: {type: offset, limit: 4}}"
+
+    def answer(asked):
+        start = int(asked.params["offset"])
+        return reply({"items": items[start : start + 4]})
+
+    with serving(answer) as server:
+        assert [row["rid"] for row in records_of(server, tmp_path, table, "x")] == [*range(0, 20, 2)]
+
+
+@pytest.mark.parametrize("rows", [0, 3, 10, 23])
+@pytest.mark.parametrize("paginator", ["{type: offset, limit: 10}", "{type: page_number}"])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_pages_are_of_the_records_where_these_are_only_wrapped_or_grouped(tmp_path, paginator, rows, groups):
+    found = [{"n": n} for n in range(rows)]
+
+    def answer(asked):
+        start = int(asked.params["offset"]) if "offset" in asked.params else 10 * (int(asked.params["page"]) - 1)
+        page = found[start : start + 10]
+        if groups == 1:
+            return reply({"reports": [{"rows": page}]})
+        return reply({"reports": [{"rows": part} for part in (page[:4], page[4:]) if part]})
+
+    table = f"x: {{path: /x, records: 'reports[*].rows', paginator: {paginator}}}"
+    with serving(answer) as server:
+        assert records_of(server, tmp_path, table, "x") == found
+
+
+def test_the_cursor_is_that_of_the_last_element_where_the_records_are_in_it(tmp_path):
+    def answer(asked):
+        at = int(asked.params.get("starting_after", -1)) + 1
+        return reply({"data": ISSUES[at : at + 5], "has_more": at + 5 < 20})
+
+    paginator = "{type: cursor, cursor_record: id, cursor_param: starting_after, more: has_more}"
+    table = f"x: {{path: /x, records: 'data[*].notes', paginator: {paginator}}}"
+    with serving(answer) as server:
+        assert records_of(server, tmp_path, table, "x") == NOTES

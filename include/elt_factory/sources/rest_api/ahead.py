@@ -103,7 +103,7 @@ def asks_after(model: Paginator, page: Page, ask: Ask) -> Iterator[Ask]:
     """
     if isinstance(model, OffsetPaginator):
         total = number_of(page.document.find(model.total)) if model.total else None
-        places = range(int(ask.params[model.offset_param]), total or 0, page.records or model.limit)
+        places = range(int(ask.params[model.offset_param]), total or 0, page.items or model.limit)
         yield from (Ask({**ask.params, model.offset_param: place}) for place in places)
     elif isinstance(model, PageNumberPaginator):
         number, name = int(ask.params[model.page_param]), model.page_param
@@ -117,4 +117,4 @@ def _pages(model: PageNumberPaginator, page: Page) -> int:
         return pages
     # the last page may be a short one, and no page comes after it
     total = number_of(find(model.total)) if model.total else None
-    return -(-total // page.records) if total and page.records else 0
+    return -(-total // page.items) if total and page.items else 0

@@ -26,7 +26,7 @@ from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.paginators import Ask, Page
 from elt_factory.sources.rest_api.paging import empty_lists, paginator_candidates, records_paths
 from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
-from elt_factory.sources.rest_api.signs import contradiction, signs_of
+from elt_factory.sources.rest_api.signs import Came, contradiction, signs_of
 
 _PATIENCE = Patience(tries=4, longest_retry_after=10.0)
 _KEY_HEADERS = ("X-API-Key", "Api-Key", "X-Auth-Token")
@@ -220,7 +220,7 @@ def _against(answer: Answer, records: str | None) -> str:
     document = answer.document
     page = Page(document, answer.headers, document.records(records), records)
     signs = signs_of(document, records)
-    return contradiction(SinglePage(type="single_page"), Ask(), signs, page, (page.records, 1))
+    return contradiction(SinglePage(type="single_page"), Ask(), signs, page, Came(page.records, page.items, 1))
 
 
 def _flow(model: Paginator | Auth) -> str:

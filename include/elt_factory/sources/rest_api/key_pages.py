@@ -74,7 +74,7 @@ class KeyPages:
                     break
                 answer = found
                 with _placed(answer, self.label):
-                    page = self._page(answer)
+                    page = walk.as_paged(self._page(answer))
                     proof.see(asked, page)
                     kept, ask = walk.take(asked, page)
                     kept = [replace(page, found=key.lines(page.found)) for page in kept] if key.kept else kept
@@ -165,8 +165,8 @@ class KeyPages:
         table, document = self.table, answer.document
         above = table.records.above if table.records else None
         refuse_failure(document, above, table.columns)
-        found = flattened(records_of(document, table.records), table.flatten)
-        return Page(document, answer.headers, found, above)
+        found = records_of(document, table.records)
+        return Page(document, answer.headers, flattened(found.records, table.flatten), above, found.around)
 
     def _prove(self, answer: Answer, verdict: Verdict) -> None:
         """Fail, or warn, where the answers say that the pages had not ended."""

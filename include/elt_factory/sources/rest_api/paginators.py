@@ -47,22 +47,36 @@ class Ask:
 
 @dataclass(frozen=True)
 class Page:
-    """What came back: the answer, its headers (names in any case), its records and where they were in it."""
+    """What came back: the answer, its headers (names in any case), its records and where they were in it.
+
+    `around` are the elements that the records are in, where the path goes through them by `[*]`: pages are of those.
+    """
 
     document: Document
     headers: Mapping[str, str]
     found: Sequence[Raw]
     records_path: str | None = None
+    around: Sequence[Raw] | None = None
 
     @cached_property
     def prints(self) -> Prints:
-        """The hashes of its records."""
-        return Prints.of(self.found)
+        """The hashes of its items."""
+        return Prints.of(self.paged)
 
     @property
     def records(self) -> int:
         """How many records there are."""
         return len(self.found)
+
+    @property
+    def paged(self) -> Sequence[Raw]:
+        """What the API has put on this page: its records, or what they are in."""
+        return self.found if self.around is None else self.around
+
+    @property
+    def items(self) -> int:
+        """How many there are of what the API counts, and asks for by number or offset."""
+        return len(self.paged)
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the records as NDJSON, a few thousand at a time: a large page is not copied as a whole."""
@@ -88,25 +102,36 @@ def first(model: Paginator) -> Ask:
             return Ask()
 
 
-def following(model: Paginator, asked: Ask, page: Page, rows: int = 0, pages: int = 1) -> Ask | None:
+def is_wrapped(model: Paginator, page: Page) -> bool:
+    """Whether pages are of the records themselves, by the first page: what is around them is one thing, or groups them.
+
+    `reports[*].rows` of one report is such a list, and so is `days[*].orders` whose orders are as many as the limit.
+    """
+    if page.around is None or not page.records:
+        return False
+    limit = model.limit if isinstance(model, OffsetPaginator) else None
+    return page.items != limit and (page.items == 1 or page.records == limit)
+
+
+def following(model: Paginator, asked: Ask, page: Page, items: int = 0, pages: int = 1) -> Ask | None:
     """Return the request after this page, or None when it was the last.
 
-    `rows` are those of all pages up to this one, `pages` how many there were.
+    `items` are those of all pages up to this one, `pages` how many there were.
 
     Raises:
         UnreadableAnswerError: the answer cannot hold what the paginator looks for.
     """
     if isinstance(model, SinglePage):
         return None
-    over = says_end(model, page, rows, pages)
+    over = says_end(model, page, items, pages)
     if over:
         return None
     # a server may cap its pages below our limit: only an empty page is past the last, if no total says otherwise
     counted = isinstance(model, OffsetPaginator | PageNumberPaginator)
-    return None if counted and over is None and not page.records else _next(model, asked, page)
+    return None if counted and over is None and not page.items else _next(model, asked, page)
 
 
-def says_end(model: Paged, page: Page, rows: int, pages: int) -> bool | None:
+def says_end(model: Paged, page: Page, items: int, pages: int) -> bool | None:
     """Whether an answer says that this was the last page, by what the paginator names; None where it says nothing."""
     find = page.document.find
     if (goes_on := says_more(model, page)) is not None:
@@ -114,7 +139,7 @@ def says_end(model: Paged, page: Page, rows: int, pages: int) -> bool | None:
     # records may come on two pages, so that a total is reached before the last one: a cursor that is there is followed
     counts = isinstance(model, OffsetPaginator | PageNumberPaginator)
     if counts and model.total and (total := number_of(find(model.total))) is not None:
-        return rows >= total
+        return items >= total
     if model.total_pages and (total := number_of(find(model.total_pages))) is not None:
         return pages >= total
     return None
@@ -144,7 +169,7 @@ def _next(model: Paginator, asked: Ask, page: Page) -> Ask | None:
         case HeaderLinkPaginator():
             return by_header(model, page.headers)
         case OffsetPaginator():
-            offset = int(asked.params[model.offset_param]) + (page.records or model.limit)
+            offset = int(asked.params[model.offset_param]) + (page.items or model.limit)
             return Ask({**asked.params, model.offset_param: offset})
         case PageNumberPaginator():
             return Ask({model.page_param: int(asked.params[model.page_param]) + 1})
@@ -171,9 +196,11 @@ def _cursor(model: CursorPaginator, page: Page) -> str | int:
         return _cursor_in(page.headers, model)
     if model.cursor_record is None:
         return text_at(page.document, model.cursor_path)
-    if not page.records:
+    if not page.items:
         return ""
-    raw = find_in(page.found[-1], model.cursor_record)
+    # of records within what is paged, the cursor is that of the latter; a group of records may have none
+    ends = [page.paged[-1], *page.found[-1:]]
+    raw = next((raw for end in ends if (raw := find_in(end, model.cursor_record)) is not None), None)
     if raw is None:
         raise UnreadableAnswerError(f'the last record has no "{model.cursor_record}" (cursor_record of the paginator)')
     return _plain(raw, model.cursor_record)

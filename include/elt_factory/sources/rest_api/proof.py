@@ -9,6 +9,7 @@ from typing import Literal
 from elt_factory.sources.rest_api.paginators import Ask, Page, number_of, says_end
 from elt_factory.sources.rest_api.paging_model import Paged, Paginator
 from elt_factory.sources.rest_api.signs import (
+    Came,
     Signs,
     contradiction,
     full_by,
@@ -58,12 +59,12 @@ class Declared:
 
         `is_said`: the API itself says that this was all, so that a header for the next page is on none.
         """
-        read = {"total": walk.rows, "total_pages": walk.pages}
+        came = _came(walk, walk.pages)
         for name, total in self._totals.items():
-            if total > read[name]:
-                what = "records" if name == "total" else "pages"
-                return f'"{self._paths[name]}" in the response says {total:,} {what}, but {read[name]:,} were read'
-        for name in sorted(self._unseen if walk.rows else ()):
+            if came.lacks(total) if name == "total" else total > walk.pages:
+                what, read = ("records", walk.items) if name == "total" else ("pages", walk.pages)
+                return f'"{self._paths[name]}" in the response says {total:,} {what}, but {read:,} were read'
+        for name in sorted(self._unseen if walk.items else ()):
             if name == "cursor_header" and (is_said or "total" in self._totals):
                 continue
             where = "header" if name == "cursor_header" else "path"
@@ -100,12 +101,12 @@ class Proof:
         asked, last = self._last
         over = _is_said(self._model, last, walk)
         against = self._declared.against(walk, is_said=over) or contradiction(
-            self._model, asked, self._first, last, (walk.rows, walk.fresh)
+            self._model, asked, self._first, last, _came(walk, walk.fresh)
         )
         is_last = self._at_end is not None and last.document.find(self._at_end) is not None
         # some APIs leave the cursor out where there is one page, and say that it is all
-        nowhere = "" if is_last or over else never_there(self._model, self._with_path, walk.rows)
-        full = full_by(params, last.records) if nowhere or against else ""
+        nowhere = "" if is_last or over else never_there(self._model, self._with_path, walk.items)
+        full = full_by(params, last.items) if nowhere or against else ""
         if against or (nowhere and full):
             text = against or f"{nowhere}; the page is full, according to {full}"
             hint = "check paginator: and records:; if the response is wrong, incomplete: warn loads what was read"
@@ -113,7 +114,11 @@ class Proof:
         return Verdict(nowhere)
 
 
+def _came(walk: Walk, pages: int) -> Came:
+    return Came(walk.rows, walk.items, pages)
+
+
 def _is_said(model: Paginator, last: Page, walk: Walk) -> bool:
     """Whether the API itself says that the last page was the last."""
-    declared = isinstance(model, Paged) and says_end(model, last, walk.rows, walk.pages)
-    return declared or says_complete(last, walk.rows)
+    declared = isinstance(model, Paged) and says_end(model, last, walk.items, walk.pages)
+    return declared or says_complete(last, walk.items)

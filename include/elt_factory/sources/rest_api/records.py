@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -21,17 +22,26 @@ from elt_factory.sources.rest_api.records_model import EACH, Records
 _SHOWN = 80
 
 
-def records_of(document: Document, at: Records | None) -> Sequence[Raw]:
+class Found(NamedTuple):
+    """Records, and the elements that they are in, where the path goes through those by `[*]`."""
+
+    records: Sequence[Raw]
+    around: Sequence[Raw] | None = None
+
+
+def records_of(document: Document, at: Records | None) -> Found:
     """Return the records of an answer.
 
     Raises:
         UnreadableAnswerError: there is nothing where they should be, or something else.
     """
     if at is None:
-        return document.records(None)
-    if at.path and EACH in at.path:
-        found: Sequence[Raw] = list(_through(document, at))
-        return _from_lists(document, at, _rows_in(found)) if at.columns else found
+        return Found(document.records(None))
+    return _within(document, at) if at.path and EACH in at.path else Found(_listed(document, at))
+
+
+def _listed(document: Document, at: Records) -> Sequence[Raw]:
+    """Return the records of the list, or in the object, at a path."""
     raw = _at(document, at)
     if raw is None:
         return []
@@ -43,6 +53,15 @@ def records_of(document: Document, at: Records | None) -> Sequence[Raw]:
         raise UnreadableAnswerError(f"{_named(at)} holds {_shown(raw)}, which is not a list{_instead(raw)}")
     found = document.items(raw)
     return _from_lists(document, at, found) if at.columns else found
+
+
+def _within(document: Document, at: Records) -> Found:
+    """Return the records below the elements of the first list or object that a path goes through."""
+    first, *rest = (at.path or "").split(EACH)
+    top = _at(document, at.model_copy(update={"path": first.strip(".") or None}))
+    around = list(_elements(at, top)) if top is not None else []
+    found: Sequence[Raw] = list(_through(at, around, rest))
+    return Found(_from_lists(document, at, _rows_in(found)) if at.columns else found, around)
 
 
 def flattened(records: Sequence[Raw], columns: Mapping[str, str]) -> Sequence[Raw]:
@@ -78,11 +97,9 @@ def _at(document: Document, at: Records) -> Raw | None:
 _MAY_BE_MISSING = "; if that means no records, write records: {path: ..., optional: true}"
 
 
-def _through(document: Document, at: Records) -> Iterator[Raw]:
-    """Yield the records below each element of the lists and objects of the path."""
-    first, *rest = (at.path or "").split(EACH)
-    top = _at(document, at.model_copy(update={"path": first.strip(".") or None}))
-    found = list(_elements(at, top)) if top is not None else []
+def _through(at: Records, around: Sequence[Raw], rest: Sequence[str]) -> Iterator[Raw]:
+    """Yield the records below each of some elements, by the rest of the path."""
+    found = list(around)
     for step in rest:
         below = step.strip(".")
         if below:

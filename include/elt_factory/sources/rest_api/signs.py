@@ -116,6 +116,19 @@ class Signs:
     following: tuple[str, str] | None = None
 
 
+@dataclass(frozen=True)
+class Came:
+    """What was read: records, the items that the API counts (the records, or what they are in), and pages."""
+
+    rows: int
+    items: int
+    pages: int
+
+    def lacks(self, total: int) -> bool:
+        """Whether a total is of more than came; one of the records in the items is a total, too."""
+        return total > self.items and total != self.rows
+
+
 def signs_of(document: Document, records: str | None) -> Signs:
     """Return what an answer says of the pages: at its top, around its records, and in objects that speak of pages."""
     found: dict[str, tuple[str, object]] = {}
@@ -129,30 +142,26 @@ def signs_of(document: Document, records: str | None) -> Signs:
     return Signs(**{kind: found[kind] for kind in allowed if kind in found})  # type: ignore[arg-type]
 
 
-def says_complete(page: Page, rows: int) -> bool:
-    """Whether an answer says that no more records are to come."""
+def says_complete(page: Page, items: int) -> bool:
+    """Whether an answer says that no more is to come than so many items."""
     signs = signs_of(page.document, page.records_path)
     if signs.more is not None:
         return not signs.more[1]
-    return signs.total is not None and signs.total[1] <= rows
+    return signs.total is not None and signs.total[1] <= items
 
 
-def contradiction(model: Paginator, asked: Ask, early: Signs, last: Page, counts: tuple[int, int]) -> str:
-    """Return what the first and the last answer say against the end of the pages; empty text where they say nothing.
-
-    `counts` are the rows and the pages that were read.
-    """
-    rows, pages = counts
+def contradiction(model: Paginator, asked: Ask, early: Signs, last: Page, came: Came) -> str:
+    """Return what the first and the last answer say against the end of the pages; empty text where they say nothing."""
     late = signs_of(last.document, last.records_path)
     if late.more is not None and late.more[1]:
         return f'the pages ended, but "{late.more[0]}" in the last response says there are more'
     # rows may come and go while they are read
     total = min((signs.total for signs in (early, late) if signs.total), key=lambda said: said[1], default=None)
-    if total and total[1] > rows:
-        return f'"{total[0]}" in the response says {total[1]:,} records, but {rows:,} were read'
+    if total and came.lacks(total[1]):
+        return f'"{total[0]}" in the response says {total[1]:,} records, but {came.items:,} were read'
     number = min((signs.pages for signs in (early, late) if signs.pages), key=lambda said: said[1], default=None)
-    if number and number[1] > pages:
-        return f'"{number[0]}" in the response says {number[1]:,} pages, but {pages:,} were read'
+    if number and number[1] > came.pages:
+        return f'"{number[0]}" in the response says {number[1]:,} pages, but {came.pages:,} were read'
     if late.more is not None or isinstance(model, OffsetPaginator | PageNumberPaginator):
         return ""
     return _another_way_on(model, asked, last, late)
@@ -169,10 +178,10 @@ def _another_way_on(model: Paginator, asked: Ask, last: Page, signs: Signs) -> s
     return ""
 
 
-def never_there(model: Paginator, pages_with_path: int, rows: int) -> str:
+def never_there(model: Paginator, pages_with_path: int, items: int) -> str:
     """Return the remark on a cursor or link whose place is on no page; empty text where it was on one, or has none."""
     path = path_of(model)
-    if path is None or pages_with_path or not rows:
+    if path is None or pages_with_path or not items:
         return ""
     return f'"{path}" is on no page, so only the first page was read: check the path in paginator:'
 
@@ -184,10 +193,10 @@ def path_of(model: Paginator) -> str | None:
     return model.next_url_path if isinstance(model, JsonLinkPaginator) else None
 
 
-def full_by(params: Mapping[str, object], records: int) -> str:
-    """Return the parameter by which a page of that many records is full, as in `limit=100`; empty text for none."""
+def full_by(params: Mapping[str, object], items: int) -> str:
+    """Return the parameter by which a page of that many items is full, as in `limit=100`; empty text for none."""
     for name, value in params.items():
-        if _plain(name) in _SIZES and str(value) == str(records):
+        if _plain(name) in _SIZES and str(value) == str(items):
             return f"{name}={value}"
     return ""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from elt_factory.sources.rest_api.damage import UnreadableAnswerError
-from elt_factory.sources.rest_api.paginators import Ask, Page, following, told
+from elt_factory.sources.rest_api.paginators import Ask, Page, following, is_wrapped, told
 from elt_factory.sources.rest_api.paging_model import OffsetPaginator, PageNumberPaginator, Paginator, SinglePage
 from elt_factory.sources.rest_api.repeats import Repeats
 from elt_factory.sources.rest_api.signs import says_complete
@@ -24,15 +25,17 @@ class Walk:
     repeats its last page, which some do past the end.
 
     Args:
-        model: How the next page is found.
+        model: How the next page is found. It counts items, which are the records or what they are in.
         most_pages: After that many the walk is broken off; None for no such limit.
     """
 
     model: Paginator
     most_pages: int | None = None
     rows: int = 0
+    items: int = 0
     fresh: int = 0
     broken_off: bool = False
+    _is_wrapped: bool | None = None
     _pages: int = 0
     _empty: int = 0
     _stale: int = 0
@@ -43,9 +46,19 @@ class Walk:
     _repeats: Repeats = field(default_factory=Repeats)
 
     @property
+    def _is_counted(self) -> bool:
+        return isinstance(self.model, OffsetPaginator | PageNumberPaginator)
+
+    @property
     def pages(self) -> int:
         """How many pages came."""
         return self._pages
+
+    def as_paged(self, page: Page) -> Page:
+        """Return a page with what the API counts as its items: the records, or what they are in, as the first says."""
+        if self._is_wrapped is None and page.items:
+            self._is_wrapped = is_wrapped(self.model, page)
+        return replace(page, around=None) if self._is_wrapped else page
 
     def take(self, asked: Ask, page: Page) -> tuple[list[Page], Ask | None]:
         """Return the pages whose records count by now, and the next request; None at the end.
@@ -58,12 +71,14 @@ class Walk:
         self._pages += 1
         again = asked.key in self._asked
         self._asked.add(asked.key)
-        held = sum(held.records for held in self._held)
-        ask = following(self.model, asked, page, self.rows + held + page.records, self._pages)
-        if not page.records:
+        held = sum(held.items for held in self._held)
+        ask = following(self.model, asked, page, self.items + held + page.items, self._pages)
+        if not page.items:
             kept, ask = self._without_records(ask, again)
         elif self._repeats.has_new(page.prints):
             kept = self._with_new(asked, page, again)
+        elif not page.records:
+            kept, ask = self._without_records(None if self._is_counted else ask, again)
         else:
             kept, ask = self._with_nothing_new(asked, page, ask, again)
         if ask is None:
@@ -75,9 +90,13 @@ class Walk:
         return self._released()
 
     def _keep(self, page: Page) -> list[Page]:
-        self.rows += page.records
+        self._count([page])
         self.fresh += 1
         return [page]
+
+    def _count(self, pages: Sequence[Page]) -> None:
+        self.rows += sum(page.records for page in pages)
+        self.items += sum(page.items for page in pages)
 
     def _without_records(self, ask: Ask | None, again: bool) -> tuple[list[Page], Ask | None]:
         self._empty += 1
@@ -107,7 +126,7 @@ class Walk:
         again: bool,
     ) -> tuple[list[Page], Ask | None]:
         seen = page.prints.page
-        if again or says_complete(page, self.rows):
+        if again or says_complete(page, self.items):
             return self._ended()
         if self._pages == 2 and seen == self._first_print:  # noqa: PLR2004
             raise UnreadableAnswerError(
@@ -115,8 +134,7 @@ class Walk:
                 "check the names in paginator:"
             )
         self._stale += 1
-        counted = isinstance(self.model, OffsetPaginator | PageNumberPaginator)
-        if counted and seen == self._print and self._stale == _LAST_AGAIN and self._all_held_are(seen):
+        if self._is_counted and seen == self._print and self._stale == _LAST_AGAIN and self._all_held_are(seen):
             return self._ended()
         if self._stale >= _MOST_STALE:
             raise UnreadableAnswerError(
@@ -135,7 +153,7 @@ class Walk:
 
     def _released(self) -> list[Page]:
         released, self._held = self._held, []
-        self.rows += sum(page.records for page in released)
+        self._count(released)
         return released
 
     def _within_limits(self, ask: Ask) -> Ask | None:
