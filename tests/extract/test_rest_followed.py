@@ -2,6 +2,7 @@
 
 import json
 import threading
+from datetime import timedelta
 
 import pytest
 from extract_support import Reply, serving
@@ -15,6 +16,7 @@ from elt_factory.testing.loads import WEEK, Line, source_of
 pytestmark = pytest.mark.duckdb
 
 PAGES, ROWS = 20, 100
+DAY = timedelta(days=1)
 CURSOR = {"type": "cursor", "cursor_path": "next", "cursor_param": "page"}
 
 
@@ -120,3 +122,20 @@ def test_a_text_with_a_sign_that_json_has_escaped_is_no_other_text_but_a_reject(
         (row,) = loads.rows()
     assert "malformed" in reject["reason"]
     assert (row["id"], json.loads(row["note"])) == (1, {"a": [1, "b c"]})
+
+
+@pytest.mark.parametrize("form", [None, {"type": "csv"}])
+def test_the_version_of_the_last_piece_stays_however_the_pieces_are_read_and_landed(tmp_path, followed, form):
+    def changes(asked):
+        day = asked.params["day"]
+        rows = [(1, day), *((f"{day[-2:]}{row:04}", day) for row in range(2_000))]
+        if form:
+            return Reply("".join(f"{key},{day}\n" for key, day in [("id", "day"), *rows]).encode())
+        return Reply(json.dumps({"data": [{"id": int(key), "day": day} for key, day in rows]}).encode())
+
+    table = {"params": {"day": "{{ window.start | date }}"}, "slices": "1d", "primary_key": ["id"]}
+    table |= {"write_disposition": "merge", **({"format": form, "records": None} if form else {})}
+    with serving(changes) as server:
+        loads = line(server, tmp_path, **table)
+        loads.load(WEEK)
+        assert [str(row["day"]) for row in loads.rows() if int(row["id"]) == 1] == [f"{WEEK.end.date() - DAY}"]

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from extract_support import reply, serving, spooled
+from extract_support import Reply, reply, serving, spooled
 from rest_support import records_of, request_of, source_of
 
 from elt_factory.core.window import Window
@@ -113,3 +113,23 @@ def _read_part(server, folder, source, window, number, part):
     what = json.loads(json.dumps(part.what))
     spool = read(request_of(server, folder, source, "sales", window=window, part=what))
     return [record["day"] for record in spooled(spool.files)]
+
+
+FEED = 'sales: {path: /sales, params: {day: "{{ window.start | date }}"}, slices: 1d, concurrency: %d%s}\n'
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 4, 8, 32])
+@pytest.mark.parametrize("days", [1, 2, 5, 7])
+def test_the_records_are_in_the_order_of_the_pieces_whatever_the_workers(tmp_path, concurrency, days):
+    window = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 1 + days, tzinfo=UTC))
+    with serving(lambda asked: reply([{"day": asked.params["day"]}])) as server:
+        found = records_of(server, tmp_path, FEED % (concurrency, ""), "sales", window=window)
+    assert [record["day"] for record in found] == [f"2013-01-0{day}" for day in range(1, 1 + days)]
+
+
+def test_the_files_of_other_formats_are_in_the_order_of_the_pieces_too(tmp_path):
+    source = source_of(tmp_path, FEED % (4, ", format: {type: csv}"))
+    with serving(lambda asked: Reply(f"id,day\n1,{asked.params['day']}\n".encode())) as server:
+        spool = read(request_of(server, tmp_path, source, "sales"))
+    days = [file.read_text().splitlines()[1] for file in spool.files]
+    assert days == [f"1,2013-01-0{day}" for day in range(1, 8)]

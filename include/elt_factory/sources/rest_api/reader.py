@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from threading import Event, Lock
 from types import TracebackType
@@ -40,7 +40,8 @@ PART_BYTES = 64 * 1024 * 1024
 def read(request: ReadRequest) -> Spool:
     """Read every page of a table's endpoint into NDJSON files of about 64 MB; memory holds one page of each worker.
 
-    With `for_each` several workers share the keys, always in the same way: a second try leaves the same files.
+    With `for_each` or `slices` several workers share the keys, each some that follow one another: the files, in their
+    order, have the records in the order of the keys, by which the last version of a record is known.
 
     Raises:
         SourceUnavailableError: no connection, 429 or 5xx, also after the client's own tries.
@@ -52,10 +53,11 @@ def read(request: ReadRequest) -> Spool:
     many = reading.of_many and not reading.table.job
     workers = reading.table.concurrency if many else 1
     if workers == 1:
-        files = reading.share(0, 1)
+        files = reading.share(Share())
     else:
+        shared = reading.shares(workers)
         with ThreadPoolExecutor(workers, thread_name_prefix=request.table) as pool, reading.stopping_on_error():
-            shares = [reading.begun(pool, number, workers) for number in range(workers)]
+            shares = [reading.begun(pool, share, workers) for share in shared]
             files = [file for share in shares for file in share.result()]
     reading.done()
     form = reading.table.format
@@ -128,6 +130,16 @@ class Parts:
             self._open = None
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one of several workers reads: its keys are those from a place on, up to another one."""
+
+    number: int = 0
+    start: int = 0
+    end: int | None = None
+    is_all: bool = True
+
+
 @dataclass
 class Reading:
     """One table for one window, as several workers read it."""
@@ -165,23 +177,29 @@ class Reading:
             self._failed.set()
             raise
 
-    def begun(self, pool: ThreadPoolExecutor, number: int, workers: int) -> Future[list[Path]]:
+    def shares(self, workers: int) -> list[Share]:
+        """Return the keys as shares of about as many each, in their order."""
+        count = sum(1 for _ in self._keys())
+        cuts = [count * number // workers for number in range(workers + 1)]
+        return [Share(number, *ends, is_all=False) for number, ends in enumerate(pairwise(cuts))]
+
+    def begun(self, pool: ThreadPoolExecutor, share: Share, workers: int) -> Future[list[Path]]:
         """Begin to read a worker's keys in a thread.
 
         Raises:
             SourceUnavailableError: this machine has no more threads.
         """
         try:
-            return pool.submit(self.share, number, workers)
+            return pool.submit(self.share, share)
         except RuntimeError as error:
             text = f"{error}: concurrency asks for {workers} requests at the same time"
             raise self.label.error(
                 SourceUnavailableError, text, "run fewer tasks at the same time, or lower it"
             ) from None
 
-    def share(self, number: int, workers: int) -> list[Path]:
-        """Read this worker's keys into files of its own; others stop when it fails."""
-        own = f"{number:02d}-" if workers > 1 else ""
+    def share(self, share: Share) -> list[Path]:
+        """Read a worker's keys into files of its own; others stop when it fails."""
+        own = "" if share.is_all else f"{share.number:02d}-"
         with (
             self.stopping_on_error(),
             self._client() as client,
@@ -190,13 +208,19 @@ class Reading:
             if self.table.job:
                 self._read_jobs(client, self.table.job, parts)
             else:
-                self._read_keys(client, islice(self._keys(), number, None, workers), parts, number)
+                self._read_keys(client, islice(self._keys(), share.start, share.end), parts, share.number)
         return parts.files
 
     @property
     def _growing(self) -> Growing | None:
-        """Who follows: files of other formats, and of jobs, are read when they are there."""
-        return self.request.growing if self.table.format is None and not self.table.job else None
+        """Who follows: files of other formats, and of jobs, are read when they are there.
+
+        So are those of several workers where the last record of a key is the one that stays: they grow in no order.
+        """
+        table = self.table
+        many = self.of_many and table.concurrency > 1
+        by_order = many and bool(table.primary_key) and table.incremental is None
+        return None if table.format or table.job or by_order else self.request.growing
 
     def _keys(self) -> Iterator[Key]:
         table = self.table
