@@ -359,9 +359,9 @@ def test_a_line_of_another_encoding_is_one_reject(line):
 
 
 def test_excel_durations_over_a_day_keep_their_hours():
-    from elt_factory.formats.excel import _plain
+    from elt_factory.formats.workbook_rows import plain
 
-    assert _plain(timedelta(hours=30, minutes=5)) == "30:05:00"
+    assert plain(timedelta(hours=30, minutes=5)) == "30:05:00"
 
 
 @pytest.mark.services
@@ -384,7 +384,7 @@ def test_an_xml_document_that_is_ten_times_as_long_takes_no_more_memory(tmp_path
 
 
 def test_durations_in_excel_keep_their_sign_and_what_there_is_of_a_second():
-    from elt_factory.formats.excel import _plain
+    from elt_factory.formats.workbook_rows import plain
 
     spans = {
         timedelta(hours=30, minutes=5): "30:05:00",
@@ -395,7 +395,7 @@ def test_durations_in_excel_keep_their_sign_and_what_there_is_of_a_second():
         timedelta(microseconds=1): "0:00:00",
         -timedelta(microseconds=1): "0:00:00",
     }
-    assert {span: _plain(span) for span in spans} == spans
+    assert {span: plain(span) for span in spans} == spans
 
 
 def test_an_xml_element_that_is_nil_keeps_its_attributes(line):

@@ -6,8 +6,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import time
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -21,6 +21,8 @@ from elt_factory.config.models.values import ColumnName, Text, Whole
 from elt_factory.core.extras import needs
 from elt_factory.core.failures import BadDataError
 from elt_factory.formats.kind import Delivered, FormatKind
+from elt_factory.formats.workbook_parts import Marks, column_number
+from elt_factory.formats.workbook_rows import Reading, plain
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet, CalamineWorkbook
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from elt_factory.formats.records import Bad
 
 _RANGE = re.compile(r"([A-Z]{1,3})([1-9][0-9]*)?:([A-Z]{1,3})([1-9][0-9]*)?")
-_LETTERS, _HOUR, _MINUTE = 26, 3600, 60
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
@@ -40,7 +41,9 @@ class ExcelFormat(FileFormat):
     schema_patterns: ClassVar[Mapping[str, Sequence[str]]] = {"sheet": (NO_TEMPLATE,)}
 
     type: Literal["excel"]
-    sheet: Text | None = Field(None, description="Sheet to read. By default, the first.", examples=["Orders"])
+    sheet: Text | None = Field(
+        None, description="Sheet to read. By default, the first that is not hidden.", examples=["Orders"]
+    )
     range: Text | None = Field(
         None,
         description="Cells of the table with its header. By default, all cells that are used.",
@@ -71,28 +74,27 @@ class ExcelFormat(FileFormat):
 def _spooled(form: ExcelFormat, files: Sequence[Delivered], workdir: Path) -> Spool:
     from elt_factory.formats.records import spool_of
 
-    return spool_of(files, workdir, lambda file: _records(form, file))
+    remarks = list[str]()
+    spool = spool_of(files, workdir, lambda file: _records(form, file, remarks))
+    return replace(spool, remarks=tuple(remarks))
 
 
-def _records(form: ExcelFormat, file: Delivered) -> Iterator[bytes | Bad]:
-    import msgspec
+def _records(form: ExcelFormat, file: Delivered, remarks: list[str]) -> Iterator[bytes | Bad]:
+    from elt_factory.formats.packed import damage_named
 
-    from elt_factory.formats.records import Bad
-
-    sheet = _sheet(form, file)
+    sheet = _sheet(form, file, remarks)
     area = _area(form, sheet)
     rows = area.rows(sheet)
     names = _names(form, file, [*islice(rows, form.header_rows)], area, sheet)
-    for number, cells in rows:
-        values = [_plain(cell) for cell in cells]
-        if all(value is None for value in values):
-            continue
-        lost = [value for name, value in zip(names, values, strict=True) if value is not None and not name]
-        if lost:
-            whole = msgspec.json.encode(values).decode()
-            yield Bad(f"row {number}: {msgspec.json.encode(lost[0]).decode()} is in a column without a name", whole)
-        else:
-            yield msgspec.json.encode({name: value for name, value in zip(names, values, strict=True) if name})
+    # a day before the calendar comes as a time
+    times = any(isinstance(cell, time) for cells in sheet.iter_rows() for cell in cells)
+    with damage_named(file.name):
+        reading = Reading(names, area.left, area.last_asked, Marks(file.path, sheet.name, negative=times))
+        for number, cells in rows:
+            record = reading.record(number, cells)
+            if record is not None:
+                yield record
+        remarks.extend(f"{file.name}: {remark}" for remark in reading.remarks())
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class _Area:
     left: int
     bottom: int
     right: int
+    last_asked: int | None = None  # counted from 1
 
     def rows(self, sheet: CalamineSheet) -> Iterator[tuple[int, list[Any]]]:
         """Yield the rows with their numbers, as Excel shows them."""
@@ -114,14 +117,28 @@ class _Area:
                 yield row + 1, [cells[place] if 0 <= place < len(cells) else "" for place in places]
 
 
-def _sheet(form: ExcelFormat, file: Delivered) -> CalamineSheet:
+def _sheet(form: ExcelFormat, file: Delivered, remarks: list[str]) -> CalamineSheet:
     with _book(file) as book:
-        if not book.sheet_names:
-            raise BadDataError(f"{file.name} is damaged: it has no sheet")
-        name = form.sheet or book.sheet_names[0]
+        name = form.sheet or _first_sheet(book, file)
         if name not in book.sheet_names:
             raise BadDataError(f'{file.name} has no sheet "{name}"; {near_name(name, book.sheet_names)}')
+        if form.sheet is None and name != book.sheet_names[0]:
+            remarks.append(f'{file.name}: the sheet "{name}" is read, the first that is not hidden')
         return book.get_sheet_by_name(name)
+
+
+def _first_sheet(book: CalamineWorkbook, file: Delivered) -> str:
+    """Return the name of the first sheet of cells that people see; of the first one where all are hidden."""
+    from python_calamine import SheetTypeEnum, SheetVisibleEnum
+
+    if not book.sheet_names:
+        raise BadDataError(f"{file.name} is damaged: it has no sheet")
+    seen = (
+        sheet.name
+        for sheet in book.sheets_metadata
+        if sheet.typ == SheetTypeEnum.WorkSheet and sheet.visible == SheetVisibleEnum.Visible
+    )
+    return next(seen, book.sheet_names[0])
 
 
 @contextmanager
@@ -144,7 +161,7 @@ def _area(form: ExcelFormat, sheet: CalamineSheet) -> _Area:
     if asked is None:
         return _Area(top, left, bottom, right)
     first, last = int(asked[2] or 1) - 1, int(asked[4]) - 1 if asked[4] else bottom
-    return _Area(first, _number(asked[1]), last, _number(asked[3]))
+    return _Area(first, column_number(asked[1]), last, column_number(asked[3]), last + 1 if asked[4] else None)
 
 
 def _names(
@@ -160,7 +177,7 @@ def _names(
         raise BadDataError(f"{file.name}: no header: the sheet, or the range, has {len(rows)} rows")
     _spread_merged(dict(rows), area, sheet)
     columns = zip(*(cells for _, cells in rows), strict=True)
-    names = [" ".join(str(_plain(cell)).strip() for cell in cells if cell != "") for cells in columns]
+    names = [" ".join(str(plain(cell)).strip() for cell in cells if cell != "") for cells in columns]
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice:
         raise BadDataError(f"{file.name} row {rows[-1][0]}: column {twice} is repeated")
@@ -178,41 +195,15 @@ def _spread_merged(rows: Mapping[int, list[Any]], area: _Area, sheet: CalamineSh
                 cells[place - area.left] = cells[column - area.left]
 
 
-def _plain(cell: Any) -> Any:
-    """Return a cell as JSON has it: whole numbers without a point, times as text, nothing where it is empty."""
-    if isinstance(cell, str):
-        return cell or None
-    if isinstance(cell, float) and cell.is_integer():
-        return int(cell)
-    if isinstance(cell, timedelta):
-        return _duration(cell)
-    return cell
-
-
-def _duration(value: timedelta) -> str:
-    """Return hours, minutes and seconds, with what there is of a second, to the millisecond that Excel shows."""
-    millis = round(abs(value) / timedelta(milliseconds=1))
-    seconds, rest = divmod(millis, 1000)
-    sign, fraction = "-" * (value < timedelta() and millis > 0), f".{rest:03}" if rest else ""
-    return f"{sign}{seconds // _HOUR}:{seconds // _MINUTE % _MINUTE:02}:{seconds % _MINUTE:02}{fraction}"
-
-
-def _number(letters: str) -> int:
-    """Return the place of a column, from 0."""
-    place = 0
-    for letter in letters:
-        place = place * _LETTERS + ord(letter) - ord("A") + 1
-    return place - 1
-
-
 def _look(files: Sequence[Delivered], workdir: Path) -> tuple[Spool, Guess]:
     from elt_factory.discover.found import Guess
 
     with _book(files[-1]) as book:
-        sheets = book.sheet_names
-    form = ExcelFormat(type="excel", sheet=sheets[0] if len(sheets) > 1 else None)
-    shown = f"{{type: excel, sheet: {json.dumps(sheets[0])}}}" if len(sheets) > 1 else "{type: excel}"
-    why = f"the first of {len(sheets)} sheets: {', '.join(sheets)}" if len(sheets) > 1 else "from the file name"
+        sheets, first = book.sheet_names, _first_sheet(book, files[-1])
+    form = ExcelFormat(type="excel", sheet=first if len(sheets) > 1 else None)
+    shown = f"{{type: excel, sheet: {json.dumps(first)}}}" if len(sheets) > 1 else "{type: excel}"
+    hidden = "" if first == sheets[0] else " that is not hidden"
+    why = f"the first{hidden} of {len(sheets)} sheets: {', '.join(sheets)}" if len(sheets) > 1 else "from the file name"
     return _spooled(form, files, workdir), Guess(shown, why)
 
 

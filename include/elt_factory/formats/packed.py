@@ -14,6 +14,7 @@ from elt_factory.formats.kind import Delivered, FormatKind
 ENDINGS = (".gz", ".zip", ".bz2", ".xz", ".zst")
 _CHUNK = 1024 * 1024
 _LONGEST_SIGN = 16
+_PARTS = b"PK\x03\x04"
 _OFFICE = "[Content_Types].xml"
 LIMIT = 50_000_000_000  # bytes
 _SHOWN = 5  # members of an archive in a message
@@ -44,6 +45,7 @@ def unpacked(file: Delivered, kind: FormatKind, folder: Path, most: int | None =
         BadDataError: it is damaged, encrypted, larger than it may be, or an archive of several files.
     """
     if not is_packed(file.path, kind):
+        _check_parts(file, kind, limit)
         return file
     base = Path(file.name).name
     name = base[: -len(Path(base).suffix)] if Path(base).suffix.lower() in ENDINGS else base
@@ -76,11 +78,24 @@ def copied(content: IO[bytes], copy: IO[bytes], name: str, limit: int) -> None:
     while chunk := content.read(_CHUNK):
         size += len(chunk)
         if size > limit:
-            raise BadDataError(
-                f"{name} has more than {limit / 1e6:,.0f} MB unpacked; hint: if that is correct, raise max_unpacked_mb "
-                "in extract"
-            )
+            raise _too_large(name, limit)
         copy.write(chunk)
+
+
+def _check_parts(file: Delivered, kind: FormatKind, limit: int) -> None:
+    """Refuse a file of a format that is itself a zip archive, such as a workbook, whose parts are too large."""
+    import zipfile
+
+    if _PARTS not in kind.signs or not zipfile.is_zipfile(file.path):
+        return
+    with damage_named(file.name), zipfile.ZipFile(file.path) as parts:
+        if sum(part.file_size for part in parts.infolist()) > limit:
+            raise _too_large(file.name, limit)
+
+
+def _too_large(name: str, limit: int) -> BadDataError:
+    hint = "if that is correct, raise max_unpacked_mb in extract"
+    return BadDataError(f"{name} has more than {limit / 1e6:,.0f} MB unpacked; hint: {hint}")
 
 
 @contextmanager
