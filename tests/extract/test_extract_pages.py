@@ -341,3 +341,33 @@ def test_beyond_what_is_remembered_record_by_record_whole_pages_still_are():
         assert repeats.has_new(Prints.of(page))
         repeats.remember(Prints.of(page))
     assert not any(repeats.has_new(Prints.of(page[::-1])) for page in pages)
+
+
+LAST_AGAIN = {
+    "rows without ids": [[{"p": "A"}, {"p": "B"}], [{"p": "C"}, {"p": "D"}], [{"p": "A"}]],
+    "open, closed, open": [[{"id": 1, "open": True}], [{"id": 1, "open": False}], [{"id": 1, "open": True}]],
+    "the same twice": [[{"p": "A"}], [{"p": "A"}]],
+}
+
+
+@pytest.mark.parametrize("pages", LAST_AGAIN.values(), ids=LAST_AGAIN)
+@pytest.mark.parametrize(
+    "paginator", [{**CURSOR, "more": "has_more"}, CURSOR, {**NUMBERED, "more": "has_more"}, NUMBERED]
+)
+@pytest.mark.parametrize("leads_to", ["nothing", "itself"])
+def test_a_last_page_of_records_that_came_before_counts_where_others_led_to_it(tmp_path, pages, paginator, leads_to):
+    def answer(asked: Asked) -> Reply:
+        number = int(asked.params.get("after", 0)) if "page" not in asked.params else int(asked.params["page"]) - 1
+        number = min(number, len(pages) - 1)  # some send the last page again
+        is_last = number == len(pages) - 1
+        following = number + 1 if not is_last else number if leads_to == "itself" else None
+        return reply({"data": pages[number], "has_more": not is_last, "next": following})
+
+    with serving(answer) as server:
+        assert rows_of(server, tmp_path, paginator) == [row for page in pages for row in page]
+
+
+def test_a_first_page_that_comes_again_is_a_loop_where_a_total_says_more_than_one_page(tmp_path):
+    with serving(lambda _: reply({"data": PAGES[0], "total": 7})) as server:
+        with pytest.raises(BadDataError, match="the same records as the first page"):
+            rows_of(server, tmp_path, NUMBERED)

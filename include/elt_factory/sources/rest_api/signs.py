@@ -150,6 +150,12 @@ def says_complete(page: Page, items: int) -> bool:
     return signs.total is not None and signs.total[1] <= items
 
 
+def says_last(page: Page) -> bool | None:
+    """Whether an answer says, as by `has_more`, that it is the last; None where it says nothing of the kind."""
+    more = signs_of(page.document, page.records_path).more
+    return None if more is None else not more[1]
+
+
 def contradiction(model: Paginator, asked: Ask, early: Signs, last: Page, came: Came) -> str:
     """Return what the first and the last answer say against the end of the pages; empty text where they say nothing."""
     late = signs_of(last.document, last.records_path)

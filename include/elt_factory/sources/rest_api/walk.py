@@ -9,7 +9,7 @@ from elt_factory.sources.rest_api.damage import UnreadableAnswerError
 from elt_factory.sources.rest_api.paginators import Ask, Page, following, is_wrapped, told
 from elt_factory.sources.rest_api.paging_model import OffsetPaginator, PageNumberPaginator, Paginator, SinglePage
 from elt_factory.sources.rest_api.repeats import Repeats
-from elt_factory.sources.rest_api.signs import says_complete
+from elt_factory.sources.rest_api.signs import says_complete, says_last
 
 # a filter on the server's side may leave many pages empty, with more records behind them
 _MOST_EMPTY = 1000
@@ -36,6 +36,7 @@ class Walk:
     fresh: int = 0
     broken_off: bool = False
     _is_wrapped: bool | None = None
+    _is_over: bool = False
     _pages: int = 0
     _empty: int = 0
     _stale: int = 0
@@ -81,6 +82,8 @@ class Walk:
             kept, ask = self._without_records(None if self._is_counted else ask, again)
         else:
             kept, ask = self._with_nothing_new(asked, page, ask, again)
+        # pages that are asked for by their number may be asked for past the last one, which some servers send again
+        self._is_over = self._is_over or says_complete(page, self.items)
         if ask is None:
             return [*kept, *self._released()], None
         return kept, self._within_limits(ask)
@@ -126,8 +129,12 @@ class Walk:
         again: bool,
     ) -> tuple[list[Page], Ask | None]:
         seen = page.prints.page
-        if again or says_complete(page, self.items):
+        said = says_last(page)
+        if again or self._is_over or (said is None and says_complete(page, self.items)):
             return self._ended()
+        if said:
+            # one that others led to, and that says itself that it is the last, may hold nothing but what came before
+            return [*self._released(), *self._keep(page)], ask
         if self._pages == 2 and seen == self._first_print:  # noqa: PLR2004
             raise UnreadableAnswerError(
                 f"pagination loop: {told(asked)} returned the same records as the first page; "
