@@ -1,15 +1,20 @@
+# ruff: noqa: DTZ001 - Parquet has times without a zone
 """Parquet files with types that DuckDB or warehouses do not have: each value is kept or rejected, never rounded."""
 
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 from landing_support import Landed, Lander, columns
 from pyarrow import parquet
 from test_landing_files import read_files
 
-from elt_factory.core.failures import BadDataError
+from elt_factory.core.failures import BadDataError, ContractError
+from elt_factory.extract.request import Spool
+from elt_factory.landing.parquet_groups import in_groups
 
 LONG = Decimal("1234567890123456789012345678901234567890.125")
 WIDE = pa.decimal256(60, 3)
@@ -187,3 +192,182 @@ def test_a_list_of_decimals_is_json_with_every_digit(tmp_path):
     found = landed(tmp_path, pa.table({"id": [1], "d": pa.array([numbers], pa.list_(pa.decimal128(38, 2)))}))
     assert found.types["d"] == "json"
     assert found.column("d") == ["[12345678901234567890.12,null,-0.10]"]
+
+
+BIG = 2**53 + 1  # the first whole number that a double does not hold
+
+
+def merged(key: str) -> dict[str, object]:
+    return {"primary_key": [key], "write_disposition": "merge"}
+
+
+def one(name: str, *values: object, kind: pa.DataType | None = None) -> pa.Table:
+    return pa.table({name: pa.array(values, kind)})
+
+
+INTEGERS, DOUBLES = one("x", BIG, BIG + 2), one("x", 1.5)
+
+
+def test_integers_that_a_double_does_not_hold_and_doubles_of_another_file_are_an_error_that_asks_for_a_type(tmp_path):
+    message = r"src\.tab: the files of this load have float and integer in the column x, .* declare its type"
+    with pytest.raises(ContractError, match=message):
+        landed(tmp_path, INTEGERS, DOUBLES)
+
+
+@pytest.mark.parametrize("values", [(), (None, None)], ids=["no row", "no value"])
+def test_a_file_without_a_value_in_a_column_does_not_change_its_type(tmp_path, values):
+    found = landed(tmp_path, INTEGERS, one("x", *values, kind=pa.float64()), one("x", *values, kind=pa.string()))
+    assert found.types == {"x": "integer"}
+    assert sorted(value for value in found.column("x") if value) == [BIG, BIG + 2]
+
+
+@pytest.mark.parametrize("kind", ["text", "decimal(38,9)"])
+@pytest.mark.parametrize("is_there", [False, True], ids=["declared", "in the table"])
+def test_each_value_of_files_with_other_types_goes_to_the_type_of_its_column_as_it_is(tmp_path, kind, is_there):
+    existing, declared = ({"x": kind}, {}) if is_there else (None, columns(x=kind))
+    cents = one("x", Decimal("1.12345"), kind=pa.decimal128(10, 5))
+    wide = one("x", Decimal(BIG), kind=pa.decimal128(38, 0))
+    found = landed(tmp_path, INTEGERS, DOUBLES, cents, wide, existing=existing, **declared)
+    assert sorted(map(str, map(Decimal, found.column("x")))) == sorted(
+        str(Decimal(value) if kind == "text" else Decimal(value).quantize(Decimal("1e-9")))
+        for value in (str(BIG), str(BIG + 2), "1.5", "1.12345", str(BIG))
+    )
+    assert found.rejects == []
+
+
+def test_keys_that_differ_are_not_duplicates_because_another_file_has_doubles(tmp_path):
+    found = landed(
+        tmp_path,
+        pa.table({"k": [BIG - 1, BIG], "v": ["x", "y"]}),
+        pa.table({"k": [1.0], "v": ["z"]}),
+        primary_key=["k"],
+        write_disposition="merge",
+        **columns(k="decimal(38,0)"),
+    )
+    assert found.manifest.rows_duplicate == 0
+    assert {row["v"]: int(row["k"]) for row in found.rows} == {"x": BIG - 1, "y": BIG, "z": 1}
+
+
+def test_of_a_key_in_files_of_other_types_the_row_of_the_last_file_stays(tmp_path):
+    tables = [pa.table({"k": [1, 1], "n": [kind(2 * n), kind(2 * n + 1)]}) for n, kind in enumerate((int, float, int))]
+    found = landed(tmp_path, *tables, **merged("k"))
+    assert (found.rows, found.manifest.rows_duplicate) == ([{"k": 1, "n": 5}], 5)
+    (tmp_path / "more").mkdir()
+    found = landed(tmp_path / "more", *tables[:2], **merged("k"))
+    assert found.rows == [{"k": 1, "n": 3}]
+
+
+def test_a_text_key_of_a_file_is_the_same_whatever_other_files_are_loaded_with_it(tmp_path):
+    found = landed(tmp_path, one("x", 1), one("x", 3.0), one("x", True), **columns(x="text"))
+    assert sorted(found.column("x")) == ["1", "3.0", "true"]
+
+
+TYPES_OF_ALL = {
+    "float": (one("x", 1), one("x", 0.5), one("x", Decimal("2.25"))),
+    "decimal(13,5)": (
+        one("x", Decimal("12345678.25"), kind=pa.decimal128(10, 2)),
+        one("x", Decimal("1.12345"), kind=pa.decimal128(10, 5)),
+    ),
+    "decimal(38,10)": (
+        one("x", Decimal("1.2345"), kind=pa.decimal128(38, 4)),
+        one("x", Decimal("1.1234567891"), kind=pa.decimal128(38, 10)),
+    ),
+    "datetime": (one("x", date(2013, 1, 1)), one("x", 1, kind=pa.timestamp("ms")), one("x", 1, kind=pa.timestamp("s"))),
+    "text": (one("x", "a"), one("x", 1.5), one("x", True), one("x", {"y": 1}), one("x", 1, kind=pa.timestamp("us"))),
+    "json": (one("x", [1]), one("x", [{"y": BIG}])),
+}
+
+
+@pytest.mark.parametrize("kind", TYPES_OF_ALL)
+def test_the_type_of_a_column_holds_the_values_of_all_files(tmp_path, kind):
+    found = landed(tmp_path, *TYPES_OF_ALL[kind])
+    assert found.types == {"x": kind}
+    assert found.rejects == []
+    assert set(found.column("x")) == EXPECTED[kind]
+
+
+EXPECTED = {
+    "float": {1.0, 0.5, 2.25},
+    "decimal(13,5)": {Decimal("12345678.25"), Decimal("1.12345")},
+    "decimal(38,10)": {Decimal("1.2345"), Decimal("1.1234567891")},
+    "datetime": {datetime(2013, 1, 1), datetime(1970, 1, 1, 0, 0, 0, 1000), datetime(1970, 1, 1, 0, 0, 1)},
+    "text": {"a", "1.5", "true", '{"y":1}', "1970-01-01 00:00:00.000001"},
+    "json": {"[1]", f'[{{"y":{BIG}}}]'},
+}
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        (one("x", True), one("x", 5)),
+        (one("x", 1), one("x", date(2013, 1, 1))),
+        (one("x", Decimal("1" * 38), kind=pa.decimal128(38, 0)), one("x", Decimal("1.5"))),
+        (one("x", 1, kind=pa.timestamp("us")), one("x", 1, kind=pa.timestamp("us", "UTC"))),
+    ],
+)
+def test_types_of_which_none_holds_all_values_are_an_error_that_asks_for_a_type(tmp_path, tables):
+    with pytest.raises(ContractError, match=r"src\.tab: the files of this load have .* in the column x"):
+        landed(tmp_path, *tables)
+
+
+def test_a_time_beyond_those_of_nanoseconds_loads_with_a_file_of_nanoseconds(tmp_path):
+    late = one("x", datetime(9999, 12, 31), kind=pa.timestamp("us"))
+    found = landed(tmp_path, late, one("x", datetime(2013, 1, 1), kind=pa.timestamp("ns")))
+    assert found.types == {"x": "datetime"}
+    assert sorted(found.column("x")) == [datetime(2013, 1, 1), datetime(9999, 12, 31)]
+
+
+def test_files_with_other_columns_and_integers_of_other_sizes_are_read_as_one(tmp_path):
+    tables = [one("x", 1, kind=pa.int8()), one("y", "a"), one("x", BIG), pa.table({"y": ["b"], "x": [3]})]
+    found = landed(tmp_path, *tables)
+    assert found.types == {"x": "integer", "y": "text"}
+    assert sorted((str(row["x"]), str(row["y"])) for row in found.rows) == sorted(
+        [("1", "None"), ("None", "a"), (str(BIG), "None"), ("3", "b")]
+    )
+    spool = read_files(tmp_path, "*.parquet", format={"type": "parquet"})
+    with duckdb.connect() as connection:
+        assert len(in_groups(connection, spool, "src.tab").groups) == 1
+
+
+def test_texts_that_say_no_type_are_looked_through_over_all_files(lander):
+    first, second = (lander.files(b"", suffix="parquet")[0] for _ in range(2))
+    parquet.write_table(one("x", "1", "2"), first)
+    parquet.write_table(one("x", 3), second)
+    assert lander.land(Spool("parquet", (first, second))).types == {"x": "integer"}
+
+
+@pytest.mark.parametrize("name", ["file_index", "File_Row_Number", "filename"])
+@pytest.mark.parametrize("values", [(9, None), (2**60, -1), ("x", "y")], ids=str)
+def test_a_column_with_the_name_of_one_of_duckdb_does_not_decide_which_row_of_a_key_is_the_newest(
+    tmp_path, name, values
+):
+    tables = [pa.table({"id": [1], name: [value], "v": [n]}) for n, value in enumerate(values)]
+    assert landed(tmp_path, *tables, **merged("id")).rows == [{"id": 1, name: values[1], "v": 1}]
+    (tmp_path / "one").mkdir()
+    both = pa.table({"id": [1, 1], name: list(values), "v": [0, 1]})
+    assert landed(tmp_path / "one", both, **merged("id")).rows == [{"id": 1, name: values[1], "v": 1}]
+
+
+REPEATED = {
+    "column a is repeated": ("a", "a"),
+    "columns a and A differ only by case": ("a", "A"),
+}
+
+
+@pytest.mark.parametrize("message", REPEATED)
+def test_a_name_that_two_columns_of_a_file_have_is_an_error(tmp_path, message):
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=REPEATED[message])
+    with pytest.raises(BadDataError, match=rf"src\.tab: 1\.parquet: {message}"):
+        landed(tmp_path, pa.table({"a": [1], "a_1": [2]}), table)
+
+
+def test_names_of_two_files_that_differ_only_by_case_are_an_error(tmp_path):
+    with pytest.raises(ContractError, match=r"the columns Id \(the source\) and ID \(the source\) differ only by case"):
+        landed(tmp_path, one("Id", 1), one("ID", 2))
+
+
+def test_a_name_within_a_column_may_be_that_of_a_column(tmp_path):
+    table = pa.table(
+        {"s": [{"a": 1, "l": [{"a": 2}]}], "a": [3], "m": pa.array([[("a", 1)]], pa.map_("string", "int8"))}
+    )
+    assert landed(tmp_path, table).types == {"s": "json", "m": "json", "a": "integer"}

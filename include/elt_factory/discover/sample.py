@@ -59,6 +59,7 @@ def sample_of(spool: Spool) -> Sample:
     from elt_factory.landing.found import find_columns, raw_relations
     from elt_factory.landing.lines import offer
     from elt_factory.landing.numbers import Signs
+    from elt_factory.landing.parquet_groups import in_groups
     from elt_factory.landing.schema import KnownTable, plan_contract
 
     known = KnownTable("sample", "sample", Table(), None)
@@ -67,6 +68,7 @@ def sample_of(spool: Spool) -> Sample:
         memory.set_limit(connection)
         if spool.format == "ndjson":
             offer(connection, spool.files)
+        spool = in_groups(connection, spool, known.label)
         found = {**find_columns(connection, known, spool)}
         if not found:
             return Sample({}, [])

@@ -160,6 +160,18 @@ class Part:
 
 
 @dataclass(frozen=True)
+class ParquetGroup:
+    """Files of a Parquet spool that have no column in two types, and their places among all of its files.
+
+    `kinds` are DuckDB's types by column, in the order in which DuckDB has them; a file need not have all of them.
+    """
+
+    files: tuple[Path, ...]
+    places: tuple[int, ...]
+    kinds: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Spool:
     """Raw records in files on this machine, every value as the source wrote it.
 
@@ -175,6 +187,7 @@ class Spool:
     a csv spool has, where its bytes say so; `tidy` csv has no blank lines, and none that ends with a field without a
     value. `headers` are the names of the columns of each of its files, once they are
     known.
+    `groups` are the files of a parquet spool by their types, once they are known.
     `integers` are columns of text that a database wrote from integers of at most 64 bits.
     `keys` has the primary keys of all rows of the source, where the load compares them: without those that are NULL.
     `token` is what the API gave to ask with the next time.
@@ -197,6 +210,7 @@ class Spool:
     counted: int | None = None
     tidy: bool = False
     headers: tuple[tuple[str, ...], ...] | None = None
+    groups: tuple[ParquetGroup, ...] = ()
     texts: bool = False
     keys: Spool | None = None
     token: str | None = field(default=None, repr=False)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from elt_factory.config.models.values import ColumnType
-from elt_factory.config.models.widening import holds
 from elt_factory.core.failures import ContractError
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, identifier
 from elt_factory.landing.casting import duckdb_type
@@ -14,14 +13,12 @@ from elt_factory.landing.checksums import proven
 from elt_factory.landing.file_names import FILE_ID
 from elt_factory.landing.manifest import Manifest
 from elt_factory.landing.places import Place
+from elt_factory.landing.type_of_all import type_of_all
 
 if TYPE_CHECKING:
     import duckdb
 
 Columns = Mapping[str, ColumnType]
-
-
-_WHOLE_IN_FLOAT = 2**53  # every whole number below is a float exactly
 
 
 def columns_of(label: str, place: Place, connection: duckdb.DuckDBPyConnection, parts: Sequence[Manifest]) -> Columns:
@@ -42,7 +39,8 @@ def columns_of(label: str, place: Place, connection: duckdb.DuckDBPyConnection, 
         columns[name] = next(iter(kinds))
         if len(kinds) > 1:
             largest = {kind: _largest(connection, place, of, name) for kind, of in kinds.items()}
-            columns[name] = _widest(label, name, {kind: most for kind, most in largest.items() if most is not None})
+            there = {kind: most for kind, most in largest.items() if most is not None}
+            columns[name] = _type_of_all(label, name, there)
     return columns
 
 
@@ -61,25 +59,16 @@ def aligned(part: Manifest, columns: Columns) -> str | None:
     return f"SELECT {', '.join([*items, *([identifier(FILE_ID)] if part.ledger else [])])}"
 
 
-def _widest(label: str, name: str, largest: Mapping[ColumnType, float]) -> ColumnType:
-    """Return the type that holds every value of the others. Text does so, too, but not as the source has written it."""
+def _type_of_all(label: str, name: str, largest: Mapping[ColumnType, float]) -> ColumnType:
     if not largest:
         return ColumnType("text")
-    fit = (kind for kind in largest if kind.name != "text" and all(_holds(kind, *other) for other in largest.items()))
-    found = next(iter(largest)) if len(largest) == 1 else next(fit, None)
+    found = type_of_all(largest)
     if found is None:
         types = " and ".join(sorted(map(str, largest)))
         raise ContractError(
             f"{label}: the parts of this load found {types} in the column {name}; declare its type under columns:"
         )
     return found
-
-
-def _holds(wider: ColumnType, narrower: ColumnType, largest: float) -> bool:
-    """Whether every value of one type, the largest of which is known, is a value of the other."""
-    if (wider.name, narrower.name) == ("float", "integer"):
-        return largest < _WHOLE_IN_FLOAT
-    return holds(wider, narrower)
 
 
 def _largest(connection: duckdb.DuckDBPyConnection, place: Place, parts: Sequence[Manifest], name: str) -> float | None:

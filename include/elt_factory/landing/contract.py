@@ -19,8 +19,7 @@ from elt_factory.landing.reasons import bad_value_count, row_reason
 from elt_factory.landing.rejected import KEPT, kept_of_reject, of_line
 from elt_factory.landing.time_formats import cast_written
 
-# where a row is in a list of Parquet files: none has more rows than that
-PLACE_IN_PARQUET = f"CAST(file_index * {2**40} + file_row_number AS BIGINT)"
+_MOST_ROWS = 2**40  # no Parquet file has more
 # a column with more values in a row group has no dictionary; by itself DuckDB collects five times as many in vain
 _MOST_IN_DICTIONARY = 4096
 
@@ -28,6 +27,11 @@ _MOST_IN_DICTIONARY = 4096
 def read_parquet(files: Sequence[str]) -> str:
     """Parquet files as a relation, columns matched by name."""
     return f"read_parquet({file_list(files)}, {LITERAL_PATHS}, union_by_name = true)"
+
+
+def place_in_parquet(file: str = "file_index") -> str:
+    """Return the expression for where a row is in a list of Parquet files, from the number of its file."""
+    return f"CAST({file} * {_MOST_ROWS} + file_row_number AS BIGINT)"
 
 
 def stage_records(relation: str, plan: ContractPlan) -> str:

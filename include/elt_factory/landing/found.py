@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 from elt_factory.config.models.table import loaded_name, source_name
 from elt_factory.config.models.values import ColumnType, TypeName
 from elt_factory.core.sql_text import identifier
-from elt_factory.extract.request import Spool
-from elt_factory.landing import casting, contract, csv_sql, csv_stream, memory, ndjson
+from elt_factory.extract.request import ParquetGroup, Spool
+from elt_factory.landing import casting, csv_sql, csv_stream, memory, ndjson, parquet_groups
 from elt_factory.landing.csv_files import by_first_record, by_header, check_is_known, is_header_again
 from elt_factory.landing.csv_sifting import forget_broken_lines
 from elt_factory.landing.file_names import AGAIN, PATH, ROW, with_path
 from elt_factory.landing.inference import types_of_text
 from elt_factory.landing.lines import LINES, BrokenLinesError, only_first
 from elt_factory.landing.numbers import Signs
+from elt_factory.landing.parquet_types import types_in_groups
 from elt_factory.landing.planned import ContractPlan
 from elt_factory.landing.record_form import form_of
 from elt_factory.landing.schema import KnownTable, check_names, check_width, settled
@@ -98,7 +99,7 @@ def find_columns(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool
     """Return the columns of the records in their order, each with its type in the data.
 
     None where no record has a value. They have the names under which they are loaded. Files of NDJSON have been offered
-    to the connection.
+    to the connection, and those of Parquet are in groups.
     """
     found = _FIND[spool.format](connection, known, spool, look) if spool.files else {}
     return {loaded_name(name): kind for name, kind in found.items()}
@@ -155,34 +156,39 @@ def _types_of_json(connection: duckdb.DuckDBPyConnection, names: Sequence[str], 
 
 
 def _find_parquet(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool, look: Look) -> Found:
-    relation = contract.read_parquet([str(file) for file in spool.files])
-    kinds = _parquet_kinds(connection, spool)
-    check_width(known, list(map(loaded_name, kinds)))
-    found = {name: spool.types.get(name, casting.from_duckdb_type(kind)) for name, kind in kinds.items()}
-    text = [name for name, kind in kinds.items() if kind == "VARCHAR" and name not in spool.types]
-    fine = [name for name, kind in kinds.items() if casting.is_of_nanoseconds(kind) and not _given(known, [name])]
-    return {**found, **_infer(connection, known, text, relation, look), **_finer(connection, fine, relation)}
+    names = list(dict.fromkeys(name for group in spool.groups for name in group.kinds))
+    check_names(known, list(map(loaded_name, names)))
+    check_width(known, list(map(loaded_name, names)))
+    # what does not say its type is found in the values, whatever other files have in the column
+    texts = [
+        name
+        for name in names
+        if name not in spool.types and any(group.kinds.get(name) == "VARCHAR" for group in spool.groups)
+    ]
+    relation = f"({' UNION ALL '.join(_columns_of(group, texts) for group in spool.groups)})"
+    others = [name for name in names if name not in texts]
+    return (
+        dict.fromkeys(names)
+        | types_in_groups(connection, known, spool, others)
+        | _infer(connection, known, texts, relation, look)
+    )
 
 
-def _finer(connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation: str) -> Found:
-    """Return the columns of times of which some value says more than microseconds: only text holds all of it."""
-    if not names:
-        return {}
-    tests = [f"bool_or({casting.has_nanoseconds(f'CAST({identifier(name)} AS VARCHAR)')})" for name in names]
-    answer = connection.execute(f"SELECT {', '.join(tests)} FROM {relation}").fetchall()[0]
-    return {name: ColumnType("text") for name, finer in zip(names, answer, strict=True) if finer}
+def _columns_of(group: ParquetGroup, names: Sequence[str]) -> str:
+    """SELECT of columns of a group's files as text."""
+    columns = [f"{_text_in(group, name)} AS {identifier(name)}" for name in names]
+    return f"SELECT {', '.join(columns) or 'NULL'} FROM {parquet_groups.read(group)}"
 
 
-def _parquet_kinds(connection: duckdb.DuckDBPyConnection, spool: Spool) -> dict[str, str]:
-    """Return the DuckDB types of the columns, by the names that the source uses."""
-    relation = contract.read_parquet([str(file) for file in spool.files])
-    return {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+def _text_in(group: ParquetGroup, name: str) -> str:
+    kind = group.kinds.get(name)
+    return _as_text(parquet_groups.column(name), kind) if kind else "CAST(NULL AS VARCHAR)"
 
 
-def nanosecond_columns(connection: duckdb.DuckDBPyConnection, spool: Spool) -> frozenset[str]:
+def nanosecond_columns(spool: Spool) -> frozenset[str]:
     """Return the columns whose type in the source holds nanoseconds, by the names under which they are loaded."""
-    kinds = _parquet_kinds(connection, spool) if spool.format == "parquet" else {}
-    return frozenset(loaded_name(name) for name, kind in kinds.items() if casting.is_of_nanoseconds(kind))
+    kinds = [(name, kind) for group in spool.groups for name, kind in group.kinds.items()]
+    return frozenset(loaded_name(name) for name, kind in kinds if casting.is_of_nanoseconds(kind))
 
 
 def _find_csv(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool, look: Look) -> Found:
@@ -293,14 +299,14 @@ def _has_long_numbers(connection: duckdb.DuckDBPyConnection, files: Sequence[Pat
     return bool(connection.execute(f"SELECT 1 FROM {LINES} WHERE {condition} LIMIT 1").fetchall())
 
 
-def _parquet_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> list[str]:
-    relation = contract.read_parquet([str(file) for file in spool.files])
-    kinds = _parquet_kinds(connection, spool)
-    columns = [f"{_as_text(identifier(name), kinds[name])} AS {identifier(name)}" for name in plan.raw_columns]
-    columns.append(f"{contract.PLACE_IN_PARQUET} AS {identifier(ROW)}")
-    if plan.by_file:
-        columns, relation = [*columns, identifier(PATH)], with_path(relation)
-    return [f"(SELECT {', '.join(columns)} FROM {relation})"]
+def _parquet_relations(_: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> list[str]:
+    relations = []
+    for group in spool.groups:
+        columns = [f"{_text_in(group, name)} AS {identifier(name)}" for name in plan.raw_columns]
+        columns.append(f"{parquet_groups.place_of(group, spool)} AS {identifier(ROW)}")
+        columns += [identifier(PATH)] if plan.by_file else []
+        relations.append(f"(SELECT {', '.join(columns)} FROM {parquet_groups.read(group, by_file=plan.by_file)})")
+    return relations
 
 
 def _csv_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> list[str]:

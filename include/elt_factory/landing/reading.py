@@ -31,6 +31,7 @@ from elt_factory.landing.lines import (
 from elt_factory.landing.manifest import Drift
 from elt_factory.landing.numbers import Signs
 from elt_factory.landing.outline import with_files
+from elt_factory.landing.parquet_groups import in_groups
 from elt_factory.landing.planned import ContractPlan, OnlyFile
 from elt_factory.landing.reasons import refusals
 from elt_factory.landing.request import LandRequest
@@ -87,6 +88,7 @@ def stage_spool(connection: duckdb.DuckDBPyConnection, request: LandRequest, par
         spool = sift_csv(connection, spool, request.workdir)
         note_delivered(connection, spool, request.workdir)
     if spool.format != "ndjson":
+        spool = in_groups(connection, spool, request.known.label)
         return _stage_files(connection, request, spool, parts)
     rejects = [spool.rejects] if spool.rejects else []
     with suppress(duckdb.InvalidInputException, UnfitNameError, BrokenLinesError):
@@ -257,7 +259,7 @@ def _in_parts(
 ) -> ReadRecords | None:
     """Put the good records into parts, by what the first ones say."""
     found, presumed = presumed_columns(connection, request.known, spool)
-    plan, drift = _planned(connection, request, spool, found)
+    plan, drift = _planned(request, spool, found)
     plan = replace(plan, presumed=presumed)
     if not may_be_direct(request.known, plan):
         return None
@@ -298,22 +300,20 @@ def _stage_rejected(connection: duckdb.DuckDBPyConnection, request: LandRequest,
 
 
 def _stage_with_care(connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool) -> ReadRecords:
-    plan, drift = _planned(connection, request, spool, find_columns(connection, request.known, spool))
+    plan, drift = _planned(request, spool, find_columns(connection, request.known, spool))
     memory.set_threads(connection, len(plan.columns), most=None if plan.numbered else 1)
     staging.stage_records(connection, request.staged, plan, raw_relations(connection, spool, plan))
     return ReadRecords(plan, drift, spool)
 
 
-def _planned(
-    connection: duckdb.DuckDBPyConnection, request: LandRequest, spool: Spool, found: Found
-) -> tuple[ContractPlan, tuple[Drift, ...]]:
+def _planned(request: LandRequest, spool: Spool, found: Found) -> tuple[ContractPlan, tuple[Drift, ...]]:
     known = request.known
     plan, drift = plan_contract(known, found)
     plan = within_window(plan, known, request.window, request.zone)
     plan = replace(
         _of_spool(plan, known, spool),
         by_header=spool.csv.header and comes_from_others(spool),
-        nanoseconds=nanosecond_columns(connection, spool),
+        nanoseconds=nanosecond_columns(spool),
         numbered=spool.format != "csv",
         signs=Signs.of(spool.csv),
         integers=frozenset(map(loaded_name, spool.integers)),

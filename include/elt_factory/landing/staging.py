@@ -96,7 +96,7 @@ def _add(connection: duckdb.DuckDBPyConnection, folder: Path, select: str) -> No
 def _show(connection: duckdb.DuckDBPyConnection, folder: Path, plan: ContractPlan, parts: Sequence[str] = ()) -> None:
     selects = [contract.landed_as_staged(contract.read_parquet(parts), plan)] if parts else []
     if _files(folder):
-        columns = "*" if plan.numbered else f"*, {contract.PLACE_IN_PARQUET} AS place"
+        columns = "*" if plan.numbered else f"*, {contract.place_in_parquet()} AS place"
         kept = " WHERE kept IS NOT FALSE" if plan.where else ""
         selects.append(f"SELECT {columns} FROM {_there(folder)}{kept}")
     connection.execute(f"CREATE OR REPLACE VIEW staged AS {' UNION ALL BY NAME '.join(selects)}")
