@@ -128,11 +128,36 @@ def test_any_text_is_loaded_to_the_letter(postgres, schema, tmp_path, followed, 
         None if chosen.random() < 0.1 else "".join(chosen.choices(signs, k=chosen.randrange(40))) for _ in range(5000)
     ]
     postgres.execute(f"DROP TABLE IF EXISTS {schema}.texts")
-    postgres.execute(f'CREATE TABLE {schema}.texts (place int, "te ""xt" text, "a,b" text)')
+    postgres.execute(f'CREATE TABLE {schema}.texts ("te ""xt" text, place int, "a,b" text)')
     with postgres.cursor() as cursor:
-        cursor.executemany(f"INSERT INTO {schema}.texts VALUES (%s, %s, %s)", [(n, t, t) for n, t in enumerate(texts)])
+        cursor.executemany(f"INSERT INTO {schema}.texts VALUES (%s, %s, %s)", [(t, n, t) for n, t in enumerate(texts)])
     loads = line(schema, tmp_path, "texts")
     assert loads.load(WEEK).total_rows == len(texts)
     loaded = {row["place"]: (row['te "xt'], row["a,b"]) for row in loads.rows()}
     assert loaded == {place: (text, text) for place, text in enumerate(texts)}
     assert followed == [True]
+
+
+def test_a_text_that_begins_as_a_file_may_is_loaded_to_the_letter(postgres, schema, tmp_path, followed):
+    postgres.execute("DROP TABLE IF EXISTS marked")
+    postgres.execute(
+        f"CREATE TABLE marked AS SELECT U&'\\FEFF' || n AS name, n AS id FROM generate_series(1, {ROWS}) n"
+    )
+    loads = line(schema, tmp_path, "marked")
+    loads.load(WEEK)
+    assert {row["name"] for row in loads.rows()} == {f"\ufeff{number}" for number in range(1, ROWS + 1)}
+    assert followed == [True]
+
+
+def test_long_rows_are_landed_when_all_are_there_for_then_it_is_known_how_much_memory_they_take(
+    postgres, schema, tmp_path, followed
+):
+    postgres.execute("DROP TABLE IF EXISTS long_rows")
+    postgres.execute(
+        "CREATE TABLE long_rows AS SELECT n AS id, "
+        "repeat(E'some lines\n', CASE WHEN n > 900 THEN 2000 ELSE 100 END) AS t "
+        "FROM generate_series(1, 1000) AS n"
+    )
+    loads = line(schema, tmp_path, "long_rows")
+    assert loads.load(WEEK).total_rows == 1000
+    assert followed == []

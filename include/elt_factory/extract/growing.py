@@ -17,7 +17,7 @@ _LEAST_PAUSE, _MOST_PAUSE = 0.001, 0.05  # seconds
 
 
 class ReadFailedError(Exception):
-    """The read has ended with an error: what it has written so far does not count."""
+    """The read has ended with an error, or is not to be followed: what it has written so far does not count."""
 
 
 def end_of_lines(chunk: bytes) -> int:
@@ -60,7 +60,7 @@ class Growing:
         self._has_ended = True
 
     def fail(self) -> None:
-        """Note that nothing of it counts: who follows ends with an error."""
+        """Note that nothing of it counts, or is not to be followed: who follows ends with an error."""
         self._has_failed = True
 
     def pieces(self, most_bytes: int, end_of: Callable[[bytes], int] = end_of_lines) -> Iterator[tuple[Path, bytes]]:

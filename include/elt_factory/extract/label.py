@@ -90,7 +90,8 @@ def secrets_of(connection: Connection | None) -> tuple[str, ...]:
     """Return every form in which a connection's secrets could show in a text, longest first.
 
     A secret is the password, a login without a password (some APIs take a key as the login), what is secret in
-    the extra, and a token in the path of the host; its forms are those of addresses, JSON, HTML, Python and base64, alone and within a longer text.
+    the extra, and a token in the path of the host; its forms are those of addresses, JSON, HTML, Python and base64,
+    alone and within a longer text.
     """
     if connection is None:
         return ()

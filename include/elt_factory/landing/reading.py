@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
 _GROWS = 8  # a value is longer once it is read: two bytes for one of latin-1, a number with an exponent written out
 _SMALL = 256 * 1024
-_LONGEST_FOLLOWED = 256 * 1024  # bytes of a record: for longer ones the memory is divided when all are known
+# bytes of a record: for longer ones the memory is divided when all are known
+_LONGEST_FOLLOWED = {"ndjson": 256 * 1024, "csv": LONG}
 
 
 @dataclass(frozen=True)
@@ -205,8 +206,9 @@ def stage_growing(
     """
     described, files = growing.described or NOTHING_READ, growing.files
     headers = described.headers and described.headers * len(files)
-    spool = replace(described, files=files, headers=headers, longest=_LONGEST_FOLLOWED, growing=growing)
-    memory.set_records(connection, _LONGEST_FOLLOWED)
+    longest = _LONGEST_FOLLOWED[described.format]
+    spool = replace(described, files=files, headers=headers, longest=longest, growing=growing)
+    memory.set_records(connection, longest)
     memory.set_threads(connection, 1)
     if request.known.has_sql:
         confine(connection, [request.workdir, parts.parent, *(file.parent for file in files)])
@@ -222,10 +224,10 @@ def finish_growing(
 
     None where the spool is not as it was thought to be.
     """
-    spool = request.spool
-    if _form(spool) != _form(read.spool) or (spool.longest or 0) > _LONGEST_FOLLOWED:
+    spool, longest = request.spool, read.spool.longest or 0
+    if _form(spool) != _form(read.spool) or (spool.longest or 0) > longest:
         return None
-    read = replace(read, spool=replace(spool, longest=spool.longest or _LONGEST_FOLLOWED))
+    read = replace(read, spool=replace(spool, longest=spool.longest or longest))
     offer_again(connection, read.spool)
     with _unless_contradicted():
         _stage_rejected(connection, request, read)

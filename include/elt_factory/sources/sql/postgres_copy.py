@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from elt_factory.core.extras import needs
 from elt_factory.extract.growing import Growing
+from elt_factory.extract.line_looks import LONG
 from elt_factory.extract.progress import Progress
 
 with needs("postgres", "a connection of type postgres"):
@@ -37,9 +38,14 @@ class _Told:
     growing: Growing | None
     size: int = 0
 
-    def look(self, *, is_end: bool = False) -> None:
-        """Tell it, where enough has come since, or at the end."""
-        if self.growing is not None and (size := self.out.tell()) >= self.size + (not is_end and _TOLD_BYTES):
+    def look(self, longest: int, *, is_end: bool = False) -> None:
+        """Tell it, where enough has come since, or at the end; long rows are not followed."""
+        if self.growing is None:
+            return
+        if longest > LONG:
+            self.growing.fail()
+            self.growing = None
+        elif (size := self.out.tell()) >= self.size + (not is_end and _TOLD_BYTES):
             self.out.flush()
             self.growing.grew(self.file, size)
             self.size = size
@@ -57,7 +63,7 @@ def copied(
     with database.cursor() as cursor, file.open("wb", _BUFFER_BYTES) as out, cursor.copy(copy):
         told = _Told(out, file, growing)
         found = database.wait(_sent(database.pgconn, out, progress, told))
-        told.look(is_end=True)
+        told.look(found.longest, is_end=True)
     progress.done(found.rows)
     return found
 
@@ -76,7 +82,7 @@ def _sent(server: pq.abc.PGconn, out: IO[bytes], progress: Progress, told: _Told
         if size < 0:
             break
         progress.seen(number)
-        told.look()
+        told.look(longest)
         while not (yield waiting.Wait.R):
             continue
         server.consume_input()
