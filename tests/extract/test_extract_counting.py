@@ -20,6 +20,8 @@ from rest_support import request_of, source_of
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import BadDataError, SourceNotReadyError
 from elt_factory.extract.request import KnownFile, Ledger
+from elt_factory.formats import counting
+from elt_factory.formats.counting import filled_lines
 from elt_factory.sources.read import count, read
 
 MOMENTS = ["2012-12-31 23:59:59+00", "2013-01-01 00:00+00", "2013-01-08 00:30+01", "2013-01-08 00:00+00"]
@@ -235,3 +237,15 @@ def test_an_api_counts_by_the_total_of_its_first_page(tmp_path):
         assert count(request_of(server, tmp_path, source, "rows")) is None
         silent = source_of(tmp_path, OF_AN_API, TOTAL.replace(", total: meta.total", ""))
         assert count(request_of(server, tmp_path, silent, "whole")) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [(b"", 0), (b" \n\n", 0), (b"abc\n   \nde", 2), (b"\xef\xbb\xbf\n  x\n", 1), (b"  x  ", 1)],
+)
+def test_a_line_that_is_as_long_as_the_file_is_counted_in_pieces(tmp_path, monkeypatch, content, lines):
+    file = tmp_path / "a.ndjson"
+    file.write_bytes(content)
+    for piece in (1, 2, 3, 7, 1000):
+        monkeypatch.setattr(counting, "_PIECE", piece)
+        assert filled_lines(None, file) == lines

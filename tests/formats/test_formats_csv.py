@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from elt_factory.config.errors import ConfigError
 from elt_factory.config.models.formats import CsvFormat
 from elt_factory.core.failures import BadDataError
 from elt_factory.extract.csv_text import records
@@ -87,6 +88,21 @@ def loaded(line):
 )
 def test_a_dialect_is_read_as_the_yaml_says(line, form, content, rows):
     assert loaded(line(content, **form)) == rows
+
+
+@pytest.mark.parametrize(
+    ("form", "key", "message"),
+    [
+        ({"delimiter": "€"}, "delimiter", 'latin-1 has no "€"'),
+        ({"quote": "‖"}, "quote", 'latin-1 has no "‖"'),
+    ],
+)
+def test_a_sign_that_the_encoding_lacks_is_an_error_of_the_config_with_its_place(line, form, key, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        line(b"a\n1\n", encoding="latin-1", **form)
+    (problem,) = error.value.problems
+    config = problem.position.file.read_text().splitlines()
+    assert f"{key}:" in config[problem.position.line - 1][: problem.position.column]
 
 
 def test_a_second_header_line_is_part_of_the_names(line):

@@ -35,6 +35,8 @@ PACKED = {
     "bzip2": bz2.compress,
     "xz": lzma.compress,
     "zstd": lambda content: pa.Codec("zstd").compress(content, asbytes=True),
+    # pzstd begins with a frame that says how long the next one is
+    "pzstd": lambda content: b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd" + PACKED["zstd"](content),
     "zip": lambda content: zipped(**{"orders.csv": content}),
     "zip of a Mac": lambda content: zipped(**{"orders.csv": content, "__MACOSX/._orders.csv": b"\0\1"}),
 }

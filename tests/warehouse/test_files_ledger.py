@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,6 +174,24 @@ def test_a_late_file_and_a_changed_one_of_a_window_that_was_loaded_are_found(dro
     # what is of a window that was never loaded waits for its own run
     drop.run(day(5)) if (drop.base / "in" / "d_2013-01-05.csv").exists() else None
     assert (drop.run(day(3)).rows_loaded, drop.rows()) == (1, [1, 3, 10, 20, 21])
+
+
+@pytest.mark.parametrize("pattern", ["d_%m-%d*.csv", "d_%d.%m*.csv", "%%_%d*.csv", "%d/%Y*.csv"])
+def test_a_late_file_is_found_by_a_pattern_that_does_not_say_the_whole_date(drop, pattern):
+    drop.spec = {"path": pattern}
+
+    def name(number, more=""):
+        said = {"%%": "%", "%m": "01", "%d": f"{number:02}", "%Y": "2013", "*": more}
+        return re.sub(r"%.|\*", lambda sign: said[sign[0]], pattern)
+
+    for number in (1, 2, 3, 4):
+        drop.put(name(number), number)
+    drop.run(day(1))
+    drop.run(day(2))
+    drop.put(name(1, "_late"), 10)
+    drop.put(name(2), 20, 21)
+    drop.put(name(5, "_early"), 50)
+    assert (drop.run(day(3)).rows_loaded, drop.rows()) == (4, [1, 3, 10, 20, 21])
 
 
 def test_a_file_of_a_period_that_many_windows_touch_is_in_the_table_once(drop):

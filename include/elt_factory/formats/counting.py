@@ -6,6 +6,7 @@ import csv
 import io
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from elt_factory.config.models.formats import CsvFormat
 from elt_factory.formats.utf16 import codec_of
 
 _HEAD = 4096
+_PIECE = 1024 * 1024
 _LONGEST_FIELD = 2**31 - 1
 
 
@@ -55,7 +57,13 @@ def filled_lines(_: object, file: Path) -> int:
         encoding = codec_of(content.read(_HEAD), "utf-8")
         content.seek(0)
         lines = io.TextIOWrapper(content, encoding, errors="replace", newline="\n")
-        return sum(1 for line in lines if line.strip("\ufeff \t\r\n\v\f"))
+        count, filled = 0, False
+        # the line may be as long as the file
+        for piece in iter(partial(lines.readline, _PIECE), ""):
+            filled = filled or bool(piece.strip("\ufeff \t\r\n\v\f"))
+            if piece.endswith("\n"):
+                count, filled = count + filled, False
+        return count + filled
 
 
 def parquet_rows(_: object, file: Path) -> int:

@@ -13,6 +13,7 @@ from elt_factory.landing import limits
 
 _CHUNK = 1024 * 1024
 _TAIL = 2
+_SIGNS = {",": "a comma", ":": "a colon"}
 _SPACES = re.compile(r"[ \t\r\n]*")
 _BREAKS = re.compile(r"[\r\n]+")
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str)  # values are looked at and not kept
@@ -70,15 +71,15 @@ def _go_to(text: _Text, key: str) -> bool:
     if text.peek() != "{":
         return False
     text.take("{")
-    while text.peek() == '"':
-        found = json.loads(text.value())
-        text.take(":")
-        if found == key:
+    if text.peek() == "}":
+        return False
+    while True:
+        if text.key() == key:
             return True
         text.value()
-        if text.peek() == ",":
-            text.take(",")
-    return False
+        if text.peek() == "}":
+            return False
+        text.take(",")
 
 
 def _skip_members(text: _Text, path: Sequence[str]) -> None:
@@ -89,9 +90,8 @@ def _skip_members(text: _Text, path: Sequence[str]) -> None:
     """
     while text.peek() == ",":
         text.take(",")
-        if text.peek() == '"' and json.loads(text.value()) == path[-1]:
+        if text.key() == path[-1]:
             raise text.error(f"the key {'.'.join(path)} is repeated, and so are its records")
-        text.take(":")
         text.value()
     text.take("}")
 
@@ -121,8 +121,21 @@ class _Text:
         """
         found = self.peek()
         if found != sign:
-            raise self.error(f"expected {sign}, got {found}" if found else f"the document ends before {sign}")
+            meant = _SIGNS.get(sign, sign)
+            raise self.error(f"expected {meant}, got {found}" if found else f"the document ends before {meant}")
         self._at += 1
+
+    def key(self) -> str:
+        """Pass over a key of an object and its colon, and return it.
+
+        Raises:
+            BadDataError: something else is there.
+        """
+        if (found := self.peek()) != '"':
+            raise self.error(f"expected a key in quotes, got {found}" if found else "the document ends before a key")
+        key = str(json.loads(self.value()))
+        self.take(":")
+        return key
 
     def value(self) -> str:
         """Pass over a value, and return its text on one line.

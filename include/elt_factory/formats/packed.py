@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -14,6 +15,7 @@ from elt_factory.formats.kind import Delivered, FormatKind
 ENDINGS = (".gz", ".zip", ".bz2", ".xz", ".zst")
 _CHUNK = 1024 * 1024
 _LONGEST_SIGN = 16
+_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")  # a frame of zstd that holds no data, as pzstd begins with
 _PARTS = b"PK\x03\x04"
 _OFFICE = "[Content_Types].xml"
 LIMIT = 50_000_000_000  # bytes
@@ -212,4 +214,6 @@ _WAYS: Mapping[bytes, Callable[[IO[bytes]], AbstractContextManager[IO[bytes]]]] 
 
 
 def _way(head: bytes) -> Callable[[IO[bytes]], AbstractContextManager[IO[bytes]]] | None:
+    if _SKIPPABLE.match(head):
+        return _zstd
     return next((way for sign, way in _WAYS.items() if head.startswith(sign)), None)

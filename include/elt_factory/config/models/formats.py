@@ -146,6 +146,16 @@ class CsvFormat(FileFormat):
             )
         return self
 
+    @model_validator(mode="after")
+    def _signs_are_of_the_encoding(self) -> Self:
+        for key, sign in (("delimiter", self.delimiter), ("quote", self.quote)):
+            try:
+                sign.encode(self.encoding)
+            except UnicodeError:
+                hint = f"write the {key} that the files have, or their encoding"
+                raise MistakeError(f'{self.encoding} has no "{sign}"', hint, at=(key,), code="conflict") from None
+        return self
+
 
 def check_names(names: Sequence[str], without_header: str, *, has_header: bool) -> None:
     """Refuse names of columns next to a header, and names that are repeated.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from elt_factory.core.window import Window
@@ -55,24 +56,48 @@ def every_period(pattern: str) -> str:
     return _DIRECTIVE.sub(lambda match: _DIGITS.get(match[1], "%"), pattern)
 
 
-def period_of(name: str, pattern: str, zone: str) -> Window | None:
-    """Return the period that a file's name says, on the zone's clock; None where it names no whole date.
+class PeriodsLoaded:
+    """The periods of windows that were loaded, asked for by the names of files.
 
-    A pattern of %m alone, or of %H without the day, tells no year.
+    A name without the year, as of %m-%d, is of a period of each window that has such a day.
+
+    Args:
+        pattern: The name pattern, with periods.
+        zone: The zone whose clock the periods are on.
+        windows: The windows.
     """
-    letters = [letter for letter in "YmdH" if f"%{letter}" in pattern.replace("%%", "")]
-    if not letters or letters != list("YmdH"[: len(letters)]):
-        return None
-    found = _name_form(pattern).fullmatch(name)
-    if found is None:
-        return None
-    try:
-        said = {letter: int(found[letter]) for letter in letters}
-        start = datetime(said["Y"], said.get("m", 1), said.get("d", 1), said.get("H", 0))  # noqa: DTZ001
-        end = _NEXT[letters[-1]](start)
-        return Window(start.replace(tzinfo=ZoneInfo(zone)), end.replace(tzinfo=ZoneInfo(zone)))
-    except (ValueError, OverflowError):
-        return None
+
+    def __init__(self, pattern: str, zone: str, windows: Sequence[Window]) -> None:
+        self._zone, self._windows = zone, windows
+        self._letters = [letter for letter in "YmdH" if f"%{letter}" in pattern.replace("%%", "")]
+        self._form = _name_form(pattern)
+
+    def have(self, name: str) -> bool:
+        """Whether a file's name says a period that one of the windows touches."""
+        found = self._form.fullmatch(name)
+        if found is None:
+            return False
+        if self._letters != list("YmdH"[: len(self._letters)]):
+            return tuple(found[letter] for letter in self._letters) in self._repeated
+        period = self._period({letter: int(found[letter]) for letter in self._letters})
+        return period is not None and any(_touch(period, window) for window in self._windows)
+
+    def _period(self, said: Mapping[str, int]) -> Window | None:
+        zone = ZoneInfo(self._zone)
+        try:
+            start = datetime(said["Y"], said.get("m", 1), said.get("d", 1), said.get("H", 0))  # noqa: DTZ001
+            end = _NEXT[self._letters[-1]](start)
+            return Window(start.replace(tzinfo=zone), end.replace(tzinfo=zone))
+        except (ValueError, OverflowError):
+            return None
+
+    @cached_property
+    def _repeated(self) -> frozenset[tuple[str, ...]]:
+        """What the names of all periods of the windows say, where they do not say the whole date."""
+        said = " ".join(f"%{letter}" for letter in self._letters)
+        return frozenset(
+            tuple(one.split()) for window in self._windows for one in expand_pattern(said, window, self._zone)
+        )
 
 
 def _name_form(pattern: str) -> re.Pattern[str]:
@@ -113,6 +138,10 @@ def _step(now: datetime, zone: ZoneInfo, following: Callable[[datetime], datetim
         return then
     quarter = at.replace(minute=at.minute // 15 * 15, second=0, microsecond=0)
     return (quarter + _CREEP).astimezone(zone)
+
+
+def _touch(one: Window, other: Window) -> bool:
+    return one.start < other.end and other.start < one.end
 
 
 def _midnight(moment: datetime) -> datetime:

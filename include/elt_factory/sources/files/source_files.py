@@ -11,7 +11,7 @@ from elt_factory.core.window import Window
 from elt_factory.extract.request import KnownFile, Ledger
 from elt_factory.sources.files.archives import split
 from elt_factory.sources.files.matching import matching_files
-from elt_factory.sources.files.periods import every_period, has_periods, period_of
+from elt_factory.sources.files.periods import PeriodsLoaded, every_period, has_periods
 from elt_factory.sources.files.store import UNKNOWN_SIZE, Found, Store
 
 OF_MEMBER = "/"  # between what an archive is, the pattern of its members, and what a member is
@@ -77,11 +77,9 @@ class Chooser:
         """Files of windows that were loaded before: new ones and changed ones."""
         if self._ledger is None or not self._ledger.windows or not self._store.lists:
             return
+        loaded = PeriodsLoaded(self._pattern, self._zone, self._ledger.windows)
         for file in self._store.find(every_period(self._pattern)):
-            if file.name in own:
-                continue
-            period = period_of(file.name, self._pattern, self._zone)
-            if period and any(_touch(period, window) for window in self._ledger.windows):
+            if file.name not in own and loaded.have(file.name):
                 yield from self._open(file, "")
 
     def _open(self, file: Found, load_id: str) -> Iterator[Chosen]:
@@ -125,7 +123,3 @@ def is_as_loaded(file: Found, known: KnownFile) -> bool:
     if file.tag:
         return file.tag == known.hash
     return file.size == known.size and file.modified is not None and file.modified == known.modified_at
-
-
-def _touch(one: Window, other: Window) -> bool:
-    return one.start < other.end and other.start < one.end
