@@ -247,3 +247,74 @@ def test_an_answer_that_is_skipped_keeps_the_token(tmp_path):
         state["skip"] = False
         line.load(day(3))
         assert [asked.params.get("token") for asked in server.asked] == [None, "1", "1"]
+
+
+REMOVED = {"deletes": {"column": "@removed"}}
+AT = {"type": "timestamp"}
+AT_ONE = "2013-01-01T01:00:00Z"
+
+
+@pytest.mark.duckdb
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"columns": {"name": {"type": "text", "nullable": False}}},
+        {"columns": {"n": {"type": "integer"}}},  # the removal has another value in it
+        {"columns": {"name": {}, "at": {}, "n": {}}, "schema_contract": "discard_row"},  # and another column
+        {"where": "name like 'u%'"},
+        {"incremental": {"cursor": "at"}, "columns": {"at": AT}},
+        {"incremental": {"cursor": "at", "outside_window": "drop"}, "columns": {"at": AT}},
+        {"incremental": {"cursor": "at", "null_cursor": "fail"}},  # that only the first load has
+        {"business_date": "at"},
+    ],
+)
+def test_a_record_that_says_its_row_is_deleted_needs_its_key_alone(tmp_path, more):
+    graph = Graph()
+    graph.changes = [{"id": n, "name": f"u{n}", "at": AT_ONE, "n": n} for n in range(2)]
+    columns = {"id": {}, "@removed": {"type": "json"}, **more.get("columns", {})}
+    with serving(graph) as server:
+        line = line_of(server, tmp_path, LINK | MERGE | REMOVED | more | {"columns": columns})
+        line.load(day(1))
+        graph.changes += [{"id": 1, "@removed": {"reason": "deleted"}, "n": "none", "by": "x"}]
+        if "business_date" in more or "n" not in columns:
+            del graph.changes[-1]["n"], graph.changes[-1]["by"]
+        loaded = line.load(day(2))
+        assert (loaded.rows_deleted, loaded.rows_rejected, loaded.rows_filtered) == (1, 0, 0)
+        assert [row["id"] for row in line.rows()] == [0]
+
+
+@pytest.mark.duckdb
+@pytest.mark.parametrize(("removed_first", "ids"), [(False, [0]), (True, [0, 1])])
+def test_of_a_removal_and_a_change_in_one_load_the_last_one_counts(tmp_path, removed_first, ids):
+    graph = Graph()
+    graph.changes = [{"id": n, "at": AT_ONE} for n in range(2)]
+    table = {"incremental": {"cursor": "at"}, "columns": {"@removed": {"type": "json"}, "at": AT}}
+    with serving(graph) as server:
+        line = line_of(server, tmp_path, LINK | MERGE | REMOVED | table)
+        line.load(day(1))
+        new = [{"id": 1, "at": "2013-01-02T01:00:00Z"}, {"id": 1, "@removed": {}}]
+        graph.changes += new[::-1] if removed_first else new
+        assert line.load(day(2)).rows_duplicate == 1
+        assert sorted(row["id"] for row in line.rows()) == ids
+
+
+@pytest.mark.duckdb
+def test_a_removal_without_its_key_is_a_reject(tmp_path):
+    graph = Graph()
+    with serving(graph) as server:
+        line = line_of(server, tmp_path, LINK | MERGE | REMOVED | {"columns": {"@removed": {"type": "json"}}})
+        line.load(day(1))
+        graph.changes += [{"@removed": {}}, {"id": 8}]
+        assert line.load(day(2)).rows_rejected == 1
+
+
+@pytest.mark.duckdb
+def test_a_condition_may_name_a_column_of_the_table_that_no_record_has(tmp_path):
+    graph = Graph()
+    graph.changes[0]["status"] = "draft"
+    with serving(graph) as server:
+        line = line_of(server, tmp_path, LINK | MERGE | {"where": "status is distinct from 'draft'"})
+        assert line.load(day(1)).rows_filtered == 1
+        graph.changes += [{"id": 8}]
+        assert line.load(day(2)).rows_loaded == 1
+        assert sorted(row["id"] for row in line.rows()) == [1, 2, 8]

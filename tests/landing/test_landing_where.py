@@ -53,6 +53,15 @@ def test_a_condition_on_a_column_that_is_not_there_names_it_and_those_that_are(l
         lander.ndjson(lines(*ROWS), table={"where": "statu = 'new'"})
 
 
+@pytest.mark.parametrize(
+    ("where", "hint"),
+    [("statu = 'new'", 'did you mean "status"\\?'), ("later = 1", "declare later under columns: if it comes later")],
+)
+def test_a_condition_on_an_unknown_column_says_what_to_write(lander, where, hint):
+    with pytest.raises(ContractError, match=hint):
+        lander.ndjson(lines(*ROWS), table={"where": where})
+
+
 def test_a_column_that_only_the_yaml_has_is_null_in_the_condition(lander):
     table = {
         "where": "later is null and status = 'new'",

@@ -64,7 +64,7 @@ def condition_macros(plan: ContractPlan) -> list[str]:
 
 
 def _macro(plan: ContractPlan, name: str, condition: str) -> str:
-    names = ", ".join(identifier(column.name) for column in plan.columns_in(condition))
+    names = ", ".join(map(identifier, plan.given_to(condition)))
     return f"CREATE OR REPLACE TEMP MACRO {name}({names}) AS coalesce(({condition}\n), false)"
 
 
@@ -143,10 +143,18 @@ def landed_as_staged(parts: str, plan: ContractPlan) -> str:
 
 
 def newest_rows(plan: ContractPlan) -> str:
-    """SELECT of the good rows, one for each key: the one with the greatest cursor, of those the last read."""
-    order = [f"{plan.staged(plan.cursor)} DESC NULLS LAST"] if plan.cursor else []
+    """SELECT of the good rows, one for each key: the one with the greatest cursor, of those the last read.
+
+    A record that says that its row is deleted may have no cursor: among the rows of its key the last read is the one.
+    """
+    good, order = good_rows(plan), [f"{plan.staged(plan.cursor)} DESC NULLS LAST"] if plan.cursor else []
+    if plan.cursor and plan.deleted:
+        removal = f"{plan.deleted} AND {plan.staged(plan.cursor)} IS NULL"
+        by_place = f"bool_or({removal}) OVER (PARTITION BY {_keys(plan)}) AS by_place"
+        good = named_rows(plan, f"(SELECT *, {by_place} FROM staged WHERE reason IS NULL) AS staged")
+        order = [f"CASE WHEN NOT staged.by_place THEN {plan.staged(plan.cursor)} END DESC NULLS LAST"]
     ranking = ", ".join([*order, "staged.place DESC"])
-    return f"{good_rows(plan)} QUALIFY row_number() OVER (PARTITION BY {_keys(plan)} ORDER BY {ranking}) = 1"
+    return f"{good} QUALIFY row_number() OVER (PARTITION BY {_keys(plan)} ORDER BY {ranking}) = 1"
 
 
 def duplicate_count(plan: ContractPlan) -> str:
@@ -158,9 +166,10 @@ def duplicate_count(plan: ContractPlan) -> str:
 
 
 def null_cursors(plan: ContractPlan) -> str:
-    """SELECT of how many good rows have no cursor value."""
+    """SELECT of how many good rows have no cursor value, and do not only say that they are deleted."""
     empty = f"{plan.staged(plan.cursor)} IS NULL" if plan.cursor else "TRUE"
-    return f"SELECT count(*) FROM staged WHERE reason IS NULL AND {empty}"
+    stays = f" AND NOT {plan.deleted}" if plan.deleted else ""
+    return f"SELECT count(*) FROM staged WHERE reason IS NULL AND {empty}{stays}"
 
 
 def _keys(plan: ContractPlan) -> str:

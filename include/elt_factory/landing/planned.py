@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from elt_factory.config.models.deletes import DELETED_AT, Deletes, says_deleted
 from elt_factory.config.models.values import ColumnType
+from elt_factory.core.sql_text import identifier
+from elt_factory.landing.casting import duckdb_type
 from elt_factory.landing.file_names import AGAIN, PATH, ROW
 from elt_factory.landing.numbers import Signs
 from elt_factory.landing.presumption import Presumption
@@ -60,7 +63,7 @@ class ContractPlan:
     `protected`: the values of hashed columns are hashes already. `only_file` is the file that all records come from,
     where there is one. With `short_texts` no value is longer than a text may be. `integers` are columns whose texts a
     database wrote from integers. `quarantines` are the checks that set rows aside, but none that is deleted by
-    `deletes`; `unseen` are columns that no record has, and a check may name. `proven` are columns whose values records
+    `deletes`; `unseen` are columns that no record has, and a condition may name. `proven` are columns whose values records
     of the form of most have with their type, too.
     """
 
@@ -100,10 +103,15 @@ class ContractPlan:
         """What `staged` calls what it keeps of them."""
         return (*(("file",) if self.by_file else ()), *(("place",) if self.numbered else ()))
 
-    def columns_in(self, condition: str) -> tuple[PlannedColumn, ...]:
-        """Return the columns that a condition may mean: those whose names are in its text."""
+    def given_to(self, condition: str) -> Mapping[str, str]:
+        """Return the columns that a condition may mean, those whose names are in its text, and their typed values.
+
+        A column of the table that no record has is NULL.
+        """
         text = condition.casefold()
-        return tuple(column for column in self.columns if column.name.casefold() in text)
+        planned = {column.name: self.typed(column.name) for column in self.columns}
+        unseen = {name: f"CAST(NULL AS {duckdb_type(kind)})" if kind else "NULL" for name, kind in self.unseen}
+        return {name: value for name, value in {**planned, **unseen}.items() if _is_in(name, text)}
 
     @property
     def kept(self) -> str | None:
@@ -116,7 +124,17 @@ class ContractPlan:
         return f"NOT {self._asked(STAYS, self.stays)}" if self.stays else None
 
     def _asked(self, macro: str, condition: str) -> str:
-        return f"{macro}({', '.join(self.typed(column.name) for column in self.columns_in(condition))})"
+        return f"{macro}({', '.join(self.given_to(condition).values())})"
+
+    @property
+    def deleted(self) -> str | None:
+        """The condition for the rows that say themselves that they are deleted; None where no column can say it."""
+        marker = self.deletes.column if self.deletes else None
+        column = next((one for one in self.columns if one.name == marker), None)
+        if column is None or self.deletes is None:
+            return None
+        says = says_deleted(self.typed(column.name), column.landed_type, self.deletes.equals)
+        return f"coalesce({says}, FALSE)" if says else None
 
     @property
     def is_judged(self) -> str | None:
@@ -165,3 +183,7 @@ class ContractPlan:
     def is_cut(self, column: PlannedColumn) -> bool:
         """Whether a column's values may say more than the landed type holds."""
         return column.name in self.nanoseconds and column.type.name in _TIMES
+
+
+def _is_in(name: str, text: str) -> bool:
+    return name.casefold() in text or identifier(name).casefold() in text

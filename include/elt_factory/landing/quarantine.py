@@ -82,7 +82,7 @@ def set_aside(plan: ContractPlan) -> str:
 def macros(plan: ContractPlan) -> Iterator[str]:
     """Yield CREATE MACRO of each check: its parameters are columns, whatever their names."""
     for number, check in enumerate(plan.quarantines):
-        names = ", ".join(map(identifier, _given(plan, check)))
+        names = ", ".join(map(identifier, plan.given_to(check.broken)))
         yield f"CREATE OR REPLACE TEMP MACRO {_macro(number)}({names}) AS ({check.broken})"
 
 
@@ -97,7 +97,7 @@ def make_checks(connection: duckdb.DuckDBPyConnection, plan: ContractPlan) -> No
     kinds = {column.name: duckdb_type(column.landed_type) for column in plan.columns}
     for number, macro in enumerate(macros(plan)):
         check = plan.quarantines[number]
-        given = (f"CAST(NULL AS {kinds[name]})" if name in kinds else "NULL" for name in _given(plan, check))
+        given = (f"CAST(NULL AS {kinds[name]})" if name in kinds else "NULL" for name in plan.given_to(check.broken))
         try:
             connection.execute(macro)
             connection.execute(f"SELECT {_macro(number)}({', '.join(given)})")
@@ -110,7 +110,7 @@ def make_checks(connection: duckdb.DuckDBPyConnection, plan: ContractPlan) -> No
 
 
 def _asked(plan: ContractPlan, number: int) -> str:
-    given = _given(plan, plan.quarantines[number])
+    given = plan.given_to(plan.quarantines[number].broken)
     return f"{_macro(number)}({', '.join(given.values())})"
 
 
@@ -118,23 +118,10 @@ def _macro(number: int) -> str:
     return f"quarantined_{number}"
 
 
-def _given(plan: ContractPlan, check: Quarantine) -> Mapping[str, str]:
-    """Return the columns that a check may mean, those whose names are in its text, and their values."""
-    text = check.broken.casefold()
-    planned = {column.name: plan.typed(column.name) for column in plan.columns}
-    unseen = {name: f"CAST(NULL AS {duckdb_type(kind)})" if kind else "NULL" for name, kind in plan.unseen}
-    columns = {**planned, **unseen}
-    return {name: value for name, value in columns.items() if _is_in(name, text)}
-
-
-def _is_in(name: str, text: str) -> bool:
-    return name.casefold() in text or identifier(name).casefold() in text
-
-
 def unseen_columns(
     table: Table, existing: Mapping[str, ColumnType] | None, planned: Sequence[str]
 ) -> tuple[tuple[str, ColumnType | None], ...]:
-    """Return the columns that no record has, and a check may name: NULL in every row."""
+    """Return the columns that no record has, and a condition may name: NULL in every row."""
     declared = {name: column.type for name, column in table.columns.items() if column.pii != "drop"}
     known = {**declared, **(existing or {})}
     seen = {name.casefold() for name in planned}

@@ -74,10 +74,20 @@ def _is_bad(column: PlannedColumn, plan: ContractPlan) -> str:
 
 def _bad_values(plan: ContractPlan) -> list[_Cause]:
     return [
-        _Cause(_is_bad(c, plan), f"concat({text_literal(f'{c.name} ')}, {_why_bad(c, plan)})")
+        _Cause(
+            _unless_deleted(_is_bad(c, plan), c.name, plan),
+            f"concat({text_literal(f'{c.name} ')}, {_why_bad(c, plan)})",
+        )
         for c in _checked(plan)
         if c.on_bad_value == "reject"
     ]
+
+
+def _unless_deleted(condition: str, name: str, plan: ContractPlan) -> str:
+    # a record that says that its row is deleted needs its key alone: rejected, the row would stay
+    if plan.deleted is None or plan.deletes is None or name in (*plan.primary_key, plan.deletes.column):
+        return condition
+    return f"({condition} AND NOT {plan.deleted})"
 
 
 def _why_bad(column: PlannedColumn, plan: ContractPlan) -> str:
@@ -105,7 +115,10 @@ def _missing_values(plan: ContractPlan) -> list[_Cause]:
     absent = set(plan.primary_key).difference(column.name for column in plan.columns)
     return [
         *(
-            _Cause(f"{_given_value(column, plan)} IS NULL", text_literal(f"{column.name} has no value"))
+            _Cause(
+                _unless_deleted(f"{_given_value(column, plan)} IS NULL", column.name, plan),
+                text_literal(f"{column.name} has no value"),
+            )
             for column in needed
         ),
         *(_Cause("TRUE", text_literal(f"{name} has no value")) for name in sorted(absent)),
@@ -121,7 +134,10 @@ def _given_value(column: PlannedColumn, plan: ContractPlan) -> str:
 
 def _unwanted_values(plan: ContractPlan) -> list[_Cause]:
     return [
-        _Cause(f"{plan.raw(name)} IS NOT NULL", text_literal(f"{name} is not in the contract"))
+        _Cause(
+            _unless_deleted(f"{plan.raw(name)} IS NOT NULL", name, plan),
+            text_literal(f"{name} is not in the contract"),
+        )
         for name in plan.unwanted
     ]
 

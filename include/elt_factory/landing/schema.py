@@ -291,6 +291,8 @@ def _check_needed(known: KnownTable, columns: Iterable[str], found: Mapping[str,
         needed[table.business_date] = "business_date"
     if table.follows_deletes and table.follows_deletes.column:
         needed[table.follows_deletes.column] = "deletes.column"
+        # records that say that they are deleted may have their keys alone
+        names |= set(known.existing or {})
     for name, where in needed.items():
         if name not in names:
             raise ContractError(

@@ -6,11 +6,13 @@ need more than that. Of a Parquet file each thread holds the row group that it w
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elt_factory.config.errors import near_name
 from elt_factory.core.failures import ContractError
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, text_literal
 from elt_factory.landing import contract
@@ -20,6 +22,7 @@ from elt_factory.landing.quarantine import make_checks
 if TYPE_CHECKING:
     import duckdb
 
+_UNKNOWN = re.compile(r'column "([^"]+)" was not found')
 _ROW_GROUP_BYTES = 4 * 1024 * 1024
 
 
@@ -72,8 +75,12 @@ def _make_conditions(connection: duckdb.DuckDBPyConnection, plan: ContractPlan) 
             connection.execute(macro)
     except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
         cause = str(error).splitlines()[0].split(" because the FROM")[0]
-        names = ", ".join(column.name for column in plan.columns[:20])
-        raise ContractError(f"where: {cause}; hint: the columns are {names}") from None
+        names = [*(column.name for column in plan.columns), *(name for name, _ in plan.unseen)]
+        hint = f"the columns are {', '.join(names[:20])}"
+        if unknown := _UNKNOWN.search(cause):
+            near = near_name(unknown[1], names)
+            hint += f"; {near if near.startswith('did') else f'declare {unknown[1]} under columns: if it comes later'}"
+        raise ContractError(f"where: {cause}; hint: {hint}") from None
 
 
 def forget(folder: Path) -> None:

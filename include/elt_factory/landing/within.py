@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from elt_factory.config.models.deletes import says_deleted
 from elt_factory.config.models.table import TIMES
 from elt_factory.core.failures import ContractError
 from elt_factory.core.sql_text import identifier, text_literal
@@ -39,8 +40,18 @@ def within_window(plan: ContractPlan, known: KnownTable, window: Window, zone: s
     clock = ZoneInfo(known.table.cursor_zone or zone)
     start, end = (_moment(moment, kind, clock) for moment in (reached.start, reached.end))
     name = identifier(plan.cursor)
-    inside = f"{name} >= {start} AND {name} < {end}"
+    inside = f"({name} >= {start} AND {name} < {end}{_or_deleted(plan)})"
     return replace(plan, where=f"({plan.where}\n) AND {inside}" if plan.where else inside)
+
+
+def _or_deleted(plan: ContractPlan) -> str:
+    """Return what keeps a record that says that its row is deleted, and has no cursor."""
+    deletes, cursor = plan.deletes, plan.cursor
+    column = next((one for one in plan.columns if deletes and one.name == deletes.column), None)
+    if deletes is None or cursor is None or column is None:
+        return ""
+    says = says_deleted(identifier(column.name), column.landed_type, deletes.equals)
+    return f" OR ({says} AND {identifier(cursor)} IS NULL)" if says else ""
 
 
 def _moment(moment: datetime, kind: str, clock: ZoneInfo) -> str:

@@ -99,6 +99,16 @@ def delete_marked(load: Writing, column: str, equals: Scalar | None = None) -> S
     )
 
 
+def says_removed(load: Writing, alias: str) -> str:
+    """Return the condition for landed rows that say themselves that they are deleted; nothing where none can."""
+    deletes = load.order.deletes
+    column = deletes.column if deletes else None
+    if deletes is None or column is None or column not in load.order.landed_columns:
+        return ""
+    name, kind = f"{alias}.{load.warehouse.dialect.name(column)}", load.columns.get(column)
+    return (kind and says_deleted(name, kind, deletes.equals)) or ""
+
+
 def _says_deleted(load: Writing, column: str, equals: Scalar | None) -> str:
     name, kind = f"t.{load.warehouse.dialect.name(column)}", load.columns.get(column)
     if kind is None:

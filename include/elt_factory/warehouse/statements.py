@@ -157,16 +157,24 @@ def delete_without_cursor(dialect: Dialect, table: Relation, cursor: str) -> Sta
 
 
 def delete_matching(
-    dialect: Dialect, table: Relation, staging: Relation, keys: tuple[str, ...], cursor: str | None, later: str = ""
+    dialect: Dialect,
+    table: Relation,
+    staging: Relation,
+    keys: tuple[str, ...],
+    cursor: str | None,
+    later: str = "",
+    removed: str = "",
 ) -> Statement:
     """DELETE of the rows that staging brings again: same key, and no newer than what comes.
 
-    `later` is a query for the ids of loads whose rows are newer, where no cursor says so.
+    `later` is a query for the ids of loads whose rows are newer, where no cursor says so; `removed` the condition for
+    staged rows that say that they are deleted: without a cursor they are no older than what is there.
     """
     conditions = [f"t.{dialect.name(key)} = s.{dialect.name(key)}" for key in keys]
     if cursor:
         column = dialect.name(cursor)
-        conditions.append(f"(t.{column} IS NULL OR t.{column} <= s.{column})")
+        or_removed = f" OR (s.{column} IS NULL AND {removed})" if removed else ""
+        conditions.append(f"(t.{column} IS NULL OR t.{column} <= s.{column}{or_removed})")
     if later:
         conditions.append(f"coalesce(t.{dialect.name(LOAD_ID)}, '') NOT IN ({later})")
     return Statement(

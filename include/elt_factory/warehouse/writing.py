@@ -12,7 +12,7 @@ from elt_factory.core.failures import AccountingError
 from elt_factory.landing.file_names import FILE_ID
 from elt_factory.warehouse import history, ledger, overlaps, snapshots, statements
 from elt_factory.warehouse.audit import Written
-from elt_factory.warehouse.deletes import follow_deletes
+from elt_factory.warehouse.deletes import follow_deletes, says_removed
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.history import History
 from elt_factory.warehouse.snapshots import Later, Snapshot
@@ -106,7 +106,8 @@ def _merge(load: Writing, staging: Relation) -> Written:
     # of windows without a cursor the later one has the newer rows; of a file's rows the one that was seen last has them
     by_window = cursor is None and order.by_window and order.manifest.ledger is None
     later = overlaps.later_windows(dialect, order.manifest) if by_window else ""
-    execute(statements.delete_matching(dialect, order.target, staging, order.primary_key, cursor, later))
+    removed = says_removed(load, "s") if cursor else ""
+    execute(statements.delete_matching(dialect, order.target, staging, order.primary_key, cursor, later, removed))
     if cursor is None and not by_window:
         return Written(expect(order, "rows", load.staged.row_count, execute(_insert(load, staging))))
     # rows that are newer than what comes stay
