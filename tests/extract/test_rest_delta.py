@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from extract_support import Reply, reply, serving
 
-from elt_factory.core.failures import BadDataError, BadRequestError
+from elt_factory.core.failures import BadDataError, BadRequestError, ContractError
 from elt_factory.core.window import Window
 from elt_factory.testing.loads import Line, source_of
 from elt_factory.warehouse.state import status
@@ -318,3 +318,43 @@ def test_a_condition_may_name_a_column_of_the_table_that_no_record_has(tmp_path)
         graph.changes += [{"id": 8}]
         assert line.load(day(2)).rows_loaded == 1
         assert sorted(row["id"] for row in line.rows()) == [1, 2, 8]
+
+
+SINCE = {
+    "path": "/rows",
+    "params": {"since": "{{ cursor }}"},
+    "incremental": {"cursor": "id", "initial": 0},
+} | MERGE
+
+
+def since(ids):
+    """Answer two of the rows after an id, by the numbers that the texts are."""
+    return lambda asked: reply([{"id": i} for i in ids if int(i) > int(asked.params["since"])][:2])
+
+
+@pytest.mark.duckdb
+@pytest.mark.parametrize("ids", [["8", "9", "10", "11"], ["9", "10"]])
+def test_numbers_in_texts_are_refused_as_a_cursor_once_their_order_is_another_one(tmp_path, ids):
+    with serving(since(ids)) as server:
+        line = line_of(server, tmp_path, SINCE)
+        if len(ids) > 2:
+            line.load(day(1))
+        with pytest.raises(ContractError, match=r"write type: integer under tables\.users\.columns\.id and run with"):
+            line.load(day(2))
+
+
+@pytest.mark.duckdb
+@pytest.mark.parametrize(
+    ("ids", "columns"),
+    [
+        (["8", "9", "10", "11"], {"id": {"type": "integer"}}),
+        (["1234567890123456788", "1234567890123456789", "1234567890123456790"], {}),
+        (["08", "09", "10", "11"], {}),
+    ],
+)
+def test_a_numeric_cursor_reads_all_rows_where_the_order_is_that_of_numbers(tmp_path, ids, columns):
+    with serving(since(ids)) as server:
+        line = line_of(server, tmp_path, SINCE | {"columns": columns})
+        for number in (1, 2):
+            line.load(day(number))
+        assert sorted(str(row["id"]).zfill(2) for row in line.rows()) == sorted(i.zfill(2) for i in ids)

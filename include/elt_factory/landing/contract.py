@@ -184,6 +184,13 @@ def bounds(plan: ContractPlan, column: str) -> str:
     return f"SELECT {low}, {high} FROM staged WHERE reason IS NULL"
 
 
+def numbers_in_text(plan: ContractPlan, column: str) -> str:
+    """SELECT of whether all texts of a column are whole numbers, and of the lengths of the shortest and the longest."""
+    name = plan.staged(column)
+    are_numbers = f"bool_and(regexp_full_match({name}, '-?(0|[1-9][0-9]*)'))"
+    return f"SELECT {are_numbers}, min(length({name})), max(length({name})) FROM staged WHERE reason IS NULL"
+
+
 def copy_statement(select: str, folder: str, part_bytes: int, row_group_bytes: int) -> str:
     """COPY of a SELECT to Parquet parts; returns one row a file: path, rows, bytes.
 

@@ -313,6 +313,7 @@ def _manifest(
     _check_identity(request.known, staged, written)
     table, plan = request.known.table, staged.plan
     cursor_bounds = _bounds(connection, plan, table.incremental.cursor if table.incremental else None)
+    _check_order(connection, request, plan)
     business_bounds = _bounds(connection, plan, table.business_date)
     known = outline(request.known, plan, request.window, request.load_id, attempt)
     return replace(
@@ -372,6 +373,24 @@ def _bounds(
         return None, None
     low, high = connection.execute(contract.bounds(plan, column)).fetchall()[0]
     return low, high
+
+
+def _check_order(connection: duckdb.DuckDBPyConnection, request: LandRequest, plan: ContractPlan) -> None:
+    """Refuse numbers in texts as the cursor of an API, whose order is another one: after 9 no 10 would be asked for.
+
+    Texts of the same length, such as ids of 19 digits, have the order of their numbers.
+    """
+    known, table, name = request.known, request.known.table, plan.cursor
+    is_number = table.incremental is not None and isinstance(table.incremental.initial, int)
+    if not is_number or table.asks_by_cursor or name is None or plan.landed_as(name) != "text":
+        return
+    numbers, low, high = connection.execute(contract.numbers_in_text(plan, name)).fetchall()[0]
+    lengths = {low, high, *([len(request.cursor_after)] if request.cursor_after else [])}
+    if numbers and len(lengths) > 1:
+        raise ContractError(
+            f"{known.label}: the cursor {name} has numbers as text, which are in another order: 9 is after 10; hint: "
+            f"write type: integer under tables.{known.table_name}.columns.{name} and run with full refresh"
+        )
 
 
 def _one(connection: duckdb.DuckDBPyConnection, statement: str) -> int:

@@ -63,8 +63,8 @@ class ContractPlan:
     `protected`: the values of hashed columns are hashes already. `only_file` is the file that all records come from,
     where there is one. With `short_texts` no value is longer than a text may be. `integers` are columns whose texts a
     database wrote from integers. `quarantines` are the checks that set rows aside, but none that is deleted by
-    `deletes`; `unseen` are columns that no record has, and a condition may name. `proven` are columns whose values records
-    of the form of most have with their type, too.
+    `deletes`; `unseen` are columns that no record has, and a condition may name. `proven` are columns whose values
+    records of the form of most have with their type, too.
     """
 
     columns: tuple[PlannedColumn, ...]
@@ -162,6 +162,10 @@ class ContractPlan:
     def staged(self, name: str) -> str:
         """Return what a planned column is called in `staged`."""
         return f"staged.{self.typed(name)}"
+
+    def landed_as(self, name: str) -> str:
+        """Return the name of the type that a planned column has in the landing."""
+        return next(column.landed_type.name for column in self.columns if column.name == name)
 
     @property
     def joins_files(self) -> bool:

@@ -10,7 +10,7 @@ from elt_factory.landing.casting import within_years
 
 # digits before the point up to the year 5138, and how many microseconds one is
 _EPOCHS: Mapping[str, tuple[int, int]] = {"epoch": (11, 1_000_000), "epoch_ms": (14, 1_000)}
-_ZONED = "%z"
+_ZONED, _YEAR = "%z", "%Y"
 
 
 def cast_written(expression: str, column_type: ColumnType, written: str) -> str:
@@ -36,4 +36,11 @@ def _of_epoch(expression: str, digits: int, microseconds: int) -> str:
 
 def _of_pattern(expression: str, pattern: str) -> str:
     moment = f"try_strptime({expression}, {text_literal(pattern)})"
-    return f"{moment} AT TIME ZONE 'UTC'" if _ZONED in pattern.replace("%%", "") else moment
+    directives = pattern.replace("%%", "")
+    if _ZONED in directives:
+        moment = f"{moment} AT TIME ZONE 'UTC'"
+    if _YEAR not in directives:
+        return moment
+    # DuckDB takes 13 for the year 13
+    has_four_digits = f"(year({moment}) >= 1000 OR contains({expression}, strftime({moment}, '{_YEAR}')))"
+    return f"CASE WHEN {has_four_digits} THEN {moment} END"

@@ -30,7 +30,7 @@ def within_window(plan: ContractPlan, known: KnownTable, window: Window, zone: s
     incremental = known.table.incremental
     if incremental is None or incremental.outside_window == "keep" or plan.cursor is None:
         return plan
-    kind = next(column.landed_type for column in plan.columns if column.name == plan.cursor).name
+    kind = plan.landed_as(plan.cursor)
     if kind not in TIMES:
         raise ContractError(
             f"{known.label}: outside_window needs a time as its cursor, but {plan.cursor} is {kind}; hint: declare its "
