@@ -153,6 +153,20 @@ def test_a_child_that_appends_again_what_changed_is_an_error_and_what_is_read_wh
         assert found == expected, (path, parent, below, more)
 
 
+def test_a_key_whose_type_does_not_keep_its_text_is_a_warning(project: Project):
+    api = "extract: {type: rest_api, connection: shop}\ntables:\n"
+    for kind, path, expected in (
+        ("timestamp", "/o/{{ orders.at }}", True),
+        ("float", "/o/{{ orders.at }}", True),
+        ("text", "/o/{{ orders.at }}", False),
+        ("timestamp", "/o/{{ orders.at | date }}", False),
+    ):
+        parent = f"  orders: {{path: /orders, columns: {{at: {{type: {kind}}}}}, write_disposition: replace}}\n"
+        below = f'  lines: {{for_each: orders, path: "{path}", write_disposition: replace}}\n'
+        project.write("orders", f"name: orders\nowner: us\n{api}{parent}{below}")
+        assert (("key-rewritten", "warning", 6) in codes(project)) is expected, (kind, path)
+
+
 def test_an_api_that_is_not_asked_for_the_window_is_a_warning(project: Project):
     api = "extract: {type: rest_api, connection: shop}\ntables:\n  orders:\n    path: /orders\n"
     table = "    incremental: {cursor: at, lag: 1h}\n    write_disposition: merge\n    primary_key: [id]\n"

@@ -42,6 +42,13 @@ A, B, C = {"a": 1}, {"b": [2]}, {"c": None}
         ),
         ("{path: rates, key: cur, value: rate}", {"rates": {"EUR": 1.5}}, [{"cur": "EUR", "rate": 1.5}]),
         ("{path: rates, key: day}", {"rates": []}, []),
+        (
+            "{path: 'bases[*].rates', key: day}",
+            {"bases": [{"rates": {"d1": A, "d2": B}}, {"rates": []}, {"rates": {"d3": C}}]},
+            [{"day": "d1", **A}, {"day": "d2", **B}, {"day": "d3", **C}],
+        ),
+        ("{path: 'rates[*]', key: day, value: rate}", {"rates": {"EUR": {"d1": 1.5}}}, [{"day": "d1", "rate": 1.5}]),
+        ("{path: 'bases[*].rates', key: day, optional: true}", {"bases": [{"rates": None}, {}]}, []),
         ("{key: day}", {"d1": A}, [{"day": "d1", **A}]),
         (
             "{path: rows, columns: [a, b]}",
@@ -79,6 +86,7 @@ def test_records_are_found_in_every_shape(tmp_path, records, body, found):
         ("data", {"data": A}, "which is not a list; for one record write {path: ..., one: true}"),
         ("'items[*].x'", {"items": 3}, "goes through 3, which is neither a list nor an object"),
         ("{path: rates, key: day}", {"rates": [A]}, "which is not an object with a record per key"),
+        ("{path: 'b[*].rates', key: day}", {"b": [{"rates": [A]}]}, "which is not an object with a record per key"),
         (
             "{path: rates, key: a}",
             {"rates": {"d": A}},

@@ -78,3 +78,8 @@ def _tell(found: Keys, label: str, parent: str, log: Callable[[str], None]) -> N
     log(f"{label}: asking for {found.count:,} of {parent}")
     if found.left_out:
         log(f"{label}: {amount(found.left_out, 'row')} of {parent} without a value to ask with: left out")
+    for column in found.rewritten:
+        log(
+            f"{label}: {parent}.{column} is sent as its type is written, such as 2013-01-01T05:00:00Z or 1.5; to send "
+            f"what the API wrote, declare it in {parent}: columns: {{{column}: {{type: text}}}}"
+        )

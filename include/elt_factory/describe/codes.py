@@ -111,6 +111,10 @@ WARNINGS: Mapping[str, tuple[str, str]] = {
         "No page contains what the paginator looks for, so only the first page is read (`--live`).",
         "Check a response and correct the path in `paginator`; some APIs omit it on the last page.",
     ),
+    "key-rewritten": (
+        "The path of a child has a column whose type does not keep the text that the API wrote.",
+        "Write `type: text` for the column in the parent, if it is a key of the API.",
+    ),
     "append-again": (
         "Every run appends all rows: nothing selects new rows, and the rows of the last run stay.",
         "Use `write_disposition: merge` or `replace`, or read by window: `incremental`, or the window in the path.",

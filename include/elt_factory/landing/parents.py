@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,15 +29,22 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 10_000
 _NUMBERS = ("integer", "decimal", "boolean", "json")
+_REWRITTEN = ("timestamp", "datetime", "float")  # types that keep what a text means, and not how it was written
+_NO_MICROSECONDS = r"(\.\d{3})000(Z?)$"
+_EXACT = 10**15  # of larger floats the digits say no more
 
 
 @dataclass(frozen=True)
 class Keys:
-    """Rows to ask with: a file with an object a line, how many, and how many rows lack a value."""
+    """Rows to ask with: a file with an object a line, how many, and how many rows lack a value.
+
+    `rewritten` are columns whose text is no longer known: their type keeps what it means.
+    """
 
     file: Path
     count: int
     left_out: int = 0
+    rewritten: tuple[str, ...] = ()
 
 
 def landed_keys(
@@ -61,11 +69,12 @@ def landed_keys(
         connection.execute("SET TimeZone = 'UTC'")
         memory.set_limit(connection)
         rows = f"({_rows_of(manifest, folder)})"
-        empty = " OR ".join(f"coalesce(CAST({identifier(column.name)} AS VARCHAR), '') = ''" for column in wanted)
+        empty = " OR ".join(map(_is_empty, wanted))
         left_out = connection.execute(f"SELECT count(*) FROM {rows} WHERE {empty}").fetchall()[0][0]
         limit = f" LIMIT {most}" if most is not None else ""
         query = f"SELECT DISTINCT {_line(wanted)} AS line FROM {rows} WHERE NOT ({empty}) ORDER BY line{limit}"
-        return Keys(file, write_lines(file, _lines(connection, query)), left_out)
+        rewritten = tuple(column.name for column in wanted if column.column_type.name in _REWRITTEN)
+        return Keys(file, write_lines(file, _lines(connection, query)), left_out, rewritten)
 
 
 def keys_of_landings(
@@ -185,12 +194,14 @@ def write_lines(file: Path, lines: Iterable[str]) -> int:
 def _value(value: Any) -> str:
     """Return a value of a warehouse as JSON: numbers with all their digits, times in ISO 8601."""
     match value:
+        case float() if value.is_integer() and abs(value) < _EXACT:
+            return str(int(value))
         case bool() | int() | float():
             return json.dumps(value)
         case Decimal():
             return format(value, "f")
         case datetime() if value.tzinfo:
-            return _text(iso_utc(value))
+            return _text(re.sub(_NO_MICROSECONDS, r"\1\2", iso_utc(value)))
     return _text(str(value))
 
 
@@ -217,8 +228,25 @@ def _json(column: LandedColumn) -> str:
     text = bound_text(name, kind)
     if kind.name in _NUMBERS:
         return text
+    if kind.name in ("timestamp", "datetime"):
+        text = _shortest(text)
     quoted = f"CAST(to_json({text}) AS VARCHAR)"
-    return f"CASE WHEN isfinite({name}) THEN {text} ELSE {quoted} END" if kind.name == "float" else quoted
+    if kind.name != "float":
+        return quoted
+    whole = f"CASE WHEN abs({name}) < {_EXACT} THEN regexp_replace({text}, '\\.0$', '') ELSE {text} END"
+    return f"CASE WHEN isfinite({name}) THEN {whole} ELSE {quoted} END"
+
+
+def _shortest(text: str) -> str:
+    """Return SQL of a time as most APIs write it: to the second or, where that is not exact, to the millisecond."""
+    without = f"regexp_replace({text}, '\\.000000(Z?)$', '\\1')"
+    return f"regexp_replace({without}, {text_literal(_NO_MICROSECONDS)}, '\\1\\2')"
+
+
+def _is_empty(column: LandedColumn) -> str:
+    # an empty text among values of other types is a text of JSON
+    none = "('', '\"\"', 'null')" if column.column_type.name == "json" else "('')"
+    return f"coalesce(CAST({identifier(column.name)} AS VARCHAR), '') IN {none}"
 
 
 def _lines(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[str]:

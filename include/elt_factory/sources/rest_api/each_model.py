@@ -95,7 +95,8 @@ def _bad_list(name: str, values: object) -> Iterator[MistakeError]:
         yield MistakeError("the list is empty", "add a value", at=(name,), code="incomplete")
     else:
         for index, one in enumerate(values):
-            if one in values[:index]:
+            # Python takes 1, 1.0 and true for the same
+            if any(type(one) is type(other) and one == other for other in values[:index]):
                 message = f"{shown(one)} is repeated"
                 yield MistakeError(message, "write each value once", at=(name, index), code="conflict")
             if not isinstance(one, str | int | float) or one == "":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from elt_factory.sources.rest_api.model import RestTable
 
 _DAY = timedelta(days=1)
+_COUNTED = re.compile(r"\bcount\s*\(\s*(distinct\s+)?$", re.IGNORECASE)
 _HOURS = re.compile("%[HIMSfp]")
 
 
@@ -102,6 +103,14 @@ def parent_mistakes(tables: Mapping[str, RestTable]) -> Iterator[MistakeError]:
             yield from _appended_again(name, tables, at)
 
 
+def query_mistakes(name: str, tables: Mapping[str, RestTable]) -> Iterator[MistakeError]:
+    """Yield the queries that ask with hashes of personal data; `name` is the config's."""
+    for table_name, table in tables.items():
+        at = ("tables", table_name, "for_each")
+        if table.query_of_keys and all(parent in tables for parent in table.parents):
+            yield from _hidden_in_query(table, name, tables, at)
+
+
 def roots_of(name: str, tables: Mapping[str, RestTable]) -> list[RestTable]:
     """Return the tables without a parent that a table's parents, theirs and so on begin with."""
     found, to_look = dict[str, None](), [*tables[name].parents]
@@ -136,12 +145,45 @@ def _way_back(name: str, start: str, tables: Mapping[str, RestTable], seen: tupl
     return ()
 
 
+def _hidden_in_query(
+    table: RestTable, name: str, tables: Mapping[str, RestTable], at: tuple[str | int, ...]
+) -> Iterator[MistakeError]:
+    """Yield the hashes that a query gives to templates, under the names of their columns or others.
+
+    A query is not parsed: what it selects in a way that cannot be seen is not found.
+    """
+    query, each = table.query_of_keys or "", table.for_each
+    read = table.parents or [one for one in tables if re.search(rf'\b{name}"?\."?{one}\b', query, re.IGNORECASE)]
+    head = f"{each.of_rows}." if each else ""
+    used = {use.name.removeprefix(head).casefold() for found in table.templates.values() for use in found}
+    for parent in read:
+        called = re.findall(rf'\b{parent}"?\s+(?:as\s+)?"?(\w+)', query, re.IGNORECASE)
+        heads = {"", parent, *map(str.casefold, called)} if len(read) > 1 else None
+        for column, declared in tables[parent].columns.items():
+            if declared.pii and used.intersection(map(str.casefold, _selected(column, heads, query))):
+                yield _of_hidden(parent, column, declared.pii, at)
+
+
+def _selected(column: str, heads: Collection[str] | None, query: str) -> Iterator[str]:
+    """Yield what a query calls a column that it selects, of tables that have one of these names; None: of any."""
+    one = rf'(?:"?(\w+)"?\.)?"?(?<!\w){re.escape(column)}(?!\w)"?(?![.(])(?:\s*\))*(?:\s+(?:as\s+)?"?(\w+))?'
+    for selected in re.findall(r"\bselect\b(.*?)(?:\bfrom\b|$)", query, re.IGNORECASE | re.DOTALL):
+        if heads is None and re.search(r"(?<![(\w])\*", selected):
+            yield column
+        for found in re.finditer(one, selected, re.IGNORECASE):
+            counted = _COUNTED.search(selected, 0, found.start())
+            if not counted and (heads is None or (found[1] or "").casefold() in heads):
+                yield found[2] or column
+
+
 def _hidden(table: RestTable, parent: str, rows: RestTable, at: tuple[str | int, ...]) -> Iterator[MistakeError]:
     for column in table.columns_of_parent:
         declared = rows.columns.get(column)
         if declared and declared.pii:
-            done = {"hash": "hashed", "drop": "dropped"}[declared.pii]
-            message = f'"{parent}.{column}" is {done}, so the API cannot be asked with it'
-            yield MistakeError(
-                message, f"remove pii from {parent}.{column}, or use another column", at=at, code="conflict"
-            )
+            yield _of_hidden(parent, column, declared.pii, at)
+
+
+def _of_hidden(parent: str, column: str, pii: str, at: tuple[str | int, ...]) -> MistakeError:
+    done = {"hash": "hashed", "drop": "dropped"}[pii]
+    message = f'"{parent}.{column}" is {done}, so the API cannot be asked with it'
+    return MistakeError(message, f"remove pii from {parent}.{column}, or use another column", at=at, code="conflict")

@@ -168,10 +168,24 @@ def _advice(source: RestSource) -> Iterator[Advice]:
     for name, table in source.tables.items():
         yield from _unnamed_cursor(table.paginator, ("tables", name, "paginator"))
         yield from _appended_again(source, name, table)
+        yield from _rewritten_keys(source, name, table)
         if table.incremental and not table.takes_window:
             hint = 'use "{{ window.start }}" or "{{ cursor }}" in path or params'
             at = ("tables", name, "incremental")
             yield at, "window-unused", "the request does not select new records: every run reads everything", hint
+
+
+def _rewritten_keys(source: RestSource, name: str, table: RestTable) -> Iterator[Advice]:
+    """Yield the columns that a path is asked with and whose type does not keep how the API wrote them."""
+    if table.query_of_keys:
+        return
+    for parent in table.parents:
+        for use in table.templates.get(("path",), ()):
+            column = source.tables[parent].columns.get(use.name.removeprefix(f"{parent}."))
+            if column and column.type and column.type.name in ("timestamp", "datetime", "float") and not use.filter:
+                message = f"{use.name} is {column.type}, so the API is not asked with the text that it wrote"
+                hint = f"write type: text for it in {parent}, if it is a key of the API"
+                yield ("tables", name, "path"), "key-rewritten", message, hint
 
 
 def _appended_again(source: RestSource, name: str, table: RestTable) -> Iterator[Advice]:

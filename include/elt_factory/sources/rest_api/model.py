@@ -32,7 +32,7 @@ from elt_factory.sources.rest_api.api_model import RestApi
 from elt_factory.sources.rest_api.auth_model import Auth
 from elt_factory.sources.rest_api.body_rules import body_mistakes, format_mistakes, pages_without_body
 from elt_factory.sources.rest_api.each_model import ForEach
-from elt_factory.sources.rest_api.each_rules import each_mistakes, parent_mistakes
+from elt_factory.sources.rest_api.each_rules import each_mistakes, parent_mistakes, query_mistakes
 from elt_factory.sources.rest_api.header_rules import SENT_HEADERS
 from elt_factory.sources.rest_api.held_names import is_of_connection, used_in
 from elt_factory.sources.rest_api.job_model import NO_PAGES, Job, job_mistakes
@@ -360,7 +360,8 @@ class RestSource(Source):
 
     @model_validator(mode="after")
     def _parents_are_there(self) -> Self:
-        raise_found([*parent_mistakes(self.tables), *pages_without_body(self.tables, self.extract.paginator)])
+        of_children = (*parent_mistakes(self.tables), *query_mistakes(self.name, self.tables))
+        raise_found([*of_children, *pages_without_body(self.tables, self.extract.paginator)])
         return self
 
     def api_of(self, table: str) -> RestApi:

@@ -61,6 +61,8 @@ def _within(document: Document, at: Records) -> Found:
     top = _at(document, at.model_copy(update={"path": first.strip(".") or None}))
     around = list(_elements(at, top)) if top is not None else []
     found: Sequence[Raw] = list(_through(at, around, rest))
+    if at.key:
+        found = [record for raw in found for record in (_values(at, raw) if _may_have_keys(raw) else (raw,))]
     return Found(_from_lists(document, at, _rows_in(found)) if at.columns else found, around)
 
 
@@ -111,7 +113,7 @@ def _through(at: Records, around: Sequence[Raw], rest: Sequence[str]) -> Iterato
             found = [inner for raw in found for inner in _elements(at, raw)]
     for raw in found:
         # the last step may lead to one record, or to a list of them
-        if first_byte(raw) == b"[" and not at.columns:
+        if first_byte(raw) == b"[" and not (at.columns or at.key):
             yield from items_of(raw)
         elif not at.optional or bytes(raw) != b"null":
             yield raw
@@ -126,6 +128,11 @@ def _lost(element: Raw, below: str) -> Raw:
     """Return a line for an element that has no record: the contract rejects it, and it is not lost."""
     text = f'no "{below}" in {_shown(element)}{_MAY_BE_MISSING}'
     return Raw(msgspec.json.encode(text))
+
+
+def _may_have_keys(raw: Raw) -> bool:
+    # null without `optional` and the line of an element that is lost are for the contract to reject
+    return first_byte(raw) in (b"{", b"[")
 
 
 def _rows_in(found: Sequence[Raw]) -> list[Raw]:
