@@ -77,6 +77,13 @@ def test_there_is_a_file_for_each_key_and_none_where_a_rule_or_an_empty_answer_s
     assert landed(tmp_path, answer, "{type: csv}", more).rows == 4
 
 
+def test_what_a_format_leaves_out_of_a_response_is_logged(tmp_path):
+    source, logs = source_of(tmp_path, "x: {path: /x, format: {type: csv, footer_lines: 1}}"), []
+    with serving(lambda _: Reply(CSV + b"total,2\n")) as server:
+        read(request_of(server, tmp_path, source, "x", log=logs.append))
+    assert "shop.x: left out as the format says: 1 footer line" in logs
+
+
 @pytest.mark.duckdb
 def test_no_file_at_all_is_no_rows(tmp_path):
     assert landed(tmp_path, lambda _: Reply(b""), "{type: csv}").rows_read == 0

@@ -22,7 +22,6 @@ from elt_factory.core.extras import needs
 from elt_factory.core.failures import BadDataError
 from elt_factory.formats.kind import Delivered, FormatKind
 from elt_factory.formats.workbook_parts import Marks, column_number
-from elt_factory.formats.workbook_rows import Reading, plain
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet, CalamineWorkbook
@@ -81,6 +80,7 @@ def _spooled(form: ExcelFormat, files: Sequence[Delivered], workdir: Path) -> Sp
 
 def _records(form: ExcelFormat, file: Delivered, remarks: list[str]) -> Iterator[bytes | Bad]:
     from elt_factory.formats.packed import damage_named
+    from elt_factory.formats.workbook_rows import Reading
 
     sheet = _sheet(form, file, remarks)
     area = _area(form, sheet)
@@ -168,6 +168,8 @@ def _names(
     form: ExcelFormat, file: Delivered, rows: Sequence[tuple[int, list[Any]]], area: _Area, sheet: CalamineSheet
 ) -> list[str]:
     """Return the name of each column; "" for one without, which must have no values."""
+    from elt_factory.formats.workbook_rows import plain
+
     width = area.right - area.left + 1
     if not form.header_rows:
         if form.names and len(form.names) != width:

@@ -7,13 +7,16 @@ from collections.abc import Iterator, Sequence
 from datetime import time, timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from elt_factory.formats.records import Bad
 from elt_factory.formats.workbook_parts import column_letters
 
 if TYPE_CHECKING:
-    from elt_factory.formats.records import Bad
     from elt_factory.formats.workbook_parts import Marked, Marks
 
 _HOUR, _MINUTE = 3600, 60
+_BEGINS_DURATION = ("PT", "-PT")
 _SHOWN = 5  # places in one line for people
 _ISO_DURATION = re.compile(r"(-?)PT(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", re.ASCII)
 
@@ -31,30 +34,28 @@ class Reading:
     def __init__(self, names: Sequence[str], left: int, last: int | None, marks: Marks) -> None:
         self._names, self._left, self._end, self._marks = names, left, last, marks
         self._named = {left + place for place, name in enumerate(names) if name}
+        self._nameless = [place for place, name in enumerate(names) if not name]
         self._unsolved, self._derived = _Noted(), _Noted()
         self._gap, self._blank = list[int](), _Noted()
         self._last = 0
 
     def record(self, number: int, cells: Sequence[Any]) -> bytes | Bad | None:
         """Return a row as a record; None for one that has nothing in it."""
-        import msgspec
-
-        from elt_factory.formats.records import Bad
-
         self._last = number
         marked = self._marks.of(number)
         values = [self._plain(cell) for cell in cells]
-        unsolved = sorted(marked.unsolved & self._named)
+        unsolved = sorted(marked.unsolved & self._named) if marked.unsolved else ()
         if all(value is None for value in values) and not marked.errors & self._named:
             self._leave_out(number, derived=bool(unsolved))
             return None
         self._note_gap()
         for column in unsolved:
             self._unsolved.add(f"{column_letters(column)}{number}")
-        why = self._why_bad(values, cells, marked)
-        if why:
+        if why := self._why_bad(values, cells, marked):
             return Bad(f"row {number}: {why}", msgspec.json.encode(values).decode())
-        return msgspec.json.encode({name: value for name, value in zip(self._names, values, strict=True) if name})
+        if self._nameless:
+            return msgspec.json.encode({name: value for name, value in zip(self._names, values, strict=True) if name})
+        return msgspec.json.encode(dict(zip(self._names, values, strict=True)))
 
     def remarks(self) -> Iterator[str]:
         """Yield what people should know, after the last row."""
@@ -70,17 +71,18 @@ class Reading:
             yield f"rows without a value are left out, also where cells have errors: {self._blank}"
 
     def _plain(self, cell: Any) -> Any:
-        if isinstance(cell, str) and (span := _ISO_DURATION.fullmatch(cell)) and cell in self._marks.durations:
-            return _duration(_span(span))
+        if isinstance(cell, str) and cell.startswith(_BEGINS_DURATION) and cell in self._marks.durations:
+            span = _ISO_DURATION.fullmatch(cell)
+            return _duration(_span(span)) if span else cell
         return plain(cell)
 
     def _why_bad(self, values: Sequence[Any], cells: Sequence[Any], marked: Marked) -> str:
         """Return why a row is not a record, without what it holds."""
-        for place, (name, value) in enumerate(zip(self._names, values, strict=True)):
-            column = self._left + place
-            if value is not None and not name:
-                return f"column {column_letters(column)} has a value and no name"
-            if isinstance(cells[place], time) and column in marked.negative:
+        for place in self._nameless:
+            if values[place] is not None:
+                return f"column {column_letters(self._left + place)} has a value and no name"
+        for column in sorted(marked.negative & self._named):
+            if isinstance(cells[column - self._left], time):
                 return f"column {column_letters(column)} has a day before the calendar of the workbook"
         return ""
 

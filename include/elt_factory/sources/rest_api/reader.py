@@ -86,6 +86,8 @@ def _of_format(form: FileFormat, files: Sequence[Path], reading: Reading) -> Spo
             # these files stay as they are: a try that joined their jobs would fail as well
             reading.request.memory.forget()
         raise reading.label.error(type(error), str(error)) from None
+    for remark in spool.remarks:
+        reading.request.log(f"{reading.label}: {remark}")
     return spool
 
 
