@@ -196,6 +196,20 @@ def test_a_day_before_the_calendar_is_a_reject_and_not_a_time(line):
     assert one.rows() == [{"id": 2, "at": time(6).isoformat(), "n": -5}]
 
 
+def test_a_duration_that_is_longer_than_any_can_be_is_an_error_with_the_file(line):
+    with pytest.raises(BadDataError, match="a: a cell has a duration of more than a billion days"):
+        line(workbook(["id"], [1e9], formats=[("A2", "[h]:mm")])).load(WEEK)
+
+
+def test_parts_that_only_calamine_can_read_are_not_looked_into(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as parts:
+        parts.writestr("xl/workbook.xml", "<workbook><sheets>")
+        parts.writestr("xl/_rels/workbook.xml.rels", "<Relationships/>")
+    marks = Marks(tmp_path / "a.xlsx", "S", negative=False)
+    assert marks.blind
+    assert not marks.of(1).errors
+
+
 def test_durations_of_an_opendocument_sheet_are_written_as_those_of_excel_are(line):
     spans = ["PT30H05M06S", "PT720H00M00.250S", "-PT01H30M00S"]
     one = line(ods([text("a"), text("b")], *([span(value), text("PT99H00M00S")] for value in spans)))

@@ -83,11 +83,11 @@ def _records(form: ExcelFormat, file: Delivered, remarks: list[str]) -> Iterator
     from elt_factory.formats.workbook_rows import Reading
 
     sheet = _sheet(form, file, remarks)
+    # a day before the calendar comes as a time
+    times = _has_times(sheet, file)
     area = _area(form, sheet)
     rows = area.rows(sheet)
     names = _names(form, file, [*islice(rows, form.header_rows)], area, sheet)
-    # a day before the calendar comes as a time
-    times = any(isinstance(cell, time) for cells in sheet.iter_rows() for cell in cells)
     with damage_named(file.name):
         reading = Reading(names, area.left, area.last_asked, Marks(file.path, sheet.name, negative=times))
         for number, cells in rows:
@@ -95,6 +95,14 @@ def _records(form: ExcelFormat, file: Delivered, remarks: list[str]) -> Iterator
             if record is not None:
                 yield record
         remarks.extend(f"{file.name}: {remark}" for remark in reading.remarks())
+
+
+def _has_times(sheet: CalamineSheet, file: Delivered) -> bool:
+    try:
+        kinds = {type(cell) for cells in sheet.iter_rows() for cell in cells}
+    except OverflowError:
+        raise BadDataError(f"{file.name}: a cell has a duration of more than a billion days") from None
+    return time in kinds
 
 
 @dataclass(frozen=True)

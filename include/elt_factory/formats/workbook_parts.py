@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -44,7 +45,7 @@ class Marks:
     def __init__(self, workbook: Path, sheet: str, *, negative: bool) -> None:
         self._workbook, self._negative = workbook, negative
         self.blind = False
-        self._found = self._rows(sheet)
+        self._found = self._readable(sheet)
         self._next = next(self._found, None)
 
     def of(self, row: int) -> Marked:
@@ -69,6 +70,13 @@ class Marks:
             with parts.open(_CONTENT) as content:
                 pieces = _pieces(content, lambda text: max(0, len(text) - _LONGEST_ATTRIBUTE))
                 return frozenset(value.decode() for piece in pieces for value in _TIME_VALUE.findall(piece))
+
+    def _readable(self, sheet: str) -> Iterator[Marked]:
+        """Yield what is marked, as far as Python can read what calamine could."""
+        try:
+            yield from self._rows(sheet)
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, expat.ExpatError):
+            self.blind = True
 
     def _rows(self, sheet: str) -> Iterator[Marked]:
         self.blind = True
