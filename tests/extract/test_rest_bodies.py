@@ -61,14 +61,19 @@ def test_a_form_is_sent_as_browsers_do(tmp_path):
     tables = """
     x:
       path: /x
-      form: {report: "a & b", all: true, day: "{{ window.start | date }}"}
+      form: {report: "a & b", all: true, from: "{{ window.start | date }}"}
       paginator: {type: page_number, in: body}
     """
     with serving(lambda asked: reply([{"a": 1}] if b"page=1" in asked.body else [])) as server:
         assert records_of(server, tmp_path, tables, "x") == [{"a": 1}]
     first = server.asked[0]
     assert first.headers["Content-Type"] == "application/x-www-form-urlencoded"
-    assert parse_qs(first.body.decode()) == {"report": ["a & b"], "all": ["true"], "day": ["2013-01-01"], "page": ["1"]}
+    assert parse_qs(first.body.decode()) == {
+        "report": ["a & b"],
+        "all": ["true"],
+        "from": ["2013-01-01"],
+        "page": ["1"],
+    }
 
 
 def test_a_text_is_sent_as_it_is_and_values_cannot_leave_their_place_in_xml(tmp_path):

@@ -21,7 +21,7 @@ LOGIN = {"login": "client-1", "password": SECRET}
 REPORT = """
 export:
   path: /reports
-  json: {day: "{{ window.start | date }}"}
+  json: {from: "{{ window.start | date }}"}
   job: {id: id, path: "/reports/{{ job.id }}", status: state, done: [DONE], result: url}
   format: FORMAT
 """

@@ -27,7 +27,7 @@ from elt_factory.sources.rest_api.exchange import Patience
 EXPORT = """
 export:
   path: /exports
-  json: {day: "{{ window.start | date }}"}
+  json: {from: "{{ window.start | date }}"}
   job:
     id: data.id
     path: /exports/{{ job.id }}
@@ -112,7 +112,7 @@ def test_a_job_is_started_once_asked_for_until_it_is_done_and_its_files_are_the_
         ("GET", "/files/0?sig=x"),
         ("GET", "/files/1?sig=x"),
     ]
-    assert server.asked[0].json == {"day": "2013-01-01"}
+    assert server.asked[0].json == {"from": "2013-01-01"}
 
 
 def packed():
@@ -295,7 +295,7 @@ def test_a_start_whose_answer_never_came_is_said_and_not_repeated_within_a_try(t
 
 def test_the_key_of_a_job_is_its_own_and_stays_only_where_the_answer_to_its_start_was_lost(tmp_path):
     api, memory, tables = Exports(busy=0), Kept(), EXPORT + '  headers: {Idempotency-Key: "{{ job.key }}"}\n'
-    tables = tables.replace("{day:", '{ref: "{{ job.key }}", day:')
+    tables = tables.replace("{from:", '{ref: "{{ job.key }}", from:')
     keys, lost = [], [Reply(b"oh", 502)]
 
     def answer(asked):
@@ -363,9 +363,9 @@ def test_a_job_that_was_asked_for_something_else_is_not_joined(tmp_path):
     api, memory = Exports(busy=1), Kept()
     with pytest.raises(JobRunningError):
         rows_of(tmp_path, api, memory=memory)
-    warned, changed = [], EXPORT.replace("{day:", "{all: true, day:")
+    warned, changed = [], EXPORT.replace("{from:", "{all: true, from:")
     spool, server = rows_of(tmp_path, api, changed, memory=memory, warn=warned.append)
-    assert server.asked[0].json == {"all": True, "day": "2013-01-01"}
+    assert server.asked[0].json == {"all": True, "from": "2013-01-01"}
     assert (lines(spool), api.started) == (b"".join(CSV), 2)
     assert "the job j/1 was asked for with another request, and is not joined" in warned[0]
 

@@ -288,7 +288,7 @@ SCENARIOS: dict[str, tuple[str, str, str, str, object]] = {
     ),
     "a window in another form": (
         "",
-        "x: {path: \"/echo/{{ window.start | format('%Y-%j') }}\"}",
+        "x: {path: \"/echo/{{ window.start | format('%Y-%j') }}\", slices: 7d}",
         "x",
         "target",
         {("/echo/2013-001",)},

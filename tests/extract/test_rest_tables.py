@@ -37,7 +37,7 @@ def test_each_table_pages_in_its_own_way(tmp_path):
 def test_headers_and_params_of_a_table_go_over_those_of_all_tables(tmp_path):
     tables = """
     orders: {path: /orders}
-    refunds: {path: /refunds, headers: {accept: text/json}, params: {lang: de, day: "{{ window.start | date }}"}}
+    refunds: {path: /refunds, headers: {accept: text/json}, params: {lang: de, from: "{{ window.start | date }}"}}
     """
     extract = EXTRACT.replace("paginator: {type: cursor, cursor_path: next}", "")
     with serving(lambda _: reply([])) as server:
@@ -46,7 +46,7 @@ def test_headers_and_params_of_a_table_go_over_those_of_all_tables(tmp_path):
     first, second = server.asked
     assert first.params == {"api_version": "2", "lang": "en"}
     assert (first.headers["Accept"], first.headers["X-Team"]) == ("application/json", "data")
-    assert second.params == {"api_version": "2", "lang": "de", "day": "2013-01-01"}
+    assert second.params == {"api_version": "2", "lang": "de", "from": "2013-01-01"}
     lowered = [(name.lower(), text) for name, text in second.headers.items()]
     assert [text for name, text in lowered if name == "accept"] == ["text/json"]
     assert ("x-team", "data") in lowered

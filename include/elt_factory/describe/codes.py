@@ -119,6 +119,10 @@ WARNINGS: Mapping[str, tuple[str, str]] = {
         "Every run appends all rows: nothing selects new rows, and the rows of the last run stay.",
         "Use `write_disposition: merge` or `replace`, or read by window: `incremental`, or the window in the path.",
     ),
+    "append-beyond": (
+        "The request names one end of the window: rows beyond the other are appended, and again by their window.",
+        "Name both ends, or add `incremental` with the time of the rows: those beyond the window are then left out.",
+    ),
     "default-cursor": (
         "A paginator of type cursor without `cursor_path`: a response without `next` counts as the last page.",
         "Add `cursor_path`, even if it is `next`.",

@@ -28,19 +28,25 @@ def within_window(plan: ContractPlan, known: KnownTable, window: Window, zone: s
         ContractError: the cursor is not a time.
     """
     incremental = known.table.incremental
-    if incremental is None or incremental.outside_window == "keep" or plan.cursor is None:
+    sides = known.table.leaves_out
+    if incremental is None or not sides or plan.cursor is None:
         return plan
     kind = plan.landed_as(plan.cursor)
     if kind not in TIMES:
+        what = "outside_window" if len(sides) > 1 else "append, where the request names one end of the window,"
         raise ContractError(
-            f"{known.label}: outside_window needs a time as its cursor, but {plan.cursor} is {kind}; hint: declare its "
-            "type under columns:"
+            f"{known.label}: {what} needs a time as its cursor, but {plan.cursor} is {kind}; hint: declare its type "
+            "under columns:"
         )
     reached = window.reach_back(incremental.time_lag)
     clock = ZoneInfo(known.table.cursor_zone or zone)
     start, end = (_moment(moment, kind, clock) for moment in (reached.start, reached.end))
     name = identifier(plan.cursor)
-    inside = f"({name} >= {start} AND {name} < {end}{_or_deleted(plan)})"
+    limits = {"before": f"{name} >= {start}", "after": f"{name} < {end}"}
+    inside = " AND ".join(limits[side] for side in ("before", "after") if side in sides)
+    inside = f"({inside}{_or_deleted(plan)})"
+    # who did not ask for the window alone keeps the rows of which no one knows whether they are in it
+    inside = inside if len(sides) > 1 else f"({inside} OR {name} IS NULL)"
     return replace(plan, where=f"({plan.where}\n) AND {inside}" if plan.where else inside)
 
 

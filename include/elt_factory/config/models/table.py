@@ -135,7 +135,8 @@ class Incremental(Model):
         "keep",
         description=(
             "Whether to load rows whose cursor, a time, is outside the window (with its lag). drop counts them as "
-            "rows_filtered: for sources that send everything, whatever they are asked for."
+            "rows_filtered: for sources that send everything, whatever they are asked for. Where append without a key "
+            "asks an API with one end of the window, rows beyond the other one are left out, too."
         ),
         examples=["drop"],
     )
@@ -339,6 +340,12 @@ class Table(Model):
     def written(self) -> str:
         """How it is written, for people."""
         return self.write_disposition
+
+    @property
+    def leaves_out(self) -> frozenset[Literal["after", "before"]]:
+        """On which sides of the window rows are left out by their cursor."""
+        drops = self.incremental is not None and self.incremental.outside_window == "drop"
+        return frozenset({"after", "before"} if drops else ())
 
     @property
     def counts_on(self) -> bool:

@@ -162,6 +162,12 @@ def uses(text: str) -> Iterator[Use]:
     return (_use(inner) for inner in _TEMPLATE.findall(text))
 
 
+def parts_of(text: str) -> Iterator[tuple[str, Use]]:
+    """Yield the templates of a text, each with what is between it and the one before it."""
+    split = _TEMPLATE.split(text)
+    return ((before, _use(inner)) for before, inner in zip(split[::2], split[1::2], strict=False))
+
+
 def query_uses(text: str) -> Iterator[Use]:
     """Yield the templates of a query, in their order."""
     return (part for part in query_parts(text) if isinstance(part, Use))

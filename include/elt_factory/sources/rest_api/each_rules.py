@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from elt_factory.config.errors import KEY, MistakeError, near_name
 from elt_factory.config.models.templates import WINDOW_NAMES, is_own
+from elt_factory.sources.rest_api.window_ends import is_of_a_day
 
 if TYPE_CHECKING:
     from elt_factory.sources.rest_api.model import RestTable
 
 _DAY = timedelta(days=1)
 _COUNTED = re.compile(r"\bcount\s*\(\s*(distinct\s+)?$", re.IGNORECASE)
-_HOURS = re.compile("%[HIMSfp]")
 
 
 def each_mistakes(table: RestTable) -> Iterator[MistakeError]:
@@ -47,7 +47,7 @@ def _slices_mistakes(table: RestTable) -> Iterator[MistakeError]:
         return
     at = ("slices", KEY)
     used = [use for found in table.templates.values() for use in found if use.name in WINDOW_NAMES]
-    by_day = [use for use in used if _is_of_a_day(use.filter)]
+    by_day = [use for use in used if is_of_a_day(use.filter)]
     if not used:
         message = "every piece would be asked for with the same request: no template uses the window"
         yield MistakeError(message, 'use "{{ window.start }}" in path or params', at=at, code="conflict")
@@ -76,11 +76,6 @@ def _split_mistakes(table: RestTable) -> Iterator[MistakeError]:
     for message, (broken, hint) in refused.items():
         if broken:
             yield MistakeError(message, hint, at=("split", KEY), code="conflict")
-
-
-def _is_of_a_day(text: str) -> bool:
-    """Whether a filter gives the same text for all of a day."""
-    return text == "date" or (text.startswith("format") and not _HOURS.search(text))
 
 
 def parent_mistakes(tables: Mapping[str, RestTable]) -> Iterator[MistakeError]:

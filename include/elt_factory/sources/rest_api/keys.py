@@ -14,15 +14,17 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Raw
 
-from elt_factory.config.models.templates import CURSOR, Typed, Value, Values, typed
+from elt_factory.config.models.templates import CURSOR, Typed, Use, Value, Values, typed
 from elt_factory.core.window import Window
 from elt_factory.extract.request import Part
 from elt_factory.sources.rest_api.answer import first_byte, one_line
 from elt_factory.sources.rest_api.each_model import Each
 from elt_factory.sources.rest_api.fields import Fields
 from elt_factory.sources.rest_api.model import RestTable
+from elt_factory.sources.rest_api.window_ends import has_hours, names_one_period
 
-_DAY = timedelta(days=1)
+_DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
+_NEVER = datetime(1, 1, 1, tzinfo=UTC)
 _Piece = tuple[datetime, datetime]
 _ROW = msgspec.json.Decoder(dict[str, Raw])
 
@@ -68,6 +70,24 @@ def sliced(
             yield Key({**key.values, **_values(*piece, table)}, key.kept)
 
 
+def named_alone(window: Window, table: RestTable, zone: str) -> str:
+    """Return what a request names that is for one day, or month, or hour, of several in a window; empty for none.
+
+    Args:
+        window: The window, without the lag: what that reaches back to has come with the windows before.
+        table: What the YAML says of the table.
+        zone: The time zone of the source, whose days are meant.
+    """
+    length = _HOUR if has_hours(table) else _DAY
+    # the days of another zone may be of 23 hours
+    if table.slices or not names_one_period(table) or window.end - window.start <= length + _HOUR:
+        return ""
+    values = [_values(*piece, table) for piece in _pieces(window, length, ZoneInfo(zone))]
+    whole, uses = _values(window.start, window.end, table), _uses(table)
+    named = [use for use in uses if len({typed(use, own, zone) for own in values}) > 1]
+    return str(typed(named[0], whole, zone)) if named else ""
+
+
 def parts(window: Window, table: RestTable, zone: str, most: int) -> list[Part]:
     """Return the pieces of a window in at most that many parts, each with about as many as the others.
 
@@ -105,11 +125,17 @@ def _pieces(window: Window, length: timedelta, zone: ZoneInfo) -> Iterator[_Piec
 def _different(pieces: Iterable[_Piece], table: RestTable, zone: str) -> list[_Piece]:
     """Return the pieces whose requests differ: days of one month may be asked for by their month."""
     found: dict[tuple[Typed, ...], _Piece] = {}
-    uses = [use for below in table.templates.values() for use in below]
+    uses = _uses(table)
     for piece in pieces:
         values = _values(*piece, table)
-        found.setdefault(tuple(typed(use, values, zone) for use in uses if use.name in values), piece)
+        found.setdefault(tuple(typed(use, values, zone) for use in uses), piece)
     return list(found.values())
+
+
+def _uses(table: RestTable) -> list[Use]:
+    """Return the templates that a piece of the window gives a value to."""
+    names = _values(_NEVER, _NEVER, table)
+    return [use for below in table.templates.values() for use in below if use.name in names]
 
 
 def _values(start: datetime, end: datetime, table: RestTable) -> Values:

@@ -26,6 +26,7 @@ from elt_factory.sources.rest_api.keys import Key, keys, sliced
 from elt_factory.sources.rest_api.model import RestSource, RestTable
 from elt_factory.sources.rest_api.paging_model import CursorPaginator, Paginator
 from elt_factory.sources.rest_api.request_model import JOB_KEY
+from elt_factory.sources.rest_api.window_ends import open_side
 
 if TYPE_CHECKING:
     from elt_factory.config.models.source import Source
@@ -169,6 +170,7 @@ def _advice(source: RestSource) -> Iterator[Advice]:
         yield from _unnamed_cursor(table.paginator, ("tables", name, "paginator"))
         yield from _appended_again(source, name, table)
         yield from _rewritten_keys(source, name, table)
+        yield from _without_end(name, table)
         if table.incremental and not table.takes_window:
             hint = 'use "{{ window.start }}" or "{{ cursor }}" in path or params'
             at = ("tables", name, "incremental")
@@ -195,6 +197,16 @@ def _appended_again(source: RestSource, name: str, table: RestTable) -> Iterator
         hint = "use write_disposition: merge or replace, or read the parent by window"
         message = f"every run appends all rows of {name} again, because it reads all of {', '.join(table.parents)}"
         yield ("tables", name), "append-again", message, hint
+
+
+def _without_end(name: str, table: RestTable) -> Iterator[Advice]:
+    """Yield a table whose requests leave an end of the window open, where nothing else keeps its rows apart."""
+    side = open_side(table) if table.write_disposition == "append" else None
+    if side and not (table.incremental and (table.primary_key or side in table.leaves_out)):
+        end = "window.end" if side == "after" else "window.start"
+        message = f"rows {side} the window are appended with each window that gets them: no template says {end}"
+        hint = f'use "{{{{ {end} }}}}" too, or add incremental: {{cursor: ...}} with the time of the rows, or use merge'
+        yield ("tables", name), "append-beyond", message, hint
 
 
 def _unnamed_cursor(paginator: Paginator | None, at: tuple[str | int, ...]) -> Iterator[Advice]:

@@ -49,6 +49,7 @@ from elt_factory.sources.rest_api.request_model import (
     texts_in,
 )
 from elt_factory.sources.rest_api.token_rules import token_mistakes, tombstone_mistakes
+from elt_factory.sources.rest_api.window_ends import Side, open_side
 
 
 class RestTable(Table):
@@ -239,8 +240,8 @@ class RestTable(Table):
     )
 
     @property
-    def templates(self) -> Mapping[Path, Sequence[Use]]:
-        """The templates in each of the table's texts, by the text's path below the table."""
+    def texts(self) -> Mapping[Path, str]:
+        """The table's texts that take templates, by their paths below the table."""
         named = {"path": self.path, "body": self.body or ""}
         nested = {"params": self.params, "form": self.form, "json": self.json_body, "variables": self.variables}
         nested["headers"] = self.headers
@@ -248,7 +249,12 @@ class RestTable(Table):
         texts |= {("job", *at): text for at, text in (self.job.texts if self.job else {}).items()}
         for name, value in nested.items():
             texts |= {(name, *at): text for at, text in texts_in(value)}
-        found = {at: [*uses(text)] for at, text in texts.items()}
+        return texts
+
+    @property
+    def templates(self) -> Mapping[Path, Sequence[Use]]:
+        """The templates in each of the table's texts, by the text's path below the table."""
+        found = {at: [*uses(text)] for at, text in self.texts.items()}
         return {at: names for at, names in found.items() if names}
 
     @property
@@ -304,6 +310,16 @@ class RestTable(Table):
         incremental = self.incremental
         known = incremental is not None and (bool(self.primary_key) or incremental.outside_window == "drop")
         return self.write_disposition == "append" and not super().takes_window and not known
+
+    @property
+    def leaves_out(self) -> frozenset[Side]:
+        """On which sides of the window rows are left out by their cursor.
+
+        Those that an API sends beyond an end that the request does not name come with their own window again.
+        """
+        side = open_side(self) if self.write_disposition == "append" and not self.primary_key else None
+        own = super().leaves_out
+        return own | {side} if side and self.incremental and not self.counts_by_number else own
 
     @property
     def columns_of_parent(self) -> Sequence[str]:

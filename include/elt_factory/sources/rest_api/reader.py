@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import islice, pairwise
 from pathlib import Path
 from threading import Event, Lock
@@ -14,7 +15,8 @@ from typing import BinaryIO, Self
 
 from elt_factory.config.models.formats import FORMATS, FileFormat
 from elt_factory.core.extras import MissingExtraError
-from elt_factory.core.failures import EltError, SourceUnavailableError
+from elt_factory.core.failures import BadRequestError, EltError, SourceUnavailableError
+from elt_factory.core.window import Window, iso_utc
 from elt_factory.extract.growing import Growing
 from elt_factory.extract.label import TableLabel, source_of
 from elt_factory.extract.progress import Progress
@@ -28,7 +30,7 @@ from elt_factory.sources.rest_api.job_model import Job
 from elt_factory.sources.rest_api.job_state import Done
 from elt_factory.sources.rest_api.jobs import JobRun, of_results, without_ends
 from elt_factory.sources.rest_api.key_pages import KeyPages, saved
-from elt_factory.sources.rest_api.keys import Key, keys, sliced
+from elt_factory.sources.rest_api.keys import Key, keys, named_alone, sliced
 from elt_factory.sources.rest_api.model import RestSource, RestTable
 from elt_factory.sources.rest_api.pace import Pace, pace_of
 from elt_factory.sources.rest_api.paginators import Page
@@ -48,8 +50,10 @@ def read(request: ReadRequest) -> Spool:
         AccessDeniedError: 401, 403. BadRequestError: other 4xx.
         BadDataError: an answer that is not JSON, says that it is an error, has no records where they should be, or goes
             in circles; pages that end while the answer says that there is more.
+        BadRequestError: the request names one day, or the like, of several that the window has.
     """
     reading = Reading.of(request)
+    reading.refuse_one_of_many()
     many = reading.of_many and not reading.table.job
     workers = reading.table.concurrency if many else 1
     if workers == 1:
@@ -178,6 +182,25 @@ class Reading:
         except BaseException:
             self._failed.set()
             raise
+
+    def refuse_one_of_many(self) -> None:
+        """Refuse a window that the request would be sent for once, with one of its days.
+
+        Raises:
+            BadRequestError: it is so.
+        """
+        window, incremental = self.request.window, self.table.incremental
+        start = window.start + (incremental.time_lag if incremental else timedelta())
+        if start >= window.end or self.request.most_pages:
+            return
+        new = Window(start, window.end)
+        if named := named_alone(new, self.table, self.source.timezone):
+            text = f"the window is from {iso_utc(new.start)} to {iso_utc(new.end)}, and the request names only {named}"
+            hint = (
+                "add slices: 1d, or slices of as much as one request is answered for; or say the other end of the "
+                "window, too"
+            )
+            raise self.label.error(BadRequestError, text, hint)
 
     def shares(self, workers: int) -> list[Share]:
         """Return the keys as shares of about as many each, in their order."""
