@@ -371,3 +371,69 @@ def test_a_first_page_that_comes_again_is_a_loop_where_a_total_says_more_than_on
     same = serving(lambda _: reply({"data": PAGES[0], "total": 7}))
     with same as server, pytest.raises(BadDataError, match="the same records as the first page"):
         rows_of(server, tmp_path, NUMBERED)
+
+
+HITS = {"hits": [{"_id": str(n)} for n in range(5)]}
+SEARCH = {"records": "hits.hits"}
+
+
+@pytest.mark.parametrize("relation", [{}, {"relation": "eq"}, {"relation": "gte"}])
+def test_a_total_that_is_an_object_is_a_total(tmp_path, relation):
+    found = serving(lambda _: reply({"hits": {"total": {"value": 25, **relation}, **HITS}}))
+    with (
+        found as server,
+        pytest.raises(BadDataError, match=r'"hits\.total" in the response says 25 records, but 5 were'),
+    ):
+        rows_of(server, tmp_path, {"type": "single_page"}, SEARCH)
+
+
+@pytest.mark.parametrize("total", [{"value": 5, "relation": "eq"}, {"value": 3, "relation": "gte"}, {"amount": 25}])
+def test_a_total_that_is_an_object_and_reached_is_the_end(tmp_path, total):
+    with serving(lambda _: reply({"hits": {"total": total, **HITS}})) as server:
+        assert rows_of(server, tmp_path, {"type": "single_page"}, SEARCH) == HITS["hits"]
+
+
+def test_a_total_with_more_behind_it_is_no_end(tmp_path):
+    total = {"value": 5, "relation": "gte"}
+
+    def answer(asked: Asked) -> Reply:
+        page = int(asked.params["page"]) - 1
+        return reply({"total": total, "data": PAGES[page] if page < 3 else []})
+
+    with serving(answer) as server:
+        assert rows_of(server, tmp_path, NUMBERED) == numbered(0, 12)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"timed_out": True}, "timed_out"),
+        ({"_shards": {"total": 5, "failed": 2}}, r"_shards\.failed"),
+        ({"error": "boom"}, "error"),
+        ({"error": True}, "error"),
+        ({"error": {"code": 7, "message": "boom"}}, "error"),
+        ({"errors": {"message": "boom"}}, "errors"),
+        ({"errors": "boom"}, "errors"),
+        ({"Errors": [{"message": "boom"}]}, "errors"),
+    ],
+)
+def test_records_next_to_a_failure_are_no_data(tmp_path, said, told):
+    found = serving(lambda _: reply({"data": PAGES[0], **said}))
+    with found as server, pytest.raises(BadDataError, match=f"reports a failure \\({told}\\)"):
+        rows_of(server, tmp_path, {"type": "single_page"})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *({name: none} for name in ("error", "errors") for none in (None, False, "", 0, "0", "none", "OK", {}, [], 3)),
+        {"error": {"code": "ok", "message": "", "log_id": "2024"}},
+        {"error": {"code": 0, "message": "fine"}},
+        {"error": {"message": "", "details": []}},
+        {"error": "No error."},
+        {"timed_out": False, "_shards": {"total": 5, "failed": 0}},
+    ],
+)
+def test_records_next_to_what_says_that_nothing_failed_are_data(tmp_path, said):
+    with serving(lambda _: reply({"data": PAGES[0], **said})) as server:
+        assert rows_of(server, tmp_path, {"type": "single_page"}) == PAGES[0]

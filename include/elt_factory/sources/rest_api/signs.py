@@ -112,6 +112,7 @@ class Signs:
 
     more: tuple[str, bool] | None = None
     total: tuple[str, int] | None = None
+    least: tuple[str, int] | None = None
     pages: tuple[str, int] | None = None
     following: tuple[str, str] | None = None
 
@@ -138,7 +139,7 @@ def signs_of(document: Document, records: str | None) -> Signs:
             kind, value = kind_and_value
             found.setdefault(kind, (path, value))
     # an object that is itself the record may have a total of its own
-    allowed = ("more", "following") if records is None else ("more", "total", "pages", "following")
+    allowed = ("more", "following") if records is None else ("more", "total", "least", "pages", "following")
     return Signs(**{kind: found[kind] for kind in allowed if kind in found})  # type: ignore[arg-type]
 
 
@@ -162,7 +163,8 @@ def contradiction(model: Paginator, asked: Ask, early: Signs, last: Page, came: 
     if late.more is not None and late.more[1]:
         return f'the pages ended, but "{late.more[0]}" in the last response says there are more'
     # rows may come and go while they are read
-    total = min((signs.total for signs in (early, late) if signs.total), key=lambda said: said[1], default=None)
+    totals = [said for signs in (early, late) for said in (signs.total, signs.least) if said]
+    total = min(totals, key=lambda said: said[1], default=None)
     if total and came.lacks(total[1]):
         return f'"{total[0]}" in the response says {total[1]:,} records, but {came.items:,} were read'
     number = min((signs.pages for signs in (early, late) if signs.pages), key=lambda said: said[1], default=None)
@@ -230,9 +232,18 @@ def _sign(name: str, raw: Raw) -> tuple[str, object] | None:
     if name in _NEXT:
         target = _target(raw)
         return ("following", target) if target else None
+    if name in _TOTAL and start == b"{":
+        return _total_in(raw)
     if name in _TOTAL | _PAGES and start.isdigit():
         return ("total" if name in _TOTAL else "pages"), int(float(bytes(raw)))
     return None
+
+
+def _total_in(raw: Raw) -> tuple[str, object] | None:
+    """Return a total that is an object, as Elasticsearch has it: its `relation` says whether there may be more."""
+    keys = keys_of(raw) or {}
+    value, is_exact = bytes(keys.get("value", Raw(b""))), bytes(keys.get("relation", Raw(b'"eq"'))) == b'"eq"'
+    return ("total" if is_exact else "least", int(value)) if value.isdigit() else None
 
 
 def _target(raw: Raw) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
-from elt_factory.sources.rest_api.answer import Document, first_byte, parse
+from elt_factory.sources.rest_api.answer import Document, first_byte, keys_of, parse
 from elt_factory.sources.rest_api.body import Body
 from elt_factory.sources.rest_api.charset import in_utf8
 from elt_factory.sources.rest_api.damage import DamagedAnswerError, NotReadyAnswerError, UnreadableAnswerError
@@ -20,11 +21,17 @@ _HTML = ("text/html", "application/xhtml+xml")
 _EXCERPT, _HEAD = 120, 100
 _SUCCESS = ("ok", "success", "successful")
 _ERRORS = ("error", "errors")
+_TIMED_OUT = ("timed_out", "timedout")
 # errors where records should be and are not; a record by itself may have such a field
 _LIKE_ERRORS = ("errorcode", "error_code", "errormessage", "error_message", "error_description", "errmsg", "fault")
 _NO = (b"false", b'"false"', b"0")
 _NOTHING = (b"null", b"false", b'""', b"0", b"[]", b"{}")
 _FINE = (b'"0"', *(f'"{word}"'.encode() for word in _SUCCESS))
+_NO_ERROR = frozenset(
+    {*_SUCCESS, "", "0", "200", "none", "no", "noerror", "noerrors", "nothing", "false", "null", "na"}
+)
+_CODES = frozenset({"code", "errorcode", "error_code", "status"})
+_SIGNS = re.compile(r"[^a-z0-9]")
 _FAILED = (b'"error"', b'"fail"', b'"failed"', b'"failure"')
 # an answer with nothing but these is the text of an error, whatever its status says
 _WORDS = frozenset({"message", "msg", "detail"})
@@ -91,6 +98,8 @@ def refuse_failure(document: Document, records: str | None, columns: Collection[
     keys = {name.casefold(): raw for name, raw in document.keys.items() if name not in own}
     no_records = records is None or _is_nothing(document.find(records))
     said = _says_no(keys) or _holds_error(keys, no_records)
+    if records is not None:
+        said = said or _is_partial(keys)
     if not said and no_records:
         said = _status_failed(keys) if own and not own.isdisjoint(document.keys) else _only_words(keys)
         if records is not None:
@@ -106,10 +115,31 @@ def _says_no(keys: Mapping[str, Raw]) -> str:
 def _holds_error(keys: Mapping[str, Raw], no_records: bool) -> str:
     for name in _ERRORS:
         raw = keys.get(name)
-        # GraphQL sends a list of errors next to a part of the data
-        if raw is not None and not _is_nothing(raw) and (no_records or first_byte(raw) == b"["):
+        # GraphQL sends errors next to a part of the data; next to records a word or a code may say that there is none
+        if raw is not None and not _is_nothing(raw) and (no_records or not _is_harmless(raw)):
             return name
     return ""
+
+
+def _is_harmless(raw: Raw) -> bool:
+    """Whether what an answer has as its error says that there is none, as `none`, or `{"code": "ok"}`."""
+    keys = keys_of(raw)
+    if keys is None:
+        # a number may count them, or be a code that means as much
+        return first_byte(raw).isdigit() or _is_no_error(raw)
+    codes = [code for name, code in keys.items() if name.lower() in _CODES]
+    return all(map(_is_no_error, codes or keys.values()))
+
+
+def _is_no_error(raw: Raw) -> bool:
+    return _is_nothing(raw) or _SIGNS.sub("", bytes(raw).decode(errors="replace").lower()) in _NO_ERROR
+
+
+def _is_partial(keys: Mapping[str, Raw]) -> str:
+    """Return what says that the records are some of those that the server should have sent: Elasticsearch's words."""
+    timed_out = next((name for name in _TIMED_OUT if bytes(keys.get(name, Raw(b""))) == b"true"), "")
+    failed = (keys_of(keys["_shards"]) or {}).get("failed") if "_shards" in keys else None
+    return timed_out or ("_shards.failed" if failed is not None and not _is_nothing(failed) else "")
 
 
 def _only_words(keys: Mapping[str, Raw]) -> str:
