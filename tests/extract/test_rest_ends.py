@@ -274,3 +274,64 @@ def test_the_cursor_is_that_of_the_last_element_where_the_records_are_in_it(tmp_
     table = f"x: {{path: /x, records: 'data[*].notes', paginator: {paginator}}}"
     with serving(answer) as server:
         assert records_of(server, tmp_path, table, "x") == NOTES
+
+
+LINES = [{"l": n} for n in range(3)]
+STRIPE = "{type: cursor, cursor_record: id, cursor_param: starting_after, more: has_more}"
+
+
+def invoices(said, count=3):
+    rows = [{"id": n, "total": 99, "lines": {"data": LINES, **(said if n == 1 else {})}} for n in range(count)]
+
+    def answer(asked):
+        at = int(asked.params.get("starting_after", -1)) + 1
+        return reply({"data": rows[at : at + 2], "has_more": at + 2 < count})
+
+    return answer
+
+
+CUT = {
+    "has_more": ({"has_more": True}, "lines.has_more"),
+    "total_count": ({"total_count": 25}, "lines.total_count"),
+    "total next to a page size": ({"total": 25, "maxResults": 3}, "lines.total"),
+    "hasNextPage": ({"pageInfo": {"hasNextPage": True, "endCursor": "x"}}, "lines.pageInfo.hasNextPage"),
+}
+
+
+@pytest.mark.parametrize(("said", "name"), CUT.values(), ids=CUT)
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_list_within_a_record_that_was_cut_off_is_no_end(tmp_path, said, name, count):
+    table = f"x: {{path: /x, records: 'data[*].lines.data', paginator: {STRIPE}}}"
+    with serving(invoices(said, count)) as server:
+        with pytest.raises(BadDataError, match=f'"{name}" within a record says'):
+            records_of(server, tmp_path, table, "x")
+        warned = []
+        assert len(records_of(server, tmp_path, table, "x", "incomplete: warn", warn=warned.append)) == 3 * count
+    assert name in warned[0]
+
+
+def test_a_list_of_the_only_record_that_was_cut_off_is_no_end(tmp_path):
+    answer = {"data": [{"id": 1, "lines": {"data": LINES, "has_more": True}}], "has_more": False}
+    table = f"x: {{path: /x, records: 'data[*].lines.data', paginator: {STRIPE}}}"
+    with serving(lambda _: reply(answer)) as server, pytest.raises(BadDataError, match=r"lines\.has_more"):
+        records_of(server, tmp_path, table, "x")
+
+
+@pytest.mark.parametrize(
+    "said", [{"has_more": False}, {"total_count": 3}, {"total": 25}, {"total": 3, "limit": 3}, {"totalItems": 7}]
+)
+def test_a_list_within_a_record_that_is_whole_is_all(tmp_path, said):
+    table = f"x: {{path: /x, records: 'data[*].lines.data', paginator: {STRIPE}}}"
+    with serving(invoices(said)) as server:
+        assert len(records_of(server, tmp_path, table, "x")) == 9
+
+
+def test_pages_within_the_one_element_around_them_say_themselves_that_more_follow(tmp_path):
+    def answer(asked):
+        page = int(asked.params["page"])
+        part = {"rows": LINES, "n": page, "has_more": page < 3} if page < 4 else {"rows": [], "has_more": False}
+        return reply({"results": [{"part": {**part, "rows": [{"p": page, **row} for row in part["rows"]]}}]})
+
+    table = "x: {path: /x, records: 'results[*].part.rows', paginator: {type: page_number}}"
+    with serving(answer) as server:
+        assert len(records_of(server, tmp_path, table, "x")) == 9

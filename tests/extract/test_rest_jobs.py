@@ -163,6 +163,28 @@ def test_results_may_be_json_with_records_by_links_or_by_pages_below_a_path(tmp_
     assert server.asked[-1].method == "GET"
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"has_more": True}, "has_more"),
+        ({"next": "abc"}, "next"),
+        ({"total": 5}, "says 5 records, but 4 were read"),
+        ({"pages": 3}, "says 3 pages, but 2 were read"),
+        ({"total": 4}, ""),
+        ({"has_more": False, "pages": 2}, ""),
+    ],
+)
+def test_results_that_say_together_that_there_is_more_are_not_all(tmp_path, said, told):
+    tables = EXPORT.replace("format: {type: csv}", "records: rows")
+    files = [json.dumps({"rows": [{"id": n}, {"id": n + 10}], **said}).encode() for n in (1, 2)]
+    with serving(Exports(files)) as server:
+        if told:
+            with pytest.raises(BadDataError, match=told):
+                records_of(server, tmp_path, tables, "export")
+        found = records_of(server, tmp_path, tables, "export", "incomplete: warn")
+    assert [row["id"] for row in found] == [1, 11, 2, 12]
+
+
 def test_a_job_may_be_asked_for_with_a_body_and_have_its_links_in_one_more_response(tmp_path):
     def answer(asked):
         if asked.path == "/graphql":

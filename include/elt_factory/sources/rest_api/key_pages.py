@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,9 +23,11 @@ from elt_factory.sources.rest_api.http import HttpClient
 from elt_factory.sources.rest_api.keys import Key
 from elt_factory.sources.rest_api.model import RestSource, RestTable
 from elt_factory.sources.rest_api.paginators import Ask, Page, by_header, number_of, told
+from elt_factory.sources.rest_api.paging_model import SinglePage
 from elt_factory.sources.rest_api.proof import Proof, Verdict
 from elt_factory.sources.rest_api.records import flattened, records_of
 from elt_factory.sources.rest_api.requests import Request, request_of
+from elt_factory.sources.rest_api.signs_within import cut_off
 from elt_factory.sources.rest_api.walk import Walk
 from elt_factory.sources.rest_api.whole import refuse_failure
 
@@ -130,11 +132,24 @@ class KeyPages:
         params, sending = request.page(ask.params)
         return self.client.download(request.path, params, sending, self.api.answers)
 
-    def page_of(self, answer: Answer, key: Key) -> Page:
-        """Return the records of an answer that is not one of several pages."""
-        with _placed(answer, self.label):
-            page = self._page(answer)
-            return replace(page, found=key.lines(page.found)) if key.kept else page
+    def results(self, answers: Iterable[Answer], key: Key) -> Iterator[Page]:
+        """Yield the records of answers that are the whole of a result together.
+
+        Raises:
+            BadDataError: one cannot be read, or they say that there is more.
+        """
+        model = SinglePage(type="single_page")
+        walk, proof, last = Walk(model), Proof(model), None
+        for answer in answers:
+            last = answer
+            with _placed(answer, self.label):
+                page = self._page(answer)
+                proof.see(Ask(), page)
+                walk.take(Ask(), page)
+                page = replace(page, found=key.lines(page.found)) if key.kept else page
+            yield page
+        if last is not None:
+            self._prove(last, proof.of_end(walk, {}, self.api.incomplete))
 
     def _answer(self, request: Request, asked: Ask, before: Answer | None) -> Answer:
         if asked.link is not None:
@@ -166,7 +181,8 @@ class KeyPages:
         above = table.records.above if table.records else None
         refuse_failure(document, above, table.columns)
         found = records_of(document, table.records)
-        return Page(document, answer.headers, flattened(found.records, table.flatten), above, found.around)
+        cut = cut_off(found.around, table.records.path or "") if found.around and table.records else ""
+        return Page(document, answer.headers, flattened(found.records, table.flatten), above, found.around, cut)
 
     def _prove(self, answer: Answer, verdict: Verdict) -> None:
         """Fail, or warn, where the answers say that the pages had not ended."""

@@ -50,6 +50,7 @@ class Page:
     """What came back: the answer, its headers (names in any case), its records and where they were in it.
 
     `around` are the elements that the records are in, where the path goes through them by `[*]`: pages are of those.
+    `cut` is what one of them says of more records in it than came.
     """
 
     document: Document
@@ -57,6 +58,7 @@ class Page:
     found: Sequence[Raw]
     records_path: str | None = None
     around: Sequence[Raw] | None = None
+    cut: str = ""
 
     @cached_property
     def prints(self) -> Prints:

@@ -82,6 +82,7 @@ class Proof:
         self._first: Signs | None = None
         self._last: tuple[Ask, Page] | None = None
         self._with_path = 0
+        self._cut = ""
         self._declared = Declared(model)
 
     def see(self, asked: Ask, page: Page) -> None:
@@ -90,6 +91,8 @@ class Proof:
         self._first = self._first or signs_of(page.document, page.records_path)
         self._last = asked, page
         self._declared.see(page)
+        # where pages are of the records within, only the last of them says what is missing
+        self._cut = page.cut if page.around is None else self._cut or page.cut
         path = path_of(self._model)
         if path is not None and page.document.keys is not None and page.document.find(path) is not None:
             self._with_path += 1
@@ -103,6 +106,7 @@ class Proof:
         against = self._declared.against(walk, is_said=over) or contradiction(
             self._model, asked, self._first, last, _came(walk, walk.fresh)
         )
+        against = against or self._cut
         is_last = self._at_end is not None and last.document.find(self._at_end) is not None
         # some APIs leave the cursor out where there is one page, and say that it is all
         nowhere = "" if is_last or over else never_there(self._model, self._with_path, walk.items)

@@ -281,13 +281,15 @@ class Reading:
     def _read_results(self, client: HttpClient, done: Done, parts: Parts) -> None:
         if self.table.job and self.table.job.download:
             self._read_keys(client, [done.key], parts)
-        for link in done.links:
-            answer = client.result(link, done.found_on, self.api.answers, is_json=self.table.format is None)
-            if self.table.format is None:
-                self._take(self._pages(client).page_of(answer, done.key), parts)
-            else:
-                file = self.request.workdir / f"result-{len(parts.files):06d}"
-                self._add(file, parts, is_there=saved(answer, file))
+        is_json = self.table.format is None
+        answers = (client.result(link, done.found_on, self.api.answers, is_json=is_json) for link in done.links)
+        if is_json:
+            for page in self._pages(client).results(answers, done.key):
+                self._take(page, parts)
+            return
+        for answer in answers:
+            file = self.request.workdir / f"result-{len(parts.files):06d}"
+            self._add(file, parts, is_there=saved(answer, file))
 
     def _take(self, page: Page, parts: Parts) -> None:
         for lines in page.pieces():

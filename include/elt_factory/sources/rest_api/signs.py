@@ -88,7 +88,7 @@ _ABOUT = frozenset(
         "resultinfo",
     }
 )
-_SIZES = frozenset(
+SIZES = frozenset(
     {
         "limit",
         "perpage",
@@ -134,7 +134,7 @@ def signs_of(document: Document, records: str | None) -> Signs:
     """Return what an answer says of the pages: at its top, around its records, and in objects that speak of pages."""
     found: dict[str, tuple[str, object]] = {}
     for path, raw in _said(document, records):
-        kind_and_value = _sign(_plain(path), raw)
+        kind_and_value = sign(plain(path), raw)
         if kind_and_value is not None:
             kind, value = kind_and_value
             found.setdefault(kind, (path, value))
@@ -204,25 +204,27 @@ def path_of(model: Paginator) -> str | None:
 def full_by(params: Mapping[str, object], items: int) -> str:
     """Return the parameter by which a page of that many items is full, as in `limit=100`; empty text for none."""
     for name, value in params.items():
-        if _plain(name) in _SIZES and str(value) == str(items):
+        if plain(name) in SIZES and str(value) == str(items):
             return f"{name}={value}"
     return ""
 
 
 def _said(document: Document, records: str | None) -> Iterator[tuple[str, Raw]]:
     way = steps(records) if records else []
-    yield from _below(document.keys or {}, way, "", 0)
+    yield from about(document.keys or {}, way, "", 0)
 
 
-def _below(keys: Mapping[str, Raw], way: Sequence[str], above: str, depth: int) -> Iterator[tuple[str, Raw]]:
+def about(keys: Mapping[str, Raw], way: Sequence[str], above: str, depth: int = 0) -> Iterator[tuple[str, Raw]]:
+    """Yield the values of an object, of objects on a way in it, and of those that speak of pages, by their paths."""
     for name, raw in keys.items():
         on_the_way = bool(way) and name == way[0]
-        if first_byte(raw) == b"{" and depth < _DEPTH and (on_the_way or _plain(name) in _ABOUT):
-            yield from _below(keys_of(raw) or {}, way[1:] if on_the_way else (), f"{above}{name}.", depth + 1)
+        if first_byte(raw) == b"{" and depth < _DEPTH and (on_the_way or plain(name) in _ABOUT):
+            yield from about(keys_of(raw) or {}, way[1:] if on_the_way else (), f"{above}{name}.", depth + 1)
         yield f"{above}{name}", raw
 
 
-def _sign(name: str, raw: Raw) -> tuple[str, object] | None:
+def sign(name: str, raw: Raw) -> tuple[str, object] | None:
+    """Return what a value says of the end of pages, by its plain name: the kind of sign and its value."""
     start = first_byte(raw)
     if start in b"tf":
         said = bytes(raw) == b"true"
@@ -260,5 +262,6 @@ def _asked_for(asked: Ask) -> set[str]:
     return {*map(str, asked.params.values()), asked.link or ""}
 
 
-def _plain(path: str) -> str:
+def plain(path: str) -> str:
+    """Return the last name of a path in small letters, without signs."""
     return _SIGNS.sub("", path.rsplit(".", 1)[-1].lower()) if not path.startswith("@") else _SIGNS.sub("", path.lower())
