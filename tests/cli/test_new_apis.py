@@ -23,12 +23,15 @@ class Api(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         size = int(query.get("limit", 10)) if parts.path == "/offset" else 10
         begin = int(query.get("offset", 0)) if parts.path == "/offset" else (int(query.get("page", 1)) - 1) * size
+        if parts.path == "/service":
+            begin, size = int(query.get("sysparm_offset", 0)), int(query.get("sysparm_limit", 10))
         if parts.path == "/cursor":
             begin = int(query.get("after", 0))
         every = sorted(ROWS, key=lambda row: row["updated_at"], reverse=True)
         if parts.path == "/since":
             every = [row for row in every if row["updated_at"] >= query.get("since", "")]
         newest_first = parts.path in ("/newest", "/since")
+        begin = 0 if parts.path == "/counted" else begin
         rows = ROWS if parts.path == "/single" else (every if newest_first else ROWS)[begin : begin + size]
         following, more = int(query.get("page", 1)) + 1, begin + size < len(ROWS)
         dotted = f"http://{self.headers['Host']}/dotted?page={following}" if more else None
@@ -43,6 +46,8 @@ class Api(BaseHTTPRequestHandler):
                 }
                 for n in range(20)
             ],
+            "/service": {"result": rows},
+            "/counted": {"result": rows},
             "/link": {"items": rows, "links": {"next": f"/link?page={following}" if more else None}},
             "/numbers": [1, 2, 3],
             "/none": {"data": [], "total": 0},
@@ -52,6 +57,8 @@ class Api(BaseHTTPRequestHandler):
         self.send_response(200)
         if parts.path == "/header" and more:
             self.send_header("Link", f'</header?page={following}>; rel="next"')
+        if parts.path in ("/service", "/counted"):
+            self.send_header("X-Total-Count", str(len(ROWS)))
         self.end_headers()
         self.wfile.write(json.dumps(answers.get(parts.path, rows)).encode())
 
@@ -78,6 +85,7 @@ def api() -> Iterator[str]:
         ("single", "single_page", None),
         ("dotted", "json_link", "value"),
         ("newest", "page_number", None),
+        ("service", "offset", "result"),
     ],
 )
 def test_the_way_to_the_next_page_is_found_and_written(project: Project, api: str, path, kind, records):
@@ -93,6 +101,13 @@ def test_the_way_to_the_next_page_is_found_and_written(project: Project, api: st
     assert table.columns["email"].pii == "hash"
     assert not table.takes_window
     assert "airflow connections add orders_api" in result.output
+
+
+def test_a_header_with_a_total_says_that_no_way_to_the_next_page_was_found(project: Project, api: str):
+    assert project.elt("new", "orders", "--url", f"{api}/counted").exit_code == 0
+    text = (project.configs / "orders.yaml").read_text()
+    assert "a header of the response says 40 records: only 10 are read until this is right" in text
+    assert "a timestamp without an offset is UTC" in text
 
 
 def test_a_key_with_a_dot_is_one_step_of_its_path(project: Project, api: str):

@@ -3,7 +3,7 @@
 import json
 import re
 import string
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,8 @@ def sample(types: dict[str, str], *rows: tuple[str | None, ...]) -> Sample:
         ({"results": [{"id": 1}], "next": None}, "results"),
         ({"meta": {"tags": [{"a": 1}]}, "data": {"items": [{"id": 1}, {"id": 2}]}}, "data.items"),
         ({"errors": [{"e": 1}], "results": [{"id": 1}]}, "results"),
+        ({"data": [{"id": "1"}], "included": [{"id": str(n)} for n in range(40)]}, "data"),
+        ({"included": [{"id": "1"}, {"id": "2"}]}, "included"),
     ],
 )
 def test_the_list_of_records_is_found(answer, path):
@@ -239,9 +241,39 @@ def test_a_window_is_believed_only_when_it_filters():
     def ask(params):
         return [r for r in rows if params.get("from", "") <= r["updated_at"] < params.get("to", "9")]
 
-    assert windows.confirmed(seen, ask) == windows.WindowParams("from", "to", "updated_at")
-    assert windows.confirmed(seen, lambda params: rows) is None
-    assert windows.confirmed(seen, lambda params: None) is None
+    assert windows.confirmed(seen, ask).window == windows.WindowParams("from", "to", "updated_at")
+    assert windows.confirmed(seen, lambda params: rows) == windows.Trial()
+    assert windows.confirmed(seen, lambda params: None) == windows.Trial()
+
+
+@pytest.mark.parametrize(
+    ("by", "minutes", "window", "doubt"),
+    [
+        ("updated_at", [5] * 8, windows.WindowParams("since", None, "updated_at"), ""),
+        ("created_at", [5] * 8, None, "since filters, by updated_at or created_at: the sample does not show which"),
+        ("updated_at", [0] * 8, None, "since filters, by updated_at or created_at: the sample does not show which"),
+        ("created_at", [9000, *[0] * 7], None, "since filters, by updated_at or created_at"),
+        ("updated_at", [9000, *[0] * 7], windows.WindowParams("since", None, "updated_at"), ""),
+        ("created_at", [9000] * 8, None, "since filters by created_at, and would miss later changes"),
+    ],
+)
+def test_a_filter_by_creation_is_not_taken_for_one_by_the_last_change(by, minutes, window, doubt):
+    def at(day, minute):
+        return (datetime(2013, 1, day, tzinfo=UTC) + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    rows = [{"created_at": at(n, 0), "updated_at": at(n, later)} for n, later in enumerate(minutes, 1)]
+    seen = sample(dict.fromkeys(rows[0], "timestamp"), *[tuple(row.values()) for row in rows])
+    trial = windows.confirmed(seen, lambda params: [row for row in rows if row[by] >= params.get("since", "")])
+    assert trial.window == window
+    assert trial.doubt.startswith(doubt)
+    assert bool(trial.doubt) == bool(doubt)
+
+
+def test_a_filter_by_creation_is_believed_where_nothing_changes():
+    rows = [{"created_at": f"2013-01-0{day}T00:00:00Z"} for day in range(1, 9)]
+    seen = sample({"created_at": "timestamp"}, *[(row["created_at"],) for row in rows])
+    trial = windows.confirmed(seen, lambda params: [r for r in rows if r["created_at"] >= params.get("since", "")])
+    assert trial.window == windows.WindowParams("since", None, "created_at")
 
 
 @pytest.mark.parametrize("url", ["ftp://x/y", "http://", "x", "http://h:99999/", "http://[", "https://u:p@h/x"])

@@ -42,7 +42,11 @@ def _lines(name: str, found: SourceFound, defaults: Mapping[str, Any]) -> Iterat
     if found.first_day:
         # the defaults' day may be meant for every source
         yield _setting("start_date", Guess(found.first_day, "first day in the sample"), defaults)
-    yield _setting("timezone", Guess("UTC", "time zone of the schedule, and of times without an offset"), defaults)
+    yield _setting(
+        "timezone",
+        Guess("UTC", "time zone of the schedule and its days; a timestamp without an offset is UTC"),
+        defaults,
+    )
     yield _setting("deadline", Guess("{within: 2h}", 'time by which a run must finish; or {by: "06:00"}'), defaults)
     yield "extract:"
     for key, guess in found.extract.items():

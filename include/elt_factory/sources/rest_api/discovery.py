@@ -29,6 +29,7 @@ from elt_factory.sources.rest_api.paging_model import Paginator, SinglePage
 from elt_factory.sources.rest_api.signs import Came, contradiction, signs_of
 
 _PATIENCE = Patience(tries=4, longest_retry_after=10.0)
+_TOTALS = ("x-total-count", "x-total")
 _KEY_HEADERS = ("X-API-Key", "Api-Key", "X-Auth-Token")
 _PAGES, _MOST_PAGES, _SECONDS = 3, 50, 5.0
 _DENIED = "the API refused the request without valid credentials; hint: put the secret into the connection's password"
@@ -69,8 +70,8 @@ def look_at_api(endpoint: Endpoint, workdir: Path) -> SourceFound:
         paginator, more = _confirmed(reader, first.answer, body)
         records = [*reader.records(first.answer), *more]
         sample = sample_of(spool_of(records, workdir, {}))
-        window = windows.confirmed(sample, reader.ask)
-    return _source(endpoint, first, paths, paginator, (sample, window))
+        trial = windows.confirmed(sample, reader.ask)
+    return _source(endpoint, first, paths, paginator, (sample, trial))
 
 
 def _source(
@@ -78,9 +79,9 @@ def _source(
     first: _First,
     paths: Sequence[str | None],
     paginator: Paginator,
-    seen: tuple[Sample, windows.WindowParams | None],
+    seen: tuple[Sample, windows.Trial],
 ) -> SourceFound:
-    sample, window = seen
+    sample, window = seen[0], seen[1].window
     extract = {
         "type": Guess("rest_api", ""),
         "connection": Guess(endpoint.connection.conn_id, "an Airflow connection holds the address and credentials"),
@@ -88,7 +89,7 @@ def _source(
     if first.auth:
         extract["auth"] = Guess(_flow(first.auth), "tried: the API accepts it")
     extract["paginator"] = Guess(_flow(paginator), _why_paginator(paginator, _against(first.answer, paths[0])))
-    lines = {"path": Guess(json.dumps(endpoint.path), "")}
+    lines = {"path": Guess(json.dumps(endpoint.path), seen[1].doubt)}
     params = {**endpoint.params, **(window.templates if window else {})}
     if params:
         shown = ", ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in params.items())
@@ -211,16 +212,21 @@ def _why_paginator(model: Paginator, against: str) -> str:
     if not isinstance(model, SinglePage):
         return "tried: the next page has different records"
     if against:
-        return f"no pagination found, but {against}: loads fail until this is right"
+        return f"no pagination found, but {against}"
     return "no pagination found: check that one response holds everything"
 
 
 def _against(answer: Answer, records: str | None) -> str:
     """Return what a first response says against being all there is."""
     document = answer.document
+    total = next((answer.headers[name] for name in _TOTALS if answer.headers.get(name, "").isdecimal()), "")
+    if total and int(total) > len(document.records(records)):
+        read = len(document.records(records))
+        return f"a header of the response says {int(total):,} records: only {read:,} are read until this is right"
     page = Page(document, answer.headers, document.records(records), records)
     signs = signs_of(document, records)
-    return contradiction(SinglePage(type="single_page"), Ask(), signs, page, Came(page.records, page.items, 1))
+    against = contradiction(SinglePage(type="single_page"), Ask(), signs, page, Came(page.records, page.items, 1))
+    return against and f"{against}: loads fail until this is right"
 
 
 def _flow(model: Paginator | Auth) -> str:

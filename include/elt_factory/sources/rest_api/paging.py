@@ -60,7 +60,9 @@ def records_paths(answer: Any) -> list[str | None]:
     if isinstance(answer, list):
         return [None]
     found = [(path, value) for path, value in walk(answer) if _is_records(value)]
-    return [path for path, _ in sorted(found, key=_likely)]
+    # what the records of a JSON:API document refer to may be more than they are
+    refers = any(path == "data" for path, _ in found)
+    return [path for path, _ in sorted(found, key=lambda one: (refers and one[0] == "included", *_likely(one)))]
 
 
 def empty_lists(answer: Any) -> list[str]:
@@ -128,8 +130,16 @@ def _counted(answer: Any, records: int) -> list[Paginator]:
     names = {_last(path).lower() for path, _ in walk(answer)}
     # each API that says where it began says it by the name that it takes
     known = (("maxResults", "startAt"), ("limit", "start"), ("count", "start"), ("$top", "$skip"), ("size", "from"))
+    service_now = ("sysparm_limit", "sysparm_offset")
     told = [pair for pair in known if pair[1].lower() in names]
-    others = [("limit", "offset"), ("limit", "skip"), ("per_page", "offset"), ("$limit", "$offset"), *known]
+    others = [
+        ("limit", "offset"),
+        ("limit", "skip"),
+        ("per_page", "offset"),
+        ("$limit", "$offset"),
+        *known,
+        service_now,
+    ]
     zero = PageNumberPaginator(type="page_number", page_param="page", first_page=0)
     one = PageNumberPaginator(type="page_number", page_param="page", first_page=1)
     counted = [zero, one] if "totalpages" in names and "number" in names else [one, zero]

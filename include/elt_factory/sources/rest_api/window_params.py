@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from elt_factory.discover import keys
@@ -26,6 +26,8 @@ PAIRS: Sequence[tuple[str, str | None]] = (
     ("modified_since", None),
     ("since", None),
 )
+_CLEARLY = timedelta(seconds=2)
+_TRIES = 3
 Ask = Callable[[Mapping[str, str]], Sequence[Mapping[str, Any]] | None]
 
 
@@ -49,22 +51,62 @@ class WindowParams:
         return f"tried: they filter by {self.column}"
 
 
-def confirmed(sample: Sample, ask: Ask) -> WindowParams | None:
-    """Return the first pair of parameters that really filters; None where none does.
+@dataclass(frozen=True)
+class Trial:
+    """What trying parameters has shown: those that ask for what is new, else why those that filter may not."""
+
+    window: WindowParams | None = None
+    doubt: str = ""
+
+
+def confirmed(sample: Sample, ask: Ask) -> Trial:
+    """Return the first pair of parameters that really filters by a column, for sure.
 
     The bounds are of the page that comes unasked: it has records outside of them, so an API that does not know the
-    parameters, and answers with that page, is not believed.
+    parameters, and answers with that page, is not believed. Records that are new by their creation are also new by
+    their last change, so an API that filters by the creation is not believed to filter by the change: a record that
+    has changed later would never be read.
     """
-    unasked = ask({}) or ()
+    unasked, doubt = ask({}) or (), ""
+    moving = keys.cursor_candidates(sample)
+    rivals = [name for name in keys.temporal(sample) if name not in moving]
     for column in _columns(sample):
-        bounds = middle([str(record.get(column) or "") for record in unasked])
-        if bounds is None:
-            continue
-        for start, end in PAIRS:
-            params = {start: bounds[0]} | ({end: bounds[1]} if end else {})
-            if filters(ask(params), column, (bounds[0], bounds[1] if end else None)):
-                return WindowParams(start, end, column)
-    return None
+        for window in _filtering(column, unasked, ask):
+            if column not in moving:
+                if not moving:
+                    return Trial(window)
+                doubt = doubt or f"{window.start} filters by {column}, and would miss later changes"
+            elif unlike := [rival for rival in rivals if not _excludes(window, rival, unasked, ask)]:
+                doubt = doubt or f"{window.start} filters, by {column} or {unlike[0]}: the sample does not show which"
+            else:
+                return Trial(window)
+    return Trial(doubt=doubt and f"{doubt}, so every run reads everything")
+
+
+def _filtering(column: str, unasked: Sequence[Mapping[str, Any]], ask: Ask) -> Iterator[WindowParams]:
+    bounds = middle([str(record.get(column) or "") for record in unasked])
+    for start, end in PAIRS if bounds else ():
+        params = {start: bounds[0]} | ({end: bounds[1]} if end else {}) if bounds else {}
+        if bounds and filters(ask(params), column, (bounds[0], bounds[1] if end else None)):
+            yield WindowParams(start, end, column)
+
+
+def _excludes(window: WindowParams, rival: str, unasked: Sequence[Mapping[str, Any]], ask: Ask) -> bool:
+    """Whether parameters bring a record that is new by their column and old by another one."""
+    pairs = [(_moment(record, rival), _moment(record, window.column)) for record in unasked]
+    last = max((new for _, new in pairs if new), default=None)
+    apart = sorted((new - old, old, new) for old, new in pairs if old and new and new - old > _CLEARLY)
+    for _, old, new in reversed(apart[-_TRIES:]):
+        since = old + (new - old) / 2
+        until = {window.end: _text(last + _CLEARLY)} if window.end and last else {}
+        found = ask({window.start: _text(since), **until}) or ()
+        if any((then := _moment(record, rival)) is not None and then < since - _CLEARLY for record in found):
+            return filters(found, window.column, (_text(since), None))
+    return False
+
+
+def _moment(record: Mapping[str, Any], column: str) -> datetime | None:
+    return instant(str(record.get(column) or ""))
 
 
 def filters(records: Sequence[Mapping[str, Any]] | None, column: str, bounds: tuple[str, str | None]) -> bool:
