@@ -49,6 +49,11 @@ def test_the_list_of_records_is_found(answer, path):
     assert paging.records_paths(answer)[0] == path
 
 
+def test_what_records_refer_to_is_not_taken_for_them_where_there_are_none():
+    answer = {"data": [], "included": [{"id": "1"}]}
+    assert (paging.records_paths(answer), paging.empty_lists(answer)) == ([], ["data"])
+
+
 @given(JSON)
 def test_any_answer_has_its_shape_read_without_an_error(answer):
     paging.records_paths(answer)

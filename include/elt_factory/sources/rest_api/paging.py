@@ -60,9 +60,11 @@ def records_paths(answer: Any) -> list[str | None]:
     if isinstance(answer, list):
         return [None]
     found = [(path, value) for path, value in walk(answer) if _is_records(value)]
+    ranked = [path for path, _ in sorted(found, key=_likely)]
     # what the records of a JSON:API document refer to may be more than they are
-    refers = any(path == "data" for path, _ in found)
-    return [path for path, _ in sorted(found, key=lambda one: (refers and one[0] == "included", *_likely(one)))]
+    refers = isinstance(answer, Mapping) and isinstance(answer.get("data"), list) and "included" in ranked
+    own: list[str | None] = [path for path in ranked if not refers or path != "included"]
+    return own + (["included"] if refers and own else [])
 
 
 def empty_lists(answer: Any) -> list[str]:
