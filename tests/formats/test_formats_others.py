@@ -272,6 +272,24 @@ class TestOrc(FormatSuite):
     ending = ".orc"
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(pa.timestamp("us"), datetime(9999, 12, 31)), (pa.list_(pa.timestamp("us")), [datetime(1, 1, 1)])],
+)
+def test_a_time_that_orc_has_and_its_reader_has_not_is_named_with_its_column(line, kind, value):
+    content = orc_file(pa.table({"id": [1], "to": pa.array([value], kind)}))
+    day = "0001-01-01" if isinstance(value, list) else "9999-12-31"
+    with pytest.raises(BadDataError, match=rf"src\.tab: a: column to has the time {day} 00:00:00, and times of ORC"):
+        line({"type": "orc"}, content).load(WEEK)
+
+
+def test_orc_files_of_other_types_are_read_by_the_types_of_their_own(line):
+    one = line({"type": "orc"}, orc_file(pa.table({"id": [2**53 + 1]})), columns={"id": {"type": "text"}})
+    one.project.joinpath("in", "b").write_bytes(orc_file(pa.table({"id": [1.5]})))
+    one.load(WEEK)
+    assert sorted(row["id"] for row in one.rows()) == ["1.5", str(2**53 + 1)]
+
+
 # XML
 
 

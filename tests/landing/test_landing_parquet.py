@@ -1,8 +1,10 @@
 # ruff: noqa: DTZ001 - Parquet has times without a zone
 """Parquet files with types that DuckDB or warehouses do not have: each value is kept or rejected, never rounded."""
 
+from base64 import b64decode, b64encode
 from datetime import date, datetime
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 
 import duckdb
@@ -10,6 +12,7 @@ import pyarrow as pa
 import pytest
 from landing_support import Landed, Lander, columns
 from pyarrow import parquet
+from pyarrow.parquet import encryption
 from test_landing_files import read_files
 
 from elt_factory.core.failures import BadDataError, ContractError
@@ -371,3 +374,114 @@ def test_a_name_within_a_column_may_be_that_of_a_column(tmp_path):
         {"s": [{"a": 1, "l": [{"a": 2}]}], "a": [3], "m": pa.array([[("a", 1)]], pa.map_("string", "int8"))}
     )
     assert landed(tmp_path, table).types == {"s": "json", "m": "json", "a": "integer"}
+
+
+BYTES = one("x", b"Cleo", None, b"\xff", b"\x80", "Zoë".encode())
+NO_TEXT = ['x has bytes that are not UTF-8 text: "80"', 'x has bytes that are not UTF-8 text: "FF"']
+
+
+@pytest.mark.parametrize("existing", [None, {"x": "text"}])
+def test_bytes_in_a_column_of_text_are_the_text_that_they_say_in_utf_8_or_a_reject(tmp_path, existing):
+    found = landed(tmp_path, BYTES, existing=existing, **({} if existing else columns(x="text")))
+    assert set(found.column("x")) == {"Cleo", None, "Zoë"}
+    assert sorted(found.reasons) == NO_TEXT
+    assert sorted(str(record) for _, record in found.rejects) == ['{"x":"80"}', '{"x":"FF"}']
+
+
+def test_bytes_of_a_file_are_text_where_another_file_has_text(tmp_path):
+    found = landed(tmp_path, one("x", "Anna", "FF"), BYTES)
+    assert found.types == {"x": "text"}
+    assert set(found.column("x")) == {"Anna", "FF", "Cleo", None, "Zoë"}
+    assert sorted(found.reasons) == NO_TEXT
+
+
+def test_bytes_in_a_column_of_another_type_are_values_as_text(tmp_path):
+    found = landed(tmp_path, one("x", b"12", b"1.5", b"\x12"), **columns(x="integer"))
+    assert found.column("x") == [12]
+    assert sorted(found.reasons) == ['x is not a valid integer: "\x12"', 'x is not a valid integer: "1.5"']
+
+
+def test_bytes_of_a_binary_column_and_of_a_hash_are_their_hex_digits(tmp_path):
+    both = pa.table({"x": [b"\xff"], "y": [b"Cleo"]})
+    found = landed(tmp_path, both, columns={"y": {"pii": "hash"}})
+    assert found.rows == [{"x": b"\xff", "y": sha256(b"436C656F").hexdigest()}]
+
+
+@pytest.mark.parametrize("within", [1000, 1001])
+@pytest.mark.parametrize("outermost", [1000, 1001])
+def test_nanoseconds_of_int96_are_found_where_the_name_of_a_column_is_the_path_of_another(tmp_path, outermost, within):
+    ns = pa.timestamp("ns")
+    inner = pa.array([{"b": within}], pa.struct([("b", ns)]))
+    table = pa.table({"m.b": pa.array([outermost], ns), "m": inner})
+    if within == 1001:
+        with pytest.raises(BadDataError, match=r"m\.b is a time with nanoseconds within another value"):
+            landed(tmp_path, table, int96=True)
+        return
+    found = landed(tmp_path, table, int96=True)
+    assert found.types == {"m.b": "datetime" if outermost == 1000 else "text", "m": "json"}
+    assert str(found.column("m.b")[0]).endswith("00:00:00.000001001" if outermost == 1001 else "00:00:00.000001")
+    assert found.column("m") == ['{"b":"1970-01-01 00:00:00.000001"}']
+
+
+@pytest.mark.parametrize("kinds", [(pa.timestamp("ns"),) * 2, (WIDE, pa.int64()), (pa.int64(), WIDE)])
+def test_a_repeated_name_of_columns_that_are_copied_is_an_error(tmp_path, kinds):
+    table = pa.Table.from_arrays([pa.array([1], kind) for kind in kinds], names=["a", "a"])
+    with pytest.raises(BadDataError, match=r"src\.tab: 0\.parquet: column a is repeated"):
+        landed(tmp_path, table, int96=True)
+
+
+class Keys(encryption.KmsClient):
+    """Keys that are no secret."""
+
+    def __init__(self, _: object) -> None:
+        encryption.KmsClient.__init__(self)
+
+    def wrap_key(self, key: bytes, _: str) -> bytes:
+        return b64encode(key)
+
+    def unwrap_key(self, key: bytes, _: str) -> bytes:
+        return b64decode(key)
+
+
+@pytest.mark.parametrize("plaintext_footer", [True, False])
+@pytest.mark.parametrize("column", ["a", "b"])
+def test_an_encrypted_file_is_an_error_that_says_so(tmp_path, plaintext_footer, column):
+    (tmp_path / "in").mkdir()
+    table = pa.table({"a": [1], "b": ["x"]})
+    how = encryption.EncryptionConfiguration("key", column_keys={"key": [column]}, plaintext_footer=plaintext_footer)
+    keys = encryption.CryptoFactory(Keys).file_encryption_properties(encryption.KmsConnectionConfig(), how)
+    with parquet.ParquetWriter(tmp_path / "in" / "0.parquet", table.schema, encryption_properties=keys) as writer:
+        writer.write_table(table)
+    with pytest.raises(BadDataError, match=r"src\.tab: 0\.parquet is encrypted, and no key is known"):
+        read_files(tmp_path, "*.parquet", format={"type": "parquet"})
+
+
+FAR = 2**63 // 1000 + 1  # milliseconds that microseconds of 64 bits do not reach
+LEAP = 2_069_000_000_000_000  # in the year 67,533, which 16 bits would have as 1997
+
+
+@pytest.mark.parametrize("zone", [None, "Asia/Tokyo"])
+@pytest.mark.parametrize("statistics", [True, False])
+def test_a_time_far_beyond_all_calendars_rejects_its_own_row(tmp_path, zone, statistics):
+    (tmp_path / "in").mkdir()
+    values = [1, FAR, None, -FAR, LEAP, -1000]
+    table = pa.table({"t": pa.array(values, pa.timestamp("ms", zone)), "d": ["x"] * 6})
+    parquet.write_table(table, tmp_path / "in" / "0.parquet", write_statistics=statistics)
+    parquet.write_table(one("t", 5, kind=pa.timestamp("us", zone)), tmp_path / "in" / "1.parquet")
+    found = Lander(tmp_path / "land").land(read_files(tmp_path, "*.parquet", format={"type": "parquet"}))
+    kind = "timestamp" if zone else "datetime"
+    assert found.types == {"t": kind, "d": "text"}
+    assert sorted(str(value)[:26] for value in found.column("t")) == [
+        "1969-12-31 23:59:59" + ("+00:00" if zone else ""),
+        "1970-01-01 00:00:00.000005",
+        "1970-01-01 00:00:00.001000",
+        "None",
+    ]
+    assert sorted(found.reasons) == sorted(
+        f't is not a valid {kind}: "{value} ms since 1970"' for value in (FAR, -FAR, LEAP)
+    )
+
+
+def test_a_time_far_beyond_all_calendars_within_a_list_is_an_error(tmp_path):
+    with pytest.raises(BadDataError, match=r"x\.list\.element is a time some of whose values"):
+        landed(tmp_path, one("x", [FAR], kind=pa.list_(pa.timestamp("ms"))))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +14,13 @@ from elt_factory.formats.counting import orc_rows
 from elt_factory.formats.kind import Delivered, FormatKind
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import orc
+
     from elt_factory.extract.request import Spool
+
+_OUT_OF_RANGE = re.compile(r"timestamp \((-?[0-9]+)s .*out of range")
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - ORC has times without a zone
 
 
 class OrcFormat(FileFormat):
@@ -41,7 +49,7 @@ def _as_parquet(file: Delivered, folder: Path) -> Path:
             source, rows = orc.ORCFile(content), 0
             with parquet.ParquetWriter(target, source.schema) as writer:
                 for number in range(source.nstripes):
-                    stripe = source.read_stripe(number)
+                    stripe = _stripe(file, source, number)
                     rows += stripe.num_rows
                     writer.write_batch(stripe)
     except (pa.ArrowException, OSError) as error:
@@ -51,6 +59,42 @@ def _as_parquet(file: Delivered, folder: Path) -> Path:
     if rows != source.nrows:
         raise BadDataError(f"{file.name} is damaged: it says that it has {source.nrows} rows, and {rows} were read")
     return target
+
+
+def _stripe(file: Delivered, source: orc.ORCFile, number: int) -> pa.RecordBatch:
+    """Return a stripe.
+
+    Raises:
+        BadDataError: it has a time that Arrow, which has ORC's times in nanoseconds of 64 bits, cannot hold.
+    """
+    import pyarrow as pa
+
+    try:
+        return source.read_stripe(number)
+    except pa.ArrowInvalid as error:
+        if not _beyond(error):
+            raise
+    for name in source.schema.names:
+        try:
+            source.read_stripe(number, columns=[name])
+        except pa.ArrowInvalid as error:
+            if seconds := _beyond(error):
+                raise BadDataError(
+                    f"{file.name}: column {name} has the time {_shown(int(seconds[1]))}, and times of ORC can be read "
+                    "from 1677-09-22 to 2262-04-11; hint: write the column as text, or no value in place of such a time"
+                ) from None
+    raise BadDataError(f"{file.name} has a time that cannot be read; times of ORC can be from 1677-09-22 to 2262-04-11")
+
+
+def _beyond(error: Exception) -> re.Match[str] | None:
+    return _OUT_OF_RANGE.search(str(error))
+
+
+def _shown(seconds: int) -> str:
+    try:
+        return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S}"
+    except OverflowError:
+        return f"{seconds} s since 1970"
 
 
 KIND = FormatKind(

@@ -6,7 +6,8 @@ does not look at the checksums of pages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,13 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 64 * 1024
 _NANOSECONDS = 1000  # of a microsecond
 _LONGEST = 2**63 // _NANOSECONDS - 1  # microseconds since 1970 that have their nanoseconds in 64 bits
+_FARTHEST = 2**63 // 1000 - 1  # milliseconds since 1970 that have their microseconds in 64 bits
 _YEAR_10000 = 253_402_300_800_000_000
-_TEXT = ("STRING", "ENUM")
+_TEXT = ColumnType("text")
+_OF_TEXT = ("STRING", "ENUM")
+_SIGNATURE = 28  # bytes behind the footer of a file of which columns are encrypted, as Parquet says: nonce and tag
+_ENCRYPTED = b"PARE"  # what a file ends with of which the footer is, too
+_TRAILER = struct.Struct("<I4s")  # the length of the footer
 _FIELDS_BEFORE_CHECKSUM, _LONGEST_FIELD = 3, 6  # bytes: its type, and 32 bits by seven
 _NEXT_I32, _MORE_BYTES = 0x15, 0x80
 
@@ -40,61 +46,131 @@ class ParquetFiles:
 def as_readable(files: Sequence[Path], folder: Path) -> ParquetFiles:
     """Return the files; in place of those that DuckDB would change values of, copies below `folder`.
 
-    A decimal of more than 38 digits is text in a copy, and by its type a decimal where all values fit into 38 digits,
-    else text. INT96 with nanoseconds is another type of timestamp there. A column of text is text, whatever it looks
-    like.
+    A decimal of more than 38 digits is one of 38 in a copy where all values fit, else text. INT96 with nanoseconds is
+    another type of timestamp there. A column of text is text, whatever it looks like.
 
     Raises:
         BadDataError: a file is not Parquet, has such values within a list, map or struct, or a page's checksum is not
             that of its bytes.
     """
     rows, readable = 0, []
-    types: dict[str, list[ColumnType]] = {}
+    types: dict[str, ColumnType] = {}
     for number, file in enumerate(files):
         with _own_errors(file):
             looked = _look(file)
             rows += looked.rows
             readable.append(file)
-            found = dict.fromkeys(looked.text, ColumnType("text"))
-            if looked.wide or looked.nanoseconds:
+            found = dict.fromkeys(looked.text, _TEXT)
+            if looked.needs_copy:
                 readable[-1] = folder / f"{number:06}" / file.name
                 found |= _copy(file, looked, readable[-1])
-            for name, kind in found.items():
-                types.setdefault(name, []).append(kind)
-    return ParquetFiles(tuple(readable), rows, {name: _widest(kinds) for name, kinds in types.items()})
+            # text holds what the other files have, too
+            types |= {name: kind for name, kind in found.items() if types.get(name) != _TEXT}
+    return ParquetFiles(tuple(readable), rows, types)
 
 
 @dataclass(frozen=True)
 class _Looked:
-    """A file's rows and, by name, its columns of text, of wider decimals, and of INT96 with nanoseconds."""
+    """A file's rows, the names of its columns of text, and what DuckDB cannot read of it.
+
+    These are decimals of more than 38 digits, INT96 with nanoseconds, and milliseconds beyond its microseconds.
+    """
 
     rows: int
     text: Sequence[str]
-    wide: Sequence[str]
-    nanoseconds: Sequence[str]
+    wide: bool
+    nanoseconds: bool
+    far: bool
+
+    @property
+    def needs_copy(self) -> bool:
+        """Whether DuckDB cannot read all of it."""
+        return self.wide or self.nanoseconds or self.far
 
 
 def _look(file: Path) -> _Looked:
     from pyarrow import parquet
 
+    footer = _footer_bytes(file)
     with parquet.ParquetFile(file) as source:
+        # to ask for the metadata of an encrypted column would end this process
+        if footer == source.metadata.serialized_size + _SIGNATURE:
+            raise _encrypted(file)
         schema, rows = source.metadata.schema, source.metadata.num_rows
         checked = _has_checksums(file, source.metadata)
     if checked:
         _verify(file)
     columns = [schema.column(index) for index in range(len(schema))]
     wide = [one for one in columns if one.logical_type.type == "DECIMAL" and one.precision > MAX_PRECISION]
-    int96 = [one for one in columns if one.physical_type == "INT96"]
-    fine = [one for one in int96 if _has_nanoseconds(file, one.path)]
-    for column in (*wide, *fine):
+    int96 = [(index, one) for index, one in enumerate(columns) if one.physical_type == "INT96"]
+    fine = [one for index, one in int96 if _has_nanoseconds(file, index, one.path)]
+    far = [one for index, one in enumerate(columns) if _is_of_milliseconds(one) and _is_far(file, index)]
+    _refuse_within(file, wide, fine, far)
+    text = [one.name for one in columns if one.logical_type.type in _OF_TEXT and _is_outermost(one)]
+    return _Looked(rows, text, bool(wide), bool(fine), bool(far))
+
+
+def _refuse_within(
+    file: Path,
+    wide: Sequence[parquet.ColumnSchema],
+    fine: Sequence[parquet.ColumnSchema],
+    far: Sequence[parquet.ColumnSchema],
+) -> None:
+    """Refuse what DuckDB cannot read within another value: a copy can change columns only."""
+    said = [(column, f"a decimal with {column.precision} digits") for column in wide]
+    said += [(column, "a time with nanoseconds") for column in fine]
+    said += [(column, "a time some of whose values are 300,000 years away") for column in far]
+    for column, what in said:
         if not _is_outermost(column):
-            what = f"a decimal with {column.precision} digits" if column in wide else "a time with nanoseconds"
             raise BadDataError(
                 f"{file.name}: {column.path} is {what} within another value, which cannot be read without loss; hint: "
                 "write it as text"
             )
-    text = [one.name for one in columns if one.logical_type.type in _TEXT and _is_outermost(one)]
-    return _Looked(rows, text, [one.name for one in wide], [one.name for one in fine])
+
+
+def _is_of_milliseconds(column: parquet.ColumnSchema) -> bool:
+    kind = column.logical_type
+    return bool(kind.type == "TIMESTAMP") and '"milliseconds"' in kind.to_json()
+
+
+def _is_far(file: Path, index: int) -> bool:
+    """Whether a column of milliseconds, that of an index, has times that microseconds of 64 bits do not reach."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(file) as source:
+        metadata = source.metadata
+        of_groups = [metadata.row_group(number).column(index).statistics for number in range(metadata.num_row_groups)]
+        if all(one is not None and one.has_min_max for one in of_groups):
+            return any(max(abs(one.min_raw), abs(one.max_raw)) > _FARTHEST for one in of_groups)
+        for batch in _column_batches(source, index):
+            ends = pc.min_max(batch.cast(pa.int64())).as_py().values()
+            if any(end is not None and abs(end) > _FARTHEST for end in ends):
+                return True
+    return False
+
+
+def _footer_bytes(file: Path) -> int | None:
+    """Return how long a file says that its footer is, with what follows the metadata in it; None where it is cut off.
+
+    Raises:
+        BadDataError: the footer is encrypted.
+    """
+    with file.open("rb") as opened:
+        size = opened.seek(0, 2)
+        opened.seek(max(size - _TRAILER.size, 0))
+        trailer = opened.read()
+    if len(trailer) < _TRAILER.size:
+        return None
+    length, magic = _TRAILER.unpack(trailer)
+    if magic == _ENCRYPTED:
+        raise _encrypted(file)
+    return int(length)
+
+
+def _encrypted(file: Path) -> BadDataError:
+    return BadDataError(f"{file.name} is encrypted, and no key is known; hint: write it without encryption")
 
 
 def _has_checksums(file: Path, metadata: parquet.FileMetaData) -> bool:
@@ -148,8 +224,8 @@ def _own_errors(file: Path) -> Iterator[None]:
         raise BadDataError(f"{file.name} is not a Parquet file: {error}") from None
 
 
-def _has_nanoseconds(file: Path, path: str) -> bool:
-    """Whether a column of INT96 says more than microseconds.
+def _has_nanoseconds(file: Path, index: int, path: str) -> bool:
+    """Whether a column of INT96, that of an index among all without columns of their own, says more than microseconds.
 
     Raises:
         BadDataError: it does and has times, too, that no count of nanoseconds in 64 bits reaches.
@@ -157,7 +233,7 @@ def _has_nanoseconds(file: Path, path: str) -> bool:
     import pyarrow.compute as pc
 
     fine = far = False
-    for micros, nanos in zip(_int96(file, path, "us"), _int96(file, path, "ns"), strict=True):
+    for micros, nanos in zip(_int96(file, index, "us"), _int96(file, index, "ns"), strict=True):
         # where 64 bits do not suffice for nanoseconds both sides lack the same
         rest = pc.subtract(nanos, pc.multiply(micros, _NANOSECONDS))
         # what is beyond the year 9999 is not a time of any warehouse, and rejected by the contract
@@ -172,39 +248,98 @@ def _has_nanoseconds(file: Path, path: str) -> bool:
     return fine
 
 
-def _int96(file: Path, path: str, unit: str) -> Iterator[pa.Array]:
+def _int96(file: Path, index: int, unit: str) -> Iterator[pa.Array]:
     """Yield the values of a column of INT96, also of one within others, as integers."""
     import pyarrow as pa
     from pyarrow import parquet
 
     with parquet.ParquetFile(file, coerce_int96_timestamp_unit=unit) as source:
-        for batch in source.iter_batches(_BATCH_ROWS, columns=[path]):
-            values = batch.column(0)
-            while pa.types.is_nested(values.type):
-                values = values.field(0) if pa.types.is_struct(values.type) else values.values
+        for values in _column_batches(source, index):
             yield values.cast(pa.int64())
 
 
+def _column_batches(source: parquet.ParquetFile, index: int) -> Iterator[pa.Array]:
+    """Yield the values of a column, that of an index among all without columns of their own, also of one within others.
+
+    By its name it cannot be asked for: another one may have it, and `a.b` is that of `b` within `a`, too.
+    """
+    import pyarrow as pa
+
+    groups = range(source.num_row_groups)
+    for batch in source.reader.iter_batches(_BATCH_ROWS, row_groups=groups, column_indices=[index]):
+        values = batch.column(0)
+        while pa.types.is_nested(values.type):
+            values = values.field(0) if pa.types.is_struct(values.type) else values.values
+        yield values
+
+
 def _copy(file: Path, looked: _Looked, target: Path) -> dict[str, ColumnType]:
-    """Write a copy in which wide decimals are text, and return the type that holds the values of each."""
+    """Write a copy that DuckDB can read; returns the types of the columns that are text in it.
+
+    Columns are known by their positions: two may have one name, which is an error once they are read.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
     unit = "ns" if looked.nanoseconds else "us"
-    digits = dict.fromkeys(looked.wide, 0)
     target.parent.mkdir(parents=True, exist_ok=True)
+    kinds = _kinds_for(file) if looked.wide else {}
     with parquet.ParquetFile(file, coerce_int96_timestamp_unit=unit) as source:
-        schema = source.schema_arrow
-        as_text = pa.schema(
-            [field.with_type(pa.string()) if field.name in digits else field for field in schema],
-            metadata=schema.metadata,
-        )
-        with parquet.ParquetWriter(target, as_text) as writer:
+        fields = list(source.schema_arrow)
+        if looked.far:
+            kinds |= {index: pa.string() for index, field in enumerate(fields) if _is_moment(field.type)}
+        as_held = [field.with_type(kinds.get(index, field.type)) for index, field in enumerate(fields)]
+        schema = pa.schema(as_held, metadata=source.schema_arrow.metadata)
+        with parquet.ParquetWriter(target, schema) as writer:
             for batch in source.iter_batches(_BATCH_ROWS):
-                for name in looked.wide:
-                    digits[name] = max(digits[name], _whole_digits(batch.column(name)))
-                writer.write_batch(batch.cast(as_text))
-    return {name: _type_for(digits[name], schema.field(name).type.scale) for name in looked.wide}
+                columns = [
+                    _as(column, kinds[index]) if index in kinds else column
+                    for index, column in enumerate(batch.columns)
+                ]
+                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+    return {fields[index].name: _type_of(fields[index].type) for index, kind in kinds.items() if kind == pa.string()}
+
+
+def _is_moment(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_timestamp(kind)) and kind.unit == "ms"
+
+
+def _as(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return values as those of another type; a time of a year that Arrow cannot write is a number that says so."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not _is_moment(values.type):
+        return values.cast(kind)
+    count = values.cast(pa.int64())
+    year_is_usual = pc.less(pc.abs(count), _YEAR_10000 // 1000)
+    # a name of a zone says nothing of a moment, and this machine need not know it
+    moments = pc.if_else(year_is_usual, count, 0).cast(pa.timestamp("ms", "UTC" if values.type.tz else None))
+    numbers = pc.binary_join_element_wise(count.cast(pa.string()), "ms since 1970", " ")
+    return pc.if_else(year_is_usual, moments.cast(pa.string()), numbers)
+
+
+def _type_of(kind: pa.DataType) -> ColumnType:
+    """Return the type of a column that is text in a copy: a time stays one, and what its type does not hold is bad."""
+    if not _is_moment(kind):
+        return _TEXT
+    return ColumnType("timestamp" if kind.tz else "datetime")
+
+
+def _kinds_for(file: Path) -> dict[int, pa.DataType]:
+    """Return the types that hold the values of the decimals of a file that have more than 38 digits, by position."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(file) as source:
+        fields = list(source.schema_arrow)
+        digits = {index: 0 for index, field in enumerate(fields) if pa.types.is_decimal256(field.type)}
+        for batch in source.iter_batches(_BATCH_ROWS):
+            for index, most in digits.items():
+                digits[index] = max(most, _whole_digits(batch.column(index)))
+    return {index: _kind_for(most, fields[index].type.scale) for index, most in digits.items()}
 
 
 def _whole_digits(values: pa.Array) -> int:
@@ -216,12 +351,8 @@ def _whole_digits(values: pa.Array) -> int:
     return max((len(f"{end.copy_abs():f}".partition(".")[0]) for end in ends), default=0)
 
 
-def _type_for(whole: int, scale: int) -> ColumnType:
+def _kind_for(whole: int, scale: int) -> pa.DataType:
+    import pyarrow as pa
+
     fits = 0 <= scale <= MAX_PRECISION - whole
-    return ColumnType("decimal", MAX_PRECISION, scale) if fits else ColumnType("text")
-
-
-def _widest(kinds: Iterable[ColumnType]) -> ColumnType:
-    """One type for a column of several files; of two scales none may hold all values."""
-    different = list(dict.fromkeys(kinds))
-    return different[0] if len(different) == 1 else ColumnType("text")
+    return pa.decimal128(MAX_PRECISION, scale) if fits else pa.string()

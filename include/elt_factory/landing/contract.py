@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, identifier, text_literal
 from elt_factory.landing import csv_sql, json_rules, ndjson
 from elt_factory.landing.casting import bound_text, cast_text, duckdb_type, has_nanoseconds, plain_cast
-from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH, ROW
+from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH, ROW, UNDECODED
 from elt_factory.landing.lines import BROKEN_LINES
 from elt_factory.landing.planned import STAYS, WHERE, ContractPlan, PlannedColumn
 from elt_factory.landing.presumption import confirmed
@@ -42,7 +42,7 @@ def stage_records(relation: str, plan: ContractPlan) -> str:
     planned or computed twice.
     """
     raw = ", ".join(f"{identifier(name)} AS {plan.raw(name)}" for name in plan.raw_columns) or "NULL AS r0"
-    own = {PATH: "file", AGAIN: "again", ROW: "place"}
+    own = {PATH: "file", AGAIN: "again", ROW: "place", UNDECODED: "undecoded"}
     raw += "".join(f", {identifier(name)} AS {own[name]}" for name in plan.own_columns)
     typed = "".join(f", {typed_value(column, plan)} AS {plan.typed(column.name)}" for column in plan.columns)
     kept = "".join(f"{name}, " for name in (*map(plan.typed, (c.name for c in plan.columns)), *plan.staged_columns))
@@ -90,7 +90,9 @@ def typed_value(column: PlannedColumn, plan: ContractPlan) -> str:
         return confirmed(raw, plain_cast(raw, column.type), test)
     if plan.is_plain_text(column):
         return raw
-    return cast_written(raw, column.type, column.written) if column.written else _cast(column, plan)
+    value = cast_written(raw, column.type, column.written) if column.written else _cast(column, plan)
+    undecoded = plan.is_undecoded(column)
+    return f"CASE WHEN NOT {undecoded} THEN {value} END" if undecoded else value
 
 
 def _cast(column: PlannedColumn, plan: ContractPlan) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from elt_factory.core.sql_text import identifier
 from elt_factory.landing.casting import is_usual, plain_cast
 from elt_factory.landing.contract import named_rows, typed_value
-from elt_factory.landing.file_names import AGAIN, MET, PATH, proven_name
+from elt_factory.landing.file_names import AGAIN, MET, PATH, UNDECODED, proven_name
 from elt_factory.landing.planned import ContractPlan, PlannedColumn
 from elt_factory.landing.presumption import confirmed
 from elt_factory.landing.reasons import refusals
@@ -18,7 +18,7 @@ from elt_factory.landing.reasons import refusals
 def good_records(relation: str, plan: ContractPlan) -> str:
     """SELECT of the good ones of the records under their names."""
     raw = [f"{identifier(name)} AS {plan.raw(name)}" for name in plan.raw_columns] or ["NULL AS r0"]
-    own = {PATH: "file", AGAIN: "again"}
+    own = {PATH: "file", AGAIN: "again", UNDECODED: "undecoded"}
     raw += [f"{identifier(name)} AS {own[name]}" for name in plan.own_columns if name in own]
     raw += [f"{identifier(proven_name(name))} AS {_proven(name, plan)}" for name in sorted(plan.proven)]
     raw += [f"{identifier(MET)} AS met"] if plan.proven else []
@@ -48,7 +48,8 @@ def _is_cast(column: PlannedColumn, plan: ContractPlan) -> bool:
     """Whether DuckDB's own cast is tried first."""
     if column.name in plan.presumed.tests:
         return True
-    is_own = column.written or plan.is_cut(column) or (plan.signs and plan.signs.takes(column.type))
+    signs = plan.signs is not None and plan.signs.takes(column.type)
+    is_own = signs or column.written or plan.is_cut(column) or column.name in plan.of_bytes
     return column.found and not column.hashed and not is_own and bool(is_usual("", "", column.type))
 
 

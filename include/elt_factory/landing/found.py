@@ -16,7 +16,7 @@ from elt_factory.extract.request import ParquetGroup, Spool
 from elt_factory.landing import casting, csv_sql, csv_stream, memory, ndjson, parquet_groups
 from elt_factory.landing.csv_files import by_first_record, by_header, check_is_known, is_header_again
 from elt_factory.landing.csv_sifting import forget_broken_lines
-from elt_factory.landing.file_names import AGAIN, PATH, ROW, with_path
+from elt_factory.landing.file_names import AGAIN, PATH, ROW, UNDECODED, with_path
 from elt_factory.landing.inference import types_of_text
 from elt_factory.landing.lines import LINES, BrokenLinesError, only_first
 from elt_factory.landing.numbers import Signs
@@ -40,6 +40,7 @@ _TYPES: Mapping[int, TypeName] = {
 # what every cast to a date or time asks of a text; there may be an escape of JSON in place of each sign
 _LIKE_A_YEAR = re.compile(r'"\s*\d{0,4}[-/\\]')
 _LIKE_A_DAY = re.compile(r'"\d{4}-\d{1,2}-\d{1,2}')
+_BYTES = "BLOB"
 _SURE_DIGITS = 18
 _PROVABLE = ("integer", "float", "boolean", "date")
 _FORM_PART = 4  # of the first records a quarter says their form: one of another form costs itself alone
@@ -113,6 +114,7 @@ def raw_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: Con
         columns=tuple(replace(column, name=source_name(column.name)) for column in plan.columns),
         unwanted=tuple(map(source_name, plan.unwanted)),
         presumed=plan.presumed.renamed(source_name),
+        of_bytes=frozenset(map(source_name, plan.of_bytes)),
     )
     relations = _RELATIONS[spool.format](connection, spool, in_source)
     if all(name == there for name, there in renamed.items()):
@@ -187,8 +189,17 @@ def _text_in(group: ParquetGroup, name: str) -> str:
 
 def nanosecond_columns(spool: Spool) -> frozenset[str]:
     """Return the columns whose type in the source holds nanoseconds, by the names under which they are loaded."""
+    return _columns_with(spool, casting.is_of_nanoseconds)
+
+
+def binary_columns(spool: Spool) -> frozenset[str]:
+    """Return the columns whose type in the source is that of bytes, by the names under which they are loaded."""
+    return _columns_with(spool, _BYTES.__eq__)
+
+
+def _columns_with(spool: Spool, is_meant: Callable[[str], bool]) -> frozenset[str]:
     kinds = [(name, kind) for group in spool.groups for name, kind in group.kinds.items()]
-    return frozenset(loaded_name(name) for name, kind in kinds if casting.is_of_nanoseconds(kind))
+    return frozenset(loaded_name(name) for name, kind in kinds if is_meant(kind))
 
 
 def _find_csv(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool, look: Look) -> Found:
@@ -302,11 +313,35 @@ def _has_long_numbers(connection: duckdb.DuckDBPyConnection, files: Sequence[Pat
 def _parquet_relations(_: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> list[str]:
     relations = []
     for group in spool.groups:
-        columns = [f"{_text_in(group, name)} AS {identifier(name)}" for name in plan.raw_columns]
+        columns = [f"{_raw(group, name, plan)} AS {identifier(name)}" for name in plan.raw_columns]
+        columns += [f"{_undecoded(group, plan)} AS {identifier(UNDECODED)}"] if plan.of_bytes else []
         columns.append(f"{parquet_groups.place_of(group, spool)} AS {identifier(ROW)}")
         columns += [identifier(PATH)] if plan.by_file else []
         relations.append(f"(SELECT {', '.join(columns)} FROM {parquet_groups.read(group, by_file=plan.by_file)})")
     return relations
+
+
+def _raw(group: ParquetGroup, name: str, plan: ContractPlan) -> str:
+    text = _text_in(group, name)
+    return f"coalesce({_decoded(name)}, {text})" if _is_decoded(group, name, plan) else text
+
+
+def _undecoded(group: ParquetGroup, plan: ContractPlan) -> str:
+    """Return the list of the columns in which a row has bytes that are not text; their values are hex digits."""
+    tests = [
+        f"CASE WHEN {_decoded(name)} IS NULL AND {parquet_groups.column(name)} IS NOT NULL THEN '{plan.raw(name)}' END"
+        for name in sorted(plan.of_bytes)
+        if _is_decoded(group, name, plan)
+    ]
+    return f"CAST([{', '.join(tests)}] AS VARCHAR[])"
+
+
+def _is_decoded(group: ParquetGroup, name: str, plan: ContractPlan) -> bool:
+    return name in plan.of_bytes and group.kinds.get(name) == _BYTES
+
+
+def _decoded(name: str) -> str:
+    return f"TRY(decode({parquet_groups.column(name)}))"
 
 
 def _csv_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan: ContractPlan) -> list[str]:
@@ -343,7 +378,7 @@ _RELATIONS: Mapping[str, Callable[[duckdb.DuckDBPyConnection, Spool, ContractPla
 def _as_text(column: str, kind: str) -> str:
     if kind == "VARCHAR":
         return column
-    if kind == "BLOB":
+    if kind == _BYTES:
         return f"hex({column})"
     if "VARIANT" in kind:
         # to_json makes doubles of the decimals in it

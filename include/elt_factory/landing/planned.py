@@ -10,7 +10,7 @@ from elt_factory.config.models.deletes import DELETED_AT, Deletes, says_deleted
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.sql_text import identifier
 from elt_factory.landing.casting import duckdb_type
-from elt_factory.landing.file_names import AGAIN, PATH, ROW
+from elt_factory.landing.file_names import AGAIN, PATH, ROW, UNDECODED
 from elt_factory.landing.numbers import Signs
 from elt_factory.landing.presumption import Presumption
 from elt_factory.landing.quarantine import Quarantine
@@ -64,7 +64,8 @@ class ContractPlan:
     where there is one. With `short_texts` no value is longer than a text may be. `integers` are columns whose texts a
     database wrote from integers. `quarantines` are the checks that set rows aside, but none that is deleted by
     `deletes`; `unseen` are columns that no record has, and a condition may name. `proven` are columns whose values
-    records of the form of most have with their type, too.
+    records of the form of most have with their type, too. `of_bytes` are columns that a source has as bytes and the
+    table as something else: their values are what the bytes say as UTF-8.
     """
 
     columns: tuple[PlannedColumn, ...]
@@ -91,11 +92,12 @@ class ContractPlan:
     unseen: tuple[tuple[str, ColumnType | None], ...] = ()
     deletes: Deletes | None = None
     proven: frozenset[str] = field(default_factory=frozenset)
+    of_bytes: frozenset[str] = frozenset()
 
     @property
     def own_columns(self) -> tuple[str, ...]:
         """The columns of the records as they are read that are not the source's."""
-        own = {PATH: self.by_file, AGAIN: self.by_header, ROW: self.numbered}
+        own = {PATH: self.by_file, AGAIN: self.by_header, ROW: self.numbered, UNDECODED: bool(self.of_bytes)}
         return tuple(name for name, is_there in own.items() if is_there)
 
     @property
@@ -183,6 +185,11 @@ class ContractPlan:
     def is_sure(self, column: PlannedColumn) -> bool:
         """Whether DuckDB's own cast of a column's values is exact."""
         return column.name in self.integers and column.type.name == "integer"
+
+    def is_undecoded(self, column: PlannedColumn) -> str | None:
+        """Return the condition that a value is of bytes that are not text; None where the source has no bytes."""
+        name = f"'{self.raw(column.name)}'"
+        return f"list_contains(undecoded, {name})" if column.name in self.of_bytes else None
 
     def is_cut(self, column: PlannedColumn) -> bool:
         """Whether a column's values may say more than the landed type holds."""

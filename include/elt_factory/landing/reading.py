@@ -19,7 +19,14 @@ from elt_factory.landing.csv_sifting import forget_broken_lines, has_broken_line
 from elt_factory.landing.delivered import file_id, note_delivered
 from elt_factory.landing.direct import Parts, may_be_direct, stage_directly
 from elt_factory.landing.first_look import NotPresumedError, presumed_columns
-from elt_factory.landing.found import Found, find_columns, nanosecond_columns, raw_relations, relation_by_form
+from elt_factory.landing.found import (
+    Found,
+    binary_columns,
+    find_columns,
+    nanosecond_columns,
+    raw_relations,
+    relation_by_form,
+)
 from elt_factory.landing.lines import (
     BATCH_BYTES,
     BROKEN_LINES,
@@ -321,7 +328,14 @@ def _planned(request: LandRequest, spool: Spool, found: Found) -> tuple[Contract
         integers=frozenset(map(loaded_name, spool.integers)),
         short_texts=spool.longest is not None and spool.longest <= limits.TEXT_BYTES // _GROWS,
     )
-    return plan, drift
+    return replace(plan, of_bytes=_bytes_as_text(plan, spool)), drift
+
+
+def _bytes_as_text(plan: ContractPlan, spool: Spool) -> frozenset[str]:
+    """Return the columns that a source has as bytes, and the table as something else."""
+    there = binary_columns(spool)
+    others = (column for column in plan.columns if column.type.name != "binary" and not column.hashed)
+    return there.intersection(column.name for column in others)
 
 
 def _of_spool(plan: ContractPlan, known: KnownTable, spool: Spool) -> ContractPlan:

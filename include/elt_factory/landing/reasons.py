@@ -91,6 +91,14 @@ def _unless_deleted(condition: str, name: str, plan: ContractPlan) -> str:
 
 
 def _why_bad(column: PlannedColumn, plan: ContractPlan) -> str:
+    undecoded = plan.is_undecoded(column)
+    if undecoded is None:
+        return _why_not_valid(column, plan)
+    text = f"concat('has bytes that are not UTF-8 text: ', {_shown(column.name, plan)})"
+    return f"CASE WHEN {undecoded} THEN {text} ELSE {_why_not_valid(column, plan)} END"
+
+
+def _why_not_valid(column: PlannedColumn, plan: ContractPlan) -> str:
     raw, kind = plan.raw(column.name), column.type
     other = f"concat({text_literal(f'is not a valid {kind}: ')}, {_shown(column.name, plan)})"
     if plan.is_cut(column):
