@@ -229,6 +229,62 @@ def test_values_of_several_types_have_the_type_that_holds_them(line):
     assert sorted(str(row["v"]) for row in one.rows()) == ['"x"', "1", "None"]
 
 
+def avro_file(fields, *records) -> bytes:
+    target = io.BytesIO()
+    named = [{"name": name, "type": kind} for name, kind in fields.items()]
+    fastavro.writer(target, {"type": "record", "name": "r", "fields": named}, records)
+    return target.getvalue()
+
+
+def test_a_time_of_avro_that_no_calendar_has_rejects_its_own_row(line):
+    times = {
+        "day": {"type": "int", "logicalType": "date"},
+        "at": {"type": "long", "logicalType": "timestamp-millis"},
+        "part": ["null", {"type": "record", "name": "p", "fields": [{"name": "at", "type": "long"}]}],
+    }
+    good = {"day": 0, "at": 0, "part": None}
+    one = line({"type": "avro"}, avro_file(times, good, {**good, "at": 2**55}, good, {**good, "day": 2**31 - 1}, good))
+    report = one.load(WEEK)
+    assert (report.rows_read, report.rows_loaded, report.rows_rejected) == (5, 3, 2)
+    with one.warehouse() as warehouse:
+        assert sorted(row[0] for row in warehouse.query("SELECT reason FROM _elt.rejects").rows) == [
+            f'at is not a valid timestamp: "{2**55} ms since 1970"',
+            f'day is not a valid date: "{2**31 - 1} days since 1970"',
+        ]
+    # no other use of the library has other readers
+    assert isinstance(next(fastavro.reader(io.BytesIO(avro_file(times, good))))["at"], datetime)
+
+
+def test_a_named_type_of_avro_is_the_same_where_it_is_used_again(line):
+    decimal = {"type": "fixed", "name": "money", "size": 8, "logicalType": "decimal", "precision": 18, "scale": 2}
+    kind = {"type": "enum", "name": "kind", "symbols": ["true"]}
+    fields = {"hash": {"type": "fixed", "name": "md", "size": 4}, "other": ["null", "md"], "a": decimal, "b": "money"}
+    record = {"hash": b"\0\1\2\3", "other": b"\x20\x20\1\1", "a": Decimal("1.50"), "b": Decimal("2.50")}
+    one = line(
+        {"type": "avro"}, avro_file({**fields, "k": kind, "l": "kind"}, {**record, **dict.fromkeys("kl", "true")})
+    )
+    one.load(WEEK)
+    assert one.rows() == [{**record, "k": "true", "l": "true"}]
+
+
+def test_nan_within_a_value_of_avro_is_a_bad_value_and_in_a_column_it_is_none(line):
+    fields = {"id": "int", "f": "double", "l": {"type": "array", "items": "double"}}
+    bad = [{"id": 2, "f": 0.5, "l": [float(value)]} for value in ("nan", "inf", "-inf")]
+    one = line({"type": "avro"}, avro_file(fields, {"id": 1, "f": float("inf"), "l": [1.5]}, *bad))
+    assert one.load(WEEK).rows_rejected == 3
+    assert one.rows() == [{"id": 1, "f": float("inf"), "l": "[1.5]"}]
+
+
+def test_bytes_of_avro_are_text_where_the_column_has_texts_too(line):
+    values = [b"hi", "6869", b"\xff", None]
+    one = line({"type": "avro"}, avro_file({"v": ["null", "bytes", "string"]}, *({"v": value} for value in values)))
+    assert one.load(WEEK).rows_rejected == 1
+    assert sorted(str(row["v"]) for row in one.rows()) == ["6869", "None", "hi"]
+    with one.warehouse() as warehouse:
+        ((reason,),) = warehouse.query("SELECT reason FROM _elt.rejects").rows
+    assert reason == "a record 3: v has bytes that are not UTF-8 text"
+
+
 def test_avro_values_that_are_no_records_are_an_error(line):
     target = io.BytesIO()
     fastavro.writer(target, "string", ["a"])
@@ -283,9 +339,9 @@ def test_a_time_that_orc_has_and_its_reader_has_not_is_named_with_its_column(lin
         line({"type": "orc"}, content).load(WEEK)
 
 
-def test_orc_files_of_other_types_are_read_by_the_types_of_their_own(line):
+def test_orc_files_of_other_types_are_read_by_the_types_of_their_own(line, tmp_path):
     one = line({"type": "orc"}, orc_file(pa.table({"id": [2**53 + 1]})), columns={"id": {"type": "text"}})
-    one.project.joinpath("in", "b").write_bytes(orc_file(pa.table({"id": [1.5]})))
+    (tmp_path / "in" / "b").write_bytes(orc_file(pa.table({"id": [1.5]})))
     one.load(WEEK)
     assert sorted(row["id"] for row in one.rows()) == ["1.5", str(2**53 + 1)]
 

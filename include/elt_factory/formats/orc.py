@@ -92,7 +92,7 @@ def _beyond(error: Exception) -> re.Match[str] | None:
 
 def _shown(seconds: int) -> str:
     try:
-        return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S}"
+        return (_EPOCH + timedelta(seconds=seconds)).isoformat(" ")
     except OverflowError:
         return f"{seconds} s since 1970"
 
