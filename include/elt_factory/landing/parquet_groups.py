@@ -6,10 +6,10 @@ another scale, a text to hex digits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.failures import BadDataError
@@ -22,6 +22,8 @@ from elt_factory.landing.file_names import with_path
 if TYPE_CHECKING:
     import duckdb
 
+_Fields = tuple[tuple[str, int, str], ...]  # of a schema in its order: names, how many are within each, DuckDB's types
+_FILES_AT_ONCE = 256
 _INTEGER = ColumnType("integer")
 _VIRTUAL = ("file_index", "file_row_number")  # DuckDB's own columns, which those of a file hide
 
@@ -37,7 +39,7 @@ def in_groups(connection: duckdb.DuckDBPyConnection, spool: Spool, label: str) -
     paths = list(map(str, spool.files))
     places = {path: place for place, path in enumerate(paths)}
     groups: list[ParquetGroup] = []
-    for fields, files in _schemas(connection, paths, places):
+    for fields, files in _schemas(connection, paths):
         _refuse_repeated(label, Path(files[0]).name, fields)
         group = ParquetGroup(tuple(map(Path, files)), tuple(map(places.__getitem__, files)), _kinds(connection, files))
         _add(groups, group)
@@ -65,21 +67,27 @@ def column(name: str) -> str:
     return identifier(f"\x01{name}" if name.lower() in _VIRTUAL else name)
 
 
-def _schemas(
-    connection: duckdb.DuckDBPyConnection, paths: Sequence[str], places: Mapping[str, int]
-) -> list[tuple[list[dict[str, Any]], list[str]]]:
+def _schemas(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> list[tuple[_Fields, list[str]]]:
     """Return the different schemas and the files of each, the one of the first file first."""
     field = "{'name': name, 'children': num_children, 'kind': duckdb_type}"
-    of_each = (
-        f"SELECT file_name, list({field} ORDER BY column_id) AS fields FROM parquet_schema({file_list(paths)}) "
-        "GROUP BY file_name"
-    )
-    found = connection.execute(f"SELECT fields, list(file_name) FROM ({of_each}) GROUP BY fields").fetchall()
-    schemas = [(fields, sorted(files, key=places.__getitem__)) for fields, files in found]
+    found: dict[_Fields, list[str]] = {}
+    # the schemas of all files at the same time may not fit into memory
+    for start in range(0, len(paths), _FILES_AT_ONCE):
+        some = paths[start : start + _FILES_AT_ONCE]
+        of_each = (
+            f"SELECT file_name, list({field} ORDER BY column_id) AS fields FROM parquet_schema({file_list(some)}) "
+            "GROUP BY file_name"
+        )
+        rows = connection.execute(f"SELECT fields, list(file_name) FROM ({of_each}) GROUP BY fields").fetchall()
+        for fields, files in rows:
+            key = tuple((str(one["name"]), int(one["children"] or 0), str(one["kind"])) for one in fields)
+            found.setdefault(key, []).extend(files)
+    places = {path: place for place, path in enumerate(paths)}
+    schemas = [(fields, sorted(files, key=places.__getitem__)) for fields, files in found.items()]
     return sorted(schemas, key=lambda schema: places[schema[1][0]])
 
 
-def _refuse_repeated(label: str, file: str, fields: Sequence[Mapping[str, Any]]) -> None:
+def _refuse_repeated(label: str, file: str, fields: _Fields) -> None:
     """Refuse a name that two columns of a file have, in whatever case: DuckDB would rename one without a word."""
     seen: dict[str, str] = {}
     for name in _outermost(fields):
@@ -90,13 +98,13 @@ def _refuse_repeated(label: str, file: str, fields: Sequence[Mapping[str, Any]])
         seen[name.casefold()] = name
 
 
-def _outermost(fields: Sequence[Mapping[str, Any]]) -> list[str]:
+def _outermost(fields: _Fields) -> list[str]:
     """Return the names of the columns of a schema, which has the fields within each behind it."""
     names, within = [], 0
-    for field in fields[1:]:
+    for name, children, _ in fields[1:]:
         if not within:
-            names.append(str(field["name"]))
-        within += (field["children"] or 0) - (1 if within else 0)
+            names.append(name)
+        within += children - (1 if within else 0)
     return names
 
 
