@@ -27,6 +27,7 @@ from elt_factory.landing.places import LocalPlace
 from elt_factory.landing.request import LandRequest
 from elt_factory.landing.schema import KnownTable
 from elt_factory.landing.split import SplitLoad, read_split, write_split
+from elt_factory.landing.type_of_all import type_of_all
 from elt_factory.sources.files.model import FilesTable
 from elt_factory.sources.sql.model import SqlTable
 
@@ -320,3 +321,24 @@ def test_a_part_that_is_read_after_the_erasing_may_have_the_person_as_the_load_m
     clean(made.lander.place, made.join().manifest, PERSON)
     made.part("id\n1\n3\n", 1)
     assert made.join().manifest.forgotten == ()
+
+
+@pytest.mark.parametrize(
+    ("largest", "found"),
+    [
+        ({"integer": 2**53 - 1, "float": 0.5}, "float"),
+        ({"integer": 2**53, "float": 0.5}, None),
+        ({"decimal(20,5)": 9_999_999_999.0, "float": 1e300}, "float"),
+        ({"decimal(20,5)": 10_000_000_000.0, "float": 0.5}, None),
+        ({"decimal(10,2)": 0.0, "decimal(10,5)": 0.0}, "decimal(13,5)"),
+        ({"integer": 0.0, "decimal(10,2)": 0.0}, "decimal(21,2)"),
+        ({"decimal(38,0)": 99.0, "decimal(38,9)": 0.5}, "decimal(38,9)"),
+        ({"decimal(38,0)": 1e29, "decimal(38,9)": 0.5}, None),
+        ({"date": 0.0, "datetime": 0.0}, "datetime"),
+        ({"text": 0.0, "integer": 1.0}, None),
+        ({"text": 0.0}, "text"),
+    ],
+)
+def test_the_type_of_all_parts_holds_every_value_of_each_exactly(largest, found):
+    kinds = {ColumnType.parse(kind): float(most) for kind, most in largest.items()}
+    assert type_of_all(kinds) == (found and ColumnType.parse(found))
