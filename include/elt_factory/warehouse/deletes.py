@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from elt_factory.config.models.deletes import DELETED_AT, a_column_that_says, says_deleted, says_nothing
 from elt_factory.config.models.values import ColumnType, Scalar
+from elt_factory.core.amount import amount
 from elt_factory.core.failures import BadDataError, ContractError
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.statement import Statement
@@ -28,7 +29,7 @@ def follow_deletes(load: Writing) -> int:
     """Delete, or mark, what the source has deleted; return how many rows.
 
     Raises:
-        BadDataError: the source has no keys at all, and the table has rows.
+        BadDataError: the source has no keys at all, or none that the table has, and the table has rows.
         ContractError: the column that says that a row is deleted has a type that does not.
     """
     deletes = load.order.deletes
@@ -45,10 +46,13 @@ def follow_deletes(load: Writing) -> int:
     if keys is None:
         _refuse_no_keys(load)
         return 0
-    if deletes.compare == "hard":
-        return load.warehouse.execute(delete_gone(load, keys))
-    load.warehouse.execute(restore(load, keys))
-    return load.warehouse.execute(mark_gone(load, keys))
+    known = not _written_keys(load) or load.warehouse.query(count_known(load, keys)).rows[0][0]
+    if deletes.compare == "soft":
+        load.warehouse.execute(restore(load, keys))
+    gone = load.warehouse.execute(mark_gone(load, keys) if deletes.compare == "soft" else delete_gone(load, keys))
+    if gone and not known:
+        raise _no_known_key(load, gone)
+    return gone
 
 
 def _refuse_no_keys(load: Writing) -> None:
@@ -58,6 +62,22 @@ def _refuse_no_keys(load: Writing) -> None:
             f"{load.order.label}: the source has no row at all, so all {found} rows of the table would be deleted; "
             "nothing was committed. If the source is really empty, run with full refresh"
         )
+
+
+def _written_keys(load: Writing) -> list[str]:
+    """Return the columns of the key that are compared as they are written: a number is the same however it is."""
+    kinds = load.order.key_columns.items()
+    return [name for name, kind in kinds if kind.name in ("text", "json", "binary")]
+
+
+def _no_known_key(load: Writing, gone: int) -> BadDataError:
+    """Return the error for keys that are written in another way than the table's: each row would seem deleted."""
+    columns, read = ", ".join(_written_keys(load)), amount(load.order.manifest.keys_read or 0, "key")
+    return BadDataError(
+        f"{load.order.label}: the source has {read} and the table has none of them, so all {gone} rows that were "
+        f"loaded before would be deleted; nothing was committed. If the source now writes {columns} in another way (a "
+        "new type, other digits or spaces), or if all its rows are new, run with full refresh"
+    )
 
 
 def delete_gone(load: Writing, keys: Relation) -> Statement:
@@ -70,6 +90,12 @@ def delete_gone(load: Writing, keys: Relation) -> Statement:
 def count_older(load: Writing) -> Statement:
     """SELECT of how many rows are there that would be gone if the source had no key."""
     return Statement(f"SELECT count(*) FROM {_rows(load)} WHERE {_older(load)}", "fail if all rows would be deleted")
+
+
+def count_known(load: Writing, keys: Relation) -> Statement:
+    """SELECT of whether any row of the table, deleted or not, has a key that the source has."""
+    known = f"SELECT 1 FROM {_rows(load)} WHERE EXISTS ({_same_key(load, keys)}) LIMIT 1"
+    return Statement(f"SELECT count(*) FROM ({known}) AS known", "fail if the table has none of the source's keys")
 
 
 def mark_gone(load: Writing, keys: Relation) -> Statement:

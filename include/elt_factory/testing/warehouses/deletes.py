@@ -103,6 +103,17 @@ class DeleteSuite(OnWarehouse):
         loader.load([A], day(4), keys=keys(1), full_refresh=True)
         assert loader.rows("id") == [(1,)]
 
+    @pytest.mark.parametrize("compare", ["hard", "soft"])
+    def test_keys_of_which_the_table_has_none_never_empty_it(self, loader: Loader, compare: str) -> None:
+        following(loader, {"compare": compare}, columns={"id": {"type": "text"}})
+        loader.load([A, B, C], keys=keys("1", "2", "3"))
+        before = everything(loader.warehouse, loader.target)
+        with pytest.raises(BadDataError, match=r"has 3 keys and the table has none of them, so all 3 rows"):
+            loader.load([], day(2), keys=keys("1.00", "2.00", "3.00"))
+        assert everything(loader.warehouse, loader.target) == before
+        # rows that came with keys of their own took the place of all others
+        assert loader.load([{"id": "9", "u": 5}], day(3), keys=keys("9", "10")).rows_deleted == 3
+
     def test_a_key_that_cannot_be_read_may_be_any_so_nothing_is_deleted(self, loader: Loader) -> None:
         following(loader, "compare", columns={"id": {"type": "integer"}})
         loader.load([A, B], keys=keys(1, 2))
