@@ -46,6 +46,13 @@ GOLDEN = [
         ),
     ),
     (
+        statements.delete_matching(D, T, S, ("a",), "u", in_any_case=("x", "y")),
+        (
+            'DELETE FROM "src"."ta""b" AS t USING "temp"."landed" AS s WHERE t."a" = s."a" '
+            'AND (t."u" IS NULL OR t."u" <= s."u" OR x OR y)'
+        ),
+    ),
+    (
         statements.delete_matching(D, T, S, ("a",), None, overlaps.later_windows(D, MANIFEST)),
         (
             'DELETE FROM "src"."ta""b" AS t USING "temp"."landed" AS s WHERE t."a" = s."a" '

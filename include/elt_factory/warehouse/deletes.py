@@ -117,6 +117,16 @@ def restore(load: Writing, keys: Relation) -> Statement:
     )
 
 
+def marked_before(load: Writing, moment: datetime) -> list[str]:
+    """Return the condition for rows `t` that were marked as deleted before a moment, where rows are marked.
+
+    The source has deleted such a row: what it has of its key now is another row, also with an older cursor.
+    """
+    d, deletes = load.warehouse.dialect, load.order.deletes
+    marks = deletes is not None and deletes.compare is not None and DELETED_AT in load.columns
+    return [f"t.{d.name(DELETED_AT)} < {d.literal(moment)}"] if marks else []
+
+
 def delete_marked(load: Writing, column: str, equals: Scalar | None = None) -> Statement:
     """DELETE of the rows that say themselves that they are deleted."""
     return Statement(

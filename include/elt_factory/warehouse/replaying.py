@@ -15,7 +15,7 @@ from elt_factory.landing.file_names import FILE_ID
 from elt_factory.landing.manifest import Replays
 from elt_factory.warehouse import history, statements
 from elt_factory.warehouse.audit import Written
-from elt_factory.warehouse.deletes import follow_deletes
+from elt_factory.warehouse.deletes import follow_deletes, marked_before
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.history import History
 from elt_factory.warehouse.writing import columns_of_versions
@@ -69,7 +69,9 @@ def _what_stays(load: Writing, replays: Replays) -> str:
     if cursor not in order.landed_columns or cursor not in load.columns:
         cursor = None
     if order.write_disposition == "merge":
-        return f"{same} AND {_is_newer(d, cursor, replays)}"
+        marked = marked_before(load, datetime.fromisoformat(replays.rejected_at))
+        live = "".join(f" AND NOT coalesce({condition}, FALSE)" for condition in marked)
+        return f"{same} AND {_is_newer(d, cursor, replays)}{live}"
     if order.write_disposition == "replace":
         return same
     if load.staged.ledger and FILE_ID in load.columns:

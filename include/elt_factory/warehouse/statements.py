@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from elt_factory.config.models.values import ColumnType
@@ -163,23 +163,25 @@ def delete_matching(
     keys: tuple[str, ...],
     cursor: str | None,
     later: str = "",
-    removed: str = "",
+    in_any_case: Sequence[str] = (),
 ) -> Statement:
     """DELETE of the rows that staging brings again: same key, and no newer than what comes.
 
-    `later` is a query for the ids of loads whose rows are newer, where no cursor says so; `removed` the condition for
-    staged rows that say that they are deleted: without a cursor they are no older than what is there.
+    `later` is a query for the ids of loads whose rows are newer, where no cursor says so. `in_any_case` are conditions
+    for rows `t` that make way for `s` whatever a cursor or `later` says.
     """
     conditions = [f"t.{dialect.name(key)} = s.{dialect.name(key)}" for key in keys]
+    no_newer = ""
     if cursor:
         column = dialect.name(cursor)
-        or_removed = f" OR (s.{column} IS NULL AND {removed})" if removed else ""
-        conditions.append(f"(t.{column} IS NULL OR t.{column} <= s.{column}{or_removed})")
-    if later:
-        conditions.append(f"coalesce(t.{dialect.name(LOAD_ID)}, '') NOT IN ({later})")
+        no_newer = f"t.{column} IS NULL OR t.{column} <= s.{column}"
+    elif later:
+        no_newer = f"coalesce(t.{dialect.name(LOAD_ID)}, '') NOT IN ({later})"
+    if no_newer:
+        conditions.append(f"({' OR '.join([no_newer, *in_any_case])})" if cursor or in_any_case else no_newer)
     return Statement(
         f"DELETE FROM {table.sql(dialect)} AS t USING {staging.sql(dialect)} AS s WHERE {' AND '.join(conditions)}",
-        "delete the rows that are read again" + (", unless they are newer" if cursor or later else ""),
+        "delete the rows that are read again" + (", unless they are newer" if no_newer else ""),
     )
 
 

@@ -12,7 +12,7 @@ from elt_factory.core.failures import AccountingError
 from elt_factory.landing.file_names import FILE_ID
 from elt_factory.warehouse import history, ledger, overlaps, snapshots, statements
 from elt_factory.warehouse.audit import Written
-from elt_factory.warehouse.deletes import follow_deletes, says_removed
+from elt_factory.warehouse.deletes import follow_deletes, marked_before, says_removed
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.history import History
 from elt_factory.warehouse.snapshots import Later, Snapshot
@@ -106,12 +106,30 @@ def _merge(load: Writing, staging: Relation) -> Written:
     # of windows without a cursor the later one has the newer rows; of a file's rows the one that was seen last has them
     by_window = cursor is None and order.by_window and order.manifest.ledger is None
     later = overlaps.later_windows(dialect, order.manifest) if by_window else ""
-    removed = says_removed(load, "s") if cursor else ""
-    execute(statements.delete_matching(dialect, order.target, staging, order.primary_key, cursor, later, removed))
+    older = _older_in_any_case(load, cursor)
+    execute(statements.delete_matching(dialect, order.target, staging, order.primary_key, cursor, later, older))
     if cursor is None and not by_window:
         return Written(expect(order, "rows", load.staged.row_count, execute(_insert(load, staging))))
     # rows that are newer than what comes stay
     return Written(execute(_insert(load, staging, order.primary_key)))
+
+
+def _older_in_any_case(load: Writing, cursor: str | None) -> list[str]:
+    """Return the conditions for rows `t` that are older than a row `s` of their key, whatever their cursor says.
+
+    A database is asked for the rows without a cursor value as they are now, whichever window is loaded. What another
+    load has committed since may be younger; the next load asks for them again.
+    """
+    d, began = load.warehouse.dialect, datetime.fromisoformat(load.order.manifest.started_at)
+    older = marked_before(load, began)
+    if cursor and load.order.manifest.null_cursor == "include":
+        before = f"t.{d.name(statements.LOADED_AT)} < {d.literal(began)}"
+        older.append(f"(s.{d.name(cursor)} IS NULL AND {before})")
+    removed = says_removed(load, "s") if cursor else ""
+    if cursor and removed:
+        # a record of a removal may have nothing but its key
+        older.append(f"(s.{d.name(cursor)} IS NULL AND {removed})")
+    return older
 
 
 def _insert(load: Writing, staging: Relation, unless_newer: tuple[str, ...] = ()) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,6 +59,24 @@ class CursorSuite(OnWarehouse):
         loader.load([{"id": 1, "u": 1}, {"id": 8, "u": None}, {"id": 9, "u": None}], day(1))
         assert ids(loader) == [(1, 1), (2, 2), (8, None), (9, None)]
         assert loader.audit("loads", "rows_null_cursor") == [(2,), (2,)]
+
+    def test_a_row_that_has_lost_its_cursor_value_is_newer_than_what_was_loaded_before(self, loader: Loader) -> None:
+        of_a_database(loader, write_disposition="merge", primary_key=["id"], incremental={"cursor": "u"})
+        loader.load([{"id": 1, "u": 1, "v": "old"}, {"id": 2, "u": 2, "v": "old"}], day(2))
+        lost = [{"id": 1, "u": None, "v": "new"}]
+        # an older window reads it as it is now, too
+        assert loader.load(lost, day(1)).rows_loaded == 1
+        assert loader.rows("id", "u", "v") == [(1, None, "new"), (2, 2, "old")]
+        early = loader.land([{"id": 2, "u": None, "v": "lost"}], day(3))
+        loader.load([*lost, {"id": 2, "u": 3, "v": "new"}], day(4))
+        loader.warehouse.load(replace(loader.order(day(3)), manifest=early))
+        assert loader.rows("id", "u", "v") == [(1, None, "new"), (2, 3, "new")]
+
+    def test_a_row_of_an_api_without_a_cursor_value_replaces_none_that_has_one(self, loader: Loader) -> None:
+        loader.spec = {"write_disposition": "merge", "primary_key": ["id"], "incremental": {"cursor": "u"}}
+        loader.load([{"id": 1, "u": 2, "v": "new"}], day(2))
+        loader.load([{"id": 1, "u": None, "v": "old"}], day(1))
+        assert loader.rows("id", "u", "v") == [(1, 2, "new")]
 
     def test_rows_of_an_api_without_a_cursor_value_are_counted_and_kept(self, loader: Loader) -> None:
         loader.spec = {"write_disposition": "append", "incremental": {"cursor": "u"}}

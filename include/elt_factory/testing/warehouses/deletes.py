@@ -54,6 +54,23 @@ class DeleteSuite(OnWarehouse):
         loader.load([{"id": 1, "u": 5}], day(4), keys=keys(1, 2, 3))
         assert standing(loader) == [1, 2, 3]
 
+    def test_a_row_that_was_marked_makes_way_for_what_comes_with_its_key(self, loader: Loader) -> None:
+        following(loader, {"compare": "soft"})
+        loader.load([A | {"u": 5, "v": "old"}, B | {"u": 5, "v": "old"}, C | {"u": 5, "v": "old"}], keys=keys(1, 2, 3))
+        assert loader.load([], day(2), keys=keys(3)).rows_deleted == 2
+        again: list[dict[str, Any]] = [A | {"u": 4, "v": "new"}, B | {"u": None, "v": "new"}, C | {"u": 4, "v": "older"}]
+        report = loader.load(again, day(3), keys=keys(1, 2, 3))
+        assert (report.rows_loaded, report.rows_duplicate) == (2, 1)
+        assert loader.rows("id", "v", "_deleted_at") == [(1, "new", None), (2, "new", None), (3, "old", None)]
+
+    def test_a_row_that_was_marked_while_another_was_read_is_the_newer_one(self, loader: Loader) -> None:
+        following(loader, {"compare": "soft"})
+        loader.load([A | {"u": 5, "v": "new"}], keys=keys(1))
+        early = loader.land([A | {"u": 4, "v": "old"}], day(2), keys=keys(1))
+        loader.load([B], day(3), keys=keys(2))
+        loader.warehouse.load(replace(loader.order(day(2)), manifest=early))
+        assert loader.rows("id", "v") == [(1, "new"), (2, None)]
+
     @pytest.mark.parametrize(
         ("equals", "gone", "there"), [("it's cancelled", "it's cancelled", "open"), (False, False, True), (0, 0, None)]
     )
