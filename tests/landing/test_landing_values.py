@@ -250,3 +250,22 @@ def test_types_that_the_source_declares_are_taken(lander):
 def test_small_json_integers_of_both_signs_are_integers(lander):
     landed = lander.ndjson('{"delay": -3}\n{"delay": 7}\n')
     assert (landed.types, landed.column("delay")) == ({"delay": "integer"}, [-3, 7])
+
+
+@pytest.mark.parametrize("text", ["cafe", "123456", "no digits"])
+def test_text_of_a_database_is_never_taken_for_the_digits_of_bytes(lander, text):
+    given = {"types": {"id": "integer", "a": "text"}, "rows_read": 2}
+    landed = lander.of_database(f"id,a\n1,{text}\n2,\n", existing={"id": "integer", "a": "binary"}, **given)
+    assert landed.rows == [{"id": 2, "a": None}]
+    assert [reject[0] for reject in landed.rejects] == [f'a is not binary in the source: "{text}"']
+    # who writes the type means the digits
+    landed = lander.of_database("id,a\n1,cafe\n2,\n", table=columns(a="binary"), existing=None, **given)
+    assert landed.rows == [{"id": 1, "a": b"\xca\xfe"}, {"id": 2, "a": None}]
+
+
+def test_bytes_of_a_database_among_texts_say_that_they_are_bytes(lander):
+    given = {"types": {"id": "integer", "a": "binary"}, "rows_read": 2}
+    landed = lander.of_database("id,a\n1,00ff\n2,\n", existing={"id": "integer", "a": "text"}, **given)
+    assert landed.rows == [{"id": 1, "a": r"\x00ff"}, {"id": 2, "a": None}]
+    landed = lander.of_database("id,a\n1,00ff\n2,\n", table=columns(a="text"), **given)
+    assert landed.rows == [{"id": 1, "a": "00ff"}, {"id": 2, "a": None}]

@@ -97,6 +97,11 @@ def typed_value(column: PlannedColumn, plan: ContractPlan) -> str:
 
 def _cast(column: PlannedColumn, plan: ContractPlan) -> str:
     raw = plan.raw(column.name)
+    if column.name in plan.not_bytes:
+        # its text may look like the digits of bytes
+        return f"CAST(NULL AS {duckdb_type(column.type)})"
+    if column.name in plan.written_bytes:
+        return cast_text(f"('\\x' || lower({raw}))", column.type)
     text = plan.signs.plain(raw) if plan.signs and plan.signs.takes(column.type) else raw
     value = cast_text(text, column.type)
     if plan.single_keys and column.type.name == "json":

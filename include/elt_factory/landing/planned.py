@@ -62,10 +62,11 @@ class ContractPlan:
     `presumed` is what the first records say of all.
     `protected`: the values of hashed columns are hashes already. `only_file` is the file that all records come from,
     where there is one. With `short_texts` no value is longer than a text may be. `integers` are columns whose texts a
-    database wrote from integers. `quarantines` are the checks that set rows aside, but none that is deleted by
-    `deletes`; `unseen` are columns that no record has, and a condition may name. `proven` are columns whose values
-    records of the form of most have with their type, too. `of_bytes` are columns that a source has as bytes and the
-    table as something else: their values are what the bytes say as UTF-8.
+    database wrote from integers. `not_bytes` are binary columns whose source says that it has no bytes in them, and
+    `written_bytes` columns of text whose source has. `quarantines` are the checks that set rows aside, but none that is
+    deleted by `deletes`; `unseen` are columns that no record has, and a condition may name. `proven` are columns whose
+    values records of the form of most have with their type, too. `of_bytes` are columns that a source has as bytes and
+    the table as something else: their values are what the bytes say as UTF-8.
     """
 
     columns: tuple[PlannedColumn, ...]
@@ -88,6 +89,8 @@ class ContractPlan:
     only_file: OnlyFile | None = None
     short_texts: bool = False
     integers: frozenset[str] = frozenset()
+    not_bytes: frozenset[str] = frozenset()
+    written_bytes: frozenset[str] = frozenset()
     quarantines: tuple[Quarantine, ...] = ()
     unseen: tuple[tuple[str, ColumnType | None], ...] = ()
     deletes: Deletes | None = None
@@ -180,7 +183,8 @@ class ContractPlan:
 
     def is_plain_text(self, column: PlannedColumn) -> bool:
         """Whether every value of a column is landed as it is read."""
-        return self.short_texts and column.found and not column.hashed and column.type.name == "text"
+        plain = column.found and not column.hashed and column.name not in self.written_bytes
+        return self.short_texts and plain and column.type.name == "text"
 
     def is_sure(self, column: PlannedColumn) -> bool:
         """Whether DuckDB's own cast of a column's values is exact."""

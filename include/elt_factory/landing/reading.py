@@ -339,7 +339,7 @@ def _bytes_as_text(plan: ContractPlan, spool: Spool) -> frozenset[str]:
 
 
 def _of_spool(plan: ContractPlan, known: KnownTable, spool: Spool) -> ContractPlan:
-    plan = replace(plan, protected=spool.protected)
+    plan = replace(_by_types_of_source(plan, known, spool), protected=spool.protected)
     if not spool.sources:
         return plan
     plan = with_files(plan, known)
@@ -347,3 +347,18 @@ def _of_spool(plan: ContractPlan, known: KnownTable, spool: Spool) -> ContractPl
         return plan
     file, name = spool.files[0], spool.sources[0].name
     return replace(plan, only_file=OnlyFile(str(file), name, file_id(name)))
+
+
+def _by_types_of_source(plan: ContractPlan, known: KnownTable, spool: Spool) -> ContractPlan:
+    """Return the plan with the columns that have bytes in the source or in the table, and not in both.
+
+    All bytes are read as hex digits. Where the YAML gives the type, that is what is meant.
+    """
+    there = {loaded_name(name): kind.name == "binary" for name, kind in spool.types.items()}
+    said = [c for c in plan.columns if c.found and not c.hashed and c.name in there and not known.declared(c.name).type]
+    written = frozenset(c.name for c in said if c.type.name == "text" and there[c.name])
+    return replace(
+        plan,
+        not_bytes=frozenset(c.name for c in said if c.type.name == "binary" and not there[c.name]),
+        written_bytes=written - _bytes_as_text(plan, spool),
+    )

@@ -106,6 +106,8 @@ def _why_not_valid(column: PlannedColumn, plan: ContractPlan) -> str:
             f"concat({text_literal(f'has nanoseconds, and a {kind} has microseconds: ')}, {_shown(column.name, plan)})"
         )
         return f"CASE WHEN {has_nanoseconds(raw)} THEN {longer} ELSE {other} END"
+    if column.name in plan.not_bytes:
+        return f"concat('is not binary in the source: ', {_shown(column.name, plan)})"
     match kind.name:
         case "text":
             return text_literal(f"is longer than {limits.TEXT_BYTES:,} bytes")
