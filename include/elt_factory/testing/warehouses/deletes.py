@@ -58,8 +58,8 @@ class DeleteSuite(OnWarehouse):
         following(loader, {"compare": "soft"})
         loader.load([A | {"u": 5, "v": "old"}, B | {"u": 5, "v": "old"}, C | {"u": 5, "v": "old"}], keys=keys(1, 2, 3))
         assert loader.load([], day(2), keys=keys(3)).rows_deleted == 2
-        again: list[dict[str, Any]] = [A | {"u": 4, "v": "new"}, B | {"u": None, "v": "new"}, C | {"u": 4, "v": "older"}]
-        report = loader.load(again, day(3), keys=keys(1, 2, 3))
+        a, b, c = A | {"u": 4, "v": "new"}, {"id": 2, "u": None, "v": "new"}, C | {"u": 4, "v": "older"}
+        report = loader.load([a, b, c], day(3), keys=keys(1, 2, 3))
         assert (report.rows_loaded, report.rows_duplicate) == (2, 1)
         assert loader.rows("id", "v", "_deleted_at") == [(1, "new", None), (2, "new", None), (3, "old", None)]
 
