@@ -144,3 +144,10 @@ def test_several_months_are_refused_where_the_request_names_one(tmp_path):
         assert loads.load(window(0, days=31)).rows_loaded == 1
         with pytest.raises(BadRequestError, match="names only 2013-01"):
             loads.load(window(0, days=40))
+
+
+@pytest.mark.parametrize(("slices", "warned"), [("1d", False), ("7d", True)])
+def test_a_day_for_a_piece_of_several_is_a_warning(tmp_path, slices, warned):
+    with serving(by_day) as server:
+        source = loads_of(tmp_path, server, **REPORTS[0], **MERGE, primary_key=["day"], slices=slices).source
+    assert [code for _, code, *_ in KIND.advice(source)] == ["part-of-slice"] * warned

@@ -166,6 +166,10 @@ WARNINGS: Mapping[str, tuple[str, str]] = {
         "`scd2` without `incremental` treats each load as a full snapshot, but only a window's rows are read.",
         "Add `incremental`, unless each response has all rows, like a dated dump or `?as_of=`.",
     ),
+    "part-of-slice": (
+        "`slices` has pieces of several days, and the request of each names its first day and no end.",
+        "Write `slices: 1d`, or name the end of the piece too. Where the API answers for all of it, this is fine.",
+    ),
     "window-unused": (
         "`incremental` is set, but the request does not select new records: every run reads everything.",
         'Use `"{{ window.start }}"` or `"{{ cursor }}"` in `path` or `params`.',

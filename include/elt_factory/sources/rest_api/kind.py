@@ -26,7 +26,7 @@ from elt_factory.sources.rest_api.keys import Key, keys, sliced
 from elt_factory.sources.rest_api.model import RestSource, RestTable
 from elt_factory.sources.rest_api.paging_model import CursorPaginator, Paginator
 from elt_factory.sources.rest_api.request_model import JOB_KEY
-from elt_factory.sources.rest_api.window_ends import open_side
+from elt_factory.sources.rest_api.window_ends import names_one_day_of_slices, open_side
 
 if TYPE_CHECKING:
     from elt_factory.config.models.source import Source
@@ -171,6 +171,11 @@ def _advice(source: RestSource) -> Iterator[Advice]:
         yield from _appended_again(source, name, table)
         yield from _rewritten_keys(source, name, table)
         yield from _without_end(name, table)
+        if names_one_day_of_slices(table):
+            message = (
+                "each piece has several days, and its request names one: others are not read, unless it means them"
+            )
+            yield ("tables", name, "slices"), "part-of-slice", message, "write slices: 1d, or the end of a piece, too"
         if table.incremental and not table.takes_window:
             hint = 'use "{{ window.start }}" or "{{ cursor }}" in path or params'
             at = ("tables", name, "incremental")

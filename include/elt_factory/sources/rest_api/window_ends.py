@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from elt_factory.config.models.templates import CURSOR, WINDOW_NAMES, Use, parts_of
@@ -41,9 +42,12 @@ class _Place:
             yield "before"
 
     @property
+    def has_days(self) -> bool:
+        return self.use.filter == "date" or bool(_DAYS.search(self.use.filter))
+
+    @property
     def is_of_longer(self) -> bool:
-        has_days = self.use.filter == "date" or bool(_DAYS.search(self.use.filter))
-        return has_days and any(word.startswith(_LONGER) for word in self.words)
+        return self.has_days and any(word.startswith(_LONGER) for word in self.words)
 
 
 def is_of_a_day(text: str) -> bool:
@@ -71,6 +75,12 @@ def names_one_period(table: RestTable) -> bool:
     places = list(_places(table))
     named = all(_is_period(place.use) and not place.is_of_longer for place in places) and not _are_limits(places)
     return bool(places) and named and _side_without_name(table) is not None
+
+
+def names_one_day_of_slices(table: RestTable) -> bool:
+    """Whether each piece of the window has several days, and its request names the first of them."""
+    is_longer = table.slices is not None and table.slices > timedelta(days=1)
+    return is_longer and names_one_period(table) and any(place.has_days for place in _places(table))
 
 
 def _are_limits(places: Sequence[_Place]) -> bool:
