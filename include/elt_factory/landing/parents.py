@@ -233,7 +233,8 @@ def _json(column: LandedColumn) -> str:
     quoted = f"CAST(to_json({text}) AS VARCHAR)"
     if kind.name != "float":
         return quoted
-    whole = f"CASE WHEN abs({name}) < {_EXACT} THEN regexp_replace({text}, '\\.0$', '') ELSE {text} END"
+    shortest = f"regexp_replace({text}, '\\.0$', '')"
+    whole = f"CASE WHEN {name} = 0 THEN '0' WHEN abs({name}) < {_EXACT} THEN {shortest} ELSE {text} END"
     return f"CASE WHEN isfinite({name}) THEN {whole} ELSE {quoted} END"
 
 
