@@ -19,7 +19,7 @@ from elt_factory.core.window import Window
 from elt_factory.extract.progress import Progress
 from elt_factory.extract.request import CursorRange
 from elt_factory.sources.kind import Asked
-from elt_factory.sources.read import read
+from elt_factory.sources.read import parts, read
 from elt_factory.sources.sql.discovery import Tables, look_at_tables
 from elt_factory.sources.sql.kind import KIND
 
@@ -263,6 +263,18 @@ def test_a_timestamp_is_an_instant_and_a_datetime_is_on_the_cursors_clock(tmp_pa
             spool = read(request)
             assert [row["id"] for row in rows_of(spool)] == ["1", "2"]
             assert spool.null_cursors == ("query" not in of)
+
+
+@pytest.mark.parametrize("split", [{"tasks": 2}, {"tasks": 2, "by": "cursor"}], ids=["by key", "by cursor"])
+def test_parts_read_up_to_all_digits_of_a_single_float(tmp_path, shop, split):
+    url = sa.URL.create("mysql+pymysql", "root", host="127.0.0.1", port=3306, database=shop.schema)
+    with sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT").connect() as writer:
+        writer.execute(sa.text("CREATE OR REPLACE TABLE floats (id INT PRIMARY KEY, u FLOAT)"))
+        writer.execute(sa.text("INSERT INTO floats VALUES (1, 0.7), (2, 1234567), (3, 16777216)"))
+    about = {"table": "floats", "primary_key": ["id"], "write_disposition": "merge", "split": split}
+    request = request_of(tmp_path, shop, about | {"incremental": {"cursor": "u", "initial": 0}}, cursor=CursorRange())
+    rows = [row for part in parts(request, 2) for row in rows_of(read(replace(request, part=part.what)))]
+    assert sorted(row["id"] for row in rows) == ["1", "2", "3"]
 
 
 def test_the_keys_of_all_rows_are_those_of_the_moment_of_the_rows(tmp_path, shop, monkeypatch):

@@ -144,9 +144,12 @@ def ends_of(
 ) -> Ends:
     """Return the least and the greatest value of a column. See `elt_factory.sources.sql.reader.ends_of`."""
     with _spoken(label), _connected(url_of(connection, project, label), silence) as database:
-        value: sa.ColumnClause[Any] = sa.column(column)
-        least, greatest = sa.func.min(value), sa.func.max(value)
-        row = database.execute(sa.select(least, greatest).select_from(_place(database, relation))).one()
+        place = _place(database, relation)
+        value: sa.ColumnElement[Any] = sa.column(column)
+        if database.dialect.name in _MYSQL and (read := mysql.described(database, place).columns.get(column)):
+            # with all its digits: of a FLOAT the server shows six, which may be less than its value
+            value = read.expression
+        row = database.execute(sa.select(sa.func.min(value), sa.func.max(value)).select_from(place)).one()
     return as_text(row[0]), as_text(row[1])
 
 
