@@ -83,18 +83,18 @@ def test_a_part_whose_database_connection_ends_is_read_again_alone_and_all_are_l
     line.connect("shop", **connection)
     copied, reads, pieces = postgres.copied, [], []
 
-    def broken_once(opened, statement, file, progress):
+    def broken_once(opened, statement, file, progress, growing=None):
         text = statement.as_string(opened)
         if '"seen" >=' in text:
             pieces.append(text)
         if '"id"' not in text.partition("WHERE ")[2]:
-            return copied(opened, statement, file, progress)
+            return copied(opened, statement, file, progress, growing)
         reads.append(text.partition("WHERE ")[2])
         if reads.count(reads[-1]) == 1 and '"id" >= 501' in text:
             # a row comes while others are being read: the ranges stay those of the split
             database.execute(f"INSERT INTO orders VALUES ({LATER}, 'later')")
             database.execute("SELECT pg_terminate_backend(%s)", [opened.info.backend_pid])
-        return copied(opened, statement, file, progress)
+        return copied(opened, statement, file, progress, growing)
 
     monkeypatch.setattr(postgres, "copied", broken_once)
     outcome = line.run("tiny", **DAY)
