@@ -63,6 +63,12 @@ def test_a_column_whose_values_are_not_of_its_type_has_the_type_of_its_values(lo
     assert "declared as date, but 1 values do not fit" in yaml_of("shop", found, {})
 
 
+def test_a_table_whose_name_looks_like_a_template_is_a_comment_and_the_others_are_written(look):
+    found = look('CREATE TABLE good (id INTEGER PRIMARY KEY); CREATE TABLE "{{ x }}" (id INTEGER PRIMARY KEY);')
+    assert [table.name for table in found.tables] == ["good"]
+    assert [(skipped.name, "cannot name it" in skipped.reason) for skipped in found.skipped] == [("{{ x }}", True)]
+
+
 def test_an_odd_table_is_a_comment_and_the_others_are_written(look):
     found = look(
         "CREATE TABLE good (id INTEGER PRIMARY KEY);"

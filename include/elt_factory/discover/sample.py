@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from elt_factory.config.models.table import Table, loaded_name
 from elt_factory.config.models.values import ColumnType
-from elt_factory.core.failures import BadDataError
+from elt_factory.core.failures import BadDataError, BadRequestError
 from elt_factory.core.sql_text import identifier
 from elt_factory.core.window import Window
 from elt_factory.discover.found import Sample
@@ -26,8 +28,23 @@ if TYPE_CHECKING:
     from elt_factory.core.connection import Connection
     from elt_factory.landing.planned import ContractPlan, PlannedColumn
 
+Config = TypeVar("Config", bound=BaseModel)
+
 MOST_RECORDS = 5000
 LOOKED_AT = "looked_at"  # the table of a source that is made for a look
+
+
+def config_of_look(model: type[Config], about: Mapping[str, Any]) -> Config:
+    """Return the config of a source that is made for a look.
+
+    Raises:
+        BadRequestError: a name of the source cannot be in a config, as one that looks like a template.
+    """
+    try:
+        return model.model_validate(about)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)[0]
+        raise BadRequestError(f"a config cannot name it: {found['msg']} ({found['input']!r:.60})") from None
 
 
 def look_at(source: Source, connection: Connection, project: Path, workdir: Path) -> ReadRequest:

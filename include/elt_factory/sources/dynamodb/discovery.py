@@ -8,7 +8,7 @@ from elt_factory.config.errors import near_name
 from elt_factory.core.failures import BadRequestError, PermanentError
 from elt_factory.discover.found import Guess, SkippedTable, SourceFound, TableFound
 from elt_factory.discover.periods import sane_name
-from elt_factory.discover.sample import LOOKED_AT, look_at, sample_of
+from elt_factory.discover.sample import LOOKED_AT, config_of_look, look_at, sample_of
 from elt_factory.discover.table import Ground, named_apart, table_of
 from elt_factory.extract.label import TableLabel, secrets_of
 from elt_factory.sources.dynamodb.client import client_of, names_of, spoken
@@ -51,7 +51,7 @@ def _table(wish: Wish, described: dict[str, object], workdir: Path) -> TableFoun
     name = str(described["TableName"])
     tables = {LOOKED_AT: {"table": name, "write_disposition": "replace"}}
     extract = {"type": "dynamodb", "connection": wish.connection.conn_id, "segments": 1}
-    source = DynamoDbSource.model_validate({"name": wish.name, "extract": extract, "tables": tables})
+    source = config_of_look(DynamoDbSource, {"name": wish.name, "extract": extract, "tables": tables})
     request = look_at(source, wish.connection, wish.project, workdir)
     sample = sample_of(read(request))
     plain = sane_name(name) or "records"

@@ -12,7 +12,7 @@ from elt_factory.core.failures import BadRequestError, PermanentError
 from elt_factory.discover.beginnings import beginnings_of
 from elt_factory.discover.found import Guess, SkippedTable, SourceFound, TableFound
 from elt_factory.discover.periods import sane_name
-from elt_factory.discover.sample import LOOKED_AT, look_at, sample_of
+from elt_factory.discover.sample import LOOKED_AT, config_of_look, look_at, sample_of
 from elt_factory.discover.table import Ground, named_apart, table_of
 from elt_factory.extract.label import TableLabel, secrets_of
 from elt_factory.extract.request import ReadRequest
@@ -74,5 +74,5 @@ def _table(wish: Wish, database: Database[dict[str, Any]], name: str, workdir: P
 def _request(wish: Wish, database: str, name: str, workdir: Path) -> ReadRequest:
     tables = {LOOKED_AT: {"collection": name, "write_disposition": "replace", "snapshot": False}}
     extract = {"type": "mongodb", "connection": wish.connection.conn_id, "database": database}
-    source = MongoDbSource.model_validate({"name": wish.name, "extract": extract, "tables": tables})
+    source = config_of_look(MongoDbSource, {"name": wish.name, "extract": extract, "tables": tables})
     return look_at(source, wish.connection, wish.project, workdir)

@@ -17,7 +17,7 @@ from elt_factory.core.failures import BadRequestError, PermanentError
 from elt_factory.discover.beginnings import beginnings_of
 from elt_factory.discover.found import Guess, SkippedTable, SourceFound, TableFound
 from elt_factory.discover.periods import sane_name
-from elt_factory.discover.sample import LOOKED_AT, look_at, sample_of
+from elt_factory.discover.sample import LOOKED_AT, config_of_look, look_at, sample_of
 from elt_factory.discover.table import Ground, named_apart, table_of
 from elt_factory.extract.label import TableLabel, secrets_of
 from elt_factory.extract.request import ReadRequest
@@ -116,9 +116,8 @@ def _request(wanted: Tables, one: Listed, workdir: Path) -> ReadRequest:
 
     extract = {"type": "sql", "connection": wanted.connection.conn_id}
     extract |= {"schema": wanted.schema} if wanted.schema else {}
-    source = SqlSource.model_validate(
-        {"name": wanted.name, "extract": extract, "tables": {LOOKED_AT: {"table": one.name}}}
-    )
+    tables = {LOOKED_AT: {"table": one.name}}
+    source = config_of_look(SqlSource, {"name": wanted.name, "extract": extract, "tables": tables})
     return look_at(source, wanted.connection, wanted.project, workdir)
 
 
