@@ -685,6 +685,29 @@ def test_a_partition_is_waited_for_and_another_table_is_not(postgres, read_table
     assert read_table(table="parts", incremental={"cursor": "id"}).rows_read == 1
 
 
+@pytest.mark.parametrize("how", ["made", "attached"])
+def test_a_child_table_of_a_transaction_that_is_open_is_waited_for_and_analyze_is_not(
+    postgres, read_table, sessions, how
+):
+    divided = " PARTITION BY RANGE (id)" if how == "attached" else ""
+    postgres.execute(f"DROP TABLE IF EXISTS kin, kin_2 CASCADE; CREATE TABLE kin (id int){divided}")
+    if divided:
+        postgres.execute("CREATE TABLE kin_1 PARTITION OF kin FOR VALUES FROM (0) TO (9); CREATE TABLE kin_2 (id int)")
+    postgres.execute("INSERT INTO kin VALUES (2)")
+    slow, busy = sessions(), sessions()
+    busy.execute("ANALYZE kin")
+    assert read_table(table="kin", incremental={"cursor": "id"}).rows_read == 1
+    busy.commit()
+    slow.execute("CREATE TABLE IF NOT EXISTS kin_2 () INHERITS (kin); INSERT INTO kin_2 VALUES (-1)")
+    if divided:
+        slow.execute("ALTER TABLE kin ATTACH PARTITION kin_2 FOR VALUES FROM (-9) TO (0)")
+    reading, told = read_meanwhile(read_table, table="kin", incremental={"cursor": "id"})
+    while not told:
+        time.sleep(0.01)
+    slow.commit()
+    assert sorted(key for (key,) in values(reading.result(timeout=20))) == ["-1", "2"]
+
+
 def test_a_transaction_that_never_ends_is_an_error_unless_late_commits_are_ignored(
     postgres, read_table, sessions, monkeypatch
 ):

@@ -33,12 +33,18 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.1
 _FIRST_OF_USERS = 16384  # catalogue tables have lower ids
+# a table that is made, or attached, in the same transaction is not yet seen among the children of its parent
 _WRITERS = (
-    "SELECT DISTINCT virtualtransaction, pid FROM pg_locks WHERE locktype = 'relation' AND granted "
-    "AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') "
-    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
-    "AND pid IS DISTINCT FROM pg_backend_pid() "
-    "AND CASE WHEN %(tables)s::oid[] IS NULL THEN relation >= %(first)s ELSE relation = ANY(%(tables)s::oid[]) END"
+    "SELECT DISTINCT l.virtualtransaction, l.pid FROM pg_locks l WHERE l.locktype = 'relation' AND l.granted "
+    "AND (l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') "
+    # VACUUM, ANALYZE and the like lock a table in this way, too, but no other one
+    "OR (l.mode = 'ShareUpdateExclusiveLock' AND EXISTS (SELECT 1 FROM pg_locks o "
+    "LEFT JOIN pg_class c ON c.oid = o.relation WHERE o.locktype = 'relation' AND o.granted AND o.pid = l.pid "
+    "AND o.database = l.database AND o.mode = 'AccessExclusiveLock' AND o.relation >= %(first)s "
+    "AND o.relation <> ALL(coalesce(%(tables)s::oid[], '{}')) AND coalesce(c.relkind IN ('r', 'p'), TRUE)))) "
+    "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND l.pid IS DISTINCT FROM pg_backend_pid() "
+    "AND CASE WHEN %(tables)s::oid[] IS NULL THEN l.relation >= %(first)s ELSE l.relation = ANY(%(tables)s::oid[]) END"
 )
 # the table with its partitions; a view may read any table
 _TABLES = (
