@@ -70,7 +70,7 @@ class Growing:
 
         Args:
             most_bytes: How many bytes are read at a time.
-            end_of: Returns where the last whole record of some bytes ends, and 0 for a line that goes on behind them.
+            end_of: Returns where the last whole record of some bytes ends, and 0 for a line that does not end in them.
 
         Raises:
             ReadFailedError: the read has failed.

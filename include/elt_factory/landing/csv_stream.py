@@ -1,7 +1,7 @@
 """CSV that a database's reader is still writing, for DuckDB: a stream of batches of text columns.
 
 DuckDB's own reader of CSV reads files that are all there. What both make of a record is the same: a field without
-quotes and without a text is no value, one in quotes is a text.
+quotes and without a text has no value, one in quotes is a text.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from elt_factory.core.sql_text import text_literal
 PATH = "\x01file"
 AGAIN = "\x01again"
 ROW = "\x01row"
-UNDECODED = "\x01undecoded"  # of a record: the columns with bytes that are no text
+UNDECODED = "\x01undecoded"  # of a record: the columns whose bytes are not text
 MET = "\x01met"  # of a record: whether it has the form of most
 # in the landing's parts, and in tables that files are appended to
 FILE_ID = "_file_id"

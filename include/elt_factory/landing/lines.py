@@ -155,7 +155,7 @@ class Stream:
 
 
 def _stream(pieces: _Pieces, most: int | None = None, part: int = 1) -> Stream:
-    """Return lines as a stream of at most so many batches, each a part of one of the usual size."""
+    """Return lines as a stream of at most that many batches, each a part of one of the usual size."""
     return Stream(_schema(), lambda: islice(_batches(pieces, BATCH_BYTES // part), most))
 
 

@@ -19,7 +19,7 @@ def type_of_all(largest: Mapping[ColumnType, float]) -> ColumnType | None:
     Text does so, too, but not as the source has written it: it is found only where it is the only one.
 
     Args:
-        largest: The types that have values, each with its largest number; that of values which are no numbers is 0.
+        largest: The types that have values, each with its largest number; that of other values is 0.
     """
     if len(largest) == 1:
         return next(iter(largest))

@@ -144,7 +144,7 @@ def signs_of(document: Document, records: str | None) -> Signs:
 
 
 def says_complete(page: Page, items: int) -> bool:
-    """Whether an answer says that no more is to come than so many items."""
+    """Whether an answer says that no more is to come than that many items."""
     signs = signs_of(page.document, page.records_path)
     if signs.more is not None:
         return not signs.more[1]

@@ -18,8 +18,8 @@ _HOURS = re.compile("%[HIMSfp]")
 _MOMENT = re.compile("%[MSfp]")
 _DAYS = re.compile("%[dj]")
 _TOKEN = re.compile("[A-Z]?[a-z]+|[A-Z]+|[<>]")
-# words of what begins or ends with a moment, and is no day by itself
-_AFTER = ("since", "after", "from", "start", "begin", "modif", "updat", "chang", "newer", "later")
+# words of what begins or ends with a moment, and does not mean a day
+_AFTER = ("since", "after", "from", "start", "begin", "modif", "update", "chang", "newer", "later")
 _BEFORE = ("until", "till", "before", "older")
 _GREATER, _LESS = frozenset(("gt", "gte", "ge", "min", ">")), frozenset(("to", "end", "lt", "lte", "le", "max", "<"))
 _NEAR = 40
