@@ -173,9 +173,11 @@ def _advice(source: RestSource) -> Iterator[Advice]:
         yield from _without_end(name, table)
         if names_one_day_of_slices(table):
             message = (
-                "each piece has several days, and its request names one: others are not read, unless it means them"
+                "each slice has several days, but its request names only one: unless the API answers for the whole "
+                "slice, the other days are not read"
             )
-            yield ("tables", name, "slices"), "part-of-slice", message, "write slices: 1d, or the end of a piece, too"
+            hint = 'write slices: 1d, or use both "{{ window.start }}" and "{{ window.end }}"'
+            yield ("tables", name, "slices"), "part-of-slice", message, hint
         if table.incremental and not table.takes_window:
             hint = 'use "{{ window.start }}" or "{{ cursor }}" in path or params'
             at = ("tables", name, "incremental")
@@ -209,7 +211,9 @@ def _without_end(name: str, table: RestTable) -> Iterator[Advice]:
     side = open_side(table) if table.write_disposition == "append" else None
     if side and not (table.incremental and (table.primary_key or side in table.leaves_out)):
         end = "window.end" if side == "after" else "window.start"
-        message = f"rows {side} the window are appended with each window that gets them: no template says {end}"
+        message = (
+            f"the request does not use {end}, so rows {side} the window are appended twice: now and by their own run"
+        )
         hint = f'use "{{{{ {end} }}}}" too, or add incremental: {{cursor: ...}} with the time of the rows, or use merge'
         yield ("tables", name), "append-beyond", message, hint
 
