@@ -17,7 +17,7 @@ PLAN = ContractPlan((NAME, ID), primary_key=("id",))
 
 def test_parquet_files_are_read_by_column_name():
     assert (
-        contract.read_parquet(["a.parquet"])
+        contract.parquet_relation(["a.parquet"])
         == "read_parquet(['a.parquet'], hive_partitioning = false, union_by_name = true)"
     )
 

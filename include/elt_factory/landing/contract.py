@@ -24,7 +24,7 @@ _MOST_ROWS = 2**40  # no Parquet file has more
 _MOST_IN_DICTIONARY = 4096
 
 
-def read_parquet(files: Sequence[str]) -> str:
+def parquet_relation(files: Sequence[str]) -> str:
     """Parquet files as a relation, columns matched by name."""
     return f"read_parquet({file_list(files)}, {LITERAL_PATHS}, union_by_name = true)"
 

@@ -16,7 +16,7 @@ from elt_factory.core.failures import BadDataError
 from elt_factory.core.sql_text import file_list, identifier
 from elt_factory.extract.request import ParquetGroup, Spool
 from elt_factory.landing import casting
-from elt_factory.landing.contract import place_in_parquet, read_parquet
+from elt_factory.landing.contract import parquet_relation, place_in_parquet
 from elt_factory.landing.file_names import with_path
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def place_of(group: ParquetGroup, spool: Spool) -> str:
 
 def read(group: ParquetGroup, *, by_file: bool = False) -> str:
     """Return the files of a group as a relation, the columns of which are what `column` says."""
-    relation = read_parquet([str(file) for file in group.files])
+    relation = parquet_relation([str(file) for file in group.files])
     relation = with_path(relation) if by_file else relation
     if not any(name.lower() in _VIRTUAL for name in group.kinds):
         return relation
@@ -109,7 +109,7 @@ def _outermost(fields: _Fields) -> list[str]:
 
 
 def _kinds(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> dict[str, str]:
-    rows = connection.execute(f"DESCRIBE SELECT * FROM {read_parquet(files[:1])}").fetchall()
+    rows = connection.execute(f"DESCRIBE SELECT * FROM {parquet_relation(files[:1])}").fetchall()
     return {row[0]: row[1] for row in rows}
 
 

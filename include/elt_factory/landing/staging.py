@@ -101,7 +101,7 @@ def _add(connection: duckdb.DuckDBPyConnection, folder: Path, select: str) -> No
 
 
 def _show(connection: duckdb.DuckDBPyConnection, folder: Path, plan: ContractPlan, parts: Sequence[str] = ()) -> None:
-    selects = [contract.landed_as_staged(contract.read_parquet(parts), plan)] if parts else []
+    selects = [contract.landed_as_staged(contract.parquet_relation(parts), plan)] if parts else []
     if _files(folder):
         columns = "*" if plan.numbered else f"*, {contract.place_in_parquet()} AS place"
         kept = " WHERE kept IS NOT FALSE" if plan.where else ""
