@@ -142,6 +142,16 @@ def test_a_fraction_of_sqlite_is_a_number_whatever_its_column_was_declared_as(in
         assert values(of) == [1.5, 2.5, 3.5, 4.0]
 
 
+@pytest.mark.parametrize(("kind", "value"), [("time", "23:00:00"), ("boolean", "true"), ("boolean[]", "{true}")])
+def test_a_cursor_that_does_not_grow_is_refused(in_postgres, in_sqlite, kind, value):
+    """Next to the greatest value of such a column no later row would ever be read."""
+    for make in (in_postgres,) if kind == "boolean[]" else (in_postgres, in_sqlite):
+        execute, of = make(kind if make is in_postgres else f"id INTEGER, c {kind}", incremental={"cursor": "c"})
+        execute(f"INSERT INTO odd VALUES (1, '{value}')")
+        with pytest.raises(BadRequestError, match=r"the cursor c is (time|boolean|json), which does not grow"):
+            of.load(WEEK)
+
+
 @pytest.mark.parametrize("value", ["1", "2013", "2456293.5", "10:30", "now", "2013-1-1"])
 def test_a_text_of_sqlite_that_is_no_day_is_no_time(in_sqlite, value):
     execute, of = in_sqlite("id INTEGER, c TEXT", incremental={"cursor": "c"})

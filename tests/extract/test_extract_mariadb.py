@@ -206,6 +206,31 @@ def test_a_table_comes_with_the_types_of_its_catalogue(tmp_path, shop):
     assert {row["region"] for row in rows_of(spool)} >= set(HOSTILE)
 
 
+def test_columns_that_a_star_leaves_out_are_read(tmp_path, shop):
+    url = sa.URL.create("mysql+pymysql", "root", host="127.0.0.1", port=3306, database=shop.schema)
+    with sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT").connect() as writer:
+        writer.execute(
+            sa.text(
+                "CREATE OR REPLACE TABLE veiled (name VARCHAR(9), id INT PRIMARY KEY AUTO_INCREMENT INVISIBLE, "
+                "u FLOAT INVISIBLE DEFAULT 16777216, twice INT GENERATED ALWAYS AS (id * 2) VIRTUAL INVISIBLE)"
+            )
+        )
+        writer.execute(sa.text("INSERT INTO veiled (name) VALUES ('a'), ('b')"))
+    of_key = {"primary_key": ["id"], "write_disposition": "merge", "incremental": {"cursor": "u", "initial": 0}}
+    spool = read(request_of(tmp_path, shop, {"table": "veiled", **of_key}))
+    assert rows_of(spool) == [
+        {"name": name, "id": key, "u": "16777216", "twice": twice}
+        for name, key, twice in (("a", "1", "2"), ("b", "2", "4"))
+    ]
+    assert (str(spool.types["id"]), str(spool.types["u"])) == ("integer", "float")
+    with_schema = read_request(
+        tmp_path, {"type": "sql", "connection": "db", "schema": shop.schema}, {"table": "veiled"}, shop
+    )
+    assert set(rows_of(read(with_schema))[0]) == {"name", "id", "u", "twice"}
+    (table,) = look_at_tables(Tables(shop, "shop", ("veiled",), None, tmp_path / "work"), tmp_path / "work").tables
+    assert table.key.columns == ("id",)
+
+
 def test_a_window_and_a_cursor_read_what_is_theirs(tmp_path, shop):
     by_time = {"table": "things", "incremental": {"cursor": "updated_at"}}
     assert {row["id"] for row in rows_of(read(request_of(tmp_path, shop, by_time)))} >= {"2", "3"}

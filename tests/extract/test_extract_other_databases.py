@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -309,6 +310,50 @@ def test_sql_server_compares_no_keys_where_it_may_miss_some(sql_server):
         sql_server((0, False), deletes="compare")
     _, sent = sql_server((0, False))
     assert not any("ISOLATION LEVEL" in statement for statement in sent)
+
+
+@pytest.mark.parametrize(
+    ("kind", "driver", "answers", "expected"),
+    [
+        (
+            "mssql",
+            mssql_python,
+            [
+                ("sys.databases", [sql_server_column("id", "SQL_INTEGER")] * 2, [(1, True)]),
+                ("@@version", [sql_server_column("v", "SQL_VARCHAR")], [("Microsoft SQL Server 2019 - 15.0.2000.5",)]),
+                ("schema_name|max support", [sql_server_column("v", "SQL_VARCHAR")], [("dbo",)]),
+                ("system_views", [sql_server_column("v", "SQL_VARCHAR")], [("dm_exec_sessions",)]),
+                ("transaction_isolation", [sql_server_column("v", "SQL_VARCHAR")], [("READ COMMITTED",)]),
+                ("IsHidden", [sql_server_column("v", "SQL_VARCHAR")], [("ValidFrom",)]),
+                (
+                    "FROM",
+                    [sql_server_column("id", "SQL_INTEGER"), sql_server_column("ValidFrom", "SQL_INTEGER")],
+                    [(1, 2)],
+                ),
+            ],
+            "SELECT TOP 0 sales.things.*, [ValidFrom] FROM sales.things",
+        ),
+        (
+            "oracle",
+            oracledb,
+            [
+                ("all_tab_cols", [oracle_column("V", "VARCHAR")], [("GONE",)]),
+                ("FROM dual", [oracle_column("X", "VARCHAR")], [("SHOP",)]),
+                ("FROM", [oracle_column("ID", "NUMBER", 9, 0), oracle_column("GONE", "NUMBER", 9, 0)], [(1, 2)]),
+            ],
+            "SELECT sales.things.*, gone FROM sales.things FETCH FIRST 0 ROWS ONLY",
+        ),
+    ],
+    ids=["mssql", "oracle"],
+)
+def test_columns_that_a_star_leaves_out_are_asked_for_by_name(tmp_path, monkeypatch, kind, driver, answers, expected):
+    script = Script(answers)
+    monkeypatch.setattr(driver, "connect", lambda *_, **__: DbapiConnection(script))
+    monkeypatch.setattr(database, "_check_there", lambda *_: None)
+    extract = {"type": "sql", "connection": "db", "schema": "sales"}
+    spool = read(read_request(tmp_path, extract, {"table": "things"}, connection_of(kind)))
+    assert [*spool.types] in (["id", "ValidFrom"], ["id", "gone"])
+    assert expected in [re.sub(r" ROWS ONLY.*", " ROWS ONLY", sent) for sent in script.sent]
 
 
 def test_an_instant_of_oracle_is_read_in_utc_and_a_vector_as_text():

@@ -23,6 +23,8 @@ _NO_ENDS = frozenset({"inf", "infinity", "nan"})
 _TEMPORAL = frozenset({"timestamp", "datetime", "date"})
 # a cursor of these types begins and ends with what a load has kept of it, and not with a number
 _AS_KEPT = frozenset({"text", "binary"})
+# after 23:59:59, and after true, no later row would ever be found
+_DO_NOT_GROW = frozenset({"time", "boolean", "json"})
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,15 @@ def is_temporal(incremental: Incremental, kind: ColumnType | None) -> bool:
 def check_cursor(
     incremental: Incremental, columns: Iterable[str], types: Mapping[str, ColumnType], label: TableLabel
 ) -> None:
-    """Refuse a cursor that is not a column of what is read, or whose lag does not fit its type."""
+    """Refuse a cursor that is not a column of what is read, that does not grow, or whose lag does not fit its type."""
     names = list(columns)
     if incremental.cursor not in names:
         hint = near_name(incremental.cursor, names)
         raise label.error(BadRequestError, f'unknown column "{incremental.cursor}" in incremental.cursor', hint)
     kind = types.get(incremental.cursor)
+    if kind is not None and kind.name in _DO_NOT_GROW:
+        text = f"the cursor {incremental.cursor} is {kind}, which does not grow with every change"
+        raise label.error(BadRequestError, text, "choose a time or number column that grows with every change")
     fault = lag_fault(incremental, kind.name if kind else None)
     if fault:
         raise label.error(BadRequestError, f"incremental.lag of {incremental.cursor}: {fault[0]}", fault[1])

@@ -38,7 +38,8 @@ from elt_factory.sources.sql.connections import EXTRAS
 from elt_factory.sources.sql.cuts import Cuts, check_divisible, cursor_of, walked
 from elt_factory.sources.sql.database_types import type_of
 from elt_factory.sources.sql.database_url import not_through_silence, url_of
-from elt_factory.sources.sql.described import Described, Ends, Listed, plain
+from elt_factory.sources.sql.described import Chosen, Described, Ends, Listed, plain
+from elt_factory.sources.sql.hidden import all_columns
 from elt_factory.sources.sql.key_range import KeyRange, check_numbers, check_shared_end, has_null_cursors
 from elt_factory.sources.sql.model import SILENCE, SqlSource
 from elt_factory.sources.sql.origin import Given, Origin, keys_of, only_postgres, relation_of
@@ -59,7 +60,7 @@ _MAY_HEAL = (mssql.MAY_HEAL, oracle.MAY_HEAL)
 # what drivers make of an option that they do not know, or whose value they cannot use
 _UNFIT = (TypeError, ValueError, LookupError, AttributeError)
 # what a result says itself of its columns, as its driver hands it out
-_DESCRIBED: Mapping[str, Callable[[sa.Connection, sa.FromClause], Described]] = {
+_DESCRIBED: Mapping[str, Callable[[sa.Connection, sa.FromClause, Chosen], Described]] = {
     **dict.fromkeys(_MYSQL, mysql.described),
     "mssql": mssql.described,
     "oracle": oracle.described,
@@ -146,8 +147,9 @@ def ends_of(
     with _spoken(label), _connected(url_of(connection, project, label), silence) as database:
         place = _place(database, relation)
         value: sa.ColumnElement[Any] = sa.column(column)
-        if database.dialect.name in _MYSQL and (read := mysql.described(database, place).columns.get(column)):
+        if database.dialect.name in _MYSQL:
             # with all its digits: of a FLOAT the server shows six, which may be less than its value
+            (read,) = mysql.described(database, place, value).columns.values()
             value = read.expression
         row = database.execute(sa.select(sa.func.min(value), sa.func.max(value)).select_from(place)).one()
     return as_text(row[0]), as_text(row[1])
@@ -272,7 +274,7 @@ def _describe(database: sa.Connection, relation: Origin, label: TableLabel) -> D
     if relation.query is None:
         _check_there(database, relation, label)
     if dialect.name in _DESCRIBED:
-        return _DESCRIBED[dialect.name](database, place)
+        return _DESCRIBED[dialect.name](database, place, all_columns(database, relation, place))
     if isinstance(dialect, SQLiteDialect):
         return sqlite_types.described(database, relation, place)
     if relation.query is None:

@@ -44,6 +44,8 @@ class Listed:
     is_view: bool = False
 
 
+# what a SELECT asks for
+Chosen = sa.TextClause | sa.ColumnElement[Any]
 # the least and the greatest value of a column, as text; None without a value
 Ends = tuple[str | None, str | None]
 

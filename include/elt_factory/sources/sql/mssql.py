@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from elt_factory.config.models.values import ColumnType, TypeName
-from elt_factory.sources.sql.described import Described, plain
+from elt_factory.sources.sql.described import Chosen, Described, plain
 from elt_factory.sources.sql.origin import decimal_of
 
 REFUSALS = re.compile(r"Login failed|permission was denied|Cannot open database", re.IGNORECASE)
@@ -27,9 +27,9 @@ _NAMES: Mapping[int, TypeName] = {
 }
 
 
-def described(database: sa.Connection, place: sa.FromClause) -> Described:
-    """Return what a SELECT of everything has: types as the driver describes the result, of queries as of tables."""
-    empty: sa.CursorResult[Any] = database.execute(sa.select(sa.literal_column("*")).select_from(place).limit(0))
+def described(database: sa.Connection, place: sa.FromClause, chosen: Chosen) -> Described:
+    """Return what a SELECT has: types as the driver describes the result, of queries as of tables."""
+    empty: sa.CursorResult[Any] = database.execute(sa.select(chosen).select_from(place).limit(0))
     cursor: Any = empty.context.cursor
     # the description of the DB API knows no difference between datetime2 and datetimeoffset
     codes = cursor._column_sql_types  # noqa: SLF001

@@ -12,7 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from elt_factory.config.models.values import ColumnType, TypeName
-from elt_factory.sources.sql.described import Described, Read
+from elt_factory.sources.sql.described import Chosen, Described, Read
 from elt_factory.sources.sql.origin import decimal_of
 from elt_factory.sources.sql.values_as_text import text_column
 
@@ -42,13 +42,13 @@ _NAMES: Mapping[int, TypeName] = {
 _Field = Any
 
 
-def described(database: sa.Connection, place: sa.FromClause) -> Described:
-    """Return what a SELECT of everything has: types as the server sends them, so queries have them as tables do.
+def described(database: sa.Connection, place: sa.FromClause, chosen: Chosen) -> Described:
+    """Return what a SELECT has: types as the server sends them, so queries have them as tables do.
 
     BIT is read as a number, FLOAT with all its digits (the server shows six), TIME as text, since it may be longer than
     a day.
     """
-    empty: sa.CursorResult[Any] = database.execute(sa.select(sa.literal_column("*")).select_from(place).limit(0))
+    empty: sa.CursorResult[Any] = database.execute(sa.select(chosen).select_from(place).limit(0))
     fields: Sequence[_Field] = empty.context.cursor._result.fields  # noqa: SLF001
     documents = _documents(database, fields)
     types = {field.name: _type(field, documents) for field in fields}

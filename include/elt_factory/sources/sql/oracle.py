@@ -12,7 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from elt_factory.config.models.values import ColumnType, TypeName
-from elt_factory.sources.sql.described import Described, Read
+from elt_factory.sources.sql.described import Chosen, Described, Read
 from elt_factory.sources.sql.origin import decimal_of
 from elt_factory.sources.sql.values_as_text import text_column
 
@@ -46,9 +46,9 @@ def not_through_silence(database: sa.Connection, silence: timedelta) -> None:
     driver.call_timeout = max(1, int(silence.total_seconds() * 1000))
 
 
-def described(database: sa.Connection, place: sa.FromClause) -> Described:
-    """Return what a SELECT of everything has: types as the driver describes the result, of queries as of tables."""
-    empty: sa.CursorResult[Any] = database.execute(sa.select(sa.literal_column("*")).select_from(place).limit(0))
+def described(database: sa.Connection, place: sa.FromClause, chosen: Chosen) -> Described:
+    """Return what a SELECT has: types as the driver describes the result, of queries as of tables."""
+    empty: sa.CursorResult[Any] = database.execute(sa.select(chosen).select_from(place).limit(0))
     description: Sequence[Any] = empty.context.cursor.description
     columns, types = dict[str, Read](), dict[str, ColumnType]()
     for name, column in zip(empty.keys(), description, strict=True):
