@@ -53,7 +53,7 @@ GOLDEN = [
         sql.copy_into(S, FOLDER),
         (
             'COPY INTO "_ELT"."STAGED_1" FROM @"_ELT"."LANDING"/src/ta-b/20130101T000000Z-1f/a1/ '
-            "FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE) "
+            "FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE NULL_IF = ()) "
             "MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE "
             "ON_ERROR = ABORT_STATEMENT"
         ),

@@ -188,6 +188,18 @@ def test_statements_and_locks_have_limits_that_the_connection_may_change():
     assert (found["TIMEZONE"], found["WEEK_START"]) == ("UTC", 1)
 
 
+def test_what_is_cast_to_text_keeps_every_digit_whatever_the_account_or_the_connection_says():
+    """By Snowflake's defaults a time as text ends with its seconds, and a timestamp with its milliseconds."""
+    found = session_parameters({"TIME_OUTPUT_FORMAT": "HH24:MI", "BINARY_OUTPUT_FORMAT": "BASE64"})
+    kinds = ("TIME", "TIMESTAMP_NTZ", "TIMESTAMP_TZ", "TIMESTAMP_LTZ")
+    assert all("HH24:MI:SS.FF6" in found[f"{kind}_OUTPUT_FORMAT"] for kind in kinds)
+    assert (found["DATE_OUTPUT_FORMAT"], found["BINARY_OUTPUT_FORMAT"]) == ("YYYY-MM-DD", "HEX")
+
+
+def test_an_answer_has_all_of_its_rows_whatever_the_account_or_the_connection_says():
+    assert session_parameters({"rows_per_resultset": 1000})["ROWS_PER_RESULTSET"] == 0
+
+
 def test_the_client_never_gives_up_on_a_statement_before_snowflake_does():
     long = given(session_parameters={"STATEMENT_TIMEOUT_IN_SECONDS": 7200})
     assert GivenHook(long).arguments()["network_timeout"] > 7200

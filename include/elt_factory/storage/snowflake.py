@@ -32,8 +32,19 @@ _DEFAULTS: Mapping[str, Any] = {
     "LOCK_TIMEOUT": LOCK_SECONDS,
     "ABORT_DETACHED_QUERY": True,  # a worker that was killed leaves nothing that runs on
 }
-# what our literals and answers rest upon
-_FIXED: Mapping[str, Any] = {"TIMEZONE": "UTC", "TIMESTAMP_INPUT_FORMAT": "AUTO", "DATE_INPUT_FORMAT": "AUTO"}
+_CLOCK = "HH24:MI:SS.FF6"
+# what our literals and answers rest upon; cast to text by Snowflake's defaults, times lose their fractions of a second
+# and timestamps their microseconds, so that two keys are one
+_FIXED: Mapping[str, Any] = {
+    "TIMEZONE": "UTC",
+    **dict.fromkeys(("TIMESTAMP_INPUT_FORMAT", "DATE_INPUT_FORMAT", "TIME_INPUT_FORMAT"), "AUTO"),
+    "DATE_OUTPUT_FORMAT": "YYYY-MM-DD",
+    "TIME_OUTPUT_FORMAT": _CLOCK,
+    "TIMESTAMP_NTZ_OUTPUT_FORMAT": f"YYYY-MM-DD {_CLOCK}",
+    **dict.fromkeys(("TIMESTAMP_TZ_OUTPUT_FORMAT", "TIMESTAMP_LTZ_OUTPUT_FORMAT"), f"YYYY-MM-DD {_CLOCK} TZH:TZM"),
+    "BINARY_OUTPUT_FORMAT": "HEX",
+    "ROWS_PER_RESULTSET": 0,  # all of them, whatever a user or an account has for people
+}
 
 
 class GivenHook(SnowflakeHook):

@@ -202,10 +202,11 @@ def put(files: Path, to: StageFolder) -> Statement:
 def copy_into(table: Relation, source: StageFolder) -> Statement:
     """COPY of a folder's Parquet files into a staging table, by column name.
 
-    All or nothing: a row that cannot be read fails the statement. Bytes stay bytes. INCLUDE_METADATA stays out: it
-    writes over a column of the source that has the name it is given.
+    All or nothing: a row that cannot be read fails the statement. Bytes stay bytes. Without NULL_IF a text of a
+    backslash and an N would be NULL, in Parquet too. INCLUDE_METADATA stays out: it writes over a column of the source
+    that has the name it is given.
     """
-    file_format = "TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE"
+    file_format = "TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE NULL_IF = ()"
     return Statement(
         f"COPY INTO {table.sql(DIALECT)} FROM {source.sql()} FILE_FORMAT = ({file_format}) "
         f"MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE ON_ERROR = ABORT_STATEMENT",
