@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from elt_factory.core.failures import AccountingError, WarehouseUnavailableError
 from elt_factory.testing.warehouses.loader import Loader, day
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
+from elt_factory.warehouse.snowflake import awake
 
 BETWEEN_LOOKS = 0.02  # seconds
 
@@ -98,3 +100,46 @@ def test_rows_that_are_loaded_while_a_table_is_rebuilt_are_not_lost(loader, ware
     other[0].join()
     assert failures == []
     assert [(row, float(value)) for row, value in loader.rows("id", "n")] == [(1, 1), (2, 2.5), (3, 3)]
+
+
+def test_a_load_fails_where_the_turn_was_lost_while_its_table_was_rebuilt(loader, warehouse, connect):
+    """As where Snowflake rolls the transaction back: what another load has committed may be lost, and that is said."""
+    warehouse.dialect = replace(warehouse.dialect, alters_type=lambda _old, _new: False)
+    loader.load([{"id": 1, "n": 1}], day(1))
+    loader.land([{"id": 2, "n": 2.5}], day(2))
+    loader.land([{"id": 3, "n": 3}], day(3))
+    real, second = warehouse.execute, []
+
+    def another():
+        second.append(connect())
+        return second[0]
+
+    def execute(statement):
+        if statement.startswith("CREATE OR REPLACE TABLE"):
+            second[0].execute("ROLLBACK")
+            with connect() as opened:
+                opened.load(loader.order(day(3)))
+            second[0].execute("BEGIN")
+        return real(statement)
+
+    warehouse.another, warehouse.execute = another, execute
+    with pytest.raises(AccountingError, match="kept other loads of the table waiting has ended too early"):
+        warehouse.load(loader.order(day(2)))
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_transaction_that_others_wait_for_is_kept_awake_until_it_ends(monkeypatch, fails):
+    monkeypatch.setattr(awake, "PAUSE", 0.01)
+    sent = []
+
+    def send():
+        sent.append(threading.current_thread().name)
+        if fails:
+            raise WarehouseUnavailableError("lost")
+
+    with awake.kept_awake(send):
+        time.sleep(0.3)
+    count = len(sent)
+    time.sleep(0.05)
+    assert len(sent) == count
+    assert count == 1 if fails else count > 3

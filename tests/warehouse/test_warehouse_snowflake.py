@@ -39,10 +39,12 @@ from elt_factory.testing.warehouses.loader import (
     day,
     everything,
 )
+from elt_factory.warehouse import audit
 from elt_factory.warehouse.base import StatementError
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.kind import Purpose
 from elt_factory.warehouse.opening import open_warehouse
+from elt_factory.warehouse.snowflake import awake
 from elt_factory.warehouse.snowflake.errors import translated
 from elt_factory.warehouse.snowflake.warehouse import SnowflakeWarehouse, staging_name
 
@@ -523,6 +525,24 @@ def test_folded_columns_are_found_in_any_case_and_listed_in_small_letters():
     assert (found["Id"], found["über"], list(found), len(found)) == (1, 2, ["id", "über"], 2)
     assert "other" not in found
     assert found == {"id": 1, "über": 2}
+
+
+def test_the_turn_that_a_rebuild_holds_is_never_idle(loader, warehouse, posted, monkeypatch):
+    """Snowflake rolls a transaction back that others wait for and that was idle for five minutes."""
+    monkeypatch.setattr(awake, "PAUSE", 0.01)
+    loader.load([{"id": 1, "n": 1}], day(1))
+    real = warehouse.execute
+
+    def execute(statement):
+        if statement.startswith("CREATE OR REPLACE TABLE"):
+            time.sleep(1)
+        return real(statement)
+
+    warehouse.execute = execute
+    loader.load([{"id": 2, "n": 2.5}], day(2))
+    asked = audit.whose_turn(warehouse.dialect, "src", "tab")
+    assert [statement for statement, _ in queries(posted)].count(asked) > 3
+    assert len(loader.rows("id")) == 2
 
 
 def test_a_table_of_another_database_is_not_taken_for_ours(connection, warehouse):

@@ -427,6 +427,11 @@ def take_turn(dialect: Dialect, source: str, name: str, whose: str) -> Statement
     )
 
 
+def whose_turn(dialect: Dialect, source: str, name: str) -> str:
+    """SELECT of who has taken a table's turn last."""
+    return f"SELECT {dialect.name('turn')} FROM {turn(source, name).sql(dialect)}"
+
+
 def load_row(
     manifest: Manifest,
     *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -31,6 +31,7 @@ from elt_factory.warehouse.evolution import SchemaChange
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.patience import retrying
 from elt_factory.warehouse.replaying import write_replayed
+from elt_factory.warehouse.turns import turn_held
 from elt_factory.warehouse.work import Work
 from elt_factory.warehouse.writing import Writing, expect, write_rows
 
@@ -144,6 +145,10 @@ class Warehouse(Work, ABC):
         `proof` gives a query that counts one row when the block is committed and none when it is not: it decides where
         the answer to the commit itself was lost.
         """
+
+    def kept_open(self, asked: str) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Keep a transaction in which nothing is done from being ended by the warehouse; `asked` is a query in it."""
+        return nullcontext()
 
     @abstractmethod
     def another(self) -> Warehouse:
@@ -287,7 +292,8 @@ class Warehouse(Work, ABC):
         changes = evolution.schema_changes(existing, landed, order.retypes)
         if not evolution.rebuilds(self.dialect, changes):
             return self._apply(order, existing, changes)
-        with self._turn_held(order):
+        whose = f"{order.manifest.load_id} grows {uuid.uuid4().hex}"
+        with turn_held(self, order.manifest.source, order.manifest.table, whose):
             # what another load has done meanwhile is done
             existing = self.columns_as(order.target, landed) or {}
             changes = evolution.schema_changes(existing, landed, order.retypes)
@@ -313,15 +319,6 @@ class Warehouse(Work, ABC):
         for statement in evolution.statements_of(self.dialect, order.target, made, own, existing, order.options):
             self.execute(statement)
         return drift
-
-    @contextmanager
-    def _turn_held(self, order: LoadOrder) -> Iterator[None]:
-        """Keep every other load of the table waiting, by a second connection: DDL here would end a transaction."""
-        manifest = order.manifest
-        self.execute(audit.create_turn(self.dialect, manifest.source, manifest.table))
-        with self.another() as other, other.transaction():
-            other.execute(audit.take_turn(self.dialect, manifest.source, manifest.table, f"{manifest.load_id} grows"))
-            yield
 
     def _comment(self, order: LoadOrder, columns: Collection[str]) -> None:
         """Write the comments that the YAML has and the table has otherwise."""

@@ -11,7 +11,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -31,6 +31,7 @@ from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.erasing import Erasing, Sought
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.patience import retrying
+from elt_factory.warehouse.turns import turn_held
 
 REQUEST = "request"
 _TEXT = ColumnType("text")
@@ -320,14 +321,9 @@ def _turn_held(warehouse: Warehouse, asked: Asked, table: str) -> Iterator[None]
         yield
 
 
-@contextmanager
-def _table_turn_held(warehouse: Warehouse, source: str, table: str) -> Iterator[None]:
-    """Keep others from writing the same landings, and every load of the table waiting, by a second connection."""
-    d = warehouse.dialect
-    warehouse.execute(audit.create_turn(d, source, table))
-    with warehouse.another() as other, other.transaction():
-        other.execute(audit.take_turn(d, source, table, f"forget {uuid.uuid4().hex}"))
-        yield
+def _table_turn_held(warehouse: Warehouse, source: str, table: str) -> AbstractContextManager[None]:
+    """Keep others from writing the same landings, and every load of the table waiting."""
+    return turn_held(warehouse, source, table, f"forget {uuid.uuid4().hex}")
 
 
 def _row(

@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -38,6 +38,7 @@ from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.kind import ANY_PURPOSE, Purpose
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.snowflake import sql
+from elt_factory.warehouse.snowflake.awake import kept_awake
 from elt_factory.warehouse.snowflake.errors import NoSuchObjectError, translated
 from elt_factory.warehouse.snowflake.sql import DIALECT, StageFolder
 from elt_factory.warehouse.snowflake.stage import external_stage
@@ -192,6 +193,9 @@ class SnowflakeWarehouse(Warehouse):
             self._run(ROLLBACK)
         except EltError:
             self.close()
+
+    def kept_open(self, asked: str) -> AbstractContextManager[None]:  # noqa: D102
+        return kept_awake(partial(self.query, asked))
 
     def another(self) -> SnowflakeWarehouse:  # noqa: D102
         return SnowflakeWarehouse(self._given, self._purpose, self._log)
