@@ -17,6 +17,17 @@ from elt_factory.landing import limits
 # NDJSON
 
 
+def test_a_first_load_without_records_and_columns_says_that_there_is_no_table(lander):
+    lander.land(Spool("ndjson", (), 0))
+    [said] = lander.told
+    assert said.startswith(
+        "src.tab: no record has come and no column is known, so there is no table yet; hint: declare"
+    )
+    lander.land(Spool("ndjson", (), 0), columns(a="integer"))
+    lander.land(Spool("ndjson", (), 0), existing={"a": "integer"})
+    assert len(lander.told) == 1
+
+
 @pytest.mark.parametrize(
     ("broken", "why"),
     [

@@ -211,6 +211,8 @@ def _stage(
     filtered = staging.filtered_rows(connection, request.staged, read.plan)
     tally = tallied(connection, read.plan)
     _check_count(request, filtered + tally.records)
+    if not (tally.records or read.plan.columns or request.known.existing):
+        _report_no_table(request)
     return _Staged(read.plan, read.drift, read.spool, tally, duplicates, filtered, read.parts)
 
 
@@ -236,6 +238,14 @@ def _report_renamed(request: LandRequest, plan: ContractPlan) -> None:
                 f"{request.known.label}: the source's column {source_name(name)} is loaded as {name}: its name "
                 "is reserved by ELT Factory"
             )
+
+
+def _report_no_table(request: LandRequest) -> None:
+    """Say that there will be no table: neither records, nor the source or the YAML, name a column of it."""
+    request.log(
+        f"{request.known.label}: no record has come and no column is known, so there is no table yet; hint: declare "
+        "columns: where models or checks read the table before its first record"
+    )
 
 
 def _refuse_if_frozen(connection: duckdb.DuckDBPyConnection, known: KnownTable) -> None:
