@@ -53,6 +53,14 @@ def read_table(tmp_path):
     return run
 
 
+def test_integers_that_no_double_holds_are_not_of_a_type_with_fractions(database, read_table):
+    database.execute("CREATE TABLE t (a, b NUMERIC, c)")
+    database.executemany("INSERT INTO t VALUES (?, ?, ?)", [(2**53 + 1, -(2**63), 2**53), (1.5, 0.5, 0.5)])
+    database.commit()
+    spool = read_table(table="t")
+    assert {name: str(kind) for name, kind in spool.types.items()} == {"a": "text", "b": "text", "c": "float"}
+
+
 def of_any_form(cursor):
     """A cursor whose times have an offset or none, and what says of which type they are."""
     return {"incremental": {"cursor": cursor}, "columns": {cursor: {"type": "timestamp"}}}

@@ -285,6 +285,29 @@ def test_bytes_of_avro_are_text_where_the_column_has_texts_too(line):
     assert reason == "a record 3: v has bytes that are not UTF-8 text"
 
 
+def test_numbers_of_several_types_of_avro_keep_all_of_their_digits(line):
+    money = {"type": "bytes", "logicalType": "decimal", "precision": 20, "scale": 2}
+    fields = {"a": ["long", "double"], "b": ["null", "double", money], "c": ["long", money]}
+    records = [
+        {"a": 2**53 + 1, "b": Decimal("123456789012345678.91"), "c": 5},
+        {"a": 0.5, "b": 0.5, "c": Decimal("1.25")},
+    ]
+    one = line({"type": "avro"}, avro_file(fields, *records))
+    one.load(WEEK)
+    assert sorted(one.rows(), key=lambda row: row["a"]) == [
+        {"a": Decimal("0.5"), "b": Decimal("0.5"), "c": 1.25},
+        {"a": Decimal(2**53 + 1), "b": Decimal("123456789012345678.91"), "c": 5.0},
+    ]
+
+
+def test_avro_without_a_record_makes_the_columns_of_its_schema(line):
+    one = line({"type": "avro"}, avro_file({"a": "long", "b": ["null", "string"]}))
+    assert one.load(WEEK).rows_read == 0
+    with one.warehouse() as warehouse:
+        found = warehouse.columns_as(one.target, {})
+    assert [str(found[name]) for name in ("a", "b")] == ["integer", "text"]
+
+
 def test_avro_values_that_are_no_records_are_an_error(line):
     target = io.BytesIO()
     fastavro.writer(target, "string", ["a"])

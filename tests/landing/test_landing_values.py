@@ -126,6 +126,39 @@ def test_integers_of_20_digits_are_found_as_decimals_not_as_floats(lander):
     assert lander.csv(f"n\n{big}\n1\n").column("n") == [big, 1]
 
 
+@pytest.mark.parametrize("before", [0, 3000])  # more than the first look sees
+@pytest.mark.parametrize("written", ["json", "followed", "csv"])
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (("9007199254740993", "1.5"), "decimal(38,9)"),
+        (("12345678901234567.89", "-0.1"), "decimal(38,9)"),
+        (("0.1234567890123456789", "2"), "decimal(38,19)"),
+        (("9007199254740993", "1e-05"), "text"),  # no type of numbers has both
+        # what programs write for doubles
+        (("9007199254740992", "1e22", "10000000000000000000000", "-1.5"), "float"),
+        (("0.30000000000000004", "0.10000000000000000555", "1.2345678901234568E-5"), "float"),
+    ],
+)
+def test_numbers_that_no_double_holds_keep_their_digits_next_to_doubles(lander, values, kind, written, before):
+    every = ["0.25"] * before + list(values)
+    lander.follows = written == "followed"
+    if written == "csv":
+        landed = lander.csv("n\n" + "".join(f"{value}\n" for value in every))
+    else:
+        landed = lander.ndjson(lines(*(f'{{"n": {value}}}' for value in every)), rows_read=len(every))
+    read = float if kind == "float" else str if kind == "text" else Decimal
+    assert (landed.types, landed.reasons) == ({"n": kind}, [])
+    assert landed.column("n") == list(map(read, every))
+
+
+def test_files_with_other_headers_have_a_type_for_all_of_their_values(lander):
+    landed = lander.csv("n,m\n1.5,\n", "m,n\n1,9007199254740993\n", "n\n2\n")
+    assert landed.types == {"n": "decimal(38,9)", "m": "integer"}
+    assert landed.column("n") == [Decimal("1.5"), 2**53 + 1, 2]
+    assert lander.csv("n\n1\n", "n,m\nx,1\n").column("n") == ["1", "x"]
+
+
 def test_types_are_found_in_all_values_of_json(lander):
     first = (
         '{"i": 1, "f": 1, "b": true, "d": "2013-01-31", "z": "2013-01-31T10:00:00+02:00", "w": "2013-01-31 10:00:00"'

@@ -14,6 +14,7 @@ from elt_factory.config.models.formats import FileFormat
 from elt_factory.config.models.values import MAX_PRECISION, ColumnType, TypeName
 from elt_factory.core.extras import needs
 from elt_factory.core.failures import BadDataError
+from elt_factory.extract.json_numbers import json_number
 from elt_factory.formats.counting import avro_rows
 from elt_factory.formats.kind import Delivered, FormatKind
 from elt_factory.formats.records import Bad, spool_of
@@ -45,6 +46,7 @@ _LOGICAL: Mapping[str, TypeName] = {
     "local-timestamp-micros": "datetime",
     "uuid": "text",
 }
+_NUMBERS: frozenset[TypeName] = frozenset({"integer", "decimal", "float"})
 _NAMED = ("record", "enum", "fixed")  # types that are defined once and named where they are used again
 # what the numbers of times count, of which Python has those of the years 1 to 9999
 _COUNTED = {
@@ -73,14 +75,21 @@ def _spooled(_: AvroFormat, files: Sequence[Delivered], workdir: Path) -> Spool:
     # what is not said, or said differently, is found in the values
     types = {name: next(iter(found)) for name, found in kinds.items() if len(found) == 1}
     texts = frozenset(name for name, found in kinds.items() if found >= {ColumnType("binary"), ColumnType("text")})
-    return spool_of(files, workdir, partial(_records, texts), types)
+    numbers = frozenset(name for name, found in kinds.items() if {kind.name for kind in found} <= _NUMBERS)
+    return spool_of(files, workdir, partial(_records, texts, numbers - types.keys()), types)
 
 
-def _records(texts: frozenset[str], file: Delivered) -> Iterator[bytes | Bad]:
-    """Yield the records; in columns of `texts` bytes are what they say in UTF-8, as texts are there, too."""
+def _records(texts: frozenset[str], numbers: frozenset[str], file: Delivered) -> Iterator[bytes | Bad]:
+    """Yield the records.
+
+    In columns of `texts` bytes are what they say in UTF-8, as texts are there, too; in those of `numbers`, which are of
+    several types, decimals are numbers of JSON.
+    """
     import msgspec
 
     for number, record in enumerate(_read(file), 1):
+        decimals = [name for name in numbers if isinstance(record.get(name), Decimal)]
+        record |= {name: json_number(format(record[name], "f")) for name in decimals}
         there = [name for name in texts if isinstance(record.get(name), bytes)]
         try:
             record |= {name: record[name].decode() for name in there}

@@ -74,6 +74,8 @@ _DAY_AND_TIME = "____-__-_____:__:__"
 _CLOCKS = (_DAY_AND_TIME, f"{_DAY_AND_TIME}.___", f"{_DAY_AND_TIME}.______")
 _INSTANTS = tuple(clock + zone for clock in _CLOCKS for zone in ("Z", "+00", "+00:00"))
 _EXACT_DIGITS = 15  # a decimal number of that many digits survives the way through a double
+_MOST_DIGITS = 800  # no double has more, written out whole
+_PLAIN_NUMBER = r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*"
 
 
 def has_nanoseconds(expression: str) -> str:
@@ -129,6 +131,37 @@ def has_usual_year(value: str, column_type: ColumnType) -> str:
 def within_years(value: str, column_type: ColumnType) -> str:
     """Return a date or a time, NULL where other systems do not have its year."""
     return f"CASE WHEN {has_usual_year(value, column_type)} THEN {value} END"
+
+
+def is_plain_number(text: str) -> str:
+    """Return the condition that a text is a number without an exponent."""
+    return f"regexp_full_match({text}, {text_literal(_PLAIN_NUMBER)})"
+
+
+def digits_of(text: str) -> tuple[str, str]:
+    """Return SQL for how many digits a plain number has before and after the point."""
+    plain = f"ltrim(trim({text}), '+-')"
+    whole = f"length(ltrim(split_part({plain}, '.', 1), '0'))"
+    scale = f"length(rtrim(split_part({plain}, '.', 2), '0'))"
+    return whole, scale
+
+
+def is_of_a_double(text: str, value: str) -> str:
+    """Return the condition that a number is what some program writes for a double, so that it loses nothing as one.
+
+    `value` is the nearest double, which is written with as many digits. Of most numbers a cheaper look says it.
+    """
+    digits = _digits(f"regexp_extract({text}, '^[^eE]*')")
+    most = f"greatest(0, least(length({digits}), {_MOST_DIGITS}) - 1)"
+    again = _digits(f"regexp_extract(format('{{:.{{}}e}}', {value}, {most}), '^[^e]*')")
+    return (
+        f"CASE WHEN strlen({text}) <= {_EXACT_DIGITS} THEN TRUE WHEN CAST({value} AS VARCHAR) = {text} THEN TRUE "
+        f"ELSE {again} = {digits} END"
+    )
+
+
+def _digits(number: str) -> str:
+    return f"trim(regexp_replace({number}, '[^0-9]', '', 'g'), '0')"
 
 
 def plain_cast(expression: str, column_type: ColumnType) -> str:

@@ -13,7 +13,7 @@ from elt_factory.config.models.table import loaded_name
 from elt_factory.landing import inference, lines, ndjson
 from elt_factory.landing.csv_files import by_header
 from elt_factory.landing.csv_sifting import forget_broken_lines
-from elt_factory.landing.found import Found, JsonKind, Look, find_columns
+from elt_factory.landing.found import Found, JsonKind, Look, ReadFields, find_columns
 from elt_factory.landing.numbers import Signs
 from elt_factory.landing.presumption import Presumption
 
@@ -62,6 +62,8 @@ def presumed_columns(
 class _FirstLook(Look):
     """Looks at the first records and notes what is asked of all."""
 
+    of_digits = False  # each number is asked for them
+
     tests: dict[str, str] = field(default_factory=dict)
     in_json: set[str] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
@@ -85,12 +87,14 @@ class _FirstLook(Look):
             for name, answer in answers.items()
         }
 
-    def types_of_json(self, connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, JsonKind]) -> Found:
+    def types_of_json(
+        self, connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, JsonKind], read: ReadFields
+    ) -> Found:
         """Presume that the first values have the kinds of all."""
         self.texts |= {name for name, kind in kinds.items() if kind.bits == ndjson.TEXT}
         open_names = [name for name, kind in kinds.items() if kind.may_be_moments]
-        read = ndjson.read_columns(dict.fromkeys(open_names, "VARCHAR"))
-        answers = inference.answers_of_some(connection, open_names, read) if open_names else {}
+        relation = read(dict.fromkeys(open_names, "VARCHAR"))
+        answers = inference.answers_of_some(connection, open_names, relation) if open_names else {}
         found: Found = {}
         for name, kind in kinds.items():
             if name in self.texts:

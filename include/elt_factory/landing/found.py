@@ -6,6 +6,8 @@ import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from elt_factory.landing import casting, csv_sql, csv_stream, memory, ndjson, pa
 from elt_factory.landing.csv_files import by_first_record, by_header, check_is_known, is_header_again
 from elt_factory.landing.csv_sifting import forget_broken_lines
 from elt_factory.landing.file_names import AGAIN, PATH, ROW, UNDECODED, with_path
-from elt_factory.landing.inference import types_of_text
+from elt_factory.landing.inference import type_of_text, types_of_text
 from elt_factory.landing.lines import LINES, BrokenLinesError, only_first
 from elt_factory.landing.numbers import Signs
 from elt_factory.landing.parquet_types import types_in_groups
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     import duckdb
 
 Found = dict[str, ColumnType | None]
+ReadFields = Callable[[Mapping[str, str]], str]  # makes a relation of fields of NDJSON, in the given DuckDB types
 # the types of fields whose values are all of these kinds; all others are JSON
 _TYPES: Mapping[int, TypeName] = {
     ndjson.TEXT: "text",
@@ -42,6 +45,7 @@ _LIKE_A_YEAR = re.compile(r'"\s*\d{0,4}[-/\\]')
 _LIKE_A_DAY = re.compile(r'"\d{4}-\d{1,2}-\d{1,2}')
 _BYTES = "BLOB"
 _SURE_DIGITS = 18
+_SURE_OF_FLOATS = 15  # signs of a number that a double holds for certain
 _PROVABLE = ("integer", "float", "boolean", "date")
 _FORM_PART = 4  # of the first records a quarter says their form: one of another form costs itself alone
 _EXACT = ("text", "integer", "decimal")  # types whose values a double may not hold
@@ -68,14 +72,22 @@ class JsonKind:
 
     @property
     def is_unsure(self) -> bool:
-        """Whether the values need a look one by one: integers of many digits, and texts that may be moments."""
+        """Whether the values need a look one by one: numbers of many digits, and texts that may be moments."""
         if self.bits == ndjson.TEXT:
             return all(_LIKE_A_DAY.match(text) for text in (self.least, self.greatest))
+        if self.type.name == "float":
+            return self.longest > _SURE_OF_FLOATS
         return self.bits == ndjson.INTEGER and self.longest > _SURE_DIGITS
+
+    def type_by(self, looked: ColumnType | None) -> ColumnType:
+        """Return the type by a look at the values one by one: 1.0 is not written as an integer."""
+        return self.type if looked is None or (self.type.name, looked.name) == ("float", "integer") else looked
 
 
 class Look:
-    """A look at all values of columns for their types."""
+    """A look at all values of columns for their types, and at all of their digits."""
+
+    of_digits = True
 
     def note_keys(self, names: Sequence[str]) -> None:
         """Note the keys of NDJSON."""
@@ -84,13 +96,15 @@ class Look:
         """Return the types of columns of text."""
         return types_of_text(connection, names, relation)
 
-    def types_of_json(self, connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, JsonKind]) -> Found:
+    def types_of_json(
+        self, connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, JsonKind], read: ReadFields
+    ) -> Found:
         """Return the types of fields whose kinds are known; those without a value are left out."""
         unsure = [name for name, kind in kinds.items() if kind.bits is not None and kind.is_unsure]
-        relation = ndjson.read_columns(dict.fromkeys(unsure, "VARCHAR"))
+        relation = read(dict.fromkeys(unsure, "VARCHAR"))
         memory.set_threads(connection, len(unsure))
         looked = self.types_of_text(connection, unsure, relation) if unsure else {}
-        return {name: looked.get(name) or kind.type for name, kind in kinds.items() if kind.bits is not None}
+        return {name: kind.type_by(looked.get(name)) for name, kind in kinds.items() if kind.bits is not None}
 
 
 _WHOLE = Look()
@@ -129,6 +143,8 @@ def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool
     if None in names:
         raise BrokenLinesError
     look.note_keys(names)
+    # without a record the columns are those that files name by themselves
+    names = names or list(spool.types if spool.sources else ())
     check_names(known, list(map(loaded_name, names)))
     check_width(known, list(map(loaded_name, names)))
     if spool.texts:
@@ -142,19 +158,22 @@ def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool
         signs = Signs.of(spool.csv)
         kinds = _infer(connection, known, unknown, signs.to_look_at(texts, unknown) if signs else texts, look)
     else:
-        kinds = _types_of_json(connection, unknown, look)
+        kinds = _types_of_json(connection, unknown, spool, look)
     # what the table and the YAML name comes first
     declared = map(source_name, [*(known.existing or {}), *known.table.columns])
     return {name: given.get(name) or kinds.get(name) for name in dict.fromkeys([*declared, *names]) if name in names}
 
 
-def _types_of_json(connection: duckdb.DuckDBPyConnection, names: Sequence[str], look: Look) -> Found:
+def _types_of_json(connection: duckdb.DuckDBPyConnection, names: Sequence[str], spool: Spool, look: Look) -> Found:
     if not names:
         return {}
     memory.set_threads(connection, len(names))
-    answer = connection.execute(ndjson.kinds(names)).fetchall()[0]
+    read: ReadFields = ndjson.read_columns
+    if look.of_digits and _has_long_numbers(connection, spool.files, frozenset(names)):
+        read = partial(ndjson.read_exactly, names=frozenset(names), marker=uuid.uuid4().hex)
+    answer = connection.execute(ndjson.kinds(names, read(dict.fromkeys(names, "JSON")))).fetchall()[0]
     kinds = {name: JsonKind(*answer[4 * index : 4 * index + 4]) for index, name in enumerate(names)}
-    return look.types_of_json(connection, kinds)
+    return look.types_of_json(connection, kinds, read)
 
 
 def _find_parquet(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool, look: Look) -> Found:
@@ -203,21 +222,31 @@ def _columns_with(spool: Spool, is_meant: Callable[[str], bool]) -> frozenset[st
 
 
 def _find_csv(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool, look: Look) -> Found:
-    found: Found = {}
+    found: Found = dict.fromkeys(chain(*by_header(spool)))
+    kinds: dict[str, dict[str, ColumnType | None]] = {}  # of each column in each relation that has it
     for header, files in by_header(spool).items():
         check_names(known, list(map(loaded_name, header)))
         check_width(known, list(map(loaded_name, header)))
         check_is_known(known, header, files)
         relation = csv_sql.read(files, header, spool.csv, spool.longest)
-        unknown = [name for name in header if name not in spool.types and found.get(name) is None]
-        for name in header:
-            found.setdefault(name, spool.types.get(name))
+        unknown = [name for name in header if name not in spool.types]
         records = f"(FROM {relation} WHERE NOT ({is_header_again(header, spool)}))"
         signs = Signs.of(spool.csv)
         looked = signs.to_look_at(records, unknown) if signs and unknown else records
-        found.update(_infer(connection, known, unknown, looked, look))
+        for name, kind in _infer(connection, known, unknown, looked, look).items():
+            kinds.setdefault(name, {})[looked] = kind
+    found |= {name: spool.types[name] for name in found if name in spool.types}
+    found |= {name: _over_all(connection, name, of_each) for name, of_each in kinds.items()}
     forget_broken_lines(connection)
     return found
+
+
+def _over_all(
+    connection: duckdb.DuckDBPyConnection, name: str, of_each: Mapping[str, ColumnType | None]
+) -> ColumnType | None:
+    """Return the type of all values of a column that files with other headers have, too."""
+    different = set(of_each.values()) - {None}
+    return type_of_text(connection, name, [*of_each]) if len(different) > 1 else next(iter(different), None)
 
 
 def _infer(
@@ -245,7 +274,7 @@ def _ndjson_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan:
     presumed = plan.presumed
     # so does one whose kind is presumed
     in_json = {name: "JSON" if name in presumed.in_json | presumed.texts else kind for name, kind in types.items()}
-    exact = _exact_fields(plan)
+    exact = _exact_fields(plan) | _presumed_floats(plan)
     # of what is still being read no one knows yet
     if exact and (spool.growing or _has_long_numbers(connection, spool.files, exact)):
         return [ndjson.read_exactly(in_json, exact, uuid.uuid4().hex, plan.own_columns, presumed)]
@@ -278,6 +307,7 @@ def relation_by_form(
         form = form_of(connection, of_keys, LINES, {key: kinds[key] for key in of_keys if key in kinds})
     if form is None:
         return None
+    exact |= _presumed_floats(plan)
     relation = ndjson.read_by_form(of_keys, form, plan.own_columns, plan.presumed, exact)
     return relation, frozenset(form.kinds)
 
@@ -301,6 +331,11 @@ def _exact_fields(plan: ContractPlan) -> frozenset[str]:
     if any(column.type.name == "json" for column in found):
         return ndjson.ANY_FIELD
     return frozenset(column.name for column in found if column.hashed or column.type.name in _EXACT)
+
+
+def _presumed_floats(plan: ContractPlan) -> frozenset[str]:
+    """Return the fields whose numbers are asked whether a double holds them."""
+    return frozenset(c.name for c in plan.columns if c.name in plan.presumed.tests and c.type.name == "float")
 
 
 def _has_long_numbers(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], exact: frozenset[str]) -> bool:

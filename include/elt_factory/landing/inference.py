@@ -11,14 +11,25 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from elt_factory.config.models.values import ColumnType
+from elt_factory.config.models.widening import decimal_for
 from elt_factory.core.sql_text import identifier, identifiers, text_literal
-from elt_factory.landing.casting import WIDE_INTEGER, cast_text, has_usual_year, is_usual, plain_cast
+from elt_factory.landing.casting import (
+    WIDE_INTEGER,
+    cast_text,
+    digits_of,
+    has_usual_year,
+    is_of_a_double,
+    is_plain_number,
+    is_usual,
+    plain_cast,
+)
 from elt_factory.landing.presumption import tested
 
 if TYPE_CHECKING:
     import duckdb
 
-INFERRED_WIDTH = 10
+INFERRED_WIDTH = 13
+_GREATEST = (1, 11, 12)  # places in an answer that are not counts
 _SOME = 2000  # records that say what a type can be
 
 _WHOLE = r"\s*[+-]?[0-9]+\s*"
@@ -26,6 +37,7 @@ _ISO_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ZONE = ":[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _CLOCK = f"{_ISO_DATE}[ T][0-9]{{2}}:[0-9]{{2}}:[0-9.]+"
 _OFFSET = "(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
+_TOO_MANY = 999  # digits, for what is not a plain number
 _NUMBER = r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?"
 
 
@@ -38,7 +50,7 @@ def _of_clock(zone: str) -> str:
 # before it in `fitting_type` where some records had a value that is not; and DuckDB's own cast of it is exact
 USUAL: Mapping[str, str] = {
     "integer": is_usual("$", "#", ColumnType("integer")),
-    "float": f"regexp_full_match($, '{_NUMBER}')",
+    "float": f"regexp_full_match($, '{_NUMBER}') AND {is_of_a_double('$', '#')}",
     "boolean": "# IS NOT NULL AND ($ IN ('true', 'false') OR lower($) IN ('true', 'false'))",
     "date": is_usual("$", "#", ColumnType("date")),
     "timestamp": f"# IS NOT NULL AND ({is_usual('$', '#', ColumnType('timestamp'))} OR {_of_clock(_OFFSET)})",
@@ -64,6 +76,17 @@ def types_of_text(
     if rest:
         found |= {name: fitting_type(answer) for name, answer in _answers(connection, rest, relation).items()}
     return found
+
+
+def type_of_text(connection: duckdb.DuckDBPyConnection, name: str, relations: Sequence[str]) -> ColumnType | None:
+    """Return the narrowest type of a column of text that several relations have."""
+    answers = [_answers(connection, [name], relation)[name] for relation in relations]
+    return fitting_type([_of_all(place, of_each) for place, of_each in enumerate(zip(*answers, strict=True))])
+
+
+def _of_all(place: int, of_each: Sequence[int | bool | None]) -> int | bool | None:
+    known = [value for value in of_each if value is not None]
+    return max(known, default=None) if place in _GREATEST else sum(known)
 
 
 def answers_of_some(connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation: str) -> Answers:
@@ -123,7 +146,20 @@ def infer_text_type(columns: Sequence[str]) -> str:
         tests.append(_count(f"regexp_full_match({column}, {text_literal(_WHOLE)})"))
         tests.append(_count(f"regexp_full_match({column}, '{_ISO_DATE}')"))
         tests.append(_count(f"regexp_matches({column}, '{_ZONE}')"))
+        tests.extend(_of_digits(column))
     return f"SELECT {', '.join(tests)} FROM raw"
+
+
+def _of_digits(column: str) -> list[str]:
+    """Return how many values are those of doubles, and the most digits before and after the point."""
+    double = cast_text(column, ColumnType("float"))
+    of_doubles = _count(f"CASE WHEN {double} IS NOT NULL THEN {is_of_a_double(column, double)} END")
+    plain = is_plain_number(column)
+    most = (
+        f"CASE WHEN {plain} THEN {digits} WHEN {column} IS NOT NULL THEN {_TOO_MANY} END"
+        for digits in digits_of(column)
+    )
+    return [of_doubles, *(f"max({digits})" for digits in most)]
 
 
 def _is_moment(column: str) -> str:
@@ -142,18 +178,20 @@ def _count(condition: str) -> str:
 def fitting_type(answer: Sequence[int | bool | None]) -> ColumnType | None:
     """Return the narrowest type that holds all values, from one column's part of the answer to `infer_text_type`.
 
-    Numbers with a leading zero are codes and stay text, and so do integers of more digits than any type has. None: the
+    Numbers with a leading zero are codes and stay text, and so do those of more digits than any type has. None: the
     column has no value at all.
     """
-    total, leading_zero, boolean, integer, wide, number, moment, whole, date, zoned = answer
+    total, leading_zero, boolean, integer, wide, number, moment, whole, date, zoned, of_doubles, *digits = answer
     if not total:
         return None
+    exact = decimal_for(*(most or 0 for most in digits)) or "text"
     fitting = (
         ("text", bool(leading_zero) and number == total),
         ("integer", integer == total),
         (WIDE_INTEGER, wide == total and whole == total),
         ("text", whole == total),
-        ("float", number == total),
+        ("float", of_doubles == total),
+        (str(exact), number == total),
         ("boolean", boolean == total),
         ("date", date == total and moment == total),
         ("timestamp", moment == total and zoned == total),

@@ -92,14 +92,18 @@ def _has_only(text: str, presumed: Presumption) -> str:
     return f"{shape} AND NOT {_too_deep(text, presumed.longest)}"
 
 
-def kinds(names: Sequence[str]) -> str:
+def kinds(names: Sequence[str], relation: str) -> str:
     """SELECT of what values fields have: per field the bits of their kinds, the least and greatest, the longest.
 
     Values are as JSON writes them, so texts have quotes.
+
+    Args:
+        names: The fields.
+        relation: The records, with the fields as JSON.
     """
     values = ", ".join(f"nullif(CAST({identifier(name)} AS VARCHAR), 'null') AS v{n}" for n, name in enumerate(names))
     tests = (f"bit_or({_kind(f'v{n}')}), min(v{n}), max(v{n}), max(strlen(v{n}))" for n, _ in enumerate(names))
-    return f"SELECT {', '.join(tests)} FROM (SELECT {values} FROM {read_columns(dict.fromkeys(names, 'JSON'))})"
+    return f"SELECT {', '.join(tests)} FROM (SELECT {values} FROM {relation})"
 
 
 def _kind(value: str) -> str:

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 from elt_factory.config.models.values import ColumnType
 from elt_factory.config.models.widening import number_for
 from elt_factory.core.sql_text import text_literal
-from elt_factory.landing.casting import cast_text
+from elt_factory.landing.casting import cast_text, digits_of, is_plain_number
 from elt_factory.landing.json_rules import pointer_to
 from elt_factory.landing.planned import ContractPlan
 from elt_factory.landing.schema import KnownTable
 
 if TYPE_CHECKING:
     import duckdb
-
-_NUMBER = r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*"
 
 
 def grown_numbers(
@@ -50,12 +48,9 @@ def digits(columns: Mapping[str, ColumnType]) -> str:
     parts = []
     for name, kind in columns.items():
         raw = f"json_extract_string(record, {text_literal(pointer_to(name))})"
-        plain = f"ltrim(trim({raw}), '+-')"
-        whole = f"length(ltrim(split_part({plain}, '.', 1), '0'))"
-        scale = f"length(rtrim(split_part({plain}, '.', 2), '0'))"
-        bad = f"regexp_full_match({raw}, {text_literal(_NUMBER)}) AND {cast_text(raw, kind)} IS NULL"
+        bad = f"{is_plain_number(raw)} AND {cast_text(raw, kind)} IS NULL"
         # not with FILTER: see `inference.infer_text_type`
-        parts += [f"max(CASE WHEN {bad} THEN {part} END)" for part in (whole, scale)]
+        parts += [f"max(CASE WHEN {bad} THEN {part} END)" for part in digits_of(raw)]
     return f"SELECT {', '.join(parts)} FROM staged WHERE reason IS NOT NULL AND record IS NOT NULL"
 
 

@@ -27,19 +27,21 @@ def holds(wider: ColumnType, narrower: ColumnType) -> bool:
 
 
 def number_for(kind: ColumnType, whole_digits: int, scale: int) -> ColumnType | None:
-    """Return the decimal that holds a number type and numbers of that many digits; None without one or a need for it.
-
-    It is `decimal(38,9)` where that suffices, so that a column does not grow again with every digit.
-    """
+    """Return the decimal that holds a number type and numbers of that many digits; None without one or a need."""
     if kind.name not in ("integer", "decimal"):
         return None
     whole = max(whole_digits, INTEGER_DIGITS if kind.name == "integer" else _whole_digits(kind))
-    needed = max(scale, kind.scale)
-    wanted = needed if needed > _SCALE or whole + _SCALE > MAX_PRECISION else _SCALE
-    if whole + wanted > MAX_PRECISION:
-        return None
-    found = ColumnType("decimal", MAX_PRECISION, wanted)
+    found = decimal_for(whole, max(scale, kind.scale))
     return found if found != kind else None
+
+
+def decimal_for(whole_digits: int, scale: int) -> ColumnType | None:
+    """Return the decimal that holds numbers of that many digits before and after the point; None without one.
+
+    It is `decimal(38,9)` where that suffices, so that a column does not grow again with every digit.
+    """
+    wanted = scale if scale > _SCALE or whole_digits + _SCALE > MAX_PRECISION else _SCALE
+    return ColumnType("decimal", MAX_PRECISION, wanted) if whole_digits + wanted <= MAX_PRECISION else None
 
 
 def _whole_digits(kind: ColumnType) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from elt_factory.sources.sql.origin import Origin
 
 _HIDDEN = 1  # a column of a virtual table that SELECT * does not have
 _STORAGE = ("text", "blob", "real", "integer")
+_WHOLE_IN_FLOAT = 2**53  # every whole number up to it is a float exactly
 _NUMBERS = frozenset({"NUMERIC", "DECIMAL", "DEC", "NUMBER", "FIXED"})
 _BYTES = frozenset({"BINARY", "VARBINARY", "BYTEA"})
 # SQLite takes both for integers: POINT ends in INT, INTERVAL begins with it
@@ -115,18 +117,24 @@ def _stored(database: sa.Connection, place: sa.FromClause, names: Sequence[str])
     """Return the types of columns by the storage classes of all their values; None without a value."""
     if not names:
         return {}
-    tests = [
-        sa.func.max(sa.func.typeof(sa.column(name)) == storage).label(f"t{place}")
-        for place, (name, storage) in enumerate((name, storage) for name in names for storage in _STORAGE)
-    ]
+    tests = [sa.func.max(test).label(f"t{number}") for number, test in enumerate(chain(*map(_tests, names)))]
     row = database.execute(sa.select(*tests).select_from(place)).one()
-    width = len(_STORAGE)
+    width = len(_STORAGE) + 1
     return {name: _of_storage(row[index * width : (index + 1) * width]) for index, name in enumerate(names)}
 
 
+def _tests(name: str) -> Iterator[sa.ColumnElement[bool]]:
+    column: sa.ColumnClause[Any] = sa.column(name)
+    kind = sa.func.typeof(column)
+    yield from (kind == storage for storage in _STORAGE)
+    yield sa.and_(kind == "integer", sa.not_(column.between(-_WHOLE_IN_FLOAT, _WHOLE_IN_FLOAT)))
+
+
 def _of_storage(seen: Sequence[Any]) -> ColumnType | None:
-    text, blob, real, integer = map(bool, seen)
-    if text or (blob and (real or integer)):
+    """Return the type by what there is of each storage class, and whether some integers are beyond those of floats."""
+    text, blob, real, integer, large = map(bool, seen)
+    # no number that is known before its values are read holds them all
+    if text or (blob and (real or integer)) or (real and large):
         return ColumnType("text")
     kinds: tuple[tuple[bool, TypeName], ...] = ((blob, "binary"), (real, "float"), (integer, "integer"))
     return next((ColumnType(name) for found, name in kinds if found), None)
