@@ -524,3 +524,11 @@ def test_of_fields_of_a_width_only_spaces_are_no_part_of_a_value(line):
         (None, None),
         ("3", "\u3000\tc"),
     }
+
+
+def test_a_csv_file_of_which_no_row_meets_the_condition_is_read(line):
+    one = line({"type": "csv"}, b"id,status\n1,draft\n2,draft\n", where="status = 'new'")
+    report = one.load(WEEK)
+    assert (report.rows_read, report.rows_loaded, report.rows_filtered) == (2, 0, 2)
+    (one.folder / "in" / "b").write_bytes(b"id,status\n3,new\n")
+    assert one.load(WEEK).rows_loaded == 1

@@ -62,6 +62,32 @@ def test_a_condition_on_an_unknown_column_says_what_to_write(lander, where, hint
         lander.ndjson(lines(*ROWS), table={"where": where})
 
 
+@pytest.mark.parametrize(
+    ("where", "cause"),
+    [
+        ("status > 1", "where: Binder Error: Cannot compare values of type VARCHAR"),
+        ("id = 'x'", "where: Conversion Error: Could not convert string 'x' to INT64; hint"),
+        ("status::integer > 1", "where: Conversion Error: Could not convert string 'new' to INT32; hint"),
+        ("lower(id) = 'x'", "where: Binder Error: No function matches"),
+        ("nosuch(id) > 1", "where: Catalog Error: Scalar Function with name nosuch does not exist"),
+    ],
+)
+def test_a_condition_that_cannot_be_asked_of_the_columns_is_named_with_their_types(lander, where, cause):
+    with pytest.raises(ContractError) as caught:
+        lander.ndjson(lines(*ROWS), table={"where": where})
+    assert str(caught.value).startswith(cause)
+    assert "the columns are id (integer), status (text)" in str(caught.value)
+    secret = {"status": {"pii": "hash"}}
+    with pytest.raises(ContractError) as caught:
+        lander.ndjson(lines(*ROWS), table={"where": "reason::integer > 1", "columns": secret})
+    assert "Conversion Error; details withheld" in str(caught.value)
+
+
+def test_a_condition_is_asked_of_records_alone(lander):
+    table = {"where": "coalesce(id, error('no id')) > 1"}
+    assert lander.ndjson(lines('{"id": 1}', '{"id": 2}'), table=table).column("id") == [2]
+
+
 def test_a_column_that_only_the_yaml_has_is_null_in_the_condition(lander):
     table = {
         "where": "later is null and status = 'new'",

@@ -64,6 +64,16 @@ def condition_macros(plan: ContractPlan) -> list[str]:
     return [_macro(plan, name, condition) for name, condition in given.items() if condition]
 
 
+def asked_of_nothing(plan: ContractPlan) -> list[str]:
+    """SELECT of each condition over no rows of the types that there will be: what cannot be asked of them fails."""
+    given = {WHERE: plan.where, STAYS: plan.stays}
+    return [
+        f"SELECT {name}({', '.join(plan.given_to(condition).values())}) FROM ({no_records(plan)})"
+        for name, condition in given.items()
+        if condition
+    ]
+
+
 def _macro(plan: ContractPlan, name: str, condition: str) -> str:
     names = ", ".join(map(identifier, plan.given_to(condition)))
     return f"CREATE OR REPLACE TEMP MACRO {name}({names}) AS coalesce(({condition}\n), false)"

@@ -100,11 +100,14 @@ def copy_ledger(file: str) -> str:
     return f"COPY ({select}) TO {text_literal(file)} (FORMAT parquet, COMPRESSION zstd, RETURN_STATS)"
 
 
-def refuse_unread_files(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool) -> None:
+def refuse_unread_files(
+    connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool, filtered: frozenset[str] = frozenset()
+) -> None:
     """Refuse a file that is written in another way than the YAML says.
 
     It has records and yields no good row, or more than half of its lines, ten at least, are not records at all. One
-    record that is rejected, alone in its file, is one bad record.
+    record that is rejected, alone in its file, is one bad record. Files that are `filtered` have rows that are not
+    loaded.
     """
     if not spool.sources:
         return
@@ -124,7 +127,8 @@ def refuse_unread_files(connection: duckdb.DuckDBPyConnection, known: KnownTable
             raise BadDataError(
                 f"{where}: {which} records are rejected; {written or 'check the format'}. One of them: {reason}"
             )
-        if not rejected and spool.format == "csv" and (line := _line_with_data(Path(path), spool)):
+        may_be_empty = spool.format == "csv" and not rejected and path not in filtered
+        if may_be_empty and (line := _line_with_data(Path(path), spool)):
             raise BadDataError(f"{where} line {line}: data found, but no record was read from the file")
 
 

@@ -113,7 +113,8 @@ def _land(
         # also where it could not be read: a file that was being written looks broken
         check_unchanged(request.spool.sources)
     if request.replays is None:
-        refuse_unread_files(connection, request.known, staged.spool)
+        filtered = staging.filtered_files(connection, request.staged, staged.plan)
+        refuse_unread_files(connection, request.known, staged.spool, filtered)
     _refuse_if_frozen(connection, request.known)
     files = _write_parts(connection, staged, folder, attempt)
     rejects = _write_rejects(connection, staged, folder, attempt)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from elt_factory.landing.quarantine import make_checks
 if TYPE_CHECKING:
     import duckdb
 
+_WHERE_FROM = re.compile(" because the FROM| when casting from")  # what follows names columns of the contract's own
 _UNKNOWN = re.compile(r'column "([^"]+)" was not found')
 _ROW_GROUP_BYTES = 4 * 1024 * 1024
 
@@ -32,10 +34,11 @@ def stage_records(
     """Put the records of relations, one after the other, through the contract; only they are behind `staged` then."""
     forget(folder)
     folder.mkdir(exist_ok=True)
-    _make_conditions(connection, plan)
     make_checks(connection, plan)
-    for relation in relations:
-        _add(connection, folder, contract.stage_records(relation, plan))
+    with _naming_the_condition(plan):
+        _make_conditions(connection, plan)
+        for relation in relations:
+            _add(connection, folder, contract.stage_records(relation, plan))
     _show(connection, folder, plan)
 
 
@@ -67,20 +70,53 @@ def filtered_rows(connection: duckdb.DuckDBPyConnection, folder: Path, plan: Con
     return int(found[0][0])
 
 
+def filtered_files(connection: duckdb.DuckDBPyConnection, folder: Path, plan: ContractPlan) -> frozenset[str]:
+    """Return the files that have such rows."""
+    if not (plan.where and plan.by_file) or not folder.is_dir():
+        return frozenset()
+    found = connection.execute(f"SELECT DISTINCT file FROM {_there(folder)} WHERE kept IS FALSE").fetchall()
+    return frozenset(file for (file,) in found)
+
+
 def _make_conditions(connection: duckdb.DuckDBPyConnection, plan: ContractPlan) -> None:
+    """Make the macros of the conditions, and ask them once: of these columns DuckDB may not be able to."""
+    for macro in contract.condition_macros(plan):
+        connection.execute(macro)
+    for asked in contract.asked_of_nothing(plan):
+        connection.execute(asked)
+
+
+@contextmanager
+def _naming_the_condition(plan: ContractPlan) -> Iterator[None]:
+    """Errors of the table's condition, also where it cannot be computed for a record: values of records have TRY_CAST.
+
+    Raises:
+        ContractError: that, with the columns.
+    """
     import duckdb
 
+    # of the last two some are of the records
+    bound = (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException)
     try:
-        for macro in contract.condition_macros(plan):
-            connection.execute(macro)
-    except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
-        cause = str(error).splitlines()[0].split(" because the FROM")[0]
-        names = [*(column.name for column in plan.columns), *(name for name, _ in plan.unseen)]
-        hint = f"the columns are {', '.join(names[:20])}"
-        if unknown := _UNKNOWN.search(cause):
-            near = near_name(unknown[1], names)
-            hint += f"; {near if near.startswith('did') else f'declare {unknown[1]} under columns: if it comes later'}"
-        raise ContractError(f"where: {cause}; hint: {hint}") from None
+        yield
+    except (*bound, duckdb.ConversionException, duckdb.OutOfRangeException) as error:
+        if not (plan.where or plan.stays):
+            raise
+        cause = _WHERE_FROM.split(str(error).splitlines()[0])[0]
+        if plan.secret and not isinstance(error, bound):
+            cause = f"{cause.partition(':')[0]}; details withheld: they may contain personal data"
+        raise ContractError(f"where: {cause}; hint: {_hint(cause, plan)}") from None
+
+
+def _hint(cause: str, plan: ContractPlan) -> str:
+    kinds = {column.name: f" ({column.landed_type})" for column in plan.columns}
+    names = [*kinds, *(name for name, _ in plan.unseen)]
+    hint = f"the columns are {', '.join(name + kinds.get(name, '') for name in names[:20])}"
+    if unknown := _UNKNOWN.search(cause):
+        near = near_name(unknown[1], names)
+        return f"{hint}; {near if near.startswith('did') else f'declare {unknown[1]} under columns: if it comes later'}"
+    is_of_types = "cast" in cause or "convert" in cause
+    return f"{hint}; try_cast(a AS integer) is NULL where a text is not a number" if is_of_types else hint
 
 
 def forget(folder: Path) -> None:

@@ -34,6 +34,7 @@ _STATEMENT = re.compile(
     re.IGNORECASE,
 )
 _AGGREGATE = re.compile(r"\b(count|sum|avg|min|max)\s*\(", re.IGNORECASE)
+_OVER = re.compile(r"\)\s*over\s*[(\w]", re.IGNORECASE)
 
 
 def check_reading(text: str) -> str:
@@ -65,9 +66,10 @@ def check_condition(text: str) -> str:
     if found:
         hint = "write only the condition, like arr_delay >= -120"
         raise MistakeError(f"expected a condition, got {shown(found[1].split()[0])}", hint)
-    aggregate = _AGGREGATE.search(plain)
-    if aggregate and not asks_other_rows(text):
-        message = f"a condition is checked row by row, so the aggregate {aggregate[1]} is not allowed"
+    aggregate, over = _AGGREGATE.search(plain), _OVER.search(plain)
+    if (aggregate or over) and not asks_other_rows(text):
+        what = f"the aggregate {aggregate[1]}" if aggregate else "a window function"
+        message = f"a condition is checked row by row, so {what} is not allowed"
         raise MistakeError(message, "use row_count, unique, or a dbt test")
     return condition
 
