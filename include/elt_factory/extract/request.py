@@ -189,6 +189,8 @@ class Spool:
     known.
     `groups` are the files of a parquet spool by their types, once they are known.
     `integers` are columns of text that a database wrote from integers of at most 64 bits.
+    `forms` say of columns how the source writes their values as text, by the types that they have there: another type
+    may write the same value in another way.
     `keys` has the primary keys of all rows of the source, where the load compares them: without those that are NULL.
     `token` is what the API gave to ask with the next time.
     `remarks` are what people should know of how it was read, as what was left out.
@@ -217,6 +219,7 @@ class Spool:
     remarks: tuple[str, ...] = ()
     protected: bool = False
     integers: frozenset[str] = frozenset()
+    forms: Mapping[str, str] = field(default_factory=dict)
     seen: Mapping[Path, LineLook] = field(default_factory=dict)
     growing: Growing | None = None
 

@@ -187,12 +187,13 @@ def _joined(work: _Work, found: Sequence[Manifest]) -> Manifest:
     ledger = work.together([part.ledger for part in found], "SELECT *", "files.parquet")
     _refuse_unread_files(work, ledger, rejects)
     kinds = {name: str(kind) for name, kind in columns.items()}
+    forms = {column.name: column.form for part in found for column in part.columns}
     drift = (replace(one, type=kinds.get(one.column, one.type)) for part in found for one in part.drift)
     return replace(
         first,
         **total,
         attempt=work.joining.owner.attempt,
-        columns=tuple(LandedColumn(name, kind) for name, kind in kinds.items()),
+        columns=tuple(LandedColumn(name, kind, forms.get(name)) for name, kind in kinds.items()),
         files=tuple(files),
         rejects=rejects,
         ledger=ledger,

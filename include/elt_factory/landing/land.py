@@ -25,6 +25,7 @@ from elt_factory.landing.delivered import copy_ledger, note_hashes, refuse_unrea
 from elt_factory.landing.direct import Parts, write_parts
 from elt_factory.landing.duckdb_errors import named_errors
 from elt_factory.landing.following import Follower
+from elt_factory.landing.key_forms import with_forms
 from elt_factory.landing.manifest import Drift, LandedColumn, LandedFile, Manifest, write_manifest
 from elt_factory.landing.outline import outline, reads_after
 from elt_factory.landing.places import LocalPlace, Place
@@ -329,6 +330,7 @@ def _manifest(
     known = outline(request.known, plan, request.window, request.load_id, attempt)
     return replace(
         reads_after(known, request.cursor_after),
+        columns=with_forms(known.columns, request.known.table, request.spool.forms),
         files=written.files,
         rejects=written.rejects,
         ledger=written.ledger,

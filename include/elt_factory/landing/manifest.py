@@ -36,10 +36,14 @@ class LandedFile:
 
 @dataclass(frozen=True)
 class LandedColumn:
-    """One column of every part; `type` as ColumnType writes it."""
+    """One column of every part; `type` as ColumnType writes it.
+
+    `form` is how the source writes the values of a key that is landed as text, where it says so.
+    """
 
     name: str
     type: str
+    form: str | None = None
 
     @property
     def column_type(self) -> ColumnType:

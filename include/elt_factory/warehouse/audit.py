@@ -35,7 +35,7 @@ from typing import Any
 
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.sql_text import Value
-from elt_factory.landing.manifest import Drift, Manifest
+from elt_factory.landing.manifest import Drift, LandedColumn, Manifest
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.statement import Statement
 
@@ -475,11 +475,15 @@ def load_row(
         "delta_token_after": manifest.delta_token_after,
         "business_date_min": moves.business_date_min,
         "business_date_max": moves.business_date_max,
-        "columns": json.dumps([asdict(column) for column in manifest.columns]),
+        "columns": json.dumps([_said(column) for column in manifest.columns]),
         "started_at": datetime.fromisoformat(manifest.started_at),
         "loaded_at": loaded_at,
         "replaced_by": None,
     }
+
+
+def _said(column: LandedColumn) -> dict[str, str]:
+    return {name: value for name, value in asdict(column).items() if value is not None}
 
 
 def drift_row(manifest: Manifest, drift: Drift, changed_at: datetime) -> dict[str, Value]:

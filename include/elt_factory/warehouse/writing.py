@@ -15,6 +15,7 @@ from elt_factory.warehouse.audit import Written
 from elt_factory.warehouse.deletes import follow_deletes, marked_before, says_removed
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.history import History
+from elt_factory.warehouse.key_forms import refuse_other_forms
 from elt_factory.warehouse.snapshots import Later, Snapshot
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ def write_rows(load: Writing) -> Written:
 
     Raises:
         AccountingError: the warehouse writes another number of rows than the landing holds.
-        BadDataError: all rows would be deleted, since the source has none.
+        BadDataError: all rows would be deleted, since the source has none, or its keys are written in another way.
     """
+    refuse_other_forms(load)
     return replace(_write(load), deleted=follow_deletes(load))
 
 

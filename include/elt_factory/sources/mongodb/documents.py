@@ -32,6 +32,9 @@ _TYPES: Mapping[type, ColumnType] = {
 }
 
 
+_FORMS: Mapping[type, str] = {str: "text", Int64: "int"}
+
+
 class Kinds:
     """What the fields of documents hold, by the types that MongoDB keeps with each value."""
 
@@ -51,6 +54,12 @@ class Kinds:
         """Return the types of the fields whose values all have one."""
         found = {name: {self._type(name, kind) for kind in kinds} for name, kinds in self._seen.items()}
         return {name: kind for name, kinds in found.items() if len(kinds) == 1 for kind in kinds if kind}
+
+    def forms(self) -> dict[str, str]:
+        """Return by which types of MongoDB the values of the fields are written."""
+        return {
+            name: " or ".join(sorted({_FORMS.get(k, k.__name__) for k in kinds})) for name, kinds in self._seen.items()
+        }
 
     def _type(self, name: str, kind: type) -> ColumnType | None:
         return self._digits[name].type() if kind is Decimal128 else _TYPES.get(kind)

@@ -172,7 +172,8 @@ class _Reading:
         keys = self._keys(chosen, spec)
         types = {**kinds.types(), **part.types}
         files = (file,) if rows else ()
-        return Spool("ndjson", files, rows, types if rows else {}, null_cursors=part.null_cursors, keys=keys)
+        types = types if rows else {}
+        return Spool("ndjson", files, rows, types, null_cursors=part.null_cursors, keys=keys, forms=kinds.forms())
 
     def _find(self, part: Part, projection: Mapping[str, Any] | None, most: int | None) -> Iterator[dict[str, Any]]:
         batch = source_of(self.request, MongoDbSource).extract.fetch_rows

@@ -59,7 +59,8 @@ def read_by(driver: Driver, request: ReadRequest, label: TableLabel) -> Spool:
     file = request.workdir / "part-00000.parquet"
     rows = driver.copy(statement, columns, file, Progress(request.log, request.table))
     keys = _keys(driver, request, place, {name: columns[name] for name in keys_of(request, types, label)})
-    return Spool("parquet", (file,), rows, types, null_cursors=null_cursors, keys=keys)
+    forms = {name: column.form for name, column in columns.items() if column.form}
+    return Spool("parquet", (file,), rows, types, null_cursors=null_cursors, keys=keys, forms=forms)
 
 
 def ends_by(driver: Driver, relation: Origin, column: str) -> Ends:

@@ -100,7 +100,7 @@ def _read(
         statement = sa.select(*chosen).select_from(described.place).where(*where).limit(request.most_rows)
         rows = _spool(database, statement, described, file, source.extract.fetch_rows, progress)
         keys = _keys(database, request, described, source.extract.fetch_rows, label)
-    return Spool("parquet", (file,), rows, types, null_cursors=null_cursors, keys=keys)
+    return Spool("parquet", (file,), rows, types, null_cursors=null_cursors, keys=keys, forms=described.forms)
 
 
 def _keys(

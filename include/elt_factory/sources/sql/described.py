@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -28,11 +28,15 @@ class Read:
 
 @dataclass(frozen=True)
 class Described:
-    """What a SELECT can be made of: the FROM part, its columns, and the types that are known of them."""
+    """What a SELECT can be made of: the FROM part, its columns, and the types that are known of them.
+
+    `forms` are the database's own words for columns that are text, where those of another word are written otherwise.
+    """
 
     place: sa.FromClause
     columns: Mapping[str, Read]
     types: Mapping[str, ColumnType]
+    forms: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -155,4 +155,4 @@ def _column(name: str, kind: str) -> Column:
         return Column(f"CAST(to_json({column}) AS VARCHAR)", found)
     # an ENUM is a dictionary for Arrow, an INTERVAL or BIT nothing that is text
     is_text = found.name == "text" and kind != "VARCHAR"
-    return Column(f"CAST({column} AS VARCHAR)" if is_text else column, found)
+    return Column(f"CAST({column} AS VARCHAR)", found, kind.partition("(")[0]) if is_text else Column(column, found)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from elt_factory.sources.sql.origin import decimal_of
 REFUSALS = re.compile(r"Login failed|permission was denied|Cannot open database", re.IGNORECASE)
 MAY_HEAL = re.compile(r"deadlock victim|Lock request time out period exceeded", re.IGNORECASE)
 _DECIMALS = frozenset({2, 3})  # money is DECIMAL(19,4), smallmoney DECIMAL(10,4)
+_GUID, _PADDED = -11, frozenset({1, -8})
 _NAMES: Mapping[int, TypeName] = {
     -7: "boolean",
     **dict.fromkeys((-6, 5, 4, -5), "integer"),
@@ -38,7 +40,17 @@ def described(database: sa.Connection, place: sa.FromClause, chosen: Chosen) -> 
         name: type_of(code, column[4], column[5])
         for name, code, column in zip(names, codes, cursor.description, strict=True)
     }
-    return plain(place, names, types)
+    forms = {
+        name: form
+        for name, *about in zip(names, codes, cursor.description, strict=True)
+        if (form := form_of_text(*about))
+    }
+    return replace(plain(place, names, types), forms=forms)
+
+
+def form_of_text(code: int, column: Sequence[Any]) -> str:
+    """Return how a text is written: one of a fixed length has blanks behind it."""
+    return "uniqueidentifier" if code == _GUID else f"char({column[4]})" if code in _PADDED else ""
 
 
 def type_of(code: int, size: int | None, digits: int | None) -> ColumnType:

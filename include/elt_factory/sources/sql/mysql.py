@@ -52,7 +52,13 @@ def described(database: sa.Connection, place: sa.FromClause, chosen: Chosen) -> 
     fields: Sequence[_Field] = empty.context.cursor._result.fields  # noqa: SLF001
     documents = _documents(database, fields)
     types = {field.name: _type(field, documents) for field in fields}
-    return Described(place, {field.name: _read(field, types[field.name]) for field in fields}, types)
+    forms = {field.name: "UUID or INET" for field in fields if _is_written_by_server(field, types[field.name])}
+    return Described(place, {field.name: _read(field, types[field.name]) for field in fields}, types, forms)
+
+
+def _is_written_by_server(field: _Field, kind: ColumnType) -> bool:
+    """Whether a text is what MariaDB makes of a UUID or an address: the flags of a number are not those of a text."""
+    return kind.name == "text" and bool(field.flags & _UNSIGNED)
 
 
 def _type(field: _Field, documents: frozenset[tuple[str, str]]) -> ColumnType:

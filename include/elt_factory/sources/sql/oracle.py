@@ -26,6 +26,7 @@ MAY_HEAL = re.compile(
 )
 _NUMBER, _INSTANTS = "DB_TYPE_NUMBER", frozenset({"DB_TYPE_TIMESTAMP_TZ", "DB_TYPE_TIMESTAMP_LTZ"})
 _VECTOR, _MONTHS = "DB_TYPE_VECTOR", "DB_TYPE_INTERVAL_YM"
+_PADDED = frozenset({"DB_TYPE_CHAR", "DB_TYPE_NCHAR"})  # with blanks up to their length
 _NO_SCALE = -127  # of NUMBER without digits, and of FLOAT
 _DIGITS_OF_INTEGER = 18
 _NAMES: Mapping[str, TypeName] = {
@@ -50,12 +51,14 @@ def described(database: sa.Connection, place: sa.FromClause, chosen: Chosen) -> 
     """Return what a SELECT has: types as the driver describes the result, of queries as of tables."""
     empty: sa.CursorResult[Any] = database.execute(sa.select(chosen).select_from(place).limit(0))
     description: Sequence[Any] = empty.context.cursor.description
-    columns, types = dict[str, Read](), dict[str, ColumnType]()
+    columns, types, forms = dict[str, Read](), dict[str, ColumnType](), dict[str, str]()
     for name, column in zip(empty.keys(), description, strict=True):
         types[name] = type_of(column[1].name, column[4], column[5])
         as_text = _months if column[1].name == _MONTHS else partial(text_column, kind=types[name])
         columns[name] = Read(read_as(name, column[1].name), as_text)
-    return Described(place, columns, types)
+        if column[1].name in _PADDED:
+            forms[name] = f"char({column[2]})"
+    return Described(place, columns, types, forms)
 
 
 def type_of(kind: str, precision: int | None, scale: int | None) -> ColumnType:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _NUMERIC, _BYTEA, _BOOLEAN, _MONEY = 1700, 17, 16, 790
 # what has a collation; and what is compared by its bytes in any case: "char", name, uuid
 _COLLATED, _IN_BYTES = (25, 1042, 1043), (18, 19, 2950)
+_PLAIN_TEXTS = (18, 19, 25, 1043)  # "char", name, text, varchar of any length
 _MONEY_TYPE = ColumnType("decimal", 19, 2)
 _TYPES: Mapping[int, TypeName] = {
     _BOOLEAN: "boolean",
@@ -88,7 +89,9 @@ def read(request: ReadRequest, connection: Connection) -> Spool:
         part = in_part(KeyRange.of(request))
         null_cursors = _null_cursors(database, relation, request, part)
         where = both(_where(request, types, cursor, settled), part)
-        known = Spool("csv", (), 0, types, headers=(tuple(types),), integers=_integers(columns))
+        known = Spool(
+            "csv", (), 0, types, headers=(tuple(types),), integers=_integers(columns), forms=_forms(columns, types)
+        )
         if request.growing is not None:
             request.growing.described = known
         if source.tables[request.table].partitions > 1 and request.most_rows is None:
@@ -315,6 +318,12 @@ def _type(column: psycopg.Column, nested: frozenset[int]) -> ColumnType:
     if column.type_code == _MONEY:
         return _MONEY_TYPE
     return ColumnType("json" if column.type_code in nested else _TYPES.get(column.type_code, "text"))
+
+
+def _forms(columns: Sequence[psycopg.Column], types: Mapping[str, ColumnType]) -> Mapping[str, str]:
+    """Return how columns that are text are written: `char(6)` with blanks behind it, `uuid` with its dashes."""
+    texts = [column for column in columns if types[column.name].name == "text" and column.type_code not in _PLAIN_TEXTS]
+    return {column.name: column.type_display.replace("bpchar", "char") for column in texts}
 
 
 def _integers(columns: Sequence[psycopg.Column]) -> frozenset[str]:

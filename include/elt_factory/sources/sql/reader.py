@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from elt_factory.core.connection import Connection
 from elt_factory.extract.label import TableLabel, needed_connection
 from elt_factory.extract.request import ReadRequest, Spool
+from elt_factory.landing.key_forms import form_of
 from elt_factory.sources.sql.key_range import as_split
 from elt_factory.sources.sql.model import SILENCE
 
@@ -65,6 +67,7 @@ def read(request: ReadRequest) -> Spool:
     database as Parquet with text columns. In both, binary values are hex digits (`00ff`), booleans `true` and `false`,
     arrays, rows and JSON are JSON text, instants have their offset. `Spool.types` holds what the database declares, of
     queries too; a numeric without precision is decimal(38,9), a SQLite column without a type has that of its values.
+    `Spool.forms` tells apart what is text here and written in several ways there.
 
     Rows whose cursor is NULL are in no window: they are never read by an incremental table.
 
@@ -74,7 +77,8 @@ def read(request: ReadRequest) -> Spool:
         BadDataError: a file that is not a database, a cursor that cannot be read.
     """
     connection = needed_connection(request, TableLabel.of(request))
-    return road_to(connection).read(as_split(request), connection)
+    spool = road_to(connection).read(as_split(request), connection)
+    return replace(spool, forms={name: form_of(kind) for name, kind in spool.types.items()} | dict(spool.forms))
 
 
 def first_value(connection: Connection, project: Path, query: str, label: TableLabel) -> object:

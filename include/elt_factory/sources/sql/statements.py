@@ -45,10 +45,11 @@ class Speech:
 
 @dataclass(frozen=True)
 class Column:
-    """A column: what is selected of it, and its type."""
+    """A column: what is selected of it, its type, and the database's word for a text that is written in its own way."""
 
     expression: str
     type: ColumnType
+    form: str = ""
 
 
 def place_of(speech: Speech, relation: Origin, clock: str = "UTC") -> Sql:

@@ -51,6 +51,7 @@ class Loader:
     name: str = "tab"
     spec: dict[str, Any] = field(default_factory=dict)
     table_model: type[Table] = Table
+    forms: Mapping[str, str] = field(default_factory=dict)
     numbers: ClassVar[Iterator[int]] = itertools.count()
 
     @property
@@ -88,7 +89,7 @@ class Loader:
         existing = as_declared(existing, self.table) if full_refresh else existing
         known = KnownTable(self.source, self.name, self.table, existing)
         all_keys = None if keys is None else spooled(workdir / "keys.ndjson", keys)
-        spool = replace(spooled(workdir / "records.ndjson", records), keys=all_keys)
+        spool = replace(spooled(workdir / "records.ndjson", records), keys=all_keys, forms=self.forms)
         place = self.place(window)
         whose = LandRequest(known, window, self.load_id(window), spool, place, workdir, print, PROJECT)
         return land(replace(whose, cursor_after=after))

@@ -9,6 +9,7 @@ from elt_factory.testing.warehouses.deletes import DeleteSuite
 from elt_factory.testing.warehouses.forgetting import ForgetSuite
 from elt_factory.testing.warehouses.history import HistorySuite
 from elt_factory.testing.warehouses.interface import InterfaceSuite
+from elt_factory.testing.warehouses.key_forms import KeyFormSuite
 from elt_factory.testing.warehouses.loads import LoadSuite
 from elt_factory.testing.warehouses.maintenance import MaintenanceSuite
 from elt_factory.testing.warehouses.refreshes import RefreshSuite
@@ -24,6 +25,7 @@ class WarehouseSuite(
     SchemaSuite,
     AccountingSuite,
     InterfaceSuite,
+    KeyFormSuite,
     AtOnceSuite,
     CursorSuite,
     DeleteSuite,

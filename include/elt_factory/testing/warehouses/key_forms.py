@@ -1,0 +1,84 @@
+"""What a load does where its source writes keys that are text in another way than before."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from elt_factory.core.failures import BadDataError
+from elt_factory.testing.warehouses.loader import MERGE, MERGE_BY_CURSOR, Loader, OnWarehouse, day, everything
+
+UUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
+TEXT_KEY = {"columns": {"id": {"type": "text"}}}
+HISTORY = {"write_disposition": "scd2", "primary_key": ["id"]}
+APPEND = MERGE_BY_CURSOR | {"write_disposition": "append"}
+
+
+class KeyFormSuite(OnWarehouse):
+    """What a load does where its source writes keys that are text in another way than before."""
+
+    @pytest.mark.parametrize(
+        ("before", "old", "after", "new"),
+        [
+            ("char(6)", "ab    ", "text", "ab"),
+            ("char(6)", "ab    ", "char(4)", "ab  "),
+            ("uuid", UUID, "text", UUID.upper()),
+            ("text", "{" + UUID.upper() + "}", "uuid", UUID),
+            ("binary", r"\x" + UUID.replace("-", ""), "uuid", UUID),
+            ("ObjectId", "507f1f77bcf86cd799439011", "text", "507F1F77BCF86CD799439011"),
+            ("integer", "12", "text", "00012"),
+            ("decimal of scale 1", "1.0", "decimal of scale 2", "1.00"),
+            ("decimal of scale 1", "-0.5", "text", "-0.50"),
+            ("integer", "0", "decimal of scale 1", "0.0"),
+        ],
+    )
+    def test_a_key_that_comes_in_another_form_fails_the_load(
+        self, loader: Loader, before: str, old: str, after: str, new: str
+    ) -> None:
+        loader.spec, loader.forms = MERGE | TEXT_KEY, {"id": before}
+        loader.load([{"id": old, "v": 1}, {"id": "other", "v": 1}])
+        loaded = everything(loader.warehouse, loader.target)
+        loader.forms = {"id": after}
+        # what comes with new keys alone is loaded; the form of the others is still known by then
+        assert loader.load([{"id": "new", "v": 2}], day(2)).total_rows == 3
+        words = f"id was {before}, and is {after}), and 1 row came with a key that the table has in another form"
+        with pytest.raises(BadDataError, match=re.escape(words)):
+            loader.load([{"id": new, "v": 3}, {"id": "other", "v": 3}], day(3))
+        assert set(loaded) & set(everything(loader.warehouse, loader.target)) == set(loaded)
+        loader.load([{"id": new, "v": 3}], day(3), full_refresh=True)
+        assert loader.load([{"id": new, "v": 4}], day(4)).total_rows == 1
+
+    @pytest.mark.parametrize(
+        "spec", [MERGE, MERGE_BY_CURSOR, APPEND, HISTORY], ids=["merge", "cursor", "append", "scd2"]
+    )
+    def test_rows_are_never_there_in_two_forms_of_their_key(self, loader: Loader, spec: dict[str, Any]) -> None:
+        loader.spec, loader.forms = spec | TEXT_KEY, {"id": "char(3)"}
+        loader.load([{"id": "a  ", "u": 1}])
+        loader.forms = {"id": "text"}
+        # also where the very window is loaded again
+        for again in (day(1), day(2)):
+            with pytest.raises(BadDataError, match="in another form"):
+                loader.load([{"id": "a", "u": 2}], again)
+        assert loader.rows("id") == [("a  ",)]
+
+    @pytest.mark.parametrize("key", ["ab", "AB", "AB "])
+    def test_a_key_of_the_same_type_is_the_key_that_it_is(self, loader: Loader, key: str) -> None:
+        loader.spec, loader.forms = MERGE | TEXT_KEY, {"id": "text"}
+        loader.load([{"id": "ab"}])
+        assert loader.load([{"id": key}], day(2)).total_rows == 1 + (key != "ab")
+
+    def test_another_type_that_writes_keys_alike_changes_nothing(self, loader: Loader) -> None:
+        loader.spec, loader.forms = MERGE | TEXT_KEY, {"id": "uuid"}
+        loader.load([{"id": UUID}])
+        loader.forms = {"id": "text"}
+        assert loader.load([{"id": UUID}, {"id": UUID.replace("a", "b")}], day(2)).total_rows == 2
+
+    def test_hashed_keys_of_another_type_fail_the_load_unless_one_is_known(self, loader: Loader) -> None:
+        loader.spec, loader.forms = MERGE | {"columns": {"id": {"pii": "hash"}}}, {"id": "char(3)"}
+        loader.load([{"id": "a  "}, {"id": "abc"}])
+        loader.forms = {"id": "text"}
+        with pytest.raises(BadDataError, match=r"1 row came with hashed keys of which the table has none"):
+            loader.load([{"id": "a"}], day(2))
+        assert loader.load([{"id": "abc"}, {"id": "xyz"}], day(3)).total_rows == 3

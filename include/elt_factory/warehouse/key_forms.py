@@ -1,0 +1,126 @@
+"""Keys that are text, and that the source writes in another way than before: their rows would be there twice.
+
+The types that the source had for them are in `_elt.loads`, with the columns of each load. Where one has changed since
+the last full refresh, the keys themselves say whether that has changed how they are written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from elt_factory.core.amount import amount
+from elt_factory.core.failures import BadDataError
+from elt_factory.landing.key_forms import is_hashed
+from elt_factory.landing.manifest import Manifest
+from elt_factory.warehouse import audit
+from elt_factory.warehouse.dialect import Dialect, Relation
+from elt_factory.warehouse.statement import Statement
+
+if TYPE_CHECKING:
+    from elt_factory.warehouse.order import LoadOrder
+    from elt_factory.warehouse.writing import Writing
+
+# bytes in hex digits, with what may be around or between them: UUIDs, ids of MongoDB, binary keys
+_HEX = r"^(\\x)?[{]?[0-9A-Fa-f-]{24,40}[}]?$"
+_WHOLE, _FRACTION = "^-?[0-9]+$", "^-?[0-9]*[.][0-9]+$"
+
+
+def refuse_other_forms(load: Writing) -> None:
+    """See that no row comes with a key that the table has already, written in another way.
+
+    Raises:
+        BadDataError: there is one; or all keys are hashed and new, and nothing says how they were written.
+    """
+    order, staging = load.order, load.staged.rows
+    now = _forms(order)
+    if staging is None or not now:
+        return
+    found = load.warehouse.query(loaded_columns(load.warehouse.dialect, order.manifest)).rows
+    before = {name: {forms.get(name) for (text,) in found for forms in [_kept(text)]} - {None} for name in now}
+    changed = {name: form for name, form in now.items() if before[name] - {form}}
+    if not changed:
+        return
+    hashed = {name for name, form in changed.items() if is_hashed(form)}
+    query = count_unknown(load, staging) if hashed else count_same(load, staging, changed)
+    came, there = load.warehouse.query(query).rows[0]
+    if came and there:
+        raise _other_forms(order, changed, {name: before[name] - {changed[name]} for name in changed}, int(came))
+
+
+def _forms(order: LoadOrder) -> dict[str, str]:
+    """Return how the source writes the keys by which rows of a load are found in the table."""
+    appends = order.write_disposition == "append" and not order.manifest.cursor_column
+    if order.starts_over or appends:
+        return {}
+    return {column.name: column.form for column in order.manifest.columns if column.form}
+
+
+def _kept(columns: str | None) -> Mapping[str, str | None]:
+    return {str(column["name"]): column.get("form") for column in json.loads(columns or "[]")}
+
+
+def loaded_columns(dialect: Dialect, manifest: Manifest) -> Statement:
+    """SELECT of the columns of the loads whose rows a table has, with how the source wrote its keys."""
+    d = dialect
+    return Statement(
+        f"SELECT DISTINCT {d.name('columns')} FROM {audit.relation('loads').sql(d)} "
+        f"WHERE {audit.of_table(d, manifest.source, manifest.table)} AND {d.name('replaced_by')} IS NULL "
+        f"AND {d.name('rows_loaded')} > 0",
+        "how the source has written the keys so far",
+    )
+
+
+def count_same(load: Writing, staging: Relation, changed: Iterable[str]) -> Statement:
+    """SELECT of how many rows come with a key that the table has in another form only, and 1."""
+    d, target = load.warehouse.dialect, load.order.target.sql(load.warehouse.dialect)
+    other = set(changed)
+    pairs = [(f"t.{d.name(key)}", f"s.{d.name(key)}", key in other) for key in load.order.primary_key]
+    same = " AND ".join(f"{one} = {two}" for one, two, _ in pairs)
+    alike = " AND ".join(
+        f"{_plain(d, one)} = {_plain(d, two)}" if differs else f"{one} = {two}" for one, two, differs in pairs
+    )
+    return Statement(
+        f"SELECT count(*), 1 FROM {staging.sql(d)} AS s WHERE NOT EXISTS (SELECT 1 FROM {target} AS t WHERE {same}) "
+        f"AND EXISTS (SELECT 1 FROM {target} AS t WHERE {alike})",
+        "fail if the table has a key in another form",
+    )
+
+
+def count_unknown(load: Writing, staging: Relation) -> Statement:
+    """SELECT of how many rows come, 0 where the table has the key of one; and of whether the table has rows."""
+    d, target = load.warehouse.dialect, load.order.target.sql(load.warehouse.dialect)
+    same = " AND ".join(f"t.{d.name(key)} = s.{d.name(key)}" for key in load.order.primary_key)
+    known = f"EXISTS (SELECT 1 FROM {target} AS t WHERE {same})"
+    return Statement(
+        f"SELECT CASE WHEN count(CASE WHEN {known} THEN 1 END) = 0 THEN count(*) ELSE 0 END, "
+        f"(SELECT count(*) FROM {target}) FROM {staging.sql(d)} AS s",
+        "fail if the table has none of the hashed keys",
+    )
+
+
+def _plain(d: Dialect, column: str) -> str:
+    """Return a text without what differs between the ways to write the same key."""
+    bare = f"rtrim({column})"
+    digits = bare
+    for sign in ("-", "{", "}", "\\x"):
+        digits = f"replace({digits}, {d.literal(sign)}, '')"
+    return (
+        f"CASE WHEN {d.matches(bare, d.literal(_HEX))} THEN lower({digits}) "
+        f"WHEN {d.matches(bare, d.literal(_WHOLE))} THEN ltrim({bare}, '0') "
+        f"WHEN {d.matches(bare, d.literal(_FRACTION))} THEN ltrim(rtrim(rtrim({bare}, '0'), '.'), '0') ELSE {bare} END"
+    )
+
+
+def _other_forms(
+    order: LoadOrder, now: Mapping[str, str], before: Mapping[str, set[str | None]], rows: int
+) -> BadDataError:
+    types = "; ".join(f"{name} was {' or '.join(sorted(map(str, before[name])))}, and is {now[name]}" for name in now)
+    what = "a key that the table has in another form"
+    if any(map(is_hashed, now.values())):
+        what = "hashed keys of which the table has none"
+    return BadDataError(
+        f"{order.label}: the type of the key has changed at the source ({types}), and {amount(rows, 'row')} came with "
+        f"{what}: they would be in the table twice; nothing was committed. Run with full refresh"
+    )
