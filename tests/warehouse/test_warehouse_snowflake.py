@@ -527,6 +527,11 @@ def test_folded_columns_are_found_in_any_case_and_listed_in_small_letters():
     assert found == {"id": 1, "über": 2}
 
 
+def test_a_name_whose_small_letters_are_another_name_is_listed_as_it_is():
+    found = Folded({"İL": 1, "ID": 2})
+    assert (list(found), [found[name] for name in found]) == (["İL", "id"], [1, 2])
+
+
 def test_the_turn_that_a_rebuild_holds_is_never_idle(loader, warehouse, posted, monkeypatch):
     """Snowflake rolls a transaction back that others wait for and that was idle for five minutes."""
     monkeypatch.setattr(awake, "PAUSE", 0.01)

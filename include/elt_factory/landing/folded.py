@@ -16,7 +16,7 @@ class Folded(Mapping[str, Kept], Generic[Kept]):
     """
 
     def __init__(self, given: Mapping[str, Kept]) -> None:
-        self._listed = {name.lower(): value for name, value in given.items()}
+        self._listed = {_small(name): value for name, value in given.items()}
         self._folded = {name.upper(): value for name, value in given.items()}
 
     def __getitem__(self, name: str) -> Kept:
@@ -30,6 +30,12 @@ class Folded(Mapping[str, Kept], Generic[Kept]):
 
     def __repr__(self) -> str:
         return f"Folded({self._listed!r})"
+
+
+def _small(name: str) -> str:
+    """Return a name in small letters; where they are those of another name, as of a Turkish capital i, as it is."""
+    small = name.lower()
+    return small if small.upper() == name.upper() else name
 
 
 def exact_names(columns: Mapping[str, object]) -> tuple[str, ...]:

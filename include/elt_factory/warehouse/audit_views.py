@@ -96,8 +96,9 @@ def _missing_views(dialect: Dialect, found: Mapping[str, tuple[str, ...]]) -> It
 
 
 def create_view(dialect: Dialect, table: str) -> str:
-    """CREATE VIEW of what holds of a log."""
-    return f"CREATE OR REPLACE VIEW {audit.relation(table).sql(dialect)} AS {_VIEWS[table](dialect)}"
+    """CREATE VIEW of what holds of a log; those who may read the one of an older version may read it still."""
+    grants = " COPY GRANTS" if dialect.stores_options else ""
+    return f"CREATE OR REPLACE VIEW {audit.relation(table).sql(dialect)}{grants} AS {_VIEWS[table](dialect)}"
 
 
 def _loads(d: Dialect) -> str:

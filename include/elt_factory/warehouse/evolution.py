@@ -103,12 +103,14 @@ def _grown(dialect: Dialect, name: str, change: SchemaChange | None) -> str:
 def _retyped(dialect: Dialect, name: str, change: SchemaChange) -> str:
     """Return a column in a type that need not hold what it has: NULL where it does not, until the refresh is committed.
 
-    Text is what every warehouse tries to cast; JSON has no such cast.
+    Text is what every warehouse tries to cast; JSON has no such cast, and bytes are hex digits as text.
     """
     if change.new.name == "json":
         return f"CAST(NULL AS {dialect.type(change.new)})"
     column, of = dialect.name(name), change.old.name if change.old else "text"
     text = column if of == "text" else dialect.json_text(column) if of == "json" else f"CAST({column} AS VARCHAR)"
+    if change.new.name == "binary":
+        return dialect.from_hex(text)
     return f"TRY_CAST({text} AS {dialect.type(change.new)})"
 
 

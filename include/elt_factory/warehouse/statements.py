@@ -82,7 +82,9 @@ def rebuild_table(dialect: Dialect, table: Relation, values: Mapping[str, str], 
     given = options if dialect.stores_options else TableOptions()
     selected = ", ".join(f"{value} AS {dialect.name(name)}" for name, value in values.items())
     transient = "TRANSIENT " if given.transient else ""
-    clustered = f" CLUSTER BY ({dialect.names(given.cluster_by)})" if given.cluster_by else ""
+    # Snowflake asks for the columns where it is to cluster by some of them
+    listed = f" ({dialect.names(tuple(values))})"
+    clustered = f"{listed} CLUSTER BY ({dialect.names(given.cluster_by)})" if given.cluster_by else ""
     grants = " COPY GRANTS" if dialect.stores_options else ""
     return (
         f"CREATE OR REPLACE {transient}TABLE {table.sql(dialect)}{clustered}{grants} "

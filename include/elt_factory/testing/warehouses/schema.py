@@ -237,6 +237,13 @@ class SchemaSuite(OnWarehouse):
         # it has its type now, for every window
         assert loader.load([{"id": 3, "n": value}], day(2)).changes == ()
 
+    def test_a_full_refresh_makes_bytes_of_a_column_of_text(self, loader: Loader) -> None:
+        loader.spec = MERGE | {"columns": {"n": {"type": "text"}}}
+        loader.load([{"id": 1, "n": "0aff"}, {"id": 2, "n": "n/a"}], day(1))
+        loader.spec = MERGE | {"columns": {"n": {"type": "binary"}}}
+        loader.load([{"id": 1, "n": "0aff"}], day(1), full_refresh=True)
+        assert loader.rows("id", "n") == [(1, b"\x0a\xff")]
+
     def test_a_window_that_was_landed_before_its_table_was_widened_is_loaded_as_it_is(
         self, loader: Loader, warehouse: Warehouse
     ) -> None:
@@ -255,7 +262,7 @@ class SchemaSuite(OnWarehouse):
         assert loader.load([{"id": 1, "n": 1}, {"id": 2, "n": 2.5}], day(3)).rows_unchanged == 2
         assert loader.rows("id", "n") == [(1, 1), (2, 2), (2, Decimal("2.5"))]
 
-    @pytest.mark.parametrize("name", ["select", "Mixed_Case", 'quo"te', "a.b", "n" * 250])
+    @pytest.mark.parametrize("name", ["select", "Mixed_Case", 'quo"te', "a.b", "n" * 250, "İl", "straße"])
     def test_any_name_can_be_widened_step_by_step(self, loader: Loader, warehouse: Warehouse, name: str) -> None:
         warehouse.dialect = replace(warehouse.dialect, alters_type=lambda _old, _new: False)
         for number, value in enumerate((1, 1.5), start=1):
