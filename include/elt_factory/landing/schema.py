@@ -160,6 +160,11 @@ def _of_no_value(known: KnownTable, name: str) -> ColumnType | None:
     return None if strict else ColumnType("text")
 
 
+def _of_key(known: KnownTable, name: str, kind: ColumnType | None) -> ColumnType | None:
+    """Return a found type; JSON of a key is text, as warehouses compare JSON in different ways."""
+    return ColumnType("text") if kind and kind.name == "json" and name in known.table.primary_key else kind
+
+
 def is_new(known: KnownTable, name: str) -> bool:
     """Whether a column is one that neither the table nor the YAML has."""
     if known.existing is None:
@@ -207,7 +212,7 @@ def _wanted(known: KnownTable, found: Mapping[str, ColumnType | None]) -> list[s
 
 def _planned(known: KnownTable, name: str, found: Mapping[str, ColumnType | None]) -> PlannedColumn:
     declared = known.declared(name)
-    kind = known.type_of(name) or found.get(name) or ColumnType("text")
+    kind = known.type_of(name) or _of_key(known, name, found.get(name)) or ColumnType("text")
     on_bad_value = declared.on_bad_value or ("null" if known.table.schema_contract == "discard_value" else "reject")
     hashed = declared.pii == "hash"
     column = PlannedColumn(name, kind, declared.nullable, hashed, name in found, on_bad_value, declared.format)

@@ -86,6 +86,15 @@ class ValueSuite(OnWarehouse):
         [(found,)] = warehouse.query(f"SELECT {look} FROM {loader.target.sql(warehouse.dialect)}").rows
         assert json.loads(found) == [1, 2]
 
+    @pytest.mark.parametrize("disposition", ["merge", "scd2"])
+    def test_a_key_of_objects_is_text_which_every_warehouse_finds_again(self, loader: Loader, disposition: str) -> None:
+        loader.spec = {"write_disposition": disposition, "primary_key": ["k"]}
+        loader.load([{"k": {"a": 1, "b": 2}, "v": "old"}], day(1))
+        loader.load([{"k": {"a": 1, "b": 2}, "v": "new"}], day(2))
+        assert str(loader.columns["k"]) == "text"
+        assert ('{"a":1,"b":2}', "new") in loader.rows("k", "v")
+        assert len(loader.rows("k")) == (1 if disposition == "merge" else 2)
+
     def test_own_columns_say_which_load_a_row_came_with_and_when(self, loader: Loader) -> None:
         before = datetime.now(UTC) - timedelta(seconds=1)
         loader.load(AB)
