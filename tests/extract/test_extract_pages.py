@@ -194,7 +194,37 @@ CONTRADICTIONS = {
     "another cursor": ({"meta": {"next_cursor": "c2"}}, "meta.next_cursor"),
     "a link": ({"links": {"next": {"href": "/x?page=2"}}}, "links.next"),
     "odata": ({"@odata.nextLink": "https://h/x?$skip=5"}, "odata.nextLink"),
+    # as these services document them
+    "HubSpot": ({"paging": {"next": {"after": "5", "link": "?after=5"}}}, "paging.next"),
+    "Asana": ({"next_page": {"offset": "eyJ0", "path": "/x", "uri": "https://h/x"}}, "next_page"),
+    "Intercom": ({"pages": {"next": {"page": 2, "starting_after": "abc"}}}, "pages.next"),
+    "Salesforce": ({"done": False, "nextRecordsUrl": "/services/x"}, "nextRecordsUrl"),
+    "Twilio": ({"next_page_uri": "/x?Page=1"}, "next_page_uri"),
+    "DigitalOcean": ({"links": {"pages": {"next": "https://h/x?page=2"}}}, "links.pages.next"),
+    "Box": ({"next_marker": "ZmFr"}, "next_marker"),
+    "Chargebee": ({"next_offset": '["1", "2"]'}, "next_offset"),
+    "Kubernetes": ({"metadata": {"continue": "abc"}}, "metadata.continue"),
+    "MediaWiki": ({"continue": {"apcontinue": "B", "continue": "-||"}}, "continue"),
+    "DynamoDB": ({"LastEvaluatedKey": {"id": "7"}}, "LastEvaluatedKey"),
+    "S3": ({"NextContinuationToken": "abc"}, "NextContinuationToken"),
+    "FHIR": ({"link": [{"relation": "self", "url": "/a"}, {"relation": "next", "url": "/b"}]}, "link"),
+    "Oracle": ({"links": [{"rel": "next", "href": "/b"}]}, "links"),
+    "Pipedrive": ({"additional_data": {"pagination": {"more_items_in_collection": True}}}, "more_items"),
+    "ArcGIS": ({"exceededTransferLimit": True}, "exceededTransferLimit"),
+    "Zendesk": ({"end_of_stream": False}, "end_of_stream"),
+    "Zoho": ({"info": {"more_records": True}}, "info.more_records"),
+    "Plaid": ({"total_data": 25}, "25 records"),
+    "DocuSign": ({"totalSetSize": "25"}, "25 records"),
+    "STAC": ({"numberMatched": 25}, "25 records"),
+    "Algolia": ({"nbPages": 5}, "5 pages"),
 }
+# what is on the last page, too, or may be
+ENDS = [
+    {"next": None, "next_page": {"offset": None}, "paging": {"next": {"link": ""}}},
+    {"links": [{"rel": "self", "href": "/a"}, {"rel": "prev", "href": "/b"}]},
+    {"next_offset": 5, "next_start": 5, "nextSyncToken": "t", "@odata.deltaLink": "https://h/x"},
+    {"offset": "0", "cursor": "", "total": "5", "nbPages": 1, "end_of_stream": True, "continue": {}},
+]
 
 
 @pytest.mark.parametrize(("said", "told"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
@@ -208,6 +238,40 @@ def test_an_end_that_the_answer_contradicts_fails_and_loads_nothing(tmp_path, pa
         warned: list[str] = []
         assert rows_of(server, tmp_path, paginator, incomplete="warn", warned=warned) == PAGES[0]
         assert told in warned[0]
+
+
+@pytest.mark.parametrize("said", ENDS)
+def test_what_an_answer_says_at_its_end_is_no_contradiction(tmp_path, said):
+    with serving(lambda _: reply({"data": PAGES[0], **said})) as server:
+        warned: list[str] = []
+        assert rows_of(server, tmp_path, {"type": "single_page"}, warned=warned) == PAGES[0]
+        assert not warned
+
+
+@pytest.mark.parametrize("said", [{"cursor": "c2"}, {"offset": "itr/5"}, {"meta": {"page": {"after": "x"}}}])
+def test_what_looks_like_a_cursor_is_a_warning_where_only_one_page_is_read(tmp_path, said):
+    with serving(lambda _: reply({"data": PAGES[0], **said})) as server:
+        warned: list[str] = []
+        assert rows_of(server, tmp_path, {"type": "single_page"}, warned=warned) == PAGES[0]
+        assert "looks like a cursor, and only one page was read" in warned[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "links"),
+    [
+        ("link", lambda url: [{"relation": "self", "url": "/x"}, {"relation": "next", "url": url}]),
+        ("links", lambda url: [{"rel": "next", "href": url, "method": "GET"}, {"rel": "last", "href": "/x?page=2"}]),
+    ],
+)
+def test_the_next_link_may_be_in_a_list_of_links_with_relations(tmp_path, name, links):
+    def answer(asked):
+        page = int(asked.params.get("page", 0))
+        more = links(f"/x?page={page + 1}") if page < 2 else [{"rel": "self", "href": "/x"}]
+        return reply({"data": PAGES[page], name: more})
+
+    with serving(answer) as server:
+        assert rows_of(server, tmp_path, {"type": "json_link", "next_url_path": name}) == numbered(0, 12)
+        assert len(server.asked) == 3
 
 
 def test_a_link_header_that_leads_on_is_no_end(tmp_path):

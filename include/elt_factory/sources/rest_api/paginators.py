@@ -10,7 +10,16 @@ from functools import cached_property
 import msgspec
 from msgspec import Raw
 
-from elt_factory.sources.rest_api.answer import Document, UnreadableAnswerError, find_in, first_byte, has_breaks, ndjson
+from elt_factory.sources.rest_api.answer import (
+    Document,
+    UnreadableAnswerError,
+    find_in,
+    first_byte,
+    has_breaks,
+    items_of,
+    keys_of,
+    ndjson,
+)
 from elt_factory.sources.rest_api.paging_model import (
     CursorPaginator,
     HeaderLinkPaginator,
@@ -166,8 +175,8 @@ def _next(model: Paginator, asked: Ask, page: Page) -> Ask | None:
             cursor = _cursor(model, page)
             return Ask({model.cursor_param: cursor}) if cursor != "" else None
         case JsonLinkPaginator():
-            link = text_at(page.document, model.next_url_path)
-            return Ask(link=str(link)) if link else None
+            link = _link(page.document, model.next_url_path)
+            return Ask(link=link) if link else None
         case HeaderLinkPaginator():
             return by_header(model, page.headers)
         case OffsetPaginator():
@@ -215,6 +224,21 @@ def link_with(header: str, rel: str) -> str | None:
         if found and rel.lower() in (found[1] or found[2] or "").lower().split():
             return str(address)
     return None
+
+
+def next_of(links: Raw) -> str:
+    """Return the address in a list of links whose relation is `next`, as FHIR has it; empty text where none is."""
+    for keys in filter(None, map(keys_of, items_of(links))):
+        relation = bytes(keys.get("rel", keys.get("relation", Raw(b""))))
+        if relation.lower() == b'"next"':
+            address = next((keys[name] for name in ("href", "url", "uri") if name in keys), Raw(b""))
+            return msgspec.json.decode(address, type=str) if first_byte(address) == b'"' else ""
+    return ""
+
+
+def _link(document: Document, path: str) -> str:
+    raw = document.find(path)
+    return next_of(raw) if raw is not None and first_byte(raw) == b"[" else str(text_at(document, path))
 
 
 def told(asked: Ask) -> str:

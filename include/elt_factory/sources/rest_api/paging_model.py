@@ -106,7 +106,12 @@ class JsonLinkPaginator(Paged):
 
     type: Literal["json_link"]
     next_url_path: Text = Field(
-        "next", description="Path of the next page's URL in the response.", examples=["links.next", "@odata\\.nextLink"]
+        "next",
+        description=(
+            "Path of the next page's URL in the response; or of a list of links, of which the one with the relation "
+            "(`rel`, `relation`) `next` counts."
+        ),
+        examples=["links.next", "@odata\\.nextLink"],
     )
 
 

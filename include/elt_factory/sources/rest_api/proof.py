@@ -14,6 +14,7 @@ from elt_factory.sources.rest_api.signs import (
     contradiction,
     full_by,
     never_there,
+    not_sent,
     path_of,
     says_complete,
     signs_of,
@@ -110,6 +111,7 @@ class Proof:
         is_last = self._at_end is not None and last.document.find(self._at_end) is not None
         # some APIs leave the cursor out where there is one page, and say that it is all
         nowhere = "" if is_last or over else never_there(self._model, self._with_path, walk.items)
+        nowhere = nowhere or ("" if is_last or over else not_sent(self._model, last))
         full = full_by(params, last.items) if nowhere or against else ""
         if against or (nowhere and full):
             text = against or f"{nowhere}; the page is full, according to {full}"

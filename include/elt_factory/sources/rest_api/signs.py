@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from elt_factory.sources.rest_api.answer import Document, first_byte, keys_of, steps
-from elt_factory.sources.rest_api.paginators import Ask, Page, link_with
+from elt_factory.sources.rest_api.paginators import Ask, Page, link_with, next_of, number_of
 from elt_factory.sources.rest_api.paging_model import (
     CursorPaginator,
     HeaderLinkPaginator,
@@ -18,6 +18,7 @@ from elt_factory.sources.rest_api.paging_model import (
     OffsetPaginator,
     PageNumberPaginator,
     Paginator,
+    SinglePage,
 )
 
 # names without signs and in small letters
@@ -33,12 +34,17 @@ _MORE = frozenset(
         "hasmorepages",
         "hasmoreresults",
         "hasmorerecords",
+        "hasmoredata",
         "morepages",
+        "morerecords",
+        "moreresult",
+        "moreitemsincollection",
+        "exceededtransferlimit",
         "istruncated",
         "truncated",
     }
 )
-_LAST = frozenset({"last", "islast", "lastpage", "islastpage"})
+_LAST = frozenset({"last", "islast", "lastpage", "islastpage", "endofstream"})
 _TOTAL = frozenset(
     {
         "total",
@@ -49,26 +55,26 @@ _TOTAL = frozenset(
         "totalelements",
         "totalrows",
         "totalhits",
+        "totalnumber",
+        "totalsetsize",
         "odatacount",
         "numfound",
+        "numbermatched",
+        "nbhits",
     }
 )
-_PAGES = frozenset({"totalpages", "pagecount", "pagestotal", "numpages", "numberofpages", "lastpage", "pages"})
-_NEXT = frozenset(
-    {
-        "next",
-        "nexturl",
-        "nextpage",
-        "nextpageurl",
-        "nextlink",
-        "nexthref",
-        "nextcursor",
-        "nextpagetoken",
-        "nexttoken",
-        "continuationtoken",
-        "odatanextlink",
-    }
+_PAGES = frozenset(
+    {"totalpages", "totalpage", "pagecount", "pagestotal", "numpages", "nbpages", "numberofpages", "lastpage", "pages"}
 )
+_NEXT = re.compile(
+    r"(odata)?next((page|results?|records?|continuation)?(url|uri|link|href|path|token|cursor|marker)|page|results)?|"
+    r"continue|(continuation|pagination)token|lastevaluatedkey"
+)
+# what these hold is the place of the next page only as a text: as a number, it may be where this one has ended
+_NEXT_TEXT = frozenset({"nextoffset", "nextstart"})
+_LINKS = frozenset({"link", "links"})
+# names of cursors that some APIs send on the last page, too
+_CURSORS = frozenset({"cursor", "after", "aftercursor", "endcursor", "bookmark", "marker", "offset"})
 # objects of an answer that speak of the pages
 _ABOUT = frozenset(
     {
@@ -83,6 +89,10 @@ _ABOUT = frozenset(
         "cursor",
         "cursors",
         "responsemetadata",
+        "searchmetadata",
+        "additionaldata",
+        "info",
+        "pages",
         "paginginfo",
         "paginationinfo",
         "resultinfo",
@@ -133,8 +143,11 @@ class Came:
 def signs_of(document: Document, records: str | None) -> Signs:
     """Return what an answer says of the pages: at its top, around its records, and in objects that speak of pages."""
     found: dict[str, tuple[str, object]] = {}
+    # `total_transactions` next to `transactions`
+    of_records = f"total{plain(records)}" if records else ""
     for path, raw in _said(document, records):
-        kind_and_value = sign(plain(path), raw)
+        name = plain(path)
+        kind_and_value = sign("total" if name == of_records else name, raw)
         if kind_and_value is not None:
             kind, value = kind_and_value
             found.setdefault(kind, (path, value))
@@ -177,7 +190,8 @@ def contradiction(model: Paginator, asked: Ask, early: Signs, last: Page, came: 
 
 def _another_way_on(model: Paginator, asked: Ask, last: Page, signs: Signs) -> str:
     own = (path_of(model) or "").replace("\\.", ".")
-    if signs.following and signs.following[0] != own and signs.following[1] not in _asked_for(asked):
+    is_own = signs.following is not None and f"{own}.".startswith(f"{signs.following[0]}.")
+    if signs.following and not is_own and signs.following[1] not in _asked_for(asked):
         return (
             f'the pages ended, but "{signs.following[0]}" in the last response points to another page: check paginator:'
         )
@@ -192,6 +206,17 @@ def never_there(model: Paginator, pages_with_path: int, items: int) -> str:
     if path is None or pages_with_path or not items:
         return ""
     return f'"{path}" is on no page, so only the first page was read: check the path in paginator:'
+
+
+def not_sent(model: Paginator, page: Page) -> str:
+    """Return the remark on what looks like a cursor where pages are not followed; empty text where nothing does."""
+    if not isinstance(model, SinglePage) or not page.items:
+        return ""
+    for path, raw in _said(page.document, page.records_path):
+        value = _target(raw) if plain(path) in _CURSORS and first_byte(raw) == b'"' else ""
+        if value and not value.isdecimal():
+            return f'"{path}" in the response looks like a cursor, and only one page was read: check paginator:'
+    return ""
 
 
 def path_of(model: Paginator) -> str | None:
@@ -231,14 +256,25 @@ def sign(name: str, raw: Raw) -> tuple[str, object] | None:
         if name in _MORE:
             return "more", said
         return ("more", not said) if name in _LAST else None
-    if name in _NEXT:
-        target = _target(raw)
-        return ("following", target) if target else None
     if name in _TOTAL and start == b"{":
         return _total_in(raw)
-    if name in _TOTAL | _PAGES and start.isdigit():
-        return ("total" if name in _TOTAL else "pages"), int(float(bytes(raw)))
-    return None
+    if name in _TOTAL | _PAGES and (number := _count(raw)) is not None:
+        return ("total" if name in _TOTAL else "pages"), number
+    return _following(name, raw)
+
+
+def _count(raw: Raw) -> int | None:
+    return int(float(bytes(raw))) if first_byte(raw).isdigit() else number_of(raw)
+
+
+def _following(name: str, raw: Raw) -> tuple[str, object] | None:
+    if name in _LINKS and first_byte(raw) == b"[":
+        target = next_of(raw)
+    elif _NEXT.fullmatch(name) or (name in _NEXT_TEXT and first_byte(raw) == b'"'):
+        target = _target(raw)
+    else:
+        return None
+    return ("following", target) if target else None
 
 
 def _total_in(raw: Raw) -> tuple[str, object] | None:
@@ -249,9 +285,9 @@ def _total_in(raw: Raw) -> tuple[str, object] | None:
 
 
 def _target(raw: Raw) -> str:
-    """Return the cursor or address that a key named next holds, also as `{"href": ...}`."""
-    if first_byte(raw) == b"{":
-        raw = (keys_of(raw) or {}).get("href") or Raw(b"null")
+    """Return the cursor or address that a key named next holds, also as `{"href": ...}` or `{"after": ...}`."""
+    if (keys := keys_of(raw)) is not None:
+        return next(filter(None, map(_target, keys.values())), "")
     if first_byte(raw) == b'"':
         return msgspec.json.decode(raw, type=str)
     text = bytes(raw).decode()
