@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from datetime import time
+from datetime import date, time
 
 import openpyxl
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from elt_factory.core.failures import BadDataError
 from elt_factory.formats.workbook_parts import Marks, column_letters, column_number
 from elt_factory.formats.workbook_rows import Reading
+from elt_factory.sources.files.discovery import FilesToLookAt, look_at_files
 from elt_factory.testing.loads import WEEK, Line, source_of
 
 _NAMES = (
@@ -243,3 +244,24 @@ def test_a_workbook_that_is_larger_than_allowed_unpacked_is_not_opened(line):
 def test_columns_are_called_as_in_a_spreadsheet():
     names = ["A", "Z", "AA", "AZ", "BA", "ZZ", "AAA", "XFD"]
     assert [column_letters(column_number(name)) for name in names] == names
+
+
+def test_a_column_with_numbers_and_texts_is_text_without_quotes(line):
+    one = line(workbook(["part", "n"], ["150-031260", 1], [1625593500, 2], [0.5, 3], [True, 4], [date(2013, 1, 2), 5]))
+    one.load(WEEK)
+    values = ["150-031260", "1625593500", "0.5", "true", "2013-01-02"]
+    assert rows(one) == sorted([{"part": part, "n": n} for n, part in enumerate(values, 1)], key=str)
+
+
+def test_a_column_with_truth_values_and_numbers_is_text(line):
+    one = line(workbook(["v"], [True], [2]))
+    one.load(WEEK)
+    assert rows(one) == [{"v": "2"}, {"v": "true"}]
+
+
+def test_elt_new_says_that_a_column_with_numbers_and_texts_is_text(tmp_path):
+    (tmp_path / "parts.xlsx").write_bytes(workbook(["part", "n"], ["A-1", 1], [2, 2]))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    (table,) = look_at_files(FilesToLookAt(tmp_path, "*.xlsx", {}), scratch).tables
+    assert {column.name: str(column.type) for column in table.columns} == {"part": "text", "n": "integer"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from pydantic import Field, model_validator
 from elt_factory.config.errors import MistakeError, near_name
 from elt_factory.config.models.formats import FileFormat, check_names
 from elt_factory.config.models.schema_patterns import NO_TEMPLATE
-from elt_factory.config.models.values import ColumnName, Text, Whole
+from elt_factory.config.models.values import ColumnName, ColumnType, Text, Whole
 from elt_factory.core.extras import needs
 from elt_factory.core.failures import BadDataError
 from elt_factory.formats.kind import Delivered, FormatKind
@@ -73,12 +74,16 @@ class ExcelFormat(FileFormat):
 def _spooled(form: ExcelFormat, files: Sequence[Delivered], workdir: Path) -> Spool:
     from elt_factory.formats.records import spool_of
 
-    remarks = list[str]()
-    spool = spool_of(files, workdir, lambda file: _records(form, file, remarks))
-    return replace(spool, remarks=tuple(remarks))
+    remarks, kinds = list[str](), defaultdict[str, set[str]](set)
+    spool = spool_of(files, workdir, lambda file: _records(form, file, remarks, kinds))
+    # a cell is never JSON: a text next to numbers is what it is, and has no quotes
+    types = {name: ColumnType("text") for name, found in kinds.items() if len(found) > 1}
+    return replace(spool, remarks=tuple(remarks), types=types)
 
 
-def _records(form: ExcelFormat, file: Delivered, remarks: list[str]) -> Iterator[bytes | Bad]:
+def _records(
+    form: ExcelFormat, file: Delivered, remarks: list[str], kinds: Mapping[str, set[str]]
+) -> Iterator[bytes | Bad]:
     from elt_factory.formats.packed import damage_named
     from elt_factory.formats.workbook_rows import Reading
 
@@ -95,6 +100,8 @@ def _records(form: ExcelFormat, file: Delivered, remarks: list[str]) -> Iterator
             if record is not None:
                 yield record
         remarks.extend(f"{file.name}: {remark}" for remark in reading.remarks())
+        for name, found in reading.kinds():
+            kinds[name].update(found)
 
 
 def _has_times(sheet: CalamineSheet, file: Delivered) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _HOUR, _MINUTE = 3600, 60
 _BEGINS_DURATION = ("PT", "-PT")
 _SHOWN = 5  # places in one line for people
+_KINDS = {bool: "boolean", int: "number", float: "number"}  # every other cell is a text in JSON
 _ISO_DURATION = re.compile(r"(-?)PT(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", re.ASCII)
 
 
@@ -38,6 +39,7 @@ class Reading:
         self._unsolved, self._derived = _Noted(), _Noted()
         self._gap, self._blank = list[int](), _Noted()
         self._last = 0
+        self._seen: list[set[type]] = [set() for _ in names]
 
     def record(self, number: int, cells: Sequence[Any]) -> bytes | Bad | None:
         """Return a row as a record; None for one that has nothing in it."""
@@ -53,9 +55,17 @@ class Reading:
             self._unsolved.add(f"{column_letters(column)}{number}")
         if why := self._why_bad(values, cells, marked):
             return Bad(f"row {number}: {why}", msgspec.json.encode(values).decode())
+        for seen, value in zip(self._seen, values, strict=True):
+            seen.add(type(value))
         if self._nameless:
             return msgspec.json.encode({name: value for name, value in zip(self._names, values, strict=True) if name})
         return msgspec.json.encode(dict(zip(self._names, values, strict=True)))
+
+    def kinds(self) -> Iterator[tuple[str, set[str]]]:
+        """Yield for each column what its cells have: numbers, truth values, texts."""
+        for name, seen in zip(self._names, self._seen, strict=True):
+            if name:
+                yield name, {_KINDS.get(one, "text") for one in seen - {type(None)}}
 
     def remarks(self) -> Iterator[str]:
         """Yield what people should know, after the last row."""
