@@ -256,6 +256,35 @@ def test_elt_new_finds_the_signs_of_numbers_only_where_they_are_sure(content, ke
     assert (form.decimal, form.thousands) == keys
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("city", ["New York", "Boston", "Los Angeles", "Salt Lake City", "Chicago", "San Francisco", "Oslo"]),
+        ("Job Title", ["Assistant", "Deputy Head", "Head of Sales", "Clerk"]),
+        ("name", ["Ann Smith", "Bob Jones", "Cid Brown"]),
+        ("note", ["good", "fine", "so, so", "bad; very", "none", "of use"]),
+        ("v", ["01:02:03", "01:02:04", "2020-01-01 01:02:03"]),
+    ],
+)
+@pytest.mark.parametrize("ending", [b"\n", b""])
+def test_elt_new_leaves_the_values_of_one_column_whole(line, name, values, ending):
+    content = "\n".join([name, *values]).encode() + ending
+    one = line(content, **keys_of(sniffed(content, whole=True).form))
+    assert one.load(WEEK).rows_loaded == len(values)
+    assert sorted(row[name] for row in one.rows()) == sorted(values)
+
+
+def test_elt_new_takes_times_below_their_name_for_one_column():
+    content = b"at\n" + b"2020-01-01 01:02:03\n" * 9
+    assert keys_of(sniffed(content, whole=True).form) == {"type": "csv", "delimiter": ","}
+
+
+def test_elt_new_finds_columns_that_are_filled_up_with_spaces():
+    rows = "".join(f"{n:<5}{f'a{n}':<7}{n * 2}\n" for n in range(60))
+    keys = {"type": "csv", "delimiter": " ", "trim": True}
+    assert keys_of(sniffed(f"id   name   n\n{rows}".encode(), whole=True).form) == keys
+
+
 def test_a_short_last_record_is_no_footer():
     def keys(last):
         text = "id,name,amount\n1,a,2\n2,b,3\n4,d,5\n6,e,1\n" + last

@@ -96,7 +96,9 @@ def _candidates(lines: Sequence[str]) -> Iterator[dict[str, Any]]:
                 yield {"delimiter": delimiter, "quote": quote, "escape": escape, "trim": trim}
         if '"' in text:
             yield {"delimiter": delimiter, "quote": ""}
-    yield {"delimiter": ",", "quote": next(iter(quotes))}
+    # for one column: a sign that cuts none of its values
+    alone = next((sign for sign in _DELIMITERS if sign not in text), ",")
+    yield {"delimiter": alone, "quote": next(iter(quotes))}
 
 
 @dataclass(frozen=True)
@@ -113,14 +115,30 @@ class _Tried:
         found = list(records(lines, CsvFormat.model_validate({"type": "csv", **given})))
         widths = Counter(_width(one) for one in found if not one.why and any(one.fields))
         width, times = max(widths.items(), key=lambda pair: (pair[1] * (1 - 1 / pair[0]), pair[0]), default=(1, 0))
+        if width > 1 and _is_one_column(found, width, given["delimiter"]):
+            width, times = 1, widths[1]
         total = widths.total() + sum(bool(one.why) for one in found)
         share = times / max(1, total)
-        cells = [field for one in found if _width(one) == width for field in one.fields if field]
-        good = sum(map(_is_clean, cells)) / max(1, len(cells))
+        fields = [field for one in found if _width(one) == width for field in one.fields[:width]]
+        cells = [field for field in fields if field]
+        # what is empty between spaces is padding, not columns
+        good = sum(map(_is_clean, cells)) / max(1, len(fields if given["delimiter"] == " " else cells))
         score = share * (1 - 1 / width) * good if width > 1 else 0.001 * share
         # words are apart by spaces too, and a quote that is one is seldom left in the values
         score *= (_SOME if given["delimiter"] == " " else 1) * (_MOST if not given["quote"] else 1)
         return cls(given, found, width, score)
+
+
+def _is_one_column(found: Sequence[Record], width: int, delimiter: str) -> bool:
+    """Whether lines are rather the values of one column, in some of which the delimiter is a sign like others."""
+    good = [one for one in found if not one.why and any(one.fields)]
+    places = [place for place, one in enumerate(good) if _width(one) == width]
+    inner = good[places[0] : places[-1] + 1] if len(places) > 1 else good
+    alone = sum(_width(one) == 1 for one in inner)
+    if delimiter != " ":
+        return alone > _SOME * len(inner)
+    # values of several words are usual, and a word above such lines is the name of their column
+    return alone > _RARE * len(inner) or (places[0] > 0 and _width(good[places[0] - 1]) == 1)
 
 
 def _width(record: Record) -> int:
