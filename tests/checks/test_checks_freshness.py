@@ -183,6 +183,38 @@ def test_a_window_of_several_loads_needs_all_of_their_runs(checked):
     assert window_checked(source.warehouse, "src", "tab", day(1)).holds
 
 
+def test_a_run_that_was_cleared_is_ready_when_its_new_rows_are_checked(checked):
+    source = checked()
+    source.load([{"n": 1}], day(1), run_id="r1")
+    keep(source.warehouse, "src", "r1", "quality.tab", [result("passed")])
+    source.load([{"n": -1}], day(1), run_id="r1")
+    found = window_checked(source.warehouse, "src", "tab", day(1))
+    assert (found.holds, found.message) == (False, "src.tab is loaded but not checked yet in run r1")
+    keep(source.warehouse, "src", "r1", "quality.tab", [result("failed")])
+    assert window_checked(source.warehouse, "src", "tab", day(1)).message == "src: checks failed in run r1: tab: c"
+    source.load([{"n": 1}], day(1), run_id="r1")
+    keep(source.warehouse, "src", "r1", "quality.tab", [result("passed")])
+    assert window_checked(source.warehouse, "src", "tab", day(1)).holds
+
+
+def test_a_model_that_failed_in_the_process_of_all_and_then_was_built_alone_keeps_no_one_waiting(checked):
+    source = checked()
+    source.load([{"n": 1}], day(1), run_id="r1")
+
+    def built(status: str) -> list[Result]:
+        return [Result("dbt_model", "m", "m", "error", status, None, "m", 0.1)]
+
+    keep(source.warehouse, "src", "r1", "transform.build", built("failed"))
+    keep(source.warehouse, "src", "r1", "quality.tab", [result("passed")])
+    assert window_checked(source.warehouse, "src", "tab", day(1)).message == "src: checks failed in run r1: m: m"
+    keep(source.warehouse, "src", "r1", "transform.m", built("passed"))
+    assert window_checked(source.warehouse, "src", "tab", day(1)).holds
+    # a check of a table before the transform is not the one of the same name after it
+    keep(source.warehouse, "src", "r1", "checks.tab", [result("failed")])
+    keep(source.warehouse, "src", "r1", "quality.tab", [result("passed")])
+    assert not window_checked(source.warehouse, "src", "tab", day(1)).holds
+
+
 def test_an_empty_first_window_can_become_ready(checked):
     source = checked()
     source.load([], day(1), run_id="r1")

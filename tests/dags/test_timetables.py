@@ -92,6 +92,20 @@ def test_business_days_leave_out_weekends_and_holidays_and_the_next_window_has_t
     assert tuesday - friday == timedelta(days=4, hours=-1)  # clocks went forward within it
 
 
+@pytest.mark.parametrize("cron", ["30 2 * * *", ["30 1 * * *", "30 2 * * *"]])
+def test_business_days_after_a_time_that_clocks_skip_have_their_windows(cron, tmp_path, airflow_db):
+    config = scheduled(tmp_path, {"cron": cron, "business_days": True})
+    ends = {date(2013, 3, 8), date(2013, 3, 11), date(2013, 3, 12)}
+    assert {end.date() for _, end in intervals(config, date(2013, 3, 7), 5)} >= ends
+    # by hand, and as the scheduler asks when it has no catchup
+    monday = last_interval(config, moment("2013-03-11T12:00:00Z"))
+    assert [end.astimezone(ZoneInfo(NEW_YORK)).strftime("%d %H:%M") for end in monday] == (
+        ["08 02:30", "11 02:30"] if isinstance(cron, str) else ["11 01:30", "11 02:30"]
+    )
+    sunday = last_interval(scheduled(tmp_path, {"cron": ["30 1 * * *", "30 2 * * *"]}), moment("2013-03-10T12:00:00Z"))
+    assert [end.astimezone(ZoneInfo(NEW_YORK)).strftime("%d %H:%M") for end in sunday] == ["10 01:30", "10 03:30"]
+
+
 def test_an_interval_is_counted_from_the_first_day_and_has_one_length(tmp_path, airflow_db):
     config = scheduled(tmp_path, {"every": "7h"})
     found = intervals(config, date(2013, 3, 9), 3)

@@ -16,7 +16,7 @@ from elt_factory.dag.runtime import Run
 from elt_factory.dag.splitting import SplitOperator
 from elt_factory.dag.waiting import Waiting
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse
-from elt_factory.warehouse.state import run_verdict
+from elt_factory.warehouse.state import committed_loads, run_verdict
 
 HOURS = 2
 pytestmark = pytest.mark.timeout(300)
@@ -133,7 +133,8 @@ def test_the_results_of_a_retry_take_the_place_of_those_of_the_try_before_it(ahe
     for worker, status in ((ahead, "failed"), (behind, "passed"), (ahead, "failed"), (behind, "passed")):
         worker.do(check, shop, status)
         with DuckDBWarehouse(shop.folder / "warehouse.duckdb") as opened:
-            checked, failed = run_verdict(opened, "src", "tab", "run")
+            (load,) = committed_loads(opened, "src", "tab", day(1))
+            checked, failed = run_verdict(opened, "src", "tab", load)
         assert (checked, bool(failed)) == (True, status == "failed")
 
 

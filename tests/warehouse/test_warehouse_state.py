@@ -176,14 +176,16 @@ def test_only_loads_of_some_part_of_the_wanted_window_are_looked_at(loader, ware
 def test_committed_loads_come_in_the_order_of_their_windows(loader, warehouse):
     for number in (2, 1):
         loader.load([{"id": 1}], day(number), run_id=f"run{number}")
-    assert state.committed_loads(warehouse, "src", "tab", day(1, days=30)) == [
-        Committed(day(1).start, day(1).end, "run1"),
-        Committed(day(2).start, day(2).end, "run2"),
+    found = state.committed_loads(warehouse, "src", "tab", day(1, days=30))
+    assert [(load.start, load.end, load.run_id) for load in found] == [
+        (day(1).start, day(1).end, "run1"),
+        (day(2).start, day(2).end, "run2"),
     ]
+    assert found[1].loaded_at <= found[0].loaded_at
 
 
 def committed(*spans):
-    return [Committed(day(first).start, day(last).end, f"{first}-{last}") for first, last in spans]
+    return [Committed(day(first).start, day(last).end, f"{first}-{last}", day(9).start) for first, last in spans]
 
 
 @pytest.mark.parametrize(

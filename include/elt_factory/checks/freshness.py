@@ -41,7 +41,7 @@ def window_checked(warehouse: Warehouse, source: str, table: str, window: Window
     if not loads:
         return window_committed(warehouse, source, table, window)
     for load in loads:
-        checked, failed = state.run_verdict(warehouse, source, table, load.run_id)
+        checked, failed = state.run_verdict(warehouse, source, table, load)
         if failed:
             return Verdict(False, f"{source}: checks failed in run {load.run_id}: {', '.join(failed)}")
         if not checked:

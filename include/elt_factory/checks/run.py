@@ -94,7 +94,8 @@ def keep(warehouse: Warehouse, source: str, run_id: str, task_id: str, results: 
     """Append results to `_elt.quality_results`, where they take the place of an earlier try's of the same task."""
     # a try that found nothing takes the place of an earlier one too
     rows = [_row(result, source, run_id, task_id) for result in results] or [_nothing(source, run_id, task_id)]
-    now = warehouse.moment_after(audit.newest_results(warehouse.dialect, source, run_id, task_id))
+    # after the loads that are checked, and after what other tasks of the run have found
+    now = warehouse.moment_after(audit.newest_results(warehouse.dialect, source, run_id))
     warehouse.record("quality_results", [row | {"checked_at": now, "kept_at": now} for row in rows])
 
 

@@ -33,7 +33,11 @@ class _Times(CronDataIntervalTimetable):
 
     def last_before(self, moment: DateTime) -> DateTime:
         """Return the last time before a moment."""
-        return self._get_prev(moment)
+        earlier = moment
+        # a time that clocks skip is the one an hour later, and Airflow looks for what is before the one that is skipped
+        while (found := self._get_prev(earlier)) >= moment:
+            earlier = earlier.subtract(minutes=1)
+        return found
 
 
 class _Ending(CronDataIntervalTimetable):

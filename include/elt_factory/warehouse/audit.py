@@ -326,12 +326,15 @@ def newest_drift(dialect: Dialect, load_id: str) -> str:
     return f"SELECT max({d.name('changed_at')}) AS newest FROM {log('schema_changes').sql(d)} WHERE {mine}"
 
 
-def newest_results(dialect: Dialect, source: str, run_id: str, task_id: str) -> str:
-    """SELECT of the moment at which the last try of a task wrote its results down."""
+def newest_results(dialect: Dialect, source: str, run_id: str) -> str:
+    """SELECT of the moment at which a task of a run last wrote its results down, or committed a load."""
     d = dialect
-    whose = {"source": source, "run_id": run_id, "task_id": task_id}
-    mine = " AND ".join(f"{d.name(column)} = {d.literal(value)}" for column, value in whose.items())
-    return f"SELECT max({d.name('kept_at')}) AS newest FROM {log('quality_results').sql(d)} WHERE {mine}"
+    mine = f"{d.name('source')} = {d.literal(source)} AND {d.name('run_id')} = {d.literal(run_id)}"
+    moments = (
+        f"SELECT max({d.name(moment)}) AS moment FROM {log(table).sql(d)} WHERE {mine}"
+        for table, moment in (("quality_results", "kept_at"), ("loads", "loaded_at"))
+    )
+    return f"SELECT max(moment) AS newest FROM ({' UNION ALL '.join(moments)}) AS m"
 
 
 def newest_figures(dialect: Dialect, load_id: str) -> str:

@@ -1,7 +1,8 @@
 """Loads that read some of the same rows: neither takes or doubles what the other has committed.
 
 A full refresh is one load of all windows up to its own, and all of its rows bear its load id. A window of `append` that
-is run again after it takes the place of the refresh's rows of that window, if they differ from the others.
+is run again after it takes the place of the refresh's rows of that window, if they differ from the others. So does a
+window of other bounds, as a person chooses them, or as they are when the schedule was changed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from elt_factory.extract.bounds import on_clock
 from elt_factory.landing.manifest import Manifest, parse_manifest
 from elt_factory.warehouse import audit, statements
 from elt_factory.warehouse.dialect import Dialect
+from elt_factory.warehouse.replay_ids import is_replay
 from elt_factory.warehouse.statement import Statement
 
 if TYPE_CHECKING:
@@ -85,10 +87,10 @@ def refuse_read_twice(warehouse: Warehouse, order: LoadOrder) -> None:
 
 
 def make_way(load: Writing) -> Iterator[str]:
-    """Yield the statements that remove what a full refresh wrote for the window of a load that appends.
+    """Yield the statements that remove what loads of other bounds wrote for the window of a load that appends.
 
     Raises:
-        ContractError: nothing distinguishes the refresh's rows of this window from its others.
+        ContractError: nothing distinguishes their rows of this window from the new ones, or from their others.
     """
     order, dialect, manifest = load.order, load.warehouse.dialect, load.order.manifest
     cursor = manifest.cursor_column
@@ -96,11 +98,19 @@ def make_way(load: Writing) -> Iterator[str]:
     # rows of a file are found by it; a number is read from where the refresh has ended
     if load.staged.ledger or (order.by_cursor and kind in NUMBERS):
         return
-    for load_id, last in load.warehouse.query(refreshes_over(dialect, manifest)).rows:
+    for load_id, last, refreshed in load.warehouse.query(loads_over(dialect, manifest)).rows:
+        if not refreshed and _is_told_apart(order, kind):
+            continue
         if cursor and order.by_cursor and kind in TIMES:
             moments = map(datetime.fromisoformat, (manifest.window_start, manifest.window_end))
             start, end = (on_clock(load.columns[cursor], moment, ZoneInfo(order.clock)) for moment in moments)
             yield statements.delete_between(dialect, order.target, load_id, cursor, start, end)
+        elif not refreshed:
+            raise ContractError(
+                f"{order.label}: the load {load_id} has rows of {manifest.window_start} to {manifest.window_end} "
+                "already, and nothing tells them from the new ones: run windows as they are loaded, or only what is "
+                "not, or with full refresh, or give the table a primary_key and incremental"
+            )
         elif cursor and cursor in order.landed_columns and kind and order.primary_key and load.staged.rows:
             keys = order.primary_key
             yield statements.delete_versions(dialect, order.target, load_id, load.staged.rows, keys, cursor)
@@ -111,17 +121,27 @@ def make_way(load: Writing) -> Iterator[str]:
             )
 
 
+def _is_told_apart(order: LoadOrder, kind: str) -> bool:
+    """Whether a row that a window of other bounds has brought is known when it comes again, or does not come again.
+
+    A cursor that is not a time, and a token, continue where the last load ended, whatever its window was.
+    """
+    if order.primary_key and kind:
+        return True
+    return kind not in TIMES if order.by_cursor else not order.by_window
+
+
 def _family(kind: str) -> str:
     return kind.partition("(")[0]
 
 
-def refreshes_over(dialect: Dialect, manifest: Manifest) -> Statement:
-    """SELECT of the full refresh that holds for some part of a landing's window, with the last value of its cursor."""
+def loads_over(dialect: Dialect, manifest: Manifest) -> Statement:
+    """SELECT of the loads that hold for some part of a landing's window: the last value of the cursor, the kind."""
     d = dialect
     return Statement(
-        f"SELECT {d.names(('load_id', 'cursor_value'))} FROM {_others(d, manifest)} AND {d.name('full_refresh')} "
-        f"AND {_touches(d, manifest)}",
-        "find the full refresh whose rows of this window make way",
+        f"SELECT {d.names(('load_id', 'cursor_value', 'full_refresh'))} FROM {_others(d, manifest)} "
+        f"AND {_touches(d, manifest)} AND NOT {is_replay(d)}",
+        "find the loads of other bounds whose rows of this window make way",
     )
 
 

@@ -21,6 +21,7 @@ from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.replay_ids import is_replay
 
 _SIZE = ("rows_loaded", "rows_unchanged")
+_OF_DBT = ("dbt_model", "dbt_test")
 _STATUS = (
     "load_id",
     "source",
@@ -156,11 +157,12 @@ def _number(text: str) -> Decimal | None:
 
 @dataclass(frozen=True)
 class Committed:
-    """One committed load: the window it covers and the run that wrote it."""
+    """One committed load: the window it covers, the run that wrote it, and when."""
 
     start: datetime
     end: datetime
     run_id: str
+    loaded_at: datetime
 
 
 def committed_loads(warehouse: Warehouse, source: str, table: str, wanted: Window) -> list[Committed]:
@@ -172,7 +174,7 @@ def committed_loads(warehouse: Warehouse, source: str, table: str, wanted: Windo
         f"{d.name('window_end')} > {d.literal(wanted.start)} AND {d.name('window_start')} < {d.literal(wanted.end)}"
     )
     where = f"{_standing(d, source, table)} AND {overlap}"
-    rows = _loads(warehouse, ("window_start", "window_end", "run_id"), where).rows
+    rows = _loads(warehouse, ("window_start", "window_end", "run_id", "loaded_at"), where).rows
     return sorted((Committed(*row) for row in rows), key=lambda load: load.start)
 
 
@@ -218,19 +220,25 @@ def covering(loads: Sequence[Committed], wanted: Window) -> list[Committed]:
     return chosen if reached >= wanted.end else []
 
 
-def run_verdict(warehouse: Warehouse, source: str, table: str, run_id: str) -> tuple[bool, list[str]]:
-    """Whether a run has finished the checks of a table, and which of them failed."""
+def run_verdict(warehouse: Warehouse, source: str, table: str, load: Committed) -> tuple[bool, list[str]]:
+    """Whether the run of a load has finished the checks of a table after it, and which of them failed.
+
+    A run that was cleared has results of before, about rows that this load took the place of. Of what dbt did twice in
+    a run, in one process for all models and then in a model's own task, the last time counts.
+    """
     d = warehouse.dialect
     columns = d.names(("task_id", "kind", "table_name", "check_name", "status"))
     rows = warehouse.query(
         f"SELECT {columns} FROM {audit.relation('quality_results').sql(d)} "
-        f"WHERE {d.name('source')} = {d.literal(source)} AND {d.name('run_id')} = {d.literal(run_id)}"
+        f"WHERE {d.name('source')} = {d.literal(source)} AND {d.name('run_id')} = {d.literal(load.run_id)} "
+        f"AND {d.name('checked_at')} >= {d.literal(load.loaded_at)} ORDER BY {d.name('checked_at')}"
     ).rows
     # what was checked before the transform says nothing of what comes after it
     checked = any(
         kind == "check" and name == table and not task.startswith(f"{CHECKS}.") for task, kind, name, _, _ in rows
     )
-    return checked, [f"{name}: {check}" for _, _, name, check, status in rows if status == "failed"]
+    last = {(kind, name, check, kind in _OF_DBT or task): status for task, kind, name, check, status in rows}
+    return checked, [f"{name}: {check}" for (_, name, check, _), status in last.items() if status == "failed"]
 
 
 def newest(warehouse: Warehouse, source: str, table: str) -> tuple[datetime | None, str | None]:

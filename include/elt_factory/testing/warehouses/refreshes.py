@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from elt_factory.core.failures import BadDataError, ContractError
+from elt_factory.core.window import Window
 from elt_factory.sources.sql.model import SqlTable
 from elt_factory.testing.warehouses.loader import FIRST_DAY, Loader, OnWarehouse, day
 
@@ -87,6 +88,47 @@ class RefreshSuite(OnWarehouse):
         load(loader, rows(HOURS), day(1, days=3), full_refresh=True, by_cursor=True, by_window=True)
         load(loader, rows([72]), day(2), by_cursor=True, by_window=True)
         assert [key for (key,) in loader.rows("id")] == [*HOURS, 72]
+
+    def test_a_window_of_other_bounds_takes_the_place_of_what_others_have_of_it(self, loader: Loader) -> None:
+        """As a person chooses it in the form, or as it is after the schedule was changed."""
+        asked = of_a_database(loader)
+        for number in (1, 2, 3):
+            load(loader, rows(HOURS[2 * number - 2 : 2 * number]), day(number), **asked)
+        noon = Window(day(1).start + timedelta(hours=12), day(3).start + timedelta(hours=12))
+        for _ in range(2):
+            report = load(loader, rows([12, 24, 36, 48], version="b"), noon, **asked)
+            assert report.rows_loaded == 4
+            assert loader.rows("id", "v") == [(0, "a"), *((hour, "b") for hour in (12, 24, 36, 48)), (60, "a")]
+        load(loader, rows([24, 36], version="c"), day(2), **asked)
+        assert loader.rows("id", "v") == [(0, "a"), (12, "b"), (24, "c"), (36, "c"), (48, "b"), (60, "a")]
+
+    def test_a_window_of_other_bounds_is_refused_where_nothing_tells_its_rows_apart(self, loader: Loader) -> None:
+        for spec in ({}, {"primary_key": ["id"]}, {"incremental": {"cursor": "u"}}):
+            loader.name, loader.spec = f"tab{len(str(spec))}", {"write_disposition": "append", **spec}
+            for _ in range(2):
+                load(loader, rows([0, 12]), day(1), by_window=True)
+            with pytest.raises(ContractError, match=r"has rows of 2013-01-01.* already, and nothing tells them from"):
+                load(loader, rows(HOURS), day(1, days=3), by_window=True)
+            load(loader, rows([24, 36]), day(2), by_window=True)
+            assert [key for (key,) in loader.rows("id")] == [0, 12, 24, 36]
+        # what is not asked for by the window is added by each load, and by its key and cursor a row is known
+        loader.name, loader.spec = "whole", {"write_disposition": "append"}
+        for window in (day(1), day(1, days=3)):
+            load(loader, rows([0]), window)
+        assert len(loader.rows("id")) == 2
+        loader.spec = {"write_disposition": "append", "primary_key": ["id"], "incremental": {"cursor": "u"}}
+        loader.name = "known"
+        for window in (day(1), day(1, days=3)):
+            load(loader, rows([0]), window, by_window=True)
+        assert len(loader.rows("id")) == 1
+
+    def test_numbers_and_texts_are_read_from_where_the_last_load_ended_in_any_window(self, loader: Loader) -> None:
+        for number, cursor in enumerate(("id", "v")):
+            loader.name = f"tab{number}"
+            asked = of_a_database(loader, cursor=cursor)
+            load(loader, rows([0, 12], version="a"), day(1), **asked)
+            load(loader, rows([24, 36], version="b"), day(1, days=3), **asked)
+            assert [key for (key,) in loader.rows("id")] == [0, 12, 24, 36]
 
     def test_only_rejects_leave_the_rows_of_the_full_refresh(self, loader: Loader) -> None:
         asked = of_a_database(loader)
