@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from elt_factory.config.loading import load_text
 from elt_factory.core.failures import SourceNotReadyError
-from elt_factory.discover.found import SourceFound
+from elt_factory.discover.found import Guess, SourceFound
 from elt_factory.discover.writing import yaml_of
 from elt_factory.sources.files import discovery as look
 from elt_factory.sources.files.discovery import FilesToLookAt, look_at_files
@@ -115,3 +117,31 @@ def test_every_json_file_of_a_folder_becomes_a_table(tmp_path):
         (tmp_path / "in" / f"{name}.json").write_text('[{"id": 1}]')
     found = found_in(FilesToLookAt(tmp_path / "in", "**/*", {}), tmp_path)
     assert ([table.name for table in found.tables], found.skipped) == (["orders", "people", "stock"], [])
+
+
+@pytest.mark.parametrize(
+    ("days", "first", "seen"),
+    [
+        (["2014-10-1", "2014-7-9", "2014-7-10"], "2014-07-09", "from 2014-7-9 to 2014-10-1 "),
+        (["2014/7/9", "2014/10/1"], "2014-07-09", "from 2014/7/9 to 2014/10/1 "),
+        # no start_date can be that early
+        (["1871-05-04", "1872-05-04"], None, "from 1871-05-04 to 1872-05-04 "),
+    ],
+)
+def test_the_first_day_is_one_that_a_config_can_say(place, tmp_path, days, first, seen):
+    (place.folder / "good.csv").write_text("".join(["id,day\n", *(f"{n},{day}\n" for n, day in enumerate(days))]))
+    found = found_in(place, tmp_path)
+    assert found.first_day == first
+    text = yaml_of("src", replace(found, extract={"type": Guess("files", ""), "folder": Guess("in", "")}), {})
+    assert load_text(tmp_path / "src.yaml", text, tmp_path).config is not None
+    assert seen in text
+
+
+def test_days_with_years_of_two_digits_are_text(place, tmp_path):
+    (place.folder / "good.csv").write_text("id,day,score\n1,01-02-13,6-4-2\n2,31-12-13,7-5-3\n")
+    (table,) = found_in(place, tmp_path).tables
+    assert {column.name: str(column.type) for column in table.columns} == {
+        "id": "integer",
+        "day": "text",
+        "score": "text",
+    }

@@ -8,11 +8,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from elt_factory.config.models.deletes import says_deleted
+from elt_factory.config.models.values import EARLIEST
 from elt_factory.discover import keys
 from elt_factory.discover.found import Beginning, ColumnFound, Guess, KeyFound, Sample, TableFound
 from elt_factory.discover.sensitive import Sensitive, sensitive
 
 _FEW = 3
+_DAY = re.compile(r"\s*(\d{4})[-/](\d{1,2})[-/](\d{1,2})")
 _DELETED = re.compile(r"_?(is_?)?(deleted|removed)(_?(at|on|date|time|flag))?", re.IGNORECASE)
 
 
@@ -113,12 +115,8 @@ def _beginning(sample: Sample, cursor: str, ground: Ground) -> Beginning:
 
 
 def _why_date(sample: Sample, name: str) -> str:
-    values = sample.present(name)
-    return (
-        f"when the event happened, from {min(values)} to {max(values)} in the sample"
-        if values
-        else "when the event happened"
-    )
+    values = sorted(sample.present(name), key=lambda value: (_day(value), value))
+    return "when the event happened" + (f", from {values[0]} to {values[-1]} in the sample" if values else "")
 
 
 def _disposition(ground: Ground, key: bool, cursor: bool) -> Guess:
@@ -130,8 +128,15 @@ def _disposition(ground: Ground, key: bool, cursor: bool) -> Guess:
 
 
 def _first_day(sample: Sample, name: str) -> str:
-    values = sample.present(name)
-    return min(values)[:10] if values else ""
+    """Return the first day of a column as a config writes it; "" where that is before all that a config can say."""
+    first = min(map(_day, sample.present(name)), default="")
+    return first if first >= EARLIEST.isoformat() else ""
+
+
+def _day(value: str) -> str:
+    """Return the day of a date or time, which may be written without zeros, in ISO 8601."""
+    found = _DAY.match(value)
+    return f"{found[1]}-{int(found[2]):02}-{int(found[3]):02}" if found else value[:10]
 
 
 def named_apart(tables: Sequence[TableFound], key: str = "", why: str = "") -> list[TableFound]:

@@ -58,8 +58,9 @@ _NESTED = re.compile(r"^(STRUCT|MAP|UNION|VARIANT)\b|\]$")
 
 # a fraction next to 16 digits or more has been through a double, which cannot tell such integers apart
 _INTEGER = r"\s*[+-]?([0-9]+|[0-9]{1,15}\.0*)\s*"
-_DATE = r"\s*[0-9]{1,4}[-/][0-9]{1,2}[-/][0-9]{1,2}([ T]00?:00(:00(\.0*)?)?(Z|[+-][0-9:]+)?)?\s*"
-_YEAR_FIRST = r"^\s*[0-9]{1,4}[-/]"  # neither infinity nor a year that other systems cannot hold
+# a year has four digits: 01-02-13 is a day of the year 1 to DuckDB alone
+_DATE = r"\s*[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}([ T]00?:00(:00(\.0*)?)?(Z|[+-][0-9:]+)?)?\s*"
+_YEAR_FIRST = r"^\s*[0-9]{4}[-/]"  # neither infinity nor a year that other systems cannot hold
 # what every system has: 0000-01-01 would be a day before Christ, and an offset can make it the year 10000
 _YEARS: Mapping[str, tuple[str, str]] = {
     "date": ("DATE '0001-01-01'", "DATE '10000-01-01'"),
@@ -181,8 +182,9 @@ def is_usual(text: str, value: str, column_type: ColumnType) -> str:
         "decimal": f"starts_with({written}, {text})",
         "date": f"strlen({text}) = 10 AND {written} = {text}",
         "float": f"isfinite({value}) AND NOT contains({text}, '_')",
-        "timestamp": f"{_of_form(text, _INSTANTS)} AND {value} >= TIMESTAMPTZ '0001-01-01 00:00:00+00'",
-        "datetime": f"{_of_form(text, _CLOCKS)} AND {value} >= TIMESTAMP '0001-01-01'",
+        # a space in the place of a digit would make the year an earlier one
+        "timestamp": f"{_of_form(text, _INSTANTS)} AND {value} >= TIMESTAMPTZ '1000-01-01 00:00:00+00'",
+        "datetime": f"{_of_form(text, _CLOCKS)} AND {value} >= TIMESTAMP '1000-01-01'",
     }
     return conditions.get(column_type.name, "")
 

@@ -28,7 +28,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(r"[0-9]{2}:[0-9]{2}(?::[0-9]{2})?")
 _MOMENT = re.compile(rf"{_DATE.pattern}(?:[T ]{_TIME.pattern}(?:\.[0-9]{{1,6}})?(?:Z|[+-][0-9]{{2}}:[0-9]{{2}})?)?")
 # times are added to and taken from dates: a century is more than any of them needs, and never leaves the calendar
-_EARLIEST, _LATEST = date(1900, 1, 1), date(9998, 12, 31)
+EARLIEST, _LATEST = date(1900, 1, 1), date(9998, 12, 31)
 MAX_PRECISION = 38
 _QUOTE_TYPE = 'put the type in quotes: "decimal(18,2)"'
 
@@ -152,8 +152,8 @@ def _invalid_date(value: object) -> MistakeError:
 
 def _sensible(day: date, value: object) -> date:
     """Return the day itself, when a zone's clock and a day more still leave it in the calendar."""
-    if not _EARLIEST <= day <= _LATEST:
-        raise MistakeError(f"{shown(value)} is out of range", f"write a date from {_EARLIEST} to {_LATEST}")
+    if not EARLIEST <= day <= _LATEST:
+        raise MistakeError(f"{shown(value)} is out of range", f"write a date from {EARLIEST} to {_LATEST}")
     return day
 
 
