@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
-from dag_support import SECRET, config_of
+from dag_support import SECRET, config_of, context_of
 
 from elt_factory.alerts.kind import Message
 from elt_factory.config.models.alerts import Route
@@ -19,6 +19,7 @@ from elt_factory.dag.alerts import (
     on_failure,
     on_retry,
     on_run_failure,
+    on_success,
     recovered,
     schema_changed,
     send,
@@ -38,6 +39,10 @@ def landing(tmp_path, monkeypatch):
 def logged(caplog):
     caplog.set_level(logging.DEBUG)
     return caplog
+
+
+JUNE = ("2013-06-07T00:00:00Z", "2013-06-08T00:00:00Z")
+DEADLINE = {"deadline": {"deadline_time": "2013-06-08T06:00:00Z"}}
 
 
 def to(*names: str) -> list[Route]:
@@ -81,6 +86,35 @@ def test_one_cause_is_one_alert_over_tasks_and_retries_and_its_end_is_told_once(
     ended = [text for _, text in webhook.messages]
     assert len(ended) == 2
     assert all(text.startswith("tiny has recovered: run r3 ended well. Reported before: tiny: task ") for text in ended)
+
+
+def test_a_run_of_last_month_or_of_some_tables_does_not_say_that_a_failure_is_over(webhook, tmp_path, opened):
+    tables = {name: {"path": f"{name}.csv"} for name in ("input", "other")}
+    config = config_of(tmp_path, alerts={"to": ["slack"]}, schedule="0 0 * * *", tables=tables)
+    on_failure(config)(context_of(JUNE) | failed_context(ValueError("x")))
+    record_miss("tiny", ["slack"], late := {"dag_run": {"dag_run_id": "r1", "data_interval_end": JUNE[1]}, **DEADLINE})
+    ended = on_success(config)
+    for number, context in enumerate(
+        (
+            context_of(("2013-05-07T00:00:00Z", "2013-05-08T00:00:00Z")),
+            context_of(JUNE, window_start="2013-05-07", window_end="2013-06-07"),
+            context_of(JUNE, tables=["other"]),
+            context_of(JUNE, dismiss_rejects="tests of the supplier"),
+        )
+    ):
+        ended(context | {"run_id": f"e{number}"})
+    assert len(webhook.messages) == 2
+    # a try of the run itself, or the next day's
+    ended(context_of(JUNE, tables=["input"]) | {"run_id": "r1"})
+    assert ["tiny has recovered: run r1 ended well" in text for _, text in webhook.messages[2:]] == [True, True]
+    on_failure(config)(context_of(JUNE) | failed_context(ValueError("x")))
+    record_miss("tiny", ["slack"], late)
+    ended(context_of(("2013-06-08T00:00:00Z", "2013-06-09T00:00:00Z")) | {"run_id": "next"})
+    assert ["recovered: run next" in text for _, text in webhook.messages[4:]] == [False, False, True, True]
+    # a context without the run, as of one whose last task was removed from the YAML
+    on_failure(config)(context_of(JUNE) | failed_context(ValueError("x")))
+    ended({"run_id": "r9"})
+    assert "recovered: run r9" in webhook.messages[-1][1]
 
 
 def test_a_killed_worker_is_the_cause(webhook, tmp_path):

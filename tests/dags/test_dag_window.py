@@ -7,6 +7,7 @@ from dag_support import TINY, config_of, context_of, moment
 
 from elt_factory.core.failures import EmptyWindowError, PermanentError
 from elt_factory.core.window import Window
+from elt_factory.dag.factory import build_dag
 from elt_factory.dag.runtime import run_of
 
 NEW_YORK = "America/New_York"
@@ -210,3 +211,22 @@ def test_an_empty_choice_of_tables_means_all(tmp_path):
 def test_a_table_that_is_not_there_is_named_with_those_that_are(tmp_path):
     with pytest.raises(PermanentError, match=r"tiny: unknown tables in the trigger form: inputs; the config has input"):
         run_of(context_of(tables=["inputs"]), config_of(tmp_path, TINY))
+
+
+def test_a_run_with_a_table_that_the_yaml_has_lost_fails_in_its_tasks_which_say_so_and_alert(tmp_path, monkeypatch):
+    """Airflow would end it before the task begins, without a callback; when a run is triggered it is refused."""
+    from airflow.sdk.definitions.param import process_params
+    from airflow.sdk.exceptions import ParamValidationError
+
+    config, chosen = config_of(tmp_path, TINY), {"tables": ["gone"]}
+    with pytest.raises(ParamValidationError, match="'gone' is not one of"):
+        dag_params(build_dag(config, {}), chosen, process_params)
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "tiny")
+    params = dag_params(build_dag(config, {}), chosen, process_params)
+    with pytest.raises(PermanentError, match="tiny: unknown tables in the trigger form: gone; the config has input"):
+        run_of(context_of(**params), config)
+    assert dag_params(build_dag(config, {}), {}, process_params)["tables"] == ["input"]
+
+
+def dag_params(dag, chosen, process_params):
+    return process_params(dag, dag.get_task("tables.input.extract"), chosen, suppress_exception=False)

@@ -24,13 +24,17 @@ _VARIES = re.compile(r"\d+|0x[0-9a-f]+|[0-9a-f]{8,}", re.IGNORECASE)
 
 
 class Reported(msgspec.Struct, frozen=True):
-    """A cause that was reported: the event, the sentence, the runs in which it was met, and who has heard of it."""
+    """A cause that was reported: the event, the sentence, the runs in which it was met, and who has heard of it.
+
+    `upto` is the end of the last window of those runs, where that is known.
+    """
 
     event: AlertEvent
     text: str
     at: datetime
     runs: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    upto: datetime | None = None
 
     def is_met_in(self, run_id: str) -> bool:
         """Whether it was met in a run; the runs of deadlines have the deadline after their name."""
@@ -51,7 +55,15 @@ class AlertMemory:
 
     place: Place
 
-    def is_new(self, cause: str, event: AlertEvent, text: str, run_id: str, told: Iterable[str] = ()) -> bool:
+    def is_new(
+        self,
+        cause: str,
+        event: AlertEvent,
+        text: str,
+        run_id: str,
+        told: Iterable[str] = (),
+        upto: datetime | None = None,
+    ) -> bool:
         """Keep that a cause is reported of a run, and to whom. Whether no other task has done so."""
         found: list[bool] = []
 
@@ -61,7 +73,8 @@ class AlertMemory:
             runs = (*(before.runs if before else ()), run_id) if found[0] else before.runs if before else ()
             first = before.at if before else datetime.now(UTC)
             heard = tuple(dict.fromkeys((*(before.told if before else ()), *told)))
-            return {**known, cause: Reported(event, before.text if before else text, first, runs[-20:], heard)}
+            last = max(filter(None, (before.upto if before else None, upto)), default=None)
+            return {**known, cause: Reported(event, before.text if before else text, first, runs[-20:], heard, last)}
 
         self._change(change)
         return found[0]

@@ -19,7 +19,7 @@ from elt_factory.core.failures import EltError, redact
 from elt_factory.core.project import config_folder, dbt_folder
 from elt_factory.dag.alert_memory import AlertMemory, Reported, cause_of
 from elt_factory.dag.bounded import within
-from elt_factory.dag.runtime import ALERTS, get_connection, landing_root
+from elt_factory.dag.runtime import ALERTS, Run, get_connection, landing_root, run_of
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,7 @@ def report(
     cause: str = "",
     run_id: str = "",
     heard: Collection[str] = (),
+    upto: datetime | None = None,
 ) -> None:
     """Report an event of a run once, to those who hear of it now: with whom it concerns, what to do next, and a link.
 
@@ -88,10 +89,11 @@ def report(
         cause: What is the same for every event of one cause; without it each event is news.
         run_id: The run.
         heard: The keys of routes that heard of it already, as another event.
+        upto: The end of the run's window: a run of an earlier one does not put it right.
     """
     try:
         routes = [route for route in listeners(config, event) if route.key not in heard]
-        if not routes or (cause and not is_first(config.name, cause, event, text, run_id, routes)):
+        if not routes or (cause and not is_first(config.name, cause, event, text, run_id, routes, upto)):
             return
         send(routes, message_of(config, event, text, cause, run_id))
     except Exception:
@@ -136,11 +138,19 @@ def _memory(source: str) -> AlertMemory:
     return AlertMemory(landing_root().below(ALERTS, source))
 
 
-def is_first(source: str, cause: str, event: AlertEvent, text: str, run_id: str, routes: Iterable[Route]) -> bool:
+def is_first(
+    source: str,
+    cause: str,
+    event: AlertEvent,
+    text: str,
+    run_id: str,
+    routes: Iterable[Route],
+    upto: datetime | None = None,
+) -> bool:
     """Whether a cause is new to its run. Where that is not known it is reported twice rather than never."""
     try:
         told = [route.key for route in routes]
-        return _memory(source).is_new(cause, event, _without_secrets(text), run_id, told)
+        return _memory(source).is_new(cause, event, _without_secrets(text), run_id, told, upto)
     except (EltError, OSError) as error:
         log.warning("whether the alert was sent already is not known: %s", error)
         return True
@@ -161,8 +171,8 @@ def on_failure(config: Config) -> Callable[[Mapping[str, Any]], None] | None:
         told = _TOLD.get(kind)
         if here := _TOLD_HERE.get(kind):
             told = here
-            report(config, here, text, f"{here}-{same}", run_id)
-        report(config, "failure", text, same, run_id, _keys_of(config, told))
+            report(config, here, text, f"{here}-{same}", run_id, upto=_upto(config, context))
+        report(config, "failure", text, same, run_id, _keys_of(config, told), _upto(config, context))
 
     return tell
 
@@ -201,7 +211,8 @@ def on_run_failure(config: Config) -> Callable[[Mapping[str, Any]], None] | None
         what = f"task {task} failed in run {run_id}" if task else f"run {run_id} failed"
         reason = str(context.get("reason") or _TASK_FAILED)
         kind, why = ("killed", _KILLED) if reason == _TASK_FAILED else (reason, reason.replace("_", " "))
-        report(config, "failure", f"{config.name}: {what}: {why}", cause_of(kind, "", *_names_in(config, task)), run_id)
+        cause = cause_of(kind, "", *_names_in(config, task))
+        report(config, "failure", f"{config.name}: {what}: {why}", cause, run_id, upto=_upto(config, context))
 
     return tell
 
@@ -222,17 +233,32 @@ def on_success(config: Config) -> Callable[[Mapping[str, Any]], None] | None:
 
     def tell(context: Mapping[str, Any]) -> None:
         run_id = str(context.get("run_id") or getattr(context.get("dag_run"), "run_id", ""))
-        recovered(config, run_id)
+        recovered(config, run_id, _run_of(config, context))
 
     return tell
 
 
-def recovered(config: Config, run_id: str) -> None:
+def _run_of(config: Config, context: Mapping[str, Any]) -> Run | None:
+    """Return the run of a callback's context, which lacks it where a task was removed since."""
+    try:
+        return run_of(context, config)
+    except (EltError, KeyError):
+        return None
+
+
+def _upto(config: Config, context: Mapping[str, Any]) -> datetime | None:
+    run = _run_of(config, context)
+    return run.window.end if run else None
+
+
+def recovered(config: Config, run_id: str, run: Run | None = None) -> None:
     """Tell those who heard of something wrong with a source that it is over, since a run has ended well."""
 
     def goes_on(one: Reported) -> bool:
         # a budget stays used up though a run ends well, and a run that read nothing ends well, too
-        return one.event == "budget_exceeded" or (one.event == "source_silent" and one.is_met_in(run_id))
+        if one.event == "budget_exceeded" or (one.event == "source_silent" and one.is_met_in(run_id)):
+            return True
+        return run is not None and not one.is_met_in(run_id) and _leaves_open(run, one.upto)
 
     try:
         for cause, one in _memory(config.name).over(goes_on).items():
@@ -245,6 +271,12 @@ def recovered(config: Config, run_id: str) -> None:
             send([*_who_heard(config, one), *met], message)
     except Exception:
         log.exception("a recovery could not be reported")
+
+
+def _leaves_open(run: Run, upto: datetime | None) -> bool:
+    """Whether a run does not put right what went wrong up to a moment: one of last month, or of a few tables."""
+    partial_run = run.tables != frozenset(run.config.all_tables) or bool(run.dismiss_rejects)
+    return partial_run or (upto is not None and run.window.end < upto)
 
 
 def _who_heard(config: Config, one: Reported) -> list[Route]:
@@ -260,7 +292,7 @@ def schema_changed(config: Config, table: str, changes: Sequence[str], run_id: s
         report(config, "schema_changed", f"{config.name}.{table}: {'; '.join(changes)}", run_id=run_id)
 
 
-def loaded(config: Source, table: str, figures: Mapping[str, Any], run_id: str) -> None:
+def loaded(config: Source, table: str, figures: Mapping[str, Any], run_id: str, upto: datetime | None = None) -> None:
     """Report what the figures of a load say: rejects, and a source that sent nothing where it has sent rows before."""
     if figures.get("gave_way"):
         return
@@ -269,10 +301,11 @@ def loaded(config: Source, table: str, figures: Mapping[str, Any], run_id: str) 
         text = f"{label}: {rejected:,} of {amount(figures['rows_read'], 'row')} rejected in run {run_id}"
         report(config, "rejects", text, f"rejects-{table}", run_id)
     if not figures["rows_read"] and figures["total_rows"]:
-        report(config, "source_silent", f"{label}: the source sent no rows in run {run_id}", f"silent-{table}", run_id)
+        text = f"{label}: the source sent no rows in run {run_id}"
+        report(config, "source_silent", text, f"silent-{table}", run_id, upto=upto)
 
 
-def checked(config: Config, table: str, results: Sequence[Any], run_id: str) -> None:
+def checked(config: Config, table: str, results: Sequence[Any], run_id: str, upto: datetime | None = None) -> None:
     """Report checks that do not hold: all of one table in one message for each severity."""
     events: Mapping[str, AlertEvent] = {"warned": "quality_warned", "failed": "quality_failed"}
     for status, event in events.items():
@@ -281,7 +314,7 @@ def checked(config: Config, table: str, results: Sequence[Any], run_id: str) -> 
             causes = "; ".join(f"{result.check}: {result.message}" for result in found)
             names = ",".join(sorted(result.check for result in found))
             text = f"{config.name}.{table}: {causes} (run {run_id})"
-            report(config, event, text, cause_of(event, f"{table} {names}"), run_id)
+            report(config, event, text, cause_of(event, f"{table} {names}"), run_id, upto=upto)
 
 
 def _keys_of(config: Config, event: AlertEvent | None) -> set[str]:

@@ -134,7 +134,9 @@ def record_miss(source: str, to: Sequence[Listener], context: Mapping[str, Any],
     # first of all: the warehouse may be what is late
     cause = f"deadline {table}".strip()
     routes = _routes(to)
-    if routes and is_first(source, cause, "deadline_missed", text, f"{run_id} {iso_utc(due)}", routes):
+    whose, ends = f"{run_id} {iso_utc(due)}", context["dag_run"].get("data_interval_end")
+    upto = datetime.fromisoformat(ends) if isinstance(ends, str) else ends
+    if routes and is_first(source, cause, "deadline_missed", text, whose, routes, upto):
         send(routes, _message(source, "deadline_missed", text, cause, run_id))
     row: dict[str, Value] = {"source": source, "run_id": run_id, "deadline": due, "table_name": table or None}
     retrying(lambda: _write_down(row | {"noticed_at": datetime.now(UTC)}))

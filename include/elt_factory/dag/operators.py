@@ -342,7 +342,7 @@ class LoadOperator(TableOperator):
             **({"gave_way": True} if report.gave_way else {}),
             **({"rejects_healed": replayed[0], "rejects_open": replayed[1]} if replayed else {}),
         }
-        loaded(self.config, self.table, figures, run.run_id)
+        loaded(self.config, self.table, figures, run.run_id, run.window.end)
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = {**figures, "window": str(run.table_window(self.table))}
         if self.outlets:
@@ -383,7 +383,7 @@ class QualityOperator(TableOperator):
         counts = {status: sum(r.status == status for r in results) for status in ("passed", "warned", "failed")}
         self.told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         failed = [result for result in results if result.status == "failed"]
-        checked(self.config, self.table, results, run.run_id)
+        checked(self.config, self.table, results, run.run_id, run.window.end)
         self.results = tuple(results)
         count_checks(self.config.name, self.table, len(failed))
         if failed:

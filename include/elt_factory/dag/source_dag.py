@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, Param, get_parsing_context
 from airflow.sdk.definitions.param import ParamsDict
 
 from elt_factory.config.models.source import Config
@@ -32,7 +32,12 @@ class SourceDag(DAG):
 
         Set the usual way, before the tasks, each task carries and Airflow stores a copy of its own; and Airflow checks
         the form's schemas, which are ours, against the schema of schemas, at a third of the cost of the whole DAG.
+
+        A task does not have it checked once more: a run that names a table which the YAML has lost since would end
+        before the task begins, with no callback and no alert. The task says what is wrong itself.
         """
+        if get_parsing_context().dag_id is not None:
+            form = {name: Param(param.value) for name, param in form.items()}
         vars(self)["params"] = ParamsDict(form)
 
     def shown_as(self, file: Path) -> SourceDag:
