@@ -106,7 +106,7 @@ def test_the_way_to_the_next_page_is_found_and_written(project: Project, api: st
 def test_a_header_with_a_total_says_that_no_way_to_the_next_page_was_found(project: Project, api: str):
     assert project.elt("new", "orders", "--url", f"{api}/counted").exit_code == 0
     text = (project.configs / "orders.yaml").read_text()
-    assert "a header of the response says 40 records: only 10 are read until this is right" in text
+    assert 'but "x-total-count" in the response says 40 records, but 10 were read: loads fail until this' in text
     assert "a timestamp without an offset is UTC" in text
 
 

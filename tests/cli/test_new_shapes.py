@@ -190,6 +190,91 @@ def notion(query):
     }
 
 
+def box(query):
+    at = int(query.get("marker", "m0")[1:])
+    return {"entries": cut(at), "limit": SIZE, "next_marker": f"m{at + SIZE}" if at + SIZE < len(ROWS) else ""}
+
+
+def kubernetes(query):
+    at = int(query.get("continue", "c0")[1:])
+    more = {"continue": f"c{at + SIZE}", "remainingItemCount": len(ROWS) - at - SIZE} if at + SIZE < len(ROWS) else {}
+    return {"kind": "RowList", "metadata": {"resourceVersion": "1", **more}, "items": cut(at)}
+
+
+def iam(query):
+    at = int(query.get("Marker", "m0")[1:])
+    more = at + SIZE < len(ROWS)
+    return {"Users": cut(at), "IsTruncated": more, **({"Marker": f"m{at + SIZE}"} if more else {})}
+
+
+def mediawiki(query):
+    at = int(query.get("apcontinue", "p0")[1:])
+    more = {"continue": {"apcontinue": f"p{at + SIZE}", "continue": "-||"}} if at + SIZE < len(ROWS) else {}
+    return {**more, "query": {"allpages": cut(at)}}
+
+
+def zendesk_export(query):
+    """Its last cursor leads to itself."""
+    at = int(query.get("cursor", "c0")[1:])
+    end = min(at + SIZE, len(ROWS))
+    return {
+        "tickets": cut(at),
+        "after_cursor": f"c{end}",
+        "before_cursor": None,
+        "end_of_stream": at + SIZE >= len(ROWS),
+    }
+
+
+def fhir(query):
+    at = int(query.get("_getpagesoffset", 0))
+    links = [{"relation": "self", "url": "{base}/fhir"}]
+    links += (
+        [{"relation": "next", "url": f"{{base}}/fhir?_getpagesoffset={at + SIZE}"}] if at + SIZE < len(ROWS) else []
+    )
+    return {"resourceType": "Bundle", "total": len(ROWS), "link": links, "entry": cut(at)}
+
+
+def odata_2(query):
+    at = int(query.get("$skiptoken", 0))
+    more = {"__next": f"{{base}}/odata_2?$skiptoken={at + SIZE}"} if at + SIZE < len(ROWS) else {}
+    return {"d": {"results": cut(at), **more}}
+
+
+def scim(query):
+    """It counts from 1."""
+    at, size = max(1, int(query.get("startIndex", 1))), min(SIZE, int(query.get("count", SIZE)))
+    return {"totalResults": len(ROWS), "startIndex": at, "itemsPerPage": SIZE, "Resources": cut(at - 1, size)}
+
+
+def usgs(query):
+    at, size = int(query.get("offset", 1)), min(SIZE, int(query.get("limit", SIZE)))
+    return {"metadata": {"limit": size, "offset": at, "count": SIZE}, "features": cut(at - 1, size) if at else []}
+
+
+def arcgis(query):
+    at, size = int(query.get("resultOffset", 0)), min(SIZE, int(query.get("resultRecordCount", SIZE)))
+    more = {"exceededTransferLimit": True} if at + size < len(ROWS) else {}
+    return {"objectIdFieldName": "id", "features": cut(at, size), **more}
+
+
+def zoom(query):
+    page = int(query.get("page_number", 1))
+    return {"page_count": PAGES, "page_number": page, "page_size": SIZE, "users": cut((page - 1) * SIZE)}
+
+
+def strapi(query):
+    page = int(query.get("pagination[page]", 1))
+    counts = {"page": page, "pageSize": SIZE, "pageCount": PAGES, "total": len(ROWS)}
+    return {"data": cut((page - 1) * SIZE), "meta": {"pagination": counts}}
+
+
+def magento(query):
+    """It sends its last page for every number past that."""
+    page = int(query.get("searchCriteria[currentPage]", 1))
+    said = {"filter_groups": [], "page_size": SIZE, "current_page": page}
+    return {"items": cut((min(page, PAGES) - 1) * SIZE), "search_criteria": said, "total_count": len(ROWS)}
+
+
 def elasticsearch(query):
     at, size = int(query.get("from", 0)), min(SIZE, int(query.get("size", SIZE)))
     hits = {"total": {"value": len(ROWS), "relation": "eq"}, "max_score": 1.0}
@@ -253,8 +338,10 @@ def hidden(query):
 
 _FIRST = (stripe, jira, airtable, zendesk, spring, odata, wordpress, slack, django, github, shopify, hubspot)
 _MORE = (salesforce, twilio, ckan, socrata, algolia, contentful, mailchimp, jsonapi, notion, elasticsearch, hateoas)
+_TOKENS = (box, kubernetes, iam, mediawiki, zendesk_export, fhir, odata_2)
+_NUMBERS = (scim, usgs, arcgis, zoom, strapi, magento)
 _REST = (pipedrive, google, square, intercom, servicenow)
-SHAPES = {shape.__name__: shape for shape in (*_FIRST, *_MORE, *_REST)}
+SHAPES = {shape.__name__: shape for shape in (*_FIRST, *_MORE, *_REST, *_TOKENS, *_NUMBERS)}
 WRAPPED = {"hubspot": with_properties, "jsonapi": with_attributes, "elasticsearch": as_hit}
 
 

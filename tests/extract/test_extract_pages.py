@@ -274,6 +274,15 @@ def test_the_next_link_may_be_in_a_list_of_links_with_relations(tmp_path, name, 
         assert len(server.asked) == 3
 
 
+@pytest.mark.parametrize("name", ["X-Total-Count", "X-WP-Total"])
+def test_fewer_records_than_a_header_says_are_an_error(tmp_path, name):
+    with (
+        serving(lambda _: Reply(json.dumps(PAGES[0]).encode(), headers={name: "12"})) as server,
+        pytest.raises(BadDataError, match="says 12 records, but 5 were read"),
+    ):
+        rows_of(server, tmp_path, {"type": "single_page"}, {"records": None})
+
+
 def test_a_link_header_that_leads_on_is_no_end(tmp_path):
     answer = Reply(json.dumps(PAGES[0]).encode(), headers={"Link": '</x?page=2>; rel="next"'})
     with serving(lambda _: answer) as server, pytest.raises(BadDataError, match="Link header"):

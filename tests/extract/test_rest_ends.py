@@ -27,6 +27,21 @@ def numbered(pages, **more):
     return answer
 
 
+@pytest.mark.parametrize("count", [29, 30, 31])
+@pytest.mark.parametrize("total", ["", ", total: totalResults"])
+def test_the_first_record_may_have_the_offset_1_as_in_scim(tmp_path, count, total):
+    def users(asked):
+        begin, size = (int(asked.params[name]) for name in ("startIndex", "count"))
+        assert begin >= 1
+        found = [{"id": n} for n in range(begin, min(begin + size, count + 1))]
+        return reply({"items": found, "totalResults": count, "startIndex": begin})
+
+    sent = "limit: 10, limit_param: count, offset_param: startIndex, first_offset: 1"
+    found, server = read(tmp_path, f"{{type: offset, {sent}{total}}}", users)
+    assert found == list(range(1, count + 1))
+    assert len(server.asked) == -(-count // 10) + (not total)
+
+
 @pytest.mark.parametrize(
     ("paginator", "said"),
     [

@@ -103,7 +103,8 @@ def asks_after(model: Paginator, page: Page, ask: Ask) -> Iterator[Ask]:
     """
     if isinstance(model, OffsetPaginator):
         total = number_of(page.document.find(model.total)) if model.total else None
-        places = range(int(ask.params[model.offset_param]), total or 0, page.items or model.limit)
+        end = model.first_offset + total if total else 0
+        places = range(int(ask.params[model.offset_param]), end, page.items or model.limit)
         yield from (Ask({**ask.params, model.offset_param: place}) for place in places)
     elif isinstance(model, PageNumberPaginator):
         number, name = int(ask.params[model.page_param]), model.page_param

@@ -106,7 +106,7 @@ def first(model: Paginator) -> Ask:
     """Return the request that begins the pages."""
     match model:
         case OffsetPaginator():
-            return Ask({model.offset_param: 0, model.limit_param: model.limit})
+            return Ask({model.offset_param: model.first_offset, model.limit_param: model.limit})
         case PageNumberPaginator():
             return Ask({model.page_param: model.first_page})
         case _:

@@ -18,7 +18,7 @@ from elt_factory.sources.rest_api.paging_model import (
 )
 
 _LISTS = ("results", "data", "items", "records", "rows", "entries", "values", "content", "objects")
-_LINK = re.compile(r"next\w*", re.IGNORECASE)  # next, next_page_uri, nextRecordsUrl
+_LINK = re.compile(r"_*next\w*", re.IGNORECASE)  # next, next_page_uri, nextRecordsUrl, __next
 _CURSORS = (
     "next",
     "cursor",
@@ -37,6 +37,11 @@ _CURSORS = (
     "bookmark",
     "scroll_id",
     "after_cursor",
+    "next_marker",
+    "nextmarker",
+    "marker",
+    "next_offset",
+    "continue",
 )
 _MORE = ("has_more", "hasmore", "more", "has_next", "hasnext", "has_next_page", "hasnextpage")
 _IDS = ("id", "_id", "uuid", "key", "sid", "gid", "ref")
@@ -51,8 +56,16 @@ _PARAMS = (
     "next_token",
     "token",
     "continuation_token",
+    "offset",
 )
 _DEPTH = 4
+# how an answer says the number of its page, and the parameter for another one
+_PAGE_PARAMS = {
+    "page_number": "page_number",
+    "pagenumber": "pageNumber",
+    "pagination.page": "pagination[page]",
+    "search_criteria.current_page": "searchCriteria[currentPage]",
+}
 
 
 def records_paths(answer: Any) -> list[str | None]:
@@ -97,9 +110,12 @@ def paginator_candidates(answer: Any, headers: Mapping[str, str], records: int) 
         if isinstance(value, str) and _is_link(path, value)
     ]
     found += [
+        JsonLinkPaginator(type="json_link", next_url_path=path) for path, value in walk(answer) if _has_next(value)
+    ]
+    found += [
         CursorPaginator(type="cursor", cursor_path=path, cursor_param=param)
         for path, value in scalars.items()
-        if _last(path).lower() in _CURSORS and not _is_link(path, str(value))
+        if (_last(path).lower() in _CURSORS or path.startswith("continue.")) and not _is_link(path, str(value))
         for param in _cursor_params(_last(path))
     ]
     found += [
@@ -129,11 +145,20 @@ def _by_last_record(answer: Any) -> list[Paginator]:
 def _counted(answer: Any, records: int) -> list[Paginator]:
     if not records:
         return []
-    names = {_last(path).lower() for path, _ in walk(answer)}
+    said = {path.lower(): value for path, value in walk(answer)}
+    names = {_last(path).lower(): value for path, value in walk(answer)}
     # each API that says where it began says it by the name that it takes
-    known = (("maxResults", "startAt"), ("limit", "start"), ("count", "start"), ("$top", "$skip"), ("size", "from"))
-    service_now = ("sysparm_limit", "sysparm_offset")
+    known = (
+        ("maxResults", "startAt"),
+        ("limit", "start"),
+        ("count", "start"),
+        ("$top", "$skip"),
+        ("size", "from"),
+        ("count", "startIndex"),
+    )
+    service_now, arcgis = ("sysparm_limit", "sysparm_offset"), ("resultRecordCount", "resultOffset")
     told = [pair for pair in known if pair[1].lower() in names]
+    told += [arcgis] if "exceededtransferlimit" in names else []
     others = [
         ("limit", "offset"),
         ("limit", "skip"),
@@ -142,22 +167,34 @@ def _counted(answer: Any, records: int) -> list[Paginator]:
         *known,
         service_now,
     ]
-    zero = PageNumberPaginator(type="page_number", page_param="page", first_page=0)
-    one = PageNumberPaginator(type="page_number", page_param="page", first_page=1)
-    counted = [zero, one] if "totalpages" in names and "number" in names else [one, zero]
+    pages = [name for path, name in _PAGE_PARAMS.items() if any(f".{one}".endswith(f".{path}") for one in said)]
+    counted = [_pages(name, first) for name in pages for first in (1, 0)]
+    counted += [_pages("page", first) for first in ((0, 1) if "totalpages" in names and "number" in names else (1, 0))]
     return [
-        *(OffsetPaginator(type="offset", limit=records, limit_param=li, offset_param=o) for li, o in told),
+        *(_offset(pair, records, names) for pair in told),
         *counted,
-        *(
-            OffsetPaginator(type="offset", limit=records, limit_param=li, offset_param=o)
-            for li, o in others
-            if (li, o) not in told
-        ),
+        *(_offset(pair, records, names) for pair in others if pair not in told),
     ]
 
 
+def _pages(name: str, first: int) -> Paginator:
+    return PageNumberPaginator(type="page_number", page_param=name, first_page=first)
+
+
+def _offset(pair: tuple[str, str], records: int, names: Mapping[str, Any]) -> Paginator:
+    """Return pages by limit and offset; an API that says 1 of its first page counts from there."""
+    counts_from_one = {"first_offset": 1} if names.get(pair[1].lower()) in (1, "1") else {}
+    return OffsetPaginator(type="offset", limit=records, limit_param=pair[0], offset_param=pair[1], **counts_from_one)
+
+
+def _has_next(value: Any) -> bool:
+    """Whether a value is a list of links with relations, of which one is the next page."""
+    links = [link for link in value if isinstance(link, Mapping)] if isinstance(value, list) else []
+    return any(link.get("rel", link.get("relation")) == "next" for link in links)
+
+
 def _cursor_params(key: str) -> list[str]:
-    plain = key.removeprefix("next_")
+    plain = key.removeprefix("next_") if not key.startswith("Next") else key.removeprefix("Next")
     paged = ["page[after]"] if key == "after_cursor" else []
     return list(dict.fromkeys([*paged, *([plain] if plain != "next" else []), *_PARAMS, key]))
 

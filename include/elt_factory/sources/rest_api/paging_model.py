@@ -129,6 +129,7 @@ class OffsetPaginator(Sent):
     limit: Whole = Field(1000, gt=0, description="Records per page.", examples=[500])
     limit_param: Text = Field("limit", description="Parameter for the page size.", examples=["limit"])
     offset_param: Text = Field("offset", description="Parameter for the offset.", examples=["offset"])
+    first_offset: Whole = Field(0, ge=0, description="Offset of the first record.", examples=[1])
 
 
 class PageNumberPaginator(Sent):

@@ -75,6 +75,7 @@ _NEXT_TEXT = frozenset({"nextoffset", "nextstart"})
 _LINKS = frozenset({"link", "links"})
 # names of cursors that some APIs send on the last page, too
 _CURSORS = frozenset({"cursor", "after", "aftercursor", "endcursor", "bookmark", "marker", "offset"})
+_TOTAL_HEADERS = ("x-total-count", "x-total", "x-wp-total")
 # objects of an answer that speak of the pages
 _ABOUT = frozenset(
     {
@@ -176,7 +177,7 @@ def contradiction(model: Paginator, asked: Ask, early: Signs, last: Page, came: 
     if late.more is not None and late.more[1]:
         return f'the pages ended, but "{late.more[0]}" in the last response says there are more'
     # rows may come and go while they are read
-    totals = [said for signs in (early, late) for said in (signs.total, signs.least) if said]
+    totals = [said for signs in (early, late) for said in (signs.total, signs.least) if said] + _in_headers(last)
     total = min(totals, key=lambda said: said[1], default=None)
     if total and came.lacks(total[1]):
         return f'"{total[0]}" in the response says {total[1]:,} records, but {came.items:,} were read'
@@ -186,6 +187,13 @@ def contradiction(model: Paginator, asked: Ask, early: Signs, last: Page, came: 
     if late.more is not None or isinstance(model, OffsetPaginator | PageNumberPaginator):
         return ""
     return _another_way_on(model, asked, last, late)
+
+
+def _in_headers(page: Page) -> list[tuple[str, int]]:
+    """Return the totals that headers say; those of an object that is itself the record are of something else."""
+    is_list = page.document.keys is None or page.records_path is not None
+    said = [(name, page.headers.get(name, "")) for name in _TOTAL_HEADERS] if is_list else []
+    return [(name, int(value)) for name, value in said if value.isdecimal()]
 
 
 def _another_way_on(model: Paginator, asked: Ask, last: Page, signs: Signs) -> str:
