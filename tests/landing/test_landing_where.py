@@ -252,6 +252,25 @@ def test_records_outside_of_the_window_are_left_out_and_delete_nothing(lander):
     assert ([row["id"] for row in landed.rows], landed.manifest.rows_filtered) == ([0], 1)
 
 
+def test_a_record_that_says_that_its_row_is_deleted_is_landed_with_a_cursor_from_before_the_window(lander):
+    """Its row came with an earlier window; a source may leave the cursor as it was."""
+    table = {
+        "path": "/rows",
+        "primary_key": ["id"],
+        "write_disposition": "merge",
+        "incremental": {"cursor": "at", "outside_window": "drop", "lag": "1h"},
+        "deletes": {"column": "gone"},
+        "columns": {"gone": {"type": "boolean"}},
+    }
+    moments = ("2012-06-01T00:00:00Z", "2013-01-01T05:00:00Z", "2013-01-02T00:00:00Z")
+    texts = [f'{{"id": "{gone} {at}", "at": "{at}", "gone": {gone}}}' for at in moments for gone in ("true", "false")]
+    spool = Spool("ndjson", lander.files(lines(*texts, '{"id": "x", "gone": true}'), suffix="ndjson"))
+    landed = lander.land(spool, table, kind=RestTable)
+    inside = [f"{gone} {moments[1]}" for gone in ("false", "true")]
+    assert sorted(row["id"] for row in landed.rows) == [*inside[:1], f"true {moments[0]}", *inside[1:], "x"]
+    assert landed.manifest.rows_filtered == 3
+
+
 @pytest.mark.parametrize(
     "where",
     [

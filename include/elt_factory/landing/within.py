@@ -44,20 +44,24 @@ def within_window(plan: ContractPlan, known: KnownTable, window: Window, zone: s
     name = identifier(plan.cursor)
     limits = {"before": f"{name} >= {start}", "after": f"{name} < {end}"}
     inside = " AND ".join(limits[side] for side in ("before", "after") if side in sides)
-    inside = f"({inside}{_or_deleted(plan)})"
+    inside = f"({inside}{_or_deleted(plan, start)})"
     # who did not ask for the window alone keeps the rows of which no one knows whether they are in it
     inside = inside if len(sides) > 1 else f"({inside} OR {name} IS NULL)"
     return replace(plan, where=f"({plan.where}\n) AND {inside}" if plan.where else inside)
 
 
-def _or_deleted(plan: ContractPlan) -> str:
-    """Return what keeps a record that says that its row is deleted, and has no cursor."""
+def _or_deleted(plan: ContractPlan, start: str) -> str:
+    """Return what keeps a record that says that its row is deleted, and has no cursor, or one before the window.
+
+    A source may leave the cursor as it was before the removal, whose row an earlier window has brought. A row that is
+    newer by the cursor stays in any case.
+    """
     deletes, cursor = plan.deletes, plan.cursor
     column = next((one for one in plan.columns if deletes and one.name == deletes.column), None)
     if deletes is None or cursor is None or column is None:
         return ""
     says = says_deleted(identifier(column.name), column.landed_type, deletes.equals)
-    return f" OR ({says} AND {identifier(cursor)} IS NULL)" if says else ""
+    return f" OR ({says} AND coalesce({identifier(cursor)} < {start}, TRUE))" if says else ""
 
 
 def _moment(moment: datetime, kind: str, clock: ZoneInfo) -> str:
