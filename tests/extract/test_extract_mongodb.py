@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import bson
 import pytest
+from bson.binary import UUID_SUBTYPE
 from bson.datetime_ms import DatetimeMS
 from extract_support import SECRET, WEEK, read_request
 from pydantic import ValidationError
@@ -130,6 +131,31 @@ def test_a_field_has_the_type_that_mongodb_keeps_with_all_its_values():
         "nested": "json",
         "added": "text",  # a text that looks like a date is none
     }
+
+
+MIXED = ({"_id": 1, "f": b"\x00\xff"}, {"_id": 2, "f": "00ff"}, {"_id": 3, "f": bson.Binary(bytes(16), UUID_SUBTYPE)})
+
+
+@pytest.mark.parametrize("more", [{}, {"incremental": {"cursor": "_id", "initial": 0}}, {"most": 2}])
+def test_bytes_next_to_text_in_one_field_are_written_so_that_they_are_told_apart(read_table, server, more):
+    server.fill("shop", "mixed", *MIXED[: more.pop("most", 3)])
+    spool = read_table(collection="mixed", **more)
+    assert [document["f"] for document in documents(spool)][:2] == [r"\x00ff", "00ff"]
+    assert str(spool.types.get("f")) == ("text" if spool.rows_read == 2 else "None")
+    assert spool.rows_read == len(documents(spool))
+
+
+def test_bytes_next_to_text_are_hex_digits_where_the_config_says_so(read_table, server):
+    server.fill("shop", "mixed", *MIXED[:2])
+    spool = read_table(collection="mixed", columns={"f": {"type": "binary"}})
+    assert [document["f"] for document in documents(spool)] == ["00ff", "00ff"]
+
+
+def test_keys_of_bytes_and_text_are_compared_as_the_rows_are_written(read_table, server):
+    server.fill("shop", "keyed", {"_id": b"\x00\xff", "n": 1}, {"_id": "00ff", "n": 2})
+    merge = {"write_disposition": "merge", "primary_key": ["_id"], "deletes": "compare"}
+    spool = read_table(collection="keyed", **merge)
+    assert sorted(ids(spool)) == sorted(ids(spool.keys)) == ["00ff", r"\x00ff"]
 
 
 def test_all_batches_are_read(read_table, server):

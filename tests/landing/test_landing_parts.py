@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +31,7 @@ from elt_factory.landing.schema import KnownTable
 from elt_factory.landing.split import SplitLoad, read_split, write_split
 from elt_factory.landing.type_of_all import type_of_all
 from elt_factory.sources.files.model import FilesTable
+from elt_factory.sources.rest_api.model import RestTable
 from elt_factory.sources.sql.model import SqlTable
 
 LOAD = Attempt.begin(datetime(2013, 1, 3, tzinfo=UTC))
@@ -55,7 +58,7 @@ class Parts:
         workdir = self.lander.base / f"work{next(self.lander.numbers)}"
         workdir.mkdir(parents=True)
         known = KnownTable("src", "tab", self.table, None)
-        spool = Spool("csv", files, sources=(source,))
+        spool = Spool("csv", files, sources=(source,)) if file.suffix == ".csv" else Spool("ndjson", files)
         request = LandRequest(known, WINDOW, "L1", spool, self.lander.place, workdir, print, attempt=LOAD.of_part())
         manifest = land(request)
         if number is None:
@@ -178,6 +181,24 @@ def test_bounds_are_those_of_the_columns_type(parts):
     manifest = parts("id,day,n\n1,9,2.5\n", "id,day,n\n2,10,NaN\n", "id,day,n\n3,11,10.5\n", **table).join().manifest
     assert (manifest.business_date_min, manifest.business_date_max) == ("9", "11")
     assert (manifest.cursor_min, manifest.cursor_max) == ("2.5", "nan")
+
+
+@pytest.mark.parametrize(
+    ("cursors", "refused"), [(("9", "10"), True), (("98", "99"), False), (("9", "a10"), False), ((9, 10), False)]
+)
+def test_numbers_in_texts_of_several_lengths_are_refused_as_the_cursor_whichever_part_has_them(
+    lander, cursors, refused
+):
+    of_api = {"path": "/rows", "primary_key": ["id"], "write_disposition": "merge"}
+    made = Parts(lander)
+    made.table = RestTable.model_validate(of_api | {"incremental": {"cursor": "n", "initial": 0}})
+    for number, cursor in enumerate(cursors):
+        (file,) = lander.files(json.dumps({"id": number, "n": cursor}) + "\n", suffix="ndjson")
+        made._landed(file, (file,))
+    with (
+        pytest.raises(ContractError, match="numbers as text, which are in another order") if refused else nullcontext()
+    ):
+        assert made.join().manifest.cursor_max == str(cursors[1])
 
 
 def test_files_that_are_appended_keep_the_same_key_of_two_files(parts):

@@ -25,6 +25,7 @@ from elt_factory.core.sql_text import LITERAL_PATHS, file_list, identifier
 from elt_factory.landing import contract
 from elt_factory.landing.checksums import proven
 from elt_factory.landing.columns_of_parts import Columns, aligned, columns_of
+from elt_factory.landing.cursor_order import another_order, have_another_order, is_number_of_api
 from elt_factory.landing.direct import write_parts
 from elt_factory.landing.land import PARTS, landed_files, with_etags
 from elt_factory.landing.manifest import (
@@ -176,6 +177,7 @@ class _Work:
 def _joined(work: _Work, found: Sequence[Manifest]) -> Manifest:
     columns = columns_of(work.joining.label, work.joining.place, work.connection, found)
     _check_width(work.joining, columns)
+    _check_order(work.joining, found)
     files = [file for part in found for file in _files_of(work, part, columns)]
     files, repeated = _newest(work, files)
     first, total = found[0], {name: sum(getattr(part, name) for part in found) for name in _SUMS}
@@ -217,6 +219,13 @@ def _check_width(joining: Joining, columns: Columns) -> None:
     table = joining.table
     found = [name for name in columns if name not in (table.column_of_file, DELETED_AT)]
     check_width(KnownTable(joining.owner.source, joining.owner.table, table, joining.existing), found)
+
+
+def _check_order(joining: Joining, found: Sequence[Manifest]) -> None:
+    """Refuse numbers in texts as the cursor of an API where those of the parts have several lengths."""
+    texts = [end for part in found if part.cursor_type == "text" for end in (part.cursor_min, part.cursor_max) if end]
+    if is_number_of_api(joining.table) and have_another_order(texts):
+        raise another_order(joining.label, joining.owner.table, found[0].cursor_column)
 
 
 def _refuse_unread_files(work: _Work, ledger: LandedFile | None, rejects: LandedFile | None) -> None:

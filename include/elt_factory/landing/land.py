@@ -21,6 +21,7 @@ from elt_factory.landing.all_keys import known_of_keys
 from elt_factory.landing.attempt import Attempt
 from elt_factory.landing.checksums import sha256_of_each
 from elt_factory.landing.csv_records import measured
+from elt_factory.landing.cursor_order import another_order, is_number_of_api
 from elt_factory.landing.delivered import copy_ledger, note_hashes, refuse_unread_files
 from elt_factory.landing.direct import Parts, write_parts
 from elt_factory.landing.duckdb_errors import named_errors
@@ -394,16 +395,12 @@ def _check_order(connection: duckdb.DuckDBPyConnection, request: LandRequest, pl
     Texts of the same length, such as ids of 19 digits, have the order of their numbers.
     """
     known, table, name = request.known, request.known.table, plan.cursor
-    is_number = table.incremental is not None and isinstance(table.incremental.initial, int)
-    if not is_number or table.asks_by_cursor or name is None or plan.landed_as(name) != "text":
+    if not is_number_of_api(table) or name is None or plan.landed_as(name) != "text":
         return
     numbers, low, high = connection.execute(contract.numbers_in_text(plan, name)).fetchall()[0]
     lengths = {low, high, *([len(request.cursor_after)] if request.cursor_after else [])}
     if numbers and len(lengths) > 1:
-        raise ContractError(
-            f"{known.label}: the cursor {name} has numbers as text, which are in another order: 9 is after 10; hint: "
-            f"write type: integer under tables.{known.table_name}.columns.{name} and run with full refresh"
-        )
+        raise another_order(known.label, known.table_name, name)
 
 
 def _one(connection: duckdb.DuckDBPyConnection, statement: str) -> int:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -32,6 +33,7 @@ _TYPES: Mapping[type, ColumnType] = {
 }
 
 
+_TEXT, _BYTES = ColumnType("text"), frozenset({bytes, Binary})
 _FORMS: Mapping[type, str] = {str: "text", Int64: "int"}
 
 
@@ -46,14 +48,19 @@ class Kinds:
         """Take a document into account."""
         for name, value in document.items():
             if value is not None:
-                self._seen.setdefault(name, set()).add(type(value))
+                self._seen.setdefault(name, set()).add(UUID if _is_uuid(value) else type(value))
             if type(value) is Decimal128:
                 self._digits.setdefault(name, Digits()).see(value.to_decimal())
 
     def types(self) -> dict[str, ColumnType]:
         """Return the types of the fields whose values all have one."""
         found = {name: {self._type(name, kind) for kind in kinds} for name, kinds in self._seen.items()}
+        found |= {name: {_TEXT} for name in self.mixed() if self._seen[name] <= {str, *_BYTES}}
         return {name: kind for name, kinds in found.items() if len(kinds) == 1 for kind in kinds if kind}
+
+    def mixed(self) -> frozenset[str]:
+        """Return the fields that have bytes and text: as text alone, both could be the same value."""
+        return frozenset(name for name, kinds in self._seen.items() if str in kinds and kinds & _BYTES)
 
     def forms(self) -> dict[str, str]:
         """Return by which types of MongoDB the values of the fields are written."""
@@ -65,9 +72,14 @@ class Kinds:
         return self._digits[name].type() if kind is Decimal128 else _TYPES.get(kind)
 
 
-def as_json(document: Mapping[str, Any]) -> bytes:
-    """Return a document as one line of JSON."""
-    return _ENCODER.encode(_members(document))
+def as_json(document: Mapping[str, Any], mixed: frozenset[str] = frozenset()) -> bytes:
+    r"""Return a document as one line of JSON; bytes in a field that has text, too, are written as `\x00ff`."""
+    members = _members(document)
+    for name in mixed.intersection(document):
+        value = document[name]
+        if isinstance(value, bytes) and not _is_uuid(value):
+            members[name] = f"\\x{value.hex()}"
+    return _ENCODER.encode(members)
 
 
 def plain(value: Any) -> Any:
@@ -98,10 +110,12 @@ def _decimal(value: Decimal128) -> Any:
     return json_number(str(value)) if exact.is_finite() else str(value)
 
 
+def _is_uuid(value: Any) -> bool:
+    return type(value) is Binary and value.subtype == UUID_SUBTYPE and len(value) == 16  # noqa: PLR2004 - bytes of it
+
+
 def _binary(value: Binary) -> str:
-    if value.subtype == UUID_SUBTYPE and len(value) == 16:  # noqa: PLR2004 - bytes of a UUID
-        return str(value.as_uuid())
-    return value.hex()
+    return str(value.as_uuid()) if _is_uuid(value) else value.hex()
 
 
 def _extended(value: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -166,14 +167,24 @@ class _Reading:
         values = values_of(request)
         chosen = _chosen(spec, values, request.source.timezone, self.label)
         part = part_of(self.place.collection, self.session, request, chosen, self.label)
-        file, kinds = request.workdir / "part-00000.ndjson", Kinds()
-        found = self._find(part, spec.projection, request.most_rows)
-        rows = _write(found, file, Progress(request.log, request.table), kinds)
+        file = request.workdir / "part-00000.ndjson"
+        find = partial(self._find, part, spec.projection, request.most_rows)
+        rows, kinds = self._written(find, file, request.table)
         keys = self._keys(chosen, spec)
         types = {**kinds.types(), **part.types}
         files = (file,) if rows else ()
         types = types if rows else {}
         return Spool("ndjson", files, rows, types, null_cursors=part.null_cursors, keys=keys, forms=kinds.forms())
+
+    def _written(self, find: Callable[[], Iterator[dict[str, Any]]], file: Path, what: str) -> tuple[int, Kinds]:
+        """Write documents; those with bytes and text in one field once more, with what distinguishes them."""
+        of_bytes = {source_name(name) for name, kind in _spec(self.request).types.items() if kind.name == "binary"}
+        mixed, rows, kinds = frozenset[str](), -1, Kinds()
+        while rows < 0 or kinds.mixed() - mixed:
+            mixed, kinds = mixed | kinds.mixed(), Kinds()
+            # where the config says bytes, texts are hex digits
+            rows = _write(find(), file, Progress(self.request.log, what), kinds, mixed - of_bytes)
+        return rows, kinds
 
     def _find(self, part: Part, projection: Mapping[str, Any] | None, most: int | None) -> Iterator[dict[str, Any]]:
         batch = source_of(self.request, MongoDbSource).extract.fetch_rows
@@ -187,9 +198,8 @@ class _Reading:
         if not (spec.deletes and spec.deletes.compare):
             return None
         names = [source_name(name) for name in spec.primary_key]
-        file, kinds = self.request.workdir / "keys.ndjson", Kinds()
-        progress = Progress(self.request.log, f"keys of {self.request.table}")
-        rows = _write(self._all_keys(chosen, names), file, progress, kinds)
+        file = self.request.workdir / "keys.ndjson"
+        rows, kinds = self._written(partial(self._all_keys, chosen, names), file, f"keys of {self.request.table}")
         return Spool("ndjson", (file,) if rows else (), rows, kinds.types())
 
     def _all_keys(self, chosen: Condition, names: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -201,12 +211,18 @@ class _Reading:
         return found if self.session or self.place.is_view else found.hint([("$natural", 1)])
 
 
-def _write(found: Iterator[dict[str, Any]], file: Path, progress: Progress, kinds: Kinds) -> int:
+def _write(
+    found: Iterator[dict[str, Any]],
+    file: Path,
+    progress: Progress,
+    kinds: Kinds,
+    mixed: frozenset[str],
+) -> int:
     rows = 0
     with file.open("wb") as out:
         for document in found:
             kinds.see(document)
-            out.write(as_json(document) + b"\n")
+            out.write(as_json(document, mixed) + b"\n")
             rows += 1
             progress.seen(rows)
     progress.done(rows)
