@@ -69,6 +69,8 @@ GOOD = [
     ("date", "2013-01-31 00:00:00.000", date(2013, 1, 31)),
     ("date", "2013/01/31", date(2013, 1, 31)),
     ("time", "23:59:59.999999", time(23, 59, 59, 999999)),
+    *(("time", text, time(9, 5)) for text in ("9:05", "09:05:00", " 09:05:00. ", "09:05:00Z", "09:05:00+02:00")),
+    ("decimal(18,2)", "1.25E+003", Decimal(1250)),
     ("timestamp", "2013-01-31T10:00:00Z", datetime(2013, 1, 31, 10, tzinfo=UTC)),
     ("timestamp", "2013-01-31T10:00:00+02:00", datetime(2013, 1, 31, 8, tzinfo=UTC)),
     ("timestamp", "2013-01-31 10:00:00.123456", datetime(2013, 1, 31, 10, 0, 0, 123456, tzinfo=UTC)),
@@ -105,6 +107,11 @@ BAD = [
     *(("timestamp", text) for text in ("0000-01-01 00:00:00Z", "0001-01-01 00:00:00+01", "10000-01-01T00:00:00Z")),
     ("timestamp", "9999-12-31T23:59:59-01:00"),
     *(("time", text) for text in ("24:00:00", "25:00", "2013-01-31 10:00:00", "x")),
+    # DuckDB ignores what follows
+    *(("time", text) for text in ("05:00:00 PM", "05:00:00pm", "5:00 am", "05:00:00,5", "05:00:00 x")),
+    *(("datetime", text) for text in ("2013-01-31 05:00:00 PM", "2013-01-31 12:00 am", "2013-01-31 05:00:00.5 pm ")),
+    # the nearest double is zero
+    ("decimal(18,2)", "1e-400"),
     *(("timestamp", text) for text in ("infinity", "-infinity", "epoch", "290000-01-01 00:00:00", "2013-13-01", "now")),
     *(("datetime", text) for text in ("infinity", "epoch", "2013-01-31 25:00:00", "x")),
     *(("json", text) for text in ("{", "", "nope", "{'a': 1}")),

@@ -59,6 +59,12 @@ def infer(database, *values):
         (("2013-01-31T10:00:00Z", "2013-01-31 10:00:00"), "text"),
         (("infinity",), "float"),
         (("10:00:00",), "text"),
+        # DuckDB reads the time and ignores the word
+        (("2013-01-31 05:00:00 PM", "2013-01-31 06:00 AM"), "text"),
+        (("2013-01-31 05:00:00 EST", "2013-07-31 05:00:00 America/New_York"), "text"),
+        (("2013-01-31 05:00:00+02:00:15",), "text"),
+        (("2013-01-31 05:00:00 UTC", "2013-01-31 05:00:00.5Z"), "timestamp"),
+        (("2013-01-31 05:00:00 Z",), "text"),  # DuckDB does not read it as an instant
         (("x", ""), "text"),
         (("",), "text"),
         ((None, None), None),

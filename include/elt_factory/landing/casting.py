@@ -67,8 +67,8 @@ _YEARS: Mapping[str, tuple[str, str]] = {
     "datetime": ("TIMESTAMP '0001-01-01'", "TIMESTAMP '10000-01-01'"),
     "timestamp": ("TIMESTAMPTZ '0001-01-01 00:00:00+00'", "TIMESTAMPTZ '10000-01-01 00:00:00+00'"),
 }
-_BEFORE_CHRIST = r"(?i)\bBC\b"
-_TIME = r"^\s*([01]?[0-9]|2[0-3]):"
+_OTHERWISE = r"(?i)\b(BC|AM|PM)\b"
+_TIME = r"\s*([01]?[0-9]|2[0-3]):[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]*)?)?\s*(Z|UTC|[+-][0-9:]+)?\s*"
 _NANOSECONDS = r"\.[0-9]{6}[0-9]*[1-9]"
 # how moments are written most, as patterns of LIKE; what may appear in the gaps is left to the cast
 _DAY_AND_TIME = "____-__-_____:__:__"
@@ -199,14 +199,13 @@ def _of_form(text: str, forms: Sequence[str]) -> str:
 
 def _guard(expression: str, column_type: ColumnType) -> str:
     """Return the condition under which DuckDB's cast of a text is exact; empty where it always is."""
-    whole = {"integer": _INTEGER, "date": _DATE}
-    prefix = {"timestamp": _YEAR_FIRST, "datetime": _YEAR_FIRST, "time": _TIME}
+    whole = {"integer": _INTEGER, "date": _DATE, "time": _TIME}
     name = column_type.name
     if name in whole:
         return f"regexp_full_match({expression}, {text_literal(whole[name])})"
-    if name in prefix:
-        fits = f"regexp_matches({expression}, {text_literal(prefix[name])})"
-        return fits if name == "time" else f"{fits} AND NOT {_before_christ(expression)}"
+    if name in ("timestamp", "datetime"):
+        fits = f"regexp_matches({expression}, {text_literal(_YEAR_FIRST)})"
+        return f"{fits} AND NOT {_means_otherwise(expression)}"
     if name == "decimal":
         return _decimal_guard(expression, column_type)
     if name == "float":
@@ -216,10 +215,10 @@ def _guard(expression: str, column_type: ColumnType) -> str:
     return _size_guard(expression, column_type)
 
 
-def _before_christ(expression: str) -> str:
-    # DuckDB ignores what it does not know at the end: a time before Christ would be one after
-    seldom = f"contains(lower({expression}), 'bc')"
-    return f"CASE WHEN {seldom} THEN regexp_matches({expression}, {text_literal(_BEFORE_CHRIST)}) ELSE FALSE END"
+def _means_otherwise(expression: str) -> str:
+    # DuckDB ignores a word at the end: a time before Christ would be one after, and one of the afternoon of the night
+    seldom = f"(contains(lower({expression}), 'bc') OR contains(lower({expression}), 'm'))"
+    return f"CASE WHEN {seldom} THEN regexp_matches({expression}, {text_literal(_OTHERWISE)}) ELSE FALSE END"
 
 
 def _size_guard(expression: str, column_type: ColumnType) -> str:
@@ -235,8 +234,9 @@ def _size_guard(expression: str, column_type: ColumnType) -> str:
 
 def _decimal_guard(expression: str, column_type: ColumnType) -> str:
     plain = rf"\s*[+-]?[0-9]*(\.[0-9]{{0,{column_type.scale}}}0*)?\s*"
-    # few digits with an exponent, as doubles are written: exact when a double sees no difference
-    short = rf"\s*[+-]?[0-9.]{{1,{_EXACT_DIGITS + 1}}}[eE][+-]?[0-9]+\s*"
+    # few digits with an exponent, as doubles are written: exact when a double sees no difference, and it is not so
+    # small that the double is zero
+    short = rf"\s*[+-]?[0-9.]{{1,{_EXACT_DIGITS + 1}}}[eE][+-]?0*[0-9]{{1,2}}\s*"
     same = (
         f"TRY_CAST(TRY_CAST({expression} AS {duckdb_type(column_type)}) AS DOUBLE) = TRY_CAST({expression} AS DOUBLE)"
     )

@@ -34,7 +34,8 @@ _SOME = 2000  # records that say what a type can be
 
 _WHOLE = r"\s*[+-]?[0-9]+\s*"
 _ISO_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_ZONE = ":[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_ZONE = ":[0-9.]+ ?(Z|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_BEHIND_CLOCK = ":[0-9.]+( *[^0-9.: ]| +[^ ])"
 _CLOCK = f"{_ISO_DATE}[ T][0-9]{{2}}:[0-9]{{2}}:[0-9.]+"
 _OFFSET = "(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
 _TOO_MANY = 999  # digits, for what is not a plain number
@@ -145,7 +146,7 @@ def infer_text_type(columns: Sequence[str]) -> str:
         tests.append(_count(_is_moment(column)))
         tests.append(_count(f"regexp_full_match({column}, {text_literal(_WHOLE)})"))
         tests.append(_count(f"regexp_full_match({column}, '{_ISO_DATE}')"))
-        tests.append(_count(f"regexp_matches({column}, '{_ZONE}')"))
+        tests.append(_count(_is_instant(column)))
         tests.extend(_of_digits(column))
     return f"SELECT {', '.join(tests)} FROM raw"
 
@@ -163,11 +164,18 @@ def _of_digits(column: str) -> list[str]:
 
 
 def _is_moment(column: str) -> str:
-    """Return the condition for a date or time, with an offset or without one."""
-    on_clock, instant = (cast_text(column, ColumnType.parse(name)) for name in ("datetime", "timestamp"))
-    # only in these days an offset makes another year of it
-    sure = f"left({column}, 10) NOT IN ('0001-01-01', '9999-12-31')"
-    return f"{on_clock} IS NOT NULL AND ({sure} OR {instant} IS NOT NULL)"
+    """Return the condition for a date or time, with an offset or without one.
+
+    As a time without one it would lose another word behind the clock, such as the name of a zone.
+    """
+    on_clock = cast_text(column, ColumnType("datetime"))
+    alone = f"NOT regexp_matches({column}, '{_BEHIND_CLOCK}')"
+    return f"{on_clock} IS NOT NULL AND ({alone} OR {_is_instant(column)})"
+
+
+def _is_instant(column: str) -> str:
+    """Return the condition for a time with an offset."""
+    return f"regexp_matches({column}, '{_ZONE}') AND {cast_text(column, ColumnType('timestamp'))} IS NOT NULL"
 
 
 def _count(condition: str) -> str:

@@ -10,7 +10,7 @@ from elt_factory.landing.casting import within_years
 
 # digits before the point up to the year 5138, and how many microseconds one is
 _EPOCHS: Mapping[str, tuple[int, int]] = {"epoch": (11, 1_000_000), "epoch_ms": (14, 1_000)}
-_ZONED, _YEAR = "%z", "%Y"
+_ZONED, _YEAR, _DAY_OF_YEAR = "%z", "%Y", "%j"
 
 
 def cast_written(expression: str, column_type: ColumnType, written: str) -> str:
@@ -39,6 +39,10 @@ def _of_pattern(expression: str, pattern: str) -> str:
     directives = pattern.replace("%%", "")
     if _ZONED in directives:
         moment = f"{moment} AT TIME ZONE 'UTC'"
+    if _DAY_OF_YEAR in directives and _ZONED not in directives:
+        # DuckDB takes the day 366 of another year for the first of the next
+        year = next((sign for sign in (_YEAR, "%y") if sign in directives), _YEAR)
+        moment = f"CASE WHEN contains({expression}, strftime({moment}, '{year}')) THEN {moment} END"
     if _YEAR not in directives:
         return moment
     # DuckDB takes 13 for the year 13
