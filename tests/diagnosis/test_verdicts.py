@@ -283,3 +283,8 @@ def test_health_is_one_figure_for_all_tables():
     assert health(overview([healthy(), OVERDUE]))["status"] == "warning"
     found = health(overview([healthy(), OVERDUE, failing(EXTRACT, "AccessDeniedError")]))
     assert (found["status"], found["tables"], found["states"]["failing"]) == ("error", 3, 1)
+
+
+def test_of_a_warehouse_that_cannot_be_read_nothing_is_said_of_what_is_loaded():
+    found = diagnose(warehouse("WarehouseDamagedError", "the file is damaged"))
+    assert (found.code, found.also) == ("warehouse-down", ())

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from elt_factory.core.connection import Connection
-from elt_factory.core.failures import AccessDeniedError, WarehouseBusyError, WarehouseDamagedError
+from elt_factory.core.failures import AccessDeniedError, BadRequestError, WarehouseBusyError, WarehouseDamagedError
 from elt_factory.warehouse.base import StatementError
 from elt_factory.warehouse.duckdb.warehouse import DuckDBWarehouse, duckdb_path, release_file
 from elt_factory.warehouse.opening import open_warehouse
@@ -162,6 +162,11 @@ def test_a_relative_host_is_below_the_project(tmp_path):
     assert duckdb_path(connection(conn_type="duckdb", host="x/y.duckdb"), tmp_path) == tmp_path / "x/y.duckdb"
     assert duckdb_path(connection(conn_type="duckdb"), tmp_path) == tmp_path / "data/warehouse.duckdb"
     assert str(duckdb_path(connection(conn_type="duckdb", host="/abs.duckdb"), tmp_path)) == "/abs.duckdb"
+
+
+def test_a_uri_of_three_slashes_is_refused_and_never_the_default_file(tmp_path):
+    with pytest.raises(BadRequestError, match="names its file in `schema`"):
+        duckdb_path(connection(conn_type="duckdb", host="", schema="data/mine.duckdb"), tmp_path)
 
 
 @pytest.mark.duckdb

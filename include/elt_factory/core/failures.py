@@ -76,6 +76,10 @@ class UnknownConnectionError(PermanentError):
     """A config names an Airflow connection that there is none of."""
 
 
+class ConnectionsUnavailableError(TransientError):
+    """A place where Airflow keeps connections, its database or a secrets backend, cannot be read now."""
+
+
 class BadRequestError(PermanentError):
     """The source says that it was asked for something that it does not have."""
 

@@ -18,6 +18,7 @@ from elt_factory.core.failures import EmptyWindowError, PermanentError, UnknownC
 from elt_factory.core.project import project_root
 from elt_factory.core.window import Window, load_id, moment_in
 from elt_factory.dag.asset_events import window_of_key
+from elt_factory.dag.connection_places import require_places, require_readable_variable
 from elt_factory.dag.metrics import count_work
 from elt_factory.dag.timetables import end_of, last_interval
 from elt_factory.landing.places import LocalPlace, Place
@@ -158,6 +159,8 @@ def get_connection(conn_id: str) -> Connection:
 
     Raises:
         UnknownConnectionError: there is none.
+        ConnectionsUnavailableError: where it may be cannot be read.
+        PermanentError: a variable of the environment holds one that is not valid.
     """
     found = _find_connection(conn_id)
     if found is None:
@@ -171,9 +174,11 @@ def _find_connection(conn_id: str) -> Connection | None:
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
 
+    require_readable_variable(conn_id)
     try:
         found = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
+        require_places(conn_id)
         return None
     connection = as_connection(conn_id, found)
     _mask(connection)

@@ -73,6 +73,7 @@ RULES: Sequence[Rule] = (
     Rule("check-warned", "fresh", "source system", data.checks_warned),
     Rule("run-since", "fresh", "none", data.run_since),
 )
+_OF_LOADS = {data.__name__, transforms.__name__, unusual.__module__}
 
 
 def diagnose(facts: Facts) -> Verdict:
@@ -86,9 +87,14 @@ def diagnose(facts: Facts) -> Verdict:
 
 
 def _holding(facts: Facts) -> Iterator[Verdict]:
-    """Yield the rules that hold, in their order; of tasks only the first, as the others say the same in other words."""
+    """Yield the rules that hold, in their order; of tasks only the first, as the others say the same in other words.
+
+    Of a warehouse that could not be read it is not known what is loaded, and nothing is said of it.
+    """
     seen = False
     for rule in RULES:
+        if facts.warehouse is not None and rule.find.__module__ in _OF_LOADS:
+            continue
         about_tasks = rule.find.__module__ == tasks.__name__ and rule.code != "waiting"
         if about_tasks and seen:
             continue

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from elt_factory.config.models.values import ColumnType, TypeName
 from elt_factory.core.connection import Connection
 from elt_factory.core.disk import naming_a_full_disk
-from elt_factory.core.failures import EltError, LandingError, WarehouseBusyError, WarehouseDamagedError
+from elt_factory.core.failures import BadRequestError, EltError, LandingError, WarehouseBusyError, WarehouseDamagedError
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, identifier, literal
 from elt_factory.landing.casting import from_duckdb_type
 from elt_factory.landing.manifest import LandedFile
@@ -376,5 +376,14 @@ def _holder(error: Exception) -> str:
 
 
 def duckdb_path(connection: Connection, project: Path) -> Path:
-    """Return the file of a duckdb connection: its host, below the project where it is relative."""
+    """Return the file of a duckdb connection: its host, below the project where it is relative.
+
+    Raises:
+        BadRequestError: it has a schema and no host, as what a URI of three slashes makes.
+    """
+    if connection.schema and not connection.host:
+        raise BadRequestError(
+            f"the connection `{connection.conn_id}` names its file in `schema`, and not in `host`; hint: as a variable "
+            'write JSON: {"conn_type": "duckdb", "host": "data/warehouse.duckdb"}'
+        )
     return project / (connection.host or "data/warehouse.duckdb")

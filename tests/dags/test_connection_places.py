@@ -1,0 +1,44 @@
+"""A place of connections that cannot be read is not one that has none: another connection would silently be taken."""
+
+import pytest
+
+from elt_factory.core.failures import ConnectionsUnavailableError, PermanentError, UnknownConnectionError
+from elt_factory.dag import connection_places
+from elt_factory.dag.runtime import get_connection
+
+pytestmark = pytest.mark.services
+
+
+class Vault:
+    """A secrets backend that does not answer."""
+
+    def get_connection(self, conn_id: str) -> None:
+        raise RuntimeError("https://u:hunter2@vault.internal does not answer\nmore")
+
+
+class Nothing:
+    """A secrets backend without connections."""
+
+    def get_connection(self, conn_id: str) -> None:
+        return None
+
+
+@pytest.mark.parametrize("text", ['{"conn_type": "duckdb", "password": "hunter2"', "postgres://u:hunter2@h:port/x"])
+def test_a_variable_that_is_not_a_connection_is_refused_and_its_value_not_shown(monkeypatch, text):
+    monkeypatch.setenv("AIRFLOW_CONN_NO_SUCH", text)
+    with pytest.raises(PermanentError, match="AIRFLOW_CONN_NO_SUCH is not a valid connection") as refused:
+        get_connection("no_such")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_secrets_backend_that_fails_is_tried_again_and_no_connection_is_called_unknown(monkeypatch):
+    monkeypatch.setattr(connection_places, "_places", lambda: [Nothing(), Vault()])
+    with pytest.raises(ConnectionsUnavailableError, match="Vault cannot be read") as found:
+        get_connection("no_such")
+    assert "hunter2" not in str(found.value)
+
+
+def test_where_all_places_answer_a_connection_that_none_has_is_unknown(monkeypatch):
+    monkeypatch.setattr(connection_places, "_places", lambda: [Nothing()])
+    with pytest.raises(UnknownConnectionError):
+        get_connection("no_such")
