@@ -481,6 +481,9 @@ def test_a_total_with_more_behind_it_is_no_end(tmp_path):
     ("said", "told"),
     [
         ({"timed_out": True}, "timed_out"),
+        ({"incomplete_results": True}, "incomplete_results"),
+        ({"incompleteSearch": True}, "incompletesearch"),
+        ({"jobComplete": False}, "jobcomplete is false"),
         ({"_shards": {"total": 5, "failed": 2}}, r"_shards\.failed"),
         ({"error": "boom"}, "error"),
         ({"error": True}, "error"),
@@ -505,6 +508,7 @@ def test_records_next_to_a_failure_are_no_data(tmp_path, said, told):
         {"error": {"message": "", "details": []}},
         {"error": "No error."},
         {"timed_out": False, "_shards": {"total": 5, "failed": 0}},
+        {"incomplete_results": False, "incompleteSearch": False, "jobComplete": True},
     ],
 )
 def test_records_next_to_what_says_that_nothing_failed_are_data(tmp_path, said):

@@ -142,6 +142,9 @@ def test_an_element_without_its_record_is_a_line_that_the_contract_rejects(tmp_p
         {"fault": {"faultstring": "Invalid ApiKey"}},
         {"status": "error", "title": "denied"},
         {"errorMessage": "denied", "request": 17},
+        {"Note": "Our standard call frequency is 25 calls per day."},
+        {"faultcode": "Client", "faultstring": "Invalid ApiKey"},
+        {"jobComplete": False, "jobReference": {"jobId": "x"}},
     ],
 )
 def test_an_error_where_no_records_are_is_an_error_also_where_they_are_optional(tmp_path, body):

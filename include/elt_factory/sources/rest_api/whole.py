@@ -21,7 +21,9 @@ _HTML = ("text/html", "application/xhtml+xml")
 _EXCERPT, _HEAD = 120, 100
 _SUCCESS = ("ok", "success", "successful")
 _ERRORS = ("error", "errors")
-_TIMED_OUT = ("timed_out", "timedout")
+# what Elasticsearch, GitHub's search and Google Drive say of an answer that lacks records; BigQuery says the opposite
+_INCOMPLETE = ("timed_out", "timedout", "incomplete_results", "incompletesearch")
+_COMPLETE = "jobcomplete"
 # errors where records should be and are not; a record by itself may have such a field
 _LIKE_ERRORS = ("errorcode", "error_code", "errormessage", "error_message", "error_description", "errmsg", "fault")
 _NO = (b"false", b'"false"', b"0")
@@ -34,8 +36,9 @@ _CODES = frozenset({"code", "errorcode", "error_code", "status"})
 _SIGNS = re.compile(r"[^a-z0-9]")
 _FAILED = (b'"error"', b'"fail"', b'"failed"', b'"failure"')
 # an answer with nothing but these is the text of an error, whatever its status says
-_WORDS = frozenset({"message", "msg", "detail"})
-_ABOUT = _WORDS | {"details", "code", "status", "statuscode", "documentation_url", "request_id", "requestid"}
+_WORDS = frozenset({"message", "msg", "detail", "note", "information", "faultstring"})
+_OF_CODES = frozenset({"details", "code", "status", "statuscode", "faultcode"})
+_ABOUT = _WORDS | _OF_CODES | {"documentation_url", "request_id", "requestid"}
 
 
 def parse_answer(status: int, headers: Mapping[str, str], body: Body) -> Document:
@@ -136,10 +139,11 @@ def _is_no_error(raw: Raw) -> bool:
 
 
 def _is_partial(keys: Mapping[str, Raw]) -> str:
-    """Return what says that the records are some of those that the server should have sent: Elasticsearch's words."""
-    timed_out = next((name for name in _TIMED_OUT if bytes(keys.get(name, Raw(b""))) == b"true"), "")
+    """Return what says that the records are some of those that the server should have sent."""
+    said = next((name for name in _INCOMPLETE if bytes(keys.get(name, Raw(b""))) == b"true"), "")
+    said = said or (f"{_COMPLETE} is false" if bytes(keys.get(_COMPLETE, Raw(b""))) == b"false" else "")
     failed = (keys_of(keys["_shards"]) or {}).get("failed") if "_shards" in keys else None
-    return timed_out or ("_shards.failed" if failed is not None and not _is_nothing(failed) else "")
+    return said or ("_shards.failed" if failed is not None and not _is_nothing(failed) else "")
 
 
 def _only_words(keys: Mapping[str, Raw]) -> str:
