@@ -27,6 +27,26 @@ def numbered(pages, **more):
     return answer
 
 
+@pytest.mark.parametrize("records", ["hits.hits", "'hits.hits[*]._source'"])
+def test_a_cursor_in_the_body_may_be_a_list_as_elasticsearch_has_it(tmp_path, records):
+    hits = [{"_source": {"id": n}, "id": n, "sort": [1700000000000 + n, f"s{n}"]} for n in range(23)]
+
+    def search(asked):
+        after = asked.json.get("search_after")
+        begin = 0 if after is None else [hit["sort"] for hit in hits].index(after) + 1
+        return reply({"hits": {"total": {"value": 23, "relation": "eq"}, "hits": hits[begin : begin + 10]}})
+
+    paginator = "{type: cursor, cursor_record: sort, cursor_param: search_after, in: body}"
+    table = f"x: {{path: /x, json: {{sort: [at, id]}}, records: {records}, paginator: {paginator}}}"
+    with serving(search) as server:
+        assert [record["id"] for record in records_of(server, tmp_path, table, "x")] == list(range(23))
+
+
+def test_a_cursor_in_the_query_cannot_be_a_list(tmp_path):
+    with pytest.raises(BadDataError, match=r"holds \[1, 2\], which is neither a cursor nor a link"):
+        read(tmp_path, "{type: cursor, cursor_path: after}", lambda _: reply({"items": PAGES[0], "after": [1, 2]}))
+
+
 @pytest.mark.parametrize("count", [29, 30, 31])
 @pytest.mark.parametrize("total", ["", ", total: totalResults"])
 def test_the_first_record_may_have_the_offset_1_as_in_scim(tmp_path, count, total):

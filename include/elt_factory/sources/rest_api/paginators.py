@@ -37,8 +37,14 @@ _PIECE = 5000
 _SHOWN = 80
 _NO_MORE = (b"false", b"null", b'"false"', b"0", b'""')
 # some APIs end with a cursor of zero
-_NO_CURSOR = (b"null", b"false", b'""', b"0", b'"0"')
+_NO_CURSOR = (b"null", b"false", b'""', b"0", b'"0"', b"[]", b"{}")
 _REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,]*))", re.IGNORECASE)
+
+
+class Json(str):
+    """A cursor that is a list or an object: a body has it as it came."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -205,8 +211,10 @@ def _cursor_in(headers: Mapping[str, str], model: CursorPaginator) -> str:
 def _cursor(model: CursorPaginator, page: Page) -> str | int:
     if model.cursor_header:
         return _cursor_in(page.headers, model)
+    sent = _in_body if model.place == "body" else _plain
     if model.cursor_record is None:
-        return text_at(page.document, model.cursor_path)
+        raw = _cursor_at(page.document, model.cursor_path)
+        return "" if raw is None else sent(raw, model.cursor_path)
     if not page.items:
         return ""
     # of records within what is paged, the cursor is that of the latter; a group of records may have none
@@ -214,7 +222,7 @@ def _cursor(model: CursorPaginator, page: Page) -> str | int:
     raw = next((raw for end in ends if (raw := find_in(end, model.cursor_record)) is not None), None)
     if raw is None:
         raise UnreadableAnswerError(f'the last record has no "{model.cursor_record}" (cursor_record of the paginator)')
-    return _plain(raw, model.cursor_record)
+    return sent(raw, model.cursor_record)
 
 
 def link_with(header: str, rel: str) -> str | None:
@@ -250,10 +258,20 @@ def told(asked: Ask) -> str:
 
 def text_at(document: Document, path: str) -> str | int:
     """Return the cursor or link at a path; empty text where there is none."""
+    raw = _cursor_at(document, path)
+    return "" if raw is None else _plain(raw, path)
+
+
+def _cursor_at(document: Document, path: str) -> Raw | None:
     if document.keys is None:
         raise UnreadableAnswerError(f'the response is a list, so it has no "{path}": check the paginator')
     raw = document.find(path)
-    return "" if raw is None or bytes(raw) in _NO_CURSOR else _plain(raw, path)
+    return None if raw is None or bytes(raw) in _NO_CURSOR else raw
+
+
+def _in_body(raw: Raw, path: str) -> str | int:
+    """Return a cursor that may be a list or an object, as that of Elasticsearch's `search_after`."""
+    return Json(bytes(raw).decode()) if first_byte(raw) in (b"[", b"{") else _plain(raw, path)
 
 
 def _plain(raw: Raw, path: str) -> str | int:

@@ -16,6 +16,7 @@ from elt_factory.config.models.templates import Values, render, typed, uses
 from elt_factory.extract.templating import endpoint_of
 from elt_factory.sources.rest_api.answer import UnreadableAnswerError, steps
 from elt_factory.sources.rest_api.model import RestSource, RestTable
+from elt_factory.sources.rest_api.paginators import Json
 from elt_factory.sources.rest_api.paging_model import Paginator
 from elt_factory.sources.rest_api.request_model import DELTA_TOKEN
 from elt_factory.sources.rest_api.sending import FORM, GET, JSON, Sending
@@ -118,7 +119,7 @@ def _set(body: Any, own: _Params) -> Any:
             node = node.setdefault(name, {}) if isinstance(node, dict) else None
         if not isinstance(node, dict):
             raise UnreadableAnswerError(f'the body has no object at "{path}" to put the page into')
-        node[last] = value
+        node[last] = msgspec.Raw(value.encode()) if isinstance(value, Json) else value
     return body
 
 
