@@ -20,6 +20,7 @@ from time import sleep
 
 import duckdb
 import pytest
+from hypothesis import HealthCheck, settings
 
 import durations
 import tiers
@@ -36,6 +37,9 @@ NOT_INHERITED = (
     "PYTHONDONTWRITEBYTECODE",
 )
 
+# how long an example takes says how busy the machine is
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 CASES_ON_FAKESNOW = 2
 
