@@ -147,9 +147,24 @@ def test_numbers_that_no_double_holds_keep_their_digits_next_to_doubles(lander, 
         landed = lander.csv("n\n" + "".join(f"{value}\n" for value in every))
     else:
         landed = lander.ndjson(lines(*(f'{{"n": {value}}}' for value in every)), rows_read=len(every))
-    read = float if kind == "float" else str if kind == "text" else Decimal
+    read = {"float": float, "text": str}.get(kind, Decimal)
     assert (landed.types, landed.reasons) == ({"n": kind}, [])
     assert landed.column("n") == list(map(read, every))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (("9007199254740993", "-0.0", "1e2"), "integer"),
+        (("9223372036854775807", "1.0"), "integer"),
+        (("123456789012345.0", "1.0"), "float"),
+        (("9007199254740992", "1.0"), "float"),
+    ],
+)
+def test_whole_numbers_of_json_with_a_point_are_floats_where_floats_hold_all(lander, values, kind):
+    landed = lander.ndjson(lines(*(f'{{"n": {value}}}' for value in values)))
+    assert (landed.types, landed.reasons) == ({"n": kind}, [])
+    assert [Decimal(value) for value in landed.column("n")] == [Decimal(value) for value in values]
 
 
 def test_files_with_other_headers_have_a_type_for_all_of_their_values(lander):

@@ -19,7 +19,7 @@ from elt_factory.landing import casting, csv_sql, csv_stream, memory, ndjson, pa
 from elt_factory.landing.csv_files import by_first_record, by_header, check_is_known, is_header_again
 from elt_factory.landing.csv_sifting import forget_broken_lines
 from elt_factory.landing.file_names import AGAIN, PATH, ROW, UNDECODED, with_path
-from elt_factory.landing.inference import type_of_text, types_of_text
+from elt_factory.landing.inference import of_usual_form, type_of_text, types_of_text
 from elt_factory.landing.lines import LINES, BrokenLinesError, only_first
 from elt_factory.landing.numbers import Signs
 from elt_factory.landing.parquet_types import types_in_groups
@@ -79,10 +79,6 @@ class JsonKind:
             return self.longest > _SURE_OF_FLOATS
         return self.bits == ndjson.INTEGER and self.longest > _SURE_DIGITS
 
-    def type_by(self, looked: ColumnType | None) -> ColumnType:
-        """Return the type by a look at the values one by one: 1.0 is not written as an integer."""
-        return self.type if looked is None or (self.type.name, looked.name) == ("float", "integer") else looked
-
 
 class Look:
     """A look at all values of columns for their types, and at all of their digits."""
@@ -100,11 +96,15 @@ class Look:
         self, connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, JsonKind], read: ReadFields
     ) -> Found:
         """Return the types of fields whose kinds are known; those without a value are left out."""
-        unsure = [name for name, kind in kinds.items() if kind.bits is not None and kind.is_unsure]
+        unsure = {name: kind.type for name, kind in kinds.items() if kind.bits is not None and kind.is_unsure}
         relation = read(dict.fromkeys(unsure, "VARCHAR"))
         memory.set_threads(connection, len(unsure))
-        looked = self.types_of_text(connection, unsure, relation) if unsure else {}
-        return {name: kind.type_by(looked.get(name)) for name, kind in kinds.items() if kind.bits is not None}
+        # of 1.0 and its like a look at the texts alone would make integers
+        floats = {name: kind for name, kind in unsure.items() if kind.name == "float"}
+        sure = of_usual_form(connection, floats, relation)
+        others = [name for name in unsure if name not in sure]
+        looked = self.types_of_text(connection, others, relation) if others else {}
+        return {name: looked.get(name) or kind.type for name, kind in kinds.items() if kind.bits is not None}
 
 
 _WHOLE = Look()

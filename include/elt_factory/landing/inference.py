@@ -72,7 +72,7 @@ def types_of_text(
         name: ColumnType("text") for name, answer in some.items() if is_text_for_certain(answer)
     }
     usual = {name: kind for name, kind in guesses.items() if name not in found and kind and kind.name in USUAL}
-    found |= {name: usual[name] for name in _of_usual_form(connection, usual, relation)}
+    found |= {name: usual[name] for name in of_usual_form(connection, usual, relation)}
     rest = [name for name in names if name not in found]
     if rest:
         found |= {name: fitting_type(answer) for name, answer in _answers(connection, rest, relation).items()}
@@ -101,7 +101,7 @@ def _answers(connection: duckdb.DuckDBPyConnection, names: Sequence[str], relati
     return {name: answer[n * INFERRED_WIDTH : (n + 1) * INFERRED_WIDTH] for n, name in enumerate(names)}
 
 
-def _of_usual_form(connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, ColumnType], relation: str) -> list[str]:
+def of_usual_form(connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, ColumnType], relation: str) -> list[str]:
     """Return the columns of which every value has the usual form of a type."""
     if not kinds:
         return []
