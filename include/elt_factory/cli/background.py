@@ -202,8 +202,15 @@ def _spawn(service: Service, port: int, pid_file: IO[str]) -> Server:
             start_new_session=True,
             pass_fds=[pid_file.fileno()],
         )
-    server = Server(child.pid, port, socket.gethostname())
-    pid_file.write(json.dumps(asdict(server)))
+    try:
+        server = Server(child.pid, port, socket.gethostname())
+        pid_file.write(json.dumps(asdict(server)))
+        pid_file.flush()
+    except OSError:
+        # a service that its file does not name could not be ended later
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        raise
     return server
 
 

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from elt_factory.cli.gathering import gathered
-from elt_factory.cli.output import AsJson, fail, print_json, refuse_unknown
+from elt_factory.cli.output import AsJson, fail, no_configs, print_json, refuse_unknown
 from elt_factory.cli.tables import STATE_STYLES, screen
 from elt_factory.config.errors import near_name
+from elt_factory.core.project import config_folder
 
 if TYPE_CHECKING:
     from elt_factory.diagnosis.facts import Facts
@@ -30,6 +31,8 @@ def diagnose(
 
     In trouble are tables that fail, reject rows or are late.
     """
+    if not config_folder().is_dir():
+        fail(no_configs())
     found = _asked(gathered([name] if name else ()), name, table)
     from elt_factory.diagnosis.states import overview, worst_first
 
@@ -45,7 +48,6 @@ def diagnose(
 def _asked(found: Sequence[Facts], name: str | None, table: str | None) -> list[Facts]:
     """Return the facts of what was asked for; ends the command where there is no such config or table."""
     if name and not found:
-        from elt_factory.core.project import config_folder
         from elt_factory.dag.neighbours import Neighbours
 
         refuse_unknown(name, Neighbours(config_folder()))

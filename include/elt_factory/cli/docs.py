@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from elt_factory.cli.output import errors, say, short, silence
+from elt_factory.cli.output import errors, fail, no_configs, say, short, silence
 from elt_factory.config.loading import load_folder
 from elt_factory.config.models.source import Config
 from elt_factory.core.project import config_folder, dbt_folder, project_root
@@ -29,6 +29,8 @@ def docs(
     """Write a static site: a page per pipeline, a data dictionary, lineage pictures."""
     from elt_factory.describe.site import Estate, site
 
+    if not config_folder().is_dir():
+        fail(no_configs())
     folder = load_folder(config_folder())
     for error in folder.errors.values():
         errors.print(str(error), style="red", markup=False, highlight=False)

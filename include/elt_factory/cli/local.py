@@ -14,15 +14,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from elt_factory.cli.metadata import SQLITE, metadata_url, shown
+from elt_factory.cli.settings_file import SETTINGS_FILE, Settings, checked_settings, read_text, settings_of
 from elt_factory.core.extras import missing
+from elt_factory.core.failures import ServiceError
 from elt_factory.core.private import private_files
-from elt_factory.core.project import OWN_AIRFLOW, dbt_folder, project_root
+from elt_factory.core.project import OWN_AIRFLOW, PROJECT_VARIABLE, config_folder, dbt_folder, project_root
 from elt_factory.dag.dbt_fresh import changed_since
 
-SETTINGS_FILE = "airflow_settings.yaml"
 OWN_FILE = ".env"
 _OWN = ("AIRFLOW_CONN_", "AIRFLOW_VAR_")
 _MARK = ".settings"
@@ -97,8 +96,7 @@ def own_connections(root: Path) -> dict[str, str]:
 
     AIRFLOW_CONN_ and AIRFLOW_VAR_ in `.env`, which git ignores. `astro dev start` reads the same file.
     """
-    file = root / OWN_FILE
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    lines = read_text(root / OWN_FILE).splitlines()
     pairs = (line.removeprefix("export ").partition("=") for line in map(str.strip, lines))
     return {name.strip(): _unquoted(value.strip()) for name, _, value in pairs if name.startswith(_OWN)}
 
@@ -123,18 +121,29 @@ def ensure_local_airflow() -> None:
 
 
 def _prepare(root: Path, home: Path) -> None:
-    settings = (root / SETTINGS_FILE).read_text(encoding="utf-8") if (root / SETTINGS_FILE).exists() else ""
+    settings = read_text(root / SETTINGS_FILE)
     mark = home / _MARK
     database = shown(home)
     # a newer Airflow may need other tables
     state = f"# Airflow {version('apache-airflow')} in {database}\n{settings}"
     is_there = database != SQLITE or (home / "airflow.db").exists()
     if not is_there or not mark.exists() or mark.read_text(encoding="utf-8") != state:
+        given = settings_of(settings)
+        _require_project(root)
         home.mkdir(parents=True, exist_ok=True)
         migrate_database()
-        apply_settings(yaml.safe_load(settings) or {})
+        _apply(given)
         mark.write_text(state, encoding="utf-8")
     ensure_manifest()
+
+
+def _require_project(root: Path) -> None:
+    """Refuse to make an Airflow in a folder that is not a project."""
+    if not (config_folder().is_dir() or (root / SETTINGS_FILE).exists()):
+        raise ServiceError(
+            f"{root} has neither {config_folder().name}/ nor {SETTINGS_FILE}; hint: change to the folder of the "
+            f"project, set {PROJECT_VARIABLE} to it, or start one with elt init"
+        )
 
 
 def read_metadata_database() -> None:
@@ -152,30 +161,35 @@ def migrate_database() -> None:
 
 def apply_settings(settings: Mapping[str, Any]) -> None:
     """Give Airflow the connections, pools and variables of airflow_settings.yaml; what is there already is replaced."""
+    _apply(checked_settings(settings))
+
+
+def _apply(given: Settings) -> None:
     from airflow.models import Connection, Pool, Variable
     from airflow.utils.session import create_session
     from sqlalchemy import delete
 
-    given = settings.get("airflow") or {}
     with create_session() as session:
-        for entry in given.get("connections") or []:
+        for entry in given["connections"]:
             session.execute(delete(Connection).where(Connection.conn_id == entry["conn_id"]))
             session.add(_connection(entry))
-        for entry in given.get("pools") or []:
+        for entry in given["pools"]:
             Pool.create_or_update_pool(
                 entry["pool_name"],
-                entry["pool_slot"],
-                entry.get("pool_description", ""),
+                int(entry["pool_slot"]),
+                entry.get("pool_description") or "",
                 include_deferred=False,
                 session=session,
             )
-        for entry in given.get("variables") or []:
+        for entry in given["variables"]:
             Variable.set(entry["variable_name"], entry["variable_value"], session=session)
 
 
 def _connection(entry: Mapping[str, Any]) -> Any:
     from airflow.models import Connection
 
+    if entry.get("conn_uri"):
+        return Connection(conn_id=entry["conn_id"], uri=entry["conn_uri"])
     names = {"conn_host": "host", "conn_schema": "schema", "conn_login": "login", "conn_password": "password"}
     fields = {field: str(entry[name]) for name, field in names.items() if entry.get(name)}
     extra = entry.get("conn_extra")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -25,6 +26,7 @@ from elt_factory.cli.explain import explain
 from elt_factory.cli.forget import forget
 from elt_factory.cli.importing import app as importing
 from elt_factory.cli.init import init
+from elt_factory.cli.machine import is_of_database, of_database, of_system
 from elt_factory.cli.maintenance import app as maintenance
 from elt_factory.cli.names import ConfigName
 from elt_factory.cli.new import new
@@ -171,6 +173,8 @@ def _params(given: list[str], config: Config) -> dict[str, Any]:
 @app.command()
 def sql(query: Annotated[str, typer.Argument(help="SQL statement.")], as_json: AsJson = False) -> None:
     """Run a query in the warehouse and print the result."""
+    if not query.strip():
+        fail("the query is empty; hint: elt sql 'select 1'")
     with opened_warehouse() as warehouse:
         try:
             rows = warehouse.query(query)
@@ -193,7 +197,9 @@ def setup() -> None:
 
 @app.command()
 def up(
-    port: Annotated[int, typer.Option(help="Port of the web UI. If it is in use, another one is chosen.")] = 8080,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port of the web UI. If it is in use, another one is chosen.")
+    ] = 8080,
     postgres: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Keep Airflow's metadata in this PostgreSQL database, from now on."),
@@ -232,8 +238,19 @@ def main() -> None:
         errors.print(f"stopped by {ended.name}", style="red", markup=False, highlight=False)
         leave(ended)
     except (EltError, ConfigError) as error:
-        errors.print(str(error), style="red", markup=False, highlight=False)
-        sys.exit(1)
+        _end_with(str(error))
+    except OSError as error:
+        _end_with(of_system(error))
+    except Exception as error:
+        if not is_of_database(error):
+            raise
+        _end_with(of_database(error))
+
+
+def _end_with(message: str) -> NoReturn:
+    with suppress(OSError):
+        errors.print(message, style="red", markup=False, highlight=False)
+    sys.exit(1)
 
 
 def _healthy(found: Folder, name: str) -> Folder:

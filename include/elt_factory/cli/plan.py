@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -59,20 +60,20 @@ def _kind(asked: str | None) -> str:
 
 def _local_type() -> str:
     """Return the type of the connection `warehouse` in the environment, else in the settings of this machine."""
-    import yaml
-
-    from elt_factory.cli.local import SETTINGS_FILE
+    from elt_factory.cli.settings_file import SETTINGS_FILE, read_text, settings_of
     from elt_factory.core.project import project_root
 
     given = os.environ.get("AIRFLOW_CONN_WAREHOUSE", "")
+    if given.startswith("{"):
+        try:
+            return str(json.loads(given).get("conn_type"))
+        except ValueError:
+            fail("AIRFLOW_CONN_WAREHOUSE is not valid JSON; hint: elt doctor")
     if given:
-        # JSON, or a URI whose scheme is the type
-        found = yaml.safe_load(given) if given.startswith("{") else {"conn_type": given.partition(":")[0]}
-        return str(found.get("conn_type"))
-    file = project_root() / SETTINGS_FILE
-    settings = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
-    entries = ((settings or {}).get("airflow") or {}).get("connections") or []
-    return next((str(entry["conn_type"]) for entry in entries if entry.get("conn_id") == "warehouse"), "")
+        # the scheme of a URI is the type
+        return given.partition(":")[0]
+    entries = settings_of(read_text(project_root() / SETTINGS_FILE))["connections"]
+    return next((str(entry.get("conn_type") or "") for entry in entries if entry.get("conn_id") == "warehouse"), "")
 
 
 def _plan(name: str, date: str | None, ends: tuple[str | None, str | None], warehouse: str) -> Plan:
