@@ -8,6 +8,7 @@ from checks_support import day
 from elt_factory.checks.freshness import Limits, business_instant, fresh, window_checked, window_committed
 from elt_factory.checks.run import Result, keep
 from elt_factory.core.window import Window
+from elt_factory.warehouse.past_loads import past_loads, past_runs
 
 HOUR = timedelta(hours=1)
 
@@ -213,6 +214,27 @@ def test_a_model_that_failed_in_the_process_of_all_and_then_was_built_alone_keep
     keep(source.warehouse, "src", "r1", "checks.tab", [result("failed")])
     keep(source.warehouse, "src", "r1", "quality.tab", [result("passed")])
     assert not window_checked(source.warehouse, "src", "tab", day(1)).holds
+
+
+def test_a_backfill_counts_a_window_whose_rows_are_checked_and_whose_models_are_good_at_last(checked):
+    source = checked()
+
+    def passed() -> bool:
+        return past_runs(source.warehouse, "src", past_loads(source.warehouse, "src"))["r1"].passed("tab")
+
+    def built(status: str) -> list[Result]:
+        return [Result("dbt_model", "m", "m", "error", status, None, "m", 0.1)]
+
+    source.load([{"n": 1}], day(1), run_id="r1")
+    keep(source.warehouse, "src", "r1", "transform.build", built("failed"))
+    keep(source.warehouse, "src", "r1", "quality.tab", [result("passed")])
+    assert not passed()
+    keep(source.warehouse, "src", "r1", "transform.m", built("passed"))
+    assert passed()
+    source.load([{"n": -1}], day(1), run_id="r1")
+    assert not passed()
+    keep(source.warehouse, "src", "r1", "quality.tab", [result("passed")])
+    assert passed()
 
 
 def test_an_empty_first_window_can_become_ready(checked):

@@ -83,27 +83,39 @@ def past_runs(warehouse: Warehouse, source: str, loads: list[PastLoad]) -> dict[
         grouped.setdefault(load.run_id, []).append(load)
     found = {}
     for run_id, mine in grouped.items():
-        checked, failed, last = verdicts.get(run_id, (frozenset(), False, None))
+        checks, failed, last = verdicts.get(run_id, ({}, False, None))
+        # a run that was cleared has results of before its new rows
+        loaded = {load.table: load.loaded_at for load in mine}
+        checked = frozenset(table for table, at in checks.items() if table not in loaded or at >= loaded[table])
         end = max(filter(None, (*(load.loaded_at for load in mine), last)))
         seconds = (end - min(load.started_at for load in mine)).total_seconds()
         found[run_id] = PastRun(sum(load.rows_read for load in mine), seconds, checked, failed)
     return found
 
 
-def _verdicts(warehouse: Warehouse, source: str) -> Mapping[str, tuple[frozenset[str], bool, datetime | None]]:
-    """Return the tables whose last checks each run has done, whether one failed, and when the last one was."""
+def _verdicts(warehouse: Warehouse, source: str) -> Mapping[str, tuple[Mapping[str, datetime], bool, datetime | None]]:
+    """Return when each run has done the last checks of its tables, whether one failed, and when the last one was.
+
+    Of what dbt did twice in a run, in one process for all models and then in a model's own task, the last time counts.
+    """
     d = warehouse.dialect
     # what was checked before the transform says nothing of what comes after it
     last = f"{d.name('kind')} = 'check' AND {d.name('task_id')} NOT LIKE '{CHECKS}.%'"
+    task = f"CASE WHEN {d.name('kind')} LIKE 'dbt%' THEN '' ELSE {d.name('task_id')} END"
+    same = f"{d.names(('run_id', 'kind', 'table_name', 'check_name'))}, {task}"
+    newest = (
+        f"SELECT {d.names(('run_id', 'kind', 'table_name', 'task_id', 'status', 'checked_at'))}, "
+        f"row_number() OVER (PARTITION BY {same} ORDER BY {d.name('checked_at')} DESC) AS place "
+        f"FROM {audit.relation('quality_results').sql(d)} WHERE {d.name('source')} = {d.literal(source)}"
+    )
     rows = warehouse.query(
-        f"SELECT {d.names(('run_id', 'table_name'))}, max(CASE WHEN {last} THEN 1 ELSE 0 END), "
+        f"SELECT {d.names(('run_id', 'table_name'))}, max(CASE WHEN {last} THEN {d.name('checked_at')} END), "
         f"max(CASE WHEN {d.name('status')} = 'failed' THEN 1 ELSE 0 END), max({d.name('checked_at')}) "
-        f"FROM {audit.relation('quality_results').sql(d)} WHERE {d.name('source')} = {d.literal(source)} "
-        f"GROUP BY {d.names(('run_id', 'table_name'))}"
+        f"FROM ({newest}) AS q WHERE place = 1 GROUP BY {d.names(('run_id', 'table_name'))}"
     ).rows
-    found: dict[str, tuple[frozenset[str], bool, datetime | None]] = {}
+    found: dict[str, tuple[dict[str, datetime], bool, datetime | None]] = {}
     for run_id, table, checked, failed, at in rows:
-        tables, any_failed, newest = found.get(run_id, (frozenset[str](), False, None))
-        tables = tables | {table} if checked else tables
-        found[run_id] = tables, any_failed or bool(failed), max(filter(None, (newest, at)), default=None)
+        tables, any_failed, ended = found.get(run_id, ({}, False, None))
+        tables = tables | {table: checked} if checked else tables
+        found[run_id] = tables, any_failed or bool(failed), max(filter(None, (ended, at)), default=None)
     return found
