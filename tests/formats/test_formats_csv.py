@@ -274,6 +274,26 @@ def test_elt_new_leaves_the_values_of_one_column_whole(line, name, values, endin
     assert sorted(row[name] for row in one.rows()) == sorted(values)
 
 
+@pytest.mark.parametrize("names", [b"", b"a\tb\tc\n"])
+def test_a_first_line_with_a_quote_that_does_not_end_is_a_record_and_no_title(line, names):
+    content = names + b'1\t"so\t2\n' + b"2\tx\t3\n" * 9
+    form = keys_of(sniffed(content, whole=True).form)
+    report = line(content, **form).load(WEEK)
+    assert report.rows_read == 10
+    assert report.rows_loaded + report.rows_rejected == 10
+
+
+def test_a_title_with_quotes_is_left_out():
+    keys = keys_of(sniffed(b'"Sales" of "all"\na,b\n' + b'1,"x"\n' * 9, whole=True).form)
+    assert (keys["skip_lines"], "quote" in keys) == (1, False)
+
+
+def test_a_code_with_a_leading_zero_and_spaces_around_it_keeps_its_zero(line):
+    one = line(b"place;n\n 001 ;1\n 002 ;2\n", delimiter=";")
+    one.load(WEEK)
+    assert sorted(row["place"].strip() for row in one.rows()) == ["001", "002"]
+
+
 def test_elt_new_takes_times_below_their_name_for_one_column():
     content = b"at\n" + b"2020-01-01 01:02:03\n" * 9
     assert keys_of(sniffed(content, whole=True).form) == {"type": "csv", "delimiter": ","}

@@ -48,7 +48,7 @@ def sniffed(head: bytes, *, whole: bool) -> Sniffed:
     whole = whole and len(lines) <= _MOST_LINES
     lines = lines[:_MOST_LINES] if whole or len(lines) > _MOST_LINES else lines[:-1] or lines
     tried = [_Tried.of(given, lines[:_SCORED_LINES]) for given in _candidates(lines[:_SCORED_LINES])]
-    best = max(tried, key=lambda one: one.score)
+    best = _of_first_line(max(tried, key=lambda one: one.score), tried)
     best = _Tried.of(best.given, lines) if len(lines) > _SCORED_LINES else best
     given = {**best.given, "encoding": "utf-8" if encoding == "utf-16" else encoding, **_around(best, whole=whole)}
     form = CsvFormat.model_validate({"type": "csv", **given})
@@ -129,6 +129,14 @@ class _Tried:
         return cls(given, found, width, score)
 
 
+def _of_first_line(best: _Tried, tried: Sequence[_Tried]) -> _Tried:
+    """Return the dialect without quotes where one alone keeps the first line from being a record like the others."""
+    if not best.records or not best.records[0].why:
+        return best
+    bare = (one for one in tried if one.given["delimiter"] == best.given["delimiter"] and not one.given["quote"])
+    return next((one for one in bare if _width(one.records[0]) == one.width == best.width), best)
+
+
 def _is_one_column(found: Sequence[Record], width: int, delimiter: str) -> bool:
     """Whether lines are rather the values of one column, in some of which the delimiter is a sign like others."""
     good = [one for one in found if not one.why and any(one.fields)]
@@ -172,7 +180,7 @@ def _around(tried: _Tried, *, whole: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
         "header": has_header,
         "header_lines": 1 + below,
-        "skip_lines": first.line - 1 if _has_titles(tried, first) else 0,
+        "skip_lines": first.line - 1 if _has_titles(tried, first, has_header=has_header) else 0,
     }
     filled = [one for one in body if any(one.fields)]
     if len(filled) < len(body):
@@ -188,8 +196,9 @@ def _are_records(titles: Sequence[Record]) -> bool:
     return sum(_filled(one) >= _FEW_TEXTS for one in titles) > _FEW_TEXTS
 
 
-def _has_titles(tried: _Tried, first: Record) -> bool:
-    return any(one.line < first.line for one in tried.records)
+def _has_titles(tried: _Tried, first: Record, *, has_header: bool) -> bool:
+    # above records without a header a line that cannot be read is one of them: it is rejected, and not left out
+    return any(one.line < first.line and (has_header or not one.why) for one in tried.records)
 
 
 def _first(block: Sequence[Record], width: int) -> Record:

@@ -139,7 +139,7 @@ def infer_text_type(columns: Sequence[str]) -> str:
     for name in columns:
         column = identifier(name)
         tests.append(f"count({column})")
-        tests.append(f"bool_or(regexp_matches({column}, '^[+-]?0[0-9]'))")
+        tests.append(f"bool_or(regexp_matches({column}, '^\\s*[+-]?0[0-9]'))")
         tests.append(_count(f"lower({column}) IN ('true', 'false')"))
         kinds = ("integer", WIDE_INTEGER, "float")
         tests.extend(f"count({cast_text(column, ColumnType.parse(kind))})" for kind in kinds)
