@@ -20,6 +20,7 @@ from elt_factory.core.failures import (
     ForgottenError,
     PermanentError,
     TooManyRejectsError,
+    TransientError,
 )
 from elt_factory.core.sql_text import Value
 from elt_factory.landing.checksums import proven
@@ -28,6 +29,7 @@ from elt_factory.landing.manifest import Drift, Manifest
 from elt_factory.warehouse import audit, audit_views, deletes, evolution, ledger, overlaps, reject_states, statements
 from elt_factory.warehouse.dialect import Dialect, Relation
 from elt_factory.warehouse.evolution import SchemaChange
+from elt_factory.warehouse.fitting import fitted
 from elt_factory.warehouse.order import LoadOrder
 from elt_factory.warehouse.patience import retrying
 from elt_factory.warehouse.replaying import write_replayed
@@ -81,6 +83,10 @@ class Staged:
     reject_count: int
     ledger: Relation | None = None
     keys: Relation | None = None
+
+
+class TableChangedError(TransientError):
+    """The columns of a table were changed by another load, or by a person, while this one waited for its turn."""
 
 
 class StatementError(PermanentError):
@@ -227,6 +233,7 @@ class Warehouse(Work, ABC):
             ContractError: the table has another type for a column than the landing.
             LandingError: a landed file cannot be read.
             ForgottenError: the landing may hold records that were erased since it was begun.
+            TableChangedError: the table's columns were changed after the load had looked at them.
             WarehouseBusyError: other loads of the table were always faster. After any of them nothing is committed.
         """
         self.prepare()
@@ -254,7 +261,8 @@ class Warehouse(Work, ABC):
                 )
             # rows that are committed later are loaded later: who has waited for the turn does not count from before it
             now = self.moment_after(audit.newest_commit(dialect, manifest.source, manifest.table))
-            columns = self.columns(order.target)
+            columns = self.columns_as(order.target, order.landed_columns)
+            _expect_shape(order, columns)
             if manifest.replays:
                 reject_states.refuse_closed(self, order, manifest.replays)
                 return self._write(order, staged, now, columns)
@@ -275,12 +283,13 @@ class Warehouse(Work, ABC):
         if not landed:
             return ()
         self.create_schema(order.target.schema)
-        existing, changes = self.columns_as(order.target, landed), tuple[Drift, ...]()
+        existing = self.columns_as(order.target, landed)
         if existing is None:
             self.execute(statements.create_table(self.dialect, order.target, {**landed, **own}, order.options))
-        else:
-            changes = self._evolve(order, existing, landed)
-        self._comment(order, {*(existing or ()), *landed})
+            # another first load may have created it, with its own columns
+            existing = self.columns_as(order.target, landed) or {}
+        changes = self._evolve(order, existing, landed)
+        self._comment(order, {*existing, *landed})
         return changes
 
     def _evolve(
@@ -316,7 +325,8 @@ class Warehouse(Work, ABC):
         )
         # said before it is done: after a crash in between the next try says it again, in place of this one
         self._record_drift(order.manifest, drift)
-        for statement in evolution.statements_of(self.dialect, order.target, made, own, existing, order.options):
+        keys, target = order.primary_key, order.target
+        for statement in evolution.statements_of(self.dialect, target, made, own, existing, order.options, keys):
             self.execute(statement)
         return drift
 
@@ -351,7 +361,7 @@ class Warehouse(Work, ABC):
         failed = order.too_many_rejects
         written = audit.Written(0, withheld=manifest.rows + manifest.rows_duplicate if failed else 0)
         if columns and not failed:
-            load = Writing(self, order, staged, columns, now)
+            load = Writing(self, order, fitted(self.dialect, order, staged, columns), columns, now)
             written = write_replayed(load, manifest.replays) if manifest.replays else write_rows(load)
         # what was added or widened is said already
         self._record_drift(manifest, [drift for drift in manifest.drift if drift.action in ("dropped", "rejected")])
@@ -419,6 +429,23 @@ def _refuse(order: LoadOrder, changes: Iterable[SchemaChange]) -> None:
                 f"{order.label}: {change.column} was landed as {change.new}, but the table has {change.old}; "
                 f"clear {order.manifest.what_to_clear} to read the window again with the table's types"
             )
+
+
+def _expect_shape(order: LoadOrder, columns: Mapping[str, ColumnType] | None) -> None:
+    """See that the table still takes what comes, as it did before the load had its turn.
+
+    Raises:
+        TableChangedError: it was dropped meanwhile, or has other types: values would be cast, and so changed.
+    """
+    landed = order.landed_columns
+    if order.too_many_rejects or not landed:
+        return
+    found = evolution.schema_changes(columns or {}, landed)
+    if any(change.kind != "fits" for change in found):
+        raise TableChangedError(
+            f"{order.label}: the table was changed after this load had looked at it; nothing was committed, and the "
+            "next try loads into the table as it is now"
+        )
 
 
 def _refuse_mixture(order: LoadOrder, missing: str) -> None:

@@ -64,10 +64,10 @@ class Erasing:
 
     def unseen_keys(self, target: Relation, primary_key: Sequence[str]) -> int:
         """Delete the keys that snapshots have noted, of rows that are still there to tell them."""
-        found = {name.lower() for name in self.warehouse.columns(target) or ()}
-        if "_valid_from" not in found or not {key.lower() for key in primary_key} <= found:
+        found = {name.lower(): kind for name, kind in (self.warehouse.columns(target) or {}).items()}
+        if "_valid_from" not in found or not {key.lower() for key in primary_key} <= {*found}:
             return 0
-        d, key = self._d, text_of_key(self._d, "t", primary_key)
+        d, key = self._d, text_of_key(self._d, "t", {key: found[key.lower()] for key in primary_key})
         told = f"SELECT {key} FROM {target.sql(d)} AS t WHERE {self.sought.rows}"
         return self._delete(audit.log("unseen_keys"), f"{self._mine()} AND {d.name('key')} IN ({told})")
 

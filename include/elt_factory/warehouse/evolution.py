@@ -70,32 +70,47 @@ def statements_of(
     own: Mapping[str, ColumnType],
     existing: Mapping[str, ColumnType],
     options: TableOptions,
+    keys: Collection[str] = (),
 ) -> list[str]:
-    """Return the DDL of changes and of ELT Factory's own columns.
+    """Return the DDL of changes and of ELT Factory's own columns; what comes is compared with `keys`.
 
     The statements are in order. No reader ever finds a column missing or half filled.
     """
+    folded = {key.casefold() for key in keys}
     new = {change.column: change.new for change in changes if change.kind == "added"} | dict(own)
     if rebuilds(dialect, changes):
         grown = {change.column.casefold(): change for change in changes if change.kind in _OTHERWISE}
-        values = {name: _grown(dialect, name, grown.get(name.casefold())) for name in existing}
+        values = {name: _grown(dialect, name, grown.get(name.casefold()), folded) for name in existing}
         values |= {name: f"CAST(NULL AS {dialect.type(kind)})" for name, kind in new.items()}
         return [statements.rebuild_table(dialect, table, values, options)]
     added = [statements.add_columns(dialect, table, new)] if new else []
     widened = [change for change in changes if change.kind == "widened"]
-    return added + [statements.alter_type(dialect, table, change.column, change.new) for change in widened]
+    return added + [
+        statements.alter_type(dialect, table, change.column, change.new, _key_as_text(dialect, change, folded))
+        for change in widened
+    ]
+
+
+def _key_as_text(dialect: Dialect, change: SchemaChange, keys: Collection[str]) -> str:
+    """Return a number of a key that becomes text; nothing where the column is another, or becomes something else."""
+    of_key = change.column.casefold() in keys and change.new.name == "text"
+    if not of_key or change.old is None or change.old.name != "decimal":
+        return ""
+    return statements.key_as_text(dialect.name(change.column), change.old)
 
 
 def _alters(dialect: Dialect, change: SchemaChange) -> bool:
     return change.old is not None and dialect.alters_type(change.old, change.new)
 
 
-def _grown(dialect: Dialect, name: str, change: SchemaChange | None) -> str:
+def _grown(dialect: Dialect, name: str, change: SchemaChange | None, keys: Collection[str]) -> str:
     """Return a column in its new type; where it does not change, as it is."""
     if change is None:
         return dialect.name(name)
     if change.kind == "retyped":
         return _retyped(dialect, name, change)
+    if as_text := _key_as_text(dialect, change, keys):
+        return as_text
     value = dialect.json_text(dialect.name(name)) if change.old and change.old.name == "json" else dialect.name(name)
     return f"CAST({value} AS {dialect.type(change.new)})"
 

@@ -30,13 +30,14 @@ SNAPSHOT = "a snapshot says what the whole table had at one moment, and is not r
 class Without(Relation):
     """The rows `s` of a relation for which a table has no row `t` that meets a condition."""
 
+    rows: Relation
     table: Relation
     where: str
 
     def sql(self, dialect: Dialect) -> str:
         """Return a query in brackets, for the place of a name."""
         there = f"SELECT 1 FROM {self.table.sql(dialect)} AS t WHERE {self.where}"
-        return f"(SELECT s.* FROM {super().sql(dialect)} AS s WHERE NOT EXISTS ({there}))"
+        return f"(SELECT s.* FROM {self.rows.sql(dialect)} AS s WHERE NOT EXISTS ({there}))"
 
 
 def write_replayed(load: Writing, replays: Replays) -> Written:
@@ -48,7 +49,7 @@ def write_replayed(load: Writing, replays: Replays) -> Written:
         return Written(_write_versions(load, replays, load.staged.rows))
     stays = _what_stays(load, replays)
     rows = load.staged.rows
-    fresh = Without(rows.schema, rows.name, order.target, stays) if stays else rows
+    fresh = Without(rows.schema, rows.name, rows, order.target, stays) if stays else rows
     if order.write_disposition == "merge":
         load.warehouse.execute(statements.delete_matching(dialect, order.target, fresh, order.primary_key, None))
     values = statements.staged_values(dialect, order.landed_columns, load.columns)
@@ -101,7 +102,7 @@ def _write_versions(load: Writing, replays: Replays, rows: Relation) -> int:
         raise ContractError(f"{order.label}: {SNAPSHOT}")
     keys = (*order.primary_key, cursor)
     fresh = Without(
-        rows.schema, rows.name, order.target, f"{_same(dialect, keys)} AND {_is_newer(dialect, None, replays)}"
+        rows.schema, rows.name, rows, order.target, f"{_same(dialect, keys)} AND {_is_newer(dialect, None, replays)}"
     )
     kinds = columns_of_versions(load)
 

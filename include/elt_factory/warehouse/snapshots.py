@@ -6,15 +6,16 @@ outside of that time. One with rejected rows says nothing of the keys that it ha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from elt_factory.config.models.values import ColumnType
 from elt_factory.warehouse import audit
 from elt_factory.warehouse.dialect import Dialect
 from elt_factory.warehouse.history import INSTANT, History, standing
 from elt_factory.warehouse.statement import Statement
-from elt_factory.warehouse.statements import LOADED_AT, VALID_TO
+from elt_factory.warehouse.statements import LOADED_AT, VALID_TO, key_as_text
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ class SnapshotSql:
 
     def _key_text(self, alias: str) -> str:
         """Return a key as one text, which no other key has."""
-        return text_of_key(self._d, alias, self.history.keys)
+        return text_of_key(self._d, alias, {key: self.history.columns[key] for key in self.history.keys})
 
     def _insert_unseen(self, load_id: str, loaded_at: str, alias: str) -> str:
         d, given = self._d, self.snapshot
@@ -311,7 +312,7 @@ def _join_at(history: History, moments: Sequence[datetime]) -> list[Statement]:
     return [Statement(reach, "join adjacent versions that do not differ"), Statement(remove, "delete the second")]
 
 
-def text_of_key(dialect: Dialect, alias: str, keys: Sequence[str]) -> str:
-    """Return a row's key as one text, which no other key has."""
-    texts = [f"CAST({alias}.{dialect.name(key)} AS VARCHAR)" for key in keys]
+def text_of_key(dialect: Dialect, alias: str, keys: Mapping[str, ColumnType]) -> str:
+    """Return a row's key as one text, which no other key has; it stays the same where a column of it is widened."""
+    texts = [key_as_text(f"{alias}.{dialect.name(key)}", kind) for key, kind in keys.items()]
     return " || ".join(f"CAST(length({text}) AS VARCHAR) || ':' || {text}" for text in texts)

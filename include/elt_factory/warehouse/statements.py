@@ -69,9 +69,16 @@ def add_columns(dialect: Dialect, table: Relation, columns: Mapping[str, ColumnT
     return "; ".join(alter + column for column in listed)
 
 
-def alter_type(dialect: Dialect, table: Relation, name: str, kind: ColumnType) -> str:
-    """ALTER TABLE for a wider type of a column."""
-    return f"ALTER TABLE {table.sql(dialect)} ALTER COLUMN {dialect.name(name)} SET DATA TYPE {dialect.type(kind)}"
+def alter_type(dialect: Dialect, table: Relation, name: str, kind: ColumnType, using: str = "") -> str:
+    """ALTER TABLE for a wider type of a column; `using` are its values, where they are not those of a plain cast."""
+    alter = f"ALTER TABLE {table.sql(dialect)} ALTER COLUMN {dialect.name(name)} SET DATA TYPE {dialect.type(kind)}"
+    return alter + (f" USING {using}" if using else "")
+
+
+def key_as_text(value: str, kind: ColumnType) -> str:
+    """Return a column of a key as text: of a number without the zeros that its type adds, as the source writes it."""
+    text = f"CAST({value} AS VARCHAR)"
+    return f"regexp_replace({text}, '[.]?0+$', '')" if kind.name == "decimal" and kind.scale else text
 
 
 def rebuild_table(dialect: Dialect, table: Relation, values: Mapping[str, str], options: TableOptions) -> str:

@@ -11,7 +11,7 @@ import pytest
 from elt_factory.core.failures import ContractError, TransientError
 from elt_factory.testing.warehouses.loader import MERGE, Connect, Loader, OnWarehouse, day
 from elt_factory.warehouse import audit
-from elt_factory.warehouse.base import Warehouse
+from elt_factory.warehouse.base import TableChangedError, Warehouse
 
 SNAPSHOT = {"write_disposition": "scd2", "primary_key": ["id"]}
 
@@ -95,6 +95,57 @@ class AtOnceSuite(OnWarehouse):
         disposition = loader.table.write_disposition
         assert len(loader.rows("id")) == {"append": 60, "merge": 20, "replace": 20, "scd2": 60}[disposition]
         assert len(loader.audit("loads", "load_id")) == len(DAYS)
+
+    @pytest.mark.parametrize(
+        ("first", "second", "found"),
+        [
+            ({"id": 1, "a": 1}, {"id": 2, "b": 1}, [("1", "1", "None"), ("2", "None", "1")]),
+            ({"id": 1, "b": 0, "a": 1}, {"id": 2, "b": 0, "a": "x"}, [("1", "1", "0"), ("2", "x", "0")]),
+            ({"id": 1, "b": 0, "a": "x"}, {"id": 2, "b": 0, "a": 1}, [("1", "x", "0"), ("2", "1", "0")]),
+        ],
+        ids=["another column", "a wider type", "a narrower type"],
+    )
+    def test_a_first_load_that_finds_the_table_of_another_fits_it_to_its_own_rows(
+        self, loader: Loader, warehouse: Warehouse, connect: Connect, first: Any, second: Any, found: Any
+    ) -> None:
+        loader.spec = MERGE
+        loader.land([first], day(1))
+        loader.land([second], day(2))
+        real, create = warehouse.execute, f"CREATE TABLE IF NOT EXISTS {loader.target.sql(warehouse.dialect)}"
+        overtaken: list[str] = []
+
+        def execute(statement: str) -> int:
+            if statement.startswith(create) and not overtaken:
+                overtaken.append(statement)
+                with connect() as other:
+                    other.load(loader.order(day(1)))
+            return real(statement)
+
+        warehouse.execute = execute  # type: ignore[method-assign]
+        assert warehouse.load(loader.order(day(2))).rows_loaded == 1
+        assert overtaken
+        assert [tuple(map(str, row)) for row in loader.rows("id", "a", "b")] == found
+
+    def test_a_load_whose_table_got_another_type_while_it_waited_changes_no_value(
+        self, loader: Loader, warehouse: Warehouse, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A full refresh gives a column the narrower type of the YAML: what comes would be rounded to it."""
+        loader.spec = MERGE | {"columns": {"v": {"type": "float"}}}
+        loader.load([{"id": 1, "v": 1}], day(1))
+        loader.land([{"id": 2, "v": 2.5}], day(2))
+        real = type(warehouse)._load_once
+
+        def load_once(self: Warehouse, *given: Any) -> Any:
+            if self is warehouse:
+                with connect() as other:
+                    refreshing = Loader(loader.base, other, spec=MERGE | {"columns": {"v": {"type": "integer"}}})
+                    refreshing.load([{"id": 1, "v": 1}], day(1), full_refresh=True)
+            return real(self, *given)
+
+        monkeypatch.setattr(type(warehouse), "_load_once", load_once)
+        with pytest.raises(TableChangedError, match="the table was changed after this load had looked at it"):
+            warehouse.load(loader.order(day(2)))
+        assert loader.rows("id", "v") == [(1, 1)]
 
     def test_a_load_whose_turn_another_has_begins_again_when_that_is_committed(
         self, loader: Loader, warehouse: Warehouse, connect: Connect, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ from elt_factory.landing.manifest import Drift
 from elt_factory.testing.warehouses.loader import (
     AB,
     MERGE,
+    MERGE_BY_CURSOR,
     Crash,
     Loader,
     OnWarehouse,
@@ -253,6 +254,52 @@ class SchemaSuite(OnWarehouse):
         assert report.changes == (Drift("n", "decimal(38,9)", "widened", "integer"),)
         assert warehouse.load(loader.order(day(2))).changes == ()
         assert loader.rows("id", "n") == [(1, 1), (2, 2), (3, Decimal("1.5"))]
+
+    @pytest.mark.parametrize("by_cursor", [False, True], ids=["by window", "by cursor"])
+    def test_a_window_that_was_landed_before_its_key_became_text_finds_its_own_keys(
+        self, loader: Loader, warehouse: Warehouse, by_cursor: Any
+    ) -> None:
+        def record(key: Any, value: int) -> dict[str, Any]:
+            return {"id": key, "u": value, "v": value}
+
+        loader.spec = MERGE_BY_CURSOR if by_cursor else MERGE
+        loader.load([record(1, 1), record(2, 1)], day(1))
+        loader.land([record(1, 2), record(2, 2), record(7, 2)], day(2))
+        loader.spec = loader.spec | {"columns": {"id": {"type": "text"}}}
+        loader.load([record("007", 3), record("A", 3), record(2, 3)], day(3))
+        warehouse.load(loader.order(day(2)))
+        found = loader.rows("id", "v")
+        assert sorted(found) == [("007", 3), ("1", 2), ("2", 3 if by_cursor else 2), ("7", 2), ("A", 3)]
+
+    @pytest.mark.parametrize("altered", [True, False], ids=["altered", "copied"])
+    def test_a_number_of_a_key_that_becomes_text_is_written_as_in_the_source(
+        self, loader: Loader, warehouse: Warehouse, altered: Any
+    ) -> None:
+        if not altered:
+            warehouse.dialect = replace(warehouse.dialect, alters_type=lambda _old, _new: False)
+        loader.spec = MERGE | {"columns": {"id": {"type": "decimal(20,3)"}}}
+        loader.load([{"id": 1, "v": 1}, {"id": 200, "v": 1}, {"id": 2.5, "v": 1}, {"id": 0, "v": 1}], day(1))
+        loader.spec = MERGE | {"columns": {"id": {"type": "text"}}}
+        loader.load([{"id": 1, "v": 2}, {"id": 200, "v": 2}, {"id": 2.5, "v": 2}, {"id": 0, "v": 2}], day(2))
+        assert loader.rows("id", "v") == [("0", 2), ("1", 2), ("2.5", 2), ("200", 2)]
+
+    def test_what_a_snapshot_has_not_seen_is_known_after_its_key_is_widened(self, loader: Loader) -> None:
+        """In any order of windows; a key that was not seen continues what the snapshot before said of it."""
+        found = []
+        days: dict[int, list[dict[str, Any]]] = {
+            1: [{"id": 1, "n": 1}, {"id": 2, "n": 1}],
+            2: [{"id": 1, "n": 1}, {"id": 2, "n": 2}],
+            3: [{"id": 1, "n": 1}, {"id": 5, "n": "x"}],
+            4: [{"id": 1, "n": 1}, {"id": 2, "n": 3}, {"id": 7.5, "n": 1}],
+        }
+        for order in ((1, 2, 3, 4), (1, 3, 4, 2)):
+            loader.name = f"tab{order[1]}"
+            loader.spec = {"write_disposition": "scd2", "primary_key": ["id"], "columns": {"n": {"type": "integer"}}}
+            for number in order:
+                loader.load(days[number], day(number))
+            found.append(loader.rows("id", "n", "_valid_from", "_valid_to"))
+        assert found[0] == found[1]
+        assert len(found[0]) == 5
 
     def test_a_history_goes_on_over_a_widened_column(self, loader: Loader) -> None:
         loader.spec = {"write_disposition": "scd2", "primary_key": ["id"]}
