@@ -255,6 +255,24 @@ def test_a_time_of_avro_that_no_calendar_has_rejects_its_own_row(line):
     assert isinstance(next(fastavro.reader(io.BytesIO(avro_file(times, good))))["at"], datetime)
 
 
+@pytest.mark.parametrize("more", [{}, {"where": "n >= 0", "file_column": "_file"}])
+@pytest.mark.parametrize(
+    ("kind", "loaded"),
+    [("binary", [b"", b"12", b"\xff\xfe", b'{"a": 1}']), ("text", ["", "12", '{"a": 1}']), ("integer", [12]),
+     ("json", ["12", '{"a": 1}'])],
+)  # fmt: skip
+def test_bytes_of_avro_are_what_they_say_as_text_where_the_column_is_another(line, kind, loaded, more):
+    values = (b"12", b"", b"\xff\xfe", b'{"a": 1}', None)
+    records = [{"b": value, "n": number} for number, value in enumerate(values)]
+    content = avro_file({"b": ["null", "bytes"], "n": "int"}, *records)
+    one = line({"type": "avro"}, content, columns={"b": {"type": kind}}, **more)
+    assert one.load(WEEK).rows_rejected == len(values) - 1 - len(loaded)
+    assert sorted(row["b"] for row in one.rows() if row["b"] is not None) == sorted(loaded)
+    with one.warehouse() as warehouse:
+        undecoded = "SELECT count(*) FROM _elt.rejects WHERE reason LIKE '%bytes that are not UTF-8 text%'"
+        assert warehouse.query(undecoded).rows[0][0] == (kind != "binary")
+
+
 def test_a_named_type_of_avro_is_the_same_where_it_is_used_again(line):
     decimal = {"type": "fixed", "name": "money", "size": 8, "logicalType": "decimal", "precision": 18, "scale": 2}
     kind = {"type": "enum", "name": "kind", "symbols": ["true"]}

@@ -212,8 +212,12 @@ def nanosecond_columns(spool: Spool) -> frozenset[str]:
 
 
 def binary_columns(spool: Spool) -> frozenset[str]:
-    """Return the columns whose type in the source is that of bytes, by the names under which they are loaded."""
-    return _columns_with(spool, _BYTES.__eq__)
+    """Return the columns whose type in files is that of bytes, by the names under which they are loaded."""
+    # those of Avro are hex digits in NDJSON; what else says its types there are not files
+    in_ndjson = spool.types.items() if spool.format == "ndjson" and spool.sources else ()
+    return _columns_with(spool, _BYTES.__eq__) | {
+        loaded_name(name) for name, kind in in_ndjson if kind.name == "binary"
+    }
 
 
 def _columns_with(spool: Spool, is_meant: Callable[[str], bool]) -> frozenset[str]:
@@ -271,6 +275,9 @@ def _ndjson_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan:
     types = _read_types(plan)
     if not types:
         return [LINES]
+    if plan.of_bytes:
+        relations = _ndjson_relations(connection, spool, replace(plan, of_bytes=frozenset()))
+        return [_of_hex(relation, types, plan) for relation in relations]
     presumed = plan.presumed
     # so does one whose kind is presumed
     in_json = {name: "JSON" if name in presumed.in_json | presumed.texts else kind for name, kind in types.items()}
@@ -279,6 +286,19 @@ def _ndjson_relations(connection: duckdb.DuckDBPyConnection, spool: Spool, plan:
     if exact and (spool.growing or _has_long_numbers(connection, spool.files, exact)):
         return [ndjson.read_exactly(in_json, exact, uuid.uuid4().hex, plan.own_columns, presumed)]
     return [ndjson.read_columns(in_json, plan.own_columns, presumed=presumed)]
+
+
+def _of_hex(relation: str, types: Mapping[str, str], plan: ContractPlan) -> str:
+    """Return a relation with what bytes say as UTF-8 in place of their hex digits; see `_undecoded`."""
+    decoded, undecoded = [], []
+    for name in sorted(plan.of_bytes):
+        column = identifier(name)
+        digits = f"json_extract_string({column}, '$')" if types[name] == "JSON" else column
+        text = f"TRY(decode(TRY(from_hex({digits}))))"
+        decoded.append(f"coalesce({text}, CAST({column} AS VARCHAR)) AS {column}")
+        undecoded.append(f"CASE WHEN {text} IS NULL AND {digits} IS NOT NULL THEN '{plan.raw(name)}' END")
+    own = f"CAST([{', '.join(undecoded)}] AS VARCHAR[]) AS {identifier(UNDECODED)}"
+    return f"(SELECT * REPLACE ({', '.join(decoded)}), {own} FROM {relation})"
 
 
 def _read_types(plan: ContractPlan) -> dict[str, str]:
@@ -296,7 +316,7 @@ def relation_by_form(
     """
     same_names = all(source_name(name) == name for name in plan.raw_columns)
     exact = _exact_fields(plan)
-    if spool.format != "ndjson" or not plan.presumed.keys or not plan.raw_columns or not same_names:
+    if spool.format != "ndjson" or plan.of_bytes or not plan.presumed.keys or not plan.raw_columns or not same_names:
         return None
     if exact and ndjson.may_begin_with_long_numbers(spool.files):
         return None

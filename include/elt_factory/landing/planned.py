@@ -193,7 +193,7 @@ class ContractPlan:
 
     def is_plain_text(self, column: PlannedColumn) -> bool:
         """Whether every value of a column is landed as it is read."""
-        plain = column.found and not column.hashed and column.name not in self.written_bytes
+        plain = column.found and not column.hashed and column.name not in self.written_bytes | self.of_bytes
         return self.short_texts and plain and column.type.name == "text"
 
     def is_sure(self, column: PlannedColumn) -> bool:
