@@ -55,6 +55,8 @@ def infer(database, *values):
         (("2013-01-31 10:00:00",), "datetime"),
         (("2013-01-31", "2013-01-31 10:00:00"), "datetime"),
         (("2013-01-31T10:00:00Z", "2013-01-31 10:00:00+02"), "timestamp"),
+        (("2013-01-31 10:00:00", "2013-01-31 10:00:00.123+02"), "text"),
+        (("2013-01-31 10:00:00", "2013-01-31 10:00:00.12Z"), "text"),
         # which of the two kinds of time is meant cannot be said
         (("2013-01-31T10:00:00Z", "2013-01-31 10:00:00"), "text"),
         (("infinity",), "float"),
@@ -107,6 +109,8 @@ VALUES = st.sampled_from(
 @example(values=["1", "007"], some=1)
 @example(values=["007", "x"], some=1)
 @example(values=["1.5", "1_0"], some=1)
+@example(values=["2013-01-31 10:00:00", "2013-01-31 10:00:00.123+02"], some=1)
+@example(values=["2013-01-31 10:00:00", "2013-01-31 05:00:00 PM"], some=1)
 @example(values=["2013-01-31T10:00:00Z", "2013-01-31T10:00:00"], some=1)
 @given(values=st.lists(VALUES, min_size=1, max_size=6), some=st.integers(1, 6))
 def test_whatever_the_first_records_have_the_type_is_that_of_all_values(database, values, some):

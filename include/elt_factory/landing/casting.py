@@ -184,7 +184,11 @@ def is_usual(text: str, value: str, column_type: ColumnType) -> str:
         "float": f"isfinite({value}) AND NOT contains({text}, '_')",
         # a space in the place of a digit would make the year an earlier one
         "timestamp": f"{_of_form(text, _INSTANTS)} AND {value} >= TIMESTAMPTZ '1000-01-01 00:00:00+00'",
-        "datetime": f"{_of_form(text, _CLOCKS)} AND {value} >= TIMESTAMP '1000-01-01'",
+        # .123+02 is as long as a fraction of six digits
+        "datetime": (
+            f"{_of_form(text, _CLOCKS)} AND {value} >= TIMESTAMP '1000-01-01' "
+            f"AND NOT regexp_matches(substr({text}, 20), '[^.0-9]')"
+        ),
     }
     return conditions.get(column_type.name, "")
 
