@@ -7,6 +7,8 @@ import re
 import pytest
 from config_support import load_text, problems_of
 
+from elt_factory.config.errors import ConfigError, Position, Problem
+from elt_factory.config.loading import load_config
 from elt_factory.config.models import secrets
 
 CONFIG = """\
@@ -153,3 +155,48 @@ def test_a_setting_of_another_tool_is_held_back_even_in_doubt(given):
 )
 def test_a_plain_setting_of_another_tool_is_not_held_back(given):
     assert not secrets.may_hold_one("", given, re.compile(r"\*{4}"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "password: hunter2",
+        'password: "hunter2 and more"',
+        "passwd: 'hunter2'",
+        "token: hunter2  # for now",
+        '"api_key": "hunter2"',
+        "client_secret: hunter2",
+        "dsn: postgresql://db/x?password=hunter2",
+        "connection_string: hunter2",
+        "headrs: {Authorization: Bearer hunter2, Accept: json}",
+        "pth: /x?a=b&api_key=hunter2&c=d",
+        "shared_access_key = hunter2",
+        "password:hunter2",
+        "password: hunter2: x",
+    ],
+)
+def test_whatever_is_wrong_with_a_line_its_secret_is_not_shown(tmp_path, line):
+    file = tmp_path / "shop.yaml"
+    file.write_text(f"name: shop\nextract:\n  type: rest_api\n  connection: shop\n  {line}\ntables: {{a: {{}}}}\n")
+    with pytest.raises(ConfigError) as found:
+        load_config(file, tmp_path)
+    assert "hunter2" not in str(found.value)
+    assert "***" in str(found.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cursor_pth: page_token",
+        'tokn: "{{ connection.password }}"',
+        "token_url: /oauth",
+        "primary_key: id",
+        "auth: {typ: basic}",
+        "password: ${SHOP_PASSWORD}",
+    ],
+)
+def test_a_line_without_a_secret_is_shown_as_it_is(tmp_path, line):
+    file = tmp_path / "shop.yaml"
+    file.write_text(f"{line}\n")
+    problem = Problem(Position(file, 1, 1), "unknown-key", "unknown key")
+    assert f"  | {line}\n" in problem.render() + "\n"

@@ -12,6 +12,14 @@ from elt_factory.core.content import content_of
 
 KEY = "[key]"  # ends a path that means the key and not its value; pydantic writes the same
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+# what a line gives a name of a secret to, in YAML and in an address; a template is not one
+_NAMED_SECRET = re.compile(
+    r"(?:(?:api|access|secret|private|subscription|app|auth|license|account)[_-]?key|passw(?:or)?d|passphrase|passcode|"
+    r"(?:^|[\W_])(?:token|pwd|sig|jwt|bearer|cookie|dsn)|authorization|secret|signature|credentials?|session[_-]?id|"
+    r"(?:access|auth|refresh|id|bearer|session|private|api)token|connection[_-]?string)"
+    r"[\"']?\s*[:=]\s*(?!\s|[\"']?[{$])(?P<value>\"[^\"]*|'[^']*|[^\s,\]}&#\"'][^,\]}&#\"']*)",
+    re.IGNORECASE,
+)
 _SHOWN = 60  # characters of a value that a message repeats
 
 
@@ -104,7 +112,7 @@ def shown(value: object) -> str:
             return "a mapping"
         case list() | tuple():
             return "a list"
-    text = " ".join(str(value).split())
+    text = without_secrets(" ".join(str(value).split()))
     return f'"{text[:_SHOWN]}..."' if len(text) > _SHOWN else f'"{text}"'
 
 
@@ -144,5 +152,16 @@ def _excerpt(position: Position) -> list[str]:
     line = _line(position)
     if line is None:
         return []
+    return [f"  | {without_secrets(line)}", f"  | {' ' * (position.column - 1)}^"]
+
+
+def without_secrets(line: str) -> str:
+    """Return a line of a config, or a part of it, with stars for what a login or a name says to be a secret."""
     line = _PASSWORD.sub(lambda match: "*" * len(match[0]), line)
-    return [f"  | {line}", f"  | {' ' * (position.column - 1)}^"]
+    return _NAMED_SECRET.sub(_starred, line)
+
+
+def _starred(match: re.Match[str]) -> str:
+    """Return what was matched with its value in stars, as long as it was: the caret below stays at its place."""
+    named = match[0][: match.start("value") - match.start()]
+    return named + "*" * len(match["value"])

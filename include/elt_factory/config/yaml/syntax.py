@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from elt_factory.config.errors import ConfigError, Position, Problem
+from elt_factory.config.errors import ConfigError, Position, Problem, without_secrets
 from elt_factory.config.yaml.slips import find_slip
 
 _QUOTE = 'put text that contains ": " in quotes, and check the indentation'
@@ -60,7 +60,7 @@ def syntax_error(file: Path, text: str, error: yaml.MarkedYAMLError) -> ConfigEr
     slip = find_slip(text, *_gave_up_at(file, text, error)) if any(part in said for part in _MAY_BE_A_SLIP) else None
     if slip:
         place = Position(file, slip.line, slip.column)
-        return ConfigError([Problem(place, "yaml-syntax", f"invalid YAML: {slip.message}", slip.hint)])
+        return ConfigError([Problem(place, "yaml-syntax", f"invalid YAML: {slip.message}", without_secrets(slip.hint))])
     if "unclosed" in message and "${" in (text.splitlines() or [""])[position.line - 1]:
         hint = 'put a variable inside brackets in quotes: "${NAME}"'
     if "cannot start any token" in said:
