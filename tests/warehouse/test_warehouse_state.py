@@ -1,6 +1,6 @@
 """What the audit tables say of a table."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -171,6 +171,16 @@ def test_only_loads_of_some_part_of_the_wanted_window_are_looked_at(loader, ware
     assert [load.run_id for load in found] == ["run2", "run3"]
     assert state.loaded_up_to(warehouse, "src", "tab") == day(4).end
     assert state.loaded_up_to(warehouse, "src", "other") is None
+
+
+def test_a_run_has_loaded_a_table_in_time_also_where_another_one_has_loaded_it_again_since(loader, warehouse):
+    for run in ("run1", "run2"):
+        loader.load([{"id": 1}], day(1), run_id=run)
+    (load,) = state.committed_loads(warehouse, "src", "tab", day(1))
+    assert load.run_id == "run2"
+    assert state.loaded_by(warehouse, "src", "tab", "run1", load.loaded_at)
+    assert not state.loaded_by(warehouse, "src", "tab", "run2", load.loaded_at - timedelta(microseconds=1))
+    assert not state.loaded_by(warehouse, "src", "other", "run1", load.loaded_at)
 
 
 def test_committed_loads_come_in_the_order_of_their_windows(loader, warehouse):

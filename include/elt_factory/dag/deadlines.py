@@ -147,7 +147,7 @@ def record_near(
 ) -> None:
     """Warn in the log, by an alert and in `_elt.quality_results`, unless the table is loaded already."""
     from elt_factory.checks.run import Result, keep
-    from elt_factory.dag.alerts import send
+    from elt_factory.dag.alerts import is_first, send
     from elt_factory.dag.runtime import warehouse
 
     run_id, moment = _run_and_moment(context)
@@ -155,9 +155,10 @@ def record_near(
         return
     message = f"{share:.0%} of the time is over at {iso_utc(moment)}, and it is not done"
     log.warning("%s: run %s: %s", name, run_id, message)
-    if routes := _routes(to):
-        cause = f"near {run_id} {table}".strip()
-        send(routes, _message(source, "deadline_near", f"{name}: {message} (run {run_id})", cause, run_id))
+    text, cause, routes = f"{name}: {message} (run {run_id})", f"near {run_id} {table}".strip(), _routes(to)
+    # a triggerer that restarts calls again
+    if routes and is_first(source, cause, "deadline_near", text, f"{run_id} {iso_utc(moment)}", routes):
+        send(routes, _message(source, "deadline_near", text, cause, run_id))
     found = Result("deadline", table, name, "warn", "warned", None, message, 0.0)
     with warehouse() as opened:
         keep(opened, source, run_id, f"deadline.{table}" if table else "deadline", [found])

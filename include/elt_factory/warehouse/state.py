@@ -200,12 +200,13 @@ def _of_loads(warehouse: Warehouse, source: str, table: str, moment: str) -> dat
 
 
 def loaded_by(warehouse: Warehouse, source: str, table: str, run_id: str, moment: datetime) -> bool:
-    """Whether a run had committed a load of a table by a moment."""
+    """Whether a run had committed a load of a table by a moment, also one that another run has loaded again since."""
     if not audited(warehouse):
         return False
     d = warehouse.dialect
     mine = f"{d.name('run_id')} = {d.literal(run_id)} AND {d.name('loaded_at')} <= {d.literal(moment)}"
-    return bool(_loads(warehouse, ("load_id",), f"{_standing(d, source, table)} AND {mine}").rows)
+    good = f"{audit.of_table(d, source, table)} AND {audit.brought_good(d)} AND NOT {is_replay(d)}"
+    return bool(warehouse.query(f"SELECT 1 FROM {audit.log('loads').sql(d)} WHERE {good} AND {mine} LIMIT 1").rows)
 
 
 def covering(loads: Sequence[Committed], wanted: Window) -> list[Committed]:
