@@ -283,6 +283,16 @@ def test_a_first_line_with_a_quote_that_does_not_end_is_a_record_and_no_title(li
     assert report.rows_loaded + report.rows_rejected == 10
 
 
+@pytest.mark.parametrize("form", [{}, {"trim": True}, {"skip_lines": 1}])
+def test_a_header_alone_makes_its_columns_as_text(line, form):
+    one = line(b"title\n" * ("skip_lines" in form) + b"a,b\n", **form)
+    assert one.load(WEEK).rows_read == 0
+    with one.warehouse() as warehouse:
+        found = warehouse.columns_as(one.target, {})
+        own = warehouse.own_columns
+    assert {name: str(kind) for name, kind in found.items() if name not in own} == {"a": "text", "b": "text"}
+
+
 def test_a_title_with_quotes_is_left_out():
     keys = keys_of(sniffed(b'"Sales" of "all"\na,b\n' + b'1,"x"\n' * 9, whole=True).form)
     assert (keys["skip_lines"], "quote" in keys) == (1, False)

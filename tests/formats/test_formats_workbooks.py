@@ -265,3 +265,12 @@ def test_elt_new_says_that_a_column_with_numbers_and_texts_is_text(tmp_path):
     scratch.mkdir()
     (table,) = look_at_files(FilesToLookAt(tmp_path, "*.xlsx", {}), scratch).tables
     assert {column.name: str(column.type) for column in table.columns} == {"part": "text", "n": "integer"}
+
+
+def test_a_header_alone_makes_its_columns_as_text(line):
+    one = line(workbook(["id", None, "v"]))
+    assert (one.load(WEEK).rows_read, one.rows()) == (0, [])
+    with one.warehouse() as warehouse:
+        found = warehouse.columns_as(one.target, {})
+        own = warehouse.own_columns
+    assert {name: str(kind) for name, kind in found.items() if name not in own} == {"id": "text", "v": "text"}
