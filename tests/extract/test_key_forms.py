@@ -89,7 +89,9 @@ def mariadb():
         pytest.skip(f"no MariaDB to test with: {error}")
     with database:
         database.exec_driver_sql(f"CREATE DATABASE {name}")
-        database.exec_driver_sql(f"CREATE TABLE {name}.things (a UUID, b CHAR(36), c INET6, d DECIMAL(5,2))")
+        database.exec_driver_sql(
+            f"CREATE TABLE {name}.things (a UUID, b CHAR(36), c INET6, d DECIMAL(5,2), e BINARY(4))"
+        )
         yield Connection("db", "mysql", host="127.0.0.1", port=3306, schema=name, login="root")
         database.exec_driver_sql(f"DROP DATABASE {name}")
 
@@ -99,12 +101,12 @@ def test_databases_say_how_they_write_what_is_text_here(tmp_path, mariadb):
         database.execute("CREATE TABLE things (a UUID, b VARCHAR, c ENUM ('x'), d DECIMAL(5,2))")
     given, in_duckdb = {"type": "sql", "connection": "db"}, Connection("db", "duckdb", host="source.duckdb")
     assert [read(read_request(tmp_path, given, {}, connection)).forms for connection in (mariadb, in_duckdb)] == [
-        {"a": "UUID or INET", "b": "text", "c": "UUID or INET", "d": "decimal of scale 2"},
+        {"a": "UUID or INET", "b": "text", "c": "UUID or INET", "d": "decimal of scale 2", "e": "binary(4)"},
         {"a": "UUID", "b": "text", "c": "ENUM", "d": "decimal of scale 2"},
     ]
     of_char = ("id", str, None, 6, 6, 0, True)
-    codes = [ConstantsDDBC[name].value for name in ("SQL_GUID", "SQL_CHAR", "SQL_VARCHAR")]
-    assert [mssql.form_of_text(code, of_char) for code in codes] == ["uniqueidentifier", "char(6)", ""]
+    codes = [ConstantsDDBC[name].value for name in ("SQL_GUID", "SQL_CHAR", "SQL_BINARY", "SQL_VARCHAR")]
+    assert [mssql.form_of_key(code, of_char) for code in codes] == ["uniqueidentifier", "char(6)", "binary(6)", ""]
 
 
 def test_an_id_of_mongodb_that_becomes_text_is_the_same_key_or_fails_the_load(tmp_path):

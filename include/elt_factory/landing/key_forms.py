@@ -1,7 +1,8 @@
-"""How a source writes the keys that are landed as text.
+"""How a source writes the keys that are landed as text or bytes.
 
-A column that gets another type at the source may write the same key in another way: `char(6)` pads it with blanks, a
-UUID may lose its dashes, a number may get zeros. Loads of both ways would each have a row of the same key.
+A column that gets another type at the source may write the same key in another way: `char(6)` pads it with blanks,
+`binary(8)` with zeros, a UUID may lose its dashes, a number may get zeros. Loads of both ways would each have a row of
+the same key.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ def form_of(kind: ColumnType) -> str:
 
 
 def with_forms(columns: Sequence[LandedColumn], table: Table, forms: Mapping[str, str]) -> tuple[LandedColumn, ...]:
-    """Return landed columns of which those of the key that are text say how the source writes them."""
+    """Return landed columns of which those of the key that are text or bytes say how the source writes them."""
 
     def formed(column: LandedColumn) -> LandedColumn:
         form = forms.get(source_name(column.name))
-        if form is None or column.name not in table.primary_key or column.type != "text":
+        if form is None or column.name not in table.primary_key or column.type not in ("text", "binary"):
             return column
         said = table.columns.get(column.name)
         return replace(column, form=f"{_HASHED}{form}" if said and said.pii == "hash" else form)

@@ -38,7 +38,7 @@ class LandedFile:
 class LandedColumn:
     """One column of every part; `type` as ColumnType writes it.
 
-    `form` is how the source writes the values of a key that is landed as text, where it says so.
+    `form` is how the source writes the values of a key that is landed as text or bytes, where it says so.
     """
 
     name: str

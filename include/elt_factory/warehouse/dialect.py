@@ -32,10 +32,10 @@ class Dialect:
 
     `name` quotes an identifier so that plain lower-case SQL (dbt's, an analyst's) finds it. `types` maps our types to
     the warehouse's. `literal` writes a value. `json_value` turns JSON text into the warehouse's JSON, `json_text` that
-    into text; `json_element` is one element of an array in JSON text, as text. `from_hex` are the bytes of a text of
-    hex digits, NULL where it is none. `same_json` is the condition for two
-    values that are the same, in whatever order their keys were written. `matches` is the condition that a regular
-    expression is found in a text.
+    into text; `json_element` is one element of an array in JSON text, as text. `to_hex` are the hex digits of bytes,
+    `from_hex` the bytes of a text of hex digits, NULL where it is none. `same_json` is the condition for two values
+    that are the same, in whatever order their keys were written. `matches` is the condition that a regular expression
+    is found in a text.
     `instant` is the moment at which clocks in a zone show a time; one that they show twice is the second of the two.
     `alters_type` says whether ALTER TABLE can make a type a wider one,
     `stores_options` whether CREATE TABLE takes TRANSIENT, CLUSTER BY and COMMENT.
@@ -50,6 +50,7 @@ class Dialect:
     matches: Callable[[str, str], str] = lambda text, pattern: f"regexp_matches(CAST({text} AS VARCHAR), {pattern})"
     json_text: Callable[[str], str] = lambda column: f"CAST({column} AS VARCHAR)"
     json_element: Callable[[str, int], str] = lambda column, place: f"json_extract_string({column}, '$[{place}]')"
+    to_hex: Callable[[str], str] = lambda binary: f"hex({binary})"
     from_hex: Callable[[str], str] = lambda text: f"TRY(from_hex({text}))"
     alters_type: Callable[[ColumnType, ColumnType], bool] = lambda _old, _new: True
     stores_options: bool = False

@@ -1,4 +1,4 @@
-"""Keys that are text, and that the source writes in another way than before: their rows would be there twice.
+"""Keys that are text or bytes, and that the source writes in another way than before: their rows would be there twice.
 
 The types that the source had for them are in `_elt.loads`, with the columns of each load. Where one has changed since
 the last full refresh, the keys themselves say whether that has changed how they are written.
@@ -75,12 +75,10 @@ def loaded_columns(dialect: Dialect, manifest: Manifest) -> Statement:
 def count_same(load: Writing, staging: Relation, changed: Iterable[str]) -> Statement:
     """SELECT of how many rows come with a key that the table has in another form only, and 1."""
     d, target = load.warehouse.dialect, load.order.target.sql(load.warehouse.dialect)
-    other = set(changed)
-    pairs = [(f"t.{d.name(key)}", f"s.{d.name(key)}", key in other) for key in load.order.primary_key]
+    plain = {key: _plain_bytes if load.order.landed_columns[key].name == "binary" else _plain for key in changed}
+    pairs = [(f"t.{d.name(key)}", f"s.{d.name(key)}", plain.get(key, _as_it_is)) for key in load.order.primary_key]
     same = " AND ".join(f"{one} = {two}" for one, two, _ in pairs)
-    alike = " AND ".join(
-        f"{_plain(d, one)} = {_plain(d, two)}" if differs else f"{one} = {two}" for one, two, differs in pairs
-    )
+    alike = " AND ".join(f"{of(d, one)} = {of(d, two)}" for one, two, of in pairs)
     return Statement(
         f"SELECT count(*), 1 FROM {staging.sql(d)} AS s WHERE NOT EXISTS (SELECT 1 FROM {target} AS t WHERE {same}) "
         f"AND EXISTS (SELECT 1 FROM {target} AS t WHERE {alike})",
@@ -100,16 +98,26 @@ def count_unknown(load: Writing, staging: Relation) -> Statement:
     )
 
 
+def _as_it_is(_: Dialect, column: str) -> str:
+    return column
+
+
+def _plain_bytes(d: Dialect, column: str) -> str:
+    """Return bytes in hex digits, without the zeros behind them."""
+    return f"regexp_replace({d.to_hex(column)}, '0+$', '')"
+
+
 def _plain(d: Dialect, column: str) -> str:
     """Return a text without what differs between the ways to write the same key."""
     bare = f"rtrim({column})"
     digits = bare
     for sign in ("-", "{", "}", "\\x"):
         digits = f"replace({digits}, {d.literal(sign)}, '')"
+    without = f"regexp_replace({bare}, '[.]?0+$', '')"
     return (
         f"CASE WHEN {d.matches(bare, d.literal(_HEX))} THEN lower({digits}) "
-        f"WHEN {d.matches(bare, d.literal(_WHOLE))} THEN ltrim({bare}, '0') "
-        f"WHEN {d.matches(bare, d.literal(_FRACTION))} THEN ltrim(rtrim(rtrim({bare}, '0'), '.'), '0') ELSE {bare} END"
+        f"WHEN {d.matches(bare, d.literal(_WHOLE))} THEN regexp_replace({bare}, '^0+', '') "
+        f"WHEN {d.matches(bare, d.literal(_FRACTION))} THEN regexp_replace({without}, '^0+', '') ELSE {bare} END"
     )
 
 

@@ -16,7 +16,7 @@ from elt_factory.sources.sql.origin import decimal_of
 REFUSALS = re.compile(r"Login failed|permission was denied|Cannot open database", re.IGNORECASE)
 MAY_HEAL = re.compile(r"deadlock victim|Lock request time out period exceeded", re.IGNORECASE)
 _DECIMALS = frozenset({2, 3})  # money is DECIMAL(19,4), smallmoney DECIMAL(10,4)
-_GUID, _PADDED = -11, frozenset({1, -8})
+_GUID, _PADDED = -11, {1: "char", -8: "char", -2: "binary"}
 _NAMES: Mapping[int, TypeName] = {
     -7: "boolean",
     **dict.fromkeys((-6, 5, 4, -5), "integer"),
@@ -43,14 +43,14 @@ def described(database: sa.Connection, place: sa.FromClause, chosen: Chosen) -> 
     forms = {
         name: form
         for name, *about in zip(names, codes, cursor.description, strict=True)
-        if (form := form_of_text(*about))
+        if (form := form_of_key(*about))
     }
     return replace(plain(place, names, types), forms=forms)
 
 
-def form_of_text(code: int, column: Sequence[Any]) -> str:
-    """Return how a text is written: one of a fixed length has blanks behind it."""
-    return "uniqueidentifier" if code == _GUID else f"char({column[4]})" if code in _PADDED else ""
+def form_of_key(code: int, column: Sequence[Any]) -> str:
+    """Return how keys are written that others write in another way: of a fixed length with blanks or zeros behind."""
+    return f"{_PADDED[code]}({column[4]})" if code in _PADDED else "uniqueidentifier" if code == _GUID else ""
 
 
 def type_of(code: int, size: int | None, digits: int | None) -> ColumnType:

@@ -17,7 +17,7 @@ from elt_factory.sources.sql.origin import decimal_of
 from elt_factory.sources.sql.values_as_text import text_column
 
 SESSION = "SET time_zone = '+00:00'"
-_BIT, _FLOAT, _TIME, _TIMESTAMP, _LONGLONG, _GEOMETRY = 16, 4, 11, 7, 8, 255
+_BIT, _FLOAT, _TIME, _TIMESTAMP, _LONGLONG, _STRING, _GEOMETRY = 16, 4, 11, 7, 8, 254, 255
 _DECIMALS = frozenset({0, 246})
 _TEXTS = frozenset({15, 249, 250, 251, 252, 253, 254})
 _BINARY_CHARSET, _UNSIGNED, _BITS_OF_INTEGER = 63, 0x20, 63
@@ -52,13 +52,16 @@ def described(database: sa.Connection, place: sa.FromClause, chosen: Chosen) -> 
     fields: Sequence[_Field] = empty.context.cursor._result.fields  # noqa: SLF001
     documents = _documents(database, fields)
     types = {field.name: _type(field, documents) for field in fields}
-    forms = {field.name: "UUID or INET" for field in fields if _is_written_by_server(field, types[field.name])}
+    forms = {field.name: form for field in fields if (form := _form(field, types[field.name]))}
     return Described(place, {field.name: _read(field, types[field.name]) for field in fields}, types, forms)
 
 
-def _is_written_by_server(field: _Field, kind: ColumnType) -> bool:
-    """Whether a text is what MariaDB makes of a UUID or an address: the flags of a number are not those of a text."""
-    return kind.name == "text" and bool(field.flags & _UNSIGNED)
+def _form(field: _Field, kind: ColumnType) -> str:
+    """Return how keys of a type are written that others write in another way; an empty text for all others."""
+    if kind.name == "binary" and field.type_code == _STRING:
+        return f"binary({field.length})"  # with zeros behind it
+    # the flags of a number are not those of a text, but of what MariaDB makes one of
+    return "UUID or INET" if kind.name == "text" and field.flags & _UNSIGNED else ""
 
 
 def _type(field: _Field, documents: frozenset[tuple[str, str]]) -> ColumnType:

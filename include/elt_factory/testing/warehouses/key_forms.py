@@ -63,6 +63,14 @@ class KeyFormSuite(OnWarehouse):
                 loader.load([{"id": "a", "u": 2}], again)
         assert loader.rows("id") == [("a  ",)]
 
+    def test_bytes_that_are_padded_with_zeros_are_another_form_of_the_key(self, loader: Loader) -> None:
+        loader.spec, loader.forms = MERGE | {"columns": {"id": {"type": "binary"}}}, {"id": "binary"}
+        loader.load([{"id": "00ff"}, {"id": "10"}])
+        loader.forms = {"id": "binary(4)"}
+        assert loader.load([{"id": "01000000"}, {"id": "000ff000"}], day(2)).total_rows == 4
+        with pytest.raises(BadDataError, match=r"id was binary, and is binary\(4\)\), and 1 row came"):
+            loader.load([{"id": "10000000"}, {"id": "01000000"}], day(3))
+
     @pytest.mark.parametrize("key", ["ab", "AB", "AB "])
     def test_a_key_of_the_same_type_is_the_key_that_it_is(self, loader: Loader, key: str) -> None:
         loader.spec, loader.forms = MERGE | TEXT_KEY, {"id": "text"}

@@ -83,6 +83,7 @@ DIALECT = Dialect(
     json_value=lambda column: f"PARSE_JSON({column})",
     json_text=lambda column: f"TO_JSON({column})",
     json_element=lambda column, place: f"CAST(GET_PATH(PARSE_JSON({column}), '[{place}]') AS VARCHAR)",
+    to_hex=lambda column: f"HEX_ENCODE({column})",
     from_hex=lambda column: f"TRY_TO_BINARY({column}, 'HEX')",
     # an object has its keys in order, whatever the order in which they were written
     same_json=lambda one, other: f"TO_JSON({one}) IS NOT DISTINCT FROM TO_JSON({other})",
