@@ -167,6 +167,19 @@ def test_whole_numbers_of_json_with_a_point_are_floats_where_floats_hold_all(lan
     assert [Decimal(value) for value in landed.column("n")] == [Decimal(value) for value in values]
 
 
+@pytest.mark.parametrize("follows", [False, True])
+def test_a_time_with_an_offset_is_none_of_a_column_that_was_found_to_have_none(lander, follows):
+    lander.follows = follows
+    times = ("2013-01-01 10:00:00", "2013-01-01 10:00:00.123+02", "2013-01-01T10:00:00Z", "2013-01-01 10:00")
+    records, existing = lines(*(f'{{"at": "{text}"}}' for text in times)), {"at": "datetime"}
+    landed = lander.ndjson(records, existing=existing, rows_read=4)
+    assert landed.column("at") == [dt.datetime(2013, 1, 1, 10)] * 2  # noqa: DTZ001 - a wall-clock time
+    why = "at has an offset, and the column has times without one (write its type under columns:): "
+    assert landed.reasons == [f'{why}"{text}"' for text in times[1:3]]
+    declared = lander.ndjson(records, existing=existing, table=columns(at="datetime"), rows_read=4)
+    assert (len(declared.rows), declared.reasons) == (4, [])
+
+
 def test_files_with_other_headers_have_a_type_for_all_of_their_values(lander):
     landed = lander.csv("n,m\n1.5,\n", "m,n\n1,9007199254740993\n", "n\n2\n")
     assert landed.types == {"n": "decimal(38,9)", "m": "integer"}

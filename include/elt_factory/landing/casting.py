@@ -69,6 +69,7 @@ _YEARS: Mapping[str, tuple[str, str]] = {
 }
 _OTHERWISE = r"(?i)\b(BC|AM|PM)\b"
 _TIME = r"\s*([01]?[0-9]|2[0-3]):[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]*)?)?\s*(Z|UTC|[+-][0-9:]+)?\s*"
+BEHIND_CLOCK = ":[0-9.]+( *[^0-9.: ]| +[^ ])"
 _NANOSECONDS = r"\.[0-9]{6}[0-9]*[1-9]"
 # how moments are written most, as patterns of LIKE; what may appear in the gaps is left to the cast
 _DAY_AND_TIME = "____-__-_____:__:__"
@@ -82,6 +83,11 @@ _PLAIN_NUMBER = r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*"
 def has_nanoseconds(expression: str) -> str:
     """Return the condition that a time as text says more than microseconds."""
     return f"regexp_matches({expression}, {text_literal(_NANOSECONDS)})"
+
+
+def has_offset(expression: str) -> str:
+    """Return the condition that a time as text has something behind its clock: an offset, or the name of a zone."""
+    return f"regexp_matches({expression}, {text_literal(BEHIND_CLOCK)})"
 
 
 def is_of_nanoseconds(kind: str) -> bool:

@@ -17,6 +17,7 @@ from elt_factory.landing.casting import (
     WIDE_INTEGER,
     cast_text,
     digits_of,
+    has_offset,
     has_usual_year,
     is_of_a_double,
     is_plain_number,
@@ -35,7 +36,6 @@ _SOME = 2000  # records that say what a type can be
 _WHOLE = r"\s*[+-]?[0-9]+\s*"
 _ISO_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ZONE = ":[0-9.]+ ?(Z|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)$"
-_BEHIND_CLOCK = ":[0-9.]+( *[^0-9.: ]| +[^ ])"
 _CLOCK = f"{_ISO_DATE}[ T][0-9]{{2}}:[0-9]{{2}}:[0-9.]+"
 _OFFSET = "(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
 _TOO_MANY = 999  # digits, for what is not a plain number
@@ -169,8 +169,7 @@ def _is_moment(column: str) -> str:
     As a time without one it would lose another word behind the clock, such as the name of a zone.
     """
     on_clock = cast_text(column, ColumnType("datetime"))
-    alone = f"NOT regexp_matches({column}, '{_BEHIND_CLOCK}')"
-    return f"{on_clock} IS NOT NULL AND ({alone} OR {_is_instant(column)})"
+    return f"{on_clock} IS NOT NULL AND (NOT {has_offset(column)} OR {_is_instant(column)})"
 
 
 def _is_instant(column: str) -> str:

@@ -67,7 +67,8 @@ class ContractPlan:
     `written_bytes` columns of text whose source has. `quarantines` are the checks that set rows aside, but none that is
     deleted by `deletes`; `unseen` are columns that no record has, and a condition may name. `proven` are columns whose
     values records of the form of most have with their type, too. `of_bytes` are columns that a source has as bytes and
-    the table as something else: their values are what the bytes say as UTF-8.
+    the table as something else: their values are what the bytes say as UTF-8. `clocks` are columns that were found to
+    be times without an offset: one with an offset is another kind of value.
     """
 
     columns: tuple[PlannedColumn, ...]
@@ -97,6 +98,7 @@ class ContractPlan:
     deletes: Deletes | None = None
     proven: frozenset[str] = field(default_factory=frozenset)
     of_bytes: frozenset[str] = frozenset()
+    clocks: frozenset[str] = frozenset()
 
     @property
     def own_columns(self) -> tuple[str, ...]:

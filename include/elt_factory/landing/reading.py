@@ -328,7 +328,16 @@ def _planned(request: LandRequest, spool: Spool, found: Found) -> tuple[Contract
         integers=frozenset(map(loaded_name, spool.integers)),
         short_texts=spool.longest is not None and spool.longest <= limits.TEXT_BYTES // _GROWS,
     )
-    return replace(plan, of_bytes=_bytes_as_text(plan, spool)), drift
+    return replace(plan, of_bytes=_bytes_as_text(plan, spool), clocks=_clocks(plan, known, spool)), drift
+
+
+def _clocks(plan: ContractPlan, known: KnownTable, spool: Spool) -> frozenset[str]:
+    """Return the columns that are times without an offset because earlier values were: no one has said it."""
+    if spool.format == "parquet":
+        return frozenset()
+    said = frozenset(map(loaded_name, spool.types))
+    open_columns = (c for c in plan.columns if c.found and c.name in (known.existing or {}) and c.name not in said)
+    return frozenset(c.name for c in open_columns if c.type.name == "datetime" and known.declared(c.name).type is None)
 
 
 def _bytes_as_text(plan: ContractPlan, spool: Spool) -> frozenset[str]:
