@@ -42,6 +42,25 @@ def test_a_cursor_in_the_body_may_be_a_list_as_elasticsearch_has_it(tmp_path, re
         assert [record["id"] for record in records_of(server, tmp_path, table, "x")] == list(range(23))
 
 
+def test_a_number_is_a_place_in_an_answer_that_is_a_list_as_that_of_the_world_bank(tmp_path):
+    def countries(asked):
+        number = int(asked.params["page"])
+        return reply([{"page": number, "pages": 3, "total": 5}, PAGES[number - 1] if number < 4 else None])
+
+    for sign in ("total: '0.total'", "total_pages: '0.pages'"):
+        table = f"x: {{path: /x, records: '1', paginator: {{type: page_number, {sign}}}}}"
+        with serving(countries) as server:
+            assert [record["id"] for record in records_of(server, tmp_path, table, "x")] == [0, 1, 2, 3, 4]
+            assert len(server.asked) == 3
+
+
+def test_what_no_place_in_a_list_leads_to_is_an_error(tmp_path):
+    table = "x: {path: /x, records: '1', paginator: {type: single_page}}"
+    found = serving(lambda _: reply([{"message": [{"id": "120"}]}]))
+    with found as server, pytest.raises(BadDataError, match="the response itself is a list"):
+        records_of(server, tmp_path, table, "x")
+
+
 def test_a_cursor_in_the_query_cannot_be_a_list(tmp_path):
     with pytest.raises(BadDataError, match=r"holds \[1, 2\], which is neither a cursor nor a link"):
         read(tmp_path, "{type: cursor, cursor_path: after}", lambda _: reply({"items": PAGES[0], "after": [1, 2]}))

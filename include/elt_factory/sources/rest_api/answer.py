@@ -49,7 +49,10 @@ class Document:
 
     def find(self, path: str) -> Raw | None:
         """Return the value at a dotted path; None where there is none."""
-        node = self.keys
+        if self.keys is None:
+            # only a place in it leads into an answer that is a list
+            return find_in(Raw(memoryview(self.body)), path) if path[:1].isdecimal() else None
+        node: Mapping[str, Raw] | None = self.keys
         *above, last = steps(path)
         for name in above:
             node = keys_of(node[name]) if node and name in node else None
@@ -85,6 +88,8 @@ class Document:
         if path is None:
             return Raw(bytes(self.body).strip())
         if self.keys is None:
+            if (found := self.find(path)) is not None:
+                return found
             raise UnreadableAnswerError(f'the response itself is a list: remove records: "{path}"')
         node: Mapping[str, Raw] | None = self.keys
         found = Raw(memoryview(self.body))
