@@ -170,6 +170,7 @@ def test_an_encoding_has_many_names(name):
         (b"place,2012,2013\nx,1,2\ny,3,4\n", {}),
         (b"a,b\n1,caf\xe9\n", {"encoding": "latin-1"}),
         (b"a,b\n1,\x93x\x94\n", {"encoding": "cp1252"}),
+        (b"a,b\n1,2\n3,caf\xe9", {"encoding": "latin-1"}),
         (b"a,Length\n,km\n1,2\n3,4\n", {"header_lines": 2}),
         # the only record, whose first field is empty
         (b"a,Length\n,km\n", {}),
@@ -291,6 +292,13 @@ def test_a_header_alone_makes_its_columns_as_text(line, form):
         found = warehouse.columns_as(one.target, {})
         own = warehouse.own_columns
     assert {name: str(kind) for name, kind in found.items() if name not in own} == {"a": "text", "b": "text"}
+
+
+def test_bytes_that_latin_1_has_no_characters_for_are_an_error_with_their_line(line):
+    content = b"a,b\n1,caf\xe9\n2,\x83T\x81i\n"
+    why = r"src\.tab: a\.csv line 3: the byte 83 is not a character of latin-1; set format\.encoding"
+    with pytest.raises(BadDataError, match=why):
+        line(content, **keys_of(sniffed(content, whole=True).form)).load(WEEK)
 
 
 def test_a_title_with_quotes_is_left_out():

@@ -41,12 +41,12 @@ def dialect_of(head: bytes) -> Dialect:
     return Dialect(delimiter, quote, encoding, null_words(_rows(lines, delimiter, quote)))
 
 
-def encoding_of(head: bytes) -> str:
+def encoding_of(head: bytes, *, whole: bool = False) -> str:
     """utf-16 by its mark, utf-8 where the bytes are, else windows-1252; latin-1 where that says the same, or is not."""
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
     # the head may end inside a character
-    lines = head[: head.rfind(b"\n") + 1 or None]
+    lines = head if whole else head[: head.rfind(b"\n") + 1 or None]
     for encoding in ("utf-8", "cp1252"):
         if _decodes(lines, encoding):
             # most of these files have the signs that both have in the same places

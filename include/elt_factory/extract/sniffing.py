@@ -41,7 +41,7 @@ class Sniffed:
 
 def sniffed(head: bytes, *, whole: bool) -> Sniffed:
     """Return the dialect of a file that begins so; `whole` says that this is all of it."""
-    encoding = encoding_of(head)
+    encoding = encoding_of(head, whole=whole)
     text = head.decode(encoding, errors="replace").lstrip("\ufeff")
     # as a file is read: other signs of Unicode end no line
     lines = [*io.StringIO(text, newline="")]

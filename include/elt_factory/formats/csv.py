@@ -22,7 +22,7 @@ _HEAD_BYTES = 4 * 1024 * 1024
 
 def _spooled(form: CsvFormat, files: Sequence[Delivered], workdir: Path) -> Spool:
     from elt_factory.extract.request import Spool
-    from elt_factory.formats.csv_bytes import needs_each_record
+    from elt_factory.formats.csv_bytes import needs_each_record, refuse_controls
     from elt_factory.formats.decoding import as_texts
 
     texts = as_texts(files, form.encoding, workdir / "decoded", "csv")
@@ -35,6 +35,9 @@ def _spooled(form: CsvFormat, files: Sequence[Delivered], workdir: Path) -> Spoo
         spool = spool_of(files, workdir, lambda file: json_records(paths[file], file.name, csv, left_out), texts=True)
         # whose numbers have the signs of the file still
         return replace(spool, csv=form, remarks=_remarks(left_out))
+    if csv.encoding == "latin-1":
+        for file, text in zip(files, texts, strict=True):
+            refuse_controls(text, file.name)
     return Spool("csv", texts, csv=csv)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from elt_factory.config.models.formats import CsvFormat
+from elt_factory.core.failures import BadDataError
 from elt_factory.extract.torn_fields import is_torn
 from elt_factory.extract.whole_quotes import WholeQuotes, quoted_text, spaces_around
 
@@ -20,11 +21,30 @@ _LONG_LINE, _MOST_SURPLUS = 2000, 200
 _SPACES = b" \t\r\n"
 _LINE_FEED, _RETURN = 10, 13
 _MARK = b"\xef\xbb\xbf"
+_CONTROL = re.compile(rb"[\x80-\x9f]")
 
 
 def needs_each_record(file: Path, form: CsvFormat) -> bool:
     """Whether the records of a file are to be looked at one by one: for its line ends, its quotes or a wide line."""
     return _has_mixed_ends(file) or _has_odd_quotes(file, form) or _has_wide_line(file, form)
+
+
+def refuse_controls(file: Path, name: str) -> None:
+    """Refuse a file in latin-1 with bytes that are no characters there: DuckDB reads no such file.
+
+    Raises:
+        BadDataError: the first of them, with its line.
+    """
+    line = 1
+    with file.open("rb") as content:
+        while chunk := content.read(_CHUNK):
+            if found := _CONTROL.search(chunk):
+                line += chunk.count(b"\n", 0, found.start())
+                raise BadDataError(
+                    f"{name} line {line}: the byte {found[0][0]:02X} is not a character of latin-1; set "
+                    "format.encoding, such as windows-1252"
+                )
+            line += chunk.count(b"\n")
 
 
 def _has_mixed_ends(file: Path) -> bool:
