@@ -527,6 +527,20 @@ def test_folded_columns_are_found_in_any_case_and_listed_in_small_letters():
     assert found == {"id": 1, "über": 2}
 
 
+def test_a_type_is_altered_only_while_no_other_load_has_rows_in_a_transaction(loader, posted):
+    """Snowflake warns of an INSERT in one session next to DDL that changes the type of a column in another."""
+    loader.spec = {"columns": {"n": {"type": "decimal(10,2)"}}}
+    loader.load([{"id": 1, "n": 1}], day(1))
+    loader.spec = {"columns": {"n": {"type": "decimal(20,2)"}}}
+    posted.clear()
+    loader.load([{"id": 2, "n": 2}], day(2))
+    sent = [statement for statement, _ in queries(posted)]
+    [altered] = [at for at, statement in enumerate(sent) if "SET DATA TYPE" in statement]
+    taken = [at for at, statement in enumerate(sent) if statement.startswith('UPDATE "_ELT"."TURN_')]
+    committed = [at for at, statement in enumerate(sent) if statement == "COMMIT"]
+    assert taken[0] < altered < committed[0] < taken[1]
+
+
 def test_a_name_whose_small_letters_are_another_name_is_listed_as_it_is():
     found = Folded({"İL": 1, "ID": 2})
     assert (list(found), [found[name] for name in found]) == (["İL", "id"], [1, 2])

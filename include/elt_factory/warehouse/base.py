@@ -299,7 +299,7 @@ class Warehouse(Work, ABC):
             self.execute(statement)
             existing = self.columns_as(order.target, landed) or {}
         changes = evolution.schema_changes(existing, landed, order.retypes)
-        if not evolution.rebuilds(self.dialect, changes):
+        if not evolution.waits(self.dialect, changes):
             return self._apply(order, existing, changes)
         whose = f"{order.manifest.load_id} grows {uuid.uuid4().hex}"
         with turn_held(self, order.manifest.source, order.manifest.table, whose):

@@ -63,6 +63,16 @@ def rebuilds(dialect: Dialect, changes: Iterable[SchemaChange]) -> bool:
     )
 
 
+def waits(dialect: Dialect, changes: Iterable[SchemaChange]) -> bool:
+    """Whether other loads of the table wait for the changes.
+
+    Where DDL is not part of a transaction, none may have written rows in one when a type is altered.
+    """
+    found = tuple(changes)
+    altered = dialect.stores_options and any(change.kind == "widened" for change in found)
+    return altered or rebuilds(dialect, found)
+
+
 def statements_of(
     dialect: Dialect,
     table: Relation,
