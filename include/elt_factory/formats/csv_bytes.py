@@ -30,7 +30,7 @@ def needs_each_record(file: Path, form: CsvFormat) -> bool:
 
 
 def refuse_controls(file: Path, name: str) -> None:
-    """Refuse a file in latin-1 with bytes that are no characters there: DuckDB reads no such file.
+    """Refuse a file in latin-1 with bytes that are not characters there: DuckDB reads no such file.
 
     Raises:
         BadDataError: the first of them, with its line.
