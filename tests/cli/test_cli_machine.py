@@ -91,3 +91,16 @@ def test_the_words_of_the_system_have_the_file_and_those_of_the_database_no_stat
     error = OperationalError("SELECT secret", {}, Exception("no such table: dag"))
     assert "SELECT" not in of_database(error)
     assert "no such table: dag" in of_database(error)
+
+
+def test_where_no_config_is_there_it_is_not_said_that_nothing_is_kept(project: Project, monkeypatch):
+    # a folder without any config is the wrong folder: what is there without a config is not looked for
+    from contextlib import nullcontext
+
+    from elt_factory.cli import maintenance
+    from elt_factory.dag import upkeep
+
+    monkeypatch.setattr(maintenance, "_upkeep", nullcontext)
+    monkeypatch.setattr(upkeep, "report", lambda *_: [])
+    done = project.elt("maintenance", "report")
+    assert (done.exit_code, done.output.split(";")[0]) == (1, "no configs in dag_configs")

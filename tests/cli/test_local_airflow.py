@@ -8,15 +8,17 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from time import sleep
 
 import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from elt_factory.cli import standalone
+from elt_factory.cli import local, standalone
 from elt_factory.cli.background import Server
 from elt_factory.cli.health import components
 from elt_factory.cli.metadata import metadata_url, shown, use_postgres, use_sqlite
@@ -149,3 +151,21 @@ def test_a_command_of_airflow_is_run_by_the_projects_own(tmp_path, arguments, ai
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "three loads together" in done.stdout or "usage: airflow pools" in done.stdout.lower()
+
+
+def test_commands_that_begin_together_make_the_airflow_of_the_project_once(tmp_path, monkeypatch):
+    made = []
+
+    def migrate() -> None:
+        made.append("began")
+        sleep(0.2)
+        (tmp_path / ".airflow" / "airflow.db").touch()
+        made.append("ended")
+
+    (tmp_path / "dag_configs").mkdir()
+    monkeypatch.setenv("ELT_PROJECT", str(tmp_path))
+    monkeypatch.setattr(local, "migrate_database", migrate)
+    monkeypatch.setattr(local, "_apply", lambda _: made.append("applied"))
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda _: local._prepare(tmp_path, tmp_path / ".airflow"), range(4)))
+    assert made == ["began", "ended", "applied"]

@@ -5,6 +5,7 @@ Where AIRFLOW_HOME is set already, someone runs Airflow their own way, and nothi
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -25,6 +26,7 @@ from elt_factory.dag.dbt_fresh import changed_since
 OWN_FILE = ".env"
 _OWN = ("AIRFLOW_CONN_", "AIRFLOW_VAR_")
 _MARK = ".settings"
+_LOCK = ".setup.lock"
 # every YAML a DAG file of its own: one that is broken shows its own import error, and a new one is seen within seconds
 _BUNDLE = {"refresh_interval": 5, "parse_together": 25}
 BUNDLES = [{"name": "sources", "classpath": "elt_factory.dag.bundle.YamlBundle", "kwargs": _BUNDLE}]
@@ -122,19 +124,27 @@ def ensure_local_airflow() -> None:
 
 def _prepare(root: Path, home: Path) -> None:
     settings = read_text(root / SETTINGS_FILE)
-    mark = home / _MARK
     database = shown(home)
     # a newer Airflow may need other tables
     state = f"# Airflow {version('apache-airflow')} in {database}\n{settings}"
-    is_there = database != SQLITE or (home / "airflow.db").exists()
-    if not is_there or not mark.exists() or mark.read_text(encoding="utf-8") != state:
+    if not _is_ready(home, database, state):
         given = settings_of(settings)
         _require_project(root)
         home.mkdir(parents=True, exist_ok=True)
-        migrate_database()
-        _apply(given)
-        mark.write_text(state, encoding="utf-8")
+        with (home / _LOCK).open("w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # another command may have made it meanwhile
+            if not _is_ready(home, database, state):
+                migrate_database()
+                _apply(given)
+                (home / _MARK).write_text(state, encoding="utf-8")
     ensure_manifest()
+
+
+def _is_ready(home: Path, database: str, state: str) -> bool:
+    mark = home / _MARK
+    is_there = database != SQLITE or (home / "airflow.db").exists()
+    return is_there and mark.exists() and mark.read_text(encoding="utf-8") == state
 
 
 def _require_project(root: Path) -> None:

@@ -15,8 +15,9 @@ from rich.table import Table
 from elt_factory.cli import tables
 from elt_factory.cli.names import config_names
 from elt_factory.cli.opening import opened_warehouse
-from elt_factory.cli.output import AsJson, errors, fail, print_json, refuse_unknown
+from elt_factory.cli.output import AsJson, errors, fail, no_configs, print_json, refuse_unknown
 from elt_factory.config.errors import near_name
+from elt_factory.config.loading import config_files
 from elt_factory.config.maintenance import load_maintenance, maintenance_files
 from elt_factory.config.models.maintenance import Maintenance
 from elt_factory.core.amount import amount
@@ -44,6 +45,8 @@ def report(name: Only = None, as_json: AsJson = False) -> None:
         console.print(_table(found))
     else:
         _check_known(name)
+        if not config_files(config_folder()):
+            fail(no_configs())
         console.print("Nothing is kept yet.")
 
 
