@@ -145,3 +145,16 @@ def test_days_with_years_of_two_digits_are_text(place, tmp_path):
         "day": "text",
         "score": "text",
     }
+
+
+@pytest.mark.parametrize("broken", [b'{"id": 3}TRAILER', b'{"id": 3', b"[1, 2]", b"null", b'{"id": 3, "n": "\xff"}'])
+def test_a_line_that_is_not_a_record_does_not_hide_those_that_are(place, tmp_path, broken):
+    (place.folder / "lines.ndjson").write_bytes(b'{"id": 1, "n": "x"}\n' + broken + b'\n{"id": 2, "n": "y"}\n')
+    found = found_in(place, tmp_path)
+    assert [(table.name, table.rows, len(table.columns)) for table in found.tables] == [("good", 2, 2), ("lines", 2, 2)]
+
+
+def test_lines_none_of_which_is_a_record_are_left_out_with_the_reason(place, tmp_path):
+    (place.folder / "lines.ndjson").write_bytes(b"1\n2\n")
+    [skipped] = found_in(place, tmp_path).skipped
+    assert "some lines are not JSON objects" in skipped.reason

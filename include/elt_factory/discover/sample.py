@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -73,42 +74,62 @@ def sample_of(spool: Spool) -> Sample:
     import duckdb
 
     from elt_factory.landing import memory
+
+    with _own_errors(), duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        memory.set_limit(connection)
+        return _sample(connection, spool) if spool.format != "ndjson" else _sample_of_lines(connection, spool)
+
+
+def _sample_of_lines(connection: duckdb.DuckDBPyConnection, spool: Spool) -> Sample:
+    """Return the sample of NDJSON: lines that are not records are left out, as a load rejects them."""
+    import duckdb
+
+    from elt_factory.landing.lines import BrokenLinesError, offer
+    from elt_factory.landing.schema import UnfitNameError
+    from elt_factory.landing.sifting import sift
+
+    try:
+        offer(connection, spool.files)
+        return _sample(connection, spool)
+    except (duckdb.InvalidInputException, UnfitNameError, BrokenLinesError):
+        with TemporaryDirectory() as folder:
+            sifted = sift(connection, spool, Path(folder)).spool
+            if not any(file.stat().st_size for file in sifted.files):
+                raise
+            offer(connection, sifted.files)
+            return _sample(connection, sifted)
+
+
+def _sample(connection: duckdb.DuckDBPyConnection, spool: Spool) -> Sample:
     from elt_factory.landing.found import find_columns, raw_relations
-    from elt_factory.landing.lines import offer
     from elt_factory.landing.numbers import Signs
     from elt_factory.landing.parquet_groups import in_groups
     from elt_factory.landing.schema import KnownTable, plan_contract
 
     known = KnownTable("sample", "sample", Table(), None)
-    with _own_errors(), duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        memory.set_limit(connection)
-        if spool.format == "ndjson":
-            offer(connection, spool.files)
-        spool = in_groups(connection, spool, known.label)
-        found = {**find_columns(connection, known, spool)}
-        if not found:
-            return Sample({}, [])
-        found |= {loaded_name(name): kind for name, kind in spool.types.items() if loaded_name(name) in found}
-        plan, _ = plan_contract(known, found)
-        if not plan.columns:
-            return Sample(found, [], 0)
-        relations = raw_relations(connection, spool, plan)
-        relation = f"({' UNION ALL '.join(f'FROM {one}' for one in relations)})"
-        unlike = _unlike(connection, relation, replace(plan, signs=Signs.of(spool.csv)))
-        if unlike:
-            # what the values are is found in them where the declared type does not hold all of them
-            open_types = {name: kind for name, kind in spool.types.items() if loaded_name(name) not in unlike}
-            found |= {
-                n: k
-                for n, k in find_columns(connection, known, replace(spool, types=open_types)).items()
-                if n in unlike
-            }
-        rows = connection.execute(f"SELECT * FROM {relation} LIMIT {MOST_RECORDS}").fetchall()
-        place = {name: index for index, name in enumerate(plan.raw_columns)}
-        some = [tuple(row[place[name]] if name in place else None for name in found) for row in rows]
-        sample = Sample(found, some, len(some), unlike=unlike)
-        return sample if len(some) < MOST_RECORDS else _looked_through(connection, relation, sample)
+    spool = in_groups(connection, spool, known.label)
+    found = {**find_columns(connection, known, spool)}
+    if not found:
+        return Sample({}, [])
+    found |= {loaded_name(name): kind for name, kind in spool.types.items() if loaded_name(name) in found}
+    plan, _ = plan_contract(known, found)
+    if not plan.columns:
+        return Sample(found, [], 0)
+    relations = raw_relations(connection, spool, plan)
+    relation = f"({' UNION ALL '.join(f'FROM {one}' for one in relations)})"
+    unlike = _unlike(connection, relation, replace(plan, signs=Signs.of(spool.csv)))
+    if unlike:
+        # what the values are is found in them where the declared type does not hold all of them
+        open_types = {name: kind for name, kind in spool.types.items() if loaded_name(name) not in unlike}
+        found |= {
+            n: k for n, k in find_columns(connection, known, replace(spool, types=open_types)).items() if n in unlike
+        }
+    rows = connection.execute(f"SELECT * FROM {relation} LIMIT {MOST_RECORDS}").fetchall()
+    place = {name: index for index, name in enumerate(plan.raw_columns)}
+    some = [tuple(row[place[name]] if name in place else None for name in found) for row in rows]
+    sample = Sample(found, some, len(some), unlike=unlike)
+    return sample if len(some) < MOST_RECORDS else _looked_through(connection, relation, sample)
 
 
 @contextmanager
