@@ -76,8 +76,7 @@ def connections(configs: Sequence[LoadedConfig]) -> Iterator[Found]:
 def warehouse() -> Iterator[Found]:
     """Open the warehouse; a DuckDB file that is not there yet is left to the first load."""
     connection = get_connection(CONNECTION_ID)
-    file = duckdb_path(connection, project_root())
-    if connection.conn_type == "duckdb" and not file.exists():
+    if connection.conn_type == "duckdb" and not (file := duckdb_path(connection, project_root())).exists():
         yield Found("warehouse", "ok", f"duckdb {file}, made by the first load")
         return
     try:
