@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from elt_factory.core.sql_text import text_literal
 from elt_factory.landing import inference, ndjson
 from elt_factory.landing.found import JsonKind
-from elt_factory.landing.inference import INFERRED_WIDTH, fitting_type, infer_text_type, types_of_text
+from elt_factory.landing.inference import fitting_type, types_of_text
 
 pytestmark = pytest.mark.unit
 
@@ -28,9 +28,7 @@ def rows(values):
 
 def infer(database, *values):
     listed = rows(values)
-    answer = database.execute(f"WITH raw AS (SELECT * FROM (VALUES {listed}) v(x)) {infer_text_type(['x'])}").fetchall()
-    assert len(answer[0]) == INFERRED_WIDTH
-    found = fitting_type(answer[0])
+    found = fitting_type(inference._answers(database, ["x"], f"(VALUES {listed}) v(x)")["x"])
     return None if found is None else str(found)
 
 

@@ -29,8 +29,10 @@ from elt_factory.landing.presumption import tested
 if TYPE_CHECKING:
     import duckdb
 
-INFERRED_WIDTH = 13
+INFERRED_WIDTH = 10
+_DIGITS_WIDTH = 3
 _GREATEST = (1, 11, 12)  # places in an answer that are not counts
+_UNASKED = (0, 0, 0)
 _SOME = 2000  # records that say what a type can be
 
 _WHOLE = r"\s*[+-]?[0-9]+\s*"
@@ -81,7 +83,10 @@ def types_of_text(
 
 def type_of_text(connection: duckdb.DuckDBPyConnection, name: str, relations: Sequence[str]) -> ColumnType | None:
     """Return the narrowest type of a column of text that several relations have."""
-    answers = [_answers(connection, [name], relation)[name] for relation in relations]
+    answers = [
+        (*_kinds(connection, [name], relation)[name], *_digits(connection, [name], relation)[name])
+        for relation in relations
+    ]
     return fitting_type([_of_all(place, of_each) for place, of_each in enumerate(zip(*answers, strict=True))])
 
 
@@ -96,9 +101,23 @@ def answers_of_some(connection: duckdb.DuckDBPyConnection, names: Sequence[str],
 
 
 def _answers(connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation: str) -> Answers:
+    kinds = _kinds(connection, names, relation)
+    # asked of every column, it would take as much memory as all else
+    numbers = [name for name, (total, _, _, integer, _, number, *_) in kinds.items() if integer != total == number]
+    digits = _digits(connection, numbers, relation) if numbers else {}
+    return {name: (*kind, *digits.get(name, _UNASKED)) for name, kind in kinds.items()}
+
+
+def _kinds(connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation: str) -> Answers:
     raw = f"WITH raw AS (SELECT {identifiers(names)} FROM {relation}) {infer_text_type(names)}"
     answer = connection.execute(raw).fetchall()[0]
     return {name: answer[n * INFERRED_WIDTH : (n + 1) * INFERRED_WIDTH] for n, name in enumerate(names)}
+
+
+def _digits(connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation: str) -> Answers:
+    tests = ", ".join(test for name in names for test in _of_digits(identifier(name)))
+    answer = connection.execute(f"SELECT {tests} FROM {relation}").fetchall()[0]
+    return {name: answer[n * _DIGITS_WIDTH : (n + 1) * _DIGITS_WIDTH] for n, name in enumerate(names)}
 
 
 def of_usual_form(connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, ColumnType], relation: str) -> list[str]:
@@ -147,7 +166,6 @@ def infer_text_type(columns: Sequence[str]) -> str:
         tests.append(_count(f"regexp_full_match({column}, {text_literal(_WHOLE)})"))
         tests.append(_count(f"regexp_full_match({column}, '{_ISO_DATE}')"))
         tests.append(_count(_is_instant(column)))
-        tests.extend(_of_digits(column))
     return f"SELECT {', '.join(tests)} FROM raw"
 
 
