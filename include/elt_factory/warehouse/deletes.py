@@ -55,6 +55,18 @@ def follow_deletes(load: Writing) -> int:
     return gone
 
 
+def absent_removals(load: Writing) -> int:
+    """Return how many records of removals come whose row the table does not have.
+
+    A source that sends more than the window sends those of all time with every load.
+    """
+    order, staging = load.order, load.staged.rows
+    removed = says_removed(load, "s")
+    if staging is None or not removed or not order.drops or order.full_refresh:
+        return 0
+    return int(load.warehouse.query(count_absent(load, staging, removed)).rows[0][0])
+
+
 def _refuse_no_keys(load: Writing) -> None:
     found = load.warehouse.query(count_older(load)).rows[0][0]
     if found:
@@ -96,6 +108,17 @@ def count_known(load: Writing, keys: Relation) -> Statement:
     """SELECT of whether any row of the table, deleted or not, has a key that the source has."""
     known = f"SELECT 1 FROM {_rows(load)} WHERE EXISTS ({_same_key(load, keys)}) LIMIT 1"
     return Statement(f"SELECT count(*) FROM ({known}) AS known", "fail if the table has none of the source's keys")
+
+
+def count_absent(load: Writing, staging: Relation, removed: str) -> Statement:
+    """SELECT of how many staged rows that meet `removed` have a key that the table does not have."""
+    d = load.warehouse.dialect
+    same = " AND ".join(f"t.{d.name(key)} = s.{d.name(key)}" for key in load.order.primary_key)
+    return Statement(
+        f"SELECT count(*) FROM {staging.sql(d)} AS s "
+        f"WHERE {removed} AND NOT EXISTS (SELECT 1 FROM {_rows(load)} WHERE {same})",
+        "count the removals whose row the table does not have",
+    )
 
 
 def mark_gone(load: Writing, keys: Relation) -> Statement:

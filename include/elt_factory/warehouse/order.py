@@ -25,6 +25,7 @@ class LoadOrder:
     `by_cursor` says that the source was read by the table's cursor, a number from where it was, and `by_window` that
     it was read for the window alone. `clock` is the zone of the clock that a cursor without a zone has.
     `deletes` says how rows are found that the source has deleted, `limit` how many rows may be rejected.
+    `drops` says that the source sends more than the window, and that no other row of it is taken.
     `retypes` are the columns which a full refresh gives the type that the YAML says, whatever they were.
     """
 
@@ -42,6 +43,7 @@ class LoadOrder:
     deletes: Deletes | None = None
     limit: RejectLimit | None = None
     retypes: frozenset[str] = frozenset()
+    drops: bool = False
 
     @classmethod
     def of(
@@ -66,6 +68,7 @@ class LoadOrder:
             retypes=frozenset(name for name, column in spec.columns.items() if column.type or column.pii == "hash")
             if full_refresh
             else frozenset(),
+            drops=bool(spec.leaves_out),
         )
 
     @property

@@ -12,7 +12,7 @@ from elt_factory.core.failures import AccountingError
 from elt_factory.landing.file_names import FILE_ID
 from elt_factory.warehouse import history, ledger, overlaps, snapshots, statements
 from elt_factory.warehouse.audit import Written
-from elt_factory.warehouse.deletes import follow_deletes, marked_before, says_removed
+from elt_factory.warehouse.deletes import absent_removals, follow_deletes, marked_before, says_removed
 from elt_factory.warehouse.dialect import Relation
 from elt_factory.warehouse.history import History
 from elt_factory.warehouse.key_forms import refuse_other_forms
@@ -42,7 +42,11 @@ def write_rows(load: Writing) -> Written:
         BadDataError: all rows would be deleted, since the source has none, or its keys are written in another way.
     """
     refuse_other_forms(load)
-    return replace(_write(load), deleted=follow_deletes(load))
+    # they come and go within the load, and leave the table as it was
+    absent = absent_removals(load)
+    written, deleted = _write(load), follow_deletes(load)
+    loaded, unchanged = written.loaded - absent, written.unchanged + absent
+    return replace(written, loaded=loaded, unchanged=unchanged, deleted=deleted - absent)
 
 
 def _write(load: Writing) -> Written:

@@ -176,6 +176,19 @@ class DeleteSuite(OnWarehouse):
         loader.load([{"id": 1, "u": 2, "d": gone}, {"id": 9, "u": 2, "d": gone}], day(2))
         assert loader.rows("id") == [(3,)]
 
+    def test_a_removal_that_a_source_sends_with_every_load_is_counted_once(self, loader: Loader) -> None:
+        following(loader, {"column": "d"})
+        loader.spec["incremental"] = {"cursor": "u", "outside_window": "drop"}
+        live: list[dict[str, Any]] = [{"id": n, "u": "2013-01-01T05:00:00Z", "d": False} for n in range(3)]
+        sent: list[dict[str, Any]] = [*live[:1], *({**row, "d": True} for row in live[1:]), {"id": 9, "d": True}]
+        loader.load(live)
+        counts = []
+        for number in (2, 3):
+            report = loader.load(sent, day(number))
+            counts.append((report.rows_loaded, report.rows_deleted, report.rows_unchanged, report.rows_filtered))
+            assert loader.rows("id") == [(0,)]
+        assert counts == [(2, 2, 1, 1), (0, 0, 3, 1)]
+
     def test_a_column_that_does_not_say_whether_a_row_is_deleted_is_an_error(self, loader: Loader) -> None:
         following(loader, {"column": "d"})
         with pytest.raises(ContractError, match="d is text, which does not say whether a row is deleted"):

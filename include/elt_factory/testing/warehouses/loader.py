@@ -117,6 +117,7 @@ class Loader:
             deletes=self.table.follows_deletes,
             limit=self.table.rejects,
             retypes=frozenset(self.table.types) if full_refresh else frozenset(),
+            drops=bool(self.table.leaves_out),
         )
 
     def load(
