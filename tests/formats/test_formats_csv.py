@@ -284,16 +284,6 @@ def test_a_first_line_with_a_quote_that_does_not_end_is_a_record_and_no_title(li
     assert report.rows_loaded + report.rows_rejected == 10
 
 
-@pytest.mark.parametrize("form", [{}, {"trim": True}, {"skip_lines": 1}])
-def test_a_header_alone_makes_its_columns_as_text(line, form):
-    one = line(b"title\n" * ("skip_lines" in form) + b"a,b\n", **form)
-    assert one.load(WEEK).rows_read == 0
-    with one.warehouse() as warehouse:
-        found = warehouse.columns_as(one.target, {})
-        own = warehouse.own_columns
-    assert {name: str(kind) for name, kind in found.items() if name not in own} == {"a": "text", "b": "text"}
-
-
 def test_bytes_that_latin_1_has_no_characters_for_are_an_error_with_their_line(line):
     content = b"a,b\n1,caf\xe9\n2,\x83T\x81i\n"
     why = r"src\.tab: a\.csv line 3: the byte 83 is not a character of latin-1; set format\.encoding"

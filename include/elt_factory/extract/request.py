@@ -180,7 +180,6 @@ class Spool:
     are what the source itself declares (a database's catalogue); for other columns they are found in the data.
     `sources` are the files that a source delivered: the first ones in the order of `files`, after them those that are
     empty.
-    `named` are the columns that the headers of an ndjson spool's files name, which exist also where no record follows.
     `texts` says that the values of an ndjson spool are texts whose types are found in them, as those of CSV are.
     `rejects` is NDJSON of `reason`, `record` (JSON) and `file` (one of `files`): records of an ndjson spool that the
     reader could not read, which are part of its count.
@@ -215,7 +214,6 @@ class Spool:
     headers: tuple[tuple[str, ...], ...] | None = None
     groups: tuple[ParquetGroup, ...] = ()
     texts: bool = False
-    named: tuple[str, ...] = ()
     keys: Spool | None = None
     token: str | None = field(default=None, repr=False)
     remarks: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from elt_factory.core.failures import BadDataError
 from elt_factory.extract.bounded_lines import bounded_lines
 from elt_factory.extract.csv_text import Record, joined_names, records, splitter
 from elt_factory.extract.second_table import SecondTable
-from elt_factory.formats.records import Bad, Named
+from elt_factory.formats.records import Bad
 from elt_factory.landing import limits
 from elt_factory.landing.csv_files import holds_values, other_delimiter, say_delimiter
 
@@ -27,8 +27,8 @@ _LONGEST_LINE = 1024 * 1024  # of which its end is looked at
 _LONGEST_NAME = 200  # of a column, with room for a number
 
 
-def json_records(file: Path, name: str, form: CsvFormat, left_out: Counter[str]) -> Iterator[bytes | Bad | Named]:
-    """Yield the header and the records of a file, which is in UTF-8 or as the YAML says in latin-1.
+def json_records(file: Path, name: str, form: CsvFormat, left_out: Counter[str]) -> Iterator[bytes | Bad]:
+    """Yield the records of a file, which is in UTF-8 or as the YAML says in latin-1.
 
     Args:
         file: The file.
@@ -53,7 +53,6 @@ def json_records(file: Path, name: str, form: CsvFormat, left_out: Counter[str])
             return
         _refuse_other_delimiter(file, first[0], f"{name} line {first[0].line}", form)
         names = _names(first, name, form)
-        yield Named(tuple(names))
         again = first[0].fields if form.header else None
         seen = SecondTable(name, names)
         if not form.header:

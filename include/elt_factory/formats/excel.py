@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from elt_factory.discover.found import Guess
     from elt_factory.extract.request import Spool
-    from elt_factory.formats.records import Bad, Named
+    from elt_factory.formats.records import Bad
 
 _RANGE = re.compile(r"([A-Z]{1,3})([1-9][0-9]*)?:([A-Z]{1,3})([1-9][0-9]*)?")
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -83,9 +83,8 @@ def _spooled(form: ExcelFormat, files: Sequence[Delivered], workdir: Path) -> Sp
 
 def _records(
     form: ExcelFormat, file: Delivered, remarks: list[str], kinds: Mapping[str, set[str]]
-) -> Iterator[bytes | Bad | Named]:
+) -> Iterator[bytes | Bad]:
     from elt_factory.formats.packed import damage_named
-    from elt_factory.formats.records import Named
     from elt_factory.formats.workbook_rows import Reading
 
     sheet = _sheet(form, file, remarks)
@@ -94,7 +93,6 @@ def _records(
     area = _area(form, sheet)
     rows = area.rows(sheet)
     names = _names(form, file, [*islice(rows, form.header_rows)], area, sheet)
-    yield Named(tuple(filter(None, names)))
     with damage_named(file.name):
         reading = Reading(names, area.left, area.last_asked, Marks(file.path, sheet.name, negative=times))
         for number, cells in rows:

@@ -24,17 +24,10 @@ class Bad:
     raw: str
 
 
-@dataclass(frozen=True)
-class Named:
-    """The names of a file's columns, by its header."""
-
-    names: tuple[str, ...]
-
-
 def spool_of(
     files: Sequence[Delivered],
     workdir: Path,
-    read: Callable[[Delivered], Iterable[bytes | Bad | Named]],
+    read: Callable[[Delivered], Iterable[bytes | Bad]],
     types: Mapping[str, ColumnType] | None = None,
     *,
     texts: bool = False,
@@ -44,14 +37,13 @@ def spool_of(
     Args:
         files: The files.
         workdir: An empty folder.
-        read: Yields each record of a file, as a JSON object on one line or as what is wrong with it; and its header.
+        read: Yields each record of a file, as a JSON object on one line or as what is wrong with it.
         types: What the files themselves say of their columns.
         texts: Whether the values are texts, whose types are found in them.
     """
     import msgspec
 
     spooled, rejects, count = list[Path](), workdir / "rejects.ndjson", 0
-    named: dict[str, None] = {}
     with rejects.open("wb") as broken:
         for number, file in enumerate(files):
             # the landing says the file's name where a line is not good
@@ -60,9 +52,6 @@ def spool_of(
             spooled.append(target)
             with target.open("wb") as lines:
                 for record in read(file):
-                    if isinstance(record, Named):
-                        named |= dict.fromkeys(record.names)
-                        continue
                     count += 1
                     if isinstance(record, Bad):
                         kept = msgspec.json.encode({"line": record.raw[:_KEPT_CHARACTERS]}).decode()
@@ -71,4 +60,4 @@ def spool_of(
                     else:
                         lines.write(record + b"\n")
     found = rejects if rejects.stat().st_size else None
-    return Spool("ndjson", tuple(spooled), count, types or {}, rejects=found, texts=texts, named=tuple(named))
+    return Spool("ndjson", tuple(spooled), count, types or {}, rejects=found, texts=texts)

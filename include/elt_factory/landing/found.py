@@ -142,8 +142,6 @@ def _find_ndjson(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool
     names = [row[0] for row in connection.execute(ndjson.shapes(spool.longest)).fetchall()]
     if None in names:
         raise BrokenLinesError
-    # below a header alone there is no record that says them
-    names = names or list(spool.named)
     look.note_keys(names)
     # without a record the columns are those that files name by themselves
     names = names or list(spool.types if spool.sources else ())
