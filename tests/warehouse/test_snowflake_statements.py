@@ -15,6 +15,7 @@ from elt_factory.landing.manifest import LandedFile
 from elt_factory.testing.warehouses.loader import MERGE, MERGE_BY_CURSOR, Loader, day
 from elt_factory.warehouse import audit, statements
 from elt_factory.warehouse.dialect import Relation
+from elt_factory.warehouse.snapshots import texts_of_key
 from elt_factory.warehouse.snowflake import sql
 from elt_factory.warehouse.snowflake import warehouse as snowflake
 from elt_factory.warehouse.snowflake.privileges import Estate, grants
@@ -269,3 +270,9 @@ def test_every_statement_of_a_load_is_snowflakes(request, tmp_path, monkeypatch,
     own = audit.turn("src", "tab").sql(D)
     assert locked <= {loader.target.sql(D), own}, "no load locks what belongs to several tables"
     assert own in locked
+
+
+def test_a_key_of_times_is_known_as_it_is_written_now_and_as_snowflake_wrote_it_before():
+    now, before = texts_of_key(D, "t", {"at": ColumnType("datetime")})
+    assert now.endswith(""" || ':' || CAST(t."AT" AS VARCHAR)""")
+    assert before.endswith(""" || ':' || TO_VARCHAR(t."AT", 'YYYY-MM-DD HH24:MI:SS.FF3')""")

@@ -35,7 +35,7 @@ class Dialect:
     into text; `json_element` is one element of an array in JSON text, as text. `to_hex` are the hex digits of bytes,
     `from_hex` the bytes of a text of hex digits, NULL where it is none. `same_json` is the condition for two values
     that are the same, in whatever order their keys were written. `matches` is the condition that a regular expression
-    is found in a text.
+    is found in a text. `earlier_text` is a value as text as earlier versions had it.
     `instant` is the moment at which clocks in a zone show a time; one that they show twice is the second of the two.
     `alters_type` says whether ALTER TABLE can make a type a wider one,
     `stores_options` whether CREATE TABLE takes TRANSIENT, CLUSTER BY and COMMENT.
@@ -52,6 +52,7 @@ class Dialect:
     json_element: Callable[[str, int], str] = lambda column, place: f"json_extract_string({column}, '$[{place}]')"
     to_hex: Callable[[str], str] = lambda binary: f"hex({binary})"
     from_hex: Callable[[str], str] = lambda text: f"TRY(from_hex({text}))"
+    earlier_text: Callable[[str, ColumnType], str] = lambda column, _: f"CAST({column} AS VARCHAR)"
     alters_type: Callable[[ColumnType, ColumnType], bool] = lambda _old, _new: True
     stores_options: bool = False
 

@@ -17,7 +17,7 @@ from elt_factory.warehouse import audit
 from elt_factory.warehouse.audit_views import every_reject
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.dialect import Dialect, Relation
-from elt_factory.warehouse.snapshots import text_of_key
+from elt_factory.warehouse.snapshots import texts_of_key
 
 _MOST = 1000  # values of one IN
 _WHY = "erased by elt forget"
@@ -67,8 +67,8 @@ class Erasing:
         found = {name.lower(): kind for name, kind in (self.warehouse.columns(target) or {}).items()}
         if "_valid_from" not in found or not {key.lower() for key in primary_key} <= {*found}:
             return 0
-        d, key = self._d, text_of_key(self._d, "t", {key: found[key.lower()] for key in primary_key})
-        told = f"SELECT {key} FROM {target.sql(d)} AS t WHERE {self.sought.rows}"
+        d, keys = self._d, texts_of_key(self._d, "t", {key: found[key.lower()] for key in primary_key})
+        told = " UNION ".join(f"SELECT {key} FROM {target.sql(d)} AS t WHERE {self.sought.rows}" for key in keys)
         return self._delete(audit.log("unseen_keys"), f"{self._mine()} AND {d.name('key')} IN ({told})")
 
     def rejects(self) -> int:

@@ -6,7 +6,7 @@ outside of that time. One with rejected rows says nothing of the keys that it ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from elt_factory.warehouse import audit
 from elt_factory.warehouse.dialect import Dialect
 from elt_factory.warehouse.history import INSTANT, History, standing
 from elt_factory.warehouse.statement import Statement
-from elt_factory.warehouse.statements import LOADED_AT, VALID_TO, key_as_text
+from elt_factory.warehouse.statements import LOADED_AT, VALID_TO, key_as_text, without_zeros
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,7 @@ class SnapshotSql:
         return (
             f"(SELECT {self._keys('t')}, min(l.taken_at) AS next_at FROM {history.rows} AS t "
             f"JOIN {self._later_incomplete()} AS l ON {_holds(history, 't', 'l.taken_at')} "
-            f"LEFT JOIN {self._unseen} AS u ON {self._is_unseen('t')} "
-            f"WHERE u.{self._d.name('load_id')} IS NULL GROUP BY {self._keys('t')})"
+            f"{self._where_not_unseen('t')} GROUP BY {self._keys('t')})"
         )
 
     def _later_incomplete(self) -> str:
@@ -193,21 +192,26 @@ class SnapshotSql:
         ]
         return f"({' UNION ALL '.join(rows)})"
 
-    def _is_unseen(self, alias: str) -> str:
-        """Return the condition for a key that the later snapshot `l` has not seen."""
-        name = self._d.name
-        return (
-            f"u.{name('load_id')} = l.load_id AND u.{name('loaded_at')} = l.loaded_at "
-            f"AND u.{name('key')} = {self._key_text(alias)}"
-        )
+    def _where_not_unseen(self, alias: str) -> str:
+        """Return the joins and the condition for a key that the later snapshot `l` has not noted as unseen."""
+        name, joins, missing = self._d.name, [], []
+        # a join for each text: with OR none of them could be by a hash
+        for number, text in enumerate(self._key_texts(alias)):
+            u = f"u{number}"
+            joins.append(
+                f"LEFT JOIN {self._unseen} AS {u} ON {u}.{name('load_id')} = l.load_id "
+                f"AND {u}.{name('loaded_at')} = l.loaded_at AND {u}.{name('key')} = {text}"
+            )
+            missing.append(f"{u}.{name('load_id')} IS NULL")
+        return f"{' '.join(joins)} WHERE {' AND '.join(missing)}"
 
-    def _key_text(self, alias: str) -> str:
-        """Return a key as one text, which no other key has."""
-        return text_of_key(self._d, alias, {key: self.history.columns[key] for key in self.history.keys})
+    def _key_texts(self, alias: str) -> list[str]:
+        """Return a key as one text, which no other key has, and as those that it may have been noted as before."""
+        return texts_of_key(self._d, alias, {key: self.history.columns[key] for key in self.history.keys})
 
     def _insert_unseen(self, load_id: str, loaded_at: str, alias: str) -> str:
         d, given = self._d, self.snapshot
-        values = [load_id, d.literal(given.source), d.literal(given.table), loaded_at, self._key_text(alias)]
+        values = [load_id, d.literal(given.source), d.literal(given.table), loaded_at, self._key_texts(alias)[0]]
         return f"INSERT INTO {self._unseen} ({d.names(tuple(audit.TABLES['unseen_keys']))}) SELECT {', '.join(values)}"
 
     def note_unseen_later(self) -> str:
@@ -218,7 +222,7 @@ class SnapshotSql:
         return (
             f"{self._insert_unseen('l.load_id', 'l.loaded_at', 'c')} FROM {self._reaching(coming)} AS c "
             f"JOIN {self._later_incomplete()} AS l ON (c.next_at IS NULL OR l.taken_at < c.next_at) "
-            f"LEFT JOIN {self._unseen} AS u ON {self._is_unseen('c')} WHERE u.{self._d.name('load_id')} IS NULL"
+            f"{self._where_not_unseen('c')}"
         )
 
     def note_unseen(self) -> str:
@@ -312,7 +316,15 @@ def _join_at(history: History, moments: Sequence[datetime]) -> list[Statement]:
     return [Statement(reach, "join adjacent versions that do not differ"), Statement(remove, "delete the second")]
 
 
-def text_of_key(dialect: Dialect, alias: str, keys: Mapping[str, ColumnType]) -> str:
-    """Return a row's key as one text, which no other key has; it stays the same where a column of it is widened."""
-    texts = [key_as_text(f"{alias}.{dialect.name(key)}", kind) for key, kind in keys.items()]
-    return " || ".join(f"CAST(length({text}) AS VARCHAR) || ':' || {text}" for text in texts)
+def texts_of_key(dialect: Dialect, alias: str, keys: Mapping[str, ColumnType]) -> list[str]:
+    """Return a row's key as one text, which no other key has, then the texts that it may have been noted as before.
+
+    These are of an earlier version, or of a column that was narrower then: 1 of integers is 1.00 of decimals.
+    """
+
+    def text(of: Callable[[str, ColumnType], str]) -> str:
+        texts = [of(f"{alias}.{dialect.name(key)}", kind) for key, kind in keys.items()]
+        return " || ".join(f"CAST(length({text}) AS VARCHAR) || ':' || {text}" for text in texts)
+
+    ways = (key_as_text, lambda column, _: f"CAST({column} AS VARCHAR)", without_zeros, dialect.earlier_text)
+    return list(dict.fromkeys(map(text, ways)))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from elt_factory.config.models.values import ColumnType
+from elt_factory.config.models.widening import UNDECLARED
 from elt_factory.core.sql_text import Value
 from elt_factory.warehouse import audit
 from elt_factory.warehouse.dialect import Dialect, Relation, TableOptions
@@ -76,7 +77,15 @@ def alter_type(dialect: Dialect, table: Relation, name: str, kind: ColumnType, u
 
 
 def key_as_text(value: str, kind: ColumnType) -> str:
-    """Return a column of a key as text: of a number without the zeros that its type adds, as the source writes it."""
+    """Return a column of a key as text: of a number without the zeros that its type adds, as the source writes it.
+
+    A scale that was declared is that of the source, which writes 12.50 itself.
+    """
+    return without_zeros(value, kind) if kind == UNDECLARED else f"CAST({value} AS VARCHAR)"
+
+
+def without_zeros(value: str, kind: ColumnType) -> str:
+    """Return a column as text, a number without the zeros at the end of its fraction."""
     text = f"CAST({value} AS VARCHAR)"
     return f"regexp_replace({text}, '[.]?0+$', '')" if kind.name == "decimal" and kind.scale else text
 

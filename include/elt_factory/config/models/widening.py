@@ -6,6 +6,7 @@ from elt_factory.config.models.values import MAX_PRECISION, ColumnType
 
 INTEGER_DIGITS = 19  # of 64 bits
 _SCALE = 9  # that of `decimal` without numbers
+UNDECLARED = ColumnType("decimal", MAX_PRECISION, _SCALE)  # of numbers of which nothing says the scale
 # each has one way to be written, the same in every warehouse
 _AS_TEXT = ("integer", "decimal", "boolean", "date", "json")
 

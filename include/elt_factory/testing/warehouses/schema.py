@@ -25,6 +25,7 @@ from elt_factory.testing.warehouses.loader import (
     everything,
     newest,
 )
+from elt_factory.warehouse import audit
 from elt_factory.warehouse.base import Warehouse
 from elt_factory.warehouse.dialect import TableOptions
 
@@ -277,11 +278,45 @@ class SchemaSuite(OnWarehouse):
     ) -> None:
         if not altered:
             warehouse.dialect = replace(warehouse.dialect, alters_type=lambda _old, _new: False)
-        loader.spec = MERGE | {"columns": {"id": {"type": "decimal(20,3)"}}}
+        loader.spec = MERGE | {"columns": {"id": {"type": "decimal"}}}
         loader.load([{"id": 1, "v": 1}, {"id": 200, "v": 1}, {"id": 2.5, "v": 1}, {"id": 0, "v": 1}], day(1))
         loader.spec = MERGE | {"columns": {"id": {"type": "text"}}}
         loader.load([{"id": 1, "v": 2}, {"id": 200, "v": 2}, {"id": 2.5, "v": 2}, {"id": 0, "v": 2}], day(2))
         assert loader.rows("id", "v") == [("0", 2), ("1", 2), ("2.5", 2), ("200", 2)]
+
+    @pytest.mark.parametrize("waits", [False, True], ids=["landed after", "landed before"])
+    def test_a_number_of_a_key_that_becomes_text_keeps_the_zeros_of_a_declared_scale(
+        self, loader: Loader, warehouse: Warehouse, waits: Any
+    ) -> None:
+        loader.spec = MERGE | {"columns": {"id": {"type": "decimal(10,2)"}}}
+        loader.load([{"id": "12.50", "v": 1}], day(1))
+        loader.land([{"id": "3.00", "v": 2}], day(2))
+        order = loader.order(day(2))
+        loader.spec = MERGE | {"columns": {"id": {"type": "text"}}}
+        loader.load([{"id": "12.50", "v": 2}, {"id": "3.00", "v": 1}], day(3))
+        if waits:
+            warehouse.load(order)
+        assert loader.rows("id", "v") == [("12.50", 2), ("3.00", 2 if waits else 1)]
+
+    def test_what_a_snapshot_has_not_seen_is_known_where_an_earlier_version_noted_it(
+        self, loader: Loader, warehouse: Warehouse
+    ) -> None:
+        """It wrote 12.50 of a declared scale, and all nine digits of what has none."""
+        loader.spec = {
+            "write_disposition": "scd2",
+            "primary_key": ["id", "k"],
+            "columns": {"id": {"type": "decimal(10,2)"}, "k": {"type": "decimal"}, "v": {"type": "integer"}},
+        }
+        first, other = {"id": "12.50", "k": 1, "v": 1}, {"id": "13", "k": 1, "v": 1}
+        loader.load([first, other], day(1))
+        loader.load([other, {"id": "7", "k": 1, "v": "bad"}], day(3))
+        noted = audit.log("unseen_keys").sql(warehouse.dialect)
+        warehouse.execute(f"UPDATE {noted} SET {warehouse.dialect.name('key')} = '5:12.5011:1.000000000'")
+        loader.load([first | {"v": 2}, other], day(2))
+        assert [row[1:] for row in loader.rows("id", "v", "_valid_to") if row[0] == Decimal("12.5")] == [
+            (1, day(2).start + (day(2).end - day(2).start)),
+            (2, None),
+        ]
 
     def test_what_a_snapshot_has_not_seen_is_known_after_its_key_is_widened(self, loader: Loader) -> None:
         """In any order of windows; a key that was not seen continues what the snapshot before said of it."""

@@ -34,6 +34,12 @@ _TYPES: Mapping[TypeName, str] = {
     "json": "VARIANT",
     "binary": "BINARY",
 }
+# what Snowflake makes of a time where no session says it, as none did
+_EARLIER: Mapping[TypeName, str] = {
+    "time": "HH24:MI:SS",
+    "datetime": "YYYY-MM-DD HH24:MI:SS.FF3",
+    "timestamp": "YYYY-MM-DD HH24:MI:SS.FF3 TZHTZM",
+}
 _INTEGER_DIGITS = 19
 _NUMBER = re.compile(r"NUMBER\((\d+),\s*(\d+)\)")
 _FOUND: Mapping[str, TypeName] = {
@@ -92,6 +98,9 @@ DIALECT = Dialect(
     # what shows UTC is cast in the session's zone, which is UTC
     instant=lambda column, zone: (
         f"CAST(CONVERT_TIMEZONE({text(zone)}, 'UTC', CAST({column} AS TIMESTAMP_NTZ)) AS TIMESTAMP_TZ)"
+    ),
+    earlier_text=lambda column, kind: (
+        f"TO_VARCHAR({column}, '{_EARLIER[kind.name]}')" if kind.name in _EARLIER else f"CAST({column} AS VARCHAR)"
     ),
     alters_type=alters_type,
     stores_options=True,
