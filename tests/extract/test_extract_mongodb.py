@@ -141,7 +141,7 @@ def test_bytes_next_to_text_in_one_field_are_written_so_that_they_are_told_apart
     server.fill("shop", "mixed", *MIXED[: more.pop("most", 3)])
     spool = read_table(collection="mixed", **more)
     assert [document["f"] for document in documents(spool)][:2] == [r"\x00ff", "00ff"]
-    assert str(spool.types.get("f")) == ("text" if spool.rows_read == 2 else "None")
+    assert "f" not in spool.types
     assert spool.rows_read == len(documents(spool))
 
 

@@ -46,6 +46,7 @@ class Parts:
         self.table = FilesTable.model_validate(PATH | table)
         self.attempts: list[str] = []
         self.known: dict[str, object] = {}  # what the split has kept
+        self.forms: dict[str, str] = {}
 
     def part(self, text: str, number: int | None = None) -> Manifest:
         """Land a part, or another try of one."""
@@ -59,6 +60,7 @@ class Parts:
         workdir.mkdir(parents=True)
         known = KnownTable("src", "tab", self.table, None)
         spool = Spool("csv", files, sources=(source,)) if file.suffix == ".csv" else Spool("ndjson", files)
+        spool = replace(spool, forms=self.forms)
         request = LandRequest(known, WINDOW, "L1", spool, self.lander.place, workdir, print, attempt=LOAD.of_part())
         manifest = land(request)
         if number is None:
@@ -105,6 +107,15 @@ def test_every_row_and_reject_of_every_part_is_in_the_whole(parts):
     assert manifest.attempt == LOAD.name
     assert manifest.started_at.startswith("2013-01-03")
     assert all(file.path.startswith(f"{LOAD.name}/") for file in manifest.all_files)
+
+
+def test_a_part_that_does_not_say_how_its_keys_are_written_leaves_what_others_say(parts):
+    table = parts(primary_key=["id"], write_disposition="merge", columns={"id": {"type": "text"}})
+    table.forms = {"id": "char(3)"}
+    table.part("id\na\n")
+    table.forms = {}
+    table.part("id\n")
+    assert [column.form for column in table.join().manifest.columns] == ["char(3)"]
 
 
 def test_of_a_key_in_two_parts_the_later_row_stays_and_the_other_is_counted_as_a_duplicate(parts):

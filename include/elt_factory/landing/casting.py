@@ -123,7 +123,8 @@ def cast_text(expression: str, column_type: ColumnType) -> str:
         case "json":
             cast = f"CAST({expression} AS VARCHAR)"
         case "binary":
-            cast = f"TRY(from_hex({expression}))"
+            # bytes of a source that has text in the column, too
+            cast = f"TRY(from_hex(regexp_replace({expression}, '^\\\\x', '')))"
         case "date" | "datetime" | "timestamp":
             cast = within_years(cast, column_type)
     return f"CASE WHEN {guard} THEN {cast} END" if guard else cast

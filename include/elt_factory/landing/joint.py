@@ -189,7 +189,7 @@ def _joined(work: _Work, found: Sequence[Manifest]) -> Manifest:
     ledger = work.together([part.ledger for part in found], "SELECT *", "files.parquet")
     _refuse_unread_files(work, ledger, rejects)
     kinds = {name: str(kind) for name, kind in columns.items()}
-    forms = {column.name: column.form for part in found for column in part.columns}
+    forms = {column.name: column.form for part in found for column in part.columns if column.form}
     drift = (replace(one, type=kinds.get(one.column, one.type)) for part in found for one in part.drift)
     return replace(
         first,

@@ -31,10 +31,7 @@ _TYPES: Mapping[type, ColumnType] = {
     **dict.fromkeys((dict, list), ColumnType("json")),
     bytes: ColumnType("binary"),
 }
-
-
-_TEXT, _BYTES = ColumnType("text"), frozenset({bytes, Binary})
-_FORMS: Mapping[type, str] = {str: "text", Int64: "int"}
+_BYTES = frozenset({bytes, Binary})
 
 
 class Kinds:
@@ -55,18 +52,11 @@ class Kinds:
     def types(self) -> dict[str, ColumnType]:
         """Return the types of the fields whose values all have one."""
         found = {name: {self._type(name, kind) for kind in kinds} for name, kinds in self._seen.items()}
-        found |= {name: {_TEXT} for name in self.mixed() if self._seen[name] <= {str, *_BYTES}}
         return {name: kind for name, kinds in found.items() if len(kinds) == 1 for kind in kinds if kind}
 
     def mixed(self) -> frozenset[str]:
         """Return the fields that have bytes and text: as text alone, both could be the same value."""
         return frozenset(name for name, kinds in self._seen.items() if str in kinds and kinds & _BYTES)
-
-    def forms(self) -> dict[str, str]:
-        """Return by which types of MongoDB the values of the fields are written."""
-        return {
-            name: " or ".join(sorted({_FORMS.get(k, k.__name__) for k in kinds})) for name, kinds in self._seen.items()
-        }
 
     def _type(self, name: str, kind: type) -> ColumnType | None:
         return self._digits[name].type() if kind is Decimal128 else _TYPES.get(kind)

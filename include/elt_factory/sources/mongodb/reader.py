@@ -174,7 +174,7 @@ class _Reading:
         types = {**kinds.types(), **part.types}
         files = (file,) if rows else ()
         types = types if rows else {}
-        return Spool("ndjson", files, rows, types, null_cursors=part.null_cursors, keys=keys, forms=kinds.forms())
+        return Spool("ndjson", files, rows, types, null_cursors=part.null_cursors, keys=keys)
 
     def _written(self, find: Callable[[], Iterator[dict[str, Any]]], file: Path, what: str) -> tuple[int, Kinds]:
         """Write documents; those with bytes and text in one field once more, with what distinguishes them."""
