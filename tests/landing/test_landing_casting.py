@@ -70,6 +70,9 @@ GOOD = [
     ("date", "2013/01/31", date(2013, 1, 31)),
     ("time", "23:59:59.999999", time(23, 59, 59, 999999)),
     *(("time", text, time(9, 5)) for text in ("9:05", "09:05:00", " 09:05:00. ", "09:05:00Z", "09:05:00+02:00")),
+    *(("time", text, time(9, 5)) for text in ("09:05:00 UTC", "09:05:00 GMT", "09:05:00 am")),
+    *(("time", text, time(12, 5)) for text in ("12:05:00", "12:05:00 PM")),
+    *(("datetime", f"2013-01-31 {text}", datetime(2013, 1, 31, 12)) for text in ("12:00 PM", "12:00:00.0 pm")),  # noqa: DTZ001
     ("decimal(18,2)", "1.25E+003", Decimal(1250)),
     ("timestamp", "2013-01-31T10:00:00Z", datetime(2013, 1, 31, 10, tzinfo=UTC)),
     ("timestamp", "2013-01-31T10:00:00+02:00", datetime(2013, 1, 31, 8, tzinfo=UTC)),
@@ -108,7 +111,7 @@ BAD = [
     ("timestamp", "9999-12-31T23:59:59-01:00"),
     *(("time", text) for text in ("24:00:00", "25:00", "2013-01-31 10:00:00", "x")),
     # DuckDB ignores what follows
-    *(("time", text) for text in ("05:00:00 PM", "05:00:00pm", "5:00 am", "05:00:00,5", "05:00:00 x")),
+    *(("time", text) for text in ("05:00:00 PM", "05:00:00pm", "12:00:00 am", "05:00:00,5", "05:00:00 x")),
     *(("datetime", text) for text in ("2013-01-31 05:00:00 PM", "2013-01-31 12:00 am", "2013-01-31 05:00:00.5 pm ")),
     # the nearest double is zero
     ("decimal(18,2)", "1e-400"),

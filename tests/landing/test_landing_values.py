@@ -167,17 +167,65 @@ def test_whole_numbers_of_json_with_a_point_are_floats_where_floats_hold_all(lan
     assert [Decimal(value) for value in landed.column("n")] == [Decimal(value) for value in values]
 
 
+_SAME_CLOCK = ("", "Z", " Z", " UTC", " utc", " GMT", " Etc/UTC", "+00", "+00:00", "-0000", " AM")
+
+
 @pytest.mark.parametrize("follows", [False, True])
-def test_a_time_with_an_offset_is_none_of_a_column_that_was_found_to_have_none(lander, follows):
+@pytest.mark.parametrize("kind", ["datetime", "date", "time"])
+def test_a_time_of_utc_stays_one_of_a_column_that_was_found_without_offsets(lander, follows, kind):
     lander.follows = follows
-    times = ("2013-01-01 10:00:00", "2013-01-01 10:00:00.123+02", "2013-01-01T10:00:00Z", "2013-01-01 10:00")
-    records, existing = lines(*(f'{{"at": "{text}"}}' for text in times)), {"at": "datetime"}
-    landed = lander.ndjson(records, existing=existing, rows_read=4)
-    assert landed.column("at") == [dt.datetime(2013, 1, 1, 10)] * 2  # noqa: DTZ001 - a wall-clock time
-    why = "at has an offset, and the column has times without one (write its type under columns:): "
-    assert landed.reasons == [f'{why}"{text}"' for text in times[1:3]]
-    declared = lander.ndjson(records, existing=existing, table=columns(at="datetime"), rows_read=4)
-    assert (len(declared.rows), declared.reasons) == (4, [])
+    clock = {"date": "2013-01-01 00:00:00", "time": "10:00:00", "datetime": "2013-01-01 10:00:00"}[kind]
+    behind = {"date": ("", "Z", "+00:00"), "time": ("", "Z", " UTC", " GMT", " AM", "+02"), "datetime": _SAME_CLOCK}[
+        kind
+    ]
+    records = lines(*(f'{{"at": "{clock}{word}"}}' for word in behind))
+    landed = lander.ndjson(records, existing={"at": kind}, rows_read=len(behind))
+    assert (len(set(landed.column("at"))), len(landed.rows), landed.reasons) == (1, len(behind), [])
+
+
+_FORMAT = "(write type: {} and format: under columns:, such as "
+_DROP = "(write type: datetime under columns: to drop it, or type: "
+_REFRESH = "to keep it, after a full refresh): "
+_TEXT = f"(write type: text under columns: {_REFRESH}"
+_HAS_OFFSET = f"has an offset, and the column has times without one {_DROP}timestamp {_REFRESH}"
+_HAS_ZONE = f"has the name of a zone or another word behind the time {_DROP}text {_REFRESH}"
+_HAS_AM_OR_PM = f'has AM or PM {_FORMAT}"%Y-%m-%d %I:%M:%S %p"): '
+_HAS_SHORT_YEAR = f'has a year without four digits {_FORMAT}"%d-%m-%y"): '
+
+
+@pytest.mark.parametrize("follows", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "text", "why"),
+    [
+        ("datetime", "2013-01-01 10:00:00.123+02", _HAS_OFFSET),
+        ("datetime", "2013-01-01 10:00:00 UTC+2", _HAS_OFFSET),
+        ("datetime", "2013-01-01 10:00:00 EST", _HAS_ZONE),
+        ("datetime", "2013-01-01 10:00:00 Europe/Berlin", _HAS_ZONE),
+        ("datetime", "2013-01-01 05:00:00 PM", _HAS_AM_OR_PM),
+        ("datetime", "2013-01-01 12:30:00 am", _HAS_AM_OR_PM),
+        ("datetime", "31-12-13", _HAS_SHORT_YEAR),
+        ("date", "1/2/13", _HAS_SHORT_YEAR),
+        ("date", "2013-02-30", "is not a valid date: "),
+        ("datetime", "2013-02-30 10:00:00 EST", "is not a valid datetime: "),
+        ("time", "05:00:00 PM", f"has AM or PM {_TEXT}"),
+        ("time", "05:00:00 EST", f"has something behind the time, such as the name of a zone {_TEXT}"),
+        ("time", "25:00:00", "is not a valid time: "),
+    ],
+)
+def test_a_time_that_would_be_another_one_is_rejected_with_its_cause(lander, follows, kind, text, why):
+    lander.follows = follows
+    landed = lander.ndjson(lines(f'{{"at": "{text}"}}', '{"id": 1}'), existing={"at": kind}, rows_read=2)
+    assert landed.reasons == [f'at {why.format(kind)}"{text}"']
+
+
+def test_what_the_reasons_of_times_ask_for_loads_them(lander):
+    at = ["2013-01-01 10:00:00+02", "2013-01-01 10:00:00 EST"]
+    records, existing = lines(*(f'{{"at": "{text}"}}' for text in at)), {"at": "datetime"}
+    declared = lander.ndjson(records, existing=existing, table=columns(at="datetime"), rows_read=2)
+    assert declared.column("at") == [dt.datetime(2013, 1, 1, 10)] * 2  # noqa: DTZ001 - a wall-clock time
+    table = {"columns": {"at": {"type": "datetime", "format": "%Y-%m-%d %I:%M:%S %p"}}}
+    declared = lander.ndjson(lines('{"at": "2013-01-01 05:00:00 PM"}'), existing=existing, table=table, rows_read=1)
+    assert declared.column("at") == [dt.datetime(2013, 1, 1, 17)]  # noqa: DTZ001 - a wall-clock time
 
 
 def test_files_with_other_headers_have_a_type_for_all_of_their_values(lander):

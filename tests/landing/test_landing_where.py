@@ -156,6 +156,12 @@ def test_files_are_filtered_as_records_are(lander, kind):
         ("date", "%j %Y", '"366 2012"', "2012-12-31"),
         ("date", "%j %Y", '"366 2013"', None),
         ("date", "%y%j", '"13366"', None),
+        # the digits of 36, the next year, are in it
+        ("date", "%y%j", '"35366"', None),
+        ("date", "%y%j", '"36366"', "2036-12-31"),
+        ("datetime", "%Y%j %H:%M:%S.%f", '"2014001 10:00:00.366000"', "2014-01-01 10:00:00.366"),
+        ("date", "%j", '"031"', "1900-01-31"),
+        ("date", "%j", '"366"', None),
         ("datetime", "%d%m%Y %H:%M", '"010213 10:00"', None),
         ("timestamp", "%d/%m/%Y %H:%M %z", '"01/02/13 10:00 +0200"', None),
         ("timestamp", "%d/%m/%Y %H:%M %z", '"31/12/2013 23:00 -0500"', "2014-01-01 04:00:00+00:00"),

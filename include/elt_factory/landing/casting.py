@@ -67,8 +67,10 @@ _YEARS: Mapping[str, tuple[str, str]] = {
     "datetime": ("TIMESTAMP '0001-01-01'", "TIMESTAMP '10000-01-01'"),
     "timestamp": ("TIMESTAMPTZ '0001-01-01 00:00:00+00'", "TIMESTAMPTZ '10000-01-01 00:00:00+00'"),
 }
-_OTHERWISE = r"(?i)\b(BC|AM|PM)\b"
-_TIME = r"\s*([01]?[0-9]|2[0-3]):[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]*)?)?\s*(Z|UTC|[+-][0-9:]+)?\s*"
+# an hour that AM or PM makes another one: without it, 11 AM and 12 PM are the same
+_OTHERWISE = r"(?i)\bBC\b|(^|[T ])((0?[0-9]|1[01]):.*[^A-Z]PM|(1[2-9]|2[0-3]):.*[^A-Z]AM)\b"
+_TIME = r"(?i)\s*([01]?[0-9]|2[0-3]):[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]*)?)?\s*(Z|UTC|GMT|[AP]M|[+-][0-9:]+)?\s*"
+_SAME_CLOCK = r"(?i):[0-9.]+ *(Z|(Etc/)?(UTC|GMT)|[+-]00(:?00)?|[AP]M) *$"
 BEHIND_CLOCK = ":[0-9.]+( *[^0-9.: ]| +[^ ])"
 _NANOSECONDS = r"\.[0-9]{6}[0-9]*[1-9]"
 # how moments are written most, as patterns of LIKE; what may appear in the gaps is left to the cast
@@ -88,6 +90,11 @@ def has_nanoseconds(expression: str) -> str:
 def has_offset(expression: str) -> str:
     """Return the condition that a time as text has something behind its clock: an offset, or the name of a zone."""
     return f"regexp_matches({expression}, {text_literal(BEHIND_CLOCK)})"
+
+
+def is_of_another_clock(expression: str) -> str:
+    """Return the condition that a time as text is lost without what is behind its clock: it is not UTC."""
+    return f"{has_offset(expression)} AND NOT regexp_matches({expression}, {text_literal(_SAME_CLOCK)})"
 
 
 def is_of_nanoseconds(kind: str) -> bool:
@@ -213,7 +220,8 @@ def _guard(expression: str, column_type: ColumnType) -> str:
     whole = {"integer": _INTEGER, "date": _DATE, "time": _TIME}
     name = column_type.name
     if name in whole:
-        return f"regexp_full_match({expression}, {text_literal(whole[name])})"
+        fits = f"regexp_full_match({expression}, {text_literal(whole[name])})"
+        return f"{fits} AND NOT {_means_otherwise(expression)}" if name == "time" else fits
     if name in ("timestamp", "datetime"):
         fits = f"regexp_matches({expression}, {text_literal(_YEAR_FIRST)})"
         return f"{fits} AND NOT {_means_otherwise(expression)}"

@@ -10,7 +10,14 @@ from collections.abc import Sequence
 
 from elt_factory.core.sql_text import LITERAL_PATHS, file_list, identifier, text_literal
 from elt_factory.landing import csv_sql, json_rules, ndjson
-from elt_factory.landing.casting import bound_text, cast_text, duckdb_type, has_nanoseconds, has_offset, plain_cast
+from elt_factory.landing.casting import (
+    bound_text,
+    cast_text,
+    duckdb_type,
+    has_nanoseconds,
+    is_of_another_clock,
+    plain_cast,
+)
 from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH, ROW, UNDECODED
 from elt_factory.landing.lines import BROKEN_LINES
 from elt_factory.landing.planned import STAYS, WHERE, ContractPlan, PlannedColumn
@@ -116,7 +123,7 @@ def _cast(column: PlannedColumn, plan: ContractPlan) -> str:
     text = plan.signs.plain(raw) if plan.signs and plan.signs.takes(column.type) else raw
     value = cast_text(text, column.type)
     if column.name in plan.clocks:
-        return f"CASE WHEN NOT {has_offset(raw)} THEN {value} END"
+        return f"CASE WHEN NOT ({is_of_another_clock(raw)}) THEN {value} END"
     if plan.single_keys and column.type.name == "json":
         return f"CASE WHEN {json_rules.shape(raw)} NOT IN (SELECT shape FROM repeated_keys) THEN {value} END"
     if plan.is_cut(column):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from elt_factory.config.models.table import TIMES
 from elt_factory.core.sql_text import text_literal
 from elt_factory.landing import json_rules, limits
-from elt_factory.landing.casting import cast_text, has_nanoseconds
+from elt_factory.landing.bad_times import why_no_time
+from elt_factory.landing.casting import has_nanoseconds
 from elt_factory.landing.planned import ContractPlan, PlannedColumn
 from elt_factory.landing.quarantine import set_aside
 
-_OFFSET = "has an offset, and the column has times without one (write its type under columns:): "
 _SHOWN = 100  # characters of a bad value that a reason shows
 
 
@@ -102,9 +103,9 @@ def _why_bad(column: PlannedColumn, plan: ContractPlan) -> str:
 def _why_not_valid(column: PlannedColumn, plan: ContractPlan) -> str:
     raw, kind = plan.raw(column.name), column.type
     other = f"concat({text_literal(f'is not a valid {kind}: ')}, {_shown(column.name, plan)})"
-    if column.name in plan.clocks:
-        offset = f"concat({text_literal(_OFFSET)}, {_shown(column.name, plan)})"
-        other = f"CASE WHEN {cast_text(raw, kind)} IS NOT NULL THEN {offset} ELSE {other} END"
+    if kind.name in (*TIMES, "time") and not column.written:
+        cause = why_no_time(raw, kind, found=column.name in plan.clocks)
+        other = f"concat(coalesce({cause}, {text_literal(f'is not a valid {kind}: ')}), {_shown(column.name, plan)})"
     if plan.is_cut(column):
         longer = (
             f"concat({text_literal(f'has nanoseconds, and a {kind} has microseconds: ')}, {_shown(column.name, plan)})"

@@ -41,8 +41,9 @@ def _of_pattern(expression: str, pattern: str) -> str:
         moment = f"{moment} AT TIME ZONE 'UTC'"
     if _DAY_OF_YEAR in directives and _ZONED not in directives:
         # DuckDB takes the day 366 of another year for the first of the next
-        year = next((sign for sign in (_YEAR, "%y") if sign in directives), _YEAR)
-        moment = f"CASE WHEN contains({expression}, strftime({moment}, '{year}')) THEN {moment} END"
+        before = f"try_strptime(replace({expression}, '366', '365'), {text_literal(pattern)})"
+        is_beyond = f"dayofyear({moment}) = 1 AND dayofyear({before}) = 365"
+        moment = f"CASE WHEN {is_beyond} THEN NULL ELSE {moment} END"
     if _YEAR not in directives:
         return moment
     # DuckDB takes 13 for the year 13
