@@ -34,6 +34,7 @@ SIZE = Size(
     sensors=int(os.environ.get("ELT_SENSORS", "3")),
     minutes=MINUTES,
 )
+LEAST_KILLS, MOST_ROUNDS = 4, 4
 # for a machine that others keep busy
 PATIENCE = float(os.environ.get("ELT_PATIENCE") or 240 + 60 * MINUTES + 12 * SIZE.sources)
 pytestmark = [
@@ -197,15 +198,18 @@ def test_every_window_is_loaded_once_whatever_is_killed(estate: Estate):
     began = time.monotonic()
     rounds = 0
     done_by = began + 60 * MINUTES
-    while rounds == 0 or time.monotonic() < done_by:
+    # on a busy machine a round may be over before enough was killed
+    enough = False
+    while not enough or time.monotonic() < done_by:
         for name in SIZE.names:
             estate.trigger(name, window(rounds), f"round-{rounds}")
         rounds += 1
         chaos.go_on(lambda: all_ended(estate), done_by)
+        enough = sum(chaos.kills.values()) >= LEAST_KILLS or rounds >= MOST_ROUNDS
     cleared = end_well(estate)
     took = time.monotonic() - began
     assert chaos.kills["task"] >= 1
-    assert sum(chaos.kills.values()) >= 4
+    assert sum(chaos.kills.values()) >= LEAST_KILLS
 
     until(lambda: not estate.cluster.tasks(), 60, estate.cluster.tasks)
     commits, windows = assert_loaded_once(estate, rounds)
