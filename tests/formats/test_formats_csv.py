@@ -307,6 +307,22 @@ def test_elt_new_takes_times_below_their_name_for_one_column():
     assert keys_of(sniffed(content, whole=True).form) == {"type": "csv", "delimiter": ","}
 
 
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ("id;note\n" + "".join(f"{n}\n" for n in range(20)) + "21;seen\n", ["id", "note"]),
+        ("id\tnote\n1\n2\n3\n4\tx\n5\n", ["id", "note"]),
+        ("#data\nx y z\n1 2 3\n4 5 6\n7 8 9\n", ["x", "y", "z"]),
+        ("data\nx y z\n1 2 3\n4 5 6\n7 8 9\n", ["x", "y", "z"]),
+        ("#data\nname city n\nann rome 1\nbob oslo 2\n", ["name", "city", "n"]),
+    ],
+)
+def test_elt_new_finds_columns_whose_names_a_line_has(line, content, names):
+    one = line(content.encode(), **keys_of(sniffed(content.encode(), whole=True).form))
+    assert one.load(WEEK).rows_rejected == 0
+    assert list(one.rows()[0]) == names
+
+
 def test_elt_new_finds_columns_that_are_filled_up_with_spaces():
     rows = "".join(f"{n:<5}{f'a{n}':<7}{n * 2}\n" for n in range(60))
     keys = {"type": "csv", "delimiter": " ", "trim": True}

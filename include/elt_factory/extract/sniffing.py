@@ -144,9 +144,20 @@ def _is_one_column(found: Sequence[Record], width: int, delimiter: str) -> bool:
     inner = good[places[0] : places[-1] + 1] if len(places) > 1 else good
     alone = sum(_width(one) == 1 for one in inner)
     if delimiter != " ":
-        return alone > _SOME * len(inner)
+        # names that are apart by it are those of columns, however many records end before
+        return _width(good[0]) != width and alone > _SOME * len(inner)
     # values of several words are usual, and a word above such lines is the name of their column
-    return alone > _RARE * len(inner) or (places[0] > 0 and _width(good[places[0] - 1]) == 1)
+    return alone > _RARE * len(inner) or (places[0] > 0 and _is_name_of_all(good[places[0] - 1], inner, width))
+
+
+def _is_name_of_all(above: Record, inner: Sequence[Record], width: int) -> bool:
+    """Whether a line of one word is the name of the lines below it, and not a remark or the title of a table."""
+    if _width(above) > 1 or (above.fields[0] or "").startswith("#"):
+        return False
+    names, *body = inner
+    return holds_data([field or "" for field in names.fields]) or not all(
+        _is_of_data(body, place) for place in range(width)
+    )
 
 
 def _width(record: Record) -> int:
