@@ -165,6 +165,18 @@ def _where(name: str, table: Table) -> Iterator[Finding]:
         yield ("tables", name, "where"), "where-keeps-old", message, hint
 
 
+def _json_key(name: str, table: Table) -> Iterator[Finding]:
+    """Yield columns of a key that warehouses compare as JSON, each in its own way."""
+    for key in table.primary_key if table.write_disposition != "replace" and not table.stored_in else ():
+        column = table.columns.get(key)
+        if column and column.pii != "hash" and column.type and column.type.name == "json":
+            message = (
+                f'"{key}" is part of the primary_key, and Snowflake does not find json again: rows are loaded twice'
+            )
+            hint = "write type: text, which keeps it as it is written, and run once with full refresh"
+            yield ("tables", name, "columns", key, "type"), "json-key", message, hint
+
+
 _OF_THE_RUN: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _owner,
     _deadline,
@@ -174,4 +186,11 @@ _OF_THE_RUN: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _quality,
     _column,
 )
-_OF_A_TABLE: tuple[Callable[[str, Table], Iterator[Finding]], ...] = (_business_date, _lag, _again, _picture, _where)
+_OF_A_TABLE: tuple[Callable[[str, Table], Iterator[Finding]], ...] = (
+    _business_date,
+    _lag,
+    _again,
+    _picture,
+    _where,
+    _json_key,
+)

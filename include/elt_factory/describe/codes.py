@@ -127,6 +127,10 @@ WARNINGS: Mapping[str, tuple[str, str]] = {
         "A paginator of type cursor without `cursor_path`: a response without `next` counts as the last page.",
         "Add `cursor_path`, even if it is `next`.",
     ),
+    "json-key": (
+        "A column of the `primary_key` has `type: json`, which Snowflake never finds again.",
+        "Write `type: text`, and run once with full refresh.",
+    ),
     "idle-declaration": (
         "`declared_rows` says where a delivery has its number of rows, but no check compares the load with it.",
         "Add the check `row_count: {within: 0%, of: source}`, or remove `declared_rows`.",

@@ -47,7 +47,6 @@ def column_mistakes(tables: Mapping[str, Table], quality: Mapping[str, Sequence[
         yield from _unfit_cursor(table, at)
         yield from _unfit_date(table, at)
         yield from _unfit_cluster(table, at)
-        yield from _unfit_key(table, at)
         yield from _dropped(table, uses, at)
         for column_name, column in table.columns.items():
             yield from _check_mistakes(column_name, column, (*at, "columns", column_name, "checks"))
@@ -129,16 +128,6 @@ def _unfit_cursor(table: Table, at: Path) -> Iterator[MistakeError]:
         yield MistakeError(message, hint, at=(*place, "type"), code="conflict")
     else:
         yield from _unfit_initial(table, column, at)
-
-
-def _unfit_key(table: Table, at: Path) -> Iterator[MistakeError]:
-    """Yield columns of a key that warehouses compare as JSON, each in its own way."""
-    for name in table.primary_key if table.write_disposition != "replace" and not table.stored_in else ():
-        column = table.columns.get(name)
-        if column and column.pii != "hash" and column.type and column.type.name == "json":
-            message = f'"{name}" is part of the primary_key, and warehouses compare json in different ways'
-            place = (*at, "columns", name, "type")
-            yield MistakeError(message, "write type: text, which keeps it as it is written", at=place, code="conflict")
 
 
 def _unfit_initial(table: Table, column: Column, at: Path) -> Iterator[MistakeError]:
