@@ -4,7 +4,7 @@ import pytest
 from cli_support import ORDERS, Project
 
 from elt_factory.cli.local import own_connections
-from elt_factory.cli.settings_file import settings_of
+from elt_factory.cli.settings_file import checked_settings, settings_of
 from elt_factory.core.failures import ServiceError
 
 ASTRO = """
@@ -50,6 +50,25 @@ def test_a_file_of_variables_that_is_not_utf8_is_named(tmp_path):
     (tmp_path / ".env").write_bytes(b"AIRFLOW_CONN_X=\xff\n")
     with pytest.raises(ServiceError, match=r"\.env is not valid UTF-8"):
         own_connections(tmp_path)
+
+
+def test_a_folder_of_that_name_has_no_variables(tmp_path):
+    (tmp_path / ".env").mkdir()
+    assert own_connections(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry"),
+    [
+        ("pools", {"pool_name": "endless", "pool_slot": -1}),
+        ("pools", {"pool_name": "three", "pool_slot": 3.0}),
+        ("variables", {"variable_name": "none", "variable_value": None}),
+        ("variables", {"variable_name": "empty", "variable_value": ""}),
+        ("connections", {"conn_id": "x", "conn_type": "http", "conn_port": " 80"}),
+    ],
+)
+def test_what_airflow_takes_is_valid(kind, entry):
+    assert checked_settings({"airflow": {kind: [entry]}})[kind] == [entry]
 
 
 def test_a_plan_with_settings_that_cannot_be_read_says_so(project: Project, monkeypatch):

@@ -31,6 +31,24 @@ def test_a_variable_that_is_not_a_connection_is_refused_and_its_value_not_shown(
     assert "hunter2" not in str(refused.value)
 
 
+class Full:
+    """A secrets backend that has every connection."""
+
+    def get_connection(self, conn_id: str) -> str:
+        return "found"
+
+
+@pytest.mark.parametrize("ahead", [[Full()], [Vault(), Full()]])
+def test_a_variable_is_not_refused_where_a_place_before_it_has_the_connection(monkeypatch, ahead):
+    own = next(place for place in connection_places._places() if "Environment" in type(place).__name__)
+    monkeypatch.setenv("AIRFLOW_CONN_NO_SUCH", "{")
+    monkeypatch.setattr(connection_places, "_places", lambda: [*ahead, own])
+    connection_places.require_readable_variable("no_such")
+    monkeypatch.setattr(connection_places, "_places", lambda: [Nothing(), Vault(), own, Full()])
+    with pytest.raises(PermanentError, match="AIRFLOW_CONN_NO_SUCH is not a valid connection"):
+        connection_places.require_readable_variable("no_such")
+
+
 def test_a_secrets_backend_that_fails_is_tried_again_and_no_connection_is_called_unknown(monkeypatch):
     monkeypatch.setattr(connection_places, "_places", lambda: [Nothing(), Vault()])
     with pytest.raises(ConnectionsUnavailableError, match="Vault cannot be read") as found:

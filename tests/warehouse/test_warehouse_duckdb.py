@@ -169,6 +169,10 @@ def test_a_uri_of_three_slashes_is_refused_and_never_the_default_file(tmp_path):
         duckdb_path(connection(conn_type="duckdb", host="", schema="data/mine.duckdb"), tmp_path)
 
 
+def test_a_schema_that_is_not_a_file_leaves_the_default_file(tmp_path):
+    assert duckdb_path(connection(conn_type="duckdb", schema="main"), tmp_path) == tmp_path / "data/warehouse.duckdb"
+
+
 @pytest.mark.duckdb
 def test_the_connections_type_picks_the_warehouse(tmp_path):
     with open_warehouse(connection(conn_type="duckdb", host="w.duckdb"), tmp_path, print) as opened:

@@ -98,7 +98,9 @@ def own_connections(root: Path) -> dict[str, str]:
 
     AIRFLOW_CONN_ and AIRFLOW_VAR_ in `.env`, which git ignores. `astro dev start` reads the same file.
     """
-    lines = read_text(root / OWN_FILE).splitlines()
+    file = root / OWN_FILE
+    # some have a virtual environment of that name
+    lines = read_text(file).splitlines() if file.is_file() else []
     pairs = (line.removeprefix("export ").partition("=") for line in map(str.strip, lines))
     return {name.strip(): _unquoted(value.strip()) for name, _, value in pairs if name.startswith(_OWN)}
 

@@ -73,8 +73,12 @@ def _entries(given: Any, kind: str) -> Iterator[Mapping[str, Any]]:
 
 def _check(entry: Mapping[str, Any], label: str, kind: str) -> None:
     needed = {"connections": ("conn_type", "conn_uri"), "pools": ("pool_slot",), "variables": ("variable_value",)}[kind]
-    if all(entry.get(name) is None for name in needed):
+    # a variable may have no value
+    given = entry if kind == "variables" else [name for name in entry if entry[name] is not None]
+    if not any(name in given for name in needed):
         raise ServiceError(f"{label} has no {' or '.join(needed)}")
     for name in _NUMBERS:
-        if entry.get(name) and not str(entry[name]).isdigit():
-            raise ServiceError(f"{label}: {name} is not a whole number")
+        try:
+            int(entry.get(name) or 0)
+        except (TypeError, ValueError, OverflowError):
+            raise ServiceError(f"{label}: {name} is not a whole number") from None

@@ -14,17 +14,22 @@ def require_readable_variable(conn_id: str) -> None:
     """Refuse a connection of the environment that Airflow cannot read: another one of this id would silently be taken.
 
     Raises:
-        PermanentError: the variable is not a valid connection. Its value may be a secret, and is not shown.
+        PermanentError: the variable is not a valid connection, and no place before it has one. Its value may be a
+            secret, and is not shown.
     """
     name = f"{_PREFIX}{conn_id.upper()}"
     if not os.environ.get(name):
         return
+    before = list[Any]()
     for place in _places():
         if type(place).__name__ != "EnvironmentVariablesBackend":
+            before.append(place)
             continue
         try:
             place.get_connection(conn_id=conn_id)
         except Exception as error:  # noqa: BLE001 - whatever a place of Airflow's cannot read
+            if any(_has(one, conn_id) for one in before):
+                return
             raise PermanentError(
                 f"{name} is not a valid connection ({type(error).__name__}); hint: write it as JSON, such as "
                 '{"conn_type": "duckdb", "host": "data/warehouse.duckdb"}, or as a URI'
@@ -48,6 +53,13 @@ def require_places(conn_id: str) -> None:
                 f'whether there is a connection "{conn_id}" is not known: {where} cannot be read ({why}); hint: '
                 "elt doctor"
             ) from error
+
+
+def _has(place: Any, conn_id: str) -> bool:
+    try:
+        return place.get_connection(conn_id=conn_id) is not None
+    except Exception:  # noqa: BLE001 - Airflow looks on at the next place, too
+        return False
 
 
 def _places() -> list[Any]:

@@ -55,6 +55,7 @@ _TYPES: Mapping[TypeName, str] = {
 _BETWEEN_LINES = 10  # seconds
 _AFTER = timedelta(microseconds=1)
 _BEGUN = ("begun", "begun_by")  # columns of a table's turn: the last moment of `moment_begun`, and by which clock
+_ENDINGS = (".duckdb", ".ddb", ".db")  # of a file
 # DuckDB keeps the text of JSON as it came; a text that is the same needs no further look
 _SAME_JSON = (
     "CASE WHEN CAST({0} AS VARCHAR) IS NOT DISTINCT FROM CAST({1} AS VARCHAR) THEN TRUE "
@@ -379,9 +380,10 @@ def duckdb_path(connection: Connection, project: Path) -> Path:
     """Return the file of a duckdb connection: its host, below the project where it is relative.
 
     Raises:
-        BadRequestError: it has a schema and no host, as what a URI of three slashes makes.
+        BadRequestError: it has a file as its schema and no host, as what a URI of three slashes makes.
     """
-    if connection.schema and not connection.host:
+    schema = connection.schema or ""
+    if not connection.host and ("/" in schema or schema.endswith(_ENDINGS)):
         raise BadRequestError(
             f"the connection `{connection.conn_id}` names its file in `schema`, and not in `host`; hint: as a variable "
             'write JSON: {"conn_type": "duckdb", "host": "data/warehouse.duckdb"}'
