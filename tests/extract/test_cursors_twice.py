@@ -18,10 +18,8 @@ import pytest
 from elt_factory.core.connection import Connection
 from elt_factory.core.failures import BadDataError, BadRequestError, ContractError
 from elt_factory.core.window import Window
-from elt_factory.landing.places import LocalPlace
 from elt_factory.testing.loads import WEEK, Line, source_of
 from elt_factory.warehouse.base import LoadReport
-from elt_factory.warehouse.replay import Replaying, replay
 
 pytestmark = pytest.mark.services
 LATER = Window(WEEK.end, WEEK.end + timedelta(days=7))
@@ -103,37 +101,6 @@ def mariadb(tmp_path, mariadb_server) -> Database:
     cursor.execute("DROP TABLE IF EXISTS things")
     where = {"host": "127.0.0.1", "port": 3306, "schema": name, "login": "root"}
     return Database(Connection("db", "mysql", **where), {}, cursor.execute, tmp_path)
-
-
-# Rejects
-
-
-BAD_LAST = "INSERT INTO things VALUES (1, 1, '10'), (2, 2, '20'), (3, 3, 'x')"
-SOME_BAD = {**KEYLESS, "incremental": {"cursor": "c", "initial": 0}, "rejects": {"max": "50%"}}
-
-
-@pytest.mark.parametrize("replayed", [False, True])
-def test_a_rejected_row_with_the_last_cursor_is_read_once(sqlite, replayed):
-    sqlite.execute("CREATE TABLE things (id integer, c integer, v text)")
-    report = sqlite.loaded_twice(BAD_LAST, "SELECT 1", **SOME_BAD, columns={"v": {"type": "integer"}})
-    assert report.rows_read == 0
-    line = sqlite.line(**SOME_BAD, columns={"v": {"type": "text"}})
-    with line.warehouse() as warehouse:
-        assert len(warehouse.query("SELECT * FROM _elt.rejects").rows) == 1
-        if replayed:
-            place = LocalPlace(line.folder / "landing")
-            replay(warehouse, Replaying(line.source, line.table, place, "conformance", "run", print))
-    sqlite.execute("INSERT INTO things VALUES (4, 4, '40')")
-    line.load(Window(LATER.end, LATER.end + timedelta(days=7)))
-    assert sqlite.ids(**SOME_BAD) == [1, 2, *([3] if replayed else []), 4]
-
-
-def test_a_row_that_is_set_aside_for_its_cursor_does_not_say_how_far_the_source_was_read(sqlite):
-    sqlite.execute("CREATE TABLE things (id integer, c integer, v text)")
-    first, then = BAD_LAST.replace("3, 3", "3, 999999"), "INSERT INTO things VALUES (4, 4, '40')"
-    columns = {"c": {"checks": [{"between": [0, 1000], "severity": "quarantine"}]}}
-    sqlite.loaded_twice(first, then, **SOME_BAD, columns=columns)
-    assert sqlite.ids(**SOME_BAD) == [1, 2, 4]
 
 
 # Bytes

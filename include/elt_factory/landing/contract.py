@@ -22,7 +22,6 @@ from elt_factory.landing.file_names import AGAIN, FILE_ID, PATH, ROW, UNDECODED
 from elt_factory.landing.lines import BROKEN_LINES
 from elt_factory.landing.planned import STAYS, WHERE, ContractPlan, PlannedColumn
 from elt_factory.landing.presumption import confirmed
-from elt_factory.landing.quarantine import REASON, judges
 from elt_factory.landing.reasons import bad_value_count, row_reason
 from elt_factory.landing.rejected import KEPT, kept_of_reject, of_line
 from elt_factory.landing.time_formats import cast_written
@@ -153,8 +152,7 @@ def named_rows(plan: ContractPlan, staged: str) -> str:
 
 def rejected_records(relation: str, plan: ContractPlan) -> str:
     """SELECT of what is staged of the records that are rejected."""
-    cursor = [plan.typed(plan.read_up_to)] if plan.read_up_to else []
-    kept = ", ".join([*cursor, *plan.staged_columns, "reason", *KEPT, "bad_values"])
+    kept = ", ".join([*plan.staged_columns, "reason", *KEPT, "bad_values"])
     return f"SELECT {kept} FROM ({stage_records(relation, plan)}) WHERE reason IS NOT NULL"
 
 
@@ -205,14 +203,11 @@ def _keys(plan: ContractPlan) -> str:
 
 
 def bounds(plan: ContractPlan, column: str) -> str:
-    """SELECT of a column's min and max over the good rows, as text; of `read_up_to` over the rejected ones, too."""
+    """SELECT of a column's min and max over the good rows, as text."""
     name = plan.staged(column)
     kind = next(planned.landed_type for planned in plan.columns if planned.name == column)
     low, high = (bound_text(f"{which}({name})", kind) for which in ("min", "max"))
-    counts = "reason IS NULL"
-    if column == plan.read_up_to:
-        counts = f"({counts} OR NOT starts_with(reason, {text_literal(REASON)}))" if judges(plan, column) else "TRUE"
-    return f"SELECT {low}, {high} FROM staged WHERE {counts}"
+    return f"SELECT {low}, {high} FROM staged WHERE reason IS NULL"
 
 
 def numbers_in_text(plan: ContractPlan, column: str) -> str:

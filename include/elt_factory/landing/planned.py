@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from elt_factory.config.models.deletes import DELETED_AT, Deletes, says_deleted
-from elt_factory.config.models.table import TIMES
 from elt_factory.config.models.values import ColumnType
 from elt_factory.core.sql_text import identifier
 from elt_factory.landing.casting import duckdb_type
@@ -110,15 +109,6 @@ class ContractPlan:
     def staged_columns(self) -> tuple[str, ...]:
         """What `staged` calls what it keeps of them."""
         return (*(("file",) if self.by_file else ()), *(("place",) if self.numbered else ()))
-
-    @property
-    def read_up_to(self) -> str | None:
-        """The cursor behind whose greatest value the next load begins; None where rows that come again do no harm.
-
-        A rejected row is read once, too: a replay brings it back, and the next load may not bring it again.
-        """
-        again = self.primary_key or self.cursor is None or self.landed_as(self.cursor) in TIMES
-        return None if again else self.cursor
 
     def given_to(self, condition: str) -> Mapping[str, str]:
         """Return the columns that a condition may mean, those whose names are in its text, and their typed values.

@@ -69,11 +69,6 @@ def sets_aside(name: str, reason: str) -> bool:
     return f"; {name};" in f"; {reason.removeprefix(REASON)};"
 
 
-def judges(plan: ContractPlan, column: str) -> bool:
-    """Tell whether a check sets rows aside for what they have in a column."""
-    return any(column in plan.given_to(check.broken) for check in plan.quarantines)
-
-
 def set_aside(plan: ContractPlan) -> str:
     """Return the names of the checks that set a row aside, after `REASON`, as SQL; NULL where none does."""
     names = ", ".join(
