@@ -98,13 +98,11 @@ def make_way(load: Writing) -> Iterator[str]:
     # rows of a file are found by it; a number is read from where the refresh has ended
     if load.staged.ledger or (order.by_cursor and kind in NUMBERS):
         return
-    for load_id, last, refreshed in load.warehouse.query(loads_over(dialect, manifest)).rows:
+    for load_id, last, refreshed, newer in load.warehouse.query(loads_over(dialect, manifest)).rows:
         if not refreshed and _is_told_apart(order, kind):
             continue
         if cursor and order.by_cursor and kind in TIMES:
-            moments = map(datetime.fromisoformat, (manifest.window_start, manifest.window_end))
-            start, end = (on_clock(load.columns[cursor], moment, ZoneInfo(order.clock)) for moment in moments)
-            yield statements.delete_between(dialect, order.target, load_id, cursor, start, end)
+            yield _delete_window(load, load_id, cursor, newer=bool(newer))
         elif not refreshed:
             raise ContractError(
                 f"{order.label}: the load {load_id} has rows of {manifest.window_start} to {manifest.window_end} "
@@ -119,6 +117,24 @@ def make_way(load: Writing) -> Iterator[str]:
                 f"{order.label}: the full refresh {load_id} has already loaded this window, and its rows cannot be "
                 "told from the new ones: run with full refresh again, or give the table a primary_key and incremental"
             )
+
+
+def _delete_window(load: Writing, load_id: str, cursor: str, *, newer: bool) -> Statement:
+    """DELETE of what another load has of a landing's window, by the cursor's time.
+
+    Raises:
+        ContractError: it was committed since the landing was begun, which may lack some of its rows.
+    """
+    order, manifest = load.order, load.order.manifest
+    if newer:
+        raise ContractError(
+            f"{order.label}: the load {load_id} has committed rows of {manifest.window_start} to {manifest.window_end} "
+            "since this load began to read, which may lack some of them; clear "
+            f"{manifest.what_to_clear} to read the current data"
+        )
+    moments = map(datetime.fromisoformat, (manifest.window_start, manifest.window_end))
+    start, end = (on_clock(load.columns[cursor], moment, ZoneInfo(order.clock)) for moment in moments)
+    return statements.delete_between(load.warehouse.dialect, order.target, load_id, cursor, start, end)
 
 
 def _is_told_apart(order: LoadOrder, kind: str) -> bool:
@@ -136,10 +152,15 @@ def _family(kind: str) -> str:
 
 
 def loads_over(dialect: Dialect, manifest: Manifest) -> Statement:
-    """SELECT of the loads that hold for some part of a landing's window: the last value of the cursor, the kind."""
-    d = dialect
+    """SELECT of the loads that hold for some part of a landing's window.
+
+    With each is the last value of its cursor, whether it is a full refresh, and else whether it was committed since the
+    landing was begun.
+    """
+    d, began = dialect, dialect.literal(datetime.fromisoformat(manifest.started_at))
     return Statement(
-        f"SELECT {d.names(('load_id', 'cursor_value', 'full_refresh'))} FROM {_others(d, manifest)} "
+        f"SELECT {d.names(('load_id', 'cursor_value', 'full_refresh'))}, "
+        f"NOT {d.name('full_refresh')} AND {d.name('loaded_at')} > {began} FROM {_others(d, manifest)} "
         f"AND {_touches(d, manifest)} AND NOT {is_replay(d)}",
         "find the loads of other bounds whose rows of this window make way",
     )

@@ -102,6 +102,21 @@ class RefreshSuite(OnWarehouse):
         load(loader, rows([24, 36], version="c"), day(2), **asked)
         assert loader.rows("id", "v") == [(0, "a"), (12, "b"), (24, "c"), (36, "c"), (48, "b"), (60, "a")]
 
+    def test_a_window_of_other_bounds_leaves_what_was_committed_since_it_was_begun(self, loader: Loader) -> None:
+        """As one whose load failed and was cleared later, or that another run has read at the same time."""
+        asked = of_a_database(loader)
+        late = [day(1, days=3), day(3, days=2)]
+        for window in late:
+            loader.land(rows([0, 12]), window)
+        for number in (1, 2, 3):
+            load(loader, rows(HOURS[2 * number - 2 : 2 * number]), day(number), **asked)
+        for window in late:
+            with pytest.raises(ContractError, match=r"since this load began to read.*clear the extract task"):
+                loader.warehouse.load(replace(loader.order(window), **asked))
+            assert [key for (key,) in loader.rows("id")] == [*HOURS]
+        load(loader, rows(HOURS, version="b"), late[0], **asked)
+        assert loader.rows("id", "v") == [(hour, "b") for hour in HOURS]
+
     def test_a_window_of_other_bounds_is_refused_where_nothing_tells_its_rows_apart(self, loader: Loader) -> None:
         for spec in ({}, {"primary_key": ["id"]}, {"incremental": {"cursor": "u"}}):
             loader.name, loader.spec = f"tab{len(str(spec))}", {"write_disposition": "append", **spec}
