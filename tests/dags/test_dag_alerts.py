@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -115,6 +115,18 @@ def test_a_run_of_last_month_or_of_some_tables_does_not_say_that_a_failure_is_ov
     on_failure(config)(context_of(JUNE) | failed_context(ValueError("x")))
     ended({"run_id": "r9"})
     assert "recovered: run r9" in webhook.messages[-1][1]
+
+
+def test_a_failed_run_with_a_window_that_ends_in_the_future_is_over_with_the_next_good_one(webhook, tmp_path):
+    config = config_of(tmp_path, alerts={"to": ["slack"]}, schedule="0 0 * * *")
+    mistyped = context_of(JUNE, window_start="2013-06-07", window_end="2062-06-08")
+    for number, failed in enumerate((mistyped, context_of(JUNE))):
+        on_failure(config)(failed | failed_context(ValueError("x")))
+        on_success(config)(context_of(JUNE) | {"run_id": f"e{number}"})
+        later = [(datetime.now(UTC) + timedelta(hours=hours)).isoformat() for hours in (-20, 4)]
+        on_success(config)(context_of(later) | {"run_id": f"later{number}"})
+    assert ["tiny has recovered: run" in text for _, text in webhook.messages] == [False, True] * 2
+    assert [text.split(": ")[1].split(" ended")[0] for _, text in webhook.messages[1::2]] == ["run later0", "run e1"]
 
 
 def test_a_killed_worker_is_the_cause(webhook, tmp_path):

@@ -26,7 +26,8 @@ _VARIES = re.compile(r"\d+|0x[0-9a-f]+|[0-9a-f]{8,}", re.IGNORECASE)
 class Reported(msgspec.Struct, frozen=True):
     """A cause that was reported: the event, the sentence, the runs in which it was met, and who has heard of it.
 
-    `upto` is the end of the last window of those runs, where that is known.
+    `upto` is the end of the last window of those runs, where that is known; of one that ends in the future, which no
+    other run may ever reach, the moment at which the run has failed.
     """
 
     event: AlertEvent
@@ -66,14 +67,16 @@ class AlertMemory:
     ) -> bool:
         """Keep that a cause is reported of a run, and to whom. Whether no other task has done so."""
         found: list[bool] = []
+        now = datetime.now(UTC)
+        ends = upto and min(upto, now)
 
         def change(known: dict[str, Reported]) -> dict[str, Reported]:
             before = known.get(cause)
             found[:] = [before is None or run_id not in before.runs]
             runs = (*(before.runs if before else ()), run_id) if found[0] else before.runs if before else ()
-            first = before.at if before else datetime.now(UTC)
+            first = before.at if before else now
             heard = tuple(dict.fromkeys((*(before.told if before else ()), *told)))
-            last = max(filter(None, (before.upto if before else None, upto)), default=None)
+            last = max(filter(None, (before.upto if before else None, ends)), default=None)
             return {**known, cause: Reported(event, before.text if before else text, first, runs[-20:], heard, last)}
 
         self._change(change)
