@@ -77,6 +77,13 @@ def test_a_change_that_leaves_keys_as_they_are_written_loads_on(loaded, kind, ke
     assert len(loaded(kind, key, change).rows()) == 1
 
 
+def test_an_enum_of_postgresql_is_text_whatever_number_it_has_since_it_was_restored(postgres, schema, tmp_path):
+    postgres.execute("CREATE TYPE mood AS ENUM ('a')")
+    postgres.execute("CREATE TABLE things (a mood, b char(2))")
+    given = {"type": "sql", "connection": "db", "schema": schema}
+    assert read(read_request(tmp_path, given, {}, POSTGRES)).forms == {"a": "text", "b": "char(2)"}
+
+
 @pytest.fixture
 def mariadb():
     name = f"keys_{uuid.uuid4().hex[:10]}"

@@ -14,8 +14,6 @@ from elt_factory.config.models.table import Table, source_name
 from elt_factory.config.models.values import ColumnType
 from elt_factory.landing.manifest import LandedColumn
 
-_HASHED = "hash of "
-
 
 def form_of(kind: ColumnType) -> str:
     """Return how values of a type are written: alike for all of a name, but for the digits of decimals."""
@@ -23,18 +21,16 @@ def form_of(kind: ColumnType) -> str:
 
 
 def with_forms(columns: Sequence[LandedColumn], table: Table, forms: Mapping[str, str]) -> tuple[LandedColumn, ...]:
-    """Return landed columns of which those of the key that are text or bytes say how the source writes them."""
+    """Return landed columns of which those of the key that are text or bytes say how the source writes them.
+
+    Of a hash nothing says whether the source writes the keys in another way than before.
+    """
 
     def formed(column: LandedColumn) -> LandedColumn:
         form = forms.get(source_name(column.name))
         if form is None or column.name not in table.primary_key or column.type not in ("text", "binary"):
             return column
         said = table.columns.get(column.name)
-        return replace(column, form=f"{_HASHED}{form}" if said and said.pii == "hash" else form)
+        return column if said and said.pii == "hash" else replace(column, form=form)
 
     return tuple(map(formed, columns))
-
-
-def is_hashed(form: str) -> bool:
-    """Whether what is landed is a hash of what the source writes."""
-    return form.startswith(_HASHED)

@@ -308,7 +308,8 @@ def _with_keys(
     copy = contract.copy_whole(contract.good_rows(plan), str(folder / "keys.parquet"))
     landed = landed_files(connection.execute(copy).fetchall(), folder, request.attempt.name)[0]
     columns = tuple(LandedColumn(column.name, str(column.landed_type)) for column in plan.columns)
-    return replace(manifest, keys=landed, key_columns=columns)
+    formed = with_forms(columns, request.known.table, request.spool.forms)
+    return replace(manifest, keys=landed, key_columns=formed)
 
 
 def landed_files(rows: Sequence[Sequence[Any]], folder: Path, attempt: str) -> tuple[LandedFile, ...]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from elt_factory.core.amount import amount
 from elt_factory.core.failures import BadDataError
-from elt_factory.landing.key_forms import is_hashed
 from elt_factory.landing.manifest import Manifest
 from elt_factory.warehouse import audit
 from elt_factory.warehouse.dialect import Dialect, Relation
@@ -28,25 +27,22 @@ _WHOLE, _FRACTION = "^-?[0-9]+$", "^-?[0-9]*[.][0-9]+$"
 
 
 def refuse_other_forms(load: Writing) -> None:
-    """See that no row comes with a key that the table has already, written in another way.
+    """See that no row comes, and no key is compared, that the table has already, written in another way.
 
     Raises:
-        BadDataError: there is one; or all keys are hashed and new, and nothing says how they were written.
+        BadDataError: there is one.
     """
-    order, staging = load.order, load.staged.rows
+    order, warehouse = load.order, load.warehouse
     now = _forms(order)
-    if staging is None or not now:
+    if not now:
         return
-    found = load.warehouse.query(loaded_columns(load.warehouse.dialect, order.manifest)).rows
+    found = warehouse.query(noted_columns(warehouse.dialect, order.manifest)).rows
     before = {name: {forms.get(name) for (text,) in found for forms in [_kept(text)]} - {None} for name in now}
     changed = {name: form for name, form in now.items() if before[name] - {form}}
-    if not changed:
-        return
-    hashed = {name for name, form in changed.items() if is_hashed(form)}
-    query = count_unknown(load, staging) if hashed else count_same(load, staging, changed)
-    came, there = load.warehouse.query(query).rows[0]
-    if came and there:
-        raise _other_forms(order, changed, {name: before[name] - {changed[name]} for name in changed}, int(came))
+    for coming in (load.staged.rows, load.staged.keys) if changed else ():
+        came = warehouse.query(count_same(load, coming, changed)).rows[0][0] if coming else 0
+        if came:
+            raise _other_forms(order, changed, {name: before[name] - {changed[name]} for name in changed}, int(came))
 
 
 def _forms(order: LoadOrder) -> dict[str, str]:
@@ -54,47 +50,41 @@ def _forms(order: LoadOrder) -> dict[str, str]:
     appends = order.write_disposition == "append" and not order.manifest.cursor_column
     if order.starts_over or appends:
         return {}
-    return {column.name: column.form for column in order.manifest.columns if column.form}
+    columns = (*order.manifest.key_columns, *order.manifest.columns)
+    return {column.name: column.form for column in columns if column.form}
 
 
 def _kept(columns: str | None) -> Mapping[str, str | None]:
     return {str(column["name"]): column.get("form") for column in json.loads(columns or "[]")}
 
 
-def loaded_columns(dialect: Dialect, manifest: Manifest) -> Statement:
-    """SELECT of the columns of the loads whose rows a table has, with how the source wrote its keys."""
+def noted_columns(dialect: Dialect, manifest: Manifest) -> Statement:
+    """SELECT of the columns of the commits whose rows a table may have, with how the source wrote its keys.
+
+    Also of those whose window was loaded again since: `merge` leaves rows that have left the window.
+    """
     d = dialect
+    loads, mine = audit.log("loads").sql(d), audit.of_table(d, manifest.source, manifest.table)
+    refreshed = f"SELECT max({d.name('turn')}) FROM {loads} WHERE {mine} AND {d.name('full_refresh')}"
     return Statement(
-        f"SELECT DISTINCT {d.name('columns')} FROM {audit.relation('loads').sql(d)} "
-        f"WHERE {audit.of_table(d, manifest.source, manifest.table)} AND {d.name('replaced_by')} IS NULL "
-        f"AND {d.name('rows_loaded')} > 0",
+        f"SELECT DISTINCT {d.name('columns')} FROM {loads} WHERE {mine} AND {d.name('rows_loaded')} > 0 "
+        f"AND {d.name('turn')} >= coalesce(({refreshed}), 0)",
         "how the source has written the keys so far",
     )
 
 
-def count_same(load: Writing, staging: Relation, changed: Iterable[str]) -> Statement:
-    """SELECT of how many rows come with a key that the table has in another form only, and 1."""
+def count_same(load: Writing, coming: Relation, changed: Iterable[str]) -> Statement:
+    """SELECT of how many keys come that the table has in another form only."""
     d, target = load.warehouse.dialect, load.order.target.sql(load.warehouse.dialect)
-    plain = {key: _plain_bytes if load.order.landed_columns[key].name == "binary" else _plain for key in changed}
+    kinds = load.order.key_columns | load.order.landed_columns
+    plain = {key: _plain_bytes if kinds[key].name == "binary" else _plain for key in changed}
     pairs = [(f"t.{d.name(key)}", f"s.{d.name(key)}", plain.get(key, _as_it_is)) for key in load.order.primary_key]
     same = " AND ".join(f"{one} = {two}" for one, two, _ in pairs)
     alike = " AND ".join(f"{of(d, one)} = {of(d, two)}" for one, two, of in pairs)
     return Statement(
-        f"SELECT count(*), 1 FROM {staging.sql(d)} AS s WHERE NOT EXISTS (SELECT 1 FROM {target} AS t WHERE {same}) "
+        f"SELECT count(*) FROM {coming.sql(d)} AS s WHERE NOT EXISTS (SELECT 1 FROM {target} AS t WHERE {same}) "
         f"AND EXISTS (SELECT 1 FROM {target} AS t WHERE {alike})",
         "fail if the table has a key in another form",
-    )
-
-
-def count_unknown(load: Writing, staging: Relation) -> Statement:
-    """SELECT of how many rows come, 0 where the table has the key of one; and of whether the table has rows."""
-    d, target = load.warehouse.dialect, load.order.target.sql(load.warehouse.dialect)
-    same = " AND ".join(f"t.{d.name(key)} = s.{d.name(key)}" for key in load.order.primary_key)
-    known = f"EXISTS (SELECT 1 FROM {target} AS t WHERE {same})"
-    return Statement(
-        f"SELECT CASE WHEN count(CASE WHEN {known} THEN 1 END) = 0 THEN count(*) ELSE 0 END, "
-        f"(SELECT count(*) FROM {target}) FROM {staging.sql(d)} AS s",
-        "fail if the table has none of the hashed keys",
     )
 
 
@@ -125,10 +115,8 @@ def _other_forms(
     order: LoadOrder, now: Mapping[str, str], before: Mapping[str, set[str | None]], rows: int
 ) -> BadDataError:
     types = "; ".join(f"{name} was {' or '.join(sorted(map(str, before[name])))}, and is {now[name]}" for name in now)
-    what = "a key that the table has in another form"
-    if any(map(is_hashed, now.values())):
-        what = "hashed keys of which the table has none"
     return BadDataError(
         f"{order.label}: the type of the key has changed at the source ({types}), and {amount(rows, 'row')} came with "
-        f"{what}: they would be in the table twice; nothing was committed. Run with full refresh"
+        "a key that the table has in another form: they would be in the table twice; nothing was committed. Run with "
+        "full refresh"
     )

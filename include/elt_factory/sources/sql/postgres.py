@@ -323,7 +323,9 @@ def _type(column: psycopg.Column, nested: frozenset[int]) -> ColumnType:
 def _forms(columns: Sequence[psycopg.Column], types: Mapping[str, ColumnType]) -> Mapping[str, str]:
     """Return how columns that are text are written: `char(6)` with blanks behind it, `uuid` with its dashes."""
     texts = [column for column in columns if types[column.name].name == "text" and column.type_code not in _PLAIN_TEXTS]
-    return {column.name: column.type_display.replace("bpchar", "char") for column in texts}
+    forms = {column.name: column.type_display.replace("bpchar", "char") for column in texts}
+    # enums and citext have a number for a name, which is another one after a restore
+    return {name: form for name, form in forms.items() if not form.rstrip("[]").isdigit()}
 
 
 def _integers(columns: Sequence[psycopg.Column]) -> frozenset[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from elt_factory.core.failures import BadDataError
+from elt_factory.sources.sql.model import SqlTable
 from elt_factory.testing.warehouses.loader import MERGE, MERGE_BY_CURSOR, Loader, OnWarehouse, day, everything
 
 UUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
@@ -83,10 +84,33 @@ class KeyFormSuite(OnWarehouse):
         loader.forms = {"id": "text"}
         assert loader.load([{"id": UUID}, {"id": UUID.replace("a", "b")}], day(2)).total_rows == 2
 
-    def test_hashed_keys_of_another_type_fail_the_load_unless_one_is_known(self, loader: Loader) -> None:
-        loader.spec, loader.forms = MERGE | {"columns": {"id": {"pii": "hash"}}}, {"id": "char(3)"}
-        loader.load([{"id": "a  "}, {"id": "abc"}])
+    @pytest.mark.parametrize("spec", [MERGE, APPEND], ids=["merge", "append"])
+    def test_of_hashed_keys_nothing_says_how_they_are_written(self, loader: Loader, spec: dict[str, Any]) -> None:
+        loader.spec, loader.forms = spec | {"columns": {"id": {"type": "text"}}}, {"id": "text"}
+        loader.load([{"id": "a", "u": 1}])
+        for number, form in ((2, "text"), (3, "uuid"), (4, "text")):
+            loader.spec, loader.forms = spec | {"columns": {"id": {"pii": "hash"}}}, {"id": form}
+            assert loader.load([{"id": f"new{number}", "u": number}], day(number)).total_rows == number
+
+    def test_what_a_window_leaves_in_the_table_when_it_is_loaded_again_has_the_form_of_before(
+        self, loader: Loader
+    ) -> None:
+        loader.spec, loader.forms = MERGE | TEXT_KEY, {"id": "char(3)"}
+        loader.load([{"id": "a  "}])
         loader.forms = {"id": "text"}
-        with pytest.raises(BadDataError, match=r"1 row came with hashed keys of which the table has none"):
+        loader.load([{"id": "zz"}])
+        with pytest.raises(BadDataError, match="in another form"):
             loader.load([{"id": "a"}], day(2))
-        assert loader.load([{"id": "abc"}, {"id": "xyz"}], day(3)).total_rows == 3
+
+    @pytest.mark.parametrize("rows", [[], [{"id": "abc", "u": 2}]], ids=["none", "one"])
+    @pytest.mark.parametrize("compare", ["hard", "soft"])
+    def test_keys_that_are_compared_delete_no_row_whose_key_is_written_in_another_way(
+        self, loader: Loader, rows: Any, compare: str
+    ) -> None:
+        loader.spec, loader.table_model = MERGE_BY_CURSOR | TEXT_KEY | {"deletes": {"compare": compare}}, SqlTable
+        keys, loader.forms = [{"id": "a  "}, {"id": "abc"}], {"id": "char(3)"}
+        loader.load([key | {"u": 1} for key in keys], day(1), keys=keys)
+        loader.forms = {"id": "text"}
+        with pytest.raises(BadDataError, match="1 row came with a key that the table has in another form"):
+            loader.load(rows, day(2), keys=[{"id": "a"}, {"id": "abc"}])
+        assert loader.load(rows, day(2), keys=keys).rows_deleted == 0
