@@ -40,7 +40,7 @@ class Checked:
         *,
         run_id: str = "run",
         full_refresh: bool = False,
-    ) -> None:
+    ) -> LoadOrder:
         window = window or day(1)
         target, table = Relation("src", "tab"), self.config.tables["tab"]
         folder = self.base / str(next(self.numbers))
@@ -53,7 +53,9 @@ class Checked:
         place = LocalPlace(folder / "landing")
         manifest = land(LandRequest(known, window, load, spool, place, folder, print))
         disposition, keys = table.write_disposition, table.primary_key
-        self.warehouse.load(LoadOrder(manifest, place, target, disposition, keys, run_id, full_refresh))
+        order = LoadOrder(manifest, place, target, disposition, keys, run_id, full_refresh)
+        self.warehouse.load(order)
+        return order
 
     def request(self, window: Window | None = None) -> CheckRequest:
         window = window or day(1)

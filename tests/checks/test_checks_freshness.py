@@ -198,6 +198,15 @@ def test_a_run_that_was_cleared_is_ready_when_its_new_rows_are_checked(checked):
     assert window_checked(source.warehouse, "src", "tab", day(1)).holds
 
 
+def test_a_load_that_was_cleared_alone_brings_the_rows_that_were_checked(checked):
+    source = checked()
+    landed = source.load([{"n": 1}], day(1), run_id="r1")
+    keep(source.warehouse, "src", "r1", "quality.tab", [result("passed")])
+    assert not source.warehouse.load(landed).gave_way
+    assert window_checked(source.warehouse, "src", "tab", day(1)).holds
+    assert past_runs(source.warehouse, "src", past_loads(source.warehouse, "src"))["r1"].passed("tab")
+
+
 def test_a_model_that_failed_in_the_process_of_all_and_then_was_built_alone_keeps_no_one_waiting(checked):
     source = checked()
     source.load([{"n": 1}], day(1), run_id="r1")

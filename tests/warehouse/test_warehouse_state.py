@@ -191,7 +191,7 @@ def test_committed_loads_come_in_the_order_of_their_windows(loader, warehouse):
         (day(1).start, day(1).end, "run1"),
         (day(2).start, day(2).end, "run2"),
     ]
-    assert found[1].loaded_at <= found[0].loaded_at
+    assert found[1].started_at <= found[0].started_at
 
 
 def committed(*spans):

@@ -84,9 +84,9 @@ def past_runs(warehouse: Warehouse, source: str, loads: list[PastLoad]) -> dict[
     found = {}
     for run_id, mine in grouped.items():
         checks, failed, last = verdicts.get(run_id, ({}, False, None))
-        # a run that was cleared has results of before its new rows
-        loaded = {load.table: load.loaded_at for load in mine}
-        checked = frozenset(table for table, at in checks.items() if table not in loaded or at >= loaded[table])
+        # a run that was cleared has results of before it read again
+        began = {load.table: load.started_at for load in mine}
+        checked = frozenset(table for table, at in checks.items() if table not in began or at >= began[table])
         end = max(filter(None, (*(load.loaded_at for load in mine), last)))
         seconds = (end - min(load.started_at for load in mine)).total_seconds()
         found[run_id] = PastRun(sum(load.rows_read for load in mine), seconds, checked, failed)

@@ -157,12 +157,12 @@ def _number(text: str) -> Decimal | None:
 
 @dataclass(frozen=True)
 class Committed:
-    """One committed load: the window it covers, the run that wrote it, and when."""
+    """One committed load: the window it covers, the run that wrote it, and when its landing was begun."""
 
     start: datetime
     end: datetime
     run_id: str
-    loaded_at: datetime
+    started_at: datetime
 
 
 def committed_loads(warehouse: Warehouse, source: str, table: str, wanted: Window) -> list[Committed]:
@@ -174,8 +174,9 @@ def committed_loads(warehouse: Warehouse, source: str, table: str, wanted: Windo
         f"{d.name('window_end')} > {d.literal(wanted.start)} AND {d.name('window_start')} < {d.literal(wanted.end)}"
     )
     where = f"{_standing(d, source, table)} AND {overlap}"
-    rows = _loads(warehouse, ("window_start", "window_end", "run_id", "loaded_at"), where).rows
-    return sorted((Committed(*row) for row in rows), key=lambda load: load.start)
+    rows = _loads(warehouse, ("window_start", "window_end", "run_id", "started_at", "loaded_at"), where).rows
+    found = (Committed(start, end, run_id, began or at) for start, end, run_id, began, at in rows)
+    return sorted(found, key=lambda load: load.start)
 
 
 def loaded_up_to(warehouse: Warehouse, source: str, table: str) -> datetime | None:
@@ -222,17 +223,18 @@ def covering(loads: Sequence[Committed], wanted: Window) -> list[Committed]:
 
 
 def run_verdict(warehouse: Warehouse, source: str, table: str, load: Committed) -> tuple[bool, list[str]]:
-    """Whether the run of a load has finished the checks of a table after it, and which of them failed.
+    """Whether the run of a load has finished the checks of a table for its rows, and which of them failed.
 
-    A run that was cleared has results of before, about rows that this load took the place of. Of what dbt did twice in
-    a run, in one process for all models and then in a model's own task, the last time counts.
+    A run that was cleared has results of before it read again, about rows that this load took the place of. A load that
+    was cleared alone has brought the same rows again. Of what dbt did twice in a run, in one process for all models and
+    then in a model's own task, the last time counts.
     """
     d = warehouse.dialect
     columns = d.names(("task_id", "kind", "table_name", "check_name", "status"))
     rows = warehouse.query(
         f"SELECT {columns} FROM {audit.relation('quality_results').sql(d)} "
         f"WHERE {d.name('source')} = {d.literal(source)} AND {d.name('run_id')} = {d.literal(load.run_id)} "
-        f"AND {d.name('checked_at')} >= {d.literal(load.loaded_at)} ORDER BY {d.name('checked_at')}"
+        f"AND {d.name('checked_at')} >= {d.literal(load.started_at)} ORDER BY {d.name('checked_at')}"
     ).rows
     # what was checked before the transform says nothing of what comes after it
     checked = any(
