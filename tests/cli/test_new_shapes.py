@@ -251,6 +251,17 @@ def usgs(query):
     return {"metadata": {"limit": size, "offset": at, "count": SIZE}, "features": cut(at - 1, size) if at else []}
 
 
+def first_shown(query):
+    """It counts from 0, and says from 1 what it shows; other parts of it have such names, too."""
+    at, size = int(query.get("from", 0)), min(SIZE, int(query.get("size", SIZE)))
+    return {"results": cut(at, size), "from": at + 1, "total": len(ROWS), "facets": {"offset": True, "skip": 1}}
+
+
+def faceted(query):
+    at, size = int(query.get("offset", 0)), min(SIZE, int(query.get("limit", SIZE)))
+    return {"results": cut(at, size), "offset": at, "facets": {"price": {"offset": 1}}}
+
+
 def arcgis(query):
     at, size = int(query.get("resultOffset", 0)), min(SIZE, int(query.get("resultRecordCount", SIZE)))
     more = {"exceededTransferLimit": True} if at + size < len(ROWS) else {}
@@ -339,7 +350,7 @@ def hidden(query):
 _FIRST = (stripe, jira, airtable, zendesk, spring, odata, wordpress, slack, django, github, shopify, hubspot)
 _MORE = (salesforce, twilio, ckan, socrata, algolia, contentful, mailchimp, jsonapi, notion, elasticsearch, hateoas)
 _TOKENS = (box, kubernetes, iam, mediawiki, zendesk_export, fhir, odata_2)
-_NUMBERS = (scim, usgs, arcgis, zoom, strapi, magento)
+_NUMBERS = (scim, usgs, first_shown, faceted, arcgis, zoom, strapi, magento)
 _REST = (pipedrive, google, square, intercom, servicenow)
 SHAPES = {shape.__name__: shape for shape in (*_FIRST, *_MORE, *_REST, *_TOKENS, *_NUMBERS)}
 WRAPPED = {"hubspot": with_properties, "jsonapi": with_attributes, "elasticsearch": as_hit}

@@ -213,10 +213,14 @@ CONTRADICTIONS = {
     "ArcGIS": ({"exceededTransferLimit": True}, "exceededTransferLimit"),
     "Zendesk": ({"end_of_stream": False}, "end_of_stream"),
     "Zoho": ({"info": {"more_records": True}}, "info.more_records"),
-    "Plaid": ({"total_data": 25}, "25 records"),
-    "DocuSign": ({"totalSetSize": "25"}, "25 records"),
+    "DocuSign": ({"totalSetSize": "25", "nextUri": "/x?start_position=5"}, "nextUri"),
+    "Twitter": ({"search_metadata": {"next_results": "?max_id=5"}}, "search_metadata.next_results"),
+    "Rick and Morty": ({"info": {"pages": 5, "next": "https://h/x?page=2"}}, "info.next"),
     "STAC": ({"numberMatched": 25}, "25 records"),
     "Algolia": ({"nbPages": 5}, "5 pages"),
+    "GitHub's search": ({"incomplete_results": True}, "incomplete_results"),
+    "Google Drive": ({"incompleteSearch": True}, "incompleteSearch"),
+    "BigQuery": ({"jobComplete": False}, "jobComplete"),
 }
 # what is on the last page, too, or may be
 ENDS = [
@@ -224,6 +228,19 @@ ENDS = [
     {"links": [{"rel": "self", "href": "/a"}, {"rel": "prev", "href": "/b"}]},
     {"next_offset": 5, "next_start": 5, "nextSyncToken": "t", "@odata.deltaLink": "https://h/x"},
     {"offset": "0", "cursor": "", "total": "5", "nbPages": 1, "end_of_stream": True, "continue": {}},
+    # what has such names and is of something else
+    {"total_data": 1523, "total": "1500", "total_number": 300, "total_count": 12.5},
+    {"info": {"pages": 300, "total": 1500, "next": "2026-11-30"}, "pages": {"next": {"title": "About us"}}},
+    {"links": {"next": {"href": None, "method": "GET", "rel": "next"}}, "next": {"page": 0, "per_page": 20}},
+    {"next_page": {"href": "", "templated": "false"}, "next_marker": 7, "metadata": {"continue": ""}},
+]
+RECORDS = [
+    ({"path": "post", "one": True}, {"post": {"id": 1, "links": [{"rel": "next", "href": "/b"}], "next": "/b"}}),
+    ({"path": "post", "one": True}, {"post": {"id": 1, "total": 99, "continue": "yes", "end_of_stream": False}}),
+    ({"path": "by", "key": "name"}, {"by": {"next": {"v": "x"}, "prev": {"v": "y"}}}),
+    (None, {"id": 1, "links": [{"rel": "next", "href": "/b"}], "info": {"next": "/b"}, "next_marker": "x"}),
+    (None, {"code": "A1", "note": "hello"}),
+    ("links", {"links": [{"rel": "next", "href": "/b"}]}),
 ]
 
 
@@ -246,6 +263,54 @@ def test_what_an_answer_says_at_its_end_is_no_contradiction(tmp_path, said):
         warned: list[str] = []
         assert rows_of(server, tmp_path, {"type": "single_page"}, warned=warned) == PAGES[0]
         assert not warned
+
+
+@pytest.mark.parametrize(("records", "body"), RECORDS)
+def test_what_a_record_has_says_nothing_of_the_pages(tmp_path, records, body):
+    with serving(lambda _: reply(body, X_Total_Count="1" if records == "links" else "57")) as server:
+        warned: list[str] = []
+        assert rows_of(server, tmp_path, {"type": "single_page"}, {"records": records}, warned=warned)
+        assert not warned
+
+
+def test_what_an_answer_says_next_to_a_paginator_that_found_its_end_is_no_contradiction(tmp_path):
+    said = {"endOfStream": False, "next_marker": "x", "numberMatched": 99}
+    pages = {"": {"data": PAGES[0], "next": "c1"}, "c1": {"data": PAGES[1], **said}}
+    with serving(lambda asked: reply(pages[asked.params.get("after", "")], X_Total="99")) as server:
+        assert rows_of(server, tmp_path, CURSOR) == numbered(0, 10)
+
+
+@pytest.mark.parametrize("name", ["next_marker", "pagination_token", "lastEvaluatedKey", "next_token"])
+def test_the_tables_own_token_does_not_lead_to_another_page(tmp_path, name):
+    with serving(lambda _: reply({"data": PAGES[0], name: "abcdefg"})) as server:
+        merged = {"primary_key": ["id"], "write_disposition": "merge"}
+        more = {**merged, "delta_token": name, "params": {"since": "{{ delta_token }}"}}
+        assert rows_of(server, tmp_path, {"type": "single_page"}, more) == PAGES[0]
+
+
+def test_a_parameter_that_the_answer_repeats_does_not_lead_to_another_page(tmp_path):
+    with serving(lambda asked: reply({"data": PAGES[0], **asked.params})) as server:
+        warned: list[str] = []
+        more = {"params": {"limit": 5, "marker": "a", "pagination_token": "b"}}
+        assert rows_of(server, tmp_path, {"type": "single_page"}, more, warned=warned) == PAGES[0]
+        assert not warned
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '"next": ' + '{"a": ' * 2000 + "1" + "}" * 2000,
+        r'"after": "\ud800", "next": "\ud800"',
+        '"total": 1e400',
+        f'"total": {"9" * 5000}, "nbPages": "{"9" * 5000}"',
+        '"links": [{"rel": "next", "href": NaN}]',
+    ],
+    ids=["deep", "half a character", "infinite", "long", "broken links"],
+)
+def test_signs_that_cannot_be_read_say_nothing(tmp_path, said):
+    body = f'{{"data": [{{"id": 0}}], {said}}}'.encode()
+    with serving(lambda _: Reply(body, headers={"X-Total": "9" * 5000})) as server:
+        assert rows_of(server, tmp_path, {"type": "single_page"}) == [{"id": 0}]
 
 
 @pytest.mark.parametrize("said", [{"cursor": "c2"}, {"offset": "itr/5"}, {"meta": {"page": {"after": "x"}}}])
@@ -281,6 +346,22 @@ def test_fewer_records_than_a_header_says_are_an_error(tmp_path, name):
         pytest.raises(BadDataError, match="says 12 records, but 5 were read"),
     ):
         rows_of(server, tmp_path, {"type": "single_page"}, {"records": None})
+
+
+@pytest.mark.parametrize("sent", [{"params": {"limit": 5}}, {"params": {"status": "paid"}}, {"json": {"size": 5}}])
+def test_a_total_in_a_header_is_a_warning_next_to_parameters_that_may_limit_on_purpose(tmp_path, sent):
+    with serving(lambda _: Reply(json.dumps(PAGES[0]).encode(), headers={"X-Total": "12"})) as server:
+        warned: list[str] = []
+        more = {"records": None, **sent}
+        assert rows_of(server, tmp_path, {"type": "single_page"}, more, warned=warned) == PAGES[0]
+        assert "says 12 records, but 5 were read" in warned[0]
+
+
+def test_a_total_in_a_header_may_be_of_more_than_pages_by_number_are_asked_for(tmp_path):
+    pages = {"1": PAGES[0], "2": []}
+    answer = lambda asked: Reply(json.dumps(pages[asked.params["page"]]).encode(), headers={"X-Total": "12"})  # noqa: E731
+    with serving(answer) as server:
+        assert rows_of(server, tmp_path, {"type": "page_number"}, {"records": None}) == PAGES[0]
 
 
 def test_a_link_header_that_leads_on_is_no_end(tmp_path):
@@ -481,9 +562,6 @@ def test_a_total_with_more_behind_it_is_no_end(tmp_path):
     ("said", "told"),
     [
         ({"timed_out": True}, "timed_out"),
-        ({"incomplete_results": True}, "incomplete_results"),
-        ({"incompleteSearch": True}, "incompletesearch"),
-        ({"jobComplete": False}, "jobcomplete is false"),
         ({"_shards": {"total": 5, "failed": 2}}, r"_shards\.failed"),
         ({"error": "boom"}, "error"),
         ({"error": True}, "error"),

@@ -54,6 +54,13 @@ def test_a_number_is_a_place_in_an_answer_that_is_a_list_as_that_of_the_world_ba
             assert len(server.asked) == 3
 
 
+def test_what_is_next_to_the_records_in_a_list_says_that_pages_are_missing(tmp_path):
+    table = "x: {path: /x, records: '1', paginator: {type: single_page}}"
+    found = serving(lambda _: reply([{"page": 1, "pages": 3, "total": 50}, PAGES[0]]))
+    with found as server, pytest.raises(BadDataError, match=r'"0\.total" in the response says 50 records'):
+        records_of(server, tmp_path, table, "x")
+
+
 def test_what_no_place_in_a_list_leads_to_is_an_error(tmp_path):
     table = "x: {path: /x, records: '1', paginator: {type: single_page}}"
     found = serving(lambda _: reply([{"message": [{"id": "120"}]}]))

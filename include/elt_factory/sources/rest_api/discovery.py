@@ -27,6 +27,7 @@ from elt_factory.sources.rest_api.paginators import Ask, Page
 from elt_factory.sources.rest_api.paging import empty_lists, paginator_candidates, records_paths
 from elt_factory.sources.rest_api.paging_model import PageNumberPaginator, Paginator, SinglePage
 from elt_factory.sources.rest_api.signs import Came, contradiction, signs_of
+from elt_factory.sources.rest_api.signs_alone import by_headers, with_alone
 
 _PATIENCE = Patience(tries=4, longest_retry_after=10.0)
 _KEY_HEADERS = ("X-API-Key", "Api-Key", "X-Auth-Token")
@@ -87,7 +88,9 @@ def _source(
     }
     if first.auth:
         extract["auth"] = Guess(_flow(first.auth), "tried: the API accepts it")
-    extract["paginator"] = Guess(_flow(paginator), _why_paginator(paginator, _against(first.answer, paths[0])))
+    extract["paginator"] = Guess(
+        _flow(paginator), _why_paginator(paginator, _against(first.answer, paths[0], endpoint.params))
+    )
     lines = {"path": Guess(json.dumps(endpoint.path), seen[1].doubt)}
     params = {**endpoint.params, **(window.templates if window else {})}
     if params:
@@ -220,12 +223,16 @@ def _why_paginator(model: Paginator, against: str) -> str:
     return "no pagination found: check that one response holds everything"
 
 
-def _against(answer: Answer, records: str | None) -> str:
+def _against(answer: Answer, records: str | None, params: Mapping[str, str]) -> str:
     """Return what a first response says against being all there is."""
     document = answer.document
     page = Page(document, answer.headers, document.records(records), records)
-    signs = signs_of(document, records)
-    against = contradiction(SinglePage(type="single_page"), Ask(), signs, page, Came(page.records, page.items, 1))
+    signs = with_alone(signs_of(document, records), document, records)
+    came = Came(page.records, page.items, 1)
+    against = contradiction(SinglePage(type="single_page"), (), signs, signs, page, came)
+    if not against and (counted := by_headers(page, signs, came)):
+        # next to parameters, which may limit what comes on purpose, it is a warning
+        return counted if params else f"{counted}: loads fail until this is right"
     said = against.removeprefix("the pages ended, but ").removesuffix(": check paginator:")
     return said and f"{said}: loads fail until this is right"
 

@@ -60,7 +60,9 @@ class KeyPages:
             BadDataError: an answer is none that can be read, or the pages end too soon.
         """
         request, paginator = self._request(key), self.api.paginator
-        walk, proof = Walk(paginator, self.request.most_pages), Proof(paginator, self.table.delta_token)
+        has_body = request.sending({}).content is not None
+        walk = Walk(paginator, self.request.most_pages)
+        proof = Proof(paginator, self.table.delta_token, has_body=has_body)
         delta = Delta(self.table, self.request, self.label)
         ask: Ask | None = delta.first(paginator)
         answer: Answer | None = None
@@ -139,7 +141,7 @@ class KeyPages:
             BadDataError: one cannot be read, or they say that there is more.
         """
         model = SinglePage(type="single_page")
-        walk, proof, last = Walk(model), Proof(model), None
+        walk, proof, last = Walk(model), Proof(model, has_body=True), None
         for answer in answers:
             last = answer
             with _placed(answer, self.label):

@@ -35,6 +35,7 @@ from elt_factory.sources.rest_api.repeats import Prints
 _LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:\"[^\"]*\"|[^\s;,]*))?)*)")
 _PIECE = 5000
 _SHOWN = 80
+_MOST_DIGITS = 18
 _NO_MORE = (b"false", b"null", b'"false"', b"0", b'""')
 # some APIs end with a cursor of zero
 _NO_CURSOR = (b"null", b"false", b'""', b"0", b'"0"', b"[]", b"{}")
@@ -172,7 +173,7 @@ def says_more(model: Paged, page: Page) -> bool | None:
 def number_of(raw: Raw | None) -> int | None:
     """Return a count in an answer, also one in quotes; None where there is none."""
     text = bytes(raw).strip(b'"') if raw is not None else b""
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
 def _next(model: Paginator, asked: Ask, page: Page) -> Ask | None:
@@ -234,19 +235,21 @@ def link_with(header: str, rel: str) -> str | None:
     return None
 
 
-def next_of(links: Raw) -> str:
-    """Return the address in a list of links whose relation is `next`, as FHIR has it; empty text where none is."""
+def next_of(links: Raw) -> Raw:
+    """Return the address in a list of links whose relation is `next`, as FHIR has it; null where none is."""
     for keys in filter(None, map(keys_of, items_of(links))):
         relation = bytes(keys.get("rel", keys.get("relation", Raw(b""))))
         if relation.lower() == b'"next"':
-            address = next((keys[name] for name in ("href", "url", "uri") if name in keys), Raw(b""))
-            return msgspec.json.decode(address, type=str) if first_byte(address) == b'"' else ""
-    return ""
+            return next((keys[name] for name in ("href", "url", "uri") if name in keys), Raw(b"null"))
+    return Raw(b"null")
 
 
 def _link(document: Document, path: str) -> str:
     raw = document.find(path)
-    return next_of(raw) if raw is not None and first_byte(raw) == b"[" else str(text_at(document, path))
+    if raw is None or first_byte(raw) != b"[":
+        return str(text_at(document, path))
+    address = next_of(raw)
+    return str(_plain(address, path)) if first_byte(address) == b'"' else ""
 
 
 def told(asked: Ask) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from elt_factory.sources.rest_api.answer import steps
@@ -146,7 +146,8 @@ def _counted(answer: Any, records: int) -> list[Paginator]:
     if not records:
         return []
     said = {path.lower(): value for path, value in walk(answer)}
-    names = {_last(path).lower(): value for path, value in walk(answer)}
+    names = {_last(path).lower() for path, _ in walk(answer)}
+    ones = {_last(path).lower() for path, value in walk(answer) if value is not True and value in (1, "1")}
     # each API that says where it began says it by the name that it takes
     known = (
         ("maxResults", "startAt"),
@@ -171,9 +172,9 @@ def _counted(answer: Any, records: int) -> list[Paginator]:
     counted = [_pages(name, first) for name in pages for first in (1, 0)]
     counted += [_pages("page", first) for first in ((0, 1) if "totalpages" in names and "number" in names else (1, 0))]
     return [
-        *(_offset(pair, records, names) for pair in told),
+        *(model for pair in told for model in _offsets(pair, records, ones)),
         *counted,
-        *(_offset(pair, records, names) for pair in others if pair not in told),
+        *(model for pair in others if pair not in told for model in _offsets(pair, records, ones)),
     ]
 
 
@@ -181,10 +182,10 @@ def _pages(name: str, first: int) -> Paginator:
     return PageNumberPaginator(type="page_number", page_param=name, first_page=first)
 
 
-def _offset(pair: tuple[str, str], records: int, names: Mapping[str, Any]) -> Paginator:
-    """Return pages by limit and offset; an API that says 1 of its first page counts from there."""
-    counts_from_one = {"first_offset": 1} if names.get(pair[1].lower()) in (1, "1") else {}
-    return OffsetPaginator(type="offset", limit=records, limit_param=pair[0], offset_param=pair[1], **counts_from_one)
+def _offsets(pair: tuple[str, str], records: int, ones: Collection[str]) -> Iterator[Paginator]:
+    """Yield pages by limit and offset; where the answer has its name with a 1, it may count from there."""
+    for begin in ({"first_offset": 1}, {}) if pair[1].lower() in ones else ({},):
+        yield OffsetPaginator(type="offset", limit=records, limit_param=pair[0], offset_param=pair[1], **begin)
 
 
 def _has_next(value: Any) -> bool:

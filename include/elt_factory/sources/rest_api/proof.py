@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from elt_factory.sources.rest_api.paginators import Ask, Page, number_of, says_end
-from elt_factory.sources.rest_api.paging_model import Paged, Paginator
+from elt_factory.sources.rest_api.paging_model import OffsetPaginator, Paged, PageNumberPaginator, Paginator, SinglePage
 from elt_factory.sources.rest_api.signs import (
     Came,
     Signs,
     contradiction,
     full_by,
     never_there,
-    not_sent,
     path_of,
     says_complete,
     signs_of,
 )
+from elt_factory.sources.rest_api.signs_alone import by_headers, looks_like_cursor, with_alone
 from elt_factory.sources.rest_api.walk import Walk
+from elt_factory.sources.rest_api.whole import says_incomplete
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,19 @@ class Declared:
 
 
 class Proof:
-    """Keeps of all pages what reports whether they are all; at the path `at_end` only the last one has a value."""
+    """Keeps of all pages what reports whether they are all; at the path `at_end` only the last one has a value.
 
-    def __init__(self, model: Paginator, at_end: str | None = None) -> None:
+    `has_body`: they were asked for with a body, which may limit them on purpose, as parameters may.
+    """
+
+    def __init__(self, model: Paginator, at_end: str | None = None, *, has_body: bool = False) -> None:
         self._model = model
         self._at_end = at_end
+        self._has_body = has_body
         self._first: Signs | None = None
         self._last: tuple[Ask, Page] | None = None
         self._with_path = 0
-        self._cut = ""
+        self._cut = self._lacks = ""
         self._declared = Declared(model)
 
     def see(self, asked: Ask, page: Page) -> None:
@@ -94,6 +99,7 @@ class Proof:
         self._declared.see(page)
         # where pages are of the records within, only the last of them says what is missing
         self._cut = page.cut if page.around is None else self._cut or page.cut
+        self._lacks = self._lacks or says_incomplete(page.document, page.records_path)
         path = path_of(self._model)
         if path is not None and page.document.keys is not None and page.document.find(path) is not None:
             self._with_path += 1
@@ -103,21 +109,43 @@ class Proof:
         if self._first is None or self._last is None:
             return Verdict()
         asked, last = self._last
-        over = _is_said(self._model, last, walk)
+        signs, came = self._signs(last, walk), _came(walk, walk.fresh)
+        over = _is_said(self._model, last, walk) or (signs.more is not None and not signs.more[1])
         against = self._declared.against(walk, is_said=over) or contradiction(
-            self._model, asked, self._first, last, _came(walk, walk.fresh)
+            self._model, _sent(asked, params), self._first, signs, last, came
         )
-        against = against or self._cut
+        against = against or self._cut or self._lacks
+        is_alone = isinstance(self._model, SinglePage)
+        counted = by_headers(last, signs, came) if is_alone and not against else ""
+        # parameters may limit what comes on purpose, and a header may count more than they ask for
+        against = against or ("" if params or self._has_body else counted)
         is_last = self._at_end is not None and last.document.find(self._at_end) is not None
         # some APIs leave the cursor out where there is one page, and say that it is all
         nowhere = "" if is_last or over else never_there(self._model, self._with_path, walk.items)
-        nowhere = nowhere or ("" if is_last or over else not_sent(self._model, last))
         full = full_by(params, last.items) if nowhere or against else ""
         if against or (nowhere and full):
             text = against or f"{nowhere}; the page is full, according to {full}"
             hint = "check paginator: and records:; if the response is wrong, incomplete: warn loads what was read"
             return Verdict(text, hint, incomplete == "fail")
-        return Verdict(nowhere)
+        cursor = looks_like_cursor(last, _texts(params)) if is_alone and not is_last and not over else ""
+        return Verdict(nowhere or counted or cursor)
+
+    def _signs(self, last: Page, walk: Walk) -> Signs:
+        """Return what the last answer says; where it is the only one and its paginator found nothing, in more words."""
+        aside = (self._at_end or "").replace("\\.", ".")
+        signs = signs_of(last.document, last.records_path, aside)
+        counts = isinstance(self._model, OffsetPaginator | PageNumberPaginator)
+        if counts or self._with_path or walk.pages > 1:
+            return signs
+        return with_alone(signs, last.document, last.records_path, aside)
+
+
+def _sent(asked: Ask, params: Mapping[str, object]) -> set[str]:
+    return {*map(str, asked.params.values()), *_texts(params), asked.link or ""}
+
+
+def _texts(params: Mapping[str, object]) -> list[str]:
+    return [value for value in params.values() if isinstance(value, str) and not value.isdecimal()]
 
 
 def _came(walk: Walk, pages: int) -> Came:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 from msgspec import Raw
 
-from elt_factory.sources.rest_api.answer import Document, first_byte, keys_of, steps
-from elt_factory.sources.rest_api.paginators import Ask, Page, link_with, next_of, number_of
+from elt_factory.sources.rest_api.answer import Document, UnreadableAnswerError, first_byte, keys_of, steps
+from elt_factory.sources.rest_api.paginators import Page, link_with
 from elt_factory.sources.rest_api.paging_model import (
     CursorPaginator,
     HeaderLinkPaginator,
@@ -18,11 +18,10 @@ from elt_factory.sources.rest_api.paging_model import (
     OffsetPaginator,
     PageNumberPaginator,
     Paginator,
-    SinglePage,
 )
 
 # names without signs and in small letters
-_MORE = frozenset(
+MORE = frozenset(
     {
         "hasmore",
         "hasnext",
@@ -34,17 +33,12 @@ _MORE = frozenset(
         "hasmorepages",
         "hasmoreresults",
         "hasmorerecords",
-        "hasmoredata",
         "morepages",
-        "morerecords",
-        "moreresult",
-        "moreitemsincollection",
-        "exceededtransferlimit",
         "istruncated",
         "truncated",
     }
 )
-_LAST = frozenset({"last", "islast", "lastpage", "islastpage", "endofstream"})
+_LAST = frozenset({"last", "islast", "lastpage", "islastpage"})
 _TOTAL = frozenset(
     {
         "total",
@@ -55,27 +49,26 @@ _TOTAL = frozenset(
         "totalelements",
         "totalrows",
         "totalhits",
-        "totalnumber",
-        "totalsetsize",
         "odatacount",
         "numfound",
-        "numbermatched",
-        "nbhits",
     }
 )
-_PAGES = frozenset(
-    {"totalpages", "totalpage", "pagecount", "pagestotal", "numpages", "nbpages", "numberofpages", "lastpage", "pages"}
+_PAGES = frozenset({"totalpages", "pagecount", "pagestotal", "numpages", "numberofpages", "lastpage", "pages"})
+_NEXT = frozenset(
+    {
+        "next",
+        "nexturl",
+        "nextpage",
+        "nextpageurl",
+        "nextlink",
+        "nexthref",
+        "nextcursor",
+        "nextpagetoken",
+        "nexttoken",
+        "continuationtoken",
+        "odatanextlink",
+    }
 )
-_NEXT = re.compile(
-    r"(odata)?next((page|results?|records?|continuation)?(url|uri|link|href|path|token|cursor|marker)|page|results)?|"
-    r"continue|(continuation|pagination)token|lastevaluatedkey"
-)
-# what these hold is the place of the next page only as a text: as a number, it may be where this one has ended
-_NEXT_TEXT = frozenset({"nextoffset", "nextstart"})
-_LINKS = frozenset({"link", "links"})
-# names of cursors that some APIs send on the last page, too
-_CURSORS = frozenset({"cursor", "after", "aftercursor", "endcursor", "bookmark", "marker", "offset"})
-_TOTAL_HEADERS = ("x-total-count", "x-total", "x-wp-total")
 # objects of an answer that speak of the pages
 _ABOUT = frozenset(
     {
@@ -90,10 +83,6 @@ _ABOUT = frozenset(
         "cursor",
         "cursors",
         "responsemetadata",
-        "searchmetadata",
-        "additionaldata",
-        "info",
-        "pages",
         "paginginfo",
         "paginationinfo",
         "resultinfo",
@@ -114,6 +103,8 @@ SIZES = frozenset(
     }
 )
 _DEPTH = 4
+_MOST_DIGITS = 18
+_MOST_PLACES = 10
 _SIGNS = re.compile(r"[^a-z0-9]")
 
 
@@ -141,14 +132,14 @@ class Came:
         return total > self.items and total != self.rows
 
 
-def signs_of(document: Document, records: str | None) -> Signs:
-    """Return what an answer says of the pages: at its top, around its records, and in objects that speak of pages."""
+def signs_of(document: Document, records: str | None, aside: str | None = None) -> Signs:
+    """Return what an answer says of the pages: at its top, around its records, and in objects that speak of pages.
+
+    `aside` is the path of what is not a way to another page: the table's own token.
+    """
     found: dict[str, tuple[str, object]] = {}
-    # `total_transactions` next to `transactions`
-    of_records = f"total{plain(records)}" if records else ""
-    for path, raw in _said(document, records):
-        name = plain(path)
-        kind_and_value = sign("total" if name == of_records else name, raw)
+    for path, raw in said(document, records):
+        kind_and_value = None if path == aside else sign(plain(path), raw)
         if kind_and_value is not None:
             kind, value = kind_and_value
             found.setdefault(kind, (path, value))
@@ -171,35 +162,30 @@ def says_last(page: Page) -> bool | None:
     return None if more is None else not more[1]
 
 
-def contradiction(model: Paginator, asked: Ask, early: Signs, last: Page, came: Came) -> str:
-    """Return what the first and the last answer say against the end of the pages; empty text where they say nothing."""
-    late = signs_of(last.document, last.records_path)
+def contradiction(model: Paginator, sent: Collection[str], early: Signs, late: Signs, last: Page, came: Came) -> str:
+    """Return what the first and the last answer say against the end of the pages; empty text where they say nothing.
+
+    `sent` are values of the last request: an answer that repeats one does not lead to another page by it.
+    """
     if late.more is not None and late.more[1]:
         return f'the pages ended, but "{late.more[0]}" in the last response says there are more'
     # rows may come and go while they are read
-    totals = [said for signs in (early, late) for said in (signs.total, signs.least) if said] + _in_headers(last)
-    total = min(totals, key=lambda said: said[1], default=None)
+    totals = [found for signs in (early, late) for found in (signs.total, signs.least) if found]
+    total = min(totals, key=lambda found: found[1], default=None)
     if total and came.lacks(total[1]):
         return f'"{total[0]}" in the response says {total[1]:,} records, but {came.items:,} were read'
-    number = min((signs.pages for signs in (early, late) if signs.pages), key=lambda said: said[1], default=None)
+    number = min((signs.pages for signs in (early, late) if signs.pages), key=lambda found: found[1], default=None)
     if number and number[1] > came.pages:
         return f'"{number[0]}" in the response says {number[1]:,} pages, but {came.pages:,} were read'
     if late.more is not None or isinstance(model, OffsetPaginator | PageNumberPaginator):
         return ""
-    return _another_way_on(model, asked, last, late)
+    return _another_way_on(model, sent, last, late)
 
 
-def _in_headers(page: Page) -> list[tuple[str, int]]:
-    """Return the totals that headers say; those of an object that is itself the record are of something else."""
-    is_list = page.document.keys is None or page.records_path is not None
-    said = [(name, page.headers.get(name, "")) for name in _TOTAL_HEADERS] if is_list else []
-    return [(name, int(value)) for name, value in said if value.isdecimal()]
-
-
-def _another_way_on(model: Paginator, asked: Ask, last: Page, signs: Signs) -> str:
+def _another_way_on(model: Paginator, sent: Collection[str], last: Page, signs: Signs) -> str:
     own = (path_of(model) or "").replace("\\.", ".")
     is_own = signs.following is not None and f"{own}.".startswith(f"{signs.following[0]}.")
-    if signs.following and not is_own and signs.following[1] not in _asked_for(asked):
+    if signs.following and not is_own and signs.following[1] not in sent:
         return (
             f'the pages ended, but "{signs.following[0]}" in the last response points to another page: check paginator:'
         )
@@ -214,17 +200,6 @@ def never_there(model: Paginator, pages_with_path: int, items: int) -> str:
     if path is None or pages_with_path or not items:
         return ""
     return f'"{path}" is on no page, so only the first page was read: check the path in paginator:'
-
-
-def not_sent(model: Paginator, page: Page) -> str:
-    """Return the remark on what looks like a cursor where pages are not followed; empty text where nothing does."""
-    if not isinstance(model, SinglePage) or not page.items:
-        return ""
-    for path, raw in _said(page.document, page.records_path):
-        value = _target(raw) if plain(path) in _CURSORS and first_byte(raw) == b'"' else ""
-        if value and not value.isdecimal():
-            return f'"{path}" in the response looks like a cursor, and only one page was read: check paginator:'
-    return ""
 
 
 def path_of(model: Paginator) -> str | None:
@@ -242,68 +217,93 @@ def full_by(params: Mapping[str, object], items: int) -> str:
     return ""
 
 
-def _said(document: Document, records: str | None) -> Iterator[tuple[str, Raw]]:
+def said(document: Document, records: str | None, also: Collection[str] = ()) -> Iterator[tuple[str, Raw]]:
+    """Yield what an answer says outside of its records, by its paths; `also` are more names of objects to look into."""
     way = steps(records) if records else []
-    yield from about(document.keys or {}, way, "", 0)
+    if document.keys is not None:
+        yield from about(document.keys, way, "", also=also)
+    elif way:
+        # records at a place in a list: what is next to them
+        for place, raw in enumerate(document.items(document.body)[:_MOST_PLACES]):
+            below = way[1:] if str(place) == way[0] else ()
+            if below or str(place) != way[0]:
+                yield from about(_keys(raw), below, f"{place}.", also=also)
 
 
-def about(keys: Mapping[str, Raw], way: Sequence[str], above: str, depth: int = 0) -> Iterator[tuple[str, Raw]]:
-    """Yield the values of an object, of objects on a way in it, and of those that speak of pages, by their paths."""
+def about(
+    keys: Mapping[str, Raw], way: Sequence[str], above: str, depth: int = 0, also: Collection[str] = ()
+) -> Iterator[tuple[str, Raw]]:
+    """Yield the values of an object, of objects on a way in it, and of those that speak of pages, by their paths.
+
+    What the way leads to is data, also where it is an object.
+    """
     for name, raw in keys.items():
         on_the_way = bool(way) and name == way[0]
-        if first_byte(raw) == b"{" and depth < _DEPTH and (on_the_way or plain(name) in _ABOUT):
-            yield from about(keys_of(raw) or {}, way[1:] if on_the_way else (), f"{above}{name}.", depth + 1)
+        if on_the_way and len(way) == 1:
+            continue
+        speaks = on_the_way or plain(name) in _ABOUT or plain(name) in also
+        if first_byte(raw) == b"{" and depth < _DEPTH and speaks:
+            yield from about(_keys(raw), way[1:] if on_the_way else (), f"{above}{name}.", depth + 1, also)
         yield f"{above}{name}", raw
+
+
+def _keys(raw: Raw) -> Mapping[str, Raw]:
+    try:
+        return keys_of(raw) or {}
+    except UnreadableAnswerError:
+        return {}
 
 
 def sign(name: str, raw: Raw) -> tuple[str, object] | None:
     """Return what a value says of the end of pages, by its plain name: the kind of sign and its value."""
     start = first_byte(raw)
     if start in b"tf":
-        said = bytes(raw) == b"true"
-        if name in _MORE:
-            return "more", said
-        return ("more", not said) if name in _LAST else None
+        is_true = bytes(raw) == b"true"
+        if name in MORE:
+            return "more", is_true
+        return ("more", not is_true) if name in _LAST else None
+    if name in _NEXT:
+        target = _target(raw)
+        return ("following", target) if target else None
     if name in _TOTAL and start == b"{":
         return _total_in(raw)
-    if name in _TOTAL | _PAGES and (number := _count(raw)) is not None:
+    if name in _TOTAL | _PAGES and (number := count(raw)) is not None:
         return ("total" if name in _TOTAL else "pages"), number
-    return _following(name, raw)
+    return None
 
 
-def _count(raw: Raw) -> int | None:
-    return int(float(bytes(raw))) if first_byte(raw).isdigit() else number_of(raw)
-
-
-def _following(name: str, raw: Raw) -> tuple[str, object] | None:
-    if name in _LINKS and first_byte(raw) == b"[":
-        target = next_of(raw)
-    elif _NEXT.fullmatch(name) or (name in _NEXT_TEXT and first_byte(raw) == b'"'):
-        target = _target(raw)
-    else:
-        return None
-    return ("following", target) if target else None
+def count(raw: Raw) -> int | None:
+    """Return a whole number, which may be written as `57.0`; None for all else, also for one in quotes."""
+    text = bytes(raw)
+    if text.isdigit():
+        return int(text) if len(text) <= _MOST_DIGITS else None
+    number = float(text) if first_byte(raw).isdigit() else 0.5
+    return int(number) if number.is_integer() else None
 
 
 def _total_in(raw: Raw) -> tuple[str, object] | None:
     """Return a total that is an object, as Elasticsearch has it: its `relation` says whether there may be more."""
-    keys = keys_of(raw) or {}
-    value, is_exact = bytes(keys.get("value", Raw(b""))), bytes(keys.get("relation", Raw(b'"eq"'))) == b'"eq"'
-    return ("total" if is_exact else "least", int(value)) if value.isdigit() else None
+    keys = _keys(raw)
+    value, is_exact = count(keys.get("value", Raw(b""))), bytes(keys.get("relation", Raw(b'"eq"'))) == b'"eq"'
+    return None if value is None else ("total" if is_exact else "least", value)
 
 
 def _target(raw: Raw) -> str:
-    """Return the cursor or address that a key named next holds, also as `{"href": ...}` or `{"after": ...}`."""
-    if (keys := keys_of(raw)) is not None:
-        return next(filter(None, map(_target, keys.values())), "")
+    """Return the cursor or address that a key named next holds, also as `{"href": ...}`."""
+    if first_byte(raw) == b"{":
+        raw = _keys(raw).get("href") or Raw(b"null")
     if first_byte(raw) == b'"':
-        return msgspec.json.decode(raw, type=str)
+        return text_of(raw)
     text = bytes(raw).decode()
     return text if text.isdecimal() and text != "0" else ""
 
 
-def _asked_for(asked: Ask) -> set[str]:
-    return {*map(str, asked.params.values()), asked.link or ""}
+def text_of(raw: Raw) -> str:
+    """Return a text; empty text for all else, and for one that is not JSON."""
+    try:
+        return msgspec.json.decode(raw, type=str) if first_byte(raw) == b'"' else ""
+    except (msgspec.DecodeError, UnicodeError):
+        return ""
 
 
 def plain(path: str) -> str:

@@ -21,11 +21,20 @@ _HTML = ("text/html", "application/xhtml+xml")
 _EXCERPT, _HEAD = 120, 100
 _SUCCESS = ("ok", "success", "successful")
 _ERRORS = ("error", "errors")
-# what Elasticsearch, GitHub's search and Google Drive say of an answer that lacks records; BigQuery says the opposite
-_INCOMPLETE = ("timed_out", "timedout", "incomplete_results", "incompletesearch")
-_COMPLETE = "jobcomplete"
+_TIMED_OUT = ("timed_out", "timedout")
+# what GitHub's search and Google Drive say of an answer that lacks records; BigQuery says the opposite
+_INCOMPLETE = (("incomplete_results", b"true"), ("incompleteSearch", b"true"), ("jobComplete", b"false"))
 # errors where records should be and are not; a record by itself may have such a field
-_LIKE_ERRORS = ("errorcode", "error_code", "errormessage", "error_message", "error_description", "errmsg", "fault")
+_LIKE_ERRORS = (
+    "errorcode",
+    "error_code",
+    "errormessage",
+    "error_message",
+    "error_description",
+    "errmsg",
+    "fault",
+    "faultstring",
+)
 _NO = (b"false", b'"false"', b"0")
 _NOTHING = (b"null", b"false", b'""', b"0", b"[]", b"{}")
 _FINE = (b'"0"', *(f'"{word}"'.encode() for word in _SUCCESS))
@@ -36,9 +45,8 @@ _CODES = frozenset({"code", "errorcode", "error_code", "status"})
 _SIGNS = re.compile(r"[^a-z0-9]")
 _FAILED = (b'"error"', b'"fail"', b'"failed"', b'"failure"')
 # an answer with nothing but these is the text of an error, whatever its status says
-_WORDS = frozenset({"message", "msg", "detail", "note", "information", "faultstring"})
-_OF_CODES = frozenset({"details", "code", "status", "statuscode", "faultcode"})
-_ABOUT = _WORDS | _OF_CODES | {"documentation_url", "request_id", "requestid"}
+_WORDS = frozenset({"message", "msg", "detail"})
+_ABOUT = _WORDS | {"details", "code", "status", "statuscode", "documentation_url", "request_id", "requestid"}
 
 
 def parse_answer(status: int, headers: Mapping[str, str], body: Body) -> Document:
@@ -111,6 +119,13 @@ def refuse_failure(document: Document, records: str | None, columns: Collection[
         raise UnreadableAnswerError(f"the response reports a failure ({said}): {_begins(document)}")
 
 
+def says_incomplete(document: Document, records: str | None) -> str:
+    """Return what an answer says of records that it lacks; empty text where it says nothing, or is itself a record."""
+    keys = document.keys if records is not None and document.keys is not None else {}
+    name, value = next(((name, value) for name, value in _INCOMPLETE if bytes(keys.get(name, b"")) == value), ("", b""))
+    return name and f'"{name}" in the response is {value.decode()}: it lacks records'
+
+
 def _says_no(keys: Mapping[str, Raw]) -> str:
     return next((f"{name} is false" for name in _SUCCESS if name in keys and bytes(keys[name]) in _NO), "")
 
@@ -139,11 +154,10 @@ def _is_no_error(raw: Raw) -> bool:
 
 
 def _is_partial(keys: Mapping[str, Raw]) -> str:
-    """Return what says that the records are some of those that the server should have sent."""
-    said = next((name for name in _INCOMPLETE if bytes(keys.get(name, Raw(b""))) == b"true"), "")
-    said = said or (f"{_COMPLETE} is false" if bytes(keys.get(_COMPLETE, Raw(b""))) == b"false" else "")
+    """Return what says that the records are some of those that the server should have sent: Elasticsearch's words."""
+    timed_out = next((name for name in _TIMED_OUT if bytes(keys.get(name, Raw(b""))) == b"true"), "")
     failed = (keys_of(keys["_shards"]) or {}).get("failed") if "_shards" in keys else None
-    return said or ("_shards.failed" if failed is not None and not _is_nothing(failed) else "")
+    return timed_out or ("_shards.failed" if failed is not None and not _is_nothing(failed) else "")
 
 
 def _only_words(keys: Mapping[str, Raw]) -> str:
