@@ -7,7 +7,7 @@ the last full refresh, the keys themselves say whether that has changed how they
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from elt_factory.core.amount import amount
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # bytes in hex digits, with what may be around or between them: UUIDs, ids of MongoDB, binary keys
 _HEX = r"^(\\x)?[{]?[0-9A-Fa-f-]{24,40}[}]?$"
+_NUMBERS = ("integer", "decimal", "float")
 _WHOLE, _FRACTION = "^-?[0-9]+$", "^-?[0-9]*[.][0-9]+$"
 
 
@@ -39,8 +40,9 @@ def refuse_other_forms(load: Writing) -> None:
     found = warehouse.query(noted_columns(warehouse.dialect, order.manifest)).rows
     before = {name: {forms.get(name) for (text,) in found for forms in [_kept(text)]} - {None} for name in now}
     changed = {name: form for name, form in now.items() if before[name] - {form}}
+    forms = {name: {str(form) for form in before[name] | {changed[name]}} for name in changed}
     for coming in (load.staged.rows, load.staged.keys) if changed else ():
-        came = warehouse.query(count_same(load, coming, changed)).rows[0][0] if coming else 0
+        came = warehouse.query(count_same(load, coming, forms)).rows[0][0] if coming else 0
         if came:
             raise _other_forms(order, changed, {name: before[name] - {changed[name]} for name in changed}, int(came))
 
@@ -73,14 +75,20 @@ def noted_columns(dialect: Dialect, manifest: Manifest) -> Statement:
     )
 
 
-def count_same(load: Writing, coming: Relation, changed: Iterable[str]) -> Statement:
-    """SELECT of how many keys come that the table has in another form only."""
+def count_same(load: Writing, coming: Relation, forms: Mapping[str, Collection[str]]) -> Statement:
+    """SELECT of how many keys come that the table has in another one of the forms only."""
     d, target = load.warehouse.dialect, load.order.target.sql(load.warehouse.dialect)
     kinds = load.order.key_columns | load.order.landed_columns
-    plain = {key: _plain_bytes if kinds[key].name == "binary" else _plain for key in changed}
-    pairs = [(f"t.{d.name(key)}", f"s.{d.name(key)}", plain.get(key, _as_it_is)) for key in load.order.primary_key]
-    same = " AND ".join(f"{one} = {two}" for one, two, _ in pairs)
-    alike = " AND ".join(f"{of(d, one)} = {of(d, two)}" for one, two, of in pairs)
+
+    def plain(alias: str, key: str) -> str:
+        column = f"{alias}.{d.name(key)}"
+        if key not in forms:
+            return column
+        return _plain_bytes(d, column) if kinds[key].name == "binary" else _plain(d, column, forms[key])
+
+    keys = load.order.primary_key
+    same = " AND ".join(f"t.{d.name(key)} = s.{d.name(key)}" for key in keys)
+    alike = " AND ".join(f"{plain('t', key)} = {plain('s', key)}" for key in keys)
     return Statement(
         f"SELECT count(*) FROM {coming.sql(d)} AS s WHERE NOT EXISTS (SELECT 1 FROM {target} AS t WHERE {same}) "
         f"AND EXISTS (SELECT 1 FROM {target} AS t WHERE {alike})",
@@ -88,27 +96,29 @@ def count_same(load: Writing, coming: Relation, changed: Iterable[str]) -> State
     )
 
 
-def _as_it_is(_: Dialect, column: str) -> str:
-    return column
-
-
 def _plain_bytes(d: Dialect, column: str) -> str:
     """Return bytes in hex digits, without the zeros behind them."""
     return f"regexp_replace({d.to_hex(column)}, '0+$', '')"
 
 
-def _plain(d: Dialect, column: str) -> str:
-    """Return a text without what differs between the ways to write the same key."""
-    bare = f"rtrim({column})"
-    digits = bare
-    for sign in ("-", "{", "}", "\\x"):
-        digits = f"replace({digits}, {d.literal(sign)}, '')"
-    without = f"regexp_replace({bare}, '[.]?0+$', '')"
-    return (
-        f"CASE WHEN {d.matches(bare, d.literal(_HEX))} THEN lower({digits}) "
-        f"WHEN {d.matches(bare, d.literal(_WHOLE))} THEN regexp_replace({bare}, '^0+', '') "
-        f"WHEN {d.matches(bare, d.literal(_FRACTION))} THEN regexp_replace({without}, '^0+', '') ELSE {bare} END"
-    )
+def _plain(d: Dialect, column: str, forms: Collection[str]) -> str:
+    """Return a text without what differs between the ways to write the same key.
+
+    Only what the forms may differ by is looked for, as the whole table is: blanks, digits in hex, zeros.
+    """
+    padded = any(form.startswith("char(") for form in forms)
+    numbers = {form for form in forms if form.startswith(_NUMBERS)}
+    bare, cases = f"rtrim({column})" if padded else column, []
+    if any(form not in numbers and form != "text" and not form.startswith("char(") for form in forms):
+        digits = bare
+        for sign in ("-", "{", "}", "\\x"):
+            digits = f"replace({digits}, {d.literal(sign)}, '')"
+        cases.append(f"WHEN {d.matches(bare, d.literal(_HEX))} THEN lower({digits})")
+    if numbers:
+        without = f"regexp_replace({bare}, '[.]?0+$', '')"
+        cases.append(f"WHEN {d.matches(bare, d.literal(_WHOLE))} THEN regexp_replace({bare}, '^0+', '')")
+        cases.append(f"WHEN {d.matches(bare, d.literal(_FRACTION))} THEN regexp_replace({without}, '^0+', '')")
+    return f"CASE {' '.join(cases)} ELSE {bare} END" if cases else bare
 
 
 def _other_forms(
