@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 
+import duckdb
 import pytest
 import sqlglot
 
@@ -99,3 +100,11 @@ def test_a_load_asks_in_one_statement_for_later_landings_and_for_keys_that_were_
         f'SELECT count(*), (SELECT count(*) FROM "_elt"."forgotten" WHERE {MINE} AND "forgotten_at" >= {moment} '
         """AND "key_hash" NOT IN ('done')) FROM "_elt"."loads" WHERE """
     )
+
+
+def test_a_key_that_a_snapshot_has_not_seen_goes_in_every_text_that_a_version_noted_it_as(monkeypatch):
+    monkeypatch.setitem(SCD2, "id", ColumnType("decimal", 10, 2))
+    told = sent(DUCKDB)[0].split(" IN ")[1].removeprefix("(").removesuffix(")")
+    with duckdb.connect() as database:
+        database.execute("CREATE SCHEMA src; CREATE TABLE src.tab AS SELECT CAST(42 AS DECIMAL(10,2)) AS id")
+        assert sorted(database.execute(told).fetchall()) == [("2:42",), ("5:42.00",)]
