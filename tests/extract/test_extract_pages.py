@@ -226,6 +226,7 @@ CONTRADICTIONS = {
 ENDS = [
     {"next": None, "next_page": {"offset": None}, "paging": {"next": {"link": ""}}},
     {"links": [{"rel": "self", "href": "/a"}, {"rel": "prev", "href": "/b"}]},
+    {"next_offset": "5"},
     {"next_offset": 5, "next_start": 5, "nextSyncToken": "t", "@odata.deltaLink": "https://h/x"},
     {"offset": "0", "cursor": "", "total": "5", "nbPages": 1, "end_of_stream": True, "continue": {}},
     # what has such names and is of something else

@@ -71,7 +71,9 @@ def _target(name: str, above: Collection[str], raw: Raw, *, elsewhere: bool) -> 
     is_token = name in _TOKENS or (name == "continue" and "metadata" in above)
     if name in _LINKS or (elsewhere and name in _NEXT) or (name == "nextresults" and "searchmetadata" in above):
         return text if _is_link(text) else ""
-    return text if is_token and not elsewhere else ""
+    # a number may be where this page has ended
+    is_number = name == "nextoffset" and text.isdecimal()
+    return text if is_token and not elsewhere and not is_number else ""
 
 
 def _in_list(raw: Raw) -> str:
