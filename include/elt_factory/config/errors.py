@@ -6,20 +6,31 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 
 from elt_factory.core.content import content_of
 
 KEY = "[key]"  # ends a path that means the key and not its value; pydantic writes the same
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")
-# what a line gives a name of a secret to, in YAML and in an address; a template is not one
-_NAMED_SECRET = re.compile(
+# names of secrets; the path of a token in a response is not one
+_NAMES = (
     r"(?:(?:api|access|secret|private|subscription|app|auth|license|account)[_-]?key|passw(?:or)?d|passphrase|passcode|"
-    r"(?:^|[\W_])(?:token|pwd|sig|jwt|bearer|cookie|dsn)|authorization|secret|signature|credentials?|session[_-]?id|"
-    r"(?:access|auth|refresh|id|bearer|session|private|api)token|connection[_-]?string)"
-    r"[\"']?\s*[:=]\s*(?!\s|[\"']?[{$])(?P<value>\"[^\"]*|'[^']*|[^\s,\]}&#\"'][^,\]}&#\"']*)",
-    re.IGNORECASE,
+    r"(?<!delta)(?:^|[\W_])(?:token|pwd|pass|sig|jwt|bearer|cookie|dsn)|authorization|secret|signature|credentials?|"
+    r"session[_-]?id|(?:access|auth|refresh|id|bearer|session|private|api)token|connection[_-]?string{})[\"']?\s*"
 )
+# what is one only with some values
+_IN_DOUBT = (
+    r"|params[\"']?\s*:\s*\{(?:[^}]{0,200}[\s,\"'])?key|(?<![\w.-])key(?=[\"']?\s*:\s*[\"']?[\w-]{16})"
+    r"|(?<![\w.-])auth(?![\"']?\s*:\s*(?:\{|(?:api_key|bearer|basic|none|oauth2|session|jwt)\s*$))"
+)
+_NO_TEMPLATE = r"(?![\"']?(?:(?:Bearer|Basic|Token) )?(?:\$\{\w+\}|\{\{[^{}]*\}\})[\"']?[\s,}\]]*$)"
+_NAMED_SECRET = re.compile(rf"{_NAMES.format(_IN_DOUBT)}[:=]\s*{_NO_TEMPLATE}(?P<value>\S.*)", re.IGNORECASE)
+_BELOW_A_SECRET = re.compile(rf"[\s\"'-]*[\w.-]*?{_NAMES.format('')}:", re.IGNORECASE)
+_LOGIN = re.compile(r"://(?P<value>(?:[^/\s@]{0,200}@|[^\s@/:]{0,200}:[^\s@]{0,200}@).*)")
+_FURTHEST = 200  # lines above, among which the key of a line is looked for
+_WORD = re.compile(r"[^\s\"'{}\[\](),:;]{3,}")
+_SIGNS = "*&!@%."  # that begin a word of YAML, or end one that was cut
+_CUT = 6  # characters of a word that was cut
 _SHOWN = 60  # characters of a value that a message repeats
 
 
@@ -43,6 +54,12 @@ class Problem:
     code: str
     message: str
     hint: str = ""
+
+    def __post_init__(self) -> None:
+        """Say nothing that the line is not shown with."""
+        if self.code != "secret":
+            object.__setattr__(self, "message", _without_words_of(self.position, self.message))
+            object.__setattr__(self, "hint", _without_words_of(self.position, self.hint))
 
     def render(self) -> str:
         """Text of several lines: place, message, the offending line with a caret, the hint."""
@@ -142,26 +159,61 @@ def written_from(position: Position) -> str:
 
 
 def _line(position: Position) -> str | None:
+    return next(iter(_lines_up(position)), None)
+
+
+def _lines_up(position: Position) -> list[str]:
+    """Return the line of a place, and behind it those above, the nearest first; nothing where it is not there."""
     try:
-        return content_of(position.file).decode().splitlines()[position.line - 1]
-    except (OSError, IndexError, UnicodeDecodeError):
-        return None
+        lines = content_of(position.file).decode().splitlines()[: position.line]
+    except (OSError, UnicodeDecodeError):
+        return []
+    return lines[: -_FURTHEST - 1 : -1] if len(lines) == position.line else []
 
 
 def _excerpt(position: Position) -> list[str]:
-    line = _line(position)
-    if line is None:
-        return []
-    return [f"  | {without_secrets(line)}", f"  | {' ' * (position.column - 1)}^"]
+    lines = _lines_up(position)
+    return [f"  | {_covered(lines)}", f"  | {' ' * (position.column - 1)}^"] if lines else []
+
+
+def _covered(lines: Sequence[str]) -> str:
+    """Return the first of these lines without secrets; all of it is one where it is below the name of one."""
+    line, *above = lines
+    text = line.lstrip(" ")
+    # an item may begin where the key of its list does
+    depth = len(line) - len(text) + text.startswith("- ")
+    for other in above:
+        key = other.lstrip(" -")
+        if key and not key.startswith("#") and len(other) - len(key) < depth:
+            if _BELOW_A_SECRET.match(other):
+                return re.sub(r"\S", "*", line)
+            depth = len(other) - len(key)
+    return without_secrets(line)
+
+
+def _without_words_of(position: Position, text: str) -> str:
+    """Return what is said of a place without the words that its line is shown without."""
+    lines = _lines_up(position)
+    covered = _covered(lines) if lines else ""
+    if not lines or covered == lines[0]:
+        return text
+    pairs = dropwhile(lambda pair: pair[0] == pair[1], zip(lines[0], covered, strict=True))
+    hidden = "".join(sign for sign, _ in pairs)
+    words = [word.strip(_SIGNS) for word in _WORD.findall(hidden)]
+    return _WORD.sub(lambda found: "***" if _is_one_of(found[0].strip(_SIGNS), words) else found[0], text)
+
+
+def _is_one_of(word: str, words: Sequence[str]) -> bool:
+    return word in words or (len(word) >= _CUT and any(one.startswith(word) for one in words))
 
 
 def without_secrets(line: str) -> str:
-    """Return a line of a config, or a part of it, with stars for what a login or a name says to be a secret."""
-    line = _PASSWORD.sub(lambda match: "*" * len(match[0]), line)
-    return _NAMED_SECRET.sub(_starred, line)
+    """Return a line of a config, or a part of it, with stars for all behind a login or the name of a secret.
 
-
-def _starred(match: re.Match[str]) -> str:
-    """Return what was matched with its value in stars, as long as it was: the caret below stays at its place."""
-    named = match[0][: match.start("value") - match.start()]
-    return named + "*" * len(match["value"])
+    As long as it was: the caret below stays at its place.
+    """
+    for pattern in (_LOGIN, _NAMED_SECRET):
+        found = pattern.search(line)
+        if found:
+            line = line[: found.start("value")] + re.sub(r"\S", "*", found["value"])
+    return line
