@@ -8,6 +8,8 @@ import pytest
 from landing_support import columns, lines
 
 from elt_factory.config.models.table import Table
+from elt_factory.landing import found
+from elt_factory.landing.inference import types_of_text
 
 UTC = dt.UTC
 VALUES = {
@@ -133,11 +135,13 @@ def test_integers_of_20_digits_are_found_as_decimals_not_as_floats(lander):
     [
         (("9007199254740993", "1.5"), "decimal(38,9)"),
         (("12345678901234567.89", "-0.1"), "decimal(38,9)"),
-        (("0.1234567890123456789", "2"), "decimal(38,19)"),
+        (("12345678901234567.1234567890123456789", "2"), "decimal(38,19)"),
         (("9007199254740993", "1e-05"), "text"),  # no type of numbers has both
         # what programs write for doubles
         (("9007199254740992", "1e22", "10000000000000000000000", "-1.5"), "float"),
         (("0.30000000000000004", "0.10000000000000000555", "1.2345678901234568E-5"), "float"),
+        # what others have of a division: a later number may have any exponent
+        (("0.33333333333333333333", "-9007199254740991.3", "1.2345678901234567e-05"), "float"),
     ],
 )
 def test_numbers_that_no_double_holds_keep_their_digits_next_to_doubles(lander, values, kind, written, before):
@@ -233,6 +237,19 @@ def test_files_with_other_headers_have_a_type_for_all_of_their_values(lander):
     assert landed.types == {"n": "decimal(38,9)", "m": "integer"}
     assert landed.column("n") == [Decimal("1.5"), 2**53 + 1, 2]
     assert lander.csv("n\n1\n", "n,m\nx,1\n").column("n") == ["1", "x"]
+
+
+def test_a_column_of_files_with_other_headers_is_looked_at_once(lander, monkeypatch):
+    looked = []
+
+    def noted(connection, names, relation):
+        looked.extend(names)
+        return types_of_text(connection, names, relation)
+
+    monkeypatch.setattr(found, "types_of_text", noted)
+    landed = lander.csv(*(f"n,m,o{number}\n{number}.5,1,x\n{number},,y\n" for number in range(5)))
+    assert (landed.types["n"], landed.types["m"]) == ("float", "integer")
+    assert sorted(looked) == ["m", "n", *(f"o{number}" for number in range(5))]
 
 
 def test_types_are_found_in_all_values_of_json(lander):

@@ -78,6 +78,7 @@ _DAY_AND_TIME = "____-__-_____:__:__"
 _CLOCKS = (_DAY_AND_TIME, f"{_DAY_AND_TIME}.___", f"{_DAY_AND_TIME}.______")
 _INSTANTS = tuple(clock + zone for clock in _CLOCKS for zone in ("Z", "+00", "+00:00"))
 _EXACT_DIGITS = 15  # a decimal number of that many digits survives the way through a double
+_EXACT_WHOLE = 2**53  # a double holds every whole number below
 _MOST_DIGITS = 800  # no double has more, written out whole
 _PLAIN_NUMBER = r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*"
 
@@ -161,17 +162,18 @@ def digits_of(text: str) -> tuple[str, str]:
     return whole, scale
 
 
-def is_of_a_double(text: str, value: str) -> str:
-    """Return the condition that a number is what some program writes for a double, so that it loses nothing as one.
+def fits_a_double(text: str, value: str) -> str:
+    """Return the condition that a number is small, or what some program writes for a double: it loses nothing as one.
 
+    What a small number loses is far behind its point: a source that writes 0.33333333333333333333 has divided.
     `value` is the nearest double, which is written with as many digits. Of most numbers a cheaper look says it.
     """
     digits = _digits(f"regexp_extract({text}, '^[^eE]*')")
     most = f"greatest(0, least(length({digits}), {_MOST_DIGITS}) - 1)"
     again = _digits(f"regexp_extract(format('{{:.{{}}e}}', {value}, {most}), '^[^e]*')")
     return (
-        f"CASE WHEN strlen({text}) <= {_EXACT_DIGITS} THEN TRUE WHEN CAST({value} AS VARCHAR) = {text} THEN TRUE "
-        f"ELSE {again} = {digits} END"
+        f"CASE WHEN strlen({text}) <= {_EXACT_DIGITS} THEN TRUE WHEN abs({value}) < {_EXACT_WHOLE} THEN TRUE "
+        f"WHEN CAST({value} AS VARCHAR) = {text} THEN TRUE ELSE {again} = {digits} END"
     )
 
 

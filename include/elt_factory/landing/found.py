@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from elt_factory.config.models.table import loaded_name, source_name
 from elt_factory.config.models.values import ColumnType, TypeName
-from elt_factory.core.sql_text import identifier
+from elt_factory.core.sql_text import identifier, identifiers
 from elt_factory.extract.request import ParquetGroup, Spool
 from elt_factory.landing import casting, csv_sql, csv_stream, memory, ndjson, parquet_groups
 from elt_factory.landing.csv_files import by_first_record, by_header, check_is_known, is_header_again
 from elt_factory.landing.csv_sifting import forget_broken_lines
 from elt_factory.landing.file_names import AGAIN, PATH, ROW, UNDECODED, with_path
-from elt_factory.landing.inference import of_usual_form, type_of_text, types_of_text
+from elt_factory.landing.inference import of_usual_form, types_of_text
 from elt_factory.landing.lines import LINES, BrokenLinesError, only_first
 from elt_factory.landing.numbers import Signs
 from elt_factory.landing.parquet_types import types_in_groups
@@ -227,7 +227,7 @@ def _columns_with(spool: Spool, is_meant: Callable[[str], bool]) -> frozenset[st
 
 def _find_csv(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: Spool, look: Look) -> Found:
     found: Found = dict.fromkeys(chain(*by_header(spool)))
-    kinds: dict[str, dict[str, ColumnType | None]] = {}  # of each column in each relation that has it
+    having: dict[str, list[str]] = {}  # of each column the relations that have it
     for header, files in by_header(spool).items():
         check_names(known, list(map(loaded_name, header)))
         check_width(known, list(map(loaded_name, header)))
@@ -237,20 +237,23 @@ def _find_csv(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: S
         records = f"(FROM {relation} WHERE NOT ({is_header_again(header, spool)}))"
         signs = Signs.of(spool.csv)
         looked = signs.to_look_at(records, unknown) if signs and unknown else records
-        for name, kind in _infer(connection, known, unknown, looked, look).items():
-            kinds.setdefault(name, {})[looked] = kind
+        for name in unknown:
+            having.setdefault(name, []).append(looked)
     found |= {name: spool.types[name] for name in found if name in spool.types}
-    found |= {name: _over_all(connection, name, of_each) for name, of_each in kinds.items()}
+    for names, relation in _together(having):
+        found |= _infer(connection, known, names, relation, look)
     forget_broken_lines(connection)
     return found
 
 
-def _over_all(
-    connection: duckdb.DuckDBPyConnection, name: str, of_each: Mapping[str, ColumnType | None]
-) -> ColumnType | None:
-    """Return the type of all values of a column that files with other headers have, too."""
-    different = set(of_each.values()) - {None}
-    return type_of_text(connection, name, [*of_each]) if len(different) > 1 else next(iter(different), None)
+def _together(having: Mapping[str, Sequence[str]]) -> Iterator[tuple[list[str], str]]:
+    """Yield columns that the same relations have, and a relation of all of these."""
+    groups: dict[Sequence[str], list[str]] = {}
+    for name, relations in having.items():
+        groups.setdefault(tuple(relations), []).append(name)
+    for relations, names in groups.items():
+        every = " UNION ALL ".join(f"SELECT {identifiers(names)} FROM {one}" for one in relations)
+        yield names, relations[0] if len(relations) == 1 else f"({every})"
 
 
 def _infer(

@@ -17,9 +17,9 @@ from elt_factory.landing.casting import (
     WIDE_INTEGER,
     cast_text,
     digits_of,
+    fits_a_double,
     has_offset,
     has_usual_year,
-    is_of_a_double,
     is_plain_number,
     is_usual,
     plain_cast,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 INFERRED_WIDTH = 10
 _DIGITS_WIDTH = 3
-_GREATEST = (1, 11, 12)  # places in an answer that are not counts
 _UNASKED = (0, 0, 0)
 _SOME = 2000  # records that say what a type can be
 
@@ -53,7 +52,7 @@ def _of_clock(zone: str) -> str:
 # before it in `fitting_type` where some records had a value that is not; and DuckDB's own cast of it is exact
 USUAL: Mapping[str, str] = {
     "integer": is_usual("$", "#", ColumnType("integer")),
-    "float": f"regexp_full_match($, '{_NUMBER}') AND {is_of_a_double('$', '#')}",
+    "float": f"regexp_full_match($, '{_NUMBER}') AND {fits_a_double('$', '#')}",
     "boolean": "# IS NOT NULL AND ($ IN ('true', 'false') OR lower($) IN ('true', 'false'))",
     "date": is_usual("$", "#", ColumnType("date")),
     "timestamp": f"# IS NOT NULL AND ({is_usual('$', '#', ColumnType('timestamp'))} OR {_of_clock(_OFFSET)})",
@@ -79,20 +78,6 @@ def types_of_text(
     if rest:
         found |= {name: fitting_type(answer) for name, answer in _answers(connection, rest, relation).items()}
     return found
-
-
-def type_of_text(connection: duckdb.DuckDBPyConnection, name: str, relations: Sequence[str]) -> ColumnType | None:
-    """Return the narrowest type of a column of text that several relations have."""
-    answers = [
-        (*_kinds(connection, [name], relation)[name], *_digits(connection, [name], relation)[name])
-        for relation in relations
-    ]
-    return fitting_type([_of_all(place, of_each) for place, of_each in enumerate(zip(*answers, strict=True))])
-
-
-def _of_all(place: int, of_each: Sequence[int | bool | None]) -> int | bool | None:
-    known = [value for value in of_each if value is not None]
-    return max(known, default=None) if place in _GREATEST else sum(known)
 
 
 def answers_of_some(connection: duckdb.DuckDBPyConnection, names: Sequence[str], relation: str) -> Answers:
@@ -170,9 +155,9 @@ def infer_text_type(columns: Sequence[str]) -> str:
 
 
 def _of_digits(column: str) -> list[str]:
-    """Return how many values are those of doubles, and the most digits before and after the point."""
+    """Return how many values lose nothing as doubles, and the most digits before and after the point."""
     double = cast_text(column, ColumnType("float"))
-    of_doubles = _count(f"CASE WHEN {double} IS NOT NULL THEN {is_of_a_double(column, double)} END")
+    of_doubles = _count(f"CASE WHEN {double} IS NOT NULL THEN {fits_a_double(column, double)} END")
     plain = is_plain_number(column)
     most = (
         f"CASE WHEN {plain} THEN {digits} WHEN {column} IS NOT NULL THEN {_TOO_MANY} END"
