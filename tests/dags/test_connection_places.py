@@ -4,7 +4,7 @@ import pytest
 
 from elt_factory.core.failures import ConnectionsUnavailableError, PermanentError, UnknownConnectionError
 from elt_factory.dag import connection_places
-from elt_factory.dag.runtime import get_connection
+from elt_factory.dag.runtime import get_connection, landing_root
 
 pytestmark = pytest.mark.services
 
@@ -60,3 +60,11 @@ def test_where_all_places_answer_a_connection_that_none_has_is_unknown(monkeypat
     monkeypatch.setattr(connection_places, "_places", lambda: [Nothing()])
     with pytest.raises(UnknownConnectionError):
         get_connection("no_such")
+
+
+def test_a_landing_without_a_connection_does_not_need_a_backend_that_fails(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_VAR_ELT_LANDING", "s3://bucket/landing")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of-the-worker")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-worker")
+    monkeypatch.setattr(connection_places, "_places", lambda: [Vault()])
+    assert "s3://bucket/landing" in str(landing_root())

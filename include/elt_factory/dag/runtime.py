@@ -164,6 +164,7 @@ def get_connection(conn_id: str) -> Connection:
     """
     found = _find_connection(conn_id)
     if found is None:
+        require_places(conn_id)
         raise UnknownConnectionError(
             f'unknown Airflow connection "{conn_id}"; create it under Admin > Connections or in airflow_settings.yaml'
         )
@@ -178,7 +179,6 @@ def _find_connection(conn_id: str) -> Connection | None:
     try:
         found = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        require_places(conn_id)
         return None
     connection = as_connection(conn_id, found)
     _mask(connection)
