@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from elt_factory.config.models.table import loaded_name, source_name
 from elt_factory.config.models.values import ColumnType, TypeName
-from elt_factory.core.sql_text import identifier, identifiers
+from elt_factory.core.sql_text import identifier
 from elt_factory.extract.request import ParquetGroup, Spool
 from elt_factory.landing import casting, csv_sql, csv_stream, memory, ndjson, parquet_groups
 from elt_factory.landing.csv_files import by_first_record, by_header, check_is_known, is_header_again
@@ -247,13 +247,23 @@ def _find_csv(connection: duckdb.DuckDBPyConnection, known: KnownTable, spool: S
 
 
 def _together(having: Mapping[str, Sequence[str]]) -> Iterator[tuple[list[str], str]]:
-    """Yield columns that the same relations have, and a relation of all of these."""
-    groups: dict[Sequence[str], list[str]] = {}
+    """Yield columns with a relation of all their values: those of one header, and at last those of several."""
+    alone: dict[str, list[str]] = {}
+    shared: dict[str, list[str]] = {}
     for name, relations in having.items():
-        groups.setdefault(tuple(relations), []).append(name)
-    for relations, names in groups.items():
-        every = " UNION ALL ".join(f"SELECT {identifiers(names)} FROM {one}" for one in relations)
-        yield names, relations[0] if len(relations) == 1 else f"({every})"
+        for relation in relations:
+            (shared if len(relations) > 1 else alone).setdefault(relation, []).append(name)
+    for relation, names in alone.items():
+        yield names, relation
+    names = [name for name, relations in having.items() if len(relations) > 1]
+    columns = {relation: _or_null(names, there) for relation, there in shared.items()}
+    if names:
+        yield names, f"({' UNION ALL '.join(f'SELECT {listed} FROM {one}' for one, listed in columns.items())})"
+
+
+def _or_null(names: Sequence[str], there: Sequence[str]) -> str:
+    found = frozenset(there)
+    return ", ".join(f"{'' if name in found else 'CAST(NULL AS VARCHAR) AS '}{identifier(name)}" for name in names)
 
 
 def _infer(
