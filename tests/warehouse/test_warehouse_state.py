@@ -178,9 +178,10 @@ def test_a_run_has_loaded_a_table_in_time_also_where_another_one_has_loaded_it_a
         loader.load([{"id": 1}], day(1), run_id=run)
     (load,) = state.committed_loads(warehouse, "src", "tab", day(1))
     assert load.run_id == "run2"
-    assert state.loaded_by(warehouse, "src", "tab", "run1", load.loaded_at)
-    assert not state.loaded_by(warehouse, "src", "tab", "run2", load.loaded_at - timedelta(microseconds=1))
-    assert not state.loaded_by(warehouse, "src", "other", "run1", load.loaded_at)
+    loaded_at, _ = state.newest(warehouse, "src", "tab")
+    assert state.loaded_by(warehouse, "src", "tab", "run1", loaded_at)
+    assert not state.loaded_by(warehouse, "src", "tab", "run2", loaded_at - timedelta(microseconds=1))
+    assert not state.loaded_by(warehouse, "src", "other", "run1", loaded_at)
 
 
 def test_committed_loads_come_in_the_order_of_their_windows(loader, warehouse):

@@ -245,9 +245,12 @@ def finish_growing(
 
 
 def _form(spool: Spool) -> Spool:
-    """Return what a spool says of the form of its records, with the one header of its files."""
+    """Return what a spool says of the form of its records, with the one header of its files.
+
+    How the source writes keys is said at the end, and for the manifest alone.
+    """
     of_all = replace(spool, files=(), rows_read=None, headers=tuple(dict.fromkeys(spool.headers or ())), growing=None)
-    return replace(of_all, longest=None, null_cursors=None, keys=None, token=None, remarks=(), seen={})
+    return replace(of_all, longest=None, null_cursors=None, keys=None, token=None, remarks=(), seen={}, forms={})
 
 
 def _stage_directly(
