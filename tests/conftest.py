@@ -211,7 +211,10 @@ def airflow_db(airflow_template: Path) -> Path:
     """The metadata database of this process."""
     database = Path(os.environ["AIRFLOW_HOME"]) / "airflow.db"
     database.parent.mkdir(parents=True, exist_ok=True)
-    return Path(shutil.copy(airflow_template, database))
+    # a test without it may have opened an empty one, whose connections do not see what is copied over its file
+    with closing(sqlite3.connect(airflow_template)) as template, closing(sqlite3.connect(database)) as own:
+        template.backup(own)
+    return database
 
 
 @pytest.fixture(scope="session")
